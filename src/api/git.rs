@@ -26,7 +26,7 @@ use super::extract::{Path, Peer, client_of};
 use super::git_refusal::{Exchange, GitError, answered, mark, problem, service_line};
 use crate::core::shares::{Direction, Holder};
 use crate::domain::access::{Credential, Need};
-use crate::git::metrics::Turn;
+use crate::git::metrics::TransferPermit;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_head::{HeadError, HeadReader, PushHead};
 use crate::git::transfer::Input;
@@ -191,13 +191,13 @@ async fn fetch((request, peer, path, payload, services): Call) -> GitResult {
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
     let mut input = body_of(&request, payload, Service::UploadPack.name())?;
     let client = client_of(&request, who.map(|who| who.user))?;
-    let place = heard(&mut input, services.fetch_turn(client).await).await?;
+    let permit = heard(&mut input, services.fetch_permit(client).await).await?;
     // The request is read completely before the response starts: an earlier response would make the
     // client lose its connection.
-    let read = in_place(&place, &services, services.spool_request(client.holder, &mut input)).await;
-    let read = kept(read.and_then(|read| Ok(read?)), place);
-    let (asked, place) = heard(&mut input, read).await?;
-    let body = services.fetch(who, &view, protocol_of(&request), asked, place).await?;
+    let read = with_permit(&permit, &services, services.spool_request(client.holder, &mut input)).await;
+    let read = kept(read.and_then(|read| Ok(read?)), permit);
+    let (asked, permit) = heard(&mut input, read).await?;
+    let body = services.fetch(who, &view, protocol_of(&request), asked, permit).await?;
     Ok(answer(Service::UploadPack.name(), "result").streaming(body))
 }
 
@@ -212,19 +212,19 @@ async fn heard<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
 
 /// Keeps the permit of a request that was read. The permit of a refused request is released while
 /// the rest is read.
-fn kept<T, E>(outcome: Result<T, E>, place: Turn) -> Result<(T, Turn), E> {
-    outcome.map(|read| (read, place))
+fn kept<T, E>(outcome: Result<T, E>, permit: TransferPermit) -> Result<(T, TransferPermit), E> {
+    outcome.map(|read| (read, permit))
 }
 
 /// Reads the beginning of a request whose client holds a permit, until `limits.git_head_ms` has
 /// passed or another holder needs the permit.
-async fn in_place<T>(
-    place: &Turn,
+async fn with_permit<T>(
+    permit: &TransferPermit,
     services: &Services,
     read: impl Future<Output = T>,
 ) -> Result<T, GitError> {
     let patience = Duration::from_millis(services.limits.git_head_ms);
-    let share = place.share();
+    let share = permit.share();
     let read = tokio::time::timeout(patience, share.pace().wait(Direction::In, read));
     tokio::select! {
         biased;
@@ -250,11 +250,11 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
     let target = services.push_target(who, &without_suffix(path.0)).await?;
     let who = required(who)?;
     let mut input = body_of(&request, payload, Service::ReceivePack.name())?;
-    let turn = services.push_turn(client_of(&request, Some(who.user))?).await;
-    let place = heard(&mut input, turn).await?;
-    let read = in_place(&place, &services, read_head(&mut input, &services)).await;
-    let read = kept(read.and_then(|read| read), place);
-    let ((head, rest), place) = heard(&mut input, read).await?;
+    let permit = services.push_permit(client_of(&request, Some(who.user))?).await;
+    let permit = heard(&mut input, permit).await?;
+    let read = with_permit(&permit, &services, read_head(&mut input, &services)).await;
+    let read = kept(read.and_then(|read| read), permit);
+    let ((head, rest), permit) = heard(&mut input, read).await?;
     if head.is_probe() {
         // The probe of a client that is about to send a chunked body.
         return Ok(answer(Service::ReceivePack.name(), "result").finish());
@@ -262,7 +262,7 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
     let compressed = !matches!(encoding_of(&request), "" | "identity");
     let base_url = address::base_url(&request, &services);
     let arrival = Arrival { head, rest, base_url, compressed };
-    match services.push(who, target, protocol_of(&request), arrival, input, place).await? {
+    match services.push(who, target, protocol_of(&request), arrival, input, permit).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack.name(), "result").streaming(body)),
         PushAnswer::Refused { answer: report, error, mut unread } => {
             unread.drain().await;

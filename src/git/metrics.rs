@@ -52,21 +52,21 @@ pub struct TransferMetrics {
 /// A running child, from its start to its end.
 #[derive(Debug)]
 pub(super) struct Running {
-    meter: Arc<Meter>,
+    meter: Arc<TransferMeter>,
     begun: Instant,
     /// The transfer permit of the child.
-    _place: Share,
+    _share: Share,
 }
 
 /// A transfer permit, with the metrics that the transfer will be counted in.
 #[derive(Debug)]
-pub struct Turn {
-    place: Share,
-    meter: Arc<Meter>,
+pub struct TransferPermit {
+    share: Share,
+    meter: Arc<TransferMeter>,
 }
 
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct TransferMeter {
     children: Gauge,
     seconds: Histogram,
     ok: Counter,
@@ -95,12 +95,12 @@ impl Default for TransferMetrics {
 }
 
 impl TransferMetrics {
-    fn meter(&self, work: Work) -> Meter {
+    fn meter(&self, work: Work) -> TransferMeter {
         let own = [("work", work.name())];
         let outcome =
             |outcome| self.outcomes.get_or_create_owned(&[("work", work.name()), ("outcome", outcome)]);
         let bytes = |to| self.bytes.get_or_create_owned(&[("work", work.name()), ("direction", to)]);
-        Meter {
+        TransferMeter {
             children: self.children.get_or_create_owned(&own),
             seconds: self.seconds.get_or_create_owned(&own),
             ok: outcome("ok"),
@@ -112,8 +112,8 @@ impl TransferMetrics {
     }
 
     /// Wraps an acquired transfer permit.
-    pub fn turn(&self, work: Work, place: Share) -> Turn {
-        Turn { place, meter: Arc::new(self.meter(work)) }
+    pub fn permit(&self, work: Work, share: Share) -> TransferPermit {
+        TransferPermit { share, meter: Arc::new(self.meter(work)) }
     }
 
     /// Counts a request that got no transfer permit.
@@ -122,17 +122,17 @@ impl TransferMetrics {
     }
 }
 
-impl Turn {
+impl TransferPermit {
     /// Returns the permit of the transfer.
     pub fn share(&self) -> &Share {
-        &self.place
+        &self.share
     }
 
     /// Marks the child as running; returns its guard and the meter that counts its bytes.
-    pub(super) fn run(self) -> (Running, Arc<Meter>) {
-        let Self { place, meter } = self;
+    pub(super) fn run(self) -> (Running, Arc<TransferMeter>) {
+        let Self { share, meter } = self;
         meter.children.inc();
-        (Running { meter: meter.clone(), begun: Instant::now(), _place: place }, meter)
+        (Running { meter: meter.clone(), begun: Instant::now(), _share: share }, meter)
     }
 }
 
@@ -154,7 +154,7 @@ impl Drop for Running {
     }
 }
 
-impl Meter {
+impl TransferMeter {
     pub(super) fn received(&self, bytes: usize) {
         self.bytes_in.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
     }

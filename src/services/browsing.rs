@@ -362,15 +362,15 @@ impl Services {
             bytes: self.limits.git_archive_bytes,
         };
         self.ask_history(view, move |browser| browser.archive_size(commit, limits)).await?;
-        let turn = self.hosting.turn_for(Work::Archive, view.client()).await?;
+        let permit = self.hosting.acquire(Work::Archive, view.client()).await?;
         let directory = self.hosting.directory(&view.repository).await?;
         let command = git.archive(&directory, &commit.to_string(), format, &part).on_behalf_of(view.holder);
         let total = Duration::from_millis(self.limits.git_archive_ms);
         let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
         let nothing = Input::plain(tokio::io::empty());
-        let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
+        let watch = self.entitlement(who, view, Act::Read).watch(permit.share().cut().clone());
         let body =
-            transfer::read(command, nothing, Output::Raw, deadlines, turn).map_err(ComputeError::from)?;
+            transfer::read(command, nothing, Output::Raw, deadlines, permit).map_err(ComputeError::from)?;
         Ok(body.with_watch(watch))
     }
 }

@@ -19,7 +19,7 @@ use crate::core::machine;
 use crate::core::shares::{BudgetGrant, Client, Holder, PoolMetrics, PoolName, Share, Slot, Slots};
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
-use crate::git::metrics::{HistoryMetrics, TransferMetrics, Turn as TransferTurn, Work};
+use crate::git::metrics::{HistoryMetrics, TransferMetrics, TransferPermit, Work};
 use crate::git::object_count;
 use crate::git::pack_limits::PackCost;
 use crate::git::program::Git;
@@ -113,10 +113,10 @@ impl Hosting {
     }
 
     /// Returns a permit for a transfer of the client.
-    pub(super) async fn turn_for(&self, work: Work, client: Client) -> Result<TransferTurn, ServiceError> {
+    pub(super) async fn acquire(&self, work: Work, client: Client) -> Result<TransferPermit, ServiceError> {
         let pool = self.pools.of(work, client.holder);
         match pool.enter(client).await {
-            Ok(share) => Ok(self.metrics.turn(work, share)),
+            Ok(share) => Ok(self.metrics.permit(work, share)),
             Err(refused) => {
                 self.metrics.refused(work);
                 let why = match work {

@@ -20,7 +20,7 @@ use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::push::{FastForward, PUSH_TEXT_BYTES_MAX, RefUpdate};
 use crate::git::compute::ComputeError;
-use crate::git::metrics::{Turn, Work};
+use crate::git::metrics::{TransferPermit, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
 use crate::git::push_head::{PushHead, check_update_name};
 use crate::git::report;
@@ -84,7 +84,7 @@ impl Services {
         client: Client,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
-        let turn = self.hosting.turn_for(Work::Advertise, client).await?;
+        let permit = self.hosting.acquire(Work::Advertise, client).await?;
         let directory = match view {
             Some(view) => self.hosting.directory(&view.repository).await?,
             None => self.hosting.empty_directory().await?,
@@ -92,17 +92,17 @@ impl Services {
         let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing = Input::plain(tokio::io::empty());
-        Ok(transfer::read(command, nothing, Output::Lines, deadlines, turn).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, nothing, Output::Lines, deadlines, permit).map_err(ComputeError::from)?)
     }
 
     /// Acquires a permit for a fetch, before the request is read.
-    pub async fn fetch_turn(&self, client: Client) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Fetch, client).await
+    pub async fn fetch_permit(&self, client: Client) -> Result<TransferPermit, ServiceError> {
+        self.hosting.acquire(Work::Fetch, client).await
     }
 
     /// Acquires a permit for a push, before the head of the push is read.
-    pub async fn push_turn(&self, client: Client) -> Result<Turn, ServiceError> {
-        self.hosting.turn_for(Work::Push, client).await
+    pub async fn push_permit(&self, client: Client) -> Result<TransferPermit, ServiceError> {
+        self.hosting.acquire(Work::Push, client).await
     }
 
     /// Streams the response of `git upload-pack` to `input`, while the caller may read the
@@ -113,16 +113,16 @@ impl Services {
         view: &RepositoryView,
         protocol: ProtocolVersion,
         input: Input,
-        turn: Turn,
+        permit: TransferPermit,
     ) -> Result<TransferBody, ServiceError> {
         let git = self.hosting.git()?;
         let directory = self.hosting.directory(&view.repository).await?;
         let command =
             git.service(Service::UploadPack, &directory, protocol, false, None).on_behalf_of(view.holder);
         let deadlines = Hosting::deadlines(&self.limits);
-        let watch = self.entitlement(who, view, Act::Read).watch(turn.share().cut().clone());
+        let watch = self.entitlement(who, view, Act::Read).watch(permit.share().cut().clone());
         let body =
-            transfer::read(command, input, Output::Lines, deadlines, turn).map_err(ComputeError::from)?;
+            transfer::read(command, input, Output::Lines, deadlines, permit).map_err(ComputeError::from)?;
         Ok(body.with_watch(watch))
     }
 
@@ -135,7 +135,7 @@ impl Services {
         protocol: ProtocolVersion,
         arrival: Arrival,
         input: Input,
-        turn: Turn,
+        permit: TransferPermit,
     ) -> Result<PushAnswer, ServiceError> {
         let Arrival { mut head, rest, base_url, compressed } = arrival;
         if let Some(answer) = refuse_head(&head) {
@@ -176,7 +176,7 @@ impl Services {
         let command = git
             .service(Service::ReceivePack, &directory, protocol, false, Some(&rules))
             .on_behalf_of(Holder::Account(who.user));
-        let _watch = self.entitlement(Some(who), &view, Act::Push).watch(turn.share().cut().clone());
+        let _watch = self.entitlement(Some(who), &view, Act::Push).watch(permit.share().cut().clone());
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let report_lines = report::declined(&head);
@@ -198,7 +198,7 @@ impl Services {
         };
         let deadlines = Hosting::deadlines(&self.limits);
         let body =
-            transfer::receive(command, input, push, deadlines, turn).await.map_err(ComputeError::from)?;
+            transfer::receive(command, input, push, deadlines, permit).await.map_err(ComputeError::from)?;
         Ok(PushAnswer::Streamed(body))
     }
 

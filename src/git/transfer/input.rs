@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{BUFFER_BYTES, Input, PushDecision, PushInput, ReceiveHook};
 use crate::core::shares::{BudgetGrant, Direction, Endable};
 use crate::git::cage;
-use crate::git::metrics::Meter;
+use crate::git::metrics::TransferMeter;
 use crate::git::object_count;
 use crate::git::pack_limits::PackLimits;
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
@@ -36,7 +36,7 @@ pub(super) struct InputPump {
     /// Cancelled when the child has ended, by itself or killed.
     pub(super) gone: CancellationToken,
     pub(super) progress: Arc<Progress>,
-    pub(super) meter: Arc<Meter>,
+    pub(super) meter: Arc<TransferMeter>,
     /// The child has closed its stdin.
     pub(super) deaf: bool,
 }

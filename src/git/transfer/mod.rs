@@ -46,7 +46,7 @@ use output::OutputPump;
 pub use output::TransferBody;
 
 use super::child::{Caged, GitCommand};
-use super::metrics::{Meter, Turn};
+use super::metrics::{TransferMeter, TransferPermit};
 use super::pack_limits::PackCost;
 use super::pkt_line::FLUSH;
 pub use super::process::{Deadlines, End};
@@ -142,12 +142,17 @@ struct Shared {
     gone: CancellationToken,
     clean: Arc<AtomicBool>,
     progress: Arc<Progress>,
-    meter: Arc<Meter>,
+    meter: Arc<TransferMeter>,
     ended: oneshot::Receiver<End>,
 }
 
-/// Starts the child and its supervisor; `turn` is held until the child has ended.
-fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) -> io::Result<(Pipes, Shared)> {
+/// Starts the child and its supervisor; `permit` is held until the child has ended.
+fn start(
+    command: GitCommand,
+    deadlines: Deadlines,
+    gentle: bool,
+    permit: TransferPermit,
+) -> io::Result<(Pipes, Shared)> {
     let Caged { mut child, group, watched } = command.spawn(Stdio::piped())?;
     group.lower_priority(false);
     let gone = || io::Error::other("the child has no pipes");
@@ -157,9 +162,9 @@ fn start(command: GitCommand, deadlines: Deadlines, gentle: bool, turn: Turn) ->
         errors: child.stderr.take().ok_or_else(gone)?,
     };
     let [cancel, dead, gone] = [(); 3].map(|()| CancellationToken::new());
-    let progress = Progress::of(turn.share());
+    let progress = Progress::of(permit.share());
     let (tell, ended) = oneshot::channel();
-    let (running, meter) = turn.run();
+    let (running, meter) = permit.run();
     let shared = Shared {
         child: group.leader(),
         cancel: cancel.clone(),
@@ -199,9 +204,9 @@ pub fn read(
     input: Input,
     written: Output,
     deadlines: Deadlines,
-    turn: Turn,
+    permit: TransferPermit,
 ) -> io::Result<TransferBody> {
-    let (mut pipes, shared) = start(command, deadlines, false, turn)?;
+    let (mut pipes, shared) = start(command, deadlines, false, permit)?;
     if let Some(to_child) = pipes.input.take() {
         let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
         let (meter, gone) = (shared.meter.clone(), shared.gone.clone());
@@ -245,9 +250,9 @@ pub async fn receive<H: ReceiveHook>(
     input: Input,
     push: PushInput<H>,
     deadlines: Deadlines,
-    turn: Turn,
+    permit: TransferPermit,
 ) -> io::Result<TransferBody> {
-    let (mut pipes, shared) = start(command, deadlines, true, turn)?;
+    let (mut pipes, shared) = start(command, deadlines, true, permit)?;
     let refused = Arc::new(AtomicBool::new(false));
     let (decision, decided) = oneshot::channel();
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;

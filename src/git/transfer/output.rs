@@ -19,7 +19,7 @@ use super::early::Early;
 use super::framing::Framing;
 use super::{BUFFER_BYTES, Shared};
 use crate::core::shares::Direction;
-use crate::git::metrics::Meter;
+use crate::git::metrics::TransferMeter;
 use crate::git::process::Progress;
 
 /// Time that a client has to read the remaining output and the reason after the child was killed.
@@ -34,7 +34,7 @@ pub(super) struct OutputPump {
     sender: mpsc::Sender<Bytes>,
     dead: CancellationToken,
     progress: Arc<Progress>,
-    meter: Arc<Meter>,
+    meter: Arc<TransferMeter>,
     /// Output of a push whose request body is still arriving.
     early: Option<Early>,
     /// Adds lines to the report of a push.
