@@ -95,7 +95,7 @@ impl Services {
         let (services, repository) = (self.clone(), repository.clone());
         let stopping = graphs.stopping.clone();
         tokio::spawn(stopping.run_until_cancelled_owned(async move {
-            let Ok(_turn) = services.hosting.graphs.running.acquire().await else { return };
+            let Ok(_permit) = services.hosting.graphs.running.acquire().await else { return };
             drop(place);
             services.write_graph(&repository, true).await;
         }));
@@ -113,7 +113,7 @@ impl Services {
             }
         };
         for repository in all.iter().filter(|repository| repository.size_bytes >= MISSED_BYTES_MIN) {
-            let Ok(_turn) = self.hosting.graphs.running.acquire().await else { return };
+            let Ok(_permit) = self.hosting.graphs.running.acquire().await else { return };
             self.write_graph(repository, false).await;
         }
     }

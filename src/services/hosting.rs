@@ -31,7 +31,7 @@ use crate::protocol::code::Code;
 const HISTORY_PRIORITY: i32 = 10;
 
 /// Lock that a push of a repository holds during its last steps.
-pub(super) type PushTurn = KeyedLockGuard<RepositoryId>;
+pub(super) type PushLock = KeyedLockGuard<RepositoryId>;
 
 /// State of git hosting; one per application.
 pub struct Hosting {
@@ -41,9 +41,9 @@ pub struct Hosting {
     pub(super) pools: GitPools,
     /// Disk space for responses, in pieces.
     spool: Slots,
-    turns: KeyedLock<RepositoryId>,
+    push_locks: KeyedLock<RepositoryId>,
     /// Serializes the creation of repositories in each project.
-    creations: KeyedLock<ProjectId>,
+    creation_locks: KeyedLock<ProjectId>,
     pub(super) push_to_create: bool,
     pub(super) graphs: Graphs,
     pub(super) histories: Histories,
@@ -74,8 +74,8 @@ impl Hosting {
             git,
             pools: GitPools::start(limits, pools),
             spool: Slots::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
-            turns: KeyedLock::start(),
-            creations: KeyedLock::start(),
+            push_locks: KeyedLock::start(),
+            creation_locks: KeyedLock::start(),
             push_to_create,
             graphs: Graphs::new(),
             histories: Histories::start(limits.git_histories_cache_bytes, histories),
@@ -184,17 +184,17 @@ impl Hosting {
     }
 
     /// Acquires the repository's push lock: one push at a time runs its last steps.
-    pub(super) async fn push_turn(&self, id: RepositoryId) -> Result<PushTurn, ServiceError> {
-        self.wait(self.turns.lock(id), "another push to this repository is under way").await
+    pub(super) async fn push_lock(&self, id: RepositoryId) -> Result<PushLock, ServiceError> {
+        self.wait(self.push_locks.lock(id), "another push to this repository is under way").await
     }
 
     /// Acquires the project's lock to create a repository: a name that is taken then belongs to a
     /// usable repository.
-    pub(super) async fn creation_turn(
+    pub(super) async fn creation_lock(
         &self,
         id: ProjectId,
     ) -> Result<KeyedLockGuard<ProjectId>, ServiceError> {
-        self.wait(self.creations.lock(id), "other repositories of this project are being created").await
+        self.wait(self.creation_locks.lock(id), "other repositories of this project are being created").await
     }
 
     /// Waits for a lock at most as long as git requests wait.
@@ -212,8 +212,8 @@ impl Hosting {
     }
 
     /// Returns the push lock if no push holds it.
-    pub(super) async fn try_push_turn(&self, id: RepositoryId) -> Option<PushTurn> {
-        self.turns.try_lock(id).await
+    pub(super) async fn try_push_lock(&self, id: RepositoryId) -> Option<PushLock> {
+        self.push_locks.try_lock(id).await
     }
 
     /// Returns a token that an admitted push holds until it is settled.
@@ -230,8 +230,8 @@ impl Hosting {
     /// Rejects new work; admitted pushes continue.
     pub fn close(&self) {
         self.pools.close();
-        self.turns.close();
-        self.creations.close();
+        self.push_locks.close();
+        self.creation_locks.close();
         self.graphs.close();
         self.admitted.close();
     }

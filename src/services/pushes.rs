@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::hosting::PushTurn;
+use super::hosting::PushLock;
 use super::room::Room;
 use super::transfers::chat_text;
 use super::{ServiceError, Services};
@@ -81,7 +81,7 @@ pub(super) struct Finished {
 struct Admitted {
     opened: Opened,
     refs: WantedRefs,
-    _turn: PushTurn,
+    _lock: PushLock,
     /// For a push that needs much memory to unpack.
     _memory: Option<BudgetGrant>,
     _token: TaskTrackerToken,
@@ -106,7 +106,7 @@ impl PushHook {
         // Before the push lock: other pushes to this repository do not wait for memory.
         let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
         let memory = hosting.unpacking_place(holder, cost).await?;
-        let turn = self.services.hosting.push_turn(repository).await?;
+        let lock = self.services.hosting.push_lock(repository).await?;
         hosting.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.hosting.admit();
         let refs = self.possible().await?;
@@ -130,7 +130,7 @@ impl PushHook {
             }
             other => other?,
         };
-        Ok(Admitted { opened, refs, _turn: turn, _memory: memory, _token: token })
+        Ok(Admitted { opened, refs, _lock: lock, _memory: memory, _token: token })
     }
 
     /// Returns the updates that can apply. The caller holds the push lock: no other push moves refs
@@ -371,7 +371,7 @@ impl Services {
     pub(super) async fn settle_intents(&self, intents: Vec<PushIntent>) -> usize {
         let mut settled = 0;
         for intent in intents {
-            let Some(_turn) = self.hosting.try_push_turn(intent.repository_id).await else { continue };
+            let Some(_lock) = self.hosting.try_push_lock(intent.repository_id).await else { continue };
             match self.settle_intent(&intent).await {
                 Ok(_) => settled += 1,
                 Err(error) => tracing::warn!(push.id = %intent.id, %error, "cannot settle a push"),

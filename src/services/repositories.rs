@@ -59,7 +59,7 @@ impl Services {
             return Err(Refusal::invalid("name", "is missing").into());
         };
         self.rates.change(who.user, 1)?;
-        let turn = self.hosting.creation_turn(project.project.id).await?;
+        let lock = self.hosting.creation_lock(project.project.id).await?;
         let begin = BeginRepository {
             who,
             project: project.project.id,
@@ -71,7 +71,7 @@ impl Services {
         // In a separate task: a client that disconnects must not leave half a repository.
         let services = self.clone();
         let made = actix_web::rt::spawn(async move {
-            let _turn = turn;
+            let _lock = lock;
             services.make(begin).await
         });
         let made = made.await;
@@ -179,7 +179,7 @@ impl Services {
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
         let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
         self.rates.change(who.user, 1)?;
-        let _turn = self.hosting.push_turn(repository.id).await?;
+        let _lock = self.hosting.push_lock(repository.id).await?;
         // The result of an interrupted push is announced if it can still be computed. Without the
         // directory it cannot.
         if let Err(error) = self.settle_pending_of(repository.id).await {

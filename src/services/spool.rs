@@ -125,7 +125,7 @@ impl Services {
         let within = Duration::from_millis(self.limits.git_compute_ms);
         // The child holds a file that is stored as a delta in memory as a whole, so few may run at
         // once.
-        let _turn = self.hosting.browse_place(holder).await?;
+        let _permit = self.hosting.browse_place(holder).await?;
         compute::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
         let written = file.clone();

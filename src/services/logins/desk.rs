@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::pacing::{Origin, Pacing, PacingRules, Turn};
+use super::pacing::{LoginDelay, Origin, Pacing, PacingRules};
 use crate::core::auth::password::Standing;
 
 /// Handle of the task that queues password attempts.
@@ -144,11 +144,11 @@ impl Keeper {
             // A client that left releases its permit by its drop.
             Message::Ask { id, account, from, placed } => {
                 match self.pacing.ask(id, &account, from, Instant::now()) {
-                    Turn::Now => {
+                    LoginDelay::Now => {
                         let standing = self.pacing.standing(id, Instant::now());
                         placed.send(Placed::Now(standing)).ok();
                     }
-                    Turn::Waits { refused } => {
+                    LoginDelay::Waits { refused } => {
                         let (answer, answered) = oneshot::channel();
                         self.answers.insert(id, answer);
                         placed.send(Placed::Waits(answered)).ok();

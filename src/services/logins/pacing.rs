@@ -63,7 +63,7 @@ impl PacingRules {
 
 /// The outcome of [`Pacing::ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum LoginDelay {
     Now,
     /// The attempt waits. Another attempt of its network may be refused to make room.
     Waits {
@@ -129,7 +129,7 @@ impl Pacing {
     }
 
     /// Requests a start for an attempt at `account` from `network`; ids increase.
-    pub(super) fn ask(&mut self, id: u64, account: &str, from: Origin, now: Instant) -> Turn {
+    pub(super) fn ask(&mut self, id: u64, account: &str, from: Origin, now: Instant) -> LoginDelay {
         let network = from.network;
         let known = self.familiar.get(account).is_some_and(|familiar| familiar.networks.contains(&network));
         let (among, delay_max) = match known {
@@ -143,7 +143,7 @@ impl Pacing {
         if lane.waiting.is_empty() && lane.may_start(&self.rules, now) {
             lane.running += 1;
             self.tries.insert(id, Try { lane: key, network });
-            return Turn::Now;
+            return LoginDelay::Now;
         }
         let delayed = lane.failures >= self.rules.free;
         let keep = self.rules.waiting.saturating_sub(1);
@@ -153,7 +153,7 @@ impl Pacing {
         lane.waiting.push((id, network));
         self.tries.insert(id, Try { lane: key, network });
         self.refuse(&refused, now);
-        Turn::Waits { refused: refused.first().copied() }
+        LoginDelay::Waits { refused: refused.first().copied() }
     }
 
     /// Records the outcome of a running attempt. Returns the attempts that are refused because of

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::pacing::{Origin, Pacing, PacingRules, Turn};
+use super::pacing::{LoginDelay, Origin, Pacing, PacingRules};
 use crate::core::auth::password::Standing;
 
 const RULES: PacingRules = PacingRules {
@@ -15,7 +15,7 @@ const RULES: PacingRules = PacingRules {
     waiting: 2,
 };
 const SECONDS_5: Duration = Duration::from_secs(5);
-const WAITS: Turn = Turn::Waits { refused: None };
+const WAITS: LoginDelay = LoginDelay::Waits { refused: None };
 
 fn network(n: u8) -> Origin {
     Origin { network: IpAddr::from([192, 0, 2, n]), proven: false }
@@ -29,13 +29,13 @@ fn at(begin: Instant, seconds: u64) -> Instant {
 /// Makes attempts that fail at once.
 fn fail(pacing: &mut Pacing, account: &str, from: u8, times: u64, now: Instant) {
     for id in 1_000..1_000 + times {
-        assert_eq!(pacing.ask(id, account, network(from), now), Turn::Now);
+        assert_eq!(pacing.ask(id, account, network(from), now), LoginDelay::Now);
         pacing.tried(id, false, now);
     }
 }
 
 fn succeed(pacing: &mut Pacing, account: &str, from: u8, now: Instant) {
-    assert_eq!(pacing.ask(999, account, network(from), now), Turn::Now);
+    assert_eq!(pacing.ask(999, account, network(from), now), LoginDelay::Now);
     pacing.tried(999, true, now);
 }
 
@@ -46,7 +46,7 @@ fn parallel_tries_run_no_faster_than_sequential_tries() {
     let (mut tried, mut id) = (0, 0);
     for worker in 0..48 {
         id += 1;
-        if pacing.ask(id, "alice", network(worker), begin) == Turn::Now {
+        if pacing.ask(id, "alice", network(worker), begin) == LoginDelay::Now {
             tried += 1;
         }
     }
@@ -93,7 +93,7 @@ fn user_in_a_new_network_is_served_before_guessers() {
     pacing.tried(5, true, at(begin, 1));
     let due = pacing.due(at(begin, 1));
     assert!(due == [1] || due == [3], "then the network with fewer: {due:?}");
-    assert_eq!(pacing.ask(6, "alice", network(3), at(begin, 1)), Turn::Now, "hers is familiar now");
+    assert_eq!(pacing.ask(6, "alice", network(3), at(begin, 1)), LoginDelay::Now, "hers is familiar now");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn waiting_attempts_of_a_network_are_bounded() {
     fail(&mut pacing, "alice", 1, 3, now);
     let turns: Vec<_> = (0..2).map(|id| pacing.ask(id, "alice", network(1), now)).collect();
     assert_eq!(turns, [WAITS, WAITS]);
-    let Turn::Waits { refused: Some(refused) } = pacing.ask(2, "alice", network(1), now) else {
+    let LoginDelay::Waits { refused: Some(refused) } = pacing.ask(2, "alice", network(1), now) else {
         panic!("the newcomer waits, another is refused")
     };
     assert!(refused < 2);
@@ -128,7 +128,7 @@ fn right_passwords_in_parallel_are_not_delayed() {
     let (mut pacing, now) = (Pacing::new(RULES), Instant::now());
     succeed(&mut pacing, "ci", 1, now);
     let mut running: Vec<_> =
-        (0..30).filter(|id| pacing.ask(*id, "ci", network(1), now) == Turn::Now).collect();
+        (0..30).filter(|id| pacing.ask(*id, "ci", network(1), now) == LoginDelay::Now).collect();
     let mut done = 0;
     while let Some(id) = running.pop() {
         pacing.tried(id, true, now);
@@ -144,7 +144,7 @@ fn failures_expire_after_fifteen_minutes() {
     fail(&mut pacing, "alice", 1, 3, begin);
     assert_eq!(pacing.ask(1, "alice", network(1), begin), WAITS);
     pacing.gone(1, begin);
-    assert_eq!(pacing.ask(2, "alice", network(1), at(begin, 901)), Turn::Now);
+    assert_eq!(pacing.ask(2, "alice", network(1), at(begin, 901)), LoginDelay::Now);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn user_who_is_logged_in_does_not_wait_for_guesses() {
     assert_eq!(pacing.ask(1, "alice", network(1), now), WAITS);
     let proven = Origin { proven: true, ..network(1) };
     for id in 2..5 {
-        assert_eq!(pacing.ask(id, "alice", proven, now), Turn::Now);
+        assert_eq!(pacing.ask(id, "alice", proven, now), LoginDelay::Now);
         pacing.tried(id, false, now);
     }
     assert_eq!(pacing.ask(5, "alice", proven, now), WAITS, "a stolen login does not guess faster");
@@ -280,7 +280,7 @@ fn standing_follows_familiarity_and_failures() {
         fail(&mut pacing, name, 1, 1, at(now, n as u64));
     }
     for (id, name, from) in [(1, "alice", 1), (2, "nemo", 1), (3, "nemo", 2)] {
-        assert_eq!(pacing.ask(id, name, network(from), now), Turn::Now);
+        assert_eq!(pacing.ask(id, name, network(from), now), LoginDelay::Now);
     }
     let standings = [1, 2, 3].map(|id| pacing.standing(id, at(now, 5)));
     assert_eq!(standings, [Standing::Known, Standing::Suspect, Standing::New]);
