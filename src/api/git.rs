@@ -33,7 +33,7 @@ use crate::git::transfer::Input;
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
 use crate::services::push_targets::PushTarget;
-use crate::services::transfers::{Arrival, PushAnswer};
+use crate::services::transfers::{IncomingPush, PushAnswer};
 use crate::services::{ServiceError, Services};
 
 pub(super) type GitResult = Result<HttpResponse, GitError>;
@@ -261,8 +261,8 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
     }
     let compressed = !matches!(encoding_of(&request), "" | "identity");
     let base_url = address::base_url(&request, &services);
-    let arrival = Arrival { head, rest, base_url, compressed };
-    match services.push(who, target, protocol_of(&request), arrival, input, permit).await? {
+    let incoming = IncomingPush { head, rest, base_url, compressed };
+    match services.push(who, target, protocol_of(&request), incoming, input, permit).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack.name(), "result").streaming(body)),
         PushAnswer::Refused { answer: report, error, mut unread } => {
             unread.drain().await;

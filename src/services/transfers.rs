@@ -39,7 +39,7 @@ fn act_of(service: Service) -> Act {
 }
 
 /// A push whose head has been read.
-pub struct Arrival {
+pub struct IncomingPush {
     pub head: PushHead,
     /// The bytes that arrived after the head.
     pub rest: Bytes,
@@ -133,11 +133,11 @@ impl Services {
         who: Credential,
         target: PushTarget,
         protocol: ProtocolVersion,
-        arrival: Arrival,
+        incoming: IncomingPush,
         input: Input,
         permit: TransferPermit,
     ) -> Result<PushAnswer, ServiceError> {
-        let Arrival { mut head, rest, base_url, compressed } = arrival;
+        let IncomingPush { mut head, rest, base_url, compressed } = incoming;
         if let Some(answer) = refuse_head(&head) {
             return Ok(PushAnswer::Refused { answer, error: None, unread: input });
         }
