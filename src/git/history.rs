@@ -58,7 +58,7 @@ impl WalkLimits {
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Brought {
+pub struct PushScan {
     pub refs: Vec<RefUpdate>,
     /// The newest of the new commits.
     pub commits: Vec<PushedCommit>,
@@ -73,14 +73,14 @@ pub struct Brought {
 /// conflicts with its name: neither an existing ref nor an earlier ref of this push. git refuses
 /// the other updates. A ref that another push has moved to the same target must not be attributed
 /// to this push.
-pub fn possible(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
+pub fn applicable_updates(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
     let blocked = blocked(path, updates)?;
     let both = updates.iter().zip(targets);
-    let possible = both.filter(|(update, now)| {
+    let applicable = both.filter(|(update, now)| {
         update.old == *now && update.old != update.new && !blocked.contains(update.name.as_str())
     });
-    Ok(possible.map(|(update, _)| update.clone()).collect())
+    Ok(applicable.map(|(update, _)| update.clone()).collect())
 }
 
 /// Returns the new refs that conflict with existing ones because one name is a folder of the other:
@@ -181,7 +181,7 @@ pub fn can_be_default(path: &Path, branch: &str) -> Result<bool, git2::Error> {
 }
 
 /// Returns the updates whose refs now have their new values.
-pub fn moved(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
+pub fn moved_refs(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2::Error> {
     let targets = targets(path, updates)?;
     let done = updates
         .iter()
@@ -193,8 +193,8 @@ pub fn moved(path: &Path, updates: &[RefUpdate]) -> Result<Vec<RefUpdate>, git2:
 /// Compares each ref with its intended new value, and walks the new commits.
 ///
 /// Reads the repository in its present state on disk.
-pub fn brought(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result<Brought, git2::Error> {
-    let mut found = Brought { refs: moved(path, updates)?, ..Brought::default() };
+pub fn scan_push(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result<PushScan, git2::Error> {
+    let mut found = PushScan { refs: moved_refs(path, updates)?, ..PushScan::default() };
     // Unreadable commits are left out of the description; the push itself remains valid.
     if let Err(error) = describe(path, limits, &mut found) {
         tracing::warn!(error = %telemetry::cut(&error), "cannot read the commits of a push; its description is incomplete");
@@ -202,7 +202,7 @@ pub fn brought(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Result
     Ok(found)
 }
 
-fn describe(path: &Path, limits: WalkLimits, found: &mut Brought) -> Result<(), git2::Error> {
+fn describe(path: &Path, limits: WalkLimits, found: &mut PushScan) -> Result<(), git2::Error> {
     let repository = open(path)?;
     let mut walk = Walk::new(&repository, limits)?;
     let branches = || found.refs.iter().filter(|update| update.branch().is_some());

@@ -24,7 +24,7 @@ use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, RefUpdate};
 use crate::domain::repository::Repository;
-use crate::git::history::{self, Brought, WalkLimits};
+use crate::git::history::{self, PushScan, WalkLimits};
 use crate::git::pack_limits::PackCost;
 use crate::git::push_head::PushHead;
 use crate::git::report;
@@ -109,7 +109,7 @@ impl PushHook {
         let lock = self.services.hosting.push_lock(repository).await?;
         hosting.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.hosting.admit();
-        let refs = self.possible().await?;
+        let refs = self.applicable_updates().await?;
         let refs = on_blocking(move || WantedRefs::new(refs)).await??;
         let command = || OpenPush {
             who: self.who,
@@ -138,7 +138,7 @@ impl PushHook {
     ///
     /// # Errors
     /// Fails if no update can apply, or if the repository would become too large.
-    async fn possible(&self) -> Result<Vec<RefUpdate>, ServiceError> {
+    async fn applicable_updates(&self) -> Result<Vec<RefUpdate>, ServiceError> {
         let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
         let head = self.head.clone();
         let refs_max = self.services.limits.git_refs;
@@ -146,20 +146,20 @@ impl PushHook {
             let updates = &head.updates;
             let creations = updates.iter().filter(|update| update.old.is_none()).count();
             let full = creations > 0 && store.ref_count(key)?.saturating_add(creations) > refs_max;
-            let possible = history::possible(&store.existing(key)?, updates)?;
-            Ok::<_, StoreError>((possible, store.size_bytes(key)?, full))
+            let applicable = history::applicable_updates(&store.existing(key)?, updates)?;
+            Ok::<_, StoreError>((applicable, store.size_bytes(key)?, full))
         });
-        let (possible, size, full) = read.await??;
+        let (applicable, size, full) = read.await??;
         if full {
             let why = format!("a repository may have {refs_max} refs; delete some, then push again");
             return Err(ServiceError::new(Code::TooLarge, why));
         }
-        if possible.is_empty() {
+        if applicable.is_empty() {
             let why =
                 "the refs have moved since they were read, or their names are taken; fetch, then push again";
             return Err(ServiceError::new(Code::Conflict, why));
         }
-        let movable: HashSet<&str> = possible.iter().map(|update| update.name.as_str()).collect();
+        let movable: HashSet<&str> = applicable.iter().map(|update| update.name.as_str()).collect();
         let stuck = self.head.updates.iter().find(|update| !movable.contains(update.name.as_str()));
         if let Some(stuck) = stuck.filter(|_| self.head.is_atomic()) {
             let why = format!(
@@ -172,7 +172,7 @@ impl PushHook {
         if self.head.has_pack() {
             self.services.check_room(&self.view, size).await?;
         }
-        Ok(possible)
+        Ok(applicable)
     }
 }
 
@@ -290,32 +290,34 @@ impl Services {
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
         let read = on_blocking(move || {
             let path = store.existing(key)?;
-            let brought = match description {
+            let scan = match description {
                 Description::Commits => {
                     fail_points::reach(fail_points::BEFORE_READING);
-                    history::brought(&path, &updates, limits)?
+                    history::scan_push(&path, &updates, limits)?
                 }
-                Description::Refs => Brought { refs: history::moved(&path, &updates)?, ..Brought::default() },
+                Description::Refs => {
+                    PushScan { refs: history::moved_refs(&path, &updates)?, ..PushScan::default() }
+                }
             };
-            let default_branch = history::first_branch(&path, &default, &brought.refs)?;
-            Ok::<_, StoreError>((brought, store.size_bytes(key)?, default_branch))
+            let default_branch = history::first_branch(&path, &default, &scan.refs)?;
+            Ok::<_, StoreError>((scan, store.size_bytes(key)?, default_branch))
         });
-        let (mut brought, size_bytes, default_branch) = read.await??;
-        let ref_count = brought.refs.len();
-        brought.refs.truncate(PUSH_REFS_MAX);
+        let (mut scan, size_bytes, default_branch) = read.await??;
+        let ref_count = scan.refs.len();
+        scan.refs.truncate(PUSH_REFS_MAX);
         let mentioned = self
             .cache
             .ask_anonymously(ReadersNamed {
                 project: repository.project_id,
-                named: brought.named,
+                named: scan.named,
                 limit: self.limits.mentions_per_message,
             })
             .await?;
         Ok(Moved {
-            refs: brought.refs,
+            refs: scan.refs,
             ref_count,
-            commits: brought.commits,
-            commit_count: brought.commit_count,
+            commits: scan.commits,
+            commit_count: scan.commit_count,
             mentioned,
             size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
             default_branch,
