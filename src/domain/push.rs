@@ -131,7 +131,7 @@ pub fn plain(text: &str, max: usize) -> String {
 
 /// The result of a finished push, as read from the repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Moved {
+pub struct PushSummary {
     /// The first [`PUSH_REFS_MAX`] refs that have the requested value, and the number of all such
     /// refs.
     pub refs: Vec<RefUpdate>,

@@ -22,7 +22,7 @@ use crate::core::fail_points;
 use crate::core::shares::{BudgetGrant, Holder};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
-use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, RefUpdate};
+use crate::domain::push::{FastForward, PUSH_REFS_MAX, PushSummary, RefUpdate};
 use crate::domain::repository::Repository;
 use crate::git::history::{self, PushScan, WalkLimits};
 use crate::git::pack_limits::PackCost;
@@ -258,9 +258,9 @@ impl Services {
             let (store, key) = (self.hosting.store.clone(), repository.storage_key);
             on_blocking(move || store.sync_refs(key)).await??;
         }
-        let moved = self.moved(repository, updates, Description::Commits).await?;
-        let (commit_count, is_large) = (moved.commit_count, moved.ref_count > REFS_MANY);
-        let settled = self.write_settlement(push, moved).await?;
+        let summary = self.summarize(repository, updates, Description::Commits).await?;
+        let (commit_count, is_large) = (summary.commit_count, summary.ref_count > REFS_MANY);
+        let settled = self.write_settlement(push, summary).await?;
         if is_large {
             // Each ref is a file until refs are packed, which slows down every reader.
             self.hosting.tend_soon();
@@ -268,10 +268,10 @@ impl Services {
         Ok(Finished { settled, commit_count })
     }
 
-    async fn write_settlement(&self, push: PushId, moved: Moved) -> Result<Settled, ServiceError> {
+    async fn write_settlement(&self, push: PushId, summary: PushSummary) -> Result<Settled, ServiceError> {
         let mut last = Settled::default();
         for _ in 0..SLICES_MAX {
-            let command = SettlePush { push, moved: moved.clone() };
+            let command = SettlePush { push, summary: summary.clone() };
             last = self.writer.execute(Caller::Server, command).await?;
             if !last.more {
                 break;
@@ -280,12 +280,12 @@ impl Services {
         Ok(last)
     }
 
-    async fn moved(
+    async fn summarize(
         &self,
         repository: &Repository,
         updates: &[RefUpdate],
         description: Description,
-    ) -> Result<Moved, ServiceError> {
+    ) -> Result<PushSummary, ServiceError> {
         let (store, key, updates) = (self.hosting.store.clone(), repository.storage_key, updates.to_vec());
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
         let read = on_blocking(move || {
@@ -313,7 +313,7 @@ impl Services {
                 limit: self.limits.mentions_per_message,
             })
             .await?;
-        Ok(Moved {
+        Ok(PushSummary {
             refs: scan.refs,
             ref_count,
             commits: scan.commits,
@@ -344,7 +344,7 @@ impl Services {
     async fn settle_intent(&self, intent: &PushIntent) -> Result<Settled, ServiceError> {
         match self.cache.ask_anonymously(RepositoryById(intent.repository_id)).await {
             // An announced push is settled without reading the refs: they may have changed since.
-            Ok(_) if intent.announced => self.write_settlement(intent.id, Moved::default()).await,
+            Ok(_) if intent.announced => self.write_settlement(intent.id, PushSummary::default()).await,
             Ok(repository) => {
                 // Counted before anything is read: an attempt that ends the process counts.
                 let attempts = self.writer.execute(Caller::Server, CountAttempt { push: intent.id }).await?;
@@ -354,11 +354,11 @@ impl Services {
                 };
                 let id = intent.id.0;
                 let refs = self.readers.read(Holder::Operator, move |db| pushes::refs_of(db, id)).await?;
-                let moved = self.moved(&repository, &refs, description).await?;
-                self.write_settlement(intent.id, moved).await
+                let summary = self.summarize(&repository, &refs, description).await?;
+                self.write_settlement(intent.id, summary).await
             }
             // The repository is gone: there is nothing left to announce.
-            Err(_) => self.write_settlement(intent.id, Moved::default()).await,
+            Err(_) => self.write_settlement(intent.id, PushSummary::default()).await,
         }
     }
 

@@ -4,7 +4,7 @@ use super::acts::NAMES;
 use crate::domain::ids::UserId;
 use crate::domain::name::Name;
 use crate::domain::project::Visibility;
-use crate::domain::push::{Moved, PushedCommit, RefUpdate};
+use crate::domain::push::{PushSummary, PushedCommit, RefUpdate};
 
 pub(super) fn a_name(index: usize) -> Name {
     Name::parse(NAMES[index]).unwrap()
@@ -18,9 +18,9 @@ pub(super) fn to_main() -> RefUpdate {
     RefUpdate { name: "refs/heads/main".into(), old: None, new: Some("1".repeat(40)) }
 }
 
-pub(super) fn moved_by(push: i64, named: UserId) -> Moved {
+pub(super) fn summary_of(push: i64, named: UserId) -> PushSummary {
     let commit = PushedCommit { oid: "1".repeat(40), summary: "a commit".into(), author: "x".into() };
-    Moved {
+    PushSummary {
         refs: vec![to_main()],
         ref_count: 1,
         commits: vec![commit],

@@ -7,7 +7,7 @@ use super::super::chats::{Fill, Lookup};
 use super::super::event_page::EventRange;
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, ProjectAct, RepositoryAct, USERS};
-use super::made::{a_name, moved_by, to_main, visibility};
+use super::made::{a_name, summary_of, to_main, visibility};
 use crate::actors::writer::commands::WantedRefs;
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
@@ -35,7 +35,7 @@ use crate::domain::ids::{
 use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole};
-use crate::domain::push::{FastForward, Moved};
+use crate::domain::push::{FastForward, PushSummary};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Username;
@@ -338,8 +338,8 @@ impl World {
                 self.repository_job(by, RepositoryId(repository), what)
             }
             Act::Settle { push, moved, names } => {
-                let moved = if moved { moved_by(push, UserId(names)) } else { Moved::default() };
-                self.sound(SettlePush { push: PushId(push), moved })
+                let summary = if moved { summary_of(push, UserId(names)) } else { PushSummary::default() };
+                self.sound(SettlePush { push: PushId(push), summary })
             }
             Act::CreateToken { by, expired, repository } => self.sound(CreateAccessToken {
                 who: self.who(by),

@@ -22,7 +22,7 @@ use crate::domain::metadata::Metadata;
 use crate::domain::notification::{Cause, Decision, Standing, decide};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
-use crate::domain::push::{FastForward, Moved, PUSH_REFS_MAX, Push, RefUpdate};
+use crate::domain::push::{FastForward, PUSH_REFS_MAX, Push, PushSummary, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
 use crate::storage::queries::{accounts, blocks, chats, messages, projects, pushes, repositories};
@@ -134,7 +134,7 @@ impl OpenPush {
 /// Writes what a push did: the event, the message and the notifications. Harmless when it was done before.
 pub struct SettlePush {
     pub push: PushId,
-    pub moved: Moved,
+    pub summary: PushSummary,
 }
 
 /// Counts an attempt to settle an interrupted push, before it is made; returns how many there were with this one.
@@ -165,7 +165,7 @@ impl Command for SettlePush {
     const NAME: &'static str = "SettlePush";
 
     fn bytes(&self) -> usize {
-        4096 + self.moved.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()
+        4096 + self.summary.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Settled> {
@@ -178,10 +178,10 @@ impl Command for SettlePush {
             Some(repository) => projects::project(tx.reader(), repository.project_id.0)?,
             None => None,
         };
-        let moved = intent.announced || !self.moved.refs.is_empty();
+        let moved = intent.announced || !self.summary.refs.is_empty();
         // Objects may stay although no ref moved: they count, and packing removes them in time.
-        if let Some(repository) = repository.as_ref().filter(|_| !moved && self.moved.size_bytes > 0) {
-            count(tx, repository, &self.moved)?;
+        if let Some(repository) = repository.as_ref().filter(|_| !moved && self.summary.size_bytes > 0) {
+            count(tx, repository, &self.summary)?;
         }
         // The members of a project that was deleted meanwhile are not notified.
         let (Some(repository), Some(project), true) = (repository, project, moved) else {
@@ -191,8 +191,8 @@ impl Command for SettlePush {
         let (seq, mentioned, text) = match intent.event_seq {
             Some(seq) => (seq, intent.mentioned.clone(), None),
             None => {
-                let (seq, text) = announce(tx, &intent, &repository, &project, &self.moved)?;
-                (seq, self.moved.mentioned.clone(), Some(text))
+                let (seq, text) = announce(tx, &intent, &repository, &project, &self.summary)?;
+                (seq, self.summary.mentioned.clone(), Some(text))
             }
         };
         let text = match text {
@@ -223,17 +223,17 @@ fn announce(
     intent: &PushIntent,
     repository: &Repository,
     project: &Project,
-    moved: &Moved,
+    summary: &PushSummary,
 ) -> Execution<(Seq, String)> {
     let mut chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
     let owner = username(tx, project.owner_id)?;
     let push = Push {
         repository_id: repository.id,
         repository: format!("{owner}/{}/{}", project.name, repository.name),
-        refs: moved.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
-        ref_count: moved.ref_count,
-        commits: moved.commits.clone(),
-        commit_count: moved.commit_count,
+        refs: summary.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
+        ref_count: summary.ref_count,
+        commits: summary.commits.clone(),
+        commit_count: summary.commit_count,
     };
     let headline = format!("{} {}", username(tx, intent.user_id)?, push.headline());
     let mut content = push.message(intent.chat_text.as_deref(), &intent.base_url);
@@ -246,33 +246,33 @@ fn announce(
     let seq = last_seq;
     chat.last_seq = seq;
     say(tx, intent, &chat, content)?;
-    let mentioned = serde_json::to_string(&moved.mentioned).unwrap_or_else(|_| "[]".to_owned());
+    let mentioned = serde_json::to_string(&summary.mentioned).unwrap_or_else(|_| "[]".to_owned());
     pushes::set_announced(tx.write(), intent.id.0, seq, &mentioned)?;
-    count(tx, repository, moved)?;
+    count(tx, repository, summary)?;
     Ok((seq, headline))
 }
 
 /// Writes what the repository holds now, its default branch if the push made the first ones, and how much work the push
 /// leaves for packing.
-fn count(tx: &mut Tx<'_>, repository: &Repository, moved: &Moved) -> Execution<()> {
-    let weight = weight(moved, repository.size_bytes);
-    repositories::count_push(tx.write(), repository.id.0, moved.size_bytes, weight)?;
-    let default_branch = moved.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
+fn count(tx: &mut Tx<'_>, repository: &Repository, summary: &PushSummary) -> Execution<()> {
+    let weight = weight(summary, repository.size_bytes);
+    repositories::count_push(tx.write(), repository.id.0, summary.size_bytes, weight)?;
+    let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
     if default_branch != repository.default_branch {
         repositories::set_default_branch(tx.write(), repository.id.0, &default_branch)?;
     }
     let repository =
-        Arc::new(Repository { size_bytes: moved.size_bytes, default_branch, ..repository.clone() });
+        Arc::new(Repository { size_bytes: summary.size_bytes, default_branch, ..repository.clone() });
     tx.announce(Event::RepositoryChanged { repository });
     Ok(())
 }
 
 /// How many small pushes this one is worth, for packing: each leaves a pack, and a file for each ref. `size_bytes`: what
 /// the repository held before.
-fn weight(moved: &Moved, size_bytes: i64) -> i64 {
-    let changes = moved.ref_count.max(moved.commit_count) / CHANGES_PER_SMALL_PUSH;
+fn weight(summary: &PushSummary, size_bytes: i64) -> i64 {
+    let changes = summary.ref_count.max(summary.commit_count) / CHANGES_PER_SMALL_PUSH;
     let changes = i64::try_from(changes).unwrap_or(i64::MAX);
-    let bytes = moved.size_bytes.saturating_sub(size_bytes).max(0) / BYTES_PER_SMALL_PUSH;
+    let bytes = summary.size_bytes.saturating_sub(size_bytes).max(0) / BYTES_PER_SMALL_PUSH;
     changes.max(bytes).saturating_add(1)
 }
 
