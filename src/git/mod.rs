@@ -26,11 +26,11 @@ mod fsck;
 #[cfg(test)]
 mod handmade_pack;
 pub mod history;
-pub mod leftovers;
 pub mod maintenance;
 pub mod memory;
 pub mod metrics;
 pub mod object_count;
+pub mod orphans;
 pub mod pack_entries;
 pub mod pack_limits;
 pub mod pack_reader;

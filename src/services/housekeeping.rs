@@ -13,7 +13,7 @@ use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::git::store::StoreError;
-use crate::git::{leftovers, maintenance};
+use crate::git::{maintenance, orphans};
 use crate::protocol::code::Code;
 use crate::storage::queries::repositories;
 use crate::storage::unfinished::Unfinished;
@@ -49,14 +49,14 @@ impl Services {
         let store = self.hosting.store.clone();
         let touched = self
             .on_disk(move || {
-                let touched = leftovers::end_leftovers(&store);
+                let touched = orphans::kill_orphans(&store);
                 if let Err(error) = store.empty_tmp() {
                     tracing::warn!(%error, "cannot empty the folder for new repositories");
                 }
                 touched
             })
             .await?;
-        let mut keys: Vec<StorageKey> = leftovers::keys(&touched).collect();
+        let mut keys: Vec<StorageKey> = orphans::keys(&touched).collect();
         for repository in &unfinished.pushed {
             if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(*repository)).await {
                 keys.push(repository.storage_key);
@@ -97,7 +97,7 @@ impl Services {
         let every = Duration::from_millis(self.limits.maintenance_ms);
         let mut swept = None;
         // Interrupted pushes come first: members wait for their event.
-        if let Err(error) = self.settle_leftovers().await {
+        if let Err(error) = self.settle_unfinished_pushes().await {
             tracing::warn!(%error, "settling the pushes of the last run failed; it will be retried");
         }
         loop {
@@ -114,7 +114,7 @@ impl Services {
                 }
             }
             for (what, outcome) in [
-                ("settling pushes", self.settle_leftovers().await.map(drop)),
+                ("settling pushes", self.settle_unfinished_pushes().await.map(drop)),
                 ("removing repositories", self.finish_deletions().await),
                 ("packing repositories", self.pack_repositories().await),
             ] {

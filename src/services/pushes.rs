@@ -364,7 +364,7 @@ impl Services {
 
     /// Settles pending earlier pushes of repositories without a running push. Returns how many were
     /// settled.
-    pub(super) async fn settle_leftovers(&self) -> Result<usize, ServiceError> {
+    pub(super) async fn settle_unfinished_pushes(&self) -> Result<usize, ServiceError> {
         let intents = self.unsettled().await?;
         Ok(self.settle_intents(intents).await)
     }

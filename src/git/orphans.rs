@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// of the repositories that they worked on.
 ///
 /// Must only be called while this server runs no child.
-pub fn end_leftovers(store: &Store) -> BTreeSet<String> {
+pub fn kill_orphans(store: &Store) -> BTreeSet<String> {
     let mark = [MARK.as_bytes(), b"=", store.root().as_os_str().as_bytes()].concat();
     let mut touched = BTreeSet::new();
     let begun = Instant::now();
@@ -64,7 +64,7 @@ fn marked(mark: &[u8]) -> Vec<(i32, String)> {
     found
 }
 
-/// Returns the valid storage keys in the result of [`end_leftovers`].
+/// Returns the valid storage keys in the result of [`kill_orphans`].
 pub fn keys(touched: &BTreeSet<String>) -> impl Iterator<Item = StorageKey> {
     touched.iter().filter_map(|text| StorageKey::parse(text).ok())
 }
