@@ -323,9 +323,9 @@ impl RunningApp {
 
         let chores = CancellationToken::new();
         actix::spawn(chores.clone().run_until_cancelled_owned(chores::run(services.clone())));
-        let tending = services.clone();
-        let tend = async move { tending.tend_repositories().await };
-        actix::spawn(chores.clone().run_until_cancelled_owned(tend));
+        let maintained = services.clone();
+        let maintain = async move { maintained.maintain_repositories().await };
+        actix::spawn(chores.clone().run_until_cancelled_owned(maintain));
         let delivering = services.clone();
         let deliver = async move { delivering.deliver_notifications().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(deliver));
@@ -333,7 +333,7 @@ impl RunningApp {
         let write_graphs = async move { graphs.write_missing_graphs().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(write_graphs));
         let trimming = services.clone();
-        let trim = async move { trimming.tend_chats().await };
+        let trim = async move { trimming.maintain_chats().await };
         actix::spawn(chores.clone().run_until_cancelled_owned(trim));
         readiness.set(true);
         started.push("ready");

@@ -27,7 +27,7 @@ pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Resul
     files::make_empty(target)?;
     let store = Store::at(data_dir).map_err(failed(data_dir))?;
     report(BackupProgress::Begin("waiting for running maintenance", 0));
-    let _nothing_is_removed = store.tending(true).map_err(failed(store.root()))?;
+    let _nothing_is_removed = store.maintenance_lock(true).map_err(failed(store.root()))?;
 
     report(BackupProgress::Begin("database", 0));
     let copy = target.join(DATABASE);

@@ -56,6 +56,10 @@ pub enum StoreError {
     Git(#[from] git2::Error),
 }
 
+/// The file whose lock excludes maintenance. Servers and backups of all versions must exclude
+/// each other, so it keeps its name.
+const MAINTENANCE_LOCK: &str = "tending.lock";
+
 /// The repository directories of a server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -105,9 +109,9 @@ impl Store {
     ///
     /// A single holder at a time, across all processes; the lock is released when the file is
     /// dropped. Returns `None` if another holder has the lock and `wait` is false.
-    pub fn tending(&self, wait: bool) -> io::Result<Option<File>> {
+    pub fn maintenance_lock(&self, wait: bool) -> io::Result<Option<File>> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
-        let path = self.root.join("tending.lock");
+        let path = self.root.join(MAINTENANCE_LOCK);
         let file = private_file::open_lock(&path)?;
         // A backup taken by root must not prevent the server from taking the lock later.
         owner::follow_folder(&path)?;

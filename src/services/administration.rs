@@ -223,7 +223,7 @@ impl Services {
 
     /// Deletes messages beyond each chat's retention, and chats without participants. Runs until
     /// the server stops.
-    pub async fn tend_chats(&self) {
+    pub async fn maintain_chats(&self) {
         let every = std::time::Duration::from_millis(self.limits.trim_ms);
         loop {
             for (what, outcome) in [

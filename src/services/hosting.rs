@@ -223,7 +223,7 @@ impl Hosting {
 
     /// Starts maintenance now instead of at its next interval: there is something to remove or to
     /// pack.
-    pub(super) fn tend_soon(&self) {
+    pub(super) fn maintain_soon(&self) {
         self.bell.ring();
     }
 

@@ -43,7 +43,7 @@ impl Services {
     ///
     /// It ends child processes of the killed server, removes their locks, and rolls back
     /// half-created repositories. Interrupted pushes are settled in the background after the server
-    /// is ready ([`Services::tend_repositories`]). A push to such a repository settles the earlier
+    /// is ready ([`Services::maintain_repositories`]). A push to such a repository settles the earlier
     /// push first.
     pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
         let store = self.hosting.store.clone();
@@ -93,7 +93,7 @@ impl Services {
     }
 
     /// Runs maintenance until the server stops.
-    pub async fn tend_repositories(&self) {
+    pub async fn maintain_repositories(&self) {
         let every = Duration::from_millis(self.limits.maintenance_ms);
         let mut swept = None;
         // Interrupted pushes come first: members wait for their event.
@@ -149,17 +149,17 @@ impl Services {
 
     /// Acquires the lock to remove and to pack. Returns `None` while a backup holds it; the work is
     /// then done later.
-    async fn tending(&self) -> Result<Option<std::fs::File>, ServiceError> {
+    async fn maintenance_lock(&self) -> Result<Option<std::fs::File>, ServiceError> {
         let store = self.hosting.store.clone();
-        let right = self.on_disk(move || store.tending(false)).await?.map_err(StoreError::from)?;
-        if right.is_none() {
+        let lock = self.on_disk(move || store.maintenance_lock(false)).await?.map_err(StoreError::from)?;
+        if lock.is_none() {
             tracing::info!("a backup is running: packing and removal are postponed");
         }
-        Ok(right)
+        Ok(lock)
     }
 
     async fn finish_deletions(&self) -> Result<(), ServiceError> {
-        let Some(_right) = self.tending().await? else { return Ok(()) };
+        let Some(_lock) = self.maintenance_lock().await? else { return Ok(()) };
         let gone = self
             .readers
             .read(Holder::Operator, |db| repositories::in_state(db, repositories::DELETING))
@@ -187,7 +187,7 @@ impl Services {
             .read(Holder::Operator, move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND))
             .await?;
         for repository in needy {
-            let Some(_right) = self.tending().await? else { return Ok(()) };
+            let Some(_lock) = self.maintenance_lock().await? else { return Ok(()) };
             if let Err(error) = self.pack(&repository).await {
                 // The failed repository must not delay the others: it comes last from now on, until
                 // the next push to it.

@@ -263,7 +263,7 @@ impl Services {
         let settled = self.write_settlement(push, summary).await?;
         if is_large {
             // Each ref is a file until refs are packed, which slows down every reader.
-            self.hosting.tend_soon();
+            self.hosting.maintain_soon();
         }
         Ok(Finished { settled, commit_count })
     }

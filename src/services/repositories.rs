@@ -187,7 +187,7 @@ impl Services {
         }
         let command = DeleteRepository { who, repository: repository.id };
         self.writer.execute(Caller::User(who.user.0), command).await?;
-        self.hosting.tend_soon();
+        self.hosting.maintain_soon();
         Ok(())
     }
 }

@@ -272,7 +272,7 @@ async fn nothing_is_removed_while_a_backup_is_being_taken() {
     let alice = server.user("alice").await;
     server.hello_web_of(&alice).await;
     let store = server.app.services.hosting.store.clone();
-    let right = tokio::task::spawn_blocking(move || store.tending(true)).await.unwrap().unwrap();
+    let lock = tokio::task::spawn_blocking(move || store.maintenance_lock(true)).await.unwrap().unwrap();
     let directory = server.only_repository();
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
     assert_eq!(alice.get("/api/projects/alice/hello/repos/web").await.status, 404);
@@ -285,7 +285,7 @@ async fn nothing_is_removed_while_a_backup_is_being_taken() {
     let before = reads().await;
     until(async || reads().await >= before + 12).await;
     assert!(directory.exists(), "deleted for everybody, and still on disk");
-    drop(right);
+    drop(lock);
     until(async || !directory.exists()).await;
     server.stop().await;
 }
