@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::ServiceError;
 use super::git_pools::{GitPools, no_place};
 use super::graphs::Graphs;
 use super::histories::Histories;
-use super::housekeeping::Bell;
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::machine;
@@ -55,7 +54,8 @@ pub struct Hosting {
     /// The URL under which clients reach this server, if configured.
     public_url: Option<String>,
     metrics: TransferMetrics,
-    pub(super) bell: Bell,
+    /// Starts a round of maintenance before its time.
+    pub(super) maintenance_due: Notify,
     /// Older files were left by an earlier run.
     pub(super) started_at: SystemTime,
     patience: Duration,
@@ -84,7 +84,7 @@ impl Hosting {
             admitted: TaskTracker::new(),
             public_url,
             metrics,
-            bell: Bell::default(),
+            maintenance_due: Notify::new(),
             started_at: SystemTime::now(),
             patience: Duration::from_millis(limits.git_patience_ms),
         }
@@ -224,7 +224,7 @@ impl Hosting {
     /// Starts maintenance now instead of at its next interval: there is something to remove or to
     /// pack.
     pub(super) fn maintain_soon(&self) {
-        self.bell.ring();
+        self.maintenance_due.notify_one();
     }
 
     /// Rejects new work; admitted pushes continue.

@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::Notify;
-
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryById;
 use crate::actors::writer::CommandError;
@@ -124,7 +122,7 @@ impl Services {
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
-                () = self.hosting.bell.rung() => {}
+                () = self.hosting.maintenance_due.notified() => {}
             }
         }
     }
