@@ -38,7 +38,7 @@ pub(super) struct InputPump {
     pub(super) progress: Arc<Progress>,
     pub(super) meter: Arc<TransferMeter>,
     /// The child has closed its stdin.
-    pub(super) deaf: bool,
+    pub(super) stdin_closed: bool,
 }
 
 /// The client disconnected, or its body ended with an error.
@@ -77,7 +77,7 @@ impl InputPump {
             biased;
             () = self.cancel.cancelled() => return Err(Broken),
             () = self.gone.cancelled() => {
-                self.deaf = true;
+                self.stdin_closed = true;
                 return Ok(());
             }
             read = self.progress.pace.wait(Direction::In, limited.read_buf(buffer)) => read,
@@ -135,13 +135,13 @@ impl InputPump {
         }
     }
 
-    /// Writes to the child; sets `deaf` if the child has closed its stdin.
+    /// Writes to the child; sets `stdin_closed` if the child has closed its stdin.
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Broken),
             written = self.to_child.write_all(bytes) => if written.is_err() {
-                self.deaf = true;
+                self.stdin_closed = true;
                 return Ok(());
             },
         }
@@ -243,7 +243,7 @@ impl InputPump {
                             Err(Stopped::Crowded(why)) => break Err(hook.malformed(why.to_owned())),
                             Err(Stopped::Broken) => return Err(Broken),
                             Err(Stopped::Gone) => {
-                                self.deaf = true;
+                                self.stdin_closed = true;
                                 break Ok(None);
                             }
                         }
@@ -251,13 +251,13 @@ impl InputPump {
                     }
                     Err(error) => break Err(hook.malformed(error.to_string())),
                 }
-                if self.deaf {
+                if self.stdin_closed {
                     break Ok(None);
                 }
             }
             let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
             self.next(&mut input, &mut buffer).await?;
-            if self.deaf {
+            if self.stdin_closed {
                 break Ok(None);
             }
             if buffer.is_empty() {
@@ -269,7 +269,7 @@ impl InputPump {
             }
             piece = buffer.freeze();
         };
-        let unread = outcome.is_err() || self.deaf;
+        let unread = outcome.is_err() || self.stdin_closed;
         let outcome = match outcome {
             Ok(Some(tail)) => {
                 drop(reading);

@@ -137,10 +137,10 @@ struct Shared {
     cancel: CancellationToken,
     /// Cancelled when the child was killed or aborted: the client then has little time to read the
     /// rest.
-    dead: CancellationToken,
+    killed: CancellationToken,
     /// Cancelled when the child has ended, by itself or killed.
     gone: CancellationToken,
-    clean: Arc<AtomicBool>,
+    exited_ok: Arc<AtomicBool>,
     progress: Arc<Progress>,
     meter: Arc<TransferMeter>,
     ended: oneshot::Receiver<End>,
@@ -161,16 +161,16 @@ fn start(
         output: child.stdout.take().ok_or_else(gone)?,
         errors: child.stderr.take().ok_or_else(gone)?,
     };
-    let [cancel, dead, gone] = [(); 3].map(|()| CancellationToken::new());
+    let [cancel, killed, gone] = [(); 3].map(|()| CancellationToken::new());
     let progress = Progress::of(permit.share());
-    let (tell, ended) = oneshot::channel();
+    let (end_tx, ended) = oneshot::channel();
     let (running, meter) = permit.run();
     let shared = Shared {
         child: group.leader(),
         cancel: cancel.clone(),
-        dead: dead.clone(),
+        killed: killed.clone(),
         gone: gone.clone(),
-        clean: Arc::new(AtomicBool::new(false)),
+        exited_ok: Arc::new(AtomicBool::new(false)),
         progress: progress.clone(),
         meter,
         ended,
@@ -180,11 +180,11 @@ fn start(
         running.ended(&end);
         drop(running);
         if !matches!(end, End::Exit(_)) {
-            dead.cancel();
+            killed.cancel();
         }
         gone.cancel();
         // The output pump may have been dropped together with its runtime.
-        drop(tell.send(end));
+        drop(end_tx.send(end));
     });
     Ok((pipes, shared))
 }
@@ -218,7 +218,7 @@ pub fn read(
                 gone,
                 progress,
                 meter,
-                deaf: false,
+                stdin_closed: false,
             };
             if pump.forward(input).await.is_err() {
                 cancel.cancel();
@@ -233,11 +233,11 @@ pub fn read(
         output.run(0, &AtomicBool::new(false), false).await;
         let end = shared.ended.await.unwrap_or(End::Cancelled);
         log_failure(&end, &errors.await.unwrap_or_default());
-        let is_told = match failure(&end).filter(|_| written == Output::Lines) {
-            Some(why) => output.tell(why).await,
+        let is_complete = match failure(&end).filter(|_| written == Output::Lines) {
+            Some(why) => output.send_end_reason(why).await,
             None => end.is_success(),
         };
-        shared.clean.store(is_told, Relaxed);
+        shared.exited_ok.store(is_complete, Relaxed);
     });
     Ok(body)
 }
@@ -259,7 +259,8 @@ pub async fn receive<H: ReceiveHook>(
     let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
     let keep = if push.side_band { FLUSH.len() } else { 0 };
     let (child, meter, gone) = (shared.child, shared.meter.clone(), shared.gone.clone());
-    let pump = InputPump { to_child, child, cancel: cancel.clone(), gone, progress, meter, deaf: false };
+    let pump =
+        InputPump { to_child, child, cancel: cancel.clone(), gone, progress, meter, stdin_closed: false };
     let known = refused.clone();
     let body_read = CancellationToken::new();
     let reading = body_read.clone().drop_guard();
@@ -312,18 +313,18 @@ async fn finish_push<H: ReceiveHook>(
             if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
                 pump.send(text).await;
             }
-            let is_told = match failure(&end).filter(|_| keep > 0) {
-                Some(why) => pump.tell(why).await,
+            let is_complete = match failure(&end).filter(|_| keep > 0) {
+                Some(why) => pump.send_end_reason(why).await,
                 None => {
                     pump.send_held().await;
                     end.is_success()
                 }
             };
-            shared.clean.store(is_told, Relaxed);
+            shared.exited_ok.store(is_complete, Relaxed);
         }
         Ok(PushDecision::Refused(answer)) => {
             pump.clear();
-            shared.clean.store(true, Relaxed);
+            shared.exited_ok.store(true, Relaxed);
             pump.send(answer).await;
         }
         // git or the server ended the push before all of it had arrived, or the client
@@ -333,11 +334,11 @@ async fn finish_push<H: ReceiveHook>(
             let silent = failure(&end).filter(|_| pump.is_silent());
             if let Some(why) = end.sentence().filter(|_| pump.is_unsent()).or(silent) {
                 pump.clear();
-                shared.clean.store(true, Relaxed);
+                shared.exited_ok.store(true, Relaxed);
                 pump.send(refuser(why)).await;
                 return;
             }
-            shared.clean.store(end.is_success(), Relaxed);
+            shared.exited_ok.store(end.is_success(), Relaxed);
             pump.send_held().await;
         }
     }

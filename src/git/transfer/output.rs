@@ -32,7 +32,7 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct OutputPump {
     output: ChildStdout,
     sender: mpsc::Sender<Bytes>,
-    dead: CancellationToken,
+    killed: CancellationToken,
     progress: Arc<Progress>,
     meter: Arc<TransferMeter>,
     /// Output of a push whose request body is still arriving.
@@ -50,7 +50,7 @@ impl OutputPump {
         Self {
             output,
             sender,
-            dead: shared.dead.clone(),
+            killed: shared.killed.clone(),
             progress: shared.progress.clone(),
             meter: shared.meter.clone(),
             early: None,
@@ -140,7 +140,7 @@ impl OutputPump {
         let count = bytes.len();
         self.framing.pass(&bytes);
         let ended = async {
-            self.dead.cancelled().await;
+            self.killed.cancelled().await;
             tokio::time::sleep(LAST_PATIENCE).await;
         };
         let sent = tokio::select! {
@@ -169,7 +169,7 @@ impl OutputPump {
 
     /// Sends the reason why the transfer ended, unless git has already sent its own; returns
     /// whether the client can read it.
-    pub(super) async fn tell(&mut self, why: &str) -> bool {
+    pub(super) async fn send_end_reason(&mut self, why: &str) -> bool {
         self.send_held().await;
         if self.framing.ends_in_error() {
             return !self.client_left;
@@ -199,7 +199,7 @@ impl OutputPump {
 /// The response body. Dropping it signals that the client has disconnected.
 pub struct TransferBody {
     chunks: mpsc::Receiver<Bytes>,
-    clean: Arc<AtomicBool>,
+    exited_ok: Arc<AtomicBool>,
     _cancel: DropGuard,
     /// A guard that is dropped together with the body.
     _watch: Option<DropGuard>,
@@ -209,8 +209,8 @@ pub struct TransferBody {
 
 impl TransferBody {
     pub(super) fn new(chunks: mpsc::Receiver<Bytes>, shared: &Shared) -> Self {
-        let (clean, cancel) = (shared.clean.clone(), shared.cancel.clone().drop_guard());
-        Self { chunks, clean, _cancel: cancel, _watch: None, pause: None, over: false }
+        let (exited_ok, cancel) = (shared.exited_ok.clone(), shared.cancel.clone().drop_guard());
+        Self { chunks, exited_ok, _cancel: cancel, _watch: None, pause: None, over: false }
     }
 
     /// Attaches a guard that is dropped together with the body.
@@ -236,7 +236,7 @@ impl Stream for TransferBody {
                 Some(chunk) => return Poll::Ready(Some(Ok(chunk))),
                 None => {
                     self.over = true;
-                    if !self.clean.load(Relaxed) {
+                    if !self.exited_ok.load(Relaxed) {
                         self.pause = Some(Box::pin(tokio::time::sleep(FAILURE_PAUSE)));
                     }
                 }
