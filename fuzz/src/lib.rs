@@ -14,7 +14,7 @@ use netbit::domain::user::{Username, parse_display_name, parse_email};
 use netbit::git::pack_limits::PackLimits;
 use netbit::git::pack_reader::{PackError, PackReader};
 use netbit::git::pkt_line;
-use netbit::git::push_head::{HeadReader, check_name};
+use netbit::git::push_request::{PushRequestReader, check_name};
 use netbit::protocol::datagram::{self, Header, Upward};
 use netbit::protocol::packet::{self, MessagePacket};
 use netbit::protocol::{framing, json, scan};
@@ -125,7 +125,7 @@ pub fn push_commands(input: &[u8]) {
     const UPDATES: usize = 20;
     const BYTES: usize = 4096;
     let read = |pieces: usize| {
-        let mut reader = HeadReader::new(UPDATES, BYTES);
+        let mut reader = PushRequestReader::new(UPDATES, BYTES);
         for piece in input.chunks(pieces) {
             match reader.feed(piece) {
                 Ok(true) => return Some(Ok(reader.finish().0)),

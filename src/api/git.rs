@@ -28,7 +28,7 @@ use crate::core::shares::{Direction, Holder};
 use crate::domain::access::{Credential, Need};
 use crate::git::metrics::TransferPermit;
 use crate::git::program::{ProtocolVersion, Service};
-use crate::git::push_head::{HeadError, HeadReader, PushHead};
+use crate::git::push_request::{PushRequest, PushRequestError, PushRequestReader};
 use crate::git::transfer::Input;
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
@@ -276,9 +276,9 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
 }
 
 /// Reads the commands and options of a push, and the beginning of what follows.
-async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, Bytes), GitError> {
+async fn read_head(input: &mut Input, services: &Services) -> Result<(PushRequest, Bytes), GitError> {
     let limits = &services.limits;
-    let mut reader = HeadReader::new(limits.git_updates, limits.git_head_bytes);
+    let mut reader = PushRequestReader::new(limits.git_updates, limits.git_head_bytes);
     let mut buffer = BytesMut::with_capacity(16 * 1024);
     loop {
         buffer.clear();
@@ -293,11 +293,11 @@ async fn read_head(input: &mut Input, services: &Services) -> Result<(PushHead, 
     }
 }
 
-fn head_error(error: HeadError) -> ApiError {
+fn head_error(error: PushRequestError) -> ApiError {
     match error {
-        HeadError::TooManyRefs(_) | HeadError::TooManyOptions(_) | HeadError::TooLarge(_) => {
-            ServiceError::new(Code::TooLarge, error.to_string()).into()
-        }
-        HeadError::Malformed | HeadError::Signed => ApiError::bad_request(error.to_string()),
+        PushRequestError::TooManyRefs(_)
+        | PushRequestError::TooManyOptions(_)
+        | PushRequestError::TooLarge(_) => ServiceError::new(Code::TooLarge, error.to_string()).into(),
+        PushRequestError::Malformed | PushRequestError::Signed => ApiError::bad_request(error.to_string()),
     }
 }

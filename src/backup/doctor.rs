@@ -12,9 +12,9 @@ use crate::core::database::{self, DatabaseError, Db, QueryError};
 use crate::core::limits::Limits;
 use crate::domain::repository::Repository;
 use crate::domain::user;
-use crate::git::compute;
 use crate::git::memory::MemoryMetrics;
 use crate::git::program::Git;
+use crate::git::run_child;
 use crate::git::sandbox::{self, SandboxSupport};
 use crate::git::store::Store;
 use crate::storage::queries::{consistency, repositories};
@@ -241,7 +241,7 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
         match (store.existing(repository.storage_key), &git) {
             (Err(error), _) => findings.push(format!("{name}: {error}")),
             (Ok(path), Some(git)) => {
-                if let Err(error) = compute::run(git.fsck(&path), FSCK_OUTPUT_BYTES, FSCK_PATIENCE).await {
+                if let Err(error) = run_child::run(git.fsck(&path), FSCK_OUTPUT_BYTES, FSCK_PATIENCE).await {
                     findings.push(format!("{name}: git fsck: {error}"));
                 }
             }

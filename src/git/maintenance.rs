@@ -10,8 +10,8 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use super::compute::{ComputeError, run_in_background};
 use super::program::Git;
+use super::run_child::{RunChildError, run_in_background};
 
 /// Maximum duration of a step.
 const STEP: Duration = Duration::from_secs(3600);
@@ -50,7 +50,7 @@ const PLAIN_GRAPH: &[&str] = &["commit-graph", "write", "--reachable", "--no-pro
 const PRUNE: &[&str] = &["prune", "--expire=2.weeks.ago"];
 
 /// Repacks a repository of `size_bytes`, at low priority.
-pub async fn run(git: &Git, repository: &Path, size_bytes: u64) -> Result<(), ComputeError> {
+pub async fn run(git: &Git, repository: &Path, size_bytes: u64) -> Result<(), RunChildError> {
     let whole = is_due(repository, size_bytes);
     for step in [REFS, if whole { WHOLE } else { GEOMETRIC }] {
         run_in_background(git.maintain(repository, step), OUTPUT_BYTES, STEP).await?;
@@ -68,7 +68,7 @@ pub async fn run(git: &Git, repository: &Path, size_bytes: u64) -> Result<(), Co
 ///
 /// The first graph of a repository is written without Bloom filters, then with them: histories
 /// become fast early, and histories of paths somewhat later.
-pub async fn write_graph(git: &Git, repository: &Path) -> Result<(), ComputeError> {
+pub async fn write_graph(git: &Git, repository: &Path) -> Result<(), RunChildError> {
     let first = (!repository.join(GRAPH_FILE).exists()).then_some(PLAIN_GRAPH);
     for step in first.into_iter().chain([GRAPH]) {
         run_in_background(git.maintain(repository, step), OUTPUT_BYTES, GRAPH_STEP).await?;

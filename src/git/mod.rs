@@ -2,7 +2,7 @@
 //!
 //! * [`store`] the directories on disk, named by storage keys; no name is chosen by a user
 //! * [`program`] the `git` program that transfers packs, with a fixed environment and configuration
-//! * [`pkt_line`], [`push_head`], [`report`] the parts of the smart protocol that the server itself
+//! * [`pkt_line`], [`push_request`], [`report`] the parts of the smart protocol that the server itself
 //!   reads and writes
 //! * [`child`], [`cage`], [`memory`], [`sandbox`] how a child process is run, its resource limits
 //!   and the files it can access
@@ -21,7 +21,6 @@ pub mod blame;
 pub mod browse;
 mod cage;
 pub mod child;
-pub mod compute;
 mod fsck;
 #[cfg(test)]
 mod handmade_pack;
@@ -37,8 +36,9 @@ pub mod pack_reader;
 pub mod pkt_line;
 mod process;
 pub mod program;
-pub mod push_head;
+pub mod push_request;
 pub mod report;
+pub mod run_child;
 pub mod sandbox;
 pub mod store;
 pub mod transfer;

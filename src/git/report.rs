@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::pkt_line;
-use super::push_head::{Declined, PushHead};
+use super::push_request::{Declined, PushRequest};
 use crate::domain::push::RefUpdate;
 
 /// The side bands of the report and of text for users (gitprotocol-pack, "side-band").
@@ -49,7 +49,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Returns the report lines of the refs that were not forwarded to git.
-pub fn declined(head: &PushHead) -> Bytes {
+pub fn declined(head: &PushRequest) -> Bytes {
     let mut lines = BytesMut::new();
     for Declined { name, why } in head.declined.iter().filter(|_| head.wants_report()) {
         put_refused(&mut lines, name, why);
@@ -62,7 +62,7 @@ fn put_refused(lines: &mut BytesMut, name: &[u8], why: &str) {
 }
 
 /// Returns a complete answer that refuses every ref; `why` is called with each of them, in order.
-pub fn refusal(head: &PushHead, detail: Option<&str>, mut why: impl FnMut(&RefUpdate) -> String) -> Bytes {
+pub fn refusal(head: &PushRequest, detail: Option<&str>, mut why: impl FnMut(&RefUpdate) -> String) -> Bytes {
     let mut report = BytesMut::new();
     if head.wants_report() {
         pkt_line::put(&mut report, b"unpack ok\n");
@@ -87,14 +87,14 @@ pub fn refusal(head: &PushHead, detail: Option<&str>, mut why: impl FnMut(&RefUp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::push_head::HeadReader;
+    use crate::git::push_request::PushRequestReader;
 
-    fn head(capabilities: &str) -> PushHead {
+    fn head(capabilities: &str) -> PushRequest {
         let (zero, one) = ("0".repeat(40), "1".repeat(40));
         let mut bytes = BytesMut::new();
         pkt_line::put(&mut bytes, format!("{zero} {one} refs/heads/x\0{capabilities}").as_bytes());
         bytes.extend_from_slice(pkt_line::FLUSH);
-        let mut reader = HeadReader::new(10, 4096);
+        let mut reader = PushRequestReader::new(10, 4096);
         assert!(reader.feed(&bytes).unwrap());
         reader.finish().0
     }

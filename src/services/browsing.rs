@@ -24,9 +24,9 @@ use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
     Page, ResolvedRef, Tag, Tree, TreePart, path_text,
 };
-use crate::git::compute::{self, ComputeError};
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};
+use crate::git::run_child::{self, RunChildError};
 use crate::git::transfer::{self, Deadlines, Input, Output, TransferBody};
 use crate::protocol::code::Code;
 
@@ -313,7 +313,7 @@ impl Services {
         let path = path_text::unescaped(path);
         let command = git.blame(&directory, &commit.to_string(), &path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
-        let output = compute::run(command, BLAME_BYTES_MAX, within).await?;
+        let output = run_child::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {
             tracing::error!(error = %cut(&error), repository.id = %view.repository.id, commit = %commit, "cannot parse the output of git blame");
             ServiceError::new(Code::Internal, "the output of git could not be parsed")
@@ -370,7 +370,7 @@ impl Services {
         let nothing = Input::plain(tokio::io::empty());
         let watch = self.entitlement(who, view, Act::Read).watch(permit.share().cut().clone());
         let body =
-            transfer::read(command, nothing, Output::Raw, deadlines, permit).map_err(ComputeError::from)?;
+            transfer::read(command, nothing, Output::Raw, deadlines, permit).map_err(RunChildError::from)?;
         Ok(body.with_watch(watch))
     }
 }

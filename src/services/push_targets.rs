@@ -15,7 +15,7 @@ use crate::domain::name::Name;
 use crate::domain::push::RefUpdate;
 use crate::domain::refusal::Refusal;
 use crate::git::program::Service;
-use crate::git::push_head::{PushHead, check_update_name};
+use crate::git::push_request::{PushRequest, check_update_name};
 use crate::protocol::code::Code;
 
 /// The repository of a push.
@@ -68,7 +68,7 @@ impl Services {
         self: &Arc<Self>,
         who: Credential,
         target: PushTarget,
-        head: &PushHead,
+        head: &PushRequest,
     ) -> Result<RepositoryView, ServiceError> {
         let at = match target {
             PushTarget::Existing(view) => return Ok(*view),

@@ -26,7 +26,7 @@ use crate::domain::push::{FastForward, PUSH_REFS_MAX, PushSummary, RefUpdate};
 use crate::domain::repository::Repository;
 use crate::git::history::{self, PushScan, WalkLimits};
 use crate::git::pack_limits::PackCost;
-use crate::git::push_head::PushHead;
+use crate::git::push_request::PushRequest;
 use crate::git::report;
 use crate::git::store::StoreError;
 use crate::git::transfer::{ReceiveHook, Refuser};
@@ -53,7 +53,7 @@ pub(super) struct PushHook {
     view: RepositoryView,
     /// Shared: it has up to `limits.git_head_bytes`, and the code that refuses the push while git
     /// runs needs it too.
-    head: Arc<PushHead>,
+    head: Arc<PushRequest>,
     /// The URL by which the pusher reached the server. Only the pusher's terminal shows it.
     base_url: String,
     fast_forward: FastForward,
@@ -92,7 +92,7 @@ impl PushHook {
         services: Arc<Services>,
         who: Credential,
         view: RepositoryView,
-        head: PushHead,
+        head: PushRequest,
         base_url: String,
         fast_forward: FastForward,
         room: Room,

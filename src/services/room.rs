@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{ServiceError, Services};
 use crate::actors::cache::{AccountBytes, RepositoryView};
 use crate::core::machine;
-use crate::git::push_head::PushHead;
+use crate::git::push_request::PushRequest;
 use crate::git::report;
 use crate::protocol::code::Code;
 
@@ -28,7 +28,7 @@ enum Bound {
 
 impl Room {
     /// Returns the whole response to a push that needs more.
-    pub(super) fn refusal(&self, head: &PushHead) -> Bytes {
+    pub(super) fn refusal(&self, head: &PushRequest) -> Bytes {
         report::refusal(head, Some(&self.sentence()), |_| self.reason().to_owned())
     }
 

@@ -17,7 +17,7 @@ use super::{ServiceError, Services};
 use crate::core::machine;
 use crate::core::shares::{Holder, Slot};
 use crate::git::child::GitCommand;
-use crate::git::compute;
+use crate::git::run_child;
 use crate::git::store::{Store, StoreError};
 use crate::protocol::code::Code;
 
@@ -126,7 +126,7 @@ impl Services {
         // The child holds a file that is stored as a delta in memory as a whole, so few may run at
         // once.
         let _permit = self.hosting.browse_place(holder).await?;
-        compute::run_to_file(command, output, within).await?;
+        run_child::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
         let written = file.clone();
         let is_text = blocking(move || {

@@ -19,11 +19,11 @@ use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::push::{FastForward, PUSH_TEXT_BYTES_MAX, RefUpdate};
-use crate::git::compute::ComputeError;
 use crate::git::metrics::{TransferPermit, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
-use crate::git::push_head::{PushHead, check_update_name};
+use crate::git::push_request::{PushRequest, check_update_name};
 use crate::git::report;
+use crate::git::run_child::RunChildError;
 use crate::git::transfer::{self, Input, Output, PushInput, TransferBody};
 use crate::protocol::code::Code;
 
@@ -40,7 +40,7 @@ fn act_of(service: Service) -> Act {
 
 /// A push whose head has been read.
 pub struct IncomingPush {
-    pub head: PushHead,
+    pub head: PushRequest,
     /// The bytes that arrived after the head.
     pub rest: Bytes,
     /// The URL by which the pusher reached the server, for links that only the pusher sees.
@@ -92,7 +92,7 @@ impl Services {
         let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
         let deadlines = Hosting::deadlines(&self.limits);
         let nothing = Input::plain(tokio::io::empty());
-        Ok(transfer::read(command, nothing, Output::Lines, deadlines, permit).map_err(ComputeError::from)?)
+        Ok(transfer::read(command, nothing, Output::Lines, deadlines, permit).map_err(RunChildError::from)?)
     }
 
     /// Acquires a permit for a fetch, before the request is read.
@@ -122,7 +122,7 @@ impl Services {
         let deadlines = Hosting::deadlines(&self.limits);
         let watch = self.entitlement(who, view, Act::Read).watch(permit.share().cut().clone());
         let body =
-            transfer::read(command, input, Output::Lines, deadlines, permit).map_err(ComputeError::from)?;
+            transfer::read(command, input, Output::Lines, deadlines, permit).map_err(RunChildError::from)?;
         Ok(body.with_watch(watch))
     }
 
@@ -198,7 +198,7 @@ impl Services {
         };
         let deadlines = Hosting::deadlines(&self.limits);
         let body =
-            transfer::receive(command, input, push, deadlines, permit).await.map_err(ComputeError::from)?;
+            transfer::receive(command, input, push, deadlines, permit).await.map_err(RunChildError::from)?;
         Ok(PushAnswer::Streamed(body))
     }
 
@@ -213,9 +213,9 @@ impl Services {
     }
 
     /// Refuses what can be refused before git reads a byte: single refs, which
-    /// [`PushHead::decline`] removes, or the whole push, whose response is returned. An atomic push
+    /// [`PushRequest::decline`] removes, or the whole push, whose response is returned. An atomic push
     /// is refused whole.
-    fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushHead) -> Option<Bytes> {
+    fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushRequest) -> Option<Bytes> {
         let config = &view.project.config;
         let reason = |update: &RefUpdate| -> Option<String> {
             if update.old.is_none() && update.new.is_none() {
@@ -256,23 +256,23 @@ impl Services {
 }
 
 /// Returns the text that is posted to the channel with a push.
-pub(super) fn chat_text(head: &PushHead) -> Option<String> {
+pub(super) fn chat_text(head: &PushRequest) -> Option<String> {
     head.option(CHAT_OPTION).map(str::to_owned)
 }
 
-impl From<ComputeError> for ServiceError {
-    fn from(error: ComputeError) -> Self {
+impl From<RunChildError> for ServiceError {
+    fn from(error: RunChildError) -> Self {
         match error {
-            ComputeError::TooSlow => {
+            RunChildError::TooSlow => {
                 Self::new(Code::Overloaded, "the request takes longer than the server allows")
             }
-            ComputeError::TooMuch => {
+            RunChildError::TooMuch => {
                 Self::new(Code::TooLarge, "the response is larger than the server allows")
             }
-            ComputeError::TooMuchMemory => {
+            RunChildError::TooMuchMemory => {
                 Self::new(Code::TooLarge, "git needs more memory for this than the server allows")
             }
-            ComputeError::Io(_) | ComputeError::Failed(_) => {
+            RunChildError::Io(_) | RunChildError::Failed(_) => {
                 tracing::error!(error = %cut(&error), "git failed");
                 Self::new(Code::Internal, "git failed; the log of the server has the reason")
             }
@@ -281,7 +281,7 @@ impl From<ComputeError> for ServiceError {
 }
 
 /// Returns the response to a push that no repository would accept.
-fn refuse_head(head: &PushHead) -> Option<Bytes> {
+fn refuse_head(head: &PushRequest) -> Option<Bytes> {
     if let Some(text) = head.option(CHAT_OPTION)
         && (text.len() > PUSH_TEXT_BYTES_MAX || Content::parse(text.to_owned()).is_err())
     {

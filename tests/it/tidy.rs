@@ -61,7 +61,7 @@ const TOO_LONG: &[(&str, usize)] = &[
     ("src/core/limits/mod.rs", 507),
     ("src/git/browse/packs.rs", 462),
     ("src/git/program.rs", 463),
-    ("src/git/push_head.rs", 470),
+    ("src/git/push_request.rs", 470),
     ("src/git/store.rs", 476),
     ("src/messaging/session/actor.rs", 465),
     ("tests/it/hostile/pushes.rs", 532),

@@ -34,12 +34,12 @@ impl Browser {
     pub fn compare(&self, base: Oid, head: Oid) -> Result<Comparison, BrowseError> {
         self.find_commit(base.raw())?;
         let head_commit = self.find_commit(head.raw())?;
-        let painting = self.paint(base, head);
-        if let Some(bound) = painting.exhausted {
+        let walk = self.walk_diff(base, head);
+        if let Some(bound) = walk.exhausted {
             return Err(BrowseError::TooLarge(too_long(bound)));
         }
         let (mut commits, mut answer_left) = (Vec::new(), self.limits.answer_bytes);
-        for oid in painting.ahead.iter().take(self.limits.compare_commits) {
+        for oid in walk.ahead.iter().take(self.limits.compare_commits) {
             let commit = match self.find_commit(*oid) {
                 Ok(commit) => CommitView::of(&commit),
                 // A commit that is too large is listed without its texts.
@@ -52,17 +52,17 @@ impl Browser {
             answer_left = left;
             commits.push(commit);
         }
-        let diff = match painting.merge_base {
+        let diff = match walk.merge_base {
             Some(oid) => self.diff(Some(self.find_commit(oid)?.tree), head_commit.tree)?,
             None => Diff::default(),
         };
         Ok(Comparison {
             base_oid: base,
             head_oid: head,
-            merge_base: painting.merge_base.map(Oid::from),
-            ahead: painting.ahead.len(),
-            behind: painting.behind,
-            commits_truncated: painting.is_broken || painting.ahead.len() > commits.len(),
+            merge_base: walk.merge_base.map(Oid::from),
+            ahead: walk.ahead.len(),
+            behind: walk.behind,
+            commits_truncated: walk.is_broken || walk.ahead.len() > commits.len(),
             commits,
             diff,
         })

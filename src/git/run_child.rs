@@ -13,7 +13,7 @@ use super::child::{Caged, GitCommand};
 use super::process::{Deadlines, End, Progress, drain, supervise};
 
 #[derive(Debug, thiserror::Error)]
-pub enum ComputeError {
+pub enum RunChildError {
     #[error("cannot run git: {0}")]
     Io(#[from] io::Error),
     #[error("git exceeded its time limit")]
@@ -29,7 +29,7 @@ pub enum ComputeError {
 /// Runs the child until it exits; returns at most `bytes_max` bytes of output.
 ///
 /// Dropping the future kills the child.
-pub async fn run(command: GitCommand, bytes_max: usize, within: Duration) -> Result<Vec<u8>, ComputeError> {
+pub async fn run(command: GitCommand, bytes_max: usize, within: Duration) -> Result<Vec<u8>, RunChildError> {
     run_at(command, bytes_max, within, false).await
 }
 
@@ -38,12 +38,12 @@ pub(super) async fn run_in_background(
     command: GitCommand,
     bytes_max: usize,
     within: Duration,
-) -> Result<Vec<u8>, ComputeError> {
+) -> Result<Vec<u8>, RunChildError> {
     run_at(command, bytes_max, within, true).await
 }
 
 /// Runs the child until it exits, with its output redirected to `file`.
-pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> Result<(), ComputeError> {
+pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> Result<(), RunChildError> {
     let Caged { mut child, group, watched } = command.spawn_into(Stdio::null(), file.into())?;
     let stderr = child.stderr.take().ok_or_else(|| io::Error::other("the child has no pipes"))?;
     let cancel = CancellationToken::new();
@@ -56,12 +56,12 @@ pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> R
     verdict(supervisor.await, &errors)
 }
 
-fn verdict(ended: Result<End, JoinError>, errors: &[u8]) -> Result<(), ComputeError> {
+fn verdict(ended: Result<End, JoinError>, errors: &[u8]) -> Result<(), RunChildError> {
     match ended {
         Ok(end) if end.is_success() => Ok(()),
-        Ok(End::Total) => Err(ComputeError::TooSlow),
-        Ok(End::Memory) => Err(ComputeError::TooMuchMemory),
-        Ok(_) => Err(ComputeError::Failed(String::from_utf8_lossy(errors).trim().to_owned())),
+        Ok(End::Total) => Err(RunChildError::TooSlow),
+        Ok(End::Memory) => Err(RunChildError::TooMuchMemory),
+        Ok(_) => Err(RunChildError::Failed(String::from_utf8_lossy(errors).trim().to_owned())),
         Err(error) => Err(io::Error::other(error).into()),
     }
 }
@@ -71,7 +71,7 @@ async fn run_at(
     bytes_max: usize,
     within: Duration,
     background: bool,
-) -> Result<Vec<u8>, ComputeError> {
+) -> Result<Vec<u8>, RunChildError> {
     let Caged { mut child, group, watched } = command.spawn(Stdio::null())?;
     group.lower_priority(background);
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
@@ -88,7 +88,7 @@ async fn run_at(
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     stdout.take(limit).read_to_end(&mut output).await?;
     if output.len() > bytes_max {
-        return Err(ComputeError::TooMuch);
+        return Err(RunChildError::TooMuch);
     }
     let errors = errors.await.unwrap_or_default();
     verdict(supervisor.await, &errors).map(|()| output)

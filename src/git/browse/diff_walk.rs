@@ -22,7 +22,7 @@ const BOTH: u8 = BASE | HEAD;
 const WAITS: u8 = 8;
 
 /// The result of the walk.
-pub(super) struct Painting {
+pub(super) struct DiffWalk {
     /// The newest common commit that is not an ancestor of another common commit.
     pub(super) merge_base: Option<git2::Oid>,
     /// Commits that are reachable only from the head, newest first.
@@ -70,7 +70,7 @@ impl Colours {
 }
 
 impl Browser {
-    pub(super) fn paint(&self, base: Oid, head: Oid) -> Painting {
+    pub(super) fn walk_diff(&self, base: Oid, head: Oid) -> DiffWalk {
         let mut colours = Colours::default();
         let mut walk = Walk::new(self);
         for (tip, colour) in [(base.raw(), BASE), (head.raw(), HEAD)] {
@@ -115,7 +115,7 @@ impl Browser {
         let of = &colours.of;
         let only = |colour| one_sided.iter().copied().filter(move |node| of.get(*node) == colour);
         let merge_base = common.iter().copied().find(|node| colours.of.get(*node) & STALE == 0);
-        Painting {
+        DiffWalk {
             merge_base: merge_base.and_then(|node| walk.commits.oid(node)),
             behind: only(BASE).count(),
             ahead: only(HEAD).filter_map(|node| walk.commits.oid(node)).collect(),

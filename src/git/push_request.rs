@@ -2,7 +2,7 @@
 //! "Reference Update Request").
 //!
 //! Invariant: the bytes forwarded to git are exactly the bytes read here, except for the declined
-//! commands ([`PushHead::decline`]): git and the server see the same commands.
+//! commands ([`PushRequest::decline`]): git and the server see the same commands.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ const NAME_BYTES_MAX: usize = 1024;
 const OPTIONS_MAX: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HeadError {
+pub enum PushRequestError {
     #[error("the push is not in pkt-line format")]
     Malformed,
     #[error("a push may name at most {0} refs; push some of them, then the others")]
@@ -37,7 +37,7 @@ pub enum HeadError {
 
 /// The parsed head of a push, and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PushHead {
+pub struct PushRequest {
     pub updates: Vec<RefUpdate>,
     pub options: Vec<String>,
     capabilities: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Declined {
     pub why: String,
 }
 
-impl PushHead {
+impl PushRequest {
     /// Whether the client supports progress and error text in addition to the report.
     pub fn has_side_band(&self) -> bool {
         self.has("side-band-64k")
@@ -152,9 +152,9 @@ enum Stage {
 
 /// Parses the head of a push incrementally.
 #[derive(Debug)]
-pub struct HeadReader {
+pub struct PushRequestReader {
     stage: Stage,
-    head: PushHead,
+    head: PushRequest,
     read: BytesMut,
     /// Number of bytes of `read` that were parsed.
     at: usize,
@@ -164,11 +164,11 @@ pub struct HeadReader {
     bytes_max: usize,
 }
 
-impl HeadReader {
+impl PushRequestReader {
     pub fn new(updates_max: usize, bytes_max: usize) -> Self {
         Self {
             stage: Stage::Commands,
-            head: PushHead::default(),
+            head: PushRequest::default(),
             read: BytesMut::new(),
             at: 0,
             commands_end: 0,
@@ -178,18 +178,18 @@ impl HeadReader {
     }
 
     /// Reads bytes; returns `true` once the head is complete.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, HeadError> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, PushRequestError> {
         self.read.extend_from_slice(bytes);
         while self.stage != Stage::Done {
             let rest = self.read.get(self.at..).unwrap_or_default();
-            let Some(frame) = pkt_line::frame(rest).map_err(|_| HeadError::Malformed)? else {
+            let Some(frame) = pkt_line::frame(rest).map_err(|_| PushRequestError::Malformed)? else {
                 let is_full = self.read.len() > self.bytes_max;
-                return if is_full { Err(HeadError::TooLarge(self.bytes_max)) } else { Ok(false) };
+                return if is_full { Err(PushRequestError::TooLarge(self.bytes_max)) } else { Ok(false) };
             };
             let data = self.at.saturating_add(LENGTH_DIGITS)..self.at.saturating_add(frame.bytes());
             self.at = data.end;
             if self.at > self.bytes_max {
-                return Err(HeadError::TooLarge(self.bytes_max));
+                return Err(PushRequestError::TooLarge(self.bytes_max));
             }
             match (self.stage, frame) {
                 (Stage::Commands, Frame::Flush) => {
@@ -204,7 +204,7 @@ impl HeadReader {
                 (Stage::Options, Frame::Flush) => self.stage = Stage::Done,
                 (Stage::Options, Frame::Line(_)) => {
                     if self.head.options.len() >= OPTIONS_MAX {
-                        return Err(HeadError::TooManyOptions(OPTIONS_MAX));
+                        return Err(PushRequestError::TooManyOptions(OPTIONS_MAX));
                     }
                     let text = String::from_utf8_lossy(self.read.get(data).unwrap_or_default());
                     self.head.options.push(text.trim_end_matches('\n').to_owned());
@@ -217,17 +217,17 @@ impl HeadReader {
 
     /// Returns the head and the first bytes after it.
     ///
-    /// Must only be called after [`HeadReader::feed`] returned `true`.
-    pub fn finish(mut self) -> (PushHead, Bytes) {
+    /// Must only be called after [`PushRequestReader::feed`] returned `true`.
+    pub fn finish(mut self) -> (PushRequest, Bytes) {
         self.head.bytes = self.read.split_to(self.at.min(self.read.len())).freeze();
         self.head.option_bytes = self.commands_end..self.at;
         (self.head, self.read.freeze())
     }
 }
 
-impl PushHead {
+impl PushRequest {
     /// Parses a line before the flush, at position `at` of the received bytes.
-    fn command(&mut self, data: &[u8], at: Range<usize>, updates_max: usize) -> Result<(), HeadError> {
+    fn command(&mut self, data: &[u8], at: Range<usize>, updates_max: usize) -> Result<(), PushRequestError> {
         let (line, capabilities) = match data.iter().position(|b| *b == 0) {
             Some(end) => (data.get(..end).unwrap_or_default(), data.get(end + 1..)),
             None => (data, None),
@@ -238,7 +238,7 @@ impl PushHead {
         if let Some(capabilities) = capabilities {
             // Only the first command has capabilities; git would add up those of later commands.
             if !self.is_probe() || line.starts_with(b"shallow ") {
-                return Err(HeadError::Malformed);
+                return Err(PushRequestError::Malformed);
             }
             self.capability_bytes = capabilities_start..at.end;
             let text = String::from_utf8_lossy(capabilities);
@@ -249,15 +249,15 @@ impl PushHead {
             return Ok(());
         }
         if line.starts_with(b"push-cert") {
-            return Err(HeadError::Signed);
+            return Err(PushRequestError::Signed);
         }
         let mut words = line.splitn(3, |byte| *byte == b' ');
         let (Some(old), Some(new), Some(name)) = (words.next(), words.next(), words.next()) else {
-            return Err(HeadError::Malformed);
+            return Err(PushRequestError::Malformed);
         };
         let (old, new) = (oid(old)?, oid(new)?);
         if self.updates.len().saturating_add(self.declined.len()) >= updates_max {
-            return Err(HeadError::TooManyRefs(updates_max));
+            return Err(PushRequestError::TooManyRefs(updates_max));
         }
         self.has_pack |= new.is_some();
         match std::str::from_utf8(name) {
@@ -277,11 +277,11 @@ impl PushHead {
 const NOT_UTF8: &str = "the name is not UTF-8: rename it, for example with git branch -m";
 
 /// Parses an object id in hex; returns `None` for all zeros.
-fn oid(text: &[u8]) -> Result<Option<String>, HeadError> {
+fn oid(text: &[u8]) -> Result<Option<String>, PushRequestError> {
     let is_hex = text.iter().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
-    let text = std::str::from_utf8(text).map_err(|_| HeadError::Malformed)?;
+    let text = std::str::from_utf8(text).map_err(|_| PushRequestError::Malformed)?;
     if !matches!(text.len(), 40 | 64) || !is_hex {
-        return Err(HeadError::Malformed);
+        return Err(PushRequestError::Malformed);
     }
     Ok(text.bytes().any(|b| b != b'0').then(|| text.to_owned()))
 }
@@ -340,8 +340,8 @@ mod tests {
         bytes.to_vec()
     }
 
-    fn read(bytes: &[u8]) -> Result<(PushHead, Bytes), HeadError> {
-        let mut reader = HeadReader::new(3, 4096);
+    fn read(bytes: &[u8]) -> Result<(PushRequest, Bytes), PushRequestError> {
+        let mut reader = PushRequestReader::new(3, 4096);
         // Byte by byte: the network may split the input anywhere.
         let mut done = false;
         for (at, byte) in bytes.iter().enumerate() {
@@ -389,15 +389,15 @@ mod tests {
     #[test]
     fn push_head_rejects_oversized_or_malformed_commands() {
         let line = format!("{ZERO} {A} refs/heads/x");
-        assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(HeadError::TooManyRefs(3)));
+        assert_eq!(read(&lines(&[&line, &line, &line, &line, ""])), Err(PushRequestError::TooManyRefs(3)));
         let long = format!("{ZERO} {A} refs/heads/{}", "x".repeat(5000));
-        assert_eq!(read(&lines(&[&long, ""])), Err(HeadError::TooLarge(4096)));
+        assert_eq!(read(&lines(&[&long, ""])), Err(PushRequestError::TooLarge(4096)));
         for bad in
             ["x", "a b c", &format!("{A} {A}"), &format!("{A} {} r", A.to_uppercase().replace('1', "A"))]
         {
-            assert_eq!(read(&lines(&[bad, ""])), Err(HeadError::Malformed), "{bad}");
+            assert_eq!(read(&lines(&[bad, ""])), Err(PushRequestError::Malformed), "{bad}");
         }
-        assert_eq!(read(&lines(&["push-cert x", ""])), Err(HeadError::Signed));
+        assert_eq!(read(&lines(&["push-cert x", ""])), Err(PushRequestError::Signed));
     }
 
     #[test]
@@ -409,7 +409,7 @@ mod tests {
             text.push("");
             read(&lines(&text)).map(|(head, _)| head.options.len())
         };
-        assert_eq!((many(OPTIONS_MAX), many(101)), (Ok(100), Err(HeadError::TooManyOptions(100))));
+        assert_eq!((many(OPTIONS_MAX), many(101)), (Ok(100), Err(PushRequestError::TooManyOptions(100))));
     }
 
     #[test]
@@ -476,7 +476,7 @@ mod tests {
     proptest! {
         #[test]
         fn push_head_never_panics_on_arbitrary_bytes(data in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut reader = HeadReader::new(3, 4096);
+            let mut reader = PushRequestReader::new(3, 4096);
             let whole = reader.feed(&data);
             prop_assert!(whole != Ok(true) || data.len() >= 4, "a head contains at least a flush");
         }
