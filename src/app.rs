@@ -45,7 +45,7 @@ use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::messaging::{SessionAcceptor, SessionThread, TcpAcceptor, bind};
-use crate::services::hosting::Hosting;
+use crate::services::git_resources::GitResources;
 use crate::services::{Owners, Services};
 use crate::storage::readers::{ReadError, Readers};
 
@@ -270,7 +270,7 @@ impl RunningApp {
         started.push("actors");
 
         let tokens = TokenKeys::new(&secret, epoch);
-        let hosting = host_repositories(
+        let git_resources = host_repositories(
             &data_dir,
             &config,
             (instruments.transfers, &instruments.histories, &instruments.pools),
@@ -285,7 +285,7 @@ impl RunningApp {
             udp_address,
             (tokens, setup),
             accounts,
-            hosting,
+            git_resources,
             (limits.clone(), &instruments.pools),
         );
         let services = Arc::new(services);
@@ -403,7 +403,7 @@ fn host_repositories(
     data_dir: &DataDir,
     config: &Config,
     metrics: (TransferMetrics, &HistoryMetrics, &PoolMetrics),
-) -> std::io::Result<Hosting> {
+) -> std::io::Result<GitResources> {
     // This process adopts the orphans of a killed child, so that it can reap them.
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         warn!(%error, "orphaned git processes cannot be adopted: init reaps them");
@@ -423,7 +423,7 @@ fn host_repositories(
         }
     };
     let public_url = Some(config.http.public_url.clone()).filter(|url| !url.is_empty());
-    Ok(Hosting::new(store, git, (public_url, config.git.push_to_create), metrics, &config.limits))
+    Ok(GitResources::new(store, git, (public_url, config.git.push_to_create), metrics, &config.limits))
 }
 
 /// Runs blocking work on a thread of the blocking pool.

@@ -11,7 +11,7 @@ use crate::services::Services;
 /// Returns the base URL of links in responses: as configured, otherwise as the client reached the
 /// server.
 pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
-    if let Some(configured) = services.hosting.public_url() {
+    if let Some(configured) = services.git.public_url() {
         return configured.to_owned();
     }
     let scheme = if is_https(request) { "https" } else { "http" };

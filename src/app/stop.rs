@@ -51,8 +51,8 @@ impl RunningApp {
         self.tcp.stop_accepting();
         self.chores.cancel();
         stop.mark("stop accepting");
-        self.services.hosting.close();
-        stop.step("settle pushes", share(PUSH_SHARE), self.services.hosting.pushes_settled()).await;
+        self.services.git.close();
+        stop.step("settle pushes", share(PUSH_SHARE), self.services.git.pushes_settled()).await;
         // The replies of these sessions need the writer, which is drained after HTTP.
         self.sessions.end_web_sessions();
         // Stops accepting and finishes requests in progress.

@@ -98,7 +98,7 @@ fn greet(app: &RunningApp) {
 /// Returns the URL of the server: `http.public_url`, or the address of its HTTP listener. A
 /// wildcard address becomes the loopback address. With TLS the URL holds a name of the certificate.
 fn reached_at(app: &RunningApp) -> String {
-    if let Some(url) = app.services.hosting.public_url() {
+    if let Some(url) = app.services.git.public_url() {
         return url.to_owned();
     }
     let mut address = app.addresses.http;

@@ -38,7 +38,7 @@ pub fn open(
     from: IpAddr,
     (acceptor, allowed): (&SessionAcceptor, &AllowedOrigins),
 ) -> Result<HttpResponse, ServiceError> {
-    if !is_own_origin(request, acceptor.services.hosting.public_url()) && !is_allowed(request, allowed) {
+    if !is_own_origin(request, acceptor.services.git.public_url()) && !is_allowed(request, allowed) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
     }
     let mut response = ws::handshake(request.head())

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::git_resources::GitResources;
 use super::histories::{CommitsQuestion, FolderQuestion, Key};
-use super::hosting::Hosting;
 use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
@@ -100,7 +100,7 @@ impl Services {
         view: &RepositoryView,
         question: Q,
     ) -> impl FnOnce() -> Result<T, ServiceError> + use<T, Q> {
-        let (store, repository) = (self.hosting.store.clone(), view.repository.clone());
+        let (store, repository) = (self.git.store.clone(), view.repository.clone());
         move || {
             let directory = store.existing(repository.storage_key)?;
             let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
@@ -114,7 +114,7 @@ impl Services {
         view: &RepositoryView,
         question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        self.hosting.blocking(view.client(), self.browsing(view, question)).await?
+        self.git.blocking(view.client(), self.browsing(view, question)).await?
     }
 
     /// Runs a query that walks a history. It waits among other walks only, so it never delays a
@@ -124,7 +124,7 @@ impl Services {
         view: &RepositoryView,
         question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        self.hosting.walking(view.client(), self.browsing(view, question)).await?
+        self.git.walking(view.client(), self.browsing(view, question)).await?
     }
 
     /// Returns the commit that a ref name in a URL resolves to; without a name, the commit of the
@@ -194,7 +194,7 @@ impl Services {
         let question = move |browser: &Browser| {
             question(browser).map(|found| found.whole_if(|tree| !tree.history_truncated))
         };
-        self.ask_kept(view, &self.hosting.histories.folders, key, question).await
+        self.ask_kept(view, &self.git.histories.folders, key, question).await
     }
 
     /// Returns a file, with its text if it is a text file.
@@ -224,11 +224,11 @@ impl Services {
             }
             return Ok(RawFile::Small { is_text, bytes });
         }
-        let _place = self.hosting.bulk_place(view.client()).await?;
-        let directory = self.hosting.directory(&view.repository).await?;
+        let _place = self.git.bulk_place(view.client()).await?;
+        let directory = self.git.directory(&view.repository).await?;
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
         let command =
-            self.hosting.git()?.blob(&directory, &file.oid.to_string(), size_bytes).on_behalf_of(view.holder);
+            self.git.program()?.blob(&directory, &file.oid.to_string(), size_bytes).on_behalf_of(view.holder);
         let spooled = self.spool_output(view.holder, command, file.size_bytes).await?;
         Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))))
     }
@@ -252,7 +252,7 @@ impl Services {
             Reading::of(move |browser: &Browser| browser.commits(from, path.as_deref(), after, limit));
         let question =
             move |browser: &Browser| question(browser).map(|found| found.whole_if(|page| !page.truncated));
-        self.ask_kept(view, &self.hosting.histories.commits, key, question).await
+        self.ask_kept(view, &self.git.histories.commits, key, question).await
     }
 
     /// Returns a commit and its changes.
@@ -307,9 +307,9 @@ impl Services {
         path: &str,
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
-        let git = self.hosting.git()?;
-        let _place = self.hosting.history_place(view.client()).await?;
-        let directory = self.hosting.directory(&view.repository).await?;
+        let git = self.git.program()?;
+        let _place = self.git.history_place(view.client()).await?;
+        let directory = self.git.directory(&view.repository).await?;
         let path = path_text::unescaped(path);
         let command = git.blame(&directory, &commit.to_string(), &path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
@@ -355,18 +355,18 @@ impl Services {
         (commit, format): (Oid, ArchiveFormat),
         part: ArchivePart,
     ) -> Result<TransferBody, ServiceError> {
-        let git = self.hosting.git()?;
+        let git = self.git.program()?;
         let limits = ArchiveLimits {
             entries: self.limits.git_archive_entries,
             path_bytes: self.limits.git_archive_path_bytes,
             bytes: self.limits.git_archive_bytes,
         };
         self.ask_history(view, move |browser| browser.archive_size(commit, limits)).await?;
-        let permit = self.hosting.acquire(Work::Archive, view.client()).await?;
-        let directory = self.hosting.directory(&view.repository).await?;
+        let permit = self.git.acquire(Work::Archive, view.client()).await?;
+        let directory = self.git.directory(&view.repository).await?;
         let command = git.archive(&directory, &commit.to_string(), format, &part).on_behalf_of(view.holder);
         let total = Duration::from_millis(self.limits.git_archive_ms);
-        let deadlines = Deadlines { total, ..Hosting::deadlines(&self.limits) };
+        let deadlines = Deadlines { total, ..GitResources::deadlines(&self.limits) };
         let nothing = Input::plain(tokio::io::empty());
         let watch = self.entitlement(who, view, Act::Read).watch(permit.share().cut().clone());
         let body =

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::ServiceError;
-use super::hosting::stopping;
+use super::git_resources::stopping;
 use crate::core::limits::Limits;
 use crate::core::shares::{
     Budget, BudgetRules, Cut, Holder, Pool, PoolMetrics, PoolName, PoolRefusal, Reserve, Reserved, Rules,

@@ -90,12 +90,12 @@ impl Graphs {
 impl Services {
     /// Writes the graph of a repository in the background, unless the repository waits already.
     pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository, owner: UserId) {
-        let graphs = &self.hosting.graphs;
+        let graphs = &self.git.graphs;
         let Some(place) = Place::take(&graphs.waiting, repository.id, owner) else { return };
         let (services, repository) = (self.clone(), repository.clone());
         let stopping = graphs.stopping.clone();
         tokio::spawn(stopping.run_until_cancelled_owned(async move {
-            let Ok(_permit) = services.hosting.graphs.running.acquire().await else { return };
+            let Ok(_permit) = services.git.graphs.running.acquire().await else { return };
             drop(place);
             services.write_graph(&repository, true).await;
         }));
@@ -113,7 +113,7 @@ impl Services {
             }
         };
         for repository in all.iter().filter(|repository| repository.size_bytes >= MISSED_BYTES_MIN) {
-            let Ok(_permit) = self.hosting.graphs.running.acquire().await else { return };
+            let Ok(_permit) = self.git.graphs.running.acquire().await else { return };
             self.write_graph(repository, false).await;
         }
     }
@@ -138,8 +138,8 @@ impl Services {
         repository: &Repository,
         grown: bool,
     ) -> Result<bool, ServiceError> {
-        let Ok(git) = self.hosting.git() else { return Ok(false) };
-        let directory = self.hosting.directory(repository).await?;
+        let Ok(git) = self.git.program() else { return Ok(false) };
+        let directory = self.git.directory(repository).await?;
         if !grown && maintenance::has_whole_graph(&directory).unwrap_or(false) {
             return Ok(false);
         }

@@ -1,6 +1,6 @@
 //! Cache of responses that needed a history walk: last commits of folders, and pages of commits.
 //!
-//! Owner: [`super::hosting::Hosting`]. Invariants:
+//! Owner: [`super::git_resources::GitResources`]. Invariants:
 //! - A response is keyed by the repository's storage key and the commit where it begins. It never
 //!   changes, so it is removed only for space. A storage key is used once: responses of a deleted
 //!   repository are never found again.
@@ -143,7 +143,7 @@ impl Services {
         }
         let mut has_waited = false;
         let (place, turn) = loop {
-            let place = match self.hosting.history_place(view.client()).await {
+            let place = match self.git.history_place(view.client()).await {
                 Ok(place) => place,
                 // Another caller may have finished the walk meanwhile.
                 Err(refused) => return answers.find(&key).ok_or(refused),
@@ -173,7 +173,7 @@ impl Services {
             keep(&kept, key, &reading);
             Ok(reading)
         };
-        self.hosting.walking_at(place, walk).await?
+        self.git.walking_at(place, walk).await?
     }
 }
 

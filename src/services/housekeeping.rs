@@ -44,7 +44,7 @@ impl Services {
     /// is ready ([`Services::maintain_repositories`]). A push to such a repository settles the earlier
     /// push first.
     pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
-        let store = self.hosting.store.clone();
+        let store = self.git.store.clone();
         let touched = self
             .on_disk(move || {
                 let touched = orphans::kill_orphans(&store);
@@ -60,7 +60,7 @@ impl Services {
                 keys.push(repository.storage_key);
             }
         }
-        let store = self.hosting.store.clone();
+        let store = self.git.store.clone();
         self.on_disk(move || {
             for key in keys {
                 if let Err(error) = store.remove_locks(key) {
@@ -75,7 +75,7 @@ impl Services {
     /// Removes half-created repositories. No client has received their creation.
     async fn roll_back(&self, half_made: Vec<Repository>) -> Result<(), ServiceError> {
         for repository in half_made {
-            let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+            let (store, key) = (self.git.store.clone(), repository.storage_key);
             let discarded = self.on_disk(move || store.discard(key)).await?;
             let command = AbandonRepository { repository: repository.id };
             // A full disk must not keep the server from starting: the next start tries again.
@@ -104,7 +104,7 @@ impl Services {
                 // running push can use.
                 let oldest = Duration::from_millis(self.limits.git_total_ms) * 2;
                 let before = match swept.replace(Instant::now()) {
-                    None => self.hosting.started_at,
+                    None => self.git.started_at,
                     Some(_) => SystemTime::now().checked_sub(oldest).unwrap_or(SystemTime::UNIX_EPOCH),
                 };
                 if let Err(error) = self.sweep_repositories(before).await {
@@ -122,7 +122,7 @@ impl Services {
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
-                () = self.hosting.maintenance_due.notified() => {}
+                () = self.git.maintenance_due.notified() => {}
             }
         }
     }
@@ -134,7 +134,7 @@ impl Services {
             .readers
             .read(Holder::Operator, |db| repositories::in_state(db, repositories::ACTIVE))
             .await?;
-        let store = self.hosting.store.clone();
+        let store = self.git.store.clone();
         self.on_disk(move || {
             for repository in all {
                 if let Err(error) = store.sweep(repository.storage_key, before) {
@@ -148,7 +148,7 @@ impl Services {
     /// Acquires the lock to remove and to pack. Returns `None` while a backup holds it; the work is
     /// then done later.
     async fn maintenance_lock(&self) -> Result<Option<std::fs::File>, ServiceError> {
-        let store = self.hosting.store.clone();
+        let store = self.git.store.clone();
         let lock = self.on_disk(move || store.maintenance_lock(false)).await?.map_err(StoreError::from)?;
         if lock.is_none() {
             tracing::info!("a backup is running: packing and removal are postponed");
@@ -163,20 +163,20 @@ impl Services {
             .read(Holder::Operator, |db| repositories::in_state(db, repositories::DELETING))
             .await?;
         for repository in gone {
-            let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+            let (store, key) = (self.git.store.clone(), repository.storage_key);
             if let Err(error) = self.on_disk(move || store.discard(key)).await? {
                 tracing::warn!(repository.id = %repository.id, %error, "cannot remove a repository");
                 continue;
             }
             self.writer.execute(Caller::Server, FinishDeletion { repository: repository.id }).await?;
         }
-        let store = self.hosting.store.clone();
+        let store = self.git.store.clone();
         self.on_disk(move || store.empty_trash()).await?.map_err(StoreError::from)?;
         Ok(())
     }
 
     async fn pack_repositories(&self) -> Result<(), ServiceError> {
-        if self.hosting.git.is_none() {
+        if self.git.program.is_none() {
             return Ok(());
         }
         let at_least = self.limits.maintenance_pushes;
@@ -200,11 +200,11 @@ impl Services {
 
     /// Packs one repository and records its size.
     async fn pack(&self, repository: &Repository) -> Result<(), ServiceError> {
-        let git = self.hosting.git()?;
-        let directory = self.hosting.directory(repository).await?;
+        let git = self.git.program()?;
+        let directory = self.git.directory(repository).await?;
         let before = u64::try_from(repository.size_bytes).unwrap_or(0);
         maintenance::run(git, &directory, before).await?;
-        let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+        let (store, key) = (self.git.store.clone(), repository.storage_key);
         let size = self.on_disk(move || store.size_bytes(key)).await??;
         let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
         let command = RecordMaintenance { repository: repository.id, size_bytes };

@@ -14,9 +14,9 @@ mod entitlement;
 mod error;
 mod fetch_requests;
 mod git_pools;
+pub mod git_resources;
 mod graphs;
 mod histories;
-pub mod hosting;
 mod housekeeping;
 mod logins;
 pub mod messages;
@@ -34,7 +34,7 @@ pub mod tokens;
 pub mod transfers;
 
 pub use error::{FieldProblem, ServiceError};
-use hosting::Hosting;
+use git_resources::GitResources;
 pub use rates::Rates;
 
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub struct Services {
     /// The setup code until the next start, if this start found no administrator.
     setup: Option<SetupCode>,
     logins: logins::Logins,
-    pub hosting: Hosting,
+    pub git: GitResources,
     /// Bytes of large responses that clients have not received yet.
     answers: Slots,
     /// Notifies the task that trims chats.
@@ -93,7 +93,7 @@ impl Services {
         udp_address: Arc<str>,
         (tokens, setup): (TokenKeys, Option<SetupCode>),
         accounts: Accounts,
-        hosting: Hosting,
+        git: GitResources,
         (limits, pools): (Limits, &PoolMetrics),
     ) -> Self {
         let passwords = logins::password_pool(&limits, pools);
@@ -113,7 +113,7 @@ impl Services {
             accounts,
             setup,
             logins,
-            hosting,
+            git,
             answers,
             trims: Notify::new(),
             forwarders: UntrustedForwarders::default(),

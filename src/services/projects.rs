@@ -119,7 +119,7 @@ impl Services {
         let project = self.project(Some(who), at, Act::Manage).await?.project.id;
         self.rates.change(who.user, 1)?;
         self.writer.execute(Caller::User(who.user.0), DeleteProject { who, project }).await?;
-        self.hosting.maintain_soon();
+        self.git.maintain_soon();
         Ok(())
     }
 

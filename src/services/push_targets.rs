@@ -45,7 +45,7 @@ impl Services {
         who: Option<Credential>,
         at: &RepositoryPath,
     ) -> Result<PushTarget, ServiceError> {
-        if !self.hosting.push_to_create {
+        if !self.git.push_to_create {
             let view = self.git_repository(who, at, Service::ReceivePack).await?;
             return Ok(PushTarget::Existing(Box::new(view)));
         }
@@ -78,7 +78,7 @@ impl Services {
         if !head.updates.iter().any(brings_a_ref) {
             return Err(Refusal::NotFound("repository").into());
         }
-        self.hosting.git()?;
+        self.git.program()?;
         let project = ProjectPath { user: at.user.clone(), project: at.project.clone() };
         let request = RepositoryRequest { name: at.repo.clone(), description: None, default_branch: None };
         let taken = match self.create_repository(who, &project, request).await {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::hosting::PushLock;
+use super::git_resources::PushLock;
 use super::room::Room;
 use super::transfers::chat_text;
 use super::{ServiceError, Services};
@@ -104,11 +104,11 @@ impl PushHook {
     async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
         let repository = self.view.repository.id;
         // Before the push lock: other pushes to this repository do not wait for memory.
-        let (hosting, holder) = (&self.services.hosting, Holder::Account(self.who.user));
-        let memory = hosting.unpacking_place(holder, cost).await?;
-        let lock = self.services.hosting.push_lock(repository).await?;
-        hosting.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
-        let token = self.services.hosting.admit();
+        let (git, holder) = (&self.services.git, Holder::Account(self.who.user));
+        let memory = git.unpacking_place(holder, cost).await?;
+        let lock = self.services.git.push_lock(repository).await?;
+        git.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
+        let token = self.services.git.admit();
         let refs = self.applicable_updates().await?;
         let refs = on_blocking(move || WantedRefs::new(refs)).await??;
         let command = || OpenPush {
@@ -118,7 +118,7 @@ impl PushHook {
             checked: Some((self.view.project.clone(), self.view.role)),
             fast_forward: self.fast_forward.clone(),
             chat_text: chat_text(&self.head),
-            base_url: self.services.hosting.public_url().unwrap_or_default().to_owned(),
+            base_url: self.services.git.public_url().unwrap_or_default().to_owned(),
         };
         let place = Caller::User(self.who.user.0);
         let opened = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
@@ -139,7 +139,7 @@ impl PushHook {
     /// # Errors
     /// Fails if no update can apply, or if the repository would become too large.
     async fn applicable_updates(&self) -> Result<Vec<RefUpdate>, ServiceError> {
-        let (store, key) = (self.services.hosting.store.clone(), self.view.repository.storage_key);
+        let (store, key) = (self.services.git.store.clone(), self.view.repository.storage_key);
         let head = self.head.clone();
         let refs_max = self.services.limits.git_refs;
         let read = on_blocking(move || {
@@ -255,7 +255,7 @@ impl Services {
     ) -> Result<Finished, ServiceError> {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
         if updates.len() > REFS_MANY {
-            let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+            let (store, key) = (self.git.store.clone(), repository.storage_key);
             on_blocking(move || store.sync_refs(key)).await??;
         }
         let summary = self.summarize(repository, updates, Description::Commits).await?;
@@ -263,7 +263,7 @@ impl Services {
         let settled = self.write_settlement(push, summary).await?;
         if is_large {
             // Each ref is a file until refs are packed, which slows down every reader.
-            self.hosting.maintain_soon();
+            self.git.maintain_soon();
         }
         Ok(Finished { settled, commit_count })
     }
@@ -286,7 +286,7 @@ impl Services {
         updates: &[RefUpdate],
         description: Description,
     ) -> Result<PushSummary, ServiceError> {
-        let (store, key, updates) = (self.hosting.store.clone(), repository.storage_key, updates.to_vec());
+        let (store, key, updates) = (self.git.store.clone(), repository.storage_key, updates.to_vec());
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
         let read = on_blocking(move || {
             let path = store.existing(key)?;
@@ -373,7 +373,7 @@ impl Services {
     pub(super) async fn settle_intents(&self, intents: Vec<PushIntent>) -> usize {
         let mut settled = 0;
         for intent in intents {
-            let Some(_lock) = self.hosting.try_push_lock(intent.repository_id).await else { continue };
+            let Some(_lock) = self.git.try_push_lock(intent.repository_id).await else { continue };
             match self.settle_intent(&intent).await {
                 Ok(_) => settled += 1,
                 Err(error) => tracing::warn!(push.id = %intent.id, %error, "cannot settle a push"),

@@ -59,7 +59,7 @@ impl Services {
             return Err(Refusal::invalid("name", "is missing").into());
         };
         self.rates.change(who.user, 1)?;
-        let lock = self.hosting.creation_lock(project.project.id).await?;
+        let lock = self.git.creation_lock(project.project.id).await?;
         let begin = BeginRepository {
             who,
             project: project.project.id,
@@ -89,7 +89,7 @@ impl Services {
     /// rest of a crash in between.
     async fn make(&self, begin: BeginRepository) -> Result<Arc<Repository>, ServiceError> {
         let repository = self.writer.execute(Caller::User(begin.who.user.0), begin).await?;
-        let (store, key) = (self.hosting.store.clone(), repository.storage_key);
+        let (store, key) = (self.git.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
         let make = move || {
             fail_points::reach(fail_points::BEFORE_DIRECTORY);
@@ -112,7 +112,7 @@ impl Services {
             && (error.code != Code::Internal || !has_directory)
         {
             self.writer.execute(Caller::Server, AbandonRepository { repository: repository.id }).await?;
-            let store = self.hosting.store.clone();
+            let store = self.git.store.clone();
             let gone = tokio::task::spawn_blocking(move || store.discard(key)).await;
             if !matches!(gone, Ok(Ok(()))) {
                 tracing::warn!(repository.id = %repository.id, "cannot remove the directory of an abandoned repository");
@@ -169,7 +169,7 @@ impl Services {
     }
 
     async fn can_be_default(&self, repository: &Repository, branch: &str) -> Result<bool, ServiceError> {
-        let (store, key, branch) = (self.hosting.store.clone(), repository.storage_key, branch.to_owned());
+        let (store, key, branch) = (self.git.store.clone(), repository.storage_key, branch.to_owned());
         let found = tokio::task::spawn_blocking(move || {
             Ok::<_, StoreError>(history::can_be_default(&store.existing(key)?, &branch)?)
         });
@@ -179,7 +179,7 @@ impl Services {
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
         let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
         self.rates.change(who.user, 1)?;
-        let _lock = self.hosting.push_lock(repository.id).await?;
+        let _lock = self.git.push_lock(repository.id).await?;
         // The result of an interrupted push is announced if it can still be computed. Without the
         // directory it cannot.
         if let Err(error) = self.settle_pending_of(repository.id).await {
@@ -187,7 +187,7 @@ impl Services {
         }
         let command = DeleteRepository { who, repository: repository.id };
         self.writer.execute(Caller::User(who.user.0), command).await?;
-        self.hosting.maintain_soon();
+        self.git.maintain_soon();
         Ok(())
     }
 }

@@ -132,7 +132,7 @@ impl Services {
 
     /// Returns the bytes of the disk that pushes may use.
     async fn disk_room(&self) -> Result<u64, ServiceError> {
-        let (root, reserve) = (self.hosting.store.root().to_owned(), self.limits.disk_reserve_bytes);
+        let (root, reserve) = (self.git.store.root().to_owned(), self.limits.disk_reserve_bytes);
         let asked = tokio::task::spawn_blocking(move || machine::space(&root)).await;
         let space = asked.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
         match space {

@@ -97,8 +97,8 @@ impl Services {
         answer: Vec<u8>,
         is_text: bool,
     ) -> Result<Spooled, ServiceError> {
-        let place = self.hosting.spool_place(holder, pieces_of(answer.len()))?;
-        let store = self.hosting.store.clone();
+        let place = self.git.spool_place(holder, pieces_of(answer.len()))?;
+        let store = self.git.store.clone();
         let size_bytes = u64::try_from(answer.len()).unwrap_or(u64::MAX);
         let reserve_bytes = self.limits.disk_reserve_bytes;
         let write = move || -> io::Result<Arc<File>> {
@@ -117,15 +117,15 @@ impl Services {
         command: GitCommand,
         size_bytes: usize,
     ) -> Result<Spooled, ServiceError> {
-        let place = self.hosting.spool_place(holder, pieces_of(size_bytes))?;
-        let (store, reserve_bytes) = (self.hosting.store.clone(), self.limits.disk_reserve_bytes);
+        let place = self.git.spool_place(holder, pieces_of(size_bytes))?;
+        let (store, reserve_bytes) = (self.git.store.clone(), self.limits.disk_reserve_bytes);
         let wanted = u64::try_from(size_bytes).unwrap_or(u64::MAX);
         let file = blocking(move || scratch(&store, wanted, reserve_bytes)).await?;
         let output = file.try_clone().map_err(StoreError::Io)?;
         let within = Duration::from_millis(self.limits.git_compute_ms);
         // The child holds a file that is stored as a delta in memory as a whole, so few may run at
         // once.
-        let _permit = self.hosting.browse_place(holder).await?;
+        let _permit = self.git.browse_place(holder).await?;
         run_child::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
         let written = file.clone();
@@ -144,7 +144,7 @@ impl Services {
 impl Services {
     /// Returns an unnamed file, if the disk has room for `bytes`.
     pub(super) async fn scratch_file(&self, bytes: u64) -> Result<File, ServiceError> {
-        let (store, reserve_bytes) = (self.hosting.store.clone(), self.limits.disk_reserve_bytes);
+        let (store, reserve_bytes) = (self.git.store.clone(), self.limits.disk_reserve_bytes);
         blocking(move || scratch(&store, bytes, reserve_bytes)).await
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::access::RepositoryPath;
-use super::hosting::Hosting;
+use super::git_resources::GitResources;
 use super::push_targets::PushTarget;
 use super::pushes::{PushHook, REFS_MANY};
 use super::room::Room;
@@ -83,26 +83,26 @@ impl Services {
         protocol: ProtocolVersion,
         client: Client,
     ) -> Result<TransferBody, ServiceError> {
-        let git = self.hosting.git()?;
-        let permit = self.hosting.acquire(Work::Advertise, client).await?;
+        let git = self.git.program()?;
+        let permit = self.git.acquire(Work::Advertise, client).await?;
         let directory = match view {
-            Some(view) => self.hosting.directory(&view.repository).await?,
-            None => self.hosting.empty_directory().await?,
+            Some(view) => self.git.directory(&view.repository).await?,
+            None => self.git.empty_directory().await?,
         };
         let command = git.service(service, &directory, protocol, true, None).on_behalf_of(client.holder);
-        let deadlines = Hosting::deadlines(&self.limits);
+        let deadlines = GitResources::deadlines(&self.limits);
         let nothing = Input::plain(tokio::io::empty());
         Ok(transfer::read(command, nothing, Output::Lines, deadlines, permit).map_err(RunChildError::from)?)
     }
 
     /// Acquires a permit for a fetch, before the request is read.
     pub async fn fetch_permit(&self, client: Client) -> Result<TransferPermit, ServiceError> {
-        self.hosting.acquire(Work::Fetch, client).await
+        self.git.acquire(Work::Fetch, client).await
     }
 
     /// Acquires a permit for a push, before the head of the push is read.
     pub async fn push_permit(&self, client: Client) -> Result<TransferPermit, ServiceError> {
-        self.hosting.acquire(Work::Push, client).await
+        self.git.acquire(Work::Push, client).await
     }
 
     /// Streams the response of `git upload-pack` to `input`, while the caller may read the
@@ -115,11 +115,11 @@ impl Services {
         input: Input,
         permit: TransferPermit,
     ) -> Result<TransferBody, ServiceError> {
-        let git = self.hosting.git()?;
-        let directory = self.hosting.directory(&view.repository).await?;
+        let git = self.git.program()?;
+        let directory = self.git.directory(&view.repository).await?;
         let command =
             git.service(Service::UploadPack, &directory, protocol, false, None).on_behalf_of(view.holder);
-        let deadlines = Hosting::deadlines(&self.limits);
+        let deadlines = GitResources::deadlines(&self.limits);
         let watch = self.entitlement(who, view, Act::Read).watch(permit.share().cut().clone());
         let body =
             transfer::read(command, input, Output::Lines, deadlines, permit).map_err(RunChildError::from)?;
@@ -164,7 +164,7 @@ impl Services {
             let (answer, error) = (room.refusal(&head), Some(room.error()));
             return Ok(PushAnswer::Refused { answer, error, unread: input });
         }
-        let git = self.hosting.git()?;
+        let git = self.git.program()?;
         let must = |update: &RefUpdate| permission::must_fast_forward(&view.project.config, update);
         let fast_forward = FastForward::of(&head.updates, must);
         let rules = PushRules {
@@ -187,16 +187,16 @@ impl Services {
             has_pack,
             pack_bytes_max: room.bytes,
             limits: self.limits.clone(),
-            inflating: self.hosting.inflating.clone(),
-            objects: self.hosting.pools.objects.clone(),
-            delta_memory: self.hosting.pools.unpacking.clone(),
+            inflating: self.git.inflating.clone(),
+            objects: self.git.pools.objects.clone(),
+            delta_memory: self.git.pools.unpacking.clone(),
             holder: Holder::Account(who.user),
             repository: directory,
             side_band,
             report_lines,
             hook,
         };
-        let deadlines = Hosting::deadlines(&self.limits);
+        let deadlines = GitResources::deadlines(&self.limits);
         let body =
             transfer::receive(command, input, push, deadlines, permit).await.map_err(RunChildError::from)?;
         Ok(PushAnswer::Streamed(body))
@@ -208,8 +208,8 @@ impl Services {
         view: &RepositoryView,
         compressed: bool,
     ) -> Result<(Room, PathBuf), ServiceError> {
-        self.hosting.git()?;
-        Ok((self.room_for(view, compressed).await?, self.hosting.directory(&view.repository).await?))
+        self.git.program()?;
+        Ok((self.room_for(view, compressed).await?, self.git.directory(&view.repository).await?))
     }
 
     /// Refuses what can be refused before git reads a byte: single refs, which

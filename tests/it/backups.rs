@@ -271,7 +271,7 @@ async fn nothing_is_removed_while_a_backup_is_being_taken() {
     let server = TestServer::with_limits(|limits| limits.maintenance_ms = 10).await;
     let alice = server.user("alice").await;
     server.hello_web_of(&alice).await;
-    let store = server.app.services.hosting.store.clone();
+    let store = server.app.services.git.store.clone();
     let lock = tokio::task::spawn_blocking(move || store.maintenance_lock(true)).await.unwrap().unwrap();
     let directory = server.only_repository();
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);

@@ -33,10 +33,10 @@ const HISTORY_PRIORITY: i32 = 10;
 pub(super) type PushLock = KeyedLockGuard<RepositoryId>;
 
 /// State of git hosting; one per application.
-pub struct Hosting {
+pub struct GitResources {
     pub store: Store,
     /// `None`: no usable `git`. Repositories can be created and browsed, not cloned or pushed to.
-    pub(super) git: Option<Git>,
+    pub(super) program: Option<Git>,
     pub(super) pools: GitPools,
     /// Disk space for responses, in pieces.
     spool: Slots,
@@ -61,17 +61,17 @@ pub struct Hosting {
     patience: Duration,
 }
 
-impl Hosting {
+impl GitResources {
     pub fn new(
         store: Store,
-        git: Option<Git>,
+        program: Option<Git>,
         (public_url, push_to_create): (Option<String>, bool),
         (metrics, histories, pools): (TransferMetrics, &HistoryMetrics, &PoolMetrics),
         limits: &Limits,
     ) -> Self {
         Self {
             store,
-            git,
+            program,
             pools: GitPools::start(limits, pools),
             spool: Slots::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
             push_locks: KeyedLock::start(),
@@ -94,8 +94,8 @@ impl Hosting {
         self.public_url.as_deref()
     }
 
-    pub(super) fn git(&self) -> Result<&Git, ServiceError> {
-        self.git.as_ref().ok_or_else(|| {
+    pub(super) fn program(&self) -> Result<&Git, ServiceError> {
+        self.program.as_ref().ok_or_else(|| {
             ServiceError::new(
                 Code::Overloaded,
                 "this server has no git 2.39.4 or newer; ask its operator to install it",
@@ -236,7 +236,7 @@ impl Hosting {
         self.admitted.close();
     }
 
-    /// Resolves when every admitted push is settled. Call it only after [`Hosting::close`].
+    /// Resolves when every admitted push is settled. Call it only after [`GitResources::close`].
     pub async fn pushes_settled(&self) {
         self.admitted.wait().await;
     }
