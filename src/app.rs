@@ -46,7 +46,7 @@ use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::messaging::{SessionAcceptor, SessionThread, TcpAcceptor, bind};
 use crate::services::git_resources::GitResources;
-use crate::services::{Owners, Services};
+use crate::services::{ActorHandles, Services};
 use crate::storage::readers::{ReadError, Readers};
 
 #[derive(Debug, thiserror::Error)]
@@ -276,12 +276,12 @@ impl RunningApp {
             (instruments.transfers, &instruments.histories, &instruments.pools),
         )
         .map_err(StartError::Repositories)?;
-        let owners = Owners { cache, writer, readers, presence };
+        let handles = ActorHandles { cache, writer, readers, presence };
         let udp_address = addresses.udp.to_string().into();
         let accounts = config.accounts.clone();
         let registration = accounts.registration;
         let services = Services::new(
-            owners,
+            handles,
             udp_address,
             (tokens, setup),
             accounts,

@@ -56,7 +56,7 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::storage::readers::Readers;
 
 /// Handles of the owners of state.
-pub struct Owners {
+pub struct ActorHandles {
     pub cache: CacheHandle,
     pub writer: WriterHandle,
     pub readers: Readers,
@@ -89,7 +89,7 @@ pub struct Services {
 
 impl Services {
     pub fn new(
-        owners: Owners,
+        handles: ActorHandles,
         udp_address: Arc<str>,
         (tokens, setup): (TokenKeys, Option<SetupCode>),
         accounts: Accounts,
@@ -100,7 +100,7 @@ impl Services {
         let logins = logins::Logins::start(&limits, pools);
         let rates = Rates::new(&limits);
         let answers = Slots::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
-        let Owners { cache, writer, readers, presence } = owners;
+        let ActorHandles { cache, writer, readers, presence } = handles;
         Self {
             cache,
             writer,
