@@ -41,7 +41,7 @@ fn operator() -> Credential {
 }
 
 impl Services {
-    async fn known(&self, username: String) -> Result<Arc<User>, ServiceError> {
+    async fn find_user(&self, username: String) -> Result<Arc<User>, ServiceError> {
         Ok(self.cache.ask_anonymously(PersonNamed(username)).await?)
     }
 
@@ -70,7 +70,7 @@ impl Services {
 
     /// Grants or revokes the server administrator role.
     pub async fn set_admin(&self, username: String, is_admin: bool) -> Result<(), ServiceError> {
-        let user = self.known(username).await?.id;
+        let user = self.find_user(username).await?.id;
         self.writer.execute(Caller::Server, SetUserAdmin { who: operator(), user, is_admin }).await?;
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Services {
     }
 
     pub async fn activate_user(&self, username: String, active: bool) -> Result<Arc<User>, ServiceError> {
-        let user = self.known(username).await?.id;
+        let user = self.find_user(username).await?.id;
         Ok(self.writer.execute(Caller::Server, SetUserActive { who: operator(), user, active }).await?)
     }
 
@@ -97,7 +97,7 @@ impl Services {
         let parsed = fields.check("username", Username::parse(new));
         fields.done()?;
         let Some(name) = parsed else { return Err(Refusal::NotFound("user").into()) };
-        let found = match self.known(username.clone()).await {
+        let found = match self.find_user(username.clone()).await {
             Ok(user) => user,
             Err(missing) => {
                 let former = self.cache.ask_anonymously(PersonFormerlyNamed(username)).await;
@@ -115,7 +115,7 @@ impl Services {
 
     /// Sets a new password. All logins and access tokens of the user end.
     pub async fn reset_password(&self, username: String, password: String) -> Result<(), ServiceError> {
-        let found = self.known(username).await?;
+        let found = self.find_user(username).await?;
         let mut fields = Fields::default();
         fields.check("password", password::check_new(&password, &names_of(&found)));
         fields.done()?;
@@ -128,7 +128,7 @@ impl Services {
     }
 
     pub async fn tokens_of(&self, username: String) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
-        let user = self.known(username).await?.id;
+        let user = self.find_user(username).await?.id;
         Ok(self.cache.ask_anonymously(AccessTokensOf(user)).await?)
     }
 
@@ -138,18 +138,18 @@ impl Services {
         username: String,
         request: TokenRequest,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
-        let user = self.known(username).await?.id;
+        let user = self.find_user(username).await?.id;
         self.make_token(Credential::operator(user), request, false).await
     }
 
     pub async fn revoke_token_of(&self, username: String, token: AccessTokenId) -> Result<(), ServiceError> {
-        let user = self.known(username).await?.id;
+        let user = self.find_user(username).await?.id;
         self.revoke_token(Credential::operator(user), token).await
     }
 
     /// Revokes every token of a user. Returns how many there were.
     pub async fn revoke_tokens_of(&self, username: String) -> Result<usize, ServiceError> {
-        let who = Credential::operator(self.known(username).await?.id);
+        let who = Credential::operator(self.find_user(username).await?.id);
         Ok(self.writer.execute(Caller::Server, RevokeAllAccessTokens { who }).await?)
     }
 
@@ -185,7 +185,7 @@ impl Services {
             None => (Caller::Server, operator()),
         };
         self.writer.execute(place, SetRetention { who, chat, keep }).await?;
-        self.trims.notify_one();
+        self.retention_wakeup.notify_one();
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Services {
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
-                () = self.trims.notified() => {}
+                () = self.retention_wakeup.notified() => {}
             }
         }
     }

@@ -109,7 +109,7 @@ impl Services {
     pub async fn delete_chat(&self, who: Credential, chat: ChatId) -> Result<(), ServiceError> {
         self.rates.change(who.user, 1)?;
         self.writer.execute(Caller::User(who.user.0), DeleteChat { who, chat }).await?;
-        self.trims.notify_one();
+        self.retention_wakeup.notify_one();
         Ok(())
     }
 

@@ -81,7 +81,7 @@ pub struct Services {
     /// Bytes of large responses that clients have not received yet.
     answers: Slots,
     /// Notifies the task that trims chats.
-    trims: Notify,
+    retention_wakeup: Notify,
     /// Recorded by the HTTP listener, reported by `doctor`.
     pub forwarders: UntrustedForwarders,
     pub limits: Limits,
@@ -115,7 +115,7 @@ impl Services {
             logins,
             git,
             answers,
-            trims: Notify::new(),
+            retention_wakeup: Notify::new(),
             forwarders: UntrustedForwarders::default(),
             limits,
         }
