@@ -15,7 +15,7 @@ use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
-use crate::services::accounts::{Grant, Registration};
+use crate::services::accounts::{IssuedTokens, NewAccount};
 use crate::services::{ServiceError, Services};
 
 /// A user as other users see it.
@@ -86,7 +86,7 @@ pub(super) struct RegisterBody {
     setup_code: Option<Secret>,
 }
 
-impl From<RegisterBody> for Registration {
+impl From<RegisterBody> for NewAccount {
     fn from(body: RegisterBody) -> Self {
         let RegisterBody { username, password, email, display_name, setup_code } = body;
         let setup_code = setup_code.map(|code| code.expose().to_owned());
@@ -127,14 +127,14 @@ pub(super) struct TokenAnswer {
     user: OwnUser,
 }
 
-impl From<Grant> for TokenAnswer {
-    fn from(grant: Grant) -> Self {
+impl From<IssuedTokens> for TokenAnswer {
+    fn from(issued: IssuedTokens) -> Self {
         Self {
-            token: grant.token,
+            token: issued.token,
             token_type: "Bearer",
-            expires_in: grant.expires_in,
-            refresh_token: grant.refresh_token,
-            user: grant.user.into(),
+            expires_in: issued.expires_in,
+            refresh_token: issued.refresh_token,
+            user: issued.user.into(),
         }
     }
 }
@@ -144,8 +144,8 @@ impl From<Grant> for TokenAnswer {
     responses((status = 200, body = TokenAnswer), (status = 401), (status = 422), (status = 429)))]
 pub(super) async fn login(peer: Peer, body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
     let LoginBody { username, password } = body.0;
-    let grant = services.login(peer.0, username, password.expose().to_owned()).await?;
-    Ok(HttpResponse::Ok().json_line(TokenAnswer::from(grant)))
+    let issued = services.login(peer.0, username, password.expose().to_owned()).await?;
+    Ok(HttpResponse::Ok().json_line(TokenAnswer::from(issued)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -159,8 +159,8 @@ pub(super) struct RefreshBody {
 #[utoipa::path(post, operation_id = "refresh_login", path = "/api/users/refresh", request_body = RefreshBody,
     responses((status = 200, body = TokenAnswer), (status = 401)))]
 pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Services>) -> ApiResult {
-    let grant = services.refresh(body.0.refresh_token.expose()).await?;
-    Ok(HttpResponse::Ok().json_line(TokenAnswer::from(grant)))
+    let issued = services.refresh(body.0.refresh_token.expose()).await?;
+    Ok(HttpResponse::Ok().json_line(TokenAnswer::from(issued)))
 }
 
 #[derive(Deserialize, ToSchema)]

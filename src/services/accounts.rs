@@ -25,7 +25,7 @@ use crate::protocol::code::Code;
 
 /// A registration request.
 #[derive(Debug)]
-pub struct Registration {
+pub struct NewAccount {
     pub username: String,
     pub password: String,
     pub email: Option<String>,
@@ -36,7 +36,7 @@ pub struct Registration {
 
 /// The tokens that a login returns.
 #[derive(Debug)]
-pub struct Grant {
+pub struct IssuedTokens {
     pub token: String,
     pub expires_in: i64,
     pub refresh_token: String,
@@ -58,15 +58,15 @@ impl Fields {
 }
 
 /// A registration with every field validated.
-pub(super) struct Person {
+pub(super) struct ValidAccount {
     username: Username,
     display_name: String,
     email: Option<String>,
     password: String,
 }
 
-impl Person {
-    pub(super) fn parse(new: Registration) -> Result<Self, ServiceError> {
+impl ValidAccount {
+    pub(super) fn parse(new: NewAccount) -> Result<Self, ServiceError> {
         let mut fields = Fields::default();
         let username = fields.check("username", Username::parse(&new.username));
         let names = [Some(&new.username), new.display_name.as_ref(), new.email.as_ref()];
@@ -94,15 +94,19 @@ pub(super) fn names_of(user: &User) -> Vec<&str> {
 
 impl Services {
     /// Hashes the password once the password pool has a permit.
-    pub(super) async fn with_hash(&self, holder: Holder, person: Person) -> Result<NewUser, ServiceError> {
-        let Person { username, display_name, email, password } = person;
+    pub(super) async fn with_hash(
+        &self,
+        holder: Holder,
+        person: ValidAccount,
+    ) -> Result<NewUser, ServiceError> {
+        let ValidAccount { username, display_name, email, password } = person;
         let password_hash = self.passwords.hash(holder, password).await?;
         Ok(NewUser { username, display_name, email, password_hash })
     }
 
-    pub async fn register(&self, from: IpAddr, new: Registration) -> Result<Arc<User>, ServiceError> {
+    pub async fn register(&self, from: IpAddr, new: NewAccount) -> Result<Arc<User>, ServiceError> {
         let setup_code = new.setup_code.clone();
-        let person = Person::parse(new)?;
+        let person = ValidAccount::parse(new)?;
         self.rates.registration(from)?;
         // Before the hash, so that a wrong setup code costs the server little.
         let setup = match setup_code {
@@ -131,7 +135,7 @@ impl Services {
         from: IpAddr,
         username: String,
         password: String,
-    ) -> Result<Grant, ServiceError> {
+    ) -> Result<IssuedTokens, ServiceError> {
         let mut fields = Fields::default();
         fields.check("password", password::check_size(&password));
         if username.trim().is_empty() || username.len() > 64 {
@@ -144,37 +148,37 @@ impl Services {
         }
     }
 
-    async fn start_login(&self, user: Arc<User>) -> Result<Grant, ServiceError> {
+    async fn start_login(&self, user: Arc<User>) -> Result<IssuedTokens, ServiceError> {
         let refresh_token = RefreshToken::fresh();
         let refresh_hash = refresh_token.hash();
         let command = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
         let login = self.writer.execute(Caller::User(user.id.0), command).await?;
-        self.grant(user, login, refresh_token)
+        self.issued(user, login, refresh_token)
     }
 
-    fn grant(
+    fn issued(
         &self,
         user: Arc<User>,
         login: LoginId,
         refresh_token: RefreshToken,
-    ) -> Result<Grant, ServiceError> {
+    ) -> Result<IssuedTokens, ServiceError> {
         let identity = Identity { user: user.id.0, login: login.0, token_version: user.token_version };
         let expires_in = self.limits.access_token_seconds;
         let token = self
             .tokens
             .sign(identity, Timestamp::now().0 / 1000, expires_in)
             .map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        Ok(Grant { token, expires_in, refresh_token: refresh_token.into_text(), user })
+        Ok(IssuedTokens { token, expires_in, refresh_token: refresh_token.into_text(), user })
     }
 
-    pub async fn refresh(&self, presented: &str) -> Result<Grant, ServiceError> {
+    pub async fn refresh(&self, presented: &str) -> Result<IssuedTokens, ServiceError> {
         let command =
             RefreshLogin { presented: token::hash_of(presented), key: self.tokens.refresh().clone() };
         let refused = || ServiceError::new(Code::Unauthenticated, "the refresh token is no longer valid");
         match self.writer.execute(Caller::Anyone, command).await? {
             Refreshed::Renewed { who, login, successor } => {
                 let (user, _) = self.cache.ask(who, Me).await?;
-                self.grant(user, login, successor)
+                self.issued(user, login, successor)
             }
             Refreshed::Refused => Err(refused()),
             Refreshed::Stolen => {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::accounts::{Fields, Person, Registration, names_of};
+use super::accounts::{Fields, NewAccount, ValidAccount, names_of};
 use super::tokens::TokenRequest;
 use super::{ServiceError, Services};
 use crate::actors::cache::{
@@ -76,11 +76,11 @@ impl Services {
     }
 
     /// Creates a user, even when registration is closed.
-    pub async fn add_user(&self, new: Registration, is_admin: bool) -> Result<Arc<User>, ServiceError> {
+    pub async fn add_user(&self, new: NewAccount, is_admin: bool) -> Result<Arc<User>, ServiceError> {
         if new.setup_code.is_some() {
             return Err(Refusal::invalid("setup_code", "is for registrations; use is_admin here").into());
         }
-        let user = self.with_hash(Holder::Operator, Person::parse(new)?).await?;
+        let user = self.with_hash(Holder::Operator, ValidAccount::parse(new)?).await?;
         let command = AddUser { who: operator(), user, is_admin };
         Ok(self.writer.execute(Caller::Server, command).await?)
     }
