@@ -111,7 +111,7 @@ impl fmt::Display for Scope {
 /// The requirement of a query or command on a proof, in addition to its validity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Any proof: the role decides what may be seen or done ([`Grant::cap`]).
+    /// Any proof: the role decides what may be seen or done ([`AccessGrant::cap`]).
     Identity,
     ChatRead,
     ChatWrite,
@@ -154,7 +154,7 @@ impl Need {
 
 /// The permissions of a proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grant {
+pub enum AccessGrant {
     /// All permissions of the user.
     Whole,
     /// The permissions of a personal access token.
@@ -173,7 +173,7 @@ pub enum Subject {
     Repository(RepositoryId),
 }
 
-impl Grant {
+impl AccessGrant {
     pub fn check(&self, need: Need) -> Result<(), Refusal> {
         let Self::Token(token) = self else { return Ok(()) };
         match need.scopes() {

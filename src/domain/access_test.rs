@@ -8,8 +8,8 @@ use super::permission::project::Act;
 use super::project::{ProjectRole, Visibility};
 use super::timestamp::Timestamp;
 
-fn token(scopes: &[Scope], repositories: Option<&[i64]>) -> Grant {
-    Grant::Token(Arc::new(AccessToken {
+fn token(scopes: &[Scope], repositories: Option<&[i64]>) -> AccessGrant {
+    AccessGrant::Token(Arc::new(AccessToken {
         id: AccessTokenId(1),
         user_id: UserId(1),
         name: "t".into(),
@@ -54,10 +54,13 @@ fn token_for_chosen_repositories_has_no_role_elsewhere() {
 #[test]
 fn refusal_names_what_the_token_or_the_user_lacks() {
     let owner = Some(ProjectRole::Owner);
-    let refused = |grant: &Grant, act: Act, role: Option<ProjectRole>, visibility: Visibility, id: i64| {
-        let subject = Subject::Repository(RepositoryId(id));
-        grant.check_act(act, (visibility, role), subject, "repository").map_err(|refusal| refusal.to_string())
-    };
+    let refused =
+        |grant: &AccessGrant, act: Act, role: Option<ProjectRole>, visibility: Visibility, id: i64| {
+            let subject = Subject::Repository(RepositoryId(id));
+            grant
+                .check_act(act, (visibility, role), subject, "repository")
+                .map_err(|refusal| refusal.to_string())
+        };
     let (public, private) = (Visibility::Public, Visibility::Private);
     let read = token(&[Scope::RepoRead], None);
     let of_token = |what: &str| Err(format!("the access token {what}"));
@@ -77,7 +80,7 @@ fn refusal_names_what_the_token_or_the_user_lacks() {
 
 #[test]
 fn token_is_live_until_it_expires() {
-    let Grant::Token(forever) = token(&Scope::ALL, None) else { panic!("it is a token") };
+    let AccessGrant::Token(forever) = token(&Scope::ALL, None) else { panic!("it is a token") };
     assert!(forever.is_live(Timestamp(i64::MAX)));
     let token = AccessToken { expires_at: Some(Timestamp(10)), ..(*forever).clone() };
     assert!(token.is_live(Timestamp(9)) && !token.is_live(Timestamp(10)));
@@ -91,13 +94,13 @@ fn chat_scopes_allow_chats_and_no_scope_allows_the_account() {
     assert!(writes.check(Need::ChatRead).is_ok() && writes.check(Need::ChatWrite).is_ok());
     let all = token(&Scope::ALL, None);
     assert!(all.check(Need::Person).is_err());
-    assert!(Grant::Whole.check(Need::Person).is_ok());
+    assert!(AccessGrant::Whole.check(Need::Person).is_ok());
 }
 
 #[test]
 fn need_is_met_only_by_its_own_scopes() {
     for need in Need::ALL {
-        assert_eq!(Grant::Whole.check(need), Ok(()), "a login reaches as far as its user: {need:?}");
+        assert_eq!(AccessGrant::Whole.check(need), Ok(()), "a login reaches as far as its user: {need:?}");
         for scope in Scope::ALL {
             let met = match need {
                 Need::Identity => true,

@@ -53,7 +53,7 @@ impl Services {
         password: Option<String>,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
         // Before any comparison: neither a token nor an ended login must be a way to guess.
-        access::Grant::person(who.proof)?;
+        access::AccessGrant::person(who.proof)?;
         let (me, _) = self.cache.ask(who, Me).await?;
         let password_proven = password.is_some();
         if let Some(password) = password {

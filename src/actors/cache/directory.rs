@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::domain::access::{AccessToken, Credential, Grant, Proof};
+use crate::domain::access::{AccessGrant, AccessToken, Credential, Proof};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, LoginId, UserId};
 use crate::domain::refusal::Refusal;
@@ -156,22 +156,22 @@ impl Directory {
 
     /// Checks that the proof is this user's, is still valid, and the user is active. Returns the
     /// scope of the proof.
-    pub(super) fn authenticate(&self, who: Credential) -> Result<(&Arc<User>, Grant), Refusal> {
+    pub(super) fn authenticate(&self, who: Credential) -> Result<(&Arc<User>, AccessGrant), Refusal> {
         let user = self.user(who.user).filter(|user| user.active).ok_or(Refusal::Unauthenticated)?;
         let grant = match who.proof {
             Proof::Login { id, token_version } => {
                 let alive = self.logins.get(&id) == Some(&who.user) && user.token_version == token_version;
-                alive.then_some(Grant::Whole)
+                alive.then_some(AccessGrant::Whole)
             }
             Proof::Password { token_version } => {
-                (user.token_version == token_version).then_some(Grant::Whole)
+                (user.token_version == token_version).then_some(AccessGrant::Whole)
             }
-            Proof::Operator => Some(Grant::Whole),
+            Proof::Operator => Some(AccessGrant::Whole),
             Proof::Token(id) => self
                 .tokens
                 .get(&id)
                 .filter(|live| live.token.user_id == who.user && live.token.is_live(Timestamp::now()))
-                .map(|live| Grant::Token(live.token.clone())),
+                .map(|live| AccessGrant::Token(live.token.clone())),
         };
         Ok((user, grant.ok_or(Refusal::Unauthenticated)?))
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::domain::access::{Grant, Subject};
+use crate::domain::access::{AccessGrant, Subject};
 use crate::domain::event::Event;
 use crate::domain::ids::{ProjectId, RepositoryId, UserId};
 use crate::domain::name;
@@ -197,7 +197,7 @@ impl Projects {
         &self,
         state: &ProjectState,
         user: Option<UserId>,
-        grant: Option<&Grant>,
+        grant: Option<&AccessGrant>,
     ) -> Option<ProjectRole> {
         let grant = grant?;
         let chosen = self.holds_one_of(state, grant);
@@ -205,18 +205,18 @@ impl Projects {
     }
 
     /// Returns whether the project has a repository that a token is restricted to.
-    pub(super) fn holds_one_of(&self, state: &ProjectState, grant: &Grant) -> bool {
+    pub(super) fn holds_one_of(&self, state: &ProjectState, grant: &AccessGrant) -> bool {
         self.chosen(state, grant) > 0
     }
 
     /// Returns how many of the repositories that a token is restricted to are in the project.
-    fn chosen(&self, state: &ProjectState, grant: &Grant) -> usize {
+    fn chosen(&self, state: &ProjectState, grant: &AccessGrant) -> usize {
         let here = |id: &&RepositoryId| self.repositories.get(id) == Some(&state.project.id);
         grant.repositories().unwrap_or_default().iter().filter(here).count()
     }
 
     /// Returns how many repositories of a project the caller may see.
-    pub(super) fn repository_count(&self, state: &ProjectState, grant: Option<&Grant>) -> usize {
+    pub(super) fn repository_count(&self, state: &ProjectState, grant: Option<&AccessGrant>) -> usize {
         match grant {
             Some(grant)
                 if grant.repositories().is_some() && state.project.visibility == Visibility::Private =>

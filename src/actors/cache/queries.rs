@@ -9,7 +9,7 @@ use super::chats::{ChatState, Chats, Lookup};
 use super::event_page::{EventPage, EventRange};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
-use crate::domain::access::{Credential, Grant, Need};
+use crate::domain::access::{AccessGrant, Credential, Need};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -24,7 +24,7 @@ pub struct QueryContext<'a> {
     /// Uses of access tokens, to be written later.
     pub(super) uses: &'a mut TokenUses,
     /// The scope of the caller's proof; `None`: the caller is not logged in.
-    pub(super) grant: Option<Grant>,
+    pub(super) grant: Option<AccessGrant>,
     /// Set when a window must be filled before the query can be answered.
     pub(super) fill: Option<super::chats::Fill>,
 }

@@ -17,7 +17,7 @@ use crate::actors::hub::{LaneItem, Replayed, SessionSubscription};
 use crate::actors::presence::PresenceItem;
 use crate::core::actor::Ctx;
 use crate::core::shares::Holder;
-use crate::domain::access::Grant;
+use crate::domain::access::AccessGrant;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::refusal::Refusal;
@@ -32,8 +32,8 @@ impl CacheActor {
         let Some(open) = self.defer_while_reloading(open, Self::open_session) else { return };
         let OpenSession { subscription, reply, permit } = open;
         let user = match self.models.directory.authenticate(subscription.session_ref.who) {
-            Ok((user, Grant::Whole)) => user.clone(),
-            Ok((_, Grant::Token(_))) => {
+            Ok((user, AccessGrant::Whole)) => user.clone(),
+            Ok((_, AccessGrant::Token(_))) => {
                 return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
             }
             Err(refusal) => return reply.send(Err(refusal.into())),
@@ -103,8 +103,8 @@ impl CacheActor {
         let Some(ask) = self.defer_while_reloading(ask, Self::issue_ticket) else { return };
         let IssueTicket { who, device, ticket, reply, permit } = ask;
         let issued = match self.models.directory.authenticate(who) {
-            Ok((_, Grant::Whole)) => Ok(()),
-            Ok((_, Grant::Token(_))) => Err(Refusal::Forbidden("tickets need a login").into()),
+            Ok((_, AccessGrant::Whole)) => Ok(()),
+            Ok((_, AccessGrant::Token(_))) => Err(Refusal::Forbidden("tickets need a login").into()),
             Err(refusal) => Err(refusal.into()),
         };
         if issued.is_ok() {

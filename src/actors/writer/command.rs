@@ -13,7 +13,7 @@ use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
 use crate::core::actor::{Overloaded, ReplyDropped};
 use crate::core::limits::Limits;
-use crate::domain::access::{Credential, Grant, Need, Proof};
+use crate::domain::access::{AccessGrant, Credential, Need, Proof};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
@@ -218,7 +218,7 @@ impl<'a> Tx<'a> {
 
     /// That the proof holds, its user may act, and it reaches as far as the command needs: the truth, in the
     /// transaction.
-    pub fn authenticate(&mut self, who: Credential, need: Need) -> Execution<Grant> {
+    pub fn authenticate(&mut self, who: Credential, need: Need) -> Execution<AccessGrant> {
         let user = who.user.0;
         let grant = match who.proof {
             Proof::Login { id, token_version } => {
@@ -227,15 +227,15 @@ impl<'a> Tx<'a> {
                 if live && !known {
                     self.writer_cache.learn_login(who.user, id, token_version);
                 }
-                live.then_some(Grant::Whole)
+                live.then_some(AccessGrant::Whole)
             }
             Proof::Password { token_version } => {
-                accounts::user_is_live(self.db, user, token_version)?.then_some(Grant::Whole)
+                accounts::user_is_live(self.db, user, token_version)?.then_some(AccessGrant::Whole)
             }
-            Proof::Operator => Some(Grant::Whole),
+            Proof::Operator => Some(AccessGrant::Whole),
             Proof::Token(id) => access_tokens::live(self.db, id.0)?
                 .filter(|token| token.user_id == who.user && token.is_live(self.now))
-                .map(|token| Grant::Token(Arc::new(token))),
+                .map(|token| AccessGrant::Token(Arc::new(token))),
         };
         let grant = grant.ok_or(Refusal::Unauthenticated)?;
         grant.check(need)?;

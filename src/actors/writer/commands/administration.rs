@@ -8,7 +8,7 @@ use super::access_tokens::revoke_made_since;
 use super::accounts::{NewUser, end, set_password};
 use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Grant, Need, Proof};
+use crate::domain::access::{AccessGrant, Credential, Need, Proof};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::refusal::Refusal;
@@ -30,7 +30,7 @@ pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution
 }
 
 /// Whether the user administers the server, with a proof that reaches so far.
-pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &Grant) -> Execution<bool> {
+pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &AccessGrant) -> Execution<bool> {
     let reaches = grant.check(Need::ServerAdmin).is_ok();
     Ok(reaches && accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin))
 }

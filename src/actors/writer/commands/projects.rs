@@ -9,7 +9,7 @@ use super::chats::{check_room_for, join};
 use super::leaving::take_out;
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Grant, Need, Subject};
+use crate::domain::access::{AccessGrant, Credential, Need, Subject};
 use crate::domain::chat::{Audience, ChatKind};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ProjectId, RepositoryId, UserId};
@@ -43,7 +43,7 @@ pub(super) fn access(
 }
 
 /// Whether the project holds a repository that the token is for.
-fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &Grant) -> Execution<bool> {
+fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Execution<bool> {
     for id in grant.repositories().unwrap_or_default() {
         if repositories::repository(tx.reader(), id.0)?.is_some_and(|found| found.project_id == project) {
             return Ok(true);
