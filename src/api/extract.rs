@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use super::route_names::{Route, need_of};
+use super::route_names::{Route, required_scope_of};
 use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Client, Holder};
@@ -25,7 +25,7 @@ use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError, Services};
 
 /// The holder of the valid token in `Authorization: Bearer` (RFC 6750). A personal access token
-/// must meet the need of the route ([`need_of`]).
+/// must meet the need of the route ([`required_scope_of`]).
 pub(super) struct Caller(pub(super) Credential);
 
 impl FromRequest for Caller {
@@ -65,8 +65,8 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(ServiceError::unauthenticated)?;
     let Route(route) = request.extensions().get::<Route>().cloned().unwrap_or_default();
-    let need = need_of(request.method().as_str(), route.as_deref().unwrap_or_default());
-    let who = services.bearer(token.trim(), need).await?;
+    let required_scope = required_scope_of(request.method().as_str(), route.as_deref().unwrap_or_default());
+    let who = services.bearer(token.trim(), required_scope).await?;
     request.extensions_mut().insert(Holder::Account(who.user));
     Ok(Some(who))
 }

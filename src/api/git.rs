@@ -25,7 +25,7 @@ use super::error::ApiError;
 use super::extract::{Path, Peer, client_of};
 use super::git_refusal::{Exchange, GitError, answered, mark, problem, service_line};
 use crate::core::shares::{Direction, Holder};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::git::metrics::TransferPermit;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_request::{PushRequest, PushRequestError, PushRequestReader};
@@ -79,7 +79,7 @@ async fn credential(
     let (scheme, credentials) =
         value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(wrong)?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(Some(services.bearer(credentials.trim(), Need::Identity).await?));
+        return Ok(Some(services.bearer(credentials.trim(), RequiredScope::Identity).await?));
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(wrong().into());

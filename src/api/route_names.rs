@@ -1,114 +1,114 @@
 //! The routes by name, with the scope that each needs of an access token. The names are listed here
 //! because building the OpenAPI document for them takes megabytes. A test compares the two.
 //!
-//! Invariant: a route that is not listed accepts no access token ([`need_of`]).
+//! Invariant: a route that is not listed accepts no access token ([`required_scope_of`]).
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::access::Need;
+use crate::domain::access::RequiredScope;
 
-/// Method and path of every route in the OpenAPI document, and its need. `Need::Identity` is for
+/// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
 /// routes without credentials, and for routes that check the role which a token grants: projects,
 /// repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, Need); 84] = [
-    ("GET", "/api/admin/audit", Need::ServerAdmin),
-    ("GET", "/api/admin/users", Need::ServerAdmin),
-    ("POST", "/api/admin/chats/{id}/take-over", Need::ServerAdmin),
-    ("POST", "/api/admin/projects/{user}/{project}/take-over", Need::ServerAdmin),
-    ("PATCH", "/api/admin/users/{username}", Need::ServerAdmin),
-    ("GET", "/api/chats", Need::ChatRead),
-    ("POST", "/api/chats", Need::ChatWrite),
-    ("POST", "/api/chats/leave", Need::ChatWrite),
-    ("DELETE", "/api/chats/{id}", Need::ChatWrite),
-    ("GET", "/api/chats/{id}", Need::ChatRead),
-    ("PATCH", "/api/chats/{id}", Need::ChatWrite),
-    ("GET", "/api/chats/{id}/events", Need::ChatRead),
-    ("GET", "/api/chats/{id}/messages", Need::ChatRead),
-    ("POST", "/api/chats/{id}/messages", Need::ChatWrite),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}", Need::ChatWrite),
-    ("PATCH", "/api/chats/{id}/messages/{message_id}", Need::ChatWrite),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}/follow", Need::ChatWrite),
-    ("PUT", "/api/chats/{id}/messages/{message_id}/follow", Need::ChatWrite),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}/pin", Need::ChatWrite),
-    ("PUT", "/api/chats/{id}/messages/{message_id}/pin", Need::ChatWrite),
-    ("DELETE", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", Need::ChatWrite),
-    ("PUT", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", Need::ChatWrite),
-    ("PUT", "/api/chats/{id}/notify", Need::ChatWrite),
-    ("GET", "/api/chats/{id}/participants", Need::ChatRead),
-    ("DELETE", "/api/chats/{id}/participants/{username}", Need::ChatWrite),
-    ("PUT", "/api/chats/{id}/participants/{username}", Need::ChatWrite),
-    ("POST", "/api/chats/{id}/read", Need::ChatWrite),
-    ("POST", "/api/chats/{id}/unread", Need::ChatWrite),
-    ("DELETE", "/api/chats/{id}/hidden", Need::ChatWrite),
-    ("PUT", "/api/chats/{id}/hidden", Need::ChatWrite),
-    ("POST", "/api/chats/read", Need::ChatWrite),
-    ("GET", "/api/notifications", Need::ChatRead),
-    ("POST", "/api/notifications/read", Need::ChatWrite),
-    ("POST", "/api/notifications/{id}/read", Need::ChatWrite),
-    ("GET", "/api/presence", Need::ChatRead),
-    ("GET", "/api/projects", Need::Identity),
-    ("POST", "/api/projects/create", Need::Identity),
-    ("DELETE", "/api/projects/{user}/{project}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}", Need::Identity),
-    ("PATCH", "/api/projects/{user}/{project}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/config", Need::Identity),
-    ("PUT", "/api/projects/{user}/{project}/config", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/members", Need::Identity),
-    ("DELETE", "/api/projects/{user}/{project}/members/{username}", Need::Admin),
-    ("PUT", "/api/projects/{user}/{project}/members/{username}", Need::Admin),
-    ("GET", "/api/projects/{user}/{project}/repos", Need::Identity),
-    ("POST", "/api/projects/{user}/{project}/repos/create", Need::Identity),
-    ("DELETE", "/api/projects/{user}/{project}/repos/{repo}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}", Need::Identity),
-    ("PATCH", "/api/projects/{user}/{project}/repos/{repo}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", Need::Identity),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", Need::Identity),
-    ("DELETE", "/api/projects/{user}/{project}/watch", Need::ChatWrite),
-    ("PUT", "/api/projects/{user}/{project}/watch", Need::ChatWrite),
-    ("GET", "/api/repos", Need::Identity),
-    ("POST", "/api/repos/create", Need::Identity),
-    ("GET", "/api/server", Need::Identity),
-    ("POST", "/api/udp/ticket", Need::Person),
-    ("GET", "/api/users", Need::ChatRead),
-    ("POST", "/api/users/login", Need::Identity),
-    ("POST", "/api/users/logout", Need::Person),
-    ("GET", "/api/users/me", Need::Identity),
-    ("PATCH", "/api/users/me", Need::Person),
-    ("GET", "/api/users/me/blocks", Need::ChatRead),
-    ("DELETE", "/api/users/me/blocks/{username}", Need::ChatWrite),
-    ("PUT", "/api/users/me/blocks/{username}", Need::ChatWrite),
-    ("POST", "/api/users/me/password", Need::Person),
-    ("GET", "/api/users/me/tokens", Need::Person),
-    ("POST", "/api/users/me/tokens", Need::Person),
-    ("DELETE", "/api/users/me/tokens/{id}", Need::Person),
-    ("POST", "/api/users/refresh", Need::Identity),
-    ("POST", "/api/users/register", Need::Identity),
-    ("GET", "/api/users/{username}", Need::Identity),
+pub(super) const DESCRIBED: [(&str, &str, RequiredScope); 84] = [
+    ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
+    ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
+    ("POST", "/api/admin/chats/{id}/take-over", RequiredScope::ServerAdmin),
+    ("POST", "/api/admin/projects/{user}/{project}/take-over", RequiredScope::ServerAdmin),
+    ("PATCH", "/api/admin/users/{username}", RequiredScope::ServerAdmin),
+    ("GET", "/api/chats", RequiredScope::ChatRead),
+    ("POST", "/api/chats", RequiredScope::ChatWrite),
+    ("POST", "/api/chats/leave", RequiredScope::ChatWrite),
+    ("DELETE", "/api/chats/{id}", RequiredScope::ChatWrite),
+    ("GET", "/api/chats/{id}", RequiredScope::ChatRead),
+    ("PATCH", "/api/chats/{id}", RequiredScope::ChatWrite),
+    ("GET", "/api/chats/{id}/events", RequiredScope::ChatRead),
+    ("GET", "/api/chats/{id}/messages", RequiredScope::ChatRead),
+    ("POST", "/api/chats/{id}/messages", RequiredScope::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}", RequiredScope::ChatWrite),
+    ("PATCH", "/api/chats/{id}/messages/{message_id}", RequiredScope::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}/follow", RequiredScope::ChatWrite),
+    ("PUT", "/api/chats/{id}/messages/{message_id}/follow", RequiredScope::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}/pin", RequiredScope::ChatWrite),
+    ("PUT", "/api/chats/{id}/messages/{message_id}/pin", RequiredScope::ChatWrite),
+    ("DELETE", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", RequiredScope::ChatWrite),
+    ("PUT", "/api/chats/{id}/messages/{message_id}/reactions/{emoji}", RequiredScope::ChatWrite),
+    ("PUT", "/api/chats/{id}/notify", RequiredScope::ChatWrite),
+    ("GET", "/api/chats/{id}/participants", RequiredScope::ChatRead),
+    ("DELETE", "/api/chats/{id}/participants/{username}", RequiredScope::ChatWrite),
+    ("PUT", "/api/chats/{id}/participants/{username}", RequiredScope::ChatWrite),
+    ("POST", "/api/chats/{id}/read", RequiredScope::ChatWrite),
+    ("POST", "/api/chats/{id}/unread", RequiredScope::ChatWrite),
+    ("DELETE", "/api/chats/{id}/hidden", RequiredScope::ChatWrite),
+    ("PUT", "/api/chats/{id}/hidden", RequiredScope::ChatWrite),
+    ("POST", "/api/chats/read", RequiredScope::ChatWrite),
+    ("GET", "/api/notifications", RequiredScope::ChatRead),
+    ("POST", "/api/notifications/read", RequiredScope::ChatWrite),
+    ("POST", "/api/notifications/{id}/read", RequiredScope::ChatWrite),
+    ("GET", "/api/presence", RequiredScope::ChatRead),
+    ("GET", "/api/projects", RequiredScope::Identity),
+    ("POST", "/api/projects/create", RequiredScope::Identity),
+    ("DELETE", "/api/projects/{user}/{project}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}", RequiredScope::Identity),
+    ("PATCH", "/api/projects/{user}/{project}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/config", RequiredScope::Identity),
+    ("PUT", "/api/projects/{user}/{project}/config", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/members", RequiredScope::Identity),
+    ("DELETE", "/api/projects/{user}/{project}/members/{username}", RequiredScope::Admin),
+    ("PUT", "/api/projects/{user}/{project}/members/{username}", RequiredScope::Admin),
+    ("GET", "/api/projects/{user}/{project}/repos", RequiredScope::Identity),
+    ("POST", "/api/projects/{user}/{project}/repos/create", RequiredScope::Identity),
+    ("DELETE", "/api/projects/{user}/{project}/repos/{repo}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}", RequiredScope::Identity),
+    ("PATCH", "/api/projects/{user}/{project}/repos/{repo}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.tar.gz", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/archive/{ref}.zip", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", RequiredScope::Identity),
+    ("DELETE", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
+    ("PUT", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
+    ("GET", "/api/repos", RequiredScope::Identity),
+    ("POST", "/api/repos/create", RequiredScope::Identity),
+    ("GET", "/api/server", RequiredScope::Identity),
+    ("POST", "/api/udp/ticket", RequiredScope::Person),
+    ("GET", "/api/users", RequiredScope::ChatRead),
+    ("POST", "/api/users/login", RequiredScope::Identity),
+    ("POST", "/api/users/logout", RequiredScope::Person),
+    ("GET", "/api/users/me", RequiredScope::Identity),
+    ("PATCH", "/api/users/me", RequiredScope::Person),
+    ("GET", "/api/users/me/blocks", RequiredScope::ChatRead),
+    ("DELETE", "/api/users/me/blocks/{username}", RequiredScope::ChatWrite),
+    ("PUT", "/api/users/me/blocks/{username}", RequiredScope::ChatWrite),
+    ("POST", "/api/users/me/password", RequiredScope::Person),
+    ("GET", "/api/users/me/tokens", RequiredScope::Person),
+    ("POST", "/api/users/me/tokens", RequiredScope::Person),
+    ("DELETE", "/api/users/me/tokens/{id}", RequiredScope::Person),
+    ("POST", "/api/users/refresh", RequiredScope::Identity),
+    ("POST", "/api/users/register", RequiredScope::Identity),
+    ("GET", "/api/users/{username}", RequiredScope::Identity),
 ];
 
 /// Routes that are not in the OpenAPI document: git routes, the document itself, and the upgrade to
 /// a session.
-pub(super) const OTHERS: [(&str, &str, Need); 8] = [
-    ("GET", "/ws", Need::Identity),
-    ("GET", "/docs", Need::Identity),
-    ("GET", "/docs/{file}", Need::Identity),
-    ("GET", "/api/openapi.json", Need::Identity),
-    ("GET", "/{user}/{project}/{repo}/info/refs", Need::Identity),
-    ("POST", "/{user}/{project}/{repo}/git-upload-pack", Need::Identity),
-    ("POST", "/{user}/{project}/{repo}/git-receive-pack", Need::Identity),
-    ("POST", "/{user}/{project}/{repo}/git-upload-archive", Need::Identity),
+pub(super) const OTHERS: [(&str, &str, RequiredScope); 8] = [
+    ("GET", "/ws", RequiredScope::Identity),
+    ("GET", "/docs", RequiredScope::Identity),
+    ("GET", "/docs/{file}", RequiredScope::Identity),
+    ("GET", "/api/openapi.json", RequiredScope::Identity),
+    ("GET", "/{user}/{project}/{repo}/info/refs", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/git-upload-pack", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/git-receive-pack", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/git-upload-archive", RequiredScope::Identity),
 ];
 
 /// The pattern of a request's route, stored in the request's extensions: actix-web matches all
@@ -118,11 +118,11 @@ pub(super) struct Route(pub(super) Option<Arc<str>>);
 
 /// Returns the need of a route. A route that is not declared needs a login: access tokens are
 /// refused.
-pub(super) fn need_of(method: &str, route: &str) -> Need {
+pub(super) fn required_scope_of(method: &str, route: &str) -> RequiredScope {
     let route = name_of(route);
     let mut declared = DESCRIBED.iter().chain(&OTHERS);
     let found = declared.find(|(named, path, _)| *named == method && *path == route);
-    found.map_or(Need::Person, |(.., need)| *need)
+    found.map_or(RequiredScope::Person, |(.., required_scope)| *required_scope)
 }
 
 /// Returns whether this route exists.
@@ -163,10 +163,10 @@ mod tests {
 
     #[test]
     fn route_without_a_declared_need_takes_no_token() {
-        assert_eq!(need_of("GET", "/api/admin/audit"), Need::ServerAdmin);
-        assert_eq!(need_of("POST", "/api/admin/audit"), Need::Person);
-        assert_eq!(need_of("GET", "/api/something/new"), Need::Person);
+        assert_eq!(required_scope_of("GET", "/api/admin/audit"), RequiredScope::ServerAdmin);
+        assert_eq!(required_scope_of("POST", "/api/admin/audit"), RequiredScope::Person);
+        assert_eq!(required_scope_of("GET", "/api/something/new"), RequiredScope::Person);
         let blob = "/api/projects/{user}/{project}/repos/{repo}/blob/{ref}/{path:.*}";
-        assert_eq!(need_of("GET", blob), Need::Identity);
+        assert_eq!(required_scope_of("GET", blob), RequiredScope::Identity);
     }
 }

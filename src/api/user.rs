@@ -199,7 +199,7 @@ pub(super) async fn logout(
 pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
     let mut me = OwnUser::from(services.me(caller.0).await?);
     // Access tokens do not get the email address, so a leaked token does not reveal it.
-    me.email = me.email.filter(|_| caller.0.proof.login().is_some());
+    me.email = me.email.filter(|_| caller.0.auth_method.login().is_some());
     page::read(&request, &me, None)
 }
 

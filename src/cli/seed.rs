@@ -160,7 +160,7 @@ fn write_tokens(
     let now = Timestamp::now().0 / 1000;
     let mut lines = String::new();
     for (user, who) in users.iter().zip(people) {
-        let login = who.proof.login().context("no login")?.0;
+        let login = who.auth_method.login().context("no login")?.0;
         let identity = Identity { user: user.id.0, login, token_version: user.token_version };
         writeln!(lines, "{} {}", user.username, keys.sign(identity, now, seconds)?)?;
     }

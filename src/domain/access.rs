@@ -20,25 +20,25 @@ use super::user::{Invalid, parse_line};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Credential {
     pub user: UserId,
-    pub proof: Proof,
+    pub auth_method: AuthMethod,
 }
 
 impl Credential {
     /// Creates the credential of a login session.
     pub fn login(user: UserId, id: LoginId, token_version: i64) -> Self {
-        Self { user, proof: Proof::Login { id, token_version } }
+        Self { user, auth_method: AuthMethod::Login { id, token_version } }
     }
 
     /// Creates the credential of the machine's operator, acting as `user`. Only the services of the
     /// control socket create it.
     pub fn operator(user: UserId) -> Self {
-        Self { user, proof: Proof::Operator }
+        Self { user, auth_method: AuthMethod::Operator }
     }
 }
 
 /// The proof that the client presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Proof {
+pub enum AuthMethod {
     /// The access token of a login session.
     Login { id: LoginId, token_version: i64 },
     /// The user's password, which was just checked (git clients).
@@ -50,7 +50,7 @@ pub enum Proof {
     Operator,
 }
 
-impl Proof {
+impl AuthMethod {
     /// Returns the login session, if it is the proof.
     pub fn login(self) -> Option<LoginId> {
         match self {
@@ -110,7 +110,7 @@ impl fmt::Display for Scope {
 
 /// The requirement of a query or command on a proof, in addition to its validity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum RequiredScope {
     /// Any proof: the role decides what may be seen or done ([`AccessGrant::cap`]).
     Identity,
     ChatRead,
@@ -123,7 +123,7 @@ pub enum Need {
     Person,
 }
 
-impl Need {
+impl RequiredScope {
     /// All needs, for tests that compare each of them with each scope.
     pub const ALL: [Self; 6] =
         [Self::Identity, Self::ChatRead, Self::ChatWrite, Self::Admin, Self::ServerAdmin, Self::Person];
@@ -174,9 +174,9 @@ pub enum Subject {
 }
 
 impl AccessGrant {
-    pub fn check(&self, need: Need) -> Result<(), Refusal> {
+    pub fn check(&self, required_scope: RequiredScope) -> Result<(), Refusal> {
         let Self::Token(token) = self else { return Ok(()) };
-        match need.scopes() {
+        match required_scope.scopes() {
             Some((any_of, refusal)) if !any_of.iter().any(|scope| token.scopes.contains(scope)) => {
                 Err(refusal)
             }
@@ -185,10 +185,10 @@ impl AccessGrant {
     }
 
     /// Refuses tokens, whatever their scopes.
-    pub fn person(proof: Proof) -> Result<(), Refusal> {
-        match proof {
-            Proof::Token(_) => Err(NOT_FOR_TOKENS),
-            Proof::Login { .. } | Proof::Password { .. } | Proof::Operator => Ok(()),
+    pub fn person(auth_method: AuthMethod) -> Result<(), Refusal> {
+        match auth_method {
+            AuthMethod::Token(_) => Err(NOT_FOR_TOKENS),
+            AuthMethod::Login { .. } | AuthMethod::Password { .. } | AuthMethod::Operator => Ok(()),
         }
     }
 

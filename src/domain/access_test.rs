@@ -89,32 +89,40 @@ fn token_is_live_until_it_expires() {
 #[test]
 fn chat_scopes_allow_chats_and_no_scope_allows_the_account() {
     let reads = token(&[Scope::ChatRead], None);
-    assert!(reads.check(Need::ChatRead).is_ok() && reads.check(Need::ChatWrite).is_err());
+    assert!(reads.check(RequiredScope::ChatRead).is_ok() && reads.check(RequiredScope::ChatWrite).is_err());
     let writes = token(&[Scope::ChatWrite], None);
-    assert!(writes.check(Need::ChatRead).is_ok() && writes.check(Need::ChatWrite).is_ok());
+    assert!(writes.check(RequiredScope::ChatRead).is_ok() && writes.check(RequiredScope::ChatWrite).is_ok());
     let all = token(&Scope::ALL, None);
-    assert!(all.check(Need::Person).is_err());
-    assert!(AccessGrant::Whole.check(Need::Person).is_ok());
+    assert!(all.check(RequiredScope::Person).is_err());
+    assert!(AccessGrant::Whole.check(RequiredScope::Person).is_ok());
 }
 
 #[test]
 fn need_is_met_only_by_its_own_scopes() {
-    for need in Need::ALL {
-        assert_eq!(AccessGrant::Whole.check(need), Ok(()), "a login reaches as far as its user: {need:?}");
+    for required_scope in RequiredScope::ALL {
+        assert_eq!(
+            AccessGrant::Whole.check(required_scope),
+            Ok(()),
+            "a login reaches as far as its user: {required_scope:?}"
+        );
         for scope in Scope::ALL {
-            let met = match need {
-                Need::Identity => true,
-                Need::ChatRead => matches!(scope, Scope::ChatRead | Scope::ChatWrite),
-                Need::ChatWrite => scope == Scope::ChatWrite,
-                Need::Admin => scope == Scope::Admin,
-                Need::ServerAdmin => scope == Scope::ServerAdmin,
-                Need::Person => false,
+            let met = match required_scope {
+                RequiredScope::Identity => true,
+                RequiredScope::ChatRead => matches!(scope, Scope::ChatRead | Scope::ChatWrite),
+                RequiredScope::ChatWrite => scope == Scope::ChatWrite,
+                RequiredScope::Admin => scope == Scope::Admin,
+                RequiredScope::ServerAdmin => scope == Scope::ServerAdmin,
+                RequiredScope::Person => false,
             };
-            assert_eq!(token(&[scope], None).check(need).is_ok(), met, "{need:?} {scope}");
+            assert_eq!(
+                token(&[scope], None).check(required_scope).is_ok(),
+                met,
+                "{required_scope:?} {scope}"
+            );
         }
         let all_others: Vec<_> = Scope::ALL.into_iter().filter(|s| *s != Scope::ServerAdmin).collect();
-        let reaches = !matches!(need, Need::ServerAdmin | Need::Person);
-        assert_eq!(token(&all_others, None).check(need).is_ok(), reaches, "{need:?}");
+        let reaches = !matches!(required_scope, RequiredScope::ServerAdmin | RequiredScope::Person);
+        assert_eq!(token(&all_others, None).check(required_scope).is_ok(), reaches, "{required_scope:?}");
     }
     assert_eq!(
         token(&[Scope::ServerAdmin], None)

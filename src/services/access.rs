@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::{ServiceError, Services};
 use crate::actors::cache::{ProjectNamed, ProjectView, RepositoryNamed, RepositoryView, TokenHolder};
 use crate::core::auth::token::{self, ACCESS_TOKEN_PREFIX};
-use crate::domain::access::{Credential, Need, Proof};
+use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::password;
 use crate::domain::permission::project::Act;
 use crate::protocol::code::Code;
@@ -30,13 +30,17 @@ pub struct RepositoryPath {
 
 impl Services {
     /// Returns the credential of a token: a login's access token, or a personal access token that
-    /// meets `need`.
-    pub async fn bearer(&self, token: &str, need: Need) -> Result<Credential, ServiceError> {
+    /// meets `required_scope`.
+    pub async fn bearer(
+        &self,
+        token: &str,
+        required_scope: RequiredScope,
+    ) -> Result<Credential, ServiceError> {
         if !token.starts_with(ACCESS_TOKEN_PREFIX) {
             return self.credential(token);
         }
         let hash = token::access_token_hash(token).map_err(|_| ServiceError::unauthenticated())?;
-        Ok(self.cache.ask_anonymously(TokenHolder { hash, need }).await?)
+        Ok(self.cache.ask_anonymously(TokenHolder { hash, required_scope }).await?)
     }
 
     /// Returns the credential of a user name and a password (RFC 7617), as git clients send them.
@@ -50,14 +54,17 @@ impl Services {
         if password.starts_with(ACCESS_TOKEN_PREFIX)
             || password.split('.').count() == 3 && password.len() > 100
         {
-            return self.bearer(&password, Need::Identity).await;
+            return self.bearer(&password, RequiredScope::Identity).await;
         }
         let wrong = || ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong");
         if username.is_empty() || username.len() > 64 || password::check_size(&password).is_err() {
             return Err(wrong());
         }
         let user = self.prove(from, None, username.to_owned(), password).await?.ok_or_else(wrong)?;
-        Ok(Credential { user: user.id, proof: Proof::Password { token_version: user.token_version } })
+        Ok(Credential {
+            user: user.id,
+            auth_method: AuthMethod::Password { token_version: user.token_version },
+        })
     }
 
     /// Returns the project if the caller may `act` on it.

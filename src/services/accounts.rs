@@ -233,7 +233,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let mut fields = Fields::default();
         // Before any comparison: a token must not be a way to guess the password.
-        access::AccessGrant::person(who.proof)?;
+        access::AccessGrant::person(who.auth_method)?;
         let (me, _) = self.cache.ask(who, Me).await?;
         fields.check("current_password", password::check_size(&current));
         fields.check("new_password", password::check_new(&new, &names_of(&me)));

@@ -12,7 +12,7 @@ use crate::actors::writer::commands::{
 };
 use crate::core::actor::Caller;
 use crate::core::auth::token;
-use crate::domain::access::{self, AccessToken, Credential, Proof, Scope, parse_token_name};
+use crate::domain::access::{self, AccessToken, AuthMethod, Credential, Scope, parse_token_name};
 use crate::domain::ids::{AccessTokenId, RepositoryId};
 use crate::domain::password;
 use crate::domain::permission::project::Act;
@@ -53,7 +53,7 @@ impl Services {
         password: Option<String>,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
         // Before any comparison: neither a token nor an ended login must be a way to guess.
-        access::AccessGrant::person(who.proof)?;
+        access::AccessGrant::person(who.auth_method)?;
         let (me, _) = self.cache.ask(who, Me).await?;
         let password_proven = password.is_some();
         if let Some(password) = password {
@@ -105,7 +105,7 @@ impl Services {
     /// Returns the days until a new token expires, or `None` for never, which the operator may
     /// always choose.
     fn token_days(&self, who: Credential, wanted: Option<i64>) -> Result<Option<i64>, Invalid> {
-        let may_be_endless = self.accounts.tokens_without_expiry || who.proof == Proof::Operator;
+        let may_be_endless = self.accounts.tokens_without_expiry || who.auth_method == AuthMethod::Operator;
         match wanted {
             None => Ok(Some(self.limits.token_default_days)),
             Some(0) if may_be_endless => Ok(None),

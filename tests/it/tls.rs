@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use netbit::client::TcpClient;
-use netbit::domain::access::Need;
+use netbit::domain::access::RequiredScope;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -116,7 +116,7 @@ async fn http_websocket_and_tcp_sessions_are_encrypted() {
     assert!(welcome.to_text().unwrap().contains("Welcome"));
 
     // A long answer and many small ones come through whole.
-    let who = server.app.services.bearer(&token, Need::Identity).await.unwrap();
+    let who = server.app.services.bearer(&token, RequiredScope::Identity).await.unwrap();
     let chat = netbit::services::chats::ChatRequest {
         kind: netbit::domain::chat::ChatKind::Group,
         name: Some("team".into()),

@@ -112,7 +112,7 @@ impl CacheActor {
             Ok(proven) => proven.map(|(_, grant)| grant),
             Err(refusal) => return ask.reply.send(Err(refusal.into())),
         };
-        if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::NEED)) {
+        if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::REQUIRED_SCOPE)) {
             return ask.reply.send(Err(refusal.into()));
         }
         let uses = &mut self.uses;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::domain::access::{AccessGrant, AccessToken, Credential, Proof};
+use crate::domain::access::{AccessGrant, AccessToken, AuthMethod, Credential};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, LoginId, UserId};
 use crate::domain::refusal::Refusal;
@@ -158,16 +158,16 @@ impl Directory {
     /// scope of the proof.
     pub(super) fn authenticate(&self, who: Credential) -> Result<(&Arc<User>, AccessGrant), Refusal> {
         let user = self.user(who.user).filter(|user| user.active).ok_or(Refusal::Unauthenticated)?;
-        let grant = match who.proof {
-            Proof::Login { id, token_version } => {
+        let grant = match who.auth_method {
+            AuthMethod::Login { id, token_version } => {
                 let alive = self.logins.get(&id) == Some(&who.user) && user.token_version == token_version;
                 alive.then_some(AccessGrant::Whole)
             }
-            Proof::Password { token_version } => {
+            AuthMethod::Password { token_version } => {
                 (user.token_version == token_version).then_some(AccessGrant::Whole)
             }
-            Proof::Operator => Some(AccessGrant::Whole),
-            Proof::Token(id) => self
+            AuthMethod::Operator => Some(AccessGrant::Whole),
+            AuthMethod::Token(id) => self
                 .tokens
                 .get(&id)
                 .filter(|live| live.token.user_id == who.user && live.token.is_live(Timestamp::now()))
@@ -180,7 +180,7 @@ impl Directory {
     pub(super) fn token_holder(&self, hash: &[u8; 32]) -> Option<Credential> {
         let id = self.token_hashes.get(hash)?;
         let live = self.tokens.get(id)?;
-        Some(Credential { user: live.token.user_id, proof: Proof::Token(*id) })
+        Some(Credential { user: live.token.user_id, auth_method: AuthMethod::Token(*id) })
     }
 
     /// Returns the tokens of a user, by id.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::queries::{Query, QueryContext, QueryOutcome, user_of};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
 use crate::domain::permission::people as permission;
@@ -29,7 +29,7 @@ pub struct PeopleToAdd {
 impl Query for PeopleToAdd {
     type Answer = Vec<UserId>;
     const NAME: &'static str = "PeopleToAdd";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
         QueryOutcome::Now(user_of(who).and_then(|me| {
@@ -75,7 +75,7 @@ impl Query for Blocks {
     /// Also returns whether there are more.
     type Answer = (Vec<Arc<User>>, bool);
     const NAME: &'static str = "Blocks";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).map(|user| {

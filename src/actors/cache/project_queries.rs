@@ -8,7 +8,7 @@ use super::projects::ProjectState;
 use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use super::token_queries::check_administrator;
 use crate::core::shares::{Client, Holder};
-use crate::domain::access::{Credential, Need, Subject};
+use crate::domain::access::{Credential, RequiredScope, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
 use crate::domain::mention::Mention;
 use crate::domain::notification::Notification;
@@ -85,7 +85,7 @@ pub struct ProjectNamed {
 impl Query for ProjectNamed {
     type Answer = ProjectView;
     const NAME: &'static str = "ProjectNamed";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectView> {
         QueryOutcome::Now(find(context, &self.owner, &self.project, "project").and_then(|(state, moved)| {
@@ -113,7 +113,7 @@ pub struct ProjectToAdminister {
 impl Query for ProjectToAdminister {
     type Answer = ProjectId;
     const NAME: &'static str = "ProjectToAdminister";
-    const NEED: Need = Need::ServerAdmin;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ServerAdmin;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectId> {
         QueryOutcome::Now(user_of(who).and_then(|user| {
@@ -170,7 +170,7 @@ pub struct RepositoryNamed {
 impl Query for RepositoryNamed {
     type Answer = RepositoryView;
     const NAME: &'static str = "RepositoryNamed";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(
         &self,
@@ -211,7 +211,7 @@ pub struct RepositoryById(pub RepositoryId);
 impl Query for RepositoryById {
     type Answer = Arc<Repository>;
     const NAME: &'static str = "RepositoryById";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let found = context.read.projects.repository(self.0).map(|(_, repository)| repository.clone());
@@ -225,7 +225,7 @@ pub struct AccountBytes(pub UserId);
 impl Query for AccountBytes {
     type Answer = u64;
     const NAME: &'static str = "AccountBytes";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<u64> {
         QueryOutcome::Now(Ok(context.read.projects.bytes_owned_by(self.0)))
@@ -244,7 +244,7 @@ impl Query for ProjectList {
     /// Also returns whether there are more.
     type Answer = (Vec<ProjectView>, bool);
     const NAME: &'static str = "ProjectList";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let user = who.map(|who| who.user);
@@ -272,7 +272,7 @@ impl Query for Members {
     /// With their user names. Also returns whether there are more.
     type Answer = (Vec<(UserId, String, ProjectRole)>, bool);
     const NAME: &'static str = "Members";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).and_then(|user| {
@@ -301,7 +301,7 @@ pub struct Repositories {
 impl Query for Repositories {
     type Answer = (Vec<RepositoryView>, bool);
     const NAME: &'static str = "Repositories";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let user = who.map(|who| who.user);
@@ -343,7 +343,7 @@ pub struct ReadersNamed {
 impl Query for ReadersNamed {
     type Answer = Vec<UserId>;
     const NAME: &'static str = "ReadersNamed";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
         let Some(state) = context.read.projects.get(self.project) else {
@@ -376,7 +376,7 @@ impl Query for NotificationList {
     /// `None`: the page needs older notifications than those in memory.
     type Answer = Option<Vec<Arc<Notification>>>;
     const NAME: &'static str = "NotificationList";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let own = &context.read.notifications;

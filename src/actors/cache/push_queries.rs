@@ -2,7 +2,7 @@
 
 use super::project_queries::{RepositoryNamed, RepositoryView, find};
 use super::queries::{Query, QueryContext, QueryOutcome, user_of};
-use crate::domain::access::{Credential, Need, Subject};
+use crate::domain::access::{Credential, RequiredScope, Subject};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::refusal::Refusal;
 
@@ -41,7 +41,7 @@ impl Query for RepositoryToPush {
     /// `None`: it does not exist, and the push may create it.
     type Answer = Option<RepositoryView>;
     const NAME: &'static str = "RepositoryToPush";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         if self.is_missing(context) {

@@ -9,7 +9,7 @@ use super::chats::{ChatState, Chats, Lookup};
 use super::event_page::{EventPage, EventRange};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
-use crate::domain::access::{AccessGrant, Credential, Need};
+use crate::domain::access::{AccessGrant, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -39,7 +39,7 @@ pub trait Query: Send + 'static {
     type Answer: Send + 'static;
     const NAME: &'static str;
     /// The scope that a valid token must have.
-    const NEED: Need;
+    const REQUIRED_SCOPE: RequiredScope;
 
     /// Answers the query. `who` is set and authenticated, except for queries that need no logged-in
     /// user.
@@ -73,7 +73,7 @@ pub struct Me;
 impl Query for Me {
     type Answer = (Arc<User>, Arc<str>);
     const NAME: &'static str = "Me";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).and_then(|id| {
@@ -89,7 +89,7 @@ pub struct PersonNamed(pub String);
 impl Query for PersonNamed {
     type Answer = Arc<User>;
     const NAME: &'static str = "PersonNamed";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
         let found = context.read.directory.named(&self.0).map(|entry| entry.user.clone());
@@ -103,7 +103,7 @@ pub struct PersonFormerlyNamed(pub String);
 impl Query for PersonFormerlyNamed {
     type Answer = Arc<User>;
     const NAME: &'static str = "PersonFormerlyNamed";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
         let found = context.read.directory.formerly_named(&self.0).cloned();
@@ -117,7 +117,7 @@ pub struct UserIds(pub Vec<String>);
 impl Query for UserIds {
     type Answer = Vec<UserId>;
     const NAME: &'static str = "UserIds";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
         let id = |name: &String| context.read.directory.named(name).map(|entry| entry.user.id);
@@ -132,7 +132,7 @@ impl Query for LoginCandidate {
     /// `None`: the user does not exist or is deactivated.
     type Answer = Option<(Arc<User>, Arc<str>)>;
     const NAME: &'static str = "LoginCandidate";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let user = context.read.directory.named(&self.0).filter(|entry| entry.user.active);
@@ -151,7 +151,7 @@ impl Query for ChatList {
     /// Each with its newest message, if that is in memory. Also returns whether there are more.
     type Answer = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
     const NAME: &'static str = "ChatList";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let read = &context.read;
@@ -188,7 +188,7 @@ pub struct ChatView {
 impl Query for ChatDetails {
     type Answer = ChatView;
     const NAME: &'static str = "ChatDetails";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ChatView> {
         let read = &context.read;
@@ -216,7 +216,7 @@ pub struct Participants {
 impl Query for Participants {
     type Answer = (Vec<(Participant, String)>, bool);
     const NAME: &'static str = "Participants";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let read = &context.read;
@@ -246,7 +246,7 @@ impl Query for Events {
     /// The page, or the head (`Err`) when the page lies below the window in memory.
     type Answer = Result<EventPage, i64>;
     const NAME: &'static str = "Events";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         if let Err(refusal) = user_of(who).and_then(|user| readable(context.read, self.chat, user)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::common_chats::CommonChats;
 use super::queries::{Query, QueryContext, QueryOutcome, user_of};
-use crate::domain::access::{AccessToken, Credential, Need};
+use crate::domain::access::{AccessToken, Credential, RequiredScope};
 use crate::domain::ids::{AccessTokenId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
@@ -13,13 +13,13 @@ use crate::domain::timestamp::Timestamp;
 /// Records its use.
 pub struct TokenHolder {
     pub hash: [u8; 32],
-    pub need: Need,
+    pub required_scope: RequiredScope,
 }
 
 impl Query for TokenHolder {
     type Answer = Credential;
     const NAME: &'static str = "TokenHolder";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Credential> {
         let directory = &context.read.directory;
@@ -31,7 +31,7 @@ impl Query for TokenHolder {
             if let Some(token) = grant.token() {
                 context.uses.note(token, Timestamp::now());
             }
-            grant.check(self.need).map(|()| who)
+            grant.check(self.required_scope).map(|()| who)
         }))
     }
 }
@@ -42,7 +42,7 @@ pub struct AccessTokens;
 impl Query for AccessTokens {
     type Answer = Vec<Arc<AccessToken>>;
     const NAME: &'static str = "AccessTokens";
-    const NEED: Need = Need::Person;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Person;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).map(|user| context.read.directory.tokens_of(user)))
@@ -55,7 +55,7 @@ pub struct AccessTokensOf(pub UserId);
 impl Query for AccessTokensOf {
     type Answer = Vec<Arc<AccessToken>>;
     const NAME: &'static str = "AccessTokensOf";
-    const NEED: Need = Need::Person;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Person;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(Ok(context.read.directory.tokens_of(self.0)))
@@ -70,7 +70,7 @@ pub struct TokenUsesToWrite {
 impl Query for TokenUsesToWrite {
     type Answer = Vec<(AccessTokenId, Timestamp)>;
     const NAME: &'static str = "TokenUsesToWrite";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(Ok(context.uses.take(self.count)))
@@ -83,7 +83,7 @@ pub struct Administrator;
 impl Query for Administrator {
     type Answer = ();
     const NAME: &'static str = "Administrator";
-    const NEED: Need = Need::ServerAdmin;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ServerAdmin;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<()> {
         QueryOutcome::Now(user_of(who).and_then(|user| check_administrator(context, user)))
@@ -108,7 +108,7 @@ impl Query for PeopleSeen {
     /// caller must ask for the others in another message.
     type Answer = Vec<(UserId, bool)>;
     const NAME: &'static str = "PeopleSeen";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let read = &context.read;

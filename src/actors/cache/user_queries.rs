@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::common_chats::CommonChats;
 use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use super::read_models::ReadModels;
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::ids::UserId;
 use crate::domain::permission::people::{Finding, identify};
 use crate::domain::user::User;
@@ -32,7 +32,7 @@ pub struct UsersKnown {
 impl Query for UsersById {
     type Answer = UsersKnown;
     const NAME: &'static str = "UsersById";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<UsersKnown> {
         QueryOutcome::Now(user_of(who).map(|me| {
@@ -75,7 +75,7 @@ pub struct UsersFound {
 impl Query for UsersByPrefix {
     type Answer = UsersFound;
     const NAME: &'static str = "UsersByPrefix";
-    const NEED: Need = Need::ChatRead;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<UsersFound> {
         let read = &*context.read;

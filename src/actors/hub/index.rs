@@ -109,7 +109,7 @@ impl Index {
         }
         online.sessions.push(SessionEntry {
             id: session,
-            login: who.proof.login(),
+            login: who.auth_method.login(),
             outbox,
             echo,
             subscriptions: Subscriptions::default(),

@@ -133,7 +133,7 @@ impl Tickets {
         let connection = Connection {
             ticket,
             user: who.user,
-            login: who.proof.login(),
+            login: who.auth_method.login(),
             device,
             expires: now + Duration::from_secs(limits.udp_ticket_seconds),
             window: ReplayWindow::default(),

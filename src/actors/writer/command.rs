@@ -13,7 +13,7 @@ use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
 use crate::core::actor::{Overloaded, ReplyDropped};
 use crate::core::limits::Limits;
-use crate::domain::access::{AccessGrant, Credential, Need, Proof};
+use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
@@ -206,7 +206,7 @@ impl<'a> Tx<'a> {
             .map_err(|_| Refusal::invalid("detail", "cannot be written as JSON"))?;
         let request_id = self.request_id.clone();
         let row = NewAuditRow {
-            actor_id: (who.proof != Proof::Operator).then_some(who.user.0),
+            actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user.0),
             action,
             target: &format!("{}:{}", target.0, target.1),
             detail: &detail,
@@ -218,10 +218,10 @@ impl<'a> Tx<'a> {
 
     /// That the proof holds, its user may act, and it reaches as far as the command needs: the truth, in the
     /// transaction.
-    pub fn authenticate(&mut self, who: Credential, need: Need) -> Execution<AccessGrant> {
+    pub fn authenticate(&mut self, who: Credential, required_scope: RequiredScope) -> Execution<AccessGrant> {
         let user = who.user.0;
-        let grant = match who.proof {
-            Proof::Login { id, token_version } => {
+        let grant = match who.auth_method {
+            AuthMethod::Login { id, token_version } => {
                 let known = self.writer_cache.knows_login(who.user, id, token_version);
                 let live = known || accounts::credential_is_live(self.db, user, id.0, token_version)?;
                 if live && !known {
@@ -229,16 +229,16 @@ impl<'a> Tx<'a> {
                 }
                 live.then_some(AccessGrant::Whole)
             }
-            Proof::Password { token_version } => {
+            AuthMethod::Password { token_version } => {
                 accounts::user_is_live(self.db, user, token_version)?.then_some(AccessGrant::Whole)
             }
-            Proof::Operator => Some(AccessGrant::Whole),
-            Proof::Token(id) => access_tokens::live(self.db, id.0)?
+            AuthMethod::Operator => Some(AccessGrant::Whole),
+            AuthMethod::Token(id) => access_tokens::live(self.db, id.0)?
                 .filter(|token| token.user_id == who.user && token.is_live(self.now))
                 .map(|token| AccessGrant::Token(Arc::new(token))),
         };
         let grant = grant.ok_or(Refusal::Unauthenticated)?;
-        grant.check(need)?;
+        grant.check(required_scope)?;
         Ok(grant)
     }
 

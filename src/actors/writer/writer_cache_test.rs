@@ -16,7 +16,7 @@ use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
-use crate::domain::access::{Credential, Proof};
+use crate::domain::access::{AuthMethod, Credential};
 use crate::domain::chat::Participant;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
@@ -66,7 +66,8 @@ impl Town {
 
     /// A command that may change anything, as far as the writer knows.
     fn log_in_again(&mut self, who: usize) {
-        let Credential { user, proof: Proof::Login { token_version, .. } } = self.people[who] else {
+        let Credential { user, auth_method: AuthMethod::Login { token_version, .. } } = self.people[who]
+        else {
             panic!("everybody here has logged in")
         };
         let refresh_hash = crate::core::auth::token::hash_of(&format!("{:?}", ClientId::fresh()));

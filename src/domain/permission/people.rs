@@ -1,6 +1,6 @@
 //! Permissions of users towards other users in chats, projects and notifications.
 
-use crate::domain::access::{Credential, Proof};
+use crate::domain::access::{AuthMethod, Credential};
 use crate::domain::refusal::Refusal;
 
 /// Checks adding a user to a chat or project, and opening a direct chat. A blocked user receives
@@ -63,7 +63,7 @@ impl Adding {
     /// project owners and acquaintances too: creating projects is free, and a second account can
     /// create an acquaintance.
     pub fn rate(self, who: Credential) -> AddingRate {
-        if self.by_administrator || who.proof == Proof::Operator {
+        if self.by_administrator || who.auth_method == AuthMethod::Operator {
             AddingRate::Free
         } else if self.into_own_project || self.acquainted {
             AddingRate::Person

@@ -7,7 +7,7 @@ use netbit::actors::cache::{Query, QueryContext, QueryOutcome};
 use netbit::actors::writer::{Command, CommandError, Committed, Execution, Tx, WriterEvent};
 use netbit::client::TcpError;
 use netbit::core::actor::Caller;
-use netbit::domain::access::{Credential, Need};
+use netbit::domain::access::{Credential, RequiredScope};
 use netbit::protocol::packet::MessagePacket;
 
 use crate::harness::{Person, TestServer, soon};
@@ -42,7 +42,7 @@ struct BreaksTheCache;
 impl Query for BreaksTheCache {
     type Answer = ();
     const NAME: &'static str = "BreaksTheCache";
-    const NEED: Need = Need::Identity;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
     fn answer(&self, _: Option<Credential>, _: &mut QueryContext<'_>) -> QueryOutcome<()> {
         panic!("on purpose");
     }

@@ -509,10 +509,10 @@ impl World {
             let live = crate::storage::queries::accounts::credential_is_live(
                 self.executor.connection(),
                 user.0,
-                who.proof.login().unwrap().0,
+                who.auth_method.login().unwrap().0,
                 row.token_version,
             );
-            if who != Credential::login(who.user, who.proof.login().unwrap(), row.token_version)
+            if who != Credential::login(who.user, who.auth_method.login().unwrap(), row.token_version)
                 || !live.unwrap()
             {
                 self.login(user, row.token_version);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::notifications::notify;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::actors::writer::writer_cache::Invalidation;
-use crate::domain::access::{AccessToken, Credential, Need, Proof, Scope, check_scopes};
+use crate::domain::access::{AccessToken, AuthMethod, Credential, RequiredScope, Scope, check_scopes};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, RepositoryId, UserId};
 use crate::domain::notification::{Cause, Decision, Standing, decide};
@@ -28,7 +28,7 @@ const DAY_SECONDS: i64 = 24 * 3600;
 /// Refuses a login that is older than `limits.fresh_login_seconds`, unless the password came with
 /// the request. Refreshing a login does not make it younger.
 fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execution<()> {
-    let Proof::Login { id, .. } = who.proof else { return Ok(()) };
+    let AuthMethod::Login { id, .. } = who.auth_method else { return Ok(()) };
     if password_proven {
         return Ok(());
     }
@@ -87,7 +87,7 @@ impl Command for CreateAccessToken {
     const NAME: &'static str = "CreateAccessToken";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<AccessToken>> {
-        tx.authenticate(self.who, Need::Person)?;
+        tx.authenticate(self.who, RequiredScope::Person)?;
         let owner = accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?;
         check_scopes(&self.scopes, self.repositories.is_some(), owner.is_admin)?;
         check_fresh(tx, self.who, self.password_proven)?;
@@ -112,7 +112,8 @@ impl Command for CreateAccessToken {
             "user_id": self.who.user, "name": self.name, "scopes": self.scopes, "expires_at": self.expires_at,
         });
         tx.audit(self.who, "token.create", ("token", token.id.0), &detail)?;
-        let by = if self.who.proof == Proof::Operator { " by the operator of the server" } else { "" };
+        let by =
+            if self.who.auth_method == AuthMethod::Operator { " by the operator of the server" } else { "" };
         let text = format!(
             "an access token \"{}\" ({}) was made for your account{by}; revoke it if you do not know it",
             self.name,
@@ -135,7 +136,7 @@ impl Command for RevokeAccessToken {
     const NAME: &'static str = "RevokeAccessToken";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::Person)?;
+        tx.authenticate(self.who, RequiredScope::Person)?;
         // Also a token of a user who is deactivated: the operator may end it.
         let own = access_tokens::unrevoked(tx.reader(), self.token.0)?;
         if own.is_none_or(|token| token.user_id != self.who.user) {
@@ -178,7 +179,7 @@ impl Command for RevokeAllAccessTokens {
     const NAME: &'static str = "RevokeAllAccessTokens";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
-        tx.authenticate(self.who, Need::Person)?;
+        tx.authenticate(self.who, RequiredScope::Person)?;
         let count = revoke_made_since(tx, self.who.user, Timestamp(i64::MIN))?;
         let detail = json!({"count": count});
         tx.audit(self.who, "token.revoke_all", ("user", self.who.user.0), &detail)?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::access_tokens::revoke_made_since;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::auth::refresh::{RefreshKey, RefreshToken};
-use crate::domain::access::{Credential, Need, Proof};
+use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::refusal::Refusal;
@@ -82,8 +82,8 @@ impl Command for RegisterUser {
         }
         let user = self.user.insert(tx, self.setup.is_some())?;
         if user.is_admin {
-            let proof = Proof::Password { token_version: user.token_version };
-            let who = Credential { user: user.id, proof };
+            let auth_method = AuthMethod::Password { token_version: user.token_version };
+            let who = Credential { user: user.id, auth_method };
             tx.audit(who, "user.setup", ("user", user.id.0), &json!({"username": user.username}))?;
         }
         Ok(user)
@@ -216,10 +216,10 @@ impl Command for EndLogin {
     const NAME: &'static str = "EndLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::Person)?;
+        tx.authenticate(self.who, RequiredScope::Person)?;
         let user = self.who.user;
         let logins = match self.reach {
-            Logout::This => self.who.proof.login().map(|login| login.0).into_iter().collect(),
+            Logout::This => self.who.auth_method.login().map(|login| login.0).into_iter().collect(),
             Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user.0)?,
         };
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user))?;
@@ -274,7 +274,7 @@ impl Command for ChangePassword {
     const NAME: &'static str = "ChangePassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::Person)?;
+        tx.authenticate(self.who, RequiredScope::Person)?;
         set_password(tx, self.who.user, &self.password_hash)?;
         end_tokens(tx, self.who, recently(tx))
     }
@@ -330,7 +330,7 @@ impl Command for UpdateProfile {
     const NAME: &'static str = "UpdateProfile";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
-        tx.authenticate(self.who, Need::Person)?;
+        tx.authenticate(self.who, RequiredScope::Person)?;
         let (old, _) =
             accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
         let display_name = self.display_name.as_ref().unwrap_or(&old.display_name);

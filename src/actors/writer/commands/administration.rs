@@ -8,7 +8,7 @@ use super::access_tokens::revoke_made_since;
 use super::accounts::{NewUser, end, set_password};
 use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{AccessGrant, Credential, Need, Proof};
+use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{LoginId, ProjectId, UserId};
 use crate::domain::refusal::Refusal;
@@ -21,8 +21,9 @@ const CHANNELS_PER_COMMAND: i64 = 100;
 
 /// That whoever asks administers the server: a user who does, or the operator of the machine.
 pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
-    tx.authenticate(who, Need::ServerAdmin)?;
-    if who.proof == Proof::Operator || accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin)
+    tx.authenticate(who, RequiredScope::ServerAdmin)?;
+    if who.auth_method == AuthMethod::Operator
+        || accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin)
     {
         return Ok(());
     }
@@ -31,7 +32,7 @@ pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution
 
 /// Whether the user administers the server, with a proof that reaches so far.
 pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &AccessGrant) -> Execution<bool> {
-    let reaches = grant.check(Need::ServerAdmin).is_ok();
+    let reaches = grant.check(RequiredScope::ServerAdmin).is_ok();
     Ok(reaches && accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin))
 }
 

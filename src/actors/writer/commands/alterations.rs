@@ -9,7 +9,7 @@ use super::chats::{keep_name, load};
 use super::fan_out::retract;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{Alteration, Message};
@@ -53,7 +53,7 @@ impl Command for AlterMessage {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Altered> {
-        let grant = tx.authenticate(self.who, Need::ChatWrite)?;
+        let grant = tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
         let deletes = matches!(self.alteration, Alteration::Delete);

@@ -2,7 +2,7 @@
 
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
@@ -23,7 +23,7 @@ impl Command for SetBlock {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (me, other) = (self.who.user, self.user);
         if me == other {
             return Err(Refusal::invalid("username", "must name another user").into());

@@ -6,7 +6,7 @@ use super::adding::{check_reach, count_addition};
 use super::leaving::{LAST_OWNER, is_last_owner, leave_chat, take_out};
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -36,7 +36,7 @@ impl Command for CreateChat {
     const NAME: &'static str = "CreateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<(ChatId, bool)> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
         let (kind, name, people) = match &self.chat {
             NewChat::Direct { with } => (ChatKind::Direct, None, std::slice::from_ref(with)),
@@ -103,7 +103,7 @@ impl Command for UpdateChat {
     const NAME: &'static str = "UpdateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::manage(&chat, role)?;
         let name = self.name.as_ref().filter(|name| chat.name.as_ref() != Some(name));
@@ -145,7 +145,7 @@ impl Command for SetParticipant {
     const NAME: &'static str = "SetParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
         if me != self.user && chats::participant(tx.reader(), self.chat.0, self.user.0)?.is_none() {
             check_reach(tx, self.who, self.user)?;
@@ -195,7 +195,7 @@ impl Command for RemoveParticipant {
     const NAME: &'static str = "RemoveParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
         permission::read(&chat, role)?;
@@ -226,7 +226,7 @@ impl Command for SetNotifyLevel {
     const NAME: &'static str = "SetNotifyLevel";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::read(&chat, role)?;
         let user_id = self.who.user;

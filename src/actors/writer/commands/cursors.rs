@@ -6,7 +6,7 @@ use super::chats::load;
 use super::notifications::read_in_chat;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::permission::chat as permission;
@@ -42,7 +42,7 @@ impl Command for MarkRead {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::read(&chat, role)?;
         let everything = Marks { read: Some(chat.last_seq), delivered: None };
@@ -73,7 +73,7 @@ impl Command for MergeMarks {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         for (chat, marks) in self.marks.iter().take(tx.limits.marks_per_command) {
             let Some(chat) = chats::chat(tx.reader(), chat.0)? else { continue };
             if marks.read.max(marks.delivered) <= Some(chat.last_seq) {
@@ -103,7 +103,7 @@ impl Command for MarkUnread {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::mark(&chat, role)?;
         if self.from < 1 || self.from > chat.last_seq {
@@ -138,7 +138,7 @@ impl Command for MarkAllRead {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let limit = i64::try_from(tx.limits.marks_per_command).unwrap_or(i64::MAX);
         let found = chats::unread_of(tx.reader(), self.who.user.0, self.above.0, limit)?;
         for chat in &found {
@@ -168,7 +168,7 @@ impl Command for SetHidden {
     const NAME: &'static str = "SetHidden";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::hide(&chat, role)?;
         let user_id = self.who.user;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::projects::leave_project;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::Change;
 use crate::domain::ids::UserId;
@@ -31,9 +31,9 @@ impl Command for LeaveChats {
     const NAME: &'static str = "LeaveChats";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LeftChats> {
-        let grant = tx.authenticate(self.who, Need::ChatWrite)?;
+        let grant = tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         // Leaving a project's channel is leaving the project: a token must be for that.
-        let with_projects = grant.check(Need::Admin).is_ok();
+        let with_projects = grant.check(RequiredScope::Admin).is_ok();
         let me = self.who.user;
         let slice = tx.limits.left_per_command;
         let limit = i64::try_from(slice + 1).unwrap_or(i64::MAX);

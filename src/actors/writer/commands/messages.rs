@@ -8,7 +8,7 @@ use super::fan_out::tell_of_message;
 use crate::actors::writer::command::{Command, ExecuteError, Execution, Tx};
 use crate::actors::writer::pending_inserts::PendingMessage;
 use crate::actors::writer::{Head, Invalidation};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, MessageId, UserId};
@@ -45,7 +45,7 @@ impl Command for AppendMessage {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Appended> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let new = &self.message;
         let metadata = match &new.metadata {
             Some(metadata) => Some(

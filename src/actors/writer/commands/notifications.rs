@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, NotificationId, Seq, UserId};
 use crate::domain::notification::{Cause, Decision, Standing, WhichRead, decide};
@@ -88,7 +88,7 @@ impl Command for MarkNotificationsRead {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let UserId(user) = self.who.user;
         let id = self.notification.map(|id| id.0);
         if let Some(id) = id

@@ -9,7 +9,7 @@ use super::chats::{check_room_for, join};
 use super::leaving::take_out;
 use super::notifications::tell_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{AccessGrant, Credential, Need, Subject};
+use crate::domain::access::{AccessGrant, Credential, RequiredScope, Subject};
 use crate::domain::chat::{Audience, ChatKind};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ProjectId, RepositoryId, UserId};
@@ -30,7 +30,7 @@ pub(super) fn access(
     repository: Option<RepositoryId>,
     act: Act,
 ) -> Execution<(Project, Option<ProjectRole>)> {
-    let grant = tx.authenticate(who, Need::Identity)?;
+    let grant = tx.authenticate(who, RequiredScope::Identity)?;
     let noun = if repository.is_some() { "repository" } else { "project" };
     let found = projects::project(tx.reader(), project.0)?.ok_or(Refusal::NotFound(noun))?;
     let role = projects::member_role(tx.reader(), project.0, who.user.0)?;
@@ -78,7 +78,7 @@ impl Command for CreateProject {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
         let me = self.who.user;
-        tx.authenticate(self.who, Need::Identity)?.check_create_project()?;
+        tx.authenticate(self.who, RequiredScope::Identity)?.check_create_project()?;
         let name_key = self.name.key();
         if projects::project_named(tx.reader(), me.0, &name_key)?.is_some() {
             return Err(Refusal::Conflict("you have a project of this name").into());
@@ -270,7 +270,7 @@ impl Command for SetMember {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         let me = self.who.user;
         // Leaving needs no role to speak of: so a token must be for such things.
-        tx.authenticate(self.who, Need::Admin)?;
+        tx.authenticate(self.who, RequiredScope::Admin)?;
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
         let current = projects::member_role(tx.reader(), project.id.0, self.user.0)?;
         if current.is_none() && me != self.user {
@@ -347,7 +347,7 @@ impl Command for SetWatch {
     const NAME: &'static str = "SetWatch";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (project, _) = access(tx, self.who, self.project, None, Act::Read)?;
         let user = self.who.user;
         if projects::watches(tx.reader(), project.id.0, user.0)? != self.watches {

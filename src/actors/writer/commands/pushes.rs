@@ -13,7 +13,7 @@ use super::notifications::notify;
 use super::projects::{access, username};
 use crate::actors::writer::Head;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
@@ -100,7 +100,8 @@ impl Command for OpenPush {
         if pushes::pending_of(tx.reader(), repository.id.0)?.is_some() {
             return Err(Refusal::Conflict("another push to this repository is not finished").into());
         }
-        let may_write = tx.authenticate(self.who, Need::Identity)?.check(Need::ChatWrite).is_ok();
+        let may_write =
+            tx.authenticate(self.who, RequiredScope::Identity)?.check(RequiredScope::ChatWrite).is_ok();
         let chat_text = self.chat_text.as_deref().filter(|_| may_write);
         let row = NewPushIntentRow {
             repository_id: repository.id.0,

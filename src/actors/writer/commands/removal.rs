@@ -6,7 +6,7 @@ use super::chats::load;
 use super::fan_out::retract;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, Seq};
 use crate::domain::permission::chat as permission;
@@ -24,7 +24,7 @@ impl Command for DeleteChat {
     const NAME: &'static str = "DeleteChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::delete_chat(&chat, role)?;
         tx.audit(self.who, "chat.delete", ("chat", chat.id.0), &json!({"name": chat.name}))?;

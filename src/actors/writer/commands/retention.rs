@@ -5,7 +5,7 @@ use serde_json::json;
 use super::chats::{keep_name, load};
 use super::fan_out::retract;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need, Proof};
+use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
@@ -26,9 +26,9 @@ impl Command for SetRetention {
     const NAME: &'static str = "SetRetention";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
-        let by = if self.who.proof == Proof::Operator {
+        let by = if self.who.auth_method == AuthMethod::Operator {
             let admin = accounts::first_admin(tx.reader())?;
             admin.ok_or(Refusal::Conflict("there is no administrator yet"))?
         } else {

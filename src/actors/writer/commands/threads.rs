@@ -3,7 +3,7 @@
 use super::chats::load;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
-use crate::domain::access::{Credential, Need};
+use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
@@ -25,7 +25,7 @@ impl Command for FollowThread {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        tx.authenticate(self.who, Need::ChatWrite)?;
+        tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let user = self.who.user;
         let (chat, role) = load(tx, self.chat, user)?;
         permission::read(&chat, role)?;
