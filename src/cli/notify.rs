@@ -16,7 +16,7 @@ use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::domain::chat::ChatKind;
 use crate::domain::mention::{Mention, Mentions};
-use crate::domain::notification::{Cause, Decision, Standing, decide};
+use crate::domain::notification::{Cause, Decision, RecipientFacts, decide};
 use crate::storage::queries::{accounts, blocks, chats, messages, notifications, threads};
 
 #[derive(Args)]
@@ -77,15 +77,20 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let participant = chats::participant(db, chat.id.0, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
     let named = mentions.everybody || mentions.names.iter().any(is_meant);
-    let standing = Standing {
+    let facts = RecipientFacts {
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),
         blocks_actor: blocks::exists(db, user.id, message.sender_id.0)?,
         follows_thread: follows == Some(true),
         level: participant.map(|participant| participant.notify).unwrap_or_default(),
-        ..Standing::towards_message(crate::domain::ids::UserId(user.id), message.sender_id, named, replied_to)
+        ..RecipientFacts::towards_message(
+            crate::domain::ids::UserId(user.id),
+            message.sender_id,
+            named,
+            replied_to,
+        )
     };
-    let rule = match decide(Cause::Message { direct: chat.kind == ChatKind::Direct }, standing) {
+    let rule = match decide(Cause::Message { direct: chat.kind == ChatKind::Direct }, facts) {
         Decision::Notify(kind, why) => format!("current rule: notify ({}), because {why}", kind.as_str()),
         Decision::Silent(why) => format!("current rule: do not notify, because {why}"),
     };

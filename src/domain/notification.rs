@@ -109,7 +109,7 @@ pub enum Cause {
 
 /// The facts about a recipient that [`decide`] uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct RecipientFacts {
     /// The recipient caused it.
     pub is_actor: bool,
     /// The recipient may read it.
@@ -128,7 +128,7 @@ pub struct Standing {
     pub level: NotifyLevel,
 }
 
-impl Standing {
+impl RecipientFacts {
     /// A recipient who may read it, without any further relation to it.
     pub const BYSTANDER: Self = Self {
         is_actor: false,
@@ -158,7 +158,7 @@ pub enum Decision {
 }
 
 /// Decides whether a user is notified. This is the only rule, for all kinds.
-pub fn decide(cause: Cause, person: Standing) -> Decision {
+pub fn decide(cause: Cause, person: RecipientFacts) -> Decision {
     if cause == Cause::Account && person.active {
         return Decision::Notify(NotificationKind::Account, "the account's credentials changed");
     }
@@ -188,7 +188,7 @@ pub fn decide(cause: Cause, person: Standing) -> Decision {
     }
 }
 
-fn decide_message(direct: bool, person: Standing) -> Decision {
+fn decide_message(direct: bool, person: RecipientFacts) -> Decision {
     match person.level {
         NotifyLevel::None => Decision::Silent("the user has turned off notifications for this chat"),
         NotifyLevel::All if direct => {
@@ -212,13 +212,13 @@ fn decide_message(direct: bool, person: Standing) -> Decision {
 mod tests {
     use super::*;
 
-    const WATCHER: Standing = Standing { watches: true, ..Standing::BYSTANDER };
+    const WATCHER: RecipientFacts = RecipientFacts { watches: true, ..RecipientFacts::BYSTANDER };
 
     #[test]
     fn chat_level_decides_which_messages_notify() {
         use NotificationKind::{Direct, Mention, Reply};
         let told = |direct, mentioned, replied_to, level| {
-            let person = Standing { mentioned, replied_to, level, ..WATCHER };
+            let person = RecipientFacts { mentioned, replied_to, level, ..WATCHER };
             match decide(Cause::Message { direct }, person) {
                 Decision::Notify(kind, _) => Some(kind),
                 Decision::Silent(_) => None,
@@ -243,7 +243,7 @@ mod tests {
     fn thread_followers_are_notified_unless_another_kind_applies() {
         use NotificationKind::{Mention, Reply, Thread};
         let told = |mentioned, replied_to, level| {
-            let person = Standing { follows_thread: true, mentioned, replied_to, level, ..WATCHER };
+            let person = RecipientFacts { follows_thread: true, mentioned, replied_to, level, ..WATCHER };
             match decide(Cause::Message { direct: false }, person) {
                 Decision::Notify(kind, _) => Some(kind),
                 Decision::Silent(_) => None,
@@ -259,19 +259,19 @@ mod tests {
     fn push_notifies_watchers_and_named_users_who_may_read() {
         let told = |person| matches!(decide(Cause::Push, person), Decision::Notify(..));
         assert!(told(WATCHER));
-        assert!(told(Standing { watches: false, mentioned: true, ..WATCHER }));
-        assert!(!told(Standing { watches: false, ..WATCHER }));
-        assert!(!told(Standing { is_actor: true, ..WATCHER }));
-        assert!(!told(Standing { may_read: false, mentioned: true, ..WATCHER }));
-        assert!(!told(Standing { active: false, ..WATCHER }));
-        assert!(!told(Standing { blocks_actor: true, mentioned: true, ..WATCHER }));
+        assert!(told(RecipientFacts { watches: false, mentioned: true, ..WATCHER }));
+        assert!(!told(RecipientFacts { watches: false, ..WATCHER }));
+        assert!(!told(RecipientFacts { is_actor: true, ..WATCHER }));
+        assert!(!told(RecipientFacts { may_read: false, mentioned: true, ..WATCHER }));
+        assert!(!told(RecipientFacts { active: false, ..WATCHER }));
+        assert!(!told(RecipientFacts { blocks_actor: true, mentioned: true, ..WATCHER }));
     }
 
     #[test]
     fn owner_of_an_account_is_notified_of_own_changes() {
-        let own = Standing { is_actor: true, ..Standing::BYSTANDER };
+        let own = RecipientFacts { is_actor: true, ..RecipientFacts::BYSTANDER };
         assert!(matches!(decide(Cause::Account, own), Decision::Notify(NotificationKind::Account, _)));
-        let gone = Standing { active: false, ..own };
+        let gone = RecipientFacts { active: false, ..own };
         assert!(matches!(decide(Cause::Account, gone), Decision::Silent(_)));
     }
 }

@@ -90,12 +90,12 @@ impl Query for ProjectNamed {
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectView> {
         QueryOutcome::Now(find(context, &self.owner, &self.project, "project").and_then(|(state, moved)| {
             let view = view(who, context, state, moved);
-            let standing = (view.project.visibility, state.role(who.map(|who| who.user)));
+            let access = (view.project.visibility, state.role(who.map(|who| who.user)));
             let chosen = |grant| context.read.projects.holds_one_of(state, grant);
             match context.grant.as_ref() {
                 Some(grant) => {
                     let subject = Subject::Project { chosen: chosen(grant) };
-                    grant.check_act(self.act, standing, subject, "project").map(drop)?;
+                    grant.check_act(self.act, access, subject, "project").map(drop)?;
                 }
                 None => permission::check(self.act, view.project.visibility, None, "project")?,
             }
@@ -151,7 +151,7 @@ fn view(
     ProjectView {
         project: state.project.clone(),
         owner: context.read.directory.username(state.project.owner_id).to_owned(),
-        role: context.read.projects.standing(state, user, context.grant.as_ref()),
+        role: context.read.projects.effective_role(state, user, context.grant.as_ref()),
         watches: user.is_some_and(|user| state.watchers.contains(&user)),
         member_count: state.members.len(),
         repository_count: context.read.projects.repository_count(state, context.grant.as_ref()),
@@ -250,7 +250,7 @@ impl Query for ProjectList {
         let user = who.map(|who| who.user);
         let states = context.read.projects.readable(user, self.after, self.members_only);
         let visible = states.filter(|state| {
-            let role = context.read.projects.standing(state, user, context.grant.as_ref());
+            let role = context.read.projects.effective_role(state, user, context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project").is_ok()
         });
         let mut list: Vec<_> =
@@ -277,7 +277,7 @@ impl Query for Members {
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         QueryOutcome::Now(user_of(who).and_then(|user| {
             let state = context.read.projects.get(self.project).ok_or(Refusal::NotFound("project"))?;
-            let role = context.read.projects.standing(state, Some(user), context.grant.as_ref());
+            let role = context.read.projects.effective_role(state, Some(user), context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
             let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
             let mut list: Vec<_> = above

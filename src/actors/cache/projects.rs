@@ -193,7 +193,7 @@ impl Projects {
     }
 
     /// Returns the role of a user on the project as a whole, limited by the presented grant.
-    pub(super) fn standing(
+    pub(super) fn effective_role(
         &self,
         state: &ProjectState,
         user: Option<UserId>,

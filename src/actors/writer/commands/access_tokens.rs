@@ -10,7 +10,7 @@ use crate::actors::writer::writer_cache::Invalidation;
 use crate::domain::access::{AccessToken, AuthMethod, Credential, RequiredScope, Scope, check_scopes};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, RepositoryId, UserId};
-use crate::domain::notification::{Cause, Decision, Standing, decide};
+use crate::domain::notification::{Cause, Decision, RecipientFacts, decide};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{access_tokens, accounts};
@@ -44,8 +44,8 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
 /// Notifies the owner of a token of what happened to it.
 fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
     let active = accounts::user(tx.reader(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
-    let standing = Standing { active, ..Standing::BYSTANDER };
-    let Decision::Notify(kind, _) = decide(Cause::Account, standing) else { return Ok(()) };
+    let facts = RecipientFacts { active, ..RecipientFacts::BYSTANDER };
+    let Decision::Notify(kind, _) = decide(Cause::Account, facts) else { return Ok(()) };
     let row = NewNotificationRow {
         user_id: owner.0,
         kind: kind.as_str(),

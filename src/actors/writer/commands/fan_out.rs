@@ -24,7 +24,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::message::Message;
-use crate::domain::notification::{Cause, Decision, NotificationKind, Standing, decide};
+use crate::domain::notification::{Cause, Decision, NotificationKind, RecipientFacts, decide};
 use crate::storage::queries::listeners::{self, Listener, Said};
 use crate::storage::queries::{chats, fan_outs, messages, notifications, threads};
 use crate::storage::rows::fan_out::{FanOut, FanOutKind, NewFanOutRow};
@@ -72,15 +72,15 @@ impl Telling {
     /// Notifies a member of the chat, if the rule says so.
     fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
         let user = listener.user_id;
-        let standing = Standing {
+        let facts = RecipientFacts {
             active: listener.active,
             level: listener.level,
             blocks_actor: listener.blocks_sender,
             follows_thread: why == Why::Follows,
-            ..Standing::towards_message(user, self.sender, why == Why::Named, self.replied_to)
+            ..RecipientFacts::towards_message(user, self.sender, why == Why::Named, self.replied_to)
         };
         let cause = Cause::Message { direct: self.direct };
-        let Decision::Notify(kind, _) = decide(cause, standing) else { return Ok(()) };
+        let Decision::Notify(kind, _) = decide(cause, facts) else { return Ok(()) };
         let (sender, location) = (&self.sender_name, &self.location);
         let text = match kind {
             NotificationKind::Mention => format!("{sender} mentioned you{location}"),

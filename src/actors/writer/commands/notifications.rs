@@ -7,7 +7,7 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, NotificationId, Seq, UserId};
-use crate::domain::notification::{Cause, Decision, Standing, WhichRead, decide};
+use crate::domain::notification::{Cause, Decision, RecipientFacts, WhichRead, decide};
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, notifications};
 use crate::storage::rows::notification::NewNotificationRow;
@@ -39,8 +39,8 @@ pub(super) fn tell_of_being_added(
     user: UserId,
 ) -> Execution<()> {
     // Whoever joins them is active: that was checked.
-    let standing = Standing { is_actor: actor == user, ..Standing::BYSTANDER };
-    let Decision::Notify(kind, _) = decide(Cause::Added, standing) else { return Ok(()) };
+    let facts = RecipientFacts { is_actor: actor == user, ..RecipientFacts::BYSTANDER };
+    let Decision::Notify(kind, _) = decide(Cause::Added, facts) else { return Ok(()) };
     let actor_name = username(tx, actor)?;
     let text = match name {
         Some(name) => format!("{actor_name} added you to {name}"),

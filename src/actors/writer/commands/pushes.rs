@@ -19,7 +19,7 @@ use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
 use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, NewMessage};
 use crate::domain::metadata::Metadata;
-use crate::domain::notification::{Cause, Decision, Standing, decide};
+use crate::domain::notification::{Cause, Decision, RecipientFacts, decide};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::push::{FastForward, PUSH_REFS_MAX, Push, PushSummary, RefUpdate};
@@ -315,8 +315,8 @@ fn notify_slice(
     let others = watchers.iter().copied().filter(|user| !mentioned.contains(&UserId(*user)));
     let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();
     for (user, mentioned) in people {
-        let standing = standing(tx, intent, project, user, mentioned)?;
-        if let Decision::Notify(kind, _) = decide(Cause::Push, standing) {
+        let facts = recipient_facts(tx, intent, project, user, mentioned)?;
+        if let Decision::Notify(kind, _) = decide(Cause::Push, facts) {
             let participant = chats::participant(tx.reader(), channel, user)?;
             // A slice may come behind its reader.
             let is_read = participant.is_some_and(|participant| participant.read_seq >= message.seq);
@@ -340,22 +340,22 @@ fn notify_slice(
     Ok(more)
 }
 
-fn standing(
+fn recipient_facts(
     tx: &mut Tx<'_>,
     intent: &PushIntent,
     project: &Project,
     user: i64,
     mentioned: bool,
-) -> Execution<Standing> {
+) -> Execution<RecipientFacts> {
     let row = accounts::user(tx.reader(), user)?;
     let role = projects::member_role(tx.reader(), project.id.0, user)?;
-    Ok(Standing {
+    Ok(RecipientFacts {
         is_actor: intent.user_id.0 == user,
         may_read: permission::check(Act::Read, project.visibility, role, "project").is_ok(),
         active: row.is_some_and(|row| row.deactivated_at.is_none()),
         watches: projects::watches(tx.reader(), project.id.0, user)?,
         mentioned,
         blocks_actor: blocks::exists(tx.reader(), user, intent.user_id.0)?,
-        ..Standing::BYSTANDER
+        ..RecipientFacts::BYSTANDER
     })
 }
