@@ -121,7 +121,7 @@ pub fn own(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
 /// Checks deleting a chat with all its messages: owners only.
 pub fn delete_chat(chat: &Chat, role: Option<ChatRole>) -> Result<(), Refusal> {
     own(chat, role)?;
-    if is_left_behind(chat) { Ok(()) } else { follows_no_project(chat) }
+    if is_orphaned(chat) { Ok(()) } else { follows_no_project(chat) }
 }
 
 /// Checks making a server administrator, or a user whom they name, an owner: only if no owner is
@@ -136,7 +136,7 @@ pub fn take_over(chat: &Chat, has_active_owner: bool) -> Result<(), Refusal> {
 
 /// Returns whether the chat is the channel of a deleted project: it is archived, and channels of
 /// existing projects cannot be archived.
-pub fn is_left_behind(chat: &Chat) -> bool {
+pub fn is_orphaned(chat: &Chat) -> bool {
     chat.project_id.is_some() && chat.archived
 }
 
@@ -192,7 +192,7 @@ pub fn remove(chat: &Chat, actor: Option<ChatRole>, oneself: bool, current: Chat
     if chat.kind == ChatKind::Direct {
         return Err(Refusal::Forbidden("a direct chat cannot be left"));
     }
-    if oneself && is_left_behind(chat) {
+    if oneself && is_orphaned(chat) {
         return Ok(());
     }
     follows_no_project(chat)?;

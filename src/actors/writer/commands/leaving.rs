@@ -53,7 +53,7 @@ impl LeaveChats {
     /// Six rows at most.
     fn leave(&self, tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
         let project = match chat.project_id {
-            Some(id) if !permission::is_left_behind(chat) => projects::project(tx.reader(), id.0)?,
+            Some(id) if !permission::is_orphaned(chat) => projects::project(tx.reader(), id.0)?,
             _ => None,
         };
         if let Some(project) = project {
@@ -71,7 +71,7 @@ impl LeaveChats {
 /// and must name a successor otherwise. With its last active member the chat is archived; housekeeping removes it later.
 pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
     let (me, mut last_seq) = (participant.user_id, chat.last_seq);
-    if !permission::is_left_behind(chat) && !chats::has_company(tx.reader(), chat.id.0, me.0)? {
+    if !permission::is_orphaned(chat) && !chats::has_company(tx.reader(), chat.id.0, me.0)? {
         take_out(tx, chat, &mut last_seq, me, participant)?;
         if chat.archived {
             return Ok(());
@@ -80,7 +80,7 @@ pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant
         chats::set_archived(tx.write(), chat.id.0, Some(now))?;
         return tx.append_event(chat.id, &mut last_seq, me, Change::Archive { archived: true });
     }
-    if !permission::is_left_behind(chat) && is_last_owner(tx, chat, participant)? {
+    if !permission::is_orphaned(chat) && is_last_owner(tx, chat, participant)? {
         let adder = participant.added_by.ok_or(LAST_OWNER)?;
         if let Some(heir) = chats::heir(tx.reader(), chat.id.0, me.0, adder.0)? {
             chats::set_role(tx.write(), chat.id.0, heir.0, ChatRole::Owner.as_str())?;
