@@ -60,7 +60,7 @@ impl Message {
     }
 
     /// Deletes the content, metadata, reactions and pin.
-    pub fn take_back(&mut self) {
+    pub fn redact(&mut self) {
         self.deleted = true;
         self.content.clear();
         self.metadata = None;

@@ -134,7 +134,7 @@ impl AlterMessage {
                 (changed, Told::Edit)
             }
             Alteration::Delete => {
-                message.take_back();
+                message.redact();
                 (!deleted, Told::Other(Change::Delete { message_id }))
             }
             Alteration::React(emoji) => {
