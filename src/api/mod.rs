@@ -7,7 +7,6 @@
 pub mod activity;
 mod address;
 mod admin;
-mod alteration;
 mod browse;
 mod chat;
 mod control;
@@ -20,6 +19,7 @@ mod git_refusal;
 pub mod head;
 mod history;
 mod message;
+mod message_update;
 pub mod metrics;
 mod notification;
 pub mod observe;
@@ -90,23 +90,23 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/chats/{id}/messages").get(message::list).post(message::post))
         .service(
             web::resource("/api/chats/{id}/messages/{message_id}")
-                .patch(alteration::edit)
-                .delete(alteration::delete),
+                .patch(message_update::edit)
+                .delete(message_update::delete),
         )
         .service(
             web::resource("/api/chats/{id}/messages/{message_id}/reactions/{emoji}")
-                .put(alteration::react)
-                .delete(alteration::unreact),
+                .put(message_update::react)
+                .delete(message_update::unreact),
         )
         .service(
             web::resource("/api/chats/{id}/messages/{message_id}/follow")
-                .put(alteration::follow)
-                .delete(alteration::mute),
+                .put(message_update::follow)
+                .delete(message_update::mute),
         )
         .service(
             web::resource("/api/chats/{id}/messages/{message_id}/pin")
-                .put(alteration::pin)
-                .delete(alteration::unpin),
+                .put(message_update::pin)
+                .delete(message_update::unpin),
         )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
         .service(web::resource("/api/presence").get(presence::look))

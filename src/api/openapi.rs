@@ -17,8 +17,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::Problem;
 use super::pieces::Pieces;
 use super::{
-    admin, alteration, browse, chat, history, message, notification, people, presence, project, repo, server,
-    token, user,
+    admin, browse, chat, history, message, message_update, notification, people, presence, project, repo,
+    server, token, user,
 };
 
 /// Responses of any route, in addition to those that the route declares.
@@ -176,14 +176,14 @@ const TAGS: [(&str, &str); 10] = [
         message::events,
         message::list,
         message::post,
-        alteration::delete,
-        alteration::edit,
-        alteration::follow,
-        alteration::mute,
-        alteration::pin,
-        alteration::react,
-        alteration::unpin,
-        alteration::unreact,
+        message_update::delete,
+        message_update::edit,
+        message_update::follow,
+        message_update::mute,
+        message_update::pin,
+        message_update::react,
+        message_update::unpin,
+        message_update::unreact,
         notification::list,
         notification::mark_all_read,
         notification::mark_read,

@@ -113,7 +113,7 @@ impl Reaction {
 
 /// A change of an existing message.
 #[derive(Debug, Clone)]
-pub enum Alteration {
+pub enum MessageUpdate {
     /// `metadata: None` keeps the metadata.
     Edit {
         content: Content,

@@ -6,14 +6,14 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{EventPage, EventRange, Events, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::{AlterMessage, Altered, AppendMessage, Appended, FollowThread};
+use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, UpdateMessage, UpdatedMessage};
 use crate::core::actor::{Caller, Permit, Reply};
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::emoji::Emoji;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, Seq};
-use crate::domain::message::{Alteration, ClientId, Content, InvalidContent, Message, NewMessage};
+use crate::domain::message::{ClientId, Content, InvalidContent, Message, MessageUpdate, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::messages;
@@ -21,16 +21,16 @@ pub use crate::storage::queries::messages::Choice;
 use crate::storage::snapshot;
 
 /// Parses the new content of an edited message.
-pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Alteration, Refusal> {
+pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<MessageUpdate, Refusal> {
     let NewMessage { content, metadata, .. } = parse_message(None, content, None, metadata)?;
-    Ok(Alteration::Edit { content, metadata })
+    Ok(MessageUpdate::Edit { content, metadata })
 }
 
 /// Parses a reaction, to add or to remove.
-pub fn parse_reaction(emoji: &str, remove: bool) -> Result<Alteration, Refusal> {
+pub fn parse_reaction(emoji: &str, remove: bool) -> Result<MessageUpdate, Refusal> {
     let parsed = if remove { Emoji::taken_back(emoji) } else { Emoji::parse(emoji) };
     let emoji = parsed.map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
-    Ok(if remove { Alteration::Unreact(emoji) } else { Alteration::React(emoji) })
+    Ok(if remove { MessageUpdate::Unreact(emoji) } else { MessageUpdate::React(emoji) })
 }
 
 /// Parses a new message. This is the only place where text becomes a message.
@@ -77,38 +77,38 @@ impl Services {
         self.writer.submit(permit, self.append(who, chat, message), reply);
     }
 
-    fn alter(
+    fn update(
         &self,
         who: Credential,
         chat: ChatId,
         message: MessageId,
-        alteration: Alteration,
-    ) -> AlterMessage {
-        AlterMessage { who, chat, message, alteration, within_rate: self.rates.message(who.user) }
+        update: MessageUpdate,
+    ) -> UpdateMessage {
+        UpdateMessage { who, chat, message, update, within_rate: self.rates.message(who.user) }
     }
 
     /// Changes a message and waits for the commit.
-    pub async fn alter_message(
+    pub async fn update_message(
         &self,
         who: Credential,
         chat: ChatId,
         message: MessageId,
-        alteration: Alteration,
-    ) -> Result<Altered, ServiceError> {
-        let command = self.alter(who, chat, message, alteration);
+        update: MessageUpdate,
+    ) -> Result<UpdatedMessage, ServiceError> {
+        let command = self.update(who, chat, message, update);
         Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
     }
 
     /// Like [`Self::submit_message`], for a change of a message.
-    pub fn submit_alteration(
+    pub fn submit_update(
         &self,
         who: Credential,
         (chat, message): (ChatId, MessageId),
-        alteration: Alteration,
+        update: MessageUpdate,
         permit: Permit,
-        reply: Reply<Altered, CommandError>,
+        reply: Reply<UpdatedMessage, CommandError>,
     ) {
-        self.writer.submit(permit, self.alter(who, chat, message, alteration), reply);
+        self.writer.submit(permit, self.update(who, chat, message, update), reply);
     }
 
     /// Follows the thread of a message for a user, or mutes it.

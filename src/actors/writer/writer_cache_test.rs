@@ -7,8 +7,8 @@ use diesel::connection::SimpleConnection;
 use super::batch::BatchExecutor;
 use super::command::{Command, CommandError};
 use super::commands::{
-    AlterMessage, AppendMessage, Appended, CreateChat, EndLogin, Logout, MarkUnread, NewChat, NewUser,
-    RegisterUser, RemoveParticipant, StartLogin, UpdateChat,
+    AppendMessage, Appended, CreateChat, EndLogin, Logout, MarkUnread, NewChat, NewUser, RegisterUser,
+    RemoveParticipant, StartLogin, UpdateChat, UpdateMessage,
 };
 use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
@@ -19,7 +19,7 @@ use crate::core::limits::Limits;
 use crate::domain::access::{AuthMethod, Credential};
 use crate::domain::chat::Participant;
 use crate::domain::ids::{ChatId, MessageId};
-use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
+use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{User, Username};
 use crate::storage::queries::{chats, messages, meta};
@@ -166,9 +166,9 @@ fn numbers_stay_dense_through_messages_changes_and_what_fails() {
     let second = town.say(1, "second").unwrap().message;
     assert_eq!(second.seq, base + 1);
     let content = Content::parse("the second".to_owned()).unwrap();
-    let alteration = Alteration::Edit { content, metadata: None };
+    let update = MessageUpdate::Edit { content, metadata: None };
     let (who, chat) = (town.people[1], town.chat);
-    town.one(AlterMessage { who, chat, message: second.id, alteration, within_rate: Ok(()) }).unwrap();
+    town.one(UpdateMessage { who, chat, message: second.id, update, within_rate: Ok(()) }).unwrap();
     assert_eq!(seq(town.say(2, "behind the edit")), base + 3);
     assert_eq!(town.head(), base + 3, "the row is not behind after the commit");
     let ids = [0, 1, 2].map(|who| queued(town.saying(who, "together", ClientId::fresh())));
@@ -238,8 +238,8 @@ fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
     let (said, mut answer) = queued(town.saying(0, "secnod", ClientId::fresh()));
     let content = Content::parse("second".to_owned()).unwrap();
     let (who, chat, message) = (town.people[0], town.chat, MessageId(first.id.0 + 1));
-    let alteration = Alteration::Edit { content, metadata: None };
-    let (edit, mut edited) = queued(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) });
+    let update = MessageUpdate::Edit { content, metadata: None };
+    let (edit, mut edited) = queued(UpdateMessage { who, chat, message, update, within_rate: Ok(()) });
     town.executor.run(vec![said, edit]).answer();
     assert_eq!(answer.try_recv().unwrap().unwrap().message.seq, first.seq + 1);
     let altered = edited.try_recv().unwrap().unwrap();
@@ -365,10 +365,10 @@ fn cursors_are_written_before_other_commands_look() {
     reopen(&mut town);
     assert_eq!(town.participant(0), unread, "the messages do not move the cursor again");
     let content = Content::parse("the second".to_owned()).unwrap();
-    let alteration = Alteration::Edit { content, metadata: None };
+    let update = MessageUpdate::Edit { content, metadata: None };
     let message = town.say(1, "of bob").unwrap().message.id;
     let who = town.people[1];
-    town.one(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) }).unwrap();
+    town.one(UpdateMessage { who, chat, message, update, within_rate: Ok(()) }).unwrap();
     assert_eq!((town.row(0), town.row(1).own.contains(3)), (unread, true), "{last}");
 }
 

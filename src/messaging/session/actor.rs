@@ -21,7 +21,7 @@ use crate::actors::cache::{SessionRef, SessionRegistration};
 use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::{Altered, Appended};
+use crate::actors::writer::commands::{Appended, UpdatedMessage};
 use crate::core::actor::{
     ActorStats, Caller, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply,
 };
@@ -390,15 +390,15 @@ impl SessionActor {
                 });
                 self.services.submit_message(who, chat, message, permit, reply);
             }
-            ChatCommand::Alter(message, alteration) => {
-                let reply = Reply::call(move |outcome: Result<Altered, CommandError>| {
+            ChatCommand::Update(message, update) => {
+                let reply = Reply::call(move |outcome: Result<UpdatedMessage, CommandError>| {
                     answer(outcome.map(|done| Done {
                         message_id: Some(done.message.id),
                         duplicate: done.duplicate,
                         ..Done::at(done.seq)
                     }));
                 });
-                self.services.submit_alteration(who, (chat, message), alteration, permit, reply);
+                self.services.submit_update(who, (chat, message), update, permit, reply);
             }
             ChatCommand::Mark(marks) => {
                 let reply = Reply::call(move |outcome: Result<Seq, CommandError>| {

@@ -7,10 +7,10 @@
 use crate::actors::cache::EventRange;
 use crate::actors::presence::PresenceUpdate;
 use crate::actors::writer::Command;
-use crate::actors::writer::commands::{AlterMessage, AppendMessage, MarkRead, Marks};
+use crate::actors::writer::commands::{AppendMessage, MarkRead, Marks, UpdateMessage};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::message::{Alteration, NewMessage};
+use crate::domain::message::{MessageUpdate, NewMessage};
 use crate::domain::presence::Status;
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
@@ -168,7 +168,7 @@ pub(super) enum Arrangement {
 #[derive(Debug)]
 pub(super) enum ChatCommand {
     Send(NewMessage),
-    Alter(MessageId, Alteration),
+    Update(MessageId, MessageUpdate),
     Mark(Marks),
 }
 
@@ -177,7 +177,7 @@ impl ChatCommand {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Send(_) => AppendMessage::NAME,
-            Self::Alter(..) => AlterMessage::NAME,
+            Self::Update(..) => UpdateMessage::NAME,
             Self::Mark(_) => MarkRead::NAME,
         }
     }
@@ -253,18 +253,18 @@ impl Authenticated {
         }
         match packet.packet_type.as_str() {
             "SendMessage" => self.send(packet),
-            "EditMessage" => alter(packet, |packet| {
+            "EditMessage" => update(packet, |packet| {
                 let message = packet.message.take().ok_or(Refusal::invalid("message", "is missing"))?;
                 let content = message.content.ok_or(Refusal::invalid("message.content", "is missing"))?;
                 parse_edit(content, message.metadata)
             }),
-            "DeleteMessage" => alter(packet, |_| Ok(Alteration::Delete)),
-            "React" => alter(packet, |packet| {
+            "DeleteMessage" => update(packet, |_| Ok(MessageUpdate::Delete)),
+            "React" => update(packet, |packet| {
                 let emoji = packet.emoji.take().ok_or(Refusal::invalid("emoji", "is missing"))?;
                 parse_reaction(&emoji, packet.remove.unwrap_or(false))
             }),
-            "Pin" => alter(packet, |packet| {
-                Ok(if packet.remove.unwrap_or(false) { Alteration::Unpin } else { Alteration::Pin })
+            "Pin" => update(packet, |packet| {
+                Ok(if packet.remove.unwrap_or(false) { MessageUpdate::Unpin } else { MessageUpdate::Pin })
             }),
             "GetChats" => Action::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
             "GetUsers" => match packet.user_ids {
@@ -406,17 +406,15 @@ fn mark(packet: &MessagePacket) -> Action {
 }
 
 /// Handles a packet that changes a message; `what` returns the change.
-fn alter(
+fn update(
     mut packet: MessagePacket,
-    what: impl FnOnce(&mut MessagePacket) -> Result<Alteration, Refusal>,
+    what: impl FnOnce(&mut MessagePacket) -> Result<MessageUpdate, Refusal>,
 ) -> Action {
     let request_id = packet.request_id;
     let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
     let Some(message) = packet.message_id else { return bad_request(request_id, "message_id is missing") };
     match what(&mut packet) {
-        Ok(alteration) => {
-            Action::Submit { request_id, chat, command: ChatCommand::Alter(message, alteration) }
-        }
+        Ok(update) => Action::Submit { request_id, chat, command: ChatCommand::Update(message, update) },
         Err(refusal) => Action::Refuse(nack(request_id, refusal.into())),
     }
 }

@@ -10,14 +10,14 @@ use super::acts::{Act, ProjectAct, RepositoryAct, USERS};
 use super::made::{a_name, summary_of, to_main, visibility};
 use crate::actors::writer::commands::WantedRefs;
 use crate::actors::writer::commands::{
-    AbandonRepository, ActivateRepository, AlterMessage, AppendMessage, BeginRepository, ChangePassword,
-    CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
-    DeleteRepository, DeliverNotifications, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout,
-    MarkAllRead, MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, NewUser, OpenPush, PurgeChat,
+    AbandonRepository, ActivateRepository, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
+    CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject, DeleteRepository,
+    DeliverNotifications, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout, MarkAllRead,
+    MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, NewUser, OpenPush, PurgeChat,
     RecordMaintenance, RecordTokenUses, RegisterUser, RemoveParticipant, ResetPassword, RevokeAccessToken,
     SetBlock, SetHidden, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention,
-    SetUserActive, SetWatch, SettlePush, StartLogin, TakeOverChat, TrimChat, UpdateChat, UpdateProfile,
-    UpdateProject, UpdateRepository, WarnOfExpiringTokens,
+    SetUserActive, SetWatch, SettlePush, StartLogin, TakeOverChat, TrimChat, UpdateChat, UpdateMessage,
+    UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
     Batch, BatchExecutor, Command, CommandError, CommitMetrics, Execution, PendingCommand, QueuedCommand, Tx,
@@ -32,7 +32,7 @@ use crate::domain::emoji::Emoji;
 use crate::domain::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
 };
-use crate::domain::message::{Alteration, ClientId, Content, NewMessage};
+use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole};
 use crate::domain::push::{FastForward, PushSummary};
@@ -230,19 +230,19 @@ impl World {
             Act::Alter { by, message, what } => {
                 let chat = ChatId(self.chat_of(message));
                 let emoji = Emoji::parse(if what > 5 { "+1" } else { "-1" }).unwrap();
-                let alteration = match what % 6 {
-                    0 => Alteration::Edit {
+                let update = match what % 6 {
+                    0 => MessageUpdate::Edit {
                         content: Content::parse(format!("as {what}")).unwrap(),
                         metadata: None,
                     },
-                    1 => Alteration::Delete,
-                    2 => Alteration::React(emoji),
-                    3 => Alteration::Unreact(emoji),
-                    4 => Alteration::Pin,
-                    _ => Alteration::Unpin,
+                    1 => MessageUpdate::Delete,
+                    2 => MessageUpdate::React(emoji),
+                    3 => MessageUpdate::Unreact(emoji),
+                    4 => MessageUpdate::Pin,
+                    _ => MessageUpdate::Unpin,
                 };
                 let (who, message) = (self.who(by), MessageId(message));
-                self.sound(AlterMessage { who, chat, message, alteration, within_rate: Ok(()) })
+                self.sound(UpdateMessage { who, chat, message, update, within_rate: Ok(()) })
             }
             Act::Level { by, chat, level } => {
                 let level = [NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None][level];

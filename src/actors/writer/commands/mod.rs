@@ -7,7 +7,6 @@ mod access_tokens;
 mod accounts;
 mod adding;
 mod administration;
-mod alterations;
 mod blocks;
 mod chats;
 mod cursors;
@@ -15,6 +14,7 @@ mod fan_out;
 #[cfg(test)]
 mod fan_out_test;
 mod leaving;
+mod message_updates;
 mod messages;
 mod notifications;
 mod projects;
@@ -34,12 +34,12 @@ pub use accounts::{
     RefreshLogin, Refreshed, RegisterUser, RehashPassword, StartLogin, UpdateProfile,
 };
 pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive, SetUserAdmin};
-pub use alterations::{AlterMessage, Altered};
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
 pub use fan_out::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 pub use leaving::{LeaveChats, LeftChats};
+pub use message_updates::{UpdateMessage, UpdatedMessage};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
 pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject};
@@ -59,7 +59,6 @@ pub(super) const NAMES: &[&str] = &[
     "AbandonRepository",
     "ActivateRepository",
     "AddUser",
-    "AlterMessage",
     "AppendMessage",
     "BeginRepository",
     "ChangePassword",
@@ -115,6 +114,7 @@ pub(super) const NAMES: &[&str] = &[
     "TrimChat",
     "UpdateChat",
     "UpdateProfile",
+    "UpdateMessage",
     "UpdateProject",
     "UpdateRepository",
     "WarnOfExpiringTokens",

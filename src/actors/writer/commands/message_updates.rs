@@ -12,24 +12,24 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::message::{Alteration, Message};
+use crate::domain::message::{Message, MessageUpdate};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages};
 use crate::storage::rows::message::MessageChanges;
 
 /// Changes a message, and says so in the chat. What changes nothing makes no event.
-pub struct AlterMessage {
+pub struct UpdateMessage {
     pub who: Credential,
     pub chat: ChatId,
     pub message: MessageId,
-    pub alteration: Alteration,
+    pub update: MessageUpdate,
     /// What the rate limiter said.
     pub within_rate: Result<(), Refusal>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Altered {
+pub struct UpdatedMessage {
     /// As it is now.
     pub message: Arc<Message>,
     /// The event that says so; when nothing changed, the last one that touched the message.
@@ -38,46 +38,46 @@ pub struct Altered {
     pub duplicate: bool,
 }
 
-impl Command for AlterMessage {
-    type Output = Altered;
-    const NAME: &'static str = "AlterMessage";
+impl Command for UpdateMessage {
+    type Output = UpdatedMessage;
+    const NAME: &'static str = "UpdateMessage";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {
-        match &self.alteration {
-            Alteration::Edit { content, metadata } => {
+        match &self.update {
+            MessageUpdate::Edit { content, metadata } => {
                 256 + content.as_str().len() + metadata.as_ref().map_or(0, |m| m.bytes())
             }
             _ => 256,
         }
     }
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Altered> {
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<UpdatedMessage> {
         let grant = tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
-        let deletes = matches!(self.alteration, Alteration::Delete);
+        let deletes = matches!(self.update, MessageUpdate::Delete);
         let is_administrator = deletes && is_administrator(tx, self.who, &grant)?;
         permission::read(&chat, role).or_else(|refused| permission::moderate(refused, is_administrator))?;
         let found = messages::in_chat(tx.reader(), chat.id.0, self.message.0)?;
         let old = found.ok_or(Refusal::NotFound("message"))?;
         let is_sender = old.sender_id == me;
         let mut moderates = false;
-        match &self.alteration {
-            Alteration::Edit { .. } => permission::edit(&chat, role, is_sender)?,
-            Alteration::Delete => {
+        match &self.update {
+            MessageUpdate::Edit { .. } => permission::edit(&chat, role, is_sender)?,
+            MessageUpdate::Delete => {
                 if let Err(refused) = permission::delete(&chat, role, is_sender) {
                     permission::moderate(refused, is_administrator)?;
                     moderates = true;
                 }
             }
-            Alteration::React(_) | Alteration::Unreact(_) => permission::react(&chat, role)?,
-            Alteration::Pin | Alteration::Unpin => permission::post(&chat, role)?,
+            MessageUpdate::React(_) | MessageUpdate::Unreact(_) => permission::react(&chat, role)?,
+            MessageUpdate::Pin | MessageUpdate::Unpin => permission::post(&chat, role)?,
         }
         self.within_rate.clone()?;
         let Some((mut message, change)) = self.altered(&old, me, tx)? else {
             let seq = old.updated_seq.unwrap_or(old.seq);
-            return Ok(Altered { message: old.into(), seq, duplicate: true });
+            return Ok(UpdatedMessage { message: old.into(), seq, duplicate: true });
         };
         if moderates {
             let detail = json!({"message_id": old.id, "sender_id": old.sender_id});
@@ -97,7 +97,7 @@ impl Command for AlterMessage {
         tx.announce(Event::MessageChanged { message: message.clone() });
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, me, change)?;
-        let may_go = matches!(self.alteration, Alteration::Delete | Alteration::Unpin);
+        let may_go = matches!(self.update, MessageUpdate::Delete | MessageUpdate::Unpin);
         if may_go && chat.retention.is_some() && chat.trimmed_seq > 0 {
             // The message, or the first one of its thread, may have stayed for this alone.
             chats::look_again(tx.write(), chat.id.0, Some(0))?;
@@ -105,7 +105,7 @@ impl Command for AlterMessage {
         if message.deleted {
             retract(tx, chat.id, (message.seq, message.seq))?;
         }
-        Ok(Altered { message, seq, duplicate: false })
+        Ok(UpdatedMessage { message, seq, duplicate: false })
     }
 }
 
@@ -115,16 +115,16 @@ enum Told {
     Other(Change),
 }
 
-impl AlterMessage {
+impl UpdateMessage {
     /// The message as it will be, or nothing when it is so already.
     fn altered(&self, old: &Message, me: UserId, tx: &Tx<'_>) -> Execution<Option<(Message, Told)>> {
         let mut message = old.clone();
         let (message_id, deleted) = (old.id, old.deleted);
-        if deleted && !matches!(self.alteration, Alteration::Delete) {
+        if deleted && !matches!(self.update, MessageUpdate::Delete) {
             return Err(Refusal::NotFound("message").into());
         }
-        let (changed, told) = match &self.alteration {
-            Alteration::Edit { content, metadata } => {
+        let (changed, told) = match &self.update {
+            MessageUpdate::Edit { content, metadata } => {
                 message.content = content.as_str().to_owned();
                 if metadata.is_some() {
                     message.metadata.clone_from(metadata);
@@ -133,11 +133,11 @@ impl AlterMessage {
                 message.edited_at = Some(tx.now);
                 (changed, Told::Edit)
             }
-            Alteration::Delete => {
+            MessageUpdate::Delete => {
                 message.redact();
                 (!deleted, Told::Other(Change::Delete { message_id }))
             }
-            Alteration::React(emoji) => {
+            MessageUpdate::React(emoji) => {
                 let changed = message.react(me, emoji);
                 let total: usize = message.reactions.iter().map(|reaction| reaction.user_ids.len()).sum();
                 if total > tx.limits.reactions_per_message
@@ -148,16 +148,16 @@ impl AlterMessage {
                 let emoji = emoji.as_str().to_owned();
                 (changed, Told::Other(Change::React { message_id, emoji }))
             }
-            Alteration::Unreact(emoji) => {
+            MessageUpdate::Unreact(emoji) => {
                 let changed = message.unreact(me, emoji);
                 let emoji = emoji.as_str().to_owned();
                 (changed, Told::Other(Change::Unreact { message_id, emoji }))
             }
-            Alteration::Pin => {
+            MessageUpdate::Pin => {
                 message.pinned = true;
                 (!old.pinned, Told::Other(Change::Pin { message_id }))
             }
-            Alteration::Unpin => {
+            MessageUpdate::Unpin => {
                 message.pinned = false;
                 (old.pinned, Told::Other(Change::Unpin { message_id }))
             }

@@ -8,20 +8,20 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Path};
 use super::page::JsonLine;
 use super::shapes::MessageShape;
-use crate::actors::writer::commands::Altered;
+use crate::actors::writer::commands::UpdatedMessage;
 use crate::domain::ids::{ChatId, MessageId};
-use crate::domain::message::Alteration;
+use crate::domain::message::MessageUpdate;
 use crate::domain::metadata::Metadata;
 use crate::services::messages::{parse_edit, parse_reaction};
 use crate::services::{ServiceError, Services};
 
-async fn alter(
+async fn update(
     services: &Services,
     caller: Caller,
     (chat, message): (i64, i64),
-    alteration: Alteration,
-) -> Result<Altered, ApiError> {
-    Ok(services.alter_message(caller.0, ChatId(chat), MessageId(message), alteration).await?)
+    update: MessageUpdate,
+) -> Result<UpdatedMessage, ApiError> {
+    Ok(services.update_message(caller.0, ChatId(chat), MessageId(message), update).await?)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -46,7 +46,7 @@ pub(super) async fn edit(
 ) -> ApiResult {
     let EditBody { content, metadata } = body.0;
     let edit = parse_edit(content, metadata).map_err(ServiceError::from)?;
-    let altered = alter(&services, caller, path.0, edit).await?;
+    let altered = update(&services, caller, path.0, edit).await?;
     Ok(HttpResponse::Ok().json_line(&*altered.message))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn delete(
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    alter(&services, caller, path.0, Alteration::Delete).await?;
+    update(&services, caller, path.0, MessageUpdate::Delete).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -98,7 +98,7 @@ async fn set_reaction(
     remove: bool,
 ) -> ApiResult {
     let reaction = parse_reaction(&emoji, remove).map_err(ServiceError::from)?;
-    alter(services, caller, (chat, message), reaction).await?;
+    update(services, caller, (chat, message), reaction).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -107,7 +107,7 @@ async fn set_reaction(
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::Data<Services>) -> ApiResult {
-    alter(&services, caller, path.0, Alteration::Pin).await?;
+    update(&services, caller, path.0, MessageUpdate::Pin).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -148,6 +148,6 @@ pub(super) async fn unpin(
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    alter(&services, caller, path.0, Alteration::Unpin).await?;
+    update(&services, caller, path.0, MessageUpdate::Unpin).await?;
     Ok(HttpResponse::NoContent().finish())
 }
