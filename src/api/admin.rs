@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Path, Query};
+use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::user::OwnUser;
 use crate::domain::audit::AuditEvent;
@@ -42,7 +42,7 @@ impl From<Arc<User>> for ManagedUser {
 #[utoipa::path(patch, operation_id = "update_user_as_administrator", path = "/api/admin/users/{username}", params(("username" = String, Path)), request_body = UserBody,
     responses((status = 200, body = ManagedUser), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update_user(
-    caller: Caller,
+    caller: AuthenticatedUser,
     username: Path<String>,
     body: Body<UserBody>,
     services: web::Data<Services>,
@@ -66,7 +66,7 @@ pub(super) struct UsersQuery {
     params(("prefix" = Option<String>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<ManagedUser>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn users(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<UsersQuery>,
     services: web::Data<Services>,
@@ -95,7 +95,7 @@ pub(super) struct TakeOverBody {
 #[utoipa::path(post, operation_id = "take_over_chat", path = "/api/admin/chats/{id}/take-over", params(("id" = i64, Path)), request_body = TakeOverBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn take_over_chat(
-    caller: Caller,
+    caller: AuthenticatedUser,
     id: Path<i64>,
     body: Body<TakeOverBody>,
     services: web::Data<Services>,
@@ -111,7 +111,7 @@ pub(super) async fn take_over_chat(
     params(("user" = String, Path), ("project" = String, Path)), request_body = TakeOverBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn take_over_project(
-    caller: Caller,
+    caller: AuthenticatedUser,
     at: Path<(String, String)>,
     body: Body<TakeOverBody>,
     services: web::Data<Services>,
@@ -165,7 +165,7 @@ pub(super) struct AuditQuery {
 #[utoipa::path(get, operation_id = "list_audit_events", path = "/api/admin/audit", params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<AuditAnswer>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn audit(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<AuditQuery>,
     services: web::Data<Services>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Path, Query};
+use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::shapes::MessageShape;
 use crate::actors::cache::ChatView;
@@ -127,7 +127,7 @@ pub(super) struct ListQuery {
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query), ("joinable" = Option<bool>, Query)),
     responses((status = 200, body = page::Items<ChatItem>), (status = 400), (status = 401)))]
 pub(super) async fn list(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
@@ -181,7 +181,7 @@ pub(super) struct CreateBody {
 #[utoipa::path(post, operation_id = "create_chat", path = "/api/chats", request_body = CreateBody,
     responses((status = 201, body = ChatAnswer), (status = 200, body = ChatAnswer), (status = 401), (status = 409), (status = 422)))]
 pub(super) async fn create(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<CreateBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -195,7 +195,7 @@ pub(super) async fn create(
 #[utoipa::path(get, operation_id = "get_chat", path = "/api/chats/{id}", params(("id" = i64, Path)),
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 404)))]
 pub(super) async fn get(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     id: Path<i64>,
     services: web::Data<Services>,
@@ -208,7 +208,11 @@ pub(super) async fn get(
 /// Clients of its participants receive `Reset`.
 #[utoipa::path(delete, operation_id = "delete_chat", path = "/api/chats/{id}", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub(super) async fn delete(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn delete(
+    caller: AuthenticatedUser,
+    id: Path<i64>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.delete_chat(caller.0, ChatId(id.0)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -235,7 +239,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<O
 #[utoipa::path(patch, operation_id = "update_chat", path = "/api/chats/{id}", params(("id" = i64, Path)), request_body = UpdateBody,
     responses((status = 200, body = ChatAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
-    caller: Caller,
+    caller: AuthenticatedUser,
     id: Path<i64>,
     body: Body<UpdateBody>,
     services: web::Data<Services>,
@@ -259,7 +263,7 @@ pub(super) struct PageQuery {
     params(("id" = i64, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<ParticipantAnswer>), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn participants(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     id: Path<i64>,
     query: Query<PageQuery>,
@@ -286,7 +290,7 @@ pub(super) struct RoleBody {
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 201), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_participant(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, String)>,
     body: Body<RoleBody>,
     services: web::Data<Services>,
@@ -301,7 +305,7 @@ pub(super) async fn put_participant(
     params(("id" = i64, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn remove_participant(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, String)>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -326,7 +330,7 @@ pub(super) struct ReadAnswer {
 #[utoipa::path(post, operation_id = "mark_chat_read", path = "/api/chats/{id}/read", params(("id" = i64, Path)), request_body = ReadBody,
     responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422)))]
 pub(super) async fn mark_read(
-    caller: Caller,
+    caller: AuthenticatedUser,
     id: Path<i64>,
     body: Body<ReadBody>,
     services: web::Data<Services>,
@@ -350,7 +354,7 @@ pub(super) struct UnreadBody {
 #[utoipa::path(post, operation_id = "mark_chat_unread", path = "/api/chats/{id}/unread", params(("id" = i64, Path)), request_body = UnreadBody,
     responses((status = 200, body = ReadAnswer), (status = 401), (status = 404), (status = 422), (status = 429)))]
 pub(super) async fn mark_unread(
-    caller: Caller,
+    caller: AuthenticatedUser,
     id: Path<i64>,
     body: Body<UnreadBody>,
     services: web::Data<Services>,
@@ -363,7 +367,7 @@ pub(super) async fn mark_unread(
 /// Marks all messages in all chats of the caller as read.
 #[utoipa::path(post, operation_id = "mark_all_chats_read", path = "/api/chats/read",
     responses((status = 204), (status = 401), (status = 403)))]
-pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn mark_all_read(caller: AuthenticatedUser, services: web::Data<Services>) -> ApiResult {
     services.mark_all_read(caller.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -371,7 +375,11 @@ pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>)
 /// Hides a direct chat from the list of the caller until its next message.
 #[utoipa::path(put, operation_id = "hide_chat", path = "/api/chats/{id}/hidden", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub(super) async fn hide(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn hide(
+    caller: AuthenticatedUser,
+    id: Path<i64>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.set_hidden(caller.0, ChatId(id.0), true).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -379,7 +387,11 @@ pub(super) async fn hide(caller: Caller, id: Path<i64>, services: web::Data<Serv
 /// Shows a hidden direct chat again.
 #[utoipa::path(delete, operation_id = "show_chat", path = "/api/chats/{id}/hidden", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub(super) async fn show(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn show(
+    caller: AuthenticatedUser,
+    id: Path<i64>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.set_hidden(caller.0, ChatId(id.0), false).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -396,7 +408,7 @@ pub(super) struct NotifyBody {
 #[utoipa::path(put, operation_id = "set_notify_level", path = "/api/chats/{id}/notify", params(("id" = i64, Path)), request_body = NotifyBody,
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn set_notify_level(
-    caller: Caller,
+    caller: AuthenticatedUser,
     id: Path<i64>,
     body: Body<NotifyBody>,
     services: web::Data<Services>,

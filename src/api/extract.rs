@@ -26,9 +26,9 @@ use crate::services::{FieldProblem, ServiceError, Services};
 
 /// The holder of the valid token in `Authorization: Bearer` (RFC 6750). A personal access token
 /// must meet the need of the route ([`required_scope_of`]).
-pub(super) struct Caller(pub(super) Credential);
+pub(super) struct AuthenticatedUser(pub(super) Credential);
 
-impl FromRequest for Caller {
+impl FromRequest for AuthenticatedUser {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -249,7 +249,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // Handlers that need credentials take `Caller` first, so anonymous callers get 401 before
+        // Handlers that need credentials take `AuthenticatedUser` first, so anonymous callers get 401 before
         // 404 can reveal what exists.
         let segments = web::Path::<T>::from_request(request, payload).into_inner();
         let missing = |_| ApiError::of_status(StatusCode::NOT_FOUND);

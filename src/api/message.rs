@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{Body, Caller, Path, Query};
+use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::shapes::{EventShape, MessageShape, PostShape};
 use crate::actors::cache::{EventPage, EventRange};
@@ -68,7 +68,7 @@ fn next_link(request: &HttpRequest, range: &EventRange, page: &EventPage) -> Opt
 /// is cut to a small page.
 async fn page_of(
     services: &Services,
-    caller: Caller,
+    caller: AuthenticatedUser,
     chat: ChatId,
     choice: Option<Choice>,
     range: EventRange,
@@ -101,7 +101,7 @@ async fn page_of(
         ("thread" = Option<i64>, Query), ("pinned" = Option<bool>, Query)),
     responses((status = 200, body = PageAnswer<MessageShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn list(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     id: Path<i64>,
     query: Query<RangeQuery>,
@@ -120,7 +120,7 @@ pub(super) async fn list(
     params(("id" = i64, Path), ("before_seq" = Option<u64>, Query), ("after_seq" = Option<u64>, Query), ("limit" = Option<i64>, Query)),
     responses((status = 200, body = PageAnswer<EventShape>), (status = 400), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn events(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     id: Path<i64>,
     query: Query<RangeQuery>,
@@ -165,7 +165,7 @@ struct PostAnswer<'a> {
     request_body = MessageBody,
     responses((status = 201, body = PostShape), (status = 200, body = PostShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn post(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     id: Path<i64>,
     body: Body<MessageBody>,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{Body, Caller, Path};
+use super::extract::{AuthenticatedUser, Body, Path};
 use super::page::JsonLine;
 use super::shapes::MessageShape;
 use crate::actors::writer::commands::UpdatedMessage;
@@ -17,7 +17,7 @@ use crate::services::{ServiceError, Services};
 
 async fn update(
     services: &Services,
-    caller: Caller,
+    caller: AuthenticatedUser,
     (chat, message): (i64, i64),
     update: MessageUpdate,
 ) -> Result<UpdatedMessage, ApiError> {
@@ -39,7 +39,7 @@ pub(super) struct EditBody {
     params(("id" = i64, Path), ("message_id" = i64, Path)), request_body = EditBody,
     responses((status = 200, body = MessageShape), (status = 401), (status = 403), (status = 404), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn edit(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     body: Body<EditBody>,
     services: web::Data<Services>,
@@ -57,7 +57,7 @@ pub(super) async fn edit(
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn delete(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -72,7 +72,7 @@ pub(super) async fn delete(
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn react(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, i64, String)>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -84,7 +84,7 @@ pub(super) async fn react(
     params(("id" = i64, Path), ("message_id" = i64, Path), ("emoji" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422), (status = 429)))]
 pub(super) async fn unreact(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, i64, String)>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -93,7 +93,7 @@ pub(super) async fn unreact(
 
 async fn set_reaction(
     services: &Services,
-    caller: Caller,
+    caller: AuthenticatedUser,
     (chat, message, emoji): (i64, i64, String),
     remove: bool,
 ) -> ApiResult {
@@ -106,7 +106,11 @@ async fn set_reaction(
 #[utoipa::path(put, operation_id = "pin_message", path = "/api/chats/{id}/messages/{message_id}/pin",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
-pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn pin(
+    caller: AuthenticatedUser,
+    path: Path<(i64, i64)>,
+    services: web::Data<Services>,
+) -> ApiResult {
     update(&services, caller, path.0, MessageUpdate::Pin).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -118,7 +122,7 @@ pub(super) async fn pin(caller: Caller, path: Path<(i64, i64)>, services: web::D
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn follow(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -133,7 +137,11 @@ pub(super) async fn follow(
 #[utoipa::path(delete, operation_id = "mute_thread", path = "/api/chats/{id}/messages/{message_id}/follow",
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
-pub(super) async fn mute(caller: Caller, path: Path<(i64, i64)>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn mute(
+    caller: AuthenticatedUser,
+    path: Path<(i64, i64)>,
+    services: web::Data<Services>,
+) -> ApiResult {
     let (chat, message) = path.0;
     services.follow_thread(caller.0, (ChatId(chat), MessageId(message)), false).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -144,7 +152,7 @@ pub(super) async fn mute(caller: Caller, path: Path<(i64, i64)>, services: web::
     params(("id" = i64, Path), ("message_id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 429)))]
 pub(super) async fn unpin(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
 ) -> ApiResult {

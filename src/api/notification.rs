@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::error::ApiResult;
-use super::extract::{Caller, Path, Query};
+use super::extract::{AuthenticatedUser, Path, Query};
 use super::page;
 use crate::domain::ids::NotificationId;
 use crate::protocol::view::NotificationView;
@@ -23,7 +23,7 @@ pub(super) struct ListQuery {
     params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<NotificationView>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn list(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
@@ -38,14 +38,18 @@ pub(super) async fn list(
 /// Marks a notification as read.
 #[utoipa::path(post, operation_id = "mark_notification_read", path = "/api/notifications/{id}/read", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub(super) async fn mark_read(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn mark_read(
+    caller: AuthenticatedUser,
+    id: Path<i64>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.mark_notifications_read(caller.0, Some(NotificationId(id.0))).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Marks all notifications as read.
 #[utoipa::path(post, operation_id = "mark_all_notifications_read", path = "/api/notifications/read", responses((status = 204), (status = 401), (status = 403)))]
-pub(super) async fn mark_all_read(caller: Caller, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn mark_all_read(caller: AuthenticatedUser, services: web::Data<Services>) -> ApiResult {
     services.mark_notifications_read(caller.0, None).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{Body, Caller, Path, Query};
+use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::user::PublicUser;
 use crate::domain::ids::UserId;
@@ -44,7 +44,7 @@ const PREFIX_BYTES_MAX: usize = 64;
         ("cursor" = Option<String>, Query, description = "the `next` of the previous page, with `prefix`")),
     responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn users(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<UsersQuery>,
     services: web::Data<Services>,
@@ -77,7 +77,7 @@ pub(super) async fn users(
     params(("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403)))]
 pub(super) async fn blocks(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<PageQuery>,
     services: web::Data<Services>,
@@ -97,7 +97,7 @@ pub(super) async fn blocks(
 #[utoipa::path(put, operation_id = "block_user", path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn block(
-    caller: Caller,
+    caller: AuthenticatedUser,
     username: Path<String>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -109,7 +109,7 @@ pub(super) async fn block(
 #[utoipa::path(delete, operation_id = "unblock_user", path = "/api/users/me/blocks/{username}", params(("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn unblock(
-    caller: Caller,
+    caller: AuthenticatedUser,
     username: Path<String>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -139,7 +139,7 @@ pub(super) struct LeftAnswer {
 #[utoipa::path(post, operation_id = "leave_chats", path = "/api/chats/leave", request_body = LeaveBody,
     responses((status = 200, body = LeftAnswer), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn leave_chats(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<LeaveBody>,
     services: web::Data<Services>,
 ) -> ApiResult {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::address::reachable;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Body, Caller, Query};
+use super::extract::{AuthenticatedUser, Body, Query};
 use super::page::{self, JsonLine};
 use crate::actors::presence::DeviceKey;
 use crate::protocol::view::PresenceView;
@@ -25,7 +25,7 @@ pub(super) struct PresenceQuery {
 #[utoipa::path(get, operation_id = "list_presence", path = "/api/presence", params(("users" = String, Query, description = "user names, separated by commas")),
     responses((status = 200, body = page::Items<PresenceView>), (status = 400), (status = 401), (status = 404), (status = 429)))]
 pub(super) async fn look(
-    caller: Caller,
+    caller: AuthenticatedUser,
     query: Query<PresenceQuery>,
     request: HttpRequest,
     services: web::Data<Services>,
@@ -66,7 +66,7 @@ pub(super) struct TicketAnswer {
 #[utoipa::path(post, operation_id = "issue_udp_ticket", path = "/api/udp/ticket", request_body = TicketBody,
     responses((status = 201, body = TicketAnswer), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn issue_ticket(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<TicketBody>,
     request: HttpRequest,
     services: web::Data<Services>,

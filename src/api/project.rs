@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::address;
 use super::error::ApiResult;
-use super::extract::{Anyone, Body, Caller, Path, Query};
+use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::shapes::ProjectConfigShape;
 use crate::actors::cache::ProjectView;
@@ -134,7 +134,7 @@ pub(super) struct CreateBody {
 #[utoipa::path(post, operation_id = "create_project", path = "/api/projects/create", request_body = CreateBody,
     responses((status = 201, body = ProjectAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<CreateBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -175,7 +175,7 @@ pub(super) struct UpdateBody {
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
-    caller: Caller,
+    caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     body: Body<UpdateBody>,
     services: web::Data<Services>,
@@ -192,7 +192,7 @@ pub(super) async fn update(
 #[utoipa::path(delete, operation_id = "delete_project", path = "/api/projects/{user}/{project}", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn delete(
-    caller: Caller,
+    caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -221,7 +221,7 @@ pub(super) async fn config(
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 200, body = ProjectConfigShape), (status = 401), (status = 403), (status = 404), (status = 422)))]
 pub(super) async fn put_config(
-    caller: Caller,
+    caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     body: Body<ProjectConfig>,
     services: web::Data<Services>,
@@ -250,7 +250,7 @@ pub(super) struct PageQuery {
     params(("user" = String, Path), ("project" = String, Path), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
     responses((status = 200, body = page::Items<MemberAnswer>), (status = 308), (status = 401), (status = 404)))]
 pub(super) async fn members(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     at: Path<ProjectPath>,
     query: Query<PageQuery>,
@@ -292,7 +292,7 @@ pub(super) struct RoleBody {
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
     responses((status = 201, description = "The user is a new member."), (status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn put_member(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<MemberPath>,
     body: Body<RoleBody>,
     services: web::Data<Services>,
@@ -308,7 +308,7 @@ pub(super) async fn put_member(
     params(("user" = String, Path), ("project" = String, Path), ("username" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn remove_member(
-    caller: Caller,
+    caller: AuthenticatedUser,
     path: Path<MemberPath>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -320,7 +320,11 @@ pub(super) async fn remove_member(
 /// Watches a project: pushes to it notify the caller.
 #[utoipa::path(put, operation_id = "watch_project", path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
-pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn watch(
+    caller: AuthenticatedUser,
+    at: Path<ProjectPath>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.set_watch(caller.0, &at.0, true).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -329,7 +333,7 @@ pub(super) async fn watch(caller: Caller, at: Path<ProjectPath>, services: web::
 #[utoipa::path(delete, operation_id = "unwatch_project", path = "/api/projects/{user}/{project}/watch", params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 204), (status = 401), (status = 404)))]
 pub(super) async fn unwatch(
-    caller: Caller,
+    caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
 ) -> ApiResult {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::address;
 use super::error::ApiResult;
-use super::extract::{Anyone, Body, Caller, Path, Query};
+use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::project::{self, Permissions};
 use crate::actors::cache::RepositoryView;
@@ -125,7 +125,7 @@ impl From<CreateBody> for RepositoryRequest {
     params(("user" = String, Path), ("project" = String, Path)),
     responses((status = 201, body = RepositoryAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422), (status = 507)))]
 pub(super) async fn create(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     at: Path<ProjectPath>,
     body: Body<CreateBody>,
@@ -168,7 +168,7 @@ pub(super) struct UpdateBody {
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 200, body = RepositoryAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 422)))]
 pub(super) async fn update(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     at: Path<RepositoryPath>,
     body: Body<UpdateBody>,
@@ -186,7 +186,7 @@ pub(super) async fn update(
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn delete(
-    caller: Caller,
+    caller: AuthenticatedUser,
     at: Path<RepositoryPath>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -199,7 +199,7 @@ pub(super) async fn delete(
     responses((status = 200, body = page::Items<RepositoryAnswer>), (status = 401)))]
 #[deprecated = "since projects exist"]
 pub(super) async fn legacy_list(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
@@ -225,7 +225,7 @@ pub(super) async fn legacy_list(
     responses((status = 201, body = RepositoryAnswer), (status = 401), (status = 403), (status = 409), (status = 422)))]
 #[deprecated = "since projects exist"]
 pub(super) async fn legacy_create(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     body: Body<CreateBody>,
     services: web::Data<Services>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Path, Peer};
+use super::extract::{AuthenticatedUser, Body, Path, Peer};
 use super::page::{self, JsonLine};
 use crate::core::config::Secret;
 use crate::domain::access::{AccessToken, Scope};
@@ -89,7 +89,7 @@ impl TokenBody {
 #[utoipa::path(post, operation_id = "create_access_token", path = "/api/users/me/tokens", request_body = TokenBody,
     responses((status = 201, body = AccessTokenAnswer), (status = 401), (status = 403), (status = 409), (status = 422), (status = 429)))]
 pub(super) async fn create(
-    caller: Caller,
+    caller: AuthenticatedUser,
     peer: Peer,
     body: Body<TokenBody>,
     services: web::Data<Services>,
@@ -101,7 +101,11 @@ pub(super) async fn create(
 
 /// Lists the caller's access tokens, without their secrets.
 #[utoipa::path(get, operation_id = "list_access_tokens", path = "/api/users/me/tokens", responses((status = 200, body = page::Items<AccessTokenAnswer>), (status = 401), (status = 403)))]
-pub(super) async fn list(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn list(
+    caller: AuthenticatedUser,
+    request: HttpRequest,
+    services: web::Data<Services>,
+) -> ApiResult {
     let tokens = services.tokens(caller.0).await?;
     page::items(&request, tokens.iter().map(|token| AccessTokenAnswer::new(token, None)).collect(), None)
 }
@@ -109,7 +113,11 @@ pub(super) async fn list(caller: Caller, request: HttpRequest, services: web::Da
 /// Revokes an access token; it becomes invalid at once.
 #[utoipa::path(delete, operation_id = "revoke_access_token", path = "/api/users/me/tokens/{id}", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404)))]
-pub(super) async fn revoke(caller: Caller, id: Path<i64>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn revoke(
+    caller: AuthenticatedUser,
+    id: Path<i64>,
+    services: web::Data<Services>,
+) -> ApiResult {
     services.revoke_token(caller.0, AccessTokenId(id.0)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

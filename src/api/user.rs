@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Path, Peer};
+use super::extract::{AuthenticatedUser, Body, Path, Peer};
 use super::page::{self, JsonLine};
 use crate::actors::writer::commands::Logout;
 use crate::core::config::Secret;
@@ -178,7 +178,7 @@ pub(super) struct LogoutBody {
 /// Ends this login session, or all login sessions, optionally with access tokens.
 #[utoipa::path(post, operation_id = "log_out", path = "/api/users/logout", request_body = LogoutBody, responses((status = 204), (status = 401), (status = 422)))]
 pub(super) async fn logout(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<LogoutBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -196,7 +196,11 @@ pub(super) async fn logout(
 
 /// Returns the caller's own account.
 #[utoipa::path(get, operation_id = "get_own_user", path = "/api/users/me", responses((status = 200, body = OwnUser), (status = 401)))]
-pub(super) async fn me(caller: Caller, request: HttpRequest, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn me(
+    caller: AuthenticatedUser,
+    request: HttpRequest,
+    services: web::Data<Services>,
+) -> ApiResult {
     let mut me = OwnUser::from(services.me(caller.0).await?);
     // Access tokens do not get the email address, so a leaked token does not reveal it.
     me.email = me.email.filter(|_| caller.0.auth_method.login().is_some());
@@ -222,7 +226,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 #[utoipa::path(patch, operation_id = "update_own_user", path = "/api/users/me", request_body = ProfileBody,
     responses((status = 200, body = OwnUser), (status = 401), (status = 422)))]
 pub(super) async fn update_me(
-    caller: Caller,
+    caller: AuthenticatedUser,
     body: Body<ProfileBody>,
     services: web::Data<Services>,
 ) -> ApiResult {
@@ -244,7 +248,7 @@ pub(super) struct PasswordBody {
 #[utoipa::path(post, operation_id = "change_password", path = "/api/users/me/password", request_body = PasswordBody,
     responses((status = 204), (status = 401), (status = 403), (status = 422)))]
 pub(super) async fn change_password(
-    caller: Caller,
+    caller: AuthenticatedUser,
     peer: Peer,
     body: Body<PasswordBody>,
     services: web::Data<Services>,
@@ -259,7 +263,7 @@ pub(super) async fn change_password(
 #[utoipa::path(get, operation_id = "get_user", path = "/api/users/{username}", params(("username" = String, Path)),
     responses((status = 200, body = PublicUser), (status = 401), (status = 404)))]
 pub(super) async fn by_name(
-    caller: Caller,
+    caller: AuthenticatedUser,
     request: HttpRequest,
     username: Path<String>,
     services: web::Data<Services>,
