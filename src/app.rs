@@ -30,7 +30,7 @@ use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, S
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{PresenceActor, PresenceHandle};
 use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
-use crate::api::{Operations, Readiness, ServerInfo, Shown};
+use crate::api::{Operations, OpsState, Readiness, ServerInfo};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
@@ -122,7 +122,7 @@ impl RunningApp {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
         let instruments = Instruments::new(&config, Limits::per_core(config.limits.session_threads));
-        let shown = Shown {
+        let shown = OpsState {
             actors: instruments.actors(),
             cache: instruments.cached.clone(),
             udp: instruments.datagrams.clone(),

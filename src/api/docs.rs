@@ -20,9 +20,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 /// The configuration of the page. Built once.
 #[derive(Clone)]
-pub struct Page(Arc<Config<'static>>);
+pub struct DocsPage(Arc<Config<'static>>);
 
-impl Default for Page {
+impl Default for DocsPage {
     fn default() -> Self {
         let config =
             Config::from("/api/openapi.json").try_it_out_enabled(true).display_request_duration(true);
@@ -74,7 +74,7 @@ fn takes_gzip(request: &HttpRequest) -> bool {
 }
 
 /// Returns a file of the page.
-pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<Page>) -> ApiResult {
+pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<DocsPage>) -> ApiResult {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(&name.0, page.0.clone()) else { return no_route().await };
     let mut response = HttpResponse::Ok();
     response

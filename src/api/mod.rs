@@ -46,7 +46,7 @@ use actix_web::{guard, web};
 pub use control::routes as control_routes;
 pub use error::ApiError;
 pub use extract::peer_of;
-pub use operations::{Operations, Readiness, Shown, routes as operations_routes};
+pub use operations::{Operations, OpsState, Readiness, routes as operations_routes};
 pub use request_log::RequestLog;
 pub use server::ServerInfo;
 

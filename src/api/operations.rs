@@ -19,11 +19,11 @@ use crate::core::metrics;
 /// The data that the operations listener serves.
 #[derive(Clone)]
 pub struct Operations {
-    shown: Arc<Shown>,
+    state: Arc<OpsState>,
 }
 
 /// The metrics and states of an application.
-pub struct Shown {
+pub struct OpsState {
     pub actors: Vec<Arc<ActorStats>>,
     pub cache: CacheCounters,
     pub udp: DatagramCounters,
@@ -43,9 +43,9 @@ struct Mailboxes {
 }
 
 impl Operations {
-    pub fn new(shown: Shown) -> (Self, Readiness) {
-        let ready = shown.ready.clone();
-        (Self { shown: Arc::new(shown) }, Readiness(ready))
+    pub fn new(state: OpsState) -> (Self, Readiness) {
+        let ready = state.ready.clone();
+        (Self { state: Arc::new(state) }, Readiness(ready))
     }
 }
 
@@ -69,7 +69,7 @@ async fn livez() -> HttpResponse {
 }
 
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
-    if operations.shown.ready.get() == 1 {
+    if operations.state.ready.get() == 1 {
         HttpResponse::Ok().content_type("text/plain").body("ready\n")
     } else {
         HttpResponse::ServiceUnavailable().content_type("text/plain").body("not ready\n")
@@ -77,14 +77,14 @@ async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
 }
 
 async fn actors(operations: web::Data<Operations>) -> HttpResponse {
-    let shown = &operations.shown;
-    let actors = shown.actors.iter().map(|stats| stats.snapshot()).collect();
-    let (cache, udp) = (shown.cache.snapshot(), shown.udp.snapshot());
+    let state = &operations.state;
+    let actors = state.actors.iter().map(|stats| stats.snapshot()).collect();
+    let (cache, udp) = (state.cache.snapshot(), state.udp.snapshot());
     HttpResponse::Ok().json(Mailboxes { actors, cache, udp })
 }
 
 async fn metrics(operations: web::Data<Operations>) -> HttpResponse {
-    match metrics::render(&operations.shown.registry) {
+    match metrics::render(&operations.state.registry) {
         Ok(text) => HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text),
         Err(error) => {
             error!(%error, "cannot encode the metrics");
@@ -101,14 +101,14 @@ mod tests {
 
     #[actix_web::test]
     async fn server_is_alive_before_ready_and_while_stopping() {
-        let shown = Shown {
+        let state = OpsState {
             actors: Vec::new(),
             cache: CacheCounters::default(),
             udp: DatagramCounters::default(),
             ready: Gauge::default(),
             registry: Arc::default(),
         };
-        let (operations, readiness) = Operations::new(shown);
+        let (operations, readiness) = Operations::new(state);
         let app = test::init_service(App::new().app_data(web::Data::new(operations)).configure(routes)).await;
         let ask = async |path: &str| {
             let request = test::TestRequest::get().uri(path).to_request();

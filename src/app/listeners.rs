@@ -40,7 +40,7 @@ pub(super) fn serve_http(
     let services = web::Data::from(services);
     let (info, sessions) = (web::Data::new(info), web::Data::from(sessions));
     let log = web::Data::new(api::RequestLog::new(limits));
-    let page = web::Data::new(api::docs::Page::default());
+    let page = web::Data::new(api::docs::DocsPage::default());
     let (counted, described) = (web::Data::new(metrics.clone()), web::Data::new(DescriptionText::default()));
     let doorway = Doorway::new(limits, pools, config.http.trusted_proxies.clone());
     let (unsent_bytes, is_encrypted) = (limits.http_unsent_bytes, tls.is_some());
