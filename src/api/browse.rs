@@ -12,13 +12,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::address::{percent_decoded, percent_encoded};
+use super::base_url::{percent_decoded, percent_encoded};
 use super::error::ApiResult;
+use super::etag::Validator;
 use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use super::spooled;
-use super::validator::Validator;
 use crate::actors::cache::RepositoryView;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;

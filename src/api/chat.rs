@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::error::ApiResult;
 use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
-use super::shapes::MessageShape;
+use super::schemas::MessageShape;
 use crate::actors::cache::ChatView;
 use crate::core::shares::Holder;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};

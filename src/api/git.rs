@@ -20,7 +20,7 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
-use super::address;
+use super::base_url;
 use super::error::ApiError;
 use super::extract::{Path, Peer, client_of};
 use super::git_refusal::{Exchange, GitError, answered, mark, problem, service_line};
@@ -260,7 +260,7 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
         return Ok(answer(Service::ReceivePack.name(), "result").finish());
     }
     let compressed = !matches!(encoding_of(&request), "" | "identity");
-    let base_url = address::base_url(&request, &services);
+    let base_url = base_url::base_url(&request, &services);
     let incoming = IncomingPush { head, rest, base_url, compressed };
     match services.push(who, target, protocol_of(&request), incoming, input, permit).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack.name(), "result").streaming(body)),

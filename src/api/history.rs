@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 
 use super::browse::{CommitPath, Found, as_sent, at_commit};
 use super::error::{ApiError, ApiResult};
+use super::etag::Validator;
 use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
-use super::validator::Validator;
 use crate::domain::permission::project::Act;
 use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
 use crate::services::Services;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ApiResult};
 use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
-use super::shapes::{EventShape, MessageShape, PostShape};
+use super::schemas::{EventShape, MessageShape, PostShape};
 use crate::actors::cache::{EventPage, EventRange};
 use crate::core::shares::{Holder, Slot};
 use crate::domain::ids::{ChatId, MessageId};

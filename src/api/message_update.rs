@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, ApiResult};
 use super::extract::{AuthenticatedUser, Body, Path};
 use super::page::JsonLine;
-use super::shapes::MessageShape;
+use super::schemas::MessageShape;
 use crate::actors::writer::commands::UpdatedMessage;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::MessageUpdate;

@@ -5,14 +5,15 @@
 //! response has a request id and the security headers ([`observe`]).
 
 pub mod activity;
-mod address;
 mod admin;
+mod base_url;
 mod browse;
 mod chat;
 mod control;
 pub mod cors;
 pub mod docs;
 mod error;
+mod etag;
 mod extract;
 mod git;
 mod git_refusal;
@@ -35,12 +36,11 @@ mod remote_archives;
 mod repo;
 mod request_log;
 mod route_names;
+mod schemas;
 mod server;
-mod shapes;
 mod spooled;
 mod token;
 mod user;
-mod validator;
 
 use actix_web::{guard, web};
 pub use control::routes as control_routes;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::address::percent_encoded;
+use super::base_url::percent_encoded;
 use super::error::{ApiError, ApiResult};
 use super::extract::{holder_of, services};
 use super::pieces::Pieces;

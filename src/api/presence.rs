@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::address::reachable;
+use super::base_url::reachable;
 use super::error::{ApiError, ApiResult};
 use super::extract::{AuthenticatedUser, Body, Query};
 use super::page::{self, JsonLine};

@@ -6,11 +6,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::address;
+use super::base_url;
 use super::error::ApiResult;
 use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
-use super::shapes::ProjectConfigShape;
+use super::schemas::ProjectConfigShape;
 use crate::actors::cache::ProjectView;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
 use crate::domain::permission::project::{self as permission, Act};
@@ -89,7 +89,7 @@ impl From<ProjectView> for ProjectAnswer {
 /// Returns the redirect for a project that was requested by a former name.
 pub(super) fn moved(request: &HttpRequest, view: &ProjectView) -> Option<HttpResponse> {
     let now = format!("/api/projects/{}/{}", view.owner, view.project.name);
-    view.moved.then(|| address::moved(request, 4, &now))
+    view.moved.then(|| base_url::moved(request, 4, &now))
 }
 
 #[derive(Deserialize)]

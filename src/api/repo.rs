@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::address;
+use super::base_url;
 use super::error::ApiResult;
 use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
@@ -63,7 +63,7 @@ impl RepositoryAnswer {
 /// Returns the redirect for a repository that was requested by a former name.
 pub(super) fn moved(request: &HttpRequest, view: &RepositoryView) -> Option<HttpResponse> {
     let now = format!("/api/projects/{}/{}/repos/{}", view.owner, view.project.name, view.repository.name);
-    view.moved.then(|| address::moved(request, 6, &now))
+    view.moved.then(|| base_url::moved(request, 6, &now))
 }
 
 #[derive(Deserialize)]
@@ -99,7 +99,7 @@ fn answer_list(
     list: &[RepositoryView],
     has_more: bool,
 ) -> ApiResult {
-    let base_url = address::base_url(request, services);
+    let base_url = base_url::base_url(request, services);
     let next = list.last().filter(|_| has_more).map(|view| view.repository.name.to_lowercase());
     page::items(request, list.iter().map(|view| RepositoryAnswer::new(view, &base_url)).collect(), next)
 }
@@ -132,7 +132,7 @@ pub(super) async fn create(
     services: web::Data<Services>,
 ) -> ApiResult {
     let view = services.create_repository(caller.0, &at.0, body.0.into()).await?;
-    let base_url = address::base_url(&request, &services);
+    let base_url = base_url::base_url(&request, &services);
     Ok(HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn get(
     if let Some(answer) = moved(&request, &view) {
         return Ok(answer);
     }
-    let base_url = address::base_url(&request, &services);
+    let base_url = base_url::base_url(&request, &services);
     page::read(&request, &RepositoryAnswer::new(&view, &base_url), None)
 }
 
@@ -177,7 +177,7 @@ pub(super) async fn update(
     let UpdateBody { name, description, default_branch } = body.0;
     let change = RepositoryChange { name, description, default_branch };
     let view = services.update_repository(caller.0, &at.0, change).await?;
-    let base_url = address::base_url(&request, &services);
+    let base_url = base_url::base_url(&request, &services);
     Ok(HttpResponse::Ok().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
@@ -233,7 +233,7 @@ pub(super) async fn legacy_create(
     let project = services.personal_project(caller.0).await?;
     let at = ProjectPath { user: project.owner.clone(), project: project.project.name.clone() };
     let view = services.create_repository(caller.0, &at, body.0.into()).await?;
-    let base_url = address::base_url(&request, &services);
+    let base_url = base_url::base_url(&request, &services);
     let answer = HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url));
     let at = format!("/api/projects/{}/{}/repos/create", project.owner, project.project.name);
     Ok(deprecated(answer, &at))

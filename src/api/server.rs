@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::address::reachable;
+use super::base_url::reachable;
 use super::error::ApiResult;
 use super::page;
 use crate::core::config::RegistrationPolicy;
