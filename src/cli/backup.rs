@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use super::progress::Bar;
 use crate::backup;
 
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
         backup::take(&data_dir, &arguments.target, report)
     };
     drop(bar);
-    let manifest = done.map_err(|error| complain(&error.into()))?;
+    let manifest = done.map_err(|error| report_error(&error.into()))?;
     let act = if arguments.verify { "verified" } else { "backed up" };
     say!(
         "{act} {} files, {} bytes, {} repositories, up to commit {}: {}",
@@ -42,6 +42,6 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
         manifest.commit_no,
         arguments.target.display()
     )
-    .map_err(|error| complain(&error.into()))?;
+    .map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::ServerFlags;
-use super::output::{complain, say, warn};
+use super::output::{report_error, say, warn};
 
 pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     let loaded = flags.load()?;
@@ -13,7 +13,7 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     for renamed in &loaded.renamed_keys {
         warn(format_args!("warning: {renamed}"));
     }
-    let text = loaded.config.to_toml().map_err(|error| complain(&error.into()))?;
-    say!("{}", text.trim_end()).map_err(|error| complain(&error.into()))?;
+    let text = loaded.config.to_toml().map_err(|error| report_error(&error.into()))?;
+    say!("{}", text.trim_end()).map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

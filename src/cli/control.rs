@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::DataDirFlag;
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use crate::app::RunningApp;
 use crate::client::HttpClient;
 use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, TlsFiles, environment, load};
@@ -90,7 +90,10 @@ pub(super) enum Data {
 pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, ExitCode> {
     let data_dir = place.path()?;
     if expected == Data::Exists && !DataDir::database_in(&data_dir).exists() {
-        return Err(complain(&anyhow::anyhow!("no database in {}: check --data-dir", data_dir.display())));
+        return Err(report_error(&anyhow::anyhow!(
+            "no database in {}: check --data-dir",
+            data_dir.display()
+        )));
     }
     Ok(data_dir)
 }
@@ -106,12 +109,12 @@ pub(super) fn with_server(
     let served = is_served(data_dir);
     if !served {
         let taken = owner::become_owner_of(data_dir).with_context(|| data_dir.display().to_string());
-        taken.map_err(|error| complain(&error))?;
+        taken.map_err(|error| report_error(&error))?;
     }
     let done = actix_web::rt::System::new().block_on(async {
         if served { act(Control::of(data_dir)?).await } else { act_alone(data_dir, act).await }
     });
-    done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| complain(&error))
+    done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| report_error(&error))
 }
 
 /// Runs `act` with a server that is started for this command.

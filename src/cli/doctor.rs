@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::DataDirFlag;
 use super::control::is_served;
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use super::progress::Bar;
 use crate::backup::{self, CheckOutcome, Checked};
 use crate::client::HttpClient;
@@ -28,14 +28,14 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     let mut report = |progress: backup::BackupProgress<'_>| bar.show(progress);
     let examined = system.block_on(backup::examine(&data_dir, &mut report));
     drop(bar);
-    let mut checked = examined.map_err(|error| complain(&error.into()))?;
+    let mut checked = examined.map_err(|error| report_error(&error.into()))?;
     if is_served(&data_dir) {
-        checked.push(system.block_on(compare(&data_dir)).map_err(|error| complain(&error))?);
-        checked.push(system.block_on(proxies(&data_dir)).map_err(|error| complain(&error))?);
+        checked.push(system.block_on(compare(&data_dir)).map_err(|error| report_error(&error))?);
+        checked.push(system.block_on(proxies(&data_dir)).map_err(|error| report_error(&error))?);
     }
     let findings: usize = checked.iter().map(|check| check.findings().len()).sum();
-    checked.iter().try_for_each(show).map_err(|error| complain(&error.into()))?;
-    say!("{findings} findings").map_err(|error| complain(&error.into()))?;
+    checked.iter().try_for_each(show).map_err(|error| report_error(&error.into()))?;
+    say!("{findings} findings").map_err(|error| report_error(&error.into()))?;
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::output::complain;
+use super::output::report_error;
 
 #[derive(Args)]
 pub(super) struct CompletionsArguments {
@@ -36,14 +36,14 @@ pub(super) fn run_man(arguments: &ManArguments, command: Command) -> Result<Exit
     if let Some(folder) = &arguments.out {
         let made = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
         let made = made.with_context(|| folder.display().to_string());
-        return made.map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error));
+        return made.map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error));
     }
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page).map_err(|error| complain(&error.into()))?;
+    clap_mangen::Man::new(command).render(&mut page).map_err(|error| report_error(&error.into()))?;
     print(&page)
 }
 
 fn print(bytes: &[u8]) -> Result<ExitCode, ExitCode> {
-    io::stdout().write_all(bytes).map_err(|error| complain(&error.into()))?;
+    io::stdout().write_all(bytes).map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -32,7 +32,7 @@ pub(super) fn warn(text: fmt::Arguments<'_>) {
 }
 
 /// Prints the error of a failed command and returns the exit code.
-pub(super) fn complain(error: &anyhow::Error) -> ExitCode {
+pub(super) fn report_error(error: &anyhow::Error) -> ExitCode {
     let is_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };

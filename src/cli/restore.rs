@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use super::progress::Bar;
 use crate::backup;
 
@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     let mut bar = Bar::new(true);
     let done = backup::restore(&arguments.from, &data_dir, &mut |progress| bar.show(progress));
     drop(bar);
-    let restored = done.map_err(|error| complain(&error.into()))?;
+    let restored = done.map_err(|error| report_error(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
     say!(
         "restored {} files into {target}, as of {}\n{} logins ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
@@ -32,6 +32,6 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
         manifest.created_at,
         restored.logins_ended
     )
-    .map_err(|error| complain(&error.into()))?;
+    .map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

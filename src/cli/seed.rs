@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
@@ -72,7 +72,7 @@ pub(super) struct SeedArguments {
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
     let handed = || owner::hand_over(&arguments.data_dir).context("cannot change the owner of the files");
-    seed(arguments).and_then(|()| handed()).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+    seed(arguments).and_then(|()| handed()).map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
 }
 
 fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {

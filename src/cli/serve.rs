@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::ServerFlags;
-use super::output::complain;
+use super::output::report_error;
 use crate::app::RunningApp;
 use crate::core::config::LoadedConfig;
 use crate::core::telemetry;
@@ -27,7 +27,7 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     let code = actix_web::rt::System::new().block_on(async move {
         let (mut signals, mut reloads) = (Signals::new()?, Reloads::new()?);
         let app = RunningApp::start(config).await?;
-        greet(&app);
+        print_banner(&app);
         let code = tokio::select! {
             name = signals.next() => {
                 info!(signal = name, "stopping");
@@ -59,12 +59,12 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
         info!(differences = stopped.differences, "stopped");
         anyhow::Ok(ExitCode::SUCCESS)
     });
-    code.map_err(|error: anyhow::Error| complain(&error))
+    code.map_err(|error: anyhow::Error| report_error(&error))
 }
 
 /// Prints a few lines for the terminal in which the server was started. The setup code appears on
 /// standard output only, never in the log.
-fn greet(app: &RunningApp) {
+fn print_banner(app: &RunningApp) {
     let addresses = &app.addresses;
     let base = reached_at(app);
     let setup = app.services.setup_code().map(|code| {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::DataDirFlag;
 use super::control::{Data, find_data, new_password, with_server};
-use super::output::{complain, say};
+use super::output::{report_error, say};
 
 #[derive(Args)]
 pub(super) struct UserArguments {
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
     let password = match &arguments.command {
         UserCommand::Add(AddArguments { password_file, .. })
         | UserCommand::Password { password_file, .. } => {
-            new_password(password_file.as_deref()).map_err(|error| complain(&error))?
+            new_password(password_file.as_deref()).map_err(|error| report_error(&error))?
         }
         _ => String::new(),
     };

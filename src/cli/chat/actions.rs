@@ -51,7 +51,7 @@ impl Session {
 
     async fn perform(&mut self, command: Command) -> Result<(), Stop> {
         if matches!(command, Command::Open(_) | Command::New { .. } | Command::Direct(_) | Command::Join(_)) {
-            self.turn_away().await?;
+            self.leave_chat().await?;
         }
         match command {
             Command::Nothing => Ok(()),
@@ -116,7 +116,7 @@ impl Session {
     /// Sends a packet that is pointless to send later: it is not queued while disconnected.
     async fn do_now(&mut self, packet: MessagePacket) -> Result<(), Stop> {
         match self.link {
-            Link::Online { .. } => self.request(packet, Asked::Deed).await,
+            Link::Online { .. } => self.request(packet, Asked::Command).await,
             Link::Offline(_) => self.problem("not connected: try again after the reconnect".to_owned()),
         }
     }
@@ -146,7 +146,7 @@ impl Session {
 
     /// Prepares opening another chat. If opening fails, a user sees the error, but the next lines
     /// of a script must not go to the previous chat.
-    async fn turn_away(&mut self) -> Result<(), Stop> {
+    async fn leave_chat(&mut self) -> Result<(), Stop> {
         if self.model.read_mark().is_some() {
             self.mark_read().await?;
         }

@@ -139,7 +139,7 @@ impl Session {
                     None => Ok(()),
                 }
             }
-            Some(Asked::Deed) => {
+            Some(Asked::Command) => {
                 self.failures += 1;
                 self.show(&[Line::Problem(format!("not done: {error} ({code})"))])
             }

@@ -41,7 +41,7 @@ use self::link::{OpenError, Wire};
 use self::model::Model;
 use self::rest::{Rest, RestError};
 use self::session::{Session, Stop};
-use super::output::complain;
+use super::output::report_error;
 use super::remote::{ServerFlag, password};
 
 #[derive(Args)]
@@ -78,11 +78,11 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
         None => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| complain(&error.into()))?;
+    let runtime = runtime.map_err(|error| report_error(&error.into()))?;
     let ended = runtime.block_on(chat(arguments));
     // A running name lookup must not delay the exit.
     runtime.shutdown_background();
-    ended.map_err(|error| complain(&error))
+    ended.map_err(|error| report_error(&error))
 }
 
 async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {

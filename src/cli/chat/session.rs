@@ -52,7 +52,7 @@ pub(super) enum Asked {
     Events(ChatId),
     Heartbeat,
     /// A change whose result is shown by its event, if at all.
-    Deed,
+    Command,
     /// A packet that may be lost.
     Aside,
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 
 use super::store::{Store, key_of};
-use crate::cli::output::{complain, say};
+use crate::cli::output::{report_error, say};
 
 /// Maximum size of a description that is read; git's descriptions are smaller.
 const DESCRIPTION_BYTES_MAX: u64 = 64 * 1024;
@@ -40,7 +40,7 @@ pub(in crate::cli) fn run(arguments: &CredentialArguments) -> Result<ExitCode, E
         CredentialCommand::Store => Ok(()),
         CredentialCommand::Erase => erase(),
     };
-    done.map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+    done.map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
 }
 
 fn token(url: Option<&str>) -> anyhow::Result<()> {

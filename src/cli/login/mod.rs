@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::store::{Login, Store, key_of};
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use super::remote::{Server, open};
 use crate::client::HttpClient;
 use crate::domain::user::login_name;
@@ -69,8 +69,8 @@ pub(super) fn run_logout(arguments: &LogoutArguments) -> Result<ExitCode, ExitCo
 /// Runs a command to its end.
 fn done(work: impl Future<Output = anyhow::Result<()>>) -> Result<ExitCode, ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| complain(&error.into()))?;
-    runtime.block_on(work).map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+    let runtime = runtime.map_err(|error| report_error(&error.into()))?;
+    runtime.block_on(work).map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
 }
 
 async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {

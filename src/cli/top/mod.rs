@@ -18,7 +18,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use self::screen::Screen;
 use self::view::View;
-use super::output::{complain, say};
+use super::output::{report_error, say};
 use crate::client::metrics::Scrape;
 use crate::core::config::Listen;
 
@@ -71,9 +71,9 @@ impl Source {
 
 pub(super) fn run(arguments: &TopArguments) -> Result<ExitCode, ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| complain(&error.into()))?;
+    let runtime = runtime.map_err(|error| report_error(&error.into()))?;
     let outcome = if arguments.once { once(arguments, &runtime) } else { watch(arguments, &runtime) };
-    outcome.map(|()| ExitCode::SUCCESS).map_err(|error| complain(&error))
+    outcome.map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
 }
 
 fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
