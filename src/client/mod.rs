@@ -12,5 +12,5 @@ mod websocket;
 
 pub use http::{Account, HttpAnswer, HttpClient, HttpError};
 pub use origin::Origin;
-pub use tcp::{FrameReader, FrameWriter, Incoming, TcpClient, TcpError, encode, saying};
+pub use tcp::{FrameReader, FrameWriter, Received, TcpClient, TcpError, encode, saying};
 pub use trust::{Trust, TrustError};

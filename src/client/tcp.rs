@@ -51,7 +51,7 @@ pub struct FrameWriter {
 
 /// A received packet; events with all of their fields.
 #[derive(Debug)]
-pub enum Incoming {
+pub enum Received {
     Event(Box<EventData>),
     Packet(Box<ReceivedPacket>),
 }
@@ -81,15 +81,15 @@ impl FrameReader {
 
     /// Like [`FrameReader::next`], but with complete events: a [`ReceivedPacket`] has no fields for
     /// names and roles.
-    pub async fn next_incoming(&mut self) -> Result<Incoming, TcpError> {
+    pub async fn next_incoming(&mut self) -> Result<Received, TcpError> {
         let frame = self.frame().await?;
         let packet: ReceivedPacket = self.decode(&frame)?;
         match packet.packet_type.as_str() {
-            "Event" => return Ok(Incoming::Event(Box::new(self.decode(&frame)?))),
+            "Event" => return Ok(Received::Event(Box::new(self.decode(&frame)?))),
             "Goodbye" => self.goodbye.clone_from(&packet.code),
             _ => {}
         }
-        Ok(Incoming::Packet(Box::new(packet)))
+        Ok(Received::Packet(Box::new(packet)))
     }
 
     /// Returns the position of the next frame in the buffer; valid until the next call.

@@ -13,7 +13,7 @@ use super::people::People;
 use super::rest::RestError;
 use super::session::{Asked, Session, Stop, packet_of};
 use super::text::shorten;
-use crate::client::Incoming;
+use crate::client::Received;
 use crate::domain::ids::UserId;
 use crate::protocol::answer::{ListOrCount, ReceivedPacket};
 use crate::protocol::packet::MessagePacket;
@@ -27,14 +27,14 @@ const PAGE_PAUSE: Duration = Duration::from_secs(2);
 const NAMES_AT_ONCE: usize = 100;
 
 impl Session {
-    pub(super) async fn incoming(&mut self, incoming: Incoming) -> Result<(), Stop> {
+    pub(super) async fn incoming(&mut self, incoming: Received) -> Result<(), Stop> {
         match incoming {
-            Incoming::Event(event) => {
+            Received::Event(event) => {
                 self.meet(std::slice::from_ref(&*event)).await?;
                 let lines = self.model.apply(&event);
                 self.show(&lines)
             }
-            Incoming::Packet(packet) => self.packet(*packet).await,
+            Received::Packet(packet) => self.packet(*packet).await,
         }
     }
 

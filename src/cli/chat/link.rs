@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::rest::{Rest, RestError};
-use crate::client::{FrameReader, FrameWriter, Incoming, TcpClient, TcpError};
+use crate::client::{FrameReader, FrameWriter, Received, TcpClient, TcpError};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
 
@@ -42,7 +42,7 @@ pub(super) enum Link {
 
 /// Event of the connection.
 pub(super) enum Happening {
-    Incoming(Incoming),
+    Incoming(Received),
     /// A heartbeat is due.
     Heartbeat,
     Lost(String),

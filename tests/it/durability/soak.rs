@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use netbit::client::{FrameReader, FrameWriter, HttpClient, Incoming, TcpClient, TcpError, saying};
+use netbit::client::{FrameReader, FrameWriter, HttpClient, Received, TcpClient, TcpError, saying};
 use netbit::domain::ids::{ChatId, MessageId, Seq, UserId};
 use netbit::domain::message::{ClientId, Message};
 use netbit::protocol::answer::ReceivedPacket;
@@ -180,14 +180,14 @@ impl Session<'_> {
         self.ask(packet, None).await
     }
 
-    async fn hear(&mut self, incoming: Incoming, progress: &Cell<usize>) -> Result<(), TcpError> {
+    async fn hear(&mut self, incoming: Received, progress: &Cell<usize>) -> Result<(), TcpError> {
         let packet = match incoming {
-            Incoming::Event(event) => {
+            Received::Event(event) => {
                 let chat = event.chat_id;
                 let gap = self.client.views.get_mut(&chat).unwrap().hear(*event);
                 return if gap { self.resume([chat]).await } else { Ok(()) };
             }
-            Incoming::Packet(packet) => packet,
+            Received::Packet(packet) => packet,
         };
         match (packet.packet_type.as_str(), packet.chat_id) {
             ("Synced", Some(chat)) => {
