@@ -21,17 +21,17 @@ pub enum Line {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the data is not in pkt-line format")]
-pub struct Malformed;
+pub struct MalformedLine;
 
 /// The frame at the beginning of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(super) enum PktFrame {
     Flush,
     /// A line of this many bytes, including the four bytes of its length.
     Line(usize),
 }
 
-impl Frame {
+impl PktFrame {
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::Flush => LENGTH_DIGITS,
@@ -41,31 +41,31 @@ impl Frame {
 }
 
 /// Returns the first frame of the input; `None` if it is incomplete.
-pub(super) fn frame(input: &[u8]) -> Result<Option<Frame>, Malformed> {
+pub(super) fn frame(input: &[u8]) -> Result<Option<PktFrame>, MalformedLine> {
     let Some(digits) = input.get(..LENGTH_DIGITS) else { return Ok(None) };
-    let digits = std::str::from_utf8(digits).map_err(|_| Malformed)?;
+    let digits = std::str::from_utf8(digits).map_err(|_| MalformedLine)?;
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Malformed);
+        return Err(MalformedLine);
     }
-    let length = usize::from_str_radix(digits, 16).map_err(|_| Malformed)?;
+    let length = usize::from_str_radix(digits, 16).map_err(|_| MalformedLine)?;
     match length {
-        0 => Ok(Some(Frame::Flush)),
+        0 => Ok(Some(PktFrame::Flush)),
         // 1 to 3 are special lines of protocol version 2, which pushes do not use; 4 is an empty
         // line, which must not be sent.
-        1..=LENGTH_DIGITS => Err(Malformed),
-        _ if length - LENGTH_DIGITS > DATA_BYTES_MAX => Err(Malformed),
+        1..=LENGTH_DIGITS => Err(MalformedLine),
+        _ if length - LENGTH_DIGITS > DATA_BYTES_MAX => Err(MalformedLine),
         _ if input.len() < length => Ok(None),
-        _ => Ok(Some(Frame::Line(length))),
+        _ => Ok(Some(PktFrame::Line(length))),
     }
 }
 
 /// Removes and returns the first line of the input; `None` if it is incomplete.
-pub fn take(input: &mut BytesMut) -> Result<Option<Line>, Malformed> {
+pub fn take(input: &mut BytesMut) -> Result<Option<Line>, MalformedLine> {
     let Some(frame) = frame(input)? else { return Ok(None) };
     let mut line = input.split_to(frame.bytes()).freeze();
     Ok(Some(match frame {
-        Frame::Flush => Line::Flush,
-        Frame::Line(_) => Line::Data(line.split_off(LENGTH_DIGITS)),
+        PktFrame::Flush => Line::Flush,
+        PktFrame::Line(_) => Line::Data(line.split_off(LENGTH_DIGITS)),
     }))
 }
 
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn take_rejects_malformed_lengths() {
         for bad in ["zzzz", "0001", "0004", "+00a", "fffff", "00 5x"] {
-            assert_eq!(take(&mut BytesMut::from(bad.as_bytes())), Err(Malformed), "{bad}");
+            assert_eq!(take(&mut BytesMut::from(bad.as_bytes())), Err(MalformedLine), "{bad}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::pkt_line::{self, Frame, LENGTH_DIGITS};
+use super::pkt_line::{self, LENGTH_DIGITS, PktFrame};
 use crate::domain::project::check_branch_name;
 use crate::domain::push::RefUpdate;
 
@@ -192,17 +192,17 @@ impl PushRequestReader {
                 return Err(PushRequestError::TooLarge(self.bytes_max));
             }
             match (self.stage, frame) {
-                (Stage::Commands, Frame::Flush) => {
+                (Stage::Commands, PktFrame::Flush) => {
                     self.commands_end = self.at;
                     let options = self.head.has("push-options") && !self.head.is_probe();
                     self.stage = if options { Stage::Options } else { Stage::Done };
                 }
-                (Stage::Commands, Frame::Line(_)) => {
+                (Stage::Commands, PktFrame::Line(_)) => {
                     let line = self.read.get(data.clone()).unwrap_or_default();
                     self.head.command(line, data, self.updates_max)?;
                 }
-                (Stage::Options, Frame::Flush) => self.stage = Stage::Done,
-                (Stage::Options, Frame::Line(_)) => {
+                (Stage::Options, PktFrame::Flush) => self.stage = Stage::Done,
+                (Stage::Options, PktFrame::Line(_)) => {
                     if self.head.options.len() >= OPTIONS_MAX {
                         return Err(PushRequestError::TooManyOptions(OPTIONS_MAX));
                     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::json;
-use super::scan::{self, Malformed};
+use super::scan::{self, MalformedMap};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::metadata::Metadata;
@@ -90,7 +90,7 @@ pub struct PacketMessage {
 pub enum PacketError {
     /// The frame is not a packet: the connection is closed.
     #[error("{0}")]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] MalformedMap),
     /// A field has the wrong type: the client receives a NACK, and the session continues.
     #[error("{reason}")]
     BadField { request_id: Option<u64>, reason: String },
@@ -114,14 +114,14 @@ pub fn decode(frame: &[u8]) -> Result<MessagePacket, PacketError> {
 /// Decodes a packet from JSON text.
 pub fn decode_json(text: &[u8]) -> Result<MessagePacket, PacketError> {
     if json::is_too_deep(text) {
-        return Err(Malformed::TooDeep.into());
+        return Err(MalformedMap::TooDeep.into());
     }
     if text.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Malformed::NotAMap.into());
+        return Err(MalformedMap::NotAMap.into());
     }
     serde_json::from_slice(text).map_err(|error| {
         if !error.is_data() {
-            return Malformed::NotJson.into();
+            return MalformedMap::NotJson.into();
         }
         let request = serde_json::from_slice::<RequestIdOnly>(text).ok();
         let reason = format!("a field is missing or has the wrong type: {error}");

@@ -7,7 +7,7 @@
 pub const DEPTH_MAX: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedMap {
     #[error("the message is not JSON")]
     NotJson,
     #[error("the frame is not MessagePack")]
@@ -24,13 +24,13 @@ pub enum Malformed {
     KeyNotText,
 }
 
-pub fn scan(frame: &[u8]) -> Result<(), Malformed> {
+pub fn scan(frame: &[u8]) -> Result<(), MalformedMap> {
     let is_map = frame.first().is_some_and(|byte| matches!(byte, 0x80..=0x8f | 0xde | 0xdf));
     if !is_map {
         return Err(if frame.first() == Some(&0xc1) {
-            Malformed::NotMessagePack
+            MalformedMap::NotMessagePack
         } else {
-            Malformed::NotAMap
+            MalformedMap::NotAMap
         });
     }
     let mut rest = frame;
@@ -40,37 +40,37 @@ pub fn scan(frame: &[u8]) -> Result<(), Malformed> {
         fixed => usize::from(fixed & 0x0f),
     };
     if count > rest.len() {
-        return Err(Malformed::Truncated);
+        return Err(MalformedMap::Truncated);
     }
     for _ in 0..count {
         // Decoders accept integers as field indexes; only string keys name a field.
         if !rest.first().is_some_and(|byte| matches!(byte, 0xa0..=0xbf | 0xd9..=0xdb)) {
-            return Err(if rest.is_empty() { Malformed::Truncated } else { Malformed::KeyNotText });
+            return Err(if rest.is_empty() { MalformedMap::Truncated } else { MalformedMap::KeyNotText });
         }
         value(&mut rest, 2)?;
         value(&mut rest, 2)?;
     }
-    if rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
+    if rest.is_empty() { Ok(()) } else { Err(MalformedMap::Trailing) }
 }
 
-fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], Malformed> {
-    let (head, tail) = rest.split_at_checked(count).ok_or(Malformed::Truncated)?;
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], MalformedMap> {
+    let (head, tail) = rest.split_at_checked(count).ok_or(MalformedMap::Truncated)?;
     *rest = tail;
     Ok(head)
 }
 
 /// Reads a big-endian unsigned integer of `count` bytes.
-fn length(rest: &mut &[u8], count: usize) -> Result<usize, Malformed> {
+fn length(rest: &mut &[u8], count: usize) -> Result<usize, MalformedMap> {
     let bytes = take(rest, count)?;
     Ok(bytes.iter().fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte)))
 }
 
-fn value(rest: &mut &[u8], depth: usize) -> Result<(), Malformed> {
+fn value(rest: &mut &[u8], depth: usize) -> Result<(), MalformedMap> {
     let marker = take(rest, 1)?.first().copied().unwrap_or(0xc1);
     let low = |mask: u8| usize::from(marker & mask);
     let skip = match marker {
         0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 0,
-        0xc1 => return Err(Malformed::NotMessagePack),
+        0xc1 => return Err(MalformedMap::NotMessagePack),
         0xcc | 0xd0 => 1,
         0xcd | 0xd1 => 2,
         0xca | 0xce | 0xd2 => 4,
@@ -105,13 +105,13 @@ fn value(rest: &mut &[u8], depth: usize) -> Result<(), Malformed> {
     take(rest, skip).map(drop)
 }
 
-fn values(rest: &mut &[u8], count: usize, depth: usize) -> Result<(), Malformed> {
+fn values(rest: &mut &[u8], count: usize, depth: usize) -> Result<(), MalformedMap> {
     if depth > DEPTH_MAX {
-        return Err(Malformed::TooDeep);
+        return Err(MalformedMap::TooDeep);
     }
     // Each value takes at least one byte: a count beyond the end of the frame is refused at once.
     if count > rest.len() {
-        return Err(Malformed::Truncated);
+        return Err(MalformedMap::Truncated);
     }
     for _ in 0..count {
         value(rest, depth + 1)?;
@@ -126,16 +126,16 @@ mod tests {
 
     #[test]
     fn scan_refuses_hostile_shapes() {
-        let cases: [(&[u8], Malformed); 9] = [
-            (&[], Malformed::NotAMap),
-            (&[0x93, 1, 2, 3], Malformed::NotAMap),
-            (&[0xc1; 1000], Malformed::NotMessagePack),
-            (&[0xdf, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0], Malformed::Truncated),
-            (&[0x81, 0xa1, b'a', 0xdd, 0xff, 0xff, 0xff, 0xff, 0, 0], Malformed::Truncated),
-            (&[0x81, 0xa1, b'a', 1, 7], Malformed::Trailing),
-            (&[0x81, 0x00, 0xa4, b'P', b'i', b'n', b'g'], Malformed::KeyNotText),
-            (&[0x82, 0xa1, b'a', 1], Malformed::Truncated),
-            (&[0x81, 0xa1, b'a', 0xdb, 0, 0, 0, 9, b'x'], Malformed::Truncated),
+        let cases: [(&[u8], MalformedMap); 9] = [
+            (&[], MalformedMap::NotAMap),
+            (&[0x93, 1, 2, 3], MalformedMap::NotAMap),
+            (&[0xc1; 1000], MalformedMap::NotMessagePack),
+            (&[0xdf, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0], MalformedMap::Truncated),
+            (&[0x81, 0xa1, b'a', 0xdd, 0xff, 0xff, 0xff, 0xff, 0, 0], MalformedMap::Truncated),
+            (&[0x81, 0xa1, b'a', 1, 7], MalformedMap::Trailing),
+            (&[0x81, 0x00, 0xa4, b'P', b'i', b'n', b'g'], MalformedMap::KeyNotText),
+            (&[0x82, 0xa1, b'a', 1], MalformedMap::Truncated),
+            (&[0x81, 0xa1, b'a', 0xdb, 0, 0, 0, 9, b'x'], MalformedMap::Truncated),
         ];
         for (bytes, expected) in cases {
             assert_eq!(scan(bytes), Err(expected), "{bytes:x?}");
@@ -143,7 +143,7 @@ mod tests {
         let mut deep = vec![0x81, 0xa1, b'a'];
         deep.extend([0x91; 10_000]);
         deep.push(1);
-        assert_eq!(scan(&deep), Err(Malformed::TooDeep));
+        assert_eq!(scan(&deep), Err(MalformedMap::TooDeep));
     }
 
     proptest! {
