@@ -41,7 +41,7 @@ pub struct NotBlame {
 }
 
 /// The headers of a commit that were read so far.
-struct Origin {
+struct LineOrigin {
     author: Person,
     authored_at: Timestamp,
     summary: String,
@@ -49,7 +49,7 @@ struct Origin {
 
 /// Returns the ranges of a blame, ordered by line.
 pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
-    let mut origins: HashMap<Oid, Origin> = HashMap::new();
+    let mut origins: HashMap<Oid, LineOrigin> = HashMap::new();
     let mut lines: Vec<(usize, Oid)> = Vec::new();
     let mut now: Option<(usize, Oid)> = None;
     for (index, line) in output.split(|byte| *byte == b'\n').enumerate() {
@@ -59,7 +59,7 @@ pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
                 lines.push(place);
                 now = None;
             }
-            Some((_, oid)) => origins.entry(oid).or_insert_with(Origin::unknown).hear(line),
+            Some((_, oid)) => origins.entry(oid).or_insert_with(LineOrigin::unknown).hear(line),
             // The empty rest after the last newline.
             None if line.is_empty() => {}
             None => now = Some(head(line).ok_or_else(wrong)?),
@@ -79,14 +79,14 @@ fn head(line: &[u8]) -> Option<(usize, Oid)> {
     Some((words.next()?.parse().ok()?, oid))
 }
 
-fn ranges(lines: &[(usize, Oid)], origins: &HashMap<Oid, Origin>) -> Vec<BlameRange> {
+fn ranges(lines: &[(usize, Oid)], origins: &HashMap<Oid, LineOrigin>) -> Vec<BlameRange> {
     let mut ranges: Vec<BlameRange> = Vec::new();
     for (number, oid) in lines {
         match ranges.last_mut() {
             Some(last) if last.oid == *oid && last.to.checked_add(1) == Some(*number) => last.to = *number,
             _ => {
-                let unknown = Origin::unknown();
-                let Origin { author, authored_at, summary } = origins.get(oid).unwrap_or(&unknown);
+                let unknown = LineOrigin::unknown();
+                let LineOrigin { author, authored_at, summary } = origins.get(oid).unwrap_or(&unknown);
                 ranges.push(BlameRange {
                     from: *number,
                     to: *number,
@@ -101,7 +101,7 @@ fn ranges(lines: &[(usize, Oid)], origins: &HashMap<Oid, Origin>) -> Vec<BlameRa
     ranges
 }
 
-impl Origin {
+impl LineOrigin {
     fn unknown() -> Self {
         let author = Person { name: String::new(), email: String::new() };
         Self { author, authored_at: Timestamp(0), summary: String::new() }

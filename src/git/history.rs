@@ -204,7 +204,7 @@ pub fn scan_push(path: &Path, updates: &[RefUpdate], limits: WalkLimits) -> Resu
 
 fn describe(path: &Path, limits: WalkLimits, found: &mut PushScan) -> Result<(), git2::Error> {
     let repository = open(path)?;
-    let mut walk = Walk::new(&repository, limits)?;
+    let mut walk = NewCommitsWalk::new(&repository, limits)?;
     let branches = || found.refs.iter().filter(|update| update.branch().is_some());
     for update in branches() {
         if let Some(old) = &update.old {
@@ -271,7 +271,7 @@ impl Colours {
 }
 
 /// Walks commits by date, newest first; each commit propagates its colours to its parents.
-struct Walk<'r> {
+struct NewCommitsWalk<'r> {
     repository: &'r Repository,
     odb: Odb<'r>,
     limits: WalkLimits,
@@ -285,7 +285,7 @@ struct Walk<'r> {
     fresh: HashSet<Oid>,
 }
 
-impl<'r> Walk<'r> {
+impl<'r> NewCommitsWalk<'r> {
     fn new(repository: &'r Repository, limits: WalkLimits) -> Result<Self, git2::Error> {
         let now = Instant::now();
         Ok(Self {

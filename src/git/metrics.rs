@@ -9,7 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::memory::MemoryMetrics;
-use super::process::End;
+use super::process::ChildEnd;
 use crate::core::metrics::{Export, Labelled, labelled_seconds};
 use crate::core::shares::Share;
 
@@ -137,10 +137,10 @@ impl TransferPermit {
 }
 
 impl Running {
-    pub(super) fn ended(&self, end: &End) {
+    pub(super) fn ended(&self, end: &ChildEnd) {
         let outcome = match end {
             end if end.is_success() => &self.meter.ok,
-            End::Exit(_) => &self.meter.failed,
+            ChildEnd::Exit(_) => &self.meter.failed,
             _ => &self.meter.cut,
         };
         outcome.inc();

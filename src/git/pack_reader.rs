@@ -101,7 +101,7 @@ pub struct PackReader {
     find_kind: FindKind,
     totals: PackTotals,
     entries: EntryTable,
-    stage: Stage,
+    stage: PackStage,
     announced: Option<u32>,
     entries_left: u32,
     /// The received part of an incomplete header.
@@ -118,7 +118,7 @@ pub struct PackReader {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum PackStage {
     Header,
     /// The header of an entry: type, size, and the base of a delta.
     Entry,
@@ -146,7 +146,7 @@ impl PackReader {
             totals: PackTotals::new(limits),
             limits,
             entries: EntryTable::default(),
-            stage: Stage::Header,
+            stage: PackStage::Header,
             announced: None,
             entries_left: 0,
             partial: BytesMut::new(),
@@ -167,15 +167,15 @@ impl PackReader {
     /// to git.
     pub fn feed(&mut self, bytes: &Bytes) -> Result<Bytes, PackError> {
         let mut at = 0;
-        let is_delta = self.stage == Stage::Content && self.current.kind.is_none();
+        let is_delta = self.stage == PackStage::Content && self.current.kind.is_none();
         self.delta_passing = if is_delta { self.current.declared } else { 0 };
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             let taken = match self.stage {
-                Stage::Header => self.header(rest)?,
-                Stage::Entry => self.entry(rest)?,
-                Stage::Content => self.content(rest)?,
-                Stage::Checksum => {
+                PackStage::Header => self.header(rest)?,
+                PackStage::Entry => self.entry(rest)?,
+                PackStage::Content => self.content(rest)?,
+                PackStage::Checksum => {
                     if self.checksum.len() + rest.len() > HASH_BYTES {
                         return Err(PackError::Trailing);
                     }
@@ -185,7 +185,7 @@ impl PackReader {
             };
             at += taken;
             self.offset = self.offset.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
-            if self.stage == Stage::Entry && self.partial.is_empty() {
+            if self.stage == PackStage::Entry && self.partial.is_empty() {
                 self.entry_offset = self.offset;
             }
         }
@@ -205,7 +205,7 @@ impl PackReader {
     /// Returns the number of entries whose content has begun.
     pub fn entries_read(&self) -> u32 {
         let finished = self.announced.unwrap_or(0).saturating_sub(self.entries_left);
-        finished.saturating_add(u32::from(self.stage == Stage::Content))
+        finished.saturating_add(u32::from(self.stage == PackStage::Content))
     }
 
     /// Returns the size in bytes of the largest delta that overlaps the last piece: git holds it in
@@ -249,7 +249,7 @@ impl PackReader {
     fn next_entry(&mut self) {
         self.partial.clear();
         self.current = Entry::default();
-        self.stage = if self.entries_left == 0 { Stage::Checksum } else { Stage::Entry };
+        self.stage = if self.entries_left == 0 { PackStage::Checksum } else { PackStage::Entry };
     }
 
     fn entry(&mut self, rest: &[u8]) -> Result<usize, PackError> {
@@ -283,7 +283,7 @@ impl PackReader {
         self.totals.entry_at(self.entry_offset);
         self.totals.unpacked(declared)?;
         self.inflate.reset(true);
-        self.stage = Stage::Content;
+        self.stage = PackStage::Content;
         Ok(taken)
     }
 

@@ -34,7 +34,7 @@ const STDERR_BYTES: usize = 16 * 1024;
 
 /// The reason why a child ended.
 #[derive(Debug)]
-pub enum End {
+pub enum ChildEnd {
     Exit(ExitStatus),
     /// The client disconnected, and the child exited after its stdin was closed.
     Aborted,
@@ -52,7 +52,7 @@ pub enum End {
     Memory,
 }
 
-impl End {
+impl ChildEnd {
     /// Returns the sentence for the client if the server ended the transfer; `None` if the client
     /// disconnected or git exited.
     pub(super) fn sentence(&self) -> Option<&'static str> {
@@ -137,7 +137,7 @@ impl Drop for Group {
 
 /// State of a transfer that both pumps and the supervisor share.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct TransferProgress {
     pub(super) pace: Arc<Pace>,
     /// Cancelled when another holder needs the permit of the transfer.
     pub(super) displaced: CancellationToken,
@@ -148,7 +148,7 @@ pub(super) struct Progress {
     pub(super) given_up: AtomicBool,
 }
 
-impl Progress {
+impl TransferProgress {
     /// Returns the progress of a transfer with a permit.
     pub(super) fn of(share: &Share) -> Arc<Self> {
         Self::new(share.pace().clone(), share.cut().clone())
@@ -174,10 +174,10 @@ pub(super) async fn supervise(
     group: Group,
     watched: Watched,
     cancel: CancellationToken,
-    progress: Arc<Progress>,
+    progress: Arc<TransferProgress>,
     deadlines: Deadlines,
     gentle: bool,
-) -> End {
+) -> ChildEnd {
     let total = tokio::time::sleep(deadlines.total);
     tokio::pin!(total);
     let mut tick = tokio::time::interval((deadlines.idle / 8).max(Duration::from_millis(1)));
@@ -190,18 +190,18 @@ pub(super) async fn supervise(
         tokio::select! {
             biased;
             waited = child.wait() => break match waited {
-                Ok(_) if aborted => End::Aborted,
-                Ok(status) => End::Exit(status),
-                Err(_) => End::Cancelled,
+                Ok(_) if aborted => ChildEnd::Aborted,
+                Ok(status) => ChildEnd::Exit(status),
+                Err(_) => ChildEnd::Cancelled,
             },
             () = evicted.cancelled() => {
                 // Killed immediately: its memory may be growing.
                 group.send(Signal::KILL);
-                break End::Memory;
+                break ChildEnd::Memory;
             }
             () = cancel.cancelled(), if !left => {
                 if !gentle {
-                    break End::Cancelled;
+                    break ChildEnd::Cancelled;
                 }
                 left = true;
                 if !progress.complete.load(Relaxed) {
@@ -209,16 +209,16 @@ pub(super) async fn supervise(
                     total.as_mut().reset(tokio::time::Instant::now() + GRACE);
                 }
             },
-            () = &mut total => break if aborted { End::Cancelled } else { End::Total },
+            () = &mut total => break if aborted { ChildEnd::Cancelled } else { ChildEnd::Total },
             () = progress.displaced.cancelled(), if !left => {
                 if !gentle {
-                    break End::Displaced;
+                    break ChildEnd::Displaced;
                 }
                 if progress.complete.load(Relaxed) {
                     // The child finishes by itself: it no longer waits for the client.
                     left = true;
                 } else {
-                    cause.get_or_insert(End::Displaced);
+                    cause.get_or_insert(ChildEnd::Displaced);
                     progress.given_up.store(true, Relaxed);
                     cancel.cancel();
                 }
@@ -226,17 +226,17 @@ pub(super) async fn supervise(
             _ = tick.tick(), if !left => {
                 let slow = window.is_too_slow(&progress.pace, deadlines.idle, deadlines.bytes_min);
                 if slow && !gentle {
-                    break End::Slow;
+                    break ChildEnd::Slow;
                 }
                 if slow && !progress.complete.load(Relaxed) {
-                    cause.get_or_insert(End::Slow);
+                    cause.get_or_insert(ChildEnd::Slow);
                     progress.given_up.store(true, Relaxed);
                     cancel.cancel();
                 }
             },
         }
     };
-    if !matches!(end, End::Exit(_) | End::Aborted) {
+    if !matches!(end, ChildEnd::Exit(_) | ChildEnd::Aborted) {
         group.send(Signal::TERM);
         if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
             group.send(Signal::KILL);
@@ -247,7 +247,7 @@ pub(super) async fn supervise(
     }
     group.finish().await;
     match (end, cause) {
-        (End::Aborted | End::Cancelled, Some(cause)) => cause,
+        (ChildEnd::Aborted | ChildEnd::Cancelled, Some(cause)) => cause,
         (end, _) => end,
     }
 }

@@ -144,7 +144,7 @@ impl PushRequest {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum RequestStage {
     Commands,
     Options,
     Done,
@@ -153,7 +153,7 @@ enum Stage {
 /// Parses the head of a push incrementally.
 #[derive(Debug)]
 pub struct PushRequestReader {
-    stage: Stage,
+    stage: RequestStage,
     head: PushRequest,
     read: BytesMut,
     /// Number of bytes of `read` that were parsed.
@@ -167,7 +167,7 @@ pub struct PushRequestReader {
 impl PushRequestReader {
     pub fn new(updates_max: usize, bytes_max: usize) -> Self {
         Self {
-            stage: Stage::Commands,
+            stage: RequestStage::Commands,
             head: PushRequest::default(),
             read: BytesMut::new(),
             at: 0,
@@ -180,7 +180,7 @@ impl PushRequestReader {
     /// Reads bytes; returns `true` once the head is complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, PushRequestError> {
         self.read.extend_from_slice(bytes);
-        while self.stage != Stage::Done {
+        while self.stage != RequestStage::Done {
             let rest = self.read.get(self.at..).unwrap_or_default();
             let Some(frame) = pkt_line::frame(rest).map_err(|_| PushRequestError::Malformed)? else {
                 let is_full = self.read.len() > self.bytes_max;
@@ -192,24 +192,24 @@ impl PushRequestReader {
                 return Err(PushRequestError::TooLarge(self.bytes_max));
             }
             match (self.stage, frame) {
-                (Stage::Commands, PktFrame::Flush) => {
+                (RequestStage::Commands, PktFrame::Flush) => {
                     self.commands_end = self.at;
                     let options = self.head.has("push-options") && !self.head.is_probe();
-                    self.stage = if options { Stage::Options } else { Stage::Done };
+                    self.stage = if options { RequestStage::Options } else { RequestStage::Done };
                 }
-                (Stage::Commands, PktFrame::Line(_)) => {
+                (RequestStage::Commands, PktFrame::Line(_)) => {
                     let line = self.read.get(data.clone()).unwrap_or_default();
                     self.head.command(line, data, self.updates_max)?;
                 }
-                (Stage::Options, PktFrame::Flush) => self.stage = Stage::Done,
-                (Stage::Options, PktFrame::Line(_)) => {
+                (RequestStage::Options, PktFrame::Flush) => self.stage = RequestStage::Done,
+                (RequestStage::Options, PktFrame::Line(_)) => {
                     if self.head.options.len() >= OPTIONS_MAX {
                         return Err(PushRequestError::TooManyOptions(OPTIONS_MAX));
                     }
                     let text = String::from_utf8_lossy(self.read.get(data).unwrap_or_default());
                     self.head.options.push(text.trim_end_matches('\n').to_owned());
                 }
-                (Stage::Done, _) => {}
+                (RequestStage::Done, _) => {}
             }
         }
         Ok(true)

@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Caged, GitCommand};
-use super::process::{Deadlines, End, Progress, drain, supervise};
+use super::process::{ChildEnd, Deadlines, TransferProgress, drain, supervise};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunChildError {
@@ -49,18 +49,18 @@ pub async fn run_to_file(command: GitCommand, file: File, within: Duration) -> R
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
     let deadlines = Deadlines { idle: within, bytes_min: 0, total: within };
-    let progress = Progress::without_client();
+    let progress = TransferProgress::without_client();
     let supervisor =
         tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = drain(stderr).await;
     verdict(supervisor.await, &errors)
 }
 
-fn verdict(ended: Result<End, JoinError>, errors: &[u8]) -> Result<(), RunChildError> {
+fn verdict(ended: Result<ChildEnd, JoinError>, errors: &[u8]) -> Result<(), RunChildError> {
     match ended {
         Ok(end) if end.is_success() => Ok(()),
-        Ok(End::Total) => Err(RunChildError::TooSlow),
-        Ok(End::Memory) => Err(RunChildError::TooMuchMemory),
+        Ok(ChildEnd::Total) => Err(RunChildError::TooSlow),
+        Ok(ChildEnd::Memory) => Err(RunChildError::TooMuchMemory),
         Ok(_) => Err(RunChildError::Failed(String::from_utf8_lossy(errors).trim().to_owned())),
         Err(error) => Err(io::Error::other(error).into()),
     }
@@ -80,7 +80,7 @@ async fn run_at(
     let cancel = CancellationToken::new();
     let _cancelled_when_dropped = cancel.clone().drop_guard();
     let deadlines = Deadlines { idle: within, bytes_min: 0, total: within };
-    let progress = Progress::without_client();
+    let progress = TransferProgress::without_client();
     let supervisor =
         tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = tokio::spawn(drain(stderr));

@@ -22,7 +22,7 @@ use crate::git::archive_request::ArchiveRequest;
 use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
-    Page, ResolvedRef, Tag, Tree, TreePart, path_text,
+    RefPage, ResolvedRef, Tag, Tree, TreePart, path_text,
 };
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};
@@ -161,7 +161,7 @@ impl Services {
         view: &RepositoryView,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Page<Branch>, ServiceError> {
+    ) -> Result<RefPage<Branch>, ServiceError> {
         self.ask_browser(view, move |browser| browser.branches(after.as_deref(), limit)).await
     }
 
@@ -171,7 +171,7 @@ impl Services {
         view: &RepositoryView,
         after: Option<String>,
         limit: usize,
-    ) -> Result<Page<Tag>, ServiceError> {
+    ) -> Result<RefPage<Tag>, ServiceError> {
         self.ask_browser(view, move |browser| browser.tags(after.as_deref(), limit)).await
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::object::Oid;
-use super::path::{DEPTH_MAX, MODE_COMMIT, MODE_TREE, Place};
+use super::path::{DEPTH_MAX, MODE_COMMIT, MODE_TREE, PathEntry};
 use super::{BrowseError, Browser};
 
 /// Limits of an archive.
@@ -90,7 +90,7 @@ impl Counting<'_> {
         let mut size = ArchiveSize { depth: 1, ..ArchiveSize::default() };
         let mut folders = Vec::new();
         for entry in tree.iter() {
-            let place = Place::of(&entry);
+            let place = PathEntry::of(&entry);
             let name_bytes = u64::try_from(entry.name_bytes().len()).unwrap_or(u64::MAX);
             size.entries = size.entries.saturating_add(1);
             size.path_bytes = size.path_bytes.saturating_add(name_bytes);

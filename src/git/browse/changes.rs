@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::history::deadline;
-use super::path::{DEPTH_MAX, MODE_COMMIT, PATH_BYTES_MAX, Place};
+use super::path::{DEPTH_MAX, MODE_COMMIT, PATH_BYTES_MAX, PathEntry};
 use super::{BrowseError, Browser, renames};
 
 /// The bits of a mode that hold the type of the entry.
@@ -43,8 +43,8 @@ pub(super) struct Change {
     pub(super) path: Vec<u8>,
     /// The old path of a rename or copy.
     pub(super) old_path: Option<Vec<u8>>,
-    pub(super) old: Option<Place>,
-    pub(super) new: Option<Place>,
+    pub(super) old: Option<PathEntry>,
+    pub(super) new: Option<PathEntry>,
 }
 
 /// The state of a comparison: the changes so far and the limits.
@@ -219,7 +219,7 @@ impl Comparing<'_> {
             let new_entry = new_entry.filter(|_| order.is_ge());
             old_at = old_at.saturating_add(usize::from(old_entry.is_some()));
             new_at = new_at.saturating_add(usize::from(new_entry.is_some()));
-            let places = [&old_entry, &new_entry].map(|entry| entry.as_ref().map(Place::of));
+            let places = [&old_entry, &new_entry].map(|entry| entry.as_ref().map(PathEntry::of));
             let Some(entry) = new_entry.or(old_entry) else { break };
             let [old_place, new_place] = places;
             if old_place != new_place {
@@ -239,12 +239,12 @@ impl Comparing<'_> {
     /// because trees and files sort differently.
     fn places(
         &mut self,
-        old: Option<Place>,
-        new: Option<Place>,
+        old: Option<PathEntry>,
+        new: Option<PathEntry>,
         path: Vec<u8>,
         depth: usize,
     ) -> Result<(), BrowseError> {
-        if [old, new].into_iter().flatten().any(Place::is_tree) {
+        if [old, new].into_iter().flatten().any(PathEntry::is_tree) {
             let (old, new) = (old.map(|place| place.oid), new.map(|place| place.oid));
             return self.trees(old, new, &path, depth.saturating_add(1));
         }
@@ -270,7 +270,7 @@ impl Comparing<'_> {
 /// Compares two tree entries in the order of git: bytewise, with folder names compared as if they
 /// ended in `/`.
 fn tree_order(one: &git2::TreeEntry<'_>, other: &git2::TreeEntry<'_>) -> Ordering {
-    let slash = |entry: &git2::TreeEntry<'_>| Place::of(entry).is_tree().then_some(b'/');
+    let slash = |entry: &git2::TreeEntry<'_>| PathEntry::of(entry).is_tree().then_some(b'/');
     let (one_slash, other_slash) = (slash(one), slash(other));
     let one = one.name_bytes().iter().copied().chain(one_slash);
     one.cmp(other.name_bytes().iter().copied().chain(other_slash))
@@ -287,7 +287,7 @@ impl Change {
             Delta::Typechange => ChangeStatus::Typechange,
             _ => return None,
         };
-        let place = |file: git2::DiffFile<'_>| Place { oid: file.id(), mode: i32::from(file.mode()) };
+        let place = |file: git2::DiffFile<'_>| PathEntry { oid: file.id(), mode: i32::from(file.mode()) };
         let (old, new) = (delta.old_file(), delta.new_file());
         let moved = matches!(status, ChangeStatus::Renamed | ChangeStatus::Copied);
         Some(Self {

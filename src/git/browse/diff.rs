@@ -11,7 +11,7 @@ use super::budget::json_bytes;
 use super::changes::{Change, ChangeStatus, Changes};
 use super::history::deadline;
 use super::object::{CommitView, Oid};
-use super::path::{MODE_COMMIT, Place};
+use super::path::{MODE_COMMIT, PathEntry};
 use super::{BrowseError, Browser, path_text};
 
 /// A changed file.
@@ -87,7 +87,7 @@ impl Browser {
         let mut diff = Diff { truncated, renames_by_content_skipped, ..Diff::default() };
         for change in &changes {
             let mut file = FileDiff::of(change);
-            diff.truncated |= writer.compare(change, &mut file) == Outcome::OverBudget;
+            diff.truncated |= writer.compare(change, &mut file) == PatchOutcome::OverBudget;
             diff.additions = diff.additions.saturating_add(file.additions);
             diff.deletions = diff.deletions.saturating_add(file.deletions);
             diff.files.push(file);
@@ -106,8 +106,8 @@ impl FileDiff {
             status: change.status,
             old_oid: change.old.map(|place| place.oid.into()),
             new_oid: change.new.map(|place| place.oid.into()),
-            old_mode: change.old.map(Place::octal),
-            new_mode: change.new.map(Place::octal),
+            old_mode: change.old.map(PathEntry::octal),
+            new_mode: change.new.map(PathEntry::octal),
             additions: 0,
             deletions: 0,
             binary: false,
@@ -118,7 +118,7 @@ impl FileDiff {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+enum PatchOutcome {
     Done,
     /// A limit of the whole diff was reached, not one of this file.
     OverBudget,
@@ -134,11 +134,11 @@ struct PatchWriter<'b> {
 }
 
 impl PatchWriter<'_> {
-    fn compare(&mut self, change: &Change, file: &mut FileDiff) -> Outcome {
+    fn compare(&mut self, change: &Change, file: &mut FileDiff) -> PatchOutcome {
         let places = [change.old, change.new];
         if change.old.map(|place| place.oid) == change.new.map(|place| place.oid) {
             file.patch = Some(String::new());
-            return Outcome::Done;
+            return PatchOutcome::Done;
         }
         let sizes = places.map(|place| match place {
             None => Some(0),
@@ -150,38 +150,38 @@ impl PatchWriter<'_> {
         // A missing object does not prevent the rest of the commit from being returned.
         let [Some(old_bytes), Some(new_bytes)] = sizes else {
             file.too_large = true;
-            return Outcome::Done;
+            return PatchOutcome::Done;
         };
         let limits = &self.browser.limits;
         if old_bytes.max(new_bytes) > limits.diff_blob_bytes {
             file.too_large = true;
-            return Outcome::Done;
+            return PatchOutcome::Done;
         }
         let read = old_bytes.saturating_add(new_bytes);
         if read > self.read_left || Instant::now() >= self.until {
             file.too_large = true;
-            return Outcome::OverBudget;
+            return PatchOutcome::OverBudget;
         }
         self.read_left = self.read_left.saturating_sub(read);
         let (Ok(old), Ok(new)) = (self.read(change.old), self.read(change.new)) else {
             file.too_large = true;
-            return Outcome::Done;
+            return PatchOutcome::Done;
         };
         file.binary = is_binary(&old) || is_binary(&new);
         if file.binary {
-            return Outcome::Done;
+            return PatchOutcome::Done;
         }
         if lines(&old).max(lines(&new)) > limits.diff_blob_lines {
             file.too_large = true;
-            return Outcome::Done;
+            return PatchOutcome::Done;
         }
         self.write(&old, &new, file).unwrap_or_else(|_| {
             file.too_large = true;
-            Outcome::Done
+            PatchOutcome::Done
         })
     }
 
-    fn read(&self, place: Option<Place>) -> Result<Vec<u8>, BrowseError> {
+    fn read(&self, place: Option<PathEntry>) -> Result<Vec<u8>, BrowseError> {
         let bytes_max = self.browser.limits.diff_blob_bytes;
         let Some(place) = place else { return Ok(Vec::new()) };
         match submodule(place) {
@@ -192,7 +192,7 @@ impl PatchWriter<'_> {
 
     /// Writes the patch of two texts. Omits it if it exceeds the remaining budget; a smaller patch
     /// may still fit later.
-    fn write(&mut self, old: &[u8], new: &[u8], file: &mut FileDiff) -> Result<Outcome, git2::Error> {
+    fn write(&mut self, old: &[u8], new: &[u8], file: &mut FileDiff) -> Result<PatchOutcome, git2::Error> {
         let mut options = DiffOptions::new();
         // `compare` has excluded binary files, with the same rule for both versions.
         options.force_text(true);
@@ -215,18 +215,18 @@ impl PatchWriter<'_> {
         });
         if !fits {
             file.too_large = true;
-            return Ok(Outcome::OverBudget);
+            return Ok(PatchOutcome::OverBudget);
         }
         printed?;
         self.bytes_left = self.bytes_left.saturating_sub(cost);
         self.lines_left = self.lines_left.saturating_sub(lines);
         file.patch = Some(String::from_utf8_lossy(&text).into_owned());
-        Ok(Outcome::Done)
+        Ok(PatchOutcome::Done)
     }
 }
 
 /// Returns the line that git shows for a submodule, whose commit is in another repository.
-fn submodule(place: Place) -> Option<String> {
+fn submodule(place: PathEntry) -> Option<String> {
     (place.mode == MODE_COMMIT).then(|| format!("Subproject commit {}\n", place.oid))
 }
 

@@ -141,7 +141,7 @@ impl<'w> Places<'w> {
 pub(super) struct Walk<'w> {
     browser: &'w Browser,
     pub(super) commits: Commits<'w>,
-    waiting: BinaryHeap<Waiting>,
+    waiting: BinaryHeap<PendingCommit>,
     seen: Marks,
     pushed: usize,
     until: Instant,
@@ -174,7 +174,7 @@ impl<'w> Walk<'w> {
         self.pushed = self.pushed.saturating_add(1);
         if let Some(links) = self.look_at(node) {
             let order = Reverse(self.pushed);
-            self.waiting.push(Waiting { seconds: links.seconds, order, node });
+            self.waiting.push(PendingCommit { seconds: links.seconds, order, node });
         }
     }
 
@@ -240,33 +240,33 @@ pub(super) fn deadline(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
-struct Waiting {
+struct PendingCommit {
     seconds: i64,
     order: Reverse<usize>,
     node: Node,
 }
 
-impl Waiting {
+impl PendingCommit {
     fn rank(&self) -> (i64, Reverse<usize>) {
         (self.seconds, self.order)
     }
 }
 
-impl PartialEq for Waiting {
+impl PartialEq for PendingCommit {
     fn eq(&self, other: &Self) -> bool {
         self.rank() == other.rank()
     }
 }
 
-impl Eq for Waiting {}
+impl Eq for PendingCommit {}
 
-impl PartialOrd for Waiting {
+impl PartialOrd for PendingCommit {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Waiting {
+impl Ord for PendingCommit {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.rank().cmp(&other.rank())
     }

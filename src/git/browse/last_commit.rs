@@ -14,7 +14,7 @@ use super::commit::Commit;
 use super::commits::{Links, Node};
 use super::history::Walk;
 use super::object::CommitSummary;
-use super::path::{Place, TreePath};
+use super::path::{PathEntry, TreePath};
 use super::tree_places::TreePlaces;
 
 /// Number of trees that stay open.
@@ -23,7 +23,7 @@ const TREES_KEPT: usize = 2;
 /// An entry of the folder.
 struct Entry {
     name: Vec<u8>,
-    place: Place,
+    place: PathEntry,
     key: PathKey,
 }
 
@@ -49,13 +49,13 @@ impl Browser {
         &self,
         commit: &Commit,
         folder: &TreePath,
-        entries: Vec<(Vec<u8>, Place)>,
+        entries: Vec<(Vec<u8>, PathEntry)>,
     ) -> (Vec<Option<CommitSummary>>, bool) {
         self.budget.extend(self.limits.walk_tree_bytes);
         let mut walk = Walk::new(self);
         let all = (0..entries.len()).collect();
         let path = folder.bytes();
-        let entry = |(name, place): (Vec<u8>, Place)| {
+        let entry = |(name, place): (Vec<u8>, PathEntry)| {
             let path = if path.is_empty() { name.clone() } else { [path.as_slice(), &name].join(&b'/') };
             Entry { key: PathKey::new(&path), name, place }
         };
@@ -135,9 +135,9 @@ impl<'b> Attribution<'b> {
     }
 
     /// Splits entries into those that are the same in the folder at `place`, and those that differ.
-    fn divide(&mut self, entries: Vec<usize>, place: Option<Place>) -> (Vec<usize>, Vec<usize>) {
+    fn divide(&mut self, entries: Vec<usize>, place: Option<PathEntry>) -> (Vec<usize>, Vec<usize>) {
         let tree = place.filter(|place| place.is_tree()).and_then(|place| self.tree(place.oid));
-        let there = |name: &[u8]| Place::of(&tree.as_ref()?.get_name_bytes(name)?).filled();
+        let there = |name: &[u8]| PathEntry::of(&tree.as_ref()?.get_name_bytes(name)?).filled();
         entries.into_iter().partition(|index| {
             let entry = self.entries.get(*index);
             entry.is_some_and(|Entry { name, place, .. }| there(name) == place.filled())

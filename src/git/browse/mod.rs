@@ -72,7 +72,7 @@ pub use error::BrowseError;
 pub use history::CommitPage;
 pub use limits::BrowseLimits;
 pub use object::{CommitSummary, CommitView, Oid, Person};
-pub use refs::{Branch, Page, RefKind, ResolvedRef, Tag};
+pub use refs::{Branch, RefKind, RefPage, ResolvedRef, Tag};
 pub use tree::{EntryKind, Tree, TreeCursor, TreeEntry, TreePart};
 
 use budget::ReadBudget;

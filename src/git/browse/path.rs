@@ -55,7 +55,7 @@ impl TreePath {
 
 /// The id and mode of a tree entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct PathEntry {
     pub(super) oid: git2::Oid,
     /// The mode as git writes it, with permissions normalized to 644 or 755.
     pub(super) mode: i32,
@@ -70,7 +70,7 @@ const EMPTY_TREE: [u8; 20] = [
     0xee, 0x49, 0x04,
 ];
 
-impl Place {
+impl PathEntry {
     pub(super) fn of(entry: &git2::TreeEntry<'_>) -> Self {
         Self { oid: entry.id(), mode: entry.filemode() }
     }
@@ -92,15 +92,15 @@ impl Place {
 
 impl Browser {
     /// Returns the entry at `path` below `tree`; `None` if there is none.
-    pub(super) fn place(&self, tree: git2::Oid, path: &TreePath) -> Result<Option<Place>, BrowseError> {
-        let mut place = Place { oid: tree, mode: MODE_TREE };
+    pub(super) fn place(&self, tree: git2::Oid, path: &TreePath) -> Result<Option<PathEntry>, BrowseError> {
+        let mut place = PathEntry { oid: tree, mode: MODE_TREE };
         for segment in &path.0 {
             if !place.is_tree() {
                 return Ok(None);
             }
             let folder = self.find_tree(place.oid)?;
             match folder.get_name_bytes(segment) {
-                Some(entry) => place = Place::of(&entry),
+                Some(entry) => place = PathEntry::of(&entry),
                 None => return Ok(None),
             }
         }
@@ -114,21 +114,21 @@ impl Browser {
         &self,
         commit: &Commit,
         text: &str,
-    ) -> Result<(TreePath, Option<Place>), BrowseError> {
+    ) -> Result<(TreePath, Option<PathEntry>), BrowseError> {
         let path = TreePath::parse(text)?;
         let place = self.place(commit.tree, &path)?;
         if place.is_some() || path.bytes() == text.as_bytes() {
             return Ok((path, place));
         }
-        let (mut names, mut here) = (Vec::new(), Place { oid: commit.tree, mode: MODE_TREE });
+        let (mut names, mut here) = (Vec::new(), PathEntry { oid: commit.tree, mode: MODE_TREE });
         for (text, name) in text.split('/').zip(&path.0) {
             if !here.is_tree() {
                 return Ok((path, None));
             }
             let folder = self.find_tree(here.oid)?;
-            let found = [name.as_slice(), text.as_bytes()]
-                .into_iter()
-                .find_map(|name| folder.get_name_bytes(name).map(|entry| (name.to_vec(), Place::of(&entry))));
+            let found = [name.as_slice(), text.as_bytes()].into_iter().find_map(|name| {
+                folder.get_name_bytes(name).map(|entry| (name.to_vec(), PathEntry::of(&entry)))
+            });
             let Some((name, place)) = found else { return Ok((path, None)) };
             names.push(name);
             here = place;
@@ -137,7 +137,7 @@ impl Browser {
     }
 
     /// Like [`Self::find_path`], but returns an error for a missing entry.
-    pub(super) fn place_in(&self, commit: &Commit, text: &str) -> Result<(TreePath, Place), BrowseError> {
+    pub(super) fn place_in(&self, commit: &Commit, text: &str) -> Result<(TreePath, PathEntry), BrowseError> {
         let (path, place) = self.find_path(commit, text)?;
         Ok((path, place.ok_or(BrowseError::NotFound("path"))?))
     }

@@ -60,7 +60,7 @@ pub struct ResolvedRef {
 
 /// Items in bytewise order of their names, and the name after which the next page begins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Page<T> {
+pub struct RefPage<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
 }
@@ -170,7 +170,7 @@ impl Browser {
     }
 
     /// Returns the branches after `after`, a short name.
-    pub fn branches(&self, after: Option<&str>, limit: usize) -> Result<Page<Branch>, BrowseError> {
+    pub fn branches(&self, after: Option<&str>, limit: usize) -> Result<RefPage<Branch>, BrowseError> {
         self.ref_page("refs/heads/", after, limit, |name, target| {
             let commit = self.find_commit(target).ok();
             let summary = commit.as_ref().map(Commit::summary);
@@ -187,7 +187,7 @@ impl Browser {
     }
 
     /// Returns the tags after `after`, a short name.
-    pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<Page<Tag>, BrowseError> {
+    pub fn tags(&self, after: Option<&str>, limit: usize) -> Result<RefPage<Tag>, BrowseError> {
         self.ref_page("refs/tags/", after, limit, |name, target| {
             let tag = self.tag(name, target);
             let tagger = tag.tagger.as_ref().map(|tagger| [&tagger.name, &tagger.email]);
@@ -203,7 +203,7 @@ impl Browser {
         after: Option<&str>,
         limit: usize,
         item: impl Fn(String, git2::Oid) -> (T, usize),
-    ) -> Result<Page<T>, BrowseError> {
+    ) -> Result<RefPage<T>, BrowseError> {
         let limit = self.limits.page(limit);
         let mut names = self.ref_names(prefix, after, limit.saturating_add(1))?;
         let more = names.len() > limit;
@@ -227,7 +227,7 @@ impl Browser {
             }
             before = Some(name);
         }
-        Ok(Page { items, next })
+        Ok(RefPage { items, next })
     }
 
     /// Returns the first `count` names under `prefix` after `after`, without the prefix. Reads all

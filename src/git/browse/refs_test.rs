@@ -18,8 +18,8 @@ fn empty_repository_has_no_refs_and_no_head() {
     assert_eq!(browser.default_branch_head().unwrap(), None);
     assert_eq!(browser.resolve(""), Err(BrowseError::Empty));
     assert_eq!(browser.resolve("main"), Err(BrowseError::NotFound("ref")));
-    assert_eq!(browser.branches(None, 10).unwrap(), Page { items: vec![], next: None });
-    assert_eq!(browser.tags(None, 10).unwrap(), Page { items: vec![], next: None });
+    assert_eq!(browser.branches(None, 10).unwrap(), RefPage { items: vec![], next: None });
+    assert_eq!(browser.tags(None, 10).unwrap(), RefPage { items: vec![], next: None });
 }
 
 #[test]

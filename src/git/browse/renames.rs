@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::changes::{Change, ChangeStatus};
-use super::path::{MODE_COMMIT, Place};
+use super::path::{MODE_COMMIT, PathEntry};
 
 /// The bits of a mode that hold the type of the entry.
 const MODE_KIND: i32 = 0o170_000;
@@ -67,7 +67,7 @@ pub(super) fn join_identical(changes: &mut Vec<Change>) {
 }
 
 /// Returns the key by which identical files are matched; `None` for submodules.
-fn content_of(place: Place) -> Option<(git2::Oid, i32)> {
+fn content_of(place: PathEntry) -> Option<(git2::Oid, i32)> {
     (place.mode != MODE_COMMIT).then_some((place.oid, place.mode & MODE_KIND))
 }
 

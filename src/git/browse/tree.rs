@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::budget::json_bytes;
 use super::object::{CommitSummary, Oid};
-use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, Place};
+use super::path::{MODE_COMMIT, MODE_LINK, MODE_TREE, PathEntry};
 use super::{BrowseError, Browser};
 
 /// The kind of an entry: the object types of git, and `symlink`.
@@ -23,7 +23,7 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    fn of(place: Place) -> Self {
+    fn of(place: PathEntry) -> Self {
         match place.mode {
             MODE_TREE => Self::Tree,
             MODE_COMMIT => Self::Commit,
@@ -151,7 +151,7 @@ impl Browser {
         let listed = || tree.iter().skip(before).take(count);
         let mut entries: Vec<_> = listed()
             .map(|entry| {
-                let place = Place::of(&entry);
+                let place = PathEntry::of(&entry);
                 let kind = EntryKind::of(place);
                 let has_size = matches!(kind, EntryKind::Blob | EntryKind::Symlink);
                 TreeEntry {
@@ -167,7 +167,7 @@ impl Browser {
             .collect();
         let mut history_truncated = false;
         if with_history {
-            let names = listed().map(|entry| (entry.name_bytes().to_vec(), Place::of(&entry))).collect();
+            let names = listed().map(|entry| (entry.name_bytes().to_vec(), PathEntry::of(&entry))).collect();
             let (commits, truncated) = self.last_commits(&commit, &folder, names);
             for (entry, commit) in entries.iter_mut().zip(commits) {
                 entry.last_commit = commit;

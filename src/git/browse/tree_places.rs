@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Browser;
-use super::path::{Place, TreePath};
+use super::path::{PathEntry, TreePath};
 
 /// Maximum number of cached root trees, about 100 bytes each. Consecutive commits of a walk usually
 /// share trees. More entries would help only in a history with as many parallel branches.
@@ -13,7 +13,7 @@ const TREES_KNOWN_MAX: usize = 4_096;
 pub(super) struct TreePlaces<'b> {
     browser: &'b Browser,
     path: &'b TreePath,
-    known: HashMap<git2::Oid, Option<Place>>,
+    known: HashMap<git2::Oid, Option<PathEntry>>,
 }
 
 impl<'b> TreePlaces<'b> {
@@ -22,12 +22,12 @@ impl<'b> TreePlaces<'b> {
     }
 
     /// Returns the entry at the path in a root tree, if it is a file or contains one
-    /// ([`Place::filled`]). A tree that cannot be read has no entries.
-    pub(super) fn at(&mut self, root: git2::Oid) -> Option<Place> {
+    /// ([`PathEntry::filled`]). A tree that cannot be read has no entries.
+    pub(super) fn at(&mut self, root: git2::Oid) -> Option<PathEntry> {
         if let Some(known) = self.known.get(&root) {
             return *known;
         }
-        let place = self.browser.place(root, self.path).unwrap_or(None).and_then(Place::filled);
+        let place = self.browser.place(root, self.path).unwrap_or(None).and_then(PathEntry::filled);
         if self.known.len() >= TREES_KNOWN_MAX {
             self.known.clear();
         }

@@ -16,7 +16,7 @@ use crate::git::metrics::TransferMeter;
 use crate::git::object_count;
 use crate::git::pack_limits::PackLimits;
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
-use crate::git::process::Progress;
+use crate::git::process::TransferProgress;
 
 /// Number of received bytes between two calls of [`ReceiveHook::may_continue`].
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
@@ -35,7 +35,7 @@ pub(super) struct InputPump {
     pub(super) cancel: CancellationToken,
     /// Cancelled when the child has ended, by itself or killed.
     pub(super) gone: CancellationToken,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<TransferProgress>,
     pub(super) meter: Arc<TransferMeter>,
     /// The child has closed its stdin.
     pub(super) stdin_closed: bool,
@@ -45,7 +45,7 @@ pub(super) struct InputPump {
 pub(super) struct Broken;
 
 /// The objects of a push that are counted in the budget of all pushes.
-struct Counted {
+struct CountedObjects {
     grant: BudgetGrant,
     objects: u32,
 }
@@ -57,7 +57,7 @@ struct Passing {
 }
 
 /// The reason why a push cannot continue.
-enum Stopped {
+enum InputStop {
     Broken,
     /// The child has ended.
     Gone,
@@ -93,7 +93,7 @@ impl InputPump {
     }
 
     /// Waits until the objects read so far fit into the budget of all pushes.
-    async fn count(&self, counted: &mut Counted, pack: &PackReader) -> Result<(), Stopped> {
+    async fn count(&self, counted: &mut CountedObjects, pack: &PackReader) -> Result<(), InputStop> {
         let (read, announced) = (pack.entries_read(), pack.announced().unwrap_or(0));
         if read <= counted.objects {
             return Ok(());
@@ -107,7 +107,7 @@ impl InputPump {
 
     /// Waits until there is memory for the large delta in the piece that was read, and releases
     /// that of the previous one.
-    async fn reserve(&self, passing: &mut Passing, pack: &PackReader) -> Result<(), Stopped> {
+    async fn reserve(&self, passing: &mut Passing, pack: &PackReader) -> Result<(), InputStop> {
         let bytes = Some(pack.delta_passing_bytes()).filter(|bytes| *bytes > LARGE_DELTA_BYTES).unwrap_or(0);
         if bytes < passing.bytes {
             passing.grant.lower_to(bytes);
@@ -126,12 +126,12 @@ impl InputPump {
         amount: u64,
         work: u64,
         why: &'static str,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), InputStop> {
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Stopped::Broken),
-            () = self.gone.cancelled() => Err(Stopped::Gone),
-            raised = grant.raise_to(amount, work) => raised.map_err(|_| Stopped::Crowded(why)),
+            () = self.cancel.cancelled() => Err(InputStop::Broken),
+            () = self.gone.cancelled() => Err(InputStop::Gone),
+            raised = grant.raise_to(amount, work) => raised.map_err(|_| InputStop::Crowded(why)),
         }
     }
 
@@ -200,7 +200,8 @@ impl InputPump {
         let mut fits = false;
         let mut piece = rest;
         // Held until git has ended.
-        let mut counted = Counted { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
+        let mut counted =
+            CountedObjects { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
         let mut passing = Passing { grant: delta_memory.open(holder, Some(self.client())), bytes: 0 };
         // The tail that git still waits for: the checksum of the pack, or the head if no pack
         // follows.
@@ -240,9 +241,9 @@ impl InputPump {
                         };
                         match room {
                             Ok(()) => {}
-                            Err(Stopped::Crowded(why)) => break Err(hook.malformed(why.to_owned())),
-                            Err(Stopped::Broken) => return Err(Broken),
-                            Err(Stopped::Gone) => {
+                            Err(InputStop::Crowded(why)) => break Err(hook.malformed(why.to_owned())),
+                            Err(InputStop::Broken) => return Err(Broken),
+                            Err(InputStop::Gone) => {
                                 self.stdin_closed = true;
                                 break Ok(None);
                             }

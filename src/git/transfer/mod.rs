@@ -49,8 +49,8 @@ use super::child::{Caged, GitCommand};
 use super::metrics::{TransferMeter, TransferPermit};
 use super::pack_limits::PackCost;
 use super::pkt_line::FLUSH;
-pub use super::process::{Deadlines, End};
-use super::process::{Progress, drain, supervise};
+pub use super::process::{ChildEnd, Deadlines};
+use super::process::{TransferProgress, drain, supervise};
 use crate::core::limits::Limits;
 use crate::core::shares::{Budget, BudgetGrant, Holder};
 use crate::core::telemetry::cut;
@@ -141,9 +141,9 @@ struct Shared {
     /// Cancelled when the child has ended, by itself or killed.
     gone: CancellationToken,
     exited_ok: Arc<AtomicBool>,
-    progress: Arc<Progress>,
+    progress: Arc<TransferProgress>,
     meter: Arc<TransferMeter>,
-    ended: oneshot::Receiver<End>,
+    ended: oneshot::Receiver<ChildEnd>,
 }
 
 /// Starts the child and its supervisor; `permit` is held until the child has ended.
@@ -162,7 +162,7 @@ fn start(
         errors: child.stderr.take().ok_or_else(gone)?,
     };
     let [cancel, killed, gone] = [(); 3].map(|()| CancellationToken::new());
-    let progress = Progress::of(permit.share());
+    let progress = TransferProgress::of(permit.share());
     let (end_tx, ended) = oneshot::channel();
     let (running, meter) = permit.run();
     let shared = Shared {
@@ -179,7 +179,7 @@ fn start(
         let end = supervise(child, group, watched, cancel, progress, deadlines, gentle).await;
         running.ended(&end);
         drop(running);
-        if !matches!(end, End::Exit(_)) {
+        if !matches!(end, ChildEnd::Exit(_)) {
             killed.cancel();
         }
         gone.cancel();
@@ -231,7 +231,7 @@ pub fn read(
     actix_web::rt::spawn(async move {
         let mut output = OutputPump::new(pipes.output, sender, &shared);
         output.run(0, &AtomicBool::new(false), false).await;
-        let end = shared.ended.await.unwrap_or(End::Cancelled);
+        let end = shared.ended.await.unwrap_or(ChildEnd::Cancelled);
         log_failure(&end, &errors.await.unwrap_or_default());
         let is_complete = match failure(&end).filter(|_| written == Output::Lines) {
             Some(why) => output.send_end_reason(why).await,
@@ -302,7 +302,7 @@ async fn finish_push<H: ReceiveHook>(
     errors: tokio::task::JoinHandle<Vec<u8>>,
 ) {
     pump.run(keep, &refused, true).await;
-    let end = shared.ended.await.unwrap_or(End::Cancelled);
+    let end = shared.ended.await.unwrap_or(ChildEnd::Cancelled);
     let errors = errors.await.unwrap_or_default();
     match decided.await {
         Ok(PushDecision::Admitted(hook, objects)) => {
@@ -345,11 +345,11 @@ async fn finish_push<H: ReceiveHook>(
 }
 
 /// Returns the sentence for the client if the child did not succeed.
-fn failure(end: &End) -> Option<&'static str> {
+fn failure(end: &ChildEnd) -> Option<&'static str> {
     (!end.is_success()).then(|| end.sentence().unwrap_or(FAILED))
 }
 
-fn log_failure(end: &End, errors: &[u8]) {
+fn log_failure(end: &ChildEnd, errors: &[u8]) {
     if !end.is_success() {
         let errors = String::from_utf8_lossy(errors);
         tracing::info!(?end, errors = %cut(errors.trim()), "a git transfer failed");

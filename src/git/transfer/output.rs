@@ -20,7 +20,7 @@ use super::framing::Framing;
 use super::{BUFFER_BYTES, Shared};
 use crate::core::shares::Direction;
 use crate::git::metrics::TransferMeter;
-use crate::git::process::Progress;
+use crate::git::process::TransferProgress;
 
 /// Time that a client has to read the remaining output and the reason after the child was killed.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ pub(super) struct OutputPump {
     output: ChildStdout,
     sender: mpsc::Sender<Bytes>,
     killed: CancellationToken,
-    progress: Arc<Progress>,
+    progress: Arc<TransferProgress>,
     meter: Arc<TransferMeter>,
     /// Output of a push whose request body is still arriving.
     early: Option<Early>,
