@@ -31,7 +31,7 @@ pub struct ChatRequest {
 }
 
 /// A page of participants with their names, and whether more follow.
-pub type People = (Vec<(Participant, String)>, bool);
+pub type ChatPeople = (Vec<(Participant, String)>, bool);
 /// A page of chats, each with its newest message if that is in memory, and whether more follow.
 pub type ChatPage = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
 
@@ -119,7 +119,7 @@ impl Services {
         chat: ChatId,
         after: UserId,
         limit: usize,
-    ) -> Result<People, ServiceError> {
+    ) -> Result<ChatPeople, ServiceError> {
         Ok(self.cache.ask(who, Participants { chat, after, limit }).await?)
     }
 

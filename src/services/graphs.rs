@@ -30,15 +30,15 @@ const MISSED_BYTES_MIN: i64 = 256 * 1024;
 pub(super) struct Graphs {
     /// The only permit to write.
     running: Semaphore,
-    waiting: Arc<ArcSwap<Waiting>>,
+    waiting: Arc<ArcSwap<WaitingRepositories>>,
     stopping: CancellationToken,
 }
 
 /// The waiting repositories, with their owners.
 #[derive(Debug, Clone, Default)]
-struct Waiting(Vec<(RepositoryId, UserId)>);
+struct WaitingRepositories(Vec<(RepositoryId, UserId)>);
 
-impl Waiting {
+impl WaitingRepositories {
     /// Returns the list with one more repository; `None` when it waits already or no slot is free.
     fn with(&self, repository: RepositoryId, owner: UserId) -> Option<Self> {
         let waits = self.0.iter().any(|(waiting, _)| *waiting == repository);
@@ -57,19 +57,23 @@ impl Waiting {
 /// git reads the refs at the start of a write. A push that settles while its repository waits is
 /// included in the graph; a push that settles later takes another slot.
 #[derive(Debug)]
-struct Place {
-    waiting: Arc<ArcSwap<Waiting>>,
+struct QueueSlot {
+    waiting: Arc<ArcSwap<WaitingRepositories>>,
     repository: RepositoryId,
 }
 
-impl Place {
-    fn take(waiting: &Arc<ArcSwap<Waiting>>, repository: RepositoryId, owner: UserId) -> Option<Self> {
+impl QueueSlot {
+    fn take(
+        waiting: &Arc<ArcSwap<WaitingRepositories>>,
+        repository: RepositoryId,
+        owner: UserId,
+    ) -> Option<Self> {
         let before = waiting.rcu(|now| now.with(repository, owner).map_or_else(|| now.clone(), Arc::new));
         before.with(repository, owner).map(|_| Self { waiting: waiting.clone(), repository })
     }
 }
 
-impl Drop for Place {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         self.waiting.rcu(|now| now.without(self.repository));
     }
@@ -91,7 +95,7 @@ impl Services {
     /// Writes the graph of a repository in the background, unless the repository waits already.
     pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository, owner: UserId) {
         let graphs = &self.git.graphs;
-        let Some(place) = Place::take(&graphs.waiting, repository.id, owner) else { return };
+        let Some(place) = QueueSlot::take(&graphs.waiting, repository.id, owner) else { return };
         let (services, repository) = (self.clone(), repository.clone());
         let stopping = graphs.stopping.clone();
         tokio::spawn(stopping.run_until_cancelled_owned(async move {
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn repository_waits_once_until_its_graph_is_started() {
         let waiting = Arc::default();
-        let take = |repository| Place::take(&waiting, RepositoryId(repository), UserId(1));
+        let take = |repository| QueueSlot::take(&waiting, RepositoryId(repository), UserId(1));
         let place = take(1);
         assert!(place.is_some() && take(1).is_none());
         let other = take(2);
@@ -172,7 +176,7 @@ mod tests {
         let waiting = Arc::default();
         let take = |repository: usize, owner: usize| {
             let [repository, owner] = [repository, owner].map(|id| i64::try_from(id).unwrap());
-            Place::take(&waiting, RepositoryId(repository), UserId(owner))
+            QueueSlot::take(&waiting, RepositoryId(repository), UserId(owner))
         };
         let mut places: Vec<_> = (0..WAITING_EACH_MAX).filter_map(|repository| take(repository, 0)).collect();
         assert!(places.len() == WAITING_EACH_MAX && take(WAITING_EACH_MAX, 0).is_none());

@@ -63,7 +63,7 @@ pub(super) struct PushHook {
 
 /// How much is read to describe the result of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Description {
+enum PushDetail {
     /// Refs and the new commits.
     Commits,
     /// Only refs: reading the commits has failed too often.
@@ -71,7 +71,7 @@ enum Description {
 }
 
 /// A push whose result is recorded.
-pub(super) struct Finished {
+pub(super) struct SettledPush {
     settled: Settled,
     /// New commits, up to the counting limit.
     commit_count: usize,
@@ -252,20 +252,20 @@ impl Services {
         push: PushId,
         repository: &Repository,
         updates: &[RefUpdate],
-    ) -> Result<Finished, ServiceError> {
+    ) -> Result<SettledPush, ServiceError> {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
         if updates.len() > REFS_MANY {
             let (store, key) = (self.git.store.clone(), repository.storage_key);
             on_blocking(move || store.sync_refs(key)).await??;
         }
-        let summary = self.summarize(repository, updates, Description::Commits).await?;
+        let summary = self.summarize(repository, updates, PushDetail::Commits).await?;
         let (commit_count, is_large) = (summary.commit_count, summary.ref_count > REFS_MANY);
         let settled = self.write_settlement(push, summary).await?;
         if is_large {
             // Each ref is a file until refs are packed, which slows down every reader.
             self.git.maintain_soon();
         }
-        Ok(Finished { settled, commit_count })
+        Ok(SettledPush { settled, commit_count })
     }
 
     async fn write_settlement(&self, push: PushId, summary: PushSummary) -> Result<Settled, ServiceError> {
@@ -284,18 +284,18 @@ impl Services {
         &self,
         repository: &Repository,
         updates: &[RefUpdate],
-        description: Description,
+        detail: PushDetail,
     ) -> Result<PushSummary, ServiceError> {
         let (store, key, updates) = (self.git.store.clone(), repository.storage_key, updates.to_vec());
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
         let read = on_blocking(move || {
             let path = store.existing(key)?;
-            let scan = match description {
-                Description::Commits => {
+            let scan = match detail {
+                PushDetail::Commits => {
                     fail_points::reach(fail_points::BEFORE_READING);
                     history::scan_push(&path, &updates, limits)?
                 }
-                Description::Refs => {
+                PushDetail::Refs => {
                     PushScan { refs: history::moved_refs(&path, &updates)?, ..PushScan::default() }
                 }
             };
@@ -348,13 +348,13 @@ impl Services {
             Ok(repository) => {
                 // Counted before anything is read: an attempt that ends the process counts.
                 let attempts = self.writer.execute(Caller::Server, CountAttempt { push: intent.id }).await?;
-                let description = match attempts {
-                    attempts if attempts > self.limits.git_settle_attempts => Description::Refs,
-                    _ => Description::Commits,
+                let detail = match attempts {
+                    attempts if attempts > self.limits.git_settle_attempts => PushDetail::Refs,
+                    _ => PushDetail::Commits,
                 };
                 let id = intent.id.0;
                 let refs = self.readers.read(Holder::Operator, move |db| pushes::refs_of(db, id)).await?;
-                let summary = self.summarize(&repository, &refs, description).await?;
+                let summary = self.summarize(&repository, &refs, detail).await?;
                 self.write_settlement(intent.id, summary).await
             }
             // The repository is gone: there is nothing left to announce.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::pacing::{LoginDelay, Origin, Pacing, PacingRules};
+use super::pacing::{LoginDelay, LoginOrigin, Pacing, PacingRules};
 use crate::core::auth::password::Standing;
 
 /// Handle of the task that queues password attempts.
@@ -21,11 +21,11 @@ pub(super) struct Desk {
 pub(super) enum Asked {
     /// The password may be tried.
     Granted(Granted),
-    Waits(Waiting),
+    Waits(WaitingLogin),
 }
 
 /// An attempt that waits for its permit. Dropping it cancels the attempt.
-pub(super) struct Waiting {
+pub(super) struct WaitingLogin {
     granted: Granted,
     answer: oneshot::Receiver<Option<Standing>>,
     patience: Duration,
@@ -49,7 +49,7 @@ enum Placed {
 /// Messages to the task. Unbounded, because each attempt holds a login permit and sends at most two
 /// messages.
 enum Message {
-    Ask { id: u64, account: String, from: Origin, placed: oneshot::Sender<Placed> },
+    Ask { id: u64, account: String, from: LoginOrigin, placed: oneshot::Sender<Placed> },
     Tried { id: u64, right: bool },
     Gone(u64),
 }
@@ -62,7 +62,7 @@ impl Desk {
     }
 
     /// Requests a permit for the account. Returns `None` when the server stops.
-    pub(super) async fn ask(&self, account: &str, from: Origin) -> Option<Asked> {
+    pub(super) async fn ask(&self, account: &str, from: LoginOrigin) -> Option<Asked> {
         let id = self.next.fetch_add(1, Relaxed);
         let mut granted = Granted { id, keeper: self.keeper.clone(), right: None, standing: Standing::New };
         let (placed, answer) = oneshot::channel();
@@ -72,12 +72,12 @@ impl Desk {
                 granted.standing = standing;
                 Asked::Granted(granted)
             }
-            Placed::Waits(answer) => Asked::Waits(Waiting { granted, answer, patience: self.patience }),
+            Placed::Waits(answer) => Asked::Waits(WaitingLogin { granted, answer, patience: self.patience }),
         })
     }
 }
 
-impl Waiting {
+impl WaitingLogin {
     /// Resolves when the password may be tried. Returns `None` when the attempt is refused or has
     /// waited too long.
     pub(super) async fn turn(mut self) -> Option<Granted> {

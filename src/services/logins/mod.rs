@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use desk::{Asked, Desk};
-use pacing::Origin;
+use pacing::LoginOrigin;
 pub(super) use pacing::PacingRules;
 use tracing::info;
 
@@ -86,7 +86,7 @@ impl Services {
         let busy = |retry_after_ms| Refusal::RateLimited { retry_after_ms };
         let holder = Holder::of(proven, from);
         let place = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
-        let origin = Origin { network: network_of(from), proven: proven.is_some() };
+        let origin = LoginOrigin { network: network_of(from), proven: proven.is_some() };
         let later = || busy(self.logins.retry_after_ms);
         let (turn, _place) = match self.logins.desk.ask(&username, origin).await.ok_or_else(later)? {
             Asked::Granted(turn) => (turn, Some(place)),

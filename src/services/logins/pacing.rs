@@ -73,7 +73,7 @@ pub(super) enum LoginDelay {
 
 /// The origin of an attempt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct LoginOrigin {
     pub(super) network: IpAddr,
     /// The request has proven a login of the account.
     pub(super) proven: bool,
@@ -92,7 +92,7 @@ type LaneKey = (String, Among);
 #[derive(Debug)]
 pub(super) struct Pacing {
     rules: PacingRules,
-    lanes: HashMap<LaneKey, Lane>,
+    lanes: HashMap<LaneKey, OriginLane>,
     /// Familiar networks by account; the last login's network is at the end.
     familiar: HashMap<String, Familiar>,
     /// Attempts that wait or run.
@@ -113,7 +113,7 @@ struct Try {
 }
 
 #[derive(Debug)]
-struct Lane {
+struct OriginLane {
     failures: u32,
     /// The last failure, or the first attempt.
     last: Instant,
@@ -129,7 +129,7 @@ impl Pacing {
     }
 
     /// Requests a start for an attempt at `account` from `network`; ids increase.
-    pub(super) fn ask(&mut self, id: u64, account: &str, from: Origin, now: Instant) -> LoginDelay {
+    pub(super) fn ask(&mut self, id: u64, account: &str, from: LoginOrigin, now: Instant) -> LoginDelay {
         let network = from.network;
         let known = self.familiar.get(account).is_some_and(|familiar| familiar.networks.contains(&network));
         let (among, delay_max) = match known {
@@ -139,7 +139,7 @@ impl Pacing {
         };
         let key = (account.to_owned(), among);
         self.make_room(&key, now);
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(delay_max, now));
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| OriginLane::new(delay_max, now));
         if lane.waiting.is_empty() && lane.may_start(&self.rules, now) {
             lane.running += 1;
             self.tries.insert(id, Try { lane: key, network });
@@ -277,7 +277,7 @@ impl Pacing {
     }
 }
 
-impl Lane {
+impl OriginLane {
     fn new(delay_max: Duration, now: Instant) -> Self {
         Self { failures: 0, last: now, running: 0, waiting: Vec::new(), delay_max }
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::pacing::{LoginDelay, Origin, Pacing, PacingRules};
+use super::pacing::{LoginDelay, LoginOrigin, Pacing, PacingRules};
 use crate::core::auth::password::Standing;
 
 const RULES: PacingRules = PacingRules {
@@ -17,8 +17,8 @@ const RULES: PacingRules = PacingRules {
 const SECONDS_5: Duration = Duration::from_secs(5);
 const WAITS: LoginDelay = LoginDelay::Waits { refused: None };
 
-fn network(n: u8) -> Origin {
-    Origin { network: IpAddr::from([192, 0, 2, n]), proven: false }
+fn network(n: u8) -> LoginOrigin {
+    LoginOrigin { network: IpAddr::from([192, 0, 2, n]), proven: false }
 }
 
 /// Returns the time that is `seconds` after the beginning.
@@ -264,7 +264,7 @@ fn user_who_is_logged_in_does_not_wait_for_guesses() {
     succeed(&mut pacing, "alice", 1, now);
     fail(&mut pacing, "alice", 1, 3, now);
     assert_eq!(pacing.ask(1, "alice", network(1), now), WAITS);
-    let proven = Origin { proven: true, ..network(1) };
+    let proven = LoginOrigin { proven: true, ..network(1) };
     for id in 2..5 {
         assert_eq!(pacing.ask(id, "alice", proven, now), LoginDelay::Now);
         pacing.tried(id, false, now);
