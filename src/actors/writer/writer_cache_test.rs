@@ -25,7 +25,7 @@ use crate::domain::user::{User, Username};
 use crate::storage::queries::{chats, messages, meta};
 use crate::storage::snapshot;
 
-struct Town {
+struct Fixture {
     executor: BatchExecutor,
     metrics: CommitMetrics,
     limits: Limits,
@@ -36,9 +36,9 @@ struct Town {
 
 type Answer<T> = Result<T, CommandError>;
 
-impl Town {
+impl Fixture {
     /// Three people in one group.
-    fn found(writer_cache_entries: usize) -> Self {
+    fn new(writer_cache_entries: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
         let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
@@ -46,16 +46,16 @@ impl Town {
         let limits = Limits { batch_ms: 60_000, writer_cache_entries, ..Limits::default() };
         let metrics = CommitMetrics::default();
         let executor = BatchExecutor::new(db, limits.clone(), metrics.clone()).unwrap();
-        let mut town = Self { executor, metrics, limits, people: Vec::new(), chat: ChatId(0), _dir: dir };
+        let mut fixture = Self { executor, metrics, limits, people: Vec::new(), chat: ChatId(0), _dir: dir };
         for name in ["ada", "bob", "eve"] {
-            let user = town.one(RegisterUser { user: new_user(name), open: true, setup: None }).unwrap();
-            let who = town.log_in(&user);
-            town.people.push(who);
+            let user = fixture.one(RegisterUser { user: new_user(name), open: true, setup: None }).unwrap();
+            let who = fixture.log_in(&user);
+            fixture.people.push(who);
         }
-        let [ada, bob, eve] = [town.people[0], town.people[1], town.people[2]];
+        let [ada, bob, eve] = [fixture.people[0], fixture.people[1], fixture.people[2]];
         let chat = NewChat::Group { name: "all".into(), participants: vec![bob.user, eve.user] };
-        town.chat = town.one(CreateChat { who: ada, chat }).unwrap().0;
-        town
+        fixture.chat = fixture.one(CreateChat { who: ada, chat }).unwrap().0;
+        fixture
     }
 
     fn log_in(&mut self, user: &Arc<User>) -> Credential {
@@ -139,61 +139,61 @@ fn seq(said: Answer<Appended>) -> i64 {
 
 #[test]
 fn whoever_was_removed_or_logged_out_says_nothing_more_though_they_just_did() {
-    let mut town = Town::found(1000);
-    assert!(town.say(1, "still here").is_ok() && town.say(2, "me too").is_ok());
-    let (ada, chat) = (town.people[0], town.chat);
-    town.one(RemoveParticipant { who: ada, chat, user: town.people[1].user }).unwrap();
-    assert!(matches!(town.say(1, "hello?"), Err(CommandError::Refused(_))));
-    assert!(town.say(2, "bob is gone").is_ok(), "the others stay");
-    town.one(EndLogin { who: town.people[2], reach: Logout::This }).unwrap();
-    let refused = town.say(2, "hello?");
+    let mut fixture = Fixture::new(1000);
+    assert!(fixture.say(1, "still here").is_ok() && fixture.say(2, "me too").is_ok());
+    let (ada, chat) = (fixture.people[0], fixture.chat);
+    fixture.one(RemoveParticipant { who: ada, chat, user: fixture.people[1].user }).unwrap();
+    assert!(matches!(fixture.say(1, "hello?"), Err(CommandError::Refused(_))));
+    assert!(fixture.say(2, "bob is gone").is_ok(), "the others stay");
+    fixture.one(EndLogin { who: fixture.people[2], reach: Logout::This }).unwrap();
+    let refused = fixture.say(2, "hello?");
     assert!(matches!(refused, Err(CommandError::Refused(Refusal::Unauthenticated))), "{refused:?}");
 }
 
 #[test]
 fn an_archived_chat_takes_nothing_though_it_just_did() {
-    let mut town = Town::found(1000);
-    assert!(town.say(0, "before").is_ok());
-    let (who, chat) = (town.people[0], town.chat);
-    town.one(UpdateChat { who, chat, name: None, archived: Some(true) }).unwrap();
-    assert!(matches!(town.say(0, "behind"), Err(CommandError::Refused(_))));
+    let mut fixture = Fixture::new(1000);
+    assert!(fixture.say(0, "before").is_ok());
+    let (who, chat) = (fixture.people[0], fixture.chat);
+    fixture.one(UpdateChat { who, chat, name: None, archived: Some(true) }).unwrap();
+    assert!(matches!(fixture.say(0, "behind"), Err(CommandError::Refused(_))));
 }
 
 #[test]
 fn numbers_stay_dense_through_messages_changes_and_what_fails() {
-    let mut town = Town::found(1000);
-    let base = seq(town.say(0, "first"));
-    let second = town.say(1, "second").unwrap().message;
+    let mut fixture = Fixture::new(1000);
+    let base = seq(fixture.say(0, "first"));
+    let second = fixture.say(1, "second").unwrap().message;
     assert_eq!(second.seq, base + 1);
     let content = Content::parse("the second".to_owned()).unwrap();
     let update = MessageUpdate::Edit { content, metadata: None };
-    let (who, chat) = (town.people[1], town.chat);
-    town.one(UpdateMessage { who, chat, message: second.id, update, within_rate: Ok(()) }).unwrap();
-    assert_eq!(seq(town.say(2, "behind the edit")), base + 3);
-    assert_eq!(town.head(), base + 3, "the row is not behind after the commit");
-    let ids = [0, 1, 2].map(|who| queued(town.saying(who, "together", ClientId::fresh())));
-    assert_eq!(seq(town.all(ids)), base + 6, "one batch, one after the other");
-    assert_eq!(town.head(), base + 6);
+    let (who, chat) = (fixture.people[1], fixture.chat);
+    fixture.one(UpdateMessage { who, chat, message: second.id, update, within_rate: Ok(()) }).unwrap();
+    assert_eq!(seq(fixture.say(2, "behind the edit")), base + 3);
+    assert_eq!(fixture.head(), base + 3, "the row is not behind after the commit");
+    let ids = [0, 1, 2].map(|who| queued(fixture.saying(who, "together", ClientId::fresh())));
+    assert_eq!(seq(fixture.all(ids)), base + 6, "one batch, one after the other");
+    assert_eq!(fixture.head(), base + 6);
 }
 
 #[test]
 fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
-    let mut town = Town::found(1000);
+    let mut fixture = Fixture::new(1000);
     let name = ClientId::fresh();
-    let first = town.one(town.saying(0, "once", name)).unwrap().message;
-    let again = town.one(town.saying(0, "once", name)).unwrap();
+    let first = fixture.one(fixture.saying(0, "once", name)).unwrap().message;
+    let again = fixture.one(fixture.saying(0, "once", name)).unwrap();
     assert!(again.duplicate && again.message.seq == first.seq);
-    let other = town.one(town.saying(0, "something else", name));
+    let other = fixture.one(fixture.saying(0, "something else", name));
     assert!(matches!(other, Err(CommandError::Refused(Refusal::ClientIdReused))), "{other:?}");
     let twice = ClientId::fresh();
-    let both = [queued(town.saying(0, "twice", twice)), queued(town.saying(0, "twice", twice))];
-    assert!(town.all(both).unwrap().duplicate, "also within one batch");
-    assert_eq!(seq(town.say(1, "next")), first.seq + 2);
+    let both = [queued(fixture.saying(0, "twice", twice)), queued(fixture.saying(0, "twice", twice))];
+    assert!(fixture.all(both).unwrap().duplicate, "also within one batch");
+    assert_eq!(seq(fixture.say(1, "next")), first.seq + 2);
     // Who was told "committed" is told so again, also when they may not say anything new.
-    let (ada, chat) = (town.people[0], town.chat);
-    let said = town.one(town.saying(1, "kept", name)).unwrap().message;
-    town.one(RemoveParticipant { who: ada, chat, user: town.people[1].user }).unwrap();
-    let kept = town.one(town.saying(1, "kept", name)).unwrap();
+    let (ada, chat) = (fixture.people[0], fixture.chat);
+    let said = fixture.one(fixture.saying(1, "kept", name)).unwrap().message;
+    fixture.one(RemoveParticipant { who: ada, chat, user: fixture.people[1].user }).unwrap();
+    let kept = fixture.one(fixture.saying(1, "kept", name)).unwrap();
     assert!(kept.duplicate && kept.message.id == said.id);
 }
 
@@ -201,31 +201,31 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
 fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
     // A login, a chat, a role and a name for each of one message's questions; three people know one chat.
     for (writer_cache_entries, remembered) in [(1000, 3 + 1 + 3 + 3), (0, 1 + 1 + 1 + 1)] {
-        let mut town = Town::found(writer_cache_entries);
-        let base = seq(town.say(0, "first"));
+        let mut fixture = Fixture::new(writer_cache_entries);
+        let base = seq(fixture.say(0, "first"));
         for n in 1..20 {
-            assert_eq!(seq(town.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
+            assert_eq!(seq(fixture.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
         }
-        assert_eq!(town.executor.entries(), remembered);
-        assert_eq!(town.head(), base + 19);
+        assert_eq!(fixture.executor.entries(), remembered);
+        assert_eq!(fixture.head(), base + 19);
     }
 }
 
 #[test]
 fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
-    let mut town = Town::found(1000);
+    let mut fixture = Fixture::new(1000);
     for count in [1, 15, 16, 17, 70] {
         let (commands, answers): (Vec<_>, Vec<_>) = (0..count)
             .map(|n| {
-                let mut said = town.saying(n % 3, &format!("{n} of {count}"), ClientId::fresh());
+                let mut said = fixture.saying(n % 3, &format!("{n} of {count}"), ClientId::fresh());
                 said.message.metadata = (n % 2 == 0).then(|| serde_json::from_str("{\"n\":1}").unwrap());
                 queued(said)
             })
             .unzip();
-        town.executor.run(commands).answer();
+        fixture.executor.run(commands).answer();
         for mut answer in answers {
             let said = answer.try_recv().unwrap().unwrap().message;
-            let stored = messages::in_chat(town.executor.connection(), town.chat.0, said.id.0).unwrap();
+            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat.0, said.id.0).unwrap();
             assert_eq!(stored.as_ref(), Some(&*said));
         }
     }
@@ -233,59 +233,59 @@ fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
 
 #[test]
 fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
-    let mut town = Town::found(1000);
-    let first = town.say(0, "first").unwrap().message;
-    let (said, mut answer) = queued(town.saying(0, "secnod", ClientId::fresh()));
+    let mut fixture = Fixture::new(1000);
+    let first = fixture.say(0, "first").unwrap().message;
+    let (said, mut answer) = queued(fixture.saying(0, "secnod", ClientId::fresh()));
     let content = Content::parse("second".to_owned()).unwrap();
-    let (who, chat, message) = (town.people[0], town.chat, MessageId(first.id.0 + 1));
+    let (who, chat, message) = (fixture.people[0], fixture.chat, MessageId(first.id.0 + 1));
     let update = MessageUpdate::Edit { content, metadata: None };
     let (edit, mut edited) = queued(UpdateMessage { who, chat, message, update, within_rate: Ok(()) });
-    town.executor.run(vec![said, edit]).answer();
+    fixture.executor.run(vec![said, edit]).answer();
     assert_eq!(answer.try_recv().unwrap().unwrap().message.seq, first.seq + 1);
     let altered = edited.try_recv().unwrap().unwrap();
     assert_eq!((altered.seq, altered.message.content.as_str()), (first.seq + 2, "second"));
-    assert_eq!(town.head(), first.seq + 2);
+    assert_eq!(fixture.head(), first.seq + 2);
 }
 
 #[test]
 fn a_reply_finds_the_message_before_it_in_the_same_batch() {
-    let mut town = Town::found(1000);
-    let first = town.say(0, "first").unwrap().message.id;
-    let mut reply = town.saying(1, "a reply to what is being said", ClientId::fresh());
+    let mut fixture = Fixture::new(1000);
+    let first = fixture.say(0, "first").unwrap().message.id;
+    let mut reply = fixture.saying(1, "a reply to what is being said", ClientId::fresh());
     reply.message.reply_to = Some(MessageId(first.0 + 1));
-    let commands = [queued(town.saying(0, "what is being said", ClientId::fresh())), queued(reply)];
-    let replied = town.all(commands).unwrap().message;
+    let commands = [queued(fixture.saying(0, "what is being said", ClientId::fresh())), queued(reply)];
+    let replied = fixture.all(commands).unwrap().message;
     assert_eq!(replied.thread_id, Some(MessageId(first.0 + 1)));
 }
 
 #[test]
 fn names_that_do_not_grow_are_as_good_as_those_that_do() {
-    let mut town = Town::found(1000);
+    let mut fixture = Fixture::new(1000);
     let name = |n: u8| ClientId([n; 16]);
-    let base = seq(town.one(town.saying(0, "five", name(5))));
+    let base = seq(fixture.one(fixture.saying(0, "five", name(5))));
     // One of them is a name of the year 10555.
     for (n, told) in [(9, "nine"), (7, "seven"), (0xee, "never"), (6, "six"), (8, "eight")] {
-        seq(town.one(town.saying(0, told, name(n))));
+        seq(fixture.one(fixture.saying(0, told, name(n))));
     }
     // Each of them is known, wherever it stands among the others; also to one who has not looked yet.
     for forgets in [false, true] {
         for (n, told) in [(5, "five"), (6, "six"), (7, "seven"), (8, "eight"), (9, "nine"), (0xee, "never")] {
-            assert!(town.one(town.saying(0, told, name(n))).unwrap().duplicate, "{told}");
+            assert!(fixture.one(fixture.saying(0, told, name(n))).unwrap().duplicate, "{told}");
         }
         let batch = [(2, "two"), (1, "one"), (2, "two"), (9, "nine"), (1, "one"), (0xef, "no"), (0xef, "no")];
         let duplicates: Vec<_> = {
             let (commands, answers): (Vec<_>, Vec<_>) =
-                batch.map(|(n, told)| queued(town.saying(1, told, name(n)))).into_iter().unzip();
-            town.executor.run(commands).answer();
+                batch.map(|(n, told)| queued(fixture.saying(1, told, name(n)))).into_iter().unzip();
+            fixture.executor.run(commands).answer();
             answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().duplicate).collect()
         };
         let expected = if forgets { [true; 7] } else { [false, false, true, false, true, false, true] };
         assert_eq!(duplicates, expected);
         // Others' names are their own, and a command that may change anything makes the writer forget.
-        town.log_in_again(2);
+        fixture.log_in_again(2);
     }
-    assert_eq!(town.head(), base + 5 + 4);
-    assert_eq!(town.metrics.replayed.get(), 0, "the database had nothing to refuse");
+    assert_eq!(fixture.head(), base + 5 + 4);
+    assert_eq!(fixture.metrics.replayed.get(), 0, "the database had nothing to refuse");
 }
 
 /// Behind the writer's back, which nobody can do.
@@ -296,114 +296,115 @@ const NUMBER_TAKEN: &str = "INSERT INTO messages
 
 #[test]
 fn what_is_remembered_wrongly_is_looked_up_again() {
-    let mut town = Town::found(1000);
-    let base = seq(town.say(0, "first"));
+    let mut fixture = Fixture::new(1000);
+    let base = seq(fixture.say(0, "first"));
     let heads =
         "UPDATE chats SET last_seq = last_seq + 1, last_ordinal = last_ordinal + 1 WHERE last_seq > 0;";
-    town.executor.connection().batch_execute(&format!("{NUMBER_TAKEN} {heads}")).unwrap();
-    assert_eq!(seq(town.say(0, "second")), base + 2);
-    assert_eq!(seq(town.say(0, "third")), base + 3);
+    fixture.executor.connection().batch_execute(&format!("{NUMBER_TAKEN} {heads}")).unwrap();
+    assert_eq!(seq(fixture.say(0, "second")), base + 2);
+    assert_eq!(seq(fixture.say(0, "third")), base + 3);
 }
 
 #[test]
 fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_batch() {
-    let mut town = Town::found(1000);
-    seq(town.say(0, "first"));
-    let (who, bob) = (town.people[0], town.people[1].user);
+    let mut fixture = Fixture::new(1000);
+    seq(fixture.say(0, "first"));
+    let (who, bob) = (fixture.people[0], fixture.people[1].user);
     let other = NewChat::Group { name: "other".into(), participants: vec![bob] };
-    let other = town.one(CreateChat { who, chat: other }).unwrap().0;
-    let base = seq(town.say(0, "second"));
-    town.executor.connection().batch_execute(NUMBER_TAKEN).unwrap();
-    let elsewhere = |town: &Town, who: usize| {
-        let mut said = town.saying(who, "elsewhere", ClientId::fresh());
+    let other = fixture.one(CreateChat { who, chat: other }).unwrap().0;
+    let base = seq(fixture.say(0, "second"));
+    fixture.executor.connection().batch_execute(NUMBER_TAKEN).unwrap();
+    let elsewhere = |fixture: &Fixture, who: usize| {
+        let mut said = fixture.saying(who, "elsewhere", ClientId::fresh());
         said.chat = other;
         queued(said)
     };
-    let here = queued(town.saying(0, "here", ClientId::fresh()));
+    let here = queued(fixture.saying(0, "here", ClientId::fresh()));
     let (commands, answers): (Vec<_>, Vec<_>) =
-        [elsewhere(&town, 0), here, elsewhere(&town, 1)].into_iter().unzip();
-    town.executor.run(commands).answer();
+        [elsewhere(&fixture, 0), here, elsewhere(&fixture, 1)].into_iter().unzip();
+    fixture.executor.run(commands).answer();
     let answers: Vec<_> = answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect();
     assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
     assert_eq!(answers[1].as_ref().unwrap_err(), &CommandError::Internal);
-    assert_eq!(town.head(), base);
+    assert_eq!(fixture.head(), base);
 }
 
 /// Opens the database again, as after a crash.
-fn reopen(town: &mut Town) {
-    let path = town._dir.path().join("netbit.db");
+fn reopen(fixture: &mut Fixture) {
+    let path = fixture._dir.path().join("netbit.db");
     let db = database::open_writer(&path, Synchronous::Full).unwrap();
-    town.executor = BatchExecutor::new(db, town.limits.clone(), town.metrics.clone()).unwrap();
+    fixture.executor = BatchExecutor::new(db, fixture.limits.clone(), fixture.metrics.clone()).unwrap();
 }
 
 #[test]
 fn cursors_follow_messages_though_their_rows_are_behind() {
-    let mut town = Town::found(1000);
-    let last = (0..5).map(|_| seq(town.say(0, "text"))).last().unwrap();
-    assert!(town.row(0).read_seq < last, "cursors are not written with each message");
-    assert_eq!(town.participant(0).read_seq, last);
+    let mut fixture = Fixture::new(1000);
+    let last = (0..5).map(|_| seq(fixture.say(0, "text"))).last().unwrap();
+    assert!(fixture.row(0).read_seq < last, "cursors are not written with each message");
+    assert_eq!(fixture.participant(0).read_seq, last);
     // Bob has not read Ada's messages: his own ones are counted apart.
-    let own = seq(town.say(1, "answer"));
-    assert_eq!(town.participant(1).own.ranges().collect::<Vec<_>>(), [(6, 6)]);
-    assert_eq!(town.participant(0).read_seq, last);
-    let snapshots = [town.participant(0), town.participant(1)];
-    reopen(&mut town);
-    assert_eq!([town.participant(0), town.participant(1)], snapshots, "also after a crash");
-    assert_eq!(seq(town.say(2, "next")), own + 1);
-    assert_eq!([town.row(0), town.row(1)], snapshots, "the first batch writes them");
+    let own = seq(fixture.say(1, "answer"));
+    assert_eq!(fixture.participant(1).own.ranges().collect::<Vec<_>>(), [(6, 6)]);
+    assert_eq!(fixture.participant(0).read_seq, last);
+    let snapshots = [fixture.participant(0), fixture.participant(1)];
+    reopen(&mut fixture);
+    assert_eq!([fixture.participant(0), fixture.participant(1)], snapshots, "also after a crash");
+    assert_eq!(seq(fixture.say(2, "next")), own + 1);
+    assert_eq!([fixture.row(0), fixture.row(1)], snapshots, "the first batch writes them");
 }
 
 #[test]
 fn cursors_are_written_before_other_commands_look() {
-    let mut town = Town::found(1000);
-    let first = seq(town.say(0, "first"));
-    let last = seq(town.say(0, "second"));
-    let (who, chat) = (town.people[0], town.chat);
-    town.one(MarkUnread { who, chat, from: first, within_rate: Ok(()) }).unwrap();
-    let unread = town.participant(0);
-    assert_eq!((unread.read_seq, town.row(0)), (first - 1, unread.clone()));
-    reopen(&mut town);
-    assert_eq!(town.participant(0), unread, "the messages do not move the cursor again");
+    let mut fixture = Fixture::new(1000);
+    let first = seq(fixture.say(0, "first"));
+    let last = seq(fixture.say(0, "second"));
+    let (who, chat) = (fixture.people[0], fixture.chat);
+    fixture.one(MarkUnread { who, chat, from: first, within_rate: Ok(()) }).unwrap();
+    let unread = fixture.participant(0);
+    assert_eq!((unread.read_seq, fixture.row(0)), (first - 1, unread.clone()));
+    reopen(&mut fixture);
+    assert_eq!(fixture.participant(0), unread, "the messages do not move the cursor again");
     let content = Content::parse("the second".to_owned()).unwrap();
     let update = MessageUpdate::Edit { content, metadata: None };
-    let message = town.say(1, "of bob").unwrap().message.id;
-    let who = town.people[1];
-    town.one(UpdateMessage { who, chat, message, update, within_rate: Ok(()) }).unwrap();
-    assert_eq!((town.row(0), town.row(1).own.contains(3)), (unread, true), "{last}");
+    let message = fixture.say(1, "of bob").unwrap().message.id;
+    let who = fixture.people[1];
+    fixture.one(UpdateMessage { who, chat, message, update, within_rate: Ok(()) }).unwrap();
+    assert_eq!((fixture.row(0), fixture.row(1).own.contains(3)), (unread, true), "{last}");
 }
 
 #[test]
 fn cursors_outlive_a_batch_that_is_rolled_back() {
-    let mut town = Town::found(1000);
-    let base = seq(town.say(0, "first"));
+    let mut fixture = Fixture::new(1000);
+    let base = seq(fixture.say(0, "first"));
     // The number is taken by Eve.
     let taken = NUMBER_TAKEN.replace("ordinal + 1, sender_id", "ordinal + 1, 3");
-    town.executor.connection().batch_execute(&taken).unwrap();
-    assert_eq!(town.say(1, "refused").unwrap_err(), CommandError::Internal);
+    fixture.executor.connection().batch_execute(&taken).unwrap();
+    assert_eq!(fixture.say(1, "refused").unwrap_err(), CommandError::Internal);
     let delete = "DELETE FROM messages WHERE id = (SELECT max(id) FROM messages);";
-    town.executor.connection().batch_execute(delete).unwrap();
-    assert_eq!(town.participant(0).read_seq, base);
-    assert_eq!(seq(town.say(2, "second")), base + 1);
-    assert_eq!((town.row(0).read_seq, town.metrics.replayed.get()), (base, 2));
+    fixture.executor.connection().batch_execute(delete).unwrap();
+    assert_eq!(fixture.participant(0).read_seq, base);
+    assert_eq!(seq(fixture.say(2, "second")), base + 1);
+    assert_eq!((fixture.row(0).read_seq, fixture.metrics.replayed.get()), (base, 2));
 }
 
 #[test]
 fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
-    let mut town = Town::found(1000);
-    let written = |town: &mut Town| meta::get(town.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
-    let first = seq(town.say(0, "first"));
+    let mut fixture = Fixture::new(1000);
+    let written =
+        |fixture: &mut Fixture| meta::get(fixture.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
+    let first = seq(fixture.say(0, "first"));
     for _ in 0..4 {
-        let commands = (0..256).map(|_| queued(town.saying(0, "text", ClientId::fresh())).0).collect();
-        town.executor.run(commands).answer();
+        let commands = (0..256).map(|_| queued(fixture.saying(0, "text", ClientId::fresh())).0).collect();
+        fixture.executor.run(commands).answer();
     }
-    assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1024, Some(1025)));
-    seq(town.say(0, "last"));
-    assert_eq!(town.row(0).read_seq, first + 1024);
-    town.executor.write_cursors().unwrap();
-    assert_eq!((town.row(0).read_seq, written(&mut town)), (first + 1025, Some(1026)));
-    town.executor.write_cursors().unwrap();
+    assert_eq!((fixture.row(0).read_seq, written(&mut fixture)), (first + 1024, Some(1025)));
+    seq(fixture.say(0, "last"));
+    assert_eq!(fixture.row(0).read_seq, first + 1024);
+    fixture.executor.write_cursors().unwrap();
+    assert_eq!((fixture.row(0).read_seq, written(&mut fixture)), (first + 1025, Some(1026)));
+    fixture.executor.write_cursors().unwrap();
     // A writer cache that is full forgets what it has written.
-    let mut small = Town::found(0);
+    let mut small = Fixture::new(0);
     let first = seq(small.say(0, "first"));
     assert_eq!(seq(small.say(1, "second")), first + 1);
     assert_eq!(small.row(0).read_seq, first);
@@ -411,14 +412,14 @@ fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
 
 #[test]
 fn cursors_of_a_database_without_their_counter_are_as_written() {
-    let mut town = Town::found(1000);
-    let first = seq(town.say(0, "first"));
-    town.executor.write_cursors().unwrap();
-    meta::delete(town.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
+    let mut fixture = Fixture::new(1000);
+    let first = seq(fixture.say(0, "first"));
+    fixture.executor.write_cursors().unwrap();
+    meta::delete(fixture.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
     let rewind = "UPDATE chat_participants SET read_seq = 0, read_ordinal = 0;";
-    town.executor.connection().batch_execute(rewind).unwrap();
-    reopen(&mut town);
-    assert_eq!(town.participant(0).read_seq, 0, "what the release before wrote is taken as it is");
-    seq(town.say(1, "second"));
-    assert_eq!((town.row(0).read_seq, town.participant(1).own.contains(2)), (0, true), "{first}");
+    fixture.executor.connection().batch_execute(rewind).unwrap();
+    reopen(&mut fixture);
+    assert_eq!(fixture.participant(0).read_seq, 0, "what the release before wrote is taken as it is");
+    seq(fixture.say(1, "second"));
+    assert_eq!((fixture.row(0).read_seq, fixture.participant(1).own.contains(2)), (0, true), "{first}");
 }

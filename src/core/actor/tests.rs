@@ -117,19 +117,23 @@ impl Handle {
     }
 }
 
-struct House {
+struct Fixture {
     handle: Handle,
     arbiter: Arbiter,
     fatal: tokio::sync::watch::Receiver<Option<i32>>,
 }
-fn house(capacity: usize, patience: Duration) -> House {
+fn fixture(capacity: usize, patience: Duration) -> Fixture {
     let arbiter = Arbiter::new();
     let (signal, fatal) = FatalSignal::new();
     let stats = ActorStats::new(Ledger::NAME, Some(capacity), Ledger::MESSAGES);
     let mailbox = start(&arbiter.handle(), stats.clone(), signal, |_| Ledger::default());
-    House { handle: Handle { gate: Gate::new(capacity, capacity, patience, stats), mailbox }, arbiter, fatal }
+    Fixture {
+        handle: Handle { gate: Gate::new(capacity, capacity, patience, stats), mailbox },
+        arbiter,
+        fatal,
+    }
 }
-impl House {
+impl Fixture {
     fn close(self) {
         self.arbiter.stop();
         self.arbiter.join().unwrap();
@@ -138,11 +142,11 @@ impl House {
 
 #[actix_web::test]
 async fn gate_bound_holds_across_clones_of_the_handle() {
-    let house = house(4, Duration::from_millis(20));
-    let release = house.handle.block();
+    let fixture = fixture(4, Duration::from_millis(20));
+    let release = fixture.handle.block();
     let asks: Vec<_> = (0..100u32)
         .map(|n| {
-            let handle = house.handle.clone();
+            let handle = fixture.handle.clone();
             actix::spawn(async move { handle.enter(100 + n).await })
         })
         .collect();
@@ -151,42 +155,42 @@ async fn gate_bound_holds_across_clones_of_the_handle() {
         admitted.extend(ask.await.unwrap().ok());
     }
     assert_eq!(admitted.len(), 4);
-    let snapshot = house.handle.mailbox.stats().snapshot();
+    let snapshot = fixture.handle.mailbox.stats().snapshot();
     assert!(snapshot.depth <= 5, "four entries and at most the block itself: {snapshot:?}");
     assert_eq!(snapshot.refused, 96);
     drop(release);
     for answer in admitted {
         assert!(answer.await.unwrap().is_ok());
     }
-    house.close();
+    fixture.close();
 }
 
 #[actix_web::test]
 async fn overloaded_actor_refuses_in_time_and_depth_returns_to_0() {
-    let house = house(2, Duration::from_millis(30));
-    let release = house.handle.block();
-    let inside = [house.handle.enter(1).await.unwrap(), house.handle.enter(2).await.unwrap()];
+    let fixture = fixture(2, Duration::from_millis(30));
+    let release = fixture.handle.block();
+    let inside = [fixture.handle.enter(1).await.unwrap(), fixture.handle.enter(2).await.unwrap()];
     let begun = std::time::Instant::now();
-    assert!(house.handle.enter(3).await.is_err());
+    assert!(fixture.handle.enter(3).await.is_err());
     assert!(begun.elapsed() >= Duration::from_millis(30));
     drop(release);
     for answer in inside {
         answer.await.unwrap().unwrap();
     }
-    house.handle.drain().await;
-    assert_eq!(house.handle.mailbox.stats().depth(), 0);
-    assert!(house.handle.mailbox.stats().snapshot().slot_wait_us >= 30_000);
-    house.close();
+    fixture.handle.drain().await;
+    assert_eq!(fixture.handle.mailbox.stats().depth(), 0);
+    assert!(fixture.handle.mailbox.stats().snapshot().slot_wait_us >= 30_000);
+    fixture.close();
 }
 
 #[actix_web::test]
 async fn panic_fails_exactly_the_messages_not_committed() {
-    let house = house(256, Duration::from_secs(5));
-    let release = house.handle.block();
+    let fixture = fixture(256, Duration::from_secs(5));
+    let release = fixture.handle.block();
     let mut answers = Vec::new();
     for n in 0..200 {
         let entry = if n == 100 { POISON } else { 1000 + n };
-        answers.push((entry, house.handle.enter(entry).await.unwrap()));
+        answers.push((entry, fixture.handle.enter(entry).await.unwrap()));
     }
     drop(release);
     let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
@@ -198,29 +202,32 @@ async fn panic_fails_exactly_the_messages_not_committed() {
     }
     assert!(failed.contains(&POISON));
     assert!(succeeded.contains(&1199), "messages queued after the poison are served");
-    assert_eq!(house.handle.drain().await, succeeded, "exactly the committed entries succeeded");
-    let snapshot = house.handle.mailbox.stats().snapshot();
+    assert_eq!(fixture.handle.drain().await, succeeded, "exactly the committed entries succeeded");
+    let snapshot = fixture.handle.mailbox.stats().snapshot();
     assert_eq!((snapshot.restarts, snapshot.depth), (1, 0));
     assert_eq!(snapshot.messages[0].panics, 1);
-    house.close();
+    fixture.close();
 }
 
 #[actix_web::test]
 async fn drain_commits_queued_work_and_refuses_later_asks() {
-    let house = house(64, Duration::from_millis(10));
-    let release = house.handle.block();
+    let fixture = fixture(64, Duration::from_millis(10));
+    let release = fixture.handle.block();
     let mut answers = Vec::new();
     for n in 20..60 {
-        answers.push(house.handle.enter(n).await.unwrap());
+        answers.push(fixture.handle.enter(n).await.unwrap());
     }
     drop(release);
-    assert_eq!(house.handle.drain().await, (20..60).collect::<Vec<_>>());
+    assert_eq!(fixture.handle.drain().await, (20..60).collect::<Vec<_>>());
     for answer in answers {
         assert!(answer.await.unwrap().is_ok());
     }
-    assert!(house.handle.enter(99).await.is_err());
-    assert!(house.handle.gate.enter(Caller::Server, "Enter").await.is_ok(), "the server itself still enters");
-    house.close();
+    assert!(fixture.handle.enter(99).await.is_err());
+    assert!(
+        fixture.handle.gate.enter(Caller::Server, "Enter").await.is_ok(),
+        "the server itself still enters"
+    );
+    fixture.close();
 }
 
 #[actix_web::test]
@@ -239,13 +246,13 @@ async fn user_cannot_take_the_permits_of_others() {
 
 #[actix_web::test]
 async fn actor_that_keeps_panicking_stops_process_with_code_70() {
-    let mut house = house(16, Duration::from_secs(1));
+    let mut fixture = fixture(16, Duration::from_secs(1));
     for _ in 0..=RESTARTS_MAX {
-        let answer = house.handle.enter(POISON).await.unwrap();
+        let answer = fixture.handle.enter(POISON).await.unwrap();
         assert_eq!(answer.await.unwrap(), Err(Failed::ReplyDropped));
     }
-    assert_eq!(*house.fatal.wait_for(Option::is_some).await.unwrap(), Some(FATAL_EXIT_CODE));
-    let after = house.handle.enter(7).await.unwrap();
+    assert_eq!(*fixture.fatal.wait_for(Option::is_some).await.unwrap(), Some(FATAL_EXIT_CODE));
+    let after = fixture.handle.enter(7).await.unwrap();
     assert_eq!(after.await.unwrap(), Err(Failed::ReplyDropped), "an ended actor answers too");
-    house.close();
+    fixture.close();
 }

@@ -16,14 +16,14 @@ use crate::harness::git::Workplace;
 use crate::harness::{PASSWORD, Process, eventually, soon, until};
 
 /// Alice and Bob, who share a chat, and a server that was killed behind that.
-struct Scene {
+struct Fixture {
     directory: tempfile::TempDir,
     alice: String,
     bob: String,
     chat: ChatId,
 }
 
-impl Scene {
+impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut server = Process::start(directory.path()).await;
@@ -101,54 +101,54 @@ fn sound(directory: &Path) {
 
 #[actix_web::test]
 async fn killed_between_commit_and_ack_the_retry_gets_the_same_message() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     for point in ["answer.before", "commit.after"] {
-        let (name, content) = scene.say_into_the_end(point).await;
-        let mut server = Process::start(scene.path()).await;
-        let before = scene.contents(&server.http).await;
+        let (name, content) = fixture.say_into_the_end(point).await;
+        let mut server = Process::start(fixture.path()).await;
+        let before = fixture.contents(&server.http).await;
         let (_, id) = before.last().unwrap().clone();
         assert_eq!(before.last().unwrap().0, content, "{point}: what was committed is there");
-        let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
-        let ack = session.request(saying(scene.chat, name, content)).await.unwrap();
+        let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
+        let ack = session.request(saying(fixture.chat, name, content)).await.unwrap();
         assert!(ack.success && ack.duplicate == Some(true), "{ack:?}");
         assert_eq!(ack.message_id.unwrap().0, id);
-        assert_eq!(scene.contents(&server.http).await, before, "and it is there once");
+        assert_eq!(fixture.contents(&server.http).await, before, "and it is there once");
         server.kill();
     }
-    scene.whole().await;
+    fixture.whole().await;
 }
 
 #[actix_web::test]
 async fn killed_before_the_commit_nothing_is_there_and_the_retry_is_the_first() {
-    let scene = Scene::new().await;
-    let (name, content) = scene.say_into_the_end("commit.before").await;
-    let server = Process::start(scene.path()).await;
-    assert_eq!(scene.contents(&server.http).await, []);
-    let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
-    let ack = session.request(saying(scene.chat, name, content)).await.unwrap();
+    let fixture = Fixture::new().await;
+    let (name, content) = fixture.say_into_the_end("commit.before").await;
+    let server = Process::start(fixture.path()).await;
+    assert_eq!(fixture.contents(&server.http).await, []);
+    let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
+    let ack = session.request(saying(fixture.chat, name, content)).await.unwrap();
     assert!(ack.success && ack.duplicate != Some(true), "{ack:?}");
-    assert_eq!(scene.contents(&server.http).await.len(), 1);
+    assert_eq!(fixture.contents(&server.http).await.len(), 1);
     server.stop().await;
 }
 
 #[actix_web::test]
 async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let (epoch, seen) = {
-        let server = Process::start(scene.path()).await;
-        let (mut bob, welcome) = TcpClient::open(server.tcp(), &scene.bob).await.unwrap();
-        let (mut alice, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
-        let ack = alice.say(scene.chat, "heard").await.unwrap();
+        let server = Process::start(fixture.path()).await;
+        let (mut bob, welcome) = TcpClient::open(server.tcp(), &fixture.bob).await.unwrap();
+        let (mut alice, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
+        let ack = alice.say(fixture.chat, "heard").await.unwrap();
         heard(&mut bob, "heard").await;
         (u64::try_from(welcome.epoch.unwrap()).unwrap(), u64::try_from(ack.seq.unwrap()).unwrap())
     };
-    let (_, content) = scene.say_into_the_end("commit.after").await;
-    let server = Process::start(scene.path()).await;
-    let (mut bob, _) = TcpClient::open(server.tcp(), &scene.bob).await.unwrap();
+    let (_, content) = fixture.say_into_the_end("commit.after").await;
+    let server = Process::start(fixture.path()).await;
+    let (mut bob, _) = TcpClient::open(server.tcp(), &fixture.bob).await.unwrap();
     let resume = MessagePacket {
         packet_type: "Resume".into(),
         epoch: Some(epoch),
-        cursors: Some([(scene.chat, seen)].into()),
+        cursors: Some([(fixture.chat, seen)].into()),
         ..MessagePacket::default()
     };
     bob.writer.send(&resume).await.unwrap();
@@ -159,13 +159,13 @@ async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
 /// The disk says that it could not write: whether the commit is there is not known to anybody.
 #[actix_web::test]
 async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     // Up to three are commits that the server makes by itself at its start.
-    let mut server = scene.failing("commit.fails=5*off->return").await;
-    let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+    let mut server = fixture.failing("commit.fails=5*off->return").await;
+    let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
     let mut acknowledged = 0;
     for n in 0..20 {
-        match soon(session.say(scene.chat, &n.to_string())).await {
+        match soon(session.say(fixture.chat, &n.to_string())).await {
             Ok(ack) => acknowledged += usize::from(ack.success),
             Err(TcpError::Refused(nack)) => assert_eq!(nack.code.as_deref(), Some("internal")),
             Err(_) => break,
@@ -173,58 +173,58 @@ async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends()
     }
     assert!((1..=5).contains(&acknowledged), "{acknowledged}: nothing behind the error");
     assert_eq!(server.end().await, Some(74));
-    let server = Process::start(scene.path()).await;
-    assert_eq!(scene.contents(&server.http).await.len(), acknowledged);
+    let server = Process::start(fixture.path()).await;
+    assert_eq!(fixture.contents(&server.http).await.len(), acknowledged);
     drop(server);
-    scene.whole().await;
+    fixture.whole().await;
 }
 
 /// A full disk is no reason to end: who writes is told, who reads is served, and it goes on when there is room.
 #[actix_web::test]
 async fn while_the_disk_is_full_writes_are_refused_reads_go_on_and_it_recovers_without_a_restart() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let environment =
         [("FAILPOINTS", "commit.full=1*off->1*return->off"), ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "300")];
-    let server = Process::with(scene.path(), &environment).await;
-    let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
-    assert!(session.say(scene.chat, "before").await.unwrap().success);
-    let Err(TcpError::Refused(nack)) = session.say(scene.chat, "too much").await else { panic!() };
+    let server = Process::with(fixture.path(), &environment).await;
+    let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
+    assert!(session.say(fixture.chat, "before").await.unwrap().success);
+    let Err(TcpError::Refused(nack)) = session.say(fixture.chat, "too much").await else { panic!() };
     assert_eq!(nack.code.as_deref(), Some("read_only"));
-    let http = server.http.with_token(&scene.alice);
-    let posted = http.post(&format!("/api/chats/{}/messages", scene.chat), &json!({"content": "x"})).await;
+    let http = server.http.with_token(&fixture.alice);
+    let posted = http.post(&format!("/api/chats/{}/messages", fixture.chat), &json!({"content": "x"})).await;
     assert_eq!((posted.as_ref().unwrap().status, posted.unwrap().code()), (507, "read_only"));
-    assert_eq!(scene.contents(&server.http).await.len(), 1, "reads go on");
-    until(async || session.say(scene.chat, "after").await.is_ok()).await;
-    let said: Vec<_> = scene.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
+    assert_eq!(fixture.contents(&server.http).await.len(), 1, "reads go on");
+    until(async || session.say(fixture.chat, "after").await.is_ok()).await;
+    let said: Vec<_> = fixture.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
     assert_eq!(said, ["before", "after"], "what was refused is not there");
     server.stop().await;
 }
 
 #[actix_web::test]
 async fn killed_around_a_checkpoint_everything_acknowledged_is_there() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let mut acknowledged = Vec::new();
     for point in ["checkpoint.before", "checkpoint.after"] {
         let points = format!("{point}=1*off->return");
         let environment = [("FAILPOINTS", points.as_str()), ("NETBIT_LIMITS__CHECKPOINT_BYTES", "65536")];
-        let mut server = Process::with(scene.path(), &environment).await;
-        let (mut session, _) = TcpClient::open(server.tcp(), &scene.alice).await.unwrap();
+        let mut server = Process::with(fixture.path(), &environment).await;
+        let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
         loop {
             let content = format!("{point} {}", acknowledged.len());
-            let Ok(ack) = soon(session.say(scene.chat, &content)).await else { break };
+            let Ok(ack) = soon(session.say(fixture.chat, &content)).await else { break };
             acknowledged.push((content, ack.message_id.unwrap().0));
             assert!(acknowledged.len() < 10_000, "{point} is never reached");
         }
         assert_eq!(server.end().await, None, "{point} is a kill");
     }
-    let server = Process::start(scene.path()).await;
-    let stored = whole_history(&server.http.with_token(&scene.alice), scene.chat).await;
+    let server = Process::start(fixture.path()).await;
+    let stored = whole_history(&server.http.with_token(&fixture.alice), fixture.chat).await;
     let stored: Vec<_> = stored.into_iter().map(|message| (message.content, message.id.0)).collect();
     for message in &acknowledged {
         assert_eq!(stored.iter().filter(|stored| *stored == message).count(), 1, "{message:?}");
     }
     drop(server);
-    scene.whole().await;
+    fixture.whole().await;
 }
 
 #[actix_web::test]
@@ -246,14 +246,14 @@ async fn killed_between_two_migrations_the_next_start_goes_on() {
 
 #[actix_web::test]
 async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
-    let scene = Scene::new().await;
-    let server = Process::start(scene.path()).await;
-    server.http.with_token(&scene.alice).post_message(scene.chat, "kept").await.unwrap();
+    let fixture = Fixture::new().await;
+    let server = Process::start(fixture.path()).await;
+    server.http.with_token(&fixture.alice).post_message(fixture.chat, "kept").await.unwrap();
     let place = tempfile::tempdir().unwrap();
     let backup = |target: &str, points: &str| {
         let target = place.path().join(target);
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
-        command.args(["backup", "--data-dir"]).arg(scene.path()).arg(&target).env("FAILPOINTS", points);
+        command.args(["backup", "--data-dir"]).arg(fixture.path()).arg(&target).env("FAILPOINTS", points);
         (command.output().unwrap().status, target)
     };
     let restore = |from: &Path, to: &str| {
@@ -271,7 +271,7 @@ async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
     drop(server);
     let server = Process::start(&to).await;
     let alice = server.http.login("alice", PASSWORD).await.unwrap().token;
-    let (page, _) = server.http.with_token(alice).messages(scene.chat, "").await.unwrap();
+    let (page, _) = server.http.with_token(alice).messages(fixture.chat, "").await.unwrap();
     assert_eq!(page[0].content, "kept");
     server.stop().await;
 }
@@ -280,10 +280,10 @@ async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
 /// made, and in the end the push is announced without its commits.
 #[actix_web::test]
 async fn a_push_that_kills_its_reader_is_settled_without_commits() {
-    let scene = Scene::new().await;
-    let mut server = scene.failing("push.reading=return").await;
+    let fixture = Fixture::new().await;
+    let mut server = fixture.failing("push.reading=return").await;
     let url = format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
-    let http = server.http.with_token(&scene.alice);
+    let http = server.http.with_token(&fixture.alice);
     http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
     let made = http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"})).await.unwrap();
     made.success().unwrap();
@@ -293,11 +293,11 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
     assert_eq!(server.end().await, None, "killed by the push");
     for attempt in 1..=3 {
         // Ready each time: settlement stands behind it.
-        let mut server = scene.failing("push.reading=return").await;
+        let mut server = fixture.failing("push.reading=return").await;
         assert_eq!(server.end().await, None, "killed by attempt {attempt}");
     }
-    let server = scene.failing("push.reading=return").await;
-    let http = server.http.with_token(&scene.alice);
+    let server = fixture.failing("push.reading=return").await;
+    let http = server.http.with_token(&fixture.alice);
     let push = eventually(async || {
         let chats = http.get("/api/chats").await.unwrap().body;
         let chats = chats["items"].as_array().unwrap().clone();
@@ -318,12 +318,12 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
 /// The ref is on disk, the event is not: two systems, one story.
 #[actix_web::test]
 async fn killed_between_ref_and_event_the_event_appears_once() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let url = |server: &Process| {
         format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address())
     };
-    let mut server = scene.failing("settlement.before=return").await;
-    let http = server.http.with_token(&scene.alice);
+    let mut server = fixture.failing("settlement.before=return").await;
+    let http = server.http.with_token(&fixture.alice);
     http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
     let made = http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"})).await.unwrap();
     made.success().unwrap();
@@ -332,8 +332,8 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
     assert!(!place.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
     assert_eq!(server.end().await, None, "a kill");
 
-    let server = Process::start(scene.path()).await;
-    let http = server.http.with_token(&scene.alice);
+    let server = Process::start(fixture.path()).await;
+    let http = server.http.with_token(&fixture.alice);
     let chats = http.get("/api/chats").await.unwrap().body;
     let channel = chats["items"].as_array().unwrap().iter().find(|chat| chat["kind"] == "channel").unwrap();
     let events = async || {
@@ -360,15 +360,15 @@ async fn panics(server: &Process) -> f64 {
 async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended() {
     let places = ["cache.publish", "writer.flush", "hub.lane", "presence.say", "session.frame", "eviction"];
     for place in places {
-        let scene = Scene::new().await;
+        let fixture = Fixture::new().await;
         let points = format!("{place}=1*off->1*panic->off");
         // So little memory that a second window must go.
         let environment = [("FAILPOINTS", points.as_str()), ("NETBIT_CACHE__MAX_BYTES", "1")];
-        let mut server = Process::with(scene.path(), &environment).await;
+        let mut server = Process::with(fixture.path(), &environment).await;
         let mut acknowledged = Vec::new();
         for n in 0..20 {
             let content = format!("{place} {n}");
-            let Ok((mut session, _)) = soon(TcpClient::open(server.tcp(), &scene.alice)).await else {
+            let Ok((mut session, _)) = soon(TcpClient::open(server.tcp(), &fixture.alice)).await else {
                 continue;
             };
             let status = MessagePacket {
@@ -377,12 +377,12 @@ async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended()
                 ..MessagePacket::default()
             };
             drop(session.writer.send(&status).await);
-            if soon(session.say(scene.chat, &content)).await.is_ok() {
+            if soon(session.say(fixture.chat, &content)).await.is_ok() {
                 acknowledged.push(content);
             }
             let read = MessagePacket {
                 packet_type: "GetMessages".into(),
-                chat_id: Some(scene.chat),
+                chat_id: Some(fixture.chat),
                 ..MessagePacket::default()
             };
             drop(soon(session.ask(read)).await);
@@ -394,15 +394,15 @@ async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended()
             assert!(acknowledged.len() >= 15, "{place}: {} of 20", acknowledged.len());
         }
         server.kill();
-        let server = Process::start(scene.path()).await;
-        let stored = scene.contents(&server.http).await;
+        let server = Process::start(fixture.path()).await;
+        let stored = fixture.contents(&server.http).await;
         let stored: Vec<_> = stored.into_iter().map(|(content, _)| content).collect();
         for content in &acknowledged {
             let count = stored.iter().filter(|stored| *stored == content).count();
             assert_eq!(count, 1, "{place}: {content}");
         }
         drop(server);
-        scene.whole().await;
+        fixture.whole().await;
     }
 }
 
@@ -421,16 +421,16 @@ fn a_test_hits_every_fail_point() {
 /// nothing that the next push would meet.
 #[actix_web::test]
 async fn repository_is_created_once_and_again_after_a_kill() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let with = async |points: &str| {
         let environment = [("FAILPOINTS", points), ("NETBIT_GIT__PUSH_TO_CREATE", "true")];
-        Process::with(scene.path(), &environment).await
+        Process::with(fixture.path(), &environment).await
     };
     let url = |server: &Process| {
         format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address())
     };
     let mut server = with("repository.directory=return").await;
-    let http = server.http.with_token(&scene.alice);
+    let http = server.http.with_token(&fixture.alice);
     http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
     let place = Workplace::new();
     place.repository("work").await;

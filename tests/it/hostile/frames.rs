@@ -6,25 +6,25 @@ use netbit::domain::message::ClientId;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use serde_json::json;
 
-use super::{Scene, end_of, frame};
+use super::{Fixture, end_of, frame};
 use crate::harness::{TestServer, soon, until};
 
 #[actix_web::test]
 async fn a_frame_of_length_0_or_above_the_limit_closes_the_connection() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let bad = || (None, Some("bad_request".to_owned()));
     for known in [false, true] {
-        assert_eq!(scene.send_raw(known, &[0, 0, 0, 0]).await, bad());
-        assert_eq!(scene.send_raw(known, &[0xff, 0xff, 0xff, 0xff]).await, bad());
+        assert_eq!(fixture.send_raw(known, &[0, 0, 0, 0]).await, bad());
+        assert_eq!(fixture.send_raw(known, &[0xff, 0xff, 0xff, 0xff]).await, bad());
     }
-    assert_eq!(scene.send_raw(false, &4097u32.to_be_bytes()).await, bad(), "a stranger may send 4 KiB");
-    assert_eq!(scene.send_raw(true, &65_537u32.to_be_bytes()).await, bad(), "a member 64 KiB");
-    scene.unharmed().await;
+    assert_eq!(fixture.send_raw(false, &4097u32.to_be_bytes()).await, bad(), "a stranger may send 4 KiB");
+    assert_eq!(fixture.send_raw(true, &65_537u32.to_be_bytes()).await, bad(), "a member 64 KiB");
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]
 async fn bytes_that_are_no_packet_close_the_connection() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let mut deep = vec![0x81, 0xa1, b'a'];
     deep.extend([0x91; 1000]);
     deep.push(0xc0);
@@ -37,21 +37,21 @@ async fn bytes_that_are_no_packet_close_the_connection() {
     ];
     for body in bodies {
         for known in [false, true] {
-            let (nack, goodbye) = scene.send_raw(known, &frame(body)).await;
+            let (nack, goodbye) = fixture.send_raw(known, &frame(body)).await;
             assert_eq!((nack, goodbye.as_deref()), (None, Some("bad_request")), "{known} {body:x?}");
         }
     }
-    scene.unharmed().await;
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]
 async fn whoever_does_not_say_hello_in_time_or_at_all_is_sent_away() {
-    let scene = Scene::new().await;
+    let fixture = Fixture::new().await;
     let unauthenticated = Some("unauthenticated".to_owned());
-    assert_eq!(scene.send_raw(false, &[]).await, (None, unauthenticated.clone()), "silence");
-    assert_eq!(scene.send_raw(false, &[0, 0]).await, (None, unauthenticated.clone()), "half a length");
+    assert_eq!(fixture.send_raw(false, &[]).await, (None, unauthenticated.clone()), "silence");
+    assert_eq!(fixture.send_raw(false, &[0, 0]).await, (None, unauthenticated.clone()), "half a length");
     let ping = encode(&MessagePacket { packet_type: "Ping".into(), ..Default::default() }).unwrap();
-    assert_eq!(scene.send_raw(false, &ping).await, (unauthenticated.clone(), unauthenticated.clone()));
+    assert_eq!(fixture.send_raw(false, &ping).await, (unauthenticated.clone(), unauthenticated.clone()));
     let hello = |token: Option<&str>| {
         let packet = MessagePacket {
             packet_type: "Hello".into(),
@@ -62,25 +62,25 @@ async fn whoever_does_not_say_hello_in_time_or_at_all_is_sent_away() {
     };
     for token in [None, Some(""), Some("x.y.z"), Some("eyJhbGciOiJub25lIn0.e30.")] {
         assert_eq!(
-            scene.send_raw(false, &hello(token)).await,
+            fixture.send_raw(false, &hello(token)).await,
             (unauthenticated.clone(), unauthenticated.clone())
         );
     }
-    scene.unharmed().await;
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]
 async fn half_a_frame_and_then_silence_closes_the_connection() {
-    let scene = Scene::new().await;
-    assert_eq!(scene.send_raw(true, &[0, 0, 1, 0, 0x81]).await, (None, Some("bad_request".to_owned())));
-    scene.unharmed().await;
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.send_raw(true, &[0, 0, 1, 0, 0x81]).await, (None, Some("bad_request".to_owned())));
+    fixture.unharmed().await;
 }
 
 /// Every byte used to start the clock anew: a frame could be dripped for ever.
 #[actix_web::test]
 async fn a_frame_that_drips_in_is_cut_off() {
-    let scene = Scene::new().await;
-    let mut client = scene.alice.tcp().await;
+    let fixture = Fixture::new().await;
+    let mut client = fixture.alice.tcp().await;
     let ping = encode(&MessagePacket { packet_type: "Ping".into(), ..Default::default() }).unwrap();
     for byte in ping.iter() {
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
@@ -89,17 +89,17 @@ async fn a_frame_that_drips_in_is_cut_off() {
         }
     }
     assert_eq!(end_of(&mut client).await.1.as_deref(), Some("bad_request"));
-    scene.unharmed().await;
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]
 async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
-    let scene = Scene::new().await;
-    let bob = scene.server.user("bob").await;
+    let fixture = Fixture::new().await;
+    let bob = fixture.server.user("bob").await;
     let foreign = bob.group(&[]).await;
-    let mut session = scene.alice.tcp().await;
-    let good = saying(scene.chat, ClientId::fresh(), "hi");
-    let with_content = |content: &str| saying(scene.chat, ClientId::fresh(), content);
+    let mut session = fixture.alice.tcp().await;
+    let good = saying(fixture.chat, ClientId::fresh(), "hi");
+    let with_content = |content: &str| saying(fixture.chat, ClientId::fresh(), content);
     let without_id = MessagePacket {
         message: Some(PacketMessage { content: Some("hi".into()), ..Default::default() }),
         ..good.clone()
@@ -136,13 +136,13 @@ async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
             .packet_type,
         "Pong"
     );
-    scene.unharmed().await;
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]
 async fn a_field_of_the_wrong_type_or_bad_utf_8_is_refused_with_its_request_id() {
-    let scene = Scene::new().await;
-    let mut session = scene.alice.tcp().await;
+    let fixture = Fixture::new().await;
+    let mut session = fixture.alice.tcp().await;
     for (n, body) in [
         json!({"packet_type": "SendMessage", "request_id": 77, "chat_id": "one"}),
         json!({"packet_type": "SendMessage", "request_id": 77, "chat_id": 1, "message": "hi"}),
@@ -159,27 +159,27 @@ async fn a_field_of_the_wrong_type_or_bad_utf_8_is_refused_with_its_request_id()
         assert_eq!((answer.success, answer.code.as_deref()), (false, Some("bad_request")));
         assert_eq!(answer.request_id, Some(77), "case {n}");
     }
-    let mut bad_text = encode(&saying(scene.chat, ClientId::fresh(), "AAAA")).unwrap().to_vec();
+    let mut bad_text = encode(&saying(fixture.chat, ClientId::fresh(), "AAAA")).unwrap().to_vec();
     let at = bad_text.windows(4).position(|bytes| bytes == b"AAAA").unwrap();
     bad_text[at..at + 4].copy_from_slice(&[0xff, 0xfe, 0xc0, 0x80]);
     session.writer.send_bytes(&bad_text).await.unwrap();
     let answer = soon(session.reader.next()).await.unwrap();
     assert_eq!((answer.success, answer.code.as_deref()), (false, Some("bad_request")));
-    scene.unharmed().await;
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]
 async fn whoever_was_removed_cannot_write_or_read_any_more() {
-    let scene = Scene::new().await;
-    let bob = scene.server.user("bob").await;
-    let chat = scene.alice.group(&[&bob]).await;
+    let fixture = Fixture::new().await;
+    let bob = fixture.server.user("bob").await;
+    let chat = fixture.alice.group(&[&bob]).await;
     let mut session = bob.tcp().await;
     assert!(session.say(chat, "hello").await.unwrap().success);
-    scene.alice.delete(&format!("/api/chats/{chat}/participants/bob")).await;
+    fixture.alice.delete(&format!("/api/chats/{chat}/participants/bob")).await;
     let Err(TcpError::Refused(nack)) = session.say(chat, "one more thing").await else { panic!() };
     assert_eq!(nack.code.as_deref(), Some("not_found"));
-    assert_eq!(scene.alice.contents(chat).await, ["hello"]);
-    scene.unharmed().await;
+    assert_eq!(fixture.alice.contents(chat).await, ["hello"]);
+    fixture.unharmed().await;
 }
 
 #[actix_web::test]

@@ -37,14 +37,14 @@ async fn end_of(client: &mut TcpClient) -> (Option<String>, Option<String>) {
 }
 
 /// Alice's server, in which somebody else is talking all the while.
-struct Scene {
+struct Fixture {
     server: TestServer,
     alice: Person,
     chat: ChatId,
     witness: TcpClient,
 }
 
-impl Scene {
+impl Fixture {
     async fn new() -> Self {
         let server = TestServer::with_limits(|limits| {
             (limits.hello_timeout_ms, limits.frame_timeout_ms) = (1_500, 300);
