@@ -14,7 +14,7 @@ use netbit::core::database;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, assert_problem, netbit_beside, until};
 
 fn netbit(arguments: &[&str]) -> Output {
@@ -55,10 +55,10 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     let url = server.hello_web_of(&alice).await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.commit("work", "first", "one", "first").await;
-    place.git("work", &["push", &url, "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.commit("work", "first", "one", "first").await;
+    workdir.git("work", &["push", &url, "main"]).await.ok();
     let stop = Arc::new(AtomicBool::new(false));
     let senders = (0..20).map(|sender| {
         let (http, stop) = (alice.http.clone(), stop.clone());
@@ -78,8 +78,8 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
         let mut count = 0;
         while !stop.load(SeqCst) {
             count += 1;
-            place.commit("work", "file", &"x".repeat(200_000 + count), &format!("push {count}")).await;
-            place.git("work", &["push", &url, "main"]).await.ok();
+            workdir.commit("work", "file", &"x".repeat(200_000 + count), &format!("push {count}")).await;
+            workdir.git("work", &["push", &url, "main"]).await.ok();
         }
         count
     };
@@ -97,7 +97,7 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
             tokio::task::yield_now().await;
         }
         let before = alice.http.messages(chat, "?limit=1").await.unwrap().0[0].clone();
-        let head_before = place.git("work", &["ls-remote", &url, "main"]).await.ok();
+        let head_before = workdir.git("work", &["ls-remote", &url, "main"]).await.ok();
         let noted = async || {
             let (_, metrics) = server.operations("/metrics").await;
             let line = metrics.lines().find(|line| line.starts_with("netbit_last_backup_timestamp_seconds "));
@@ -129,17 +129,17 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
     let path = format!("?after_seq={}&limit=1", before.seq - 1);
     let (found, _) = alice.http.messages(chat, &path).await.unwrap();
     assert_eq!(found[0].content, before.content, "what was acknowledged before is there");
-    let place = Workplace::new();
+    let workdir = GitWorkdir::new();
     let url = server.url_as("alice", "alice/hello/web.git");
-    let head = place.git(".", &["ls-remote", &url, "main"]).await.ok();
-    place.git(".", &["clone", "--quiet", &url, "again"]).await.ok();
-    place.git("again", &["fsck", "--full"]).await.ok();
+    let head = workdir.git(".", &["ls-remote", &url, "main"]).await.ok();
+    workdir.git(".", &["clone", "--quiet", &url, "again"]).await.ok();
+    workdir.git("again", &["fsck", "--full"]).await.ok();
     let old = head_before.split_whitespace().next().unwrap();
-    place.git("again", &["merge-base", "--is-ancestor", old, "main"]).await.ok();
+    workdir.git("again", &["merge-base", "--is-ancestor", old, "main"]).await.ok();
     assert!(!head.is_empty());
     // It lives: a push and a message go on where the backup ended.
-    place.commit("again", "later", "later", "after the restore").await;
-    place.git("again", &["push", &url, "main"]).await.ok();
+    workdir.commit("again", "later", "later", "after the restore").await;
+    workdir.git("again", &["push", &url, "main"]).await.ok();
     assert_eq!(alice.say(chat, "after the restore").await.status, 201);
     server.stop().await;
 }
@@ -215,10 +215,10 @@ async fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
     alice.say(chat, "one").await;
     alice.say(chat, "two").await;
     let url = server.hello_web_of(&alice).await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.commit("work", "file", "one", "first").await;
-    place.git("work", &["push", &url, "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.commit("work", "file", "one", "first").await;
+    workdir.git("work", &["push", &url, "main"]).await.ok();
     alice.repository("hello", "second").await;
     assert_eq!(
         doctor(server.path()).await.0,

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, assert_problem, netbit_beside};
 
 /// Before the security review, and before the faults of the trial were mended.
@@ -102,7 +102,7 @@ async fn everything_is_there(name: &str) {
     );
     expected.push("on".to_owned());
     assert_eq!(texts(&alice, &facts["chat"]).await, expected);
-    let git = Workplace::new();
+    let git = GitWorkdir::new();
     let url = format!(
         "http://x:{}@{}/alice/hello/web",
         text(&facts["tokens"][1], "token"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, soon};
 
 const WEB: &str = "/api/projects/alice/hello/repos/web";
@@ -100,10 +100,10 @@ async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    let at = place.path().join("work");
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    let at = workdir.path().join("work");
     soon(tokio::task::spawn_blocking(move || import(&at))).await.unwrap();
-    let git = async |arguments: &[&str]| place.git("work", arguments).await.ok();
+    let git = async |arguments: &[&str]| workdir.git("work", arguments).await.ok();
     let lines = |said: String| said.lines().map(str::to_owned).collect::<Vec<_>>();
     git(&["push", "--quiet", &url, "main"]).await;
     // The push brought the graph with it; until then, commits are read one by one.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::browsing::{WEB, World, blocking, commit, git, write};
 use crate::harness::TestServer;
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 
 const FOLDER: &str = "/tree?last_commit=true";
 const PATH: &str = "/commits?path=src/main.rs";
@@ -97,9 +97,9 @@ async fn histories_without_a_cache_are_walked_each_time() {
     let server = TestServer::with_limits(|limits| limits.git_histories_cache_bytes = 0).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     for walks in 1..3 {
         assert_eq!(alice.get(&format!("{WEB}{FOLDER}")).await.status, 200);
         assert_eq!(counted(&server).await, (0, walks));

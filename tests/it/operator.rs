@@ -11,12 +11,12 @@ use netbit::core::data_dir::DataDir;
 use netbit::core::database;
 use serde_json::{Value, json};
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, TestServer, assert_problem, netbit_beside, soon};
 
 async fn operate(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
-    let place = ["--data-dir", data_dir.to_str().unwrap()];
-    let output: Output = netbit_beside(&[arguments, &place].concat()).await;
+    let workdir = ["--data-dir", data_dir.to_str().unwrap()];
+    let output: Output = netbit_beside(&[arguments, &workdir].concat()).await;
     let told = [&output.stdout[..], &output.stderr[..]].concat();
     (output.status.success(), String::from_utf8(told).unwrap())
 }
@@ -87,9 +87,9 @@ async fn renamed_user_keeps_everything_and_the_old_name() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;
-    let (place, old_url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &old_url, "main"]).await.ok();
+    let (workdir, old_url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &old_url, "main"]).await.ok();
     let channel = alice.get("/api/projects/alice/hello").await.body["channel_id"].clone();
     let (ok, told) = operate(server.path(), &["user", "rename", "alice", "carol"]).await;
     assert!(ok && told.contains("carol"), "{told}");
@@ -106,9 +106,9 @@ async fn renamed_user_keeps_everything_and_the_old_name() {
         assert_eq!((at.status, &at.body["full_name"]), (200, &json!("carol/hello/web")));
     }
     let url = server.url_as("carol", &path);
-    place.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
-    place.commit("work", "more", "more", "more").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
+    workdir.commit("work", "more", "more", "more").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     // Nobody else gets the old name.
     let body = json!({"username": "alice", "password": PASSWORD});
     assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 409, "conflict");
@@ -139,9 +139,9 @@ async fn user_with_a_reserved_name_works_and_is_listed() {
     let server = TestServer::on(directory).await;
     let user = server.login("search").await;
     let path = user.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("search", &path));
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("search", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert_eq!(user.get("/api/users/search").await.status, 200);
     let (ok, told) = operate(server.path(), &["doctor"]).await;
     assert!(!ok && told.contains("netbit user rename search"), "{told}");
@@ -153,8 +153,8 @@ async fn user_with_a_reserved_name_works_and_is_listed() {
 
 #[actix_web::test]
 async fn a_mistyped_directory_is_not_made_and_a_new_server_begins_with_its_administrator() {
-    let place = tempfile::tempdir().unwrap();
-    let nowhere = place.path().join("nowhere");
+    let workdir = tempfile::tempdir().unwrap();
+    let nowhere = workdir.path().join("nowhere");
     for command in [
         &["user", "list"][..],
         &["audit"],
@@ -176,8 +176,8 @@ async fn a_mistyped_directory_is_not_made_and_a_new_server_begins_with_its_admin
 /// Names of sockets are short, those of directories are not.
 #[actix_web::test]
 async fn a_data_directory_may_have_a_long_name() {
-    let place = tempfile::tempdir().unwrap();
-    let long = place.path().join("d".repeat(120));
+    let workdir = tempfile::tempdir().unwrap();
+    let long = workdir.path().join("d".repeat(120));
     let secret = password_file("a long password");
     let add = ["user", "add", "alice", "--password-file", secret.path().to_str().unwrap()];
     let (ok, told) = operate(&long, &add).await;
@@ -382,10 +382,10 @@ async fn command_of_root_has_the_rights_of_the_directorys_owner() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let place = tempfile::tempdir().unwrap();
+    let workdir = tempfile::tempdir().unwrap();
     // The owner may enter it, and change nothing in it.
-    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let (data, victim) = (place.path().join("data"), place.path().join("victim"));
+    std::fs::set_permissions(workdir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (data, victim) = (workdir.path().join("data"), workdir.path().join("victim"));
     for folder in [&data, &data.join("repos"), &victim] {
         std::fs::create_dir(folder).unwrap();
     }
@@ -397,7 +397,7 @@ async fn command_of_root_has_the_rights_of_the_directorys_owner() {
     let secret = password_file("a long password");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
     command.args(["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()]);
-    command.current_dir(place.path()).env("NETBIT_DATA_DIR", &data);
+    command.current_dir(workdir.path()).env("NETBIT_DATA_DIR", &data);
     let output = soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
     assert_eq!(
         std::fs::read(victim.join("roots")).unwrap(),
@@ -414,17 +414,17 @@ async fn commands_of_root_leave_files_to_the_directorys_owner() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let place = tempfile::tempdir().unwrap();
-    let data = place.path().join("data");
+    let workdir = tempfile::tempdir().unwrap();
+    let data = workdir.path().join("data");
     std::fs::create_dir(&data).unwrap();
     chown(&data, Some(4711), Some(4711)).unwrap();
     let secret = password_file("a long password");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
     command.args(["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()]);
-    command.current_dir(place.path()).env("NETBIT_DATA_DIR", &data);
+    command.current_dir(workdir.path()).env("NETBIT_DATA_DIR", &data);
     let output = soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!place.path().join("data/data").exists());
+    assert!(!workdir.path().join("data/data").exists());
     let mut folders = vec![data];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

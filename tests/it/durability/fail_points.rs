@@ -12,7 +12,7 @@ use netbit::protocol::packet::MessagePacket;
 use serde_json::json;
 
 use super::kills::whole_history;
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Process, eventually, soon, until};
 
 /// Alice and Bob, who share a chat, and a server that was killed behind that.
@@ -287,9 +287,9 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
     http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
     let made = http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"})).await.unwrap();
     made.success().unwrap();
-    let place = Workplace::new();
-    place.repository("work").await;
-    assert!(!place.git("work", &["push", "--quiet", &url, "main"]).await.success);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    assert!(!workdir.git("work", &["push", "--quiet", &url, "main"]).await.success);
     assert_eq!(server.end().await, None, "killed by the push");
     for attempt in 1..=3 {
         // Ready each time: settlement stands behind it.
@@ -327,9 +327,9 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
     http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
     let made = http.post("/api/projects/alice/hello/repos/create", &json!({"name": "web"})).await.unwrap();
     made.success().unwrap();
-    let place = Workplace::new();
-    place.repository("work").await;
-    assert!(!place.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    assert!(!workdir.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
     assert_eq!(server.end().await, None, "a kill");
 
     let server = Process::start(fixture.path()).await;
@@ -341,8 +341,8 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
         page["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "push").count()
     };
     until(async || events().await > 0).await;
-    let tip = place.git("work", &["ls-remote", &url(&server), "main"]).await.ok();
-    assert!(tip.starts_with(&place.head("work").await), "the ref has moved");
+    let tip = workdir.git("work", &["ls-remote", &url(&server), "main"]).await.ok();
+    assert!(tip.starts_with(&workdir.head("work").await), "the ref has moved");
     assert_eq!(events().await, 1);
     server.stop().await;
 }
@@ -432,17 +432,17 @@ async fn repository_is_created_once_and_again_after_a_kill() {
     let mut server = with("repository.directory=return").await;
     let http = server.http.with_token(&fixture.alice);
     http.post("/api/projects/create", &json!({"name": "hello"})).await.unwrap().success().unwrap();
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.git("work", &["branch", "topic"]).await.ok();
-    assert!(!place.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["branch", "topic"]).await.ok();
+    assert!(!workdir.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
     assert_eq!(server.end().await, None, "a kill");
 
     let server = with("repository.directory=sleep(500)").await;
     let url = &url(&server);
-    let push = async |branch| place.git("work", &["push", "--quiet", url, branch]).await.ok();
+    let push = async |branch| workdir.git("work", &["push", "--quiet", url, branch]).await.ok();
     futures_util::future::join(push("main"), push("topic")).await;
-    let listed = place.git("", &["ls-remote", "--heads", url]).await.ok();
+    let listed = workdir.git("", &["ls-remote", "--heads", url]).await.ok();
     assert_eq!(listed.lines().count(), 2, "{listed}");
     server.stop().await;
 }

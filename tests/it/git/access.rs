@@ -7,7 +7,7 @@ use netbit::core::database;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Person, TestServer};
 
 fn basic(user: &str, password: &str) -> String {
@@ -211,16 +211,16 @@ async fn a_rename_breaks_no_clone_and_old_names_lead_to_the_new() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    place.git("", &["clone", "--quiet", &url, "before"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &url, "before"]).await.ok();
 
     let renamed = alice.patch("/api/projects/alice/hello/repos/web", json!({"name": "site"})).await;
     assert_eq!(renamed.body["full_name"], "alice/hello/site");
     assert_eq!(alice.patch("/api/projects/alice/hello", json!({"name": "world"})).await.status, 200);
-    place.git("before", &["fetch", "--quiet"]).await.ok();
-    place.git("", &["clone", "--quiet", &url, "after"]).await.ok();
+    workdir.git("before", &["fetch", "--quiet"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &url, "after"]).await.ok();
     // A clone that had begun asks on under the old name.
     let body = "0014command=ls-refs\n0000";
     let asked = reqwest::Client::new()
@@ -233,7 +233,7 @@ async fn a_rename_breaks_no_clone_and_old_names_lead_to_the_new() {
     // Somebody else under the old name wins it.
     alice.project("hello", "private").await;
     alice.repository("hello", "web").await;
-    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), "");
+    assert_eq!(workdir.git("", &["ls-remote", &url]).await.ok(), "");
     server.stop().await;
 }
 

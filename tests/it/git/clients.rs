@@ -1,74 +1,75 @@
 //! Everything that people do with the git client, in every version of the protocol.
 
 use crate::harness::TestServer;
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 
 async fn everything_works(protocol: &'static str) {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let url = server.url_as("alice", &path);
-    let mut place = Workplace::new();
-    place.protocol = protocol;
+    let mut workdir = GitWorkdir::new();
+    workdir.protocol = protocol;
 
     // An empty repository can be cloned and listed.
-    place.git("", &["clone", "--quiet", &url, "empty"]).await.ok();
-    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), "");
+    workdir.git("", &["clone", "--quiet", &url, "empty"]).await.ok();
+    assert_eq!(workdir.git("", &["ls-remote", &url]).await.ok(), "");
 
     // The first push, then a fast-forward, tags, another branch.
-    place.repository("work").await;
-    let push =
-        async |arguments: &[&str]| place.git("work", &[&["push", "--quiet", &url], arguments].concat()).await;
+    workdir.repository("work").await;
+    let push = async |arguments: &[&str]| {
+        workdir.git("work", &[&["push", "--quiet", &url], arguments].concat()).await
+    };
     push(&["main"]).await.ok();
-    let second = place.commit("work", "a.txt", "a\n", "second").await;
-    place.git("work", &["tag", "-a", "v1", "-m", "one"]).await.ok();
-    place.git("work", &["tag", "light"]).await.ok();
+    let second = workdir.commit("work", "a.txt", "a\n", "second").await;
+    workdir.git("work", &["tag", "-a", "v1", "-m", "one"]).await.ok();
+    workdir.git("work", &["tag", "light"]).await.ok();
     push(&["main", "--tags"]).await.ok();
-    place.git("work", &["branch", "topic", "HEAD~1"]).await.ok();
+    workdir.git("work", &["branch", "topic", "HEAD~1"]).await.ok();
     push(&["--atomic", "topic", "main:copy"]).await.ok();
-    let listed = place.git("", &["ls-remote", &url]).await.ok();
+    let listed = workdir.git("", &["ls-remote", &url]).await.ok();
     assert_eq!(listed.lines().filter(|line| line.starts_with(&second)).count(), 5, "{listed}");
 
     // Clones of every kind hold what they should, and nothing is damaged.
-    place.git("", &["clone", "--quiet", &url, "full"]).await.ok();
-    assert_eq!(place.objects("full").await, place.objects("work").await);
-    place.git("full", &["fsck", "--strict"]).await.ok();
-    place.git("", &["clone", "--quiet", "--depth", "1", &url, "shallow"]).await.ok();
-    assert_eq!(place.git("shallow", &["rev-list", "--count", "HEAD"]).await.ok(), "1");
-    place.git("shallow", &["fetch", "--quiet", "--unshallow"]).await.ok();
-    assert_eq!(place.git("shallow", &["rev-list", "--count", "HEAD"]).await.ok(), "2");
-    place.git("", &["clone", "--quiet", "--filter=blob:none", "--no-checkout", &url, "partial"]).await.ok();
-    let missing = place.git("partial", &["rev-list", "--objects", "--missing=print", "HEAD"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &url, "full"]).await.ok();
+    assert_eq!(workdir.objects("full").await, workdir.objects("work").await);
+    workdir.git("full", &["fsck", "--strict"]).await.ok();
+    workdir.git("", &["clone", "--quiet", "--depth", "1", &url, "shallow"]).await.ok();
+    assert_eq!(workdir.git("shallow", &["rev-list", "--count", "HEAD"]).await.ok(), "1");
+    workdir.git("shallow", &["fetch", "--quiet", "--unshallow"]).await.ok();
+    assert_eq!(workdir.git("shallow", &["rev-list", "--count", "HEAD"]).await.ok(), "2");
+    workdir.git("", &["clone", "--quiet", "--filter=blob:none", "--no-checkout", &url, "partial"]).await.ok();
+    let missing = workdir.git("partial", &["rev-list", "--objects", "--missing=print", "HEAD"]).await.ok();
     assert!(missing.lines().any(|line| line.starts_with('?')), "{missing}");
-    assert_eq!(place.git("partial", &["show", "HEAD:a.txt"]).await.ok(), "a");
-    place.git("", &["clone", "--quiet", "--single-branch", "-b", "topic", &url, "single"]).await.ok();
-    assert_eq!(place.git("single", &["branch", "-r"]).await.ok(), "origin/topic");
+    assert_eq!(workdir.git("partial", &["show", "HEAD:a.txt"]).await.ok(), "a");
+    workdir.git("", &["clone", "--quiet", "--single-branch", "-b", "topic", &url, "single"]).await.ok();
+    assert_eq!(workdir.git("single", &["branch", "-r"]).await.ok(), "origin/topic");
 
     // Fetches bring what is new, also with many commits in common: such requests are compressed.
     for n in 0..40 {
-        place.commit("work", "n.txt", &n.to_string(), &format!("commit {n}")).await;
+        workdir.commit("work", "n.txt", &n.to_string(), &format!("commit {n}")).await;
     }
     push(&["main"]).await.ok();
-    place.git("full", &["fetch", "--quiet"]).await.ok();
-    let fetched = place.git("full", &["rev-parse", "origin/main"]).await.ok();
-    assert_eq!(fetched, place.head("work").await);
+    workdir.git("full", &["fetch", "--quiet"]).await.ok();
+    let fetched = workdir.git("full", &["rev-parse", "origin/main"]).await.ok();
+    assert_eq!(fetched, workdir.head("work").await);
 
     // Rewriting, deleting, options.
-    place.git("work", &["commit", "--quiet", "--amend", "-m", "again"]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "--amend", "-m", "again"]).await.ok();
     push(&["main"]).await.refused("rejected");
     push(&["--force", "main"]).await.ok();
     push(&["--force-with-lease", "-o", "chat=done", "main:topic", "--force"]).await.ok();
     push(&["--delete", "copy", "light"]).await.ok();
-    let listed = place.git("", &["ls-remote", &url]).await.ok();
+    let listed = workdir.git("", &["ls-remote", &url]).await.ok();
     assert!(!listed.contains("copy") && !listed.contains("light"), "{listed}");
-    let head = place.head("work").await;
+    let head = workdir.head("work").await;
     assert_eq!(listed.lines().filter(|line| line.starts_with(&head)).count(), 3, "{listed}");
 
     // An atomic push with one bad ref moves none.
-    place.commit("work", "z.txt", "z\n", "last").await;
+    workdir.commit("work", "z.txt", "z\n", "last").await;
     let atomic = push(&["--atomic", "main", "main~2:topic"]).await;
     assert!(!atomic.success);
-    let after = place.git("", &["ls-remote", &url, "main"]).await.ok();
+    let after = workdir.git("", &["ls-remote", &url, "main"]).await.ok();
     assert!(after.starts_with(&head), "{after}");
     server.stop().await;
 }
@@ -105,30 +106,30 @@ async fn a_push_of_8_mib_arrives_in_chunks_with_a_password_and_with_a_token() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let place = Workplace::new();
-    let work = place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    let work = workdir.repository("work").await;
     for (n, branch) in ["basic", "bearer"].iter().enumerate() {
         let mut content = noise(8 * 1024 * 1024);
         content[0] = u8::try_from(n).unwrap();
         std::fs::write(work.join("large.bin"), content).unwrap();
-        place.git("work", &["checkout", "--quiet", "-b", branch]).await.ok();
-        place.git("work", &["add", "large.bin"]).await.ok();
-        place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+        workdir.git("work", &["checkout", "--quiet", "-b", branch]).await.ok();
+        workdir.git("work", &["add", "large.bin"]).await.ok();
+        workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
         // Above http.postBuffer (1 MiB) the client sends the pack in chunks of unknown number.
         if *branch == "basic" {
-            place.git("work", &["push", "--quiet", &server.url_as("alice", &path), branch]).await.ok();
+            workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), branch]).await.ok();
         } else {
             let header = format!("http.extraHeader=Authorization: Bearer {}", alice.http.token().unwrap());
-            place.git("work", &["-c", &header, "push", "--quiet", &server.url(&path), branch]).await.ok();
+            workdir.git("work", &["-c", &header, "push", "--quiet", &server.url(&path), branch]).await.ok();
         }
     }
-    place.git("", &["clone", "--quiet", "--mirror", &server.url_as("alice", &path), "mirror"]).await.ok();
-    assert_eq!(place.objects("mirror").await, place.objects_without(&["main"], "work").await);
-    place.git("mirror", &["fsck", "--strict"]).await.ok();
+    workdir.git("", &["clone", "--quiet", "--mirror", &server.url_as("alice", &path), "mirror"]).await.ok();
+    assert_eq!(workdir.objects("mirror").await, workdir.objects_without(&["main"], "work").await);
+    workdir.git("mirror", &["fsck", "--strict"]).await.ok();
     server.stop().await;
 }
 
-impl Workplace {
+impl GitWorkdir {
     /// The objects that are reachable without these branches.
     async fn objects_without(&self, branches: &[&str], folder: &str) -> Vec<String> {
         for branch in branches {

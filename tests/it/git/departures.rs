@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::clients::noise;
-use crate::harness::git::{Workplace, children, children_with_ids};
+use crate::harness::git::{GitWorkdir, children, children_with_ids};
 use crate::harness::{PASSWORD, Person, TestServer, soon, until};
 
 /// The server's children that this test has seen at work. A zombie has no environment any more that would show whose it
@@ -47,13 +47,13 @@ impl Seen {
 }
 
 /// A repository that takes a while to send.
-pub(super) async fn large(alice: &Person, server: &TestServer, place: &Workplace) -> String {
+pub(super) async fn large(alice: &Person, server: &TestServer, workdir: &GitWorkdir) -> String {
     let path = alice.hello_web("public").await;
-    let work = place.repository("work").await;
+    let work = workdir.repository("work").await;
     std::fs::write(work.join("large"), noise(24 * 1024 * 1024)).unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     path
 }
 
@@ -78,9 +78,9 @@ pub(super) async fn begin_clone(server: &TestServer, path: &str, commit: &str) -
 async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let path = large(&alice, &server, &place).await;
-    let commit = place.head("work").await;
+    let workdir = GitWorkdir::new();
+    let path = large(&alice, &server, &workdir).await;
+    let commit = workdir.head("work").await;
     let rounds: usize =
         std::env::var("NETBIT_DEPARTURES").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let (mut open, mut seen) = (Vec::new(), Seen::default());
@@ -104,7 +104,7 @@ async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
     drop(open);
     seen.are_gone(&server).await;
     // Every place is free again.
-    place.git("", &["clone", "--quiet", &server.url(&path), "after"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &server.url(&path), "after"]).await.ok();
     server.stop().await;
 }
 
@@ -112,18 +112,18 @@ async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
 async fn a_reader_that_takes_nothing_is_cut_off() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let path = large(&alice, &server, &place).await;
+    let workdir = GitWorkdir::new();
+    let path = large(&alice, &server, &workdir).await;
     let server = server
         .restart(|config| {
             config.limits.git_idle_ms = 400;
             config.limits.git_visitors = 1;
         })
         .await;
-    let stuck = begin_clone(&server, &path, &place.head("work").await).await;
+    let stuck = begin_clone(&server, &path, &workdir.head("work").await).await;
     Seen::default().are_gone(&server).await;
     // Its place is free, although it is still connected.
-    place.git("", &["ls-remote", &server.url(&path)]).await.ok();
+    workdir.git("", &["ls-remote", &server.url(&path)]).await.ok();
     drop(stuck);
     server.stop().await;
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::BigInt;
 use netbit::core::config::Synchronous;
 use netbit::core::database;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, until};
 
 /// Gives a repository of the workplace so many tags of one commit, packed.
@@ -46,16 +46,16 @@ async fn thousands_of_tags_land_are_told_once_and_are_packed() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    let work = place.repository("work").await;
-    tag(&work, &place.head("work").await, TAGS);
-    place.git("work", &["push", "--quiet", &url, "main", "--tags"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    let work = workdir.repository("work").await;
+    tag(&work, &workdir.head("work").await, TAGS);
+    workdir.git("work", &["push", "--quiet", &url, "main", "--tags"]).await.ok();
     let told = alice.pushes(1).await;
     assert_eq!(told.len(), 1);
     assert_eq!((told[0]["ref_count"].as_u64(), told[0]["refs"].as_array().unwrap().len()), (Some(3_001), 20));
     let repository = server.only_repository();
     until(async || std::fs::read_dir(repository.join("refs/tags")).unwrap().next().is_none()).await;
-    let listed = place.git("", &["ls-remote", "--tags", &url]).await.ok();
+    let listed = workdir.git("", &["ls-remote", "--tags", &url]).await.ok();
     assert_eq!(listed.lines().count(), TAGS);
     // What one push did is not kept for ever in rows that nobody reads.
     let server = server
@@ -82,20 +82,20 @@ async fn thousands_of_branches_move_atomically() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    let work = place.repository("work").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    let work = workdir.repository("work").await;
     branch(&work, BRANCHES);
     let all = ["push", "--quiet", "--atomic", &url, "refs/heads/b*:refs/heads/b*"];
-    place.git("work", &all).await.ok();
+    workdir.git("work", &all).await.ok();
     // One of them is stale: none moves.
-    let before = place.git("", &["ls-remote", "--heads", &url]).await.ok();
+    let before = workdir.git("", &["ls-remote", "--heads", &url]).await.ok();
     assert_eq!(before.lines().count(), BRANCHES);
-    place.commit("work", "a", "a", "another history").await;
-    place.git("work", &["branch", "new"]).await.ok();
-    place.git("work", &["branch", "-f", "b7", "main"]).await.ok();
+    workdir.commit("work", "a", "a", "another history").await;
+    workdir.git("work", &["branch", "new"]).await.ok();
+    workdir.git("work", &["branch", "-f", "b7", "main"]).await.ok();
     let some = ["push", "--atomic", &url, "new", "b7"];
-    place.git("work", &some).await.refused("rejected");
-    assert_eq!(place.git("", &["ls-remote", "--heads", &url]).await.ok(), before);
+    workdir.git("work", &some).await.refused("rejected");
+    assert_eq!(workdir.git("", &["ls-remote", "--heads", &url]).await.ok(), before);
     server.stop().await;
 }
 
@@ -108,9 +108,9 @@ async fn repository_with_a_hundred_thousand_tips_is_cloned() {
     let path = alice.hello_web("private").await;
     let repository = server.only_repository();
     branch(&repository, TIPS);
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.git("", &["clone", "--quiet", "--mirror", &url, "mirror"]).await.ok();
-    let listed = place.git("mirror", &["for-each-ref", "--format=%(refname)"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.git("", &["clone", "--quiet", "--mirror", &url, "mirror"]).await.ok();
+    let listed = workdir.git("mirror", &["for-each-ref", "--format=%(refname)"]).await.ok();
     assert_eq!(listed.lines().count(), TIPS);
     server.stop().await;
 }

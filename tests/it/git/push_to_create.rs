@@ -4,7 +4,7 @@ use netbit::core::config::Config;
 use reqwest::Response;
 use serde_json::json;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Person, TestServer};
 
 const REPOSITORIES: &str = "/api/projects/alice/hello/repos";
@@ -50,15 +50,15 @@ async fn push_by_an_owner_creates_the_repository() {
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.project("hello", "private").await["channel_id"].as_i64().unwrap();
     alice.member("hello", "bob", "owner").await;
-    let mut place = Workplace::new();
-    place.repository("work").await;
-    place.git("work", &["branch", "-m", "trunk"]).await.ok();
+    let mut workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["branch", "-m", "trunk"]).await.ok();
     for (user, version) in [("alice", "0"), ("bob", "2")] {
-        place.protocol = version;
+        workdir.protocol = version;
         let url = server.url_as(user, &format!("alice/hello/by-{user}.git"));
-        place.git("work", &["push", "--quiet", &url, "trunk"]).await.ok();
-        place.git("", &["clone", "--quiet", &url, user]).await.ok();
-        assert_eq!(place.head(user).await, place.head("work").await);
+        workdir.git("work", &["push", "--quiet", &url, "trunk"]).await.ok();
+        workdir.git("", &["clone", "--quiet", &url, user]).await.ok();
+        assert_eq!(workdir.head(user).await, workdir.head("work").await);
     }
     assert_eq!(names(&alice).await, ["by-alice", "by-bob"]);
     let made = bob.get(&format!("{REPOSITORIES}/by-bob")).await.body;
@@ -72,10 +72,10 @@ async fn push_creates_nothing_unless_the_setting_is_on() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.project("hello", "public").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let url = server.url_as("alice", "alice/hello/web");
-    place.git("work", &["push", &url, "main"]).await.refused("not found");
+    workdir.git("work", &["push", &url, "main"]).await.refused("not found");
     assert_eq!(send(&server, "alice", "alice/hello/web", deletion("x")).await.status(), 404);
     assert!(names(&alice).await.is_empty());
     server.stop().await;
@@ -85,8 +85,8 @@ async fn push_creates_nothing_unless_the_setting_is_on() {
 async fn missing_repository_stays_missing_for_all_but_owners() {
     let server = server().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     for visibility in ["private", "public"] {
         alice.project(visibility, visibility).await;
     }
@@ -98,14 +98,14 @@ async fn missing_repository_stays_missing_for_all_but_owners() {
             }
             let path = format!("alice/{visibility}/web");
             let url = server.url_as(role, &path);
-            place.git("work", &["push", &url, "main"]).await.refused("not found");
+            workdir.git("work", &["push", &url, "main"]).await.refused("not found");
             let sent = send(&server, role, &path, deletion("x")).await;
             assert_eq!(sent.status(), 404, "{role} {visibility}");
         }
     }
     // Neither does a push create a project, nor is a caller without credentials answered.
     let url = server.url_as("alice", "alice/other/web");
-    place.git("work", &["push", &url, "main"]).await.refused("not found");
+    workdir.git("work", &["push", &url, "main"]).await.refused("not found");
     for path in ["alice/private/web", "alice/public/web", "alice/other/web"] {
         assert_eq!(refs(&server, None, path, "git-receive-pack").await.status(), 401, "{path}");
     }
@@ -155,15 +155,15 @@ async fn push_to_a_name_that_is_not_valid_reads_the_rule() {
     let server = server().await;
     let alice = server.user("alice").await;
     alice.project("hello", "private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     for (name, why) in [
         ("-web", "the name of the repository must be 1 to 64 characters"),
         ("web.lock", "the name of the repository must not contain '..' or end in"),
         ("web.git.git", "the name of the repository must not contain '..' or end in"),
     ] {
         let url = server.url_as("alice", &format!("alice/hello/{name}"));
-        place.git("work", &["push", &url, "main"]).await.refused(why);
+        workdir.git("work", &["push", &url, "main"]).await.refused(why);
     }
     let sent = send(&server, "alice", "alice/hello/-web", deletion("x")).await;
     assert!(sent.text().await.unwrap().contains("the name of the repository must be"));
@@ -176,8 +176,8 @@ async fn token_that_may_not_create_reads_what_it_lacks() {
     let server = server().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let read = json!({"name": "r", "scopes": ["repo:read"]});
     let other = json!({"name": "o", "scopes": ["repo:write"], "repositories": ["alice/hello/web"]});
     let write = json!({"name": "w", "scopes": ["repo:write"]});
@@ -189,7 +189,7 @@ async fn token_that_may_not_create_reads_what_it_lacks() {
         let made = alice.post("/api/users/me/tokens", body).await;
         let token = made.body["token"].as_str().unwrap();
         let url = format!("http://x:{token}@{}/alice/hello/new", server.app.addresses.http);
-        let pushed = place.git("work", &["push", "--quiet", &url, "main"]).await;
+        let pushed = workdir.git("work", &["push", "--quiet", &url, "main"]).await;
         match lack {
             Some(why) => pushed.refused(why),
             None => drop(pushed.ok()),
@@ -204,19 +204,19 @@ async fn pushes_at_once_that_create_the_same_all_land() {
     let server = server().await;
     let alice = server.user("alice").await;
     alice.project("hello", "private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let branches = ["a", "b", "c", "d"];
     for branch in branches {
-        place.git("work", &["branch", branch]).await.ok();
+        workdir.git("work", &["branch", branch]).await.ok();
     }
     let url = server.url_as("alice", "alice/hello/web");
-    let (place, url) = (&place, &url);
-    let push = async |branch| place.git("work", &["push", "--quiet", url, branch]).await;
+    let (workdir, url) = (&workdir, &url);
+    let push = async |branch| workdir.git("work", &["push", "--quiet", url, branch]).await;
     let said = futures_util::future::join_all(branches.map(push)).await;
     said.into_iter().for_each(|said| drop(said.ok()));
     assert_eq!(names(&alice).await, ["web"]);
-    let listed = place.git("", &["ls-remote", "--heads", url]).await.ok();
+    let listed = workdir.git("", &["ls-remote", "--heads", url]).await.ok();
     assert_eq!(listed.lines().count(), branches.len(), "{listed}");
     server.stop().await;
 }
@@ -230,10 +230,10 @@ async fn push_to_a_full_project_reads_that_it_is_full() {
     .await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let url = server.url_as("alice", "alice/hello/new");
-    let said = place.git("work", &["push", &url, "main"]).await;
+    let said = workdir.git("work", &["push", &url, "main"]).await;
     said.refused("the project has too many repositories already");
     assert_eq!(names(&alice).await, ["web"]);
     server.stop().await;

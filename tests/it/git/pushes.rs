@@ -5,7 +5,7 @@ use netbit::core::config::Synchronous;
 use netbit::core::database;
 use serde_json::json;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, until};
 
 #[actix_web::test]
@@ -21,12 +21,12 @@ async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
     assert_eq!(dora.delete("/api/projects/alice/hello/watch").await.status, 204);
     let chat = alice.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
 
-    let place = Workplace::new();
-    place.repository("work").await;
-    let first = place.head("work").await;
-    let second = place.commit("work", "a.txt", "a", "teach it, @carol\n\nand mail x@dora.org").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let first = workdir.head("work").await;
+    let second = workdir.commit("work", "a.txt", "a", "teach it, @carol\n\nand mail x@dora.org").await;
     let url = server.url_as("bob", &path);
-    let said = place.git("work", &["push", "-o", "chat=please look", &url, "main"]).await;
+    let said = workdir.git("work", &["push", "-o", "chat=please look", &url, "main"]).await;
     assert!(said.success && said.err.contains("The channel of alice/hello/web"), "{}", said.err);
     let link = said.err.lines().find_map(|line| line.split_once("http://")).unwrap().1.trim().to_owned();
     let at = link.find("/api").unwrap();
@@ -81,9 +81,9 @@ async fn sessions_hear_of_a_push_at_once() {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let mut session = alice.tcp().await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     let push = crate::harness::soon(session.pushed()).await.unwrap();
     assert_eq!((push.packet_type.as_str(), push.kind.as_deref()), ("Event", Some("push")));
     let message = crate::harness::soon(session.pushed()).await.unwrap();
@@ -98,14 +98,14 @@ async fn deletions_tags_and_many_refs_are_told_in_one_event() {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let url = server.url_as("alice", &path);
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let branches: Vec<_> = (0..30).map(|n| format!("main:refs/heads/b{n}")).collect();
     let branches: Vec<_> = branches.iter().map(String::as_str).collect();
-    place.git("work", &[&["push", "--quiet", &url][..], &branches].concat()).await.ok();
-    place.git("work", &["push", "--quiet", &url, "--delete", "b1", "b2"]).await.ok();
-    place.git("work", &["tag", "v1"]).await.ok();
-    place.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
+    workdir.git("work", &[&["push", "--quiet", &url][..], &branches].concat()).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "--delete", "b1", "b2"]).await.ok();
+    workdir.git("work", &["tag", "v1"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
     let pushes = alice.pushes(1).await;
     assert_eq!((&pushes[0]["ref_count"], pushes[0]["refs"].as_array().unwrap().len()), (&json!(30), 20));
     assert_eq!((&pushes[1]["ref_count"], &pushes[1]["refs"][0]["new"]), (&json!(2), &json!(null)));
@@ -117,7 +117,7 @@ async fn deletions_tags_and_many_refs_are_told_in_one_event() {
     assert!(contents[1].starts_with("deleted b1, b2 in alice/hello/web"), "{contents:?}");
     assert!(contents[2].starts_with("pushed v1 to alice/hello/web"), "{contents:?}");
     // A push that moves nothing is no event.
-    place.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
     assert_eq!(alice.pushes(1).await.len(), 3);
     server.stop().await;
 }
@@ -127,11 +127,11 @@ async fn whatever_a_commit_says_the_channel_stays_readable() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.commit("work", "a", "a", "\u{1b}[31mred\u{202e}turned <script>alert(1)</script>").await;
-    place.commit("work", "b", "b", &"long ".repeat(2000)).await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.commit("work", "a", "a", "\u{1b}[31mred\u{202e}turned <script>alert(1)</script>").await;
+    workdir.commit("work", "b", "b", &"long ".repeat(2000)).await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     let contents = alice.contents(netbit::domain::ids::ChatId(1)).await;
     assert!(!contents[0].contains('\u{1b}') && !contents[0].contains('\u{202e}'), "{contents:?}");
     assert!(contents[0].contains("red") && contents[0].len() < 1000);
@@ -144,15 +144,15 @@ async fn two_pushes_to_one_repository_take_their_turns() {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let url = server.url_as("alice", &path);
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let names: Vec<_> = (0..6).map(|n| format!("main:refs/heads/b{n}")).collect();
     let all = names.iter().map(|name| {
         let arguments = ["push".to_owned(), "--quiet".to_owned(), url.clone(), name.clone()];
-        let place = &place;
+        let workdir = &workdir;
         async move {
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-            place.git("work", &arguments).await.ok();
+            workdir.git("work", &arguments).await.ok();
         }
     });
     futures_util::future::join_all(all).await;
@@ -169,12 +169,12 @@ async fn a_push_that_finds_the_branch_moved_already_is_not_told() {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let url = server.url_as("alice", &path);
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    let old = place.head("work").await;
-    let new = place.commit("work", "a", "a", "second").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let old = workdir.head("work").await;
+    let new = workdir.commit("work", "a", "a", "second").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     // What the other one's client sends: from the old commit to the new one, with a pack of nothing (30 bytes with its
     // checksum: RFC 3174 of the twelve before it).
     let line = format!("{old} {new} refs/heads/main\0report-status");
@@ -201,10 +201,10 @@ async fn many_watchers_are_all_notified_once() {
         people.push(server.user(&format!("w{n}")).await);
         alice.member("hello", &format!("w{n}"), "reader").await;
     }
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.commit("work", "a", "a", "for @w3 and @w0").await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.commit("work", "a", "a", "for @w3 and @w0").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     for person in &people {
         let list = person.get("/api/notifications").await.body;
         let of_pushes = list["items"].as_array().unwrap().iter().filter(|n| n["kind"] == "push");
@@ -220,24 +220,24 @@ async fn first_branch_becomes_the_default() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
     let repository = "/api/projects/alice/hello/repos/web";
     let default = async || alice.get(repository).await.body["default_branch"].clone();
     assert_eq!(default().await, "main");
-    place.git("work", &["push", "--quiet", &url, "main:topic", "main:master"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main:topic", "main:master"]).await.ok();
     assert_eq!(default().await, "master", "the usual name of several");
     assert_eq!(alice.get(&format!("{repository}/tree")).await.status, 200);
-    place.git("", &["clone", "--quiet", &url, "copy"]).await.ok();
-    assert!(place.path().join("copy").read_dir().unwrap().count() > 1, "more than .git");
+    workdir.git("", &["clone", "--quiet", &url, "copy"]).await.ok();
+    assert!(workdir.path().join("copy").read_dir().unwrap().count() > 1, "more than .git");
     // Later branches change nothing, and only one that is there can be made the default.
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert_eq!(default().await, "master");
     let change = async |branch: &str| alice.patch(repository, json!({"default_branch": branch})).await;
     let refused = change("nowhere").await;
     crate::harness::assert_problem(&refused, 422, "validation");
     assert_eq!((change("topic").await.status, default().await), (200, json!("topic")));
-    place.git("work", &["push", "--quiet", &url, ":master"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, ":master"]).await.ok();
     let server = server.restart(|_| ()).await;
     let alice = server.login("alice").await;
     assert_eq!(alice.get(repository).await.body["default_branch"], "topic");
@@ -252,12 +252,12 @@ async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
     let path = alice.hello_web("private").await;
     alice.member("hello", "bob", "reader").await;
     let chat = alice.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert_eq!(bob.post(&format!("/api/chats/{chat}/read"), json!({})).await.status, 200);
-    place.commit("work", "a", "a", "more").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.commit("work", "a", "a", "more").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let (messages, _) = alice.http.messages(netbit::domain::ids::ChatId(chat), "").await.unwrap();
     let second = messages.iter().max_by_key(|message| message.seq).unwrap().id;
     assert_eq!(alice.delete(&format!("/api/chats/{chat}/messages/{second}")).await.status, 204);
@@ -294,12 +294,12 @@ async fn push_shows_commits_as_their_encoding_header_says() {
     let path = alice.hello_web("private").await;
     alice.member("hello", "bob", "reader").await;
     let chat = alice.get("/api/projects/alice/hello").await.body["channel_id"].as_i64().unwrap();
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    std::fs::write(place.path().join("work/.git/message"), b"Gr\xfc\xdfe\n\n\xfcber @bob\n").unwrap();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    std::fs::write(workdir.path().join("work/.git/message"), b"Gr\xfc\xdfe\n\n\xfcber @bob\n").unwrap();
     let latin = ["-c", "i18n.commitEncoding=ISO-8859-1", "commit", "--allow-empty", "-F", ".git/message"];
-    place.git("work", &latin).await.ok();
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &latin).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let shown = bob.pushes(chat).await[0]["commits"][0].clone();
     let listed = alice.get("/api/projects/alice/hello/repos/web/commits?limit=1").await.body;
     let listed = &listed["items"][0];

@@ -14,7 +14,7 @@ use netbit::domain::ids::ChatId;
 use netbit::storage::queries::pushes;
 use serde_json::{Value, json};
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Person, Process, TestServer, eventually, soon, until};
 
 /// Writes an intent into the database of a server that is not running, as a push does before it lets refs move.
@@ -31,19 +31,19 @@ fn intend(directory: &Path, old: Option<&str>, new: &str) {
 }
 
 /// A server that was stopped with one commit pushed and a second one on disk that no ref names.
-async fn between() -> (TestServer, Workplace, String, String) {
+async fn between() -> (TestServer, GitWorkdir, String, String) {
     let server = TestServer::start().await;
     let (alice, _) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
     alice.member("hello", "bob", "reader").await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    let first = place.head("work").await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
-    let second = place.commit("work", "a", "a", "second").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let first = workdir.head("work").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let second = workdir.commit("work", "a", "a", "second").await;
     let bare = server.only_repository();
-    place.git("work", &["push", "--quiet", bare.to_str().unwrap(), "main:refs/netbit/kept"]).await.ok();
-    (server, place, first, second)
+    workdir.git("work", &["push", "--quiet", bare.to_str().unwrap(), "main:refs/netbit/kept"]).await.ok();
+    (server, workdir, first, second)
 }
 
 /// Waits until the background has settled what an earlier run left.
@@ -65,7 +65,7 @@ async fn told(server: &TestServer, person: &Person) -> (usize, usize, usize) {
 
 #[actix_web::test]
 async fn a_ref_that_moved_before_the_server_was_killed_is_told_once_after_the_restart() {
-    let (server, place, first, second) = between().await;
+    let (server, workdir, first, second) = between().await;
     let bare = server.only_repository();
     let server = server
         .restart(|config| {
@@ -84,8 +84,8 @@ async fn a_ref_that_moved_before_the_server_was_killed_is_told_once_after_the_re
     let alice = server.login("alice").await;
     assert_eq!(told(&server, &alice).await, (2, 2, 2));
     // Pushing goes on.
-    place.commit("work", "b", "b", "third").await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", "alice/hello/web"), "main"]).await.ok();
+    workdir.commit("work", "b", "b", "third").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", "alice/hello/web"), "main"]).await.ok();
     assert_eq!(told(&server, &alice).await, (3, 3, 3));
     server.stop().await;
 }
@@ -122,10 +122,10 @@ async fn a_ref_that_did_not_move_is_not_told_and_a_receive_pack_that_lives_on_is
     assert!(!bare.join("refs/heads/main.lock").exists());
     // Behind ready: it may be large.
     until(async || !bare.join("objects/tmp_objdir-incoming-x").exists()).await;
-    let place = Workplace::new();
-    place.git("", &["clone", "--quiet", &server.url_as("alice", "alice/hello/web"), "again"]).await.ok();
-    place.commit("again", "c", "c", "goes on").await;
-    place.git("again", &["push", "--quiet", "origin", "HEAD:main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.git("", &["clone", "--quiet", &server.url_as("alice", "alice/hello/web"), "again"]).await.ok();
+    workdir.commit("again", "c", "c", "goes on").await;
+    workdir.git("again", &["push", "--quiet", "origin", "HEAD:main"]).await.ok();
     assert_eq!(told(&server, &alice).await, (2, 2, 2));
     server.stop().await;
 }
@@ -165,10 +165,10 @@ async fn a_repository_whose_directory_is_missing_is_unavailable_and_the_rest_is_
     let path = alice.hello_web("private").await;
     std::fs::remove_dir_all(server.only_repository()).unwrap();
     alice.repository("hello", "other").await;
-    let place = Workplace::new();
-    let lost = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await;
+    let workdir = GitWorkdir::new();
+    let lost = workdir.git("", &["ls-remote", &server.url_as("alice", &path)]).await;
     lost.refused("remote error: the repository's files are missing; ask the operator to restore them");
-    place.git("", &["ls-remote", &server.url_as("alice", "alice/hello/other")]).await.ok();
+    workdir.git("", &["ls-remote", &server.url_as("alice", "alice/hello/other")]).await.ok();
     server.stop().await;
 }
 
@@ -215,8 +215,8 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
         .unwrap()
         .success()
         .unwrap();
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let mut acknowledged = None;
     for round in 0..rounds {
         let url =
@@ -224,8 +224,8 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
         let pushing = async {
             for n in 0..1000 {
                 let commit =
-                    place.commit("work", "n", &format!("{round} {n}"), &format!("{round} {n}")).await;
-                if !place.git("work", &["push", "--quiet", &url, "main"]).await.success {
+                    workdir.commit("work", "n", &format!("{round} {n}"), &format!("{round} {n}")).await;
+                if !workdir.git("work", &["push", "--quiet", &url, "main"]).await.success {
                     return;
                 }
                 acknowledged = Some(commit);
@@ -242,7 +242,7 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
         let http = login(&server).await;
         let url =
             format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
-        let listed = place.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
+        let listed = workdir.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
         let now = listed.split_whitespace().next().map(str::to_owned);
         // An interrupted push is settled behind ready.
         let events = eventually(async || {
@@ -253,11 +253,11 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
         let messages = events.iter().filter(|event| event["kind"] == "message").count();
         assert_eq!(messages, events.iter().filter(|event| event["kind"] == "push").count());
         if let (Some(acknowledged), Some(now)) = (&acknowledged, &now) {
-            place.git("work", &["merge-base", "--is-ancestor", acknowledged, now]).await.ok();
+            workdir.git("work", &["merge-base", "--is-ancestor", acknowledged, now]).await.ok();
         }
         let check = format!("fsck-{round}");
-        place.git("", &["clone", "--quiet", "--mirror", &url, &check]).await.ok();
-        place.git(&check, &["fsck", "--strict"]).await.ok();
+        workdir.git("", &["clone", "--quiet", "--mirror", &url, &check]).await.ok();
+        workdir.git(&check, &["fsck", "--strict"]).await.ok();
     }
     server.stop().await;
 }

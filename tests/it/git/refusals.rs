@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::clients::noise;
-use crate::harness::git::{Workplace, children};
+use crate::harness::git::{GitWorkdir, children};
 use crate::harness::{TestServer, soon, until};
 
 /// One ref outside of branches, tags and notes refused the whole push, so a mirror could not be pushed at all.
@@ -12,9 +12,9 @@ async fn refs_that_are_refused_leave_the_others_to_land() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    let head = place.head("work").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    let head = workdir.head("work").await;
     for (number, (name, why)) in [
         (format!("refs/replace/{head}"), "not accepted here: only refs/heads/"),
         ("refs/netbit/x".to_owned(), "not accepted here: only refs/heads/"),
@@ -29,13 +29,13 @@ async fn refs_that_are_refused_leave_the_others_to_land() {
     .enumerate()
     {
         let (bad, good) = (format!("main:{name}"), format!("main:good{number}"));
-        let said = place.git("work", &["push", "--atomic", &url, &bad, &good]).await;
+        let said = workdir.git("work", &["push", "--atomic", &url, &bad, &good]).await;
         assert!(said.err.contains("another ref of this push was refused"), "{}", said.err);
-        let said = place.git("work", &["push", "--porcelain", &url, &bad, &good]).await;
+        let said = workdir.git("work", &["push", "--porcelain", &url, &bad, &good]).await;
         assert!(said.out.contains(&format!("*\trefs/heads/main:refs/heads/good{number}")), "{}", said.out);
         let rejected = said.out.lines().find(|line| line.starts_with('!')).unwrap_or_default();
         assert!(rejected.contains(&name) && rejected.contains(why), "{rejected}");
-        let listed = place.git("", &["ls-remote", &url]).await.ok();
+        let listed = workdir.git("", &["ls-remote", &url]).await.ok();
         assert_eq!(
             listed.lines().filter(|line| line.contains("refs/heads/")).count(),
             number + 1,
@@ -44,9 +44,9 @@ async fn refs_that_are_refused_leave_the_others_to_land() {
     }
     let told = alice.pushes(1).await;
     assert_eq!(told.len(), 8, "what landed is announced");
-    place.git("work", &["push", "--quiet", &url, "main", "main:refs/notes/x"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main", "main:refs/notes/x"]).await.ok();
     // Deletions beside a ref that is refused: git would not read the pack of the latter.
-    let said = place.git("work", &["push", &url, ":good1", "main:refs/pull/2/head"]).await;
+    let said = workdir.git("work", &["push", &url, ":good1", "main:refs/pull/2/head"]).await;
     assert!(said.err.contains("another ref of this push was refused"), "{}", said.err);
     server.stop().await;
 }
@@ -57,11 +57,11 @@ async fn long_branch_names_are_taken_as_far_as_files_are() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
     let parts = |bytes: usize, count: usize| vec!["x".repeat(bytes); count].join("/");
     for good in [parts(250, 1), parts(249, 4)] {
-        place.git("work", &["push", "--quiet", &url, &format!("main:refs/heads/{good}")]).await.ok();
+        workdir.git("work", &["push", "--quiet", &url, &format!("main:refs/heads/{good}")]).await.ok();
         let encoded = good.replace('/', "%2F");
         assert_eq!(
             alice.get(&format!("/api/projects/alice/hello/repos/web/tree/{encoded}")).await.status,
@@ -69,9 +69,9 @@ async fn long_branch_names_are_taken_as_far_as_files_are() {
         );
     }
     for (bad, why) in [(parts(251, 1), "more than 250 bytes"), (parts(200, 5), "more than 1000 bytes")] {
-        place.git("work", &["push", &url, &format!("main:refs/heads/{bad}")]).await.refused(why);
+        workdir.git("work", &["push", &url, &format!("main:refs/heads/{bad}")]).await.refused(why);
     }
-    assert_eq!(place.git("", &["clone", "--quiet", &url, "again"]).await.ok(), "");
+    assert_eq!(workdir.git("", &["clone", "--quiet", &url, "again"]).await.ok(), "");
     server.stop().await;
 }
 
@@ -82,16 +82,16 @@ async fn mirror_is_pushed_again_and_again() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.git("work", &["update-ref", "refs/pull/1/head", "HEAD"]).await.ok();
-    place.git("work", &["tag", "v1"]).await.ok();
-    place.git("work", &["remote", "add", "up", &url]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["update-ref", "refs/pull/1/head", "HEAD"]).await.ok();
+    workdir.git("work", &["tag", "v1"]).await.ok();
+    workdir.git("work", &["remote", "add", "up", &url]).await.ok();
     for round in 0..3 {
-        let head = place.commit("work", "file", &format!("{round}"), "again").await;
-        let said = place.git("work", &["push", "--mirror", "up"]).await;
+        let head = workdir.commit("work", "file", &format!("{round}"), "again").await;
+        let said = workdir.git("work", &["push", "--mirror", "up"]).await;
         assert!(said.err.contains("[remote rejected] refs/pull/1/head"), "{}", said.err);
-        let listed = place.git("", &["ls-remote", &url]).await.ok();
+        let listed = workdir.git("", &["ls-remote", &url]).await.ok();
         assert!(listed.contains(&format!("{head}\trefs/heads/main")), "{round}: {listed}");
         assert!(listed.contains("refs/tags/v1") && !listed.contains("refs/pull"), "{listed}");
     }
@@ -104,19 +104,19 @@ async fn rule_of_one_branch_leaves_others_of_the_push_free() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.commit("work", "a", "a", "second").await;
-    place.git("work", &["push", "--quiet", &url, "main", "main:topic"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.commit("work", "a", "a", "second").await;
+    workdir.git("work", &["push", "--quiet", &url, "main", "main:topic"]).await.ok();
     let rules = json!({"protected_branches": [{"pattern": "main"}]});
     assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
-    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
-    let rewritten = place.commit("work", "b", "b", "instead").await;
+    workdir.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    let rewritten = workdir.commit("work", "b", "b", "instead").await;
     let both = ["push", &url, "+main:main", "+main:topic"];
-    place.git("work", &[&both[..1], &["--atomic"], &both[1..]].concat()).await.refused("non-fast-forward");
-    let at = async |branch: &str| place.git("", &["ls-remote", &url, branch]).await.ok();
+    workdir.git("work", &[&both[..1], &["--atomic"], &both[1..]].concat()).await.refused("non-fast-forward");
+    let at = async |branch: &str| workdir.git("", &["ls-remote", &url, branch]).await.ok();
     assert!(!at("topic").await.contains(&rewritten), "all or nothing");
-    place.git("work", &both).await.refused("refs/heads/main is protected and would be rewritten");
+    workdir.git("work", &both).await.refused("refs/heads/main is protected and would be rewritten");
     assert!(at("topic").await.contains(&rewritten));
     assert!(!at("main").await.contains(&rewritten));
     server.stop().await;
@@ -131,19 +131,19 @@ async fn a_protected_branch_takes_pushes_from_some_and_force_and_deletion_from_n
     let rules =
         json!({"protected_branches": [{"pattern": "main"}, {"pattern": "release/*", "push": "writer"}]});
     assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let (as_alice, as_bob) = (server.url_as("alice", &path), server.url_as(&bob.name, &path));
     let push = async |url: &str, arguments: &[&str]| {
-        place.git("work", &[&["push", "--quiet", url], arguments].concat()).await
+        workdir.git("work", &[&["push", "--quiet", url], arguments].concat()).await
     };
     push(&as_bob, &["main"]).await.refused("protected branch");
     push(&as_alice, &["main"]).await.ok();
     push(&as_bob, &["main:topic", "main:release/1"]).await.ok();
-    place.commit("work", "a", "a", "second").await;
+    workdir.commit("work", "a", "a", "second").await;
     push(&as_alice, &["main"]).await.ok();
-    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
-    place.commit("work", "b", "b", "instead").await;
+    workdir.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    workdir.commit("work", "b", "b", "instead").await;
     push(&as_alice, &["--force", "main"]).await.refused("non-fast-forward");
     push(&as_alice, &["--delete", "main"]).await.refused("it cannot be deleted");
     push(&as_bob, &["--delete", "release/1"]).await.refused("it cannot be deleted");
@@ -163,20 +163,20 @@ async fn a_push_over_the_quota_is_refused_with_a_reason_and_leaves_nothing() {
     let server = TestServer::with_limits(|limits| limits.repository_bytes = 200_000).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    let work = place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    let before = place.git("", &["ls-remote", &url]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    let work = workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let before = workdir.git("", &["ls-remote", &url]).await.ok();
     for size in [199_900, 3_000_000] {
         std::fs::write(work.join("large"), noise(size)).unwrap();
-        place.git("work", &["add", "."]).await.ok();
-        place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
-        let said = place.git("work", &["push", &url, "main"]).await;
+        workdir.git("work", &["add", "."]).await.ok();
+        workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+        let said = workdir.git("work", &["push", &url, "main"]).await;
         assert!(said.err.contains("The repository may hold 200000 bytes"), "{}", said.err);
         said.refused("quota is exceeded");
-        place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+        workdir.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
     }
-    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), before);
+    assert_eq!(workdir.git("", &["ls-remote", &url]).await.ok(), before);
     let objects = server.only_repository().join("objects");
     let left: Vec<_> = std::fs::read_dir(objects)
         .unwrap()
@@ -186,9 +186,9 @@ async fn a_push_over_the_quota_is_refused_with_a_reason_and_leaves_nothing() {
     assert!(left.is_empty(), "{left:?}");
     // What fits is taken.
     std::fs::write(work.join("small"), noise(100_000)).unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "small"]).await.ok();
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "small"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let seen = alice.get("/api/projects/alice/hello/repos/web").await.body;
     assert!((100_000..200_000).contains(&seen["size_bytes"].as_i64().unwrap()), "{seen}");
     server.stop().await;
@@ -199,9 +199,9 @@ async fn trees_that_would_write_outside_their_clone_are_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    let work = place.repository("work").await;
-    let blob = place.git("work", &["rev-parse", "HEAD:README"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    let work = workdir.repository("work").await;
+    let blob = workdir.git("work", &["rev-parse", "HEAD:README"]).await.ok();
     let oid: Vec<u8> = (0..20).map(|n| u8::from_str_radix(&blob[2 * n..2 * n + 2], 16).unwrap()).collect();
     for (mode, name) in [
         ("100644", ".git"),
@@ -216,12 +216,12 @@ async fn trees_that_would_write_outside_their_clone_are_refused() {
         let tree = [mode.as_bytes(), b" ", name.as_bytes(), b"\0", &oid].concat();
         std::fs::write(work.join(".git/raw"), tree).unwrap();
         let tree =
-            place.git("work", &["hash-object", "-t", "tree", "-w", "--literally", ".git/raw"]).await.ok();
-        let commit = place.git("work", &["commit-tree", &tree, "-m", "evil"]).await.ok();
-        let said = place.git("work", &["push", &url, &format!("{commit}:refs/heads/evil")]).await;
+            workdir.git("work", &["hash-object", "-t", "tree", "-w", "--literally", ".git/raw"]).await.ok();
+        let commit = workdir.git("work", &["commit-tree", &tree, "-m", "evil"]).await.ok();
+        let said = workdir.git("work", &["push", &url, &format!("{commit}:refs/heads/evil")]).await;
         assert!(!said.success, "{mode} {name}: {}", said.err);
     }
-    assert_eq!(place.git("", &["ls-remote", &url]).await.ok(), "");
+    assert_eq!(workdir.git("", &["ls-remote", &url]).await.ok(), "");
     server.stop().await;
 }
 
@@ -230,25 +230,25 @@ async fn hooks_settings_and_attributes_that_were_pushed_do_nothing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    let work = place.repository("work").await;
-    let mark = place.path().join("it-ran");
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    let work = workdir.repository("work").await;
+    let mark = workdir.path().join("it-ran");
     std::fs::create_dir(work.join("hooks")).unwrap();
     for hook in ["hooks/pre-receive", "hooks/post-receive", "hooks/update", "config"] {
         std::fs::write(work.join(hook), format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
     }
     std::fs::write(work.join(".gitattributes"), "* filter=evil diff=evil\n").unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "hooks"]).await.ok();
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "hooks"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     // Even one in the repository itself does not run.
     let hooks = server.only_repository().join("hooks");
     std::fs::create_dir_all(&hooks).unwrap();
     std::fs::copy(work.join("hooks/post-receive"), hooks.join("post-receive")).unwrap();
     std::fs::set_permissions(hooks.join("post-receive"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    place.commit("work", "x", "x", "again").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.commit("work", "x", "x", "again").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert!(!mark.exists());
     server.stop().await;
 }
@@ -258,13 +258,13 @@ async fn a_text_for_the_chat_that_cannot_be_posted_stops_the_push() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
     for text in ["chat=", "chat=   ", &format!("chat={}", "x".repeat(5000))] {
-        let said = place.git("work", &["push", "-o", text, &url, "main"]).await;
+        let said = workdir.git("work", &["push", "-o", text, &url, "main"]).await;
         said.refused("the text for the chat cannot be posted");
     }
-    place.git("work", &["push", "--quiet", "-o", "other=ignored", &url, "main"]).await.ok();
+    workdir.git("work", &["push", "--quiet", "-o", "other=ignored", &url, "main"]).await.ok();
     server.stop().await;
 }
 
@@ -275,12 +275,12 @@ async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
     alice.member("hello", "bob", "writer").await;
-    let place = Workplace::new();
-    let work = place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    let work = workdir.repository("work").await;
     // The body of a push, made by hand: commands, flush, pack.
-    let head = place.head("work").await;
-    place.git("work", &["pack-objects", "--quiet", "--all", ".git/made"]).await;
-    let list = place.git("work", &["rev-list", "--objects", "--all"]).await.ok();
+    let head = workdir.head("work").await;
+    workdir.git("work", &["pack-objects", "--quiet", "--all", ".git/made"]).await;
+    let list = workdir.git("work", &["rev-list", "--objects", "--all"]).await.ok();
     std::fs::write(
         work.join(".git/list"),
         list.lines().map(|l| format!("{}\n", &l[..40])).collect::<String>(),
@@ -313,7 +313,7 @@ async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
     soon(socket.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("ng refs/heads/main"), "{answer}");
-    let listed = place.git("", &["ls-remote", &server.url_as("alice", &path)]).await.ok();
+    let listed = workdir.git("", &["ls-remote", &server.url_as("alice", &path)]).await.ok();
     assert_eq!(listed, "");
     assert!(alice.pushes(1).await.is_empty());
     server.stop().await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::departures::{begin_clone, large};
-use crate::harness::git::{Said, Workplace, children};
+use crate::harness::git::{GitWorkdir, Said, children};
 use crate::harness::{Person, Process, TestServer, soon, until};
 
 const VERSIONS: [&str; 3] = ["0", "1", "2"];
@@ -25,11 +25,11 @@ async fn refusals(server: &TestServer, status: &str) -> f64 {
     scrape.sum("netbit_http_refusals_total", &[("status", status)])
 }
 
-async fn pushed(place: &Workplace, alice: &Person, server: &TestServer) -> String {
+async fn pushed(workdir: &GitWorkdir, alice: &Person, server: &TestServer) -> String {
     let path = alice.hello_web("public").await;
-    place.repository("work").await;
+    workdir.repository("work").await;
     let url = server.url_as("alice", &path);
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     url
 }
 
@@ -38,20 +38,20 @@ async fn pushed(place: &Workplace, alice: &Person, server: &TestServer) -> Strin
 async fn push_of_too_many_refs_reads_how_many_it_may_have() {
     let server = TestServer::with_limits(|limits| limits.git_updates = 20).await;
     let alice = server.user("alice").await;
-    let mut place = Workplace::new();
-    let url = pushed(&place, &alice, &server).await;
+    let mut workdir = GitWorkdir::new();
+    let url = pushed(&workdir, &alice, &server).await;
     for n in 0..21 {
-        place.git("work", &["tag", &format!("t{n}")]).await.ok();
+        workdir.git("work", &["tag", &format!("t{n}")]).await.ok();
     }
     let before = refusals(&server, "413").await;
     for version in VERSIONS {
-        place.protocol = version;
-        let said = place.git("work", &["push", &url, "--tags"]).await;
+        workdir.protocol = version;
+        let said = workdir.git("work", &["push", &url, "--tags"]).await;
         reads(said, "a push may name at most 20 refs; push some of them, then the others");
     }
     assert_eq!(refusals(&server, "413").await - before, 3.0, "they count as what they are");
-    place.git("work", &["tag", "-d", "t0"]).await.ok();
-    place.git("work", &["push", "--quiet", &url, "--tags"]).await.ok();
+    workdir.git("work", &["tag", "-d", "t0"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "--tags"]).await.ok();
     server.stop().await;
 }
 
@@ -60,12 +60,12 @@ async fn push_of_too_many_refs_reads_how_many_it_may_have() {
 async fn push_to_a_full_repository_counts_as_its_refusal() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    pushed(&place, &alice, &server).await;
+    let workdir = GitWorkdir::new();
+    pushed(&workdir, &alice, &server).await;
     let server = server.restart(|config| config.limits.repository_bytes = 1).await;
     let url = server.url_as("alice", "alice/hello/web");
-    place.commit("work", "a", "a", "second").await;
-    reads(place.git("work", &["push", &url, "main"]).await, "the repository's quota is exceeded");
+    workdir.commit("work", "a", "a", "second").await;
+    reads(workdir.git("work", &["push", &url, "main"]).await, "the repository's quota is exceeded");
     assert_eq!(refusals(&server, "413").await, 1.0);
     server.stop().await;
 }
@@ -75,24 +75,24 @@ async fn push_to_a_full_repository_counts_as_its_refusal() {
 async fn branch_that_is_not_utf_8_is_refused_and_others_land() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let url = pushed(&place, &alice, &server).await;
-    let head = place.commit("work", "a", "a", "second").await;
+    let workdir = GitWorkdir::new();
+    let url = pushed(&workdir, &alice, &server).await;
+    let head = workdir.commit("work", "a", "a", "second").await;
     let packed =
         [b"# pack-refs with: peeled fully-peeled sorted \n", head.as_bytes(), b" refs/heads/caf\xe9\n"];
-    std::fs::write(place.path().join("work/.git/packed-refs"), packed.concat()).unwrap();
+    std::fs::write(workdir.path().join("work/.git/packed-refs"), packed.concat()).unwrap();
     let all = ["push", &url, "refs/heads/*:refs/heads/*"];
     reads(
-        place.git("work", &[&all[..1], &["--atomic"], &all[1..]].concat()).await,
+        workdir.git("work", &[&all[..1], &["--atomic"], &all[1..]].concat()).await,
         "another ref of this push was refused",
     );
-    let said = place.git("work", &all).await;
+    let said = workdir.git("work", &all).await;
     assert!(said.err.contains("main -> main"), "{}", said.err);
     reads(said, "the name is not UTF-8");
-    let listed = place.git("", &["ls-remote", &url]).await.ok();
+    let listed = workdir.git("", &["ls-remote", &url]).await.ok();
     assert!(listed.contains(&head) && listed.lines().count() == 2, "{listed}");
     let alone = ["push", &url, "refs/heads/c*:refs/heads/c*"];
-    reads(place.git("work", &alone).await, "the name is not UTF-8");
+    reads(workdir.git("work", &alone).await, "the name is not UTF-8");
     server.stop().await;
 }
 
@@ -105,23 +105,23 @@ async fn user_without_a_place_reads_when_to_try_again() {
     })
     .await;
     let alice = server.user("alice").await;
-    let mut place = Workplace::new();
-    let path = large(&alice, &server, &place).await;
-    let busy = begin_clone(&server, &path, &place.head("work").await).await;
+    let mut workdir = GitWorkdir::new();
+    let path = large(&alice, &server, &workdir).await;
+    let busy = begin_clone(&server, &path, &workdir.head("work").await).await;
     let before = refusals(&server, "503").await;
     let (url, as_alice) = (server.url(&path), server.url_as("alice", &path));
     for version in VERSIONS {
-        place.protocol = version;
+        workdir.protocol = version;
         let sentence = "too many clones and fetches at once; try again in 1 s";
-        reads(place.git("", &["ls-remote", &url]).await, sentence);
-        reads(place.git("", &["clone", &url, "again"]).await, sentence);
-        reads(place.git("work", &["fetch", &url]).await, sentence);
+        reads(workdir.git("", &["ls-remote", &url]).await, sentence);
+        reads(workdir.git("", &["clone", &url, "again"]).await, sentence);
+        reads(workdir.git("work", &["fetch", &url]).await, sentence);
     }
     assert_eq!(refusals(&server, "503").await - before, 9.0);
     drop(busy);
     until(async || children(&server).is_empty()).await;
     // A push that waits for its client, and another one.
-    let commit = place.head("work").await;
+    let commit = workdir.head("work").await;
     let line = format!("{commit} {} refs/heads/main\0report-status", "1".repeat(40));
     let request = format!(
         "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
@@ -132,14 +132,14 @@ async fn user_without_a_place_reads_when_to_try_again() {
     let mut stalled = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
     stalled.write_all(request.as_bytes()).await.unwrap();
     until(async || !children(&server).is_empty()).await;
-    place.commit("work", "more", "more", "more").await;
-    let said = place.git("work", &["push", &as_alice, "main"]).await;
+    workdir.commit("work", "more", "more", "more").await;
+    let said = workdir.git("work", &["push", &as_alice, "main"]).await;
     reads(said, "too many pushes at once; try again in 1 s");
     // A request that is too large for one packet is still being sent when it is refused.
-    std::fs::write(place.path().join("work/noise"), super::clients::noise(8 * 1024 * 1024)).unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "noise"]).await.ok();
-    let said = place.git("work", &["push", &as_alice, "main"]).await;
+    std::fs::write(workdir.path().join("work/noise"), super::clients::noise(8 * 1024 * 1024)).unwrap();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "noise"]).await.ok();
+    let said = workdir.git("work", &["push", &as_alice, "main"]).await;
     reads(said, "too many pushes at once; try again in 1 s");
     drop(stalled);
     server.stop().await;
@@ -151,20 +151,23 @@ async fn user_without_a_place_reads_when_to_try_again() {
 async fn fetch_that_fails_reads_the_reason_and_nothing_else() {
     let server = TestServer::with_limits(|limits| limits.git_request_bytes = 3_000).await;
     let alice = server.user("alice").await;
-    let mut place = Workplace::new();
-    let url = pushed(&place, &alice, &server).await;
+    let mut workdir = GitWorkdir::new();
+    let url = pushed(&workdir, &alice, &server).await;
     let none = "1".repeat(40);
     for n in 0..100 {
-        place.commit("work", "n", &n.to_string(), "again").await;
-        place.git("work", &["branch", &format!("b{n}")]).await.ok();
+        workdir.commit("work", "n", &n.to_string(), "again").await;
+        workdir.git("work", &["branch", &format!("b{n}")]).await.ok();
     }
-    place.git("work", &["push", "--quiet", &url, "--all"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "--all"]).await.ok();
     for version in VERSIONS {
-        place.protocol = version;
-        reads(place.git("work", &["fetch", &url, &none]).await, "not our ref");
-        let said = place.git("", &["clone", "--mirror", &url, "again"]).await;
+        workdir.protocol = version;
+        reads(workdir.git("work", &["fetch", &url, &none]).await, "not our ref");
+        let said = workdir.git("", &["clone", "--mirror", &url, "again"]).await;
         reads(said, "the request names too many objects: it may have 3000 bytes");
-        place.git("", &["clone", "--quiet", "--single-branch", &url, &format!("single{version}")]).await.ok();
+        workdir
+            .git("", &["clone", "--quiet", "--single-branch", &url, &format!("single{version}")])
+            .await
+            .ok();
     }
     server.stop().await;
 }
@@ -174,10 +177,10 @@ async fn fetch_that_fails_reads_the_reason_and_nothing_else() {
 async fn token_without_a_scope_reads_which_one() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    pushed(&place, &alice, &server).await;
+    let workdir = GitWorkdir::new();
+    pushed(&workdir, &alice, &server).await;
     alice.repository("hello", "other").await;
-    place.commit("work", "a", "a", "more").await;
+    workdir.commit("work", "a", "a", "more").await;
     for (body, repository, why) in [
         (json!({"name": "r", "scopes": ["repo:read"]}), "web", "the access token lacks the scope repo:write"),
         (
@@ -190,7 +193,7 @@ async fn token_without_a_scope_reads_which_one() {
         assert_eq!(made.status, 201, "{}", made.body);
         let token = made.body["token"].as_str().unwrap();
         let url = format!("http://x:{token}@{}/alice/hello/{repository}", server.app.addresses.http);
-        place.git("work", &["push", &url, "main"]).await.refused(why);
+        workdir.git("work", &["push", &url, "main"]).await.refused(why);
     }
     server.stop().await;
 }
@@ -200,8 +203,8 @@ async fn token_without_a_scope_reads_which_one() {
 async fn requests_of_other_programs_get_the_status_or_the_sentence() {
     let server = TestServer::with_limits(|limits| limits.git_head_ms = 200).await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    pushed(&place, &alice, &server).await;
+    let workdir = GitWorkdir::new();
+    pushed(&workdir, &alice, &server).await;
     let answer = async |body: &str, length: usize| {
         let request = format!(
             "POST /alice/hello/web/git-receive-pack HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
@@ -250,9 +253,9 @@ async fn refusals_that_git_reads_are_refusals_in_the_log() {
     alice.post("/api/projects/create", &project).await.unwrap().success().unwrap();
     let repository = serde_json::json!({"name": "r"});
     alice.post("/api/projects/alice/p/repos/create", &repository).await.unwrap().success().unwrap();
-    let place = Workplace::new();
+    let workdir = GitWorkdir::new();
     let url = format!("http://{}/alice/p/r", server.address());
-    reads(place.git("", &["ls-remote", &url]).await, "may have 9 bytes");
+    reads(workdir.git("", &["ls-remote", &url]).await, "may have 9 bytes");
     let text = std::fs::read_to_string(&log).unwrap();
     let line = text.lines().find(|line| line.contains("POST") && line.contains("git-upload-pack")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();

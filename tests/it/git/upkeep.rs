@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use netbit::core::database;
 use serde_json::json;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
 /// A server that packs after four pushes, a place to work in, and where Alice pushes to.
-async fn packing() -> (TestServer, Workplace, String) {
+async fn packing() -> (TestServer, GitWorkdir, String) {
     let server = TestServer::with_limits(|limits| {
         limits.maintenance_pushes = 4;
         limits.maintenance_ms = 20;
@@ -19,38 +19,38 @@ async fn packing() -> (TestServer, Workplace, String) {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let url = server.url_as("alice", &path);
-    (server, Workplace::new(), url)
+    (server, GitWorkdir::new(), url)
 }
 
 #[actix_web::test]
 async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
-    let (server, place, url) = packing().await;
-    place.repository("work").await;
+    let (server, workdir, url) = packing().await;
+    workdir.repository("work").await;
     for n in 0..6 {
-        place.commit("work", "n", &n.to_string(), &format!("commit {n}")).await;
-        place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+        workdir.commit("work", "n", &n.to_string(), &format!("commit {n}")).await;
+        workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     }
     let objects = server.only_repository().join("objects");
     until(async || objects.join("info/commit-graphs").exists() || objects.join("info/commit-graph").exists())
         .await;
     assert!(objects.join("pack/multi-pack-index").exists());
-    place.git("", &["clone", "--quiet", &url, "again"]).await.ok();
-    place.git("again", &["fsck", "--strict"]).await.ok();
-    assert_eq!(place.objects("again").await, place.objects("work").await);
-    place.commit("work", "n", "more", "more").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &url, "again"]).await.ok();
+    workdir.git("again", &["fsck", "--strict"]).await.ok();
+    assert_eq!(workdir.objects("again").await, workdir.objects("work").await);
+    workdir.commit("work", "n", "more", "more").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     server.stop().await;
 }
 
 /// An import of 300 MB in one push had no bitmap until fifty pushes later: every clone counted its objects.
 #[actix_web::test]
 async fn a_large_import_gets_its_bitmap_without_more_pushes() {
-    let (server, place, url) = packing().await;
-    let work = place.repository("work").await;
+    let (server, workdir, url) = packing().await;
+    let work = workdir.repository("work").await;
     std::fs::write(work.join("large"), super::clients::noise(4 * 1024 * 1024)).unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let packs = server.only_repository().join("objects/pack");
     let has_bitmap = || {
         let files = std::fs::read_dir(&packs).unwrap().flatten();
@@ -76,12 +76,12 @@ async fn a_stop_settles_what_was_admitted_and_the_next_start_finds_nothing_to_do
     ] {
         alice.post(path, &body).await.unwrap().success().unwrap();
     }
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let url = format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
     let has_moved = || find_ref(&directory.path().join("repos")).is_some();
     let pushed = Cell::new(None);
-    let push = async { pushed.set(Some(place.git("work", &["push", "--quiet", &url, "main"]).await)) };
+    let push = async { pushed.set(Some(workdir.git("work", &["push", "--quiet", &url, "main"]).await)) };
     let stop = async {
         until(async || has_moved()).await;
         assert!(pushed.take().is_none(), "the push is under way");
@@ -116,12 +116,12 @@ async fn a_project_that_is_deleted_takes_its_repositories_from_the_disk() {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     alice.repository("hello", "other").await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     assert_eq!(alice.delete("/api/projects/alice/hello").await.status, 204);
     until(async || server.repositories().is_empty()).await;
-    place.git("", &["ls-remote", &server.url_as("alice", &path)]).await.refused("not found");
+    workdir.git("", &["ls-remote", &server.url_as("alice", &path)]).await.refused("not found");
     assert_eq!(alice.pushes(1).await.len(), 1, "what was said stays with the people in the channel");
     server.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, TestServer, until};
 
 struct Raw {
@@ -123,10 +123,10 @@ async fn bodies_of_the_wrong_kind_or_form_are_refused() {
 }
 
 /// A push of the commit `main` of a workplace to a new branch, by hand.
-async fn push_body(place: &Workplace, branch: &str) -> Vec<u8> {
-    let head = place.head("work").await;
-    let list = place.git("work", &["rev-list", "--objects", "--all"]).await.ok();
-    let work = place.path().join("work");
+async fn push_body(workdir: &GitWorkdir, branch: &str) -> Vec<u8> {
+    let head = workdir.head("work").await;
+    let list = workdir.git("work", &["rev-list", "--objects", "--all"]).await.ok();
+    let work = workdir.path().join("work");
     let ids: String = list.lines().map(|line| format!("{}\n", &line[..40])).collect();
     std::fs::write(work.join(".git/list"), ids).unwrap();
     let pack = std::process::Command::new("sh")
@@ -162,9 +162,9 @@ async fn response_to_a_push_waits_for_the_end_of_its_body() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = TestServer::start().await;
     let raw = raw(&server).await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    let body = push_body(&place, "topic").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let body = push_body(&workdir, "topic").await;
     let (first, last) = body.split_at(body.len() - 10);
     let framing = format!("content-length: {}", body.len());
     let mut socket = open_push(&server, &raw, first, &framing).await;
@@ -197,11 +197,11 @@ async fn pushed(server: &TestServer) -> usize {
 async fn bytes_behind_a_pack_do_not_open_the_gate() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    let none = async || place.git("", &["ls-remote", &raw.base]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let none = async || workdir.git("", &["ls-remote", &raw.base]).await.ok();
     for more in [1, 33, 200, 100_000] {
-        let body = [push_body(&place, "ghost").await, vec![0; more]].concat();
+        let body = [push_body(&workdir, "ghost").await, vec![0; more]].concat();
         let answer = raw.post("receive-pack", &[], body).await.text().await.unwrap();
         assert!(
             answer.contains("ng refs/heads/ghost there are extra bytes after the pack"),
@@ -210,7 +210,7 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
         assert_eq!(none().await, "");
     }
     // The whole pack, and a body that does not end: nothing moves while it is open, or when it breaks off.
-    let body = push_body(&place, "ghost").await;
+    let body = push_body(&workdir, "ghost").await;
     let before = pushed(&server).await;
     let socket = open_push(&server, &raw, &body, "transfer-encoding: chunked").await;
     until(async || pushed(&server).await >= before + body.len() - 20).await;
@@ -220,7 +220,7 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
     assert_eq!(none().await, "");
     drop(socket);
     // Whole and ended, it goes through.
-    let answer = raw.post("receive-pack", &[], push_body(&place, "good").await).await.text().await.unwrap();
+    let answer = raw.post("receive-pack", &[], push_body(&workdir, "good").await).await.text().await.unwrap();
     assert!(answer.contains("ok refs/heads/good"), "{answer}");
     assert_eq!(none().await.lines().filter(|line| line.contains("refs/heads/")).count(), 1);
     server.stop().await;
@@ -230,9 +230,9 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
 async fn what_is_no_pack_or_breaks_off_moves_nothing_and_says_why() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
-    let place = Workplace::new();
-    place.repository("work").await;
-    let good = push_body(&place, "x").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let good = push_body(&workdir, "x").await;
     let start = good.windows(4).position(|window| window == b"PACK").unwrap();
     let mut mangled = good.clone();
     mangled[start + 20] ^= 0xff;
@@ -248,7 +248,7 @@ async fn what_is_no_pack_or_breaks_off_moves_nothing_and_says_why() {
         let answer = raw.post("receive-pack", &[], body).await;
         let text = answer.bytes().await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         assert!(!text.as_ref().is_ok_and(|text| text.contains("ok refs/heads/x")), "{story}: {text:?}");
-        assert_eq!(place.git("", &["ls-remote", &raw.base]).await.ok(), "", "{story}");
+        assert_eq!(workdir.git("", &["ls-remote", &raw.base]).await.ok(), "", "{story}");
     }
     server.stop().await;
 }

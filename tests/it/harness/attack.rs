@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::git::{Said, Workplace};
+use super::git::{GitWorkdir, Said};
 use super::memory::{CAGE_BYTES, MemoryWatch, TREE_BYTES_MAX};
 use super::{PASSWORD, Process};
 
@@ -17,7 +17,7 @@ pub(crate) struct Attacked {
     pub(crate) server: Process,
     pub(crate) mallory: HttpClient,
     pub(crate) alice: HttpClient,
-    pub(crate) place: Workplace,
+    pub(crate) workdir: GitWorkdir,
     directory: TempDir,
     watch: MemoryWatch,
 }
@@ -44,7 +44,7 @@ impl Attacked {
         }
         alice.create_group("team", &["bob"]).await.unwrap();
         let watch = server.watch_memory();
-        Self { server, mallory, alice, place: Workplace::new(), directory, watch }
+        Self { server, mallory, alice, workdir: GitWorkdir::new(), directory, watch }
     }
 
     /// The repository of a user, with their password in the URL.
@@ -56,7 +56,7 @@ impl Attacked {
     /// Pushes from a folder of the workplace to mallory's repository.
     pub(crate) async fn push(&self, folder: &str, refs: &[&str]) -> Said {
         let url = self.url("mallory");
-        self.place.git(folder, &[&["push", &url], refs].concat()).await
+        self.workdir.git(folder, &[&["push", &url], refs].concat()).await
     }
 
     /// Posts a body to `git-receive-pack` of mallory's repository; returns the answer as text.
@@ -87,7 +87,7 @@ impl Attacked {
 
     /// Other users are served: a private repository is listed and a message is posted.
     pub(crate) async fn others_are_served(&self) {
-        self.place.git("", &["ls-remote", &self.url("alice")]).await.ok();
+        self.workdir.git("", &["ls-remote", &self.url("alice")]).await.ok();
         let chat = self.alice.create_group("again", &["bob"]).await.unwrap();
         self.alice.post_message(chat, "served").await.unwrap();
     }

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use super::{PASSWORD, Person, TestServer, soon};
 
 /// A folder to work in, with its own author.
-pub(crate) struct Workplace {
+pub(crate) struct GitWorkdir {
     directory: TempDir,
     /// The value of `protocol.version`.
     pub(crate) protocol: &'static str,
@@ -39,7 +39,7 @@ impl Said {
     }
 }
 
-impl Workplace {
+impl GitWorkdir {
     pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), protocol: "2" }
     }

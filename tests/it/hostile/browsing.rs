@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::answers::gauge;
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::memory::{CAGE_BYTES, MIB, TREE_BYTES_MAX};
 use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
@@ -201,12 +201,12 @@ async fn archive_ignores_the_attributes_of_its_tree() {
     let memory = attacked.server.watch_memory();
     let url = format!("http://{}{WEB}/archive/main.tar.gz", attacked.server.address());
     let archive = soon(soon(reqwest::get(url)).await.unwrap().bytes()).await.unwrap();
-    let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("a.tar.gz"), archive).unwrap();
+    let workdir = tempfile::tempdir().unwrap();
+    std::fs::write(workdir.path().join("a.tar.gz"), archive).unwrap();
     let mut command = Command::new("tar");
-    command.args(["xzf", "a.tar.gz", "--strip-components=1"]).current_dir(place.path());
+    command.args(["xzf", "a.tar.gz", "--strip-components=1"]).current_dir(workdir.path());
     assert!(command.status().unwrap().success());
-    let read = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(workdir.path().join(name)).unwrap();
     assert_eq!((read("hidden"), read("d/deep")), ("seen".to_owned(), "deep".to_owned()));
     assert_eq!((read("converted"), read("id")), ("text\r\n".to_owned(), "$Id$".to_owned()));
     assert!(read("subst") == subst);
@@ -221,11 +221,11 @@ async fn refs_that_look_like_others_are_refused_read_and_deleted() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    let first = place.head("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    let second = place.commit("work", "a", "a", "second").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    let first = workdir.head("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let second = workdir.commit("work", "a", "a", "second").await;
     for name in [
         "refs/heads/refs/heads/main",
         "refs/tags/refs/tags/v1",
@@ -236,16 +236,16 @@ async fn refs_that_look_like_others_are_refused_read_and_deleted() {
         "refs/heads/\u{e0041}main",
         "refs/heads/ma\u{3164}in",
     ] {
-        let said = place.git("work", &["push", &url, &format!("main:{name}")]).await;
+        let said = workdir.git("work", &["push", &url, &format!("main:{name}")]).await;
         said.refused("not allowed");
     }
     // Refs that were pushed before these names were refused can be read and deleted, and stand for
     // no other ref.
     let disk = server.only_repository();
     let disk = disk.to_str().unwrap();
-    place.git("work", &["push", "--quiet", &url, "main:topic"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "main:topic"]).await.ok();
     for name in ["refs/heads/refs/heads/main", "refs/heads/ma\u{200b}in"] {
-        place.git("work", &["--git-dir", disk, "update-ref", name, &second]).await.ok();
+        workdir.git("work", &["--git-dir", disk, "update-ref", name, &second]).await.ok();
     }
     let oid = async |segment: &str| {
         let tree = alice.get(&format!("{WEB}/tree/{segment}")).await;
@@ -256,19 +256,19 @@ async fn refs_that_look_like_others_are_refused_read_and_deleted() {
     assert_eq!(oid("refs%2Fheads%2Frefs%2Fheads%2Fmain").await, Some(second.clone()));
     assert_eq!(oid("ma%E2%80%8Bin").await, Some(second.clone()));
     for name in ["refs/heads/refs/heads/main", "refs/heads/ma\u{200b}in"] {
-        place.git("work", &["push", "--quiet", &url, &format!(":{name}")]).await.ok();
+        workdir.git("work", &["push", "--quiet", &url, &format!(":{name}")]).await.ok();
     }
     assert_eq!(oid("refs%2Fheads%2Frefs%2Fheads%2Fmain").await, None);
     // A branch stands before a tag of its name, in folders and in archives.
-    place.git("work", &["tag", "main", &second]).await.ok();
-    place.git("work", &["push", "--quiet", &url, "refs/tags/main"]).await.ok();
+    workdir.git("work", &["tag", "main", &second]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, "refs/tags/main"]).await.ok();
     assert_eq!(oid("main").await, Some(first.clone()));
     assert_eq!(oid("refs%2Ftags%2Fmain").await, Some(second));
     let archive = format!("http://{}{WEB}/archive/main.tar.gz", server.app.addresses.http);
     let archive = reqwest::Client::new().get(archive).bearer_auth(alice.http.token().unwrap()).send().await;
     let archive = archive.unwrap().bytes().await.unwrap();
-    std::fs::write(place.path().join("a.tar.gz"), archive).unwrap();
-    let listed = Command::new("tar").args(["tzf", "a.tar.gz"]).current_dir(place.path()).output().unwrap();
+    std::fs::write(workdir.path().join("a.tar.gz"), archive).unwrap();
+    let listed = Command::new("tar").args(["tzf", "a.tar.gz"]).current_dir(workdir.path()).output().unwrap();
     assert!(String::from_utf8_lossy(&listed.stdout).starts_with(&format!("web-{}/", &first[..12])));
     server.stop().await;
 }
@@ -280,13 +280,13 @@ async fn tag_that_exists_is_moved_and_deleted_by_maintainers_only() {
     let (alice, _bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
     alice.member("hello", "bob", "writer").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let (as_alice, as_bob) = (server.url_as("alice", &path), server.url_as("bob", &path));
     let push =
-        async |url: &str, what: &str| place.git("work", &["push", "--quiet", "--force", url, what]).await;
+        async |url: &str, what: &str| workdir.git("work", &["push", "--quiet", "--force", url, what]).await;
     push(&as_bob, "main:refs/tags/v1").await.ok();
-    place.commit("work", "a", "a", "second").await;
+    workdir.commit("work", "a", "a", "second").await;
     push(&as_bob, "main:refs/tags/v1").await.refused("role maintainer");
     push(&as_bob, ":refs/tags/v1").await.refused("role maintainer");
     push(&as_bob, "main:refs/tags/v2").await.ok();
@@ -304,22 +304,22 @@ async fn refused_push_leaves_no_object_readable_by_id() {
     let path = alice.hello_web("public").await;
     let rules = json!({"protected_branches": [{"pattern": "main"}]});
     assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    let kept = place.commit("work", "a", "kept", "kept").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
-    let refused = place.commit("work", "secret", "secret", "refused").await;
-    let said = place.git("work", &["push", "--force", &url, "main"]).await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    let kept = workdir.commit("work", "a", "kept", "kept").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    let refused = workdir.commit("work", "secret", "secret", "refused").await;
+    let said = workdir.git("work", &["push", "--force", &url, "main"]).await;
     assert!(!said.success, "{}", said.err);
     for (oid, status) in [(&kept, 200), (&refused, 404)] {
         assert_eq!(server.http.get(&format!("{WEB}/commits/{oid}")).await.unwrap().status, status, "{oid}");
         assert_eq!(server.http.get(&format!("{WEB}/tree/{oid}")).await.unwrap().status, status, "{oid}");
     }
-    place.git("", &["init", "--quiet", "other"]).await.ok();
+    workdir.git("", &["init", "--quiet", "other"]).await.ok();
     let anonymous = server.url(&path);
-    place.git("other", &["fetch", "--quiet", &anonymous, &kept]).await.ok();
-    assert!(!place.git("other", &["fetch", "--quiet", &anonymous, &refused]).await.success);
+    workdir.git("other", &["fetch", "--quiet", &anonymous, &kept]).await.ok();
+    assert!(!workdir.git("other", &["fetch", "--quiet", &anonymous, &refused]).await.success);
     server.stop().await;
 }
 
@@ -330,9 +330,9 @@ async fn flood_of_histories_waits_and_leaves_folders_alone() {
     let server = TestServer::with_limits(|limits| limits.git_histories = 2).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     // Whoever walks through this history stops at the graph, until somebody writes to it.
     let graph = server.only_repository().join("objects/info/commit-graph");
     let made = Command::new("mkfifo").arg(&graph).status().unwrap();

@@ -98,8 +98,8 @@ async fn request_id_of_a_client_is_not_the_audits() {
     let headers = [("x-request-id", "somebody-elses")];
     let renamed = alice.send(Method::PATCH, &path, Some(&body), &headers).await.unwrap();
     assert_eq!((renamed.status, renamed.header("x-request-id")), (200, Some("somebody-elses")));
-    let place = directory.path().to_str().unwrap();
-    let audit = netbit_beside(&["audit", "--limit", "1", "--data-dir", place]).await;
+    let workdir = directory.path().to_str().unwrap();
+    let audit = netbit_beside(&["audit", "--limit", "1", "--data-dir", workdir]).await;
     let audited: Value = serde_json::from_slice(&audit.stdout).unwrap();
     let kept = audited["request_id"].as_str().unwrap().to_owned();
     assert!(uuid::Uuid::parse_str(&kept).is_ok(), "{kept}");

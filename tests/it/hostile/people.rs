@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, assert_problem, soon};
 
 /// How many chats a person is in.
@@ -229,11 +229,11 @@ async fn blocked_user_notifies_of_nothing_and_common_chats_stay() {
     assert_eq!(mallory.put(&react, json!({})).await.status, 204);
     let mut session = mallory.tcp().await;
     assert!(soon(session.say(direct, "over TCP, @bob")).await.unwrap().success);
-    let place = Workplace::new();
-    place.repository("work").await;
-    place.commit("work", "a.txt", "a", "for @bob").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.commit("work", "a.txt", "a", "for @bob").await;
     let url = server.url_as("mallory", &path);
-    assert!(place.git("work", &["push", &url, "main"]).await.success);
+    assert!(workdir.git("work", &["push", &url, "main"]).await.success);
     assert_eq!(unread(&bob).await, 0);
     assert_eq!(bob.contents(team).await, ["what is new?", "look, @bob", "look, @all", "nothing, @bob"]);
     assert_eq!(bob.contents(direct).await, ["hello?", "over TCP, @bob"]);

@@ -11,16 +11,16 @@ use tokio::io::AsyncReadExt;
 use super::seeds::targets::handmade_pack::{BLOB, COMMIT, Handmade, OFFSET_DELTA, TREE, back, size};
 use super::shares::{ask_for_all, begin_push, drip, loopback, repositories};
 use crate::harness::attack::{Attacked, push_body};
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, soon};
 
 const MIB: u64 = 1024 * 1024;
 
 /// Writes an object as it is, and returns its id. git is told not to check it.
-async fn object(place: &Workplace, kind: &str, content: &[u8]) -> String {
-    let path = place.path().join("work/.git/raw");
+async fn object(workdir: &GitWorkdir, kind: &str, content: &[u8]) -> String {
+    let path = workdir.path().join("work/.git/raw");
     std::fs::write(&path, content).unwrap();
-    place.git("work", &["hash-object", "-t", kind, "-w", "--literally", ".git/raw"]).await.ok()
+    workdir.git("work", &["hash-object", "-t", kind, "-w", "--literally", ".git/raw"]).await.ok()
 }
 
 /// A commit of the empty tree with this message.
@@ -32,13 +32,13 @@ fn commit_of(message: &[u8]) -> Vec<u8> {
 }
 
 /// A history of `commits` commits on the branch `main`, made in one go.
-fn long_history(place: &Workplace, commits: usize) {
+fn long_history(workdir: &GitWorkdir, commits: usize) {
     let mut stream = String::new();
     for n in 0..commits {
         let _ = write!(stream, "commit refs/heads/main\ncommitter A <a@example.org> {n} +0000\ndata 1\nx\n");
     }
     let mut child = std::process::Command::new("git")
-        .current_dir(place.path().join("work"))
+        .current_dir(workdir.path().join("work"))
         .args(["fast-import", "--quiet", "--force"])
         .stdin(Stdio::piped())
         .spawn()
@@ -51,15 +51,15 @@ fn long_history(place: &Workplace, commits: usize) {
 async fn commits_and_tags_beyond_a_mebibyte_are_refused() {
     // A push of 100 KB: one commit whose message is 100 MB of 0xff. It took 785 MiB, and ended every start after it.
     let attacked = Attacked::start().await;
-    attacked.place.git("", &["init", "--quiet", "work"]).await.ok();
-    let huge = object(&attacked.place, "commit", &commit_of(&vec![0xff; 100_000_000])).await;
+    attacked.workdir.git("", &["init", "--quiet", "work"]).await.ok();
+    let huge = object(&attacked.workdir, "commit", &commit_of(&vec![0xff; 100_000_000])).await;
     attacked.push("work", &[&format!("{huge}:refs/heads/main")]).await.refused("a commit of 1000001");
-    let small = object(&attacked.place, "commit", &commit_of(b"fine")).await;
+    let small = object(&attacked.workdir, "commit", &commit_of(b"fine")).await;
     let tag = format!("object {small}\ntype commit\ntag x\ntagger A <a@example.org> 0 +0000\n\n");
     let tag = [tag.as_bytes(), &vec![b'x'; 2_000_000]].concat();
-    let tag = object(&attacked.place, "tag", &tag).await;
+    let tag = object(&attacked.workdir, "tag", &tag).await;
     attacked.push("work", &[&format!("{tag}:refs/tags/x")]).await.refused("a tag of 2000");
-    let largest = object(&attacked.place, "commit", &commit_of(&vec![b'x'; 1_000_000])).await;
+    let largest = object(&attacked.workdir, "commit", &commit_of(&vec![b'x'; 1_000_000])).await;
     attacked.push("work", &[&format!("{largest}:refs/heads/large")]).await.ok();
     attacked.survived().await;
 }
@@ -67,13 +67,13 @@ async fn commits_and_tags_beyond_a_mebibyte_are_refused() {
 #[actix_web::test]
 async fn trees_beyond_their_limit_are_refused() {
     let attacked = Attacked::start().await;
-    attacked.place.git("", &["init", "--quiet", "work"]).await.ok();
-    let blob = object(&attacked.place, "blob", b"x").await;
+    attacked.workdir.git("", &["init", "--quiet", "work"]).await.ok();
+    let blob = object(&attacked.workdir, "blob", b"x").await;
     let oid: Vec<u8> = (0..20).map(|n| u8::from_str_radix(&blob[2 * n..2 * n + 2], 16).unwrap()).collect();
     let tree: Vec<u8> =
         (0..260_000).flat_map(|n| [format!("100644 {n:08}\0").as_bytes(), &oid].concat()).collect();
-    let tree = object(&attacked.place, "tree", &tree).await;
-    let commit = attacked.place.git("work", &["commit-tree", &tree, "-m", "wide"]).await.ok();
+    let tree = object(&attacked.workdir, "tree", &tree).await;
+    let commit = attacked.workdir.git("work", &["commit-tree", &tree, "-m", "wide"]).await.ok();
     attacked.push("work", &[&format!("{commit}:refs/heads/main")]).await.refused("a tree of 9");
     attacked.survived().await;
 }
@@ -124,19 +124,19 @@ async fn deltas_that_add_up_are_refused_and_hold_up_no_one() {
 async fn clones_of_large_compressed_files_stay_small() {
     // Four files of 64 MiB that compress to nothing took 440 MiB for each anonymous clone.
     let attacked = Attacked::start().await;
-    let work = attacked.place.repository("work").await;
+    let work = attacked.workdir.repository("work").await;
     for n in 0..4u8 {
         let mut file = vec![0; 64 << 20];
         file[usize::from(n)] = n;
         std::fs::write(work.join(format!("large{n}")), file).unwrap();
     }
-    attacked.place.git("work", &["add", "."]).await.ok();
-    attacked.place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    attacked.workdir.git("work", &["add", "."]).await.ok();
+    attacked.workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
     attacked.push("work", &["main"]).await.ok();
     let url = format!("http://{}/mallory/p/r", attacked.server.address());
     let clones = (0..6).map(|n| {
-        let (place, url) = (&attacked.place, &url);
-        async move { place.git("", &["clone", "--quiet", "--mirror", url, &format!("copy{n}")]).await.ok() }
+        let (workdir, url) = (&attacked.workdir, &url);
+        async move { workdir.git("", &["clone", "--quiet", "--mirror", url, &format!("copy{n}")]).await.ok() }
     });
     futures_util::future::join_all(clones).await;
     attacked.survived().await;
@@ -146,8 +146,8 @@ async fn clones_of_large_compressed_files_stay_small() {
 async fn a_history_on_many_branches_is_walked_once_behind_ready() {
     // 50,000 commits on eight new branches were walked eight times before the server was ready.
     let mut attacked = Attacked::start().await;
-    attacked.place.git("", &["init", "--quiet", "work"]).await.ok();
-    long_history(&attacked.place, 50_000);
+    attacked.workdir.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&attacked.workdir, 50_000);
     let refs: Vec<_> = (0..8).map(|n| format!("main:refs/heads/b{n}")).collect();
     let refs: Vec<_> = refs.iter().map(String::as_str).collect();
     attacked.push("work", &refs).await.ok();
@@ -156,7 +156,7 @@ async fn a_history_on_many_branches_is_walked_once_behind_ready() {
         let more = format!("main:refs/heads/again{n}");
         let url = attacked.url("mallory");
         let arguments = ["push", &url, &more];
-        let pushing = attacked.place.git("work", &arguments);
+        let pushing = attacked.workdir.git("work", &arguments);
         let killing = async {
             tokio::time::sleep(std::time::Duration::from_millis(40 * n)).await;
         };
@@ -172,13 +172,13 @@ async fn a_history_on_many_branches_is_walked_once_behind_ready() {
 }
 
 /// An atomic push of a commit to two branches, of which the second is believed to be at `old`.
-async fn atomic_push_body(place: &Workplace, commit: &str, old: &str) -> Vec<u8> {
+async fn atomic_push_body(workdir: &GitWorkdir, commit: &str, old: &str) -> Vec<u8> {
     let one = format!("{} {commit} refs/heads/one\0report-status atomic", "0".repeat(40));
     let two = format!("{old} {commit} refs/heads/two");
     let head = format!("{:04x}{one}{:04x}{two}0000", one.len() + 4, two.len() + 4);
     let script = format!("echo {commit} | git pack-objects --quiet --revs --stdout");
     let mut made = tokio::process::Command::new("sh");
-    made.args(["-c", &script]).current_dir(place.path().join("work"));
+    made.args(["-c", &script]).current_dir(workdir.path().join("work"));
     let pack = soon(made.output()).await.unwrap().stdout;
     [head.as_bytes(), &pack].concat()
 }
@@ -191,40 +191,40 @@ async fn a_push_that_moves_no_ref_leaves_no_object() {
     let path = alice.hello_web("public").await;
     let rules = json!({"protected_branches": [{"pattern": "main"}]});
     assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.commit("work", "a", "a", "second").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.commit("work", "a", "a", "second").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let reads = async |oid: &str| {
         let shown =
             server.http.get(&format!("/api/projects/alice/hello/repos/web/commits/{oid}")).await.unwrap();
-        place.git("", &["init", "--quiet", "--bare", "reader"]).await.ok();
-        let fetched = place.git("reader", &["fetch", "--quiet", &server.url(&path), oid]).await;
+        workdir.git("", &["init", "--quiet", "--bare", "reader"]).await.ok();
+        let fetched = workdir.git("reader", &["fetch", "--quiet", &server.url(&path), oid]).await;
         (shown.status, fetched.success)
     };
-    let kept = place.head("work").await;
+    let kept = workdir.head("work").await;
     assert_eq!(reads(&kept).await, (200, true));
 
-    place.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
-    let secret = place.commit("work", "secret", "s3cret", "rewritten").await;
-    place.git("work", &["push", "--force", &url, "main"]).await.refused("non-fast-forward");
+    workdir.git("work", &["reset", "--quiet", "--hard", "HEAD~1"]).await.ok();
+    let secret = workdir.commit("work", "secret", "s3cret", "rewritten").await;
+    workdir.git("work", &["push", "--force", &url, "main"]).await.refused("non-fast-forward");
     assert_eq!(reads(&secret).await, (404, false), "not a fast-forward");
 
-    let other = place.commit("work", "secret", "other", "under a branch").await;
-    place.git("work", &["push", &url, "HEAD:refs/heads/main/below"]).await.refused("the refs have moved");
+    let other = workdir.commit("work", "secret", "other", "under a branch").await;
+    workdir.git("work", &["push", &url, "HEAD:refs/heads/main/below"]).await.refused("the refs have moved");
     assert_eq!(reads(&other).await, (404, false), "the name is taken by a branch");
 
-    let blob = place.git("work", &["rev-parse", "HEAD:secret"]).await.ok();
-    place.git("work", &["push", &url, &format!("{blob}:refs/heads/blob")]).await.refused("a commit");
-    assert!(!place.git("reader", &["fetch", "--quiet", &server.url(&path), &blob]).await.success);
+    let blob = workdir.git("work", &["rev-parse", "HEAD:secret"]).await.ok();
+    workdir.git("work", &["push", &url, &format!("{blob}:refs/heads/blob")]).await.refused("a commit");
+    assert!(!workdir.git("reader", &["fetch", "--quiet", &server.url(&path), &blob]).await.success);
 
     // A deletion beside it keeps nothing, whether it is of a ref that is there or not.
-    let lost = place.commit("work", "secret", "lost", "beside a deletion").await;
-    place.git("work", &["push", "--quiet", &url, "main~1:refs/heads/old"]).await.ok();
-    place.git("work", &["push", "--force", &url, ":old", "HEAD:main"]).await.refused("non-fast-forward");
+    let lost = workdir.commit("work", "secret", "lost", "beside a deletion").await;
+    workdir.git("work", &["push", "--quiet", &url, "main~1:refs/heads/old"]).await.ok();
+    workdir.git("work", &["push", "--force", &url, ":old", "HEAD:main"]).await.refused("non-fast-forward");
     assert_eq!(reads(&lost).await, (404, false), "beside a deletion");
-    place.git("work", &["push", "--quiet", &url, ":old"]).await.ok();
-    let pack = place.git("work", &["rev-parse", "HEAD"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &url, ":old"]).await.ok();
+    let pack = workdir.git("work", &["rev-parse", "HEAD"]).await.ok();
     let nothing = format!("{0} {0} refs/heads/nope\0report-status side-band-64k", "0".repeat(40));
     let second = format!("{} {pack} refs/heads/main", "0".repeat(40));
     let body = format!("{:04x}{nothing}{:04x}{second}0000", nothing.len() + 4, second.len() + 4);
@@ -238,7 +238,7 @@ async fn a_push_that_moves_no_ref_leaves_no_object() {
     assert!(said.contains("there is nothing to delete"), "{said}");
 
     // An atomic push moves all refs or none: its hook let objects stay when only one of them could move.
-    let atomic = place.commit("work", "secret", "atomic", "all or nothing").await;
+    let atomic = workdir.commit("work", "secret", "atomic", "all or nothing").await;
     for (story, refs, why) in [
         ("folders", &["HEAD:refs/heads/x", "HEAD:refs/heads/x/y"][..], "its name is taken"),
         ("a blob", &["HEAD:refs/heads/x", &format!("{blob}:refs/heads/y")], "a commit"),
@@ -246,10 +246,10 @@ async fn a_push_that_moves_no_ref_leaves_no_object() {
         ("the default branch", &["HEAD:refs/heads/x", ":main"], "cannot be deleted"),
     ] {
         let arguments = [&["push", "--atomic", &url][..], refs].concat();
-        place.git("work", &arguments).await.refused(why);
+        workdir.git("work", &arguments).await.refused(why);
         assert_eq!(reads(&atomic).await, (404, false), "{story}");
     }
-    let stale = atomic_push_body(&place, &atomic, &kept).await;
+    let stale = atomic_push_body(&workdir, &atomic, &kept).await;
     let answer = reqwest::Client::new()
         .post(format!("{}/git-receive-pack", server.url(&path)))
         .basic_auth("alice", Some(crate::harness::PASSWORD))
@@ -259,11 +259,11 @@ async fn a_push_that_moves_no_ref_leaves_no_object() {
     let said = soon(soon(answer).await.unwrap().text()).await.unwrap();
     assert!(said.contains("the push is atomic, and refs/heads/two has moved"), "{said}");
     assert_eq!(reads(&atomic).await, (404, false), "an old value that is wrong");
-    place.git("work", &["push", "--quiet", "--atomic", &url, "HEAD:a1", "HEAD:a2", "HEAD:a/3"]).await.ok();
+    workdir.git("work", &["push", "--quiet", "--atomic", &url, "HEAD:a1", "HEAD:a2", "HEAD:a/3"]).await.ok();
     assert_eq!(reads(&atomic).await, (200, true), "an atomic push that can move all");
 
     // One ref that moves brings what it leads to, and what the others led to.
-    place
+    workdir
         .git("work", &["push", "--force", &url, "HEAD:main", "HEAD:topic"])
         .await
         .refused("non-fast-forward");
@@ -278,9 +278,9 @@ async fn refs_count_in_the_quota_and_have_a_limit() {
         TestServer::with_limits(|limits| (limits.git_refs, limits.repository_bytes) = (60, 400_000)).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let size =
         async || alice.get("/api/projects/alice/hello/repos/web").await.body["size_bytes"].as_i64().unwrap();
     let before = size().await;
@@ -288,7 +288,7 @@ async fn refs_count_in_the_quota_and_have_a_limit() {
         |range: std::ops::Range<usize>| range.map(|n| format!("main:refs/tags/t{n}")).collect::<Vec<_>>();
     let push = async |refs: Vec<String>| {
         let refs: Vec<_> = refs.iter().map(String::as_str).collect();
-        place.git("work", &[&["push", "--quiet", &url], &refs[..]].concat()).await
+        workdir.git("work", &[&["push", "--quiet", &url], &refs[..]].concat()).await
     };
     push(tags(0..40)).await.ok();
     assert!(size().await - before >= 40 * 4096, "each is a file");
@@ -303,15 +303,15 @@ async fn all_repositories_of_an_account_share_a_quota() {
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     alice.repository("hello", "other").await;
-    let place = Workplace::new();
-    let work = place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    let work = workdir.repository("work").await;
     std::fs::write(work.join("large"), crate::git::clients::noise(200_000)).unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     let other = server.url_as("alice", "alice/hello/other");
-    place.git("work", &["push", &other, "main"]).await.refused("the account's quota is exceeded");
-    place.git("work", &["push", "--quiet", &other, "main~1:refs/heads/main"]).await.ok();
+    workdir.git("work", &["push", &other, "main"]).await.refused("the account's quota is exceeded");
+    workdir.git("work", &["push", "--quiet", &other, "main~1:refs/heads/main"]).await.ok();
     server.stop().await;
 }
 
@@ -346,15 +346,15 @@ async fn submodule_paths_with_carriage_returns_are_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.repository("work").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
     let lines = "[submodule \"x\"]\r\n\tpath = x\r\n\turl = https://example.org/x\r\n";
-    place.commit("work", ".gitmodules", lines, "lines that end in CR LF").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.commit("work", ".gitmodules", lines, "lines that end in CR LF").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     let evil = "[submodule \"x\"]\n\tpath = \"x\r\"\n\turl = https://example.org/x\n";
-    place.commit("work", ".gitmodules", evil, "evil").await;
-    place.git("work", &["push", "--quiet", &url, "main"]).await.refused("carriage return");
-    place.git("work", &["push", "--quiet", &url, "main:refs/tags/v1"]).await.refused("carriage return");
+    workdir.commit("work", ".gitmodules", evil, "evil").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.refused("carriage return");
+    workdir.git("work", &["push", "--quiet", &url, "main:refs/tags/v1"]).await.refused("carriage return");
     server.stop().await;
 }
 
@@ -374,10 +374,10 @@ async fn declared_objects_take_no_room_until_they_arrive() {
         let pack = Handmade::new(20_000).entry(BLOB, 1 << 20, &[], b"").bytes;
         drips.push(drip(begin_push(&server, "mallory", loopback(1), &hostile, &pack[..16]).await, b"\0"));
     }
-    let place = Workplace::new();
-    place.git("", &["init", "--quiet", "work"]).await.ok();
-    long_history(&place, 12_000);
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&workdir, 12_000);
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     drips.iter().for_each(tokio::task::JoinHandle::abort);
     server.stop().await;
 }
@@ -401,10 +401,10 @@ async fn stalled_pushes_of_many_objects_end_for_others() {
         let hostile = server.user(name).await.hello_web("private").await;
         stalled.push(begin_push(&server, name, loopback(1), &hostile, &pack.bytes).await);
     }
-    let place = Workplace::new();
-    place.git("", &["init", "--quiet", "work"]).await.ok();
-    long_history(&place, 18_000);
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+    let workdir = GitWorkdir::new();
+    workdir.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&workdir, 18_000);
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
     drop(stalled);
     server.stop().await;
 }
@@ -463,16 +463,16 @@ fn long_to_unpack(deltas: u8) -> Vec<u8> {
 async fn large_files_are_pushed_beside_pushes_that_unpack_for_long() {
     let wait = ("NETBIT_LIMITS__GIT_UNPACKING_WAIT_MS", "3000");
     let attacked = Attacked::with(&[GIT_MEMORY, wait]).await;
-    let work = attacked.place.repository("work").await;
+    let work = attacked.workdir.repository("work").await;
     let mut large = crate::git::clients::noise(17_000_000);
     let url = attacked.url("alice");
     for version in 0..2u8 {
         large[1000] = version;
         std::fs::write(work.join("large"), &large).unwrap();
-        attacked.place.git("work", &["add", "."]).await.ok();
-        attacked.place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+        attacked.workdir.git("work", &["add", "."]).await.ok();
+        attacked.workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
         if version == 0 {
-            attacked.place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+            attacked.workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
         }
     }
     let body = push_body(&long_to_unpack(8));
@@ -480,7 +480,7 @@ async fn large_files_are_pushed_beside_pushes_that_unpack_for_long() {
     let hostile: Vec<_> = (0..3).map(|_| attacked.begin_post(body, body.len())).collect();
     let hostile = futures_util::future::join_all(hostile).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    attacked.place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    attacked.workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     drop(hostile);
     attacked.survived().await;
 }
@@ -491,15 +491,15 @@ async fn repository_takes_no_more_objects_than_can_be_cloned() {
     let server = TestServer::with_limits(|limits| limits.git_repository_objects = 100).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
-    let (place, url) = (Workplace::new(), server.url_as("alice", &path));
-    place.git("", &["init", "--quiet", "work"]).await.ok();
-    long_history(&place, 60);
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    long_history(&place, 101);
-    let said = place.git("work", &["push", &url, "+main:refs/heads/more"]).await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.git("", &["init", "--quiet", "work"]).await.ok();
+    long_history(&workdir, 60);
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    long_history(&workdir, 101);
+    let said = workdir.git("work", &["push", &url, "+main:refs/heads/more"]).await;
     said.refused("this server takes at most 100 in one repository");
-    long_history(&place, 30);
-    place.git("work", &["push", "--quiet", &url, "main:refs/heads/less"]).await.ok();
+    long_history(&workdir, 30);
+    workdir.git("work", &["push", "--quiet", &url, "main:refs/heads/less"]).await.ok();
     server.stop().await;
 }
 
@@ -508,8 +508,8 @@ async fn repository_takes_no_more_objects_than_can_be_cloned() {
 async fn transfers_that_the_server_ends_give_the_reason() {
     let server = TestServer::with_limits(|limits| limits.git_idle_ms = 1_500).await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (large, small, commit) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (large, small, commit) = repositories(&server, &alice, &workdir).await;
     let read = async |mut socket: tokio::net::TcpStream| {
         let mut answer = Vec::new();
         soon(socket.read_to_end(&mut answer)).await.ok();
@@ -521,8 +521,8 @@ async fn transfers_that_the_server_ends_give_the_reason() {
 
     let server = server.restart(|config| config.limits.git_memory_bytes = 1).await;
     let url = server.url_as("alice", &small);
-    place.commit("little", "file", "more", "more").await;
-    let said = place.git("little", &["push", &url, "main"]).await;
+    workdir.commit("little", "file", "more", "more").await;
+    let said = workdir.git("little", &["push", &url, "main"]).await;
     assert!(!said.success);
     // The client reads nothing until the child was ended: then what is there, and the reason.
     let clone = ask_for_all(&server, loopback(1), &large, &commit).await;

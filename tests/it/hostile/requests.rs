@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, TestServer, assert_problem, soon};
 
 /// The status of a request whose target is sent as it is: clients would tidy it up.
@@ -237,10 +237,10 @@ async fn a_push_of_more_refs_than_one_may_have_moves_none() {
         let text = soon(answer.text()).await.unwrap();
         assert!(text.contains("\u{3}a push may name at most 20000 refs"), "{text}");
     }
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let url = server.url_as("alice", &path);
-    assert_eq!(place.git("work", &["ls-remote", &url]).await.ok(), "", "no ref has moved");
-    place.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    assert_eq!(workdir.git("work", &["ls-remote", &url]).await.ok(), "", "no ref has moved");
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     server.stop().await;
 }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::shares::{
     ENDLESS_PACK, ONE_BYTE, ask_for_all_as, basic, begin_push, connect_from, drip, loopback, repositories,
 };
-use crate::harness::git::{Workplace, children};
+use crate::harness::git::{GitWorkdir, children};
 use crate::harness::{Person, TestServer, soon, until};
 
 /// More than the buffers of a connection hold, and less than the large file.
@@ -42,8 +42,8 @@ async fn rest_of(socket: &mut TcpStream) -> usize {
 async fn transfers_end_with_the_access_of_their_user() {
     let server = TestServer::with_limits(|limits| limits.git_access_ms = 200).await;
     let (root, alice) = (server.admin("root").await, server.user("alice").await);
-    let place = Workplace::new();
-    let (large, small, commit) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (large, small, commit) = repositories(&server, &alice, &workdir).await;
     let hidden = alice.patch("/api/projects/alice/open", json!({"visibility": "private"})).await;
     assert_eq!(hidden.status, 200);
     let (mut theirs, mut pushes) = (Vec::new(), Vec::new());

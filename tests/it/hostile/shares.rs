@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::git::{Workplace, children};
+use crate::harness::git::{GitWorkdir, children};
 use crate::harness::{PASSWORD, Person, TestServer, netbit_beside, soon};
 
 /// A connection from this address of the loopback network.
@@ -39,21 +39,21 @@ fn noise(bytes: usize) -> Vec<u8> {
 pub(super) async fn repositories(
     server: &TestServer,
     alice: &Person,
-    place: &Workplace,
+    workdir: &GitWorkdir,
 ) -> (String, String, String) {
     alice.project("open", "public").await;
     alice.repository("open", "large").await;
     alice.project("hidden", "private").await;
     alice.repository("hidden", "small").await;
-    let work = place.repository("work").await;
+    let work = workdir.repository("work").await;
     std::fs::write(work.join("large"), noise(24 * 1024 * 1024)).unwrap();
-    place.git("work", &["add", "."]).await.ok();
-    place.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
+    workdir.git("work", &["add", "."]).await.ok();
+    workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
     let (large, small) = ("alice/open/large".to_owned(), "alice/hidden/small".to_owned());
-    place.git("work", &["push", "--quiet", &server.url_as("alice", &large), "main"]).await.ok();
-    place.repository("little").await;
-    place.git("little", &["push", "--quiet", &server.url_as("alice", &small), "main"]).await.ok();
-    (large, small, place.head("work").await)
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &large), "main"]).await.ok();
+    workdir.repository("little").await;
+    workdir.git("little", &["push", "--quiet", &server.url_as("alice", &small), "main"]).await.ok();
+    (large, small, workdir.head("work").await)
 }
 
 pub(super) fn basic(user: &str) -> String {
@@ -123,15 +123,15 @@ pub(super) fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::Join
 }
 
 /// The private repository and the chat work for alice, again and again.
-async fn others_are_served(server: &TestServer, alice: &Person, place: &Workplace, private: &str) {
+async fn others_are_served(server: &TestServer, alice: &Person, workdir: &GitWorkdir, private: &str) {
     let chat = alice.group(&[]).await;
     let mut session = alice.tcp().await;
     for round in 0..4 {
-        let listed = place.git("", &["ls-remote", &server.url_as("alice", private)]).await.ok();
+        let listed = workdir.git("", &["ls-remote", &server.url_as("alice", private)]).await.ok();
         assert!(listed.contains("refs/heads/main"), "{listed}");
         assert!(session.say(chat, &format!("still here {round}")).await.unwrap().success);
         let folder = format!("clone-{round}");
-        place.git("", &["clone", "--quiet", &server.url_as("alice", private), &folder]).await.ok();
+        workdir.git("", &["clone", "--quiet", &server.url_as("alice", private), &folder]).await.ok();
     }
 }
 
@@ -145,16 +145,16 @@ async fn slow_visitors_leave_git_and_chat_to_others() {
     })
     .await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (public, private, commit) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (public, private, commit) = repositories(&server, &alice, &workdir).await;
     let mut slow = Vec::new();
     for n in 0..30 {
         slow.push(ask_for_all(&server, loopback(2), &public, &commit).await);
         slow.push(ask_for_all(&server, loopback(100 + n), &public, &commit).await);
     }
-    others_are_served(&server, &alice, &place, &private).await;
+    others_are_served(&server, &alice, &workdir, &private).await;
     // A visitor that reads is served too: the slowest transfer of the largest holder ends.
-    place.git("", &["ls-remote", &server.url(&public)]).await.ok();
+    workdir.git("", &["ls-remote", &server.url(&public)]).await.ok();
     drop(slow);
     server.stop().await;
 }
@@ -169,8 +169,8 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
     })
     .await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (_, private, _) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (_, private, _) = repositories(&server, &alice, &workdir).await;
     let mut drips = Vec::new();
     let pack = [b"PACK".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 9]].concat();
     for name in ["eve", "mallory", "trudy", "oscar"] {
@@ -181,9 +181,9 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
             drips.push(drip(begin_push(&server, name, loopback(1), &own, begun).await, b"\0"));
         }
         // The first account alone fills the pool but for the reserve; all four fill that too.
-        place.commit("little", "file", name, "more").await;
+        workdir.commit("little", "file", name, "more").await;
         let url = server.url_as("alice", &private);
-        place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
+        workdir.git("little", &["push", "--quiet", &url, "main"]).await.ok();
     }
     drips.iter().for_each(tokio::task::JoinHandle::abort);
     server.stop().await;
@@ -199,8 +199,8 @@ async fn fresh_accounts_of_one_address_leave_places_to_others() {
     })
     .await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (public, private, commit) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (public, private, commit) = repositories(&server, &alice, &workdir).await;
     let (mut drips, mut clones) = (Vec::new(), Vec::new());
     for n in 0..6 {
         let name = format!("eve{n}");
@@ -208,10 +208,10 @@ async fn fresh_accounts_of_one_address_leave_places_to_others() {
         drips.push(drip(begin_push(&server, &name, loopback(66), &own, ENDLESS_PACK).await, ONE_BYTE));
         clones.push(ask_for_all_as(&server, &basic(&name), loopback(66), &public, &commit).await);
     }
-    place.commit("little", "file", "little", "more").await;
+    workdir.commit("little", "file", "little", "more").await;
     let url = server.url_as("alice", &private);
-    place.git("little", &["push", "--quiet", &url, "main"]).await.ok();
-    place.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
+    workdir.git("little", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
     let at_work = |service: &str| children(&server).iter().filter(|child| child.contains(service)).count();
     assert!(at_work("receive-pack") >= 3 && at_work("upload-pack") >= 3, "{:?}", children(&server));
     drips.iter().for_each(tokio::task::JoinHandle::abort);
@@ -224,8 +224,8 @@ async fn fresh_accounts_of_one_address_leave_places_to_others() {
 async fn thirty_clones_with_one_token_all_succeed() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (_, private, _) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (_, private, _) = repositories(&server, &alice, &workdir).await;
     let made = alice
         .post("/api/users/me/tokens", json!({"name": "ci", "scopes": ["repo:read"], "password": PASSWORD}))
         .await;
@@ -240,8 +240,8 @@ async fn thirty_clones_with_one_token_all_succeed() {
     let url = format!("http://ci:{token}@{}/{private}", server.app.addresses.http);
     let clones = join_all((0..30).map(|n| {
         let (url, folder) = (url.clone(), format!("ci-{n}"));
-        let place = &place;
-        async move { place.git("", &["clone", "--quiet", &url, &folder]).await }
+        let workdir = &workdir;
+        async move { workdir.git("", &["clone", "--quiet", &url, &folder]).await }
     }));
     for clone in clones.await {
         clone.ok();
@@ -295,8 +295,8 @@ async fn idle_websockets_of_nine_accounts_leave_rest_and_git() {
     })
     .await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (_, private, _) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (_, private, _) = repositories(&server, &alice, &workdir).await;
     let mut held = Vec::new();
     for n in 0..9u8 {
         let eve = server.user(&format!("eve{n}")).await;
@@ -309,7 +309,7 @@ async fn idle_websockets_of_nine_accounts_leave_rest_and_git() {
     assert!(held.len() > 40 && server.app.sessions() <= 64, "{} {}", held.len(), server.app.sessions());
     for _ in 0..3 {
         assert_eq!(alice.get("/api/chats").await.status, 200);
-        place.git("", &["ls-remote", &server.url_as("alice", &private)]).await.ok();
+        workdir.git("", &["ls-remote", &server.url_as("alice", &private)]).await.ok();
     }
     // A user without a session gets a session all the same: the largest holder loses its newest.
     let token = alice.http.token().unwrap();
@@ -448,8 +448,8 @@ async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
     })
     .await;
     let alice = server.user("alice").await;
-    let place = Workplace::new();
-    let (public, _, commit) = repositories(&server, &alice, &place).await;
+    let workdir = GitWorkdir::new();
+    let (public, _, commit) = repositories(&server, &alice, &workdir).await;
     let mut modem = ask_for_all(&server, loopback(1), &public, &commit).await;
     let mut drips = ask_for_all(&server, loopback(2), &public, &commit).await;
     let is_cut = async {

@@ -6,7 +6,7 @@ use netbit::client::HttpClient;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, assert_problem};
 
 /// What lets a token through to a route.
@@ -197,11 +197,11 @@ impl Things {
         let said = alice.post(&format!("/api/chats/{chat}/messages"), json!({"content": "hello"})).await;
         let direct = alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
         let path = alice.hello_web("private").await;
-        let place = Workplace::new();
-        place.repository("work").await;
-        place.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
+        let workdir = GitWorkdir::new();
+        workdir.repository("work").await;
+        workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), "main"]).await.ok();
         let direct = direct.body["id"].to_string();
-        Self { chat, direct, message: said.body["id"].to_string(), head: place.head("work").await }
+        Self { chat, direct, message: said.body["id"].to_string(), head: workdir.head("work").await }
     }
 
     /// A path with its names filled in. What is deleted is called `victim`.

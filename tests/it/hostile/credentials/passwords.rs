@@ -10,7 +10,7 @@ use crate::harness::{PASSWORD, TestServer, assert_problem, netbit_beside};
 async fn weak_passwords_are_refused_wherever_one_is_set() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let alice = server.user("alice").await;
-    let place = server.path().to_str().unwrap();
+    let workdir = server.path().to_str().unwrap();
     for weak in
         ["password", "Password1", "        ", "12345678", "aaaaaaaaaa", "alice123", "netbit2026", "short"]
     {
@@ -24,7 +24,7 @@ async fn weak_passwords_are_refused_wherever_one_is_set() {
         }
         let secret = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(secret.path(), weak).unwrap();
-        let file = ["--password-file", secret.path().to_str().unwrap(), "--data-dir", place];
+        let file = ["--password-file", secret.path().to_str().unwrap(), "--data-dir", workdir];
         for command in
             [["user", "add", "alice2", "--display-name=alice"], ["user", "password", "alice", "--data-dir"]]
         {

@@ -3,7 +3,7 @@
 use netbit::domain::ids::ChatId;
 use serde_json::json;
 
-use crate::harness::git::Workplace;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer};
 
 async fn channel_texts(person: &Person) -> Vec<String> {
@@ -22,18 +22,18 @@ async fn push_without_chat_write_lands_and_leaves_its_text_out() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     for (scopes, speaks) in
         [(&["repo:write"][..], false), (&["admin"], false), (&["repo:write", "chat:write"], true)]
     {
         let (_, client) = alice.access_token(json!({"name": "t", "scopes": scopes})).await;
         let url = url_with(&server, client.token().unwrap());
-        let head = place.commit("work", "file", &format!("{scopes:?}"), "another commit").await;
-        let said = place.git("work", &["push", "-o", "chat=spoken @alice", &url, "main"]).await;
+        let head = workdir.commit("work", "file", &format!("{scopes:?}"), "another commit").await;
+        let said = workdir.git("work", &["push", "-o", "chat=spoken @alice", &url, "main"]).await;
         assert!(said.success, "{}", said.err);
         assert_eq!(said.err.contains("remote: The text of -o chat was left out"), !speaks, "{}", said.err);
-        let refs = place.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
+        let refs = workdir.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
         assert!(refs.starts_with(&head), "the push itself landed: {refs}");
         let texts = channel_texts(&alice).await;
         let last = texts.last().unwrap();
@@ -51,8 +51,8 @@ async fn host_header_of_a_pusher_reaches_only_their_terminal() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
-    let place = Workplace::new();
-    place.repository("work").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     let push = async |server: &TestServer| {
         let url = server.url_as("alice", "alice/hello/web");
         let headers = [
@@ -61,7 +61,7 @@ async fn host_header_of_a_pusher_reaches_only_their_terminal() {
             "-c",
             "http.extraHeader=X-Forwarded-Host: evil.example",
         ];
-        let said = place.git("work", &[&headers[..], &["push", &url, "main"]].concat()).await;
+        let said = workdir.git("work", &[&headers[..], &["push", &url, "main"]].concat()).await;
         assert!(said.success, "{}", said.err);
         said.err
     };
@@ -76,7 +76,7 @@ async fn host_header_of_a_pusher_reaches_only_their_terminal() {
 
     let server = server.restart(|config| config.http.public_url = "https://git.example.org".to_owned()).await;
     let alice = server.login("alice").await;
-    place.commit("work", "file", "more", "another commit").await;
+    workdir.commit("work", "file", "more", "another commit").await;
     push(&server).await;
     let texts = channel_texts(&alice).await;
     assert!(texts[1].contains("https://git.example.org/api/projects/") && !texts[1].contains("evil"));

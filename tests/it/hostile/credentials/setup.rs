@@ -82,9 +82,9 @@ async fn wrong_setup_code_is_refused_and_guesses_are_limited() {
 async fn setup_code_ends_with_the_first_administrator() {
     let server = TestServer::start().await;
     let code = server.setup_code();
-    let place = server.path().to_str().unwrap().to_owned();
+    let workdir = server.path().to_str().unwrap().to_owned();
     let operate = async |arguments: &[&str]| {
-        let output = netbit_beside(&[arguments, &["--data-dir", &place]].concat()).await;
+        let output = netbit_beside(&[arguments, &["--data-dir", &workdir]].concat()).await;
         assert!(output.status.success(), "{output:?}");
     };
     let used = async |server: &TestServer, code: &str, name: &str| {

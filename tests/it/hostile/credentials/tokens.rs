@@ -127,10 +127,10 @@ async fn token_expires_in_90_days_unless_its_maker_says_otherwise() {
     let list = alice.get(TOKENS).await.body;
     let endless = list["items"].as_array().unwrap().iter().filter(|t| t.get("expires_at").is_none());
     assert_eq!(endless.count(), 1, "tokens that exist keep what they have");
-    let place = server.path().to_str().unwrap();
+    let workdir = server.path().to_str().unwrap();
     let create =
         ["token", "create", "alice", "--name", "op", "--scope", "chat:read", "--expires-in-days", "0"];
-    assert!(netbit_beside(&[&create[..], &["--data-dir", place]].concat()).await.status.success());
+    assert!(netbit_beside(&[&create[..], &["--data-dir", workdir]].concat()).await.status.success());
     server.stop().await;
 }
 
@@ -144,8 +144,8 @@ async fn new_token_is_audited_and_its_owner_notified() {
     alice.access_token(wanted(json!({"name": "stolen"}))).await;
     // At once, in every session.
     while soon(session.any()).await.unwrap().packet_type != "Notification" {}
-    let place = server.path().to_str().unwrap();
-    let create = ["token", "create", "alice", "--name", "op", "--scope", "repo:read", "--data-dir", place];
+    let workdir = server.path().to_str().unwrap();
+    let create = ["token", "create", "alice", "--name", "op", "--scope", "repo:read", "--data-dir", workdir];
     assert!(netbit_beside(&create).await.status.success());
 
     let told = account_notifications(&alice).await;
@@ -247,9 +247,9 @@ async fn logout_of_all_ends_recent_tokens_and_more_if_asked() {
 async fn operators_reset_and_revocation_end_all_tokens() {
     let server = TestServer::start().await;
     let (root, alice) = (server.admin("root").await, server.user("alice").await);
-    let place = server.path().to_str().unwrap().to_owned();
+    let workdir = server.path().to_str().unwrap().to_owned();
     let operate = async |arguments: &[&str]| {
-        let output = netbit_beside(&[arguments, &["--data-dir", &place]].concat()).await;
+        let output = netbit_beside(&[arguments, &["--data-dir", &workdir]].concat()).await;
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
