@@ -29,7 +29,7 @@ mod harness;
 mod histories;
 mod hostile;
 mod kept_histories;
-mod life;
+mod lifecycle;
 mod logs;
 mod mentions;
 mod message_updates;

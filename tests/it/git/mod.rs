@@ -3,13 +3,13 @@
 mod access;
 mod archives;
 pub(crate) mod clients;
-mod departures;
+mod disconnects;
 mod histories;
+mod maintenance;
 mod many_refs;
 mod push_to_create;
 mod pushes;
 mod recovery;
 mod refusals;
 mod sentences;
-mod upkeep;
 mod wire;

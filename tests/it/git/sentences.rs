@@ -5,7 +5,7 @@ use netbit::client::metrics::Scrape;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::departures::{begin_clone, large};
+use super::disconnects::{begin_clone, large};
 use crate::harness::git::{GitWorkdir, Said, children};
 use crate::harness::{Person, Process, TestServer, soon, until};
 
