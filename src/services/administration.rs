@@ -177,14 +177,14 @@ impl Services {
         if keep.is_some_and(|keep| !(KEEP_MIN..=KEEP_MAX).contains(&keep)) {
             return Err(Refusal::invalid("retention", "must be a number of messages, 1 to 2^53").into());
         }
-        let (place, who) = match who {
+        let (caller, who) = match who {
             Some(who) => {
                 self.rates.change(who.user, 1)?;
                 (Caller::User(who.user.0), who)
             }
             None => (Caller::Server, operator()),
         };
-        self.writer.execute(place, SetRetention { who, chat, keep }).await?;
+        self.writer.execute(caller, SetRetention { who, chat, keep }).await?;
         self.retention_wakeup.notify_one();
         Ok(())
     }

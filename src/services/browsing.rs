@@ -224,7 +224,7 @@ impl Services {
             }
             return Ok(RawFile::Small { is_text, bytes });
         }
-        let _place = self.git.bulk_place(view.client()).await?;
+        let _permit = self.git.bulk_permit(view.client()).await?;
         let directory = self.git.directory(&view.repository).await?;
         let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
         let command =
@@ -308,7 +308,7 @@ impl Services {
         lines: (usize, usize),
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.git.program()?;
-        let _place = self.git.history_place(view.client()).await?;
+        let _permit = self.git.history_permit(view.client()).await?;
         let directory = self.git.directory(&view.repository).await?;
         let path = path_text::unescaped(path);
         let command = git.blame(&directory, &commit.to_string(), &path, lines).on_behalf_of(view.holder);

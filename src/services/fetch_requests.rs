@@ -86,7 +86,7 @@ impl Services {
     async fn put(&self, holder: Holder, on_disk: &mut OnDisk, bytes: &[u8]) -> Result<(), ServiceError> {
         on_disk.bytes = on_disk.bytes.saturating_add(bytes.len());
         while on_disk.space.len() < on_disk.bytes.div_ceil(STEP_BYTES) {
-            on_disk.space.push(self.git.spool_place(holder, pieces_of(STEP_BYTES))?);
+            on_disk.space.push(self.git.spool_permit(holder, pieces_of(STEP_BYTES))?);
         }
         Ok(on_disk.file.write_all(bytes).await.map_err(StoreError::Io)?)
     }

@@ -114,7 +114,7 @@ impl GitPools {
 }
 
 /// Returns the error for a request that got no permit.
-pub(super) fn no_place(patience: Duration, refused: PoolRefusal, why: &str) -> ServiceError {
+pub(super) fn no_permit(patience: Duration, refused: PoolRefusal, why: &str) -> ServiceError {
     // After a full wait the client may retry soon; a client whose queue is full must not.
     let retry_ms = match refused {
         PoolRefusal::Patience => 1_000,

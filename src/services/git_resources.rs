@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::ServiceError;
-use super::git_pools::{GitPools, no_place};
+use super::git_pools::{GitPools, no_permit};
 use super::graphs::Graphs;
 use super::histories::Histories;
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
@@ -104,11 +104,11 @@ impl GitResources {
     }
 
     /// Returns a permit for a large raw file.
-    pub(super) async fn bulk_place(&self, client: Client) -> Result<Share, ServiceError> {
+    pub(super) async fn bulk_permit(&self, client: Client) -> Result<Share, ServiceError> {
         let pool = &self.pools.bulk;
         let entered = pool.enter(client).await;
         entered.map_err(|refused| {
-            no_place(pool.patience(), refused, "too many large files are being read at once")
+            no_permit(pool.patience(), refused, "too many large files are being read at once")
         })
     }
 
@@ -124,13 +124,13 @@ impl GitResources {
                     Work::Archive => "too many archives at once",
                     Work::Advertise | Work::Fetch => "too many clones and fetches at once",
                 };
-                Err(no_place(pool.patience(), refused, why))
+                Err(no_permit(pool.patience(), refused, why))
             }
         }
     }
 
     /// Returns memory to unpack a push with large deltas, or `None` if the push needs none.
-    pub(super) async fn unpacking_place(
+    pub(super) async fn unpacking_permit(
         &self,
         holder: Holder,
         cost: PackCost,
@@ -143,7 +143,7 @@ impl GitResources {
         let mut grant = budget.open(holder, None);
         let raised = grant.raise_to(cost.delta_memory_bytes, cost.large_unpacked_bytes).await;
         let why = "other pushes with large files are being unpacked; push again later";
-        raised.map(|()| Some(grant)).map_err(|refused| no_place(budget.patience(), refused, why))
+        raised.map(|()| Some(grant)).map_err(|refused| no_permit(budget.patience(), refused, why))
     }
 
     /// Checks whether the repository may take `objects` more. The caller holds the push lock: a
@@ -163,24 +163,24 @@ impl GitResources {
     }
 
     /// Returns disk space for a response, in pieces.
-    pub(super) fn spool_place(&self, holder: Holder, pieces: usize) -> Result<Slot, ServiceError> {
+    pub(super) fn spool_permit(&self, holder: Holder, pieces: usize) -> Result<Slot, ServiceError> {
         let full = "too many large responses wait for their clients; try again later";
-        let place = self.spool.enter_many(holder, pieces);
-        place.ok_or_else(|| ServiceError::later(Code::Overloaded, full, 1_000))
+        let permit = self.spool.enter_many(holder, pieces);
+        permit.ok_or_else(|| ServiceError::later(Code::Overloaded, full, 1_000))
     }
 
     /// Returns a permit for a request that reads repositories.
-    pub(super) async fn browse_place(&self, client: impl Into<Client>) -> Result<Share, ServiceError> {
+    pub(super) async fn browse_permit(&self, client: impl Into<Client>) -> Result<Share, ServiceError> {
         let pool = &self.pools.browses;
         let why = "too many repositories are being read at once";
-        pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
+        pool.enter(client).await.map_err(|refused| no_permit(pool.patience(), refused, why))
     }
 
     /// Returns a permit for a request that walks histories.
-    pub(super) async fn history_place(&self, client: Client) -> Result<Share, ServiceError> {
+    pub(super) async fn history_permit(&self, client: Client) -> Result<Share, ServiceError> {
         let pool = &self.pools.histories;
         let why = "too many histories are being read at once";
-        pool.enter(client).await.map_err(|refused| no_place(pool.patience(), refused, why))
+        pool.enter(client).await.map_err(|refused| no_permit(pool.patience(), refused, why))
     }
 
     /// Acquires the repository's push lock: one push at a time runs its last steps.
@@ -200,10 +200,10 @@ impl GitResources {
     /// Waits for a lock at most as long as git requests wait.
     async fn wait<T>(
         &self,
-        turn: impl Future<Output = Option<T>>,
+        lock: impl Future<Output = Option<T>>,
         why: &'static str,
     ) -> Result<T, ServiceError> {
-        let entered = tokio::time::timeout(self.patience, turn).await;
+        let entered = tokio::time::timeout(self.patience, lock).await;
         let busy = |_| {
             let retry_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX).max(1000);
             ServiceError::later(Code::Overloaded, why, retry_ms)
@@ -247,9 +247,9 @@ impl GitResources {
         client: Client,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let place = self.browse_place(client).await?;
+        let permit = self.browse_permit(client).await?;
         let done = tokio::task::spawn_blocking(move || {
-            let _place = place;
+            let _permit = permit;
             work()
         });
         done.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
@@ -262,21 +262,21 @@ impl GitResources {
         client: Client,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
-        let place = self.history_place(client).await?;
-        self.walking_at(place, work).await
+        let permit = self.history_permit(client).await?;
+        self.walking_with(permit, work).await
     }
 
     /// Runs a walk that already has a permit. The walk continues when its caller has gone.
-    pub(super) async fn walking_at<T: Send + 'static>(
+    pub(super) async fn walking_with<T: Send + 'static>(
         &self,
-        place: Share,
+        permit: Share,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let (answer, answered) = oneshot::channel();
         let failed = |error: &dyn std::fmt::Display| ServiceError::new(Code::Internal, error.to_string());
         let thread = std::thread::Builder::new().name("history".to_owned());
         let started = thread.spawn(move || {
-            let _place = place;
+            let _permit = permit;
             machine::lower_thread_priority(HISTORY_PRIORITY);
             drop(answer.send(work()));
         });

@@ -43,8 +43,8 @@ impl WaitingRepositories {
     fn with(&self, repository: RepositoryId, owner: UserId) -> Option<Self> {
         let waits = self.0.iter().any(|(waiting, _)| *waiting == repository);
         let of_owner = self.0.iter().filter(|(_, other)| *other == owner).count();
-        let has_place = self.0.len() < WAITING_MAX && of_owner < WAITING_EACH_MAX;
-        (has_place && !waits).then(|| Self([self.0.as_slice(), &[(repository, owner)]].concat()))
+        let has_slot = self.0.len() < WAITING_MAX && of_owner < WAITING_EACH_MAX;
+        (has_slot && !waits).then(|| Self([self.0.as_slice(), &[(repository, owner)]].concat()))
     }
 
     fn without(&self, repository: RepositoryId) -> Self {
@@ -95,12 +95,12 @@ impl Services {
     /// Writes the graph of a repository in the background, unless the repository waits already.
     pub(super) fn write_graph_soon(self: &Arc<Self>, repository: &Repository, owner: UserId) {
         let graphs = &self.git.graphs;
-        let Some(place) = QueueSlot::take(&graphs.waiting, repository.id, owner) else { return };
+        let Some(slot) = QueueSlot::take(&graphs.waiting, repository.id, owner) else { return };
         let (services, repository) = (self.clone(), repository.clone());
         let stopping = graphs.stopping.clone();
         tokio::spawn(stopping.run_until_cancelled_owned(async move {
             let Ok(_permit) = services.git.graphs.running.acquire().await else { return };
-            drop(place);
+            drop(slot);
             services.write_graph(&repository, true).await;
         }));
     }
@@ -162,10 +162,10 @@ mod tests {
     fn repository_waits_once_until_its_graph_is_started() {
         let waiting = Arc::default();
         let take = |repository| QueueSlot::take(&waiting, RepositoryId(repository), UserId(1));
-        let place = take(1);
-        assert!(place.is_some() && take(1).is_none());
+        let slot = take(1);
+        assert!(slot.is_some() && take(1).is_none());
         let other = take(2);
-        drop(place);
+        drop(slot);
         assert!(take(1).is_some() && take(2).is_none());
         drop(other);
         assert!(waiting.load().0.is_empty());

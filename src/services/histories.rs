@@ -142,22 +142,22 @@ impl Services {
             return Ok(found);
         }
         let mut has_waited = false;
-        let (place, turn) = loop {
-            let place = match self.git.history_place(view.client()).await {
-                Ok(place) => place,
+        let (permit, lock) = loop {
+            let permit = match self.git.history_permit(view.client()).await {
+                Ok(permit) => permit,
                 // Another caller may have finished the walk meanwhile.
                 Err(refused) => return answers.find(&key).ok_or(refused),
             };
-            let turn = answers.turns.try_lock(key.clone()).await;
+            let lock = answers.turns.try_lock(key.clone()).await;
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
             }
             // The walk that this caller waited for left nothing to share; the next walk would not
             // either.
-            if turn.is_some() || has_waited {
-                break (place, turn);
+            if lock.is_some() || has_waited {
+                break (permit, lock);
             }
-            drop(place);
+            drop(permit);
             drop(answers.turns.lock(key.clone()).await);
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
@@ -167,13 +167,13 @@ impl Services {
         answers.metrics.misses.inc();
         let (work, kept) = (self.browsing(view, question), answers.kept.clone());
         let walk = move || {
-            let _turn = turn;
+            let _lock = lock;
             let Reading { answer, is_whole } = work()?;
             let reading = Reading { answer: Arc::new(answer), is_whole };
             keep(&kept, key, &reading);
             Ok(reading)
         };
-        self.git.walking_at(place, walk).await?
+        self.git.walking_with(permit, walk).await?
     }
 }
 

@@ -105,7 +105,7 @@ impl PushHook {
         let repository = self.view.repository.id;
         // Before the push lock: other pushes to this repository do not wait for memory.
         let (git, holder) = (&self.services.git, Holder::Account(self.who.user));
-        let memory = git.unpacking_place(holder, cost).await?;
+        let memory = git.unpacking_permit(holder, cost).await?;
         let lock = self.services.git.push_lock(repository).await?;
         git.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.git.admit();
@@ -120,13 +120,13 @@ impl PushHook {
             chat_text: chat_text(&self.head),
             base_url: self.services.git.public_url().unwrap_or_default().to_owned(),
         };
-        let place = Caller::User(self.who.user.0);
-        let opened = match self.services.writer.execute(place, command()).await.map_err(ServiceError::from) {
+        let caller = Caller::User(self.who.user.0);
+        let opened = match self.services.writer.execute(caller, command()).await.map_err(ServiceError::from) {
             // An earlier push was never settled. No other push can be settling it, because this
             // push holds the lock.
             Err(error) if error.code == Code::Conflict => {
                 self.services.settle_pending_of(repository).await?;
-                self.services.writer.execute(place, command()).await?
+                self.services.writer.execute(caller, command()).await?
             }
             other => other?,
         };

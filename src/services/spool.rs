@@ -36,7 +36,7 @@ pub struct Spooled {
     pub size_bytes: u64,
     /// Whether the whole response is UTF-8 without NUL.
     pub is_text: bool,
-    place: Slot,
+    permit: Slot,
     entitlement: Option<Box<Entitlement>>,
 }
 
@@ -50,12 +50,12 @@ impl Spooled {
     /// everything, has disconnected, has exceeded [`time_for`] the response, or has lost its
     /// access.
     pub fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + 'static {
-        let Self { file, size_bytes, place, entitlement, .. } = self;
+        let Self { file, size_bytes, permit, entitlement, .. } = self;
         let weak = Arc::downgrade(&file);
         let sent = CancellationToken::new();
         let ended = sent.clone().drop_guard();
         tokio::spawn(async move {
-            let kept = (file, place);
+            let kept = (file, permit);
             let lost = async {
                 match entitlement {
                     Some(entitlement) => entitlement.lost().await,
@@ -71,7 +71,7 @@ impl Spooled {
             }
             drop(kept);
         });
-        stream::try_unfold((weak, 0_u64, ended), move |(file, at, place)| async move {
+        stream::try_unfold((weak, 0_u64, ended), move |(file, at, permit)| async move {
             let left = usize::try_from(size_bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
             if left == 0 {
                 return Ok(None);
@@ -79,7 +79,7 @@ impl Spooled {
             let Some(open) = file.upgrade() else { return Err(io::ErrorKind::TimedOut.into()) };
             let read = tokio::task::spawn_blocking(move || read_piece(&open, at, left)).await;
             let piece = read.map_err(io::Error::other)??;
-            Ok(Some((Bytes::from(piece), (file, at.saturating_add(left as u64), place))))
+            Ok(Some((Bytes::from(piece), (file, at.saturating_add(left as u64), permit))))
         })
     }
 }
@@ -97,7 +97,7 @@ impl Services {
         answer: Vec<u8>,
         is_text: bool,
     ) -> Result<Spooled, ServiceError> {
-        let place = self.git.spool_place(holder, pieces_of(answer.len()))?;
+        let permit = self.git.spool_permit(holder, pieces_of(answer.len()))?;
         let store = self.git.store.clone();
         let size_bytes = u64::try_from(answer.len()).unwrap_or(u64::MAX);
         let reserve_bytes = self.limits.disk_reserve_bytes;
@@ -107,7 +107,7 @@ impl Services {
             Ok(Arc::new(file))
         };
         let file = blocking(write).await?;
-        Ok(Spooled { file, size_bytes, is_text, place, entitlement: None })
+        Ok(Spooled { file, size_bytes, is_text, permit, entitlement: None })
     }
 
     /// Runs a child process that writes a response of `size_bytes` to disk.
@@ -117,7 +117,7 @@ impl Services {
         command: GitCommand,
         size_bytes: usize,
     ) -> Result<Spooled, ServiceError> {
-        let place = self.git.spool_place(holder, pieces_of(size_bytes))?;
+        let permit = self.git.spool_permit(holder, pieces_of(size_bytes))?;
         let (store, reserve_bytes) = (self.git.store.clone(), self.limits.disk_reserve_bytes);
         let wanted = u64::try_from(size_bytes).unwrap_or(u64::MAX);
         let file = blocking(move || scratch(&store, wanted, reserve_bytes)).await?;
@@ -125,7 +125,7 @@ impl Services {
         let within = Duration::from_millis(self.limits.git_compute_ms);
         // The child holds a file that is stored as a delta in memory as a whole, so few may run at
         // once.
-        let _permit = self.git.browse_place(holder).await?;
+        let _permit = self.git.browse_permit(holder).await?;
         run_child::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
         let written = file.clone();
@@ -137,7 +137,7 @@ impl Services {
             is_text(&written, length)
         })
         .await?;
-        Ok(Spooled { file, size_bytes: wanted, is_text, place, entitlement: None })
+        Ok(Spooled { file, size_bytes: wanted, is_text, permit, entitlement: None })
     }
 }
 

@@ -221,9 +221,9 @@ impl InputPump {
                     break Err(hook.malformed(PackError::Trailing.to_string()));
                 }
                 // Inflating is CPU-bound: not on a thread that serves other requests.
-                let Ok(place) = inflating.acquire().await else { return Err(Broken) };
+                let Ok(permit) = inflating.acquire().await else { return Err(Broken) };
                 let read = tokio::task::spawn_blocking(move || (pack.feed(&piece), pack)).await;
-                drop(place);
+                drop(permit);
                 let Ok((ready, reader)) = read else { return Err(Broken) };
                 pack = reader;
                 match ready {

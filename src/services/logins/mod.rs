@@ -85,14 +85,14 @@ impl Services {
         let username = login_name(&username);
         let busy = |retry_after_ms| Refusal::RateLimited { retry_after_ms };
         let holder = Holder::of(proven, from);
-        let place = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
+        let permit = self.logins.places.enter(holder).await.map_err(|_| busy(1_000))?;
         let origin = LoginOrigin { network: network_of(from), proven: proven.is_some() };
         let later = || busy(self.logins.retry_after_ms);
-        let (turn, _place) = match self.logins.desk.ask(&username, origin).await.ok_or_else(later)? {
-            Asked::Granted(turn) => (turn, Some(place)),
+        let (turn, _permit) = match self.logins.desk.ask(&username, origin).await.ok_or_else(later)? {
+            Asked::Granted(turn) => (turn, Some(permit)),
             Asked::Waits(waiting) => {
                 let _delayed = self.logins.delayed.enter(holder).ok_or_else(later)?;
-                drop(place);
+                drop(permit);
                 (waiting.turn().await.ok_or_else(later)?, None)
             }
         };
