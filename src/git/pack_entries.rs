@@ -12,14 +12,14 @@ const DEPTH_BITS: u32 = 13;
 
 /// The type of a git object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
+pub enum PackEntryKind {
     Commit,
     Tree,
     Blob,
     Tag,
 }
 
-impl EntryKind {
+impl PackEntryKind {
     /// Returns the kind for the type code in an entry header; `None` for a delta.
     pub(super) fn from_code(code: u8) -> Option<Self> {
         [None, Some(Self::Commit), Some(Self::Tree), Some(Self::Blob), Some(Self::Tag)]
@@ -61,7 +61,7 @@ pub(super) enum Base {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
     /// `None` if unknown: the chain begins at an object outside of the entries read so far.
-    pub(super) kind: Option<EntryKind>,
+    pub(super) kind: Option<PackEntryKind>,
     /// Length of the delta chain up to this entry.
     pub(super) depth: u32,
     /// Bytes that git produces to read it: its own size plus the sizes of all its bases.
@@ -77,9 +77,9 @@ pub(super) struct EntryTable {
 
 impl EntryTable {
     /// Appends an entry; `offset` must be greater than all offsets before it.
-    pub(super) fn push(&mut self, offset: u64, kind: Option<EntryKind>, cost: u64, depth: u32) {
+    pub(super) fn push(&mut self, offset: u64, kind: Option<PackEntryKind>, cost: u64, depth: u32) {
         let depth = u64::from(depth).min((1 << DEPTH_BITS) - 1);
-        let record = (offset << (KIND_BITS + DEPTH_BITS)) | (depth << KIND_BITS) | EntryKind::code(kind);
+        let record = (offset << (KIND_BITS + DEPTH_BITS)) | (depth << KIND_BITS) | PackEntryKind::code(kind);
         match self.blocks.last_mut().filter(|block| block.len() < BLOCK_ENTRIES) {
             Some(block) => block.push((record, cost)),
             None => {
@@ -104,7 +104,7 @@ impl EntryTable {
         let depth = (record >> KIND_BITS) & ((1 << DEPTH_BITS) - 1);
         let kind = u8::try_from(record & ((1 << KIND_BITS) - 1)).ok()?;
         let depth = u32::try_from(depth).unwrap_or(u32::MAX);
-        Some(Known { kind: EntryKind::from_code(kind), depth, cost })
+        Some(Known { kind: PackEntryKind::from_code(kind), depth, cost })
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         fn entry_table_finds_entries_by_offset(gaps in proptest::collection::vec(1..1_000u64, 1..200)) {
             let (mut table, mut offset, mut offsets) = (EntryTable::default(), 12, Vec::new());
             for gap in gaps {
-                let kind = EntryKind::from_code(u8::try_from(gap % 5).unwrap());
+                let kind = PackEntryKind::from_code(u8::try_from(gap % 5).unwrap());
                 let depth = u32::try_from(gap % 4096).unwrap();
                 table.push(offset, kind, gap * 7, depth);
                 offsets.push((offset, Known { kind, depth, cost: gap * 7 }));
@@ -137,7 +137,7 @@ mod tests {
         let mut table = EntryTable::default();
         let count = 3 * u64::try_from(BLOCK_ENTRIES).unwrap() + 5;
         for n in 0..count {
-            table.push(n * 20, Some(EntryKind::Tree), n, 0);
+            table.push(n * 20, Some(PackEntryKind::Tree), n, 0);
         }
         for n in [0, 1, 16_383, 16_384, 16_385, count - 1] {
             assert_eq!(table.get(n * 20).map(|known| known.cost), Some(n));

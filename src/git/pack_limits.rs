@@ -1,6 +1,6 @@
 //! The limits of a pack, and the sums over the part of it that was read so far.
 
-use super::pack_entries::EntryKind;
+use super::pack_entries::PackEntryKind;
 use super::pack_reader::PackError;
 use crate::core::limits::Limits;
 
@@ -59,11 +59,11 @@ impl PackLimits {
         }
     }
 
-    pub(super) fn check_object(&self, kind: EntryKind, bytes: u64) -> Result<(), PackError> {
+    pub(super) fn check_object(&self, kind: PackEntryKind, bytes: u64) -> Result<(), PackError> {
         let max = match kind {
-            EntryKind::Commit | EntryKind::Tag => self.commit_bytes,
-            EntryKind::Tree => self.tree_bytes,
-            EntryKind::Blob => self.blob_bytes,
+            PackEntryKind::Commit | PackEntryKind::Tag => self.commit_bytes,
+            PackEntryKind::Tree => self.tree_bytes,
+            PackEntryKind::Blob => self.blob_bytes,
         };
         if bytes > max { Err(PackError::TooLarge { kind, bytes, max }) } else { Ok(()) }
     }
@@ -75,9 +75,9 @@ impl PackLimits {
     }
 
     /// Checks the size of the result of a delta. An object of unknown kind may be a tree.
-    pub(super) fn check_delta(&self, kind: Option<EntryKind>, bytes: u64) -> Result<(), PackError> {
+    pub(super) fn check_delta(&self, kind: Option<PackEntryKind>, bytes: u64) -> Result<(), PackError> {
         match kind {
-            Some(EntryKind::Blob) => self.check_delta_bytes(bytes),
+            Some(PackEntryKind::Blob) => self.check_delta_bytes(bytes),
             Some(kind) => self.check_object(kind, bytes),
             None if bytes > self.tree_bytes => Err(PackError::UnknownBase { bytes, max: self.tree_bytes }),
             None => Ok(()),

@@ -21,7 +21,7 @@ use bytes::{Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::browse::open_repository;
-use super::pack_entries::{Base, EntryKind, EntryTable};
+use super::pack_entries::{Base, EntryTable, PackEntryKind};
 use super::pack_limits::{PackCost, PackLimits, PackTotals};
 
 /// Length of the pack header: `PACK`, version, number of entries.
@@ -46,7 +46,7 @@ pub enum PackError {
     )]
     TooManyEntries { count: u32, max: u32 },
     #[error("{} of {bytes} bytes is too large: at most {max} bytes are accepted", .kind.with_article())]
-    TooLarge { kind: EntryKind, bytes: u64, max: u64 },
+    TooLarge { kind: PackEntryKind, bytes: u64, max: u64 },
     #[error(
         "a delta with a result of {bytes} bytes is too large: at most {max} bytes are accepted; run git -c core.bigFileThreshold=32m repack -a -d -F, then push again"
     )]
@@ -77,7 +77,7 @@ pub enum PackError {
 }
 
 /// Looks up the kind of an object in the repository, for deltas on objects outside of the pack.
-pub type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<EntryKind> + Send>;
+pub type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<PackEntryKind> + Send>;
 
 /// Returns a lookup in the repository at `path`, which is opened at the first call.
 pub(super) fn kinds_in(path: PathBuf) -> FindKind {
@@ -86,10 +86,10 @@ pub(super) fn kinds_in(path: PathBuf) -> FindKind {
         let repository = opened.get_or_insert_with(|| open_repository(&path).ok()).as_ref()?;
         let oid = git2::Oid::from_bytes(name).ok()?;
         match repository.odb().ok()?.read_header(oid).ok()?.1 {
-            git2::ObjectType::Commit => Some(EntryKind::Commit),
-            git2::ObjectType::Tree => Some(EntryKind::Tree),
-            git2::ObjectType::Blob => Some(EntryKind::Blob),
-            git2::ObjectType::Tag => Some(EntryKind::Tag),
+            git2::ObjectType::Commit => Some(PackEntryKind::Commit),
+            git2::ObjectType::Tree => Some(PackEntryKind::Tree),
+            git2::ObjectType::Blob => Some(PackEntryKind::Blob),
+            git2::ObjectType::Tag => Some(PackEntryKind::Tag),
             git2::ObjectType::Any => None,
         }
     })
@@ -106,7 +106,7 @@ pub struct PackReader {
     entries_left: u32,
     /// The received part of an incomplete header.
     partial: BytesMut,
-    current: Entry,
+    current: PackEntry,
     /// Size in bytes of the largest delta that overlaps the last piece.
     delta_passing: u64,
     /// Offset of the current entry, and number of bytes of the pack that were read.
@@ -128,9 +128,9 @@ enum PackStage {
 
 /// The entry that is being read.
 #[derive(Debug, Default)]
-struct Entry {
+struct PackEntry {
     /// `None` for a delta.
-    kind: Option<EntryKind>,
+    kind: Option<PackEntryKind>,
     base: Option<Base>,
     declared: u64,
     inflated: u64,
@@ -150,7 +150,7 @@ impl PackReader {
             announced: None,
             entries_left: 0,
             partial: BytesMut::new(),
-            current: Entry::default(),
+            current: PackEntry::default(),
             delta_passing: 0,
             entry_offset: 0,
             offset: 0,
@@ -248,7 +248,7 @@ impl PackReader {
 
     fn next_entry(&mut self) {
         self.partial.clear();
-        self.current = Entry::default();
+        self.current = PackEntry::default();
         self.stage = if self.entries_left == 0 { PackStage::Checksum } else { PackStage::Entry };
     }
 
@@ -269,7 +269,8 @@ impl PackReader {
             _ => return Err(PackError::Malformed),
         };
         let declared = entry_size(size).ok_or(PackError::Malformed)?;
-        self.current = Entry { kind: EntryKind::from_code(code), base, declared, ..Entry::default() };
+        self.current =
+            PackEntry { kind: PackEntryKind::from_code(code), base, declared, ..PackEntry::default() };
         match self.current.kind {
             Some(kind) => {
                 self.limits.check_object(kind, declared)?;

@@ -101,10 +101,10 @@ fn check(pack: Handmade) -> Result<(), PackError> {
 fn pack_reader_limits_objects_by_declared_size() {
     let declares = |code, size| check(Handmade::new(1).entry(code, size, &[], b""));
     for (code, kind, max) in [
-        (COMMIT, EntryKind::Commit, 1000),
-        (4, EntryKind::Tag, 1000),
-        (TREE, EntryKind::Tree, 8000),
-        (BLOB, EntryKind::Blob, 1 << 30),
+        (COMMIT, PackEntryKind::Commit, 1000),
+        (4, PackEntryKind::Tag, 1000),
+        (TREE, PackEntryKind::Tree, 8000),
+        (BLOB, PackEntryKind::Blob, 1 << 30),
     ] {
         let bytes = max + 1;
         assert_eq!(declares(code, bytes), Err(PackError::TooLarge { kind, bytes, max }));
@@ -131,16 +131,16 @@ fn pack_reader_rejects_objects_with_wrong_declared_size() {
 fn pack_reader_limits_deltas_by_result_size_and_kind() {
     let on = |code, result| check(Handmade::new(2).object(code, b"base").delta(0, 4, result));
     let too_large = |kind, bytes, max| Err(PackError::TooLarge { kind, bytes, max });
-    assert_eq!(on(COMMIT, 1001), too_large(EntryKind::Commit, 1001, 1000));
-    assert_eq!(on(TREE, 8001), too_large(EntryKind::Tree, 8001, 8000));
+    assert_eq!(on(COMMIT, 1001), too_large(PackEntryKind::Commit, 1001, 1000));
+    assert_eq!(on(TREE, 8001), too_large(PackEntryKind::Tree, 8001, 8000));
     assert_eq!(on(BLOB, 128_001), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
-    assert_eq!(on(COMMIT, u64::MAX), too_large(EntryKind::Commit, u64::MAX, 1000));
+    assert_eq!(on(COMMIT, u64::MAX), too_large(PackEntryKind::Commit, u64::MAX, 1000));
     for (code, result) in [(COMMIT, 1000), (TREE, 8000), (BLOB, 128_000)] {
         assert_eq!(on(code, result), Ok(()));
     }
     // The result of a delta on a delta on a commit is a commit.
     let chain = Handmade::new(3).object(COMMIT, b"base").delta(0, 4, 900).delta(1, 900, 1001);
-    assert_eq!(check(chain), too_large(EntryKind::Commit, 1001, 1000));
+    assert_eq!(check(chain), too_large(PackEntryKind::Commit, 1001, 1000));
     // A base that is declared large takes that much of git's memory.
     let base = Handmade::new(2).object(BLOB, b"base").delta(0, 128_001, 1);
     assert_eq!(check(base), Err(PackError::DeltaTooLarge { bytes: 128_001, max: 128_000 }));
@@ -203,9 +203,9 @@ fn pack_reader_limits_deltas_on_named_bases_by_possible_kind() {
         let mut reader = PackReader::new(PackLimits::SMALL, Box::new(move |_| Some(kind)));
         reader.feed(&Bytes::from(pack)).map(drop)
     };
-    assert_eq!(read(EntryKind::Blob, 128_000), Ok(()));
-    let too_large = PackError::TooLarge { kind: EntryKind::Commit, bytes: 1001, max: 1000 };
-    assert_eq!(read(EntryKind::Commit, 1001), Err(too_large));
+    assert_eq!(read(PackEntryKind::Blob, 128_000), Ok(()));
+    let too_large = PackError::TooLarge { kind: PackEntryKind::Commit, bytes: 1001, max: 1000 };
+    assert_eq!(read(PackEntryKind::Commit, 1001), Err(too_large));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct ArchiveSize {
 }
 
 /// The state of counting one archive.
-struct Counting<'b> {
+struct ArchiveCount<'b> {
     browser: &'b Browser,
     limits: ArchiveLimits,
     known: HashMap<git2::Oid, ArchiveSize>,
@@ -51,12 +51,12 @@ impl Browser {
     pub fn archive_size(&self, commit: Oid, limits: ArchiveLimits) -> Result<ArchiveSize, BrowseError> {
         let tree = self.find_commit(commit.raw())?.tree;
         let until = self.budget.until();
-        let mut counting = Counting { browser: self, limits, known: HashMap::new(), visited: 0, until };
+        let mut counting = ArchiveCount { browser: self, limits, known: HashMap::new(), visited: 0, until };
         counting.tree(tree, 1)
     }
 }
 
-impl Counting<'_> {
+impl ArchiveCount<'_> {
     fn tree(&mut self, oid: git2::Oid, depth: usize) -> Result<ArchiveSize, BrowseError> {
         if let Some(known) = self.known.get(&oid) {
             return Ok(*known);

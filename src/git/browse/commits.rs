@@ -2,7 +2,7 @@
 //!
 //! Every commit of a walk has a number. The number of a commit in the commit-graph is its position
 //! there; other commits follow in the order of the walk. A walk stores its state of a commit by
-//! this number ([`Marks`]).
+//! this number ([`CommitMarks`]).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -177,9 +177,9 @@ impl<'b> Commits<'b> {
 
 /// One byte per commit of a walk.
 #[derive(Default)]
-pub(super) struct Marks(Vec<u8>);
+pub(super) struct CommitMarks(Vec<u8>);
 
-impl Marks {
+impl CommitMarks {
     pub(super) fn get(&self, node: Node) -> u8 {
         usize::try_from(node.0).ok().and_then(|at| self.0.get(at)).copied().unwrap_or_default()
     }

@@ -1,17 +1,17 @@
 //! Tests of the diffs of commits.
 
-use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, Sample, files};
+use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, SampleRepository, files};
 use super::*;
 
 /// Returns the diff between two sets of files.
-fn diff_with(browser: &Browser, sample: &Sample, old: &Files, new: &Files) -> Diff {
+fn diff_with(browser: &Browser, sample: &SampleRepository, old: &Files, new: &Files) -> Diff {
     let root = sample.commit(&[], old);
     let head = sample.commit(&[root], new);
     browser.commit(head).unwrap().diff
 }
 
 fn diff(old: &Files, new: &Files) -> Diff {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     diff_with(&sample.browser(), &sample, old, new)
 }
 
@@ -56,7 +56,7 @@ fn diff_lists_added_deleted_and_modified_files() {
 
 #[test]
 fn diff_uses_empty_tree_for_root_and_first_parent_for_merge() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let root = sample.commit(&[], &files(&[("a", "0\n"), ("b", "0\n")]));
     let left = sample.commit(&[root], &files(&[("a", "1\n"), ("b", "0\n")]));
     let right = sample.commit(&[root], &files(&[("a", "0\n"), ("b", "1\n")]));
@@ -75,7 +75,7 @@ fn diff_uses_empty_tree_for_root_and_first_parent_for_merge() {
 #[test]
 fn diff_of_random_histories_matches_git() {
     for seed in 1..=4 {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let head = sample.random_history(seed, 30, false);
         let browser = sample.browser();
         for oid in sample.git(&["rev-list", "--no-merges", &head.to_string()]) {
@@ -134,7 +134,7 @@ fn renames_by_content_are_skipped_beyond_limits() {
     let edited = text.replace("line 7\n", "line seven\n");
     let (old, new) = (files(&[("a", &text), ("b", "same\n")]), files(&[("c", &edited), ("d", "same\n")]));
     let statuses = |change: fn(&mut BrowseLimits)| {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let seen = diff_with(&sample.limited(change), &sample, &old, &new);
         seen.files.iter().map(|f| f.status).collect::<Vec<_>>()
     };
@@ -172,7 +172,7 @@ fn moved_folder_is_all_renames_regardless_of_file_count() {
     assert_eq!(statuses, [ChangeStatus::Deleted, ChangeStatus::Added, ChangeStatus::Renamed]);
     assert!(seen.renames_by_content_skipped);
     // Changes beyond `changed_files` are truncated.
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let seen = diff_with(&sample.limited(|limits| limits.changed_files = 400), &sample, &old, &new);
     assert!(seen.truncated);
 }
@@ -224,7 +224,7 @@ fn diff_deletes_file_and_adds_children_when_it_becomes_folder() {
 fn diff_lists_first_files_when_there_are_too_many() {
     let many: Vec<_> = (0..20).map(|number| (format!("d{}/f{number:02}", number % 3), "x\n")).collect();
     let many: Vec<_> = many.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let browser = sample.limited(|limits| limits.diff_files = 8);
     let seen = diff_with(&browser, &sample, &Files::new(), &files(&many));
     assert_eq!((seen.files.len(), seen.truncated, seen.additions), (8, true, 8));
@@ -237,7 +237,7 @@ fn diff_lists_first_files_when_there_are_too_many() {
 #[test]
 fn diff_marks_too_large_file_and_compares_others() {
     let (large, long) = ("x".repeat(500), "\n".repeat(60));
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let browser = sample.limited(|limits| (limits.diff_blob_bytes, limits.diff_blob_lines) = (400, 50));
     let new = files(&[("large", &large), ("long", &long), ("small", "1\n")]);
     let seen = diff_with(&browser, &sample, &Files::new(), &new);
@@ -250,7 +250,7 @@ fn diff_omits_and_counts_patches_beyond_total_limits() {
     let text = numbered(30);
     let new = files(&[("a", "1\n"), ("b", &text), ("c", "2\n")]);
     let seen = |change: fn(&mut BrowseLimits)| {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let seen = diff_with(&sample.limited(change), &sample, &Files::new(), &new);
         (seen.files.iter().map(|f| f.patch.is_some()).collect::<Vec<_>>(), seen.additions, seen.truncated)
     };
@@ -267,7 +267,7 @@ fn diff_omits_and_counts_patches_beyond_total_limits() {
 /// for a year.
 #[test]
 fn diff_is_reported_incomplete_when_object_is_unread() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let old = sample.commit(&[], &files(&[("gone", &numbered(30)), ("kept", "1\n")]));
     let new = sample.commit(&[old], &files(&[("came", &numbered(31)), ("kept", "2\n")]));
     let browser = sample.browser();

@@ -5,7 +5,7 @@
 //! ("stale").
 
 use super::Browser;
-use super::commits::{Marks, Node};
+use super::commits::{CommitMarks, Node};
 use super::history::Walk;
 use super::limits::Bound;
 use super::object::Oid;
@@ -38,9 +38,9 @@ pub(super) struct DiffWalk {
 /// The colours of commits, and the number of commits in the walk that are not stale.
 #[derive(Default)]
 struct Colours {
-    of: Marks,
+    of: CommitMarks,
     /// Commits in the walk have the mark [`WAITS`] and the colours that they have when visited.
-    waiting: Marks,
+    waiting: CommitMarks,
     fresh: usize,
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::changed_paths::PathKey;
-use super::commits::{Commits, Links, Marks, Node};
+use super::commits::{CommitMarks, Commits, Links, Node};
 use super::limits::Bound;
 use super::object::{CommitView, Oid};
 use super::path::TreePath;
@@ -142,7 +142,7 @@ pub(super) struct Walk<'w> {
     browser: &'w Browser,
     pub(super) commits: Commits<'w>,
     waiting: BinaryHeap<PendingCommit>,
-    seen: Marks,
+    seen: CommitMarks,
     pushed: usize,
     until: Instant,
 }
@@ -153,7 +153,7 @@ impl<'w> Walk<'w> {
             browser,
             commits: Commits::new(browser),
             waiting: BinaryHeap::new(),
-            seen: Marks::default(),
+            seen: CommitMarks::default(),
             pushed: 0,
             until: deadline(browser.limits.walk()),
         }

@@ -1,6 +1,6 @@
 //! Tests of commit lists and comparisons.
 
-use super::sample::{Sample, files};
+use super::sample::{SampleRepository, files};
 use super::*;
 
 fn pages(browser: &Browser, from: Oid, path: Option<&str>, size: usize) -> Vec<String> {
@@ -19,7 +19,7 @@ fn pages(browser: &Browser, from: Oid, path: Option<&str>, size: usize) -> Vec<S
 #[test]
 fn commit_pages_list_each_commit_once_in_git_log_order() {
     for seed in 1..=6 {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let head = sample.random_history(seed, 50, seed % 2 == 0);
         let judged = sample.git(&["log", "--format=%H", &head.to_string()]);
         sample.with_each_graph(head, |browser| {
@@ -33,7 +33,7 @@ fn commit_pages_list_each_commit_once_in_git_log_order() {
 #[test]
 fn commits_of_path_match_git_log() {
     for seed in 1..=6 {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
         for path in ["a", "b", "d", "d/x", "d/e", "d/e/z", "d.txt", "never"] {
             let judged = sample.git(&["log", "--format=%H", &head.to_string(), "--", path]);
@@ -46,7 +46,7 @@ fn commits_of_path_match_git_log() {
 
 #[test]
 fn commit_page_returns_texts_dates_and_parents() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let tree = sample.tree(&files(&[("a", "1")]));
     let root = sample.commit_tree(1_700_000_000, &[], tree, "One\nline\n\nBody \u{1b}[31m\n");
     let long = "é".repeat(20_000);
@@ -66,7 +66,7 @@ fn commit_page_returns_texts_dates_and_parents() {
 
 #[test]
 fn commit_page_is_truncated_only_when_limit_ends_walk() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let mut head = sample.commit(&[], &files(&[("a", "0")]));
     for number in 1..10 {
         head = sample.commit(&[head], &files(&[("a", &number.to_string())]));
@@ -84,7 +84,7 @@ fn commit_page_is_truncated_only_when_limit_ends_walk() {
 
 #[test]
 fn commits_reject_cursor_of_another_history() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let head = sample.commit(&[], &files(&[("a", "0")]));
     let stranger = sample.commit(&[], &files(&[("a", "1")]));
     let browser = sample.browser();
@@ -95,7 +95,7 @@ fn commits_reject_cursor_of_another_history() {
 
 #[test]
 fn compare_returns_merge_base_counts_and_head_changes() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let root = sample.commit(&[], &files(&[("a", "0\n"), ("b", "0\n")]));
     let base = sample.commit(&[root], &files(&[("a", "base\n"), ("b", "0\n")]));
     let one = sample.commit(&[root], &files(&[("a", "0\n"), ("b", "1\n")]));
@@ -117,7 +117,7 @@ fn compare_returns_merge_base_counts_and_head_changes() {
 
 #[test]
 fn compare_of_unrelated_histories_has_no_base_and_no_diff() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let one = sample.commit(&[], &files(&[("a", "0")]));
     let other = sample.commit(&[], &files(&[("a", "1")]));
     let seen = sample.browser().compare(one, other).unwrap();
@@ -127,7 +127,7 @@ fn compare_of_unrelated_histories_has_no_base_and_no_diff() {
 #[test]
 fn compare_counts_and_merge_bases_match_git() {
     for seed in 1..=8 {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
         let all = sample.git(&["rev-list", &head.to_string()]);
         sample.with_each_graph(head, |browser| {
@@ -146,7 +146,7 @@ fn compare_counts_and_merge_bases_match_git() {
 
 #[test]
 fn compare_truncates_long_lists_and_rejects_long_walks() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let root = sample.commit(&[], &files(&[("a", "0")]));
     let mut head = root;
     for number in 1..=10 {
@@ -165,7 +165,7 @@ fn compare_truncates_long_lists_and_rejects_long_walks() {
 /// commits would help.
 #[test]
 fn rejected_compare_names_the_exceeded_limit() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let root = sample.commit(&[], &files(&[("a", "0")]));
     let mut head = root;
     for number in 1..=10 {
@@ -186,7 +186,7 @@ fn rejected_compare_names_the_exceeded_limit() {
 /// Commits in the commit-graph are not loaded, so they do not count towards `walk_commits`.
 #[test]
 fn commit_pages_ignore_walk_limit_when_graph_has_commits() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let mut head = sample.commit(&[], &files(&[("a", "0"), ("b", "0")]));
     for number in 1..100 {
         let text = if number % 10 == 0 { "0" } else { &number.to_string() };
@@ -212,7 +212,7 @@ fn commit_pages_ignore_walk_limit_when_graph_has_commits() {
 /// A damaged commit-graph is treated like a missing one.
 #[test]
 fn history_stays_correct_when_commit_graph_is_damaged() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let head = sample.random_history(5, 40, false);
     let judged = sample.git(&["rev-list", &head.to_string()]);
     sample.write_graph(&head.to_string());

@@ -5,11 +5,11 @@ use std::fs;
 
 use git2::ObjectType;
 
-use super::sample::{Sample, files};
+use super::sample::{SampleRepository, files};
 use super::*;
 
 /// Writes a tree object with these modes, names and ids, unchecked.
-fn raw_tree(sample: &Sample, entries: &[(&str, &[u8], git2::Oid)]) -> git2::Oid {
+fn raw_tree(sample: &SampleRepository, entries: &[(&str, &[u8], git2::Oid)]) -> git2::Oid {
     let mut bytes = Vec::new();
     for (mode, name, oid) in entries {
         bytes.extend_from_slice(format!("{mode} ").as_bytes());
@@ -21,7 +21,7 @@ fn raw_tree(sample: &Sample, entries: &[(&str, &[u8], git2::Oid)]) -> git2::Oid 
 }
 
 /// Writes a loose ref with any content.
-fn write_ref(sample: &Sample, name: &str, content: &str) {
+fn write_ref(sample: &SampleRepository, name: &str, content: &str) {
     let path = sample.path().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
@@ -29,7 +29,7 @@ fn write_ref(sample: &Sample, name: &str, content: &str) {
 
 #[test]
 fn cyclic_or_hidden_symbolic_refs_do_not_resolve() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let oid = sample.commit(&[], &files(&[("a", "1")]));
     sample.set("refs/heads/main", oid);
     sample.set("refs/netbit/hidden", oid);
@@ -58,7 +58,7 @@ fn cyclic_or_hidden_symbolic_refs_do_not_resolve() {
 
 #[test]
 fn ref_to_missing_object_is_listed_but_not_resolved() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let lost = "1".repeat(40);
     write_ref(&sample, "refs/heads/main", &lost);
     write_ref(&sample, "refs/tags/v1", &lost);
@@ -73,7 +73,7 @@ fn ref_to_missing_object_is_listed_but_not_resolved() {
 
 #[test]
 fn tags_without_commit_are_listed_but_not_resolved() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let oid = sample.commit(&[], &files(&[("a", "1")]));
     let blob = sample.blob(b"x");
     let tree = sample.tree(&files(&[("a", "1")]));
@@ -101,7 +101,7 @@ fn tags_without_commit_are_listed_but_not_resolved() {
 /// Such a name was listed with U+FFFD and could not be requested.
 #[test]
 fn non_utf_8_name_can_be_listed_and_requested() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let (first, second, third) = (sample.blob(b"x\n"), sample.blob(b"y\n"), sample.blob(b"z\n"));
     let entries: [(&str, &[u8], _); 4] = [
         ("100644", b"a%E9", second),
@@ -135,7 +135,7 @@ fn non_utf_8_name_can_be_listed_and_requested() {
 
 #[test]
 fn malformed_trees_cause_no_panic() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let blob = sample.blob(b"x\n");
     let inner = raw_tree(&sample, &[("100644", b"f", blob)]);
     let tree = raw_tree(
@@ -166,7 +166,7 @@ fn malformed_trees_cause_no_panic() {
 
 #[test]
 fn missing_and_malformed_objects_give_errors_or_end_lists() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let root = sample.commit(&[], &files(&[("a", "1\n"), ("d/b", "1\n")]));
     let second = sample.commit(&[root], &files(&[("a", "2\n"), ("d/b", "1\n")]));
     let third = sample.commit(&[second], &files(&[("a", "2\n"), ("d/b", "3\n")]));
@@ -203,7 +203,7 @@ fn missing_and_malformed_objects_give_errors_or_end_lists() {
 
 #[test]
 fn malformed_author_lines_cause_no_panic() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let tree = sample.tree(&files(&[("a", "1\n")]));
     let who = ["A <a@e> 99999999999999999999 +9999", "<> 0 +0000", "\u{1}\u{202e} <\u{fffd}> -5 -0000", "x"];
     for who in who {
@@ -221,7 +221,7 @@ fn malformed_author_lines_cause_no_panic() {
 /// ten objects.
 #[test]
 fn tree_bomb_is_listed_per_level_and_its_diff_is_truncated() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let blob = sample.blob(b"x\n");
     for leaf in [raw_tree(&sample, &[("100644", b"f", blob)]), sample.object(ObjectType::Tree, b"")] {
         let mut tree = leaf;
@@ -239,7 +239,7 @@ fn tree_bomb_is_listed_per_level_and_its_diff_is_truncated() {
 
 #[test]
 fn deeply_nested_tree_does_not_exhaust_the_stack() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let mut tree = raw_tree(&sample, &[("100644", b"f", sample.blob(b"x\n"))]);
     for _ in 0..5_000 {
         tree = raw_tree(&sample, &[("40000", b"d", tree)]);
@@ -254,7 +254,7 @@ fn deeply_nested_tree_does_not_exhaust_the_stack() {
 
 #[test]
 fn merge_of_many_parents_is_walked_within_the_budget() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let mut parents = Vec::new();
     for number in 0..300 {
         parents.push(sample.commit(&[], &files(&[("a", &number.to_string())])));
@@ -273,7 +273,7 @@ fn merge_of_many_parents_is_walked_within_the_budget() {
 /// `/commits` ended there, and a comparison counted 1 and 5 instead of 2 and 0.
 #[test]
 fn huge_commit_is_truncated_and_its_ancestors_are_reachable() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let tree = sample.tree(&files(&[("a", "1\n")]));
     let root = sample.commit_tree(1, &[], tree, "root");
     let large = sample.commit_tree(2, &[root], tree, &"y".repeat(900 * 1024));
@@ -306,7 +306,7 @@ fn huge_commit_is_truncated_and_its_ancestors_are_reachable() {
 
 #[test]
 fn huge_tag_is_listed_without_being_loaded() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let head = sample.commit(&[], &files(&[("a", "1\n")]));
     let text =
         format!("object {head}\ntype commit\ntag t\ntagger T <t@e> 1 +0000\n\n{}", "x".repeat(1100 * 1024));

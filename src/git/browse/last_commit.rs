@@ -21,7 +21,7 @@ use super::tree_places::TreePlaces;
 const TREES_KEPT: usize = 2;
 
 /// An entry of the folder.
-struct Entry {
+struct ListedEntry {
     name: Vec<u8>,
     place: PathEntry,
     key: PathKey,
@@ -32,7 +32,7 @@ struct Attribution<'b> {
     browser: &'b Browser,
     /// `None` for the root, which any commit may change.
     folder_key: Option<PathKey>,
-    entries: Vec<Entry>,
+    entries: Vec<ListedEntry>,
     /// The folder's entry in each root tree.
     folders: TreePlaces<'b>,
     /// The folder in the last commit and in its parent: the next commit is usually that parent.
@@ -57,7 +57,7 @@ impl Browser {
         let path = folder.bytes();
         let entry = |(name, place): (Vec<u8>, PathEntry)| {
             let path = if path.is_empty() { name.clone() } else { [path.as_slice(), &name].join(&b'/') };
-            Entry { key: PathKey::new(&path), name, place }
+            ListedEntry { key: PathKey::new(&path), name, place }
         };
         let mut attribution = Attribution {
             browser: self,
@@ -140,7 +140,7 @@ impl<'b> Attribution<'b> {
         let there = |name: &[u8]| PathEntry::of(&tree.as_ref()?.get_name_bytes(name)?).filled();
         entries.into_iter().partition(|index| {
             let entry = self.entries.get(*index);
-            entry.is_some_and(|Entry { name, place, .. }| there(name) == place.filled())
+            entry.is_some_and(|ListedEntry { name, place, .. }| there(name) == place.filled())
         })
     }
 

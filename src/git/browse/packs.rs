@@ -95,7 +95,7 @@ struct Chain {
     length: usize,
 }
 
-enum Entry {
+enum PackedObject {
     Whole(ObjectType, usize),
     Delta { base: u64, delta_bytes: usize, bytes: usize },
 }
@@ -256,10 +256,10 @@ impl Pack {
                 return Err(too_many_deltas());
             }
             match self.entry(at)? {
-                Entry::Whole(kind, bytes) => {
+                PackedObject::Whole(kind, bytes) => {
                     break Chain { kind, bytes, peak_bytes: bytes, all_bytes: bytes, length: 1 };
                 }
-                Entry::Delta { base, delta_bytes, bytes } => {
+                PackedObject::Delta { base, delta_bytes, bytes } => {
                     above.push((at, delta_bytes, bytes));
                     at = base;
                 }
@@ -282,7 +282,7 @@ impl Pack {
     }
 
     fn first_bytes(&mut self, offset: u64, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
-        if !matches!(self.entry(offset)?, Entry::Whole(..)) {
+        if !matches!(self.entry(offset)?, PackedObject::Whole(..)) {
             return Ok(None);
         }
         let head = self.read(offset, ENTRY_HEAD_BYTES)?;
@@ -293,7 +293,7 @@ impl Pack {
     }
 
     /// Reads the header of the entry at `at`, and for a delta also the sizes at its beginning.
-    fn entry(&mut self, at: u64) -> io::Result<Entry> {
+    fn entry(&mut self, at: u64) -> io::Result<PackedObject> {
         for length in ENTRY_BYTES {
             let bytes = self.read(at, length)?;
             if let Some(entry) = self.entry_in(at, &bytes)? {
@@ -304,7 +304,7 @@ impl Pack {
     }
 
     /// Parses the first bytes of an entry; `None` if they do not contain the sizes of a delta.
-    fn entry_in(&mut self, at: u64, mut bytes: &[u8]) -> io::Result<Option<Entry>> {
+    fn entry_in(&mut self, at: u64, mut bytes: &[u8]) -> io::Result<Option<PackedObject>> {
         let first = take(&mut bytes)?;
         let (mut size, mut shift, mut more) = (usize::from(first & 15), 4_u32, first & 0x80 != 0);
         while more {
@@ -313,10 +313,10 @@ impl Pack {
             (shift, more) = (shift.saturating_add(7), byte & 0x80 != 0);
         }
         let base = match (first >> 4) & 7 {
-            1 => return Ok(Some(Entry::Whole(ObjectType::Commit, size))),
-            2 => return Ok(Some(Entry::Whole(ObjectType::Tree, size))),
-            3 => return Ok(Some(Entry::Whole(ObjectType::Blob, size))),
-            4 => return Ok(Some(Entry::Whole(ObjectType::Tag, size))),
+            1 => return Ok(Some(PackedObject::Whole(ObjectType::Commit, size))),
+            2 => return Ok(Some(PackedObject::Whole(ObjectType::Tree, size))),
+            3 => return Ok(Some(PackedObject::Whole(ObjectType::Blob, size))),
+            4 => return Ok(Some(PackedObject::Whole(ObjectType::Tag, size))),
             6 => {
                 let back = distance(&mut bytes)?;
                 at.checked_sub(back).filter(|base| *base < at)
@@ -339,7 +339,7 @@ impl Pack {
             return Ok(None);
         }
         let _base_bytes = varint(&mut begin)?;
-        Ok(Some(Entry::Delta { base, delta_bytes: size, bytes: varint(&mut begin)? }))
+        Ok(Some(PackedObject::Delta { base, delta_bytes: size, bytes: varint(&mut begin)? }))
     }
 
     fn read(&mut self, at: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -442,7 +442,7 @@ mod tests {
             fs::write(path.with_extension("pack"), [&[0; 20][..], &entry].concat()).unwrap();
             let mut pack = Pack { path, chains: HashMap::new(), index: None, fanout: Vec::new(), data: None };
             let found = pack.entry(20).unwrap();
-            assert!(matches!(found, Entry::Delta { base: 8, delta_bytes: 6, bytes: 300 }), "{blocks}");
+            assert!(matches!(found, PackedObject::Delta { base: 8, delta_bytes: 6, bytes: 300 }), "{blocks}");
             assert_eq!(pack.entry_in(20, &entry[..10.min(entry.len())]).unwrap().is_none(), blocks > 0);
         }
     }

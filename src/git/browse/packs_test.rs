@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use git2::ObjectType;
 
-use super::sample::{Sample, files};
+use super::sample::{SampleRepository, files};
 use super::*;
 
 const MIB: usize = 1024 * 1024;
@@ -19,8 +19,8 @@ fn text(lines: usize) -> String {
 }
 
 /// Creates twenty versions of a file of 40 KiB, packed as a chain of deltas.
-fn packed() -> (Sample, Oid) {
-    let sample = Sample::new();
+fn packed() -> (SampleRepository, Oid) {
+    let sample = SampleRepository::new();
     let mut head = sample.commit(&[], &files(&[("a", "0")]));
     for version in 0..20 {
         let content = format!("{}version {version}\n", text(2_000));
@@ -111,7 +111,7 @@ fn pack_of_delta(base: &[u8]) -> Vec<u8> {
 /// A file of sixteen bytes whose base has 40 MiB: libgit2 would build the base in memory first.
 #[test]
 fn small_delta_of_huge_base_is_rejected() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let base = "0123456789abcde\n".repeat(40 * MIB / 16);
     let path = sample.path().join("made");
     std::fs::write(&path, pack_of_delta(base.as_bytes())).unwrap();
@@ -138,7 +138,7 @@ fn small_delta_of_huge_base_is_rejected() {
 /// A merge of commits with huge messages: each commit was kept in memory until it was visited.
 #[test]
 fn walk_over_huge_commits_ends_at_its_budget() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let tree = sample.tree(&files(&[("a", "1")]));
     let parents: Vec<_> = (0..40)
         .map(|number| sample.commit_tree(number, &[], tree, &format!("{number}{}", "x".repeat(200 * 1024))))
@@ -166,7 +166,7 @@ fn libgit2_bases_are_bounded_over_all_packs() {
 
 #[test]
 fn responses_are_truncated_by_their_json_size() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let tree = sample.tree(&files(&[("a", "1")]));
     let mut head = sample.commit_tree(1, &[], tree, "first");
     for number in 2..12 {
@@ -198,7 +198,7 @@ fn responses_are_truncated_by_their_json_size() {
 /// Each level takes thirty bytes and multiplies the number of files by ten.
 #[test]
 fn archive_of_nested_trees_is_counted_before_expansion() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let limits = ArchiveLimits { entries: 1_000, path_bytes: 10_000, bytes: 1_000 };
     let nest = |levels: usize, name: &str, content: &[u8], width: usize| {
         let blob = sample.blob(content);

@@ -1,10 +1,10 @@
 //! Tests of names, branches and tags.
 
-use super::sample::{Sample, files};
+use super::sample::{SampleRepository, files};
 use super::*;
 
-fn with_main() -> (Sample, Oid) {
-    let sample = Sample::new();
+fn with_main() -> (SampleRepository, Oid) {
+    let sample = SampleRepository::new();
     let oid = sample.commit(&[], &files(&[("a", "1")]));
     sample.set("refs/heads/main", oid);
     (sample, oid)
@@ -12,7 +12,7 @@ fn with_main() -> (Sample, Oid) {
 
 #[test]
 fn empty_repository_has_no_refs_and_no_head() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let browser = sample.browser();
     assert!(browser.is_empty().unwrap());
     assert_eq!(browser.default_branch_head().unwrap(), None);

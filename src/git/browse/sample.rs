@@ -22,13 +22,13 @@ pub(super) fn files(list: &[(&str, &str)]) -> Files {
     list.iter().map(|(path, text)| ((*path).to_owned(), (FILE, text.as_bytes().to_vec()))).collect()
 }
 
-pub(super) struct Sample {
+pub(super) struct SampleRepository {
     folder: TempDir,
     pub(super) repository: Repository,
     clock: Cell<i64>,
 }
 
-impl Sample {
+impl SampleRepository {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let repository = Repository::init_bare(folder.path()).unwrap();

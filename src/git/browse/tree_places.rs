@@ -38,14 +38,14 @@ impl<'b> TreePlaces<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{FILE, Sample};
+    use super::super::sample::{FILE, SampleRepository};
     use super::*;
 
     /// Each distinct root tree of a history was kept: several hundred megabytes for a million
     /// commits.
     #[test]
     fn tree_places_bounds_its_cache_and_stays_correct() {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let blobs: Vec<_> = ["0", "1"].map(|content| sample.blob(content.as_bytes())).to_vec();
         let tree = |number: usize| {
             let mut builder = sample.repository.treebuilder(None).unwrap();

@@ -1,10 +1,10 @@
 //! Tests of folders and files.
 
-use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, Sample, files};
+use super::sample::{FILE, Files, LINK, PROGRAM, SUBMODULE, SampleRepository, files};
 use super::*;
 
-fn rich() -> (Sample, Oid) {
-    let sample = Sample::new();
+fn rich() -> (SampleRepository, Oid) {
+    let sample = SampleRepository::new();
     let mut all =
         files(&[("README.md", "# Hi\n"), ("src/main.rs", "fn main() {}\n"), ("src/a b/ü.txt", "é")]);
     all.insert("run".into(), (PROGRAM, b"#!/bin/sh\n".to_vec()));
@@ -155,7 +155,7 @@ fn last_commits(browser: &Browser, head: Oid, folder: &str) -> Vec<(String, Opti
 #[test]
 fn last_commit_of_each_entry_matches_git_log() {
     for seed in 1..=8 {
-        let sample = Sample::new();
+        let sample = SampleRepository::new();
         let head = sample.random_history(seed, 60, seed % 2 == 0);
         let checked = std::cell::Cell::new(0);
         sample.with_each_graph(head, |browser| {
@@ -182,7 +182,7 @@ fn last_commit_of_each_entry_matches_git_log() {
 /// empty folder differed.
 #[test]
 fn empty_folder_has_no_history_as_in_git_log() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let empty = sample.tree(&Files::new());
     let commit = |seconds: i64, parents: &[Oid], content: &str, folder: Option<git2::Oid>| {
         let mut builder = sample.repository.treebuilder(None).unwrap();
@@ -214,7 +214,7 @@ fn empty_folder_has_no_history_as_in_git_log() {
 
 #[test]
 fn last_commit_skips_merge_unless_it_mixes_both_sides() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let root = sample.commit(&[], &files(&[("a", "0"), ("b", "0"), ("c", "0")]));
     let left = sample.commit(&[root], &files(&[("a", "left"), ("b", "0"), ("c", "left")]));
     let right = sample.commit(&[root], &files(&[("a", "0"), ("b", "right"), ("c", "right")]));
@@ -226,7 +226,7 @@ fn last_commit_skips_merge_unless_it_mixes_both_sides() {
 
 #[test]
 fn entries_lack_last_commit_when_walk_ends_early() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let mut head = sample.commit(&[], &files(&[("old", "1"), ("new", "0")]));
     for number in 1..=10 {
         head = sample.commit(&[head], &files(&[("old", "1"), ("new", &number.to_string())]));
@@ -242,7 +242,7 @@ fn entries_lack_last_commit_when_walk_ends_early() {
 
 #[test]
 fn last_commits_of_many_entries_need_one_walk() {
-    let sample = Sample::new();
+    let sample = SampleRepository::new();
     let mut all = Files::new();
     let mut head = None;
     for number in 0..200 {
