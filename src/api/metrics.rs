@@ -46,16 +46,16 @@ struct RouteMeter {
 }
 
 /// Increments a gauge until it is dropped.
-pub struct Counted(Gauge);
+pub struct GaugeCount(Gauge);
 
-impl Counted {
+impl GaugeCount {
     fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeCount {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -100,12 +100,12 @@ impl Default for HttpMetrics {
 
 impl HttpMetrics {
     /// Counts a connection of the listener until the returned guard is dropped.
-    pub fn connected(&self) -> Counted {
-        Counted::new(&self.connections)
+    pub fn connected(&self) -> GaugeCount {
+        GaugeCount::new(&self.connections)
     }
 
-    pub(super) fn begun(&self) -> Counted {
-        Counted::new(&self.in_flight)
+    pub(super) fn begun(&self) -> GaugeCount {
+        GaugeCount::new(&self.in_flight)
     }
 
     /// Records a completed request to `route` (in the notation of actix-web).

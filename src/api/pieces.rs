@@ -29,10 +29,10 @@ enum Source {
     /// All clients get the same bytes, which are in memory once.
     Shared(Bytes),
     /// The bytes of a single client. A task owns them; it ends with the guard.
-    Counted { counted: Weak<Counted>, _ended: DropGuard },
+    Counted { counted: Weak<CountedBytes>, _ended: DropGuard },
 }
 
-struct Counted {
+struct CountedBytes {
     bytes: Bytes,
     _space: Slot,
 }
@@ -47,7 +47,7 @@ impl Pieces {
     pub(super) fn counted(bytes: Bytes, space: Slot) -> Self {
         let (size, sent) = (bytes.len(), CancellationToken::new());
         let ended = sent.clone().drop_guard();
-        let counted = Arc::new(Counted { bytes, _space: space });
+        let counted = Arc::new(CountedBytes { bytes, _space: space });
         let source = Source::Counted { counted: Arc::downgrade(&counted), _ended: ended };
         actix_web::rt::spawn(async move {
             let within = time_for(u64::try_from(size).unwrap_or(u64::MAX));

@@ -58,7 +58,7 @@ pub(super) struct PushHook {
     base_url: String,
     fast_forward: FastForward,
     room: Room,
-    admitted: Option<Admitted>,
+    admitted: Option<AdmittedPush>,
 }
 
 /// How much is read to describe the result of a push.
@@ -78,7 +78,7 @@ pub(super) struct SettledPush {
 }
 
 /// Held from the moment the push may move refs until its result is recorded.
-struct Admitted {
+struct AdmittedPush {
     opened: Opened,
     refs: WantedRefs,
     _lock: PushLock,
@@ -101,7 +101,7 @@ impl PushHook {
         Self { services, who, view, head, base_url, fast_forward, room, admitted: None }
     }
 
-    async fn open(&self, cost: PackCost) -> Result<Admitted, ServiceError> {
+    async fn open(&self, cost: PackCost) -> Result<AdmittedPush, ServiceError> {
         let repository = self.view.repository.id;
         // Before the push lock: other pushes to this repository do not wait for memory.
         let (git, holder) = (&self.services.git, Holder::Account(self.who.user));
@@ -130,7 +130,7 @@ impl PushHook {
             }
             other => other?,
         };
-        Ok(Admitted { opened, refs, _lock: lock, _memory: memory, _token: token })
+        Ok(AdmittedPush { opened, refs, _lock: lock, _memory: memory, _token: token })
     }
 
     /// Returns the updates that can apply. The caller holds the push lock: no other push moves refs

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::Outgoing;
-use super::tickets::Connection;
+use super::tickets::TicketConnection;
 use crate::protocol::datagram::{Kind, PresenceBatch, sealed_bytes};
 use crate::protocol::view::PresenceView;
 
@@ -13,7 +13,7 @@ const USERS_PER_DATAGRAM: usize = 20;
 /// Seals the changes that the client lacks, in the order of their versions. Each datagram continues
 /// the one before it; there are at most `datagrams_max`.
 pub(super) fn batches(
-    connection: &mut Connection,
+    connection: &mut TicketConnection,
     views: &[PresenceView],
     version: u64,
     datagrams_max: usize,
@@ -34,7 +34,7 @@ pub(super) fn batches(
 /// Seals a batch for an address that must prove itself: as many users as its budget holds, and the
 /// challenge as `to`. Returns `None` if no address must prove itself or if the budget is used up.
 pub(super) fn challenge(
-    connection: &mut Connection,
+    connection: &mut TicketConnection,
     views: &[PresenceView],
     version: u64,
     window: Duration,

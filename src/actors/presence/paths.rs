@@ -30,7 +30,7 @@ const NUMBER_MAX: u64 = 1 << 53;
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     proved: Option<(SocketAddr, Instant)>,
-    candidate: Option<Candidate>,
+    candidate: Option<PathCandidate>,
     /// The difference between a version of presence and the number by which this client knows it.
     offset: u64,
     /// The largest number that was drawn or claimed.
@@ -39,7 +39,7 @@ pub(super) struct Paths {
 
 /// An address that sent authentic datagrams and has not proved that it receives any.
 #[derive(Debug)]
-struct Candidate {
+struct PathCandidate {
     address: SocketAddr,
     heard: Instant,
     received_bytes: usize,
@@ -50,7 +50,7 @@ struct Candidate {
     covers: Option<u64>,
 }
 
-impl Candidate {
+impl PathCandidate {
     fn budget(&self) -> usize {
         let allowed = self.received_bytes.saturating_mul(AMPLIFICATION_MAX);
         allowed.saturating_sub(self.sent_bytes).saturating_sub(HEADER_BYTES)
@@ -92,7 +92,7 @@ impl Paths {
             candidate.received_bytes = candidate.received_bytes.saturating_add(bytes);
         } else if newest && let Some(challenge) = self.draw(version) {
             // A datagram that arrives out of order may come from an address that the client has left.
-            self.candidate = Some(Candidate {
+            self.candidate = Some(PathCandidate {
                 address: from,
                 heard: now,
                 received_bytes: bytes,
@@ -150,7 +150,7 @@ impl Paths {
                     .candidate
                     .take()
                     .zip(challenge)
-                    .map(|(candidate, challenge)| Candidate { challenge, covers: None, ..candidate });
+                    .map(|(candidate, challenge)| PathCandidate { challenge, covers: None, ..candidate });
             }
         }
         Claim::Unknown

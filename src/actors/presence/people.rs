@@ -54,7 +54,7 @@ struct TrackedUser {
 
 /// The effective status of a device, after a client set a status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counting {
+pub(super) struct EffectiveStatus {
     pub(super) status: Status,
     pub(super) version: u64,
     /// Whether the effective status is the one that was set.
@@ -135,17 +135,17 @@ impl TrackedUsers {
         status: Status,
         version: Option<u64>,
         now: Instant,
-    ) -> Counting {
+    ) -> EffectiveStatus {
         let Some(device) = self.people.get_mut(&user).and_then(|person| person.devices.get_mut(device))
         else {
-            return Counting::default();
+            return EffectiveStatus::default();
         };
         let version = version.unwrap_or(device.version.saturating_add(1));
         let is_new = version > device.version;
         if is_new {
             (device.status, device.version) = (status, version);
         }
-        let counts = Counting { status: device.status, version: device.version, is_new };
+        let counts = EffectiveStatus { status: device.status, version: device.version, is_new };
         self.refresh(user, now);
         counts
     }

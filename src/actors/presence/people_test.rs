@@ -48,7 +48,7 @@ fn user_is_shown_with_the_highest_status_of_their_devices() {
 fn late_status_does_not_replace_a_newer_one() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
-    let counting = |status, version, is_new| Counting { status, version, is_new };
+    let counting = |status, version, is_new| EffectiveStatus { status, version, is_new };
     let dnd = people.set_status(ALICE, &device("phone"), Status::Dnd, Some(5), now);
     assert_eq!(dnd, counting(Status::Dnd, 5, true));
     for late in [4, 5] {

@@ -21,7 +21,7 @@ use super::batches;
 use super::messages::{PresenceItem, PresenceUpdate};
 use super::paths::Claim;
 use super::people::{DeviceKey, TrackedUsers};
-use super::tickets::{AuthenticatedDatagram, Connection, Ticket, Tickets};
+use super::tickets::{AuthenticatedDatagram, Ticket, TicketConnection, Tickets};
 use crate::actors::hub::Outbox;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
@@ -129,7 +129,7 @@ impl PresenceState {
         self.forget_users_of(gone);
     }
 
-    fn forget_users_of(&mut self, connections: Vec<Connection>) {
+    fn forget_users_of(&mut self, connections: Vec<TicketConnection>) {
         connections.into_iter().for_each(|connection| self.forget(connection.user));
     }
 

@@ -42,7 +42,7 @@ impl fmt::Debug for Ticket {
 
 /// A ticket in use.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct TicketConnection {
     ticket: Ticket,
     pub(super) user: UserId,
     login: Option<LoginId>,
@@ -64,7 +64,7 @@ pub(super) struct Connection {
     resend: Option<(Instant, u32)>,
 }
 
-impl Connection {
+impl TicketConnection {
     /// Seals a datagram to the client.
     pub(super) fn seal(&mut self, kind: datagram::Kind, map: &impl serde::Serialize) -> Option<Vec<u8>> {
         let (connection_id, counter) = (self.ticket.connection_id, self.counter + 1);
@@ -109,7 +109,7 @@ pub(super) struct AuthenticatedDatagram {
 
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
-    connections: HashMap<u64, Connection>,
+    connections: HashMap<u64, TicketConnection>,
     of_user: HashMap<UserId, VecDeque<u64>>,
     /// Tickets in the order of their expiry. An entry is removed with its ticket.
     expiries: BTreeSet<(Instant, u64)>,
@@ -128,9 +128,9 @@ impl Tickets {
         ticket: Ticket,
         limits: &Limits,
         now: Instant,
-    ) -> Vec<Connection> {
+    ) -> Vec<TicketConnection> {
         let id = ticket.connection_id;
-        let connection = Connection {
+        let connection = TicketConnection {
             ticket,
             user: who.user,
             login: who.auth_method.login(),
@@ -167,7 +167,7 @@ impl Tickets {
         self.of_user.get(&user).map_or(0, VecDeque::len)
     }
 
-    fn remove_oldest_of(&mut self, user: UserId) -> Option<Connection> {
+    fn remove_oldest_of(&mut self, user: UserId) -> Option<TicketConnection> {
         let oldest = self.of_user.get(&user)?.front().copied()?;
         self.remove(oldest)
     }
@@ -180,7 +180,7 @@ impl Tickets {
         }
     }
 
-    pub(super) fn remove(&mut self, id: u64) -> Option<Connection> {
+    pub(super) fn remove(&mut self, id: u64) -> Option<TicketConnection> {
         let connection = self.connections.remove(&id)?;
         if let Some((at, _)) = connection.resend {
             self.resends.remove(&(at, id));
@@ -199,17 +199,20 @@ impl Tickets {
     }
 
     /// Removes the tickets for which `which` holds, and returns them.
-    pub(super) fn remove_where(&mut self, which: impl Fn(&Connection) -> bool) -> Vec<Connection> {
+    pub(super) fn remove_where(
+        &mut self,
+        which: impl Fn(&TicketConnection) -> bool,
+    ) -> Vec<TicketConnection> {
         let ids: Vec<_> =
             self.connections.iter().filter(|(_, connection)| which(connection)).map(|(id, _)| *id).collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 
-    pub(super) fn remove_login(&mut self, login: LoginId) -> Vec<Connection> {
+    pub(super) fn remove_login(&mut self, login: LoginId) -> Vec<TicketConnection> {
         self.remove_where(|connection| connection.login == Some(login))
     }
 
-    pub(super) fn remove_expired(&mut self, now: Instant) -> Vec<Connection> {
+    pub(super) fn remove_expired(&mut self, now: Instant) -> Vec<TicketConnection> {
         let mut gone = Vec::new();
         while let Some(first) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
             self.expiries.remove(&first);
@@ -246,7 +249,7 @@ impl Tickets {
         self.resends.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Connection> {
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut TicketConnection> {
         self.connections.get_mut(&id)
     }
 

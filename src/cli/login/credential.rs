@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 
-use super::store::{Store, key_of};
+use super::store::{CredentialStore, key_of};
 use crate::cli::output::{report_error, say};
 
 /// Maximum size of a description that is read; git's descriptions are smaller.
@@ -44,7 +44,7 @@ pub(in crate::cli) fn run(arguments: &CredentialArguments) -> Result<ExitCode, E
 }
 
 fn token(url: Option<&str>) -> anyhow::Result<()> {
-    let mut logins = Store::of_user()?.read()?;
+    let mut logins = CredentialStore::of_user()?.read()?;
     let login = match url {
         Some(url) => {
             logins.remove(&key_of(url)?).with_context(|| format!("no login for {url}: run netbit login"))?
@@ -108,7 +108,7 @@ impl Description {
 
 fn get() -> anyhow::Result<()> {
     let wanted = Description::read()?;
-    let Some(login) = Store::of_user()?.get(&wanted.key()?)? else { return Ok(()) };
+    let Some(login) = CredentialStore::of_user()?.get(&wanted.key()?)? else { return Ok(()) };
     // A description with another user name requests another credential.
     if wanted.username.is_some_and(|username| username != login.username) {
         return Ok(());
@@ -118,7 +118,7 @@ fn get() -> anyhow::Result<()> {
 
 fn erase() -> anyhow::Result<()> {
     let refused = Description::read()?;
-    let (store, key) = (Store::of_user()?, refused.key()?);
+    let (store, key) = (CredentialStore::of_user()?, refused.key()?);
     refused.password.map_or(Ok(()), |token| store.remove(&key, &token))
 }
 

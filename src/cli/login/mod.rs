@@ -16,7 +16,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use self::store::{Login, Store, key_of};
+use self::store::{CredentialStore, Login, key_of};
 use super::output::{report_error, say};
 use super::remote::{Server, open};
 use crate::client::HttpClient;
@@ -76,7 +76,7 @@ fn done(work: impl Future<Output = anyhow::Result<()>>) -> Result<ExitCode, Exit
 async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     let server = open(&arguments.url, arguments.ca.as_deref())?;
     let key = key_of(&server.base)?;
-    let store = Store::of_user()?;
+    let store = CredentialStore::of_user()?;
     // Reach the server before asking for the password: the user should not type it in vain.
     server.http.server().await?;
     let me = open_login(&server, &arguments.user, arguments.password_file.as_deref()).await?;
@@ -114,7 +114,7 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
 async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     let server = open(&arguments.url, arguments.ca.as_deref())?;
     let key = key_of(&server.base)?;
-    let store = Store::of_user()?;
+    let store = CredentialStore::of_user()?;
     let kept = store.get(&key)?.with_context(|| format!("no login for {key}"))?;
     let me = open_login(&server, &kept.username, arguments.password_file.as_deref()).await?;
     let path = format!("/api/users/me/tokens/{}", kept.token_id);

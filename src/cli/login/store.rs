@@ -29,7 +29,7 @@ pub(super) struct Login {
 type Logins = BTreeMap<String, Login>;
 
 /// Folder of the file and of its lock.
-pub(super) struct Store {
+pub(super) struct CredentialStore {
     folder: PathBuf,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
     Ok(url.origin().ascii_serialization())
 }
 
-impl Store {
+impl CredentialStore {
     pub(super) fn of_user() -> anyhow::Result<Self> {
         // Relative paths must be ignored (XDG Base Directory Specification).
         let absolute =
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn logins_are_stored_by_server_for_their_owner_only() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store { folder: folder.path().join("config/netbit") };
+        let store = CredentialStore { folder: folder.path().join("config/netbit") };
         assert_eq!(store.get("http://localhost:8080").unwrap(), None);
         let login = |name: &str| Login {
             username: name.to_owned(),
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn concurrent_logins_are_all_stored() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store { folder: folder.path().join("netbit") };
+        let store = CredentialStore { folder: folder.path().join("netbit") };
         let (servers, rounds) = (8, 10);
         let login = || Login {
             username: "alice".to_owned(),

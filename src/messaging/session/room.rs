@@ -33,7 +33,7 @@ pub(super) struct BulkRoom {
 }
 
 /// Permission to put an answer into the outbox; `None` for a small answer.
-pub(super) struct Admitted(Option<Slot>);
+pub(super) struct AnswerSpace(Option<Slot>);
 
 impl SessionActor {
     pub(super) fn bulk_room(&self, who: Credential) -> BulkRoom {
@@ -61,13 +61,13 @@ impl BulkRoom {
     }
 
     /// Admits an answer of this size if it is small or if there is space for it.
-    pub(super) fn admit(&self, bytes: usize) -> Option<Admitted> {
+    pub(super) fn admit(&self, bytes: usize) -> Option<AnswerSpace> {
         if bytes <= self.small_bytes() && self.outbox.bytes() <= self.small_bytes() / 2 {
-            return Some(Admitted(None));
+            return Some(AnswerSpace(None));
         }
         // A WebSocket message is built from the whole frame, so both are in memory.
         let bytes = if self.is_web() { bytes.saturating_mul(2) } else { bytes };
-        self.services.answer_space(self.holder, bytes).map(|space| Admitted(Some(space)))
+        self.services.answer_space(self.holder, bytes).map(|space| AnswerSpace(Some(space)))
     }
 
     /// Waits until a small answer is admitted, and returns its maximum size. Returns `None` at the
@@ -82,7 +82,7 @@ impl BulkRoom {
     }
 
     /// Keeps the space reserved until the answer, which is in the outbox, has reached the socket.
-    pub(super) fn sent(&self, Admitted(space): Admitted) {
+    pub(super) fn sent(&self, AnswerSpace(space): AnswerSpace) {
         if let Some(space) = space {
             self.outbox.keep(space);
         }
@@ -90,20 +90,20 @@ impl BulkRoom {
 
     /// Reserves space for a page of a replay and waits as long as necessary. Returns the maximum
     /// size of the page.
-    pub(super) async fn replay(&self) -> (usize, Admitted) {
+    pub(super) async fn replay(&self) -> (usize, AnswerSpace) {
         let bytes = self.services.limits.outbox_bytes / 2;
         match self.services.answer_space(self.holder, bytes) {
-            Some(space) => (bytes, Admitted(Some(space))),
+            Some(space) => (bytes, AnswerSpace(Some(space))),
             None => {
                 self.outbox.drained_to(self.small_bytes() / 2).await;
-                (self.small_bytes(), Admitted(None))
+                (self.small_bytes(), AnswerSpace(None))
             }
         }
     }
 
     /// As [`Self::sent`], for a page that may be smaller than its space; `before` is the number of
     /// outbox bytes ahead of the page.
-    pub(super) fn replayed(&self, Admitted(space): Admitted, before: usize) {
+    pub(super) fn replayed(&self, AnswerSpace(space): AnswerSpace, before: usize) {
         let bytes = self.outbox.bytes().saturating_sub(before);
         let is_small = bytes <= self.small_bytes() && before <= self.small_bytes() / 2;
         if let Some(mut space) = space.filter(|_| !is_small) {

@@ -34,7 +34,7 @@ pub(super) enum WebMessage {
 
 /// Header of a frame whose payload is arriving.
 #[derive(Debug)]
-struct Header {
+struct FrameHeader {
     is_last: bool,
     opcode: Opcode,
     payload_bytes: u64,
@@ -52,7 +52,7 @@ enum Opcode {
 
 /// A data frame that has arrived in part.
 #[derive(Debug)]
-struct Frame {
+struct WebFrame {
     is_last: bool,
     bytes_left: u64,
     /// Rotated to the position of the next byte.
@@ -65,7 +65,7 @@ struct Partial {
     form: Form,
     bytes: u64,
     kept: BytesMut,
-    frame: Option<Frame>,
+    frame: Option<WebFrame>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl WebFrames {
                     return Ok(None);
                 }
             }
-            let Some((header, header_bytes)) = Header::read(&self.arrived)? else { return Ok(None) };
+            let Some((header, header_bytes)) = FrameHeader::read(&self.arrived)? else { return Ok(None) };
             match header.opcode {
                 Opcode::Continuation | Opcode::Data(_) => {
                     self.arrived.advance(header_bytes);
@@ -116,7 +116,7 @@ impl WebFrames {
         }
     }
 
-    fn begin(&mut self, header: &Header) -> Result<(), WebClose> {
+    fn begin(&mut self, header: &FrameHeader) -> Result<(), WebClose> {
         let message = match (header.opcode, self.message.take()) {
             (Opcode::Continuation, Some(message)) => message,
             (Opcode::Data(form), None) => Partial { form, bytes: 0, kept: BytesMut::new(), frame: None },
@@ -126,12 +126,12 @@ impl WebFrames {
         if bytes > MESSAGE_BYTES_MAX {
             return Err(WebClose::TOO_LARGE);
         }
-        let frame = Frame { is_last: header.is_last, bytes_left: header.payload_bytes, mask: header.mask };
+        let frame = WebFrame { is_last: header.is_last, bytes_left: header.payload_bytes, mask: header.mask };
         self.message = Some(Partial { bytes, frame: Some(frame), ..message });
         Ok(())
     }
 
-    fn control(&mut self, header: &Header, header_bytes: usize) -> Result<Option<WebMessage>, WebClose> {
+    fn control(&mut self, header: &FrameHeader, header_bytes: usize) -> Result<Option<WebMessage>, WebClose> {
         let payload_bytes = usize::try_from(header.payload_bytes).map_err(|_| WebClose::PROTOCOL)?;
         let frame_bytes = header_bytes.saturating_add(payload_bytes);
         if self.arrived.len() < frame_bytes {
@@ -149,7 +149,7 @@ impl WebFrames {
 
 impl Partial {
     /// Moves the arrived bytes of a frame to the kept bytes.
-    fn read(&mut self, frame: &mut Frame, arrived: &mut BytesMut, bytes_max: usize) {
+    fn read(&mut self, frame: &mut WebFrame, arrived: &mut BytesMut, bytes_max: usize) {
         let here = usize::try_from(frame.bytes_left).unwrap_or(usize::MAX).min(arrived.len());
         let mut part = arrived.split_to(here);
         frame.bytes_left = frame.bytes_left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
@@ -177,7 +177,7 @@ impl Partial {
     }
 }
 
-impl Header {
+impl FrameHeader {
     /// Parses the header at the front; returns it with its length if it is complete.
     fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, WebClose> {
         let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };

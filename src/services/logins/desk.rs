@@ -57,7 +57,7 @@ enum Message {
 impl Desk {
     pub(super) fn open(rules: PacingRules, patience: Duration) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
-        tokio::spawn(Keeper { pacing: Pacing::new(rules), answers: HashMap::new() }.run(messages));
+        tokio::spawn(DeskKeeper { pacing: Pacing::new(rules), answers: HashMap::new() }.run(messages));
         Self { keeper, next: Arc::default(), patience }
     }
 
@@ -112,12 +112,12 @@ impl Drop for Granted {
 }
 
 /// The task that owns the lanes.
-struct Keeper {
+struct DeskKeeper {
     pacing: Pacing,
     answers: HashMap<u64, oneshot::Sender<Option<Standing>>>,
 }
 
-impl Keeper {
+impl DeskKeeper {
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         loop {
             let delay_ends = async {
