@@ -44,7 +44,7 @@ pub fn open(
     let mut response = ws::handshake(request.head())
         .map_err(|error| ServiceError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")))?;
     let mut connection = acceptor
-        .connection(Transport::WebSocket, from)
+        .accept(Transport::WebSocket, from)
         .ok_or_else(|| ServiceError::later(Code::Overloaded, "too many connections", RETRY_AFTER_MS))?;
     // Taken last: a connection whose session is refused must still count for its network.
     let http = request.conn_data::<HttpSpot>().and_then(|spot| spot.0.take());

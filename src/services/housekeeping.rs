@@ -22,20 +22,6 @@ const PACKED_PER_ROUND: i64 = 10;
 /// Interval of the search for leftover files of killed pushes.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// Starts the background task before its next interval.
-#[derive(Debug, Default)]
-pub(super) struct Bell(Notify);
-
-impl Bell {
-    pub(super) fn ring(&self) {
-        self.0.notify_one();
-    }
-
-    async fn rung(&self) {
-        self.0.notified().await;
-    }
-}
-
 impl Services {
     /// Cleans up after a killed server. Runs at start, before requests are served.
     ///

@@ -30,8 +30,8 @@ const CURSOR_ANSWER_BYTES: usize = 96;
 impl CacheActor {
     fn open_session(&mut self, open: OpenSession) {
         let Some(open) = self.defer_while_reloading(open, Self::open_session) else { return };
-        let OpenSession { subscription, reply, permit } = open;
-        let user = match self.models.directory.authenticate(subscription.session_ref.who) {
+        let OpenSession { registration, reply, permit } = open;
+        let user = match self.models.directory.authenticate(registration.session_ref.who) {
             Ok((user, AccessGrant::Whole)) => user.clone(),
             Ok((_, AccessGrant::Token(_))) => {
                 return reply.send(Err(Refusal::Forbidden("sessions need a login").into()));
@@ -40,8 +40,8 @@ impl CacheActor {
         };
         let limits = &self.sources.limits;
         if !self.sessions.open(
-            subscription.session_ref.session,
-            subscription.session_ref.hub,
+            registration.session_ref.session,
+            registration.session_ref.hub,
             user.id,
             limits.sessions_per_user,
         ) {
@@ -50,31 +50,31 @@ impl CacheActor {
         }
         let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
         let welcome = ServerPacket::Welcome {
-            request_id: subscription.request_id,
+            request_id: registration.request_id,
             user_id: user.id,
             username: &user.username,
-            session_id: subscription.session_ref.session,
+            session_id: registration.session_ref.session,
             epoch: self.models.epoch,
             heartbeat_ms: limits.heartbeat_ms,
             max_frame_bytes: limits.frame_bytes,
             window: limits.in_flight,
             chats: &chats,
             has_more,
-            udp: subscription
+            udp: registration
                 .ticket
                 .as_ref()
                 .map(|(ticket, address)| ticket.view(limits.udp_ticket_seconds, address)),
         };
         let Ok(welcome) = framing::encode(&welcome) else { return };
-        let SessionRef { session, hub, who } = subscription.session_ref;
+        let SessionRef { session, hub, who } = registration.session_ref;
         self.presence.deliver(vec![PresenceItem::Registered {
             session,
             who,
-            device: subscription.device,
-            status: subscription.status,
-            outbox: subscription.outbox.clone(),
+            device: registration.device,
+            status: registration.status,
+            outbox: registration.outbox.clone(),
             chats: self.chat_ids(user.id),
-            ticket: subscription.ticket.map(|(ticket, _)| ticket),
+            ticket: registration.ticket.map(|(ticket, _)| ticket),
         }]);
         let chats = self.models.chats.of_user(user.id, ChatId(0));
         let chats = chats.map(|state| (state.chat.id, state.chat.last_seq)).collect();
@@ -83,8 +83,8 @@ impl CacheActor {
                 subscription: SessionSubscription {
                     session,
                     who,
-                    outbox: subscription.outbox,
-                    echo: subscription.echo,
+                    outbox: registration.outbox,
+                    echo: registration.echo,
                 },
                 chats,
                 welcome,

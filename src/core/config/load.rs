@@ -15,6 +15,25 @@ const PREFIX: &str = "NETBIT_";
 /// Keys that exist without being in the printed defaults.
 const SECRET_KEYS: &[&str] = &["auth.secret"];
 
+/// Renamed keys: the earlier and the current name. The earlier name is still read.
+const RENAMED_KEYS: &[(&str, &str)] = &[("limits.mirror_facts", "limits.writer_cache_entries")];
+
+/// A key that is set under its earlier name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamedKey {
+    pub old: &'static str,
+    pub new: &'static str,
+    /// The file or the variable that sets it.
+    pub origin: String,
+}
+
+impl std::fmt::Display for RenamedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { old, new, origin } = self;
+        write!(f, "configuration: {old} (from {origin}) was renamed; set {new} instead")
+    }
+}
+
 /// Values of command-line flags. Each overrides the file and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -59,6 +78,10 @@ pub fn load(
         if known.contains(&key) || SECRET_KEYS.contains(&key.as_str()) {
             // One provider per variable, so that a mistake names the variable.
             figment = figment.merge(Named::text(format!("environment variable {name}"), &key, value));
+        } else if let Some((old, new)) = RENAMED_KEYS.iter().find(|(old, _)| *old == key) {
+            let origin = format!("environment variable {name}");
+            figment = figment.merge(Named::text(origin.clone(), new, value));
+            renamed_keys.push(RenamedKey { old, new, origin });
         } else {
             unknown_variables.push(name.clone());
         }
@@ -117,6 +140,53 @@ fn read(figment: &Figment, mistakes: &mut Vec<ConfigError>) -> Config {
         }
     }
     right.extract().unwrap_or_default()
+}
+
+/// Holds the values of the file under the current names of their keys.
+struct FileValues {
+    metadata: figment::Metadata,
+    values: figment::value::Map<Profile, figment::value::Dict>,
+    renamed_keys: Vec<RenamedKey>,
+}
+
+impl FileValues {
+    fn new(
+        metadata: figment::Metadata,
+        mut values: figment::value::Map<Profile, figment::value::Dict>,
+        path: &Path,
+    ) -> Self {
+        let mut renamed_keys = Vec::new();
+        for (old, new) in RENAMED_KEYS {
+            for dict in values.values_mut() {
+                if rename(dict, old, new) {
+                    renamed_keys.push(RenamedKey { old, new, origin: path.display().to_string() });
+                }
+            }
+        }
+        Self { metadata, values, renamed_keys }
+    }
+}
+
+impl Provider for FileValues {
+    fn metadata(&self) -> figment::Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> Result<figment::value::Map<Profile, figment::value::Dict>, figment::Error> {
+        Ok(self.values.clone())
+    }
+}
+
+/// Moves the value of `old` to `new`, unless `new` has a value; both are keys of one section.
+/// Returns whether `old` is set.
+fn rename(dict: &mut figment::value::Dict, old: &str, new: &str) -> bool {
+    let (Some((section, old)), Some((_, new))) = (old.split_once('.'), new.split_once('.')) else {
+        return false;
+    };
+    let Some(Value::Dict(_, keys)) = dict.get_mut(section) else { return false };
+    let Some(value) = keys.remove(old) else { return false };
+    keys.entry(new.to_owned()).or_insert(value);
+    true
 }
 
 /// One key from a named source.
@@ -270,6 +340,36 @@ mod tests {
         assert!(error.key.contains("lissten"), "{error}");
         let loaded = with_file("", &[("NETBIT_COLOUR", "blue"), ("PATH", "/bin")], &[]).unwrap();
         assert_eq!(loaded.unknown_variables, ["NETBIT_COLOUR"]);
+    }
+
+    #[test]
+    fn renamed_key_is_read_under_its_earlier_name_with_a_warning() {
+        let file = "[limits]\nmirror_facts = 7\n";
+        let loaded = with_file(file, &[], &[]).unwrap();
+        assert_eq!(loaded.config.limits.writer_cache_entries, 7);
+        let [renamed] = &loaded.renamed_keys[..] else { panic!("{:?}", loaded.renamed_keys) };
+        let warning = renamed.to_string();
+        assert!(
+            warning.contains("netbit.toml") && warning.contains("limits.writer_cache_entries"),
+            "{warning}"
+        );
+
+        let variables = [("NETBIT_LIMITS__MIRROR_FACTS", "8")];
+        let loaded = with_file("", &variables, &[]).unwrap();
+        assert_eq!(loaded.config.limits.writer_cache_entries, 8);
+        assert_eq!(loaded.renamed_keys[0].origin, "environment variable NETBIT_LIMITS__MIRROR_FACTS");
+        assert!(loaded.unknown_variables.is_empty());
+
+        let both = "[limits]\nmirror_facts = 7\nwriter_cache_entries = 9\n";
+        let loaded = with_file(both, &[], &[]).unwrap();
+        assert_eq!(loaded.config.limits.writer_cache_entries, 9, "the current name wins");
+        assert_eq!(loaded.renamed_keys.len(), 1);
+
+        let mistake = with_file("[limits]\nmirror_facts = \"many\"\n", &[], &[]).unwrap_err().remove(0);
+        assert!(
+            mistake.key == "limits.writer_cache_entries" && mistake.origin.ends_with("netbit.toml"),
+            "{mistake}"
+        );
     }
 
     #[test]
