@@ -19,7 +19,6 @@ use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use super::spooled;
-use crate::actors::cache::RepositoryView;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;
 use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text};
@@ -27,7 +26,7 @@ use crate::git::program::ArchiveFormat;
 use crate::protocol::code::Code;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::{RawFile, Reading};
-use crate::services::{ServiceError, Services};
+use crate::services::{RepositoryView, ServiceError, Services};
 
 /// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";

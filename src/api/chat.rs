@@ -8,17 +8,16 @@ use super::error::ApiResult;
 use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::schemas::MessageShape;
-use crate::actors::cache::ChatView;
 use crate::core::shares::Holder;
 use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::domain::notification::NotifyLevel;
 use crate::domain::timestamp::Timestamp;
+use crate::protocol::json::json_bytes;
 use crate::protocol::view::ChatSummary;
-use crate::services::Services;
 use crate::services::chats::ChatRequest;
-use crate::services::messages::json_bytes;
+use crate::services::{ChatView, Services};
 
 /// Upper bound of the JSON bytes of a chat in a list, without its last message.
 const CHAT_BYTES: usize = 1024;

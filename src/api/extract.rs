@@ -15,14 +15,13 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::route_names::{Route, required_scope_of};
-use crate::actors::cache::RepositoryView;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Client, Holder};
 use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::ids::UserId;
 use crate::protocol::code::Code;
-use crate::services::{FieldProblem, ServiceError, Services};
+use crate::services::{FieldProblem, RepositoryView, ServiceError, Services};
 
 /// The holder of the valid token in `Authorization: Bearer` (RFC 6750). A personal access token
 /// must meet the need of the route ([`required_scope_of`]).

@@ -9,15 +9,15 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::schemas::{EventShape, MessageShape, PostShape};
-use crate::actors::cache::{EventPage, EventRange};
 use crate::core::shares::{Holder, Slot};
+use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId};
-use crate::domain::message::{ClientId, Message};
+use crate::domain::message::{ClientId, Message, NewMessage};
 use crate::domain::metadata::Metadata;
+use crate::protocol::json::{JSON_BYTES_MAX, json_bytes};
 use crate::protocol::view::EventView;
-use crate::services::Services;
 use crate::services::messages::Choice;
-use crate::services::messages::{JSON_BYTES_MAX, json_bytes, parse_message};
+use crate::services::{ServiceError, Services};
 
 #[derive(Deserialize)]
 pub(super) struct RangeQuery {
@@ -178,8 +178,8 @@ pub(super) async fn post(
     {
         return Err(ApiError::bad_request("Idempotency-Key and client_id are different"));
     }
-    let message = parse_message(key.or(client_id), content, reply_to, metadata)
-        .map_err(crate::services::ServiceError::from)?;
+    let message =
+        NewMessage::parse(key.or(client_id), content, reply_to, metadata).map_err(ServiceError::from)?;
     let appended = services.post_message(caller.0, ChatId(id.0), message).await?;
     let mut response = if appended.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
     let unnotified = appended.unnotified.then_some(true);

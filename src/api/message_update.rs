@@ -12,7 +12,6 @@ use crate::actors::writer::commands::UpdatedMessage;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::MessageUpdate;
 use crate::domain::metadata::Metadata;
-use crate::services::messages::{parse_edit, parse_reaction};
 use crate::services::{ServiceError, Services};
 
 async fn update(
@@ -45,7 +44,7 @@ pub(super) async fn edit(
     services: web::Data<Services>,
 ) -> ApiResult {
     let EditBody { content, metadata } = body.0;
-    let edit = parse_edit(content, metadata).map_err(ServiceError::from)?;
+    let edit = MessageUpdate::parse_edit(content, metadata).map_err(ServiceError::from)?;
     let altered = update(&services, caller, path.0, edit).await?;
     Ok(HttpResponse::Ok().json_line(&*altered.message))
 }
@@ -97,7 +96,7 @@ async fn set_reaction(
     (chat, message, emoji): (i64, i64, String),
     remove: bool,
 ) -> ApiResult {
-    let reaction = parse_reaction(&emoji, remove).map_err(ServiceError::from)?;
+    let reaction = MessageUpdate::parse_reaction(&emoji, remove).map_err(ServiceError::from)?;
     update(services, caller, (chat, message), reaction).await?;
     Ok(HttpResponse::NoContent().finish())
 }

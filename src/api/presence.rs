@@ -10,10 +10,10 @@ use super::base_url::reachable;
 use super::error::{ApiError, ApiResult};
 use super::extract::{AuthenticatedUser, Body, Query};
 use super::page::{self, JsonLine};
-use crate::actors::presence::DeviceKey;
+use crate::domain::device::DeviceKey;
+use crate::domain::refusal::Refusal;
 use crate::protocol::view::PresenceView;
-use crate::services::presence::parse_device;
-use crate::services::{FieldProblem, ServiceError, Services};
+use crate::services::{ServiceError, Services};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,10 +71,9 @@ pub(super) async fn issue_ticket(
     request: HttpRequest,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let device = parse_device(body.0.device_id, DeviceKey::Ticket(rand::random())).ok_or_else(|| {
-        let problem = "must be 1 to 64 bytes without control characters".to_owned();
-        ServiceError::invalid(vec![FieldProblem { field: "device_id", problem }])
-    })?;
+    let device = DeviceKey::parse(body.0.device_id, DeviceKey::Ticket(rand::random()));
+    let device = device.map_err(|reason| Refusal::Invalid { field: "device_id", reason });
+    let device = device.map_err(ServiceError::from)?;
     let ticket = services.issue_ticket(caller.0, device).await?;
     Ok(HttpResponse::Created().json_line(TicketAnswer {
         connection_id: ticket.connection_id.to_string(),

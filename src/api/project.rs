@@ -11,14 +11,13 @@ use super::error::ApiResult;
 use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::schemas::ProjectConfigShape;
-use crate::actors::cache::ProjectView;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
 use crate::domain::timestamp::Timestamp;
-use crate::services::Services;
 use crate::services::access::ProjectPath;
 use crate::services::projects::ProjectChange;
+use crate::services::{ProjectView, Services};
 
 /// The permissions of the caller.
 #[derive(Debug, Serialize, ToSchema)]

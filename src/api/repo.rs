@@ -11,7 +11,6 @@ use super::error::ApiResult;
 use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::project::{self, Permissions};
-use crate::actors::cache::RepositoryView;
 use crate::domain::ids::RepositoryId;
 use crate::domain::permission::project::Act;
 use crate::domain::timestamp::Timestamp;
@@ -19,7 +18,7 @@ use crate::protocol::code::Code;
 use crate::services::access::{ProjectPath, RepositoryPath};
 use crate::services::projects::PERSONAL;
 use crate::services::repositories::{RepositoryChange, RepositoryRequest};
-use crate::services::{ServiceError, Services};
+use crate::services::{RepositoryView, ServiceError, Services};
 
 /// Start of the deprecation of the legacy routes (RFC 9745: seconds since 1970), and earliest
 /// removal (RFC 8594).

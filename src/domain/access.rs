@@ -12,8 +12,8 @@ use super::ids::{AccessTokenId, LoginId, RepositoryId, UserId};
 use super::permission::project::{self as permission, Act};
 use super::project::{ProjectRole, Visibility};
 use super::refusal::Refusal;
+use super::text::{Invalid, parse_line};
 use super::timestamp::Timestamp;
-use super::user::{Invalid, parse_line};
 
 /// The acting user, as taken from what a client presented. The actor that answers still compares it
 /// with the current state: whether the login is live, or the token is revoked.

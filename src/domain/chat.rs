@@ -6,8 +6,8 @@ use super::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use super::notification::NotifyLevel;
 use super::own_messages::OwnMessages;
 use super::text::nfc;
+use super::text::{Invalid, parse_line};
 use super::timestamp::Timestamp;
-use super::user::{Invalid, parse_line};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

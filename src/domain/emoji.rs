@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::user::Invalid;
+use super::text::Invalid;
 
 /// Maximum bytes of a shortcode.
 const SHORTCODE_BYTES_MAX: usize = 32;

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::emoji::Emoji;
 use super::ids::{ChatId, MessageId, Seq, UserId};
 use super::metadata::Metadata;
+use super::refusal::Refusal;
+use super::text::Invalid;
 use super::timestamp::Timestamp;
-use super::user::Invalid;
 
 /// Maximum size of the content, in bytes of UTF-8.
 pub const CONTENT_BYTES_MAX: usize = 16 * 1024;
@@ -126,6 +127,21 @@ pub enum MessageUpdate {
     Unpin,
 }
 
+impl MessageUpdate {
+    /// Parses the new content of an edited message.
+    pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Self, Refusal> {
+        let (content, metadata) = parse_parts(content, metadata)?;
+        Ok(Self::Edit { content, metadata })
+    }
+
+    /// Parses a reaction, to add or to remove.
+    pub fn parse_reaction(emoji: &str, remove: bool) -> Result<Self, Refusal> {
+        let parsed = if remove { Emoji::taken_back(emoji) } else { Emoji::parse(emoji) };
+        let emoji = parsed.map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
+        Ok(if remove { Self::Unreact(emoji) } else { Self::React(emoji) })
+    }
+}
+
 /// Text of 1 to [`CONTENT_BYTES_MAX`] bytes, not only white space, without NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content(String);
@@ -167,6 +183,29 @@ pub struct NewMessage {
     pub content: Content,
     pub reply_to: Option<MessageId>,
     pub metadata: Option<Metadata>,
+}
+
+impl NewMessage {
+    /// Parses a new message. Without a `client_id`, the message gets a fresh one.
+    pub fn parse(
+        client_id: Option<ClientId>,
+        content: String,
+        reply_to: Option<MessageId>,
+        metadata: Option<Metadata>,
+    ) -> Result<Self, Refusal> {
+        let (content, metadata) = parse_parts(content, metadata)?;
+        Ok(Self { client_id: client_id.unwrap_or_else(ClientId::fresh), content, reply_to, metadata })
+    }
+}
+
+fn parse_parts(content: String, metadata: Option<Metadata>) -> Result<(Content, Option<Metadata>), Refusal> {
+    let content = Content::parse(content).map_err(|invalid| match invalid {
+        InvalidContent::TooLarge => Refusal::TooLarge("content is larger than 16384 bytes"),
+        InvalidContent::Invalid(reason) => Refusal::Invalid { field: "content", reason },
+    })?;
+    let metadata = metadata.map(Metadata::parse).transpose();
+    let metadata = metadata.map_err(|reason| Refusal::Invalid { field: "metadata", reason })?;
+    Ok((content, metadata))
 }
 
 /// The sender's key for a message, unique per sender: a retry with the same key is the same

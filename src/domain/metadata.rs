@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::user::Invalid;
+use super::text::Invalid;
 
 /// Maximum size of the metadata as JSON text, in bytes.
 pub const METADATA_BYTES_MAX: usize = 4 * 1024;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::user::Invalid;
+use super::text::Invalid;
 
 /// The name of a project or repository: `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, not ending in `.`,
 /// `.git` or `.lock`, without `..`. Names that differ only in case are equal.

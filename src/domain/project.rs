@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, ProjectId, UserId};
 use super::text::is_invisible;
+use super::text::{Invalid, misleads};
 use super::timestamp::Timestamp;
-use super::user::{Invalid, misleads};
 
 /// Roles in ascending order: each role includes the permissions of the lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{RepositoryId, UserId};
-use super::user::misleads;
+use super::text::misleads;
 
 /// Maximum number of refs that a push event lists; the rest is only counted.
 pub const PUSH_REFS_MAX: usize = 20;

@@ -1,6 +1,6 @@
 //! Refusals: the negative results of rules, each with a stable code and a sentence.
 
-use super::user::Invalid;
+use super::text::Invalid;
 
 /// The reason of a refusal. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

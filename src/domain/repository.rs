@@ -5,8 +5,8 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::ids::{ProjectId, RepositoryId};
+use super::text::Invalid;
 use super::timestamp::Timestamp;
-use super::user::Invalid;
 
 /// A usable repository.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,11 @@
-//! Text for users: Unicode normalization and invisible characters.
+//! Text for users: validation, Unicode normalization and invisible characters.
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use super::user::misleads;
+/// Validation error; the message states the accepted format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub &'static str);
 
 /// Normalizes text to form C: keyboards and file systems write `é` as one character or as two.
 pub fn nfc(text: &str) -> String {
@@ -16,6 +19,23 @@ pub fn nfc(text: &str) -> String {
 /// it, if it differs.
 pub fn other_form(nfc: &str) -> Option<String> {
     Some(nfc.nfd().collect::<String>()).filter(|decomposed| decomposed != nfc)
+}
+
+/// Parses one line of 1 to `max` characters for display. Control characters, bidirectional controls
+/// (Unicode Annex 9) and invisible characters are refused. Surrounding white space is removed. The
+/// result is in normalization form C and not blank.
+pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
+    let text = nfc(text.trim());
+    (!is_blank(&text) && text.chars().count() <= max && !text.chars().any(misleads)).then_some(text)
+}
+
+/// Returns whether a character is a control character, changes the direction of the text around it,
+/// or is invisible. The two joiners are allowed, because scripts and emoji need them.
+pub(super) fn misleads(c: char) -> bool {
+    const BIDI: [std::ops::RangeInclusive<char>; 4] =
+        ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    let unseen = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    c.is_control() || unseen || BIDI.iter().any(|range| range.contains(&c))
 }
 
 /// Returns whether a text is invisible: it has only white space, joiners, fillers and the like.

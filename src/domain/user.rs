@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::ids::UserId;
 use super::name;
-use super::text::{is_blank, nfc};
+use super::text::{Invalid, misleads, parse_line};
 use super::timestamp::Timestamp;
 
 /// A user as visible to all users; `email` and `is_admin` are visible to the user only.
@@ -66,11 +66,6 @@ pub fn is_reserved(username: &str) -> bool {
     RESERVED.contains(&username)
 }
 
-/// Validation error; the message states the accepted format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(pub &'static str);
-
 /// The name of a new user: `[a-z0-9]([a-z0-9._-]{0,37}[a-z0-9])?`, not reserved, not ending in
 /// `.git` or `.lock`, without `..`. Older users may have names that end in `_` or `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,23 +108,6 @@ pub fn login_name(text: &str) -> String {
 pub fn parse_display_name(text: &str) -> Result<String, Invalid> {
     parse_line(text, 64)
         .ok_or(Invalid("must be 1 to 64 characters, not all blank, without control characters"))
-}
-
-/// Parses one line of 1 to `max` characters for display. Control characters, bidirectional controls
-/// (Unicode Annex 9) and invisible characters are refused. Surrounding white space is removed. The
-/// result is in normalization form C and not blank.
-pub(super) fn parse_line(text: &str, max: usize) -> Option<String> {
-    let text = nfc(text.trim());
-    (!is_blank(&text) && text.chars().count() <= max && !text.chars().any(misleads)).then_some(text)
-}
-
-/// Returns whether a character is a control character, changes the direction of the text around it,
-/// or is invisible. The two joiners are allowed, because scripts and emoji need them.
-pub(super) fn misleads(c: char) -> bool {
-    const BIDI: [std::ops::RangeInclusive<char>; 4] =
-        ['\u{61c}'..='\u{61c}', '\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-    let unseen = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
-    c.is_control() || unseen || BIDI.iter().any(|range| range.contains(&c))
 }
 
 /// Parses an email address: at most 254 bytes (RFC 5321 section 4.5.3.1.3), one `@` with text on

@@ -19,8 +19,9 @@ use crate::core::telemetry::request_id;
 use crate::domain::access::{self, Credential};
 use crate::domain::ids::LoginId;
 use crate::domain::password;
+use crate::domain::text::Invalid;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::{self, Invalid, User, Username};
+use crate::domain::user::{self, User, Username};
 use crate::protocol::code::Code;
 
 /// A registration request.

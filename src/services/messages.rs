@@ -3,51 +3,20 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{EventPage, EventRange, Events, SessionRef};
+use crate::actors::cache::{Events, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, UpdateMessage, UpdatedMessage};
 use crate::core::actor::{Caller, Permit, Reply};
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
-use crate::domain::emoji::Emoji;
 use crate::domain::event::{Change, ChatEvent};
+use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId, Seq};
-use crate::domain::message::{ClientId, Content, InvalidContent, Message, MessageUpdate, NewMessage};
-use crate::domain::metadata::Metadata;
-use crate::domain::refusal::Refusal;
+use crate::domain::message::{Message, MessageUpdate, NewMessage};
 use crate::storage::queries::messages;
 pub use crate::storage::queries::messages::Choice;
 use crate::storage::snapshot;
-
-/// Parses the new content of an edited message.
-pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<MessageUpdate, Refusal> {
-    let NewMessage { content, metadata, .. } = parse_message(None, content, None, metadata)?;
-    Ok(MessageUpdate::Edit { content, metadata })
-}
-
-/// Parses a reaction, to add or to remove.
-pub fn parse_reaction(emoji: &str, remove: bool) -> Result<MessageUpdate, Refusal> {
-    let parsed = if remove { Emoji::taken_back(emoji) } else { Emoji::parse(emoji) };
-    let emoji = parsed.map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
-    Ok(if remove { MessageUpdate::Unreact(emoji) } else { MessageUpdate::React(emoji) })
-}
-
-/// Parses a new message. This is the only place where text becomes a message.
-pub fn parse_message(
-    client_id: Option<ClientId>,
-    content: String,
-    reply_to: Option<MessageId>,
-    metadata: Option<Metadata>,
-) -> Result<NewMessage, Refusal> {
-    let content = Content::parse(content).map_err(|invalid| match invalid {
-        InvalidContent::TooLarge => Refusal::TooLarge("content is larger than 16384 bytes"),
-        InvalidContent::Invalid(reason) => Refusal::Invalid { field: "content", reason },
-    })?;
-    let metadata = metadata.map(Metadata::parse).transpose();
-    let metadata = metadata.map_err(|reason| Refusal::Invalid { field: "metadata", reason })?;
-    Ok(NewMessage { client_id: client_id.unwrap_or_else(ClientId::fresh), content, reply_to, metadata })
-}
 
 impl Services {
     fn append(&self, who: Credential, chat: ChatId, message: NewMessage) -> AppendMessage {
@@ -233,25 +202,4 @@ fn event_of(message: Message) -> Arc<ChatEvent> {
         created_at: message.created_at,
         change: Change::Message(Arc::new(message)),
     })
-}
-
-/// Maximum number of JSON bytes per byte in memory.
-pub const JSON_BYTES_MAX: usize = 6;
-
-/// Returns the bytes of an event as JSON, at most: a control character, a quote or a backslash may
-/// need six bytes.
-pub fn json_bytes(event: &ChatEvent) -> usize {
-    let escaped = match &event.change {
-        Change::Message(message) | Change::Edit(message) => escaped_bytes(message.content.as_bytes()),
-        _ => 0,
-    };
-    event.bytes() + (JSON_BYTES_MAX - 1) * escaped
-}
-
-/// Counts the bytes that JSON escapes. It counts in chunks whose count fits a byte, so that the
-/// compiler vectorizes it: every message of every page is counted here.
-fn escaped_bytes(text: &[u8]) -> usize {
-    let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f;
-    let pieces = text.chunks(usize::from(u8::MAX));
-    pieces.map(|piece| usize::from(piece.iter().map(|byte| u8::from(is_escaped(*byte))).sum::<u8>())).sum()
 }

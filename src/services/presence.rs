@@ -4,22 +4,10 @@ use std::sync::Arc;
 
 use super::{ServiceError, Services};
 use crate::actors::cache::PeopleSeen;
-use crate::actors::presence::{DeviceKey, Ticket};
+use crate::actors::presence::Ticket;
 use crate::domain::access::Credential;
+use crate::domain::device::DeviceKey;
 use crate::protocol::view::PresenceView;
-
-/// Maximum length of a device id in bytes.
-const DEVICE_BYTES_MAX: usize = 64;
-
-/// Parses the device id of a client; `None`: the id is not valid.
-pub fn parse_device(name: Option<String>, unnamed: DeviceKey) -> Option<DeviceKey> {
-    match name {
-        None => Some(unnamed),
-        Some(name) if name.is_empty() || name.len() > DEVICE_BYTES_MAX => None,
-        Some(name) if name.chars().any(char::is_control) => None,
-        Some(name) => Some(DeviceKey::Named(name)),
-    }
-}
 
 impl Services {
     /// Returns the address under which clients reach the UDP socket.

@@ -18,7 +18,7 @@ use crate::domain::permission::project::Act;
 use crate::domain::project::{check_branch_name, parse_description};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
-use crate::domain::user::Invalid;
+use crate::domain::text::Invalid;
 use crate::git::history;
 use crate::git::store::StoreError;
 use crate::protocol::code::Code;

@@ -17,8 +17,8 @@ use crate::domain::ids::{AccessTokenId, RepositoryId};
 use crate::domain::password;
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
+use crate::domain::text::Invalid;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::user::Invalid;
 use crate::protocol::code::Code;
 
 /// A request to create a token.

@@ -11,10 +11,9 @@ use netbit::actors::cache::ReadModels;
 use netbit::actors::hub::{DeliveryMeter, LaneItem, Outbox, OutboxDrain};
 use netbit::client::{encode, saying};
 use netbit::domain::ids::MessageId;
-use netbit::domain::message::ClientId;
+use netbit::domain::message::{ClientId, NewMessage};
 use netbit::protocol::answer::{AckPacket, ServerPacket};
 use netbit::protocol::{framing, packet};
-use netbit::services::messages::parse_message;
 use netbit::storage::snapshot;
 
 use self::writer_fixture::{WriterFixture, content};
@@ -59,7 +58,7 @@ fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
         let mut commands = Vec::new();
         for frame in &frames {
             let said = packet::decode(frame).unwrap().message.unwrap();
-            let message = parse_message(said.client_id, said.content.unwrap(), None, None).unwrap();
+            let message = NewMessage::parse(said.client_id, said.content.unwrap(), None, None).unwrap();
             let (sender, _) = &outboxes[0];
             let (sender, ack) = (sender.clone(), ack(7));
             commands.push(fixture.queued(message, move |answer| {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::counters::CacheCounters;
 use super::deleted::DeletedOrdinals;
-use super::event_page::{EventPage, EventRange};
 use super::window::{NotDense, Window};
 use crate::core::fail_points;
 use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
+use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::storage::snapshot::{Snapshot, WindowRows};

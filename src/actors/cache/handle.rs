@@ -9,10 +9,11 @@ use super::messages::{
 use super::queries::Query;
 use super::read_models::ReadModels;
 use crate::actors::hub::Replayed;
-use crate::actors::presence::{DeviceKey, Ticket};
+use crate::actors::presence::Ticket;
 use crate::actors::writer::WriterEvent;
 use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
 use crate::domain::access::Credential;
+use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};

@@ -23,7 +23,6 @@ mod common_chats;
 mod counters;
 mod deleted;
 mod directory;
-mod event_page;
 mod handle;
 mod messages;
 mod notifications;
@@ -46,7 +45,6 @@ mod model_test;
 
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
-pub use event_page::{EventPage, EventRange};
 pub use handle::CacheHandle;
 pub use messages::{QueryError, ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};

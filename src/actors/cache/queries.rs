@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use super::chats::{ChatState, Chats, Lookup};
-use super::event_page::{EventPage, EventRange};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
 use crate::domain::access::{AccessGrant, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
+use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;

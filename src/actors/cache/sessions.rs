@@ -8,7 +8,6 @@ use actix::Handler;
 
 use super::actor::CacheActor;
 use super::chats::Lookup;
-use super::event_page::EventRange;
 use super::messages::{
     CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors, SessionRef,
 };
@@ -19,6 +18,7 @@ use crate::core::actor::Ctx;
 use crate::core::shares::Holder;
 use crate::domain::access::AccessGrant;
 use crate::domain::event::ChatEvent;
+use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::refusal::Refusal;
 use crate::protocol::answer::ServerPacket;

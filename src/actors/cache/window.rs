@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::event_page::{EventPage, EventRange};
 use crate::domain::event::{Change, ChatEvent};
+use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{MessageId, Seq};
 use crate::domain::message::Message;
 use crate::storage::snapshot::ENTRIES_PER_MESSAGE;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use actix::Message;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::people::DeviceKey;
 use super::tickets::Ticket;
 use crate::actors::cache::QueryError;
 use crate::actors::hub::Outbox;
 use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::domain::access::Credential;
+use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
 use crate::domain::presence::Status;
 use crate::protocol::view::{MarkView, PresenceView};

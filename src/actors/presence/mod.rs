@@ -32,5 +32,4 @@ pub use actor::PresenceActor;
 pub use counters::{DatagramCounters, DatagramSnapshot};
 pub use handle::PresenceHandle;
 pub use messages::{PresenceItem, PresenceUpdate};
-pub use people::DeviceKey;
 pub use tickets::Ticket;

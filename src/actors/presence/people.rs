@@ -11,21 +11,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::core::limits::Limits;
-use crate::domain::ids::{ChatId, SessionId, UserId};
+use crate::domain::device::DeviceKey;
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::view::PresenceView;
 
 /// Exceeds the time until the last marks of an ended session are written and pushed.
 const HIDDEN_AT_LEAST: Duration = Duration::from_secs(15);
-
-/// A device as its user names it. A session without a device name counts as its own device.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DeviceKey {
-    Named(String),
-    Session(SessionId),
-    /// A ticket without a device name.
-    Ticket(u64),
-}
 
 #[derive(Debug, Default)]
 struct Device {

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::paths::Paths;
-use super::people::DeviceKey;
 use super::replay::ReplayWindow;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
+use crate::domain::device::DeviceKey;
 use crate::domain::ids::{LoginId, UserId};
 use crate::protocol::datagram::{self, DropReason, Header, Key, Upward};
 use crate::protocol::view::TicketView;

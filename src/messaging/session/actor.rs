@@ -19,7 +19,6 @@ use super::state::{
 };
 use crate::actors::cache::{SessionRef, SessionRegistration};
 use crate::actors::hub::{Outbox, OutboxDrain};
-use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Appended, UpdatedMessage};
 use crate::core::actor::{
@@ -27,10 +26,10 @@ use crate::core::actor::{
 };
 use crate::core::fail_points;
 use crate::domain::access::Credential;
+use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::code::Code;
-use crate::services::presence::parse_device;
 use crate::services::{ServiceError, Services};
 
 /// Statistics that all sessions of an application share.
@@ -260,10 +259,13 @@ impl SessionActor {
             Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
         };
         let HelloOptions { echo, device, status, udp } = options;
-        let Some(device) = parse_device(device, DeviceKey::Session(self.id)) else {
-            let error = "device_id must be 1 to 64 bytes without control characters";
-            let ack = AckPacket::refusal(request_id, Code::BadRequest, error.to_owned(), None);
-            return self.end(Some(ack), GoodbyeCode::BadRequest);
+        let device = match DeviceKey::parse(device, DeviceKey::Session(self.id)) {
+            Ok(device) => device,
+            Err(reason) => {
+                let error = format!("device_id {reason}");
+                let ack = AckPacket::refusal(request_id, Code::BadRequest, error, None);
+                return self.end(Some(ack), GoodbyeCode::BadRequest);
+            }
         };
         self.device = device.clone();
         let ticket = if udp { self.services.ticket_for_hello(who) } else { None };

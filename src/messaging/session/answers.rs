@@ -8,10 +8,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::SessionActor;
 use super::state::{Arrangement, nack};
-use crate::actors::cache::EventRange;
 use crate::actors::hub::Outbox;
 use crate::actors::writer::commands::LeftChats;
 use crate::domain::access::Credential;
+use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::{AckPacket, ServerPacket};
 use crate::protocol::view::{ChatSummary, EventView, UserView};

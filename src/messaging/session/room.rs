@@ -16,8 +16,8 @@ use crate::actors::hub::Outbox;
 use crate::core::shares::{Holder, Slot};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
+use crate::protocol::json::json_bytes;
 use crate::services::Services;
-use crate::services::messages::json_bytes;
 
 /// Pause of an answer that was cut, before it requests space again.
 const REST: Duration = Duration::from_millis(100);

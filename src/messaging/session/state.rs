@@ -4,11 +4,11 @@
 //! A typestate: a [`Unauthenticated`] accepts only `Hello`, a [`Authenticated`] everything but `Hello`. The
 //! machine does not use a socket; it takes a packet and returns the [`Action`] to perform.
 
-use crate::actors::cache::EventRange;
 use crate::actors::presence::PresenceUpdate;
 use crate::actors::writer::Command;
 use crate::actors::writer::commands::{AppendMessage, MarkRead, Marks, UpdateMessage};
 use crate::domain::access::Credential;
+use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{MessageUpdate, NewMessage};
 use crate::domain::presence::Status;
@@ -17,7 +17,6 @@ use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
 use crate::protocol::packet::{self, MessagePacket, PacketError};
 use crate::services::ServiceError;
-use crate::services::messages::{parse_edit, parse_message, parse_reaction};
 
 /// Bounds of the answers that a query may request.
 #[derive(Debug, Clone, Copy)]
@@ -256,12 +255,12 @@ impl Authenticated {
             "EditMessage" => update(packet, |packet| {
                 let message = packet.message.take().ok_or(Refusal::invalid("message", "is missing"))?;
                 let content = message.content.ok_or(Refusal::invalid("message.content", "is missing"))?;
-                parse_edit(content, message.metadata)
+                MessageUpdate::parse_edit(content, message.metadata)
             }),
             "DeleteMessage" => update(packet, |_| Ok(MessageUpdate::Delete)),
             "React" => update(packet, |packet| {
                 let emoji = packet.emoji.take().ok_or(Refusal::invalid("emoji", "is missing"))?;
-                parse_reaction(&emoji, packet.remove.unwrap_or(false))
+                MessageUpdate::parse_reaction(&emoji, packet.remove.unwrap_or(false))
             }),
             "Pin" => update(packet, |packet| {
                 Ok(if packet.remove.unwrap_or(false) { MessageUpdate::Unpin } else { MessageUpdate::Pin })
@@ -331,7 +330,7 @@ impl Authenticated {
         let Some(content) = message.content else {
             return bad_request(request_id, "message.content is missing");
         };
-        match parse_message(Some(client_id), content, message.reply_to, message.metadata) {
+        match NewMessage::parse(Some(client_id), content, message.reply_to, message.metadata) {
             Ok(message) => Action::Submit { request_id, chat, command: ChatCommand::Send(message) },
             Err(refusal) => Action::Refuse(nack(request_id, refusal.into())),
         }

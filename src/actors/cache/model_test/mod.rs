@@ -12,9 +12,9 @@ use world::World;
 
 use super::chats::Lookup;
 use super::common_chats::CommonChats;
-use super::event_page::EventRange;
 use crate::core::limits::Limits;
 use crate::domain::event::Change;
+use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, UserId};
 
 /// Creates a project of two users with a repository that accepts pushes. Without it most random

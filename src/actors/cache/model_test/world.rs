@@ -4,7 +4,6 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use super::super::chats::{Fill, Lookup};
-use super::super::event_page::EventRange;
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, ProjectAct, RepositoryAct, USERS};
 use super::made::{a_name, summary_of, to_main, visibility};
@@ -29,6 +28,7 @@ use crate::core::limits::Limits;
 use crate::domain::access::{Credential, Scope};
 use crate::domain::chat::ChatRole;
 use crate::domain::emoji::Emoji;
+use crate::domain::event_page::EventRange;
 use crate::domain::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
 };

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::event::ChatEvent;
-use crate::domain::ids::Seq;
+use super::event::ChatEvent;
+use super::ids::Seq;
 
 /// Selects events of a chat: those below `before`, those above `after`, or the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
