@@ -96,6 +96,17 @@ impl Change {
 }
 
 impl ChatEvent {
+    /// Returns the event of a message that was posted.
+    pub fn of_message(message: Arc<Message>) -> Self {
+        Self {
+            chat_id: message.chat_id,
+            seq: message.seq,
+            actor_id: message.sender_id,
+            created_at: message.created_at,
+            change: Change::Message(message),
+        }
+    }
+
     /// Returns the message of a `message` event.
     pub fn message(&self) -> Option<&Arc<Message>> {
         match &self.change {

@@ -54,6 +54,29 @@ pub struct Message {
 }
 
 impl Message {
+    /// Returns the first message of chat 1, of user 1.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        Self {
+            id: MessageId(1),
+            chat_id: ChatId(1),
+            seq: 1,
+            sender_id: UserId(1),
+            client_id: ClientId([0; 16]),
+            content: "x".to_owned(),
+            reply_to: None,
+            metadata: None,
+            created_at: Timestamp(0),
+            edited_at: None,
+            deleted: false,
+            pinned: false,
+            reactions: Vec::new(),
+            thread_id: None,
+            updated_seq: None,
+            ordinal: 1,
+        }
+    }
+
     /// Returns the memory that the message takes in a cache, in bytes.
     pub fn bytes(&self) -> usize {
         let reactions: usize = self.reactions.iter().map(Reaction::bytes).sum();

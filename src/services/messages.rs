@@ -10,7 +10,7 @@ use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, Upd
 use crate::core::actor::{Caller, Permit, Reply};
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
-use crate::domain::event::{Change, ChatEvent};
+use crate::domain::event::ChatEvent;
 use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{Message, MessageUpdate, NewMessage};
@@ -195,11 +195,5 @@ fn page_of(mut events: Vec<Arc<ChatEvent>>, limit: usize, newest: bool, as_of: S
 }
 
 fn event_of(message: Message) -> Arc<ChatEvent> {
-    Arc::new(ChatEvent {
-        chat_id: message.chat_id,
-        seq: message.seq,
-        actor_id: message.sender_id,
-        created_at: message.created_at,
-        change: Change::Message(Arc::new(message)),
-    })
+    Arc::new(ChatEvent::of_message(Arc::new(message)))
 }

@@ -15,7 +15,7 @@ use super::queries::{
 use crate::core::limits::{NOTIFICATIONS_CACHED, NOTIFICATIONS_CACHED_IN_ALL};
 use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
-use crate::domain::event::{Change, ChatEvent};
+use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, ProjectId, Seq, UserId};
 use crate::domain::notification::Notification;
 use crate::domain::project::{Project, ProjectRole};
@@ -167,16 +167,9 @@ fn window_rows(
     let mut entries: Vec<_> = said
         .into_iter()
         .filter(|message| message.seq >= cut)
-        .map(|message| {
-            Arc::new(ChatEvent {
-                chat_id,
-                seq: message.seq,
-                actor_id: message.sender_id,
-                created_at: message.created_at,
-                change: Change::Message(Arc::new(message)),
-            })
-        })
-        .chain(other.into_iter().map(Arc::new))
+        .map(|message| ChatEvent::of_message(Arc::new(message)))
+        .chain(other)
+        .map(Arc::new)
         .collect();
     entries.sort_unstable_by_key(|entry| entry.seq);
     Ok(WindowRows { chat_id, head, entries })
@@ -198,13 +191,7 @@ pub fn events_between(
         let other = chats::events_between(db, chat_id.0, after, before, count, newest)?;
         let mut entries: Vec<_> = said
             .into_iter()
-            .map(|message| ChatEvent {
-                chat_id,
-                seq: message.seq,
-                actor_id: message.sender_id,
-                created_at: message.created_at,
-                change: Change::Message(Arc::new(message)),
-            })
+            .map(|message| ChatEvent::of_message(Arc::new(message)))
             .chain(other)
             .map(Arc::new)
             .collect();

@@ -177,7 +177,7 @@ fn is_message(event: &ChatEvent) -> bool {
 mod tests {
     use super::*;
     use crate::domain::ids::{ChatId, UserId};
-    use crate::domain::message::{ClientId, Message};
+    use crate::domain::message::Message;
     use crate::domain::timestamp::Timestamp;
 
     fn event(seq: Seq, change: Change) -> Arc<ChatEvent> {
@@ -185,25 +185,8 @@ mod tests {
     }
 
     fn message(seq: Seq, ordinal: i64) -> Arc<ChatEvent> {
-        let message = Message {
-            id: MessageId(seq),
-            chat_id: ChatId(1),
-            seq,
-            sender_id: UserId(1),
-            client_id: ClientId([0; 16]),
-            content: "x".into(),
-            reply_to: None,
-            metadata: None,
-            created_at: Timestamp(0),
-            edited_at: None,
-            deleted: false,
-            pinned: false,
-            reactions: Vec::new(),
-            thread_id: None,
-            updated_seq: None,
-            ordinal,
-        };
-        event(seq, Change::Message(message.into()))
+        let message = Message { id: MessageId(seq), seq, ordinal, ..Message::example() };
+        ChatEvent::of_message(message.into()).into()
     }
 
     fn rename(seq: Seq) -> Arc<ChatEvent> {

@@ -7,7 +7,7 @@ use crate::core::actor::Reply;
 use crate::domain::access::Credential;
 use crate::domain::chat::ChatRole;
 use crate::domain::ids::MessageId;
-use crate::domain::message::{ClientId, Message};
+use crate::domain::message::Message;
 use crate::domain::timestamp::Timestamp;
 use crate::protocol::answer::ReceivedPacket;
 
@@ -61,24 +61,7 @@ async fn session_without_echo_gets_stubs_of_its_own_messages() {
     let mut index = Index::default();
     let mut bot = register(&mut index, 1, 1, false, &[7]);
     let mut desk = register(&mut index, 2, 1, true, &[7]);
-    let said = Message {
-        id: MessageId(9),
-        chat_id: ChatId(7),
-        seq: 1,
-        sender_id: UserId(1),
-        client_id: ClientId([0; 16]),
-        content: "x".into(),
-        reply_to: None,
-        metadata: None,
-        created_at: Timestamp(0),
-        edited_at: None,
-        deleted: false,
-        pinned: false,
-        reactions: Vec::new(),
-        thread_id: None,
-        updated_seq: None,
-        ordinal: 1,
-    };
+    let said = Message { id: MessageId(9), chat_id: ChatId(7), ..Message::example() };
     index.take(event(7, 1, Change::Message(said.into()), "message"));
     index.take(rename(7, 2, "rename"));
     let frames = bot.frames().await;

@@ -10,7 +10,7 @@ use crate::actors::writer::pending_inserts::PendingMessage;
 use crate::actors::writer::{Head, Invalidation};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::Chat;
-use crate::domain::event::{Change, ChatEvent, Event};
+use crate::domain::event::{ChatEvent, Event};
 use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
@@ -155,9 +155,7 @@ pub(super) fn write(
     if !tx.insert_message(PendingMessage { message: message.clone(), request_hash, metadata })? {
         return Ok(None);
     }
-    let change = Change::Message(message.clone());
-    let event = ChatEvent { chat_id: chat.id, seq, actor_id: sender, created_at, change };
-    tx.announce(Event::Chat(event.into()));
+    tx.announce(Event::Chat(ChatEvent::of_message(message.clone()).into()));
     Ok(Some(message))
 }
 
