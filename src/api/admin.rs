@@ -12,6 +12,7 @@ use super::page::{self, JsonLine};
 use super::user::OwnUser;
 use crate::domain::audit::AuditEvent;
 use crate::domain::ids::{ChatId, UserId};
+use crate::domain::page::Page;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::services::Services;
@@ -74,11 +75,9 @@ pub(super) async fn users(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let (above, prefix) = (query.0.cursor.unwrap_or(0), query.0.prefix.unwrap_or_default());
     let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut found = services.users(Some(caller.0), UserId(above), prefix, wanted).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|user| user.id.to_string());
-    page::items(&request, found.into_iter().map(ManagedUser::from).collect(), next)
+    let found = Page::take(services.users(Some(caller.0), UserId(above), prefix, wanted).await?, limit);
+    let next = found.next(|user| user.id.to_string());
+    page::items(&request, found.items.into_iter().map(ManagedUser::from).collect(), next)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -173,9 +172,7 @@ pub(super) async fn audit(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let below = query.0.cursor.unwrap_or(i64::MAX);
     let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut found = services.audit(Some(caller.0), below, wanted).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| has_more).map(|event| event.id.to_string());
-    page::items(&request, found.into_iter().map(AuditAnswer::from).collect(), next)
+    let found = Page::take(services.audit(Some(caller.0), below, wanted).await?, limit);
+    let next = found.next(|event| event.id.to_string());
+    page::items(&request, found.items.into_iter().map(AuditAnswer::from).collect(), next)
 }

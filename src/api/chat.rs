@@ -17,7 +17,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::protocol::json::json_bytes;
 use crate::protocol::view::ChatSummary;
 use crate::services::chats::ChatRequest;
-use crate::services::{ChatView, Services};
+use crate::services::{ChatView, ListedChat, Services};
 
 /// Upper bound of the JSON bytes of a chat in a list, without its last message.
 const CHAT_BYTES: usize = 1024;
@@ -133,20 +133,22 @@ pub(super) async fn list(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ChatId(query.0.cursor.unwrap_or(0));
-    let (list, has_more) = services.chats(caller.0, after, limit, query.0.joinable).await?;
-    let next = list.last().filter(|_| has_more).map(|(summary, _)| summary.id.to_string());
-    let last_bytes = list.iter().filter_map(|(_, last)| last.as_deref()).map(json_bytes).sum::<usize>();
+    let found = services.chats(caller.0, after, limit, query.0.joinable).await?;
+    let next = found.next(|chat| chat.summary.id.to_string());
+    let last_bytes =
+        found.items.iter().filter_map(|chat| chat.last_message.as_deref()).map(json_bytes).sum::<usize>();
     let (most, small) = (services.limits.server_frame_bytes, services.limits.answer_small_bytes);
     let space = if last_bytes <= small / 2 {
         None
     } else {
-        let bytes = last_bytes.min(most).saturating_add(list.len().saturating_mul(CHAT_BYTES));
+        let bytes = last_bytes.min(most).saturating_add(found.items.len().saturating_mul(CHAT_BYTES));
         services.answer_space(Holder::Account(caller.0.user), bytes)
     };
     let mut room = if space.is_some() { most } else { small / 2 };
-    let items = list
+    let items = found
+        .items
         .into_iter()
-        .map(|(summary, last)| {
+        .map(|ListedChat { summary, last_message: last }| {
             // Long last messages are left out when they fill the page: clients find them at
             // `/messages`.
             let cost = last.as_deref().map_or(0, json_bytes);
@@ -270,9 +272,9 @@ pub(super) async fn participants(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
-    let (people, has_more) = services.participants(caller.0, ChatId(id.0), after, limit).await?;
-    let next = people.last().filter(|_| has_more).map(|(participant, _)| participant.user_id.to_string());
-    page::items(&request, people.into_iter().map(ParticipantAnswer::from).collect(), next)
+    let found = services.participants(caller.0, ChatId(id.0), after, limit).await?;
+    let next = found.next(|(participant, _)| participant.user_id.to_string());
+    page::items(&request, found.items.into_iter().map(ParticipantAnswer::from).collect(), next)
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -30,9 +30,9 @@ pub(super) async fn list(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let before = query.0.cursor.map(NotificationId);
-    let (list, has_more) = services.notifications(caller.0, before, query.0.unread, limit).await?;
-    let next = list.last().filter(|_| has_more).map(|last| last.id.to_string());
-    page::items(&request, list.iter().map(|one| NotificationView::from(&**one)).collect(), next)
+    let found = services.notifications(caller.0, before, query.0.unread, limit).await?;
+    let next = found.next(|last| last.id.to_string());
+    page::items(&request, found.items.iter().map(|item| NotificationView::from(&**item)).collect(), next)
 }
 
 /// Marks a notification as read.

@@ -84,9 +84,9 @@ pub(super) async fn blocks(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
-    let (users, has_more) = services.blocks(caller.0, after, limit).await?;
-    let next = users.last().filter(|_| has_more).map(|user| user.id.to_string());
-    page::items(&request, users.iter().map(|user| PublicUser::from(&**user)).collect(), next)
+    let found = services.blocks(caller.0, after, limit).await?;
+    let next = found.next(|user| user.id.to_string());
+    page::items(&request, found.items.iter().map(|user| PublicUser::from(&**user)).collect(), next)
 }
 
 /// Blocks a user.

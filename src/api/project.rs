@@ -17,7 +17,7 @@ use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
 use crate::domain::timestamp::Timestamp;
 use crate::services::access::ProjectPath;
 use crate::services::projects::ProjectChange;
-use crate::services::{ProjectView, Services};
+use crate::services::{MemberView, ProjectView, Services};
 
 /// The permissions of the caller.
 #[derive(Debug, Serialize, ToSchema)]
@@ -112,9 +112,9 @@ pub(super) async fn list(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ProjectId(query.0.cursor.unwrap_or(0));
-    let (list, has_more) = services.projects(anyone.0, after, limit, query.0.member).await?;
-    let next = list.last().filter(|_| has_more).map(|view| view.project.id.to_string());
-    page::items(&request, list.into_iter().map(ProjectAnswer::from).collect(), next)
+    let found = services.projects(anyone.0, after, limit, query.0.member).await?;
+    let next = found.next(|view| view.project.id.to_string());
+    page::items(&request, found.items.into_iter().map(ProjectAnswer::from).collect(), next)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -238,6 +238,12 @@ pub(super) struct MemberAnswer {
     role: ProjectRole,
 }
 
+impl From<MemberView> for MemberAnswer {
+    fn from(member: MemberView) -> Self {
+        Self { user_id: member.user_id, username: member.username, role: member.role }
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct PageQuery {
     limit: Option<i64>,
@@ -261,10 +267,9 @@ pub(super) async fn members(
     }
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
-    let (list, has_more) = services.members(caller.0, view.project.id, after, limit).await?;
-    let next = list.last().filter(|_| has_more).map(|(id, ..)| id.to_string());
-    let items = list.into_iter().map(|(user_id, username, role)| MemberAnswer { user_id, username, role });
-    page::items(&request, items.collect(), next)
+    let found = services.members(caller.0, view.project.id, after, limit).await?;
+    let next = found.next(|member| member.user_id.to_string());
+    page::items(&request, found.items.into_iter().map(MemberAnswer::from).collect(), next)
 }
 
 /// `owner/project`, and a member of it.

@@ -12,6 +12,7 @@ use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::project::{self, Permissions};
 use crate::domain::ids::RepositoryId;
+use crate::domain::page::Page;
 use crate::domain::permission::project::Act;
 use crate::domain::timestamp::Timestamp;
 use crate::protocol::code::Code;
@@ -88,19 +89,18 @@ pub(super) async fn list(
     }
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = query.0.cursor.unwrap_or_default();
-    let (list, has_more) = services.repositories(anyone.0, project.project.id, after, limit).await?;
-    answer_list(&request, &services, &list, has_more)
+    let found = services.repositories(anyone.0, project.project.id, after, limit).await?;
+    answer_list(&request, &services, &found)
 }
 
-fn answer_list(
-    request: &HttpRequest,
-    services: &Services,
-    list: &[RepositoryView],
-    has_more: bool,
-) -> ApiResult {
+fn answer_list(request: &HttpRequest, services: &Services, found: &Page<RepositoryView>) -> ApiResult {
     let base_url = base_url::base_url(request, services);
-    let next = list.last().filter(|_| has_more).map(|view| view.repository.name.to_lowercase());
-    page::items(request, list.iter().map(|view| RepositoryAnswer::new(view, &base_url)).collect(), next)
+    let next = found.next(|view| view.repository.name.to_lowercase());
+    page::items(
+        request,
+        found.items.iter().map(|view| RepositoryAnswer::new(view, &base_url)).collect(),
+        next,
+    )
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -207,15 +207,15 @@ pub(super) async fn legacy_list(
     let at = ProjectPath { user: me.username.clone(), project: PERSONAL.to_owned() };
     let limit = page::limit(query.0.limit, &services.limits)?;
     // Without that project the list is empty.
-    let (list, has_more) = match services.project(Some(caller.0), &at, Act::Read).await {
+    let found = match services.project(Some(caller.0), &at, Act::Read).await {
         Ok(view) => {
             let after = query.0.cursor.unwrap_or_default();
             services.repositories(Some(caller.0), view.project.id, after, limit).await?
         }
-        Err(ServiceError { code: Code::NotFound, .. }) => (Vec::new(), false),
+        Err(ServiceError { code: Code::NotFound, .. }) => Page::default(),
         Err(other) => return Err(other.into()),
     };
-    let answer = answer_list(&request, &services, &list, has_more)?;
+    let answer = answer_list(&request, &services, &found)?;
     Ok(deprecated(answer, &format!("/api/projects/{}/{PERSONAL}/repos", me.username)))
 }
 

@@ -20,6 +20,7 @@ pub mod metadata;
 pub mod name;
 pub mod notification;
 pub mod own_messages;
+pub mod page;
 pub mod password;
 pub mod permission;
 pub mod presence;

@@ -292,12 +292,21 @@ impl Services {
         let (text, oid, path) = text?;
         let line_count = text.split_inclusive('\n').count();
         drop(text);
-        let (lines_from, lines_to, truncated) = lines(from, to, line_count)?;
+        let lines = BlamedLines::parse(from, to, line_count)?;
         let ranges = match line_count {
             0 => Vec::new(),
-            _ => self.blamed(view, commit, &path, (lines_from, lines_to)).await?,
+            _ => self.blamed(view, commit, &path, (lines.first, lines.last)).await?,
         };
-        Ok(Blame { commit_oid: commit, oid, path, lines_from, lines_to, line_count, ranges, truncated })
+        Ok(Blame {
+            commit_oid: commit,
+            oid,
+            path,
+            lines_from: lines.first,
+            lines_to: lines.last,
+            line_count,
+            ranges,
+            truncated: lines.truncated,
+        })
     }
 
     async fn blamed(
@@ -375,28 +384,34 @@ impl Services {
     }
 }
 
-/// Returns the first and the last line to blame, and whether the request was cut.
-fn lines(
-    from: Option<usize>,
-    to: Option<usize>,
-    line_count: usize,
-) -> Result<(usize, usize, bool), ServiceError> {
-    let bad = |why: String| Err(ServiceError::new(Code::BadRequest, why));
-    if from == Some(0) || to == Some(0) {
-        return bad("lines are counted from 1".to_owned());
+/// The lines to blame, counted from 1; all 0 for an empty file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct BlamedLines {
+    first: usize,
+    last: usize,
+    /// Not all requested lines are covered.
+    truncated: bool,
+}
+
+impl BlamedLines {
+    fn parse(from: Option<usize>, to: Option<usize>, line_count: usize) -> Result<Self, ServiceError> {
+        let bad = |why: String| Err(ServiceError::new(Code::BadRequest, why));
+        if from == Some(0) || to == Some(0) {
+            return bad("lines are counted from 1".to_owned());
+        }
+        let (first, last) = (from.unwrap_or(1), to.unwrap_or(line_count).min(line_count));
+        if line_count == 0 && first == 1 {
+            return Ok(Self { first: 0, last: 0, truncated: false });
+        }
+        if first > line_count {
+            return bad(format!("the file has {line_count} lines"));
+        }
+        if first > last {
+            return bad("to must not be less than from".to_owned());
+        }
+        let end = last.min(first.saturating_add(BLAME_LINES_MAX - 1));
+        Ok(Self { first, last: end, truncated: end < last })
     }
-    let (first, last) = (from.unwrap_or(1), to.unwrap_or(line_count).min(line_count));
-    if line_count == 0 && first == 1 {
-        return Ok((0, 0, false));
-    }
-    if first > line_count {
-        return bad(format!("the file has {line_count} lines"));
-    }
-    if first > last {
-        return bad("to must not be less than from".to_owned());
-    }
-    let end = last.min(first.saturating_add(BLAME_LINES_MAX - 1));
-    Ok((first, end, end < last))
 }
 
 impl From<BrowseError> for ServiceError {
@@ -420,6 +435,9 @@ mod tests {
 
     #[test]
     fn blame_covers_existing_lines_and_at_most_a_thousand() {
+        let lines = |from, to, count| {
+            BlamedLines::parse(from, to, count).map(|lines| (lines.first, lines.last, lines.truncated))
+        };
         assert_eq!(lines(None, None, 3).unwrap(), (1, 3, false));
         assert_eq!(lines(Some(2), Some(9), 3).unwrap(), (2, 3, false));
         assert_eq!(lines(None, None, 0).unwrap(), (0, 0, false));

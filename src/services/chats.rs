@@ -1,10 +1,8 @@
 //! Chats and their participants.
 
-use std::sync::Arc;
-
 use super::{ServiceError, Services};
 use crate::actors::cache::{
-    ChatDetails, ChatList, ChatView, Destination, Participants, PeopleToAdd, UserIds,
+    ChatDetails, ChatList, ChatView, Destination, ListedChat, Participants, PeopleToAdd, UserIds,
 };
 use crate::actors::writer::commands::{
     CreateChat, DeleteChat, MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, NewChat, RemoveParticipant,
@@ -14,12 +12,11 @@ use crate::actors::writer::{Command, CommandError};
 use crate::core::actor::{Caller, Permit, Reply};
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
-use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
+use crate::domain::page::Page;
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
-use crate::protocol::view::ChatSummary;
 
 /// A request to create a chat.
 #[derive(Debug)]
@@ -29,11 +26,6 @@ pub struct ChatRequest {
     /// User names, without the creator's.
     pub participants: Vec<String>,
 }
-
-/// A page of participants with their names, and whether more follow.
-pub type ChatPeople = (Vec<(Participant, String)>, bool);
-/// A page of chats, each with its newest message if that is in memory, and whether more follow.
-pub type ChatPage = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
 
 impl Services {
     /// Creates a chat. Returns it, and whether it existed before.
@@ -83,7 +75,7 @@ impl Services {
         after: ChatId,
         limit: usize,
         joinable: bool,
-    ) -> Result<ChatPage, ServiceError> {
+    ) -> Result<Page<ListedChat>, ServiceError> {
         Ok(self.cache.ask(who, ChatList { after, limit, joinable }).await?)
     }
 
@@ -113,13 +105,14 @@ impl Services {
         Ok(())
     }
 
+    /// Returns participants with user ids above `after`, with their user names.
     pub async fn participants(
         &self,
         who: Credential,
         chat: ChatId,
         after: UserId,
         limit: usize,
-    ) -> Result<ChatPeople, ServiceError> {
+    ) -> Result<Page<(Participant, String)>, ServiceError> {
         Ok(self.cache.ask(who, Participants { chat, after, limit }).await?)
     }
 

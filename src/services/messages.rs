@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{Events, SessionRef};
+use crate::actors::cache::{Events, FoundEvents, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, UpdateMessage, UpdatedMessage};
@@ -103,8 +103,8 @@ impl Services {
     ) -> Result<EventPage, ServiceError> {
         let newest_event = EventRange { before: None, after: None, limit: 1, messages_only: false };
         let as_of = match self.cache.ask(who, Events { chat, range: newest_event }).await? {
-            Ok(page) => page.as_of,
-            Err(as_of) => as_of,
+            FoundEvents::Page(page) => page.as_of,
+            FoundEvents::InDatabase { as_of } => as_of,
         };
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let (newest, limit) = (range.after.is_none(), range.limit);
@@ -125,8 +125,8 @@ impl Services {
         range: EventRange,
     ) -> Result<EventPage, ServiceError> {
         let as_of = match self.cache.ask(who, Events { chat, range: range.clone() }).await? {
-            Ok(page) => return Ok(page),
-            Err(as_of) => as_of,
+            FoundEvents::Page(page) => return Ok(page),
+            FoundEvents::InDatabase { as_of } => as_of,
         };
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let newest = range.after.is_none();

@@ -33,7 +33,7 @@ pub mod spool;
 pub mod tokens;
 pub mod transfers;
 
-pub use crate::actors::cache::{ChatView, ProjectView, RepositoryView};
+pub use crate::actors::cache::{ChatView, ListedChat, MemberView, ProjectView, RepositoryView};
 pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
 pub use rates::Rates;

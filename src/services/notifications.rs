@@ -14,23 +14,24 @@ use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::NotificationId;
 use crate::domain::notification::Notification;
+use crate::domain::page::Page;
 use crate::storage::queries::notifications;
 
 /// Pause after a failed delivery of notifications.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Services {
-    /// Returns the user's notifications below `before`, newest first, and whether more follow.
+    /// Returns the user's notifications below `before`, newest first.
     pub async fn notifications(
         &self,
         who: Credential,
         before: Option<NotificationId>,
         unread: bool,
         limit: usize,
-    ) -> Result<(Vec<Arc<Notification>>, bool), ServiceError> {
+    ) -> Result<Page<Arc<Notification>>, ServiceError> {
         let one_more = limit + 1;
         let found = self.cache.ask(who, NotificationList { before, unread, limit: one_more }).await?;
-        let mut list = match found {
+        let list: Vec<_> = match found {
             Some(list) => list,
             None => {
                 let below = before.map_or(i64::MAX, |id| id.0);
@@ -42,9 +43,7 @@ impl Services {
                 read.await?.into_iter().map(Arc::new).collect()
             }
         };
-        let has_more = list.len() > limit;
-        list.truncate(limit);
-        Ok((list, has_more))
+        Ok(Page::take(list, limit))
     }
 
     /// Runs the writer's pending notification deliveries until the server stops. Queued commands go

@@ -13,6 +13,7 @@ use crate::core::config::RegistrationPolicy;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::UserId;
+use crate::domain::page::Page;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
 use crate::storage::queries::chats;
@@ -34,13 +35,13 @@ impl Services {
         Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
     }
 
-    /// Returns the users that the caller blocks, with ids above `after`, and whether more follow.
+    /// Returns the users that the caller blocks, with ids above `after`.
     pub async fn blocks(
         &self,
         who: Credential,
         after: UserId,
         limit: usize,
-    ) -> Result<(Vec<Arc<User>>, bool), ServiceError> {
+    ) -> Result<Page<Arc<User>>, ServiceError> {
         Ok(self.cache.ask(who, Blocks { after, limit }).await?)
     }
 

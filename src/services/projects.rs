@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::access::ProjectPath;
 use super::accounts::Fields;
 use super::{ServiceError, Services};
-use crate::actors::cache::{Destination, Members, ProjectList, ProjectNamed, ProjectView};
+use crate::actors::cache::{Destination, MemberView, Members, ProjectList, ProjectNamed, ProjectView};
 use crate::actors::writer::commands::{
     CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject,
 };
@@ -13,6 +13,7 @@ use crate::core::actor::Caller;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::name::Name;
+use crate::domain::page::Page;
 use crate::domain::permission::project::Act;
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility, parse_description};
 use crate::domain::refusal::Refusal;
@@ -20,9 +21,6 @@ use crate::protocol::code::Code;
 
 /// Name of the project that legacy routes put repositories into.
 pub const PERSONAL: &str = "personal";
-
-/// A page of members with their names and roles, and whether more follow.
-pub type MemberPage = (Vec<(UserId, String, ProjectRole)>, bool);
 
 /// A requested change; `None` leaves a field unchanged.
 #[derive(Debug, Default)]
@@ -86,7 +84,7 @@ impl Services {
         after: ProjectId,
         limit: usize,
         members_only: bool,
-    ) -> Result<(Vec<ProjectView>, bool), ServiceError> {
+    ) -> Result<Page<ProjectView>, ServiceError> {
         self.ask_as_anyone(who, ProjectList { after, limit, members_only }).await
     }
 
@@ -143,7 +141,7 @@ impl Services {
         project: ProjectId,
         after: UserId,
         limit: usize,
-    ) -> Result<MemberPage, ServiceError> {
+    ) -> Result<Page<MemberView>, ServiceError> {
         Ok(self.cache.ask(who, Members { project, after, limit }).await?)
     }
 

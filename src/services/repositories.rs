@@ -14,6 +14,7 @@ use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::ProjectId;
 use crate::domain::name::Name;
+use crate::domain::page::Page;
 use crate::domain::permission::project::Act;
 use crate::domain::project::{check_branch_name, parse_description};
 use crate::domain::refusal::Refusal;
@@ -128,7 +129,7 @@ impl Services {
         project: ProjectId,
         after: String,
         limit: usize,
-    ) -> Result<(Vec<RepositoryView>, bool), ServiceError> {
+    ) -> Result<Page<RepositoryView>, ServiceError> {
         self.ask_as_anyone(who, Repositories { project, after, limit }).await
     }
 

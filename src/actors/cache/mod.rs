@@ -49,13 +49,13 @@ pub use handle::CacheHandle;
 pub use messages::{QueryError, ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
-    AccountBytes, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister, ProjectView,
-    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
+    AccountBytes, MemberView, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister,
+    ProjectView, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
 };
 pub use push_queries::RepositoryToPush;
 pub use queries::{
-    ChatDetails, ChatList, ChatView, Events, LoginCandidate, Me, Participants, PersonFormerlyNamed,
-    PersonNamed, Query, QueryContext, QueryOutcome, UserIds,
+    ChatDetails, ChatList, ChatView, Events, FoundEvents, ListedChat, LoginCandidate, Me, Participants,
+    PersonFormerlyNamed, PersonNamed, Query, QueryContext, QueryOutcome, UserIds,
 };
 pub use read_models::ReadModels;
 pub use token_queries::{

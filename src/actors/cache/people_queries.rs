@@ -6,6 +6,7 @@ use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
+use crate::domain::page::Page;
 use crate::domain::permission::people as permission;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
@@ -72,18 +73,15 @@ pub struct Blocks {
 }
 
 impl Query for Blocks {
-    /// Also returns whether there are more.
-    type Answer = (Vec<Arc<User>>, bool);
+    type Answer = Page<Arc<User>>;
     const NAME: &'static str = "Blocks";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
-        QueryOutcome::Now(user_of(who).map(|user| {
-            let blocked = context.read.directory.blocked_by(user, self.after);
-            let mut list: Vec<_> = blocked.take(self.limit + 1).cloned().collect();
-            let has_more = list.len() > self.limit;
-            list.truncate(self.limit);
-            (list, has_more)
-        }))
+        QueryOutcome::Now(
+            user_of(who).map(|user| {
+                Page::take(context.read.directory.blocked_by(user, self.after).cloned(), self.limit)
+            }),
+        )
     }
 }

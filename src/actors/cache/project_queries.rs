@@ -12,6 +12,7 @@ use crate::domain::access::{Credential, RequiredScope, Subject};
 use crate::domain::ids::{NotificationId, ProjectId, RepositoryId, UserId};
 use crate::domain::mention::Mention;
 use crate::domain::notification::Notification;
+use crate::domain::page::Page;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::refusal::Refusal;
@@ -241,8 +242,7 @@ pub struct ProjectList {
 }
 
 impl Query for ProjectList {
-    /// Also returns whether there are more.
-    type Answer = (Vec<ProjectView>, bool);
+    type Answer = Page<ProjectView>;
     const NAME: &'static str = "ProjectList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
@@ -253,11 +253,8 @@ impl Query for ProjectList {
             let role = context.read.projects.effective_role(state, user, context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project").is_ok()
         });
-        let mut list: Vec<_> =
-            visible.take(self.limit + 1).map(|state| view(who, context, state, false)).collect();
-        let has_more = list.len() > self.limit;
-        list.truncate(self.limit);
-        QueryOutcome::Now(Ok((list, has_more)))
+        let views = visible.map(|state| view(who, context, state, false));
+        QueryOutcome::Now(Ok(Page::take(views, self.limit)))
     }
 }
 
@@ -268,9 +265,15 @@ pub struct Members {
     pub limit: usize,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    pub user_id: UserId,
+    pub username: String,
+    pub role: ProjectRole,
+}
+
 impl Query for Members {
-    /// With their user names. Also returns whether there are more.
-    type Answer = (Vec<(UserId, String, ProjectRole)>, bool);
+    type Answer = Page<MemberView>;
     const NAME: &'static str = "Members";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
@@ -280,13 +283,12 @@ impl Query for Members {
             let role = context.read.projects.effective_role(state, Some(user), context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
             let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
-            let mut list: Vec<_> = above
-                .take(self.limit + 1)
-                .map(|(id, role)| (*id, context.read.directory.username(*id).to_owned(), *role))
-                .collect();
-            let has_more = list.len() > self.limit;
-            list.truncate(self.limit);
-            Ok((list, has_more))
+            let members = above.map(|(id, role)| MemberView {
+                user_id: *id,
+                username: context.read.directory.username(*id).to_owned(),
+                role: *role,
+            });
+            Ok(Page::take(members, self.limit))
         }))
     }
 }
@@ -299,7 +301,7 @@ pub struct Repositories {
 }
 
 impl Query for Repositories {
-    type Answer = (Vec<RepositoryView>, bool);
+    type Answer = Page<RepositoryView>;
     const NAME: &'static str = "Repositories";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
@@ -326,10 +328,7 @@ impl Query for Repositories {
                 address: None,
             })
         });
-        let mut list: Vec<_> = visible.take(self.limit + 1).collect();
-        let has_more = list.len() > self.limit;
-        list.truncate(self.limit);
-        QueryOutcome::Now(Ok((list, has_more)))
+        QueryOutcome::Now(Ok(Page::take(visible, self.limit)))
     }
 }
 

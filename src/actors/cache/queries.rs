@@ -13,6 +13,7 @@ use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
 use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::page::Page;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::User;
@@ -148,26 +149,35 @@ pub struct ChatList {
 }
 
 impl Query for ChatList {
-    /// Each with its newest message, if that is in memory. Also returns whether there are more.
-    type Answer = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
+    type Answer = Page<ListedChat>;
     const NAME: &'static str = "ChatList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
         let read = &context.read;
         QueryOutcome::Now(user_of(who).map(|user| {
-            let mut list: Vec<_> = if self.joinable {
-                let states = read.chats.channels_without(user, self.after).take(self.limit + 1);
-                states.map(|state| (read.summary(state, user), None)).collect()
-            } else {
-                let states = read.chats.of_user(user, self.after).take(self.limit + 1);
-                states.map(|state| (read.summary(state, user), Chats::last_message(state).cloned())).collect()
+            let listed = |state: &ChatState, last_message| ListedChat {
+                summary: read.summary(state, user),
+                last_message,
             };
-            let has_more = list.len() > self.limit;
-            list.truncate(self.limit);
-            (list, has_more)
+            if self.joinable {
+                let states = read.chats.channels_without(user, self.after);
+                Page::take(states.map(|state| listed(state, None)), self.limit)
+            } else {
+                let states = read.chats.of_user(user, self.after);
+                let last = |state| Chats::last_message(state).cloned();
+                Page::take(states.map(|state| listed(state, last(state))), self.limit)
+            }
         }))
     }
+}
+
+/// A chat of a list.
+#[derive(Debug)]
+pub struct ListedChat {
+    pub summary: ChatSummary,
+    /// The newest message, if it is in memory.
+    pub last_message: Option<Arc<ChatEvent>>,
 }
 
 /// One chat, with its first participants.
@@ -199,7 +209,7 @@ impl Query for ChatDetails {
             Ok(ChatView {
                 chat: state.chat.clone(),
                 summary: read.summary(state, user),
-                people: people(read, state, UserId(0), visible),
+                people: people(read, state, UserId(0)).take(visible).collect(),
                 people_count: state.people.len(),
             })
         }))
@@ -214,7 +224,8 @@ pub struct Participants {
 }
 
 impl Query for Participants {
-    type Answer = (Vec<(Participant, String)>, bool);
+    /// With their user names.
+    type Answer = Page<(Participant, String)>;
     const NAME: &'static str = "Participants";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
@@ -223,17 +234,19 @@ impl Query for Participants {
         QueryOutcome::Now(user_of(who).and_then(|user| {
             let (state, role) = chat_for(read, self.chat, user)?;
             permission::read(&state.chat, role)?;
-            let mut list = people(read, state, self.after, self.limit + 1);
-            let has_more = list.len() > self.limit;
-            list.truncate(self.limit);
-            Ok((list, has_more))
+            Ok(Page::take(people(read, state, self.after), self.limit))
         }))
     }
 }
 
-fn people(read: &ReadModels, state: &ChatState, after: UserId, limit: usize) -> Vec<(Participant, String)> {
-    let above = state.people.range(UserId(after.0.saturating_add(1))..).take(limit);
-    above.map(|(id, participant)| (participant.clone(), read.directory.username(*id).to_owned())).collect()
+/// Returns the participants above `after`, with their user names.
+fn people<'a>(
+    read: &'a ReadModels,
+    state: &'a ChatState,
+    after: UserId,
+) -> impl Iterator<Item = (Participant, String)> + 'a {
+    let above = state.people.range(UserId(after.0.saturating_add(1))..);
+    above.map(|(id, participant)| (participant.clone(), read.directory.username(*id).to_owned()))
 }
 
 /// A page of messages or events.
@@ -242,9 +255,18 @@ pub struct Events {
     pub range: EventRange,
 }
 
+/// The page, if it is in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoundEvents {
+    Page(EventPage),
+    /// The page is below the window in memory; `as_of` is the head of the chat.
+    InDatabase {
+        as_of: Seq,
+    },
+}
+
 impl Query for Events {
-    /// The page, or the head (`Err`) when the page lies below the window in memory.
-    type Answer = Result<EventPage, i64>;
+    type Answer = FoundEvents;
     const NAME: &'static str = "Events";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
@@ -253,8 +275,8 @@ impl Query for Events {
             return QueryOutcome::Now(Err(refusal));
         }
         match context.read.chats.page(self.chat, &self.range) {
-            Lookup::Here(page) => QueryOutcome::Now(Ok(Ok(page))),
-            Lookup::Below { as_of } => QueryOutcome::Now(Ok(Err(as_of))),
+            Lookup::Here(page) => QueryOutcome::Now(Ok(FoundEvents::Page(page))),
+            Lookup::Below { as_of } => QueryOutcome::Now(Ok(FoundEvents::InDatabase { as_of })),
             Lookup::Missing(fill) => {
                 context.fill = fill;
                 QueryOutcome::AfterFill(self.chat)

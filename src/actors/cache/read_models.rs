@@ -14,6 +14,7 @@ use crate::actors::hub::LaneItem;
 use crate::actors::presence::PresenceItem;
 use crate::domain::event::{Change, ChatEvent, Event};
 use crate::domain::ids::{ChatId, UserId};
+use crate::domain::page::Page;
 use crate::protocol::answer::ServerPacket;
 use crate::protocol::framing;
 use crate::protocol::view::{ChatSummary, EventView};
@@ -175,13 +176,9 @@ impl ReadModels {
         }
     }
 
-    /// Returns the first chats of `user` above `after`, and whether there are more.
-    pub(super) fn summaries(&self, user: UserId, after: ChatId, limit: usize) -> (Vec<ChatSummary>, bool) {
-        let mut list: Vec<_> =
-            self.chats.of_user(user, after).take(limit + 1).map(|state| self.summary(state, user)).collect();
-        let has_more = list.len() > limit;
-        list.truncate(limit);
-        (list, has_more)
+    /// Returns the first chats of `user` above `after`.
+    pub(super) fn summaries(&self, user: UserId, after: ChatId, limit: usize) -> Page<ChatSummary> {
+        Page::take(self.chats.of_user(user, after).map(|state| self.summary(state, user)), limit)
     }
 
     /// Returns how these differ from a fresh load; empty when they agree.

@@ -48,7 +48,7 @@ impl CacheActor {
             let refusal = Refusal::RateLimited { retry_after_ms: limits.ask_patience_ms };
             return reply.send(Err(refusal.into()));
         }
-        let (chats, has_more) = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
+        let page = self.models.summaries(user.id, ChatId(0), limits.welcome_chats);
         let welcome = ServerPacket::Welcome {
             request_id: registration.request_id,
             user_id: user.id,
@@ -58,8 +58,8 @@ impl CacheActor {
             heartbeat_ms: limits.heartbeat_ms,
             max_frame_bytes: limits.frame_bytes,
             window: limits.in_flight,
-            chats: &chats,
-            has_more,
+            chats: &page.items,
+            has_more: page.has_more,
             udp: registration
                 .ticket
                 .as_ref()

@@ -41,13 +41,14 @@ impl SessionActor {
             let mut limit = services.limits.welcome_chats;
             loop {
                 outbox.room().await;
-                let (list, has_more) = match services.chats(who, after, limit, false).await {
+                let found = match services.chats(who, after, limit, false).await {
                     Ok(found) => found,
                     Err(error) => return outbox.reply_packet(&ServerPacket::Ack(nack(request_id, error))),
                 };
-                let chats: Vec<_> = list.into_iter().map(|(summary, _)| summary).collect();
+                let chats: Vec<_> = found.items.into_iter().map(|chat| chat.summary).collect();
                 let bytes = chats.len() * CHAT_BYTES + chats.iter().map(text_bytes).sum::<usize>();
                 if let Some(admitted) = room.admit(bytes) {
+                    let has_more = found.has_more;
                     outbox.reply_packet(&ServerPacket::Chats { request_id, chats: &chats, has_more });
                     return room.sent(admitted);
                 }
