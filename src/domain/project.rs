@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, ProjectId, UserId};
+use super::refusal::Refusal;
 use super::text::is_invisible;
 use super::text::{Invalid, misleads};
 use super::timestamp::Timestamp;
@@ -117,18 +118,19 @@ impl BranchRule {
 }
 
 impl ProjectConfig {
-    /// Validates the config. Returns the invalid field and the reason otherwise.
-    pub fn check(self) -> Result<Self, (&'static str, Invalid)> {
-        check_branch_name(&self.default_branch).map_err(|invalid| ("default_branch", invalid))?;
+    /// Validates the config.
+    pub fn check(self) -> Result<Self, Refusal> {
+        check_branch_name(&self.default_branch)
+            .map_err(|reason| Refusal::Invalid { field: "default_branch", reason: reason.into() })?;
+        let bad_rules = |reason| Refusal::invalid("protected_branches", reason);
         if self.protected_branches.len() > PROTECTED_BRANCHES_MAX {
-            return Err(("protected_branches", Invalid("must be at most 50 rules")));
+            return Err(bad_rules("must be at most 50 rules"));
         }
         for rule in &self.protected_branches {
-            check_branch_name(&rule.pattern.replace('*', "x")).map_err(|_| {
-                ("protected_branches", Invalid("have a pattern that matches no valid branch name"))
-            })?;
+            check_branch_name(&rule.pattern.replace('*', "x"))
+                .map_err(|_| bad_rules("have a pattern that matches no valid branch name"))?;
             if rule.push == ProjectRole::Reader {
-                return Err(("protected_branches", Invalid("cannot let readers push")));
+                return Err(bad_rules("cannot let readers push"));
             }
         }
         Ok(self)
@@ -183,11 +185,34 @@ const BRANCH_BYTES_MAX: usize = 1_000;
 /// most 255 bytes, and git appends `.lock` to it.
 const BRANCH_PART_BYTES_MAX: usize = 250;
 
+/// The reason why a branch name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidBranchName {
+    /// git does not accept it, or it misleads readers.
+    Form,
+    TooLong,
+    PartTooLong,
+    TooManyParts,
+    /// It has the form of an object id.
+    ObjectId,
+}
+
+impl From<InvalidBranchName> for Invalid {
+    fn from(reason: InvalidBranchName) -> Self {
+        Self(match reason {
+            InvalidBranchName::Form => "is not a branch name that git accepts",
+            InvalidBranchName::TooLong => "has more than 1000 bytes",
+            InvalidBranchName::PartTooLong => "has a part of more than 250 bytes between slashes",
+            InvalidBranchName::TooManyParts => "has more than 16 parts between slashes",
+            InvalidBranchName::ObjectId => "reads like an object id",
+        })
+    }
+}
+
 /// Checks a branch name: valid for git (git-check-ref-format), 1 to 1,000 bytes, and not in the
 /// form of an object id, an option or `HEAD`. A name that begins with `refs/` would be ambiguous
 /// with another full name. Invisible characters would make two different names appear equal.
-pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
-    const SHAPE: Invalid = Invalid("is not a branch name that git accepts");
+pub fn check_branch_name(name: &str) -> Result<(), InvalidBranchName> {
     let forbidden = |c: char| {
         misleads(c)
             || is_invisible(c)
@@ -206,19 +231,19 @@ pub fn check_branch_name(name: &str) -> Result<(), Invalid> {
         || name.chars().any(forbidden)
         || name.split('/').any(part_is_bad)
     {
-        return Err(SHAPE);
+        return Err(InvalidBranchName::Form);
     }
     if name.len() > BRANCH_BYTES_MAX {
-        return Err(Invalid("has more than 1000 bytes"));
+        return Err(InvalidBranchName::TooLong);
     }
     if name.split('/').any(|part| part.len() > BRANCH_PART_BYTES_MAX) {
-        return Err(Invalid("has a part of more than 250 bytes between slashes"));
+        return Err(InvalidBranchName::PartTooLong);
     }
     if name.split('/').count() > NAME_PARTS_MAX {
-        return Err(Invalid("has more than 16 parts between slashes"));
+        return Err(InvalidBranchName::TooManyParts);
     }
     if matches!(name.len(), 40 | 64) && name.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Invalid("reads like an object id"));
+        return Err(InvalidBranchName::ObjectId);
     }
     Ok(())
 }

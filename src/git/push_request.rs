@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::pkt_line::{self, LENGTH_DIGITS, PktFrame};
-use crate::domain::project::check_branch_name;
+use crate::domain::project::{InvalidBranchName, check_branch_name};
 use crate::domain::push::RefUpdate;
 
 /// The ref namespaces that clients can push to.
@@ -298,11 +298,13 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     let Some(short) = short else {
         return Err("not accepted here: only refs/heads/, refs/tags/ and refs/notes/ can be pushed");
     };
-    check_branch_name(short).map_err(|invalid| match invalid.0 {
-        "reads like an object id" => "the name reads like an object id",
-        "has more than 1000 bytes" => "the name has more than 1000 bytes",
-        "has a part of more than 250 bytes between slashes" => "the name has a part of more than 250 bytes",
-        _ => "the name is not allowed: no refs/ in front, no invisible characters, nothing that git refuses",
+    check_branch_name(short).map_err(|reason| match reason {
+        InvalidBranchName::ObjectId => "the name reads like an object id",
+        InvalidBranchName::TooLong => "the name has more than 1000 bytes",
+        InvalidBranchName::PartTooLong => "the name has a part of more than 250 bytes",
+        InvalidBranchName::Form | InvalidBranchName::TooManyParts => {
+            "the name is not allowed: no refs/ in front, no invisible characters, nothing that git refuses"
+        }
     })
 }
 

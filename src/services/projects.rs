@@ -128,7 +128,7 @@ impl Services {
         config: ProjectConfig,
     ) -> Result<ProjectConfig, ServiceError> {
         let project = self.project(Some(who), at, Act::Manage).await?.project.id;
-        let config = config.check().map_err(|(field, reason)| Refusal::Invalid { field, reason })?;
+        let config = config.check()?;
         self.rates.change(who.user, 1)?;
         let command = SetProjectConfig { who, project, config };
         let project = self.writer.execute(Caller::User(who.user.0), command).await?;

@@ -53,7 +53,7 @@ impl Services {
         let description =
             fields.check("description", parse_description(request.description.as_deref().unwrap_or("")));
         if let Some(branch) = &request.default_branch {
-            fields.check("default_branch", check_branch_name(branch));
+            fields.check("default_branch", check_branch_name(branch).map_err(Invalid::from));
         }
         fields.done()?;
         let (Some(name), Some(description)) = (name, description) else {
@@ -145,7 +145,7 @@ impl Services {
         let description =
             change.description.map(|text| fields.check("description", parse_description(&text)));
         if let Some(branch) = &change.default_branch {
-            let named = fields.check("default_branch", check_branch_name(branch));
+            let named = fields.check("default_branch", check_branch_name(branch).map_err(Invalid::from));
             if named.is_some() && !self.can_be_default(&view.repository, branch).await? {
                 fields.check::<()>("default_branch", Err(Invalid("is not a branch of this repository")));
             }
