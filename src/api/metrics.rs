@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::route_names::{DESCRIBED, OTHERS, name_of};
-use crate::core::metrics::{Export, Labelled, seconds};
+use crate::core::metrics::{Export, GaugeGuard, Labelled, seconds};
 
 /// The label of a request without a route.
 const NO_ROUTE: &str = "none";
@@ -43,22 +43,6 @@ pub struct HttpMetrics {
 struct RouteMeter {
     by_class: [Counter; CLASSES.len()],
     seconds: Histogram,
-}
-
-/// Increments a gauge until it is dropped.
-pub struct GaugeCount(Gauge);
-
-impl GaugeCount {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for GaugeCount {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Default for HttpMetrics {
@@ -100,12 +84,12 @@ impl Default for HttpMetrics {
 
 impl HttpMetrics {
     /// Counts a connection of the listener until the returned guard is dropped.
-    pub fn connected(&self) -> GaugeCount {
-        GaugeCount::new(&self.connections)
+    pub fn connected(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.connections)
     }
 
-    pub(super) fn begun(&self) -> GaugeCount {
-        GaugeCount::new(&self.in_flight)
+    pub(super) fn begun(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.in_flight)
     }
 
     /// Records a completed request to `route` (in the notation of actix-web).

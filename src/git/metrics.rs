@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::memory::MemoryMetrics;
 use super::process::ChildEnd;
-use crate::core::metrics::{Export, Labelled, labelled_seconds};
+use crate::core::metrics::{Export, GaugeGuard, Labelled, labelled_seconds};
 use crate::core::shares::Share;
 
 /// The kind of work that a child does.
@@ -54,6 +54,7 @@ pub struct TransferMetrics {
 pub(super) struct Running {
     meter: Arc<TransferMeter>,
     begun: Instant,
+    _counted: GaugeGuard,
     /// The transfer permit of the child.
     _share: Share,
 }
@@ -131,8 +132,8 @@ impl TransferPermit {
     /// Marks the child as running; returns its guard and the meter that counts its bytes.
     pub(super) fn run(self) -> (Running, Arc<TransferMeter>) {
         let Self { share, meter } = self;
-        meter.children.inc();
-        (Running { meter: meter.clone(), begun: Instant::now(), _share: share }, meter)
+        let _counted = GaugeGuard::new(&meter.children);
+        (Running { meter: meter.clone(), begun: Instant::now(), _counted, _share: share }, meter)
     }
 }
 
@@ -149,7 +150,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.meter.children.dec();
         self.meter.seconds.observe(self.begun.elapsed().as_secs_f64());
     }
 }

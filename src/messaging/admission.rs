@@ -12,8 +12,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::metrics::{ConnectionMeter, GaugeGuard, Transport};
+use super::metrics::{ConnectionMeter, Transport};
 use crate::core::limits::Limits;
+use crate::core::metrics::GaugeGuard;
 use crate::core::shares::{
     Cut, Holder, HolderSlot, Pool, PoolMetrics, PoolName, PoolRefusal, Reserved, Rules, Share, Slot, Slots,
 };

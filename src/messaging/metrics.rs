@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::core::metrics::{Export, Labelled};
+use crate::core::metrics::{Export, GaugeGuard, Labelled};
 
 /// Transport of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,16 +52,6 @@ struct TransportMeter {
     malformed: Counter,
 }
 
-/// Counts one connection or session until it is dropped.
-#[derive(Debug)]
-pub(super) struct GaugeGuard(Gauge);
-
-impl Drop for GaugeGuard {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl Default for ConnectionMetrics {
     fn default() -> Self {
         let (connections, sessions) = (Labelled::<Gauge, 1>::default(), Labelled::<Gauge, 1>::default());
@@ -94,14 +84,12 @@ impl ConnectionMetrics {
 
 impl ConnectionMeter {
     pub(super) fn connected(&self) -> GaugeGuard {
-        self.0.connections.inc();
-        GaugeGuard(self.0.connections.clone())
+        GaugeGuard::new(&self.0.connections)
     }
 
     /// Counts a session that was authenticated.
     pub(super) fn welcomed(&self) -> GaugeGuard {
-        self.0.sessions.inc();
-        GaugeGuard(self.0.sessions.clone())
+        GaugeGuard::new(&self.0.sessions)
     }
 
     pub(super) fn refused(&self) {

@@ -10,10 +10,12 @@
 //! process of tests.
 
 mod actors;
+mod gauge_guard;
 mod process;
 mod rows;
 
 pub use actors::Mailboxes;
+pub use gauge_guard::GaugeGuard;
 pub use process::Process;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::family::Family;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::acceptor::{AcceptedConnection, SessionAcceptor};
 use super::super::admission::{Admission, ConnectionSlot, PreAuthSlot, SessionSlot};
-use super::super::metrics::{ConnectionMeter, GaugeGuard, Transport};
+use super::super::metrics::{ConnectionMeter, Transport};
 use super::read_cursors::PendingCursors;
 use super::reader_context::ReaderContext;
 use super::replay::ReplayQueue;
@@ -25,6 +25,7 @@ use crate::core::actor::{
     ActorStats, Caller, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply,
 };
 use crate::core::fail_points;
+use crate::core::metrics::GaugeGuard;
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
