@@ -21,7 +21,9 @@ use super::repo;
 use super::spooled;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;
-use crate::git::browse::{Blob, Branch, Oid, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text};
+use crate::git::browse::{
+    Blob, Branch, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text,
+};
 use crate::git::program::ArchiveFormat;
 use crate::protocol::code::Code;
 use crate::services::access::RepositoryPath;
@@ -111,14 +113,7 @@ pub(super) async fn branches(
     query: Query<ListQuery>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let view = services.repository(anyone.0, &at.0, Act::Read).await?;
-    let view = counted(&request, view)?;
-    if let Some(answer) = repo::moved(&request, &view) {
-        return Ok(answer);
-    }
-    let limit = page::limit(query.0.limit, &services.limits)?;
-    let found = services.branches(&view, query.0.cursor, limit).await?;
-    page::items(&request, found.items, found.next)
+    list_refs(anyone, &request, &at.0, query.0, &services, Services::branches).await
 }
 
 /// Lists the tags, sorted by name.
@@ -132,14 +127,26 @@ pub(super) async fn tags(
     query: Query<ListQuery>,
     services: web::Data<Services>,
 ) -> ApiResult {
-    let view = services.repository(anyone.0, &at.0, Act::Read).await?;
-    let view = counted(&request, view)?;
-    if let Some(answer) = repo::moved(&request, &view) {
+    list_refs(anyone, &request, &at.0, query.0, &services, Services::tags).await
+}
+
+/// Responds with a page of refs, which `list` reads.
+async fn list_refs<T: Serialize>(
+    anyone: Anyone,
+    request: &HttpRequest,
+    at: &RepositoryPath,
+    query: ListQuery,
+    services: &Services,
+    list: impl AsyncFnOnce(&Services, &RepositoryView, Option<String>, usize) -> Result<RefPage<T>, ServiceError>,
+) -> ApiResult {
+    let view = services.repository(anyone.0, at, Act::Read).await?;
+    let view = counted(request, view)?;
+    if let Some(answer) = repo::moved(request, &view) {
         return Ok(answer);
     }
-    let limit = page::limit(query.0.limit, &services.limits)?;
-    let found = services.tags(&view, query.0.cursor, limit).await?;
-    page::items(&request, found.items, found.next)
+    let limit = page::limit(query.limit, &services.limits)?;
+    let found = list(services, &view, query.cursor, limit).await?;
+    page::items(request, found.items, found.next)
 }
 
 #[derive(Deserialize)]
