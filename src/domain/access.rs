@@ -6,13 +6,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::ids::{AccessTokenId, LoginId, RepositoryId, UserId};
 use super::permission::project::{self as permission, Act};
 use super::project::{ProjectRole, Visibility};
 use super::refusal::Refusal;
 use super::text::{Invalid, parse_line};
+use super::text_enum::text_enum;
 use super::timestamp::Timestamp;
 
 /// The acting user, as taken from what a client presented. The actor that answers still compares it
@@ -60,45 +59,21 @@ impl AuthMethod {
     }
 }
 
-/// A permission that a personal access token may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Scope {
-    /// Read projects and repositories, fetch.
-    #[serde(rename = "repo:read")]
-    RepoRead,
-    /// Push, create and change repositories.
-    #[serde(rename = "repo:write")]
-    RepoWrite,
-    #[serde(rename = "chat:read")]
-    ChatRead,
-    #[serde(rename = "chat:write")]
-    ChatWrite,
-    /// The permissions of a project's owner: members, visibility, deletion.
-    #[serde(rename = "admin")]
-    Admin,
-    /// Administration of the server. Only tokens of administrators have it, and never a token that
-    /// is limited to some repositories.
-    #[serde(rename = "server:admin")]
-    ServerAdmin,
-}
-
-impl Scope {
-    pub const ALL: [Self; 6] =
-        [Self::RepoRead, Self::RepoWrite, Self::ChatRead, Self::ChatWrite, Self::Admin, Self::ServerAdmin];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RepoRead => "repo:read",
-            Self::RepoWrite => "repo:write",
-            Self::ChatRead => "chat:read",
-            Self::ChatWrite => "chat:write",
-            Self::Admin => "admin",
-            Self::ServerAdmin => "server:admin",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+text_enum! {
+    /// A permission that a personal access token may have.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Scope {
+        /// Read projects and repositories, fetch.
+        RepoRead = "repo:read",
+        /// Push, create and change repositories.
+        RepoWrite = "repo:write",
+        ChatRead = "chat:read",
+        ChatWrite = "chat:write",
+        /// The permissions of a project's owner: members, visibility, deletion.
+        Admin = "admin",
+        /// Administration of the server. Only tokens of administrators have it, and never a token
+        /// that is limited to some repositories.
+        ServerAdmin = "server:admin",
     }
 }
 

@@ -1,89 +1,50 @@
 //! Chats and their participants.
 
-use serde::{Deserialize, Serialize};
-
 use super::ids::{ChatId, MessageId, ProjectId, Seq, UserId};
 use super::notification::NotifyLevel;
 use super::own_messages::OwnMessages;
-use super::text::nfc;
-use super::text::{Invalid, parse_line};
+use super::text::{Invalid, nfc, parse_line};
+use super::text_enum::text_enum;
 use super::timestamp::Timestamp;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChatKind {
-    /// Exactly two users; each pair has one permanent chat.
-    Direct,
-    /// Users enter only when a participant adds them.
-    Group,
-    /// All users can find and join it, or it is the channel of a project.
-    Channel,
-}
-
-impl ChatKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Group => "group",
-            Self::Channel => "channel",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Direct, Self::Group, Self::Channel].into_iter().find(|kind| kind.as_str() == name)
+text_enum! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum ChatKind {
+        /// Exactly two users; each pair has one permanent chat.
+        Direct = "direct",
+        /// Users enter only when a participant adds them.
+        Group = "group",
+        /// All users can find and join it, or it is the channel of a project.
+        Channel = "channel",
     }
 }
 
-/// Roles in ascending order: each role includes the permissions of the lower ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChatRole {
-    /// May read and react but not post; exists in channels only.
-    Reader,
-    Member,
-    Admin,
-    Owner,
-}
-
-impl ChatRole {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Member => "member",
-            Self::Admin => "admin",
-            Self::Owner => "owner",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Reader, Self::Member, Self::Admin, Self::Owner].into_iter().find(|role| role.as_str() == name)
+text_enum! {
+    /// Roles in ascending order: each role includes the permissions of the lower ones.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum ChatRole {
+        /// May read and react but not post; exists in channels only.
+        Reader = "reader",
+        Member = "member",
+        Admin = "admin",
+        Owner = "owner",
     }
 }
 
-/// The users other than participants who may know of a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Audience {
-    /// None.
-    Members,
-    /// All users can find and join it: channels.
-    Joinable,
-    /// All users can read it: channels of public projects.
-    Public,
+text_enum! {
+    /// The users other than participants who may know of a chat.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Audience {
+        /// None.
+        Members = "members",
+        /// All users can find and join it: channels.
+        Joinable = "joinable",
+        /// All users can read it: channels of public projects.
+        Public = "public",
+    }
 }
 
 impl Audience {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Members => "members",
-            Self::Joinable => "joinable",
-            Self::Public => "public",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Members, Self::Joinable, Self::Public].into_iter().find(|audience| audience.as_str() == name)
-    }
-
     /// Returns the initial audience of a chat of this kind that does not belong to a project.
     pub fn of(kind: ChatKind) -> Self {
         if kind == ChatKind::Channel { Self::Joinable } else { Self::Members }

@@ -29,5 +29,6 @@ pub mod push;
 pub mod refusal;
 pub mod repository;
 pub mod text;
+pub(crate) mod text_enum;
 pub mod timestamp;
 pub mod user;

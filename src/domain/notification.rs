@@ -1,71 +1,38 @@
 //! Notifications of users, and the rule that decides when they are sent.
 
-use serde::{Deserialize, Serialize};
-
 use super::ids::{ChatId, MessageId, NotificationId, Seq, UserId};
+use super::text_enum::text_enum;
 use super::timestamp::Timestamp;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NotificationKind {
-    /// A push to a project that the user watches, or a commit message that names the user.
-    Push,
-    /// A message names the user with `@name` or `@all`.
-    Mention,
-    /// A message in a direct chat.
-    Direct,
-    /// A message replies to a message of the user.
-    Reply,
-    /// A message in a thread that the user follows.
-    Thread,
-    /// Another user added the user to a chat.
-    Added,
-    /// An access token of the user was created or is about to expire.
-    Account,
-}
-
-impl NotificationKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Push => "push",
-            Self::Mention => "mention",
-            Self::Direct => "direct",
-            Self::Reply => "reply",
-            Self::Thread => "thread",
-            Self::Added => "added",
-            Self::Account => "account",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        let all =
-            [Self::Push, Self::Mention, Self::Direct, Self::Reply, Self::Thread, Self::Added, Self::Account];
-        all.into_iter().find(|kind| kind.as_str() == name)
+text_enum! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum NotificationKind {
+        /// A push to a project that the user watches, or a commit message that names the user.
+        Push = "push",
+        /// A message names the user with `@name` or `@all`.
+        Mention = "mention",
+        /// A message in a direct chat.
+        Direct = "direct",
+        /// A message replies to a message of the user.
+        Reply = "reply",
+        /// A message in a thread that the user follows.
+        Thread = "thread",
+        /// Another user added the user to a chat.
+        Added = "added",
+        /// An access token of the user was created or is about to expire.
+        Account = "account",
     }
 }
 
-/// The level of notifications that a user chose for a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NotifyLevel {
-    /// Direct messages, replies, threads, mentions.
-    #[default]
-    All,
-    Mentions,
-    None,
-}
-
-impl NotifyLevel {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Mentions => "mentions",
-            Self::None => "none",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::All, Self::Mentions, Self::None].into_iter().find(|level| level.as_str() == name)
+text_enum! {
+    /// The level of notifications that a user chose for a chat.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub enum NotifyLevel {
+        /// Direct messages, replies, threads, mentions.
+        #[default]
+        All = "all",
+        Mentions = "mentions",
+        None = "none",
     }
 }
 

@@ -9,8 +9,7 @@ use std::borrow::Cow;
 use precis_core::profile::Rules;
 use precis_profiles::OpaqueString;
 
-use super::text::Invalid;
-use super::text::{is_blank, nfc};
+use super::text::{Invalid, is_blank, nfc};
 
 /// Minimum characters of a new password.
 const CHARACTERS_MIN: usize = 8;

@@ -2,30 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The status that a user sets for a device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    #[default]
-    Online,
-    Away,
-    /// Do not disturb.
-    Dnd,
-    /// Indistinguishable from offline for others.
-    Invisible,
+use super::text_enum::text_enum;
+
+text_enum! {
+    /// The status that a user sets for a device.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Status {
+        #[default]
+        Online = "online",
+        Away = "away",
+        /// Do not disturb.
+        Dnd = "dnd",
+        /// Indistinguishable from offline for others.
+        Invisible = "invisible",
+    }
 }
 
 impl Status {
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "online" => Some(Self::Online),
-            "away" => Some(Self::Away),
-            "dnd" => Some(Self::Dnd),
-            "invisible" => Some(Self::Invisible),
-            _ => None,
-        }
-    }
-
     /// Returns the status that others see.
     pub fn shown(self) -> Shown {
         match self {

@@ -4,59 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{ChatId, ProjectId, UserId};
 use super::refusal::Refusal;
-use super::text::is_invisible;
-use super::text::{Invalid, misleads};
+use super::text::{Invalid, is_invisible, misleads};
+use super::text_enum::text_enum;
 use super::timestamp::Timestamp;
 
-/// Roles in ascending order: each role includes the permissions of the lower ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProjectRole {
-    Reader,
-    /// May push.
-    Writer,
-    /// May create and change repositories, and push to protected branches.
-    Maintainer,
-    /// May change members and visibility, and delete.
-    Owner,
-}
-
-impl ProjectRole {
-    pub const ALL: [Self; 4] = [Self::Reader, Self::Writer, Self::Maintainer, Self::Owner];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Writer => "writer",
-            Self::Maintainer => "maintainer",
-            Self::Owner => "owner",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
+text_enum! {
+    /// Roles in ascending order: each role includes the permissions of the lower ones.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum ProjectRole {
+        Reader = "reader",
+        /// May push.
+        Writer = "writer",
+        /// May create and change repositories, and push to protected branches.
+        Maintainer = "maintainer",
+        /// May change members and visibility, and delete.
+        Owner = "owner",
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Visibility {
-    /// All may read, even without an account.
-    Public,
-    /// Members only; its existence is hidden from others.
-    Private,
-}
-
-impl Visibility {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Private => "private",
-        }
-    }
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Public, Self::Private].into_iter().find(|visibility| visibility.as_str() == name)
+text_enum! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Visibility {
+        /// All may read, even without an account.
+        Public = "public",
+        /// Members only; its existence is hidden from others.
+        Private = "private",
     }
 }
 

@@ -1,66 +1,33 @@
 //! Error codes: stable identifiers that programs compare, the same in packets and in HTTP problems.
 
-use serde::{Deserialize, Serialize};
+use crate::domain::text_enum::text_enum;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    BadRequest,
-    Unauthenticated,
-    Forbidden,
-    NotFound,
-    TooLarge,
-    ClientIdReused,
-    RateLimited,
-    Overloaded,
-    /// The disk is full: reads work, writes fail.
-    ReadOnly,
-    /// The outcome is unknown; retry with the same `client_id`.
-    Internal,
-    /// HTTP only: the name is taken, or the last owner would leave.
-    Conflict,
-    /// HTTP only: the answer lists the invalid fields, each with the reason.
-    Validation,
-    /// HTTP only: the login is too old for this request. The client must send the password with the
-    /// request, or log in again.
-    FreshLoginRequired,
+text_enum! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Code {
+        BadRequest = "bad_request",
+        Unauthenticated = "unauthenticated",
+        Forbidden = "forbidden",
+        NotFound = "not_found",
+        TooLarge = "too_large",
+        ClientIdReused = "client_id_reused",
+        RateLimited = "rate_limited",
+        Overloaded = "overloaded",
+        /// The disk is full: reads work, writes fail.
+        ReadOnly = "read_only",
+        /// The outcome is unknown; retry with the same `client_id`.
+        Internal = "internal",
+        /// HTTP only: the name is taken, or the last owner would leave.
+        Conflict = "conflict",
+        /// HTTP only: the answer lists the invalid fields, each with the reason.
+        Validation = "validation",
+        /// HTTP only: the login is too old for this request. The client must send the password with
+        /// the request, or log in again.
+        FreshLoginRequired = "fresh_login_required",
+    }
 }
 
 impl Code {
-    pub const ALL: [Self; 13] = [
-        Self::BadRequest,
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::NotFound,
-        Self::TooLarge,
-        Self::ClientIdReused,
-        Self::RateLimited,
-        Self::Overloaded,
-        Self::ReadOnly,
-        Self::Internal,
-        Self::Conflict,
-        Self::Validation,
-        Self::FreshLoginRequired,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::TooLarge => "too_large",
-            Self::ClientIdReused => "client_id_reused",
-            Self::RateLimited => "rate_limited",
-            Self::Overloaded => "overloaded",
-            Self::ReadOnly => "read_only",
-            Self::Internal => "internal",
-            Self::Conflict => "conflict",
-            Self::Validation => "validation",
-            Self::FreshLoginRequired => "fresh_login_required",
-        }
-    }
-
     /// Returns the HTTP status for the code (RFC 9110; 429: RFC 6585; 507: RFC 4918).
     pub fn http_status(self) -> u16 {
         match self {

@@ -5,34 +5,21 @@ use diesel::prelude::*;
 use super::chat::unreadable;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::mention::Mention;
+use crate::domain::text_enum::text_enum;
 use crate::storage::schema::fan_outs;
 
-/// The remaining work for a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FanOutKind {
-    /// Notify all members of the chat.
-    Everybody,
-    /// Notify the members that the message names.
-    Named,
-    /// Notify the followers of the message's thread.
-    Thread,
-    /// Remove the notifications of messages that are deleted.
-    Retract,
-}
-
-impl FanOutKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Everybody => "everybody",
-            Self::Named => "named",
-            Self::Thread => "thread",
-            Self::Retract => "retract",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Everybody, Self::Named, Self::Thread, Self::Retract];
-        all.into_iter().find(|kind| kind.as_str() == name)
+text_enum! {
+    /// The remaining work for a message.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum FanOutKind {
+        /// Notify all members of the chat.
+        Everybody = "everybody",
+        /// Notify the members that the message names.
+        Named = "named",
+        /// Notify the followers of the message's thread.
+        Thread = "thread",
+        /// Remove the notifications of messages that are deleted.
+        Retract = "retract",
     }
 }
 
