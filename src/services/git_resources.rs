@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::ServiceError;
+use super::blocking::blocking;
 use super::git_pools::{GitPools, no_permit};
 use super::graphs::Graphs;
 use super::histories::Histories;
@@ -248,11 +249,11 @@ impl GitResources {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let permit = self.browse_permit(client).await?;
-        let done = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let _permit = permit;
             work()
-        });
-        done.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+        })
+        .await
     }
 
     /// Runs a history walk on its own thread with a lower priority than the server. Folder listings
@@ -287,16 +288,14 @@ impl GitResources {
     /// Returns the directory of a repository without refs.
     pub(super) async fn empty_directory(&self) -> Result<PathBuf, ServiceError> {
         let store = self.store.clone();
-        let found = tokio::task::spawn_blocking(move || store.empty()).await;
-        Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        Ok(blocking(move || store.empty()).await??)
     }
 
     /// Returns the repository's directory; its `HEAD` names the default branch.
     pub(super) async fn directory(&self, repository: &Repository) -> Result<PathBuf, ServiceError> {
         let (store, key) = (self.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
-        let found = tokio::task::spawn_blocking(move || store.ensure_head(key, &branch)).await;
-        Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        Ok(blocking(move || store.ensure_head(key, &branch)).await??)
     }
 
     pub(super) fn deadlines(limits: &Limits) -> Deadlines {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::blocking::blocking;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryById;
 use crate::actors::writer::CommandError;
@@ -12,7 +13,6 @@ use crate::core::shares::Holder;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::git::store::StoreError;
 use crate::git::{maintenance, orphans};
-use crate::protocol::code::Code;
 use crate::storage::queries::repositories;
 use crate::storage::unfinished::Unfinished;
 
@@ -31,15 +31,14 @@ impl Services {
     /// push first.
     pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
         let store = self.git.store.clone();
-        let touched = self
-            .on_disk(move || {
-                let touched = orphans::kill_orphans(&store);
-                if let Err(error) = store.empty_tmp() {
-                    tracing::warn!(%error, "cannot empty the folder for new repositories");
-                }
-                touched
-            })
-            .await?;
+        let touched = blocking(move || {
+            let touched = orphans::kill_orphans(&store);
+            if let Err(error) = store.empty_tmp() {
+                tracing::warn!(%error, "cannot empty the folder for new repositories");
+            }
+            touched
+        })
+        .await?;
         let mut keys: Vec<StorageKey> = orphans::keys(&touched).collect();
         for repository in &unfinished.pushed {
             if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(*repository)).await {
@@ -47,7 +46,7 @@ impl Services {
             }
         }
         let store = self.git.store.clone();
-        self.on_disk(move || {
+        blocking(move || {
             for key in keys {
                 if let Err(error) = store.remove_locks(key) {
                     tracing::warn!(%error, "cannot remove the locks of an interrupted push");
@@ -62,7 +61,7 @@ impl Services {
     async fn roll_back(&self, half_made: Vec<Repository>) -> Result<(), ServiceError> {
         for repository in half_made {
             let (store, key) = (self.git.store.clone(), repository.storage_key);
-            let discarded = self.on_disk(move || store.discard(key)).await?;
+            let discarded = blocking(move || store.discard(key)).await?;
             let command = AbandonRepository { repository: repository.id };
             // A full disk must not keep the server from starting: the next start tries again.
             match discarded {
@@ -121,7 +120,7 @@ impl Services {
             .read(Holder::Operator, |db| repositories::in_state(db, repositories::ACTIVE))
             .await?;
         let store = self.git.store.clone();
-        self.on_disk(move || {
+        blocking(move || {
             for repository in all {
                 if let Err(error) = store.sweep(repository.storage_key, before) {
                     tracing::debug!(repository.id = %repository.id, %error, "cannot remove leftover files of a repository");
@@ -135,7 +134,7 @@ impl Services {
     /// then done later.
     async fn maintenance_lock(&self) -> Result<Option<std::fs::File>, ServiceError> {
         let store = self.git.store.clone();
-        let lock = self.on_disk(move || store.maintenance_lock(false)).await?.map_err(StoreError::from)?;
+        let lock = blocking(move || store.maintenance_lock(false)).await?.map_err(StoreError::from)?;
         if lock.is_none() {
             tracing::info!("a backup is running: packing and removal are postponed");
         }
@@ -150,14 +149,14 @@ impl Services {
             .await?;
         for repository in gone {
             let (store, key) = (self.git.store.clone(), repository.storage_key);
-            if let Err(error) = self.on_disk(move || store.discard(key)).await? {
+            if let Err(error) = blocking(move || store.discard(key)).await? {
                 tracing::warn!(repository.id = %repository.id, %error, "cannot remove a repository");
                 continue;
             }
             self.writer.execute(Caller::Server, FinishDeletion { repository: repository.id }).await?;
         }
         let store = self.git.store.clone();
-        self.on_disk(move || store.empty_trash()).await?.map_err(StoreError::from)?;
+        blocking(move || store.empty_trash()).await?.map_err(StoreError::from)?;
         Ok(())
     }
 
@@ -191,19 +190,11 @@ impl Services {
         let before = u64::try_from(repository.size_bytes).unwrap_or(0);
         maintenance::run(git, &directory, before).await?;
         let (store, key) = (self.git.store.clone(), repository.storage_key);
-        let size = self.on_disk(move || store.size_bytes(key)).await??;
+        let size = blocking(move || store.size_bytes(key)).await??;
         let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
         let command = RecordMaintenance { repository: repository.id, size_bytes };
         self.writer.execute(Caller::Server, command).await?;
         tracing::info!(repository.id = %repository.id, size_bytes, "a repository was packed");
         Ok(())
-    }
-
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ServiceError> {
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
     }
 }

@@ -8,6 +8,7 @@ pub mod access;
 pub mod accounts;
 pub mod administration;
 pub mod answers;
+mod blocking;
 pub mod browsing;
 pub mod chats;
 mod entitlement;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::blocking::blocking;
 use super::git_resources::PushLock;
 use super::room::Room;
 use super::transfers::chat_text;
@@ -110,7 +111,7 @@ impl PushHook {
         git.check_objects(&self.view.repository, cost.objects, &self.services.limits).await?;
         let token = self.services.git.admit();
         let refs = self.applicable_updates().await?;
-        let refs = on_blocking(move || WantedRefs::new(refs)).await??;
+        let refs = blocking(move || WantedRefs::new(refs)).await??;
         let command = || OpenPush {
             who: self.who,
             repository,
@@ -142,7 +143,7 @@ impl PushHook {
         let (store, key) = (self.services.git.store.clone(), self.view.repository.storage_key);
         let head = self.head.clone();
         let refs_max = self.services.limits.git_refs;
-        let read = on_blocking(move || {
+        let read = blocking(move || {
             let updates = &head.updates;
             let creations = updates.iter().filter(|update| update.old.is_none()).count();
             let full = creations > 0 && store.ref_count(key)?.saturating_add(creations) > refs_max;
@@ -174,14 +175,6 @@ impl PushHook {
         }
         Ok(applicable)
     }
-}
-
-/// Runs work that is slow for many refs on a blocking thread.
-async fn on_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ServiceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
 }
 
 impl ReceiveHook for PushHook {
@@ -256,7 +249,7 @@ impl Services {
         fail_points::reach(fail_points::BEFORE_SETTLEMENT);
         if updates.len() > REFS_MANY {
             let (store, key) = (self.git.store.clone(), repository.storage_key);
-            on_blocking(move || store.sync_refs(key)).await??;
+            blocking(move || store.sync_refs(key)).await??;
         }
         let summary = self.summarize(repository, updates, PushDetail::Commits).await?;
         let (commit_count, is_large) = (summary.commit_count, summary.ref_count > REFS_MANY);
@@ -288,7 +281,7 @@ impl Services {
     ) -> Result<PushSummary, ServiceError> {
         let (store, key, updates) = (self.git.store.clone(), repository.storage_key, updates.to_vec());
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
-        let read = on_blocking(move || {
+        let read = blocking(move || {
             let path = store.existing(key)?;
             let scan = match detail {
                 PushDetail::Commits => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::access::{ProjectPath, RepositoryPath};
 use super::accounts::Fields;
+use super::blocking::blocking;
 use super::{ServiceError, Services};
 use crate::actors::cache::{Repositories, RepositoryNamed, RepositoryView};
 use crate::actors::writer::commands::{
@@ -96,9 +97,7 @@ impl Services {
             fail_points::reach(fail_points::BEFORE_DIRECTORY);
             store.create(key, &branch)
         };
-        let made = tokio::task::spawn_blocking(make).await;
-        let made = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()));
-        let made = made.and_then(|made| made.map_err(ServiceError::from));
+        let made = blocking(make).await.and_then(|made| made.map_err(ServiceError::from));
         let has_directory = made.is_ok();
         let outcome = match made {
             Ok(()) => {
@@ -114,7 +113,7 @@ impl Services {
         {
             self.writer.execute(Caller::Server, AbandonRepository { repository: repository.id }).await?;
             let store = self.git.store.clone();
-            let gone = tokio::task::spawn_blocking(move || store.discard(key)).await;
+            let gone = blocking(move || store.discard(key)).await;
             if !matches!(gone, Ok(Ok(()))) {
                 tracing::warn!(repository.id = %repository.id, "cannot remove the directory of an abandoned repository");
             }
@@ -171,10 +170,9 @@ impl Services {
 
     async fn can_be_default(&self, repository: &Repository, branch: &str) -> Result<bool, ServiceError> {
         let (store, key, branch) = (self.git.store.clone(), repository.storage_key, branch.to_owned());
-        let found = tokio::task::spawn_blocking(move || {
-            Ok::<_, StoreError>(history::can_be_default(&store.existing(key)?, &branch)?)
-        });
-        Ok(found.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        let found =
+            blocking(move || Ok::<_, StoreError>(history::can_be_default(&store.existing(key)?, &branch)?));
+        Ok(found.await??)
     }
 
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::blocking::blocking;
 use super::{ServiceError, Services};
 use crate::actors::cache::{AccountBytes, RepositoryView};
 use crate::core::machine;
@@ -133,9 +134,7 @@ impl Services {
     /// Returns the bytes of the disk that pushes may use.
     async fn disk_room(&self) -> Result<u64, ServiceError> {
         let (root, reserve) = (self.git.store.root().to_owned(), self.limits.disk_reserve_bytes);
-        let asked = tokio::task::spawn_blocking(move || machine::space(&root)).await;
-        let space = asked.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
-        match space {
+        match blocking(move || machine::space(&root)).await? {
             Ok(space) => Ok(space.above_reserve(reserve)),
             Err(error) => {
                 tracing::warn!(%error, "cannot read the free disk space");

@@ -12,6 +12,7 @@ use futures_util::Stream;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
+use super::blocking::blocking;
 use super::entitlement::Entitlement;
 use super::{ServiceError, Services};
 use crate::core::machine;
@@ -19,7 +20,6 @@ use crate::core::shares::{Holder, Slot};
 use crate::git::child::GitCommand;
 use crate::git::run_child;
 use crate::git::store::{Store, StoreError};
-use crate::protocol::code::Code;
 
 /// A larger response is sent from disk.
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
@@ -106,7 +106,7 @@ impl Services {
             file.write_all(&answer)?;
             Ok(Arc::new(file))
         };
-        let file = blocking(write).await?;
+        let file = blocking_io(write).await?;
         Ok(Spooled { file, size_bytes, is_text, permit, entitlement: None })
     }
 
@@ -120,7 +120,7 @@ impl Services {
         let permit = self.git.spool_permit(holder, pieces_of(size_bytes))?;
         let (store, reserve_bytes) = (self.git.store.clone(), self.limits.disk_reserve_bytes);
         let wanted = u64::try_from(size_bytes).unwrap_or(u64::MAX);
-        let file = blocking(move || scratch(&store, wanted, reserve_bytes)).await?;
+        let file = blocking_io(move || scratch(&store, wanted, reserve_bytes)).await?;
         let output = file.try_clone().map_err(StoreError::Io)?;
         let within = Duration::from_millis(self.limits.git_compute_ms);
         // The child holds a file that is stored as a delta in memory as a whole, so few may run at
@@ -129,7 +129,7 @@ impl Services {
         run_child::run_to_file(command, output, within).await?;
         let file = Arc::new(file);
         let written = file.clone();
-        let is_text = blocking(move || {
+        let is_text = blocking_io(move || {
             let length = written.metadata()?.len();
             if length != wanted {
                 return Err(io::Error::other(format!("git wrote {length} bytes of {wanted}")));
@@ -145,7 +145,7 @@ impl Services {
     /// Returns an unnamed file, if the disk has room for `bytes`.
     pub(super) async fn scratch_file(&self, bytes: u64) -> Result<File, ServiceError> {
         let (store, reserve_bytes) = (self.git.store.clone(), self.limits.disk_reserve_bytes);
-        blocking(move || scratch(&store, bytes, reserve_bytes)).await
+        blocking_io(move || scratch(&store, bytes, reserve_bytes)).await
     }
 }
 
@@ -157,11 +157,10 @@ fn scratch(store: &Store, size_bytes: u64, reserve_bytes: u64) -> io::Result<Fil
     store.scratch_file()
 }
 
-async fn blocking<T: Send + 'static>(
+async fn blocking_io<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ServiceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?.map_err(StoreError::Io)?)
+    Ok(blocking(work).await?.map_err(StoreError::Io)?)
 }
 
 /// Returns the number of pieces that `bytes` take.
