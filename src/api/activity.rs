@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::core::saturate;
+
 /// The activity of a connection. Stored with it.
 #[derive(Debug)]
 pub struct Activity {
@@ -21,7 +23,7 @@ impl Activity {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+        saturate::millis(self.begun.elapsed())
     }
 
     /// Returns how long the connection has been idle; `None` while a request is in progress.

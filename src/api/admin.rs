@@ -10,6 +10,7 @@ use super::error::ApiResult;
 use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::user::OwnUser;
+use crate::core::saturate;
 use crate::domain::audit::AuditEvent;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::page::Page;
@@ -74,7 +75,7 @@ pub(super) async fn users(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let (above, prefix) = (query.0.cursor.unwrap_or(0), query.0.prefix.unwrap_or_default());
-    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.users(Some(caller.0), UserId(above), prefix, wanted).await?, limit);
     let next = found.next(|user| user.id.to_string());
     page::items(&request, found.items.into_iter().map(ManagedUser::from).collect(), next)
@@ -171,7 +172,7 @@ pub(super) async fn audit(
 ) -> ApiResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let below = query.0.cursor.unwrap_or(i64::MAX);
-    let wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.audit(Some(caller.0), below, wanted).await?, limit);
     let next = found.next(|event| event.id.to_string());
     page::items(&request, found.items.into_iter().map(AuditAnswer::from).collect(), next)

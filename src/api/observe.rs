@@ -29,6 +29,7 @@ use super::query_keys::unknown_query_key;
 use super::request_log::{RequestLog, is_refusal};
 use super::route_names::Route;
 use crate::core::proxies::TrustedProxies;
+use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::core::telemetry::{self, cut};
 use crate::protocol::code::Code;
@@ -92,7 +93,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0);
     let sent_status = refused.map(|_| response.status().as_u16());
     let status = refused.unwrap_or_else(|| response.status());
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration_ms = saturate::millis(begun.elapsed());
     if let Some(metrics) = metrics {
         metrics.answered(&method, route.as_deref(), status, begun.elapsed());
     }

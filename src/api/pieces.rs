@@ -13,6 +13,7 @@ use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::core::saturate;
 use crate::core::shares::Slot;
 use crate::services::spool::time_for;
 
@@ -50,7 +51,7 @@ impl Pieces {
         let counted = Arc::new(CountedBytes { bytes, _space: space });
         let source = Source::Counted { counted: Arc::downgrade(&counted), _ended: ended };
         actix_web::rt::spawn(async move {
-            let within = time_for(u64::try_from(size).unwrap_or(u64::MAX));
+            let within = time_for(saturate::to_u64(size));
             if tokio::time::timeout(within, sent.cancelled()).await.is_err() {
                 tracing::debug!(size, "a client took too long to read a response");
             }
@@ -64,7 +65,7 @@ impl MessageBody for Pieces {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(u64::try_from(self.size).unwrap_or(u64::MAX))
+        BodySize::Sized(saturate::to_u64(self.size))
     }
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {

@@ -16,6 +16,7 @@ pub mod origins;
 pub mod owner;
 pub mod private_file;
 pub mod proxies;
+pub mod saturate;
 pub mod shares;
 pub mod telemetry;
 pub mod tls;

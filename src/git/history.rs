@@ -14,6 +14,7 @@ use git2::{Commit, Odb, Oid, Repository};
 
 use super::browse::{Browser, open_repository, text};
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::core::telemetry;
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::push::{PUSH_COMMITS_MAX, PushedCommit, RefUpdate};
@@ -51,7 +52,7 @@ impl WalkLimits {
         Self {
             commits: limits.git_settle_commits,
             bytes: limits.git_settle_bytes,
-            commit_bytes: usize::try_from(limits.git_commit_bytes).unwrap_or(usize::MAX),
+            commit_bytes: saturate::to_usize(limits.git_commit_bytes),
             time: Duration::from_millis(limits.git_settle_ms),
         }
     }

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use super::memory::MemoryMetrics;
 use super::process::ChildEnd;
 use crate::core::metrics::{Export, GaugeGuard, Labelled, labelled_seconds};
+use crate::core::saturate;
 use crate::core::shares::Share;
 
 /// The kind of work that a child does.
@@ -156,11 +157,11 @@ impl Drop for Running {
 
 impl TransferMeter {
     pub(super) fn received(&self, bytes: usize) {
-        self.bytes_in.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.bytes_in.inc_by(saturate::to_u64(bytes));
     }
 
     pub(super) fn sent(&self, bytes: usize) {
-        self.bytes_out.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.bytes_out.inc_by(saturate::to_u64(bytes));
     }
 }
 

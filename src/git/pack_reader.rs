@@ -23,6 +23,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::browse::open_repository;
 use super::pack_entries::{Base, EntryTable, PackEntryKind};
 use super::pack_limits::{PackCost, PackLimits, PackTotals};
+use crate::core::saturate;
 
 /// Length of the pack header: `PACK`, version, number of entries.
 const HEADER_BYTES: usize = 12;
@@ -184,7 +185,7 @@ impl PackReader {
                 }
             };
             at += taken;
-            self.offset = self.offset.saturating_add(u64::try_from(taken).unwrap_or(u64::MAX));
+            self.offset = self.offset.saturating_add(saturate::to_u64(taken));
             if self.stage == PackStage::Entry && self.partial.is_empty() {
                 self.entry_offset = self.offset;
             }
@@ -297,8 +298,8 @@ impl PackReader {
                 .inflate
                 .decompress(input, &mut self.scratch, FlushDecompress::None)
                 .map_err(|_| PackError::Malformed)?;
-            let used = usize::try_from(self.inflate.total_in() - before_in).unwrap_or(usize::MAX);
-            let made = usize::try_from(self.inflate.total_out() - before_out).unwrap_or(usize::MAX);
+            let used = saturate::to_usize(self.inflate.total_in() - before_in);
+            let made = saturate::to_usize(self.inflate.total_out() - before_out);
             taken += used;
             self.inflated(made)?;
             match status {
@@ -316,7 +317,7 @@ impl PackReader {
     /// Counts inflated bytes of the current entry: the first `made` bytes of the scratch buffer.
     fn inflated(&mut self, made: usize) -> Result<(), PackError> {
         let entry = &mut self.current;
-        entry.inflated = entry.inflated.saturating_add(u64::try_from(made).unwrap_or(u64::MAX));
+        entry.inflated = entry.inflated.saturating_add(saturate::to_u64(made));
         if entry.inflated > entry.declared {
             return Err(PackError::Malformed);
         }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::child::{Caged, GitCommand};
 use super::process::{ChildEnd, Deadlines, TransferProgress, drain, supervise};
+use crate::core::saturate;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunChildError {
@@ -85,7 +86,7 @@ async fn run_at(
         tokio::spawn(supervise(child, group, watched, cancel.clone(), progress, deadlines, false));
     let errors = tokio::spawn(drain(stderr));
     let mut output = Vec::new();
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = saturate::to_u64(bytes_max).saturating_add(1);
     stdout.take(limit).read_to_end(&mut output).await?;
     if output.len() > bytes_max {
         return Err(RunChildError::TooMuch);

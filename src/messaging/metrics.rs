@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, GaugeGuard, Labelled};
+use crate::core::saturate;
 
 /// Transport of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl ConnectionMeter {
 
     pub(super) fn received(&self, bytes: usize) {
         self.0.frames.inc();
-        self.0.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.0.bytes.inc_by(saturate::to_u64(bytes));
     }
 
     pub(super) fn malformed(&self) {

@@ -15,6 +15,7 @@ use super::histories::{CommitsQuestion, FolderQuestion, Key};
 use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
+use crate::core::saturate;
 use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::permission::project::Act;
@@ -226,7 +227,7 @@ impl Services {
         }
         let _permit = self.git.bulk_permit(view.client()).await?;
         let directory = self.git.directory(&view.repository).await?;
-        let size_bytes = u64::try_from(file.size_bytes).unwrap_or(u64::MAX);
+        let size_bytes = saturate::to_u64(file.size_bytes);
         let command =
             self.git.program()?.blob(&directory, &file.oid.to_string(), size_bytes).on_behalf_of(view.holder);
         let spooled = self.spool_output(view.holder, command, file.size_bytes).await?;

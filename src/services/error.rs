@@ -42,6 +42,7 @@ use crate::actors::cache::QueryError;
 use crate::actors::writer::CommandError;
 use crate::core::actor::Overloaded;
 use crate::core::auth::password::PasswordError;
+use crate::core::saturate;
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
 use crate::storage::readers::ReadError;
@@ -114,7 +115,7 @@ impl From<Refusal> for ServiceError {
 
 impl From<Overloaded> for ServiceError {
     fn from(overloaded: Overloaded) -> Self {
-        let retry_after_ms = u64::try_from(overloaded.retry_after.as_millis()).unwrap_or(u64::MAX);
+        let retry_after_ms = saturate::millis(overloaded.retry_after);
         Self::later(Code::Overloaded, overloaded.to_string(), retry_after_ms)
     }
 }

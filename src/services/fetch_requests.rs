@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf};
 
 use super::spool::pieces_of;
 use super::{ServiceError, Services};
+use crate::core::saturate;
 use crate::core::shares::{Holder, Slot};
 use crate::git::store::StoreError;
 use crate::git::transfer::Input;
@@ -49,7 +50,7 @@ impl Services {
         let mut buffer = Vec::with_capacity(MEMORY_BYTES);
         let mut on_disk: Option<OnDisk> = None;
         loop {
-            let room = u64::try_from(MEMORY_BYTES.saturating_sub(buffer.len())).unwrap_or(u64::MAX);
+            let room = saturate::to_u64(MEMORY_BYTES.saturating_sub(buffer.len()));
             let read = (&mut *input).take(room).read_buf(&mut buffer).await;
             let read = read.map_err(|error| {
                 ServiceError::new(Code::BadRequest, format!("the body ended early: {error}"))
@@ -67,8 +68,7 @@ impl Services {
                 _ if buffer.len() < MEMORY_BYTES => continue,
                 (Some(on_disk), _) => self.put(holder, on_disk, &buffer).await?,
                 (none, _) => {
-                    let file =
-                        File::from_std(self.scratch_file(u64::try_from(max).unwrap_or(u64::MAX)).await?);
+                    let file = File::from_std(self.scratch_file(saturate::to_u64(max)).await?);
                     let new = none.insert(OnDisk { file, bytes: 0, space: Vec::new() });
                     self.put(holder, new, &buffer).await?;
                 }

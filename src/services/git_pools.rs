@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ServiceError;
 use super::git_resources::stopping;
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::core::shares::{
     Budget, BudgetRules, Cut, Holder, Pool, PoolMetrics, PoolName, PoolRefusal, Reserve, Reserved, Rules,
 };
@@ -63,7 +64,7 @@ impl GitPools {
             slow_below: limits.git_busy_rate,
         };
         let objects = BudgetRules {
-            size: u64::try_from(limits.git_pushed_objects).unwrap_or(u64::MAX),
+            size: saturate::to_u64(limits.git_pushed_objects),
             // The largest push always continues, and after it the others, one at a time.
             reserve: limits.git_push_objects.into(),
             reserved: Reserve::Lead,
@@ -118,7 +119,7 @@ pub(super) fn no_permit(patience: Duration, refused: PoolRefusal, why: &str) -> 
     // After a full wait the client may retry soon; a client whose queue is full must not.
     let retry_ms = match refused {
         PoolRefusal::Patience => 1_000,
-        PoolRefusal::Queue => u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
+        PoolRefusal::Queue => saturate::millis(patience),
         PoolRefusal::Closed => return stopping(),
     };
     ServiceError::later(Code::Overloaded, why, retry_ms.max(1_000))

@@ -16,6 +16,7 @@ use super::histories::Histories;
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::machine;
+use crate::core::saturate;
 use crate::core::shares::{BudgetGrant, Client, Holder, PoolMetrics, PoolName, Share, Slot, Slots};
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
@@ -206,7 +207,7 @@ impl GitResources {
     ) -> Result<T, ServiceError> {
         let entered = tokio::time::timeout(self.patience, lock).await;
         let busy = |_| {
-            let retry_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX).max(1000);
+            let retry_ms = saturate::millis(self.patience).max(1000);
             ServiceError::later(Code::Overloaded, why, retry_ms)
         };
         entered.map_err(busy)?.ok_or_else(stopping)

@@ -21,6 +21,7 @@ use super::browsing::Reading;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::core::keyed_lock::KeyedLock;
+use crate::core::saturate;
 use crate::domain::repository::StorageKey;
 use crate::git::browse::{BrowseError, Browser, CommitPage, Oid, Tree, TreePart};
 use crate::git::metrics::HistoryMetrics;
@@ -98,7 +99,7 @@ where
             u32::try_from(bytes(&key.question, answer).saturating_add(KEEPING_BYTES)).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder()
-            .max_capacity(u64::try_from(bytes_max).unwrap_or(u64::MAX))
+            .max_capacity(saturate::to_u64(bytes_max))
             .eviction_policy(EvictionPolicy::lru())
             .weigher(weigh)
             .build();

@@ -8,6 +8,7 @@ use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, UpdateMessage, UpdatedMessage};
 use crate::core::actor::{Caller, Permit, Reply};
+use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
@@ -108,7 +109,7 @@ impl Services {
         };
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let (newest, limit) = (range.after.is_none(), range.limit);
-        let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+        let count = saturate::to_i64(limit + 1);
         let read = self.readers.read(Holder::Account(who.user), move |db| {
             messages::chosen(db, chat.0, choice, after, before, count, newest)
         });
@@ -135,7 +136,7 @@ impl Services {
             .readers
             .read(Holder::Account(who.user), move |db| {
                 if messages_only {
-                    let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+                    let count = saturate::to_i64(limit + 1);
                     let said = messages::between(db, chat.0, after, before, count, newest)?;
                     return Ok(said.into_iter().map(event_of).collect());
                 }

@@ -10,6 +10,7 @@ use crate::actors::writer::commands::{
     CountDeliveryAttempt, DeliverNotifications, MarkNotificationsRead, Undelivered,
 };
 use crate::core::actor::Caller;
+use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::NotificationId;
@@ -35,7 +36,7 @@ impl Services {
             Some(list) => list,
             None => {
                 let below = before.map_or(i64::MAX, |id| id.0);
-                let count = i64::try_from(one_more).unwrap_or(i64::MAX);
+                let count = saturate::to_i64(one_more);
                 let user = who.user.0;
                 let read = self.readers.read(Holder::Account(who.user), move |db| {
                     notifications::below(db, user, below, unread, count)

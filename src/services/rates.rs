@@ -8,6 +8,7 @@ use governor::clock::{Clock, DefaultClock, QuantaInstant};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::core::shares::network_of;
 use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
@@ -91,7 +92,7 @@ impl Rates {
 
     fn refusal(&self, not_until: &NotUntil<QuantaInstant>) -> Refusal {
         let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
-        Refusal::RateLimited { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
+        Refusal::RateLimited { retry_after_ms: saturate::millis(wait).max(1) }
     }
 
     /// Drops keys whose bucket is full again, so that the maps stay as small as the traffic.

@@ -16,6 +16,7 @@ use super::blocking::blocking;
 use super::entitlement::Entitlement;
 use super::{ServiceError, Services};
 use crate::core::machine;
+use crate::core::saturate;
 use crate::core::shares::{Holder, Slot};
 use crate::git::child::GitCommand;
 use crate::git::run_child;
@@ -72,7 +73,7 @@ impl Spooled {
             drop(kept);
         });
         stream::try_unfold((weak, 0_u64, ended), move |(file, at, permit)| async move {
-            let left = usize::try_from(size_bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let left = saturate::to_usize(size_bytes.saturating_sub(at)).min(PIECE_BYTES);
             if left == 0 {
                 return Ok(None);
             }
@@ -99,7 +100,7 @@ impl Services {
     ) -> Result<Spooled, ServiceError> {
         let permit = self.git.spool_permit(holder, pieces_of(answer.len()))?;
         let store = self.git.store.clone();
-        let size_bytes = u64::try_from(answer.len()).unwrap_or(u64::MAX);
+        let size_bytes = saturate::to_u64(answer.len());
         let reserve_bytes = self.limits.disk_reserve_bytes;
         let write = move || -> io::Result<Arc<File>> {
             let mut file = scratch(&store, size_bytes, reserve_bytes)?;
@@ -119,7 +120,7 @@ impl Services {
     ) -> Result<Spooled, ServiceError> {
         let permit = self.git.spool_permit(holder, pieces_of(size_bytes))?;
         let (store, reserve_bytes) = (self.git.store.clone(), self.limits.disk_reserve_bytes);
-        let wanted = u64::try_from(size_bytes).unwrap_or(u64::MAX);
+        let wanted = saturate::to_u64(size_bytes);
         let file = blocking_io(move || scratch(&store, wanted, reserve_bytes)).await?;
         let output = file.try_clone().map_err(StoreError::Io)?;
         let within = Duration::from_millis(self.limits.git_compute_ms);
@@ -177,7 +178,7 @@ fn read_piece(file: &File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
 fn is_text(file: &File, length: u64) -> io::Result<bool> {
     let (mut check, mut at) = (TextCheck::default(), 0);
     while at < length && !check.failed {
-        let left = usize::try_from(length.saturating_sub(at)).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let left = saturate::to_usize(length.saturating_sub(at)).min(PIECE_BYTES);
         check.feed(&read_piece(file, at, left)?);
         at = at.saturating_add(left as u64);
     }

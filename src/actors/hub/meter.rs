@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, Labelled};
+use crate::core::saturate;
 use crate::protocol::code::Code;
 
 /// The delivery metrics of one application.
@@ -59,19 +60,19 @@ impl DeliveryMetrics {
 
 impl DeliveryMeter {
     pub(super) fn waiting(&self, bytes: usize) {
-        self.0.waiting_bytes.inc_by(signed(bytes));
+        self.0.waiting_bytes.inc_by(saturate::to_i64(bytes));
     }
 
     /// Counts frames that reached the socket.
     pub(super) fn written(&self, frames: usize, bytes: usize) {
-        self.0.waiting_bytes.dec_by(signed(bytes));
-        self.0.frames.inc_by(unsigned(frames));
-        self.0.bytes.inc_by(unsigned(bytes));
+        self.0.waiting_bytes.dec_by(saturate::to_i64(bytes));
+        self.0.frames.inc_by(saturate::to_u64(frames));
+        self.0.bytes.inc_by(saturate::to_u64(bytes));
     }
 
     /// Subtracts bytes that will never reach the socket.
     pub(super) fn discarded(&self, bytes: usize) {
-        self.0.waiting_bytes.dec_by(signed(bytes));
+        self.0.waiting_bytes.dec_by(saturate::to_i64(bytes));
     }
 
     pub(super) fn dropped(&self) {
@@ -93,14 +94,6 @@ impl DeliveryMeter {
     pub(super) fn slow(&self, is_slow: bool) {
         self.0.slow_readers.inc_by(if is_slow { 1 } else { -1 });
     }
-}
-
-fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn unsigned(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 impl Export for DeliveryMetrics {

@@ -17,6 +17,7 @@ use super::budget_table::{BudgetRules, BudgetTable, Starves};
 use super::metrics::PoolMeter;
 use super::pace::{Pace, Recent};
 use super::pool::PoolRefusal;
+use crate::core::saturate;
 
 /// An amount that holders share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl Budget {
     /// Starts the task that keeps the table, on the current runtime.
     pub fn start(rules: BudgetRules, meter: PoolMeter) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
-        meter.sized(counted(rules.size));
+        meter.sized(saturate::to_usize(rules.size));
         tokio::spawn(BudgetKeeper::new(rules, meter.clone()).run(messages));
         Self { keeper, next: Arc::default(), rules, meter }
     }
@@ -163,7 +164,7 @@ impl BudgetKeeper {
                 message = messages.recv() => {
                     let Some(message) = message else { return };
                     self.receive(message);
-                    self.meter.counted(counted(self.table.taken()), self.table.waiting());
+                    self.meter.counted(saturate::to_usize(self.table.taken()), self.table.waiting());
                 }
                 _ = marks.tick(), if !self.clients.is_empty() => {
                     self.clients.values_mut().for_each(|(client, recent)| recent.mark(&client.pace));
@@ -218,10 +219,6 @@ impl BudgetKeeper {
             client.cut.cancel();
         }
     }
-}
-
-fn counted(amount: u64) -> usize {
-    usize::try_from(amount).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

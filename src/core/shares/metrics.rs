@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::pool::PoolRefusal;
 use crate::core::metrics::{Export, Labelled, labelled_seconds};
+use crate::core::saturate;
 
 /// The pools of an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,12 +172,12 @@ impl PoolMetrics {
 
 impl PoolMeter {
     pub(super) fn sized(&self, permits: usize) {
-        self.0.permits.set(gauged(permits));
+        self.0.permits.set(saturate::to_i64(permits));
     }
 
     pub(super) fn counted(&self, inside: usize, waiting: usize) {
-        self.0.inside.set(gauged(inside));
-        self.0.waiting.set(gauged(waiting));
+        self.0.inside.set(saturate::to_i64(inside));
+        self.0.waiting.set(saturate::to_i64(waiting));
     }
 
     pub(super) fn refused(&self, why: PoolRefusal) {
@@ -195,10 +196,6 @@ impl PoolMeter {
     pub(super) fn waited(&self, wait: Duration) {
         self.0.wait_seconds.observe(wait.as_secs_f64());
     }
-}
-
-fn gauged(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Export for PoolMetrics {

@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::core::saturate;
+
 /// Bytes that the channel, the socket's buffers and the client's kernel may accept while the client
 /// does not read. They do not count towards the client's speed.
 const HIDDEN_BYTES: u64 = 1024 * 1024;
@@ -64,7 +66,7 @@ impl Pace {
     }
 
     pub fn moved(&self, direction: Direction, bytes: usize) {
-        self.side(direction).moved.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+        self.side(direction).moved.fetch_add(saturate::to_u64(bytes), Relaxed);
     }
 
     fn waits(&self, direction: Direction) -> bool {
@@ -79,7 +81,7 @@ impl Pace {
     }
 
     fn now_ms(&self) -> u64 {
-        ms_of(self.begun.elapsed())
+        saturate::millis(self.begun.elapsed())
     }
 
     fn sample(&self, direction: Direction) -> Sample {
@@ -113,7 +115,7 @@ impl Window {
     /// Returns whether a direction of `pace` moved fewer than `bytes_min` bytes in a window of
     /// `length` that has just ended.
     pub fn is_too_slow(&mut self, pace: &Pace, length: Duration, bytes_min: u64) -> bool {
-        let length = ms_of(length).max(1);
+        let length = saturate::millis(length).max(1);
         let mut too_slow = false;
         for (start, direction) in self.starts.iter_mut().zip([Direction::In, Direction::Out]) {
             let now = pace.sample(direction);
@@ -152,7 +154,7 @@ impl Recent {
     /// Returns the bytes per second of the slower direction in which the server waits for the client
     /// now. A direction counts once the server has waited for `at_least` (at most half an interval).
     pub fn speed(&self, pace: &Pace, at_least: Duration) -> Option<u64> {
-        let at_least = ms_of(at_least.min(Self::INTERVAL / 2)).max(1);
+        let at_least = saturate::millis(at_least.min(Self::INTERVAL / 2)).max(1);
         let [begin_in, begin_out] = self.begin;
         let speed = |direction, begin: Sample, hidden: u64| {
             if !pace.waits(direction) {
@@ -167,10 +169,6 @@ impl Recent {
             (speed(Direction::In, begin_in, 0), speed(Direction::Out, begin_out, HIDDEN_BYTES));
         incoming.into_iter().chain(outgoing).min()
     }
-}
-
-fn ms_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

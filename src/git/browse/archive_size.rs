@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::object::Oid;
 use super::path::{DEPTH_MAX, MODE_COMMIT, MODE_TREE, PathEntry};
 use super::{BrowseError, Browser};
+use crate::core::saturate;
 
 /// Limits of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl ArchiveCount<'_> {
         let mut folders = Vec::new();
         for entry in tree.iter() {
             let place = PathEntry::of(&entry);
-            let name_bytes = u64::try_from(entry.name_bytes().len()).unwrap_or(u64::MAX);
+            let name_bytes = saturate::to_u64(entry.name_bytes().len());
             size.entries = size.entries.saturating_add(1);
             size.path_bytes = size.path_bytes.saturating_add(name_bytes);
             self.visited = self.visited.saturating_add(1);
@@ -109,7 +110,7 @@ impl ArchiveCount<'_> {
                             "a file takes too much memory for an archive; clone the repository",
                         ));
                     }
-                    size.bytes = size.bytes.saturating_add(u64::try_from(file.bytes).unwrap_or(u64::MAX));
+                    size.bytes = size.bytes.saturating_add(saturate::to_u64(file.bytes));
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use super::commit_graph::{Chunk, CommitGraph, big_endian};
+use crate::core::saturate;
 
 /// Size of the chunk header: version, number of hashes per path, bits per path.
 const HEAD_BYTES: u64 = 12;
@@ -79,7 +80,7 @@ impl Filters {
     }
 
     fn contains(&self, filter: &[u8], [first, step]: [u32; 2]) -> bool {
-        let bits = u64::try_from(filter.len()).unwrap_or(u64::MAX).saturating_mul(8);
+        let bits = saturate::to_u64(filter.len()).saturating_mul(8);
         (0..self.hashes).all(|number| {
             let hash = first.wrapping_add(number.wrapping_mul(step));
             let bit = u64::from(hash).checked_rem(bits).unwrap_or_default();

@@ -25,6 +25,7 @@ use std::path::Path;
 use git2::Oid;
 
 use super::changed_paths::{Filters, PathKey};
+use crate::core::saturate;
 
 const MAGIC: [u8; 4] = *b"CGPH";
 /// Version 1, SHA-1.
@@ -253,7 +254,7 @@ impl Chunk {
         let end = end.ok_or_else(|| malformed("a position is outside of its chunk"))?;
         if self.loaded.get().is_none() {
             self.reads.set(self.reads.get().saturating_add(1));
-            let whole = usize::try_from(self.bytes).unwrap_or(usize::MAX);
+            let whole = saturate::to_usize(self.bytes);
             if self.reads.get() >= READS_BEFORE_LOAD
                 && let Some(left) = graph.room.get().checked_sub(whole)
             {
@@ -265,11 +266,11 @@ impl Chunk {
             }
         }
         if let Some(content) = self.loaded.get() {
-            let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            let index = |at: u64| saturate::to_usize(at);
             let piece = content.get(index(at)..index(end));
             return piece.map(use_them).ok_or_else(|| malformed("a position is outside of its chunk"));
         }
-        let mut piece = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+        let mut piece = vec![0; saturate::to_usize(bytes)];
         graph.file.read_exact_at(&mut piece, self.at.saturating_add(at))?;
         Ok(use_them(&piece))
     }

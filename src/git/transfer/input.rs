@@ -10,6 +10,7 @@ use tokio::process::ChildStdin;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{BUFFER_BYTES, Input, PushDecision, PushInput, ReceiveHook};
+use crate::core::saturate;
 use crate::core::shares::{BudgetGrant, Direction, Endable};
 use crate::git::cage;
 use crate::git::metrics::TransferMeter;
@@ -206,7 +207,7 @@ impl InputPump {
         // The tail that git still waits for: the checksum of the pack, or the head if no pack
         // follows.
         let outcome = loop {
-            received = received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            received = received.saturating_add(saturate::to_u64(piece.len()));
             if received > pack_bytes_max {
                 break Err(hook.too_large());
             }
