@@ -8,6 +8,7 @@ pub mod access;
 pub mod accounts;
 pub mod administration;
 pub mod answers;
+mod blamed_lines;
 mod blocking;
 pub mod browsing;
 pub mod chats;
