@@ -7,7 +7,7 @@ use crate::harness::TestServer;
 use crate::harness::git::GitWorkdir;
 
 #[actix_web::test]
-async fn remote_archives_hold_what_git_archive_holds() {
+async fn remote_archive_contains_the_files_of_git_archive() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;

@@ -3,7 +3,7 @@
 use crate::harness::TestServer;
 use crate::harness::git::GitWorkdir;
 
-async fn everything_works(protocol: &'static str) {
+async fn check_git_client(protocol: &'static str) {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -75,18 +75,18 @@ async fn everything_works(protocol: &'static str) {
 }
 
 #[actix_web::test]
-async fn everything_works_in_protocol_version_0() {
-    everything_works("0").await;
+async fn git_client_works_in_protocol_version_0() {
+    check_git_client("0").await;
 }
 
 #[actix_web::test]
-async fn everything_works_in_protocol_version_1() {
-    everything_works("1").await;
+async fn git_client_works_in_protocol_version_1() {
+    check_git_client("1").await;
 }
 
 #[actix_web::test]
-async fn everything_works_in_protocol_version_2() {
-    everything_works("2").await;
+async fn git_client_works_in_protocol_version_2() {
+    check_git_client("2").await;
 }
 
 /// Returns text that does not compress, so that its pack is as large as the text. It is printable,

@@ -147,8 +147,8 @@ async fn git_client_shows_when_to_retry_when_permits_are_taken() {
     server.stop().await;
 }
 
-/// Regression: a fetch of a missing commit, and a request that was too large, made git print a
-/// second, false transport error, because the response broke off after the reason.
+/// Regression: git printed a second, false transport error after a fetch of a missing commit and
+/// after a request that was too large. The response had broken off after the reason.
 #[actix_web::test]
 async fn failed_fetch_shows_the_reason_and_nothing_else() {
     let server = TestServer::with_limits(|limits| limits.git_request_bytes = 3_000).await;
@@ -204,7 +204,7 @@ async fn push_shows_the_missing_scope_or_repository_of_its_token() {
 /// A client that sends the head of its push slowly, and a client that sends a request that git
 /// would not send.
 #[actix_web::test]
-async fn requests_of_other_programs_get_the_status_or_the_sentence() {
+async fn slow_or_malformed_push_requests_get_status_and_reason() {
     let server = TestServer::with_limits(|limits| limits.git_head_ms = 200).await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();

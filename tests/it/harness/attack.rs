@@ -1,5 +1,5 @@
-//! Runs a server in its own process under an address-space limit, with two users, a repository and
-//! a memory watch, for attacks that must not end it.
+//! Runs a server in its own process under an address-space limit, for attacks that must not end it.
+//! The server has three users, a repository and a memory watch.
 
 use base64::Engine;
 use netbit::client::HttpClient;

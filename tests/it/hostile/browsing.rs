@@ -177,8 +177,8 @@ async fn archive_of_nested_trees_is_refused_before_git_starts() {
     attacked.server.stop().await;
 }
 
-/// Regression: a `.gitattributes` file in the tree ran iconv with a charset of the pusher's choice,
-/// excluded files, and wrote a message of 20 MB into every `$Format:%B$`.
+/// Regression: a `.gitattributes` file in the tree ran iconv with a charset of the pusher's choice
+/// and excluded files. It also wrote a message of 20 MB into every `$Format:%B$`.
 #[actix_web::test]
 async fn archive_ignores_the_attributes_of_its_tree() {
     let attacked = Attacked::start().await;

@@ -73,7 +73,7 @@ async fn non_member_is_refused_in_foreign_and_missing_chats() {
         }
         assert!(session.say(chat, "me too").await.is_err());
     }
-    // The members received nothing of it: the next packet is the message that is sent now.
+    // The members received none of these packets: the next packet is the message that is sent now.
     alice.say(hers, "alone").await;
     loop {
         let packet = soon(witness.any()).await.unwrap();

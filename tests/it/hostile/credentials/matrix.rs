@@ -274,7 +274,7 @@ async fn tokens_reach_each_route_by_their_scopes_alone() {
 /// Regression: a token with the scope admin and one repository deactivated users, and a token with
 /// repo:read read the audit log.
 #[actix_web::test]
-async fn token_without_server_admin_administers_nothing() {
+async fn token_without_server_admin_is_refused_administration() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
     alice.hello_web("private").await;

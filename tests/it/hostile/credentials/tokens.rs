@@ -64,7 +64,7 @@ async fn refreshed_login_is_as_old_as_the_original_login() {
     server.stop().await;
 }
 
-/// A login looks as if it began in the future when the clock was set back. It does not count as
+/// A login can appear to begin in the future after the clock was set back. It does not count as
 /// fresh.
 #[actix_web::test]
 async fn login_with_a_future_start_is_not_fresh() {
@@ -85,7 +85,7 @@ async fn login_with_a_future_start_is_not_fresh() {
 /// Password guesses for a token are delayed as at login, but counted separately: guesses at login
 /// do not delay them.
 #[actix_web::test]
-async fn wrong_passwords_for_tokens_delay_as_at_the_login() {
+async fn wrong_passwords_for_tokens_are_delayed_like_logins() {
     let server = TestServer::with_limits(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (2, 400);
     })
