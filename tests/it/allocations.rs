@@ -1,5 +1,6 @@
-//! What a message costs in allocations, from its frame to the outboxes of those who hear it: a number that does not
-//! depend on the machine, so that a step that becomes dearer is seen.
+//! Counts the allocations per message, from its frame to the outboxes of its recipients.
+//!
+//! The count does not depend on the machine, so a step that becomes more expensive fails the test.
 
 #[path = "../../benches/writer_fixture/mod.rs"]
 mod writer_fixture;
@@ -19,15 +20,16 @@ use netbit::storage::snapshot;
 
 use self::writer_fixture::{WriterFixture, content};
 
-/// Messages of the batch that is counted.
+/// Number of messages in the counted batch.
 const COUNTED: u64 = 512;
-/// At most so many for each message with its listeners: what was counted when this was written is 24.
+/// Maximum number of allocations per message with its listeners. The count at the time of writing
+/// is 24.
 const EACH_MAX: u64 = 25;
-/// Each of them is a place in a queue, and so an allocation.
+/// Number of listeners. Each listener costs a place in a queue, and so an allocation.
 const LISTENERS: usize = 10;
 
 #[test]
-fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
+fn message_allocations_from_frame_to_outboxes_are_bounded() {
     let mut fixture = WriterFixture::new();
     let mut models = {
         let snapshot = snapshot::load(fixture.executor.connection(), 100, 1 << 20).unwrap();
@@ -44,13 +46,15 @@ fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
             ..AckPacket::default()
         })
     };
-    // What is made once is not counted: statements, what the writer remembers, windows.
+    // Warm-up: excludes allocations that happen once, such as statements, the writer's caches and
+    // windows.
     for _ in 0..2 {
         let warm = fixture.batch(usize::try_from(COUNTED).unwrap());
         let committed = fixture.commit(warm);
         models.apply(committed.commit_no, &committed.events, &mut Vec::new());
     }
-    // Their names are newer than all that were used, as those of clients mostly are: none is looked up.
+    // The client ids are newer than all earlier ids, as those of most clients are, so none is
+    // looked up.
     let frames: Vec<_> = (0..COUNTED)
         .map(|_| framing::packet_of(&encode(&saying(fixture.chat, ClientId::fresh(), &content())).unwrap()))
         .collect();
@@ -58,8 +62,8 @@ fn a_message_costs_few_allocations_from_its_frame_to_the_outboxes() {
     let spent = measure(|| {
         let mut commands = Vec::new();
         for frame in &frames {
-            let said = packet::decode(frame).unwrap().message.unwrap();
-            let message = parse_message(said.client_id, said.content.unwrap(), None, None).unwrap();
+            let decoded = packet::decode(frame).unwrap().message.unwrap();
+            let message = parse_message(decoded.client_id, decoded.content.unwrap(), None, None).unwrap();
             let (sender, _) = &outboxes[0];
             let (sender, ack) = (sender.clone(), ack(7));
             commands.push(fixture.queued(message, move |answer| {
