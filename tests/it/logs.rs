@@ -12,7 +12,7 @@ use crate::harness::{PASSWORD, Process};
 const OFFICE: [(&str, &str); 1] = [("x-forwarded-for", "203.0.113.7")];
 const VISITOR: [(&str, &str); 1] = [("x-forwarded-for", "6.6.6.6, 2001:db8::7")];
 
-/// A server behind a proxy on this machine, with its log in a file.
+/// Starts a server behind a proxy on this machine, with its log in a file.
 async fn behind_proxy(directory: &Path, format: &str, log: &Path) -> Process {
     let environment = [
         ("NETBIT_LOG__LEVEL", "info"),
@@ -26,13 +26,14 @@ async fn post(server: &Process, path: &str, body: Value, from: &[(&str, &str)]) 
     server.http.send(Method::POST, path, Some(&body), from).await.unwrap().status
 }
 
-/// Fails to log in from both addresses, in every way in which a password or a setup code can be guessed.
+/// Fails to log in from both addresses, in every way in which a client can guess a password or a
+/// setup code.
 async fn guess(server: &Process) {
     server.http.register("alice", PASSWORD).await.unwrap();
     let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
     let wrong = json!({"username": "alice", "password": "wrong password"});
     assert_eq!(post(server, "/api/users/login", wrong, &OFFICE).await, 401);
-    // A name cannot pass for an address.
+    // A user name cannot pass as an address.
     let invented = json!({"username": "x failed login from 1.1.1.1", "password": "wrong password"});
     assert_eq!(post(server, "/api/users/login", invented, &OFFICE).await, 401);
     let setup = json!({"username": "mallory", "password": PASSWORD, "setup_code": "guess"});
@@ -47,7 +48,8 @@ async fn guess(server: &Process) {
     assert_eq!(server.http.send(Method::GET, path, None, &OFFICE).await.unwrap().status, 404);
 }
 
-/// A hundred failed logins named neither an address nor a user: whom should an operator ban, or warn?
+/// Regression: the log of a hundred failed logins named neither an address nor a user to ban or to
+/// warn.
 #[actix_web::test]
 async fn log_lines_name_client_and_user() {
     let directory = tempfile::tempdir().unwrap();
@@ -84,7 +86,8 @@ async fn log_lines_name_client_and_user() {
     server.stop().await;
 }
 
-/// The regular expressions of the filter ban who guessed, and no address that a client invented.
+/// The regular expressions of the filter ban the guessing addresses, and none that a client
+/// invented.
 #[actix_web::test]
 async fn fail2ban_filter_matches_real_log_lines() {
     let directory = tempfile::tempdir().unwrap();
@@ -96,7 +99,8 @@ async fn fail2ban_filter_matches_real_log_lines() {
         guess(&server).await;
         let mut banned: BTreeMap<String, usize> = BTreeMap::new();
         for line in std::fs::read_to_string(&log).unwrap().lines() {
-            // From a file fail2ban cuts the date out; from the journal the line is whole behind host and process.
+            // In a file, fail2ban removes the date from the line. In the journal, the line follows
+            // host and process.
             let without_date = date.replace(line, "");
             let journal = format!("host netbit[4711]: {line}");
             let matched = [without_date.as_ref(), &journal].map(address_in);
@@ -111,7 +115,7 @@ async fn fail2ban_filter_matches_real_log_lines() {
     }
 }
 
-/// The address that the filter of `packaging/` would ban for this line.
+/// Returns the address that the filter of `packaging/` would ban for this line.
 fn address_in(line: &str) -> Option<String> {
     let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/fail2ban-filter.conf");
     let filter = std::fs::read_to_string(filter).unwrap();

@@ -1,6 +1,8 @@
-//! The prose rules that a machine can check: plain technical English in comments, messages, documents and test names.
+//! Checks the prose rules that a machine can check: plain technical English in comments, messages,
+//! documents and test names.
 //!
-//! The findings that were there when the check was made are counted per folder ([`CEILING`]) and may only become fewer.
+//! The findings that existed when the check was written are counted per folder ([`CEILING`]). A
+//! count may only fall.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +49,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 const TEST_NAME_MAX: usize = 60;
 const COLUMNS_MAX: usize = 100;
 
-/// Words and phrases in lower-case text. `look` and `no` are groups: what follows them decides.
+/// Words and phrases in lower-case text. `look` and `no` are groups: the text after them decides.
 static WORDS: LazyLock<Regex> = LazyLock::new(|| {
     let words = [
         r"\b(?:oneself|one['’]s|nobody|somebody|everybody|anybody|anew|whoever|whomever)\b",
@@ -63,7 +65,7 @@ static WORDS: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// `look up` is the word of the standard library.
 static AFTER_LOOK: LazyLock<Regex> = LazyLock::new(|| ascii(r"^\s+(?:up|ups)\b"));
-/// A comparison with `no` is plain.
+/// A comparison with `no` is allowed.
 static AFTER_NO: LazyLock<Regex> = LazyLock::new(|| {
     ascii(
         r"^\s+(?:longer|more\b|later|earlier|larger|smaller|fewer|less|greater|slower|faster|worse|better|older|newer|deeper)",
@@ -94,7 +96,7 @@ static TEST: LazyLock<Regex> = LazyLock::new(|| {
 });
 static ARTICLE: LazyLock<Regex> = LazyLock::new(|| ascii(r"^(?:what|whoever|who|one|a|an|the)\s"));
 
-/// A regular expression whose `\b`, `\s`, `\d` and `\w` know ASCII only, which is fast.
+/// Returns a regular expression whose `\b`, `\s`, `\d` and `\w` match ASCII only, which is fast.
 fn ascii(pattern: &str) -> Regex {
     let pattern = pattern
         .replace(r"\b", r"(?-u:\b)")
@@ -111,7 +113,7 @@ struct Finding {
     text: String,
 }
 
-/// The forbidden words and beginnings in a text without code spans.
+/// Returns the forbidden words and beginnings in a text without code spans.
 fn forbidden(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let lower = text.to_ascii_lowercase();
@@ -139,14 +141,14 @@ fn forbidden(text: &str) -> Vec<String> {
     found
 }
 
-/// Comments as paragraphs, strings of production code, and the names of tests.
+/// Returns the findings in comments (as paragraphs), strings of production code, and test names.
 fn in_rust(path: &str, source: &str) -> Vec<Finding> {
     let is_test_file = ["_test.rs", "/tests.rs"].iter().any(|end| path.ends_with(end))
         || ["/model_test/", "/tests/", "/benches/"].iter().any(|part| format!("/{path}").contains(part));
     let code = code(source);
     let tests = test_items(&code);
     let mut texts: Vec<(usize, String)> = Vec::new();
-    // The paragraph of line comments that goes on in this line.
+    // The paragraph of line comments that continues in this line.
     let mut open: Option<usize> = None;
     let lines = Lines::of(source);
     for token in tokens(source) {
@@ -173,7 +175,8 @@ fn in_rust(path: &str, source: &str) -> Vec<Finding> {
                 let body = text.split_once('"').map_or("", |(_, body)| body);
                 let body = body.rsplit_once('"').map_or("", |(body, _)| body);
                 if !in_a_test && WORDS_IN_A_ROW.is_match(body) && !SQL.is_match(body) {
-                    // A string between two comments ends the paragraph: it must not be appended to.
+                    // A string between two comments ends the paragraph: no comment may be appended
+                    // to it.
                     open = None;
                     texts.push((line, CONTINUED.replace_all(body, "").into_owned()));
                 }
@@ -201,7 +204,8 @@ fn in_rust(path: &str, source: &str) -> Vec<Finding> {
     found
 }
 
-/// Paragraphs, list items and the widths of lines, without code.
+/// Returns the findings in paragraphs and list items, and the lines that are too wide, without
+/// code.
 fn in_markdown(source: &str) -> Vec<Finding> {
     let without = CODE_BLOCK
         .replace_all(source, |block: &regex::Captures<'_>| "\n".repeat(block[0].matches('\n').count()));
@@ -233,7 +237,7 @@ fn in_markdown(source: &str) -> Vec<Finding> {
     found
 }
 
-/// Where the lines of a text begin.
+/// The byte offsets at which the lines of a text begin.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -241,7 +245,7 @@ impl Lines {
         Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
-    /// The number of the line of a byte, from 1.
+    /// Returns the line number of a byte, from 1.
     fn at(&self, offset: usize) -> usize {
         self.0.partition_point(|begin| *begin <= offset)
     }
@@ -271,7 +275,8 @@ fn findings(root: &Path, file: &Path) -> Vec<(String, Finding)> {
     found.into_iter().filter(|finding| !is_exception(finding)).map(|found| (path.to_owned(), found)).collect()
 }
 
-/// With `--nocapture` it lists what is left, and with `NETBIT_PROSE=src/git` all findings below that path.
+/// With `--nocapture` the test lists the remaining findings. With `NETBIT_PROSE=src/git` it lists
+/// all findings below that path.
 #[test]
 fn prose_has_no_more_findings_than_the_ceiling() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
