@@ -158,7 +158,7 @@ async fn notify_explain_gives_the_reason_while_server_runs() {
     server.stop().await;
 }
 
-/// Regression: the second server blamed `ops.listen`, whose port the first server has.
+/// Regression: the error of the second server named `ops.listen`, whose port the first server has.
 #[actix_web::test]
 async fn second_server_names_the_process_that_uses_the_directory() {
     let directory = tempfile::tempdir().unwrap();
@@ -176,8 +176,8 @@ async fn second_server_names_the_process_that_uses_the_directory() {
     first.stop().await;
 }
 
-/// Regression: `auth.secret = "short"` blamed `secret.key`, `limits.readers = 0` was accepted, and
-/// other mistakes were reported one at a time.
+/// Regression: `auth.secret = "short"` was reported as an error of `secret.key`, `limits.readers =
+/// 0` was accepted, and other mistakes were reported one at a time.
 #[test]
 fn all_config_errors_are_reported_with_key_and_source() {
     let directory = tempfile::tempdir().unwrap();

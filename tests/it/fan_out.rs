@@ -132,7 +132,7 @@ async fn deleting_a_chat_removes_its_notifications_in_slices() {
     server.stop().await;
 }
 
-/// Regression: each of 400 packets could contain `@all`, which wrote 80,000 rows.
+/// Regression: `@all` had no rate of its own, so 400 packets of one user wrote 80,000 rows.
 #[actix_web::test]
 async fn mention_of_all_above_the_rate_is_marked_unnotified() {
     let server = TestServer::with_limits(|limits| {

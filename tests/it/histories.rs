@@ -108,7 +108,7 @@ async fn long_history_is_listed_completely_like_git_log() {
     let git = async |arguments: &[&str]| workdir.git("work", arguments).await.ok();
     let lines = |output: String| output.lines().map(str::to_owned).collect::<Vec<_>>();
     git(&["push", "--quiet", &url, "main"]).await;
-    // The push writes the commit-graph. Without it, commits are read one by one.
+    // After the push, the server writes a commit-graph. Until then, commits are read one by one.
     let graph = server.only_repository().join("objects/info/commit-graph");
     let written = async {
         while !std::fs::read(&graph).is_ok_and(|graph| graph.windows(4).any(|word| word == b"BDAT")) {

@@ -143,9 +143,9 @@ async fn older_database_copy_gets_new_epoch_and_ends_all_logins() {
     server.stop().await;
 }
 
-/// Regression: the server accepted a second restore of the same copy. Its epoch differed from that
-/// of the mark, and no check compared the epochs. The restored database assigns ids again, so an
-/// old token authenticated the user who got that id.
+/// Regression: the server did not detect the second restore of the same copy. Its epoch differed
+/// from that of the mark, and no check compared the epochs. The restored database assigns ids
+/// again, so an old token authenticated the user who got that id.
 #[actix_web::test]
 async fn same_old_copy_restored_twice_revives_no_token() {
     let put_back = |config: &mut netbit::core::config::Config| {

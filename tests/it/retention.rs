@@ -173,7 +173,8 @@ async fn trim_removes_notifications_of_removed_messages_only() {
     server.stop().await;
 }
 
-/// PROTOCOL.md drops events that follow a gap, so a client from below the gap must get `Limited`.
+/// By the rule of PROTOCOL.md, a client drops events that follow a gap. A client from below the gap
+/// must therefore get `Limited`.
 #[actix_web::test]
 async fn resume_across_a_trimmed_range_is_limited() {
     let server = TestServer::start().await;

@@ -192,7 +192,8 @@ async fn unreadable_certificate_is_reported_at_start() {
     assert!(code == Some(78) && printed.contains("belong together"), "{printed}");
 }
 
-/// Registrations are limited per address. For a trusted proxy, that is the address of its client.
+/// Registrations are limited per address. If the request comes from a trusted proxy, that is the
+/// address of its client.
 #[actix_web::test]
 async fn only_a_trusted_proxy_sets_the_client_address() {
     let register = async |server: &TestServer, name: &str, forwarded: &str| {
