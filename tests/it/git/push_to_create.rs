@@ -235,7 +235,7 @@ async fn push_to_a_full_project_shows_that_it_is_full() {
     workdir.repository("work").await;
     let url = server.url_as("alice", "alice/hello/new");
     let said = workdir.git("work", &["push", &url, "main"]).await;
-    said.refused("the project has too many repositories already");
+    said.refused("the project has too many repositories; delete a repository first");
     assert_eq!(names(&alice).await, ["web"]);
     server.stop().await;
 }

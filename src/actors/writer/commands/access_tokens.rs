@@ -17,16 +17,16 @@ use crate::storage::queries::{access_tokens, accounts};
 use crate::storage::rows::access_token::NewAccessTokenRow;
 use crate::storage::rows::notification::NewNotificationRow;
 
-/// Expired tokens ended in one command.
+/// Maximum number of expired tokens that a command ends.
 const EXPIRED_PER_COMMAND: i64 = 200;
-/// Owners notified of expiring tokens in one command: three rows each.
+/// Maximum number of owners that a command notifies of expiring tokens: three rows each.
 const WARNED_PER_COMMAND: i64 = 100;
-/// A login may have begun so much later than now: the clock was set back in between. Milliseconds.
+/// Milliseconds by which the start of a login may lie in the future: the clock was set back since.
 const CLOCK_SLACK_MS: i64 = 30_000;
 const DAY_SECONDS: i64 = 24 * 3600;
 
 /// Refuses a login that is older than `limits.fresh_login_seconds`, unless the password came with
-/// the request. Refreshing a login does not make it younger.
+/// the request. A refresh does not make a login younger.
 fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execution<()> {
     let AuthMethod::Login { id, .. } = who.auth_method else { return Ok(()) };
     if password_proven {
@@ -41,7 +41,7 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
     Err(Refusal::FreshLoginRequired.into())
 }
 
-/// Notifies the owner of a token of what happened to it.
+/// Notifies the owner of a token of an event of that token.
 fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
     let active = accounts::user(tx.reader(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
     let facts = RecipientFacts { active, ..RecipientFacts::BYSTANDER };
@@ -60,7 +60,7 @@ fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
     notify(tx, &row)
 }
 
-/// Revokes the tokens of a user that were made at `since` or later; answers how many.
+/// Revokes the tokens that a user created at `since` or later. Returns their number.
 pub(super) fn revoke_made_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Execution<usize> {
     let now = tx.now.0;
     let tokens = access_tokens::unrevoked_of(tx.reader(), user.0, since.0)?;
@@ -78,7 +78,7 @@ pub struct CreateAccessToken {
     pub repositories: Option<Vec<RepositoryId>>,
     pub expires_at: Option<Timestamp>,
     pub hash: [u8; 32],
-    /// The user's password came with the request, and is right.
+    /// The request contained the correct password of the user.
     pub password_proven: bool,
 }
 
@@ -92,7 +92,7 @@ impl Command for CreateAccessToken {
         check_scopes(&self.scopes, self.repositories.is_some(), owner.is_admin)?;
         check_fresh(tx, self.who, self.password_proven)?;
         if access_tokens::count_of(tx.reader(), self.who.user.0)? >= tx.limits.access_tokens_per_user {
-            return Err(Refusal::Conflict("you have too many access tokens; revoke some").into());
+            return Err(Refusal::Conflict("you have too many access tokens; revoke a token first").into());
         }
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let repositories = self.repositories.as_ref().map(serde_json::to_string).transpose();
@@ -115,7 +115,7 @@ impl Command for CreateAccessToken {
         let by =
             if self.who.auth_method == AuthMethod::Operator { " by the operator of the server" } else { "" };
         let text = format!(
-            "an access token \"{}\" ({}) was made for your account{by}; revoke it if you do not know it",
+            "an access token \"{}\" ({}) was created for your account{by}; revoke it if you did not expect this",
             self.name,
             scopes.join(", ")
         );
@@ -137,7 +137,7 @@ impl Command for RevokeAccessToken {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
-        // Also a token of a user who is deactivated: the operator may end it.
+        // The operator may also revoke a token of a deactivated user.
         let own = access_tokens::unrevoked(tx.reader(), self.token.0)?;
         if own.is_none_or(|token| token.user_id != self.who.user) {
             return Err(Refusal::NotFound("access token").into());
@@ -151,7 +151,7 @@ impl Command for RevokeAccessToken {
     }
 }
 
-/// Ends tokens that have expired; answers how many there were.
+/// Ends expired tokens. Returns their number.
 pub struct EndExpiredTokens;
 
 impl Command for EndExpiredTokens {
@@ -169,7 +169,7 @@ impl Command for EndExpiredTokens {
     }
 }
 
-/// Revokes every token of a user; for the operator of the machine. Answers how many there were.
+/// Revokes every token of a user, for the operator. Returns their number.
 pub struct RevokeAllAccessTokens {
     pub who: Credential,
 }
@@ -187,7 +187,7 @@ impl Command for RevokeAllAccessTokens {
     }
 }
 
-/// Notes when tokens were last used. The times are coarse, and a crash may lose the newest.
+/// Records when tokens were last used. The times are coarse, and a crash may lose the newest.
 pub struct RecordTokenUses {
     pub uses: Vec<(AccessTokenId, Timestamp)>,
 }
@@ -211,8 +211,8 @@ impl Command for RecordTokenUses {
     }
 }
 
-/// Notifies owners of tokens that expire within `limits.token_warning_days`, once for each token;
-/// answers how many there were.
+/// Notifies owners of tokens that expire within `limits.token_warning_days`, once for each token.
+/// Returns the number of tokens.
 pub struct WarnOfExpiringTokens;
 
 impl Command for WarnOfExpiringTokens {

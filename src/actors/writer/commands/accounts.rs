@@ -16,18 +16,18 @@ use crate::domain::user::{User, Username};
 use crate::storage::queries::accounts;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
 
-/// Expired logins ended in one command: two rows each and their tokens.
+/// Maximum number of expired logins that a command ends: two rows each and their tokens.
 const EXPIRED_PER_COMMAND: i64 = 100;
 
 /// The refusal of a registration without a setup code on a closed server.
 pub const REGISTRATION_CLOSED: Refusal = Refusal::Forbidden("registration is closed on this server");
 
-/// The same refusal for a code that is wrong, used or not there at all.
+/// The refusal of a setup code that is wrong or used, or when no setup code exists.
 pub const INVALID_SETUP_CODE: Refusal = Refusal::Forbidden(
     "the setup code is not valid; the server prints a valid one at its start while it has no administrator",
 );
 
-/// Who somebody will be.
+/// Data of a user to be created.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     pub username: Username,
@@ -56,12 +56,13 @@ impl NewUser {
     }
 }
 
-/// Makes a user: an ordinary one, or the administrator of a server that has none.
+/// Creates an ordinary user, or the administrator of a server that has none.
 pub struct RegisterUser {
     pub user: NewUser,
     /// Whether registration is open to users without a setup code.
     pub open: bool,
-    /// The setup code came with the request: the mark of the administrators when the code was made.
+    /// `Some` if the request contained a valid setup code: the mark of the administrators when the
+    /// code was created.
     pub setup: Option<i64>,
 }
 
@@ -74,7 +75,7 @@ impl Command for RegisterUser {
             return Err(REGISTRATION_CLOSED.into());
         }
         if let Some(mark) = self.setup {
-            // Each use makes an administrator, so a code that was used is never valid again.
+            // Each use creates an administrator, so a used code is never valid again.
             let overtaken = accounts::admin_mark(tx.reader())? != mark;
             if overtaken || accounts::first_admin(tx.reader())?.is_some() {
                 return Err(INVALID_SETUP_CODE.into());
@@ -90,7 +91,7 @@ impl Command for RegisterUser {
     }
 }
 
-/// Opens a login session, if the user's tokens are still those that the password was checked against.
+/// Starts a login, if the user's `token_version` is still that of the password check.
 pub struct StartLogin {
     pub user: UserId,
     pub token_version: i64,
@@ -123,15 +124,16 @@ impl Command for StartLogin {
 
 /// Exchanges a refresh token for its successor.
 ///
-/// Tokens of a login form generations. A token can be exchanged until one of a later generation was used, for
-/// `limits.refresh_repeat_seconds` after its first exchange. Every exchange gives the same successor: clients that share
-/// a token do not hurt each other. Its reuse afterwards can only be a theft (or a broken client), and the login ends.
+/// Tokens of a login form generations. A token can be exchanged for `limits.refresh_repeat_seconds`
+/// after its first exchange, but not after a token of a later generation was used. Every exchange
+/// returns the same successor, so clients that share a token do not end each other's login. Any
+/// later use can only be a theft (or a broken client), and ends the login.
 pub struct RefreshLogin {
     pub presented: [u8; 32],
     pub key: RefreshKey,
 }
 
-/// What came of it.
+/// The outcome of a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
     Renewed {
@@ -140,7 +142,7 @@ pub enum Refreshed {
         successor: RefreshToken,
     },
     Refused,
-    /// A superseded token came back: the login has been ended.
+    /// A superseded token was used: the login has been ended.
     Stolen,
 }
 
@@ -159,7 +161,8 @@ impl Command for RefreshLogin {
         let (now, limits) = (tx.now, tx.limits);
         let login = LoginId(token.session_id);
         if let Some(superseded_at) = token.superseded_at {
-            // Versions before gave two exchanges different tokens of one generation, and the use of one ended the other.
+            // Earlier versions returned different tokens of one generation for two exchanges, and
+            // the use of one superseded the other.
             let is_sibling = token.generation >= generation;
             if is_sibling || now.0 - superseded_at < limits.refresh_race_seconds * 1000 {
                 return Ok(Refreshed::Refused);
@@ -172,7 +175,8 @@ impl Command for RefreshLogin {
             return Ok(Refreshed::Refused);
         }
         match token.exchanged_at {
-            // A client that shares the token, or whose answer got lost, comes soon: later it is a second holder.
+            // A client that shares the token, or whose answer was lost, repeats the exchange soon.
+            // A later exchange comes from a second holder.
             Some(first) if now.0 - first >= limits.refresh_repeat_seconds.saturating_mul(1000) => {
                 end(tx, login, UserId(user))?;
                 return Ok(Refreshed::Stolen);
@@ -193,19 +197,19 @@ impl Command for RefreshLogin {
     }
 }
 
-/// How much a logout ends.
+/// The reach of a logout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logout {
     /// This login.
     This,
-    /// Every login, and the access tokens made within `limits.recent_token_seconds`: a stolen login
-    /// may have made them.
+    /// Every login, and the access tokens created within `limits.recent_token_seconds`: a stolen
+    /// login may have created them.
     AllLogins,
     /// Every login and every access token.
     Everything,
 }
 
-/// Ends this login, or every one of the user.
+/// Ends this login, or every login of the user.
 pub struct EndLogin {
     pub who: Credential,
     pub reach: Logout,
@@ -231,12 +235,12 @@ impl Command for EndLogin {
     }
 }
 
-/// The time since which an access token is recent (`limits.recent_token_seconds`).
+/// Returns the time since which an access token is recent (`limits.recent_token_seconds`).
 fn recently(tx: &Tx<'_>) -> Timestamp {
     tx.now.plus_seconds(0_i64.saturating_sub(tx.limits.recent_token_seconds))
 }
 
-/// Ends the access tokens of the user that were made at `since` or later.
+/// Ends the access tokens that the user created at `since` or later.
 fn end_tokens(tx: &mut Tx<'_>, who: Credential, since: Timestamp) -> Execution<()> {
     let count = revoke_made_since(tx, who.user, since)?;
     if count > 0 {
@@ -245,7 +249,7 @@ fn end_tokens(tx: &mut Tx<'_>, who: Credential, since: Timestamp) -> Execution<(
     Ok(())
 }
 
-/// Ends logins whose refresh tokens have expired; answers how many there were.
+/// Ends logins whose refresh tokens have expired. Returns their number.
 pub struct EndExpiredLogins;
 
 impl Command for EndExpiredLogins {
@@ -262,8 +266,9 @@ impl Command for EndExpiredLogins {
     }
 }
 
-/// Stores a new password; every login of the user ends, this one too, and so do the access tokens made within
-/// `limits.recent_token_seconds`: a stolen login may have made them.
+/// Stores a new password. Every login of the user ends, including the current one, and so do the
+/// access tokens created within `limits.recent_token_seconds`: a stolen login may have created
+/// them.
 pub struct ChangePassword {
     pub who: Credential,
     pub password_hash: String,
@@ -280,10 +285,11 @@ impl Command for ChangePassword {
     }
 }
 
-/// Stores another hash of the password that a user has; their logins go on.
+/// Stores another hash of the current password. The logins of the user stay.
 pub struct RehashPassword {
     pub user: UserId,
-    /// The hash that the password was compared with: one that has been replaced since stays.
+    /// The hash that the password was verified with. If it was replaced since, the command changes
+    /// nothing.
     pub old: Arc<str>,
     pub password_hash: String,
 }
@@ -305,7 +311,7 @@ impl Command for RehashPassword {
     }
 }
 
-/// Stores a password; every login of the user ends.
+/// Stores a password. Every login of the user ends.
 pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -> Execution<User> {
     let logins = accounts::live_logins_of(tx.reader(), user.0)?;
     let (user, password_hash) = accounts::set_password(tx.write(), user.0, password_hash)?.into_parts();
@@ -318,7 +324,8 @@ pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -
     Ok(user)
 }
 
-/// Changes how the user appears. `None` leaves a field as it is; an empty email removes it.
+/// Changes the profile of the user. `None` leaves a field as it is; an inner `None` removes the
+/// email.
 pub struct UpdateProfile {
     pub who: Credential,
     pub display_name: Option<String>,

@@ -1,4 +1,4 @@
-//! Putting a person into a chat or project: what every way of it has in common.
+//! Checks and rates that all ways of adding a user to a chat or project share.
 
 use crate::actors::writer::command::{Execution, Tx};
 use crate::domain::access::Credential;
@@ -7,8 +7,11 @@ use crate::domain::permission::people::{self as permission, Adding};
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, blocks, chats};
 
-/// That `person` exists, is active, and does not block the user who wants to reach them. Asked before anything that
-/// would tell a person who does not exist from one who does.
+/// Checks that `person` exists, is active, and does not block the caller. Called before any check
+/// whose answer depends on whether the user exists.
+///
+/// # Errors
+/// [`Refusal::NotFound`] in all three cases.
 pub(super) fn check_reach(tx: &mut Tx<'_>, who: Credential, person: UserId) -> Execution<()> {
     let is_blocked = blocks::exists(tx.reader(), person.0, who.user.0)?;
     permission::reach(is_blocked)?;
@@ -18,7 +21,7 @@ pub(super) fn check_reach(tx: &mut Tx<'_>, who: Credential, person: UserId) -> E
     }
 }
 
-/// Counts an addition. Asked last, right before the first write.
+/// Counts an addition. Called last, right before the first write.
 pub(super) fn count_addition(
     tx: &mut Tx<'_>,
     who: Credential,

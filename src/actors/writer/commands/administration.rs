@@ -1,4 +1,4 @@
-//! Commands of those who administer the server, over the API or from its machine.
+//! Commands of administrators of the server, over the API or from its machine.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
 use crate::storage::queries::{accounts, chats, projects};
 
-/// Channels renamed in one command: three rows each.
+/// Maximum number of channels that a command renames: three rows each.
 const CHANNELS_PER_COMMAND: i64 = 100;
 
-/// That whoever asks administers the server: a user who does, or the operator of the machine.
+/// Checks that the caller is an administrator of the server, or its operator.
 pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
     tx.authenticate(who, RequiredScope::ServerAdmin)?;
     if who.auth_method == AuthMethod::Operator
@@ -30,13 +30,13 @@ pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution
     Err(Refusal::Forbidden("only an administrator of the server may do this").into())
 }
 
-/// Whether the user administers the server, with a proof that reaches so far.
+/// Returns whether the user administers the server, with a credential that covers it.
 pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &AccessGrant) -> Execution<bool> {
     let reaches = grant.check(RequiredScope::ServerAdmin).is_ok();
     Ok(reaches && accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin))
 }
 
-/// Makes a user, also when registration is closed.
+/// Creates a user, even if registration is closed.
 pub struct AddUser {
     pub who: Credential,
     pub user: NewUser,
@@ -56,8 +56,8 @@ impl Command for AddUser {
     }
 }
 
-/// Shuts a user out, or lets them in again. Logins and access tokens end for good; what the user
-/// wrote, and where they belong, stays.
+/// Deactivates a user, or activates one again. Logins and access tokens end permanently; the
+/// messages and memberships of the user stay.
 pub struct SetUserActive {
     pub who: Credential,
     pub user: UserId,
@@ -71,7 +71,10 @@ impl Command for SetUserActive {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
         if self.user == self.who.user {
-            return Err(Refusal::Conflict("an administrator cannot deactivate themselves").into());
+            return Err(Refusal::Conflict(
+                "you cannot deactivate your own account; another administrator can",
+            )
+            .into());
         }
         let (old, _) =
             accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
@@ -87,14 +90,15 @@ impl Command for SetUserActive {
         tx.announce(Event::UserUpdated { user: user.clone() });
         logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
         if !self.active {
-            // They do not come back with the user: a thief may have made them.
+            // An activation does not restore the tokens: an attacker may have created them.
             revoke_made_since(tx, user.id, Timestamp(i64::MIN))?;
         }
         Ok(user)
     }
 }
 
-/// Gives a user another name. The old one stays theirs: paths of projects below it go on, and no other user gets it.
+/// Renames a user. The old name stays reserved for this user: paths of projects below it still
+/// work.
 pub struct RenameUser {
     pub who: Credential,
     pub user: UserId,
@@ -117,7 +121,9 @@ impl Command for RenameUser {
             return Err(Refusal::Conflict("the username is taken").into());
         }
         if accounts::former_username_count(tx.reader(), self.user.0)? >= tx.limits.former_names {
-            return Err(Refusal::Conflict("the user has left too many names already").into());
+            return Err(
+                Refusal::Conflict("the user has too many former names; the current name must stay").into()
+            );
         }
         let renamed = accounts::rename_user(tx.write(), self.user.0, &old.username, name)?;
         let user = Arc::new(renamed.into_parts().0);
@@ -128,8 +134,8 @@ impl Command for RenameUser {
     }
 }
 
-/// Renames channels after the name of the user who owns their projects; answers the last project of a slice that may not
-/// be the last one.
+/// Renames the channels of projects after the name of their owner. Returns the last project of a
+/// full slice, from which the next command continues.
 pub struct RenameChannels {
     pub who: Credential,
     pub owner: UserId,
@@ -160,7 +166,7 @@ impl Command for RenameChannels {
     }
 }
 
-/// Makes a user an administrator of the server, or an ordinary user.
+/// Makes a user an administrator of the server, or revokes that.
 pub struct SetUserAdmin {
     pub who: Credential,
     pub user: UserId,
@@ -194,7 +200,7 @@ impl Command for SetUserAdmin {
     }
 }
 
-/// Gives a user a new password; all their logins and access tokens end.
+/// Sets the password of a user. All logins and access tokens of the user end.
 pub struct ResetPassword {
     pub who: Credential,
     pub user: UserId,

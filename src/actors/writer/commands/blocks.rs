@@ -1,4 +1,4 @@
-//! Blocking: a user does not want to be reached by another.
+//! Blocking: a user prevents another user from reaching them.
 
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -8,12 +8,12 @@ use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::blocks;
 
-/// Blocks a user, or takes that back. Asking for what holds already changes nothing.
+/// Blocks a user, or unblocks one. A request for the current state changes nothing.
 pub struct SetBlock {
     pub who: Credential,
     pub user: UserId,
     pub blocks: bool,
-    /// What the rate limiter said.
+    /// Verdict of the rate limiter.
     pub within_rate: Result<(), Refusal>,
 }
 
@@ -35,7 +35,7 @@ impl Command for SetBlock {
         if self.blocks {
             let count = usize::try_from(blocks::count_of(tx.reader(), me.0)?).unwrap_or(usize::MAX);
             if count >= tx.limits.blocks_per_user {
-                return Err(Refusal::Conflict("you block too many users already").into());
+                return Err(Refusal::Conflict("you block too many users; unblock a user first").into());
             }
             let now = tx.now.0;
             blocks::insert(tx.write(), me.0, other.0, now)?;

@@ -1,4 +1,4 @@
-//! Commands about chats and the people in them.
+//! Commands about chats and their participants.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use crate::domain::{chat, text};
 use crate::storage::queries::chats;
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
-/// What to create; the creator is always in it.
+/// A chat to create. Its creator is always a participant.
 #[derive(Debug, Clone)]
 pub enum NewChat {
     Direct { with: UserId },
@@ -31,7 +31,7 @@ pub struct CreateChat {
 }
 
 impl Command for CreateChat {
-    /// The chat, and whether it was there before (a direct chat exists once per pair).
+    /// The chat, and whether it existed before (a direct chat exists once per pair of users).
     type Output = (ChatId, bool);
     const NAME: &'static str = "CreateChat";
 
@@ -63,7 +63,7 @@ impl Command for CreateChat {
         if let Some(key) = &channel_key
             && channel_with(tx, key)?.is_some()
         {
-            return Err(Refusal::Conflict("a channel of this name exists").into());
+            return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
         }
         check_room_for(tx, me)?;
         for user in people {
@@ -112,7 +112,7 @@ impl Command for UpdateChat {
         if let Some(key) = &key
             && channel_with(tx, key)?.is_some_and(|other| other != chat.id.0)
         {
-            return Err(Refusal::Conflict("a channel of this name exists").into());
+            return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
         }
         let mut last_seq = chat.last_seq;
         if let Some(name) = name {
@@ -130,17 +130,17 @@ impl Command for UpdateChat {
     }
 }
 
-/// Adds somebody, lets oneself in, or changes a role.
+/// Adds a participant, lets the caller join, or changes a role.
 pub struct SetParticipant {
     pub who: Credential,
     pub chat: ChatId,
     pub user: UserId,
-    /// `None`: as a member, or as before.
+    /// `None`: `Member` for a new participant, else the current role.
     pub role: Option<ChatRole>,
 }
 
 impl Command for SetParticipant {
-    /// Whether the person was already in the chat.
+    /// Whether the user was already in the chat.
     type Output = bool;
     const NAME: &'static str = "SetParticipant";
 
@@ -183,7 +183,7 @@ impl Command for SetParticipant {
     }
 }
 
-/// Takes somebody out, or leaves.
+/// Removes a participant, or lets the caller leave.
 pub struct RemoveParticipant {
     pub who: Credential,
     pub chat: ChatId,
@@ -214,7 +214,7 @@ impl Command for RemoveParticipant {
     }
 }
 
-/// Sets what one wants to be notified of in a chat.
+/// Sets which messages of a chat notify the caller.
 pub struct SetNotifyLevel {
     pub who: Credential,
     pub chat: ChatId,
@@ -239,7 +239,10 @@ impl Command for SetNotifyLevel {
     }
 }
 
-/// The chat, and the role of `user` in it.
+/// Returns the chat and the role of `user` in it.
+///
+/// # Errors
+/// [`Refusal::NotFound`] if the chat does not exist.
 pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Chat, Option<ChatRole>)> {
     let found = chats::chat(tx.reader(), chat.0)?.ok_or(Refusal::NotFound("chat"))?;
     let participant = chats::participant(tx.reader(), chat.0, user.0)?;
@@ -262,14 +265,14 @@ pub(super) fn join(
     chats::insert_participant(tx.write(), chat.0, &participant)?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })?;
     if participant.notify != before {
-        // A mute outlives leaving.
+        // The notification level survives a leave and a return.
         tx.announce(Event::NotifyLevelSet { chat_id: chat, user_id: user, level: participant.notify });
     }
     Ok(())
 }
 
-/// A user who acts in a chat without being in it is listed as a former participant: its events name them, and those who
-/// read them learn the name.
+/// Lists a user who acts in a chat without being in it as a former participant. Events of the chat
+/// name this user, so its readers must be able to read the name.
 pub(super) fn keep_name(tx: &mut Tx<'_>, chat: ChatId, actor: UserId) -> Execution<()> {
     if chats::participant(tx.reader(), chat.0, actor.0)?.is_none() {
         chats::insert_former(tx.write(), chat.0, actor.0, NotifyLevel::All)?;
@@ -280,12 +283,13 @@ pub(super) fn keep_name(tx: &mut Tx<'_>, chat: ChatId, actor: UserId) -> Executi
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
     let count = chats::chat_count_of(tx.reader(), user.0)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
-        return Err(Refusal::Conflict("you are in too many chats already").into());
+        return Err(Refusal::Conflict("you are in too many chats; leave a chat first").into());
     }
     Ok(())
 }
 
-/// Whoever lets themselves in again comes back as what they were at most, and not at all if somebody took them out.
+/// Checks a user who joins a chat again: the role is at most the former one, and a removed user
+/// cannot join.
 fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> Execution<()> {
     if chat.archived {
         return Err(Refusal::Forbidden("the chat is archived").into());
@@ -295,18 +299,18 @@ fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> E
             Err(Refusal::Forbidden("you were removed; an owner or admin must add you again").into())
         }
         Some((_, ChatRole::Reader)) if wanted > ChatRole::Reader => {
-            Err(Refusal::Forbidden("you were a reader; join as one").into())
+            Err(Refusal::Forbidden("you were a reader; join with the role reader").into())
         }
         _ => Ok(()),
     }
 }
 
-/// Channels are found by name, whatever the case.
+/// Returns the key of a channel: channels are found by name, ignoring case.
 fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
     (kind == ChatKind::Channel).then(|| chat::channel_key(name.unwrap_or_default()))
 }
 
-/// The channel with this key, or with its decomposed form, as earlier versions stored it.
+/// Returns the channel with this key, or with its decomposed form, which earlier versions stored.
 fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<i64>> {
     for form in [Some(key.to_owned()), text::other_form(key)].into_iter().flatten() {
         if let Some(found) = chats::channel_named(tx.reader(), &form)? {

@@ -1,6 +1,7 @@
-//! Commands about how far people have read and received.
+//! Commands about the read and delivered cursors of users.
 //!
-//! Cursors only move forward. They are no events of the chat: nobody's seq moves because somebody reads.
+//! Cursors move forward only, except by [`MarkUnread`]. A move is not an event of the chat: it
+//! takes no seq.
 
 use super::chats::load;
 use super::notifications::read_in_chat;
@@ -13,7 +14,7 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages, notifications};
 
-/// How far somebody is in a chat. What is read is delivered too.
+/// Cursors that a user moves in a chat. A read event counts as delivered too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Marks {
     pub read: Option<Seq>,
@@ -21,18 +22,18 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The further of both.
+    /// Keeps the later seq of both.
     pub fn merge(&mut self, other: Self) {
         self.read = self.read.max(other.read);
         self.delivered = self.delivered.max(other.delivered);
     }
 }
 
-/// Moves one's cursors in a chat; backwards is no change. Answers the read cursor.
+/// Moves the caller's cursors in a chat. A move backwards changes nothing. Returns the read cursor.
 pub struct MarkRead {
     pub who: Credential,
     pub chat: ChatId,
-    /// `None`: everything is read.
+    /// `None`: up to the newest event.
     pub marks: Option<Marks>,
 }
 
@@ -56,7 +57,8 @@ impl Command for MarkRead {
     }
 }
 
-/// Moves one's cursors in several chats, as far as that can be done: what nobody waits for.
+/// Moves the caller's cursors in several chats, skipping those where that is impossible. No client
+/// waits for the result.
 pub struct MergeMarks {
     pub who: Credential,
     /// At most `limits.marks_per_command`.
@@ -84,16 +86,16 @@ impl Command for MergeMarks {
     }
 }
 
-/// Marks the messages from `seq` on as unread: the read cursor moves back to below it.
+/// Marks the messages from `from` on as unread: the read cursor moves back to before it.
 pub struct MarkUnread {
     pub who: Credential,
     pub chat: ChatId,
     pub from: Seq,
-    /// Whether the user is within the rate of messages; looked at only if nothing else refuses.
+    /// Verdict of the rate limiter for messages; checked only if nothing else refuses.
     pub within_rate: Result<(), Refusal>,
 }
 
-/// Messages that are looked at for own ones, which are not unread.
+/// Maximum number of messages that are scanned for own messages, which are not unread.
 const OWN_SCANNED: i64 = 1_000;
 
 impl Command for MarkUnread {
@@ -125,14 +127,14 @@ impl Command for MarkUnread {
     }
 }
 
-/// Reads everything in the chats above an id: `limits.marks_per_command` of them.
+/// Marks everything as read in the next `limits.marks_per_command` chats above an id.
 pub struct MarkAllRead {
     pub who: Credential,
     pub above: ChatId,
 }
 
 impl Command for MarkAllRead {
-    /// The last chat, if there may be more.
+    /// The last chat, if more may follow.
     type Output = Option<ChatId>;
     const NAME: &'static str = "MarkAllRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
@@ -146,7 +148,8 @@ impl Command for MarkAllRead {
         }
         let is_full = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
         if !is_full {
-            // A user who joined, or said something, has read up to there: the notifications from below are left.
+            // Joining or posting moves the read cursor, but leaves older notifications unread: read
+            // them now.
             let (user, kept) = (self.who.user, tx.limits.notifications_per_user);
             for (chat, read_seq) in notifications::unread_below_cursors(tx.reader(), user.0, kept)? {
                 read_in_chat(tx, user, ChatId(chat), read_seq)?;
@@ -156,7 +159,7 @@ impl Command for MarkAllRead {
     }
 }
 
-/// Hides a direct chat to the user who asks until its next message, or shows it again.
+/// Hides a direct chat from the caller until its next message, or shows it again.
 pub struct SetHidden {
     pub who: Credential,
     pub chat: ChatId,
@@ -182,7 +185,7 @@ impl Command for SetHidden {
     }
 }
 
-/// Moves the cursors of a participant; `None` for whoever is none.
+/// Moves the cursors of a participant. Returns `None` if the user is not a participant.
 fn advance(tx: &mut Tx<'_>, chat: ChatId, user: UserId, marks: Marks) -> Execution<Option<Seq>> {
     let Some(before) = chats::participant(tx.reader(), chat.0, user.0)? else { return Ok(None) };
     let mut participant = before.clone();

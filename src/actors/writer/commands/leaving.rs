@@ -1,4 +1,4 @@
-//! Leaving chats: one at a time, or all into which one user put me.
+//! Leaving chats: a single chat, or all to which one user added the caller.
 
 use serde_json::json;
 
@@ -12,17 +12,17 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, chats, projects};
 
-/// Leaves chats into which `added_by` put the user who asks: `limits.left_per_command` of them.
+/// Leaves chats to which `added_by` added the caller: at most `limits.left_per_command`.
 pub struct LeaveChats {
     pub who: Credential,
     pub added_by: UserId,
 }
 
-/// What one command came to.
+/// The outcome of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftChats {
     pub left: usize,
-    /// There are more to leave: ask again.
+    /// More chats are left: send the command again.
     pub more: bool,
 }
 
@@ -32,7 +32,7 @@ impl Command for LeaveChats {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LeftChats> {
         let grant = tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        // Leaving a project's channel is leaving the project: a token must be for that.
+        // Leaving a project's channel also leaves the project, which a token must allow.
         let with_projects = grant.check(RequiredScope::Admin).is_ok();
         let me = self.who.user;
         let slice = tx.limits.left_per_command;
@@ -50,7 +50,7 @@ impl Command for LeaveChats {
 }
 
 impl LeaveChats {
-    /// Six rows at most.
+    /// Leaves a chat, and its project if it has one. Writes at most six rows.
     fn leave(&self, tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
         let project = match chat.project_id {
             Some(id) if !permission::is_orphaned(chat) => projects::project(tx.reader(), id.0)?,
@@ -67,8 +67,9 @@ impl LeaveChats {
     }
 }
 
-/// Takes the user out of a chat that follows no project. A last owner hands the chat over if another user put them there,
-/// and must name a successor otherwise. With its last active member the chat is archived; housekeeping removes it later.
+/// Removes the user from a chat that does not belong to a project. A last owner who was added by
+/// another user hands the chat over; any other last owner must first name a successor. The leave of
+/// its last active member archives the chat; housekeeping removes it later.
 pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
     let (me, mut last_seq) = (participant.user_id, chat.last_seq);
     if !permission::is_orphaned(chat) && !chats::has_company(tx.reader(), chat.id.0, me.0)? {
@@ -91,7 +92,7 @@ pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant
     take_out(tx, chat, &mut last_seq, me, participant)
 }
 
-/// Removes a participant, and says so in the chat.
+/// Removes a participant, and appends the event to the chat.
 pub(super) fn take_out(
     tx: &mut Tx<'_>,
     chat: &Chat,
@@ -106,10 +107,10 @@ pub(super) fn take_out(
 }
 
 pub(super) const LAST_OWNER: Refusal =
-    Refusal::Conflict("the last owner must first make somebody else an owner");
+    Refusal::Conflict("the last owner must first make another user an owner");
 
-/// A chat always has an active owner, if it ever had one, and as long as anybody active is in it and the last one is not
-/// deactivated.
+/// Returns whether the participant is the last active owner. A chat that ever had an owner has an
+/// active owner while an active user is in it, unless its last owner is deactivated.
 pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<bool> {
     let user = participant.user_id.0;
     if participant.role != ChatRole::Owner || chats::has_other_owner(tx.reader(), chat.id.0, user)? {

@@ -1,4 +1,4 @@
-//! What happens to a message that is there: edits, deletion, reactions, pins.
+//! Updates of a message: edits, deletion, reactions, pins.
 
 use std::sync::Arc;
 
@@ -18,23 +18,24 @@ use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages};
 use crate::storage::rows::message::MessageChanges;
 
-/// Changes a message, and says so in the chat. What changes nothing makes no event.
+/// Changes a message, and appends an event to the chat. An update that changes nothing makes no
+/// event.
 pub struct UpdateMessage {
     pub who: Credential,
     pub chat: ChatId,
     pub message: MessageId,
     pub update: MessageUpdate,
-    /// What the rate limiter said.
+    /// Verdict of the rate limiter.
     pub within_rate: Result<(), Refusal>,
 }
 
 #[derive(Debug, Clone)]
 pub struct UpdatedMessage {
-    /// As it is now.
+    /// The message after the update.
     pub message: Arc<Message>,
-    /// The event that says so; when nothing changed, the last one that touched the message.
+    /// Seq of the event; if nothing changed, of the last event that touched the message.
     pub seq: Seq,
-    /// It was so already.
+    /// The message was already in this state.
     pub duplicate: bool,
 }
 
@@ -99,7 +100,8 @@ impl Command for UpdateMessage {
         tx.append_event(chat.id, &mut last_seq, me, change)?;
         let may_go = matches!(self.update, MessageUpdate::Delete | MessageUpdate::Unpin);
         if may_go && chat.retention.is_some() && chat.trimmed_seq > 0 {
-            // The message, or the first one of its thread, may have stayed for this alone.
+            // Retention may have kept the message, or the first one of its thread, only for this
+            // reason.
             chats::look_again(tx.write(), chat.id.0, Some(0))?;
         }
         if message.deleted {
@@ -109,14 +111,14 @@ impl Command for UpdateMessage {
     }
 }
 
-/// How the change is told. An edit shows the message, which is not finished yet when this is made.
+/// The change to announce. An edit contains the message, which is not complete yet at this point.
 enum Told {
     Edit,
     Other(Change),
 }
 
 impl UpdateMessage {
-    /// The message as it will be, or nothing when it is so already.
+    /// Returns the message after the update, or `None` if nothing changes.
     fn altered(&self, old: &Message, me: UserId, tx: &Tx<'_>) -> Execution<Option<(Message, Told)>> {
         let mut message = old.clone();
         let (message_id, deleted) = (old.id, old.deleted);
@@ -143,7 +145,10 @@ impl UpdateMessage {
                 if total > tx.limits.reactions_per_message
                     || message.reactions.len() > tx.limits.emojis_per_message
                 {
-                    return Err(Refusal::Conflict("the message has as many reactions as it can").into());
+                    return Err(Refusal::Conflict(
+                        "the message has the maximum number of reactions; remove one first",
+                    )
+                    .into());
                 }
                 let emoji = emoji.as_str().to_owned();
                 (changed, Told::Other(Change::React { message_id, emoji }))

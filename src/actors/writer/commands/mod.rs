@@ -1,7 +1,7 @@
-//! The commands: one struct for each thing that can change, named in the imperative.
+//! The commands: a struct for each kind of change, named in the imperative.
 //!
-//! Each checks who asks and what the rules say inside the transaction, so that nobody who was removed or logged out a
-//! moment ago can win a race.
+//! Each command checks the caller and the rules inside the transaction. A user who was removed or
+//! logged out just before therefore cannot win a race.
 
 mod access_tokens;
 mod accounts;
@@ -54,7 +54,7 @@ pub use retention::{SetRetention, TrimChat};
 pub use take_over::{TakeOverChat, TakeOverProject};
 pub use threads::FollowThread;
 
-/// The rows of the writer's statistics.
+/// Names of all messages, for the metrics of the writer.
 pub(super) const NAMES: &[&str] = &[
     "AbandonRepository",
     "ActivateRepository",

@@ -1,4 +1,5 @@
-//! Commands about projects and the people in them. The project's channel follows along in the same transaction.
+//! Commands about projects and their members. They change the channel of the project in the same
+//! transaction.
 
 use std::sync::Arc;
 
@@ -21,8 +22,11 @@ use crate::storage::queries::{accounts, chats, projects, pushes, repositories};
 use crate::storage::rows::chat::NewChatRow;
 use crate::storage::rows::project::NewProjectRow;
 
-/// A project and the role in which somebody acts on it; refused unless they may `act`. For a repository, `repository` is
-/// what a token must be for.
+/// Returns a project and the role in which the caller acts on it. For a repository, `repository` is
+/// the one that a token must be for.
+///
+/// # Errors
+/// A refusal if the caller may not `act` on the project.
 pub(super) fn access(
     tx: &mut Tx<'_>,
     who: Credential,
@@ -42,7 +46,7 @@ pub(super) fn access(
     Ok((found, role))
 }
 
-/// Whether the project holds a repository that the token is for.
+/// Returns whether the project contains a repository that the token is for.
 fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Execution<bool> {
     for id in grant.repositories().unwrap_or_default() {
         if repositories::repository(tx.reader(), id.0)?.is_some_and(|found| found.project_id == project) {
@@ -52,7 +56,7 @@ fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Exe
     Ok(false)
 }
 
-/// Tells the read models how the project stands now.
+/// Announces the current state of the project.
 fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
     let project = projects::project(tx.reader(), id.0)?.ok_or(Refusal::NotFound("project"))?;
     let project = Arc::new(project);
@@ -64,7 +68,7 @@ pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
     Ok(accounts::user(tx.reader(), user.0)?.map(|row| row.username).unwrap_or_default())
 }
 
-/// Makes a project under one's own name, and its channel.
+/// Creates a project below the caller's name, and its channel.
 pub struct CreateProject {
     pub who: Credential,
     pub name: Name,
@@ -81,10 +85,10 @@ impl Command for CreateProject {
         tx.authenticate(self.who, RequiredScope::Identity)?.check_create_project()?;
         let name_key = self.name.key();
         if projects::project_named(tx.reader(), me.0, &name_key)?.is_some() {
-            return Err(Refusal::Conflict("you have a project of this name").into());
+            return Err(Refusal::Conflict("you have a project with this name; choose another name").into());
         }
         if projects::project_count_of(tx.reader(), me.0)? >= tx.limits.projects_per_user {
-            return Err(Refusal::Conflict("you have too many projects already").into());
+            return Err(Refusal::Conflict("you have too many projects; delete a project first").into());
         }
         check_room_for(tx, me)?;
         let channel_name = format!("{}/{}", username(tx, me)?, self.name);
@@ -119,7 +123,7 @@ impl Command for CreateProject {
     }
 }
 
-/// Makes somebody a member, who hears of pushes from now on.
+/// Makes a user a member, who is notified of pushes from now on.
 fn enter(tx: &mut Tx<'_>, project: ProjectId, user: UserId, role: ProjectRole) -> Execution<()> {
     projects::set_member(tx.write(), project.0, user.0, role.as_str())?;
     projects::set_watch(tx.write(), project.0, user.0, true)?;
@@ -128,7 +132,7 @@ fn enter(tx: &mut Tx<'_>, project: ProjectId, user: UserId, role: ProjectRole) -
     Ok(())
 }
 
-/// Renames, describes, opens or closes a project. `None` leaves a field as it is.
+/// Changes the name, description or visibility of a project. `None` leaves a field as it is.
 pub struct UpdateProject {
     pub who: Credential,
     pub project: ProjectId,
@@ -153,7 +157,7 @@ impl Command for UpdateProject {
         let (old_key, new_key) = (name::key(&old.name), name::key(name));
         let owner = old.owner_id;
         if new_key != old_key && projects::project_named(tx.reader(), owner.0, &new_key)?.is_some() {
-            return Err(Refusal::Conflict("there is a project of this name").into());
+            return Err(Refusal::Conflict("a project with this name exists; choose another name").into());
         }
         if new_key != old_key {
             check_room_for_name(tx, projects::FORMER_PROJECT, owner.0)?;
@@ -181,10 +185,10 @@ impl Command for UpdateProject {
     }
 }
 
-/// Names that were left stay in memory: an owner or a project has so many.
+/// Limits the former names of an owner or a project: they stay in memory.
 pub(super) fn check_room_for_name(tx: &mut Tx<'_>, kind: &str, parent: i64) -> Execution<()> {
     if projects::former_name_count(tx.reader(), kind, parent)? >= tx.limits.former_names {
-        return Err(Refusal::Conflict("too many names were left already: this one must stay").into());
+        return Err(Refusal::Conflict("too many former names; the current name must stay").into());
     }
     Ok(())
 }
@@ -195,7 +199,7 @@ fn set_audience(tx: &mut Tx<'_>, project: &Project, audience: Audience) -> Execu
     Ok(())
 }
 
-/// Deletes a project and its repositories; answers those. The channel stays with the people in it, archived.
+/// Deletes a project and its repositories. The channel stays, archived, with its participants.
 pub struct DeleteProject {
     pub who: Credential,
     pub project: ProjectId,
@@ -254,7 +258,7 @@ impl Command for SetProjectConfig {
     }
 }
 
-/// Gives somebody a role in a project, or (`None`) takes them out.
+/// Gives a user a role in a project, or (`None`) removes the user.
 pub struct SetMember {
     pub who: Credential,
     pub project: ProjectId,
@@ -263,13 +267,13 @@ pub struct SetMember {
 }
 
 impl Command for SetMember {
-    /// Whether the person was a member before.
+    /// Whether the user was a member before.
     type Output = bool;
     const NAME: &'static str = "SetMember";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         let me = self.who.user;
-        // Leaving needs no role to speak of: so a token must be for such things.
+        // Leaving requires no particular role, so the scope of a token is checked here.
         tx.authenticate(self.who, RequiredScope::Admin)?;
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
         let current = projects::member_role(tx.reader(), project.id.0, self.user.0)?;
@@ -326,7 +330,7 @@ pub(super) fn give_role(
     tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, user_id)
 }
 
-/// Ends a membership and the watch that came with it. The channel is the caller's part.
+/// Ends a membership and its watch. The caller updates the channel.
 pub(super) fn leave_project(tx: &mut Tx<'_>, project: &Project, user: UserId) -> Execution<()> {
     projects::delete_member(tx.write(), project.id.0, user.0)?;
     projects::set_watch(tx.write(), project.id.0, user.0, false)?;
@@ -335,7 +339,7 @@ pub(super) fn leave_project(tx: &mut Tx<'_>, project: &Project, user: UserId) ->
     Ok(())
 }
 
-/// Asks to hear of pushes, or not to.
+/// Starts or stops notifications of pushes for the caller.
 pub struct SetWatch {
     pub who: Credential,
     pub project: ProjectId,

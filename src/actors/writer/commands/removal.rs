@@ -1,4 +1,4 @@
-//! Chats that are deleted: by an owner, or because nobody is in them any more.
+//! Deletion of chats: by an owner, or because a chat has no participants any more.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::domain::permission::chat as permission;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::chats;
 
-/// Deletes a chat. It is gone for everyone at once; its rows are removed later, by [`PurgeChat`].
+/// Deletes a chat. It disappears for all users at once; [`PurgeChat`] removes its rows later.
 pub struct DeleteChat {
     pub who: Credential,
     pub chat: ChatId,
@@ -32,7 +32,7 @@ impl Command for DeleteChat {
     }
 }
 
-/// Deletes an archived chat that nobody is in, if it has been so since before a time.
+/// Deletes an archived chat that has had no participants since `before` or longer.
 pub struct DeleteEmptyChat {
     pub chat: ChatId,
     pub before: Timestamp,
@@ -57,7 +57,8 @@ fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
     retract(tx, chat, (0, Seq::MAX))
 }
 
-/// Removes rows of a deleted chat: `limits.purged_per_command` of them. Returns whether there may be more.
+/// Removes up to `limits.purged_per_command` rows of a deleted chat. Returns whether more may be
+/// left.
 pub struct PurgeChat {
     pub chat: ChatId,
 }
@@ -65,7 +66,7 @@ pub struct PurgeChat {
 impl Command for PurgeChat {
     type Output = bool;
     const NAME: &'static str = "PurgeChat";
-    /// What is remembered of a chat was forgotten when it was deleted.
+    /// The deletion of the chat already emptied the writer cache.
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {

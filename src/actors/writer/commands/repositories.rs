@@ -1,5 +1,6 @@
-//! Commands about repositories. A row is `creating` until its directory is in place, and `deleting` until it is gone, so
-//! that a start after a crash knows what to finish.
+//! Commands about repositories. A row is `creating` until its directory is in place, and `deleting`
+//! until its directory is removed. After a crash, the next start uses these states to finish the
+//! work.
 
 use std::sync::Arc;
 
@@ -17,13 +18,14 @@ use crate::domain::repository::{Repository, StorageKey};
 use crate::storage::queries::{projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 
-/// Takes a name and a place on disk for a new repository. Nobody sees it before [`ActivateRepository`].
+/// Reserves a name and a directory for a new repository. It is invisible before
+/// [`ActivateRepository`].
 pub struct BeginRepository {
     pub who: Credential,
     pub project: ProjectId,
     pub name: Name,
     pub description: String,
-    /// `None`: as the project's settings say.
+    /// `None`: the default of the project settings.
     pub default_branch: Option<String>,
     pub storage_key: StorageKey,
 }
@@ -36,11 +38,17 @@ impl Command for BeginRepository {
         let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
         let name_key = self.name.key();
         if repositories::repository_named(tx.reader(), project.id.0, &name_key)?.is_some() {
-            return Err(Refusal::Conflict("the project has a repository of this name").into());
+            return Err(Refusal::Conflict(
+                "the project has a repository with this name; choose another name",
+            )
+            .into());
         }
         if repositories::repository_count_of(tx.reader(), project.id.0)? >= tx.limits.repositories_per_project
         {
-            return Err(Refusal::Conflict("the project has too many repositories already").into());
+            return Err(Refusal::Conflict(
+                "the project has too many repositories; delete a repository first",
+            )
+            .into());
         }
         let row = NewRepositoryRow {
             project_id: project.id.0,
@@ -56,7 +64,8 @@ impl Command for BeginRepository {
     }
 }
 
-/// The directory is in place: the repository can be used. Its project may have gone meanwhile: then so does this.
+/// Activates a repository whose directory is in place. Refused if its project was deleted
+/// meanwhile.
 pub struct ActivateRepository {
     pub repository: RepositoryId,
 }
@@ -75,7 +84,7 @@ impl Command for ActivateRepository {
     }
 }
 
-/// The directory could not be made: the name is free again.
+/// Removes a repository whose directory could not be created: the name is free again.
 pub struct AbandonRepository {
     pub repository: RepositoryId,
 }
@@ -92,7 +101,7 @@ impl Command for AbandonRepository {
     }
 }
 
-/// Renames or describes a repository, or names another default branch. `None` leaves a field as it is.
+/// Changes the name, description or default branch of a repository. `None` leaves a field as it is.
 pub struct UpdateRepository {
     pub who: Credential,
     pub repository: RepositoryId,
@@ -119,7 +128,10 @@ impl Command for UpdateRepository {
         let (old_key, new_key) = (name::key(&old.name), name::key(&new.name));
         let project = old.project_id;
         if new_key != old_key && repositories::repository_named(tx.reader(), project.0, &new_key)?.is_some() {
-            return Err(Refusal::Conflict("the project has a repository of this name").into());
+            return Err(Refusal::Conflict(
+                "the project has a repository with this name; choose another name",
+            )
+            .into());
         }
         if new_key != old_key {
             check_room_for_name(tx, projects::FORMER_REPOSITORY, project.0)?;
@@ -150,7 +162,8 @@ impl Command for UpdateRepository {
     }
 }
 
-/// Takes a repository away; only with its push turn. Its directory goes next, then the row says `deleted`.
+/// Deletes a repository. The caller must hold its push lock. Its directory is removed next, then
+/// its state becomes `deleted`.
 pub struct DeleteRepository {
     pub who: Credential,
     pub repository: RepositoryId,
@@ -166,14 +179,14 @@ impl Command for DeleteRepository {
         repositories::set_state(tx.write(), repository.id.0, repositories::DELETING)?;
         let detail = json!({"name": repository.name});
         tx.audit(self.who, "repository.delete", ("repository", repository.id.0), &detail)?;
-        // Nobody is told any more of a push to what is gone.
+        // A push to a deleted repository is not announced any more.
         pushes::settle_all_of(tx.write(), repository.id.0, now)?;
         tx.announce(Event::RepositoryDeleted { repository_id: repository.id });
         Ok(())
     }
 }
 
-/// The directory is gone.
+/// Records that the directory of a deleted repository is removed.
 pub struct FinishDeletion {
     pub repository: RepositoryId,
 }
@@ -187,7 +200,7 @@ impl Command for FinishDeletion {
     }
 }
 
-/// The repository was packed anew.
+/// Records that the repository was packed, and its new size.
 pub struct RecordMaintenance {
     pub repository: RepositoryId,
     pub size_bytes: i64,
@@ -206,7 +219,10 @@ impl Command for RecordMaintenance {
     }
 }
 
-/// The repository, if the caller may `act` on it.
+/// Returns the repository.
+///
+/// # Errors
+/// A refusal if the caller may not `act` on it.
 fn load(tx: &mut Tx<'_>, who: Credential, id: RepositoryId, act: Act) -> Execution<Repository> {
     let repository = repositories::repository(tx.reader(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
     access(tx, who, repository.project_id, Some(id), act)?;

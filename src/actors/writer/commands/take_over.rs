@@ -1,4 +1,5 @@
-//! Administrators of the server take over what has no active owner.
+//! Take-over: an administrator of the server gives a chat or project without an active owner a new
+//! one.
 
 use serde_json::json;
 
@@ -16,7 +17,8 @@ use crate::domain::project::ProjectRole;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, chats, projects};
 
-/// Makes an active user an owner of a chat that has no active one. The chat is told by a join or a role.
+/// Makes an active user an owner of a chat that has no active owner. The chat gets an event: a join
+/// or a role.
 pub struct TakeOverChat {
     pub who: Credential,
     pub chat: ChatId,
@@ -47,7 +49,7 @@ impl Command for TakeOverChat {
     }
 }
 
-/// Makes an active user an owner of a project that has no active one. Its channel is told.
+/// Makes an active user an owner of a project that has no active owner. Its channel gets an event.
 pub struct TakeOverProject {
     pub who: Credential,
     pub project: ProjectId,

@@ -9,13 +9,14 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{messages, threads};
 
-/// Has a user follow the thread that a message is in or begins, or mutes it for them.
+/// Makes the caller follow the thread that a message is in or begins, or mutes that thread for the
+/// caller.
 pub struct FollowThread {
     pub who: Credential,
     pub chat: ChatId,
     pub message: MessageId,
     pub follows: bool,
-    /// What the rate limiter said.
+    /// Verdict of the rate limiter.
     pub within_rate: Result<(), Refusal>,
 }
 
