@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Browsing a long history: what the server answers, compared with git, and how long it takes.
+"""Checks browsing of a long history against git, and measures it.
 
-    python3 tests/browse_history.py target/release/netbit [--commits 80000] [--files 5000] [--repository PATH]
-        [--results-only] [--samples 60]
+    python3 tests/browse_history.py target/release/netbit [--commits 80000] [--files 5000]
+        [--repository PATH] [--results-only] [--samples 60]
 
-Builds a deterministic history with `git fast-import` (merges, renames, tags v2.0.0 and on, files changed rarely and often;
-kept in target/browse-history/), or takes any repository. Pushes it into a fresh server on free ports of 127.0.0.1. Fails
-when an answer differs from git's: the pages of `/commits` and of `/commits?path=` to their end, the last commit of every
-entry, comparisons, blame. Prints a table of p50 and p99 in ms: alone, beside 24 clients without an account that ask for
-path histories, and of git itself. Speed never fails. --results-only leaves the measurement out.
+Builds a deterministic history with `git fast-import`, or uses any repository. The history has
+merges, renames, tags from v2.0.0 on, and files that change rarely and often; it is kept in
+target/browse-history/. Pushes it to a new server on free ports of 127.0.0.1. Fails if an answer
+differs from git's: all pages of `/commits` and of `/commits?path=`, the last commit of every entry,
+comparisons, blame. Prints p50 and p99 in ms: alone, in parallel with 24 clients without an account
+that request path histories, and of git itself. Speed never fails the run. --results-only skips the
+measurement.
 
-Needs Linux, Python 3.9, git. 80,000 commits take about five minutes.
+Needs Linux, Python 3.9 and git. 80,000 commits take about five minutes.
 """
 import argparse
 import atexit
@@ -41,11 +43,13 @@ def git(repository, *arguments):
     return done.stdout.decode(errors="surrogateescape")
 
 
-# --- the history -----------------------------------------------------------------------------------------------------
+# --- the history ----------------------------------------------------------------------------------
 
 
 class Writer:
-    """The stream of `git fast-import`: a main line with side branches that are merged into it."""
+    """Writes the stream of `git fast-import`: a main line, and side branches that are merged into
+    it.
+    """
 
     def __init__(self, out, commits, files):
         self.out, self.total, self.chance = out, commits, random.Random(7)
@@ -62,7 +66,7 @@ class Writer:
         self.out.write(text.encode())
 
     def path(self):
-        """Few paths change often, and most a few times: the square of a square of a random number."""
+        """Returns a random path: few paths change often, and most of them a few times."""
         return self.paths[int(len(self.paths) * self.chance.random() ** 6)]
 
     def text(self, path):
@@ -141,7 +145,7 @@ def build(commits, files):
     return path
 
 
-# --- the server ------------------------------------------------------------------------------------------------------
+# --- the server -----------------------------------------------------------------------------------
 
 
 class Server:
@@ -156,7 +160,7 @@ class Server:
         while "/readyz" not in text:
             line = self.process.stdout.readline()
             if not line:
-                sys.exit("the server ended")
+                sys.exit("the server ended before it was ready")
             text += line
         self.address = re.search(r"http://([\d.]+:\d+)/api/", text).group(1)
 
@@ -167,11 +171,11 @@ class Server:
     def stop(self):
         self.process.terminate()
         if self.process.wait(30) != 0:
-            sys.exit("the server did not end well")
+            sys.exit("the server did not stop cleanly")
 
 
 class Client:
-    """One connection that is kept."""
+    """A client with one keep-alive connection."""
 
     def __init__(self, address):
         self.connection, self.token = http.client.HTTPConnection(address, timeout=120), None
@@ -195,7 +199,7 @@ def quoted(path):
     return urllib.parse.quote(path, safe="/")
 
 
-# --- results ---------------------------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 def all_commits(client, query):
@@ -204,7 +208,7 @@ def all_commits(client, query):
         page = client.json(f"{BASE}/commits?limit=100{query}{cursor}")
         found += [item["oid"] for item in page["items"]]
         if page["truncated"]:
-            sys.exit(f"the history of {query!r} is cut after {len(found)} commits")
+            sys.exit(f"the history of {query!r} is truncated after {len(found)} commits")
         if "next" not in page:
             return found
         cursor = f"&cursor={page['next']}"
@@ -213,13 +217,13 @@ def all_commits(client, query):
 def check(client, repository, subjects, tags):
     wanted = git(repository, "rev-list", "main").split()
     if all_commits(client, "") != wanted:
-        sys.exit("the pages of /commits are not git log")
-    print(f"/commits: {len(wanted)} commits, to the end, as git log")
+        sys.exit("the pages of /commits differ from git log")
+    print(f"/commits: {len(wanted)} commits, complete, as git log")
     for path in subjects:
         wanted = git(repository, "log", "--format=%H", "main", "--", path).split()
         if all_commits(client, f"&path={quoted(path)}") != wanted:
-            sys.exit(f"the pages of /commits?path={path} are not git log -- path")
-    print(f"/commits?path=: {len(subjects)} paths to the end, as git log -- path")
+            sys.exit(f"the pages of /commits?path={path} differ from git log -- path")
+    print(f"/commits?path=: {len(subjects)} paths, complete, as git log -- path")
     count = 0
     for folder in ["", *sorted({os.path.dirname(path) for path in subjects} - {""})[:4]]:
         tree = client.json(f"{BASE}/tree/main/{quoted(folder)}?last_commit=true")
@@ -232,7 +236,7 @@ def check(client, repository, subjects, tags):
             if entry["last_commit"]["oid"] != wanted:
                 sys.exit(f"the last commit of {entry['path']} is {entry['last_commit']['oid']}, not {wanted}")
         count += len(entries)
-    print(f"/tree?last_commit=true: {count} entries, none without a last commit")
+    print(f"/tree?last_commit=true: {count} entries, each with a last commit")
     for base, head in tags:
         shown = client.json(f"{BASE}/compare/{base}...{head}")
         counts = git(repository, "rev-list", "--left-right", "--count", f"{base}...{head}").split()
@@ -243,7 +247,7 @@ def check(client, repository, subjects, tags):
         files = {file["path"] for file in shown["files"]}
         moved = {file["old_path"] for file in shown["files"] if file["old_path"]}
         if not files <= names or bool(files) != bool(names) or (files | moved != names and not shown["truncated"]):
-            sys.exit(f"{base}...{head}: files that git does not name")
+            sys.exit(f"{base}...{head}: the files differ from those of git")
     print(f"/compare: {len(tags)} ranges, as git merge-base, rev-list and diff")
     for path in subjects[:5]:
         if git(repository, "ls-tree", "main", "--", path) == "":
@@ -254,11 +258,11 @@ def check(client, repository, subjects, tags):
                   git(repository, "blame", "--root", "-s", "-l", "-L1,1000" if len(lines) == 1000 else "-L1,",
                       "main", "--", path).splitlines()]
         if lines != wanted:
-            sys.exit(f"the blame of {path} is not git's")
+            sys.exit(f"the blame of {path} differs from git's")
     print("/blame: as git blame")
 
 
-# --- measurement -----------------------------------------------------------------------------------------------------
+# --- measurement ----------------------------------------------------------------------------------
 
 
 def times(run, samples):
@@ -313,16 +317,16 @@ def measure(server, client, repository, files, subjects, tags, count):
     for thread in threads:
         thread.start()
     time.sleep(1)
-    client.connection.close()  # it was idle while git was asked
+    client.connection.close()  # it was idle while git ran
     beside = [times(ask, samples) for _, samples, ask, _ in questions]
     over.set()
     for thread in threads:
         thread.join()
-    print(f"\n| Asked | alone, p50 and p99 (ms) | beside {CROWD} path histories | git itself |\n|---|---|---|---|")
+    print(f"\n| Request | alone, p50 and p99 (ms) | with {CROWD} clients | git itself |\n|---|---|---|---|")
     show = lambda pair: f"{pair[0]:.1f}, {pair[1]:.1f}" if pair else ""
     for (name, *_), one, other, third in zip(questions, alone, beside, judged):
         print(f"| {name} | {show(one)} | {show(other)} | {show(third)} |")
-    print(f"\nThe {CROWD} had {done[0]} answers meanwhile, {len(refused)} of them refused.")
+    print(f"\nThe {CROWD} clients got {done[0]} answers meanwhile, {len(refused)} of them refusals.")
 
 
 def main():
@@ -330,7 +334,7 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--commits", type=int, default=80_000)
     parser.add_argument("--files", type=int, default=5_000)
-    parser.add_argument("--repository", help="use this one; its branch main is asked about")
+    parser.add_argument("--repository", help="use this repository; its branch main is browsed")
     parser.add_argument("--results-only", action="store_true")
     parser.add_argument("--samples", type=int, default=60)
     options = parser.parse_args()
@@ -356,7 +360,7 @@ def main():
         files = [path for path in git(repository, "ls-tree", "-r", "-z", "--name-only", "main").split("\0") if path]
         chance = random.Random(5)
         subjects = chance.sample(files, min(24, len(files)))
-        # Also what is no more there, and a whole folder.
+        # Also deleted files, and a whole folder.
         gone = git(repository, "log", "-20", "--diff-filter=D", "--no-renames", "--name-only", "--format=", "main")
         subjects += [*[path for path in gone.split("\n") if path][:3], os.path.dirname(files[-1]) or files[-1]]
         tags = sorted(git(repository, "tag", "--list", "v2.*").split(), key=lambda tag: [int(part) for part in

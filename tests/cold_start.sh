@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How long until the server is ready: on an empty directory, and with 10,000 chats and 1,000,000 messages.
+# Measures the time until the server is ready: on an empty directory, and with 10,000 chats and
+# 1,000,000 messages.
 #   tests/cold_start.sh [CHATS MESSAGES]      (needs a release build: cargo build --release)
 set -euo pipefail
 cd "$(dirname "$0")/.."

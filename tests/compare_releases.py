@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Whether one release is slower than another: `loadtest all --quick` and git transfers of both, in turn, beside the spread
-of the old release against itself.
+"""Compares the speed of two releases, next to the spread of the old release against itself.
 
-    python3 tests/compare_releases.py OLD_LOADTEST NEW_LOADTEST [--git OLD_NETBIT NEW_NETBIT] [--runs 5]
+    python3 tests/compare_releases.py OLD_LOADTEST NEW_LOADTEST [--git OLD_NETBIT NEW_NETBIT]
+        [--runs 5]
 
-Needs Linux, Python 3.9 and git. Each round runs old, new and old again.
-Printed for each figure: the median over the rounds of new/old, and the smallest, median and largest of old/old (the
-second against the first of the same round, and the reverse). A figure is marked when its median of new/old lies outside
-of these, on the worse side. Nothing here fails but a run that is incorrect: timings of a shared machine are noise.
+Runs `loadtest all --quick` and git transfers of both releases in turn. Each round runs old, new and
+old again. Needs Linux, Python 3.9 and git.
+
+Prints for each figure the median over the rounds of new/old, and the smallest, median and largest
+of old/old (the second against the first of the same round, and the reverse). Marks a figure if its
+median of new/old lies outside of these, on the worse side. Only an incorrect run fails: timings of
+a shared machine are noise.
 """
 import argparse
 import json
@@ -23,7 +26,7 @@ import urllib.request
 
 
 def loadtest(program):
-    """Operations per second of each scenario: more is better."""
+    """Returns operations per second of each scenario: more is better."""
     with tempfile.TemporaryDirectory() as place:
         path = os.path.join(place, "figures.json")
         done = subprocess.run([program, "all", "--quick", "--no-floor", "--json", path], capture_output=True, text=True,
@@ -52,7 +55,7 @@ def call(url, body, token=None):
 
 
 def transfers(program):
-    """Seconds of git transfers: less is better."""
+    """Returns seconds of git transfers: less is better."""
     free = [word for name in ("http", "tcp", "udp", "ops") for word in (f"--{name}-listen", "127.0.0.1:0")]
     with tempfile.TemporaryDirectory() as place:
         server = subprocess.Popen([program, *free, "--data-dir", f"{place}/data"], stdout=subprocess.PIPE, text=True,
@@ -60,7 +63,7 @@ def transfers(program):
         try:
             text = ""
             while "/readyz" not in text:
-                text += server.stdout.readline() or sys.exit(f"{program} ended")
+                text += server.stdout.readline() or sys.exit(f"{program} ended before it was ready")
             base = re.search(r"(http://[\d.:]+)/api/", text).group(1)
             return tried(place, base)
         finally:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Asks a server everything that its own description allows, and much that it does not, and compares the answers.
+"""Tests a server against its OpenAPI document, with valid and invalid requests.
 
 Usage: tests/contract.py NETBIT SCHEMATHESIS [EXAMPLES]
 
-Starts NETBIT on an empty directory, makes some of everything, and lets SCHEMATHESIS (https://schemathesis.io) loose on
-/api/openapi.json: once as somebody, once as nobody. Fails on an answer above 499, on a status, a content type or a body
-that the description does not name. EXAMPLES is how many requests are made up for each operation.
+Starts NETBIT on an empty directory, creates an object of each kind, and runs SCHEMATHESIS
+(https://schemathesis.io) on /api/openapi.json: with a login, and without one. Fails on a status
+above 499, and on a status, a content type or a body that the document does not describe. EXAMPLES
+is the number of generated requests for each operation.
 """
 
 import json
@@ -17,7 +18,7 @@ import tempfile
 import urllib.request
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-# These end the login with which everything else is asked; nobody may try them.
+# Excluded with a login, because they end the login that all other requests use.
 ENDING = ["--exclude-path=/api/users/logout", "--exclude-path=/api/users/me/password"]
 
 
@@ -41,11 +42,11 @@ def start(netbit, directory):
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
         if found:
             return server, found.group(0)
-    sys.exit("the server did not start")
+    sys.exit("the server ended before it was ready")
 
 
 def furnish(base):
-    """Some of everything; answers a token."""
+    """Creates users, a project, a repository, a chat and a message; returns a token."""
     for name in ("alice", "bob"):
         ask(base, "/api/users/register", {"username": name, "password": "correct horse"})
     token = ask(base, "/api/users/login", {"username": "alice", "password": "correct horse"})["token"]
@@ -57,7 +58,7 @@ def furnish(base):
 
 
 def push(base, directory):
-    """A commit, so that there is something to browse."""
+    """Pushes a commit, so that the repository can be browsed."""
     place = f"{directory}/work"
     git = lambda *arguments: subprocess.run(["git", "-C", place, *arguments], check=True, capture_output=True)
     subprocess.run(["git", "init", "-q", "-b", "main", place], check=True)
@@ -85,7 +86,7 @@ def main():
             if server.poll() is not None:
                 sys.exit("the server has ended")
             alive = ask(base, "/api/server")["name"]
-            print(f"{alive} is alive; as somebody: {somebody.returncode}, as nobody: {nobody.returncode}")
+            print(f"{alive} is alive; exit codes: {somebody.returncode} with a login, {nobody.returncode} without")
             sys.exit(somebody.returncode or nobody.returncode)
         finally:
             server.terminate()

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""usage: tests/fail2ban.py NETBIT
+"""Tests the fail2ban filter of packaging/ with `fail2ban-regex`.
 
-The fail2ban filter of packaging/ with fail2ban itself: a server, guesses at a password from two addresses through a
-trusted proxy, and `fail2ban-regex` over the log in both of its forms.
+Usage: tests/fail2ban.py NETBIT
+
+Starts a server, sends logins with a wrong password from two addresses through a trusted proxy, and
+runs `fail2ban-regex` over the log in both of its formats.
 """
 import json
 import os

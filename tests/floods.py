@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
-"""What each flood costs the server in memory, beside the bound that it is meant to keep.
+"""Measures the memory that each flood costs the server, next to the bound that it must keep.
 
     python3 tests/floods.py target/release/netbit
-    python3 tests/floods.py target/release/netbit visitors pushes    # only floods whose names hold one of these words
-    python3 tests/floods.py --datagrams 127.0.0.1:8082 8    # only these, to a server that runs already
+    # only floods whose names contain one of these words:
+    python3 tests/floods.py target/release/netbit visitors pushes
+    # only datagrams, for 8 s, to a running server:
+    python3 tests/floods.py --datagrams 127.0.0.1:8082 8
 
-Needs Python 3.9 and git; nothing else. Starts a server of its own on free ports of 127.0.0.1 with the limits that it has
-by itself, but without rates, which would refuse most of this before it costs anything. Each flood begins when the memory of the one before was measured; what
-is told is by how much the peak grew (VmHWM, proc(5)). Meanwhile witnesses ask ten times a second: for the server's
-description, for the refs of a private repository as `git ls-remote` does, and to post a message. Their 99th percentiles are
-printed beside. Fails when a bound is broken, when a witness is not served, or when the server has ended.
+Needs Python 3.9 and git. Starts a server on free ports of 127.0.0.1 with its default limits, but
+without rates, which would refuse most requests early. Starts each flood after the previous one was
+measured, and prints the growth of the peak memory (VmHWM, proc(5)).
+
+Meanwhile witnesses send requests ten times a second: for the description of the server, for the
+refs of a private repository as `git ls-remote` does, and to post a message. Prints the 99th
+percentiles of the last two. Fails if a bound is exceeded, if a witness is not served, or if the
+server has ended.
 """
 import base64
 import gzip
@@ -30,15 +35,15 @@ import urllib.request
 
 MIB = 1024 * 1024
 PASSWORD = "correct horse"
-# Only the flood of logins comes from here: it names the networks that it comes from.
+# Source address of the flood of logins, which names its networks in a header.
 PROXY = "127.0.0.6"
-# Floods of places: no witness may be refused once.
+# Floods of connections and permits: none of them may refuse a witness even once.
 OF_PLACES = ["visitors", "dripping_pushes", "websockets", "idle_http", "logins_of_six_networks",
              "deaf_pages", "deaf_http_pages"]
 
 
 def pack(value):
-    """MessagePack, as far as it is needed here."""
+    """Encodes the types that are needed here as MessagePack."""
     if value is True:
         return b"\xc3"
     if isinstance(value, int):
@@ -67,7 +72,7 @@ class Server:
         while "/readyz" not in text:
             line = self.process.stdout.readline()
             if not line:
-                sys.exit("the server ended")
+                sys.exit("the server ended before it was ready")
             text += line
         self.http = re.search(r"http://([\d.:]+)/api/", text).group(1)
         self.tcp = self.split(re.search(r"tcp://([\d.:]+)", text).group(1))
@@ -103,7 +108,7 @@ class Server:
         return socket.create_connection(address or self.tcp, timeout=30, source_address=source and (source, 0))
 
     def request(self, source, head, body=b""):
-        """A connection to HTTP on which this was sent."""
+        """Opens a connection to HTTP and sends a request on it."""
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(30)
@@ -131,7 +136,7 @@ class Server:
 
 
 def many(count, work, threads=32):
-    """Runs work(n) for 0..count on some threads; what it raises is what a refusal looks like to a client."""
+    """Calls work(n) for 0..count on some threads; ignores its errors, which are refusals."""
     numbers, lock = iter(range(count)), threading.Lock()
 
     def run():
@@ -153,7 +158,7 @@ def many(count, work, threads=32):
 
 
 def floods(server, token, chat, repository, public, commit, attackers):
-    """(what, bound in bytes and why, how)"""
+    """Returns tuples of name, bound in MiB, basis of the bound, and flood."""
     bomb = gzip.compress(b"\0" * (256 * MIB), 9)
     basic = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
 
@@ -298,7 +303,7 @@ def floods(server, token, chat, repository, public, commit, attackers):
             head = ["GET /ws HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket",
                     "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
             many(480, lambda n: connections.append(server.request(f"127.0.2.{1 + at}", head, frame)))
-        print(f"  ({len(connections):,} WebSockets were begun)", file=sys.stderr)
+        print(f"  ({len(connections):,} WebSockets were opened)", file=sys.stderr)
         hold(connections)
 
     def idle_http():
@@ -355,16 +360,17 @@ def floods(server, token, chat, repository, public, commit, attackers):
     return [
         ("60 visitors that request a repository and do not read", 128, "visitors at once x their buffers", visitors),
         ("32 dripping pushes of 4 accounts", 128, "pushes at once x their buffers", dripping_pushes),
-        ("4,320 WebSockets of 9 accounts", 160, "WebSockets at once x what a session takes", websockets),
-        ("5,000 idle HTTP connections of one address", 160, "connections at once x what one takes", idle_http),
+        ("4,320 WebSockets of 9 accounts", 160, "WebSockets at once x cost of a session", websockets),
+        ("5,000 idle HTTP connections of one address", 160, "connections at once x cost of a connection", idle_http),
         ("logins of six networks, 96 at once", 160, "hashes at once x 19 MiB", logins_of_six_networks),
         ("gzip bombs: 8 of 256 MiB on upload-pack", 64, "an inflated request and a password hash, on each core", gzip_bomb),
         ("2,000 frames that declare or nest too much", 64, "frame_bytes for each in 32", hostile_frames),
-        ("10,000 strangers who say nothing", 160, "strangers x what a connection takes", strangers),
+        ("10,000 silent unauthenticated connections", 160, "unauthenticated connections x cost of a connection",
+         strangers),
         ("400 frames that stop before their end", 64, "frame_bytes x 400, and buffers", half_frames),
         ("500 logins with a wrong password, 100 at once", 160, "hashes at once x 19 MiB", logins),
         ("64 bodies of 16 MiB", 64, "json body limit x connections", large_bodies),
-        ("50 who do not read 4 MB", 160, "outbox_bytes x 51; what all hear is there once", deaf_readers),
+        ("50 sessions that do not read 4 MB", 160, "outbox_bytes x 51; shared frames exist once", deaf_readers),
         ("490 sessions of one account that do not read 4 pages of 1 MB", 192, "answer_bytes, and answer_small_bytes for each session", deaf_pages),
         ("2,000 HTTP clients of one account that do not read a page of 1 MB", 224, "answer_bytes, and buffers of 64 KiB for each", deaf_http_pages),
         ("datagrams with made-up connections for 3 s", 32, "one buffer", datagrams),
@@ -375,7 +381,7 @@ def floods(server, token, chat, repository, public, commit, attackers):
 
 
 def only_datagrams(address, seconds):
-    """100,000 a second, to a server that runs already: what becomes of others is measured beside it."""
+    """Sends 100,000 datagrams a second to a running server. Its effect is measured separately."""
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagram = b"\x4e\x01" + os.urandom(8) + b"\1" * 40
     begun, sent = time.time(), 0
@@ -435,7 +441,7 @@ def main():
             "ls-remote": lambda: server.ask("GET", f"/{own}/info/refs?service=git-upload-pack", token=witness)[0] == 200,
             "message": lambda: server.ask("POST", f"/api/chats/{own_chat}/messages", {"content": "here"}, witness)[0] == 201,
         }
-        print("| Flood | Grew by | Bound | of what | p99 of ls-remote | p99 of a message |\n|---|---|---|---|---|---|")
+        print("| Flood | Grew by | Bound | Basis of the bound | p99 of ls-remote | p99 of a message |\n|---|---|---|---|---|---|")
         for what, bound, why, flood in floods(server, token, chat, private, public, commit, attackers):
             if sys.argv[2:] and not any(word in what for word in sys.argv[2:]):
                 continue
@@ -474,7 +480,8 @@ def main():
                 failures.append(f"{what}: {grown:.0f} MiB")
             for name, asked in served.items():
                 good = sum(good for good, _ in asked)
-                # Floods of whole cores slow others down; those of places must not refuse a single request.
+                # Floods that take whole cores slow witnesses down. The others must not refuse a
+                # single request.
                 least = len(asked) if flood.__name__ in OF_PLACES else len(asked) / 2
                 if good < least:
                     failures.append(f"{what}: {good} of {len(asked)} requests of a witness ({name}) were served")

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A push of one commit to NetBit, beside one to nginx with git http-backend.
+"""Compares a push of one commit to NetBit with a push to nginx with git http-backend.
 
     python3 tests/git_beside_nginx.py target/release/netbit [pushes]
 
-Needs nginx, fcgiwrap, git and Python 3.9. Pushes go to both in turn; what is told is the median of each, and the median
-of the ratios of neighbours. NetBit is asked with a token, nginx asks for nothing: it knows no users, writes no event and
-syncs nothing.
+Needs nginx, fcgiwrap, git and Python 3.9. Pushes to both in turn. Prints the median of each, and
+the median of the ratios of consecutive pushes. NetBit authenticates a token; nginx has no users,
+writes no event and syncs nothing.
 """
 import json
 import os

@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""What git hosting costs, measured against bare git on the same machine.
-
-Measures: a push of 200 MB, clone time and raw pack stream, `info/refs`, the server's memory under 8 clones, chat
-latency under 8 clones, what 200 clients that disconnect in mid-clone leave behind, small pushes, and with --large a
-push of 2 GiB.
-
-Needs: Linux, Python 3.10 or newer (standard library only), git with `git daemon`, a release build, a machine with
-nothing else to do, and 3 GB of disk in the temporary directory (TMPDIR; 8 GiB with --large).
+"""Measures the cost of git hosting, compared with git alone on the same machine.
 
     python3 tests/git_performance.py target/release/netbit [--quick] [--large] [--json FILE]
         [--only PART,PART] [--credential password|token|bearer]
 
---credential says what clones and pushes are done with: the password or an access token, both as Basic, or the token as
-Bearer, in a header that git is told to send. --quick takes 20 MB and fewer runs; its timings are reported, but only what is not a timing can fail. The exit code is 1
-when a target is missed. Everything lives in one temporary directory that is removed at the end, and all traffic stays
-on 127.0.0.1. It takes about 7 minutes (--quick: 1 minute) and stops itself after 60 (with --large: 120, --quick: 10).
+Measures a push of 200 MB, clone time and raw pack stream, `info/refs`, the memory of the server
+with 8 clones, chat latency with 8 clones, the remains of 200 clients that disconnect during a
+clone, small pushes, and with --large a push of 2 GiB.
+
+Needs Linux, Python 3.10 (standard library only), git with `git daemon`, a release build, an
+otherwise idle machine, and 3 GB of disk in the temporary directory (TMPDIR; 8 GiB with --large).
+
+--credential selects the credential of clones and pushes: the password or an access token, both as
+Basic, or the token as Bearer, in a header that git is configured to send. --quick uses 20 MB and
+fewer runs; it reports timings, but only other results can fail. The exit code is 1 if a target is
+missed. All files are in one temporary directory that is removed at the end, and all traffic stays
+on 127.0.0.1. A run takes about 7 minutes (--quick: 1 minute) and stops after 60 (with --large: 120,
+--quick: 10).
 """
 
 from __future__ import annotations
@@ -44,14 +46,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-sys.dont_write_bytecode = True  # leave nothing behind
+sys.dont_write_bytecode = True  # write no __pycache__
 
 PASSWORD = "correct horse"
 PARTS = ("clone", "refs", "memory", "chat", "leave", "push")
 CLONES = 8  # at once
 MB = 1_000_000
 MIB = 1024 * 1024
-# What the server does with every push, so that a local push does the same work and only the way there differs.
+# Settings of the server for every push: a local push does the same work, without the network.
 LIKE_THE_SERVER = (
     ("transfer.fsckObjects", "true"),
     ("core.fsync", "objects,derived-metadata,reference"),
@@ -59,11 +61,11 @@ LIKE_THE_SERVER = (
     ("receive.autogc", "false"),
 )
 
-# --- git -------------------------------------------------------------------------------------------------------------
+# --- git ------------------------------------------------------------------------------------------
 
 
 def environment(home: str, **more: str) -> dict[str, str]:
-    """Nothing of this machine's configuration reaches git: no file, no proxy, no credential."""
+    """Returns an environment without this machine's git configuration, proxies and credentials."""
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": home,
@@ -87,11 +89,11 @@ class Git:
         self.env = environment(str(directory))
 
     def send_header(self, header: str) -> None:
-        """With every request from now on."""
+        """Sends a header with every request from now on."""
         self.env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.extraHeader", "GIT_CONFIG_VALUE_0": header}
 
     def run(self, *arguments: str, at: Path | None = None, data: bytes | None = None) -> str:
-        """What it printed; raises with what it complained of when it failed."""
+        """Returns the standard output; raises RuntimeError with the standard error on failure."""
         command = ["git", "-c", "gc.auto=0", "-c", "maintenance.auto=false", *arguments]
         done = subprocess.run(
             command, cwd=at or self.directory, env=self.env, input=data, capture_output=True, timeout=self.patience
@@ -106,10 +108,12 @@ class Git:
         return time.perf_counter() - begun
 
     def make(self, at: Path, files: int, file_bytes: int, commits: int) -> None:
-        """A bare repository of incompressible files, spread over the commits; a tag on every 20th."""
+        """Creates a bare repository of incompressible files, spread over the commits; a tag on
+        every 20th.
+        """
         self.run("init", "--quiet", "--bare", "--initial-branch=main", str(at))
         source = random.Random(files * file_bytes)  # the same repository in every run
-        # Nothing is gained by compressing what cannot be compressed, nor by looking for what it resembles.
+        # Compression and a search for deltas would be useless for random bytes.
         command = ["git", "-c", "pack.compression=0", "fast-import", "--quiet", "--done", "--big-file-threshold=1m"]
         importer = subprocess.Popen(command, cwd=at, env=self.env, stdin=subprocess.PIPE)
         try:
@@ -117,7 +121,7 @@ class Git:
             if importer.wait(self.patience) != 0:
                 raise RuntimeError("git fast-import failed")
         finally:
-            importer.kill()  # if we were interrupted: it would write on into a directory that is being removed
+            importer.kill()  # after an interrupt: the directory is being removed
             importer.wait()
 
     @staticmethod
@@ -140,7 +144,7 @@ class Git:
             out.write(b"done\n")
 
     def add_commit(self, at: Path, name: str) -> None:
-        """One small commit on main."""
+        """Adds a small commit to main."""
         script = b"commit refs/heads/main\ncommitter Someone <someone@example.org> %d +0000\n" % int(time.time())
         text = f"a small change: {name}\n".encode()
         script += b"data %d\n%s\nfrom refs/heads/main^0\nM 100644 inline %s\n" % (len(text), text, name.encode())
@@ -162,17 +166,17 @@ def pkt(text: str) -> bytes:
 
 
 def request_for_all(wants: Sequence[str]) -> bytes:
-    """Protocol version 2: everything, with no word of what is there already."""
+    """Returns a request of protocol version 2 for everything, without `have` lines."""
     body = pkt("command=fetch") + pkt("object-format=sha1") + b"0001" + pkt("ofs-delta\n") + pkt("no-progress\n")
     return body + b"".join(pkt(f"want {oid}\n") for oid in wants) + pkt("done\n") + b"0000"
 
 
-# --- raw readers: no git at the client, the bytes are discarded ------------------------------------------------------
+# --- raw readers: no git at the client, the bytes are discarded -----------------------------------
 
 
 @dataclass
 class Target:
-    """Where a pack comes from: NetBit, or the bare sink, which speaks just as much HTTP."""
+    """The source of a pack: NetBit, or the bare sink, which uses the same HTTP."""
 
     host: str
     port: int
@@ -195,7 +199,8 @@ class Target:
 
 
 def read_pack(target: Target, request: bytes, buffer: bytearray) -> int:
-    """Asks for everything and discards it; returns how many bytes came. Raises when the answer is not whole."""
+    """Requests everything and discards it; returns the number of bytes. Raises if it is incomplete.
+    """
     view, count, tail, head = memoryview(buffer), 0, b"", b""
     with socket.create_connection((target.host, target.port), timeout=120) as connection:
         connection.sendall(target.head(len(request)) + request)
@@ -208,12 +213,13 @@ def read_pack(target: Target, request: bytes, buffer: bytearray) -> int:
         raise RuntimeError(f"the answer is {head.splitlines()[0] if head else b'nothing'!r}")
     chunked = b"transfer-encoding: chunked" in head.split(b"\r\n\r\n")[0].lower()
     if not tail.endswith(b"\r\n0\r\n\r\n" if chunked else b"0000"):
-        raise RuntimeError(f"the answer breaks off after {count} bytes")
+        raise RuntimeError(f"the answer ended early, after {count} bytes")
     return count
 
 
 def role_reader(given: dict[str, Any]) -> None:
-    """A process of its own, niced: clones in a loop until its input ends, then says what it has read."""
+    """Runs in a separate, niced process: clones in a loop until its input ends, then prints totals.
+    """
     os.nice(19)
     target, request = Target(**given["target"]), bytes.fromhex(given["request"])
     done = {"bytes": 0, "clones": 0, "failed": 0, "why": ""}
@@ -227,7 +233,7 @@ def role_reader(given: dict[str, Any]) -> None:
             except Exception as error:
                 done["failed"] += 1
                 done["why"] = str(error)
-                time.sleep(0.2)  # not a flood of requests when something is wrong
+                time.sleep(0.2)  # do not flood the server after an error
 
     threading.Thread(target=loop, daemon=True).start()
     sys.stdin.read()
@@ -236,7 +242,7 @@ def role_reader(given: dict[str, Any]) -> None:
 
 
 def role_sink(given: dict[str, Any]) -> None:
-    """A process of its own, niced: the output of `git upload-pack` straight to the socket."""
+    """Runs in a separate, niced process: sends the output of `git upload-pack` to the socket."""
     os.nice(19)
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     print(listener.getsockname()[1], flush=True)
@@ -268,7 +274,8 @@ def role_sink(given: dict[str, Any]) -> None:
 
 
 class Role:
-    """One of the processes above. It ends when its input does, so it cannot outlive this one."""
+    """A process of one of these roles. It ends with its input, so it cannot outlive this process.
+    """
 
     def __init__(self, git: Git, role: str, given: dict[str, Any]) -> None:
         self.process = subprocess.Popen(
@@ -289,7 +296,7 @@ class Role:
             self.process.stdin.close()
 
     def wait(self) -> str:
-        """Ends it, and answers the rest of what it said."""
+        """Ends the process and returns the rest of its output."""
         self.end()
         assert self.process.stdout is not None
         said = self.process.stdout.read()
@@ -297,7 +304,7 @@ class Role:
         return said
 
 
-# --- the server ------------------------------------------------------------------------------------------------------
+# --- the server -----------------------------------------------------------------------------------
 
 
 class Server:
@@ -314,8 +321,8 @@ class Server:
             )
         stdout = self.process.stdout
         assert stdout is not None
-        line = stdout.readline()  # the watchdog ends this if it never comes
-        threading.Thread(target=stdout.read, daemon=True).start()  # so that the pipe never fills up
+        line = stdout.readline()  # the watchdog aborts if no line arrives
+        threading.Thread(target=stdout.read, daemon=True).start()  # keeps the pipe from filling up
         found = re.search(r"http://(127\.0\.0\.1):(\d+)", line)
         if found is None:
             raise RuntimeError(f"the first line of the server is {line!r}\n{self.log()}")
@@ -334,7 +341,7 @@ class Server:
                 self.process.wait()
 
     def status(self, key: str) -> int:
-        """A line of /proc/PID/status, in bytes: of the server alone, not of its children."""
+        """Returns a line of /proc/PID/status in bytes, for the server without its children."""
         text = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(rf"^{key}:\s+(\d+) kB$", text, re.MULTILINE)
         assert found, text
@@ -344,11 +351,11 @@ class Server:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def children(self) -> tuple[list[str], list[str]]:
-        """Living processes that carry the server's mark, and dead ones that it has not reaped."""
+        """Returns living processes with the server's mark, and dead ones that it has not reaped."""
         mark = b"NETBIT_CHILD_OF=" + os.fsencode(self.data.resolve())
         living, zombies = [], []
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):  # it may end while we look
+            with contextlib.suppress(OSError):  # the process may end meanwhile
                 stat = Path(f"/proc/{pid}/stat").read_text()
                 name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
                 if rest[0] == "Z":
@@ -360,13 +367,13 @@ class Server:
 
 
 class Memory:
-    """The most memory that the server held in a stretch of time."""
+    """Measures the peak memory of the server during a `with` block."""
 
     def __init__(self, server: Server) -> None:
         self.server, self.peak = server, 0
 
     def __enter__(self) -> Memory:
-        # Starts VmHWM anew. Where that is not allowed, the polled figure has to do.
+        # Resets VmHWM. If that is not permitted, the polled value is used.
         try:
             Path(f"/proc/{self.server.pid}/clear_refs").write_text("5")
             self.exact = True
@@ -415,7 +422,7 @@ class Rest:
         return json.loads(text or b"{}")
 
 
-# --- results ---------------------------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -425,7 +432,7 @@ class Line:
     what: str
     netbit: str
     compared_to: str
-    figure: str  # what the target is about
+    figure: str  # the value that the target applies to
     target: str = ""
     ok: bool | None = None  # None: reported only
     timing: bool = True
@@ -459,7 +466,7 @@ def milliseconds(values: Sequence[float]) -> str:
 def interleaved(
     runs: int, first: Callable[[int], float], second: Callable[[int], float]
 ) -> tuple[list[float], list[float]]:
-    """Both in turns, and each as often before the other as after it: what drifts on the machine hits both."""
+    """Measures both in turn, with alternating order, so that drift of the machine affects both."""
     one: list[float] = []
     two: list[float] = []
     for run in range(runs):
@@ -473,7 +480,7 @@ def size_of(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-# --- the measurements ------------------------------------------------------------------------------------------------
+# --- the measurements -----------------------------------------------------------------------------
 
 
 class Measurements:
@@ -498,18 +505,18 @@ class Measurements:
 
     @property
     def how(self) -> str:
-        """In words, what a push is done with."""
+        """Returns the credential of a push in words."""
         return "Bearer" if self.credential == "bearer" else f"Basic with the {self.credential}"
 
     def create_repository(self, name: str) -> None:
         Rest(self.server, self.token).post("/api/projects/alice/trial/repos/create", {"name": name})
 
     def scratch(self) -> Path:
-        """A place for a clone."""
+        """Creates a directory for a clone."""
         return Path(tempfile.mkdtemp(dir=self.directory, prefix="clone-"))
 
     def prepare(self) -> None:
-        """People, a chat, a project, and the repository that everything is measured with."""
+        """Creates users, a chat, a project, and the repository for all measurements."""
         before = Rest(self.server)
         for name in ("alice", "bob"):
             before.post("/api/users/register", {"username": name, "password": PASSWORD})
@@ -522,18 +529,19 @@ class Measurements:
         self.secret = PASSWORD if self.credential == "password" else self.access_token
         if self.credential == "bearer":
             self.git.send_header(f"Authorization: Bearer {self.secret}")
-        # No git has been served yet: what the server grows by from here on, git has cost.
+        # git has not run yet: later growth is the cost of git.
         self.at_first = self.server.status("VmRSS")
         files, commits = 400, 200
         total = (20 if self.quick else 200) * MB
-        print(f"making a repository of {total // MB} MB, {files} files and {commits} commits", flush=True)
+        print(f"creating a repository of {total // MB} MB, {files} files and {commits} commits", flush=True)
         self.git.make(self.source, files, total // files, commits)
         self.tip = self.git.run("rev-parse", "main", at=self.source)
         tags = self.git.run("for-each-ref", "--format=%(objectname)", at=self.source).split()
         self.request = request_for_all(sorted({self.tip, *tags}))
 
     def first_push(self) -> None:
-        """The push of everything: 200 MB do not fit in a buffer of the client, so it is chunked."""
+        """Pushes everything: 200 MB do not fit in a buffer of the client, so the push is chunked.
+        """
         print("push of everything", flush=True)
         self.local = self.directory / "local.git"
         times: list[float] = []
@@ -561,7 +569,7 @@ class Measurements:
 
             for push in (remote, beside) if run % 2 == 0 else (beside, remote):
                 push()
-            self.name = name  # the last one is what everything else is measured with
+            self.name = name  # all other measurements use the last repository
         stored = size_of(self.repository)
         if self.git.run("rev-parse", "main", at=self.repository) != self.tip:
             raise RuntimeError("the pushed branch is not there")
@@ -592,14 +600,15 @@ class Measurements:
         self.target = Target(self.server.host, self.server.port, path, authorization)
 
     def repositories(self) -> list[Path]:
-        """The bare repositories of the server."""
+        """Returns the bare repositories of the server."""
         return [path for path in (self.server.data / "repos").glob("*/*/*.git") if path.is_dir()]
 
     def daemon(self) -> str:
-        """`git daemon` on the server's own repository: the same packs, and as warm in the page cache."""
+        """Starts `git daemon` on the server's repository: the same packs, also in the page cache.
+        """
         base = self.server.data / "repos"
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]  # free a moment ago
+            port = listener.getsockname()[1]  # another process may take it before git does
         process = subprocess.Popen(
             ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
             + [f"--base-path={base.resolve()}", str(base.resolve())],
@@ -630,12 +639,12 @@ class Measurements:
             place = self.scratch()
             taken = self.git.timed("clone", "--quiet", "--bare", url, str(place / "it.git"))
             if self.git.run("rev-parse", "main", at=place / "it.git") != self.tip:
-                raise RuntimeError(f"{url}: not what was pushed")
+                raise RuntimeError(f"{url}: the clone differs from the push")
             shutil.rmtree(place)
             return taken
 
         for url in (daemon, self.url(self.name)):
-            clone_from(url)  # not counted: the page cache, and the first check of the password
+            clone_from(url)  # not counted: fills the caches of pages and passwords
         runs = 3 if self.quick else 7
         ours, theirs = interleaved(runs, lambda _: clone_from(self.url(self.name)), lambda _: clone_from(daemon))
         ratio = statistics.median(ours) / statistics.median(theirs)
@@ -679,7 +688,7 @@ class Measurements:
         )
 
     def upload_pack(self, buffer: bytearray) -> int:
-        """The same request to git itself; how many bytes it answers."""
+        """Sends the same request to git itself; returns the number of bytes of the answer."""
         process = subprocess.Popen(
             ["git", "upload-pack", "--stateless-rpc", str(self.repository)],
             env={**self.git.env, "GIT_PROTOCOL": "version=2"},
@@ -698,8 +707,9 @@ class Measurements:
         return count
 
     def refs(self) -> None:
-        """With either credential: a token is looked up, a password is hashed for each request, slowly on purpose; that
-        cost is reported and is no cost of git."""
+        """Measures both credentials. A token is looked up. A password is hashed for each request,
+        slowly by design; that cost is reported, and is not a cost of git.
+        """
         print("info/refs", flush=True)
         for name, secret in (("access token", self.access_token), ("password", PASSWORD)):
             self.refs_with(name, secret)
@@ -727,8 +737,8 @@ class Measurements:
             return time.perf_counter() - begun
 
         ask(0), direct(0)
-        # No other connection is used meanwhile: if the server had closed this one, http.client would open it anew,
-        # and that would show in the times.
+        # No other connection is used meanwhile. If the server had closed this one, http.client
+        # would open a new one, which would show in the times.
         ours, theirs = interleaved(50, ask, direct)
         more = statistics.median(ours) - statistics.median(theirs)
         self.add(
@@ -756,7 +766,8 @@ class Measurements:
             list(pool.map(clone_to, range(CLONES)))
             taken = time.perf_counter() - begun
         shutil.rmtree(place)
-        # From before any git, not from what earlier transfers may have left: the harder of the two.
+        # Compares with the memory before any git, unless it was smaller just before: the stricter
+        # one.
         base = min(before, self.at_first)
         growth = memory.peak - base
         self.add(
@@ -774,7 +785,7 @@ class Measurements:
 
     @contextlib.contextmanager
     def busy_with(self, target: Target, into: dict[str, float]) -> Iterator[None]:
-        """Niced readers clone in a loop meanwhile; what they got is added to `into`."""
+        """Runs niced readers that clone in a loop meanwhile; adds their totals to `into`."""
         given = {"target": asdict(target), "request": self.request.hex()}
         readers = [Role(self.git, "reader", given) for _ in range(CLONES)]
         try:
@@ -794,10 +805,11 @@ class Measurements:
             print(f"    a reader failed: {'; '.join(sorted(complaints))}", flush=True)
 
     def talk(self, duration: float) -> list[float]:
-        """Messages one after the other, about 200 a second; how long each answer took."""
+        """Sends messages one after the other, about 200 a second; returns the time of each answer.
+        """
         client, path, times = Rest(self.server, self.token), f"/api/chats/{self.chat}/messages", []
         client.post(path, {"content": "first"})
-        gc.disable()  # a pause of this process would look like one of the server
+        gc.disable()  # a pause of this process would count as one of the server
         try:
             begun = time.perf_counter()
             turn = begun
@@ -813,7 +825,7 @@ class Measurements:
 
     def chat_latency(self) -> None:
         print("chat under clones", flush=True)
-        # An access token is valid for 15 minutes, and more may have passed.
+        # The access token of a login is valid for 15 minutes, and more may have passed.
         self.log_in()
         sink = Role(self.git, "sink", {"repository": str(self.repository)})
         self.cleanup.callback(sink.wait)
@@ -837,7 +849,7 @@ class Measurements:
         test, control = [sum(kind, start=[]) for kind in (tests, controls)]
 
         def median_of(kind: list[list[float]], percent: float) -> float:
-            """Of the rounds: one that a neighbour disturbed does not decide."""
+            """Returns the median over the rounds: a single disturbed round does not decide."""
             return statistics.median(percentile(times, percent) for times in kind)
 
         def both(kind: list[list[float]]) -> str:
@@ -884,9 +896,9 @@ class Measurements:
         self.token = Rest(self.server).post("/api/users/login", {"username": "alice", "password": PASSWORD})["token"]
 
     def leave(self) -> None:
-        """Clients that disconnect in mid-clone, 16 at a time, in three manners."""
+        """Disconnects clients during a clone, 16 at a time, in three ways."""
         count, at_once = 200, 16
-        print(f"{count} clients that disconnect in mid-clone", flush=True)
+        print(f"{count} clients that disconnect during a clone", flush=True)
         size = self.upload_pack(bytearray(256 * 1024))
         descriptors = self.server.descriptors()
         manners = ("close", "reset", "half-close")
@@ -895,10 +907,10 @@ class Measurements:
 
         def one(number: int) -> None:
             chance = random.Random(number)
-            # Some leave before a byte of the answer has come, the others somewhere in the first half.
+            # Some disconnect before the first byte of the answer, the others in its first half.
             wanted = 0 if number % 5 == 0 else chance.randrange(1, size // 2)
             with socket.socket() as connection:
-                # Small, so that the server is waiting to write when its client leaves.
+                # Small, so that the server is blocked in a write when its client disconnects.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
                 connection.settimeout(30)
                 connection.connect((self.target.host, self.target.port))
@@ -920,7 +932,8 @@ class Measurements:
                         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     case "half-close":
                         connection.shutdown(socket.SHUT_WR)
-                        # Reads on for what still comes: only that half is closed. The server may break off.
+                        # Continues to read: only one direction is closed. The server may close the
+                        # connection.
                         until = time.monotonic() + 10
                         with contextlib.suppress(OSError):
                             while time.monotonic() < until and connection.recv(64 * 1024):
@@ -939,7 +952,7 @@ class Measurements:
                 print(f"    {kind}: {', '.join(found)}", flush=True)
         self.add(
             Line(
-                f"{outcomes['left']} clients gone in mid-clone ({taken:.1f} s), 5 s later",
+                f"{outcomes['left']} clients disconnected during a clone ({taken:.1f} s), 5 s later",
                 f"{len(living)} living git processes, {len(zombies)} zombies",
                 f"after 0.5 s {len(soon[0])} and {len(soon[1])};"
                 f" descriptors {descriptors} before, {self.server.descriptors()} after",
@@ -961,7 +974,7 @@ class Measurements:
                 timing=False,
             )
         )
-        # Every permit must be back: as many at once as the server serves.
+        # All permits must be free again: as many transfers at once as the server allows.
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(lambda _: read_pack(self.target, self.request, bytearray(256 * 1024)), range(at_once)))
 
@@ -972,7 +985,7 @@ class Measurements:
             return self.git.timed("push", "--quiet", place, "main", at=self.source)
 
         for place in (self.url(self.name), str(self.local)):
-            push_to(place)  # up to date: only what is read for the first time
+            push_to(place)  # already up to date: fills the caches
         ours: list[float] = []
         theirs: list[float] = []
         for run in range(8):
@@ -999,7 +1012,7 @@ class Measurements:
         free = shutil.disk_usage(self.directory).free
         print("push of 2 GiB: takes 8 GiB of disk", flush=True)
         if free < 8 * gib:
-            raise RuntimeError(f"there are only {free / gib:.1f} GiB free in {tempfile.gettempdir()}")
+            raise RuntimeError(f"there are only {free / gib:.1f} GiB free in {tempfile.gettempdir()}; set TMPDIR")
         source, place = self.directory / "large.git", self.scratch() / "it.git"
         self.git.make(source, 64, 32 * MIB, 16)
         self.log_in()
@@ -1064,7 +1077,7 @@ class Measurements:
 
 
 def table(lines: Sequence[Line], quick: bool) -> str:
-    """Aligned columns, the verdict first: that is what one looks for."""
+    """Returns the table in aligned columns, with the verdict first."""
     rows = [("", "what", "NetBit", "compared to", "figure", "target")]
     rows += [(l.verdict(quick), l.what, l.netbit, l.compared_to, l.figure, l.target) for l in lines]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -1075,32 +1088,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary", help="the release build of netbit")
     parser.add_argument("--quick", action="store_true", help="20 MB and fewer runs; timings are only reported")
-    parser.add_argument("--large", action="store_true", help="a push of 2 GiB too: takes 8 GiB of disk")
-    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--large", action="store_true", help="also push 2 GiB: takes 8 GiB of disk")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"a list of these parts: {','.join(PARTS)}")
     parser.add_argument(
         "--credential",
         choices=("password", "token", "bearer"),
         default="password",
-        help="what clones and pushes are done with"
+        help="the credential of clones and pushes"
     )
-    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     parts = [part for part in options.only.split(",") if part]
     if not os.access(options.binary, os.X_OK):
-        parser.error(f"{options.binary} is no program: cargo build --release")
+        parser.error(f"{options.binary} is not an executable file; run: cargo build --release")
     if unknown := [part for part in parts if part not in PARTS]:
         parser.error(f"unknown: {unknown[0]}")
 
     def ended(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would leave everything behind
-        sys.exit("ended by SIGTERM")  # an exception, so that everything is tidied up
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would prevent the cleanup
+        sys.exit("ended by SIGTERM")  # an exception, so that the cleanup runs
 
     signal.signal(signal.SIGTERM, ended)
     limit = 60 * (120 if options.large else 10 if options.quick else 60)
 
     def too_long() -> None:
         print(f"not done after {limit} s", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)  # main tidies up
+        os.kill(os.getpid(), signal.SIGTERM)  # main cleans up
         time.sleep(60)
         os._exit(1)
 
@@ -1120,7 +1133,7 @@ def main() -> int:
     missed = [line for line in measured.lines if line.verdict(options.quick) == "MISSED"]
     print(f"\n{table(measured.lines, options.quick)}\n")
     if options.quick:
-        print("--quick: too small for timings to mean much; they are only reported")
+        print("--quick: too small for meaningful timings; they are only reported")
     if options.json:
         report = {
             "quick": options.quick,
@@ -1130,9 +1143,9 @@ def main() -> int:
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n")
     if failure:
-        print(f"broken off: {failure}")
+        print(f"aborted: {failure}")
     elif missed:
-        print(f"{len(missed)} missed")
+        print(f"{len(missed)} targets missed")
     return 1 if missed or failure else 0
 
 

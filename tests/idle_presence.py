@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""An idle server with 1,000 sessions: the CPU that it uses, and how soon a change of presence reaches all of them.
+"""Measures an idle server with 1,000 sessions: its CPU time, and the delivery time of a status.
 
     cargo build --release
     python3 -m venv venv && venv/bin/pip install msgpack
     venv/bin/python tests/idle_presence.py target/release/netbit [SESSIONS]
 
-Exits with 1 if the presence actor does anything while nobody does, or if a change takes more than a second.
+Exits with 1 if the presence actor handles messages while all clients are idle, or if a change of
+status takes more than a second to reach all sessions.
 """
 
 import json
@@ -61,12 +62,12 @@ def measure(pid, base, ops, count):
     accounts = []
     for user in range(USERS):
         accounts.append(call(base, "/api/users/login", {"username": f"u{user}", "password": "correct horse"}))
-    # The last user has one session only: of several the best would be shown.
+    # The last user has one session only: with several, others would see the best status.
     mover = Session(address, accounts[-1]["token"])
     sessions = [Session(address, accounts[n % (USERS - 1)]["token"]) for n in range(count)]
     for session in [mover, *sessions]:
         session.read("Welcome")
-    time.sleep(2)  # everybody has been told who is there
+    time.sleep(2)  # until every session has received the presence of all users
     handled, cpu = presence_handled(ops), cpu_seconds(pid)
     time.sleep(IDLE_SECONDS)
     used, done = cpu_seconds(pid) - cpu, presence_handled(ops) - handled
@@ -81,10 +82,10 @@ def measure(pid, base, ops, count):
     took = time.monotonic() - begun
     print(
         f"{count} idle sessions for {IDLE_SECONDS} s: {used:.2f} s of CPU, {done} messages to the presence actor; "
-        f"a change reached all of them in {took * 1000:.0f} ms"
+        f"a change of status reached all of them in {took * 1000:.0f} ms"
     )
     if done or took > SOON_SECONDS:
-        sys.exit("presence is not idle, or too late")
+        sys.exit("the presence actor was not idle, or the change took too long")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What counting and timing every message between actors costs.
+"""Measures the cost of counting and timing every message between actors.
 
 Usage: tests/instrumentation_cost.py LOADTEST [ROUNDS]
 
-Runs `LOADTEST messages` alternately with and without (NETBIT_OPS__MEASURE=false) and compares the medians of what was
-acknowledged per second, and of the CPU time that the server took for it. Prints the ratio of each.
+Runs `LOADTEST messages` alternately with instrumentation and without (NETBIT_OPS__MEASURE=false).
+Compares the medians of the acknowledged messages per second and of the CPU time of the server.
+Prints the ratio of each.
 """
 
 import json
@@ -26,7 +27,7 @@ def run(loadtest, measure):
         if done.returncode:
             sys.exit(done.stdout + done.stderr)
         rate = json.load(open(figures.name))["scenarios"][0]["rate"]
-    cpu = re.search(r"server CPU\s+([\d.]+) (ms|s) while talking", done.stdout + done.stderr)
+    cpu = re.search(r"server CPU\s+([\d.]+) (ms|s) for the messages", done.stdout + done.stderr)
     return rate, float(cpu.group(1)) * (1000 if cpu.group(2) == "s" else 1)
 
 
@@ -35,7 +36,7 @@ def main():
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 9
     taken = {True: [], False: []}
     for number in range(rounds):
-        # Whoever goes first has the colder machine: take turns.
+        # The first run of a pair has the colder machine: alternate the order.
         for measure in (True, False) if number % 2 else (False, True):
             taken[measure].append(run(loadtest, measure))
     median = lambda measure, which: statistics.median(result[which] for result in taken[measure])

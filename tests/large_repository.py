@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A repository of 5 GiB with a file of 1 GiB, pushed, cloned, repacked and archived under the limits of git's children.
+"""Pushes, clones, repacks and archives a repository of 5 GiB under the limits of git's children.
 
     python3 tests/large_repository.py target/release/netbit [--gib 5] [--file-mib 1024]
 
-Needs Linux, Python 3.9, git, and five times the size in the temporary directory (TMPDIR). Starts a server of its own on
-free ports of 127.0.0.1. Fails when a step fails or a file is not the same afterwards; reports the time of each step and
-the most memory that the server and its children held together.
+Needs Linux, Python 3.9, git, and five times the size in the temporary directory (TMPDIR). The
+repository contains a file of 1 GiB. Starts a server on free ports of 127.0.0.1. Fails if a step
+fails or a file differs afterwards. Prints the time of each step, and the peak memory of the server
+and its children together.
 """
 import argparse
 import hashlib
@@ -26,7 +27,7 @@ PASSWORD = "correct horse"
 
 
 def tree_bytes(pid):
-    """Resident memory of a process and of all below it."""
+    """Returns the resident memory of a process and its descendants."""
     total = 0
     try:
         with open(f"/proc/{pid}/status") as status:
@@ -58,7 +59,7 @@ class Watch:
 def git(folder, *arguments):
     environment = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", GIT_TERMINAL_PROMPT="0")
     author = ["-c", "user.name=Large", "-c", "user.email=large@example.org", "-c", "core.bigFileThreshold=32m",
-              # The client would look for deltas of random bytes for a quarter of an hour.
+              # Otherwise the client would search for deltas of random bytes for 15 minutes.
               "-c", "pack.window=0", "-c", "core.compression=0"]
     done = subprocess.run(["git", *author, "-C", folder, *arguments], env=environment, capture_output=True, text=True)
     if done.returncode != 0:
@@ -100,7 +101,7 @@ def main():
         data, work = os.path.join(place, "data"), os.path.join(place, "work")
         os.mkdir(data)
         free = [word for name in ("http", "tcp", "udp", "ops") for word in (f"--{name}-listen", "127.0.0.1:0")]
-        # Packed behind the first push, without waiting.
+        # Packs the repository right after the first push.
         environment = dict(os.environ, NETBIT_LIMITS__MAINTENANCE_PUSHES="1", NETBIT_LIMITS__MAINTENANCE_MS="1000",
                            NETBIT_LOG__LEVEL="info", NETBIT_LIMITS__GIT_IDLE_MS="900000")
         log = open(os.path.join(place, "log"), "w+")
@@ -110,7 +111,7 @@ def main():
         while "/readyz" not in text:
             line = server.stdout.readline()
             if not line:
-                sys.exit("the server ended")
+                sys.exit("the server ended before it was ready")
             text += line
         base = re.search(r"(http://[\d.:]+)/api/", text).group(1)
         watch = Watch(server.pid)
@@ -129,7 +130,7 @@ def main():
         git(work, "add", ".")
         git(work, "commit", "--quiet", "-m", "large")
         wanted = {name: digest(os.path.join(work, name)) for name in sorted(os.listdir(work)) if name != ".git"}
-        print(f"made: {count + 1} files, {options.gib} GiB")
+        print(f"created: {count + 1} files, {options.gib} GiB")
 
         def step(name, run):
             watch.take()
@@ -151,13 +152,13 @@ def main():
                 if "a repository was packed" in lines:
                     return
                 time.sleep(1)
-            sys.exit("the repository was never packed")
+            sys.exit("the repository was not packed within an hour")
 
         step("repack", packed)
         step("clone", lambda: git(place, "clone", "--quiet", f"{base}/large/p/r", "copy"))
         for name, found in wanted.items():
             if digest(os.path.join(place, "copy", name)) != found:
-                sys.exit(f"{name} is not the same in the clone")
+                sys.exit(f"{name} differs in the clone")
         archive = os.path.join(place, "archive.tar.gz")
 
         def fetch_archive():
@@ -177,13 +178,13 @@ def main():
                 while piece := content.read(MIB):
                     found.update(piece)
                 if found.hexdigest() != wanted.pop(name):
-                    sys.exit(f"{name} is not the same in the archive")
+                    sys.exit(f"{name} differs in the archive")
         if wanted:
             sys.exit(f"the archive lacks {sorted(wanted)[:3]}")
         server.terminate()
         if server.wait(30) != 0:
-            sys.exit("the server did not end well")
-        print("everything is the same")
+            sys.exit("the server did not stop cleanly")
+        print("all files are identical in the clone and the archive")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A client that is 1,000,000 events behind: `Limited`, then pages up to the head, and the server's memory meanwhile.
+"""Replays 1,000,000 missed events to a client: `Limited`, then pages up to the head.
 
     cargo build --release
     python3 -m venv venv && venv/bin/pip install msgpack
     venv/bin/python tests/million_behind.py target/release/netbit [MESSAGES]
 
-Exits with 1 if an event is missing, doubled or out of order, or if the server grows by more than 64 MiB.
+Exits with 1 if an event is missing, duplicated or out of order, or if the memory of the server
+grows by more than 64 MiB.
 """
 
 import json
@@ -37,7 +38,7 @@ class Session:
         self.socket.sendall(struct.pack(">I", len(body)) + body)
 
     def read(self, packet_type):
-        """The next packet of this type; others are passed over."""
+        """Returns the next packet of this type and skips others."""
         while True:
             (length,) = struct.unpack(">I", self.stream.read(4))
             packet = msgpack.unpackb(self.stream.read(length), strict_map_key=False)
@@ -98,7 +99,7 @@ def follow(pid, base):
         if pages % 100 == 0:
             most = max(most, resident_mib(pid))
     took = time.monotonic() - begun
-    # What is left is little: it is replayed, and the chat is live.
+    # Few events are left: they are replayed, and the chat becomes live.
     session.send(packet_type="Resume", epoch=welcome["epoch"], cursors={chat: last})
     assert session.read("Synced")["seq"] == last
     print(f"{last} events in {pages} pages, {took:.1f} s; resident {before:.0f} MiB before, {most:.0f} MiB at most")

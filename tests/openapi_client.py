@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""A client that a generator makes of the API's description, used as a stranger would.
+"""Tests a client that a generator creates from the OpenAPI document.
 
     python3 tests/openapi_client.py target/release/netbit DIRECTORY [REDOCLY]
 
-DIRECTORY holds the programs openapi-spec-validator, openapi-python-client and a Python in whose environment both are
-(the bin folder of a virtual environment); REDOCLY is the program of @redocly/cli, whose errors count. Starts a server of
-its own on free ports of 127.0.0.1, validates /api/openapi.json, looks for doubled operation ids and empty descriptions,
-generates a client, and with it registers a user, logs in, makes a chat and lists it. Fails when one of these fails, or
-when the generator left an operation out that answers JSON.
+DIRECTORY is the bin folder of a virtual environment with openapi-spec-validator and
+openapi-python-client. REDOCLY is the program of @redocly/cli; its errors fail the run. Starts a
+server on free ports of 127.0.0.1, validates /api/openapi.json, and checks it for duplicate
+operation ids and empty descriptions. Then generates a client, which registers a user, logs in,
+creates a chat and lists it. Fails if one of these fails, or if the generator omitted an operation.
 """
 import json
 import os
@@ -51,7 +51,7 @@ def main(program, tools, redocly=None):
             while "/readyz" not in text:
                 line = server.stdout.readline()
                 if not line:
-                    sys.exit("the server ended")
+                    sys.exit("the server ended before it was ready")
                 text += line
             base = re.search(r"(http://[\d.:]+)/api/", text).group(1)
             tried(base, place, tools, redocly)
@@ -73,7 +73,7 @@ def tried(base, place, tools, redocly):
     operations = [operation for methods in described["paths"].values() for operation in methods.values()]
     ids = [operation["operationId"] for operation in operations]
     if len(set(ids)) != len(ids):
-        sys.exit(f"operation ids are doubled: {sorted(one for one in ids if ids.count(one) > 1)}")
+        sys.exit(f"duplicate operation ids: {sorted(one for one in ids if ids.count(one) > 1)}")
     empty = [operation["operationId"] for operation in operations
              for response in operation["responses"].values() if not response["description"]]
     if empty:
@@ -81,11 +81,11 @@ def tried(base, place, tools, redocly):
     generated = subprocess.run([f"{tools}/openapi-python-client", "generate", "--path", path, "--output-path",
                                 f"{place}/client"], capture_output=True, text=True)
     if generated.returncode != 0:
-        sys.exit(f"no client was generated:\n{generated.stdout}{generated.stderr}")
+        sys.exit(f"the generator failed:\n{generated.stdout}{generated.stderr}")
     made = {name for _, _, names in os.walk(f"{place}/client/net_bit_client/api") for name in names}
     missing = [one for one in ids if f"{one}.py" not in made]
     if missing:
-        sys.exit(f"the generator left operations out: {missing}\n{generated.stdout}")
+        sys.exit(f"the generator omitted operations: {missing}\n{generated.stdout}")
     with open(f"{place}/session.py", "w") as file:
         file.write(SESSION)
     subprocess.run([f"{tools}/python", f"{place}/session.py", f"{place}/client", base], check=True)

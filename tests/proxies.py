@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Pushes, clones and chat sessions through real reverse proxies, with the recipes of packaging/ as they are.
+"""Tests pushes, clones and WebSockets through real reverse proxies, with the files of packaging/.
 
     python3 tests/proxies.py target/release/netbit [--mib 50]
 
-Needs Linux, Python 3.9, git, openssl, and nginx, caddy or both; a proxy that is not there is named and left out. Starts
-a server and proxies of its own on free ports of 127.0.0.1. Through each proxy and with each credential: a push of random
-bytes, a clone that must hold the same bytes, a push that is refused while it arrives, whose sentence must reach the
-client. Through the recipes also: the address in clone_url, and a WebSocket from a page of the proxy's own origin and of
-another one. Fails when one of these is not as it should be; times are printed, nothing depends on them.
+Needs Linux, Python 3.9, git, openssl, and nginx, caddy or both. Prints the name of a proxy that is
+not installed, and skips it. Starts a server and proxies on free ports of 127.0.0.1.
+
+Tests through each proxy and with each credential: a push of random bytes, a clone with the same
+bytes, and a push that is refused during its transfer, whose reason must reach the client. Tests
+through the recipes also: the address in clone_url, and a WebSocket from a page of the proxy's
+origin and of another origin. Fails if one of these fails. Times are printed only.
 """
 import argparse
 import base64
@@ -29,7 +31,7 @@ MIB = 1024 * 1024
 PASSWORD = "correct horse"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GIT_PATIENCE = 300
-# Certificates are made for this run alone.
+# The certificates are created for this run only.
 UNCHECKED = ssl.create_default_context()
 UNCHECKED.check_hostname, UNCHECKED.verify_mode = False, ssl.CERT_NONE
 
@@ -46,7 +48,7 @@ http {{
         ssl_certificate {place}/certificate.pem; ssl_certificate_key {place}/key.pem;
         include {root}/packaging/nginx-location.conf;
     }}
-    # Everything that a beginner does not set; but nginx refuses bodies above 1 MiB by itself.
+    # The defaults of nginx, except for its limit of 1 MiB for bodies.
     server {{
         listen 127.0.0.1:{plain};
         client_max_body_size 0;
@@ -106,7 +108,7 @@ def digest(path):
 
 
 def upgrade(base, origin):
-    """The status of a WebSocket handshake."""
+    """Returns the status of a WebSocket handshake."""
     scheme, address = base.split("://")
     host, port = address.split(":")
     plain = socket.create_connection((host, int(port)), timeout=30)
@@ -118,13 +120,13 @@ def upgrade(base, origin):
 
 
 def start_proxies(place, upstream, running):
-    """Starts what there is; returns (name, base URL, whether it is a recipe)."""
+    """Starts the installed proxies; returns (name, base URL, whether it is a recipe)."""
     found = []
     if shutil.which("nginx"):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
                         "-keyout", f"{place}/key.pem", "-out", f"{place}/certificate.pem"], check=True, capture_output=True)
         recipe, plain = free_port(), free_port()
-        # Started by root, nginx changes to a user who may not write here.
+        # As root, nginx changes to a user who cannot write here.
         user = "user root;\n" if os.geteuid() == 0 else ""
         with open(f"{place}/nginx.conf", "w") as file:
             file.write(NGINX.format(place=place, user=user, upstream=upstream, recipe=recipe, plain=plain, root=ROOT))
@@ -132,12 +134,13 @@ def start_proxies(place, upstream, running):
         found += [("nginx, the recipe, TLS", f"https://127.0.0.1:{recipe}", True),
                   ("nginx, all defaults", f"http://127.0.0.1:{plain}", False)]
     else:
-        print("LEFT OUT: nginx is not here")
+        print("SKIPPED: nginx is not installed")
     if shutil.which("caddy"):
         port = free_port()
         environment = dict(os.environ, NETBIT_SITE=f"http://127.0.0.1:{port}", NETBIT_UPSTREAM=upstream,
                            HOME=place, XDG_CONFIG_HOME=place, XDG_DATA_HOME=place, CADDY_ADMIN="off")
-        # The port of Caddy's administration is one for the machine: switched off in a copy that includes the recipe.
+        # Caddy has one administration port for the machine. A file that includes the recipe
+        # switches it off.
         with open(f"{place}/Caddyfile", "w") as file:
             file.write("{\n\tadmin off\n}\n" + f"import {ROOT}/packaging/Caddyfile\n")
         running.append(subprocess.Popen(
@@ -145,11 +148,11 @@ def start_proxies(place, upstream, running):
             stderr=open(f"{place}/caddy.log", "w")))
         found.append(("Caddy, the recipe", f"http://127.0.0.1:{port}", True))
     else:
-        print("LEFT OUT: caddy is not here")
+        print("SKIPPED: caddy is not installed")
     until = time.monotonic() + 30
     while not all(answers(int(base.rsplit(":", 1)[1])) for _, base, _ in found):
         if time.monotonic() > until:
-            fail("a proxy does not listen")
+            fail("a proxy does not listen after 30 s")
         time.sleep(0.05)
     return found
 
@@ -182,7 +185,7 @@ def tried(options, place, running):
     while "/readyz" not in text:
         line = server.stdout.readline()
         if not line:
-            fail("the server ended")
+            fail("the server ended before it was ready")
         text += line
     direct = re.search(r"(http://[\d.:]+)/api/", text).group(1)
     code = re.search(r"\b[A-Za-z0-9_-]{32,}\b", text)
@@ -200,7 +203,7 @@ def tried(options, place, running):
     git(work, "add", ".")
     git(work, "commit", "--quiet", "-m", "random bytes")
     wanted = digest(f"{work}/random")
-    # A zip bomb: the gate refuses it in the middle of the push, after some megabytes.
+    # A zip bomb: the server refuses it in the middle of the push, after some megabytes.
     git(work, "checkout", "--quiet", "-b", "bomb")
     noise(f"{work}/more", 8 * MIB, 8)
     with open(f"{work}/zeros", "wb") as file:
@@ -224,11 +227,11 @@ def tried(options, place, running):
             git(place, "clone", "--quiet", url, copy, header=header)
             cloned = time.monotonic()
             if digest(f"{copy}/random") != wanted:
-                fail(f"{name}, {kind}: the clone is not what was pushed")
+                fail(f"{name}, {kind}: the clone differs from the push")
             shutil.rmtree(copy)
             told = git(work, "push", url, "bomb", header=header, fails=True)
             if "[remote rejected]" not in told:
-                fail(f"{name}, {kind}: the reason of a refusal is lost:\n{told}")
+                fail(f"{name}, {kind}: the client does not see the reason of the refusal:\n{told}")
             print(f"{name}, {kind}: push {pushed - begun:.1f} s, clone {cloned - pushed:.1f} s", flush=True)
         if recipe:
             for origin, status in ((base, 101), ("https://elsewhere.example", 403)):

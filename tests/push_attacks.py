@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What pushes that are small on the wire cost a server: memory of the server and its git children, time, and whether it
-still serves others and starts again.
+"""Measures the cost of pushes that are small on the wire and large for the server.
 
     python3 tests/push_attacks.py target/release/netbit [--objects 1400000] [--json FILE]
 
-Needs Linux, Python 3.9 and git. Each attack has a server of its own on free ports of 127.0.0.1, under 3 GiB of address
-space (as `ulimit -v` sets it, so for each process). Fails when a server ends, does not serve others, is not ready within
-2 s after SIGKILL, or holds more than 512 MiB together with its children.
+Needs Linux, Python 3.9 and git. Each attack has a separate server on free ports of 127.0.0.1, under
+3 GiB of address space (the limit of `ulimit -v`, so for each process). Measures time, and memory of
+the server with its git children. Fails if a server ends, does not serve other users, is not ready
+within 2 s after SIGKILL, or uses more than 512 MiB together with its children.
 """
 import argparse
 import base64
@@ -79,7 +79,7 @@ def oid(kind, content):
 
 
 class Pack:
-    """A pack with its true checksum."""
+    """Builds a pack with a correct checksum."""
 
     def __init__(self):
         self.parts, self.count, self.size = [], 0, 12
@@ -108,7 +108,7 @@ def commit(tree, message=b"x"):
 
 
 def copies(base_size, times):
-    """A delta that copies the whole base (below 64 KiB) again and again."""
+    """Returns a delta that copies the whole base (below 64 KiB) `times` times."""
     copy = bytes([0x80 | 0x10 | 0x20, base_size & 0xFF, base_size >> 8])
     return number(base_size) + number(base_size * times) + copy * times
 
@@ -122,7 +122,7 @@ def huge_commit():
 
 
 def delta_bomb():
-    """Deltas, 60 MB of result each, on one small base."""
+    """Returns a pack of deltas on one small base, with results of 60 MB each."""
     pack = Pack()
     base = os.urandom(16) * 3750
     at = pack.object(BLOB, base)
@@ -154,7 +154,7 @@ def many_objects(count):
 
 
 def nested_tree():
-    """A tree of 10^10 files in 11 objects."""
+    """Returns a pack with a tree of 10^10 files in 11 objects."""
     pack = Pack()
     pack.object(BLOB, b"x")
     inner, mode = oid(b"blob", b"x"), b"100644"
