@@ -24,7 +24,7 @@ const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
 #[derive(Debug)]
 pub enum WriterEvent {
     Committed(Committed),
-    /// The writer was restarted and does not know the last commit: the cache loads everything
+    /// The writer was restarted and has no record of the last commit: the cache loads everything
     /// again.
     Reload,
 }

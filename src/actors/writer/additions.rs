@@ -3,8 +3,8 @@
 //!
 //! The buckets for each added user bound what many accounts can do together: new accounts of one
 //! address, of many addresses, and accounts that know each other. The buckets live in the writer,
-//! because only the writer knows that nothing else refuses the addition. A refused attempt takes no
-//! token from the added user's bucket.
+//! because all other checks are complete only there. An addition that another check refuses takes
+//! no token from the added user's bucket.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;

@@ -38,7 +38,7 @@ use crate::storage::queries::meta;
 const COMMIT_TRIES: usize = 3;
 /// Interval in commits at which the rates drop users whose buckets are full.
 const TIDY_COMMITS: i64 = 4096;
-/// Rows that the probe of a full disk writes: success then means room for a batch.
+/// Rows that the probe of a full disk writes: success then means space for a batch.
 const PROBE_ROWS: i64 = 64;
 
 /// The outcome of a transaction, as the read models receive it.
@@ -418,7 +418,7 @@ impl BatchExecutor {
 
     fn end_transaction(&mut self) {
         if let Err(error) = self.db.batch_execute("ROLLBACK") {
-            tracing::debug!(%error, "ROLLBACK failed: SQLite has already ended the transaction");
+            tracing::debug!(%error, "ROLLBACK failed; SQLite may have ended the transaction already");
         }
     }
 

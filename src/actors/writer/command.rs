@@ -91,7 +91,7 @@ pub enum CommandError {
     #[error("the disk of the server is full and writes are refused; try again later")]
     ReadOnly,
     /// The outcome is unknown: the client retries with the same `client_id`.
-    #[error("the server failed and the change may have been made; try again with the same client_id")]
+    #[error("the server failed; check whether the change was made before you try again")]
     Internal,
 }
 

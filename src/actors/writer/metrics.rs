@@ -45,7 +45,7 @@ impl Export for CommitMetrics {
         registry.register("netbit_commit_sync_seconds", help, self.sync_seconds.clone());
         let help = "Commands in one commit";
         registry.register("netbit_commit_batch_size", help, self.batch_size.clone());
-        let help = "Batches that failed and were rolled back, because the database returned an error";
+        let help = "Batches that were rolled back, because the database returned an error";
         registry.register("netbit_commits_failed", help, self.failed.clone());
         let help = "Batches that were replayed, because a command failed after a write";
         registry.register("netbit_commits_replayed", help, self.replayed.clone());

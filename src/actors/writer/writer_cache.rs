@@ -1,4 +1,4 @@
-//! The writer cache: live logins, chats with their heads, and roles, known without a SELECT.
+//! The writer cache: live logins, chats with their heads, and roles, so that no SELECT is needed.
 //!
 //! Appending a message is the most frequent command. With a cached chat it costs one row among many
 //! that are inserted together ([`PendingInserts`]). In addition, each chat that a batch appends to

@@ -53,7 +53,8 @@ impl Command for SetRetention {
 /// Removes the oldest messages beyond the retention of a chat. Returns whether more may be left.
 ///
 /// A command removes at most `limits.trimmed_per_command` messages, and as many events about
-/// messages and followers of threads. All followers of one message are removed with it.
+/// messages and followers of threads. All followers of one message are removed with it, even above
+/// this limit.
 ///
 /// Pinned messages and messages with remaining replies are kept, and checked again when that may
 /// have changed. When nothing is left to remove, the chat gets one event for all removed messages,
