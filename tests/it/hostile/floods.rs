@@ -1,5 +1,5 @@
-//! Floods beyond the server's capacity. `tests/floods.py` measures the memory that each flood
-//! costs.
+//! Floods beyond the server's capacity. `scripts/measure/floods.py` measures the memory that each
+//! flood costs.
 
 use std::time::Duration;
 

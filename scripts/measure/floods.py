@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Measures the memory that each flood costs the server, next to the bound that it must keep.
 
-    python3 tests/floods.py target/release/netbit
+    python3 scripts/measure/floods.py target/release/netbit
     # only floods whose names contain one of these words:
-    python3 tests/floods.py target/release/netbit visitors pushes
+    python3 scripts/measure/floods.py target/release/netbit visitors pushes
     # only datagrams, for 8 s, to a running server:
-    python3 tests/floods.py --datagrams 127.0.0.1:8082 8
+    python3 scripts/measure/floods.py --datagrams 127.0.0.1:8082 8
 
 Needs Python 3.9 and git. Starts a server on free ports of 127.0.0.1 with its default limits, but
 without rates, which would refuse most requests early. Starts each flood after the previous one was

@@ -3,7 +3,7 @@
 
     cargo build --release
     python3 -m venv venv && venv/bin/pip install msgpack
-    venv/bin/python tests/million_behind.py target/release/netbit [MESSAGES]
+    venv/bin/python scripts/measure/million_behind.py target/release/netbit [MESSAGES]
 
 Exits with 1 if an event is missing, duplicated or out of order, or if the memory of the server
 grows by more than 64 MiB.

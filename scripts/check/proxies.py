@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests pushes, clones and WebSockets through real reverse proxies, with the files of packaging/.
 
-    python3 tests/proxies.py target/release/netbit [--mib 50]
+    python3 scripts/check/proxies.py target/release/netbit [--mib 50]
 
 Needs Linux, Python 3.9, git, openssl, and nginx, caddy or both. Prints the name of a proxy that is
 not installed, and skips it. Starts a server and proxies on free ports of 127.0.0.1.
@@ -29,7 +29,7 @@ import urllib.request
 
 MIB = 1024 * 1024
 PASSWORD = "correct horse"
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GIT_PATIENCE = 300
 # The certificates are created for this run only.
 UNCHECKED = ssl.create_default_context()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fills the disk that holds the database, a repository and git's temporary files.
 #
-#     sudo tests/full_disk.sh target/release/netbit
+#     sudo scripts/check/full_disk.sh target/release/netbit
 #
 # Needs root for a small tmpfs, curl, git and Python. Fails if acknowledged data is missing, if a
 # refused push leaves files, if reads stop, or if writes do not resume when the disk has

@@ -3,7 +3,7 @@
 
     cargo build --release
     python3 -m venv venv && venv/bin/pip install msgpack
-    venv/bin/python tests/idle_presence.py target/release/netbit [SESSIONS]
+    venv/bin/python scripts/measure/idle_presence.py target/release/netbit [SESSIONS]
 
 Exits with 1 if the presence actor handles messages while all clients are idle, or if a change of
 status takes more than a second to reach all sessions.

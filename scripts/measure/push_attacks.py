@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the cost of pushes that are small on the wire and large for the server.
 
-    python3 tests/push_attacks.py target/release/netbit [--objects 1400000] [--json FILE]
+    python3 scripts/measure/push_attacks.py target/release/netbit [--objects 1400000] [--json FILE]
 
 Needs Linux, Python 3.9 and git. Each attack has a separate server on free ports of 127.0.0.1, under
 3 GiB of address space (the limit of `ulimit -v`, so for each process). Measures time, and memory of

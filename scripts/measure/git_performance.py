@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the cost of git hosting, compared with git alone on the same machine.
 
-    python3 tests/git_performance.py target/release/netbit [--quick] [--large] [--json FILE]
+    python3 scripts/measure/git_performance.py target/release/netbit [--quick] [--large] [--json FILE]
         [--only PART,PART] [--credential password|token|bearer]
 
 Measures a push of 200 MB, clone time and raw pack stream, `info/refs`, the memory of the server

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests a server against its OpenAPI document, with valid and invalid requests.
 
-Usage: tests/contract.py NETBIT SCHEMATHESIS [EXAMPLES]
+Usage: scripts/check/contract.py NETBIT SCHEMATHESIS [EXAMPLES]
 
 Starts NETBIT on an empty directory, creates an object of each kind, and runs SCHEMATHESIS
 (https://schemathesis.io) on /api/openapi.json: with a login, and without one. Fails on a status

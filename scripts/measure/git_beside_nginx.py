@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares a push of one commit to NetBit with a push to nginx with git http-backend.
 
-    python3 tests/git_beside_nginx.py target/release/netbit [pushes]
+    python3 scripts/measure/git_beside_nginx.py target/release/netbit [pushes]
 
 Needs nginx, fcgiwrap, git and Python 3.9. Pushes to both in turn. Prints the median of each, and
 the median of the ratios of consecutive pushes. NetBit authenticates a token; nginx has no users,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks browsing of a long history against git, and measures it.
 
-    python3 tests/browse_history.py target/release/netbit [--commits 80000] [--files 5000]
+    python3 scripts/measure/browse_history.py target/release/netbit [--commits 80000] [--files 5000]
         [--repository PATH] [--results-only] [--samples 60]
 
 Builds a deterministic history with `git fast-import`, or uses any repository. The history has
@@ -128,7 +128,7 @@ class Writer:
 
 
 def build(commits, files):
-    place = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "target", "browse-history")
+    place = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "target", "browse-history")
     path = os.path.join(place, f"{commits}-{files}.git")
     if os.path.exists(os.path.join(path, "netbit-complete")):
         return path

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests a client that a generator creates from the OpenAPI document.
 
-    python3 tests/openapi_client.py target/release/netbit DIRECTORY [REDOCLY]
+    python3 scripts/check/openapi_client.py target/release/netbit DIRECTORY [REDOCLY]
 
 DIRECTORY is the bin folder of a virtual environment with openapi-spec-validator and
 openapi-python-client. REDOCLY is the program of @redocly/cli; its errors fail the run. Starts a

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares the speed of two releases, next to the spread of the old release against itself.
 
-    python3 tests/compare_releases.py OLD_LOADTEST NEW_LOADTEST [--git OLD_NETBIT NEW_NETBIT]
+    python3 scripts/measure/compare_releases.py OLD_LOADTEST NEW_LOADTEST [--git OLD_NETBIT NEW_NETBIT]
         [--runs 5]
 
 Runs `loadtest all --quick` and git transfers of both releases in turn. Each round runs old, new and

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pushes, clones, repacks and archives a repository of 5 GiB under the limits of git's children.
 
-    python3 tests/large_repository.py target/release/netbit [--gib 5] [--file-mib 1024]
+    python3 scripts/measure/large_repository.py target/release/netbit [--gib 5] [--file-mib 1024]
 
 Needs Linux, Python 3.9, git, and five times the size in the temporary directory (TMPDIR). The
 repository contains a file of 1 GiB. Starts a server on free ports of 127.0.0.1. Fails if a step

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests the fail2ban filter of packaging/ with `fail2ban-regex`.
 
-Usage: tests/fail2ban.py NETBIT
+Usage: scripts/check/fail2ban.py NETBIT
 
 Starts a server, sends logins with a wrong password from two addresses through a trusted proxy, and
 runs `fail2ban-regex` over the log in both of its formats.
@@ -15,7 +15,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-FILTER = pathlib.Path(__file__).parent.parent / "packaging" / "fail2ban-filter.conf"
+FILTER = pathlib.Path(__file__).parent.parent.parent / "packaging" / "fail2ban-filter.conf"
 
 
 def guess(base, address):

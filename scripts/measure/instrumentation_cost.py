@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the cost of counting and timing every message between actors.
 
-Usage: tests/instrumentation_cost.py LOADTEST [ROUNDS]
+Usage: scripts/measure/instrumentation_cost.py LOADTEST [ROUNDS]
 
 Runs `LOADTEST messages` alternately with instrumentation and without (NETBIT_OPS__MEASURE=false).
 Compares the medians of the acknowledged messages per second and of the CPU time of the server.
