@@ -6,6 +6,7 @@
 
 mod answers;
 mod browsing;
+mod connection_shares;
 mod credentials;
 mod datagrams;
 mod floods;
@@ -13,6 +14,7 @@ mod frames;
 mod logins;
 mod logs;
 mod people;
+mod push_memory;
 mod pushes;
 mod requests;
 mod revoked;
