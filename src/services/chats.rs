@@ -6,12 +6,12 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{
     ChatDetails, ChatList, ChatView, Destination, Participants, PeopleToAdd, UserIds,
 };
+use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{
     CreateChat, DeleteChat, MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, NewChat, RemoveParticipant,
     SetHidden, SetNotifyLevel, SetParticipant, UpdateChat,
 };
-use crate::actors::writer::{Command, CommandError};
-use crate::core::actor::{Caller, Permit, Reply};
+use crate::core::actor::{Caller, NamedMessage, Permit, Reply};
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::event::ChatEvent;
@@ -207,7 +207,7 @@ impl Services {
     /// Moves cursors for a session that is about to end. They are lost if the writer has no permit
     /// at once.
     pub fn merge_last_marks(&self, who: Credential, marks: Vec<(ChatId, Marks)>) {
-        if let Ok(Some(permit)) = self.writer.try_enter(Caller::User(who.user.0), MergeMarks::NAME) {
+        if let Ok(Some(permit)) = self.writer.try_enter(who, MergeMarks::NAME) {
             self.writer.submit(permit, MergeMarks { who, marks }, Reply::call(|_| ()));
         }
     }

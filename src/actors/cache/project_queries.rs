@@ -84,7 +84,6 @@ pub struct ProjectNamed {
 
 impl Query for ProjectNamed {
     type Answer = ProjectView;
-    const NAME: &'static str = "ProjectNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectView> {
@@ -112,7 +111,6 @@ pub struct ProjectToAdminister {
 
 impl Query for ProjectToAdminister {
     type Answer = ProjectId;
-    const NAME: &'static str = "ProjectToAdminister";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ServerAdmin;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectId> {
@@ -169,7 +167,6 @@ pub struct RepositoryNamed {
 
 impl Query for RepositoryNamed {
     type Answer = RepositoryView;
-    const NAME: &'static str = "RepositoryNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(
@@ -210,7 +207,6 @@ pub struct RepositoryById(pub RepositoryId);
 
 impl Query for RepositoryById {
     type Answer = Arc<Repository>;
-    const NAME: &'static str = "RepositoryById";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -224,7 +220,6 @@ pub struct AccountBytes(pub UserId);
 
 impl Query for AccountBytes {
     type Answer = u64;
-    const NAME: &'static str = "AccountBytes";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<u64> {
@@ -243,7 +238,6 @@ pub struct ProjectList {
 impl Query for ProjectList {
     /// Also returns whether there are more.
     type Answer = (Vec<ProjectView>, bool);
-    const NAME: &'static str = "ProjectList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -271,7 +265,6 @@ pub struct Members {
 impl Query for Members {
     /// With their user names. Also returns whether there are more.
     type Answer = (Vec<(UserId, String, ProjectRole)>, bool);
-    const NAME: &'static str = "Members";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -300,7 +293,6 @@ pub struct Repositories {
 
 impl Query for Repositories {
     type Answer = (Vec<RepositoryView>, bool);
-    const NAME: &'static str = "Repositories";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -342,7 +334,6 @@ pub struct ReadersNamed {
 
 impl Query for ReadersNamed {
     type Answer = Vec<UserId>;
-    const NAME: &'static str = "ReadersNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
@@ -375,7 +366,6 @@ pub struct NotificationList {
 impl Query for NotificationList {
     /// `None`: the page needs older notifications than those in memory.
     type Answer = Option<Vec<Arc<Notification>>>;
-    const NAME: &'static str = "NotificationList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
+use super::actor::CacheActor;
 use super::chats::{ChatState, Chats, Lookup};
 use super::event_page::{EventPage, EventRange};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
+use crate::core::actor::NamedMessage;
 use crate::domain::access::{AccessGrant, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
@@ -35,9 +37,8 @@ pub enum QueryOutcome<T> {
     AfterFill(ChatId),
 }
 
-pub trait Query: Send + 'static {
+pub trait Query: NamedMessage<Actor = CacheActor> + Send + 'static {
     type Answer: Send + 'static;
-    const NAME: &'static str;
     /// The scope that a valid token must have.
     const REQUIRED_SCOPE: RequiredScope;
 
@@ -72,7 +73,6 @@ pub struct Me;
 
 impl Query for Me {
     type Answer = (Arc<User>, Arc<str>);
-    const NAME: &'static str = "Me";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -88,7 +88,6 @@ pub struct PersonNamed(pub String);
 
 impl Query for PersonNamed {
     type Answer = Arc<User>;
-    const NAME: &'static str = "PersonNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
@@ -102,7 +101,6 @@ pub struct PersonFormerlyNamed(pub String);
 
 impl Query for PersonFormerlyNamed {
     type Answer = Arc<User>;
-    const NAME: &'static str = "PersonFormerlyNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
@@ -116,7 +114,6 @@ pub struct UserIds(pub Vec<String>);
 
 impl Query for UserIds {
     type Answer = Vec<UserId>;
-    const NAME: &'static str = "UserIds";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
@@ -131,7 +128,6 @@ pub struct LoginCandidate(pub String);
 impl Query for LoginCandidate {
     /// `None`: the user does not exist or is deactivated.
     type Answer = Option<(Arc<User>, Arc<str>)>;
-    const NAME: &'static str = "LoginCandidate";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -150,7 +146,6 @@ pub struct ChatList {
 impl Query for ChatList {
     /// Each with its newest message, if that is in memory. Also returns whether there are more.
     type Answer = (Vec<(ChatSummary, Option<Arc<ChatEvent>>)>, bool);
-    const NAME: &'static str = "ChatList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -187,7 +182,6 @@ pub struct ChatView {
 
 impl Query for ChatDetails {
     type Answer = ChatView;
-    const NAME: &'static str = "ChatDetails";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ChatView> {
@@ -215,7 +209,6 @@ pub struct Participants {
 
 impl Query for Participants {
     type Answer = (Vec<(Participant, String)>, bool);
-    const NAME: &'static str = "Participants";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -245,7 +238,6 @@ pub struct Events {
 impl Query for Events {
     /// The page, or the head (`Err`) when the page lies below the window in memory.
     type Answer = Result<EventPage, i64>;
-    const NAME: &'static str = "Events";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

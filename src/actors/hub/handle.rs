@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::actors::hub::DeliveryMeter;
     use crate::actors::hub::{Outbox, SessionSubscription};
-    use crate::core::actor::{ActorStats, FatalSignal, InstrumentedActor, Reply, start};
+    use crate::core::actor::{ActorStats, FatalSignal, Reply, start};
     use crate::domain::access::Credential;
     use crate::domain::event::{Change, ChatEvent};
     use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
@@ -61,7 +61,7 @@ mod tests {
     async fn hub_ends_its_sessions_when_its_lane_is_full() {
         let arbiter = actix::Arbiter::new();
         let pending = Arc::new(AtomicUsize::new(0));
-        let (stats, owned) = (ActorStats::new(HubActor::NAME, None, HubActor::MESSAGES), pending.clone());
+        let (stats, owned) = (ActorStats::new::<HubActor>(None), pending.clone());
         let mailbox = start(&arbiter.handle(), stats, FatalSignal::new().0, move |_| HubActor::new(owned));
         let hub = HubHandle::new(mailbox, pending.clone(), 1000);
         let (outbox, mut drain) = Outbox::new(100_000, 1000, DeliveryMeter::default());

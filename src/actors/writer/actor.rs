@@ -12,7 +12,7 @@ use super::checkpointer::WalSizeEstimator;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand};
 use crate::actors::cache::CacheHandle;
-use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
+use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
@@ -181,11 +181,6 @@ impl Supervised for DbWriterActor {
     }
 }
 
-impl InstrumentedActor for DbWriterActor {
-    const NAME: &'static str = "writer";
-    const MESSAGES: &'static [&'static str] = super::commands::NAMES;
-}
-
 impl<C: Command> Handler<PendingCommand<C>> for DbWriterActor {
     type Result = ();
 
@@ -194,10 +189,10 @@ impl<C: Command> Handler<PendingCommand<C>> for DbWriterActor {
     }
 }
 
-impl Handler<Drain> for DbWriterActor {
+impl Handler<Ask<Drain>> for DbWriterActor {
     type Result = ();
 
-    fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<Drain>, _: &mut Ctx<Self>) {
         self.flush();
         if let Some(executor) = &mut self.executor
             && let Err(error) = executor.write_cursors()
@@ -205,6 +200,6 @@ impl Handler<Drain> for DbWriterActor {
             // The next start computes them from the messages.
             debug!(%error, "read cursors were not written");
         }
-        reply.send(Ok(()));
+        ask.answer(Ok(()));
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::actor::DbWriterActor;
 use super::batch::{Batch, BatchExecutor};
 use super::command::{Command, CommandError, ExecuteError, Execution, Tx};
 use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
-use crate::core::actor::Reply;
+use crate::core::actor::{MessageName, NamedMessage, Reply};
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -38,9 +39,13 @@ enum Mood {
     Huge,
 }
 
+impl NamedMessage for Note {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("Note");
+}
+
 impl Command for Note {
     type Output = &'static str;
-    const NAME: &'static str = "Note";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<&'static str> {
         let refusal = Refusal::Forbidden("no");
@@ -214,9 +219,13 @@ fn refused_command_keeps_its_answer_when_the_replay_fails() {
 /// Counts towards a rate before it writes.
 struct Adds;
 
+impl NamedMessage for Adds {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("Adds");
+}
+
 impl Command for Adds {
     type Output = &'static str;
-    const NAME: &'static str = "Adds";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<&'static str> {
         tx.count_addition(UserId(1), UserId(2), AddingRate::Strangers)?;

@@ -17,12 +17,13 @@ use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::actor::DbWriterActor;
 use super::additions::AdditionRates;
 use super::counted::CountedRates;
 use super::mentions::MentionRates;
 use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
-use crate::core::actor::{Overloaded, ReplyDropped};
+use crate::core::actor::{NamedMessage, Overloaded, ReplyDropped};
 use crate::core::limits::Limits;
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
@@ -37,9 +38,8 @@ use crate::storage::rows::audit::NewAuditRow;
 
 /// A change of the database that a caller requests. A replayed batch executes it again, so
 /// `execute` takes `&self`.
-pub trait Command: Send + 'static {
+pub trait Command: NamedMessage<Actor = DbWriterActor> + Send + 'static {
     type Output: Send + 'static;
-    const NAME: &'static str;
     /// Writer cache entries that the command makes stale.
     const INVALIDATION: Invalidation = Invalidation::All;
 

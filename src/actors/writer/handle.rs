@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand};
-use crate::core::actor::{Caller, Gate, Mailbox, Overloaded, Permit, Reply};
+use crate::core::actor::{Caller, Gate, Mailbox, MessageName, Overloaded, Permit, Reply};
 
 /// Submits commands. Cheap to clone.
 #[derive(Clone)]
@@ -37,19 +37,25 @@ impl WriterHandle {
     ///
     /// # Errors
     /// [`CommandError::Internal`] if the outcome is unknown.
-    pub async fn execute<C: Command>(&self, caller: Caller, command: C) -> Result<C::Output, CommandError> {
-        let permit = self.gate.enter(caller, C::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.submit(permit, command, reply);
-        answer.await.unwrap_or(Err(CommandError::Internal))
+    pub async fn execute<C: Command>(
+        &self,
+        caller: impl Into<Caller>,
+        command: C,
+    ) -> Result<C::Output, CommandError> {
+        let message = |reply, permit| PendingCommand::new(command, Some(permit), reply);
+        self.mailbox.ask_with(&self.gate, caller, message).await
     }
 
     /// Returns a free permit for a command of this name without waiting; see [`Gate::try_enter`].
-    pub fn try_enter(&self, caller: Caller, command: &'static str) -> Result<Option<Permit>, Overloaded> {
+    pub fn try_enter(
+        &self,
+        caller: impl Into<Caller>,
+        command: MessageName,
+    ) -> Result<Option<Permit>, Overloaded> {
         self.gate.try_enter(caller, command)
     }
 
-    pub async fn enter(&self, caller: Caller, command: &'static str) -> Result<Permit, Overloaded> {
+    pub async fn enter(&self, caller: impl Into<Caller>, command: MessageName) -> Result<Permit, Overloaded> {
         self.gate.enter(caller, command).await
     }
 
@@ -62,9 +68,7 @@ impl WriterHandle {
     /// answered.
     pub async fn drain(&self) {
         self.gate.close();
-        let (reply, answer) = Reply::<(), CommandError>::channel();
-        self.mailbox.post(Drain(reply));
-        if !matches!(answer.await, Ok(Ok(()))) {
+        if self.mailbox.ask_ungated(Drain).await.is_err() {
             tracing::warn!("the writer ended before it was drained");
         }
     }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use actix::Message;
 
+use super::actor::DbWriterActor;
 use super::command::{Command, CommandError, ExecuteError, Tx};
 use super::counted::CountedRates;
 use super::writer_cache::Invalidation;
-use crate::core::actor::{NamedMessage, Permit, Reply};
+use crate::core::actor::{MessageName, NamedMessage, Permit, Reply, Request};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
 
 /// Commits the pending commands, then replies.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain(pub Reply<(), CommandError>);
+pub struct Drain;
 
-impl NamedMessage for Drain {
-    const NAME: &'static str = "Drain";
+impl Request for Drain {
+    type Answer = ();
+    type Error = CommandError;
 }
 
 /// A command with its result so far, its permit and its reply.
@@ -26,6 +26,8 @@ impl NamedMessage for Drain {
 pub struct PendingCommand<C: Command> {
     command: C,
     reply: Reply<C::Output, CommandError>,
+    /// Outlives the handler and the answer: it moves on with [`Committed`](super::Committed), and is
+    /// released when the cache has applied the events.
     permit: Option<Permit>,
     request_id: Option<Arc<str>>,
     counted: CountedRates,
@@ -33,7 +35,8 @@ pub struct PendingCommand<C: Command> {
 }
 
 impl<C: Command> NamedMessage for PendingCommand<C> {
-    const NAME: &'static str = C::NAME;
+    type Actor = DbWriterActor;
+    const NAME: MessageName = C::NAME;
 }
 
 impl<C: Command> PendingCommand<C> {
@@ -61,7 +64,7 @@ pub trait QueuedCommand: Send {
 
 impl<C: Command> QueuedCommand for PendingCommand<C> {
     fn name(&self) -> &'static str {
-        C::NAME
+        C::NAME.as_str()
     }
 
     fn bytes(&self) -> usize {

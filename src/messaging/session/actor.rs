@@ -22,9 +22,7 @@ use crate::actors::hub::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Appended, UpdatedMessage};
-use crate::core::actor::{
-    ActorStats, Caller, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply,
-};
+use crate::core::actor::{ActorStats, Ctx, Mailbox, Overloaded, Permit, Reply, instrumented_actor};
 use crate::core::fail_points;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
@@ -99,10 +97,6 @@ pub(super) struct Frame {
     pub(super) window_permit: OwnedSemaphorePermit,
 }
 
-impl NamedMessage for Frame {
-    const NAME: &'static str = "Frame";
-}
-
 /// Reading has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -110,19 +104,11 @@ pub(super) struct CloseNow {
     pub(super) code: Option<GoodbyeCode>,
 }
 
-impl NamedMessage for CloseNow {
-    const NAME: &'static str = "CloseNow";
-}
-
 /// Reading has ended. Packets in flight are answered before the session ends.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct CloseAfterReplies {
     pub(super) code: Option<GoodbyeCode>,
-}
-
-impl NamedMessage for CloseAfterReplies {
-    const NAME: &'static str = "CloseAfterReplies";
 }
 
 /// Parts that the two tasks at a session's socket use.
@@ -329,14 +315,13 @@ impl SessionActor {
     /// Submits the waiting chat commands for which permits are free, then waits for one permit.
     fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
         while let Some(command) = self.commands.front().map(|first| first.command.name()) {
-            match self.services.writer.try_enter(Caller::User(who.user.0), command) {
+            match self.services.writer.try_enter(who, command) {
                 Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
                 Err(overloaded) => self.submit_first(who, Err(overloaded)),
                 Ok(None) => {
                     self.waiting = true;
                     let services = self.services.clone();
-                    let entering =
-                        async move { services.writer.enter(Caller::User(who.user.0), command).await };
+                    let entering = async move { services.writer.enter(who, command).await };
                     ctx.spawn(entering.into_actor(self).map(move |permit, session: &mut Self, ctx| {
                         session.waiting = false;
                         session.submit_first(who, permit);
@@ -455,14 +440,11 @@ impl Supervised for SessionActor {
     }
 }
 
-impl InstrumentedActor for SessionActor {
-    const NAME: &'static str = "session";
-    const MESSAGES: &'static [&'static str] = &["CloseAfterReplies", "CloseNow", "Frame"];
-}
+instrumented_actor!(SessionActor, "session", [CloseAfterReplies, CloseNow, Frame]);
 
 /// Returns the statistics of a server's sessions.
 pub fn stats(measures: bool) -> SessionStats {
-    ActorStats::measuring(measures, SessionActor::NAME, None, SessionActor::MESSAGES)
+    ActorStats::measuring::<SessionActor>(measures, None)
 }
 
 impl Handler<Frame> for SessionActor {

@@ -6,8 +6,8 @@
 
 use crate::actors::cache::EventRange;
 use crate::actors::presence::PresenceUpdate;
-use crate::actors::writer::Command;
 use crate::actors::writer::commands::{AppendMessage, MarkRead, Marks, UpdateMessage};
+use crate::core::actor::{MessageName, NamedMessage};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{MessageUpdate, NewMessage};
@@ -174,7 +174,7 @@ pub(super) enum ChatCommand {
 
 impl ChatCommand {
     /// Returns the name of the writer's command.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> MessageName {
         match self {
             Self::Send(_) => AppendMessage::NAME,
             Self::Update(..) => UpdateMessage::NAME,

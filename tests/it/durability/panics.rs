@@ -3,10 +3,10 @@
 //!
 //! The faults are the tests' own commands and queries, which the actors handle like any other.
 
-use netbit::actors::cache::{Query, QueryContext, QueryOutcome};
-use netbit::actors::writer::{Command, CommandError, Committed, Execution, Tx, WriterEvent};
+use netbit::actors::cache::{CacheActor, Query, QueryContext, QueryOutcome};
+use netbit::actors::writer::{Command, CommandError, Committed, DbWriterActor, Execution, Tx, WriterEvent};
 use netbit::client::TcpError;
-use netbit::core::actor::Caller;
+use netbit::core::actor::{Caller, MessageName, NamedMessage};
 use netbit::domain::access::{Credential, RequiredScope};
 use netbit::protocol::packet::MessagePacket;
 
@@ -15,9 +15,13 @@ use crate::harness::{Person, TestServer, soon};
 /// Panics where the writer handles it: inside its transaction.
 struct PanicsInItsTransaction;
 
+impl NamedMessage for PanicsInItsTransaction {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("PanicsInItsTransaction");
+}
+
 impl Command for PanicsInItsTransaction {
     type Output = ();
-    const NAME: &'static str = "PanicsInItsTransaction";
     fn execute(&self, _: &mut Tx<'_>) -> Execution<()> {
         panic!("on purpose");
     }
@@ -26,9 +30,13 @@ impl Command for PanicsInItsTransaction {
 /// Panics outside of the transaction: in the actor's own handler.
 struct BreaksTheWriter;
 
+impl NamedMessage for BreaksTheWriter {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("BreaksTheWriter");
+}
+
 impl Command for BreaksTheWriter {
     type Output = ();
-    const NAME: &'static str = "BreaksTheWriter";
     fn bytes(&self) -> usize {
         panic!("on purpose");
     }
@@ -39,9 +47,13 @@ impl Command for BreaksTheWriter {
 
 struct BreaksTheCache;
 
+impl NamedMessage for BreaksTheCache {
+    type Actor = CacheActor;
+    const NAME: MessageName = MessageName::unlisted("BreaksTheCache");
+}
+
 impl Query for BreaksTheCache {
     type Answer = ();
-    const NAME: &'static str = "BreaksTheCache";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
     fn answer(&self, _: Option<Credential>, _: &mut QueryContext<'_>) -> QueryOutcome<()> {
         panic!("on purpose");

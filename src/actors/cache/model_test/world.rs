@@ -20,9 +20,10 @@ use crate::actors::writer::commands::{
     UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
-    Batch, BatchExecutor, Command, CommandError, CommitMetrics, Execution, PendingCommand, QueuedCommand, Tx,
+    Batch, BatchExecutor, Command, CommandError, CommitMetrics, DbWriterActor, Execution, PendingCommand,
+    QueuedCommand, Tx,
 };
-use crate::core::actor::Reply;
+use crate::core::actor::{MessageName, NamedMessage, Reply};
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -49,9 +50,13 @@ const WINDOW_BYTES: usize = 6_000;
 
 struct PanicAfterWriting;
 
+impl NamedMessage for PanicAfterWriting {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("PanicAfterWriting");
+}
+
 impl Command for PanicAfterWriting {
     type Output = ();
-    const NAME: &'static str = "PanicAfterWriting";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         meta::set(tx.write(), "half", 1)?;
@@ -467,7 +472,7 @@ impl World {
         self.checks.push(Box::new(move || {
             let failed =
                 matches!(answer.try_recv(), Ok(Err(error)) if !matches!(error, CommandError::Refused(_)));
-            assert!(!failed, "{} failed", C::NAME);
+            assert!(!failed, "{} failed", C::NAME.as_str());
         }));
         queued
     }

@@ -84,7 +84,6 @@ pub struct CreateAccessToken {
 
 impl Command for CreateAccessToken {
     type Output = Arc<AccessToken>;
-    const NAME: &'static str = "CreateAccessToken";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<AccessToken>> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -133,7 +132,6 @@ pub struct RevokeAccessToken {
 
 impl Command for RevokeAccessToken {
     type Output = ();
-    const NAME: &'static str = "RevokeAccessToken";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -156,7 +154,6 @@ pub struct EndExpiredTokens;
 
 impl Command for EndExpiredTokens {
     type Output = usize;
-    const NAME: &'static str = "EndExpiredTokens";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
@@ -176,7 +173,6 @@ pub struct RevokeAllAccessTokens {
 
 impl Command for RevokeAllAccessTokens {
     type Output = usize;
-    const NAME: &'static str = "RevokeAllAccessTokens";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -194,7 +190,6 @@ pub struct RecordTokenUses {
 
 impl Command for RecordTokenUses {
     type Output = ();
-    const NAME: &'static str = "RecordTokenUses";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
@@ -217,7 +212,6 @@ pub struct WarnOfExpiringTokens;
 
 impl Command for WarnOfExpiringTokens {
     type Output = usize;
-    const NAME: &'static str = "WarnOfExpiringTokens";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {

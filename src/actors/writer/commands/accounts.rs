@@ -68,7 +68,6 @@ pub struct RegisterUser {
 
 impl Command for RegisterUser {
     type Output = Arc<User>;
-    const NAME: &'static str = "RegisterUser";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         if self.setup.is_none() && !self.open {
@@ -100,7 +99,6 @@ pub struct StartLogin {
 
 impl Command for StartLogin {
     type Output = LoginId;
-    const NAME: &'static str = "StartLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LoginId> {
         let user = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::Unauthenticated)?;
@@ -148,7 +146,6 @@ pub enum Refreshed {
 
 impl Command for RefreshLogin {
     type Output = Refreshed;
-    const NAME: &'static str = "RefreshLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Refreshed> {
         let Some(token) = accounts::refresh_token(tx.reader(), &self.presented)? else {
@@ -217,7 +214,6 @@ pub struct EndLogin {
 
 impl Command for EndLogin {
     type Output = ();
-    const NAME: &'static str = "EndLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -254,7 +250,6 @@ pub struct EndExpiredLogins;
 
 impl Command for EndExpiredLogins {
     type Output = usize;
-    const NAME: &'static str = "EndExpiredLogins";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
@@ -276,7 +271,6 @@ pub struct ChangePassword {
 
 impl Command for ChangePassword {
     type Output = ();
-    const NAME: &'static str = "ChangePassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -296,7 +290,6 @@ pub struct RehashPassword {
 
 impl Command for RehashPassword {
     type Output = ();
-    const NAME: &'static str = "RehashPassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let row = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
@@ -334,7 +327,6 @@ pub struct UpdateProfile {
 
 impl Command for UpdateProfile {
     type Output = Arc<User>;
-    const NAME: &'static str = "UpdateProfile";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         tx.authenticate(self.who, RequiredScope::Person)?;

@@ -45,7 +45,6 @@ pub struct AddUser {
 
 impl Command for AddUser {
     type Output = Arc<User>;
-    const NAME: &'static str = "AddUser";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
@@ -66,7 +65,6 @@ pub struct SetUserActive {
 
 impl Command for SetUserActive {
     type Output = Arc<User>;
-    const NAME: &'static str = "SetUserActive";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
@@ -107,7 +105,6 @@ pub struct RenameUser {
 
 impl Command for RenameUser {
     type Output = Arc<User>;
-    const NAME: &'static str = "RenameUser";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
@@ -144,7 +141,6 @@ pub struct RenameChannels {
 
 impl Command for RenameChannels {
     type Output = Option<ProjectId>;
-    const NAME: &'static str = "RenameChannels";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ProjectId>> {
         check_administrator(tx, self.who)?;
@@ -175,7 +171,6 @@ pub struct SetUserAdmin {
 
 impl Command for SetUserAdmin {
     type Output = ();
-    const NAME: &'static str = "SetUserAdmin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
@@ -209,7 +204,6 @@ pub struct ResetPassword {
 
 impl Command for ResetPassword {
     type Output = ();
-    const NAME: &'static str = "ResetPassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;

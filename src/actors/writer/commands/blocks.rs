@@ -19,7 +19,6 @@ pub struct SetBlock {
 
 impl Command for SetBlock {
     type Output = ();
-    const NAME: &'static str = "SetBlock";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {

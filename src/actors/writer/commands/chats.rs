@@ -33,7 +33,6 @@ pub struct CreateChat {
 impl Command for CreateChat {
     /// The chat, and whether it existed before (a direct chat exists once per pair of users).
     type Output = (ChatId, bool);
-    const NAME: &'static str = "CreateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<(ChatId, bool)> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -100,7 +99,6 @@ pub struct UpdateChat {
 
 impl Command for UpdateChat {
     type Output = ();
-    const NAME: &'static str = "UpdateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -142,7 +140,6 @@ pub struct SetParticipant {
 impl Command for SetParticipant {
     /// Whether the user was already in the chat.
     type Output = bool;
-    const NAME: &'static str = "SetParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -192,7 +189,6 @@ pub struct RemoveParticipant {
 
 impl Command for RemoveParticipant {
     type Output = ();
-    const NAME: &'static str = "RemoveParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -223,7 +219,6 @@ pub struct SetNotifyLevel {
 
 impl Command for SetNotifyLevel {
     type Output = ();
-    const NAME: &'static str = "SetNotifyLevel";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;

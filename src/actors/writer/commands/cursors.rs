@@ -39,7 +39,6 @@ pub struct MarkRead {
 
 impl Command for MarkRead {
     type Output = Seq;
-    const NAME: &'static str = "MarkRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
@@ -67,7 +66,6 @@ pub struct MergeMarks {
 
 impl Command for MergeMarks {
     type Output = ();
-    const NAME: &'static str = "MergeMarks";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {
@@ -101,7 +99,6 @@ const OWN_SCANNED: i64 = 1_000;
 impl Command for MarkUnread {
     /// The read cursor.
     type Output = Seq;
-    const NAME: &'static str = "MarkUnread";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
@@ -136,7 +133,6 @@ pub struct MarkAllRead {
 impl Command for MarkAllRead {
     /// The last chat, if more may follow.
     type Output = Option<ChatId>;
-    const NAME: &'static str = "MarkAllRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
@@ -168,7 +164,6 @@ pub struct SetHidden {
 
 impl Command for SetHidden {
     type Output = ();
-    const NAME: &'static str = "SetHidden";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;

@@ -288,7 +288,6 @@ impl Slice {
 
 impl Command for DeliverNotifications {
     type Output = Undelivered;
-    const NAME: &'static str = "DeliverNotifications";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Undelivered> {
@@ -330,7 +329,6 @@ pub struct CountDeliveryAttempt;
 
 impl Command for CountDeliveryAttempt {
     type Output = Option<i64>;
-    const NAME: &'static str = "CountDeliveryAttempt";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<i64>> {

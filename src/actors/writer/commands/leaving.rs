@@ -28,7 +28,6 @@ pub struct LeftChats {
 
 impl Command for LeaveChats {
     type Output = LeftChats;
-    const NAME: &'static str = "LeaveChats";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LeftChats> {
         let grant = tx.authenticate(self.who, RequiredScope::ChatWrite)?;

@@ -41,7 +41,6 @@ pub struct UpdatedMessage {
 
 impl Command for UpdateMessage {
     type Output = UpdatedMessage;
-    const NAME: &'static str = "UpdateMessage";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {

@@ -38,7 +38,6 @@ pub struct Appended {
 
 impl Command for AppendMessage {
     type Output = Appended;
-    const NAME: &'static str = "AppendMessage";
     const INVALIDATION: Invalidation = Invalidation::Appends;
 
     fn bytes(&self) -> usize {

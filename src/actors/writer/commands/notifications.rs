@@ -85,7 +85,6 @@ pub struct MarkNotificationsRead {
 
 impl Command for MarkNotificationsRead {
     type Output = ();
-    const NAME: &'static str = "MarkNotificationsRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {

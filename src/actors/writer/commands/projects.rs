@@ -78,7 +78,6 @@ pub struct CreateProject {
 
 impl Command for CreateProject {
     type Output = Arc<Project>;
-    const NAME: &'static str = "CreateProject";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
         let me = self.who.user;
@@ -143,7 +142,6 @@ pub struct UpdateProject {
 
 impl Command for UpdateProject {
     type Output = Arc<Project>;
-    const NAME: &'static str = "UpdateProject";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
         let (old, _) = access(tx, self.who, self.project, None, Act::Manage)?;
@@ -207,7 +205,6 @@ pub struct DeleteProject {
 
 impl Command for DeleteProject {
     type Output = ();
-    const NAME: &'static str = "DeleteProject";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Manage)?;
@@ -242,7 +239,6 @@ pub struct SetProjectConfig {
 
 impl Command for SetProjectConfig {
     type Output = Arc<Project>;
-    const NAME: &'static str = "SetProjectConfig";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Project>> {
         let (old, _) = access(tx, self.who, self.project, None, Act::Manage)?;
@@ -269,7 +265,6 @@ pub struct SetMember {
 impl Command for SetMember {
     /// Whether the user was a member before.
     type Output = bool;
-    const NAME: &'static str = "SetMember";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         let me = self.who.user;
@@ -348,7 +343,6 @@ pub struct SetWatch {
 
 impl Command for SetWatch {
     type Output = ();
-    const NAME: &'static str = "SetWatch";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;

@@ -84,7 +84,6 @@ pub struct Opened {
 
 impl Command for OpenPush {
     type Output = Opened;
-    const NAME: &'static str = "OpenPush";
 
     fn bytes(&self) -> usize {
         256 + self.refs.json.len()
@@ -150,7 +149,6 @@ pub struct CountAttempt {
 
 impl Command for CountAttempt {
     type Output = i64;
-    const NAME: &'static str = "CountAttempt";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<i64> {
         Ok(pushes::count_attempt(tx.write(), self.push.0)?.unwrap_or(0))
@@ -168,7 +166,6 @@ pub struct Settled {
 
 impl Command for SettlePush {
     type Output = Settled;
-    const NAME: &'static str = "SettlePush";
 
     fn bytes(&self) -> usize {
         4096 + self.summary.refs.iter().map(|update| 128 + update.name.len()).sum::<usize>()

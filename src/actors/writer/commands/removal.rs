@@ -21,7 +21,6 @@ pub struct DeleteChat {
 
 impl Command for DeleteChat {
     type Output = ();
-    const NAME: &'static str = "DeleteChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -40,7 +39,6 @@ pub struct DeleteEmptyChat {
 
 impl Command for DeleteEmptyChat {
     type Output = ();
-    const NAME: &'static str = "DeleteEmptyChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         if chats::is_empty_since(tx.reader(), self.chat.0, self.before.0)? {
@@ -65,7 +63,6 @@ pub struct PurgeChat {
 
 impl Command for PurgeChat {
     type Output = bool;
-    const NAME: &'static str = "PurgeChat";
     /// The deletion of the chat already emptied the writer cache.
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 

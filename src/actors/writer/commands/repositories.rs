@@ -32,7 +32,6 @@ pub struct BeginRepository {
 
 impl Command for BeginRepository {
     type Output = Repository;
-    const NAME: &'static str = "BeginRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Repository> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
@@ -72,7 +71,6 @@ pub struct ActivateRepository {
 
 impl Command for ActivateRepository {
     type Output = Arc<Repository>;
-    const NAME: &'static str = "ActivateRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
         let found = repositories::creating(tx.reader(), self.repository.0)?;
@@ -91,7 +89,6 @@ pub struct AbandonRepository {
 
 impl Command for AbandonRepository {
     type Output = ();
-    const NAME: &'static str = "AbandonRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         if repositories::creating(tx.reader(), self.repository.0)?.is_some() {
@@ -112,7 +109,6 @@ pub struct UpdateRepository {
 
 impl Command for UpdateRepository {
     type Output = Arc<Repository>;
-    const NAME: &'static str = "UpdateRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
         let old = load(tx, self.who, self.repository, Act::Maintain)?;
@@ -171,7 +167,6 @@ pub struct DeleteRepository {
 
 impl Command for DeleteRepository {
     type Output = ();
-    const NAME: &'static str = "DeleteRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let repository = load(tx, self.who, self.repository, Act::Manage)?;
@@ -193,7 +188,6 @@ pub struct FinishDeletion {
 
 impl Command for FinishDeletion {
     type Output = ();
-    const NAME: &'static str = "FinishDeletion";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         Ok(repositories::set_state(tx.write(), self.repository.0, repositories::DELETED)?)
@@ -208,7 +202,6 @@ pub struct RecordMaintenance {
 
 impl Command for RecordMaintenance {
     type Output = ();
-    const NAME: &'static str = "RecordMaintenance";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let Some(old) = repositories::repository(tx.reader(), self.repository.0)? else { return Ok(()) };

@@ -24,7 +24,6 @@ pub struct SetRetention {
 
 impl Command for SetRetention {
     type Output = ();
-    const NAME: &'static str = "SetRetention";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -65,7 +64,6 @@ pub struct TrimChat {
 
 impl Command for TrimChat {
     type Output = bool;
-    const NAME: &'static str = "TrimChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         let Some(chat) = chats::chat(tx.reader(), self.chat.0)? else { return Ok(false) };

@@ -27,7 +27,6 @@ pub struct TakeOverChat {
 
 impl Command for TakeOverChat {
     type Output = ();
-    const NAME: &'static str = "TakeOverChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
@@ -58,7 +57,6 @@ pub struct TakeOverProject {
 
 impl Command for TakeOverProject {
     type Output = ();
-    const NAME: &'static str = "TakeOverProject";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;

@@ -22,7 +22,6 @@ pub struct FollowThread {
 
 impl Command for FollowThread {
     type Output = ();
-    const NAME: &'static str = "FollowThread";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
