@@ -180,7 +180,7 @@ impl Services {
         let (caller, who) = match who {
             Some(who) => {
                 self.rates.change(who.user, 1)?;
-                (Caller::User(who.user.0), who)
+                (who.into(), who)
             }
             None => (Caller::Server, operator()),
         };
@@ -199,7 +199,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         self.cache.ask(who, Administrator).await?;
         let owner = self.new_owner(who, owner).await?;
-        Ok(self.writer.execute(Caller::User(who.user.0), TakeOverChat { who, chat, owner }).await?)
+        Ok(self.writer.execute(who, TakeOverChat { who, chat, owner }).await?)
     }
 
     /// Does the same as [`Self::take_over_chat`] for a project.
@@ -211,7 +211,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let project = self.cache.ask(who, ProjectToAdminister { owner: namesake, project }).await?;
         let owner = self.new_owner(who, owner).await?;
-        Ok(self.writer.execute(Caller::User(who.user.0), TakeOverProject { who, project, owner }).await?)
+        Ok(self.writer.execute(who, TakeOverProject { who, project, owner }).await?)
     }
 
     async fn new_owner(&self, who: Credential, owner: Option<String>) -> Result<UserId, ServiceError> {

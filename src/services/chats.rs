@@ -11,7 +11,7 @@ use crate::actors::writer::commands::{
     CreateChat, DeleteChat, MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, NewChat, RemoveParticipant,
     SetHidden, SetNotifyLevel, SetParticipant, UpdateChat,
 };
-use crate::core::actor::{Caller, NamedMessage, Permit, Reply};
+use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::event::ChatEvent;
@@ -71,7 +71,7 @@ impl Services {
             (ChatKind::Group, _) => NewChat::Group { name, participants: people },
             (ChatKind::Channel, _) => NewChat::Channel { name, participants: people },
         };
-        let (id, existed) = self.writer.execute(Caller::User(who.user.0), CreateChat { who, chat }).await?;
+        let (id, existed) = self.writer.execute(who, CreateChat { who, chat }).await?;
         Ok((self.chat(who, id).await?, existed))
     }
 
@@ -101,14 +101,14 @@ impl Services {
         let name = name.map(|name| parse_chat_name(&name)).transpose();
         let name = name.map_err(|reason| Refusal::Invalid { field: "name", reason })?;
         self.rates.change(who.user, 1)?;
-        self.writer.execute(Caller::User(who.user.0), UpdateChat { who, chat, name, archived }).await?;
+        self.writer.execute(who, UpdateChat { who, chat, name, archived }).await?;
         self.chat(who, chat).await
     }
 
     /// Deletes a chat for all participants.
     pub async fn delete_chat(&self, who: Credential, chat: ChatId) -> Result<(), ServiceError> {
         self.rates.change(who.user, 1)?;
-        self.writer.execute(Caller::User(who.user.0), DeleteChat { who, chat }).await?;
+        self.writer.execute(who, DeleteChat { who, chat }).await?;
         self.retention_wakeup.notify_one();
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Services {
     ) -> Result<bool, ServiceError> {
         let user = self.person_to_add(who, username, Destination::Chat(chat)).await?;
         self.rates.change(who.user, 1)?;
-        Ok(self.writer.execute(Caller::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
+        Ok(self.writer.execute(who, SetParticipant { who, chat, user, role }).await?)
     }
 
     /// Removes a participant, or leaves. Leaving is not rate-limited.
@@ -148,7 +148,7 @@ impl Services {
         if user != who.user {
             self.rates.change(who.user, 1)?;
         }
-        Ok(self.writer.execute(Caller::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
+        Ok(self.writer.execute(who, RemoveParticipant { who, chat, user }).await?)
     }
 
     /// Moves the read cursor; `None` moves it to the last message.
@@ -159,20 +159,20 @@ impl Services {
         seq: Option<Seq>,
     ) -> Result<Seq, ServiceError> {
         let marks = seq.map(|seq| Marks { read: Some(seq), delivered: None });
-        Ok(self.writer.execute(Caller::User(who.user.0), MarkRead { who, chat, marks }).await?)
+        Ok(self.writer.execute(who, MarkRead { who, chat, marks }).await?)
     }
 
     /// Marks messages from a seq on as unread. Returns the read cursor.
     pub async fn mark_unread(&self, who: Credential, chat: ChatId, from: Seq) -> Result<Seq, ServiceError> {
         let command = MarkUnread { who, chat, from, within_rate: self.rates.message(who.user) };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Marks all messages in all chats of the user as read.
     pub async fn mark_all_read(&self, who: Credential) -> Result<(), ServiceError> {
         let mut next = Some(ChatId(0));
         while let Some(above) = next {
-            next = self.writer.execute(Caller::User(who.user.0), MarkAllRead { who, above }).await?;
+            next = self.writer.execute(who, MarkAllRead { who, above }).await?;
         }
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Services {
     /// Hides a direct chat from the user's list until its next message, or shows it again.
     pub async fn set_hidden(&self, who: Credential, chat: ChatId, hidden: bool) -> Result<(), ServiceError> {
         self.rates.change(who.user, 1)?;
-        Ok(self.writer.execute(Caller::User(who.user.0), SetHidden { who, chat, hidden }).await?)
+        Ok(self.writer.execute(who, SetHidden { who, chat, hidden }).await?)
     }
 
     /// Like [`Self::submit_message`], for cursors.
@@ -201,7 +201,7 @@ impl Services {
         who: Credential,
         marks: Vec<(ChatId, Marks)>,
     ) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), MergeMarks { who, marks }).await?)
+        Ok(self.writer.execute(who, MergeMarks { who, marks }).await?)
     }
 
     /// Moves cursors for a session that is about to end. They are lost if the writer has no permit
@@ -219,7 +219,7 @@ impl Services {
         chat: ChatId,
         level: NotifyLevel,
     ) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), SetNotifyLevel { who, chat, level }).await?)
+        Ok(self.writer.execute(who, SetNotifyLevel { who, chat, level }).await?)
     }
 
     pub(super) async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {

@@ -7,7 +7,7 @@ use crate::actors::cache::{EventPage, EventRange, Events, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, UpdateMessage, UpdatedMessage};
-use crate::core::actor::{Caller, Permit, Reply};
+use crate::core::actor::{Permit, Reply};
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::emoji::Emoji;
@@ -61,7 +61,7 @@ impl Services {
         chat: ChatId,
         message: NewMessage,
     ) -> Result<Appended, ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), self.append(who, chat, message)).await?)
+        Ok(self.writer.execute(who, self.append(who, chat, message)).await?)
     }
 
     /// Submits a message with a permit that the caller already holds; `reply` is called after the
@@ -96,7 +96,7 @@ impl Services {
         update: MessageUpdate,
     ) -> Result<UpdatedMessage, ServiceError> {
         let command = self.update(who, chat, message, update);
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Like [`Self::submit_message`], for a change of a message.
@@ -120,7 +120,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let within_rate = self.rates.message(who.user);
         let command = FollowThread { who, chat, message, follows, within_rate };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Returns messages of a thread, or pinned ones, always from the database. The query for the

@@ -103,6 +103,6 @@ impl Services {
         notification: Option<NotificationId>,
     ) -> Result<(), ServiceError> {
         let command = MarkNotificationsRead { who, notification };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 }

@@ -8,7 +8,6 @@ use crate::actors::cache::{
     Blocks, Destination, PeopleToAdd, UsersById, UsersByPrefix, UsersFound, UsersKnown,
 };
 use crate::actors::writer::commands::{LeaveChats, LeftChats, SetBlock};
-use crate::core::actor::Caller;
 use crate::core::config::RegistrationPolicy;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
@@ -31,7 +30,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let user = self.user_id(who, username).await?;
         let command = SetBlock { who, user, blocks, within_rate: self.rates.message(who.user) };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Returns the users that the caller blocks, with ids above `after`, and whether more follow.
@@ -50,7 +49,7 @@ impl Services {
         let added_by = self.user_id(who, adder).await?;
         let mut total = LeftChats::default();
         for _ in 0..SLICES_MAX {
-            let slice = self.writer.execute(Caller::User(who.user.0), LeaveChats { who, added_by }).await?;
+            let slice = self.writer.execute(who, LeaveChats { who, added_by }).await?;
             total = LeftChats { left: total.left + slice.left, more: slice.more };
             if !slice.more {
                 break;

@@ -120,13 +120,13 @@ impl PushHook {
             chat_text: chat_text(&self.head),
             base_url: self.services.git.public_url().unwrap_or_default().to_owned(),
         };
-        let caller = Caller::User(self.who.user.0);
-        let opened = match self.services.writer.execute(caller, command()).await.map_err(ServiceError::from) {
+        let opened = match self.services.writer.execute(self.who, command()).await.map_err(ServiceError::from)
+        {
             // An earlier push was never settled. No other push can be settling it, because this
             // push holds the lock.
             Err(error) if error.code == Code::Conflict => {
                 self.services.settle_pending_of(repository).await?;
-                self.services.writer.execute(caller, command()).await?
+                self.services.writer.execute(self.who, command()).await?
             }
             other => other?,
         };

@@ -88,7 +88,7 @@ impl Services {
     /// Creates the row, then the directory, then activates the row. The next start rolls back the
     /// rest of a crash in between.
     async fn make(&self, begin: BeginRepository) -> Result<Arc<Repository>, ServiceError> {
-        let repository = self.writer.execute(Caller::User(begin.who.user.0), begin).await?;
+        let repository = self.writer.execute(begin.who, begin).await?;
         let (store, key) = (self.git.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
         let make = move || {
@@ -158,7 +158,7 @@ impl Services {
             description: description.flatten(),
             default_branch: change.default_branch,
         };
-        let repository = self.writer.execute(Caller::User(who.user.0), command).await?;
+        let repository = self.writer.execute(who, command).await?;
         let query = RepositoryNamed {
             owner: view.owner,
             project: view.project.name.clone(),
@@ -186,7 +186,7 @@ impl Services {
             tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that is being deleted was not settled");
         }
         let command = DeleteRepository { who, repository: repository.id };
-        self.writer.execute(Caller::User(who.user.0), command).await?;
+        self.writer.execute(who, command).await?;
         self.git.maintain_soon();
         Ok(())
     }
