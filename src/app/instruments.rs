@@ -7,7 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::actors::cache::{CacheActor, CacheCounters};
-use crate::actors::hub::{DeliveryMetrics, HubActor};
+use crate::actors::hub::HubActor;
+use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
 use crate::api::metrics::HttpMetrics;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{Admission, ConnectionSlot, PreAuthSlot};
 use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
 use super::session::SessionStats;
-use crate::actors::hub::{DeliveryMeter, DeliveryMetrics};
+use crate::actors::outbox::{DeliveryMeter, DeliveryMetrics};
 use crate::core::actor::FatalSignal;
 use crate::core::shares::PoolMetrics;
 use crate::domain::ids::SessionId;

@@ -38,7 +38,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actors::cache::QueryError;
+use crate::actors::error::QueryError;
 use crate::actors::writer::CommandError;
 use crate::core::actor::Overloaded;
 use crate::core::auth::password::PasswordError;

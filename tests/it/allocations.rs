@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use netbit::actors::cache::ReadModels;
-use netbit::actors::hub::{DeliveryMeter, LaneItem, Outbox, OutboxDrain};
+use netbit::actors::hub::LaneItem;
+use netbit::actors::outbox::{DeliveryMeter, Outbox, OutboxDrain};
 use netbit::client::{encode, saying};
 use netbit::domain::ids::MessageId;
 use netbit::domain::message::ClientId;

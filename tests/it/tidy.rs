@@ -21,6 +21,8 @@ const ROOMS: &[&[&str]] = &[
 /// Rooms that may use less than all rooms to their left: the client uses the protocol, not the
 /// server.
 const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol"])];
+/// The modules of `actors`, from left to right, with the same rule.
+const ACTORS: &[&[&str]] = &[&["outbox", "error", "commit"], &["hub", "presence"], &["cache"], &["writer"]];
 /// Crates and paths that `domain` may use.
 const DOMAIN_CRATES: &[&str] = &[
     "serde",
@@ -90,15 +92,14 @@ fn room_of(path: &Path) -> Option<String> {
     Some(first.trim_end_matches(".rs").to_owned())
 }
 
-fn place(room: &str) -> Option<usize> {
-    ROOMS.iter().position(|column| column.contains(&room))
+fn place(order: &[&[&str]], name: &str) -> Option<usize> {
+    order.iter().position(|column| column.contains(&name))
 }
 
-/// Returns the rooms that code names through `crate::`, also in `crate::{a, b::c}`, each with its
-/// line number.
-fn rooms_used(code: &str) -> Vec<(usize, &str)> {
+/// The names that code uses below `path`, such as `crate::`, also in `crate::{a, b::c}`, each with the line number.
+fn used_below<'a>(path: &str, code: &'a str) -> Vec<(usize, &'a str)> {
     let mut found = Vec::new();
-    for (at, mark) in code.match_indices("crate::") {
+    for (at, mark) in code.match_indices(path) {
         let line = code[..at].matches('\n').count() + 1;
         let rest = &code[at + mark.len()..];
         if let Some(group) = rest.strip_prefix('{') {
@@ -117,7 +118,7 @@ fn rooms_used(code: &str) -> Vec<(usize, &str)> {
             found.push((line, first_word(rest)));
         }
     }
-    found.retain(|(_, room)| !room.is_empty());
+    found.retain(|(_, name)| !name.is_empty());
     found
 }
 
@@ -126,17 +127,29 @@ fn first_word(text: &str) -> &str {
     &text[..end]
 }
 
-/// Returns every violation of the direction as a sentence.
+/// Every violation of the direction, as a sentence.
 fn violations(room: &str, text: &str) -> Vec<String> {
-    let Some(own) = place(room) else { return Vec::new() };
+    let Some(own) = place(ROOMS, room) else { return Vec::new() };
     let production = production(text);
     let is_violation = |used: &str| {
         let only = ONLY.iter().find(|(from, _)| *from == room);
         let forbidden = only.is_some_and(|(_, allowed)| !allowed.contains(&used));
-        used != room && (forbidden || place(used).is_none_or(|place| place >= own))
+        used != room && (forbidden || place(ROOMS, used).is_none_or(|place| place >= own))
     };
-    let used = rooms_used(&production).into_iter().filter(|(_, used)| is_violation(used));
+    let used = used_below("crate::", &production).into_iter().filter(|(_, used)| is_violation(used));
     used.map(|(line, used)| format!("{room} uses {used} in line {line}")).collect()
+}
+
+/// Every violation of the order inside `actors`, as a sentence.
+fn actor_violations(module: &str, text: &str) -> Vec<String> {
+    let Some(own) = place(ACTORS, module) else { return Vec::new() };
+    let production = production(text);
+    let is_violation = |used: &str| used != module && place(ACTORS, used).is_none_or(|place| place >= own);
+    let absolute = used_below("crate::actors::", &production);
+    let relative = used_below("super::", &production).into_iter();
+    let relative = relative.filter(|(_, used)| place(ACTORS, used).is_some());
+    let used = absolute.into_iter().chain(relative).filter(|(_, used)| is_violation(used));
+    used.map(|(line, used)| format!("{module} uses {used} in line {line}")).collect()
 }
 
 /// Returns whether the whole file is compiled for tests only.
@@ -158,7 +171,7 @@ fn every_use_points_to_the_left() {
         if ["main", "lib"].contains(&room.as_str()) || is_test_file(&path) {
             continue;
         }
-        assert!(place(&room).is_some(), "{} is in no room", path.display());
+        assert!(place(ROOMS, &room).is_some(), "{} is in no room", path.display());
         let violations = violations(&room, &fs::read_to_string(&path).unwrap());
         found.extend(violations.into_iter().map(|violation| format!("{}: {violation}", shown(&path))));
     }
@@ -166,13 +179,33 @@ fn every_use_points_to_the_left() {
 }
 
 #[test]
-fn check_finds_a_violation() {
+fn actor_modules_use_only_modules_to_their_left() {
+    let (root, mut found) = (source_root().join("actors"), Vec::new());
+    for path in sources(&root) {
+        let first = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
+        let module = first.trim_end_matches(".rs");
+        if module == "mod" || is_test_file(&path) {
+            continue;
+        }
+        assert!(place(ACTORS, module).is_some(), "{} is not in ACTORS", path.display());
+        let violations = actor_violations(module, &fs::read_to_string(&path).unwrap());
+        found.extend(violations.into_iter().map(|violation| format!("{}: {violation}", shown(&path))));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_check_itself_sees_a_breach() {
     assert_eq!(violations("domain", "use crate::core::limits::Limits;").len(), 1);
     assert_eq!(violations("api", "use crate::messaging::TcpAcceptor;").len(), 1);
     assert_eq!(violations("client", "use crate::storage::readers::Readers;").len(), 1);
     assert_eq!(violations("client", "use crate::git::store::Store;").len(), 1);
     assert_eq!(violations("client", "use crate::{backup, domain::{ids, user}, protocol};").len(), 1);
     assert_eq!(violations("services", "use crate::actors::cache::Page;").len(), 0);
+    assert_eq!(actor_violations("hub", "use crate::actors::{error::QueryError, cache::Me};").len(), 1);
+    assert_eq!(actor_violations("hub", "use crate::actors::presence::Ticket;").len(), 1);
+    assert_eq!(actor_violations("hub", "use super::super::cache::CacheHandle;").len(), 1);
+    assert_eq!(actor_violations("writer", "use crate::actors::cache::CacheHandle;").len(), 0);
     let tests_first = "#[cfg(test)]\nmod tests { use crate::app::RunningApp; }\nuse crate::api::Error;";
     assert_eq!(violations("core", tests_first), ["core uses api in line 3"]);
     assert_eq!(violations("core", "//! See crate::api.\nconst NAME: &str = \"crate::api\";").len(), 0);

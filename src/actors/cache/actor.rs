@@ -1,6 +1,8 @@
 //! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the
 //! pool.
 
+use crate::actors::commit::{Committed, WriterEvent};
+use crate::actors::error::QueryError;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -10,14 +12,13 @@ use tracing::{error, info};
 use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
-use super::messages::{Publish, QueryError, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead};
+use super::messages::{Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
 use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
 use crate::actors::presence::{PresenceHandle, PresenceItem};
-use crate::actors::writer::{Committed, WriterEvent};
 use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
 use crate::core::config::Cache;
 use crate::core::fail_points;

@@ -3,14 +3,15 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Publish, QueryError, QueryRequest, Replay,
-    ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
+    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Publish, QueryRequest, Replay, ResumeCursors,
+    SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
+use crate::actors::commit::WriterEvent;
+use crate::actors::error::QueryError;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
-use crate::actors::writer::WriterEvent;
 use crate::core::actor::{Caller, Gate, Mailbox};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};

@@ -1,5 +1,7 @@
 //! The messages of the cache's mailbox.
 
+use crate::actors::commit::WriterEvent;
+use crate::actors::outbox::Outbox;
 use std::sync::Arc;
 
 use actix::Message;
@@ -14,9 +16,8 @@ use super::{
     Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder, TokenUsesToWrite, UserIds,
     UsersById, UsersByPrefix,
 };
-use crate::actors::hub::{Outbox, Replayed};
+use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
-use crate::actors::writer::WriterEvent;
 use crate::core::actor::{MessageName, NamedMessage, Overloaded, ReplyDropped, Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
@@ -24,23 +25,6 @@ use crate::domain::presence::Status;
 use crate::domain::refusal::Refusal;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
-
-/// Why a query has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error(transparent)]
-    Overloaded(#[from] Overloaded),
-    #[error("the server failed to answer")]
-    Internal,
-}
-
-impl From<ReplyDropped> for QueryError {
-    fn from(_: ReplyDropped) -> Self {
-        Self::Internal
-    }
-}
 
 // The rows of the cache's statistics: every query, request and event.
 instrumented_actor!(

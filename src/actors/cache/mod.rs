@@ -48,7 +48,7 @@ pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use event_page::{EventPage, EventRange};
 pub use handle::CacheHandle;
-pub use messages::{QueryError, ResumeCursors, SessionRef, SessionRegistration};
+pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister, ProjectView,

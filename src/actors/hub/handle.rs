@@ -38,11 +38,11 @@ impl HubHandle {
 
 #[cfg(test)]
 mod tests {
+    use crate::actors::outbox::{DeliveryMeter, Outbox};
     use bytes::Bytes;
 
     use super::*;
-    use crate::actors::hub::DeliveryMeter;
-    use crate::actors::hub::{Outbox, SessionSubscription};
+    use crate::actors::hub::SessionSubscription;
     use crate::core::actor::{ActorStats, FatalSignal, Reply, start};
     use crate::domain::access::Credential;
     use crate::domain::event::{Change, ChatEvent};

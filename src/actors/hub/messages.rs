@@ -1,13 +1,13 @@
 //! The items of a hub's lane.
 
+use crate::actors::error::QueryError;
+use crate::actors::outbox::Outbox;
 use std::sync::Arc;
 
 use actix::Message;
 use bytes::Bytes;
 
 use super::actor::HubActor;
-use super::outbox::Outbox;
-use crate::actors::cache::QueryError;
 use crate::core::actor::{Reply, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;

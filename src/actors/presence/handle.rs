@@ -1,10 +1,10 @@
 //! The handle of the presence actor.
 
+use crate::actors::error::QueryError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::PresenceActor;
 use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate};
-use crate::actors::cache::QueryError;
 use crate::core::actor::{Gate, Mailbox};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;

@@ -1,5 +1,7 @@
 //! The messages of the presence actor.
 
+use crate::actors::error::QueryError;
+use crate::actors::outbox::Outbox;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,8 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::actor::PresenceActor;
 use super::people::DeviceKey;
 use super::tickets::Ticket;
-use crate::actors::cache::QueryError;
-use crate::actors::hub::Outbox;
 use crate::core::actor::{Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};

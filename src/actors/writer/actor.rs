@@ -1,13 +1,14 @@
 //! Routing: commands go into the pending batch, the batch to the executor, and its outcome to the
 //! cache and the callers.
 
+use crate::actors::commit::Committed;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, error};
 
-use super::batch::{BatchExecutor, Committed};
+use super::batch::BatchExecutor;
 use super::checkpointer::WalSizeEstimator;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand};
@@ -19,15 +20,6 @@ use crate::core::limits::Limits;
 
 /// Exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
 const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
-
-/// Message from the writer to the cache, in commit order.
-#[derive(Debug)]
-pub enum WriterEvent {
-    Committed(Committed),
-    /// The writer was restarted and has no record of the last commit: the cache loads everything
-    /// again.
-    Reload,
-}
 
 /// Opens the executor, at start and again after a panic.
 pub type OpenExecutor =

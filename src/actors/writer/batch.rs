@@ -26,6 +26,7 @@ use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
+use crate::actors::commit::Committed;
 use crate::core::actor::Permit;
 use crate::core::database;
 use crate::core::fail_points;
@@ -40,15 +41,6 @@ const COMMIT_TRIES: usize = 3;
 const TIDY_COMMITS: i64 = 4096;
 /// Rows that the probe of a full disk writes: success then means space for a batch.
 const PROBE_ROWS: i64 = 64;
-
-/// The outcome of a transaction, as the read models receive it.
-#[derive(Debug)]
-pub struct Committed {
-    pub commit_no: i64,
-    pub events: Vec<Event>,
-    /// Held until the cache has applied the events: bounds the commands in progress.
-    pub permits: Vec<Permit>,
-}
 
 /// The outcome of a batch. [`Batch::answer`] is called after `committed` was published.
 pub struct Batch {

@@ -59,8 +59,8 @@ mod batch_test;
 #[cfg(test)]
 mod writer_cache_test;
 
-pub use actor::{DbWriterActor, OpenExecutor, WriterEvent};
-pub use batch::{Batch, BatchExecutor, Committed};
+pub use actor::{DbWriterActor, OpenExecutor};
+pub use batch::{Batch, BatchExecutor};
 pub use checkpointer::{Checkpointer, WalSizeEstimator};
 pub use command::{Command, CommandError, ExecuteError, Execution, Tx};
 pub use handle::WriterHandle;

@@ -18,7 +18,7 @@ use super::state::{
     Action, Authenticated, ChatCommand, HelloOptions, Incoming, PageLimits, Unauthenticated, nack,
 };
 use crate::actors::cache::{SessionRef, SessionRegistration};
-use crate::actors::hub::{Outbox, OutboxDrain};
+use crate::actors::outbox::{Outbox, OutboxDrain};
 use crate::actors::presence::DeviceKey;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{Appended, UpdatedMessage};

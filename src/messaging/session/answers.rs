@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::actor::SessionActor;
 use super::state::{Arrangement, nack};
 use crate::actors::cache::EventRange;
-use crate::actors::hub::Outbox;
+use crate::actors::outbox::Outbox;
 use crate::actors::writer::commands::LeftChats;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::metrics::ConnectionMeter;
 use super::actor::{CloseAfterReplies, CloseNow, SessionActor};
-use crate::actors::hub::Outbox;
+use crate::actors::outbox::Outbox;
 use crate::core::actor::Mailbox;
 use crate::core::limits::Limits;
 use crate::protocol::answer::GoodbyeCode;

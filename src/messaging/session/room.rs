@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::super::metrics::Transport;
 use super::actor::SessionActor;
-use crate::actors::hub::Outbox;
+use crate::actors::outbox::Outbox;
 use crate::core::shares::{Holder, Slot};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;

@@ -4,7 +4,8 @@
 //! The faults are the tests' own commands and queries, which the actors handle like any other.
 
 use netbit::actors::cache::{CacheActor, Query, QueryContext, QueryOutcome};
-use netbit::actors::writer::{Command, CommandError, Committed, DbWriterActor, Execution, Tx, WriterEvent};
+use netbit::actors::commit::{Committed, WriterEvent};
+use netbit::actors::writer::{Command, CommandError, DbWriterActor, Execution, Tx};
 use netbit::client::TcpError;
 use netbit::core::actor::{Caller, MessageName, NamedMessage};
 use netbit::domain::access::{Credential, RequiredScope};
