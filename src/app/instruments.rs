@@ -17,7 +17,7 @@ use crate::core::config::Config;
 use crate::core::metrics::{Export, Mailboxes, Process};
 use crate::core::shares::PoolMetrics;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
-use crate::messaging::{ConnectionMetrics, SessionMetrics, Transport, session_stats};
+use crate::messaging::{ConnectionMetrics, SessionHandle, SessionMetrics, Transport};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
 /// The metrics of one application.
@@ -44,7 +44,7 @@ impl Instruments {
         let (limits, measures) = (&config.limits, config.ops.measure);
         let pools = PoolMetrics::default();
         let sessions = SessionMetrics {
-            actors: session_stats(measures),
+            actors: SessionHandle::stats(measures),
             connections: ConnectionMetrics::default(),
             deliveries: DeliveryMetrics::default(),
             pools: pools.clone(),
