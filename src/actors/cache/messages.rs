@@ -1,6 +1,7 @@
 //! The messages of the cache's mailbox.
 
 use crate::actors::commit::WriterEvent;
+use crate::actors::error::QueryError;
 use crate::actors::outbox::Outbox;
 use std::sync::Arc;
 
@@ -18,11 +19,10 @@ use super::{
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::{DeviceKey, Ticket};
-use crate::core::actor::{MessageName, NamedMessage, Overloaded, ReplyDropped, Request, instrumented_actor};
+use crate::core::actor::{MessageName, NamedMessage, Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::domain::presence::Status;
-use crate::domain::refusal::Refusal;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 

@@ -83,7 +83,7 @@ mod tests {
         }
         drop(release);
         let mut frames = Vec::new();
-        while drain.next(&mut frames).await == crate::actors::hub::Drained::Frames {}
+        while drain.next(&mut frames).await == crate::actors::outbox::Drained::Frames {}
         let last: ReceivedPacket = rmp_serde::from_slice(&frames.pop().unwrap()[4..]).unwrap();
         assert_eq!(
             (last.packet_type.as_str(), last.code.as_deref(), last.reconnect),

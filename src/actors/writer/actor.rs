@@ -1,7 +1,6 @@
 //! Routing: commands go into the pending batch, the batch to the executor, and its outcome to the
 //! cache and the callers.
 
-use crate::actors::commit::Committed;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -13,6 +12,7 @@ use super::checkpointer::WalSizeEstimator;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand};
 use crate::actors::cache::CacheHandle;
+use crate::actors::commit::WriterEvent;
 use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database;
 use crate::core::fail_points;

@@ -27,7 +27,6 @@ use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
 use crate::actors::commit::Committed;
-use crate::core::actor::Permit;
 use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;

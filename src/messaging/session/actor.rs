@@ -365,8 +365,6 @@ impl Supervised for SessionActor {
     }
 }
 
-instrumented_actor!(SessionActor, "session", [CloseAfterReplies, CloseNow, Frame]);
-
 /// Spawns an answer on the session's thread. It may outlive the actor.
 fn spawn(answer: impl Future<Output = ()> + 'static) {
     actix::spawn(answer);
