@@ -99,7 +99,7 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
             let read = made.read_at.map_or_else(|| "unread".to_owned(), |at| format!("read {at}"));
             format!("stored: a notification ({}), {}, {read}", made.kind.as_str(), made.created_at)
         }
-        None => "stored: nothing (never created, removed for newer ones, or not written yet)".to_owned(),
+        None => "stored: nothing (never created, not written yet, or removed to make room for newer notifications)".to_owned(),
     };
     let deleted =
         if message.deleted { ", deleted since: its text and its mentions are no longer stored" } else { "" };
