@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("cannot reach {}: {}", place(.0), root_cause(.0))]
+    #[error("cannot reach {}: {}{}", place(.0), root_cause(.0), next_step(.0))]
     Unreachable(reqwest::Error),
     /// A failed connection over TLS: the address and the reason.
     #[error("cannot reach the server: {0}")]
@@ -38,6 +38,11 @@ impl From<reqwest::Error> for HttpError {
 /// Returns the address of the server that a request was sent to.
 fn place(error: &reqwest::Error) -> String {
     error.url().map_or_else(|| "the server".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+/// Returns the advice for a connection that could not be opened.
+fn next_step(error: &reqwest::Error) -> &'static str {
+    if error.is_connect() { "; check the address and whether the server runs" } else { "" }
 }
 
 /// Returns the last cause in the chain of an error. The causes before it name the layers of the
