@@ -52,6 +52,7 @@ mod retention;
 mod security_list;
 mod session_messages;
 mod sessions;
+mod texts;
 mod threads;
 mod tidy;
 mod tls;
