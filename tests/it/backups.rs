@@ -263,7 +263,8 @@ async fn doctor_finds_damage_and_changes_nothing() {
     let before = contents(path);
     let (code, printed) = doctor(path).await;
     assert_eq!(code, 1, "{printed}");
-    for finding in ["seq of chat", "ordinals of chat", "git fsck", "is not there", "belongs to no repository"]
+    for finding in
+        ["seq of chat", "ordinals of chat", "git fsck", "does not exist", "belongs to no repository"]
     {
         assert!(printed.contains(finding), "{finding}: {printed}");
     }
