@@ -167,7 +167,7 @@ impl Services {
         let token = self
             .tokens
             .sign(identity, Timestamp::now().0 / 1000, expires_in)
-            .map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+            .map_err(ServiceError::internal)?;
         Ok(IssuedTokens { token, expires_in, refresh_token: refresh_token.into_text(), user })
     }
 

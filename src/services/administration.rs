@@ -17,6 +17,7 @@ use crate::actors::writer::commands::{
 };
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
 use crate::domain::access::{AccessToken, Credential};
 use crate::domain::audit::AuditEvent;
 use crate::domain::event::ChatEvent;
@@ -232,7 +233,7 @@ impl Services {
                 ("removing deleted chats", self.purge_chats().await),
             ] {
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "{what} failed; it will be retried");
+                    tracing::warn!(error = %chain(&error), "{what} failed; it will be retried");
                 }
             }
             tokio::select! {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use super::ServiceError;
 use super::git_pools::{GitPools, no_permit};
@@ -248,11 +249,12 @@ impl GitResources {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let permit = self.browse_permit(client).await?;
+        let span = Span::current();
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            work()
+            span.in_scope(work)
         });
-        done.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+        done.await.map_err(ServiceError::internal)
     }
 
     /// Runs a history walk on its own thread with a lower priority than the server. Folder listings
@@ -273,22 +275,23 @@ impl GitResources {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let (answer, answered) = oneshot::channel();
-        let failed = |error: &dyn std::fmt::Display| ServiceError::new(Code::Internal, error.to_string());
+        let span = Span::current();
         let thread = std::thread::Builder::new().name("history".to_owned());
         let started = thread.spawn(move || {
             let _permit = permit;
             machine::lower_thread_priority(HISTORY_PRIORITY);
-            drop(answer.send(work()));
+            drop(answer.send(span.in_scope(work)));
         });
-        started.map_err(|error| failed(&error))?;
-        answered.await.map_err(|_| failed(&"reading a history panicked"))
+        started.map_err(ServiceError::internal)?;
+        // Without an answer, the read panicked.
+        answered.await.map_err(ServiceError::internal)
     }
 
     /// Returns the directory of a repository without refs.
     pub(super) async fn empty_directory(&self) -> Result<PathBuf, ServiceError> {
         let store = self.store.clone();
         let found = tokio::task::spawn_blocking(move || store.empty()).await;
-        Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        Ok(found.map_err(ServiceError::internal)??)
     }
 
     /// Returns the repository's directory; its `HEAD` names the default branch.
@@ -296,7 +299,7 @@ impl GitResources {
         let (store, key) = (self.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
         let found = tokio::task::spawn_blocking(move || store.ensure_head(key, &branch)).await;
-        Ok(found.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        Ok(found.map_err(ServiceError::internal)??)
     }
 
     pub(super) fn deadlines(limits: &Limits) -> Deadlines {
@@ -325,10 +328,7 @@ impl From<StoreError> for ServiceError {
             StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 Self::later(Code::ReadOnly, "the server is out of disk space", 1000)
             }
-            other => {
-                tracing::error!(error = %other, "cannot use the directory of a repository");
-                Self::new(Code::Internal, "the repository's files cannot be used")
-            }
+            other => Self::new(Code::Internal, "the repository's files cannot be used").because(other),
         }
     }
 }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, error_span};
 
 use super::git_resources::PushLock;
 use super::room::Room;
@@ -20,6 +22,7 @@ use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush
 use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::core::shares::{BudgetGrant, Holder};
+use crate::core::telemetry::{chain, request_id};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{FastForward, PUSH_REFS_MAX, PushSummary, RefUpdate};
@@ -180,18 +183,33 @@ impl PushHook {
 async fn on_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServiceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    done.map_err(ServiceError::internal)
+}
+
+/// Returns the span of a push. Its id is unknown until the push is admitted.
+///
+/// At `error`, so that every line has the ids: a push starts a process, beside which a span costs
+/// nothing.
+pub(super) fn push_span(push: Option<PushId>, repository: RepositoryId) -> Span {
+    let span = error_span!("push", push.id = Empty, repository.id = %repository, request_id = request_id().as_deref());
+    if let Some(push) = push {
+        span.record("push.id", display(push));
+    }
+    span
 }
 
 impl ReceiveHook for PushHook {
     async fn pre_receive(&mut self, cost: PackCost) -> Result<(), Bytes> {
         match self.open(cost).await {
             Ok(admitted) => {
+                Span::current().record("push.id", display(admitted.opened.push));
                 self.admitted = Some(admitted);
                 Ok(())
             }
             Err(error) => {
+                error.log_causes();
                 let why = error.sentence();
                 Err(report::refusal(&self.head, Some(&why), |_| why.clone()))
             }
@@ -201,6 +219,7 @@ impl ReceiveHook for PushHook {
     async fn may_continue(&mut self) -> Result<(), Bytes> {
         let checked = self.services.check_disk().await;
         checked.map_err(|error| {
+            error.log_causes();
             let why = error.sentence();
             report::refusal(&self.head, Some(&why), |_| why.clone())
         })
@@ -238,7 +257,7 @@ impl ReceiveHook for PushHook {
             Ok(_) => is_text_left_out.then(|| report::text(TEXT_LEFT_OUT)),
             Err(error) => {
                 // The refs have moved: the push stands, and the background task records the rest.
-                tracing::warn!(push.id = %push, %error, "cannot settle a push yet");
+                tracing::warn!(push.id = %push, error = %chain(&error), "cannot settle a push yet");
                 is_text_left_out.then(|| report::text(TEXT_LEFT_OUT))
             }
         }
@@ -374,9 +393,12 @@ impl Services {
         let mut settled = 0;
         for intent in intents {
             let Some(_lock) = self.git.try_push_lock(intent.repository_id).await else { continue };
-            match self.settle_intent(&intent).await {
+            let span = push_span(Some(intent.id), intent.repository_id);
+            match self.settle_intent(&intent).instrument(span).await {
                 Ok(_) => settled += 1,
-                Err(error) => tracing::warn!(push.id = %intent.id, %error, "cannot settle a push"),
+                Err(error) => {
+                    tracing::warn!(push.id = %intent.id, error = %chain(&error), "cannot settle a push")
+                }
             }
         }
         settled

@@ -11,6 +11,7 @@ use crate::actors::writer::commands::{
 };
 use crate::core::actor::Caller;
 use crate::core::fail_points;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::ProjectId;
 use crate::domain::name::Name;
@@ -75,7 +76,7 @@ impl Services {
             services.make(begin).await
         });
         let made = made.await;
-        let repository = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??;
+        let repository = made.map_err(ServiceError::internal)??;
         let query = RepositoryNamed {
             owner: project.owner,
             project: project.project.name.clone(),
@@ -96,7 +97,7 @@ impl Services {
             store.create(key, &branch)
         };
         let made = tokio::task::spawn_blocking(make).await;
-        let made = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()));
+        let made = made.map_err(ServiceError::internal);
         let made = made.and_then(|made| made.map_err(ServiceError::from));
         let has_directory = made.is_ok();
         let outcome = match made {
@@ -173,7 +174,7 @@ impl Services {
         let found = tokio::task::spawn_blocking(move || {
             Ok::<_, StoreError>(history::can_be_default(&store.existing(key)?, &branch)?)
         });
-        Ok(found.await.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??)
+        Ok(found.await.map_err(ServiceError::internal)??)
     }
 
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
@@ -183,7 +184,7 @@ impl Services {
         // The result of an interrupted push is announced if it can still be computed. Without the
         // directory it cannot.
         if let Err(error) = self.settle_pending_of(repository.id).await {
-            tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that is being deleted was not settled");
+            tracing::warn!(repository.id = %repository.id, error = %chain(&error), "a push to a repository that is being deleted was not settled");
         }
         let command = DeleteRepository { who, repository: repository.id };
         self.writer.execute(who, command).await?;

@@ -134,7 +134,7 @@ impl Services {
     async fn disk_room(&self) -> Result<u64, ServiceError> {
         let (root, reserve) = (self.git.store.root().to_owned(), self.limits.disk_reserve_bytes);
         let asked = tokio::task::spawn_blocking(move || machine::space(&root)).await;
-        let space = asked.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+        let space = asked.map_err(ServiceError::internal)?;
         match space {
             Ok(space) => Ok(space.above_reserve(reserve)),
             Err(error) => {

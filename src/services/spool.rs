@@ -19,7 +19,6 @@ use crate::core::shares::{Holder, Slot};
 use crate::git::child::GitCommand;
 use crate::git::run_child;
 use crate::git::store::{Store, StoreError};
-use crate::protocol::code::Code;
 
 /// A larger response is sent from disk.
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
@@ -161,7 +160,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ServiceError> {
     let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?.map_err(StoreError::Io)?)
+    Ok(done.map_err(ServiceError::internal)?.map_err(StoreError::Io)?)
 }
 
 /// Returns the number of pieces that `bytes` take.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
-use tracing::{debug, error};
+use tracing::{debug, debug_span, error};
 
 use super::batch::BatchExecutor;
 use super::checkpointer::WalSizeEstimator;
@@ -92,6 +92,8 @@ impl DbWriterActor {
                 }
                 return;
             };
+            // At `debug`: at the default level, a batch pays for no span.
+            let _span = debug_span!("batch", commit_no = executor.commit_no() + 1).entered();
             let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
             if let Some(committed) = batch.committed.take() {

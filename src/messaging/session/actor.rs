@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Supervised, WrapFuture};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span};
 
 use super::super::admission::{Admission, PreAuthSlot, SessionSlot};
 use super::super::metrics::{ConnectionMeter, GaugeGuard};
@@ -23,6 +24,7 @@ use crate::actors::writer::commands::Marks;
 use crate::core::actor::{Ctx, Overloaded, Permit};
 use crate::core::fail_points;
 use crate::core::limits::Limits;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::{AckPacket, GoodbyeCode};
@@ -188,6 +190,7 @@ impl SessionActor {
         let displaced = session_slot.displaced().into_actor(self);
         ctx.spawn(displaced.map(|(), session: &mut Self, _| session.displaced()));
         self.session_slot = Some(session_slot);
+        Span::current().record("user_id", who.user.0);
         let &Limits { page_default: default, page_max: max, resume_chats: cursors, in_flight, .. } =
             self.limits();
         let pages = PageLimits { default, max, cursors };
@@ -277,7 +280,8 @@ impl SessionActor {
                 }
                 Err(error) => {
                     let chat = page.chat;
-                    tracing::error!(%chat, error = error.detail, "replay failed: the client must reconnect");
+                    let session_id = session.responder.session.0;
+                    tracing::error!(%chat, session.id = session_id, user_id = who.user.0, error = %chain(&error), "replay failed: the client must reconnect");
                     session.end(GoodbyeCode::Overloaded);
                 }
             }
@@ -310,7 +314,7 @@ impl SessionActor {
                     let marks = again.into_iter().take(session.limits().marks_per_command);
                     marks.for_each(|(chat, marks)| session.queue_cursor_update(who, chat, marks, ctx));
                 }
-                Err(error) => tracing::debug!(error = error.detail, "marks were not written"),
+                Err(error) => tracing::debug!(error = %chain(&error), "marks were not written"),
             };
         ctx.spawn(merging.into_actor(self).map(settle));
     }
@@ -367,7 +371,7 @@ impl Supervised for SessionActor {
 
 /// Spawns an answer on the session's thread. It may outlive the actor.
 fn spawn(answer: impl Future<Output = ()> + 'static) {
-    actix::spawn(answer);
+    actix::spawn(answer.in_current_span());
 }
 
 impl Handler<Frame> for SessionActor {

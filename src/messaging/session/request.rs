@@ -38,6 +38,7 @@ impl Request {
 
 /// Sends the refusal of a packet. Every NACK of a session is built here.
 pub(super) fn refuse(outbox: &Outbox, request_id: Option<u64>, error: ServiceError) {
+    error.log_causes();
     let ServiceError { code, detail, retry_after_ms, .. } = error;
     outbox.reply_packet(&ServerPacket::Ack(AckPacket::refusal(request_id, code, detail, retry_after_ms)));
 }

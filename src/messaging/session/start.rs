@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 use super::super::acceptor::{AcceptedConnection, SessionAcceptor};
 use super::super::admission::ConnectionSlot;
@@ -52,8 +54,9 @@ fn over_stream(
     let started = start(connection, acceptor, acceptor.ending.clone());
     let stall = Duration::from_millis(started.context.limits().write_stall_ms);
     let closed = started.context.closed.clone();
-    actix::spawn(writer::run(writing, started.drain, stall, closed, started.slot));
-    actix::spawn(Reader { socket: reading, context: started.context }.run());
+    let span = started.span;
+    actix::spawn(writer::run(writing, started.drain, stall, closed, started.slot).instrument(span.clone()));
+    actix::spawn(Reader { socket: reading, context: started.context }.run().instrument(span));
 }
 
 /// Runs a session over WebSocket. `payload` is the input of the client; the returned body carries
@@ -67,7 +70,7 @@ pub(in super::super) fn over_websocket(
     let started = start(connection, acceptor, acceptor.ending_web.clone());
     let closed = started.context.closed.clone();
     let (reader, shared) = WebReader::new(payload, started.context);
-    actix_web::rt::spawn(reader.run());
+    actix_web::rt::spawn(reader.run().instrument(started.span));
     let frames = web_writer::frames(started.drain, shared, (closed, started.slot));
     BodyStream::new(frames).boxed()
 }
@@ -77,6 +80,7 @@ struct Started {
     context: ReaderContext,
     drain: OutboxDrain,
     slot: ConnectionSlot,
+    span: Span,
 }
 
 /// Starts a session's actor on its thread.
@@ -101,8 +105,11 @@ fn start(connection: AcceptedConnection, acceptor: &SessionAcceptor, stopping: C
         window: window.clone(),
         welcomed: welcomed.clone(),
     };
-    let session = SessionHandle::start(new, &thread, acceptor);
+    // At `debug`: a connection and its messages must not pay for a span that no line needs.
+    let span = debug_span!(parent: None, "session", session.id = id.0, user_id = Empty);
+    // The actor keeps the span of its start.
+    let session = span.in_scope(|| SessionHandle::start(new, &thread, acceptor));
     let closed = CancellationToken::new();
     let context = ReaderContext { session, window, outbox, welcomed, closed, stopping, services, meter };
-    Started { context, drain, slot }
+    Started { context, drain, slot, span }
 }

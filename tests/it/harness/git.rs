@@ -139,7 +139,8 @@ impl TestServer {
     }
 }
 
-fn repositories_in(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Collects the directories of the repositories below a folder.
+pub(crate) fn repositories_in(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "git") {
