@@ -85,3 +85,25 @@ fn message_allocations_from_frame_to_outboxes_are_bounded() {
     assert!(each <= EACH_MAX, "{each} allocations for each message, {} in all", spent.count_total);
     println!("{each} allocations for each message");
 }
+
+/// The default level refuses the spans of requests, sessions and batches: they must cost nothing.
+#[test]
+fn span_below_the_log_level_allocates_nothing() {
+    let filter = tracing_subscriber::EnvFilter::new("info");
+    let subscriber =
+        tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::sink).finish();
+    let route = String::from("/api/chats/{id}/messages");
+    tracing::subscriber::with_default(subscriber, || {
+        let disabled = measure(|| {
+            let span = tracing::debug_span!("request", request_id = "0190b6d2", method = %"GET", route);
+            drop(span.in_scope(tracing::Span::current));
+        });
+        let enabled = measure(|| {
+            let span = tracing::error_span!("request", request_id = "0190b6d2", method = %"GET", route);
+            drop(span.in_scope(tracing::Span::current));
+        });
+        println!("a disabled span: {disabled:?}, an enabled span: {enabled:?}");
+        assert_eq!(disabled.count_total, 0);
+        assert!(enabled.count_total > 0, "the comparison has a span that is enabled");
+    });
+}
