@@ -136,7 +136,7 @@ mod tests {
     fn logged(json: bool, value: &str) -> String {
         let (sink, lines) = mpsc::channel();
         let make = move || Sink(sink.clone());
-        let builder = tracing_subscriber::fmt().with_writer(make);
+        let builder = tracing_subscriber::fmt().with_writer(make).with_ansi(false);
         let event = || {
             let _push = tracing::error_span!("push", push.id = 7, path = "/outer").entered();
             let _batch = tracing::error_span!("batch", commit_no = 3, push.id = 8).entered();
