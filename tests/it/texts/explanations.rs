@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{assert_text, mask, netbit, transcript};
 use crate::harness::{Person, TestServer};
-use crate::notifications::delivered;
+use crate::notifications::await_notifications;
 
 const TIME: (&str, &str) = (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME");
 
@@ -44,7 +44,7 @@ async fn explanation_names_the_reason_of_every_decision() {
     let message = post(&alice, team, "@bob, answer this", Some(first)).await;
     let direct = alice.http.create_chat(&json!({"kind": "direct", "participants": ["grace"]})).await.unwrap();
     let alone = post(&alice, direct, "hello", None).await;
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
 
     let mut text = String::new();
     let cases = [
