@@ -14,7 +14,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use futures_util::FutureExt;
 use netbit::actors::cache::ReadModels;
-use netbit::actors::hub::{DeliveryMeter, Outbox, OutboxDrain};
+use netbit::actors::outbox::{DeliveryMeter, Outbox, OutboxDrain};
 use netbit::client::{encode, saying};
 use netbit::domain::event::{Change, ChatEvent, Event};
 use netbit::domain::ids::{ChatId, MessageId, UserId};

@@ -23,6 +23,7 @@ use listeners::{serve_control, serve_http, serve_operations};
 use load::load;
 pub use stop::{StopReport, StopStep};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -46,7 +47,7 @@ use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::messaging::{SessionAcceptor, SessionThread, TcpAcceptor, bind};
 use crate::services::git_resources::GitResources;
-use crate::services::{ActorHandles, Services};
+use crate::services::{ActorHandles, ServiceError, Services};
 use crate::storage::readers::{ReadError, Readers};
 
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +69,9 @@ pub enum StartError {
     #[error("the control socket cannot be opened: {0}")]
     Control(std::io::Error),
     #[error("work that the last run left unfinished cannot be completed: {0}")]
-    Reconcile(String),
+    Reconcile(#[from] ServiceError),
     #[error("starting a thread failed: {0}")]
-    Thread(String),
+    Thread(#[from] JoinError),
 }
 
 /// The addresses that a running server listens on.
@@ -289,7 +290,7 @@ impl RunningApp {
             (limits.clone(), &instruments.pools),
         );
         let services = Arc::new(services);
-        services.reconcile(loaded.unfinished).await.map_err(|error| StartError::Reconcile(error.detail))?;
+        services.reconcile(loaded.unfinished).await?;
         started.push("settle pushes");
         let sessions = Arc::new(SessionAcceptor::new(
             session_threads,
@@ -430,5 +431,5 @@ fn host_repositories(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| StartError::Thread(error.to_string()))?
+    tokio::task::spawn_blocking(work).await?
 }

@@ -1,11 +1,12 @@
 //! A writer on a database with one user and one chat, for benchmarks and for the test that counts
 //! allocations.
 
+use netbit::actors::commit::Committed;
 use netbit::actors::writer::commands::{
     AppendMessage, Appended, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
 };
 use netbit::actors::writer::{
-    BatchExecutor, Command, CommandError, CommitMetrics, Committed, PendingCommand, QueuedCommand,
+    BatchExecutor, Command, CommandError, CommitMetrics, PendingCommand, QueuedCommand,
 };
 use netbit::core::actor::Reply;
 use netbit::core::config::Synchronous;

@@ -51,7 +51,7 @@ class Remote:
         return repository
 
     def fetch(self, repository: Repo) -> bytes | None:
-        """Fetches missing objects; returns the server's commit of `main`, or None without `main`."""
+        """Fetches missing objects; returns the server's commit of `main`, None if it has none."""
         try:
             tip = self.client.fetch(self.path, repository).refs.get(BRANCH)
         except (HTTPUnauthorized, GitProtocolError) as error:

@@ -2,8 +2,16 @@
 //!
 //! `mod` exports the handle (the only way in), `messages` defines the messages, `actor` routes
 //! them, and plain structs next to it decide.
+//!
+//! The types that several actors share are not in a folder of one of them: `commit` (from the
+//! writer to the cache), `error` (of queries) and `outbox` (frames for a session's socket). So the
+//! modules use each other in one direction: `outbox`, `error`, `commit` <- `hub`, `presence` <-
+//! `cache` <- `writer`. `tests/it/tidy.rs` checks it.
 
 pub mod cache;
+pub mod commit;
+pub mod error;
 pub mod hub;
+pub mod outbox;
 pub mod presence;
 pub mod writer;

@@ -58,7 +58,7 @@ impl Validator {
         link: Option<String>,
     ) -> ApiResult {
         let mut body = serde_json::to_vec(body).map_err(|error| {
-            ServiceError::new(Code::Internal, format!("the response could not be serialized: {error}"))
+            ServiceError::new(Code::Internal, "the response could not be serialized").because(error)
         })?;
         body.push(b'\n');
         let mut response = HttpResponse::Ok();

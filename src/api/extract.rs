@@ -194,11 +194,23 @@ fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 fn json_error(error: &serde_json::Error) -> ApiError {
     match error.classify() {
         serde_json::error::Category::Data => {
-            let problem = FieldProblem { field: "body", problem: error.to_string() };
-            ServiceError { fields: vec![problem], ..ServiceError::new(Code::Validation, error.to_string()) }
-                .into()
+            let reason = without_position(error);
+            let problem = FieldProblem { field: "body", problem: reason.clone() };
+            ServiceError { fields: vec![problem], ..ServiceError::new(Code::Validation, reason) }.into()
         }
         _ => ApiError::bad_request(format!("the body is not JSON: {error}")),
+    }
+}
+
+/// Returns the reason without the parser's position in the body. The reason names the field or the
+/// value; the position would only help in a text with syntax errors.
+fn without_position(error: &serde_json::Error) -> String {
+    let reason = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let reason = reason.strip_suffix(&position).unwrap_or(&reason);
+    match reason.strip_prefix("unknown variant ") {
+        Some(rest) => format!("unknown value {rest}"),
+        None => reason.to_owned(),
     }
 }
 

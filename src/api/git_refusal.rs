@@ -36,8 +36,12 @@ pub(super) enum Exchange {
 }
 
 /// The status of a refusal whose response has the status 200.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Refused(pub(super) StatusCode);
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    /// The error with its causes, for the log.
+    pub(super) causes: Option<String>,
+}
 
 /// An error of a git route.
 #[derive(Debug)]
@@ -64,8 +68,9 @@ pub(super) fn problem(status: StatusCode, code: Code, detail: &str) -> GitError 
 
 /// Marks a response as a refusal for `error`.
 pub(super) fn mark(response: &mut HttpResponse, error: ServiceError) {
+    let causes = error.causes();
     let status = ApiError::from(error).status_code();
-    response.extensions_mut().insert(Refused(status));
+    response.extensions_mut().insert(Refused { status, causes });
 }
 
 impl GitError {
@@ -90,7 +95,8 @@ impl GitError {
             Exchange::Archive => (UPLOAD_ARCHIVE, "result", report::nack(&sentence)),
         };
         let mut response = answer(service, kind).body(body);
-        response.extensions_mut().insert(Refused(status));
+        let causes = self.error.error.causes();
+        response.extensions_mut().insert(Refused { status, causes });
         response
     }
 

@@ -16,7 +16,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use tracing::field::display;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, debug_span, error, info, warn};
 
 use super::activity::{Activity, UnderWay};
 use super::cors::name_origin;
@@ -76,11 +76,15 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
             response.map_into_right_body()
         }
         None => {
-            let answered = telemetry::in_request(id.as_str().into(), next.call(request)).await;
-            answered?.map_into_left_body()
+            // At `debug`: the request's own line below has these fields without the span.
+            let span =
+                debug_span!("request", request_id = id, method = %cut(&method), route = route.as_deref());
+            let answered = telemetry::in_request(id.as_str().into(), next.call(request));
+            answered.instrument(span).await?.map_into_left_body()
         }
     };
     let shown = client_id.as_deref().unwrap_or(&id);
+    let failure = failure_of(&response);
     // git clients print a line of text, not a problem document.
     let for_git = route.as_deref().is_some_and(|route| route.starts_with("/{user}/"));
     let mut response = if for_git { response } else { into_problem(response, shown) };
@@ -90,7 +94,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     }
     secure(headers);
     // Refusals for git clients have the status 200.
-    let refused = response.response().extensions().get::<Refused>().map(|refused| refused.0);
+    let refused = response.response().extensions().get::<Refused>().map(|refused| refused.status);
     let sent_status = refused.map(|_| response.status().as_u16());
     let status = refused.unwrap_or_else(|| response.status());
     let duration_ms = saturate::millis(begun.elapsed());
@@ -101,10 +105,11 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let client_request_id = client_id.as_deref();
     let client = client.as_ref().map(display);
     let user_id = user_of(response.request());
+    let error = failure.as_deref();
     macro_rules! log_line {
         ($level:ident $(, $more:ident)?) => {
             $level!(
-                request_id = id, client_request_id, client, user_id, %method, path, route, status, sent_status, duration_ms,
+                request_id = id, client_request_id, client, user_id, %method, path, route, status, sent_status, duration_ms, error,
                 $($more,)? "{method} {path} {status}"
             )
         };
@@ -116,6 +121,15 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
         None => log_line!(debug),
     }
     Ok(response.map_body(|_, body| Sent::new(body, is_head, under_way)))
+}
+
+/// Returns the error that was answered, with its causes; `None` if it has no cause.
+fn failure_of<B>(response: &ServiceResponse<B>) -> Option<String> {
+    let response = response.response();
+    if let Some(error) = response.error().and_then(|error| error.as_error::<ApiError>()) {
+        return error.error.causes();
+    }
+    response.extensions().get::<Refused>()?.causes.clone()
 }
 
 /// Returns the user of the request's credentials, if the request proved any.

@@ -114,7 +114,7 @@ pub(super) fn read_about<T: Serialize>(
 fn write<T: Serialize>(answer: &T, bytes: usize) -> Result<Vec<u8>, ServiceError> {
     let mut body = Vec::with_capacity(bytes);
     sonic_rs::to_writer(&mut body, answer).map_err(|error| {
-        ServiceError::new(Code::Internal, format!("the response could not be serialized: {error}"))
+        ServiceError::new(Code::Internal, "the response could not be serialized").because(error)
     })?;
     // So that a shell prompt after the output of curl starts on a new line.
     body.push(b'\n');

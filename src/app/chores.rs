@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::core::telemetry::chain;
 use crate::services::Services;
 
 /// Interval for ending expired logins and tokens and for notifying owners of tokens that expire
@@ -31,20 +32,20 @@ pub(super) async fn run(services: Arc<Services>) {
                     // There may be more.
                     expire.reset_immediately();
                 }
-                Err(error) => warn!(%error, "expired logins could not be ended"),
+                Err(error) => warn!(error = %chain(&error), "expired logins could not be ended"),
             },
             _ = expire_tokens.tick() => match services.end_expired_tokens().await {
                 Ok(0) => {}
                 Ok(_) => expire_tokens.reset_immediately(),
-                Err(error) => warn!(%error, "expired access tokens could not be ended"),
+                Err(error) => warn!(error = %chain(&error), "expired access tokens could not be ended"),
             },
             _ = warn_of_tokens.tick() => match services.warn_of_expiring_tokens().await {
                 Ok(0) => {}
                 Ok(_) => warn_of_tokens.reset_immediately(),
-                Err(error) => warn!(%error, "owners of expiring access tokens could not be notified"),
+                Err(error) => warn!(error = %chain(&error), "owners of expiring access tokens could not be notified"),
             },
             _ = token_uses.tick() => if let Err(error) = services.write_token_uses().await {
-                warn!(%error, "the last uses of access tokens could not be written");
+                warn!(error = %chain(&error), "the last uses of access tokens could not be written");
             },
         }
     }

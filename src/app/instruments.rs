@@ -7,16 +7,17 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::actors::cache::{CacheActor, CacheCounters};
-use crate::actors::hub::{DeliveryMetrics, HubActor};
+use crate::actors::hub::HubActor;
+use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
 use crate::api::metrics::HttpMetrics;
-use crate::core::actor::{ActorStats, InstrumentedActor};
+use crate::core::actor::ActorStats;
 use crate::core::config::Config;
 use crate::core::metrics::{Export, Mailboxes, Process};
 use crate::core::shares::PoolMetrics;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
-use crate::messaging::{ConnectionMetrics, SessionMetrics, Transport, session_stats};
+use crate::messaging::{ConnectionMetrics, SessionHandle, SessionMetrics, Transport};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
 /// The metrics of one application.
@@ -41,10 +42,9 @@ pub(super) struct Instruments {
 impl Instruments {
     pub(super) fn new(config: &Config, hubs: usize) -> Self {
         let (limits, measures) = (&config.limits, config.ops.measure);
-        let actor = |name, capacity, messages| ActorStats::measuring(measures, name, capacity, messages);
         let pools = PoolMetrics::default();
         let sessions = SessionMetrics {
-            actors: session_stats(measures),
+            actors: SessionHandle::stats(measures),
             connections: ConnectionMetrics::default(),
             deliveries: DeliveryMetrics::default(),
             pools: pools.clone(),
@@ -53,10 +53,10 @@ impl Instruments {
             drop(sessions.deliveries.meter(transport.name(), hub));
         }
         let mut this = Self {
-            writer: actor(DbWriterActor::NAME, Some(limits.writer_commands), DbWriterActor::MESSAGES),
-            cache: actor(CacheActor::NAME, Some(limits.cache_queries), CacheActor::MESSAGES),
-            hub: actor(HubActor::NAME, None, HubActor::MESSAGES),
-            presence: actor(PresenceActor::NAME, Some(limits.presence_queries), PresenceActor::MESSAGES),
+            writer: ActorStats::measuring::<DbWriterActor>(measures, Some(limits.writer_commands)),
+            cache: ActorStats::measuring::<CacheActor>(measures, Some(limits.cache_queries)),
+            hub: ActorStats::measuring::<HubActor>(measures, None),
+            presence: ActorStats::measuring::<PresenceActor>(measures, Some(limits.presence_queries)),
             sessions,
             cached: CacheCounters::default(),
             datagrams: DatagramCounters::default(),

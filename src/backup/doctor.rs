@@ -239,10 +239,12 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
     for repository in active {
         let name = format!("repository {} ({})", repository.id, repository.name);
         match (store.existing(repository.storage_key), &git) {
-            (Err(error), _) => findings.push(format!("{name}: {error}")),
+            (Err(error), _) => {
+                findings.push(format!("{name}: {error}; restore it from a backup"));
+            }
             (Ok(path), Some(git)) => {
                 if let Err(error) = run_child::run(git.fsck(&path), FSCK_OUTPUT_BYTES, FSCK_PATIENCE).await {
-                    findings.push(format!("{name}: git fsck: {error}"));
+                    findings.push(format!("{name}: git fsck: {error}; restore it from a backup"));
                 }
             }
             (Ok(_), None) => {}

@@ -39,7 +39,7 @@ pub enum BackupError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} is not empty; a backup and a restore need a directory that is new or empty", .0.display())]
     NotEmpty(PathBuf),
-    #[error("{} does not contain a NetBit database", .0.display())]
+    #[error("no database in {}: check --data-dir", .0.display())]
     NoDatabase(PathBuf),
     #[error("{} is not a complete backup: {reason}", .path.display())]
     NoBackup { path: PathBuf, reason: String },

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     let act = if arguments.verify { "verified" } else { "backed up" };
     say!(
         "{act} {} files, {} bytes, {} repositories, up to commit {}: {}",
-        manifest.file_count() + 1,
+        manifest.file_count(),
         manifest.bytes,
         manifest.repositories,
         manifest.commit_no,

@@ -152,7 +152,8 @@ async fn start(data_dir: &Path) -> anyhow::Result<RunningApp> {
 /// Reads a new password: twice from the terminal, or from the first line of a file.
 pub(super) fn new_password(file: Option<&Path>) -> anyhow::Result<String> {
     if let Some(file) = file {
-        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("--password-file {}", file.display()))?;
         return Ok(text.lines().next().unwrap_or_default().to_owned());
     }
     let no_terminal = "cannot ask for the password without a terminal: use --password-file FILE";

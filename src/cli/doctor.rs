@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     }
     let findings: usize = checked.iter().map(|check| check.findings().len()).sum();
     checked.iter().try_for_each(show).map_err(|error| report_error(&error.into()))?;
-    say!("{findings} findings").map_err(|error| report_error(&error.into()))?;
+    let summary = if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
+    say!("{summary}").map_err(|error| report_error(&error.into()))?;
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -73,10 +73,8 @@ enum Command {
     /// Explain notifications.
     Notify(notify::NotifyArguments),
     /// Print a shell completion script.
-    #[command(hide = true)]
     Completions(generate::CompletionsArguments),
     /// Print the manual page, or write one for each command.
-    #[command(hide = true)]
     Man(generate::ManArguments),
 }
 

@@ -49,10 +49,13 @@ pub(super) fn open(url: &str, ca: Option<&Path>) -> anyhow::Result<Server> {
 
 /// Returns the address without a trailing slash, and its host.
 fn parse(text: &str) -> anyhow::Result<(String, String)> {
-    let url = reqwest::Url::parse(text).with_context(|| format!("\"{text}\" is not an address"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        bail!("a server address has the form http://127.0.0.1:8080 or https://git.example.org");
-    }
+    let parsed = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = parsed else {
+        bail!(
+            "\"{text}\" is not a server address; allowed: the form http://127.0.0.1:8080 or \
+             https://git.example.org"
+        );
+    };
     let host = url.host_str().context("the address has no host")?.to_owned();
     Ok((url.as_str().trim_end_matches('/').to_owned(), host))
 }

@@ -69,7 +69,7 @@ fn print_banner(app: &RunningApp) {
     let base = reached_at(app);
     let setup = app.services.setup_code().map(|code| {
         format!(
-            "No administrator yet. Set up: {base}/setup#code={0}\n  or: curl --json '{{\"username\":\"admin\",\"password\":\"choose a good one\",\"setup_code\":\"{0}\"}}' {base}/api/users/register\n",
+            "No administrator yet. Set up: {base}/setup#code={0}\n  or: curl --json '{{\"username\":\"you\",\"password\":\"choose a long password\",\"setup_code\":\"{0}\"}}' {base}/api/users/register\n",
             code.text()
         )
     });

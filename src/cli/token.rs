@@ -23,6 +23,7 @@ pub(super) struct TokenArguments {
 enum TokenCommand {
     /// Create a token for a user and print it; it is shown only once.
     Create {
+        /// Name of the user.
         username: String,
         /// Name of the token: what it is used for.
         #[arg(long)]
@@ -40,11 +41,16 @@ enum TokenCommand {
         expires_in_days: Option<i64>,
     },
     /// List the tokens of a user with their last use, without the secrets, as JSON lines.
-    List { username: String },
+    List {
+        /// Name of the user.
+        username: String,
+    },
     /// Revoke one token of a user, or all of them.
     #[command(group(clap::ArgGroup::new("which").required(true).args(["id", "all"])))]
     Revoke {
+        /// Name of the user.
         username: String,
+        /// Id of the token, as `list` prints it.
         id: Option<i64>,
         /// Revoke every token of the user.
         #[arg(long)]

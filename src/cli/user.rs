@@ -30,21 +30,36 @@ enum UserCommand {
         json: bool,
     },
     /// Deactivate an account: its logins, sessions and tokens end at once.
-    Deactivate { username: String },
+    Deactivate {
+        /// Name of the user.
+        username: String,
+    },
     /// Reactivate an account.
-    Activate { username: String },
+    Activate {
+        /// Name of the user.
+        username: String,
+    },
     /// Rename a user; paths of their projects below the old name keep working.
     Rename {
+        /// Name of the user.
         username: String,
+        /// New name of the user.
         #[arg(value_name = "NEW")]
         new_name: String,
     },
     /// Make a user an administrator of the server.
-    Promote { username: String },
+    Promote {
+        /// Name of the user.
+        username: String,
+    },
     /// Make an administrator an ordinary user.
-    Demote { username: String },
+    Demote {
+        /// Name of the user.
+        username: String,
+    },
     /// Set a new password for a user; all their logins and access tokens end.
     Password {
+        /// Name of the user.
         username: String,
         /// Read the password from the first line of this file instead of asking for it.
         #[arg(long, value_name = "FILE")]
@@ -54,12 +69,15 @@ enum UserCommand {
 
 #[derive(Args)]
 struct AddArguments {
+    /// Name of the user.
     username: String,
     /// Make the user an administrator of the server.
     #[arg(long)]
     admin: bool,
+    /// Email address of the user.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
+    /// Name that is shown next to the user name.
     #[arg(long, value_name = "NAME")]
     display_name: Option<String>,
     /// Read the password from the first line of this file instead of asking for it.

@@ -16,8 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("cannot reach the server: {0}")]
-    Unreachable(#[from] reqwest::Error),
+    #[error("cannot reach {}: {}{}", place(.0), root_cause(.0), next_step(.0))]
+    Unreachable(reqwest::Error),
     /// A failed connection over TLS: the address and the reason.
     #[error("cannot reach the server: {0}")]
     Connection(String),
@@ -27,6 +27,31 @@ pub enum HttpError {
     Refused { status: u16, code: String, detail: String },
     #[error("unexpected response from the server: {0}")]
     Shape(String),
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+/// Returns the address of the server that a request was sent to.
+fn place(error: &reqwest::Error) -> String {
+    error.url().map_or_else(|| "the server".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+/// Returns the advice for a connection that could not be opened.
+fn next_step(error: &reqwest::Error) -> &'static str {
+    if error.is_connect() { "; check the address and whether the server runs" } else { "" }
+}
+
+/// Returns the last cause in the chain of an error. The causes before it name the layers of the
+/// client only.
+pub(crate) fn root_cause(mut error: &(dyn std::error::Error + 'static)) -> String {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 /// A response: status, headers and a JSON body (`null` without a body).

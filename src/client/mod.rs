@@ -10,6 +10,7 @@ mod tcp;
 mod trust;
 mod websocket;
 
+pub(crate) use http::root_cause;
 pub use http::{Account, HttpAnswer, HttpClient, HttpError};
 pub use origin::Origin;
 pub use tcp::{FrameReader, FrameWriter, Received, TcpClient, TcpError, encode, saying};

@@ -34,7 +34,7 @@ pub enum DatabaseError {
     #[error("the bundled SQLite is version {0}, older than {SQLITE_VERSION_MIN}")]
     TooOld(i64),
     #[error("migrating the database failed: {0}")]
-    Migration(String),
+    Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(
         "the database was made by a newer netbit (it has migration {0}); use that version or a newer one"
     )]
@@ -42,7 +42,7 @@ pub enum DatabaseError {
     #[error("the database is damaged: {0}")]
     Damaged(String),
     #[error("cannot keep a copy of the database: {0}")]
-    Copy(String),
+    Copy(#[source] std::io::Error),
 }
 
 #[derive(QueryableByName)]
@@ -100,11 +100,9 @@ fn establish(url: &str, path: &Path) -> Result<SqliteConnection, DatabaseError> 
 /// Migrates the schema to the current version. If migrations are pending and the database is not
 /// empty, a copy (`netbit.db.before-<migration>`) is kept first.
 pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, DatabaseError> {
-    let failed =
-        |error: Box<dyn std::error::Error + Send + Sync>| DatabaseError::Migration(error.to_string());
     let pending: Vec<String> = connection
         .pending_migrations(MIGRATIONS)
-        .map_err(failed)?
+        .map_err(DatabaseError::Migration)?
         .iter()
         .map(|m| m.name().version().to_string())
         .collect();
@@ -118,7 +116,7 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
     // continues.
     for _ in &pending {
         fail_points::reach(fail_points::BEFORE_MIGRATION);
-        connection.run_next_migration(MIGRATIONS).map_err(failed)?;
+        connection.run_next_migration(MIGRATIONS).map_err(DatabaseError::Migration)?;
     }
     Ok(pending.len())
 }
@@ -126,33 +124,33 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
 fn embedded_versions() -> Result<Vec<String>, DatabaseError> {
     use diesel::migration::MigrationSource;
     let migrations = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)
-        .map_err(|error| DatabaseError::Migration(error.to_string()))?;
+        .map_err(DatabaseError::Migration)?;
     Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
 fn keep_copy(connection: &mut SqliteConnection, path: &Path, migration: &str) -> Result<(), DatabaseError> {
     let copy = PathBuf::from(format!("{}.before-{migration}", path.display()));
     if copy.exists() {
-        fs::remove_file(&copy).map_err(|error| DatabaseError::Copy(error.to_string()))?;
+        fs::remove_file(&copy).map_err(DatabaseError::Copy)?;
     }
     make_private_target(&copy)?;
     diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(copy.display().to_string()).execute(connection)?;
     make_private(&copy)?;
     let synced = fs::File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+    synced.map_err(DatabaseError::Copy)
 }
 
 /// Makes the empty private file into which a copy is written.
 pub fn make_private_target(copy: &Path) -> Result<(), DatabaseError> {
     let made = private_file::create_new(copy);
-    made.map(drop).map_err(|error| DatabaseError::Copy(error.to_string()))
+    made.map(drop).map_err(DatabaseError::Copy)
 }
 
 /// Makes a copy of the database readable by its owner only, and fsyncs it.
 pub fn make_private(copy: &Path) -> Result<(), DatabaseError> {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     let synced = fs::set_permissions(copy, private).and_then(|()| fs::File::open(copy)?.sync_all());
-    synced.map_err(|error| DatabaseError::Copy(error.to_string()))
+    synced.map_err(DatabaseError::Copy)
 }
 
 /// Returns the problems that SQLite finds in the file and between tables; empty: none.
@@ -229,7 +227,7 @@ pub fn pending_migrations(connection: &mut SqliteConnection) -> Result<Vec<Strin
 
 fn applied_versions(connection: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
     let applied = connection.applied_migrations();
-    let applied = applied.map_err(|error| DatabaseError::Migration(error.to_string()))?;
+    let applied = applied.map_err(DatabaseError::Migration)?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }
 

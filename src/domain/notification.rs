@@ -149,7 +149,7 @@ pub fn decide(cause: Cause, person: RecipientFacts) -> Decision {
             Decision::Notify(NotificationKind::Push, "the user watches the project")
         }
         Cause::Push => Decision::Silent("the user does not watch the project"),
-        Cause::Added => Decision::Notify(NotificationKind::Added, "a user added this one to the chat"),
+        Cause::Added => Decision::Notify(NotificationKind::Added, "another user added the user to the chat"),
         Cause::Message { direct } => decide_message(direct, person),
         Cause::Account => Decision::Silent("the user is deactivated"),
     }
@@ -159,12 +159,12 @@ fn decide_message(direct: bool, person: RecipientFacts) -> Decision {
     match person.level {
         NotifyLevel::None => Decision::Silent("the user has turned off notifications for this chat"),
         NotifyLevel::All if direct => {
-            Decision::Notify(NotificationKind::Direct, "the message was written to the user alone")
+            Decision::Notify(NotificationKind::Direct, "the message is in a direct chat of the user")
         }
         _ if person.mentioned => Decision::Notify(NotificationKind::Mention, "the message names the user"),
         NotifyLevel::Mentions => Decision::Silent("the user has limited this chat to mentions"),
         NotifyLevel::All if person.replied_to => {
-            Decision::Notify(NotificationKind::Reply, "the message replies to the user's")
+            Decision::Notify(NotificationKind::Reply, "the message replies to a message of the user")
         }
         NotifyLevel::All if person.follows_thread => {
             Decision::Notify(NotificationKind::Thread, "the user follows the thread of the message")

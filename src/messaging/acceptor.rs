@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, ConnectionSlot, PreAuthSlot};
 use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
-use super::session::SessionStats;
-use crate::actors::hub::{DeliveryMeter, DeliveryMetrics};
-use crate::core::actor::FatalSignal;
+use crate::actors::outbox::{DeliveryMeter, DeliveryMetrics};
+use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::shares::PoolMetrics;
 use crate::domain::ids::SessionId;
 use crate::services::Services;
+
+/// Statistics that all sessions of an application share.
+pub type SessionStats = Arc<ActorStats>;
 
 /// A thread that owns sessions; its index in the list is the number of its hub.
 #[derive(Clone)]

@@ -11,8 +11,8 @@ mod session;
 mod tcp;
 mod websocket;
 
-pub use acceptor::{SessionAcceptor, SessionMetrics, SessionThread};
+pub use acceptor::{SessionAcceptor, SessionMetrics, SessionStats, SessionThread};
 pub use metrics::{ConnectionMetrics, Transport};
-pub use session::{SessionStats, stats as session_stats};
+pub use session::SessionHandle;
 pub use tcp::{TcpAcceptor, bind};
 pub use websocket::{HttpSpot, open as open_websocket};

@@ -153,7 +153,7 @@ impl Services {
         let refresh_token = RefreshToken::fresh();
         let refresh_hash = refresh_token.hash();
         let command = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
-        let login = self.writer.execute(Caller::User(user.id.0), command).await?;
+        let login = self.writer.execute(user.id, command).await?;
         self.issued(user, login, refresh_token)
     }
 
@@ -168,7 +168,7 @@ impl Services {
         let token = self
             .tokens
             .sign(identity, Timestamp::now().0 / 1000, expires_in)
-            .map_err(|error| ServiceError::new(Code::Internal, error.to_string()))?;
+            .map_err(ServiceError::internal)?;
         Ok(IssuedTokens { token, expires_in, refresh_token: refresh_token.into_text(), user })
     }
 
@@ -193,7 +193,7 @@ impl Services {
 
     /// Ends this login, or more of the user's logins, as `reach` selects.
     pub async fn logout(&self, who: Credential, reach: Logout) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), EndLogin { who, reach }).await?)
+        Ok(self.writer.execute(who, EndLogin { who, reach }).await?)
     }
 
     pub async fn me(&self, who: Credential) -> Result<Arc<User>, ServiceError> {
@@ -221,7 +221,7 @@ impl Services {
         };
         fields.done()?;
         let command = UpdateProfile { who, display_name: display_name.flatten(), email };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Changes the password. All logins of the user end, including the calling one.
@@ -244,7 +244,7 @@ impl Services {
             return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
         }
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
-        Ok(self.writer.execute(Caller::User(who.user.0), ChangePassword { who, password_hash }).await?)
+        Ok(self.writer.execute(who, ChangePassword { who, password_hash }).await?)
     }
 
     /// Deactivates a user, which ends all of the user's access at once, or reactivates the user.
@@ -257,7 +257,7 @@ impl Services {
     ) -> Result<Arc<User>, ServiceError> {
         self.cache.ask(who, Administrator).await?;
         let user = self.user_id(who, username).await?;
-        Ok(self.writer.execute(Caller::User(who.user.0), SetUserActive { who, user, active }).await?)
+        Ok(self.writer.execute(who, SetUserActive { who, user, active }).await?)
     }
 
     /// Ends logins that can no longer be renewed. Returns how many.

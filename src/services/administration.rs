@@ -17,6 +17,7 @@ use crate::actors::writer::commands::{
 };
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
 use crate::domain::access::{AccessToken, Credential};
 use crate::domain::audit::AuditEvent;
 use crate::domain::event::ChatEvent;
@@ -58,14 +59,14 @@ impl Services {
             self.cache.ask(who, Administrator).await?;
         }
         let holder = who.map_or(Holder::Operator, |who| Holder::Account(who.user));
-        let read = move |db: &mut _| accounts::users_above(db, above.0, &prefix, limit);
+        let read = move |db: &mut _| accounts::users_above(db, above, &prefix, limit);
         let rows = self.readers.read(holder, read).await?;
         Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
     }
 
     /// Returns chats above an id.
     pub async fn chats_of_all(&self, above: ChatId, limit: i64) -> Result<Vec<ListedChat>, ServiceError> {
-        Ok(self.readers.read(Holder::Operator, move |db| chats::chats_above(db, above.0, limit)).await?)
+        Ok(self.readers.read(Holder::Operator, move |db| chats::chats_above(db, above, limit)).await?)
     }
 
     /// Grants or revokes the server administrator role.
@@ -161,7 +162,7 @@ impl Services {
         limit: usize,
     ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
         let found = self.readers.read(Holder::Operator, move |db| {
-            let Some(chat) = chats::chat(db, chat.0)? else { return Ok(None) };
+            let Some(chat) = chats::chat(db, chat)? else { return Ok(None) };
             snapshot::events_between(db, chat.id, after, chat.last_seq + 1, limit, false).map(Some)
         });
         found.await?.ok_or_else(|| Refusal::NotFound("chat").into())
@@ -180,7 +181,7 @@ impl Services {
         let (caller, who) = match who {
             Some(who) => {
                 self.rates.change(who.user, 1)?;
-                (Caller::User(who.user.0), who)
+                (who.into(), who)
             }
             None => (Caller::Server, operator()),
         };
@@ -199,7 +200,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         self.cache.ask(who, Administrator).await?;
         let owner = self.new_owner(who, owner).await?;
-        Ok(self.writer.execute(Caller::User(who.user.0), TakeOverChat { who, chat, owner }).await?)
+        Ok(self.writer.execute(who, TakeOverChat { who, chat, owner }).await?)
     }
 
     /// Does the same as [`Self::take_over_chat`] for a project.
@@ -211,7 +212,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let project = self.cache.ask(who, ProjectToAdminister { owner: namesake, project }).await?;
         let owner = self.new_owner(who, owner).await?;
-        Ok(self.writer.execute(Caller::User(who.user.0), TakeOverProject { who, project, owner }).await?)
+        Ok(self.writer.execute(who, TakeOverProject { who, project, owner }).await?)
     }
 
     async fn new_owner(&self, who: Credential, owner: Option<String>) -> Result<UserId, ServiceError> {
@@ -232,7 +233,7 @@ impl Services {
                 ("removing deleted chats", self.purge_chats().await),
             ] {
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "{what} failed; it will be retried");
+                    tracing::warn!(error = %chain(&error), "{what} failed; it will be retried");
                 }
             }
             tokio::select! {
@@ -250,7 +251,7 @@ impl Services {
                 return Ok(());
             }
             for chat in found {
-                while self.writer.execute(Caller::Server, TrimChat { chat: ChatId(chat) }).await? {}
+                while self.writer.execute(Caller::Server, TrimChat { chat }).await? {}
             }
         }
     }
@@ -259,7 +260,7 @@ impl Services {
         let before = Timestamp::now().plus_seconds(-self.limits.empty_chat_seconds);
         let read = move |db: &mut _| chats::empty_since(db, before.0, TRIMMED_PER_ROUND);
         for chat in self.readers.read(Holder::Operator, read).await? {
-            let command = DeleteEmptyChat { chat: ChatId(chat), before };
+            let command = DeleteEmptyChat { chat, before };
             self.writer.execute(Caller::Server, command).await?;
         }
         Ok(())
@@ -268,7 +269,7 @@ impl Services {
     async fn purge_chats(&self) -> Result<(), ServiceError> {
         let read = |db: &mut _| chats::to_purge(db, TRIMMED_PER_ROUND);
         for chat in self.readers.read(Holder::Operator, read).await? {
-            while self.writer.execute(Caller::Server, PurgeChat { chat: ChatId(chat) }).await? {}
+            while self.writer.execute(Caller::Server, PurgeChat { chat }).await? {}
         }
         Ok(())
     }

@@ -17,7 +17,6 @@ use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::core::saturate;
-use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::permission::project::Act;
 use crate::git::archive_request::ArchiveRequest;
@@ -324,8 +323,7 @@ impl Services {
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = run_child::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {
-            tracing::error!(error = %cut(&error), repository.id = %view.repository.id, commit = %commit, "cannot parse the output of git blame");
-            ServiceError::new(Code::Internal, "the output of git could not be parsed")
+            ServiceError::new(Code::Internal, "the output of git could not be parsed").because(error)
         })
     }
 
@@ -390,11 +388,9 @@ impl From<BrowseError> for ServiceError {
             BrowseError::NotFound(_) | BrowseError::Empty => Code::NotFound,
             BrowseError::BadRequest(_) => Code::BadRequest,
             BrowseError::TooLarge(_) => Code::TooLarge,
-            BrowseError::Failed(cause) => {
-                tracing::error!(error = %cut(cause), "cannot read a repository");
-                Code::Internal
-            }
+            BrowseError::Failed(_) => Code::Internal,
         };
-        Self::new(code, error.to_string())
+        let answered = Self::new(code, error.to_string());
+        if code == Code::Internal { answered.because(error) } else { answered }
     }
 }

@@ -4,12 +4,12 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{
     ChatDetails, ChatList, ChatView, Destination, ListedChat, Participants, PeopleToAdd, UserIds,
 };
+use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{
     CreateChat, DeleteChat, MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, NewChat, RemoveParticipant,
     SetHidden, SetNotifyLevel, SetParticipant, UpdateChat,
 };
-use crate::actors::writer::{Command, CommandError};
-use crate::core::actor::{Caller, Permit, Reply};
+use crate::core::actor::{NamedMessage, Permit, Reply};
 use crate::domain::access::Credential;
 use crate::domain::chat::{ChatKind, ChatRole, Participant, parse_chat_name};
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -63,7 +63,7 @@ impl Services {
             (ChatKind::Group, _) => NewChat::Group { name, participants: people },
             (ChatKind::Channel, _) => NewChat::Channel { name, participants: people },
         };
-        let (id, existed) = self.writer.execute(Caller::User(who.user.0), CreateChat { who, chat }).await?;
+        let (id, existed) = self.writer.execute(who, CreateChat { who, chat }).await?;
         Ok((self.chat(who, id).await?, existed))
     }
 
@@ -93,14 +93,14 @@ impl Services {
         let name = name.map(|name| parse_chat_name(&name)).transpose();
         let name = name.map_err(|reason| Refusal::Invalid { field: "name", reason })?;
         self.rates.change(who.user, 1)?;
-        self.writer.execute(Caller::User(who.user.0), UpdateChat { who, chat, name, archived }).await?;
+        self.writer.execute(who, UpdateChat { who, chat, name, archived }).await?;
         self.chat(who, chat).await
     }
 
     /// Deletes a chat for all participants.
     pub async fn delete_chat(&self, who: Credential, chat: ChatId) -> Result<(), ServiceError> {
         self.rates.change(who.user, 1)?;
-        self.writer.execute(Caller::User(who.user.0), DeleteChat { who, chat }).await?;
+        self.writer.execute(who, DeleteChat { who, chat }).await?;
         self.retention_wakeup.notify_one();
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Services {
     ) -> Result<bool, ServiceError> {
         let user = self.person_to_add(who, username, Destination::Chat(chat)).await?;
         self.rates.change(who.user, 1)?;
-        Ok(self.writer.execute(Caller::User(who.user.0), SetParticipant { who, chat, user, role }).await?)
+        Ok(self.writer.execute(who, SetParticipant { who, chat, user, role }).await?)
     }
 
     /// Removes a participant, or leaves. Leaving is not rate-limited.
@@ -141,7 +141,7 @@ impl Services {
         if user != who.user {
             self.rates.change(who.user, 1)?;
         }
-        Ok(self.writer.execute(Caller::User(who.user.0), RemoveParticipant { who, chat, user }).await?)
+        Ok(self.writer.execute(who, RemoveParticipant { who, chat, user }).await?)
     }
 
     /// Moves the read cursor; `None` moves it to the last message.
@@ -152,20 +152,20 @@ impl Services {
         seq: Option<Seq>,
     ) -> Result<Seq, ServiceError> {
         let marks = seq.map(|seq| Marks { read: Some(seq), delivered: None });
-        Ok(self.writer.execute(Caller::User(who.user.0), MarkRead { who, chat, marks }).await?)
+        Ok(self.writer.execute(who, MarkRead { who, chat, marks }).await?)
     }
 
     /// Marks messages from a seq on as unread. Returns the read cursor.
     pub async fn mark_unread(&self, who: Credential, chat: ChatId, from: Seq) -> Result<Seq, ServiceError> {
         let command = MarkUnread { who, chat, from, within_rate: self.rates.message(who.user) };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Marks all messages in all chats of the user as read.
     pub async fn mark_all_read(&self, who: Credential) -> Result<(), ServiceError> {
         let mut next = Some(ChatId(0));
         while let Some(above) = next {
-            next = self.writer.execute(Caller::User(who.user.0), MarkAllRead { who, above }).await?;
+            next = self.writer.execute(who, MarkAllRead { who, above }).await?;
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Services {
     /// Hides a direct chat from the user's list until its next message, or shows it again.
     pub async fn set_hidden(&self, who: Credential, chat: ChatId, hidden: bool) -> Result<(), ServiceError> {
         self.rates.change(who.user, 1)?;
-        Ok(self.writer.execute(Caller::User(who.user.0), SetHidden { who, chat, hidden }).await?)
+        Ok(self.writer.execute(who, SetHidden { who, chat, hidden }).await?)
     }
 
     /// Like [`Self::submit_message`], for cursors.
@@ -194,13 +194,13 @@ impl Services {
         who: Credential,
         marks: Vec<(ChatId, Marks)>,
     ) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), MergeMarks { who, marks }).await?)
+        Ok(self.writer.execute(who, MergeMarks { who, marks }).await?)
     }
 
     /// Moves cursors for a session that is about to end. They are lost if the writer has no permit
     /// at once.
     pub fn merge_last_marks(&self, who: Credential, marks: Vec<(ChatId, Marks)>) {
-        if let Ok(Some(permit)) = self.writer.try_enter(Caller::User(who.user.0), MergeMarks::NAME) {
+        if let Ok(Some(permit)) = self.writer.try_enter(who, MergeMarks::NAME) {
             self.writer.submit(permit, MergeMarks { who, marks }, Reply::call(|_| ()));
         }
     }
@@ -212,7 +212,7 @@ impl Services {
         chat: ChatId,
         level: NotifyLevel,
     ) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), SetNotifyLevel { who, chat, level }).await?)
+        Ok(self.writer.execute(who, SetNotifyLevel { who, chat, level }).await?)
     }
 
     pub(super) async fn user_id(&self, who: Credential, username: String) -> Result<UserId, ServiceError> {

@@ -11,6 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::access::RepositoryPath;
 use super::{ServiceError, Services};
 use crate::actors::cache::{CacheHandle, RepositoryNamed, RepositoryView};
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::RepositoryId;
 use crate::domain::permission::project::Act;
@@ -56,7 +57,9 @@ impl Entitlement {
                 Err(ServiceError {
                     code: Code::Unauthenticated | Code::Forbidden | Code::NotFound, ..
                 }) => break,
-                Err(error) => tracing::debug!(%error, "cannot check the access of a transfer"),
+                Err(error) => {
+                    tracing::debug!(error = %chain(&error), "cannot check the access of a transfer")
+                }
             }
         }
         let RepositoryPath { user, project, repo } = &self.at;

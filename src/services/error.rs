@@ -19,9 +19,12 @@
 //! * In `services`, return a [`Refusal`] with `.into()` where a variant fits. Use
 //!   [`ServiceError::invalid`] for several invalid fields, [`ServiceError::later`] if a retry can
 //!   succeed, and [`ServiceError::new`] otherwise.
-//! * Convert errors of git, SQLite and the file system in one `From` implementation per type. Log
-//!   the cause there, once. The sentence for the client contains no paths, no SQL and no output of
-//!   git.
+//! * Convert errors of git, SQLite and the file system in one `From` implementation per type, and
+//!   keep the cause with [`ServiceError::because`]. The sentence for the client contains no paths,
+//!   no SQL and no output of git.
+//! * Log the cause once, where the error is handled: in the line of the request (`api/observe.rs`),
+//!   with [`ServiceError::log_causes`] where an answer has no line, and with
+//!   [`chain`](crate::core::telemetry::chain) in background work.
 //! * In `api` and `messaging`, pass service errors on. `ApiError::with_status` is only for statuses
 //!   that no code has: 405, 408, 414, 415.
 //!
@@ -35,14 +38,18 @@
 //! * After [`Code::Internal`] the outcome of a command is unknown. A client repeats a message with
 //!   the same `client_id`.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::actors::cache::QueryError;
+use crate::actors::error::QueryError;
 use crate::actors::writer::CommandError;
 use crate::core::actor::Overloaded;
 use crate::core::auth::password::PasswordError;
 use crate::core::saturate;
+use crate::core::telemetry::{chain, cut};
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
 use crate::storage::readers::ReadError;
@@ -55,18 +62,43 @@ pub struct FieldProblem {
     pub problem: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct ServiceError {
     pub code: Code,
     pub detail: String,
     pub retry_after_ms: Option<u64>,
     pub fields: Vec<FieldProblem>,
+    /// The cause, for the log. Clients never see it.
+    pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl ServiceError {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after_ms: None, fields: Vec::new() }
+        Self { code, detail: detail.into(), retry_after_ms: None, fields: Vec::new(), source: None }
+    }
+
+    /// Returns an error of the server itself: clients see a fixed sentence, the log the cause.
+    pub fn internal(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(Code::Internal, "the server failed; its log has the reason").because(source)
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn because(self, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Returns the error with its causes for a log line; `None` if it has no cause.
+    pub fn causes(&self) -> Option<String> {
+        self.source.as_ref().map(|_| cut(chain(self)).to_string())
+    }
+
+    /// Logs the error with its causes, if it has any: for answers without a log line of their own.
+    pub fn log_causes(&self) {
+        if let Some(error) = self.causes() {
+            tracing::error!(error, "a request failed: {}", self.detail);
+        }
     }
 
     pub fn unauthenticated() -> Self {
@@ -145,10 +177,7 @@ impl From<ReadError> for ServiceError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Overloaded(overloaded) => overloaded.into(),
-            other => {
-                tracing::error!(error = %other, "cannot read history");
-                Self::new(Code::Internal, "the server failed to read history")
-            }
+            other => Self::new(Code::Internal, "the server failed to read history").because(other),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
+use tracing::Span;
 
 use super::ServiceError;
 use super::blocking::blocking;
@@ -275,15 +276,16 @@ impl GitResources {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ServiceError> {
         let (answer, answered) = oneshot::channel();
-        let failed = |error: &dyn std::fmt::Display| ServiceError::new(Code::Internal, error.to_string());
+        let span = Span::current();
         let thread = std::thread::Builder::new().name("history".to_owned());
         let started = thread.spawn(move || {
             let _permit = permit;
             machine::lower_thread_priority(HISTORY_PRIORITY);
-            drop(answer.send(work()));
+            drop(answer.send(span.in_scope(work)));
         });
-        started.map_err(|error| failed(&error))?;
-        answered.await.map_err(|_| failed(&"reading a history panicked"))
+        started.map_err(ServiceError::internal)?;
+        // Without an answer, the read panicked.
+        answered.await.map_err(ServiceError::internal)
     }
 
     /// Returns the directory of a repository without refs.
@@ -325,10 +327,7 @@ impl From<StoreError> for ServiceError {
             StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 Self::later(Code::ReadOnly, "the server is out of disk space", 1000)
             }
-            other => {
-                tracing::error!(error = %other, "cannot use the directory of a repository");
-                Self::new(Code::Internal, "the repository's files cannot be used")
-            }
+            other => Self::new(Code::Internal, "the repository's files cannot be used").because(other),
         }
     }
 }

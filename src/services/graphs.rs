@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ServiceError, Services};
 use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
 use crate::domain::ids::{RepositoryId, UserId};
 use crate::domain::repository::Repository;
 use crate::git::maintenance;
@@ -112,7 +113,7 @@ impl Services {
         let all = match all.await {
             Ok(all) => all,
             Err(error) => {
-                tracing::warn!(%error, "cannot search for repositories without a commit-graph");
+                tracing::warn!(error = %chain(&error), "cannot search for repositories without a commit-graph");
                 return;
             }
         };
@@ -132,7 +133,7 @@ impl Services {
             Ok(false) => {}
             // Browsing reads the commits instead, and maintenance tries again.
             Err(error) => {
-                tracing::warn!(repository.id = %repository.id, %error, "cannot write the commit-graph");
+                tracing::warn!(repository.id = %repository.id, error = %chain(&error), "cannot write the commit-graph");
             }
         }
     }

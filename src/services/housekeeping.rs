@@ -10,6 +10,7 @@ use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AbandonRepository, FinishDeletion, RecordMaintenance};
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::git::store::StoreError;
 use crate::git::{maintenance, orphans};
@@ -34,7 +35,7 @@ impl Services {
         let touched = blocking(move || {
             let touched = orphans::kill_orphans(&store);
             if let Err(error) = store.empty_tmp() {
-                tracing::warn!(%error, "cannot empty the folder for new repositories");
+                tracing::warn!(error = %chain(&error), "cannot empty the folder for new repositories");
             }
             touched
         })
@@ -49,7 +50,7 @@ impl Services {
         blocking(move || {
             for key in keys {
                 if let Err(error) = store.remove_locks(key) {
-                    tracing::warn!(%error, "cannot remove the locks of an interrupted push");
+                    tracing::warn!(error = %chain(&error), "cannot remove the locks of an interrupted push");
                 }
             }
         })
@@ -69,7 +70,9 @@ impl Services {
                     Ok(()) | Err(CommandError::ReadOnly) => {}
                     Err(error) => return Err(error.into()),
                 },
-                Err(error) => tracing::warn!(%error, "cannot remove a half-created repository"),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "cannot remove a half-created repository")
+                }
             }
         }
         Ok(())
@@ -81,7 +84,7 @@ impl Services {
         let mut swept = None;
         // Interrupted pushes come first: members wait for their event.
         if let Err(error) = self.settle_unfinished_pushes().await {
-            tracing::warn!(%error, "settling the pushes of the last run failed; it will be retried");
+            tracing::warn!(error = %chain(&error), "settling the pushes of the last run failed; it will be retried");
         }
         loop {
             if swept.is_none_or(|at: Instant| at.elapsed() > SWEEP_EVERY) {
@@ -93,7 +96,7 @@ impl Services {
                     Some(_) => SystemTime::now().checked_sub(oldest).unwrap_or(SystemTime::UNIX_EPOCH),
                 };
                 if let Err(error) = self.sweep_repositories(before).await {
-                    tracing::warn!(%error, "cannot search for leftover files of killed pushes");
+                    tracing::warn!(error = %chain(&error), "cannot search for leftover files of killed pushes");
                 }
             }
             for (what, outcome) in [
@@ -102,7 +105,7 @@ impl Services {
                 ("packing repositories", self.pack_repositories().await),
             ] {
                 if let Err(error) = outcome {
-                    tracing::warn!(%error, "{what} failed; it will be retried");
+                    tracing::warn!(error = %chain(&error), "{what} failed; it will be retried");
                 }
             }
             tokio::select! {
@@ -123,7 +126,7 @@ impl Services {
         blocking(move || {
             for repository in all {
                 if let Err(error) = store.sweep(repository.storage_key, before) {
-                    tracing::debug!(repository.id = %repository.id, %error, "cannot remove leftover files of a repository");
+                    tracing::debug!(repository.id = %repository.id, error = %chain(&error), "cannot remove leftover files of a repository");
                 }
             }
         })
@@ -150,7 +153,7 @@ impl Services {
         for repository in gone {
             let (store, key) = (self.git.store.clone(), repository.storage_key);
             if let Err(error) = blocking(move || store.discard(key)).await? {
-                tracing::warn!(repository.id = %repository.id, %error, "cannot remove a repository");
+                tracing::warn!(repository.id = %repository.id, error = %chain(&error), "cannot remove a repository");
                 continue;
             }
             self.writer.execute(Caller::Server, FinishDeletion { repository: repository.id }).await?;
@@ -174,7 +177,7 @@ impl Services {
             if let Err(error) = self.pack(&repository).await {
                 // The failed repository must not delay the others: it comes last from now on, until
                 // the next push to it.
-                tracing::warn!(repository.id = %repository.id, %error, "a repository could not be packed");
+                tracing::warn!(repository.id = %repository.id, error = %chain(&error), "a repository could not be packed");
                 let command =
                     RecordMaintenance { repository: repository.id, size_bytes: repository.size_bytes };
                 self.writer.execute(Caller::Server, command).await?;

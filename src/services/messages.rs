@@ -7,7 +7,7 @@ use crate::actors::cache::{Events, FoundEvents, SessionRef};
 use crate::actors::hub::Replayed;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::{AppendMessage, Appended, FollowThread, UpdateMessage, UpdatedMessage};
-use crate::core::actor::{Caller, Permit, Reply};
+use crate::core::actor::{Permit, Reply};
 use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
@@ -31,7 +31,7 @@ impl Services {
         chat: ChatId,
         message: NewMessage,
     ) -> Result<Appended, ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), self.append(who, chat, message)).await?)
+        Ok(self.writer.execute(who, self.append(who, chat, message)).await?)
     }
 
     /// Submits a message with a permit that the caller already holds; `reply` is called after the
@@ -66,7 +66,7 @@ impl Services {
         update: MessageUpdate,
     ) -> Result<UpdatedMessage, ServiceError> {
         let command = self.update(who, chat, message, update);
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Like [`Self::submit_message`], for a change of a message.
@@ -90,7 +90,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let within_rate = self.rates.message(who.user);
         let command = FollowThread { who, chat, message, follows, within_rate };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Returns messages of a thread, or pinned ones, always from the database. The query for the
@@ -111,7 +111,7 @@ impl Services {
         let (newest, limit) = (range.after.is_none(), range.limit);
         let count = saturate::to_i64(limit + 1);
         let read = self.readers.read(Holder::Account(who.user), move |db| {
-            messages::chosen(db, chat.0, choice, after, before, count, newest)
+            messages::chosen(db, chat, choice, after, before, count, newest)
         });
         let events = read.await?.into_iter().map(event_of).collect();
         Ok(page_of(events, limit, newest, as_of))
@@ -137,7 +137,7 @@ impl Services {
             .read(Holder::Account(who.user), move |db| {
                 if messages_only {
                     let count = saturate::to_i64(limit + 1);
-                    let said = messages::between(db, chat.0, after, before, count, newest)?;
+                    let said = messages::between(db, chat, after, before, count, newest)?;
                     return Ok(said.into_iter().map(event_of).collect());
                 }
                 snapshot::events_between(db, chat, after, before, limit + 1, newest)

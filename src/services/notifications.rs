@@ -35,9 +35,9 @@ impl Services {
         let list: Vec<_> = match found {
             Some(list) => list,
             None => {
-                let below = before.map_or(i64::MAX, |id| id.0);
+                let below = before.unwrap_or(NotificationId(i64::MAX));
                 let count = saturate::to_i64(one_more);
-                let user = who.user.0;
+                let user = who.user;
                 let read = self.readers.read(Holder::Account(who.user), move |db| {
                     notifications::below(db, user, below, unread, count)
                 });
@@ -103,6 +103,6 @@ impl Services {
         notification: Option<NotificationId>,
     ) -> Result<(), ServiceError> {
         let command = MarkNotificationsRead { who, notification };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 }

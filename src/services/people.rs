@@ -8,7 +8,6 @@ use crate::actors::cache::{
     Blocks, Destination, PeopleToAdd, UsersById, UsersByPrefix, UsersFound, UsersKnown,
 };
 use crate::actors::writer::commands::{LeaveChats, LeftChats, SetBlock};
-use crate::core::actor::Caller;
 use crate::core::config::RegistrationPolicy;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
@@ -32,7 +31,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let user = self.user_id(who, username).await?;
         let command = SetBlock { who, user, blocks, within_rate: self.rates.message(who.user) };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     /// Returns the users that the caller blocks, with ids above `after`.
@@ -51,7 +50,7 @@ impl Services {
         let added_by = self.user_id(who, adder).await?;
         let mut total = LeftChats::default();
         for _ in 0..SLICES_MAX {
-            let slice = self.writer.execute(Caller::User(who.user.0), LeaveChats { who, added_by }).await?;
+            let slice = self.writer.execute(who, LeaveChats { who, added_by }).await?;
             total = LeftChats { left: total.left + slice.left, more: slice.more };
             if !slice.more {
                 break;
@@ -78,12 +77,12 @@ impl Services {
             ids = known.rest;
         }
         if !others.is_empty() {
-            let (reader, ids) = (who.user.0, others.iter().map(|user| user.id.0).collect::<Vec<_>>());
+            let (reader, ids) = (who.user, others.iter().map(|user| user.id).collect::<Vec<_>>());
             let read = self
                 .readers
                 .read(Holder::Account(who.user), move |db| chats::met_in_the_past(db, reader, &ids));
             let past = read.await?;
-            others.retain(|user| past.contains(&user.id.0));
+            others.retain(|user| past.contains(&user.id));
             met.append(&mut others);
             met.sort_unstable_by_key(|user| user.id);
         }

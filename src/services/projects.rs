@@ -9,7 +9,6 @@ use crate::actors::cache::{Destination, MemberView, Members, ProjectList, Projec
 use crate::actors::writer::commands::{
     CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject,
 };
-use crate::core::actor::Caller;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::name::Name;
@@ -47,7 +46,7 @@ impl Services {
         };
         self.rates.change(who.user, 1)?;
         let command = CreateProject { who, name, description, visibility };
-        let project = self.writer.execute(Caller::User(who.user.0), command).await?;
+        let project = self.writer.execute(who, command).await?;
         self.project_of(who, &project.name).await
     }
 
@@ -108,7 +107,7 @@ impl Services {
             description: description.flatten(),
             visibility: change.visibility,
         };
-        let project = self.writer.execute(Caller::User(who.user.0), command).await?;
+        let project = self.writer.execute(who, command).await?;
         let query = ProjectNamed { owner: view.owner, project: project.name.clone(), act: Act::Read };
         Ok(self.cache.ask(who, query).await?)
     }
@@ -116,7 +115,7 @@ impl Services {
     pub async fn delete_project(&self, who: Credential, at: &ProjectPath) -> Result<(), ServiceError> {
         let project = self.project(Some(who), at, Act::Manage).await?.project.id;
         self.rates.change(who.user, 1)?;
-        self.writer.execute(Caller::User(who.user.0), DeleteProject { who, project }).await?;
+        self.writer.execute(who, DeleteProject { who, project }).await?;
         self.git.maintain_soon();
         Ok(())
     }
@@ -131,7 +130,7 @@ impl Services {
         let config = config.check()?;
         self.rates.change(who.user, 1)?;
         let command = SetProjectConfig { who, project, config };
-        let project = self.writer.execute(Caller::User(who.user.0), command).await?;
+        let project = self.writer.execute(who, command).await?;
         Ok(Arc::unwrap_or_clone(project).config)
     }
 
@@ -160,7 +159,7 @@ impl Services {
             self.rates.change(who.user, 1)?;
         }
         let command = SetMember { who, project, user, role };
-        Ok(self.writer.execute(Caller::User(who.user.0), command).await?)
+        Ok(self.writer.execute(who, command).await?)
     }
 
     pub async fn set_watch(
@@ -171,6 +170,6 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let project = self.project(Some(who), at, Act::Read).await?.project.id;
         self.rates.change(who.user, 1)?;
-        Ok(self.writer.execute(Caller::User(who.user.0), SetWatch { who, project, watches }).await?)
+        Ok(self.writer.execute(who, SetWatch { who, project, watches }).await?)
     }
 }

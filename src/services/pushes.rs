@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, error_span};
 
 use super::blocking::blocking;
 use super::git_resources::PushLock;
@@ -21,6 +23,7 @@ use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush
 use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::core::shares::{BudgetGrant, Holder};
+use crate::core::telemetry::{chain, request_id};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::{FastForward, PUSH_REFS_MAX, PushSummary, RefUpdate};
@@ -121,13 +124,13 @@ impl PushHook {
             chat_text: chat_text(&self.head),
             base_url: self.services.git.public_url().unwrap_or_default().to_owned(),
         };
-        let caller = Caller::User(self.who.user.0);
-        let opened = match self.services.writer.execute(caller, command()).await.map_err(ServiceError::from) {
+        let opened = match self.services.writer.execute(self.who, command()).await.map_err(ServiceError::from)
+        {
             // An earlier push was never settled. No other push can be settling it, because this
             // push holds the lock.
             Err(error) if error.code == Code::Conflict => {
                 self.services.settle_pending_of(repository).await?;
-                self.services.writer.execute(caller, command()).await?
+                self.services.writer.execute(self.who, command()).await?
             }
             other => other?,
         };
@@ -177,14 +180,28 @@ impl PushHook {
     }
 }
 
+/// Returns the span of a push. Its id is unknown until the push is admitted.
+///
+/// At `error`, so that every line has the ids: a push starts a process, beside which a span costs
+/// nothing.
+pub(super) fn push_span(push: Option<PushId>, repository: RepositoryId) -> Span {
+    let span = error_span!("push", push.id = Empty, repository.id = %repository, request_id = request_id().as_deref());
+    if let Some(push) = push {
+        span.record("push.id", display(push));
+    }
+    span
+}
+
 impl ReceiveHook for PushHook {
     async fn pre_receive(&mut self, cost: PackCost) -> Result<(), Bytes> {
         match self.open(cost).await {
             Ok(admitted) => {
+                Span::current().record("push.id", display(admitted.opened.push));
                 self.admitted = Some(admitted);
                 Ok(())
             }
             Err(error) => {
+                error.log_causes();
                 let why = error.sentence();
                 Err(report::refusal(&self.head, Some(&why), |_| why.clone()))
             }
@@ -194,6 +211,7 @@ impl ReceiveHook for PushHook {
     async fn may_continue(&mut self) -> Result<(), Bytes> {
         let checked = self.services.check_disk().await;
         checked.map_err(|error| {
+            error.log_causes();
             let why = error.sentence();
             report::refusal(&self.head, Some(&why), |_| why.clone())
         })
@@ -231,7 +249,7 @@ impl ReceiveHook for PushHook {
             Ok(_) => is_text_left_out.then(|| report::text(TEXT_LEFT_OUT)),
             Err(error) => {
                 // The refs have moved: the push stands, and the background task records the rest.
-                tracing::warn!(push.id = %push, %error, "cannot settle a push yet");
+                tracing::warn!(push.id = %push, error = %chain(&error), "cannot settle a push yet");
                 is_text_left_out.then(|| report::text(TEXT_LEFT_OUT))
             }
         }
@@ -320,10 +338,8 @@ impl Services {
     /// Settles a push that an earlier one left pending. The caller holds the repository's push
     /// lock.
     pub(super) async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
-        let pending = self
-            .readers
-            .read(Holder::Operator, move |db| pushes::pending_intent_of(db, repository.0))
-            .await?;
+        let pending =
+            self.readers.read(Holder::Operator, move |db| pushes::pending_intent_of(db, repository)).await?;
         if let Some(intent) = pending {
             self.settle_intent(&intent).await?;
         }
@@ -345,7 +361,7 @@ impl Services {
                     attempts if attempts > self.limits.git_settle_attempts => PushDetail::Refs,
                     _ => PushDetail::Commits,
                 };
-                let id = intent.id.0;
+                let id = intent.id;
                 let refs = self.readers.read(Holder::Operator, move |db| pushes::refs_of(db, id)).await?;
                 let summary = self.summarize(&repository, &refs, detail).await?;
                 self.write_settlement(intent.id, summary).await
@@ -367,9 +383,12 @@ impl Services {
         let mut settled = 0;
         for intent in intents {
             let Some(_lock) = self.git.try_push_lock(intent.repository_id).await else { continue };
-            match self.settle_intent(&intent).await {
+            let span = push_span(Some(intent.id), intent.repository_id);
+            match self.settle_intent(&intent).instrument(span).await {
                 Ok(_) => settled += 1,
-                Err(error) => tracing::warn!(push.id = %intent.id, %error, "cannot settle a push"),
+                Err(error) => {
+                    tracing::warn!(push.id = %intent.id, error = %chain(&error), "cannot settle a push")
+                }
             }
         }
         settled

@@ -12,6 +12,7 @@ use crate::actors::writer::commands::{
 };
 use crate::core::actor::Caller;
 use crate::core::fail_points;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::ProjectId;
 use crate::domain::name::Name;
@@ -77,7 +78,7 @@ impl Services {
             services.make(begin).await
         });
         let made = made.await;
-        let repository = made.map_err(|error| ServiceError::new(Code::Internal, error.to_string()))??;
+        let repository = made.map_err(ServiceError::internal)??;
         let query = RepositoryNamed {
             owner: project.owner,
             project: project.project.name.clone(),
@@ -90,7 +91,7 @@ impl Services {
     /// Creates the row, then the directory, then activates the row. The next start rolls back the
     /// rest of a crash in between.
     async fn make(&self, begin: BeginRepository) -> Result<Arc<Repository>, ServiceError> {
-        let repository = self.writer.execute(Caller::User(begin.who.user.0), begin).await?;
+        let repository = self.writer.execute(begin.who, begin).await?;
         let (store, key) = (self.git.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
         let make = move || {
@@ -158,7 +159,7 @@ impl Services {
             description: description.flatten(),
             default_branch: change.default_branch,
         };
-        let repository = self.writer.execute(Caller::User(who.user.0), command).await?;
+        let repository = self.writer.execute(who, command).await?;
         let query = RepositoryNamed {
             owner: view.owner,
             project: view.project.name.clone(),
@@ -182,10 +183,10 @@ impl Services {
         // The result of an interrupted push is announced if it can still be computed. Without the
         // directory it cannot.
         if let Err(error) = self.settle_pending_of(repository.id).await {
-            tracing::warn!(repository.id = %repository.id, %error, "a push to a repository that is being deleted was not settled");
+            tracing::warn!(repository.id = %repository.id, error = %chain(&error), "a push to a repository that is being deleted was not settled");
         }
         let command = DeleteRepository { who, repository: repository.id };
-        self.writer.execute(Caller::User(who.user.0), command).await?;
+        self.writer.execute(who, command).await?;
         self.git.maintain_soon();
         Ok(())
     }

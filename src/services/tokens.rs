@@ -99,7 +99,7 @@ impl Services {
         let hash = token::hash_of(&secret);
         let command =
             CreateAccessToken { who, name, scopes, repositories, expires_at, hash, password_proven };
-        Ok((self.writer.execute(Caller::User(who.user.0), command).await?, secret))
+        Ok((self.writer.execute(who, command).await?, secret))
     }
 
     /// Returns the days until a new token expires, or `None` for never, which the operator may
@@ -149,7 +149,7 @@ impl Services {
     }
 
     pub async fn revoke_token(&self, who: Credential, token: AccessTokenId) -> Result<(), ServiceError> {
-        Ok(self.writer.execute(Caller::User(who.user.0), RevokeAccessToken { who, token }).await?)
+        Ok(self.writer.execute(who, RevokeAccessToken { who, token }).await?)
     }
 
     /// Ends expired tokens. Returns how many.

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::Instrument;
 
 use super::access::RepositoryPath;
 use super::git_resources::GitResources;
 use super::push_targets::PushTarget;
-use super::pushes::{PushHook, REFS_MANY};
+use super::pushes::{PushHook, REFS_MANY, push_span};
 use super::room::Room;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::core::shares::{Client, Holder};
-use crate::core::telemetry::cut;
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
@@ -180,6 +180,7 @@ impl Services {
         let bytes = head.bytes.clone();
         let (has_pack, side_band) = (head.has_pack(), head.has_side_band());
         let report_lines = report::declined(&head);
+        let span = push_span(None, view.repository.id);
         let hook = PushHook::new(self.clone(), who, view, head, base_url, fast_forward, room);
         let push = PushInput {
             head: bytes,
@@ -197,9 +198,8 @@ impl Services {
             hook,
         };
         let deadlines = GitResources::deadlines(&self.limits);
-        let body =
-            transfer::receive(command, input, push, deadlines, permit).await.map_err(RunChildError::from)?;
-        Ok(PushAnswer::Streamed(body))
+        let received = transfer::receive(command, input, push, deadlines, permit).instrument(span);
+        Ok(PushAnswer::Streamed(received.await.map_err(RunChildError::from)?))
     }
 
     /// Returns how much a push may add, and its directory.
@@ -273,8 +273,7 @@ impl From<RunChildError> for ServiceError {
                 Self::new(Code::TooLarge, "git needs more memory for this than the server allows")
             }
             RunChildError::Io(_) | RunChildError::Failed(_) => {
-                tracing::error!(error = %cut(&error), "git failed");
-                Self::new(Code::Internal, "git failed; the log of the server has the reason")
+                Self::new(Code::Internal, "git failed; the log of the server has the reason").because(error)
             }
         }
     }

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool as Connections};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool as Connections, PoolError};
 use diesel::sqlite::SqliteConnection;
+use tokio::task::JoinError;
 
 use super::metrics::ReadMetrics;
 use crate::core::actor::Overloaded;
@@ -25,7 +26,9 @@ pub enum ReadError {
     #[error("cannot read from the database: {0}")]
     Database(#[from] diesel::result::Error),
     #[error("no database connection: {0}")]
-    Connection(String),
+    Connection(#[from] PoolError),
+    #[error("the task that read the database failed: {0}")]
+    Task(#[from] JoinError),
 }
 
 /// A pool of read-only connections. Cheap to clone.
@@ -60,8 +63,7 @@ impl Readers {
             .test_on_check_out(false)
             .connection_timeout(Duration::from_secs(2))
             .connection_customizer(Box::new(ReadOnly))
-            .build(ConnectionManager::new(path.display().to_string()))
-            .map_err(|error| ReadError::Connection(error.to_string()))?;
+            .build(ConnectionManager::new(path.display().to_string()))?;
         let rules = Rules::new(limits.readers, limits.readers_waiting, limits.ask_patience());
         Ok(Self { connections, permits: Pool::start(rules, meter), metrics })
     }
@@ -80,8 +82,7 @@ impl Readers {
         self.metrics.wait_seconds.observe(begun.elapsed().as_secs_f64());
         let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let mut connection =
-                connections.get().map_err(|error| ReadError::Connection(error.to_string()))?;
+            let mut connection = connections.get()?;
             let begun = Instant::now();
             metrics.running.inc();
             // A panic must not leave the query counted.
@@ -92,7 +93,7 @@ impl Readers {
         });
         // The permit is held until the rows are received: a caller that is slow to receive them
         // delays its own next reads.
-        let (rows, _permit) = read.await.map_err(|error| ReadError::Connection(error.to_string()))??;
+        let (rows, _permit) = read.await??;
         Ok(rows)
     }
 }

@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, assert_problem, soon};
 
-async fn token(who: &Person, body: Value) -> (i64, HttpClient) {
-    who.access_token(body).await
+async fn token(person: &Person, body: Value) -> (i64, HttpClient) {
+    person.access_token(body).await
 }
 
-async fn scoped(who: &Person, scopes: &[&str]) -> HttpClient {
-    token(who, json!({"name": "t", "scopes": scopes})).await.1
+async fn scoped(person: &Person, scopes: &[&str]) -> HttpClient {
+    token(person, json!({"name": "t", "scopes": scopes})).await.1
 }
 
 #[actix_web::test]
-async fn a_token_is_shown_once_listed_without_itself_and_ends_when_it_is_revoked() {
+async fn access_token_is_shown_once_and_invalid_after_revocation() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let wanted = json!({"name": "laptop", "scopes": ["repo:read", "repo:read"], "expires_in_days": 1});
@@ -37,7 +37,7 @@ async fn a_token_is_shown_once_listed_without_itself_and_ends_when_it_is_revoked
 }
 
 #[actix_web::test]
-async fn a_token_that_was_mistyped_or_made_up_is_nobodys() {
+async fn mistyped_or_unknown_access_token_is_unauthenticated() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let client = scoped(&alice, &["repo:read"]).await;
@@ -47,7 +47,7 @@ async fn a_token_that_was_mistyped_or_made_up_is_nobodys() {
     let shorter = right[..right.len() - 1].to_owned();
     let unknown = netbit::core::auth::token::fresh_access_token();
     for wrong in [mistyped, shorter, unknown, "nbp_".to_owned()] {
-        // Not even what everybody may read: a wrong token is no way to be nobody.
+        // A wrong token is an error, not an anonymous request, even on a route that needs no login.
         let answer = server.http.with_token(wrong).get("/api/projects").await.unwrap();
         assert_problem(&answer, 401, "unauthenticated");
     }
@@ -55,7 +55,7 @@ async fn a_token_that_was_mistyped_or_made_up_is_nobodys() {
 }
 
 #[actix_web::test]
-async fn a_token_does_what_its_scopes_say_and_nothing_to_the_account() {
+async fn access_token_is_bound_to_scopes_and_cannot_edit_account() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -100,7 +100,7 @@ async fn a_token_does_what_its_scopes_say_and_nothing_to_the_account() {
 }
 
 #[actix_web::test]
-async fn a_token_for_some_repositories_is_a_strangers_to_the_others() {
+async fn repository_token_reaches_only_its_listed_repositories() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for name in ["web", "other"] {
@@ -130,7 +130,7 @@ async fn a_token_for_some_repositories_is_a_strangers_to_the_others() {
 }
 
 #[actix_web::test]
-async fn a_user_has_so_many_tokens_and_no_more() {
+async fn access_tokens_per_user_are_limited() {
     let server = TestServer::with_limits(|limits| limits.access_tokens_per_user = 1).await;
     let alice = server.user("alice").await;
     let wanted = || json!({"name": "t", "scopes": ["repo:read"]});

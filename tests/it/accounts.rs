@@ -1,4 +1,4 @@
-//! Registering, logging in and out, refreshing, and looking after an account.
+//! User accounts: registration, login and logout, token refresh, and account settings.
 
 use diesel::connection::SimpleConnection;
 use netbit::core::config::{RegistrationPolicy, Synchronous};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{PASSWORD, Person, TestServer, assert_problem};
 
 #[actix_web::test]
-async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
+async fn taken_name_is_conflict_and_invalid_name_names_its_field() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let register = async |body| server.http.post("/api/users/register", &body).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_taken_name_is_a_conflict_and_a_bad_one_names_its_field() {
 }
 
 #[actix_web::test]
-async fn nobody_registers_as_an_administrator_by_asking_for_it() {
+async fn registration_refuses_admin_flag_and_mistyped_fields() {
     let server = TestServer::start().await;
     for extra in
         [json!({"is_admin": true}), json!({"id": 1}), json!({"username": ["a"]}), json!({"password": 7})]
@@ -55,7 +55,7 @@ async fn nobody_registers_as_an_administrator_by_asking_for_it() {
 }
 
 #[actix_web::test]
-async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
+async fn unknown_user_and_wrong_password_get_the_same_answer() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let login = async |name: &str| {
@@ -70,7 +70,7 @@ async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
 }
 
 #[actix_web::test]
-async fn a_logout_ends_this_login_at_once_and_no_other() {
+async fn logout_ends_this_login_immediately_and_no_other() {
     let server = TestServer::start().await;
     let phone = server.user("alice").await;
     let desk = server.login("alice").await;
@@ -93,7 +93,7 @@ async fn a_logout_ends_this_login_at_once_and_no_other() {
 }
 
 #[actix_web::test]
-async fn a_new_password_ends_every_login_and_the_old_password() {
+async fn password_change_ends_every_login_and_the_old_password() {
     let server = TestServer::start().await;
     let (phone, desk) = (server.user("alice").await, server.login("alice").await);
     let change = |current: &str| json!({"current_password": current, "new_password": "battery staple"});
@@ -109,26 +109,26 @@ async fn a_new_password_ends_every_login_and_the_old_password() {
 }
 
 #[actix_web::test]
-async fn used_refresh_token_ends_the_login_behind_its_successor() {
+async fn reused_refresh_token_ends_login_after_successor_was_used() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let first = server.http.refresh(&alice.refresh_token).await.unwrap();
-    // The answer was lost on the way: the old token still works.
+    // The first answer was lost in transit: the old token still works.
     let second = server.http.refresh(&alice.refresh_token).await.unwrap();
     assert_eq!(first.refresh_token, second.refresh_token);
     assert_ne!(first.refresh_token, alice.refresh_token);
     let third = server.http.refresh(&second.refresh_token).await.unwrap();
     let me = server.http.with_token(third.token.clone());
     assert_eq!(me.get("/api/users/me").await.unwrap().status, 200);
-    // Another client has the very first one.
+    // Another client presents the original token.
     assert!(server.http.refresh(&alice.refresh_token).await.is_err());
     assert_eq!(me.get("/api/users/me").await.unwrap().status, 401, "the family is revoked");
     assert!(server.http.refresh(&third.refresh_token).await.is_err());
     server.stop().await;
 }
 
-/// Two tabs refreshed one token at once and got different tokens; when the first tab refreshed again, the second had to log
-/// in, or ended the login of both.
+/// Regression: two tabs that refreshed one token at the same time received different tokens. When
+/// the first tab refreshed again, the second tab had to log in, or ended the login of both.
 #[actix_web::test]
 async fn tabs_that_share_a_refresh_token_stay_logged_in() {
     let server = TestServer::start().await;
@@ -145,7 +145,7 @@ async fn tabs_that_share_a_refresh_token_stay_logged_in() {
         }
         shared.clone_from(&tabs[0].refresh_token);
     }
-    // One tab is ahead by one: the others follow from the token that they have.
+    // One tab refreshes first. The other tabs get the same successor from the token that they have.
     let ahead = server.http.refresh(&shared).await.unwrap();
     let behind = server.http.refresh(&shared).await.unwrap();
     assert_eq!(ahead.refresh_token, behind.refresh_token);
@@ -153,7 +153,7 @@ async fn tabs_that_share_a_refresh_token_stay_logged_in() {
 }
 
 #[actix_web::test]
-async fn successor_is_the_same_across_a_restart_and_not_stored() {
+async fn refresh_successor_survives_a_restart_and_is_not_stored() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let before = server.http.refresh(&alice.refresh_token).await.unwrap().refresh_token;
@@ -169,7 +169,7 @@ async fn successor_is_the_same_across_a_restart_and_not_stored() {
 }
 
 #[actix_web::test]
-async fn late_refresh_within_the_race_is_refused_without_harm() {
+async fn late_refresh_within_race_window_is_refused_login_stays() {
     let server = TestServer::with_limits(|limits| limits.refresh_race_seconds = 60).await;
     let alice = server.user("alice").await;
     let next = server.http.refresh(&alice.refresh_token).await.unwrap();
@@ -180,7 +180,7 @@ async fn late_refresh_within_the_race_is_refused_without_harm() {
 }
 
 #[actix_web::test]
-async fn tokens_survive_a_restart_and_a_logout_does_too() {
+async fn tokens_and_logouts_survive_a_restart() {
     let server = TestServer::start().await;
     let (phone, desk) = (server.user("alice").await, server.login("alice").await);
     phone.post("/api/users/logout", json!({})).await;
@@ -192,7 +192,7 @@ async fn tokens_survive_a_restart_and_a_logout_does_too() {
 }
 
 #[actix_web::test]
-async fn closed_server_takes_its_administrator_and_no_other() {
+async fn closed_server_registers_only_its_administrator() {
     let server = TestServer::with(|config| config.accounts.registration = RegistrationPolicy::Closed).await;
     server.admin("root").await;
     let body = json!({"username": "bob", "password": PASSWORD});
@@ -202,7 +202,7 @@ async fn closed_server_takes_its_administrator_and_no_other() {
 }
 
 #[actix_web::test]
-async fn people_see_the_name_of_others_but_not_their_mail() {
+async fn users_see_names_of_others_but_not_email_addresses() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let changed =
@@ -218,7 +218,7 @@ async fn people_see_the_name_of_others_but_not_their_mail() {
 }
 
 #[actix_web::test]
-async fn a_flood_of_logins_waits_in_bounded_number_and_the_rest_is_told_to_come_back() {
+async fn login_flood_waits_in_bounded_queue_and_excess_gets_429() {
     let server =
         TestServer::with_limits(|limits| (limits.hashes_running, limits.hashes_waiting) = (1, 2)).await;
     server.user("alice").await;
@@ -234,7 +234,7 @@ async fn a_flood_of_logins_waits_in_bounded_number_and_the_rest_is_told_to_come_
 }
 
 #[actix_web::test]
-async fn failed_logins_delay_the_next_one_but_the_right_password_always_works() {
+async fn failed_logins_delay_the_next_but_right_password_succeeds() {
     let server = TestServer::with_limits(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (2, 100);
     })
@@ -245,15 +245,15 @@ async fn failed_logins_delay_the_next_one_but_the_right_password_always_works() 
     }
     let begun = std::time::Instant::now();
     assert!(server.http.login("alice", PASSWORD).await.is_ok());
-    assert!(begun.elapsed().as_millis() >= 100, "it was held back");
+    assert!(begun.elapsed().as_millis() >= 100, "the login was delayed");
     let begun = std::time::Instant::now();
     assert!(server.http.login("alice", "wrong password").await.is_err());
-    assert!(begun.elapsed().as_secs() < 20, "a success clears the account");
+    assert!(begun.elapsed().as_secs() < 20, "a successful login clears the failures");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn registrations_from_one_address_have_a_rate() {
+async fn registrations_are_rate_limited_per_address() {
     let server = TestServer::with_limits(|limits| limits.registrations_burst = 2).await;
     server.user("alice").await;
     server.user("bob").await;
@@ -270,7 +270,7 @@ async fn registrations_from_one_address_have_a_rate() {
 }
 
 #[actix_web::test]
-async fn a_user_has_a_bounded_number_of_logins_and_the_oldest_gives_way() {
+async fn oldest_login_ends_when_user_exceeds_login_limit() {
     let server = TestServer::with_limits(|limits| limits.logins_per_user = 2).await;
     let first = server.user("alice").await;
     let second = server.login("alice").await;
@@ -281,16 +281,17 @@ async fn a_user_has_a_bounded_number_of_logins_and_the_oldest_gives_way() {
     server.stop().await;
 }
 
-/// A script that logs in again and again ended the login of the phone that was made first and used every day.
+/// Regression: repeated logins of a script ended the login of a phone that was older but in daily
+/// use.
 #[actix_web::test]
-async fn login_that_is_refreshed_outlives_those_that_are_not() {
+async fn refreshed_login_outlives_logins_that_are_not_refreshed() {
     let server = TestServer::with_limits(|limits| limits.logins_per_user = 3).await;
     let phone = server.user("alice").await;
     let mut token = phone.refresh_token.clone();
     let mut scripts = Vec::new();
     for _ in 0..4 {
         scripts.push(server.login("alice").await);
-        // The clock of logins counts milliseconds.
+        // Login timestamps have millisecond resolution.
         tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         token = server.http.refresh(&token).await.unwrap().refresh_token;
     }
@@ -300,9 +301,9 @@ async fn login_that_is_refreshed_outlives_those_that_are_not() {
     server.stop().await;
 }
 
-/// After eight lost answers the token was refused for ever.
+/// Regression: a refresh token was refused permanently after eight lost answers.
 #[actix_web::test]
-async fn a_refresh_token_whose_answers_get_lost_again_and_again_stays_good() {
+async fn refresh_token_stays_valid_after_repeated_lost_answers() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut latest = None;
@@ -313,10 +314,10 @@ async fn a_refresh_token_whose_answers_get_lost_again_and_again_stays_good() {
     server.stop().await;
 }
 
-/// A flood of guesses used to take all the places of those who wait out a delay, and of the hash pool: whoever knew the
-/// right password was sent away too.
+/// Regression: a flood of guesses took all slots for delayed attempts and all slots of the hash
+/// pool. Users with the right password were refused too.
 #[actix_web::test]
-async fn guesses_from_one_address_do_not_lock_out_anybody_from_another() {
+async fn guesses_from_one_address_lock_out_no_other_address() {
     let server = TestServer::with_limits(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (1, 300);
         (limits.hashes_running, limits.hashes_waiting, limits.logins_per_address) = (1, 8, 4);
@@ -344,7 +345,8 @@ async fn guesses_from_one_address_do_not_lock_out_anybody_from_another() {
     server.stop().await;
 }
 
-/// Phones write a capital first and a space last: ` carol` and `Carol` were unknown users.
+/// Regression: phone keyboards capitalize the first letter and append a space, and the server did
+/// not find the users ` carol` and `Carol`.
 #[actix_web::test]
 async fn login_ignores_case_and_space_around_the_name() {
     let server = TestServer::start().await;
@@ -357,15 +359,16 @@ async fn login_ignores_case_and_space_around_the_name() {
     }
     let blank = json!({"username": "  ", "password": PASSWORD});
     assert_problem(&server.http.post("/api/users/login", &blank).await.unwrap(), 422, "validation");
-    // Guesses at all of them are guesses at one account; registration takes the plain name alone.
+    // Guesses at all spellings count as guesses at one account. Registration accepts the plain name
+    // only.
     let body = json!({"username": "Dave", "password": PASSWORD});
     assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 422, "validation");
     server.stop().await;
 }
 
-/// A password typed on a Mac (NFD) was wrong on a phone (NFC).
+/// Regression: a password that was set on a Mac (NFD) was wrong on a phone (NFC).
 #[actix_web::test]
-async fn password_is_right_in_every_form_it_is_typed_in() {
+async fn password_matches_in_every_unicode_normalization_form() {
     const COMPOSED: &str = "caf\u{e9} na\u{ef}ve";
     const DECOMPOSED: &str = "cafe\u{301} nai\u{308}ve";
     const SPACED: &str = "caf\u{e9}\u{a0}na\u{ef}ve";
@@ -378,7 +381,7 @@ async fn password_is_right_in_every_form_it_is_typed_in() {
         }
         assert!(server.http.login(name, "cafe naive").await.is_err());
     }
-    // So is a password that is changed, and the one that it is changed with; and git's.
+    // The same holds for a changed password, for the current password of the change, and for git.
     let alice = server.http.login("alice", DECOMPOSED).await.unwrap();
     let alice = server.http.with_token(alice.token);
     let change = json!({"current_password": DECOMPOSED, "new_password": "u\u{308}bergro\u{df} 7"});
@@ -389,9 +392,9 @@ async fn password_is_right_in_every_form_it_is_typed_in() {
     server.stop().await;
 }
 
-/// A hash of an earlier version is of the bytes as they were typed then.
+/// A hash of an earlier version covers the bytes as the user typed them then.
 #[actix_web::test]
-async fn old_password_stays_right_and_is_hashed_again() {
+async fn password_hash_of_old_version_stays_valid_and_is_replaced() {
     use argon2::password_hash::PasswordHasher;
     const COMPOSED: &str = "caf\u{e9} na\u{ef}ve";
     const DECOMPOSED: &str = "cafe\u{301} nai\u{308}ve";
@@ -405,7 +408,7 @@ async fn old_password_stays_right_and_is_hashed_again() {
     let server = TestServer::on(directory).await;
     assert!(server.http.login("alice", COMPOSED).await.is_err());
     server.http.login("alice", DECOMPOSED).await.unwrap();
-    // From then on it is right in every form, and nothing has ended.
+    // After the new hash, every normalization form matches, and no login has ended.
     let desk = server.http.login("alice", COMPOSED).await.unwrap();
     server.http.login("alice", DECOMPOSED).await.unwrap();
     assert_eq!(alice.http.token().map(str::is_empty), Some(false));
@@ -418,9 +421,10 @@ async fn old_password_stays_right_and_is_hashed_again() {
     server.stop().await;
 }
 
-/// Projects and repositories were found in any case, the users in front of them were not.
+/// Regression: projects and repositories were found in any letter case, but the user names before
+/// them in the path were not.
 #[actix_web::test]
-async fn user_is_found_by_a_name_in_any_case() {
+async fn user_is_found_by_name_in_any_letter_case() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     alice.hello_web("public").await;
@@ -434,7 +438,7 @@ async fn user_is_found_by_a_name_in_any_case() {
 }
 
 #[actix_web::test]
-async fn display_names_have_one_form_and_are_not_blank() {
+async fn display_names_are_normalized_and_not_blank() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for blank in ["\u{3164}", "\u{200d}", "\u{115f}\u{1160}", "\u{2800}\u{2800}", "\u{fe0f}", "\u{3000}"] {
@@ -449,7 +453,8 @@ async fn display_names_have_one_form_and_are_not_blank() {
     server.stop().await;
 }
 
-/// A thief who exchanged each refresh token as its owner did, later but before its successor was used, was never noticed.
+/// Regression: a thief who exchanged each refresh token after its owner, but before its successor
+/// was used, was never detected.
 #[actix_web::test]
 async fn late_repeat_of_a_refresh_ends_the_login() {
     let server = TestServer::with_limits(|limits| limits.refresh_repeat_seconds = 0).await;
@@ -458,6 +463,6 @@ async fn late_repeat_of_a_refresh_ends_the_login() {
     assert!(server.http.refresh(&alice.refresh_token).await.is_err(), "a second holder of the token");
     assert!(server.http.refresh(&own.refresh_token).await.is_err(), "the login has ended");
     let alice = server.login("alice").await;
-    assert!(server.http.refresh(&alice.refresh_token).await.is_ok(), "another login goes on");
+    assert!(server.http.refresh(&alice.refresh_token).await.is_ok(), "another login stays valid");
     server.stop().await;
 }

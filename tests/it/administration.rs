@@ -1,11 +1,11 @@
-//! What administrators of the server do.
+//! Operations of server administrators: deactivation, take-over of chats and projects, user lists.
 
 use netbit::client::{TcpClient, TcpError};
 use serde_json::json;
 
 use crate::harness::{PASSWORD, TestServer, assert_problem, soon};
 
-/// Reads to the end; answers the code of the server's `Goodbye`.
+/// Reads until the connection closes and returns the code of the server's `Goodbye`.
 async fn goodbye(client: &mut TcpClient) -> Option<String> {
     loop {
         match soon(client.pushed()).await {
@@ -17,7 +17,7 @@ async fn goodbye(client: &mut TcpClient) -> Option<String> {
 }
 
 #[actix_web::test]
-async fn a_deactivated_user_is_out_of_everything_at_once_and_comes_back_when_let_in() {
+async fn deactivated_user_loses_all_access_until_reactivated() {
     let server = TestServer::start().await;
     let (admin, bob) = (server.admin("alice").await, server.user("bob").await);
     let chat = admin.group(&[&bob]).await;
@@ -38,13 +38,13 @@ async fn a_deactivated_user_is_out_of_everything_at_once_and_comes_back_when_let
         .await
         .unwrap();
     assert_eq!(with_token.status().as_u16(), 401);
-    // As if the password were wrong: nobody learns that the account is there.
+    // The answer equals that of a wrong password, so the existence of the account does not leak.
     let refused = admin.post("/api/users/login", login.clone()).await;
     assert_eq!(
         (refused.status, &refused.body["detail"]),
         (401, &json!("the user name or the password is wrong"))
     );
-    // Others cannot add them anywhere; what they said and where they belong stays.
+    // Other users cannot add the account to a chat. Its messages and memberships stay.
     let added = admin.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
     assert_eq!(added.status, 404, "{}", added.body);
 
@@ -63,7 +63,7 @@ async fn a_deactivated_user_is_out_of_everything_at_once_and_comes_back_when_let
 }
 
 #[actix_web::test]
-async fn only_administrators_deactivate_and_never_themselves() {
+async fn only_administrators_deactivate_users_but_not_themselves() {
     let server = TestServer::start().await;
     let (admin, bob) = (server.admin("alice").await, server.user("bob").await);
     server.user("carol").await;
@@ -88,7 +88,8 @@ async fn only_administrators_deactivate_and_never_themselves() {
     server.stop().await;
 }
 
-/// The only owner of a group is deactivated: nobody could rename it, add to it or archive it.
+/// Regression: after the only owner of a group was deactivated, no member could rename it, add to
+/// it or archive it.
 #[actix_web::test]
 async fn administrator_takes_over_a_chat_without_an_active_owner() {
     let server = TestServer::start().await;
@@ -113,7 +114,7 @@ async fn administrator_takes_over_a_chat_without_an_active_owner() {
     let actions: Vec<_> = audit["items"].as_array().unwrap().iter().map(|line| &line["action"]).collect();
     assert!(actions.contains(&&json!("chat.take_over")), "{actions:?}");
 
-    // Another group is given to one of its members.
+    // A take-over can name another user as the new owner.
     let other = bob.group(&[&admin]).await;
     assert_eq!(admin.patch("/api/admin/users/bob", json!({"active": false})).await.status, 200);
     let carol = server.user("carol").await;
@@ -126,9 +127,10 @@ async fn administrator_takes_over_a_chat_without_an_active_owner() {
     server.stop().await;
 }
 
-/// The events of a take-over name an administrator who was never in the chat, and clients found no user behind the id.
+/// Regression: the events of a take-over name an administrator who was never in the chat, and
+/// clients could not resolve that user id.
 #[actix_web::test]
-async fn take_over_leaves_a_name_and_notifies_the_new_owner() {
+async fn take_over_resolves_admin_name_and_notifies_new_owner() {
     let server = TestServer::start().await;
     let (admin, alice) = (server.admin("root").await, server.user("alice").await);
     let (bob, carol) = (server.user("bob").await, server.user("carol").await);
@@ -151,8 +153,11 @@ async fn take_over_leaves_a_name_and_notifies_the_new_owner() {
         let found = person.get(&format!("/api/users?ids={}", admin.id)).await.body;
         assert_eq!(found["items"][0]["username"], "root", "{found}");
     }
-    let told = carol.get("/api/notifications").await.body;
-    assert_eq!((&told["items"][0]["kind"], &told["items"][0]["chat_id"]), (&json!("added"), &json!(other.0)));
+    let listed = carol.get("/api/notifications").await.body;
+    assert_eq!(
+        (&listed["items"][0]["kind"], &listed["items"][0]["chat_id"]),
+        (&json!("added"), &json!(other.0))
+    );
     server.stop().await;
 }
 
@@ -176,7 +181,7 @@ async fn administrator_takes_over_a_project_without_an_active_owner() {
     server.stop().await;
 }
 
-/// No route listed users: an administrator could not find out whom to deactivate.
+/// Regression: no route listed users, so an administrator could not find the user to deactivate.
 #[actix_web::test]
 async fn administrators_list_and_search_users() {
     let server = TestServer::start().await;

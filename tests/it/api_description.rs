@@ -1,4 +1,5 @@
-//! The API's description: it names every route and no other, its answers look as it says, and its page needs no network.
+//! The OpenAPI document describes every route and no other, the answers match its schemas, and its
+//! page works without a network.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::harness::TestServer;
 
-/// The route table, as it is written down.
+/// The source of the route table.
 const ROUTES: &str = include_str!("../../src/api/mod.rs");
-/// Routes that are no part of the description: they speak git, or are the description.
+/// Routes that are not in the document: the git protocol, and the document itself.
 const UNDESCRIBED: [&str; 7] = [
     "GET /api/openapi.json",
     "GET /docs",
@@ -19,7 +20,7 @@ const UNDESCRIBED: [&str; 7] = [
     "POST /{user}/{project}/{repo}/git-upload-archive",
 ];
 
-/// `METHOD path` of every route in the table.
+/// Returns `METHOD path` of every route in the table.
 fn table() -> BTreeSet<String> {
     let source = ROUTES.split("pub fn routes").nth(1).unwrap();
     let mut found = BTreeSet::new();
@@ -75,16 +76,16 @@ async fn every_route_is_described_and_every_described_route_exists() {
     server.stop().await;
 }
 
-/// Validators refused the document, and generators dropped operations without a word: 326 responses had no
-/// description, and 15 ids stood for several operations.
+/// Regression: validators refused the document, and generators dropped operations without a
+/// message: 326 responses had no description, and 15 ids stood for several operations.
 #[actix_web::test]
-async fn ids_are_unique_and_every_response_is_described() {
+async fn operation_ids_are_unique_and_every_response_is_described() {
     let server = TestServer::start().await;
     let api = description(&server).await;
     let mut ids = BTreeSet::new();
     for (operation, described) in operations(&api) {
         let id = described["operationId"].as_str().unwrap();
-        assert!(ids.insert(id), "{id} is doubled");
+        assert!(ids.insert(id), "{id} is used twice");
         assert!(id.contains('_') && !id.starts_with("get_api"), "{operation}: {id}");
         for (status, response) in described["responses"].as_object().unwrap() {
             let text = response["description"].as_str().unwrap_or_default();
@@ -99,7 +100,7 @@ async fn ids_are_unique_and_every_response_is_described() {
 }
 
 #[actix_web::test]
-async fn names_of_schemas_are_not_shared_and_every_property_has_an_example_or_a_description() {
+async fn schemas_have_own_names_and_properties_have_examples() {
     let server = TestServer::start().await;
     let api = description(&server).await;
     for (name, operation) in operations(&api) {
@@ -124,7 +125,7 @@ async fn names_of_schemas_are_not_shared_and_every_property_has_an_example_or_a_
     server.stop().await;
 }
 
-/// Whether `value` has no key that the schema does not name, and all that it requires.
+/// Asserts that `value` has only keys that the schema names, and every key that it requires.
 fn assert_fits(api: &Value, schema: &Value, value: &Value, at: &str) {
     if let Some(name) = schema["$ref"].as_str() {
         let name = name.rsplit('/').next().unwrap();
@@ -160,15 +161,15 @@ fn assert_fits(api: &Value, schema: &Value, value: &Value, at: &str) {
 }
 
 #[actix_web::test]
-async fn answers_look_as_the_description_says() {
+async fn answers_match_their_described_schemas() {
     let server = TestServer::start().await;
     let api = description(&server).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let said = alice
+    let posted = alice
         .post(&format!("/api/chats/{chat}/messages"), json!({"content": "@bob hi", "metadata": {"a": 1}}))
         .await;
-    let id = &said.body["id"];
+    let id = &posted.body["id"];
     alice.put(&format!("/api/chats/{chat}/messages/{id}/reactions/%F0%9F%91%8D"), json!({})).await;
     alice.patch(&format!("/api/chats/{chat}/messages/{id}"), json!({"content": "edited"})).await;
     alice.post(&format!("/api/chats/{chat}/messages"), json!({"content": "back", "reply_to": id})).await;
@@ -181,7 +182,7 @@ async fn answers_look_as_the_description_says() {
         assert!(response.is_object(), "{method} {route} {status}");
         assert_fits(&api, response, value, route);
     };
-    check("post", "/api/chats/{id}/messages", "201", &said.body);
+    check("post", "/api/chats/{id}/messages", "201", &posted.body);
     for (route, path, person) in [
         ("/api/server", "/api/server".to_owned(), &alice),
         ("/api/users/me", "/api/users/me".to_owned(), &alice),
@@ -213,7 +214,7 @@ async fn answers_look_as_the_description_says() {
 }
 
 #[actix_web::test]
-async fn the_page_to_try_it_needs_nothing_from_elsewhere() {
+async fn documentation_page_loads_nothing_from_other_hosts() {
     let server = TestServer::start().await;
     let base = format!("http://{}", server.app.addresses.http);
     let fetch = async |path: &str| {
@@ -222,7 +223,7 @@ async fn the_page_to_try_it_needs_nothing_from_elsewhere() {
         (response.status().as_u16(), policy, response.bytes().await.unwrap())
     };
     let (status, policy, _) = fetch("/docs").await;
-    assert_eq!(status, 200, "the folder, by a redirect");
+    assert_eq!(status, 200, "the folder redirects to its page");
     assert!(policy.contains("script-src 'self'") && policy.contains("default-src 'none'"), "{policy}");
     for file in ["index.html", "swagger-initializer.js", "swagger-ui-bundle.js", "swagger-ui.css"] {
         let (status, _, bytes) = fetch(&format!("/docs/{file}")).await;

@@ -1,4 +1,4 @@
-//! Backups one can trust: taken while everybody works, restored elsewhere, looked at by the doctor.
+//! Backups: taken under load, restored to another directory, and checked by the doctor.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn told(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
@@ -33,24 +33,24 @@ async fn backed_up(data_dir: &Path) -> (TempDir, PathBuf) {
     let outside = tempfile::tempdir().unwrap();
     let target = outside.path().join("backup");
     let output = netbit_beside(&["backup", text(&target), "--data-dir", text(data_dir)]).await;
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     (outside, target)
 }
 
 async fn restored(backup: &Path) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let output = netbit_beside(&["restore", text(backup), "--data-dir", text(directory.path())]).await;
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     directory
 }
 
 async fn doctor(data_dir: &Path) -> (i32, String) {
     let output = netbit_beside(&["doctor", "--data-dir", text(data_dir)]).await;
-    (output.status.code().unwrap(), told(&output))
+    (output.status.code().unwrap(), printed(&output))
 }
 
 #[actix_web::test]
-async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
+async fn backup_under_load_holds_all_earlier_acknowledged_writes() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -84,7 +84,7 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
         count
     };
     let backup = async {
-        // Some of everything is there, and goes on while the backup is taken.
+        // Waits until messages exist. Messages and pushes continue while the backup is taken.
         while alice
             .http
             .messages(chat, "?limit=1")
@@ -105,7 +105,7 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
         };
         assert_eq!(noted().await, 0.0);
         let taken = backed_up(server.path()).await;
-        assert!(noted().await > 1.0e9, "an alert tells that backups are too old by it");
+        assert!(noted().await > 1.0e9, "the alert for old backups reads this metric");
         stop.store(true, SeqCst);
         (before, head_before, taken)
     };
@@ -128,7 +128,7 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
     let alice = server.login("alice").await;
     let path = format!("?after_seq={}&limit=1", before.seq - 1);
     let (found, _) = alice.http.messages(chat, &path).await.unwrap();
-    assert_eq!(found[0].content, before.content, "what was acknowledged before is there");
+    assert_eq!(found[0].content, before.content, "the message that was acknowledged before the backup");
     let workdir = GitWorkdir::new();
     let url = server.url_as("alice", "alice/hello/web.git");
     let head = workdir.git(".", &["ls-remote", &url, "main"]).await.ok();
@@ -137,7 +137,7 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
     let old = head_before.split_whitespace().next().unwrap();
     workdir.git("again", &["merge-base", "--is-ancestor", old, "main"]).await.ok();
     assert!(!head.is_empty());
-    // It lives: a push and a message go on where the backup ended.
+    // The restored server accepts a push and a message.
     workdir.commit("again", "later", "later", "after the restore").await;
     workdir.git("again", &["push", &url, "main"]).await.ok();
     assert_eq!(alice.say(chat, "after the restore").await.status, 201);
@@ -145,7 +145,7 @@ async fn a_backup_under_load_holds_everything_acknowledged_before_it_began() {
 }
 
 #[actix_web::test]
-async fn what_is_no_whole_backup_is_refused_and_leaves_nothing_that_could_be_served() {
+async fn incomplete_backup_is_refused_and_leaves_no_data_to_serve() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.group(&[]).await;
@@ -153,11 +153,11 @@ async fn what_is_no_whole_backup_is_refused_and_leaves_nothing_that_could_be_ser
     server.stop().await;
 
     let again = netbit(&["backup", text(&backup), "--data-dir", text(outside.path())]);
-    assert!(!again.status.success() && told(&again).contains("no database"), "{}", told(&again));
+    assert!(!again.status.success() && printed(&again).contains("no database"), "{}", printed(&again));
     let other = tempfile::tempdir().unwrap();
     fs::write(other.path().join("precious"), "x").unwrap();
     let target = netbit(&["restore", text(&backup), "--data-dir", text(other.path())]);
-    assert!(!target.status.success() && told(&target).contains("not empty"), "{}", told(&target));
+    assert!(!target.status.success() && printed(&target).contains("not empty"), "{}", printed(&target));
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1, "nothing was touched");
 
     assert!(netbit(&["backup", "--verify", text(&backup)]).status.success());
@@ -166,20 +166,20 @@ async fn what_is_no_whole_backup_is_refused_and_leaves_nothing_that_could_be_ser
     bytes[middle] ^= 1;
     fs::write(backup.join("netbit.db"), &bytes).unwrap();
     let verified = netbit(&["backup", "--verify", text(&backup)]);
-    assert!(!verified.status.success() && told(&verified).contains("checksum"), "{}", told(&verified));
+    assert!(!verified.status.success() && printed(&verified).contains("checksum"), "{}", printed(&verified));
     let directory = tempfile::tempdir().unwrap();
     let refused = netbit(&["restore", text(&backup), "--data-dir", text(directory.path())]);
-    assert!(!refused.status.success() && told(&refused).contains("damaged"), "{}", told(&refused));
+    assert!(!refused.status.success() && printed(&refused).contains("damaged"), "{}", printed(&refused));
     let served = netbit(&["serve", "--data-dir", text(directory.path()), "--ops-listen", "127.0.0.1:0"]);
-    assert!(!served.status.success() && told(&served).contains("did not finish"), "{}", told(&served));
+    assert!(!served.status.success() && printed(&served).contains("did not finish"), "{}", printed(&served));
 
     fs::remove_file(backup.join("manifest.json")).unwrap();
     let unfinished = netbit(&["restore", text(&backup), "--data-dir", text(&directory.path().join("new"))]);
-    assert!(!unfinished.status.success() && told(&unfinished).contains("not a complete backup"));
+    assert!(!unfinished.status.success() && printed(&unfinished).contains("not a complete backup"));
 }
 
 #[actix_web::test]
-async fn a_manifest_cannot_lead_out_of_the_backup() {
+async fn manifest_cannot_reference_files_outside_the_backup() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let (outside, backup) = backed_up(server.path()).await;
@@ -189,11 +189,16 @@ async fn a_manifest_cannot_lead_out_of_the_backup() {
         fs::write(backup.join("manifest.json"), manifest.replace("\"netbit.db\"", &format!("\"{path}\"")))
             .unwrap();
         let refused = netbit(&["restore", text(&backup), "--data-dir", text(&outside.path().join("new"))]);
-        assert!(!refused.status.success() && told(&refused).contains("leads out"), "{}", told(&refused));
+        assert!(
+            !refused.status.success() && printed(&refused).contains("leads out"),
+            "{}",
+            printed(&refused)
+        );
     }
 }
 
-/// Every file with its content; the shared memory of SQLite apart, which readers may touch.
+/// Returns every file with its content, except the shared memory of SQLite, which readers may
+/// change.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -208,7 +213,7 @@ fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[actix_web::test]
-async fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
+async fn doctor_finds_damage_and_changes_nothing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -223,7 +228,7 @@ async fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
     assert_eq!(
         doctor(server.path()).await.0,
         0,
-        "also beside a running server: {}",
+        "also next to a running server: {}",
         doctor(server.path()).await.1
     );
     let (_outside, backup) = backed_up(server.path()).await;
@@ -256,18 +261,20 @@ async fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
     let key = "0".repeat(32);
     fs::rename(empty[0], empty[0].with_file_name(format!("{key}.git"))).unwrap();
     let before = contents(path);
-    let (code, told) = doctor(path).await;
-    assert_eq!(code, 1, "{told}");
-    for finding in ["seq of chat", "ordinals of chat", "git fsck", "is not there", "belongs to no repository"]
+    let (code, printed) = doctor(path).await;
+    assert_eq!(code, 1, "{printed}");
+    for finding in
+        ["seq of chat", "ordinals of chat", "git fsck", "does not exist", "belongs to no repository"]
     {
-        assert!(told.contains(finding), "{finding}: {told}");
+        assert!(printed.contains(finding), "{finding}: {printed}");
     }
     assert_eq!(contents(path), before, "the doctor reads only");
 }
 
-/// A backup that copies a repository must not see it vanish: nothing is removed while it holds the lock.
+/// A repository must not disappear while a backup copies it: nothing is removed while the backup
+/// holds the lock.
 #[actix_web::test]
-async fn nothing_is_removed_while_a_backup_is_being_taken() {
+async fn deleted_repository_stays_on_disk_while_a_backup_runs() {
     let server = TestServer::with_limits(|limits| limits.maintenance_ms = 10).await;
     let alice = server.user("alice").await;
     server.hello_web_of(&alice).await;
@@ -276,7 +283,8 @@ async fn nothing_is_removed_while_a_backup_is_being_taken() {
     let directory = server.only_repository();
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
     assert_eq!(alice.get("/api/projects/alice/hello/repos/web").await.status, 404);
-    // Each round of the background reads the database twice, and nothing else does here.
+    // Each round of background maintenance reads the database twice. Nothing else in this test
+    // reads it.
     let reads = async || {
         let (_, text) = server.operations("/metrics").await;
         let counts = text.lines().filter(|line| line.starts_with("netbit_read_seconds_count"));
@@ -284,14 +292,14 @@ async fn nothing_is_removed_while_a_backup_is_being_taken() {
     };
     let before = reads().await;
     until(async || reads().await >= before + 12).await;
-    assert!(directory.exists(), "deleted for everybody, and still on disk");
+    assert!(directory.exists(), "deleted for all users, but still on disk");
     drop(lock);
     until(async || !directory.exists()).await;
     server.stop().await;
 }
 
 impl TestServer {
-    /// Alice's repository `hello/web`; answers its URL for her.
+    /// Creates Alice's repository `hello/web` and returns its URL for her.
     async fn hello_web_of(&self, alice: &Person) -> String {
         alice.hello_web("private").await;
         self.url_as(&alice.name, &format!("{}/hello/web.git", alice.name))

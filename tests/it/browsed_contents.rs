@@ -1,4 +1,4 @@
-//! The contents of a repository over REST, compared with what git shows.
+//! Repository contents over REST, compared with the output of git.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::browsing::{WEB, World, blocking, commit, every_route, git, header, run, write};
 use crate::harness::{TestServer, assert_problem};
 
-/// Follows `Link` to the end; every page has at most two items.
+/// Follows the `Link` headers to the last page. Every page has at most two items.
 async fn all_pages(world: &World, path: &str, key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut next = Some(format!("{WEB}{path}"));
@@ -26,7 +26,7 @@ async fn all_pages(world: &World, path: &str, key: &str) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn pages_of_branches_tags_and_commits_meet_each_item_once() {
+async fn pages_of_branches_tags_and_commits_list_each_item_once() {
     let world = World::start("private").await;
     let lines = |arguments: &[&str]| world.git(arguments).lines().map(str::to_owned).collect::<Vec<_>>();
     let branches = lines(&["for-each-ref", "--format=%(refname:strip=2)", "refs/heads"]);
@@ -52,7 +52,7 @@ async fn pages_of_branches_tags_and_commits_meet_each_item_once() {
 }
 
 #[actix_web::test]
-async fn folders_and_files_are_shown_as_git_has_them() {
+async fn folders_and_files_match_git() {
     let world = World::start("private").await;
     let tree = world.json("/tree?last_commit=true").await;
     assert_eq!(tree["commit_oid"], world.git(&["rev-parse", "main"]));
@@ -89,9 +89,9 @@ async fn folders_and_files_are_shown_as_git_has_them() {
     world.stop().await;
 }
 
-/// A folder of more entries than one answer holds, a signed tag and a submodule, as git shows them.
+/// A folder with more entries than one page holds, a signed tag and a submodule match git.
 #[actix_web::test]
-async fn folders_have_pages_and_tags_and_submodules_are_whole() {
+async fn folders_are_paged_and_tags_and_submodules_are_complete() {
     let world = World::start("private").await;
     let whole = world.json("/tree/main").await;
     let (mut met, mut path) = (Vec::new(), "/tree/main?limit=2".to_owned());
@@ -145,7 +145,7 @@ async fn raw_files_are_inert() {
 }
 
 #[actix_web::test]
-async fn a_commit_and_a_comparison_show_what_changed() {
+async fn commit_and_comparison_show_the_changes() {
     let world = World::start("private").await;
     let oid = world.git(&["rev-parse", "main"]);
     let commit = world.json(&format!("/commits/{}", oid.to_uppercase())).await;
@@ -166,7 +166,8 @@ async fn a_commit_and_a_comparison_show_what_changed() {
         (&json!("src/topic.rs"), &json!("Topic"))
     );
 
-    // A commit of more files than one answer lists says so, and is not kept.
+    // The answer for a commit with more files than the limit is marked as truncated and is not
+    // cached.
     let (at, host) = (world.path(), world.server.app.addresses.http);
     let many = blocking(move || {
         (0..400).for_each(|n| write(&at, &format!("many/{n}"), n.to_string()));
@@ -182,11 +183,11 @@ async fn a_commit_and_a_comparison_show_what_changed() {
 }
 
 #[actix_web::test]
-async fn blame_says_what_git_blame_says() {
+async fn blame_matches_git_blame() {
     let world = World::start("private").await;
     for file in ["src/main.rs", "README.md", "-n"] {
-        let told = world.git(&["blame", "-s", "-l", "--root", "main", "--", file]);
-        let wanted: Vec<_> = told.lines().map(|line| line[..40].to_owned()).collect();
+        let output = world.git(&["blame", "-s", "-l", "--root", "main", "--", file]);
+        let wanted: Vec<_> = output.lines().map(|line| line[..40].to_owned()).collect();
         let blame = world.json(&format!("/blame/main/{file}")).await;
         let mut found = Vec::new();
         for range in blame["ranges"].as_array().unwrap() {
@@ -229,7 +230,7 @@ async fn blame_says_what_git_blame_says() {
 }
 
 #[actix_web::test]
-async fn an_archive_holds_what_git_archive_holds() {
+async fn archive_matches_git_archive() {
     let world = World::start("private").await;
     let oid = world.git(&["rev-parse", "light"]);
     let folder = format!("web-{}", &oid[..12]);
@@ -256,7 +257,7 @@ async fn an_archive_holds_what_git_archive_holds() {
     );
     let (zip, _) = world.bytes("/archive/light.zip", &[]).await;
     assert_eq!(header(&zip, "content-type"), "application/zip");
-    // Large files are streamed, which shows in the size.
+    // git streams large files, which changes the size of the archive.
     let streamed = ["-c", "core.bigFileThreshold=1m", "archive", "--format=zip", &prefix, "light"];
     let zipped = run("git", &world.path(), &streamed);
     assert_eq!(zip.bytes().await.unwrap().len(), zipped.len());
@@ -264,7 +265,7 @@ async fn an_archive_holds_what_git_archive_holds() {
 }
 
 #[actix_web::test]
-async fn an_empty_repository_has_empty_lists_and_nothing_else() {
+async fn empty_repository_has_empty_lists_and_nothing_else() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     assert_eq!(alice.post("/api/projects/create", json!({"name": "hello"})).await.status, 201);
@@ -284,7 +285,8 @@ async fn an_empty_repository_has_empty_lists_and_nothing_else() {
     server.stop().await;
 }
 
-/// A commit in another encoding was shown with U+FFFD, and a file whose name is not UTF-8 answered 404.
+/// Regression: a commit in another encoding was shown with U+FFFD, and a file whose name is not
+/// UTF-8 returned 404.
 #[actix_web::test]
 async fn texts_and_names_in_other_encodings_are_shown_and_found() {
     let world = World::start("private").await;
@@ -314,7 +316,7 @@ async fn texts_and_names_in_other_encodings_are_shown_and_found() {
     let folder = world.json("/tree/main/caf%25E9?last_commit=true").await;
     assert_eq!(folder["entries"][0]["path"], "caf%E9/na%EFve.txt");
     assert_eq!(folder["entries"][0]["last_commit"]["oid"], head.as_str());
-    // As a client encodes the path of the answer, and with the bytes themselves.
+    // The path as a client encodes the `path` of an answer, and the path as raw bytes.
     for path in ["caf%25E9/na%25EFve.txt", "caf%E9/na%EFve.txt"] {
         let blob = world.json(&format!("/blob/main/{path}")).await;
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Browsing over REST: a repository that real git pushed, how its routes are addressed, and who may read them.
+//! Browsing over REST: a repository that git pushed, the addresses of its routes, and who may read
+//! it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::harness::{Person, TestServer, assert_problem, soon};
 
 pub(crate) const WEB: &str = "/api/projects/alice/hello/repos/web";
-/// Branches whose names are hard to write in a URL: the name, and its segment.
+/// Branches whose names are hard to write in a URL: the name and its path segment.
 const ODD_BRANCHES: [(&str, &str); 5] = [
     ("feature/x", "feature%2Fx"),
     ("100%", "100%25"),
@@ -19,7 +20,7 @@ const ODD_BRANCHES: [(&str, &str); 5] = [
     ("issue#7+c&d=e", "issue%237%2Bc&d=e"),
 ];
 
-/// Runs a program with nothing of this machine's git configuration.
+/// Runs a program without the git configuration of this machine.
 pub(crate) fn run(program: &str, at: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(program)
         .current_dir(at)
@@ -54,7 +55,7 @@ pub(crate) fn commit(at: &Path, message: &str) -> String {
     git(at, &["rev-parse", "HEAD"])
 }
 
-/// What the tests look at: three commits on `main`, branches, tags, files of every kind.
+/// Creates the test repository: three commits on `main`, branches, tags, and files of every kind.
 fn prepare(at: &Path) {
     git(at, &["init", "-q", "-b", "main"]);
     write(at, "README.md", "# Web\n\nhello\n");
@@ -84,7 +85,7 @@ fn prepare(at: &Path) {
     commit(at, "Third");
 }
 
-/// Off the server's thread: git talks to the server while it runs.
+/// Runs `work` off the server's thread: git connects to the server meanwhile.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     soon(tokio::task::spawn_blocking(work)).await.unwrap()
 }
@@ -96,7 +97,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Alice's project `hello` with the repository `web`, pushed.
+    /// Creates Alice's project `hello` with the repository `web` and pushes to it.
     pub(crate) async fn start(visibility: &str) -> Self {
         let server = TestServer::start().await;
         let alice = server.user("alice").await;
@@ -130,7 +131,7 @@ impl World {
         answer.body
     }
 
-    /// An answer that is not JSON.
+    /// Returns an answer that is not JSON, and its URL.
     pub(crate) async fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> (reqwest::Response, String) {
         let url = format!("http://{}{WEB}{path}", self.server.app.addresses.http);
         let mut request = reqwest::Client::new().get(&url).bearer_auth(self.alice.http.token().unwrap());
@@ -140,7 +141,7 @@ impl World {
         (request.send().await.unwrap(), url)
     }
 
-    /// The status of a request whose path no client has tidied.
+    /// Returns the status of a request whose path no client has normalized.
     pub(crate) async fn raw_status(&self, path: &str) -> u16 {
         let token = self.alice.http.token().unwrap();
         let mut socket = tokio::net::TcpStream::connect(self.server.app.addresses.http).await.unwrap();
@@ -164,7 +165,7 @@ pub(crate) fn header<'r>(response: &'r reqwest::Response, name: &str) -> &'r str
 }
 
 #[actix_web::test]
-async fn a_branch_with_an_odd_name_is_one_encoded_segment() {
+async fn branch_with_special_characters_is_one_encoded_segment() {
     let world = World::start("private").await;
     for (name, segment) in ODD_BRANCHES {
         let oid = world.git(&["rev-parse", &format!("refs/heads/{name}")]);
@@ -179,7 +180,8 @@ async fn a_branch_with_an_odd_name_is_one_encoded_segment() {
         let saved = header(&archive, "content-disposition");
         assert!(saved.starts_with("attachment; filename=\"web-") && saved.is_ascii(), "{saved}");
     }
-    // The old name of a renamed repository leads to the same address under the new one, still encoded.
+    // The old name of a renamed repository redirects to the same path under the new name, still
+    // encoded.
     assert_eq!(world.alice.patch(WEB, json!({"name": "site"})).await.status, 200);
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let base = format!("http://{}", world.server.app.addresses.http);
@@ -261,14 +263,15 @@ async fn names_and_paths_are_never_interpreted() {
             assert!(matches!(status, 400 | 404), "{path}: {status}");
         }
     }
-    // A file that is named like an option is a file.
+    // A file that has the name of an option is a file.
     assert_eq!(world.json("/blame/main/-n").await["line_count"], 1);
     world.stop().await;
 }
 
-/// What people copy from `git log --oneline`, and scripts that name no branch: 404 for both.
+/// Regression: short ids, which users copy from `git log --oneline`, and `HEAD`, for scripts that
+/// name no branch, returned 404.
 #[actix_web::test]
-async fn head_and_short_ids_are_browsed() {
+async fn head_and_short_ids_are_resolved() {
     let world = World::start("private").await;
     let [full, short] =
         [&["rev-parse", "main"][..], &["rev-parse", "--short", "main"]].map(|of| world.git(of));
@@ -286,7 +289,7 @@ async fn head_and_short_ids_are_browsed() {
         assert_eq!(
             answer.headers()["cache-control"],
             "private, no-cache",
-            "it may mean another commit later"
+            "the name may resolve to another commit later"
         );
     }
     assert_eq!(world.json(&format!("/commits/{short}")).await["oid"], full);
@@ -294,7 +297,7 @@ async fn head_and_short_ids_are_browsed() {
 }
 
 #[actix_web::test]
-async fn an_answer_the_client_has_is_not_sent_again() {
+async fn unchanged_answer_is_not_sent_again() {
     let world = World::start("public").await;
     let (oid, old) = (world.git(&["rev-parse", "main"]), world.git(&["rev-parse", "light"]));
     let mut tags = BTreeSet::new();
@@ -325,7 +328,7 @@ async fn an_answer_the_client_has_is_not_sent_again() {
         assert_eq!((again.status().as_u16(), header(&again, "etag")), (304, tag.as_str()), "{path}");
         assert_eq!(header(&again, "cache-control"), wanted);
     }
-    // The branch moves on: what was known of it is old.
+    // The branch moves, so the cached answer is outdated.
     let (before, _) = world.bytes("/tree/main", &[]).await;
     let (at, host) = (world.path(), world.server.app.addresses.http);
     blocking(move || {
@@ -339,9 +342,9 @@ async fn an_answer_the_client_has_is_not_sent_again() {
     world.stop().await;
 }
 
-/// A commit without the file that could not be read stayed in caches for a year.
+/// Regression: the answer for a commit that omitted an unreadable file stayed in caches for a year.
 #[actix_web::test]
-async fn answer_that_lacks_an_object_is_not_kept() {
+async fn answer_that_lacks_an_object_is_not_cached() {
     let world = World::start("private").await;
     let (head, blob) = (world.git(&["rev-parse", "main"]), world.git(&["rev-parse", "main:src/main.rs"]));
     let routes =
@@ -372,7 +375,7 @@ async fn answer_that_lacks_an_object_is_not_kept() {
     world.stop().await;
 }
 
-/// One address of every route.
+/// Returns one address of every route.
 pub(super) fn every_route(oid: &str) -> Vec<String> {
     [
         "/branches",
@@ -395,7 +398,7 @@ pub(super) fn every_route(oid: &str) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn only_readers_learn_anything_of_a_private_repository_and_all_of_a_public_one() {
+async fn private_repository_is_hidden_from_non_readers_public_is_not() {
     let world = World::start("private").await;
     let eve = world.server.user("eve").await;
     let routes = every_route(&world.git(&["rev-parse", "main"]));

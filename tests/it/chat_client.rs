@@ -1,4 +1,4 @@
-//! `netbit chat`, as a process: in a script over TLS, and at a terminal.
+//! `netbit chat` as a process: from a script over TLS, and at a terminal.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::harness::{PASSWORD, TestServer, soon};
 
-/// `netbit chat` in a folder with the password of the user in a file.
+/// Returns `netbit chat` in a folder that has the user's password in a file.
 fn chat(folder: &Path, arguments: &[&str]) -> Command {
     std::fs::write(folder.join("password"), format!("{PASSWORD}\n")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
@@ -19,12 +19,12 @@ fn chat(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a script of lines to its end.
+/// Runs a script of input lines to its end.
 async fn script(mut command: Command, lines: &'static str) -> Output {
     let run = move || {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // A client that was refused does not read.
+        // A refused client does not read its input.
         drop(child.stdin.take().unwrap().write_all(lines.as_bytes()));
         child.wait_with_output()
     };
@@ -35,7 +35,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Writes a certificate for `localhost` that signs itself. Those that `openssl req -x509` makes are authorities as well.
+/// Writes a self-signed certificate for `localhost`. Those of `openssl req -x509` are authorities
+/// as well.
 fn certificate(folder: &Path, is_authority: bool) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -51,7 +52,8 @@ async fn server_with_tls(folder: &Path) -> TestServer {
     TestServer::with(|config| (config.tls.certificate, config.tls.key) = (certificate, key)).await
 }
 
-/// The banner recommended `netbit chat --server https://…`, and the client answered that it speaks no TLS.
+/// Regression: the banner recommended `netbit chat --server https://…`, and the client refused
+/// because it had no TLS.
 #[actix_web::test]
 async fn chat_client_speaks_tls_with_named_authorities() {
     for is_authority in [false, true] {
@@ -67,7 +69,7 @@ async fn chat_client_speaks_tls_with_named_authorities() {
         let refused = script(chat(folder.path(), &["--server", &url]), lines).await;
         let reason = text(&refused.stderr);
         assert!(!refused.status.success() && reason.contains("certificate"), "{reason}");
-        // The name counts, whatever the file says.
+        // The host name must match, whatever authority the file contains.
         let other = url.replace("localhost", "127.0.0.1");
         let refused =
             script(chat(folder.path(), &["--server", &other, "--ca", "certificate.pem"]), lines).await;
@@ -86,7 +88,7 @@ async fn chat_client_speaks_tls_with_named_authorities() {
     }
 }
 
-/// The authorities of the machine count unless others are named.
+/// The authorities of the machine are trusted unless others are named.
 #[actix_web::test]
 async fn chat_client_trusts_the_machines_authorities() {
     let folder = tempfile::tempdir().unwrap();
@@ -102,7 +104,7 @@ async fn chat_client_trusts_the_machines_authorities() {
     server.stop().await;
 }
 
-/// Types everything in one write, before the client reads anything, and returns the client's exit code when it has ended.
+/// Types everything in one write before the client reads, and returns the client's exit code.
 fn type_at_terminal(mut command: Command, keys: Vec<u8>) -> Option<i32> {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -114,7 +116,8 @@ fn type_at_terminal(mut command: Command, keys: Vec<u8>) -> Option<i32> {
     let mut screen = File::from(terminal);
     let mut keyboard = screen.try_clone().unwrap();
     let typist = std::thread::spawn(move || keyboard.write_all(&keys).unwrap());
-    // The screen must be taken away, or the client waits; it ends with an error when the client has closed its side.
+    // The output must be drained, or the client blocks. The read fails when the client has closed
+    // its side.
     let mut seen = Vec::new();
     drop(screen.read_to_end(&mut seen));
     typist.join().unwrap();
@@ -123,36 +126,37 @@ fn type_at_terminal(mut command: Command, keys: Vec<u8>) -> Option<i32> {
     code
 }
 
-/// A reader for each line had a buffer of its own: everything behind the first Enter of one read was lost. So it was for
-/// what is typed ahead, pasted into a terminal without bracketed paste, or held up by a slow connection.
+/// Regression: each line had a reader with its own buffer, so everything after the first Enter of
+/// one read was lost. This affected input that is typed ahead, pasted into a terminal without
+/// bracketed paste, or delayed by a slow connection.
 #[actix_web::test]
-async fn chat_client_loses_no_line_of_one_read() {
+async fn chat_client_sends_every_line_of_one_read() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let team = alice.http.create_group("team", &[]).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut said: Vec<String> = (1..=300).map(|n| format!("line {n} of what was pasted")).collect();
-    // A line above the 4 KiB that a terminal edits by itself.
-    said.insert(200, "long ".repeat(1_200).trim_end().to_owned());
-    let keys = format!("/open team\r{}\r/quit\r", said.join("\r")).into_bytes();
+    let mut lines: Vec<String> = (1..=300).map(|n| format!("line {n} of what was pasted")).collect();
+    // A line longer than the 4 KiB that a terminal edits by itself.
+    lines.insert(200, "long ".repeat(1_200).trim_end().to_owned());
+    let keys = format!("/open team\r{}\r/quit\r", lines.join("\r")).into_bytes();
     let url = format!("http://{}", server.app.addresses.http);
     let command = chat(folder.path(), &["--server", &url]);
     let ended = tokio::task::spawn_blocking(move || type_at_terminal(command, keys));
     assert_eq!(soon(ended).await.unwrap(), Some(0));
     let (mut stored, mut after) = (Vec::new(), 0);
-    while stored.len() < said.len() {
+    while stored.len() < lines.len() {
         let (page, _) = alice.http.messages(team, &format!("?limit=100&after_seq={after}")).await.unwrap();
         let Some(last) = page.last() else { break };
         after = last.seq;
         stored.extend(page.into_iter().map(|message| message.content));
     }
-    assert_eq!(stored, said);
+    assert_eq!(stored, lines);
     server.stop().await;
 }
 
-/// The banner named the listener, also when people reach the server elsewhere.
+/// Regression: the banner named the listener even when users reach the server at another address.
 #[actix_web::test]
-async fn banner_names_the_address_that_people_use() {
+async fn banner_names_the_public_url() {
     let folder = tempfile::tempdir().unwrap();
     let public = [("NETBIT_HTTP__PUBLIC_URL", "https://git.example.org")];
     let server = crate::harness::Process::with(folder.path(), &public).await;
@@ -163,7 +167,7 @@ async fn banner_names_the_address_that_people_use() {
     server.stop().await;
 }
 
-/// The banner named an address that no certificate holds.
+/// Regression: the banner named an address that is not in the certificate.
 #[actix_web::test]
 async fn banner_with_tls_names_a_host_of_the_certificate() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Chats and the people in them, over REST.
+//! Chats and their participants, over REST.
 
 use diesel::connection::SimpleConnection;
 use netbit::core::config::Synchronous;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Person, TestServer, assert_problem};
 
 #[actix_web::test]
-async fn a_direct_chat_exists_once_per_pair() {
+async fn direct_chat_exists_once_per_pair() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let first = alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
@@ -31,7 +31,7 @@ async fn a_direct_chat_exists_once_per_pair() {
 }
 
 #[actix_web::test]
-async fn whoever_is_not_in_a_group_does_not_learn_that_it_exists() {
+async fn group_is_hidden_from_users_who_are_not_in_it() {
     let server = TestServer::start().await;
     let (alice, eve) = (server.user("alice").await, server.user("eve").await);
     let chat = alice.group(&[]).await;
@@ -62,7 +62,7 @@ async fn whoever_is_not_in_a_group_does_not_learn_that_it_exists() {
 }
 
 #[actix_web::test]
-async fn roles_are_given_from_above_and_the_last_owner_stays() {
+async fn roles_are_granted_by_higher_roles_and_last_owner_stays() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -97,7 +97,7 @@ async fn roles_are_given_from_above_and_the_last_owner_stays() {
 }
 
 #[actix_web::test]
-async fn a_channel_is_found_and_joined_by_everybody_and_its_readers_are_silent() {
+async fn channel_is_joinable_by_all_users_and_readers_cannot_post() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -110,7 +110,7 @@ async fn a_channel_is_found_and_joined_by_everybody_and_its_readers_are_silent()
     let found = bob.get("/api/chats?joinable=true").await.body;
     assert_eq!((&found["items"][0]["id"], &found["items"][0]["name"]), (&json!(channel), &json!("News")));
     let seen = bob.get(&format!("/api/chats/{channel}")).await;
-    assert_eq!((seen.status, &seen.body["participants"]), (200, &json!([])), "but not who is in it");
+    assert_eq!((seen.status, &seen.body["participants"]), (200, &json!([])), "but not its participants");
     assert_problem(&bob.get(&format!("/api/chats/{channel}/messages")).await, 403, "forbidden");
 
     assert_eq!(bob.put(&format!("/api/chats/{channel}/participants/bob"), json!({})).await.status, 201);
@@ -125,7 +125,7 @@ async fn a_channel_is_found_and_joined_by_everybody_and_its_readers_are_silent()
 }
 
 #[actix_web::test]
-async fn an_archived_chat_is_read_but_not_written_until_it_is_reopened() {
+async fn archived_chat_is_read_only_until_it_is_reopened() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -148,7 +148,7 @@ async fn an_archived_chat_is_read_but_not_written_until_it_is_reopened() {
 }
 
 #[actix_web::test]
-async fn a_change_that_changes_nothing_makes_no_event() {
+async fn change_without_effect_makes_no_event() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -163,7 +163,7 @@ async fn a_change_that_changes_nothing_makes_no_event() {
 }
 
 #[actix_web::test]
-async fn lists_go_on_where_the_last_page_ended() {
+async fn list_pages_continue_after_the_last_item() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for _ in 0..5 {
@@ -209,7 +209,7 @@ async fn unread_counts_messages_and_reading_only_goes_forward() {
 }
 
 #[actix_web::test]
-async fn a_chat_is_made_from_what_makes_sense_only() {
+async fn invalid_new_chat_is_refused() {
     let server = TestServer::with_limits(|limits| limits.create_participants = 2).await;
     let alice = server.user("alice").await;
     for bad in [
@@ -231,7 +231,7 @@ async fn a_chat_is_made_from_what_makes_sense_only() {
 }
 
 #[actix_web::test]
-async fn a_chat_and_a_person_hold_so_many_and_no_more() {
+async fn participants_per_chat_and_chats_per_user_are_limited() {
     let server = TestServer::with_limits(|limits| {
         (limits.participants_per_chat, limits.chats_per_user) = (2, 2);
     })
@@ -254,9 +254,9 @@ async fn a_chat_and_a_person_hold_so_many_and_no_more() {
     server.stop().await;
 }
 
-/// Leaving and joining again used to turn a reader into a member, and to undo a removal.
+/// Regression: leaving and joining again turned a reader into a member, and undid a removal.
 #[actix_web::test]
-async fn whoever_comes_back_to_a_channel_is_no_more_than_before() {
+async fn rejoining_a_channel_grants_no_higher_role() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -281,7 +281,7 @@ async fn whoever_comes_back_to_a_channel_is_no_more_than_before() {
 }
 
 #[actix_web::test]
-async fn changes_have_a_rate_that_counts_the_people_they_concern() {
+async fn chat_changes_are_rate_limited_by_affected_users() {
     let server =
         TestServer::with_limits(|limits| (limits.changes_burst, limits.changes_per_second) = (4, 1)).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
@@ -294,9 +294,9 @@ async fn changes_have_a_rate_that_counts_the_people_they_concern() {
     server.stop().await;
 }
 
-/// Being added by others used to fill one's own quota.
+/// Regression: being added to chats by others used up a user's own quota.
 #[actix_web::test]
-async fn nobody_can_use_up_the_chats_of_somebody_else() {
+async fn memberships_by_others_do_not_use_up_a_users_chat_quota() {
     let server = TestServer::with_limits(|limits| limits.chats_per_user = 3).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     for _ in 0..3 {
@@ -311,9 +311,9 @@ async fn nobody_can_use_up_the_chats_of_somebody_else() {
     server.stop().await;
 }
 
-/// Channels `café` stood side by side, one with an accent of its own and one with a combining one.
+/// Regression: two channels `café` existed, one with a precomposed and one with a combining accent.
 #[actix_web::test]
-async fn channel_name_is_one_in_every_form() {
+async fn channel_name_is_unique_across_unicode_forms() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let make = async |person: &Person, name: &str| {
@@ -332,7 +332,7 @@ async fn channel_name_is_one_in_every_form() {
         let group = json!({"kind": "group", "name": blank});
         assert_problem(&alice.post("/api/chats", group).await, 422, "validation");
     }
-    // A channel of an earlier version keeps its name, and nobody gets it a second time.
+    // A channel of an earlier version keeps its name, and no other channel can get it.
     let directory = server.stop_and_keep().await;
     let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
     let old = "UPDATE chats SET name = 'nai\u{308}ve', channel_key = 'nai\u{308}ve' WHERE name = 'other'";

@@ -14,7 +14,7 @@ fn netbit(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> O
     command.args(arguments).current_dir(directory).envs(variables.iter().copied()).output().unwrap()
 }
 
-/// `netbit` without settings of the machine that tests it.
+/// Returns `netbit` without settings of the machine that runs the test.
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETBIT_")) {
@@ -28,17 +28,17 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_version_is_told() {
+fn version_is_printed() {
     let directory = tempfile::tempdir().unwrap();
     let output = netbit(directory.path(), &["--version"], &[]);
     assert_eq!(text(&output.stdout), format!("netbit {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn the_effective_configuration_is_printed_without_secrets_and_reads_back() {
+fn effective_config_is_printed_without_secrets_and_reads_back() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("netbit.toml"), "[cache]\nwindow = 42\n").unwrap();
-    let secret = "a secret that nobody should ever read";
+    let secret = "a secret that must not be printed";
     let variables = [("NETBIT_AUTH__SECRET", secret), ("NETBIT_COLOUR", "blue")];
     let output = netbit(directory.path(), &["config", "--http-listen", "127.0.0.1:1234"], &variables);
     let printed = text(&output.stdout);
@@ -54,7 +54,7 @@ fn the_effective_configuration_is_printed_without_secrets_and_reads_back() {
 }
 
 #[test]
-fn a_mistake_is_told_with_key_origin_and_what_is_allowed_and_the_exit_code_is_78() {
+fn config_error_names_key_source_and_allowed_values() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("netbit.toml"), "[storage]\nsynchronous = \"sometimes\"\n").unwrap();
     let output = netbit(directory.path(), &[], &[]);
@@ -63,13 +63,13 @@ fn a_mistake_is_told_with_key_origin_and_what_is_allowed_and_the_exit_code_is_78
     for part in ["storage.synchronous", "netbit.toml", "`full`", "`normal`"] {
         assert!(error.contains(part), "{error}");
     }
-    assert!(!directory.path().join("data").exists(), "nothing was started");
+    assert!(!directory.path().join("data").exists(), "no server was started");
     let missing = netbit(directory.path(), &["--config", "nowhere.toml"], &[]);
     assert!(missing.status.code() == Some(78) && text(&missing.stderr).contains("nowhere.toml"));
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_used_is_named() {
+fn unusable_data_directory_is_named() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), "").unwrap();
     let free = [
@@ -88,7 +88,7 @@ fn a_data_directory_that_cannot_be_used_is_named() {
 }
 
 #[actix_web::test]
-async fn a_seeded_database_is_served() {
+async fn seeded_database_is_served() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap();
     let arguments =
@@ -114,7 +114,7 @@ async fn a_seeded_database_is_served() {
 }
 
 #[test]
-fn seeding_says_what_does_not_fit() {
+fn seed_names_the_option_that_does_not_fit() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let base = ["seed", "--data-dir", data.to_str().unwrap(), "--password"];
@@ -129,7 +129,7 @@ fn seeding_says_what_does_not_fit() {
 }
 
 #[actix_web::test]
-async fn notify_explain_says_why_somebody_was_told_and_why_not_also_while_the_server_runs() {
+async fn notify_explain_gives_the_reason_while_server_runs() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -142,10 +142,11 @@ async fn notify_explain_says_why_somebody_was_told_and_why_not_also_while_the_se
         let output = netbit(server.path(), &[&["notify", "explain"], &which[..]].concat(), &[]);
         (output.status.success(), text(&output.stdout))
     };
-    let (_, told) = explain("bob");
+    let (_, printed) = explain("bob");
     assert!(
-        told.contains("a notification (mention)") && told.contains("because the message names the user"),
-        "{told}"
+        printed.contains("a notification (mention)")
+            && printed.contains("because the message names the user"),
+        "{printed}"
     );
     let (_, silent) = explain("carol");
     assert!(
@@ -157,34 +158,35 @@ async fn notify_explain_says_why_somebody_was_told_and_why_not_also_while_the_se
     server.stop().await;
 }
 
-/// The second server blamed `ops.listen`, whose port the first one has, of course.
+/// Regression: the error of the second server named `ops.listen`, whose port the first server has.
 #[actix_web::test]
-async fn second_server_is_told_who_uses_the_directory() {
+async fn second_server_names_the_process_that_uses_the_directory() {
     let directory = tempfile::tempdir().unwrap();
     let first = Process::start(directory.path()).await;
     let data = directory.path().to_str().unwrap();
     let second = netbit(directory.path(), &["serve", "--data-dir", data], &[]);
-    let told = text(&second.stderr);
-    assert_eq!(second.status.code(), Some(1), "{told}");
+    let printed = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{printed}");
     let pid = first.pid().as_raw_nonzero();
     assert!(
-        told.contains(&format!("another netbit already uses {data} (pid {pid}); stop it first")),
-        "{told}"
+        printed.contains(&format!("another netbit already uses {data} (pid {pid}); stop it first")),
+        "{printed}"
     );
-    assert!(!told.contains("listen"), "{told}");
+    assert!(!printed.contains("listen"), "{printed}");
     first.stop().await;
 }
 
-/// `auth.secret = "short"` blamed `secret.key`, `limits.readers = 0` was accepted, and other mistakes came one at a time.
+/// Regression: `auth.secret = "short"` was reported as an error of `secret.key`, `limits.readers =
+/// 0` was accepted, and other mistakes were reported one at a time.
 #[test]
-fn all_mistakes_come_at_once_with_key_and_source() {
+fn all_config_errors_are_reported_with_key_and_source() {
     let directory = tempfile::tempdir().unwrap();
     let file = "[limits]\nreaders = 0\nfrequency = 3\n\n[http]\npublic_url = \"example\"\n";
     std::fs::write(directory.path().join("netbit.toml"), file).unwrap();
     let variables = [("NETBIT_AUTH__SECRET", "short"), ("NETBIT_LOG__FORMAT", "xml")];
     let output = netbit(directory.path(), &["--tcp-listen", "8081"], &variables);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{told}");
+    let printed = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{printed}");
     for (key, source) in [
         ("limits.readers", "netbit.toml"),
         ("limits.frequency", "netbit.toml"),
@@ -194,11 +196,11 @@ fn all_mistakes_come_at_once_with_key_and_source() {
         ("tcp.listen", "flag --tcp-listen"),
     ] {
         let lines: Vec<_> =
-            told.lines().filter(|line| line.contains(&format!("configuration: {key} "))).collect();
-        assert!(matches!(lines[..], [line] if line.contains(source)), "{key}: {told}");
+            printed.lines().filter(|line| line.contains(&format!("configuration: {key} "))).collect();
+        assert!(matches!(lines[..], [line] if line.contains(source)), "{key}: {printed}");
     }
-    assert_eq!(told.lines().count(), 6, "{told}");
-    assert!(!directory.path().join("data").exists(), "nothing was started");
+    assert_eq!(printed.lines().count(), 6, "{printed}");
+    assert!(!directory.path().join("data").exists(), "no server was started");
 }
 
 #[actix_web::test]
@@ -214,12 +216,13 @@ async fn listeners_take_host_names() {
     assert_eq!(server.operations("/readyz").await.0, 200);
     let unknown =
         netbit(directory.path(), &["--data-dir", "other", "--ops-listen", "no-such-host.invalid:80"], &[]);
-    let told = text(&unknown.stderr);
-    assert!(told.contains("ops.listen") && told.contains("no-such-host.invalid:80"), "{told}");
+    let printed = text(&unknown.stderr);
+    assert!(printed.contains("ops.listen") && printed.contains("no-such-host.invalid:80"), "{printed}");
     server.stop().await;
 }
 
-/// Errors that end with their cause, and have it as their source, were printed as "permission denied: permission denied".
+/// Regression: errors that include their cause in the text and have it as their source printed
+/// "permission denied: permission denied".
 #[test]
 fn cause_of_a_failure_is_printed_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -232,30 +235,32 @@ fn cause_of_a_failure_is_printed_once() {
         &["user", "add", "bob", "--password-file", "nowhere"],
     ] {
         let output = netbit(directory.path(), arguments, &[]);
-        let told = text(&output.stderr);
-        assert!(!output.status.success() && told.lines().count() == 1, "{arguments:?}: {told}");
-        assert!(told.matches("os error").count() <= 1, "{arguments:?}: {told}");
+        let printed = text(&output.stderr);
+        assert!(!output.status.success() && printed.lines().count() == 1, "{arguments:?}: {printed}");
+        assert!(printed.matches("os error").count() <= 1, "{arguments:?}: {printed}");
     }
 }
 
-/// The server asked for a terminal that is not there: "No such device or address (os error 6)".
+/// Regression: without a terminal, a password prompt failed with "No such device or address (os
+/// error 6)".
 #[test]
-fn missing_terminal_is_answered_with_the_next_step() {
+fn password_prompt_without_terminal_names_the_next_step() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("setsid");
     command.args(["--wait", env!("CARGO_BIN_EXE_netbit"), "user", "add", "bob", "--data-dir", "data"]);
     let output = command.current_dir(directory.path()).stdin(std::process::Stdio::null()).output().unwrap();
-    let told = text(&output.stderr);
-    assert!(!output.status.success(), "{told}");
+    let printed = text(&output.stderr);
+    assert!(!output.status.success(), "{printed}");
     assert!(
-        told.contains("cannot ask for the password without a terminal") && told.contains("--password-file"),
-        "{told}"
+        printed.contains("cannot ask for the password without a terminal")
+            && printed.contains("--password-file"),
+        "{printed}"
     );
 }
 
-/// `netbit top --once --json | head` and `netbit doctor | head -1` panicked.
+/// Regression: `netbit top --once --json | head` and `netbit doctor | head -1` panicked.
 #[actix_web::test]
-async fn reader_that_goes_ends_a_command_quietly() {
+async fn closed_pipe_ends_a_command_without_an_error() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let (data, ops) = (server.path().to_str().unwrap().to_owned(), server.app.addresses.ops.to_string());
@@ -280,9 +285,10 @@ async fn reader_that_goes_ends_a_command_quietly() {
     server.stop().await;
 }
 
-/// The doctor ended at the first thing that a damaged database keeps it from, and said it twice.
+/// Regression: the doctor ended at the first check that a damaged database made impossible, and
+/// printed that error twice.
 #[actix_web::test]
-async fn doctor_checks_what_it_can_of_a_damaged_database() {
+async fn doctor_runs_remaining_checks_on_a_damaged_database() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -304,26 +310,31 @@ async fn doctor_checks_what_it_can_of_a_damaged_database() {
         std::fs::write(&file, bytes).unwrap();
         let output =
             netbit(directory.path(), &["doctor", "--data-dir", directory.path().to_str().unwrap()], &[]);
-        let told = text(&output.stdout);
-        assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), String::new()), "{name}: {told}");
-        assert!(told.contains("BAD integrity of the database"), "{name}: {told}");
-        assert!(told.contains("not checked, because the database is damaged"), "{name}: {told}");
+        let printed = text(&output.stdout);
+        assert_eq!(
+            (output.status.code(), text(&output.stderr)),
+            (Some(1), String::new()),
+            "{name}: {printed}"
+        );
+        assert!(printed.contains("BAD integrity of the database"), "{name}: {printed}");
+        assert!(printed.contains("not checked, because the database is damaged"), "{name}: {printed}");
         for other in ["git children are confined", "the pre-receive hook can run", "free space"] {
-            assert!(told.contains(other), "{name}: {told}");
+            assert!(printed.contains(other), "{name}: {printed}");
         }
-        let mut findings: Vec<_> = told.lines().filter(|line| line.starts_with("      ")).collect();
+        let mut findings: Vec<_> = printed.lines().filter(|line| line.starts_with("      ")).collect();
         let count = findings.len();
         findings.sort_unstable();
         findings.dedup();
-        assert!(count > 0 && count == findings.len(), "{name}: {told}");
-        let words = ["malformed", "not a database"].map(|word| told.matches(word).count());
-        assert!(words.iter().all(|count| *count <= 1), "{name}: {told}");
+        assert!(count > 0 && count == findings.len(), "{name}: {printed}");
+        let words = ["malformed", "not a database"].map(|word| printed.matches(word).count());
+        assert!(words.iter().all(|count| *count <= 1), "{name}: {printed}");
     }
 }
 
-/// A token from `curl` ended after 15 minutes, and git asked for the password at every push.
+/// Regression: a token from `curl` ended after 15 minutes, and git prompted for the password at
+/// every push.
 #[actix_web::test]
-async fn login_keeps_a_token_for_curl_and_git() {
+async fn login_stores_a_token_for_curl_and_git() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
@@ -346,14 +357,14 @@ async fn login_keeps_a_token_for_curl_and_git() {
     for name in ["alice", " Alice"] {
         let login = ["login", &url, "--user", name, "--password-file", "password", "--git"];
         let output = run(program, &login).await;
-        let told = [text(&output.stdout), text(&output.stderr)].concat();
-        assert!(output.status.success() && told.contains("as alice, until 20"), "{told}");
+        let printed = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(output.status.success() && printed.contains("as alice, until 20"), "{printed}");
     }
     let tokens = alice.get("/api/users/me/tokens").await;
     assert_eq!(
         tokens.body["items"].as_array().unwrap().len(),
         1,
-        "the first login's has ended: {}",
+        "the token of the first login was revoked: {}",
         tokens.body
     );
     let cloned = run("git", &["clone", "-q", &clone, "after"]).await;
@@ -374,9 +385,9 @@ async fn login_keeps_a_token_for_curl_and_git() {
     server.stop().await;
 }
 
-/// git erases what the server refused: only that token, and only then.
+/// git erases a credential that the server refused. Only that exact token is erased.
 #[actix_web::test]
-async fn refused_token_is_forgotten_as_git_asks() {
+async fn git_credential_erase_removes_only_the_refused_token() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("netbit");
     std::fs::create_dir(&folder).unwrap();

@@ -1,6 +1,7 @@
-//! The data of servers of other versions, on today's code.
+//! Data of earlier server versions, on today's code.
 //!
-//! `tests/fixtures/make.sh` makes such an archive; `facts.json` in it lists what the server held.
+//! `tests/fixtures/make.sh` makes such an archive. Its `facts.json` lists the data that the server
+//! held.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,10 +16,11 @@ use tempfile::TempDir;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, assert_problem, netbit_beside};
 
-/// Before the security review, and before the faults of the trial were mended.
+/// Data from before the security review, and from before the faults that the trial found were
+/// fixed.
 const ARCHIVES: [&str; 2] = ["before-issue-16", "before-issue-17"];
 
-/// An archive, unpacked, and its facts.
+/// Unpacks an archive and returns its folder and its facts.
 fn unpacked(name: &str) -> (TempDir, Value) {
     let place = tempfile::tempdir().unwrap();
     let archive = format!("tests/fixtures/{name}.tar.gz");
@@ -29,7 +31,7 @@ fn unpacked(name: &str) -> (TempDir, Value) {
     (place, serde_json::from_str(&facts).unwrap())
 }
 
-/// The old configuration file, on free ports.
+/// Returns the old configuration file, with free ports.
 fn old_config(place: &Path, data: &Path) -> Config {
     let mut values = vec![("data_dir", data.display().to_string())];
     for listener in ["http.listen", "tcp.listen", "udp.listen", "ops.listen"] {
@@ -49,21 +51,21 @@ async fn texts(client: &netbit::client::HttpClient, chat: &Value) -> Vec<String>
 }
 
 #[actix_web::test]
-async fn old_data_directory_is_migrated_and_everything_is_there() {
+async fn old_data_directory_is_migrated_with_all_its_data() {
     for name in ARCHIVES {
-        everything_is_there(name).await;
+        assert_data_is_complete(name).await;
     }
 }
 
-async fn everything_is_there(name: &str) {
+async fn assert_data_is_complete(name: &str) {
     let (place, facts) = unpacked(name);
     let config = old_config(place.path(), &place.path().join("data"));
     assert_eq!((config.http.public_url.as_str(), config.cache.window), ("https://git.example.org", 50));
     assert_eq!((config.limits.page_default, config.limits.sessions_per_user), (25, 100));
     let server = TestServer::run(config, place).await;
-    assert!(server.app.services.setup_code().is_none(), "alice administers it");
+    assert!(server.app.services.setup_code().is_none(), "alice is the administrator");
 
-    // Logins: by password (one of them would be refused today), refresh token and access token.
+    // Logins by password (today one of them would be refused), refresh token and access token.
     for (name, user) in facts["users"].as_object().unwrap() {
         if user["deactivated"] == true {
             assert!(server.http.login(name, text(user, "password")).await.is_err());
@@ -91,7 +93,7 @@ async fn everything_is_there(name: &str) {
     let members = alice.get("/api/projects/alice/hello/members").await.unwrap().body;
     assert_eq!(members["items"].as_array().unwrap().len(), 2);
 
-    // It goes on from there.
+    // The migrated server accepts new messages.
     assert_eq!(
         alice
             .post(&format!("/api/chats/{}/messages", facts["chat"]), &json!({"content": "on"}))
@@ -115,15 +117,15 @@ async fn everything_is_there(name: &str) {
     server.stop().await;
 }
 
-/// Old tokens keep their lives and scopes; what `admin` loses is the administration of the server.
+/// Old tokens keep their lifetime and scopes. `admin` loses only the administration of the server.
 #[actix_web::test]
 async fn old_tokens_work_and_lose_only_server_administration() {
     for name in ARCHIVES {
-        tokens_work(name).await;
+        assert_tokens_work(name).await;
     }
 }
 
-async fn tokens_work(name: &str) {
+async fn assert_tokens_work(name: &str) {
     let (place, facts) = unpacked(name);
     let config = old_config(place.path(), &place.path().join("data"));
     let server = TestServer::run(config, place).await;
@@ -160,11 +162,11 @@ async fn tokens_work(name: &str) {
 #[actix_web::test]
 async fn old_backup_is_restored_and_served() {
     for name in ARCHIVES {
-        backup_is_served(name).await;
+        assert_backup_is_served(name).await;
     }
 }
 
-async fn backup_is_served(name: &str) {
+async fn assert_backup_is_served(name: &str) {
     let (place, facts) = unpacked(name);
     let restored = tempfile::tempdir().unwrap();
     let (from, to) = (place.path().join("backup"), restored.path().join("data"));

@@ -1,4 +1,4 @@
-//! What holds for every HTTP answer.
+//! Conventions of every HTTP answer.
 
 use netbit::core::origins::AllowedOrigins;
 use reqwest::Method;
@@ -31,7 +31,7 @@ async fn every_answer_has_a_request_id_and_the_security_headers() {
 }
 
 #[actix_web::test]
-async fn a_path_that_nobody_serves_is_404_and_a_method_405() {
+async fn unknown_path_is_404_and_unknown_method_405() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for path in [
@@ -53,9 +53,9 @@ async fn a_path_that_nobody_serves_is_404_and_a_method_405() {
     server.stop().await;
 }
 
-/// Monitors and link checkers ask with HEAD: every GET route answered 405.
+/// Regression: monitors and link checkers send HEAD, and every GET route returned 405.
 #[actix_web::test]
-async fn head_answers_everywhere_as_get_without_a_body() {
+async fn head_answers_like_get_without_a_body_on_every_route() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("public").await;
@@ -71,7 +71,7 @@ async fn head_answers_everywhere_as_get_without_a_body() {
             .replace("{username}", "alice")
             .replace("{project}", "hello")
             .replace("{repo}", "web");
-        // What is left names nothing that there is.
+        // The remaining parameters get values that name no existing item.
         let path: String = path
             .split('/')
             .map(|part| if part.starts_with('{') { "/1" } else { part })
@@ -92,24 +92,24 @@ async fn head_answers_everywhere_as_get_without_a_body() {
         (server.app.addresses.http, "/docs/"),
         (server.app.addresses.http, "/alice/hello/web.git/info/refs?service=git-upload-pack"),
     ] {
-        // Twice over one connection: a body of the first would be taken for the second answer.
+        // Two requests over one connection: a body of the first would be read as the second answer.
         let request = format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n");
         let last = request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
         let mut socket = tokio::net::TcpStream::connect(listener).await.unwrap();
         socket.write_all(format!("{request}{last}").as_bytes()).await.unwrap();
-        let mut said = String::new();
-        socket.read_to_string(&mut said).await.unwrap();
-        let answers: Vec<_> = said.split_inclusive("\r\n\r\n").collect();
+        let mut received = String::new();
+        socket.read_to_string(&mut received).await.unwrap();
+        let answers: Vec<_> = received.split_inclusive("\r\n\r\n").collect();
         assert!(
             answers.len() == 2 && answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200")),
-            "{path}: {said}"
+            "{path}: {received}"
         );
     }
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_body_is_json_of_the_right_size_and_shape() {
+async fn invalid_request_body_is_refused_with_the_matching_status() {
     let server = TestServer::start().await;
     let url = format!("http://{}/api/users/register", server.app.addresses.http);
     let client = reqwest::Client::new();
@@ -132,7 +132,7 @@ async fn a_body_is_json_of_the_right_size_and_shape() {
         assert_eq!(got, status);
         assert!(status == 201 || answer_kind == "application/problem+json");
     }
-    // The length is not known beforehand.
+    // A body of unknown length.
     let chunks = futures_util::stream::iter((0..100).map(|_| Ok::<_, std::io::Error>("x".repeat(1000))));
     let body = reqwest::Body::wrap_stream(chunks);
     let sent = client.post(&url).header("content-type", "application/json").body(body).send().await.unwrap();
@@ -141,7 +141,7 @@ async fn a_body_is_json_of_the_right_size_and_shape() {
 }
 
 #[actix_web::test]
-async fn a_body_that_drips_in_is_cut_off() {
+async fn slow_request_body_is_cut_off() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = TestServer::with_limits(|limits| limits.request_body_ms = 200).await;
     let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_body_that_drips_in_is_cut_off() {
 }
 
 #[actix_web::test]
-async fn the_server_says_where_it_listens() {
+async fn server_info_names_its_address_and_version() {
     let server = TestServer::start().await;
     let info = server.http.server().await.unwrap();
     assert_eq!(info["tcp_address"], server.app.addresses.tcp.to_string());
@@ -165,7 +165,7 @@ async fn the_server_says_where_it_listens() {
 }
 
 #[actix_web::test]
-async fn a_credential_of_the_wrong_kind_is_401() {
+async fn invalid_authorization_header_is_401() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let token = alice.http.token().unwrap().to_owned();
@@ -184,10 +184,10 @@ async fn a_credential_of_the_wrong_kind_is_401() {
     server.stop().await;
 }
 
-/// `?q=` and every slip of a key were ignored, so an answer looked filtered that was not.
-/// `Query deserialize error: invalid digit found in string`, of which key was not said.
+/// Regression: `?q=` and misspelled keys were ignored, so an answer seemed filtered but was not.
+/// `Query deserialize error: invalid digit found in string` did not name the key.
 #[actix_web::test]
-async fn query_value_that_is_refused_is_named() {
+async fn refused_query_value_names_its_key() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for (query, detail) in [
@@ -206,7 +206,7 @@ async fn query_value_that_is_refused_is_named() {
 }
 
 #[actix_web::test]
-async fn unknown_query_key_is_named_on_every_api_route() {
+async fn unknown_query_key_is_refused_on_every_api_route() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("public").await;
@@ -230,7 +230,7 @@ async fn unknown_query_key_is_named_on_every_api_route() {
             assert_problem(&answer, 400, "bad_request");
             let detail = answer.body["detail"].as_str().unwrap();
             assert!(detail.contains("\"limitt\""), "{method} {at}: {detail}");
-            // Every key of the description is known: it is refused for its value at most.
+            // Every key of the OpenAPI document is accepted: at most its value is refused.
             let at = format!("{filled}?{}", known.join("&"));
             if method == Method::GET && !known.is_empty() {
                 let answer = alice.http.send(method, &at, None, &[]).await.unwrap();
@@ -259,7 +259,7 @@ async fn pages_and_git_ignore_unknown_query_keys() {
     server.stop().await;
 }
 
-/// `/docs/` was sent in gzip whatever the client asked for.
+/// Regression: `/docs/` was sent in gzip whatever the client accepted.
 #[actix_web::test]
 async fn docs_are_compressed_for_clients_that_ask() {
     let server = TestServer::start().await;
@@ -290,9 +290,9 @@ async fn docs_are_compressed_for_clients_that_ask() {
     server.stop().await;
 }
 
-/// Apps with an origin of their own could not use the server at all.
+/// Regression: web apps of other origins could not use the server at all.
 #[actix_web::test]
-async fn allowed_origins_use_the_api_with_a_token_alone() {
+async fn allowed_origins_use_the_api_with_a_token() {
     let server = TestServer::with(|config| {
         config.http.allowed_origins = AllowedOrigins::parse(["app://x", "https://app.example.org"]).unwrap();
     })
@@ -322,7 +322,7 @@ async fn allowed_origins_use_the_api_with_a_token_alone() {
         assert!(answer.header("access-control-allow-headers").unwrap().contains("authorization"));
         assert_eq!(answer.header("access-control-allow-credentials"), None);
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        // The request itself, and its refusals: the page must be able to read both.
+        // The page must be able to read the answer itself and its refusals.
         for (client, path, status) in [
             (&alice.http, "/api/users/me", 200),
             (&server.http, "/api/users/me", 401),
@@ -350,7 +350,7 @@ async fn allowed_origins_use_the_api_with_a_token_alone() {
         .header("origin", "app://x")
         .header("access-control-request-method", "GET");
     let git = git.send().await.unwrap();
-    assert!(!git.headers().contains_key("access-control-allow-origin"), "git is not shared");
+    assert!(!git.headers().contains_key("access-control-allow-origin"), "git routes are not shared");
     server.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! Cursors: how far everybody has read and received, on all devices.
+//! Read and delivery cursors of all participants, on all their devices.
 
 use netbit::client::TcpClient;
 use netbit::domain::ids::{ChatId, Seq};
@@ -18,7 +18,7 @@ fn mark(chat: ChatId, read: Option<u64>, delivered: Option<u64>) -> MessagePacke
     }
 }
 
-/// The next `Marks` of the session in which this holds.
+/// Returns the next `Marks` packet that satisfies `wanted`.
 async fn marks(session: &mut TcpClient, wanted: impl Fn(&ReceivedPacket) -> bool) -> ReceivedPacket {
     loop {
         let packet = soon(session.any()).await.unwrap();
@@ -28,7 +28,7 @@ async fn marks(session: &mut TcpClient, wanted: impl Fn(&ReceivedPacket) -> bool
     }
 }
 
-/// (read_seq, delivered_seq) of a participant, as the chat's page shows them.
+/// Returns (read_seq, delivered_seq) of a participant, as the chat's page shows them.
 async fn cursors(reader: &Person, chat: ChatId, of: &Person) -> (Value, Value) {
     let people = reader.get(&format!("/api/chats/{chat}/participants")).await.body["items"].clone();
     let person = people.as_array().unwrap().iter().find(|p| p["user_id"] == of.id.0).unwrap().clone();
@@ -41,7 +41,7 @@ async fn unread(person: &Person, chat: ChatId) -> (Seq, i64) {
 }
 
 #[actix_web::test]
-async fn a_mark_with_a_request_id_is_acknowledged_and_every_device_and_the_others_hear_of_it() {
+async fn mark_with_request_id_is_acknowledged_and_pushed_to_all() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -51,13 +51,13 @@ async fn a_mark_with_a_request_id_is_acknowledged_and_every_device_and_the_other
     let (mut phone, mut desk, mut sender) = (bob.tcp().await, bob.tcp().await, alice.tcp().await);
     let ack = phone.request(mark(chat, Some(4), None)).await.unwrap();
     assert_eq!((ack.seq, ack.message_id), (Some(4), None));
-    assert_eq!(unread(&bob, chat).await, (4, 1), "a mark that was acknowledged is readable");
+    assert_eq!(unread(&bob, chat).await, (4, 1), "an acknowledged mark is readable");
     let own = marks(&mut desk, |packet| packet.unread_count.is_some()).await;
     assert_eq!((own.chat_id, own.marks[0].read_seq, own.unread_count), (Some(chat), 4, Some(1)));
     let receipt = marks(&mut sender, |_| true).await;
     assert_eq!((receipt.marks.len(), receipt.marks[0].user_id), (1, bob.id));
     assert_eq!((receipt.marks[0].read_seq, receipt.marks[0].delivered_seq), (4, 4), "read is delivered");
-    assert_eq!(receipt.unread_count, None, "what others have not read is theirs");
+    assert_eq!(receipt.unread_count, None, "unread counts of others are not sent");
 
     let back = phone.request(mark(chat, Some(3), Some(1))).await.unwrap();
     assert_eq!(back.seq, Some(4), "a cursor never moves back");
@@ -85,13 +85,13 @@ async fn marks_without_a_request_id_are_merged_and_written_soon() {
         phone.writer.send(&mark(chat, Some(seq), None)).await.unwrap();
     }
     let own = marks(&mut desk, |_| true).await;
-    assert_eq!((own.marks[0].read_seq, own.unread_count), (52, Some(0)), "the furthest wins");
+    assert_eq!((own.marks[0].read_seq, own.unread_count), (52, Some(0)), "the highest mark wins");
     let written = commands(&server, "MergeMarks").await - before;
     assert!(written <= 2, "50 marks were {written} commands");
     server.stop().await;
 }
 
-/// How many commands of this name the writer has handled.
+/// Returns how many commands of this name the writer has handled.
 async fn commands(server: &TestServer, name: &str) -> u64 {
     let (_, body) = server.operations("/actors").await;
     let actors: Value = serde_json::from_str(&body).unwrap();
@@ -103,7 +103,7 @@ async fn commands(server: &TestServer, name: &str) -> u64 {
 }
 
 #[actix_web::test]
-async fn what_was_only_delivered_is_written_later_or_when_the_session_ends() {
+async fn delivery_mark_is_written_later_or_at_session_end() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -111,14 +111,14 @@ async fn what_was_only_delivered_is_written_later_or_when_the_session_ends() {
     let mut phone = bob.tcp().await;
     phone.writer.send(&mark(chat, None, Some(3))).await.unwrap();
     phone.request(MessagePacket { packet_type: "Ping".into(), ..MessagePacket::default() }).await.unwrap();
-    assert_eq!(cursors(&alice, chat, &bob).await, (json!(2), json!(2)), "soft: not written at once");
+    assert_eq!(cursors(&alice, chat, &bob).await, (json!(2), json!(2)), "not written immediately");
     drop(phone);
     until(async || cursors(&alice, chat, &bob).await == (json!(2), json!(3))).await;
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn deleted_messages_are_not_unread_and_what_was_said_before_one_came_is_not_either() {
+async fn unread_excludes_deleted_messages_and_those_before_join() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -132,12 +132,12 @@ async fn deleted_messages_are_not_unread_and_what_was_said_before_one_came_is_no
     bob.post(&format!("/api/chats/{chat}/read"), json!({"read_seq": 3})).await;
     assert_eq!(unread(&bob, chat).await, (3, 2));
     alice.delete(&format!("/api/chats/{chat}/messages/{}", ids[0])).await;
-    assert_eq!(unread(&bob, chat).await.1, 2, "what one had read already does not count twice");
+    assert_eq!(unread(&bob, chat).await.1, 2, "a message that was read is not subtracted again");
     alice.put(&format!("/api/chats/{chat}/participants/carol"), json!({})).await;
-    assert_eq!(unread(&carol, chat).await.1, 0, "nobody begins with the whole history unread");
+    assert_eq!(unread(&carol, chat).await.1, 0, "messages before the join are not unread");
     alice.say(chat, "welcome").await;
     assert_eq!(unread(&carol, chat).await.1, 1);
-    // The same after a start from the database.
+    // The counts are the same after a start from the database.
     let server = server.restart(|_| ()).await;
     let (bob, carol) = (server.login("bob").await, server.login("carol").await);
     assert_eq!((unread(&bob, chat).await.1, unread(&carol, chat).await.1), (3, 1));
@@ -145,7 +145,7 @@ async fn deleted_messages_are_not_unread_and_what_was_said_before_one_came_is_no
 }
 
 #[actix_web::test]
-async fn a_large_chat_pushes_no_receipts_and_still_keeps_them() {
+async fn large_chat_stores_receipts_but_does_not_push_them() {
     let server = TestServer::with_limits(|limits| {
         limits.receipts_participants = 2;
         limits.receipts_ms = 20;
@@ -174,12 +174,12 @@ async fn a_large_chat_pushes_no_receipts_and_still_keeps_them() {
 }
 
 #[actix_web::test]
-async fn a_notification_reaches_every_session_of_its_person_at_once() {
+async fn notification_reaches_every_session_of_its_user() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
     let (mut phone, mut desk, mut outsider) = (bob.tcp().await, bob.tcp().await, alice.tcp().await);
-    let said = alice.say(chat, "hello @bob").await.body["id"].as_i64().unwrap();
+    let message = alice.say(chat, "hello @bob").await.body["id"].as_i64().unwrap();
     for session in [&mut phone, &mut desk] {
         let notification = loop {
             let packet = soon(session.any()).await.unwrap();
@@ -187,23 +187,27 @@ async fn a_notification_reaches_every_session_of_its_person_at_once() {
                 break serde_json::to_value(packet.notification.unwrap()).unwrap();
             }
         };
-        assert_eq!((&notification["kind"], &notification["message_id"]), (&json!("mention"), &json!(said)));
+        assert_eq!(
+            (&notification["kind"], &notification["message_id"]),
+            (&json!("mention"), &json!(message))
+        );
         let listed = bob.get("/api/notifications?unread=true").await.body["items"][0].clone();
         assert_eq!(notification, listed, "the same as over REST");
     }
-    assert_eq!(soon(outsider.any()).await.unwrap().packet_type, "Event", "nobody else hears of it");
+    assert_eq!(soon(outsider.any()).await.unwrap().packet_type, "Event", "other users do not receive it");
     server.stop().await;
 }
 
-/// Bob has three unread and sends one: his own message must not be the fourth, and the New line stays where it is.
+/// Bob has three unread messages and sends one. His own message is not unread, and the New line
+/// stays where it is.
 #[actix_web::test]
-async fn own_message_is_not_unread_and_leaves_the_new_line() {
+async fn own_message_is_not_unread_and_keeps_the_new_line() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
     let mut session = bob.tcp().await;
     assert_eq!(bob.say(chat, "first").await.status, 201);
-    assert_eq!(unread(&bob, chat).await, (3, 0), "nothing of others is below: the cursor moves");
+    assert_eq!(unread(&bob, chat).await, (3, 0), "no unread messages of others: the cursor moves");
     for text in ["one", "two", "three"] {
         alice.say(chat, text).await;
     }
@@ -214,7 +218,7 @@ async fn own_message_is_not_unread_and_leaves_the_new_line() {
     assert_eq!(bob.get("/api/chats").await.body["items"][0]["unread_count"], 3);
     alice.say(chat, "four").await;
     assert_eq!(unread(&bob, chat).await, (3, 4));
-    // Own messages that are deleted are not taken off twice.
+    // Own messages that are deleted are not subtracted a second time.
     let own = bob.http.messages(chat, "?limit=100").await.unwrap().0;
     let deleted = own.iter().find(|message| message.content == "over TCP").unwrap().id;
     assert_eq!(bob.delete(&format!("/api/chats/{chat}/messages/{deleted}")).await.status, 204);
@@ -228,12 +232,12 @@ async fn own_message_is_not_unread_and_leaves_the_new_line() {
     assert_eq!(bob.post(&format!("/api/chats/{chat}/read"), json!({})).await.status, 200);
     assert_eq!(bob.say(chat, "read all").await.body["seq"], 11);
     assert_eq!(unread(&bob, chat).await, (11, 0));
-    assert_eq!(unread(&alice, chat).await.1, 3, "what bob said is unread to alice since she wrote last");
+    assert_eq!(unread(&alice, chat).await.1, 3, "bob's messages since alice wrote last are unread to her");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn messages_are_marked_unread_and_all_chats_read() {
+async fn marking_unread_and_marking_all_chats_read_move_cursors() {
     let server = TestServer::with_limits(|limits| limits.marks_per_command = 2).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mut chats = Vec::new();
@@ -248,7 +252,7 @@ async fn messages_are_marked_unread_and_all_chats_read() {
     for chat in &chats {
         assert_eq!(unread(&bob, *chat).await, (4, 0));
     }
-    // Whoever is added has read the join, and is notified of it.
+    // A user who is added has read the join event and gets a notification of it.
     alice.group(&[&bob]).await;
     let unread_notices = async || bob.get("/api/notifications?unread=true").await.body["items"].clone();
     assert_eq!(unread_notices().await.as_array().unwrap().len(), 1);
@@ -258,9 +262,9 @@ async fn messages_are_marked_unread_and_all_chats_read() {
     bob.say(chats[0], "three").await;
     let marked = bob.post(&path, json!({"from_seq": 4})).await;
     assert_eq!((marked.status, &marked.body["read_seq"]), (200, &json!(3)));
-    assert_eq!(unread(&bob, chats[0]).await, (3, 1), "the own message is not among them");
-    let told = marks(&mut session, |packet| packet.unread_count == Some(1)).await;
-    assert_eq!((told.chat_id, told.marks[0].read_seq), (Some(chats[0]), 3));
+    assert_eq!(unread(&bob, chats[0]).await, (3, 1), "the user's own message does not count");
+    let pushed = marks(&mut session, |packet| packet.unread_count == Some(1)).await;
+    assert_eq!((pushed.chat_id, pushed.marks[0].read_seq), (Some(chats[0]), 3));
     let packet = MessagePacket {
         packet_type: "MarkUnread".into(),
         chat_id: Some(chats[1]),
@@ -284,7 +288,7 @@ async fn messages_are_marked_unread_and_all_chats_read() {
 }
 
 #[actix_web::test]
-async fn hidden_direct_chat_comes_back_with_the_next_message() {
+async fn hidden_direct_chat_reappears_with_the_next_message() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let made = alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
@@ -314,9 +318,9 @@ async fn hidden_direct_chat_comes_back_with_the_next_message() {
     server.stop().await;
 }
 
-/// Whoever left a chat and came back was notified of everything again.
+/// Regression: leaving a chat and joining it again reset the notification level.
 #[actix_web::test]
-async fn mute_outlives_leaving_and_coming_back() {
+async fn mute_survives_leaving_and_rejoining() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -329,9 +333,9 @@ async fn mute_outlives_leaving_and_coming_back() {
     server.stop().await;
 }
 
-/// Each scanned up to 1,000 messages in the writer, as often as a client liked.
+/// Regression: each request scanned up to 1,000 messages in the writer, without a rate limit.
 #[actix_web::test]
-async fn marking_unread_counts_as_a_message() {
+async fn marking_unread_counts_against_the_message_rate() {
     let server = TestServer::with_limits(|limits| {
         limits.messages_burst = 3;
         limits.messages_per_second = 1;

@@ -1,4 +1,4 @@
-//! Messages that notify many people, and what becomes of notifications later.
+//! Messages that notify many users, and the later life of their notifications.
 
 use diesel::RunQueryDsl;
 use netbit::core::config::Synchronous;
@@ -9,10 +9,11 @@ use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, soon, until};
-use crate::notifications::{delivered, one, told};
+use crate::notifications::{await_notifications, single, take_notifications};
 
-/// A chat of alice's with so many others, who have no notifications; more than a message notifies by itself.
-async fn crowd(server: &TestServer, count: usize) -> (Person, Vec<Person>, ChatId) {
+/// Creates a chat of alice with `count` other users, whose notifications are read. A message of it
+/// notifies too many users to write their notifications in its own command.
+async fn team_of(server: &TestServer, count: usize) -> (Person, Vec<Person>, ChatId) {
     let alice = server.user("alice").await;
     let mut people = Vec::new();
     for n in 0..count {
@@ -20,12 +21,12 @@ async fn crowd(server: &TestServer, count: usize) -> (Person, Vec<Person>, ChatI
     }
     let team = alice.group(&people.iter().collect::<Vec<_>>()).await;
     for person in &people {
-        told(person).await;
+        take_notifications(person).await;
     }
     (alice, people, team)
 }
 
-async fn few_at_once() -> TestServer {
+async fn server_with_small_slices() -> TestServer {
     TestServer::with_limits(|limits| {
         limits.notifications_per_message = 1;
         limits.notifications_per_command = 2;
@@ -34,40 +35,41 @@ async fn few_at_once() -> TestServer {
     .await
 }
 
-/// More than 200 people were not notified at all, and 200 held up everybody who wrote.
+/// Regression: in a chat of more than 200 users none was notified, and 200 users delayed every
+/// sender.
 #[actix_web::test]
-async fn everybody_is_notified_once_however_many_there_are() {
-    let server = few_at_once().await;
-    let (alice, people, team) = crowd(&server, 5).await;
-    let said = alice.say(team, "@all and @p1").await;
-    assert_eq!((said.status, said.body.get("unnotified")), (201, None));
+async fn all_participants_are_notified_once_at_any_count() {
+    let server = server_with_small_slices().await;
+    let (alice, people, team) = team_of(&server, 5).await;
+    let posted = alice.say(team, "@all and @p1").await;
+    assert_eq!((posted.status, posted.body.get("unnotified")), (201, None));
     alice.say(team, "@p4 @p3 @nobody @p4").await;
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     for (n, person) in people.iter().enumerate() {
-        let count = told(person).await.len();
+        let count = take_notifications(person).await.len();
         assert_eq!(count, if n < 3 { 1 } else { 2 }, "{}", person.name);
     }
-    assert_eq!(told(&alice).await, []);
-    // What was left to write when the server stopped is written by the next one.
+    assert_eq!(take_notifications(&alice).await, []);
+    // Notifications that were not written when the server stopped are written after the next start.
     alice.say(team, "@all").await;
     let server = server.restart(|_| ()).await;
     let alice = server.login("alice").await;
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     let p4 = server.login("p4").await;
-    assert_eq!(told(&p4).await, one("mention", "alice mentioned you in team"));
+    assert_eq!(take_notifications(&p4).await, single("mention", "alice mentioned you in team"));
     server.stop().await;
 }
 
-/// `@bob`, and the message was deleted: the notification stayed unread for ever.
+/// Regression: after a message with `@bob` was deleted, its notification stayed unread permanently.
 #[actix_web::test]
 async fn deleting_a_message_removes_its_notifications() {
-    let server = few_at_once().await;
-    let (alice, people, team) = crowd(&server, 5).await;
+    let server = server_with_small_slices().await;
+    let (alice, people, team) = team_of(&server, 5).await;
     for content in ["@p2", "@all", "@p2 @p3 @p4"] {
-        let said = alice.say(team, content).await.body["id"].as_i64().unwrap();
-        delivered(&server, &alice).await;
-        assert_eq!(alice.delete(&format!("/api/chats/{team}/messages/{said}")).await.status, 204);
-        delivered(&server, &alice).await;
+        let message = alice.say(team, content).await.body["id"].as_i64().unwrap();
+        await_notifications(&server, &alice).await;
+        assert_eq!(alice.delete(&format!("/api/chats/{team}/messages/{message}")).await.status, 204);
+        await_notifications(&server, &alice).await;
         for person in &people {
             assert_eq!(
                 person.get("/api/notifications?unread=true").await.body["items"],
@@ -76,46 +78,47 @@ async fn deleting_a_message_removes_its_notifications() {
             );
         }
     }
-    // Deleted at once: whatever was written of it by then is gone as well.
+    // The message is deleted immediately: notifications that were written by then are removed as
+    // well.
     for _ in 0..10 {
-        let said = alice.say(team, "@all").await.body["id"].as_i64().unwrap();
-        assert_eq!(alice.delete(&format!("/api/chats/{team}/messages/{said}")).await.status, 204);
+        let message = alice.say(team, "@all").await.body["id"].as_i64().unwrap();
+        assert_eq!(alice.delete(&format!("/api/chats/{team}/messages/{message}")).await.status, 204);
     }
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     for person in &people {
-        assert_eq!(told(person).await, []);
+        assert_eq!(take_notifications(person).await, []);
     }
-    // Retention deletes as people do.
+    // Deletion by retention removes notifications too.
     alice.say(team, "@all again").await;
     assert_eq!(alice.patch(&format!("/api/chats/{team}"), json!({"retention": 1})).await.status, 200);
     alice.say(team, "plain").await;
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     until(async || people[0].get("/api/notifications?unread=true").await.body["items"] == json!([])).await;
-    // So does the end of the chat.
+    // So does the deletion of the chat.
     alice.say(team, "@all, last time").await;
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     assert_eq!(alice.delete(&format!("/api/chats/{team}")).await.status, 204);
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     for person in &people {
         assert_eq!(person.get("/api/notifications").await.body["items"], json!([]), "{}", person.name);
     }
     server.stop().await;
 }
 
-/// The notifications of a deleted chat led nowhere.
+/// Regression: notifications of a deleted chat pointed to nothing.
 #[actix_web::test]
 async fn deleting_a_chat_removes_its_notifications_in_slices() {
-    let server = few_at_once().await;
-    let (alice, people, team) = crowd(&server, 5).await;
+    let server = server_with_small_slices().await;
+    let (alice, people, team) = team_of(&server, 5).await;
     let other = alice.group(&people.iter().collect::<Vec<_>>()).await;
     for content in ["@all", "@p1 and @p2", "@all: some of these are not written yet"] {
         assert_eq!(alice.say(team, content).await.status, 201);
     }
     assert_eq!(alice.delete(&format!("/api/chats/{team}")).await.status, 204);
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     let left = async |person: &Person| {
         let items = person.get("/api/notifications").await.body["items"].clone();
-        items.as_array().unwrap().iter().map(|one| one["chat_id"].clone()).collect::<Vec<_>>()
+        items.as_array().unwrap().iter().map(|item| item["chat_id"].clone()).collect::<Vec<_>>()
     };
     for person in &people {
         assert_eq!(left(person).await, [json!(other)], "{}", person.name);
@@ -129,15 +132,15 @@ async fn deleting_a_chat_removes_its_notifications_in_slices() {
     server.stop().await;
 }
 
-/// One user's `@all` as often as messages go: 80,000 rows for 400 packets.
+/// Regression: `@all` had no rate of its own, so 400 packets of one user wrote 80,000 rows.
 #[actix_web::test]
-async fn everybody_above_the_rate_notifies_nobody_and_says_so() {
+async fn mention_of_all_above_the_rate_is_marked_unnotified() {
     let server = TestServer::with_limits(|limits| {
         limits.everybody_mentions_burst = 1;
         limits.everybody_mentions_per_hour = 1;
     })
     .await;
-    let (alice, people, team) = crowd(&server, 2).await;
+    let (alice, people, team) = team_of(&server, 2).await;
     let first = alice.say(team, "@all one").await;
     assert_eq!((first.status, first.body.get("unnotified")), (201, None));
     let over = alice.say(team, "@all two").await;
@@ -150,26 +153,29 @@ async fn everybody_above_the_rate_notifies_nobody_and_says_so() {
     assert!(ack.success && ack.unnotified, "{ack:?}");
     let plain = soon(session.say(team, "plain")).await.unwrap();
     assert!(plain.success && !plain.unnotified);
-    assert_eq!(told(&people[0]).await.len(), 1);
-    assert_eq!(told(&people[1]).await.len(), 2, "a name beside it counts");
-    assert_eq!(people[0].contents(team).await.len(), 4, "the messages are there");
-    // Another user has a rate of their own.
+    assert_eq!(take_notifications(&people[0]).await.len(), 1);
+    assert_eq!(take_notifications(&people[1]).await.len(), 2, "a name next to it still counts");
+    assert_eq!(people[0].contents(team).await.len(), 4, "the messages are stored");
+    // Another user has a separate rate.
     assert_eq!(people[0].say(team, "@all").await.body.get("unnotified"), None);
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn sender_with_too_much_left_to_notify_is_told_so() {
+async fn message_is_unnotified_when_sender_has_pending_fan_outs() {
     let server = TestServer::with_limits(|limits| {
         limits.notifications_per_message = 1;
         limits.notifying_messages_per_user = 0;
     })
     .await;
-    let (alice, people, team) = crowd(&server, 3).await;
-    let said = alice.say(team, "@p0 @p1 @p2").await;
-    assert_eq!((said.status, &said.body["unnotified"]), (201, &json!(true)));
+    let (alice, people, team) = team_of(&server, 3).await;
+    let posted = alice.say(team, "@p0 @p1 @p2").await;
+    assert_eq!((posted.status, &posted.body["unnotified"]), (201, &json!(true)));
     assert_eq!(alice.say(team, "@p1").await.body.get("unnotified"), None);
-    assert_eq!((told(&people[0]).await.len(), told(&people[1]).await.len()), (0, 1));
+    assert_eq!(
+        (take_notifications(&people[0]).await.len(), take_notifications(&people[1]).await.len()),
+        (0, 1)
+    );
     server.stop().await;
 }
 
@@ -183,7 +189,7 @@ fn mark(chat: ChatId, read_seq: i64) -> MessagePacket {
     }
 }
 
-/// The next `NotificationsRead` of a session.
+/// Returns the next `NotificationsRead` of a session.
 async fn read_elsewhere(session: &mut netbit::client::TcpClient) -> ReceivedPacket {
     loop {
         let packet = soon(session.any()).await.unwrap();
@@ -197,7 +203,8 @@ async fn unread(person: &Person) -> Vec<Value> {
     person.get("/api/notifications?unread=true").await.body["items"].as_array().unwrap().clone()
 }
 
-/// The chat was read, and its notifications stayed unread; reading them on one device was not pushed to the others.
+/// Regression: a chat was read, but its notifications stayed unread. Reading them on one device was
+/// not pushed to the others.
 #[actix_web::test]
 async fn reading_a_chat_reads_its_notifications_on_all_devices() {
     let server = TestServer::start().await;
@@ -224,7 +231,8 @@ async fn reading_a_chat_reads_its_notifications_on_all_devices() {
     bob.post("/api/notifications/read", json!({})).await;
     let packet = read_elsewhere(&mut desk).await;
     assert_eq!((packet.notification_id, packet.chat_id, packet.seq), (None, None, None));
-    // Nothing left: nothing is pushed. The next such packet is the next mark's.
+    // The second request changes nothing, so nothing is pushed. The next such packet belongs to the
+    // next mark.
     bob.post("/api/notifications/read", json!({})).await;
     let last = alice.say(team, "@bob, last").await.body["seq"].as_i64().unwrap();
     assert_eq!(bob.post(&format!("/api/chats/{team}/read"), json!({})).await.status, 200);
@@ -233,13 +241,13 @@ async fn reading_a_chat_reads_its_notifications_on_all_devices() {
     server.stop().await;
 }
 
-/// 400 read direct-message notifications pushed out one unread mention.
+/// Regression: 400 read notifications of direct messages evicted one unread mention.
 #[actix_web::test]
-async fn unread_mention_is_the_last_to_give_way() {
+async fn unread_mention_is_evicted_last() {
     let server = TestServer::with_limits(|limits| limits.notifications_per_user = 8).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let team = alice.group(&[&bob]).await;
-    told(&bob).await;
+    take_notifications(&bob).await;
     alice.say(team, "@bob, this matters").await;
     let made = json!({"kind": "direct", "participants": ["bob"]});
     let direct = ChatId(alice.post("/api/chats", made).await.body["id"].as_i64().unwrap());
@@ -249,29 +257,30 @@ async fn unread_mention_is_the_last_to_give_way() {
             assert_eq!(bob.post(&format!("/api/chats/{direct}/read"), json!({})).await.status, 200);
         }
     }
-    // Unread ones of another kind give way to it, too.
+    // Unread notifications of another kind are evicted before it, too.
     for n in 0..30 {
         alice.say(direct, &format!("unread {n}")).await;
     }
     let server = server.restart(|config| config.limits.notifications_per_user = 8).await;
     let bob = server.login("bob").await;
-    let kinds: Vec<_> = unread(&bob).await.iter().map(|one| one["kind"].clone()).collect();
+    let kinds: Vec<_> = unread(&bob).await.iter().map(|notification| notification["kind"].clone()).collect();
     assert!((8..=9).contains(&kinds.len()), "{kinds:?}");
     assert_eq!(kinds.last(), Some(&json!("mention")));
     server.stop().await;
 }
 
-/// Notifications that could not be written passed over those of more and more other messages, and were tried for ever.
+/// Regression: notifications that could not be written were retried without end, and those of more
+/// and more other messages were skipped.
 #[actix_web::test]
-async fn failing_notifications_hold_up_no_others_and_end() {
+async fn failing_notifications_end_and_delay_no_others() {
     let server = TestServer::with_limits(|limits| {
         limits.notifications_per_message = 1;
         limits.notifications_per_command = 2;
         limits.notifications_attempts = 2;
     })
     .await;
-    let (alice, people, team) = crowd(&server, 5).await;
-    // Notifications of what p0 says fail, and so does a row that a later version of NetBit wrote.
+    let (alice, people, team) = team_of(&server, 5).await;
+    // Notifications of messages by p0 fail. So does a row that a later version of NetBit wrote.
     let mut db = database::open_writer(&server.path().join("netbit.db"), Synchronous::Full).unwrap();
     let fails = "CREATE TRIGGER p0_fails BEFORE INSERT ON notifications
         WHEN NEW.actor_id = (SELECT id FROM users WHERE username = 'p0')
@@ -284,9 +293,9 @@ async fn failing_notifications_hold_up_no_others_and_end() {
     for n in 0..4 {
         assert_eq!(alice.say(team, &format!("{n}: @all")).await.status, 201);
     }
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     for person in &people {
-        assert_eq!(told(person).await.len(), 4, "{}", person.name);
+        assert_eq!(take_notifications(person).await.len(), 4, "{}", person.name);
     }
     server.stop().await;
 }

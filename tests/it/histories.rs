@@ -1,4 +1,4 @@
-//! Long histories over REST: everything that `git log` lists can be reached, and git is the judge.
+//! Long histories over REST: every commit that `git log` lists is reachable.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,10 +11,11 @@ use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, soon};
 
 const WEB: &str = "/api/projects/alice/hello/repos/web";
-/// More than one walk loaded before there were commit-graphs.
+/// More commits than one walk loaded before commit-graphs existed.
 const COMMITS: usize = 11_000;
 
-/// A main line with side branches that are merged, files that change often, rarely and never, and two tags.
+/// Returns a fast-import stream: a main line with merged side branches, files that change often,
+/// rarely and never, and two tags.
 fn stream() -> String {
     let mut stream = String::new();
     let mut commit = |mark: usize, parents: &[usize], files: &[(&str, String)]| {
@@ -76,7 +77,7 @@ fn import(at: &Path) {
     assert!(child.wait().unwrap().success());
 }
 
-/// Follows `next` to the end, behind a commit if there is one.
+/// Follows `next` to the end and returns the ids, starting after a commit if it is given.
 async fn all(alice: &Person, query: &str, after: Option<&String>) -> Vec<String> {
     let cursor = |after: &str| format!("&cursor={after}");
     let (mut found, mut cursor_of_page) = (Vec::new(), after.map_or(String::new(), |after| cursor(after)));
@@ -93,10 +94,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Of the history of git itself, `/commits` ended at 9,878 of 81,966 commits without a `next`, `?path=COPYING` found none
-/// of 2, entries had no last commit, and a comparison of distant tags had no merge base and no files.
+/// Regression: for the history of git itself, `/commits` ended at 9,878 of 81,966 commits without a
+/// `next`. `?path=COPYING` found none of 2 commits, and entries had no last commit. A comparison of
+/// distant tags had no merge base and no files.
 #[actix_web::test]
-async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
+async fn long_history_is_listed_completely_like_git_log() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -104,9 +106,9 @@ async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
     let at = workdir.path().join("work");
     soon(tokio::task::spawn_blocking(move || import(&at))).await.unwrap();
     let git = async |arguments: &[&str]| workdir.git("work", arguments).await.ok();
-    let lines = |said: String| said.lines().map(str::to_owned).collect::<Vec<_>>();
+    let lines = |output: String| output.lines().map(str::to_owned).collect::<Vec<_>>();
     git(&["push", "--quiet", &url, "main"]).await;
-    // The push brought the graph with it; until then, commits are read one by one.
+    // After the push, the server writes a commit-graph. Until then, commits are read one by one.
     let graph = server.only_repository().join("objects/info/commit-graph");
     let written = async {
         while !std::fs::read(&graph).is_ok_and(|graph| graph.windows(4).any(|word| word == b"BDAT")) {
@@ -121,7 +123,7 @@ async fn long_history_is_shown_to_its_end_as_git_log_has_it() {
         (&first["items"][99]["oid"], &first["next"]),
         (&history[99].as_str().into(), &history[99].as_str().into())
     );
-    // From the place at which it ended.
+    // Starts at the commit where the list used to end.
     assert_eq!(all(&alice, "", Some(&history[9_800])).await, history[9_801..]);
     for path in ["COPYING", "a/rarely", "a", "%C3%BC", "other", "none"] {
         let plain = path.replace("%C3%BC", "ü");

@@ -1,4 +1,4 @@
-//! Starting, being watched, and stopping.
+//! Start, observation and stop of a server.
 
 use netbit::app::{RunningApp, StartError};
 use netbit::core::limits::Limits;
@@ -6,7 +6,7 @@ use netbit::core::limits::Limits;
 use crate::harness::{TestServer, config};
 
 #[actix_web::test]
-async fn a_start_takes_its_steps_in_order() {
+async fn start_takes_its_steps_in_order() {
     let server = TestServer::start().await;
     assert_eq!(
         server.app.started,
@@ -29,7 +29,7 @@ async fn a_start_takes_its_steps_in_order() {
 }
 
 #[actix_web::test]
-async fn a_stop_takes_its_steps_in_order_and_cuts_none() {
+async fn stop_takes_its_steps_in_order_and_cuts_none_short() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let _session = alice.tcp().await;
@@ -53,7 +53,7 @@ async fn a_stop_takes_its_steps_in_order_and_cuts_none() {
 }
 
 #[actix_web::test]
-async fn after_a_stop_nothing_is_left_in_the_log_and_the_directory_is_free() {
+async fn stop_releases_the_data_directory_and_keeps_messages() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -65,7 +65,7 @@ async fn after_a_stop_nothing_is_left_in_the_log_and_the_directory_is_free() {
 }
 
 #[actix_web::test]
-async fn a_second_server_on_the_same_directory_is_told_so() {
+async fn second_server_on_the_same_directory_is_refused() {
     let server = TestServer::start().await;
     let second = RunningApp::start(config(server.path(), Limits::default())).await;
     assert!(
@@ -75,7 +75,7 @@ async fn a_second_server_on_the_same_directory_is_told_so() {
 }
 
 #[actix_web::test]
-async fn a_taken_port_is_named_with_its_key() {
+async fn taken_port_is_named_with_its_key() {
     let server = TestServer::start().await;
     let directory = tempfile::tempdir().unwrap();
     let mut other = config(directory.path(), Limits::default());
@@ -86,7 +86,7 @@ async fn a_taken_port_is_named_with_its_key() {
 }
 
 #[actix_web::test]
-async fn the_mailboxes_can_be_watched() {
+async fn actors_route_reports_mailboxes_and_messages() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -104,7 +104,7 @@ async fn the_mailboxes_can_be_watched() {
         .iter()
         .find(|row| row["message"] == "AppendMessage");
     assert_eq!(append.unwrap()["handled"], 1);
-    // Every message that is handled has its row.
+    // Every handled message has a row.
     for actor in seen["actors"].as_array().unwrap() {
         let rows = actor["messages"].as_array().unwrap();
         assert!(!rows.is_empty() && actor["depth"] == 0, "{actor}");
@@ -114,7 +114,7 @@ async fn the_mailboxes_can_be_watched() {
 }
 
 #[actix_web::test]
-async fn an_older_copy_of_the_database_gets_a_new_epoch_and_everybody_logs_in_again() {
+async fn older_database_copy_gets_new_epoch_and_ends_all_logins() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = server.path().to_owned();
@@ -125,7 +125,7 @@ async fn an_older_copy_of_the_database_gets_a_new_epoch_and_everybody_logs_in_ag
     std::fs::copy(path.join("netbit.db"), &copy).unwrap();
     let chat = server.login("alice").await.group(&[]).await;
     let back = std::cell::Cell::new(false);
-    // Between stop and start, the older copy is put in its place.
+    // Replaces the database by the older copy between stop and start.
     let server = server
         .restart(|config| {
             for suffix in ["-wal", "-shm"] {
@@ -143,10 +143,11 @@ async fn an_older_copy_of_the_database_gets_a_new_epoch_and_everybody_logs_in_ag
     server.stop().await;
 }
 
-/// The second restore used to be believed: its epoch was not that of the mark, and nobody compared the epochs. Ids are
-/// given again in the restored database, so an old token spoke for whoever got the id this time.
+/// Regression: the server did not detect the second restore of the same copy. Its epoch differed
+/// from that of the mark, and no check compared the epochs. The restored database assigns ids
+/// again, so an old token authenticated the user who got that id.
 #[actix_web::test]
-async fn the_same_old_copy_put_in_place_twice_revives_no_token() {
+async fn same_old_copy_restored_twice_revives_no_token() {
     let put_back = |config: &mut netbit::core::config::Config| {
         let data = &config.data_dir.0;
         for suffix in ["-wal", "-shm"] {
@@ -173,12 +174,12 @@ async fn the_same_old_copy_put_in_place_twice_revives_no_token() {
     server.stop().await;
 }
 
-/// With pages of 2 MiB a server at rest takes twice as much memory as it needs.
+/// With pages of 2 MiB an idle server uses twice as much memory as it needs.
 #[actix_web::test]
-async fn a_server_takes_small_pages() {
+async fn server_disables_huge_pages() {
     let directory = tempfile::tempdir().unwrap();
     let server = crate::harness::Process::start(directory.path()).await;
-    // Kernels before 5.0 do not report it, of no process.
+    // Kernels before 5.0 do not report `THP_enabled` for any process.
     if std::fs::read_to_string("/proc/self/status").unwrap().contains("THP_enabled") {
         assert_eq!(server.status("THP_enabled").as_deref(), Some("0"));
     } else {

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use netbit::client::{HttpClient, TcpClient};
 use regex::Regex;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{PASSWORD, Process};
+use crate::harness::git::{GitWorkdir, repositories_in};
+use crate::harness::{PASSWORD, Process, eventually, soon};
 
 const OFFICE: [(&str, &str); 1] = [("x-forwarded-for", "203.0.113.7")];
 const VISITOR: [(&str, &str); 1] = [("x-forwarded-for", "6.6.6.6, 2001:db8::7")];
 
-/// A server behind a proxy on this machine, with its log in a file.
+/// Starts a server behind a proxy on this machine, with its log in a file.
 async fn behind_proxy(directory: &Path, format: &str, log: &Path) -> Process {
     let environment = [
         ("NETBIT_LOG__LEVEL", "info"),
@@ -26,13 +28,14 @@ async fn post(server: &Process, path: &str, body: Value, from: &[(&str, &str)]) 
     server.http.send(Method::POST, path, Some(&body), from).await.unwrap().status
 }
 
-/// Fails to log in from both addresses, in every way in which a password or a setup code can be guessed.
+/// Fails to log in from both addresses, in every way in which a client can guess a password or a
+/// setup code.
 async fn guess(server: &Process) {
     server.http.register("alice", PASSWORD).await.unwrap();
     let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
     let wrong = json!({"username": "alice", "password": "wrong password"});
     assert_eq!(post(server, "/api/users/login", wrong, &OFFICE).await, 401);
-    // A name cannot pass for an address.
+    // A user name cannot pass as an address.
     let invented = json!({"username": "x failed login from 1.1.1.1", "password": "wrong password"});
     assert_eq!(post(server, "/api/users/login", invented, &OFFICE).await, 401);
     let setup = json!({"username": "mallory", "password": PASSWORD, "setup_code": "guess"});
@@ -47,7 +50,8 @@ async fn guess(server: &Process) {
     assert_eq!(server.http.send(Method::GET, path, None, &OFFICE).await.unwrap().status, 404);
 }
 
-/// A hundred failed logins named neither an address nor a user: whom should an operator ban, or warn?
+/// Regression: the log of a hundred failed logins named neither an address nor a user to ban or to
+/// warn.
 #[actix_web::test]
 async fn log_lines_name_client_and_user() {
     let directory = tempfile::tempdir().unwrap();
@@ -84,7 +88,8 @@ async fn log_lines_name_client_and_user() {
     server.stop().await;
 }
 
-/// The regular expressions of the filter ban who guessed, and no address that a client invented.
+/// The regular expressions of the filter ban the guessing addresses, and none that a client
+/// invented.
 #[actix_web::test]
 async fn fail2ban_filter_matches_real_log_lines() {
     let directory = tempfile::tempdir().unwrap();
@@ -96,7 +101,8 @@ async fn fail2ban_filter_matches_real_log_lines() {
         guess(&server).await;
         let mut banned: BTreeMap<String, usize> = BTreeMap::new();
         for line in std::fs::read_to_string(&log).unwrap().lines() {
-            // From a file fail2ban cuts the date out; from the journal the line is whole behind host and process.
+            // In a file, fail2ban removes the date from the line. In the journal, the line follows
+            // host and process.
             let without_date = date.replace(line, "");
             let journal = format!("host netbit[4711]: {line}");
             let matched = [without_date.as_ref(), &journal].map(address_in);
@@ -111,7 +117,117 @@ async fn fail2ban_filter_matches_real_log_lines() {
     }
 }
 
-/// The address that the filter of `packaging/` would ban for this line.
+/// Starts a server with JSON lines of all its own levels in a file.
+async fn verbose(directory: &Path, log: &Path, failpoints: &str) -> Process {
+    let environment = [
+        ("NETBIT_LOG__LEVEL", "warn,netbit=debug"),
+        ("NETBIT_LOG__FORMAT", "json"),
+        ("FAILPOINTS", failpoints),
+    ];
+    Process::logging(directory, &environment, log).await
+}
+
+/// Registers alice with the repository `alice/hello/web`.
+async fn alice_with_repository(server: &Process) -> HttpClient {
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
+    for (path, body) in [
+        ("/api/projects/create", json!({"name": "hello"})),
+        ("/api/projects/alice/hello/repos/create", json!({"name": "web"})),
+    ] {
+        alice.post(path, &body).await.unwrap().success().unwrap();
+    }
+    alice
+}
+
+/// Waits for a line with a text in its message.
+async fn line_with(log: &Path, message: &str) -> Value {
+    let has = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains(message));
+    soon(eventually(async || complete_lines(log).into_iter().find(has))).await
+}
+
+#[actix_web::test]
+async fn log_lines_of_a_request_carry_its_route() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let server = verbose(directory.path(), &log, "").await;
+    let wrong = json!({"username": "alice", "password": "wrong password"});
+    assert_eq!(post(&server, "/api/users/login", wrong, &[]).await, 401);
+    let failed = line_with(&log, "failed login").await;
+    assert_eq!((&failed["method"], &failed["route"]), (&json!("POST"), &json!("/api/users/login")));
+    let request = line_with(&log, "POST /api/users/login 401").await;
+    assert!(failed["request_id"].is_string(), "{failed}");
+    assert_eq!(failed["request_id"], request["request_id"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn log_lines_of_a_session_carry_session_and_user() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let server = verbose(directory.path(), &log, "").await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let account = server.http.login("alice", PASSWORD).await.unwrap();
+    let (mut stranger, (mut alice, _)) = (
+        TcpClient::connect(server.tcp()).await.unwrap(),
+        TcpClient::open(server.tcp(), &account.token).await.unwrap(),
+    );
+    for (session, user) in [(&mut stranger, None), (&mut alice, Some(account.user.id.0))] {
+        let earlier = complete_lines(&log).len();
+        // A frame of one byte, which is not a map.
+        session.writer.send_bytes(&[0, 0, 0, 1, 7]).await.unwrap();
+        let bad = |line: &Value| line["message"] == "a frame is not a packet";
+        let line = soon(eventually(async || complete_lines(&log).into_iter().skip(earlier).find(bad))).await;
+        assert!(line["session.id"].is_u64(), "{line}");
+        assert_eq!(line.get("user_id").and_then(Value::as_i64), user, "{line}");
+    }
+    server.stop().await;
+}
+
+/// The settlement of a push fails once: its warning has the ids of the push, and the cause.
+#[actix_web::test]
+async fn log_lines_of_a_push_carry_push_and_repository() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let server = verbose(directory.path(), &log, "push.reading=1*panic(a broken disk)").await;
+    let alice = alice_with_repository(&server).await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let url = format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let line = line_with(&log, "cannot settle a push yet").await;
+    let repository = alice.get("/api/projects/alice/hello/repos/web").await.unwrap().body["id"].clone();
+    assert_eq!(line["repository.id"], repository.to_string(), "{line}");
+    assert_eq!(line["push.id"], "1", "{line}");
+    assert!(line["error"].as_str().unwrap().contains("a broken disk"), "{line}");
+    let request = line_with(&log, "git-receive-pack 200").await;
+    assert_eq!(line["request_id"], request["request_id"], "{line}");
+    server.stop().await;
+}
+
+/// The client gets a code and a sentence, the operator the causes.
+#[actix_web::test]
+async fn internal_error_is_logged_with_its_causes() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let server = behind_proxy(directory.path(), "json", &log).await;
+    let alice = alice_with_repository(&server).await;
+    let mut found = Vec::new();
+    repositories_in(&directory.path().join("repos"), &mut found);
+    std::fs::write(found[0].join("packed-refs"), "not a list of refs\n").unwrap();
+    let answer = alice.get("/api/projects/alice/hello/repos/web/branches").await.unwrap();
+    assert_eq!((answer.status, answer.code()), (500, "internal"), "{}", answer.body);
+    assert_eq!(answer.body["detail"], "the repository could not be read");
+    let line = line_with(&log, "/branches 500").await;
+    let causes = line["error"].as_str().unwrap();
+    assert!(causes.starts_with("the repository could not be read: "), "{causes}");
+    assert!(causes.contains("packed references"), "{causes}");
+    let errors = complete_lines(&log).into_iter().filter(|line| line["level"] == "ERROR").count();
+    assert_eq!(errors, 1, "the error has one line");
+    server.stop().await;
+}
+
+/// Returns the address that the filter of `packaging/` would ban for this line.
 fn address_in(line: &str) -> Option<String> {
     let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/fail2ban-filter.conf");
     let filter = std::fs::read_to_string(filter).unwrap();
@@ -124,6 +240,13 @@ fn address_in(line: &str) -> Option<String> {
         Some(found["address"].to_owned())
     });
     found.next()
+}
+
+/// Returns the lines of a log that is being written.
+fn complete_lines(log: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(log).unwrap();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole.filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 fn lines(log: &Path) -> Vec<Value> {

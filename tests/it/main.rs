@@ -1,11 +1,12 @@
-//! The integration tests: the real server on free ports, driven by real clients. Folders and files mirror what users see.
+//! Integration tests: the real server on free ports, driven by real clients. Folders and files
+//! mirror the features that users see.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that meets the unexpected fails"
+    reason = "a test fails when a result is unexpected"
 )]
 
 mod access_tokens;
@@ -49,7 +50,9 @@ mod repositories;
 mod resume;
 mod retention;
 mod security_list;
+mod session_messages;
 mod sessions;
+mod texts;
 mod threads;
 mod tidy;
 mod tls;

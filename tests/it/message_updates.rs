@@ -1,4 +1,4 @@
-//! What happens to messages after they were sent: edits, deletion, reactions, pins, threads.
+//! Changes to messages after they were sent: edits, deletion, reactions, pins, threads.
 
 use diesel::connection::SimpleConnection;
 use netbit::client::{TcpClient, TcpError};
@@ -18,8 +18,8 @@ async fn event(client: &mut TcpClient, kind: &str) -> ReceivedPacket {
     packet
 }
 
-/// Says something; answers the path of the message and its id.
-async fn said(person: &Person, chat: ChatId, content: &str) -> (String, i64) {
+/// Sends a message and returns its path and its id.
+async fn posted_message(person: &Person, chat: ChatId, content: &str) -> (String, i64) {
     let answer = person.say(chat, content).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     let id = answer.body["id"].as_i64().unwrap();
@@ -52,8 +52,8 @@ fn packet(packet_type: &str, chat: ChatId, message: i64) -> MessagePacket {
 }
 
 fn edit(chat: ChatId, message: i64, content: &str) -> MessagePacket {
-    let said = PacketMessage { content: Some(content.into()), ..PacketMessage::default() };
-    MessagePacket { message: Some(said), ..packet("EditMessage", chat, message) }
+    let body = PacketMessage { content: Some(content.into()), ..PacketMessage::default() };
+    MessagePacket { message: Some(body), ..packet("EditMessage", chat, message) }
 }
 
 fn refused(answer: Result<ReceivedPacket, TcpError>) -> String {
@@ -64,11 +64,11 @@ fn refused(answer: Result<ReceivedPacket, TcpError>) -> String {
 }
 
 #[actix_web::test]
-async fn every_change_of_a_message_is_one_event_for_everybody_with_the_next_seq() {
+async fn every_message_change_is_one_event_with_the_next_seq() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let (path, id) = said(&alice, chat, "helo").await;
+    let (path, id) = posted_message(&alice, chat, "helo").await;
     let mut desk = bob.tcp().await;
     let mut own = alice.tcp().await;
 
@@ -78,7 +78,7 @@ async fn every_change_of_a_message_is_one_event_for_everybody_with_the_next_seq(
     let message = seen.message.unwrap();
     assert_eq!((seen.seq, message.content.as_str(), message.updated_seq), (Some(4), "hello", Some(4)));
     assert!(message.edited_at.is_some());
-    assert_eq!((message.seq, message.id), (3, MessageId(id)), "it stays where it was said");
+    assert_eq!((message.seq, message.id), (3, MessageId(id)), "it keeps its position");
 
     let ack = desk.request(MessagePacket { emoji: Some("+1".into()), ..packet("React", chat, id) }).await;
     assert_eq!(ack.unwrap().seq, Some(5));
@@ -86,22 +86,22 @@ async fn every_change_of_a_message_is_one_event_for_everybody_with_the_next_seq(
     assert_eq!(alice.put(&format!("{path}/pin"), json!({})).await.status, 204);
     let undo = MessagePacket { remove: Some(true), ..packet("Pin", chat, id) };
     assert_eq!(desk.request(undo).await.unwrap().seq, Some(8));
-    // "+" as a client may encode it.
+    // "+" as a client may encode it in a path.
     assert_eq!(bob.delete(&format!("{path}/reactions/%2B1")).await.status, 204);
     assert_eq!(own.request(packet("DeleteMessage", chat, id)).await.unwrap().seq, Some(10));
 
-    let told = events(&bob, chat).await;
-    let kinds: Vec<_> = told.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    let listed = events(&bob, chat).await;
+    let kinds: Vec<_> = listed.iter().map(|event| event["kind"].as_str().unwrap()).collect();
     let changes = ["edit", "react", "react", "pin", "unpin", "unreact", "delete"];
     assert_eq!(kinds, [&["join", "join", "message"], &changes[..]].concat());
-    for (at, event) in told.iter().enumerate() {
+    for (at, event) in listed.iter().enumerate() {
         assert_eq!(event["seq"], json!(at + 1));
     }
     assert_eq!(
-        (&told[4]["emoji"], &told[5]["emoji"], &told[8]["emoji"]),
+        (&listed[4]["emoji"], &listed[5]["emoji"], &listed[8]["emoji"]),
         (&json!("+1"), &json!("🎉"), &json!("+1"))
     );
-    assert!(told[4..].iter().all(|event| event["message_id"] == json!(id)));
+    assert!(listed[4..].iter().all(|event| event["message_id"] == json!(id)));
     for kind in &changes[1..] {
         event(&mut desk, kind).await;
     }
@@ -109,11 +109,11 @@ async fn every_change_of_a_message_is_one_event_for_everybody_with_the_next_seq(
 }
 
 #[actix_web::test]
-async fn a_message_shows_how_it_stands_now_from_memory_and_from_the_database_alike() {
+async fn message_state_is_equal_from_memory_and_database() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let (path, id) = said(&alice, chat, "v1").await;
+    let (path, id) = posted_message(&alice, chat, "v1").await;
     assert_eq!(alice.patch(&path, json!({"content": "v2", "metadata": {"k": 1}})).await.status, 200);
     let answer = alice.patch(&path, json!({"content": "v3"})).await;
     assert_eq!((&answer.body["content"], &answer.body["metadata"]), (&json!("v3"), &json!({"k": 1})));
@@ -128,9 +128,9 @@ async fn a_message_shows_how_it_stands_now_from_memory_and_from_the_database_ali
     assert_eq!(message["updated_seq"], json!(8));
     assert_eq!(in_memory.1[3]["message"], *message, "an old edit shows the message as it is now");
 
-    // A window of one message: everything else is read from the database.
+    // The window holds one message, so everything else is read from the database.
     for n in 0..3 {
-        said(&alice, chat, &format!("later {n}")).await;
+        posted_message(&alice, chat, &format!("later {n}")).await;
     }
     let server = server.restart(|config| config.cache.window = 1).await;
     let bob = server.login("bob").await;
@@ -141,7 +141,7 @@ async fn a_message_shows_how_it_stands_now_from_memory_and_from_the_database_ali
 }
 
 #[actix_web::test]
-async fn the_content_of_a_deleted_message_is_nowhere_and_its_seq_and_client_id_stay() {
+async fn deleted_message_loses_content_and_keeps_seq_and_client_id() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -153,16 +153,16 @@ async fn the_content_of_a_deleted_message_is_nowhere_and_its_seq_and_client_id_s
     assert_eq!(alice.patch(&path, json!({"content": "secret two"})).await.status, 200);
     assert_eq!(bob.put(&format!("{path}/reactions/+1"), json!({})).await.status, 204);
     assert_eq!(alice.delete(&path).await.status, 204);
-    assert_eq!(alice.delete(&path).await.status, 204, "twice is once");
+    assert_eq!(alice.delete(&path).await.status, 204, "the second deletion has no effect");
 
     let server = server.restart(|_| {}).await;
     let bob = server.login("bob").await;
-    let (said, told) = (messages(&bob, chat, "").await, events(&bob, chat).await);
-    assert!(!format!("{said:?} {told:?}").contains("secret"));
-    let shown = (&said[0]["deleted"], &said[0]["content"], &said[0]["seq"]);
+    let (shown_messages, shown_events) = (messages(&bob, chat, "").await, events(&bob, chat).await);
+    assert!(!format!("{shown_messages:?} {shown_events:?}").contains("secret"));
+    let shown = (&shown_messages[0]["deleted"], &shown_messages[0]["content"], &shown_messages[0]["seq"]);
     assert_eq!(shown, (&json!(true), &json!(""), &json!(3)));
-    assert_eq!(told.last().unwrap()["kind"], json!("delete"));
-    assert_eq!(told.len(), 6, "deleting twice is one event");
+    assert_eq!(shown_events.last().unwrap()["kind"], json!("delete"));
+    assert_eq!(shown_events.len(), 6, "deleting twice is one event");
 
     let alice = server.login("alice").await;
     for answer in [
@@ -177,11 +177,11 @@ async fn the_content_of_a_deleted_message_is_nowhere_and_its_seq_and_client_id_s
 }
 
 #[actix_web::test]
-async fn what_changes_nothing_makes_no_event_and_says_duplicate() {
+async fn change_without_effect_is_duplicate_and_makes_no_event() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
-    let (_, id) = said(&alice, chat, "same").await;
+    let (_, id) = posted_message(&alice, chat, "same").await;
     let mut session = alice.tcp().await;
     let react = |remove| MessagePacket {
         emoji: Some("+1".into()),
@@ -205,7 +205,7 @@ async fn what_changes_nothing_makes_no_event_and_says_duplicate() {
 }
 
 #[actix_web::test]
-async fn who_may_change_a_message_is_one_rule_over_every_transport() {
+async fn permission_to_change_a_message_is_equal_on_transports() {
     let server = TestServer::start().await;
     let (owner, writer) = (server.user("owner").await, server.user("writer").await);
     let (reader, outsider) = (server.user("reader").await, server.user("outsider").await);
@@ -214,10 +214,10 @@ async fn who_may_change_a_message_is_one_rule_over_every_transport() {
     let role = json!({"role": "reader"});
     assert!(owner.put(&format!("/api/chats/{chat}/participants/reader"), role).await.status < 300);
     let group = owner.group(&[&writer]).await;
-    let (owners, owners_id) = said(&owner, group, "by the owner").await;
-    let (writers, writers_id) = said(&writer, chat, "by the writer").await;
+    let (owners, owners_id) = posted_message(&owner, group, "by the owner").await;
+    let (writers, writers_id) = posted_message(&writer, chat, "by the writer").await;
 
-    // (who, path, id, chat, what they may: edit, delete, react, pin)
+    // (person, path, id, chat) -> result of edit, react, pin, delete
     let may = async |person: &Person, path: &str, chat: ChatId, id: i64| {
         let mut tcp = person.tcp().await;
         let react = MessagePacket { emoji: Some("x".into()), ..packet("React", chat, id) };
@@ -235,10 +235,10 @@ async fn who_may_change_a_message_is_one_rule_over_every_transport() {
             person.put(&format!("{path}/pin"), json!({})).await,
             person.delete(path).await,
         ];
-        for (said, answer) in over_tcp.iter().zip(&over_rest) {
-            // A message that was deleted over TCP is gone over REST.
-            if said != "ok" {
-                assert_eq!(answer.code(), said, "{}", answer.body);
+        for (code, answer) in over_tcp.iter().zip(&over_rest) {
+            // A message that was deleted over TCP is missing over REST.
+            if code != "ok" {
+                assert_eq!(answer.code(), code, "{}", answer.body);
             }
         }
         over_tcp
@@ -249,10 +249,10 @@ async fn who_may_change_a_message_is_one_rule_over_every_transport() {
     assert_eq!(may(&reader, &writers, chat, writers_id).await, may_react, "readers react");
     assert_eq!(may(&writer, &owners, group, owners_id).await, ["forbidden", "ok", "ok", "forbidden"]);
     assert_eq!(may(&owner, &writers, chat, writers_id).await, ["forbidden", "ok", "ok", "ok"]);
-    // A message of another chat is not there, whoever asks.
+    // A message id of another chat is not found for any caller.
     let elsewhere = format!("/api/chats/{chat}/messages/{owners_id}");
     assert_problem(&owner.patch(&elsewhere, json!({"content": "x"})).await, 404, "not_found");
-    // Whoever may not read a chat does not learn which messages it has.
+    // A user who may not read a chat cannot find out which messages it has.
     for (there, missing) in [
         (&owners, format!("/api/chats/{group}/messages/999")),
         (&writers, format!("/api/chats/{chat}/messages/999")),
@@ -261,14 +261,14 @@ async fn who_may_change_a_message_is_one_rule_over_every_transport() {
         assert_eq!((there.status, there.code()), (missing.status, missing.code()));
         assert_eq!(there.body["detail"], missing.body["detail"]);
     }
-    // Nothing happens in an archived chat.
+    // An archived chat accepts no changes.
     assert_eq!(owner.patch(&format!("/api/chats/{group}"), json!({"archived": true})).await.status, 200);
     assert_eq!(may(&owner, &owners, group, owners_id).await, ["forbidden"; 4]);
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
+async fn invalid_message_change_is_refused_with_its_field() {
     let server = TestServer::with_limits(|limits| {
         limits.reactions_per_message = 3;
         limits.emojis_per_message = 2;
@@ -276,7 +276,7 @@ async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
     .await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
-    let (path, id) = said(&alice, chat, "text").await;
+    let (path, id) = posted_message(&alice, chat, "text").await;
     for (body, status) in [
         (json!({"content": " "}), 422),
         (json!({"content": "x".repeat(16_385)}), 413),
@@ -305,14 +305,15 @@ async fn a_change_that_makes_no_sense_is_refused_with_its_field() {
     server.stop().await;
 }
 
-/// U+2764 and U+2764 U+FE0F were two reactions, and the longest emoji of the set were refused.
+/// Regression: U+2764 and U+2764 U+FE0F were two reactions, and the longest emoji of the set were
+/// refused.
 #[actix_web::test]
-async fn emoji_with_and_without_a_selector_is_one_reaction() {
+async fn emoji_with_and_without_variation_selector_is_one_reaction() {
     const HEART: &str = "%E2%9D%A4";
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let (path, id) = said(&alice, chat, "text").await;
+    let (path, id) = posted_message(&alice, chat, "text").await;
     let reactions = async || messages(&alice, chat, "").await[0]["reactions"].clone();
     assert_eq!(alice.put(&format!("{path}/reactions/{HEART}"), json!({})).await.status, 204);
     let again = alice.put(&format!("{path}/reactions/{HEART}%EF%B8%8F"), json!({})).await;
@@ -332,7 +333,7 @@ async fn emoji_with_and_without_a_selector_is_one_reaction() {
     tcp.request(react("\u{2764}", true)).await.unwrap();
     assert_eq!(reactions().await, Value::Null);
 
-    // A kiss between two people with different tones of skin: 35 bytes.
+    // A kiss between two people with different skin tones: 35 bytes.
     let kiss = "\u{1f469}\u{1f3fb}\u{200d}\u{2764}\u{fe0f}\u{200d}\u{1f48b}\u{200d}\u{1f468}\u{1f3ff}";
     assert_eq!(kiss.len(), 35);
     tcp.request(react(kiss, false)).await.unwrap();
@@ -346,7 +347,7 @@ async fn stored_reactions_remain_and_are_compared_without_selectors() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let (path, _) = said(&alice, chat, "text").await;
+    let (path, _) = posted_message(&alice, chat, "text").await;
     let directory = server.stop_and_keep().await;
     let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
     let (a, b) = (alice.id.0, bob.id.0);
@@ -360,7 +361,7 @@ async fn stored_reactions_remain_and_are_compared_without_selectors() {
     let (alice, bob) = (server.login("alice").await, server.login("bob").await);
     let reactions = async || messages(&alice, chat, "").await[0]["reactions"].clone();
     assert_eq!(reactions().await, serde_json::from_str::<Value>(&stored).unwrap());
-    // Bob reacted with it already, in the other form.
+    // Bob has already reacted with it in the other form.
     assert_eq!(bob.put(&format!("{path}/reactions/%E2%9D%A4"), json!({})).await.status, 204);
     assert_eq!(reactions().await, serde_json::from_str::<Value>(&stored).unwrap());
     for person in [&alice, &bob] {
@@ -375,12 +376,12 @@ async fn stored_reactions_remain_and_are_compared_without_selectors() {
 }
 
 #[actix_web::test]
-async fn changes_count_against_the_rate_of_messages() {
+async fn message_changes_count_against_the_message_rate() {
     let server =
         TestServer::with_limits(|limits| (limits.messages_burst, limits.messages_per_second) = (2, 1)).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
-    let (path, id) = said(&alice, chat, "one").await;
+    let (path, id) = posted_message(&alice, chat, "one").await;
     assert_eq!(alice.put(&format!("{path}/reactions/1"), json!({})).await.status, 204);
     let answer = alice.put(&format!("{path}/reactions/2"), json!({})).await;
     assert_problem(&answer, 429, "rate_limited");
@@ -389,11 +390,11 @@ async fn changes_count_against_the_rate_of_messages() {
 }
 
 #[actix_web::test]
-async fn a_thread_is_its_first_message_and_every_reply_below_it() {
+async fn thread_contains_its_first_message_and_all_replies() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let (_, root) = said(&alice, chat, "root").await;
+    let (_, root) = posted_message(&alice, chat, "root").await;
     let reply = async |person: &Person, to: i64| {
         let body = json!({"content": "reply", "reply_to": to});
         let answer = person.post(&format!("/api/chats/{chat}/messages"), body).await;
@@ -402,9 +403,9 @@ async fn a_thread_is_its_first_message_and_every_reply_below_it() {
         answer.body["id"].as_i64().unwrap()
     };
     let first = reply(&bob, root).await;
-    said(&bob, chat, "something else").await;
+    posted_message(&bob, chat, "something else").await;
     let second = reply(&alice, first).await;
-    // From whichever message of it one asks.
+    // Any message of the thread selects it.
     for of in [root, first, second] {
         let thread = messages(&bob, chat, &format!("?thread={of}")).await;
         assert_eq!(ids(&thread), [root, first, second]);
@@ -436,7 +437,7 @@ async fn reader_reacts_and_deletes_what_they_wrote_before() {
     assert_eq!(bob.put(&person, json!({})).await.status, 201);
     let (hers, his) = (alice.say(chat, "hers").await.body, bob.say(chat, "his").await.body);
     assert_eq!(alice.put(&person, json!({"role": "reader"})).await.status, 204);
-    let message = |said: &Value| format!("/api/chats/{chat}/messages/{}", said["id"]);
+    let message = |body: &Value| format!("/api/chats/{chat}/messages/{}", body["id"]);
     assert_problem(&bob.say(chat, "more").await, 403, "forbidden");
     assert_eq!(bob.put(&format!("{}/reactions/+1", message(&hers)), json!({})).await.status, 204);
     assert_eq!(bob.delete(&format!("{}/reactions/+1", message(&hers))).await.status, 204);
@@ -447,15 +448,15 @@ async fn reader_reacts_and_deletes_what_they_wrote_before() {
     server.stop().await;
 }
 
-/// Spam in a chat that no administrator is in could not be removed.
+/// Regression: spam in a chat without an administrator as member could not be removed.
 #[actix_web::test]
 async fn administrator_deletes_spam_and_it_is_audited() {
     let server = TestServer::start().await;
     let (admin, alice, bob) =
         (server.admin("root").await, server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let said = alice.say(chat, "buy now").await.body;
-    let path = format!("/api/chats/{chat}/messages/{}", said["id"]);
+    let posted = alice.say(chat, "buy now").await.body;
+    let path = format!("/api/chats/{chat}/messages/{}", posted["id"]);
     let (_, weak) =
         admin.access_token(json!({"name": "a", "password": PASSWORD, "scopes": ["chat:write"]})).await;
     let refused = weak.send(reqwest::Method::DELETE, &path, None, &[]).await.unwrap();
@@ -472,6 +473,6 @@ async fn administrator_deletes_spam_and_it_is_audited() {
     );
     assert_eq!(line["detail"]["sender_id"], alice.id.0);
     let named = bob.get(&format!("/api/users?ids={}", admin.id)).await.body;
-    assert_eq!(named["items"][0]["username"], "root", "who deleted it has a name to readers");
+    assert_eq!(named["items"][0]["username"], "root", "readers can resolve the id of the deleting user");
     server.stop().await;
 }

@@ -17,7 +17,7 @@ async fn post(
 }
 
 #[actix_web::test]
-async fn a_retry_with_the_same_key_is_the_same_message() {
+async fn retry_with_the_same_key_returns_the_same_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -43,7 +43,7 @@ async fn a_retry_with_the_same_key_is_the_same_message() {
 }
 
 #[actix_web::test]
-async fn the_same_key_of_somebody_else_is_another_message() {
+async fn same_key_of_another_user_is_another_message() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -53,7 +53,7 @@ async fn the_same_key_of_somebody_else_is_another_message() {
 }
 
 #[actix_web::test]
-async fn a_retry_is_answered_even_after_the_sender_was_removed_or_the_chat_archived() {
+async fn retry_succeeds_after_removal_of_sender_and_archiving() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -67,14 +67,14 @@ async fn a_retry_is_answered_even_after_the_sender_was_removed_or_the_chat_archi
 }
 
 #[actix_web::test]
-async fn pages_reach_from_the_newest_message_back_to_the_first() {
+async fn pages_reach_from_newest_to_first_message() {
     let server = TestServer::with(|config| config.cache.window = 10).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     for n in 1..=45 {
         alice.say(chat, &format!("{n}")).await;
     }
-    // The window holds the last ten; everything before comes from the database.
+    // The window holds the last ten messages. Older ones come from the database.
     let (mut path, mut read) = (format!("/api/chats/{chat}/messages?limit=7"), Vec::new());
     loop {
         let page = alice.get(&path).await;
@@ -99,7 +99,7 @@ async fn pages_reach_from_the_newest_message_back_to_the_first() {
 }
 
 #[actix_web::test]
-async fn events_are_dense_from_the_first_to_the_last() {
+async fn event_seqs_have_no_gaps() {
     let server = TestServer::with(|config| config.cache.window = 5).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[]).await;
@@ -126,7 +126,7 @@ async fn events_are_dense_from_the_first_to_the_last() {
 
 #[actix_web::test]
 async fn cached_history_is_read_without_any_io() {
-    // The reader pool is poisoned: it has no connection, and whoever asks it is refused.
+    // The reader pool has no connections, so every read from the database is refused.
     let server = TestServer::with(|config| {
         config.cache.window = 10;
         (config.limits.readers, config.limits.ask_patience_ms) = (0, 50);
@@ -154,7 +154,7 @@ async fn cached_history_is_read_without_any_io() {
 }
 
 #[actix_web::test]
-async fn windows_that_do_not_fit_the_budget_are_read_again_and_answer_the_same() {
+async fn evicted_windows_are_read_again_with_equal_answers() {
     let server = TestServer::with(|config| config.cache.max_bytes = 4_000).await;
     let alice = server.user("alice").await;
     let mut chats = Vec::new();
@@ -175,7 +175,7 @@ async fn windows_that_do_not_fit_the_budget_are_read_again_and_answer_the_same()
 }
 
 #[actix_web::test]
-async fn what_is_no_message_is_refused_and_nothing_is_stored() {
+async fn invalid_message_is_refused_and_not_stored() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let (chat, other) = (alice.group(&[]).await, alice.group(&[]).await);
@@ -202,7 +202,7 @@ async fn what_is_no_message_is_refused_and_nothing_is_stored() {
 }
 
 #[actix_web::test]
-async fn a_message_comes_back_as_it_was_sent() {
+async fn message_is_returned_as_it_was_sent() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -218,7 +218,7 @@ async fn a_message_comes_back_as_it_was_sent() {
 }
 
 #[actix_web::test]
-async fn what_has_not_changed_is_not_sent_again() {
+async fn unchanged_body_is_answered_with_304() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -243,7 +243,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[actix_web::test]
-async fn whoever_talks_too_fast_is_told_when_to_come_back_and_retries_are_answered_all_the_same() {
+async fn sender_above_rate_gets_retry_after_but_retries_succeed() {
     let server =
         TestServer::with_limits(|limits| (limits.messages_burst, limits.messages_per_second) = (3, 1)).await;
     let alice = server.user("alice").await;
@@ -258,9 +258,10 @@ async fn whoever_talks_too_fast_is_told_when_to_come_back_and_retries_are_answer
     server.stop().await;
 }
 
-/// A page of the largest messages, of characters that JSON writes as six, used to be ten megabytes.
+/// Regression: a page of the largest messages, with characters that JSON encodes as six, had ten
+/// megabytes.
 #[actix_web::test]
-async fn a_page_of_big_messages_is_cut_and_goes_on() {
+async fn page_of_large_messages_is_cut_and_continues() {
     let server = TestServer::with_limits(|limits| limits.server_frame_bytes = 200_000).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -281,7 +282,7 @@ async fn a_page_of_big_messages_is_cut_and_goes_on() {
     server.stop().await;
 }
 
-/// What is read from memory and what is read from the database is the same number, to the last bit.
+/// Numbers that are read from memory and from the database are bit-identical.
 #[actix_web::test]
 async fn numbers_in_metadata_survive_a_restart_exactly() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! Names behind ids, and users found by the beginning of their name.
+//! User names: resolved from ids, and found by prefix.
 
 use netbit::core::config::RegistrationPolicy;
 use netbit::domain::ids::UserId;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, assert_problem};
 
-/// The names that an answer holds.
+/// Returns the user names in an answer.
 fn names(body: &Value) -> Vec<&str> {
     body["items"].as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap()).collect()
 }
@@ -23,9 +23,10 @@ fn get_users(ids: &[UserId]) -> MessagePacket {
     MessagePacket { packet_type: "GetUsers".into(), user_ids: Some(ids.to_vec()), ..MessagePacket::default() }
 }
 
-/// Carol posts in a group and leaves; Dave is removed and deactivated. Bob had only their ids.
+/// Carol posts in a group and leaves. Dave is removed and deactivated. Regression: Bob had only
+/// their ids.
 #[actix_web::test]
-async fn reader_gets_names_of_those_who_left_and_were_deactivated() {
+async fn reader_resolves_users_who_left_or_were_deactivated() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
     let (carol, dave, eve) =
@@ -45,11 +46,12 @@ async fn reader_gets_names_of_those_who_left_and_were_deactivated() {
     assert_eq!((&found["items"][3]["active"], &found["items"][2]["active"]), (&json!(false), &Value::Null));
     let (mut session, names_for) = (bob.tcp().await, by_id(&eve, &wanted).await);
     assert_eq!(names(&names_for), ["eve"], "a stranger learns no name from an id");
-    let told = session.ask(get_users(&wanted)).await.unwrap();
-    let people: Vec<_> = told.people.iter().map(|user| (user.username.as_str(), user.active)).collect();
+    let answer = session.ask(get_users(&wanted)).await.unwrap();
+    let people: Vec<_> = answer.people.iter().map(|user| (user.username.as_str(), user.active)).collect();
     assert_eq!(people, [("alice", true), ("bob", true), ("carol", true), ("dave", false)]);
 
-    // Who left reads nothing of the chat any more, so new members stay unknown; a return is as if nobody had left.
+    // A user who left reads no new events of the chat, so later members stay unknown. After a
+    // return the user resolves all members.
     assert_eq!(alice.put(&format!("/api/chats/{chat}/participants/eve"), json!({})).await.status, 201);
     assert_eq!(names(&by_id(&carol, &wanted).await), ["carol"]);
     assert_eq!(alice.put(&format!("/api/chats/{chat}/participants/carol"), json!({})).await.status, 201);
@@ -68,9 +70,9 @@ async fn reader_gets_names_of_those_who_left_and_were_deactivated() {
     server.stop().await;
 }
 
-/// A public project's channel is read by people who are not in it.
+/// Users who are not in a public project's channel read it.
 #[actix_web::test]
-async fn visitor_of_a_public_channel_gets_the_names_in_it() {
+async fn visitor_of_a_public_channel_resolves_its_users() {
     let server = TestServer::start().await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let made = alice.post("/api/projects/create", json!({"name": "open", "visibility": "public"})).await;
@@ -98,7 +100,7 @@ async fn prefix_finds_acquaintances_and_an_exact_name() {
         assert_eq!(found.status, 200, "{}", found.body);
         names(&found.body).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(find("bo").await, ["bo"], "a name that is given whole is found");
+    assert_eq!(find("bo").await, ["bo"], "an exact name is found");
     alice.http.create_group("team", &["bobby", "boris"]).await.unwrap();
     assert_eq!(find("Bo").await, ["bo", "bobby", "boris"]);
     assert_eq!(find("bo&limit=1").await, ["bo"]);
@@ -109,7 +111,8 @@ async fn prefix_finds_acquaintances_and_an_exact_name() {
     server.stop().await;
 }
 
-/// The cursor was the last name that the search looked at: strangers and deactivated users were found by bisection.
+/// Regression: the cursor was the last name that the search scanned, so bisection revealed
+/// strangers and deactivated users.
 #[actix_web::test]
 async fn prefix_search_gives_no_cursor_with_a_strangers_name() {
     let server = TestServer::with_limits(|limits| limits.users_scanned = 1).await;
@@ -132,9 +135,10 @@ async fn prefix_search_gives_no_cursor_with_a_strangers_name() {
     server.stop().await;
 }
 
-/// One message compared all chats of a hundred users, and all else waited for it.
+/// Regression: one message compared all chats of a hundred users, and all other messages waited for
+/// it.
 #[actix_web::test]
-async fn names_and_presence_of_many_come_in_several_messages() {
+async fn lookups_of_many_users_are_split_into_several_messages() {
     let server = TestServer::with_limits(|limits| {
         (limits.chats_compared, limits.memberships_scanned) = (1, 3);
         (limits.lookups_burst, limits.lookups_per_second) = (5, 1);
@@ -151,10 +155,10 @@ async fn names_and_presence_of_many_come_in_several_messages() {
     let ids = [alice.id, bob.id, carl.id, stranger.id];
     assert_eq!(names(&by_id(&alice, &ids).await), ["alice", "bob", "carl"]);
     let seen = alice.get("/api/presence?users=carl,stranger,bob,alice").await.body;
-    let seen: Vec<_> = seen["items"].as_array().unwrap().iter().map(|one| &one["user_id"]).collect();
+    let seen: Vec<_> = seen["items"].as_array().unwrap().iter().map(|view| &view["user_id"]).collect();
     assert_eq!(seen, [carl.id, stranger.id, bob.id, alice.id].map(|id| json!(id)).each_ref());
     assert_problem(&alice.get("/api/presence?users=bob,nobody").await, 404, "not_found");
-    // Two memberships of the newer chat and one of the older are looked at.
+    // The search scans two memberships of the newer chat and one of the older chat.
     assert_eq!(names(&alice.get("/api/users?prefix=").await.body), ["alice", "carl"]);
     assert_eq!(names(&alice.get("/api/users?prefix=bob").await.body), ["bob"]);
     let path = "/api/users?prefix=bob";
@@ -192,6 +196,6 @@ async fn prefix_finds_every_active_user_when_registration_is_closed() {
             None => break,
         }
     }
-    assert_eq!(found, ["bob", "bobby", "boris"], "a search is cut, and goes on");
+    assert_eq!(found, ["bob", "bobby", "boris"], "the search is split into pages");
     server.stop().await;
 }

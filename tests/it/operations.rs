@@ -1,4 +1,5 @@
-//! What operators see: every metric is explained, is there from the start, and names the bottleneck and nobody's secrets.
+//! Operator interfaces: every metric is documented, exists from the start, names the bottleneck and
+//! leaks no secrets.
 
 use std::collections::BTreeSet;
 
@@ -17,11 +18,11 @@ const DASHBOARD: &str = include_str!("../../docs/grafana.json");
 async fn scrape(server: &TestServer) -> Scrape {
     let (status, text) = server.operations("/metrics").await;
     assert_eq!(status, 200);
-    assert!(text.ends_with("# EOF\n"), "a scrape that was cut can be told apart");
+    assert!(text.ends_with("# EOF\n"), "the end marker reveals a truncated scrape");
     Scrape::parse(&text)
 }
 
-/// The names of the families as they are written: counters end in `_total`.
+/// Returns the names of the families as written: counters end in `_total`.
 fn exported(text: &str) -> BTreeSet<String> {
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     kinds
@@ -29,7 +30,7 @@ fn exported(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Everything in a text that looks like the name of a metric.
+/// Returns every word in a text that has the form of a metric name.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words
@@ -39,15 +40,15 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[actix_web::test]
-async fn every_metric_is_explained_and_every_explained_metric_exists() {
+async fn every_metric_is_documented_and_every_documented_one_exists() {
     let server = TestServer::start().await;
     let (_, text) = server.operations("/metrics").await;
     let rows = MANUAL.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let explained: BTreeSet<_> = rows
+    let documented: BTreeSet<_> = rows
         .filter(|name| name.starts_with("netbit_") || name.starts_with("process_"))
         .map(str::to_owned)
         .collect();
-    assert_eq!(explained, exported(&text));
+    assert_eq!(documented, exported(&text));
     server.stop().await;
 }
 
@@ -71,7 +72,7 @@ async fn alerts_and_dashboard_name_only_metrics_that_exist() {
 }
 
 #[actix_web::test]
-async fn every_series_is_there_before_anything_has_happened() {
+async fn every_series_exists_before_the_first_event() {
     let server = TestServer::start().await;
     let before = scrape(&server).await;
     let (_, text) = server.operations("/metrics").await;
@@ -102,12 +103,12 @@ async fn every_series_is_there_before_anything_has_happened() {
     alice.get("/no/such/path").await;
     let (_, text) = server.operations("/metrics").await;
     let new: Vec<_> = series(&text).difference(&at_first).cloned().collect();
-    assert_eq!(new, Vec::<String>::new(), "nothing that happens makes a new series");
+    assert_eq!(new, Vec::<String>::new(), "no event creates a new series");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn what_happens_is_counted_and_nobody_is_named() {
+async fn metrics_count_events_and_contain_no_names() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("zebra-alice").await, server.user("zebra-bob").await);
     let before = scrape(&server).await;
@@ -132,7 +133,7 @@ async fn what_happens_is_counted_and_nobody_is_named() {
     let later = scrape(&server).await;
     let refused = |name: &str, labels: &[(&str, &str)]| later.sum(name, labels) - before.sum(name, labels);
     assert_eq!(refused("netbit_http_refusals_total", &[("status", "404")]), 1.0);
-    assert_eq!(refused("netbit_http_refusals_total", &[]), 1.0, "and nothing else");
+    assert_eq!(refused("netbit_http_refusals_total", &[]), 1.0, "no other refusal");
     let no_chat = [("transport", "tcp"), ("code", "not_found")];
     assert_eq!(refused("netbit_session_refusals_total", &no_chat), 1.0);
     assert_eq!(refused("netbit_session_refusals_total", &[]), 1.0);
@@ -159,9 +160,9 @@ async fn what_happens_is_counted_and_nobody_is_named() {
     server.stop().await;
 }
 
-/// The database is locked from outside, as a slow disk would hold it: work piles up at the writer.
+/// The database is locked from outside, as by a slow disk: work accumulates at the writer.
 #[actix_web::test]
-async fn a_slow_writer_shows_as_the_bottleneck_and_nothing_else_does() {
+async fn slow_writer_is_the_only_reported_bottleneck() {
     let server = TestServer::with_limits(|limits| {
         (limits.writer_commands, limits.commands_per_user, limits.ask_patience_ms) = (8, 8, 200);
     })
@@ -183,7 +184,7 @@ async fn a_slow_writer_shows_as_the_bottleneck_and_nothing_else_does() {
             if refused >= 12.0 {
                 break now;
             }
-            assert_eq!(alice.get("/api/chats").await.status, 200, "reads go on");
+            assert_eq!(alice.get("/api/chats").await.status, 200, "reads continue");
         }
     };
     let release = async {
@@ -204,9 +205,9 @@ async fn a_slow_writer_shows_as_the_bottleneck_and_nothing_else_does() {
     };
     let (refused, waited, queued) = of("writer");
     assert_eq!(refused, 12.0);
-    assert!(waited >= 12.0 * 0.2, "each of the twelve had patience: {waited}");
+    assert!(waited >= 12.0 * 0.2, "each of the twelve waited for its slot: {waited}");
     let inside = |actor| during.sum("netbit_actor_asks_inside", &[("actor", actor)]);
-    assert_eq!(inside("writer"), 8.0, "it is full");
+    assert_eq!(inside("writer"), 8.0, "the writer's gate is full");
     assert!(inside("cache") <= 1.0 && inside("presence") == 0.0);
     for other in ["cache", "hub", "session", "presence"] {
         let (refused, waited, others_queued) = of(other);
@@ -214,6 +215,6 @@ async fn a_slow_writer_shows_as_the_bottleneck_and_nothing_else_does() {
         assert!(others_queued < queued, "{other} {others_queued} {queued}");
     }
     let appended = [("actor", "writer"), ("message", "AppendMessage")];
-    assert_eq!(after.sum("netbit_actor_refusals_total", &appended), 12.0, "and which message it was");
+    assert_eq!(after.sum("netbit_actor_refusals_total", &appended), 12.0, "the refused message is named");
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The operator of the machine: the control socket, and the commands that use it.
+//! The operator of the machine: the control socket and the commands that use it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,8 +17,8 @@ use crate::harness::{PASSWORD, TestServer, assert_problem, netbit_beside, soon};
 async fn operate(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
     let workdir = ["--data-dir", data_dir.to_str().unwrap()];
     let output: Output = netbit_beside(&[arguments, &workdir].concat()).await;
-    let told = [&output.stdout[..], &output.stderr[..]].concat();
-    (output.status.success(), String::from_utf8(told).unwrap())
+    let printed = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.success(), String::from_utf8(printed).unwrap())
 }
 
 fn password_file(content: &str) -> tempfile::NamedTempFile {
@@ -28,18 +28,18 @@ fn password_file(content: &str) -> tempfile::NamedTempFile {
 }
 
 #[actix_web::test]
-async fn nobody_but_the_owner_of_the_directory_can_open_the_socket() {
+async fn only_the_owner_of_the_directory_can_open_the_socket() {
     let server = TestServer::start().await;
     let path = control_socket::path(server.path());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let answer = server.http.get("/users").await.unwrap();
     assert_problem(&answer, 404, "not_found");
     server.stop().await;
-    assert!(!path.exists(), "gone with the server");
+    assert!(!path.exists(), "the socket is removed with the server");
 }
 
 #[actix_web::test]
-async fn users_are_managed_beside_a_running_server_and_without_one() {
+async fn users_are_managed_with_and_without_a_running_server() {
     let server = TestServer::with(|config| {
         config.accounts.registration = netbit::core::config::RegistrationPolicy::Closed;
     })
@@ -48,21 +48,21 @@ async fn users_are_managed_beside_a_running_server_and_without_one() {
     let secret = password_file("a long password\n");
     let file = secret.path().to_str().unwrap();
     let add = ["user", "add", "bob", "--display-name", "Bob", "--password-file", file];
-    let (ok, told) = operate(server.path(), &add).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(server.path(), &add).await;
+    assert!(ok, "{printed}");
     assert!(!operate(server.path(), &add).await.0, "the name is taken");
     let bob = server.http.login("bob", "a long password").await.unwrap();
     let bobs = server.http.with_token(bob.token);
-    assert_eq!(bobs.get("/api/users/me").await.unwrap().status, 200, "a login at once");
-    let (ok, told) = operate(server.path(), &["user", "deactivate", "bob"]).await;
-    assert!(ok, "{told}");
-    assert_eq!(bobs.get("/api/users/me").await.unwrap().status, 401, "and out at once");
+    assert_eq!(bobs.get("/api/users/me").await.unwrap().status, 200, "the login works immediately");
+    let (ok, printed) = operate(server.path(), &["user", "deactivate", "bob"]).await;
+    assert!(ok, "{printed}");
+    assert_eq!(bobs.get("/api/users/me").await.unwrap().status, 401, "the login ends immediately");
     let (_, listed) = operate(server.path(), &["user", "list"]).await;
     let of = |name: &str| listed.lines().find(|line| line.contains(name)).unwrap().to_owned();
     assert!(of("alice").contains("admin") && of("bob").contains("deactivated"), "{listed}");
     for unknown in ["nobody", "../users", "a/b", ""] {
-        let (ok, told) = operate(server.path(), &["user", "activate", unknown]).await;
-        assert!(!ok && told.contains("404"), "{unknown}: {told}");
+        let (ok, printed) = operate(server.path(), &["user", "activate", unknown]).await;
+        assert!(!ok && printed.contains("404"), "{unknown}: {printed}");
     }
     assert_eq!(alice.get("/api/users/me").await.status, 200);
     let server_path = server.path().to_owned();
@@ -70,12 +70,12 @@ async fn users_are_managed_beside_a_running_server_and_without_one() {
     // The directory outlives its server.
     let directory = server.stop_and_keep().await;
     assert_eq!(directory.path(), server_path);
-    let (ok, told) = operate(directory.path(), &["user", "activate", "bob"]).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(directory.path(), &["user", "activate", "bob"]).await;
+    assert!(ok, "{printed}");
     let other = password_file("another password");
     let reset = ["user", "password", "bob", "--password-file", other.path().to_str().unwrap()];
-    let (ok, told) = operate(directory.path(), &reset).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(directory.path(), &reset).await;
+    assert!(ok, "{printed}");
     let server = TestServer::on(directory).await;
     assert!(server.http.login("bob", "a long password").await.is_err());
     assert!(server.http.login("bob", "another password").await.is_ok());
@@ -83,7 +83,7 @@ async fn users_are_managed_beside_a_running_server_and_without_one() {
 }
 
 #[actix_web::test]
-async fn renamed_user_keeps_everything_and_the_old_name() {
+async fn renamed_user_keeps_data_and_reserves_the_old_name() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;
@@ -91,16 +91,16 @@ async fn renamed_user_keeps_everything_and_the_old_name() {
     workdir.repository("work").await;
     workdir.git("work", &["push", "--quiet", &old_url, "main"]).await.ok();
     let channel = alice.get("/api/projects/alice/hello").await.body["channel_id"].clone();
-    let (ok, told) = operate(server.path(), &["user", "rename", "alice", "carol"]).await;
-    assert!(ok && told.contains("carol"), "{told}");
+    let (ok, printed) = operate(server.path(), &["user", "rename", "alice", "carol"]).await;
+    assert!(ok && printed.contains("carol"), "{printed}");
 
-    assert_eq!(alice.get("/api/users/me").await.body["username"], "carol", "logins go on");
+    assert_eq!(alice.get("/api/users/me").await.body["username"], "carol", "logins stay valid");
     assert!(server.http.login("alice", PASSWORD).await.is_err());
     server.http.login("carol", PASSWORD).await.unwrap();
     assert_eq!(alice.get(&format!("/api/chats/{channel}")).await.body["name"], "carol/hello");
     assert_eq!(alice.get("/api/users/carol").await.status, 200);
     assert_problem(&alice.get("/api/users/alice").await, 404, "not_found");
-    // Paths below the old name lead on, for git too.
+    // Paths below the old name redirect, for git too.
     for owner in ["alice", "carol"] {
         let at = alice.get(&format!("/api/projects/{owner}/hello/repos/web")).await;
         assert_eq!((at.status, &at.body["full_name"]), (200, &json!("carol/hello/web")));
@@ -109,25 +109,25 @@ async fn renamed_user_keeps_everything_and_the_old_name() {
     workdir.git("", &["clone", "--quiet", &url, "clone"]).await.ok();
     workdir.commit("work", "more", "more", "more").await;
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    // Nobody else gets the old name.
+    // No other user gets the old name.
     let body = json!({"username": "alice", "password": PASSWORD});
     assert_problem(&server.http.post("/api/users/register", &body).await.unwrap(), 409, "conflict");
     server.user("dave").await;
     for taken in ["alice", "carol", "chat", "Carol"] {
-        let (ok, told) = operate(server.path(), &["user", "rename", "dave", taken]).await;
-        assert!(!ok, "{taken}: {told}");
+        let (ok, printed) = operate(server.path(), &["user", "rename", "dave", taken]).await;
+        assert!(!ok, "{taken}: {printed}");
     }
-    // The same again goes on where an interruption stopped; and the way back is free.
+    // The same command again continues an interrupted rename. The user can take the old name back.
     assert!(operate(server.path(), &["user", "rename", "alice", "carol"]).await.0);
     let server = server.restart(|_| ()).await;
-    let (ok, told) = operate(server.path(), &["user", "rename", "carol", "alice"]).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(server.path(), &["user", "rename", "carol", "alice"]).await;
+    assert!(ok, "{printed}");
     server.http.login("alice", PASSWORD).await.unwrap();
     assert_eq!(operate(server.path(), &["audit"]).await.1.matches("user.rename").count(), 2);
     server.stop().await;
 }
 
-/// A user who registered before pages needed the name.
+/// The user registered the name before pages reserved it.
 #[actix_web::test]
 async fn user_with_a_reserved_name_works_and_is_listed() {
     let server = TestServer::start().await;
@@ -143,16 +143,16 @@ async fn user_with_a_reserved_name_works_and_is_listed() {
     workdir.repository("work").await;
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert_eq!(user.get("/api/users/search").await.status, 200);
-    let (ok, told) = operate(server.path(), &["doctor"]).await;
-    assert!(!ok && told.contains("netbit user rename search"), "{told}");
+    let (ok, printed) = operate(server.path(), &["doctor"]).await;
+    assert!(!ok && printed.contains("netbit user rename search"), "{printed}");
     let directory = server.stop_and_keep().await;
     assert!(operate(directory.path(), &["user", "rename", "search", "finder"]).await.0);
-    let (ok, told) = operate(directory.path(), &["doctor"]).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(directory.path(), &["doctor"]).await;
+    assert!(ok, "{printed}");
 }
 
 #[actix_web::test]
-async fn a_mistyped_directory_is_not_made_and_a_new_server_begins_with_its_administrator() {
+async fn only_user_add_creates_a_missing_data_directory() {
     let workdir = tempfile::tempdir().unwrap();
     let nowhere = workdir.path().join("nowhere");
     for command in [
@@ -162,35 +162,35 @@ async fn a_mistyped_directory_is_not_made_and_a_new_server_begins_with_its_admin
         &["doctor"],
         &["chat", "export", "1"],
     ] {
-        let (ok, told) = operate(&nowhere, command).await;
-        assert!(!ok && told.contains("nowhere"), "{command:?}: {told}");
+        let (ok, printed) = operate(&nowhere, command).await;
+        assert!(!ok && printed.contains("nowhere"), "{command:?}: {printed}");
     }
     assert!(!nowhere.exists());
     let secret = password_file("a long password");
     let add = ["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()];
-    let (ok, told) = operate(&nowhere, &add).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(&nowhere, &add).await;
+    assert!(ok, "{printed}");
     assert!(operate(&nowhere, &["user", "list"]).await.1.contains("admin"));
 }
 
-/// Names of sockets are short, those of directories are not.
+/// Socket names are limited in length, and directory names are not.
 #[actix_web::test]
-async fn a_data_directory_may_have_a_long_name() {
+async fn data_directory_may_have_a_long_name() {
     let workdir = tempfile::tempdir().unwrap();
     let long = workdir.path().join("d".repeat(120));
     let secret = password_file("a long password");
     let add = ["user", "add", "alice", "--password-file", secret.path().to_str().unwrap()];
-    let (ok, told) = operate(&long, &add).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(&long, &add).await;
+    assert!(ok, "{printed}");
     let server = TestServer::with(|config| config.data_dir.0 = long.clone()).await;
-    let (ok, told) = operate(&long, &["user", "list"]).await;
-    assert!(ok && told.contains("alice"), "{told}");
+    let (ok, printed) = operate(&long, &["user", "list"]).await;
+    assert!(ok && printed.contains("alice"), "{printed}");
     assert!(operate(&long, &["doctor"]).await.1.contains("running server's cache"));
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_token_that_the_operator_makes_is_the_users_and_ends_when_revoked() {
+async fn operator_token_authenticates_its_user_until_revoked() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let create = ["token", "create", "alice", "--name", "ci", "--scope", "chat:read", "--scope", "repo:read"];
@@ -210,7 +210,7 @@ async fn a_token_that_the_operator_makes_is_the_users_and_ends_when_revoked() {
 }
 
 #[actix_web::test]
-async fn a_chat_is_exported_whole_as_lines_of_json() {
+async fn chat_is_exported_completely_as_json_lines() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -220,8 +220,8 @@ async fn a_chat_is_exported_whole_as_lines_of_json() {
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("chat.jsonl");
     let export = ["chat", "export", &chat.to_string(), "--out", file.to_str().unwrap()];
-    let (ok, told) = operate(server.path(), &export).await;
-    assert!(ok, "{told}");
+    let (ok, printed) = operate(server.path(), &export).await;
+    assert!(ok, "{printed}");
     let lines: Vec<Value> = std::fs::read_to_string(&file)
         .unwrap()
         .lines()
@@ -237,7 +237,7 @@ async fn a_chat_is_exported_whole_as_lines_of_json() {
 }
 
 #[actix_web::test]
-async fn a_chat_keeps_as_many_messages_as_its_owner_says() {
+async fn chat_keeps_as_many_messages_as_its_retention() {
     let server = TestServer::with_limits(|limits| limits.trimmed_per_command = 3).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -256,7 +256,8 @@ async fn a_chat_keeps_as_many_messages_as_its_owner_says() {
     alice.say(chat, "10").await;
     let trimmed = async {
         while bob.contents(chat).await[0] != "7" {
-            // Setting the same again looks at once; the background would look within a minute.
+            // Setting the retention again trims immediately. The background task would trim within
+            // a minute.
             alice.patch(&path, json!({"retention": 4})).await;
         }
     };
@@ -267,7 +268,7 @@ async fn a_chat_keeps_as_many_messages_as_its_owner_says() {
 }
 
 #[actix_web::test]
-async fn what_administrators_and_owners_do_is_written_down_for_ever() {
+async fn actions_of_administrators_and_owners_are_audited() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
     let chat = bob.group(&[&alice]).await;
@@ -288,7 +289,7 @@ async fn what_administrators_and_owners_do_is_written_down_for_ever() {
     let is_setup = |event: &Value| event["action"] == "user.setup" && event["actor_id"] == alice.id.0;
     assert!(is_setup(all.last().unwrap()), "{all:?}");
     let events: Vec<_> = all.iter().rev().skip(1).collect();
-    let told: Vec<_> = events
+    let actions: Vec<_> = events
         .iter()
         .map(|event| (event["actor_id"].as_i64(), event["action"].as_str().unwrap().to_owned()))
         .collect();
@@ -301,7 +302,7 @@ async fn what_administrators_and_owners_do_is_written_down_for_ever() {
         (alices, "user.deactivate"),
         (None, "user.activate"),
     ];
-    assert_eq!(told, expected.map(|(actor, action)| (actor, action.to_owned())));
+    assert_eq!(actions, expected.map(|(actor, action)| (actor, action.to_owned())));
     let kept = events[0]["request_id"].as_str().unwrap();
     assert!(uuid::Uuid::parse_str(kept).is_ok(), "{kept}: the server's own, as in the log");
     assert_eq!(events[0]["target"], format!("chat:{chat}"));
@@ -327,17 +328,18 @@ async fn what_administrators_and_owners_do_is_written_down_for_ever() {
 }
 
 #[actix_web::test]
-async fn the_doctor_asks_a_running_server_whether_its_memory_is_the_database() {
+async fn doctor_compares_a_running_servers_cache_with_the_database() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     alice.say(chat, "hello").await;
-    let (ok, told) = operate(server.path(), &["doctor"]).await;
-    assert!(ok && told.contains("ok  the running server's cache equals the database"), "{told}");
+    let (ok, printed) = operate(server.path(), &["doctor"]).await;
+    assert!(ok && printed.contains("ok  the running server's cache equals the database"), "{printed}");
     server.stop().await;
 }
 
-/// There was no way to see which chats and users a server has, nor to make a second administrator.
+/// Regression: operators could not list the chats and users of a server, nor make a second
+/// administrator.
 #[actix_web::test]
 async fn operator_lists_chats_and_promotes_users() {
     let server = TestServer::start().await;
@@ -356,11 +358,11 @@ async fn operator_lists_chats_and_promotes_users() {
     assert_eq!((&first["id"], &first["name"]), (&json!(team), &json!("team")));
 
     assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
-    let (ok, told) = operate(server.path(), &["user", "promote", "bob"]).await;
-    assert!(ok && told.contains("bob is now an administrator of the server"), "{told}");
+    let (ok, printed) = operate(server.path(), &["user", "promote", "bob"]).await;
+    assert!(ok && printed.contains("bob is now an administrator of the server"), "{printed}");
     assert_eq!(bob.get("/api/admin/audit").await.status, 200, "with the login that bob has");
-    let (ok, told) = operate(server.path(), &["user", "demote", "bob"]).await;
-    assert!(!ok && told.contains("the only administrator"), "{told}");
+    let (ok, printed) = operate(server.path(), &["user", "demote", "bob"]).await;
+    assert!(!ok && printed.contains("the only administrator"), "{printed}");
     assert!(operate(server.path(), &["user", "promote", "alice"]).await.0);
     assert!(operate(server.path(), &["user", "demote", "bob"]).await.0);
     assert_problem(&bob.get("/api/admin/audit").await, 403, "forbidden");
@@ -375,15 +377,16 @@ async fn operator_lists_chats_and_promotes_users() {
     server.stop().await;
 }
 
-/// The owner of a data directory made a link of `repos/tmp`, and root emptied what it led to.
+/// Regression: the owner of a data directory created a symlink at `repos/tmp`, and root emptied its
+/// target.
 #[actix_web::test]
-async fn command_of_root_has_the_rights_of_the_directorys_owner() {
+async fn root_command_has_the_rights_of_the_directory_owner() {
     use std::os::unix::fs::{chown, symlink};
     if !rustix::process::geteuid().is_root() {
         return;
     }
     let workdir = tempfile::tempdir().unwrap();
-    // The owner may enter it, and change nothing in it.
+    // The owner may enter the directory, but change nothing in it.
     std::fs::set_permissions(workdir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (data, victim) = (workdir.path().join("data"), workdir.path().join("victim"));
     for folder in [&data, &data.join("repos"), &victim] {
@@ -407,9 +410,10 @@ async fn command_of_root_has_the_rights_of_the_directorys_owner() {
     );
 }
 
-/// `docker exec` looked into `./data`, and what root made there was root's: the server could not start any more.
+/// Regression: `docker exec` read `./data`, and files that root created there belonged to root, so
+/// the server could not start.
 #[actix_web::test]
-async fn commands_of_root_leave_files_to_the_directorys_owner() {
+async fn root_command_leaves_files_to_the_directory_owner() {
     use std::os::unix::fs::{MetadataExt, chown};
     if !rustix::process::geteuid().is_root() {
         return;

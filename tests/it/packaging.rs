@@ -1,11 +1,12 @@
-//! The files in `packaging/`, as far as they can be tried here.
+//! Tests the files in `packaging/`, as far as possible without installing them.
 
 use std::path::Path;
 
 use crate::harness::Process;
 
-/// A key of 0600 that belongs to root could not be read by the DynamicUser of the unit. The drop-in has systemd hand it over;
-/// here a folder stands for `%d`, where systemd puts the copies.
+/// Regression: the DynamicUser of the unit could not read a key of mode 0600 that belongs to root.
+/// With the drop-in, systemd passes the key. In this test a folder replaces `%d`, where systemd
+/// puts the copies.
 #[actix_web::test]
 async fn tls_drop_in_sets_what_the_server_reads() {
     let credentials = tempfile::tempdir().unwrap();
@@ -37,7 +38,7 @@ async fn tls_drop_in_sets_what_the_server_reads() {
     assert!(Process::spawn(command).await.is_err(), "the key is read from there");
 }
 
-/// A shell that completed nothing, and no manual page: the package has both, made by the program itself.
+/// Regression: the package had no shell completions and no manual page. The program generates both.
 #[test]
 fn completions_and_man_pages_are_those_of_the_commands() {
     let netbit = |arguments: &[&str]| {
@@ -64,7 +65,7 @@ fn completions_and_man_pages_are_those_of_the_commands() {
     }
 }
 
-/// Every file of the package is in the repository or made by `packaging/deb.sh`.
+/// Every file of the package is in the repository or created by `packaging/deb.sh`.
 #[test]
 fn package_for_debian_names_files_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

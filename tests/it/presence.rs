@@ -1,4 +1,4 @@
-//! Presence and typing: over TCP, over UDP, and seen over REST.
+//! Presence and typing: over TCP, over UDP, and read over REST.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ async fn start() -> TestServer {
     .await
 }
 
-/// A session that introduces itself with more than a token.
+/// Opens a session whose `Hello` has more fields than a token.
 pub(crate) async fn hello(
     person: &Person,
     server: &TestServer,
@@ -44,8 +44,8 @@ pub(crate) fn status(status: &str, version: Option<u64>) -> MessagePacket {
     }
 }
 
-/// How `user` is shown in the next `Presence` packet that names them.
-async fn told(session: &mut TcpClient, user: UserId) -> String {
+/// Returns the status of `user` in the next `Presence` packet that contains them.
+async fn next_presence(session: &mut TcpClient, user: UserId) -> String {
     loop {
         let packet = soon(session.any()).await.unwrap();
         if let Some(view) = packet.users.iter().find(|view| view.user_id == user) {
@@ -58,11 +58,11 @@ fn as_text(view: &PresenceView) -> String {
     serde_json::to_value(view.status).unwrap().as_str().unwrap().to_owned()
 }
 
-pub(crate) async fn until_told(session: &mut TcpClient, user: UserId, wanted: &str) {
-    while told(session, user).await != wanted {}
+pub(crate) async fn until_presence(session: &mut TcpClient, user: UserId, wanted: &str) {
+    while next_presence(session, user).await != wanted {}
 }
 
-async fn look(watcher: &Person, name: &str) -> Value {
+async fn presence_of(watcher: &Person, name: &str) -> Value {
     watcher.get(&format!("/api/presence?users={name}")).await.body["items"][0]["status"].clone()
 }
 
@@ -135,40 +135,43 @@ impl Udp {
     }
 }
 
-/// Large enough for its answer.
+/// Returns a ping that is large enough for its answer.
 pub(crate) fn ping(known: u64) -> Upward {
     Upward { known: Some(known), version: Some(1), status: Some(Status::Online), ..Upward::default() }
 }
 
 #[actix_web::test]
-async fn people_who_share_a_chat_see_each_other_come_change_and_go() {
+async fn users_who_share_a_chat_see_each_others_presence() {
     let server = start().await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     alice.group(&[&bob]).await;
     let mut watcher = bob.tcp().await;
     let mut outsider = eve.tcp().await;
     let mut desk = alice.tcp().await;
-    until_told(&mut watcher, alice.id, "online").await;
-    assert_eq!((look(&bob, "alice").await, look(&eve, "alice").await), (json!("online"), json!("offline")));
+    until_presence(&mut watcher, alice.id, "online").await;
+    assert_eq!(
+        (presence_of(&bob, "alice").await, presence_of(&eve, "alice").await),
+        (json!("online"), json!("offline"))
+    );
     let ack = desk.request(status("away", None)).await.unwrap();
     assert!(ack.success);
-    until_told(&mut watcher, alice.id, "away").await;
+    until_presence(&mut watcher, alice.id, "away").await;
     for wrong in ["asleep", ""] {
         assert_eq!(desk.ask(status(wrong, None)).await.unwrap().code.as_deref(), Some("bad_request"));
     }
     drop(desk);
-    until_told(&mut watcher, alice.id, "offline").await;
-    assert_eq!(look(&bob, "alice").await, json!("offline"));
-    // Whoever shares no chat was told of nobody but themselves.
+    until_presence(&mut watcher, alice.id, "offline").await;
+    assert_eq!(presence_of(&bob, "alice").await, json!("offline"));
+    // A user who shares no chat still receives their own presence.
     outsider.writer.send(&status("dnd", None)).await.unwrap();
-    until_told(&mut outsider, eve.id, "dnd").await;
+    until_presence(&mut outsider, eve.id, "dnd").await;
     assert_problem(&bob.get("/api/presence?users=nobody").await, 404, "not_found");
     assert_problem(&bob.get("/api/presence?users=").await, 400, "bad_request");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_device_with_two_connections_has_one_status_and_the_newer_version_wins() {
+async fn newer_status_version_wins_on_a_device_with_two_connections() {
     let server = start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     alice.group(&[&bob]).await;
@@ -177,33 +180,40 @@ async fn a_device_with_two_connections_has_one_status_and_the_newer_version_wins
     let (mut first, _) = hello(&alice, &server, device()).await;
     let (mut second, _) = hello(&alice, &server, device()).await;
     first.request(status("dnd", Some(10))).await.unwrap();
-    until_told(&mut watcher, alice.id, "dnd").await;
+    until_presence(&mut watcher, alice.id, "dnd").await;
     second.request(status("online", Some(9))).await.unwrap();
     second.request(status("away", Some(11))).await.unwrap();
-    assert_eq!(told(&mut watcher, alice.id).await, "away", "the late status was not shown in between");
+    assert_eq!(
+        next_presence(&mut watcher, alice.id).await,
+        "away",
+        "the late status was not shown in between"
+    );
     drop(second);
     first.request(status("dnd", None)).await.unwrap();
-    until_told(&mut watcher, alice.id, "dnd").await;
+    until_presence(&mut watcher, alice.id, "dnd").await;
     server.stop().await;
 }
 
-/// Alice asks over REST alone: she has no session. Everybody was offline to her.
+/// Alice uses REST only and has no session. Regression: every user was offline to her.
 #[actix_web::test]
-async fn person_without_a_session_sees_who_is_there() {
+async fn user_without_a_session_sees_presence_of_others() {
     let server = start().await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let chat = alice.group(&[&bob]).await;
     let mut session = bob.tcp().await;
     session.ask(status("dnd", None)).await.unwrap();
-    assert_eq!((look(&alice, "bob").await, look(&eve, "bob").await), (json!("dnd"), json!("offline")));
+    assert_eq!(
+        (presence_of(&alice, "bob").await, presence_of(&eve, "bob").await),
+        (json!("dnd"), json!("offline"))
+    );
     assert_eq!(alice.delete(&format!("/api/chats/{chat}/participants/bob")).await.status, 204);
-    assert_eq!(look(&alice, "bob").await, "offline");
+    assert_eq!(presence_of(&alice, "bob").await, "offline");
     server.stop().await;
 }
 
-/// A status with an older version was acknowledged as if it had been taken.
+/// Regression: a status with an older version was acknowledged as if it had been applied.
 #[actix_web::test]
-async fn ack_of_a_status_says_what_counts() {
+async fn status_ack_returns_the_effective_status() {
     let server = start().await;
     let bob = server.user("bob").await;
     let mut session = bob.tcp().await;
@@ -216,9 +226,9 @@ async fn ack_of_a_status_says_what_counts() {
     server.stop().await;
 }
 
-/// Bob reads, invisible; his read mark told the others that he was there.
+/// Regression: the read mark of an invisible user revealed to others that the user was online.
 #[actix_web::test]
-async fn marks_of_invisible_people_are_not_pushed() {
+async fn marks_of_invisible_users_are_not_pushed() {
     let server = start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -251,7 +261,7 @@ async fn marks_of_invisible_people_are_not_pushed() {
 }
 
 #[actix_web::test]
-async fn whoever_comes_invisible_is_never_seen() {
+async fn user_who_connects_invisible_is_never_shown() {
     let server = start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -261,7 +271,7 @@ async fn whoever_comes_invisible_is_never_seen() {
     let typing =
         MessagePacket { packet_type: "Typing".into(), chat_id: Some(chat), ..MessagePacket::default() };
     assert!(ghost.request(typing).await.unwrap().success);
-    assert_eq!(look(&bob, "alice").await, json!("offline"));
+    assert_eq!(presence_of(&bob, "alice").await, json!("offline"));
     watcher.writer.send(&status("away", None)).await.unwrap();
     loop {
         let packet = soon(watcher.any()).await.unwrap();
@@ -275,7 +285,7 @@ async fn whoever_comes_invisible_is_never_seen() {
 }
 
 #[actix_web::test]
-async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
+async fn typing_is_sent_to_other_participants_at_a_limited_rate() {
     let server = TestServer::with_limits(|limits| {
         limits.presence_tick_ms = 20;
         limits.typing_interval_ms = 60_000;
@@ -284,7 +294,7 @@ async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let (chat, other) = (alice.group(&[&bob]).await, alice.group(&[&bob]).await);
     let (mut desk, mut watcher, mut outsider) = (alice.tcp().await, bob.tcp().await, eve.tcp().await);
-    until_told(&mut watcher, alice.id, "online").await;
+    until_presence(&mut watcher, alice.id, "online").await;
     let typing = |chat| MessagePacket {
         packet_type: "Typing".into(),
         chat_id: Some(chat),
@@ -295,7 +305,7 @@ async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
     let mut notices = Vec::new();
     for shown in ["dnd", "away", "dnd", "away", "dnd"] {
         desk.request(typing(chat)).await.unwrap();
-        // A status is sent with the tick: each notice would have a tick of its own.
+        // A status is sent with the tick. Waiting for it gives each notice a tick of its own.
         desk.request(status(shown, None)).await.unwrap();
         loop {
             let packet = soon(watcher.any()).await.unwrap();
@@ -308,7 +318,7 @@ async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
             }
         }
     }
-    // The next notice is that of another chat.
+    // The next notice belongs to the other chat.
     desk.request(typing(other)).await.unwrap();
     while notices.last().is_none_or(|(chat, _)| *chat != Some(other)) {
         let packet = soon(watcher.any()).await.unwrap();
@@ -321,7 +331,7 @@ async fn typing_is_told_to_the_others_of_the_chat_not_too_often() {
 }
 
 #[actix_web::test]
-async fn a_ticket_opens_udp_for_presence_and_typing() {
+async fn ticket_authorizes_udp_presence_and_typing() {
     let server = start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -330,7 +340,7 @@ async fn a_ticket_opens_udp_for_presence_and_typing() {
     let (mut session, welcome) = hello(&alice, &server, asks).await;
     let mut phone = Udp::new(&welcome.udp.unwrap()).await;
     let mut watcher = bob.tcp().await;
-    until_told(&mut watcher, alice.id, "online").await;
+    until_presence(&mut watcher, alice.id, "online").await;
 
     phone.send(Kind::Ping, &ping(0)).await;
     assert_eq!(phone.pong().await.version, 1);
@@ -340,7 +350,7 @@ async fn a_ticket_opens_udp_for_presence_and_typing() {
 
     let away = Upward { status: Some(Status::Away), version: Some(2), ..Upward::default() };
     phone.send(Kind::Status, &away).await;
-    until_told(&mut watcher, alice.id, "away").await;
+    until_presence(&mut watcher, alice.id, "away").await;
     phone.send(Kind::Typing, &Upward { chat_id: Some(chat), ..Upward::default() }).await;
     while soon(watcher.any()).await.unwrap().packet_type != "Typing" {}
     watcher
@@ -360,10 +370,10 @@ async fn a_ticket_opens_udp_for_presence_and_typing() {
         }
     }
 
-    // The session ends, and the datagrams alone keep their person there. Carol has no datagrams: she leaves after alice,
-    // and is offline when alice would be.
+    // The session ends, and datagrams alone keep alice present. Carol sends no datagrams: she
+    // leaves after alice, and goes offline at the time at which alice would.
     let carols = carol.tcp().await;
-    until_told(&mut watcher, carol.id, "online").await;
+    until_presence(&mut watcher, carol.id, "online").await;
     session
         .writer
         .send(&MessagePacket { packet_type: "Bye".into(), ..MessagePacket::default() })
@@ -371,10 +381,10 @@ async fn a_ticket_opens_udp_for_presence_and_typing() {
         .unwrap();
     while soon(session.any()).await.is_ok() {}
     drop(carols);
-    until_told(&mut watcher, carol.id, "offline").await;
-    assert_eq!(look(&bob, "alice").await, json!("away"));
+    until_presence(&mut watcher, carol.id, "offline").await;
+    assert_eq!(presence_of(&bob, "alice").await, json!("away"));
 
-    // Another ticket over the session, and one over REST.
+    // Requests another ticket over the session, and one over REST.
     let mut session = alice.tcp().await;
     let ticket = session
         .request(MessagePacket { packet_type: "Ticket".into(), ..MessagePacket::default() })
@@ -406,7 +416,7 @@ pub(crate) fn from_json(body: &Value) -> TicketData {
 }
 
 #[actix_web::test]
-async fn strangers_forgers_and_repeaters_hear_nothing_and_are_counted() {
+async fn invalid_datagrams_are_counted_and_get_no_answer() {
     let server = start().await;
     let alice = server.user("alice").await;
     let ticket = from_json(&alice.post("/api/udp/ticket", json!({})).await.body);
@@ -427,7 +437,8 @@ async fn strangers_forgers_and_repeaters_hear_nothing_and_are_counted() {
     {
         until(async || dropped(&server, reason).await >= count).await;
     }
-    // The server has one socket and answers in order: after this Pong, an answer to an earlier datagram is there.
+    // The server has one socket and answers in order. After this Pong, every answer to an earlier
+    // datagram has arrived.
     phone.send(Kind::Ping, &ping(0)).await;
     phone.pong().await;
     assert!(!stranger.has_received() && !forger.has_received());
@@ -435,7 +446,7 @@ async fn strangers_forgers_and_repeaters_hear_nothing_and_are_counted() {
 }
 
 #[actix_web::test]
-async fn a_logout_kills_tickets_and_a_restart_forgets_them() {
+async fn logout_revokes_udp_tickets() {
     let server = start().await;
     let alice = server.user("alice").await;
     let ticket = from_json(&alice.post("/api/udp/ticket", json!({})).await.body);
@@ -454,7 +465,7 @@ async fn a_logout_kills_tickets_and_a_restart_forgets_them() {
 }
 
 #[actix_web::test]
-async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
+async fn idle_sessions_cost_no_messages_and_receive_changes() {
     let server = start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -465,11 +476,11 @@ async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
     }
     let mut desk = alice.tcp().await;
     for session in &mut sessions {
-        until_told(session, alice.id, "online").await;
+        until_presence(session, alice.id, "online").await;
     }
     let carols = carol.tcp().await;
     for session in &mut sessions {
-        until_told(session, carol.id, "online").await;
+        until_presence(session, carol.id, "online").await;
     }
     let handled = async || {
         let (_, body) = server.operations("/actors").await;
@@ -479,15 +490,16 @@ async fn a_crowd_that_does_nothing_costs_nothing_and_a_change_reaches_it() {
         presence["messages"].as_array().unwrap().iter().map(|m| m["handled"].as_u64().unwrap()).sum::<u64>()
     };
     let before = handled().await;
-    // Carol is offline five ticks after her session has ended, which is the only message.
+    // Carol goes offline five ticks after her session ends. The end of the session is the only
+    // message.
     drop(carols);
     for session in &mut sessions {
-        until_told(session, carol.id, "offline").await;
+        until_presence(session, carol.id, "offline").await;
     }
-    assert_eq!(handled().await, before + 1, "nobody else did anything");
+    assert_eq!(handled().await, before + 1, "no other message was handled");
     desk.request(status("dnd", None)).await.unwrap();
     for session in &mut sessions {
-        until_told(session, alice.id, "dnd").await;
+        until_presence(session, alice.id, "dnd").await;
     }
     server.stop().await;
 }

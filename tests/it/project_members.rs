@@ -1,15 +1,15 @@
-//! The people of projects, over REST: who sees a project, who is in it, and its channel.
+//! Members of projects over REST: visibility of projects, membership, and the project's channel.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, assert_problem};
 use crate::projects::{channel_of, each, project, set_role};
 
-/// Every item of a list, page by page, as the `Link` headers lead.
-async fn pages(who: &Person, first: &str) -> Vec<Value> {
+/// Returns every item of a list, following the `Link` headers page by page.
+async fn pages(person: &Person, first: &str) -> Vec<Value> {
     let (mut path, mut seen) = (first.to_owned(), Vec::new());
     loop {
-        let page = who.get(&path).await;
+        let page = person.get(&path).await;
         assert_eq!(page.status, 200, "{}", page.body);
         seen.extend(page.body["items"].as_array().unwrap().clone());
         let Some(link) = page.header("link") else { return seen };
@@ -18,12 +18,12 @@ async fn pages(who: &Person, first: &str) -> Vec<Value> {
 }
 
 #[actix_web::test]
-async fn nobody_learns_of_a_private_project() {
+async fn private_project_is_hidden_from_non_members() {
     let server = TestServer::start().await;
     let (alice, eve) = (server.user("alice").await, server.user("eve").await);
     project(&alice, "secret", "private").await;
     alice.post("/api/projects/alice/secret/repos/create", json!({"name": "web"})).await;
-    // Under a former name neither.
+    // A former name of the project does not reveal it either.
     project(&alice, "was", "private").await;
     alice.patch("/api/projects/alice/was", json!({"name": "is"})).await;
 
@@ -39,8 +39,8 @@ async fn nobody_learns_of_a_private_project() {
             assert_eq!(found.body["detail"], missing.body["detail"]);
         }
     }
-    let somebody = eve.get("/api/projects/nobody/secret").await;
-    assert_eq!(somebody.body["detail"], eve.get("/api/projects/alice/secret").await.body["detail"]);
+    let unknown_owner = eve.get("/api/projects/nobody/secret").await;
+    assert_eq!(unknown_owner.body["detail"], eve.get("/api/projects/alice/secret").await.body["detail"]);
     for existing in ["secret", "missing"] {
         let path = format!("/api/projects/alice/{existing}");
         for answer in [
@@ -105,7 +105,7 @@ async fn public_project_is_read_by_all_and_changed_by_no_outsider() {
 }
 
 #[actix_web::test]
-async fn lists_meet_everything_once_and_show_nothing_private() {
+async fn project_lists_contain_each_item_once_and_no_private_one() {
     let server = TestServer::start().await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     for n in 0..4 {
@@ -116,11 +116,11 @@ async fn lists_meet_everything_once_and_show_nothing_private() {
     for shared in ["shut1", "shut3", "open2"] {
         set_role(&alice, &format!("/api/projects/alice/{shared}"), "bob", "reader").await;
     }
-    let names = async |who: &Person, path: &str| -> Vec<String> {
-        let list = pages(who, path).await;
-        let ids: Vec<_> = list.iter().map(|one| one["id"].as_i64().unwrap()).collect();
+    let names = async |person: &Person, path: &str| -> Vec<String> {
+        let list = pages(person, path).await;
+        let ids: Vec<_> = list.iter().map(|item| item["id"].as_i64().unwrap()).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "each once, in order: {ids:?}");
-        list.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        list.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     };
     let seen = names(&bob, "/api/projects?limit=2").await;
     let expected = ["open0", "bobs0", "open1", "shut1", "bobs1", "open2", "bobs2", "open3", "shut3", "bobs3"];
@@ -136,10 +136,11 @@ async fn lists_meet_everything_once_and_show_nothing_private() {
         alice.post("/api/projects/alice/shut1/repos/create", json!({"name": name})).await;
     }
     let repositories = pages(&bob, "/api/projects/alice/shut1/repos?limit=2").await;
-    let found: Vec<_> = repositories.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let found: Vec<_> = repositories.iter().map(|item| item["name"].as_str().unwrap()).collect();
     assert_eq!(found, ["A", "b", "c-1", "D.2", "e_3"]);
     let members = pages(&bob, "/api/projects/alice/shut1/members?limit=1").await;
-    let found: Vec<_> = members.iter().map(|one| (one["username"].as_str(), one["role"].as_str())).collect();
+    let found: Vec<_> =
+        members.iter().map(|member| (member["username"].as_str(), member["role"].as_str())).collect();
     assert_eq!(found, [(Some("alice"), Some("owner")), (Some("bob"), Some("reader"))]);
     for bad in ["limit=0", "limit=101", "limit=x", "cursor=x", "member=maybe"] {
         assert_problem(&alice.get(&format!("/api/projects?{bad}")).await, 400, "bad_request");
@@ -148,7 +149,7 @@ async fn lists_meet_everything_once_and_show_nothing_private() {
 }
 
 #[actix_web::test]
-async fn owners_give_roles_and_users_cannot_raise_their_own() {
+async fn owners_assign_roles_and_users_cannot_raise_their_own() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -178,12 +179,12 @@ async fn owners_give_roles_and_users_cannot_raise_their_own() {
     }
     assert_eq!(set_role(&alice, path, "bob", "owner").await, 204);
     assert_eq!(set_role(&bob, path, "carol", "writer").await, 201);
-    for (who, body) in [(&alice, json!({"role": "reader"})), (&bob, json!({"role": "maintainer"}))] {
-        assert_problem(&who.put(&member("alice"), body).await, 409, "conflict");
-        assert_problem(&who.delete(&member("alice")).await, 409, "conflict");
+    for (person, body) in [(&alice, json!({"role": "reader"})), (&bob, json!({"role": "maintainer"}))] {
+        assert_problem(&person.put(&member("alice"), body).await, 409, "conflict");
+        assert_problem(&person.delete(&member("alice")).await, 409, "conflict");
     }
     assert_eq!(bob.get(path).await.body["member_count"], 3);
-    assert_eq!(carol.delete(&member("carol")).await.status, 204, "everybody may leave");
+    assert_eq!(carol.delete(&member("carol")).await.status, 204, "every member may leave");
     assert_problem(&carol.get(path).await, 404, "not_found");
     assert_problem(&alice.delete(&member("carol")).await, 404, "not_found");
     assert_problem(&alice.put(&member("nobody"), json!({"role": "reader"})).await, 404, "not_found");
@@ -195,7 +196,7 @@ async fn owners_give_roles_and_users_cannot_raise_their_own() {
 }
 
 #[actix_web::test]
-async fn the_channel_follows_the_members() {
+async fn project_channel_follows_the_members() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let made = project(&alice, "web", "private").await;
@@ -239,7 +240,7 @@ async fn the_channel_follows_the_members() {
 }
 
 #[actix_web::test]
-async fn a_projects_channel_is_changed_through_the_project_only() {
+async fn project_channel_is_changed_through_the_project_only() {
     let server = TestServer::start().await;
     let (alice, bob, carol) =
         (server.user("alice").await, server.user("bob").await, server.user("carol").await);
@@ -248,14 +249,14 @@ async fn a_projects_channel_is_changed_through_the_project_only() {
         let path = format!("/api/projects/alice/{visibility}");
         set_role(&alice, &path, "bob", "owner").await;
         let chat = format!("/api/chats/{}", channel_of(&made));
-        for who in [&alice, &bob] {
+        for person in [&alice, &bob] {
             for answer in [
-                who.patch(&chat, json!({"name": "other"})).await,
-                who.patch(&chat, json!({"archived": true})).await,
-                who.put(&format!("{chat}/participants/carol"), json!({})).await,
-                who.put(&format!("{chat}/participants/bob"), json!({"role": "member"})).await,
-                who.delete(&format!("{chat}/participants/bob")).await,
-                who.delete(&format!("{chat}/participants/alice")).await,
+                person.patch(&chat, json!({"name": "other"})).await,
+                person.patch(&chat, json!({"archived": true})).await,
+                person.put(&format!("{chat}/participants/carol"), json!({})).await,
+                person.put(&format!("{chat}/participants/bob"), json!({"role": "member"})).await,
+                person.delete(&format!("{chat}/participants/bob")).await,
+                person.delete(&format!("{chat}/participants/alice")).await,
             ] {
                 assert_problem(&answer, 403, "forbidden");
             }
@@ -292,13 +293,13 @@ async fn public_channel_is_read_by_all_users_and_joined_by_none() {
 }
 
 #[actix_web::test]
-async fn whoever_may_read_a_project_may_watch_it() {
+async fn every_reader_of_a_project_may_watch_it() {
     let server = TestServer::start().await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     project(&alice, "web", "public").await;
     let path = "/api/projects/alice/web";
     let watch = format!("{path}/watch");
-    let watches = async |who: &Person| who.get(path).await.body["watches"].as_bool().unwrap();
+    let watches = async |person: &Person| person.get(path).await.body["watches"].as_bool().unwrap();
     set_role(&alice, path, "bob", "reader").await;
     assert!(watches(&alice).await && watches(&bob).await && !watches(&eve).await);
     for _ in 0..2 {
@@ -308,7 +309,7 @@ async fn whoever_may_read_a_project_may_watch_it() {
     assert!(watches(&alice).await && !watches(&bob).await && watches(&eve).await);
     bob.put(&watch, json!({})).await;
     bob.delete(&format!("{path}/members/bob")).await;
-    assert!(!watches(&bob).await, "whoever leaves hears no more");
+    assert!(!watches(&bob).await, "a user who leaves stops watching");
     let anonymous = server.http.send(reqwest::Method::PUT, &watch, None, &[]).await.unwrap();
     assert_problem(&anonymous, 401, "unauthenticated");
     server.stop().await;

@@ -1,11 +1,11 @@
-//! Projects, over REST: their life, names and settings.
+//! Projects over REST: lifecycle, names and settings.
 
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, assert_problem};
 
-/// Makes a project and answers how it stands.
+/// Creates a project and returns its state.
 pub(crate) async fn project(owner: &Person, name: &str, visibility: &str) -> Value {
     let made = owner.post("/api/projects/create", json!({"name": name, "visibility": visibility})).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -20,22 +20,22 @@ pub(crate) async fn set_role(owner: &Person, project: &str, name: &str, role: &s
     owner.put(&format!("{project}/members/{name}"), json!({"role": role})).await.status
 }
 
-/// A field of each item.
+/// Returns a field of each item.
 pub(crate) fn each(list: &Value, field: &str) -> Vec<Value> {
     list["items"].as_array().unwrap().iter().map(|item| item[field].clone()).collect()
 }
 
-/// Where an answer sends its reader, who does not go there.
-pub(crate) async fn sent_on(server: &TestServer, who: &Person, path: &str) -> (u16, String) {
+/// Returns the status and the redirect target of a GET, without following the redirect.
+pub(crate) async fn redirect_of(server: &TestServer, person: &Person, path: &str) -> (u16, String) {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let url = format!("http://{}{path}", server.app.addresses.http);
-    let answer = client.get(url).bearer_auth(who.http.token().unwrap()).send().await.unwrap();
+    let answer = client.get(url).bearer_auth(person.http.token().unwrap()).send().await.unwrap();
     let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
     (answer.status().as_u16(), location.unwrap_or_default())
 }
 
 #[actix_web::test]
-async fn a_project_is_made_seen_listed_changed_and_deleted() {
+async fn project_is_created_read_listed_changed_and_deleted() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let made =
@@ -72,7 +72,7 @@ async fn a_project_is_made_seen_listed_changed_and_deleted() {
 }
 
 #[actix_web::test]
-async fn a_name_is_taken_whatever_its_case_but_by_one_owner_only() {
+async fn project_name_is_unique_per_owner_ignoring_case() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     project(&alice, "Web", "private").await;
@@ -82,12 +82,16 @@ async fn a_name_is_taken_whatever_its_case_but_by_one_owner_only() {
     let taken = alice.patch("/api/projects/alice/other", json!({"name": "WEB"})).await;
     assert_problem(&taken, 409, "conflict");
     let same = alice.patch("/api/projects/alice/Web", json!({"name": "web"})).await;
-    assert_eq!((same.status, &same.body["name"]), (200, &json!("web")), "one may change the case");
+    assert_eq!(
+        (same.status, &same.body["name"]),
+        (200, &json!("web")),
+        "the owner may change the letter case"
+    );
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_name_that_is_hostile_is_refused() {
+async fn invalid_project_name_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     project(&alice, "fine", "private").await;
@@ -140,7 +144,7 @@ async fn a_name_that_is_hostile_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_renamed_project_is_found_under_its_old_name() {
+async fn renamed_project_redirects_from_its_old_name() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let made = project(&alice, "Old", "private").await;
@@ -153,26 +157,26 @@ async fn a_renamed_project_is_found_under_its_old_name() {
     for rest in ["", "/config", "/members?limit=1", "/repos?limit=1&cursor=%61", "/repos/web"] {
         let old = format!("/api/projects/alice/OLD{rest}");
         let expected = format!("/api/projects/alice/New{rest}");
-        assert_eq!(sent_on(&server, &alice, &old).await, (308, expected.clone()));
+        assert_eq!(redirect_of(&server, &alice, &old).await, (308, expected.clone()));
         let (followed, direct) = (alice.get(&old).await, alice.get(&expected).await);
         assert_eq!((followed.status, followed.body), (200, direct.body));
     }
     let changed = alice.patch("/api/projects/alice/old", json!({"description": "changed"})).await;
-    assert_eq!((changed.status, &changed.body["name"]), (200, &json!("New")), "changes are made");
+    assert_eq!((changed.status, &changed.body["name"]), (200, &json!("New")), "the change is applied");
 
-    // Two renames later the oldest name still leads to the present one.
+    // After two renames, the oldest name redirects to the current name.
     alice.patch("/api/projects/alice/New", json!({"name": "newest"})).await;
-    assert_eq!(sent_on(&server, &alice, "/api/projects/alice/old").await.1, "/api/projects/alice/newest");
-    assert_eq!(sent_on(&server, &alice, "/api/projects/alice/new").await.1, "/api/projects/alice/newest");
-    // And back again.
+    assert_eq!(redirect_of(&server, &alice, "/api/projects/alice/old").await.1, "/api/projects/alice/newest");
+    assert_eq!(redirect_of(&server, &alice, "/api/projects/alice/new").await.1, "/api/projects/alice/newest");
+    // The project can take its oldest name again.
     alice.patch("/api/projects/alice/newest", json!({"name": "old"})).await;
-    assert_eq!(sent_on(&server, &alice, "/api/projects/alice/old").await.0, 200);
-    assert_eq!(sent_on(&server, &alice, "/api/projects/alice/newest").await.1, "/api/projects/alice/old");
+    assert_eq!(redirect_of(&server, &alice, "/api/projects/alice/old").await.0, 200);
+    assert_eq!(redirect_of(&server, &alice, "/api/projects/alice/newest").await.1, "/api/projects/alice/old");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn so_many_names_can_be_left_and_no_more() {
+async fn former_project_names_are_limited() {
     let server = TestServer::with_limits(|limits| limits.former_names = 2).await;
     let alice = server.user("alice").await;
     project(&alice, "a0", "private").await;
@@ -185,13 +189,13 @@ async fn so_many_names_can_be_left_and_no_more() {
     assert_eq!(
         alice.patch("/api/projects/alice/a2", json!({"name": "A2"})).await.status,
         200,
-        "only the case"
+        "only the letter case changes"
     );
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_new_project_takes_the_name_that_another_one_left() {
+async fn new_project_takes_a_former_name_of_another() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let first = project(&alice, "web", "private").await;
@@ -200,8 +204,8 @@ async fn a_new_project_takes_the_name_that_another_one_left() {
     assert_eq!(alice.get("/api/projects/alice/web").await.body["id"], second["id"]);
     assert_eq!(alice.get("/api/projects/alice/first").await.body["id"], first["id"]);
     alice.patch("/api/projects/alice/web", json!({"name": "second"})).await;
-    let moved = sent_on(&server, &alice, "/api/projects/alice/web").await;
-    assert_eq!(moved.1, "/api/projects/alice/second", "the last one that had the name");
+    let moved = redirect_of(&server, &alice, "/api/projects/alice/web").await;
+    assert_eq!(moved.1, "/api/projects/alice/second", "the last project that had the name");
     assert_eq!(alice.delete("/api/projects/alice/second").await.status, 204);
     assert_problem(&alice.get("/api/projects/alice/web").await, 404, "not_found");
     assert_problem(&alice.get("/api/projects/alice/second").await, 404, "not_found");
@@ -214,7 +218,7 @@ async fn a_new_project_takes_the_name_that_another_one_left() {
 }
 
 #[actix_web::test]
-async fn settings_have_defaults_and_are_checked() {
+async fn project_settings_have_defaults_and_are_validated() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     project(&alice, "web", "private").await;
@@ -254,7 +258,7 @@ async fn settings_have_defaults_and_are_checked() {
 }
 
 #[actix_web::test]
-async fn a_deleted_project_takes_its_repositories_along_and_leaves_an_archived_channel() {
+async fn deleted_project_removes_repositories_and_archives_channel() {
     let server = TestServer::start().await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let made = project(&alice, "web", "public").await;
@@ -266,8 +270,8 @@ async fn a_deleted_project_takes_its_repositories_along_and_leaves_an_archived_c
     }
     assert_eq!(alice.delete(path).await.status, 204);
     for rest in ["", "/repos", "/repos/a", "/members", "/config"] {
-        for who in [&alice, &bob, &eve] {
-            assert_problem(&who.get(&format!("{path}{rest}")).await, 404, "not_found");
+        for person in [&alice, &bob, &eve] {
+            assert_problem(&person.get(&format!("{path}{rest}")).await, 404, "not_found");
         }
         let anonymous = server.http.get(&format!("{path}{rest}")).await.unwrap();
         assert_problem(&anonymous, 401, "unauthenticated");
@@ -275,7 +279,7 @@ async fn a_deleted_project_takes_its_repositories_along_and_leaves_an_archived_c
     let chat = format!("/api/chats/{channel}");
     assert_eq!(bob.get(&chat).await.body["archived"], json!(true));
     assert_eq!(bob.contents(channel).await, ["hello"]);
-    assert_problem(&bob.say(channel, "anybody?").await, 403, "forbidden");
+    assert_problem(&bob.say(channel, "hello?").await, 403, "forbidden");
     for rest in ["", "/messages", "/events", "/participants"] {
         assert_problem(&eve.get(&format!("{chat}{rest}")).await, 404, "not_found");
     }

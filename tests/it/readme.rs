@@ -1,4 +1,4 @@
-//! The README's commands, pasted as a reader pastes them.
+//! Runs the commands of the README as a reader pastes them.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::harness::{PATIENCE, TestServer, soon};
 
-/// The blocks of shell commands below a heading, for this server and this program.
+/// Returns the blocks of shell commands below a heading, for this server and this program.
 fn blocks(heading: &str, server: &TestServer) -> Vec<String> {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -20,7 +20,7 @@ fn blocks(heading: &str, server: &TestServer) -> Vec<String> {
     blocks.map(here).collect()
 }
 
-/// A shell at a terminal of its own, by script(1).
+/// A shell at a terminal of its own, started by script(1).
 struct Terminal {
     child: std::process::Child,
     keyboard: std::process::ChildStdin,
@@ -52,7 +52,7 @@ impl Terminal {
         self.keyboard.flush().unwrap();
     }
 
-    /// Waits until the text was shown, and forgets what came before it.
+    /// Waits until the text is shown, and drops the output before it.
     fn await_text(&mut self, text: &str) {
         loop {
             if let Some((_, rest)) = self.seen.split_once(text) {
@@ -72,8 +72,8 @@ impl Terminal {
     }
 }
 
-/// The block of `netbit chat` had a line for the chat itself, which became the password; answers of the API and the prompt
-/// were on one line.
+/// Regression: the block of `netbit chat` had a line for the chat itself, which became the
+/// password. Answers of the API and the prompt were on one line.
 #[actix_web::test]
 async fn readme_blocks_work_when_they_are_pasted_whole() {
     let server = TestServer::start().await;
@@ -119,7 +119,7 @@ async fn readme_blocks_work_when_they_are_pasted_whole() {
     for (token, status) in [(alice.token().unwrap(), 200), ("wrong", 401)] {
         let answer = reqwest::Client::new().get(&url).bearer_auth(token).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status);
-        assert!(answer.text().await.unwrap().ends_with("}\n"), "an answer ends its line");
+        assert!(answer.text().await.unwrap().ends_with("}\n"), "an answer ends with a newline");
     }
     server.stop().await;
 }

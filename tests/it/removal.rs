@@ -1,4 +1,4 @@
-//! Chats that end: deleted by an owner, or left by everybody.
+//! Removal of chats: deleted by an owner, or left by all members.
 
 use diesel::RunQueryDsl;
 use netbit::client::{TcpClient, saying};
@@ -16,7 +16,7 @@ async fn chats(person: &Person) -> Vec<Value> {
     list.iter().map(|chat| chat["id"].clone()).collect()
 }
 
-/// The next packet of this type.
+/// Returns the next packet of this type.
 async fn next(session: &mut TcpClient, packet_type: &str) -> ReceivedPacket {
     loop {
         let packet = soon(session.any()).await.unwrap();
@@ -32,8 +32,8 @@ struct Count {
     n: i64,
 }
 
-/// Waits until nothing of a deleted chat is left in the database but its row.
-async fn purged(server: &TestServer, chat: ChatId) {
+/// Waits until the database holds nothing of a deleted chat but its row.
+async fn await_purge(server: &TestServer, chat: ChatId) {
     let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
     let sql = format!(
         "SELECT (SELECT count(*) FROM messages WHERE chat_id = {chat})
@@ -45,14 +45,14 @@ async fn purged(server: &TestServer, chat: ChatId) {
 }
 
 #[actix_web::test]
-async fn owner_deletes_a_chat_and_every_session_is_told() {
+async fn chat_deletion_resets_the_chat_in_every_session() {
     let server = TestServer::with_limits(|limits| limits.purged_per_command = 2).await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let chat = alice.http.create_group("team", &["bob"]).await.unwrap();
     let other = bob.group(&[&alice]).await;
-    let said = json!({"content": "hello", "client_id": "0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f"});
+    let message = json!({"content": "hello", "client_id": "0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f"});
     let messages = format!("/api/chats/{chat}/messages");
-    assert_eq!(bob.post(&messages, said.clone()).await.status, 201);
+    assert_eq!(bob.post(&messages, message.clone()).await.status, 201);
     let path = format!("/api/chats/{chat}");
     assert_problem(&bob.delete(&path).await, 403, "forbidden");
     assert_problem(&eve.delete(&path).await, 404, "not_found");
@@ -66,16 +66,16 @@ async fn owner_deletes_a_chat_and_every_session_is_told() {
     assert_eq!(
         (pong.chats, pong.heads_sum),
         (ListOrCount::Count(1), head),
-        "the sums are those of what is left"
+        "the sums cover the remaining chats"
     );
     for person in [&alice, &bob] {
         assert_eq!(chats(person).await, [json!(other.0)]);
         assert_problem(&person.get(&path).await, 404, "not_found");
     }
-    // A retry of what was committed writes nothing again.
+    // A retry of a committed message is not written again.
     for _ in 0..2 {
-        assert_problem(&bob.post(&messages, said.clone()).await, 404, "not_found");
-        purged(&server, chat).await;
+        assert_problem(&bob.post(&messages, message.clone()).await, 404, "not_found");
+        await_purge(&server, chat).await;
     }
     let (mut again, welcome) = bob.tcp_welcomed().await;
     let resume = MessagePacket {
@@ -90,44 +90,45 @@ async fn owner_deletes_a_chat_and_every_session_is_told() {
     let server = server.restart(|_| ()).await;
     let bob = server.login("bob").await;
     assert_eq!(chats(&bob).await, [json!(other.0)]);
-    assert_problem(&bob.post(&messages, said).await, 404, "not_found");
+    assert_problem(&bob.post(&messages, message).await, 404, "not_found");
     let next_chat = bob.group(&[]).await;
-    assert!(next_chat.0 > chat.0, "an id is not given again");
+    assert!(next_chat.0 > chat.0, "an id is not used again");
     server.stop().await;
 }
 
-/// Rows of a deleted chat stay until the purge reaches them: a retry of their messages was a success meanwhile.
+/// Regression: rows of a deleted chat stay until the purge reaches them, and a retry of their
+/// messages succeeded meanwhile.
 #[actix_web::test]
 async fn retry_in_a_deleted_chat_is_not_found_before_the_purge() {
     let server = TestServer::with_limits(|limits| limits.purged_per_command = 1).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
     let messages = format!("/api/chats/{chat}/messages");
-    let said = |n: u8| {
+    let message = |n: u8| {
         let client_id = format!("0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e{n:02x}");
         json!({"content": n.to_string(), "client_id": client_id})
     };
     for n in 0..60 {
-        assert_eq!(bob.post(&messages, said(n)).await.status, 201);
+        assert_eq!(bob.post(&messages, message(n)).await.status, 201);
     }
     let mut session = alice.tcp().await;
     let kept = alice.patch(&format!("/api/chats/{chat}"), json!({"retention": 50})).await;
     assert_eq!(kept.status, 200, "{}", kept.body);
     while next(&mut session, "Event").await.kind.as_deref() != Some("trim") {}
     for n in [3, 59] {
-        assert_eq!(bob.post(&messages, said(n)).await.status, 200, "it is a duplicate");
+        assert_eq!(bob.post(&messages, message(n)).await.status, 200, "it is a duplicate");
     }
     assert_eq!(alice.delete(&format!("/api/chats/{chat}")).await.status, 204);
     for n in [59, 3] {
-        assert_problem(&bob.post(&messages, said(n)).await, 404, "not_found");
+        assert_problem(&bob.post(&messages, message(n)).await, 404, "not_found");
     }
-    purged(&server, chat).await;
-    assert_problem(&bob.post(&messages, said(3)).await, 404, "not_found");
+    await_purge(&server, chat).await;
+    assert_problem(&bob.post(&messages, message(3)).await, 404, "not_found");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn channel_that_was_deleted_leaves_its_name() {
+async fn deleted_channel_releases_its_name() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let channel = json!({"kind": "channel", "name": "News"});
@@ -141,7 +142,7 @@ async fn channel_that_was_deleted_leaves_its_name() {
     server.stop().await;
 }
 
-/// The last member could not leave (409). Members who are deactivated are no company.
+/// Regression: the last member could not leave (409). Deactivated members do not count as members.
 #[actix_web::test]
 async fn last_member_leaves_and_the_chat_is_removed_later() {
     let server = TestServer::start().await;
@@ -155,7 +156,7 @@ async fn last_member_leaves_and_the_chat_is_removed_later() {
         assert_eq!(alice.delete(&leave(chat)).await.status, 204);
         assert_problem(&alice.get(&format!("/api/chats/{chat}")).await, 404, "not_found");
     }
-    // Until it is removed, an administrator can take it over.
+    // An administrator can take over the chat until it is removed.
     assert_eq!(admin.post(&format!("/api/admin/chats/{with_bob}/take-over"), json!({})).await.status, 204);
     let reopened = admin.patch(&format!("/api/chats/{with_bob}"), json!({"archived": false})).await;
     assert_eq!((reopened.status, &reopened.body["archived"]), (200, &json!(false)));
@@ -166,7 +167,7 @@ async fn last_member_leaves_and_the_chat_is_removed_later() {
             config.limits.trim_ms = 20;
         })
         .await;
-    purged(&server, alone).await;
+    await_purge(&server, alone).await;
     let admin = server.login("root").await;
     let path = format!("/api/admin/chats/{alone}/take-over");
     assert_problem(&admin.post(&path, json!({})).await, 404, "not_found");
@@ -174,9 +175,9 @@ async fn last_member_leaves_and_the_chat_is_removed_later() {
     server.stop().await;
 }
 
-/// Posting to a deactivated person was acknowledged, and nobody ever read it.
+/// Regression: a post to a deactivated user was acknowledged, although no user could read it.
 #[actix_web::test]
-async fn post_to_a_deactivated_person_is_refused_on_every_transport() {
+async fn post_to_a_deactivated_user_is_refused_on_every_transport() {
     let server = TestServer::start().await;
     let (admin, bob) = (server.admin("root").await, server.user("bob").await);
     let made = admin.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;

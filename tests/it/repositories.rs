@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use crate::harness::{TestServer, assert_problem};
-use crate::projects::{each, project, sent_on, set_role};
+use crate::projects::{each, project, redirect_of, set_role};
 
-/// `docs`, `api`, `static` and more were refused for projects and repositories, although users stand in front of them.
+/// Regression: `docs`, `api`, `static` and more were refused as names of projects and repositories,
+/// although the user name precedes them in paths.
 #[actix_web::test]
-async fn projects_and_repositories_may_be_called_like_routes() {
+async fn project_and_repository_names_may_equal_route_names() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for name in
@@ -22,7 +23,7 @@ async fn projects_and_repositories_may_be_called_like_routes() {
         assert_eq!(alice.patch(&repository, json!({"description": "x"})).await.status, 200);
         assert_eq!(alice.get(&format!("{repository}/branches")).await.status, 200);
         let refs = format!("/alice/{name}/{name}.git/info/refs?service=git-upload-pack");
-        assert_eq!(sent_on(&server, &alice, &refs).await.0, 200, "{name}");
+        assert_eq!(redirect_of(&server, &alice, &refs).await.0, 200, "{name}");
         assert_eq!(alice.delete(&repository).await.status, 204);
         assert_eq!(alice.patch(&at, json!({"description": "x"})).await.status, 200);
         assert_eq!(alice.delete(&at).await.status, 204);
@@ -31,7 +32,7 @@ async fn projects_and_repositories_may_be_called_like_routes() {
 }
 
 #[actix_web::test]
-async fn a_repository_is_made_changed_renamed_and_deleted() {
+async fn repository_is_created_changed_renamed_and_deleted() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     project(&alice, "web", "private").await;
@@ -66,17 +67,17 @@ async fn a_repository_is_made_changed_renamed_and_deleted() {
 
     let renamed = alice.patch(&format!("{repos}/site"), json!({"name": "pages"})).await;
     assert_eq!((renamed.status, &renamed.body["full_name"]), (200, &json!("alice/web/pages")));
-    let moved = sent_on(&server, &alice, &format!("{repos}/Site/branches?limit=1")).await;
+    let moved = redirect_of(&server, &alice, &format!("{repos}/Site/branches?limit=1")).await;
     assert_eq!(moved, (308, format!("{repos}/pages/branches?limit=1")));
     assert_eq!(alice.get(&format!("{repos}/site")).await.body["name"], "pages");
     let second = alice.post(&format!("{repos}/create"), json!({"name": "site"})).await;
-    assert_eq!((second.status, sent_on(&server, &alice, &format!("{repos}/site")).await.0), (201, 200));
+    assert_eq!((second.status, redirect_of(&server, &alice, &format!("{repos}/site")).await.0), (201, 200));
     let taken = alice.patch(&format!("{repos}/pages"), json!({"name": "SITE"})).await;
     assert_problem(&taken, 409, "conflict");
 
-    // Under the old name of the project too.
+    // The old name of the project redirects too.
     alice.patch("/api/projects/alice/web", json!({"name": "net"})).await;
-    let moved = sent_on(&server, &alice, &format!("{repos}/pages")).await;
+    let moved = redirect_of(&server, &alice, &format!("{repos}/pages")).await;
     assert_eq!(moved, (308, "/api/projects/alice/net/repos/pages".to_owned()));
 
     let repos = "/api/projects/alice/net/repos";
@@ -89,7 +90,7 @@ async fn a_repository_is_made_changed_renamed_and_deleted() {
 }
 
 #[actix_web::test]
-async fn of_two_who_want_one_name_at_once_one_gets_it() {
+async fn concurrent_creations_of_one_name_succeed_once() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     project(&alice, "web", "private").await;
@@ -104,7 +105,7 @@ async fn of_two_who_want_one_name_at_once_one_gets_it() {
 }
 
 #[actix_web::test]
-async fn the_legacy_routes_keep_repositories_in_the_project_personal() {
+async fn legacy_routes_keep_repositories_in_the_project_personal() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let before = alice.get("/api/repos").await;
@@ -136,7 +137,7 @@ async fn the_legacy_routes_keep_repositories_in_the_project_personal() {
 }
 
 #[actix_web::test]
-async fn the_project_personal_is_made_once_by_whoever_comes_first() {
+async fn project_personal_is_created_once_by_concurrent_requests() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let names: Vec<_> = (0..6).map(|n| format!("r{n}")).collect();
@@ -150,7 +151,7 @@ async fn the_project_personal_is_made_once_by_whoever_comes_first() {
 }
 
 #[actix_web::test]
-async fn a_user_and_a_project_hold_so_many_and_no_more() {
+async fn projects_repositories_and_members_are_limited() {
     let server = TestServer::with_limits(|limits| {
         (limits.projects_per_user, limits.repositories_per_project) = (2, 2);
         limits.participants_per_chat = 2;
@@ -180,9 +181,10 @@ async fn a_user_and_a_project_hold_so_many_and_no_more() {
     server.stop().await;
 }
 
-/// The row of a repository that could not be made kept its name until the next start.
+/// Regression: the row of a repository whose creation failed reserved its name until the next
+/// start.
 #[actix_web::test]
-async fn name_is_free_again_when_its_directory_cannot_be_made() {
+async fn repository_name_is_free_after_its_creation_failed() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     project(&alice, "hello", "private").await;

@@ -1,4 +1,5 @@
-//! Resuming: whoever was away gets what they missed, in order, once, and is live again.
+//! Resume: a client that was away receives the missed events in order, once each, and is live
+//! again.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +21,13 @@ fn resume(epoch: i64, cursors: &[(ChatId, Seq)]) -> MessagePacket {
     }
 }
 
-/// A session of `person`, and the epoch that it was told.
+/// Opens a session of `person` and returns it with the server's epoch.
 async fn session(person: &Person) -> (TcpClient, i64) {
     let (client, welcome) = person.tcp_welcomed().await;
     (client, welcome.epoch.unwrap())
 }
 
-/// Reads events until `Synced` of this chat; they must follow `after` without a gap or a double.
+/// Reads events until `Synced` of this chat. They must follow `after` without gaps or duplicates.
 async fn until_synced(client: &mut TcpClient, chat: ChatId, after: Seq) -> Vec<ReceivedPacket> {
     let mut events: Vec<ReceivedPacket> = Vec::new();
     loop {
@@ -45,7 +46,7 @@ async fn until_synced(client: &mut TcpClient, chat: ChatId, after: Seq) -> Vec<R
     }
 }
 
-/// The next packet of this type; others are passed over.
+/// Returns the next packet of this type and skips others.
 async fn next(client: &mut TcpClient, packet_type: &str) -> ReceivedPacket {
     loop {
         let packet = soon(client.pushed()).await.unwrap();
@@ -56,7 +57,7 @@ async fn next(client: &mut TcpClient, packet_type: &str) -> ReceivedPacket {
 }
 
 #[actix_web::test]
-async fn what_was_missed_comes_in_order_from_database_and_memory_then_what_is_new() {
+async fn missed_events_arrive_in_order_before_new_ones() {
     let server = TestServer::with(|config| {
         config.cache.window = 20;
         config.limits.replay_page = 7;
@@ -85,7 +86,7 @@ async fn what_was_missed_comes_in_order_from_database_and_memory_then_what_is_ne
 }
 
 #[actix_web::test]
-async fn a_replay_is_joined_to_what_is_said_meanwhile_without_gap_or_double() {
+async fn replay_joins_live_events_without_gap_or_duplicate() {
     let server = TestServer::with(|config| {
         config.cache.window = 10;
         config.limits.replay_page = 3;
@@ -105,7 +106,7 @@ async fn a_replay_is_joined_to_what_is_said_meanwhile_without_gap_or_double() {
     while !talking.is_finished() {
         let (mut session, epoch) = session(&bob).await;
         session.writer.send(&resume(epoch, &[(chat, 0)])).await.unwrap();
-        // What was pushed before the server read the Resume is not of this replay.
+        // Events that were pushed before the server read the Resume are not part of this replay.
         let mut last = loop {
             let packet = soon(session.pushed()).await.unwrap();
             if packet.packet_type == "Synced" || packet.seq == Some(1) {
@@ -133,12 +134,12 @@ async fn a_replay_is_joined_to_what_is_said_meanwhile_without_gap_or_double() {
         }
     }
     talking.await.unwrap();
-    assert!(caught_up_under_way > 0, "no session was live while something was said");
+    assert!(caught_up_under_way > 0, "no session was live while messages were sent");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn every_chat_that_is_named_is_answered_by_how_far_it_is() {
+async fn resume_answers_each_chat_by_its_cursor() {
     let server = TestServer::with_limits(|limits| limits.replay_events = 5).await;
     let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
     let (current, ahead, behind) =
@@ -165,7 +166,7 @@ async fn every_chat_that_is_named_is_answered_by_how_far_it_is() {
     ];
     assert_eq!(answers, expected.into());
 
-    // Whoever is too far behind is live above the head, and pages up to it.
+    // A client that is too far behind is live above the head, and pages up to it.
     alice.say(behind, "after").await;
     assert_eq!(next(&mut session, "Event").await.seq, Some(9));
     let page = MessagePacket {
@@ -184,7 +185,7 @@ async fn every_chat_that_is_named_is_answered_by_how_far_it_is() {
 }
 
 #[actix_web::test]
-async fn a_session_that_did_not_read_is_told_once_and_resumes_in_place() {
+async fn session_that_did_not_read_is_limited_once_and_resumes() {
     let server = TestServer::with_limits(|limits| {
         limits.rates = false;
         limits.outbox_bytes = 64 * 1024;
@@ -193,7 +194,7 @@ async fn a_session_that_did_not_read_is_told_once_and_resumes_in_place() {
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let (chat, other) = (alice.group(&[&bob]).await, alice.group(&[&bob]).await);
     let (mut session, epoch) = session(&bob).await;
-    // More than the outbox and what the kernel takes, while nobody reads.
+    // Sends more than the outbox and the kernel buffers hold while the client does not read.
     let text = "x".repeat(16 * 1024);
     let mut desk = alice.tcp().await;
     for _ in 0..700 {
@@ -208,8 +209,8 @@ async fn a_session_that_did_not_read_is_told_once_and_resumes_in_place() {
         *last.get_mut(&packet.chat_id.unwrap()).unwrap() = packet.seq.unwrap();
     };
     assert_eq!((limited.chat_id, limited.head), (None, None));
-    assert!(last[&chat] < 702, "the kernel took everything");
-    desk.say(other, "nobody hears this yet").await.unwrap();
+    assert!(last[&chat] < 702, "the kernel buffers held everything");
+    desk.say(other, "not delivered yet").await.unwrap();
     let cursors: Vec<_> = last.iter().map(|(chat, seq)| (*chat, *seq)).collect();
     session.writer.send(&resume(epoch, &cursors)).await.unwrap();
     let (mut synced, mut limited) = (0, 0);
@@ -226,20 +227,24 @@ async fn a_session_that_did_not_read_is_told_once_and_resumes_in_place() {
             other => panic!("{other}"),
         }
     }
-    assert_eq!((last[&chat], last[&other], limited), (702, 3, 0), "nothing missed, and told only once");
+    assert_eq!(
+        (last[&chat], last[&other], limited),
+        (702, 3, 0),
+        "no event is missed, and Limited is sent once"
+    );
     desk.say(other, "live again").await.unwrap();
     assert_eq!(next(&mut session, "Event").await.seq, Some(4));
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_replay_shows_what_is_allowed_today() {
+async fn replay_shows_the_current_state_and_permissions() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let (chat, left) = (alice.group(&[&bob]).await, alice.group(&[&bob]).await);
-    let said = alice.say(chat, "regretted").await.body["id"].as_i64().unwrap();
+    let message = alice.say(chat, "regretted").await.body["id"].as_i64().unwrap();
     alice.say(left, "secret").await;
-    alice.delete(&format!("/api/chats/{chat}/messages/{said}")).await;
+    alice.delete(&format!("/api/chats/{chat}/messages/{message}")).await;
     alice.delete(&format!("/api/chats/{left}/participants/bob")).await;
     let (mut session, epoch) = session(&bob).await;
     session.writer.send(&resume(epoch, &[(chat, 2), (left, 2)])).await.unwrap();
@@ -253,7 +258,7 @@ async fn a_replay_shows_what_is_allowed_today() {
 }
 
 #[actix_web::test]
-async fn a_session_without_echo_is_replayed_stubs_of_its_own_messages() {
+async fn session_without_echo_replays_stubs_of_its_own_messages() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -275,7 +280,7 @@ async fn a_session_without_echo_is_replayed_stubs_of_its_own_messages() {
 }
 
 #[actix_web::test]
-async fn a_resume_works_after_a_restart_and_names_its_mistakes() {
+async fn resume_works_after_a_restart_and_refuses_invalid_fields() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -299,7 +304,7 @@ async fn a_resume_works_after_a_restart_and_names_its_mistakes() {
 }
 
 #[actix_web::test]
-async fn a_pong_counts_what_the_session_should_have() {
+async fn pong_counts_the_chats_and_heads_of_its_user() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -310,7 +315,7 @@ async fn a_pong_counts_what_the_session_should_have() {
     let ping = || MessagePacket { packet_type: "Ping".into(), ..MessagePacket::default() };
     let pong = desk.request(ping()).await.unwrap();
     assert_eq!((pong.chats, pong.heads_sum), (netbit::protocol::answer::ListOrCount::Count(2), Some(6)));
-    // The same for a session that came later, when nothing happened in between.
+    // The sum is equal for a later session if nothing happened in between.
     let pong = bob.tcp().await.request(ping()).await.unwrap();
     assert_eq!(pong.heads_sum, Some(6));
     let left = bob.delete(&format!("/api/chats/{chat}/participants/bob")).await;

@@ -1,4 +1,4 @@
-//! Chats that keep their newest messages only.
+//! Retention: chats that keep their newest messages only.
 
 use diesel::RunQueryDsl;
 use netbit::client::TcpClient;
@@ -22,7 +22,7 @@ fn rows(server: &TestServer, table: &str, chat: ChatId) -> i64 {
     diesel::sql_query(sql).get_result::<Count>(&mut db).unwrap().n
 }
 
-/// The next packet of this type.
+/// Returns the next packet of this type.
 async fn next(session: &mut TcpClient, packet_type: &str) -> ReceivedPacket {
     loop {
         let packet = soon(session.any()).await.unwrap();
@@ -32,8 +32,8 @@ async fn next(session: &mut TcpClient, packet_type: &str) -> ReceivedPacket {
     }
 }
 
-/// Waits for the event that tells of a trim; returns its seq.
-async fn trimmed(session: &mut TcpClient) -> i64 {
+/// Waits for the event of a trim and returns its seq.
+async fn await_trim(session: &mut TcpClient) -> i64 {
     loop {
         let event = next(session, "Event").await;
         if event.kind.as_deref() == Some("trim") {
@@ -42,25 +42,25 @@ async fn trimmed(session: &mut TcpClient) -> i64 {
     }
 }
 
-async fn keep(owner: &Person, chat: ChatId, count: i64) {
+async fn set_retention(owner: &Person, chat: ChatId, count: i64) {
     let set = owner.patch(&format!("/api/chats/{chat}"), json!({"retention": count})).await;
     assert_eq!(set.status, 200, "{}", set.body);
 }
 
-fn named(n: u8) -> Value {
+fn numbered_message(n: u8) -> Value {
     json!({"content": format!("message {n}"), "client_id": format!("0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e{n:02x}")})
 }
 
-/// Pins and thread roots were deleted, each message left a row and an event.
+/// Regression: pins and thread roots were deleted, and each message left a row and an event.
 #[actix_web::test]
-async fn trim_keeps_pins_and_living_threads_and_leaves_one_event() {
+async fn trim_keeps_pins_and_active_threads_and_makes_one_event() {
     let server = TestServer::with_limits(|limits| limits.trimmed_per_command = 7).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
     let path = format!("/api/chats/{chat}/messages");
     let mut ids = Vec::new();
     for n in 0..30 {
-        ids.push(alice.post(&path, named(n)).await.body["id"].clone());
+        ids.push(alice.post(&path, numbered_message(n)).await.body["id"].clone());
     }
     assert_eq!(alice.put(&format!("{path}/{}/pin", ids[3]), json!({})).await.status, 204);
     let edit = json!({"content": "secret"});
@@ -68,8 +68,8 @@ async fn trim_keeps_pins_and_living_threads_and_leaves_one_event() {
     let reply = json!({"content": "answer", "reply_to": ids[5]});
     assert_eq!(bob.post(&path, reply).await.status, 201);
     let mut session = bob.tcp().await;
-    keep(&alice, chat, 3).await;
-    trimmed(&mut session).await;
+    set_retention(&alice, chat, 3).await;
+    await_trim(&mut session).await;
     let kept = ["message 3", "message 5", "message 28", "message 29", "answer"];
     assert_eq!(bob.contents(chat).await, kept);
     assert_eq!((rows(&server, "messages", chat), rows(&server, "removed_messages", chat)), (5, 26));
@@ -78,19 +78,19 @@ async fn trim_keeps_pins_and_living_threads_and_leaves_one_event() {
     let thread = bob.get(&format!("{path}?thread={}", ids[5])).await.body;
     assert_eq!(thread["items"].as_array().unwrap().len(), 2);
     let events = bob.get(&format!("/api/chats/{chat}/events?limit=100")).await.body;
-    assert!(!events.to_string().contains("secret"), "an edit above shows nothing of what is gone: {events}");
+    assert!(!events.to_string().contains("secret"), "a later edit shows no removed content: {events}");
     assert_eq!(events.to_string().matches("\"trim\"").count(), 1);
-    // What is unread lies above.
+    // The unread messages lie above the trimmed range.
     let shown = bob.get(&format!("/api/chats/{chat}")).await.body;
     assert_eq!(shown["unread_count"], 2);
 
     let server = server.restart(|_| ()).await;
     let (alice, bob) = (server.login("alice").await, server.login("bob").await);
     assert_eq!(bob.contents(chat).await, kept);
-    // A retry of what is gone is known, and a name is not taken twice.
-    let again = alice.post(&path, named(0)).await;
+    // A retry of a removed message is recognized, and its client id cannot be used again.
+    let again = alice.post(&path, numbered_message(0)).await;
     assert_eq!((again.status, &again.body["id"], &again.body["deleted"]), (200, &ids[0], &json!(true)));
-    let other = json!({"content": "other", "client_id": named(0)["client_id"]});
+    let other = json!({"content": "other", "client_id": numbered_message(0)["client_id"]});
     assert_eq!(alice.post(&path, other).await.status, 422);
     let newer = bob.post(&path, json!({"content": "new"})).await.body;
     assert!(newer["id"].as_i64() > Some(31), "ids are not used again: {newer}");
@@ -98,14 +98,14 @@ async fn trim_keeps_pins_and_living_threads_and_leaves_one_event() {
     server.stop().await;
 }
 
-/// Waits until a chat shows these messages.
-async fn shows(person: &Person, chat: ChatId, contents: &[&str]) {
+/// Waits until a chat shows exactly these messages.
+async fn until_contents(person: &Person, chat: ChatId, contents: &[&str]) {
     until(async || person.contents(chat).await == contents).await;
 }
 
-/// What was pinned or had replies when the trim passed stayed for ever.
+/// Regression: messages that were pinned or had replies at the time of the trim stayed permanently.
 #[actix_web::test]
-async fn message_goes_when_its_pin_and_its_replies_are_gone() {
+async fn kept_message_is_trimmed_after_its_pin_and_replies_are_gone() {
     let server = TestServer::with_limits(|limits| {
         limits.trimmed_per_command = 2;
         limits.trim_ms = 20;
@@ -120,34 +120,36 @@ async fn message_goes_when_its_pin_and_its_replies_are_gone() {
     }
     assert_eq!(alice.put(&format!("{path}/{}/pin", ids[0]), json!({})).await.status, 204);
     let reply = async |to: &Value, content: &str| {
-        let said = bob.post(&path, json!({"content": content, "reply_to": to})).await;
-        assert_eq!(said.status, 201, "{}", said.body);
-        said.body["id"].clone()
+        let answer = bob.post(&path, json!({"content": content, "reply_to": to})).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body["id"].clone()
     };
     let answer = reply(&ids[1], "answer").await;
     reply(&ids[2], "other answer").await;
     let mut session = bob.tcp().await;
-    keep(&alice, chat, 2).await;
-    trimmed(&mut session).await;
+    set_retention(&alice, chat, 2).await;
+    await_trim(&mut session).await;
     assert_eq!(bob.contents(chat).await, ["pinned", "first", "second", "answer", "other answer"]);
     assert_eq!(alice.delete(&format!("{path}/{}/pin", ids[0])).await.status, 204);
-    trimmed(&mut session).await;
+    await_trim(&mut session).await;
     assert_eq!(bob.contents(chat).await, ["first", "second", "answer", "other answer"]);
     assert_eq!(bob.delete(&format!("{path}/{answer}")).await.status, 204);
-    trimmed(&mut session).await;
+    await_trim(&mut session).await;
     assert_eq!(bob.contents(chat).await, ["second", "", "other answer"]);
-    // The thread of the deleted reply has no first message any more: another begins.
+    // The thread of the deleted reply has lost its first message, so the next reply starts a new
+    // thread.
     reply(&answer, "again").await;
-    shows(&bob, chat, &["second", "", "other answer", "again"]).await;
+    until_contents(&bob, chat, &["second", "", "other answer", "again"]).await;
     for content in ["new", "newer"] {
         alice.say(chat, content).await;
     }
-    shows(&bob, chat, &["new", "newer"]).await;
+    until_contents(&bob, chat, &["new", "newer"]).await;
     assert_eq!((rows(&server, "messages", chat), rows(&server, "removed_messages", chat)), (2, 9));
     server.stop().await;
 }
 
-/// A trim took the notification of being added, and mentions in messages that stayed.
+/// Regression: a trim removed the notification of being added, and mentions in messages that
+/// stayed.
 #[actix_web::test]
 async fn trim_removes_notifications_of_removed_messages_only() {
     let server = TestServer::start().await;
@@ -160,18 +162,19 @@ async fn trim_removes_notifications_of_removed_messages_only() {
     }
     assert_eq!(alice.put(&format!("{path}/{}/pin", ids[1]), json!({})).await.status, 204);
     let mut session = bob.tcp().await;
-    keep(&alice, chat, 1).await;
-    trimmed(&mut session).await;
+    set_retention(&alice, chat, 1).await;
+    await_trim(&mut session).await;
     let listed = bob.get("/api/notifications").await.body;
     let mut kinds: Vec<_> =
-        listed["items"].as_array().unwrap().iter().map(|one| one["kind"].clone()).collect();
+        listed["items"].as_array().unwrap().iter().map(|item| item["kind"].clone()).collect();
     kinds.sort_by_key(Value::to_string);
     assert_eq!(kinds, ["added", "mention"], "{listed}");
     assert!(listed.to_string().contains(&format!("\"message_id\":{}", ids[1])), "{listed}");
     server.stop().await;
 }
 
-/// The rule of PROTOCOL.md drops what follows a hole: so a client from below it must get `Limited`.
+/// By the rule of PROTOCOL.md, a client drops events that follow a gap. A client from below the gap
+/// must therefore get `Limited`.
 #[actix_web::test]
 async fn resume_across_a_trimmed_range_is_limited() {
     let server = TestServer::start().await;
@@ -181,8 +184,8 @@ async fn resume_across_a_trimmed_range_is_limited() {
         alice.say(chat, &n.to_string()).await;
     }
     let mut watching = bob.tcp().await;
-    keep(&alice, chat, 5).await;
-    let head = trimmed(&mut watching).await;
+    set_retention(&alice, chat, 5).await;
+    let head = await_trim(&mut watching).await;
     let (mut session, welcome) = bob.tcp_welcomed().await;
     let resume = |last: u64| MessagePacket {
         packet_type: "Resume".into(),
@@ -190,7 +193,7 @@ async fn resume_across_a_trimmed_range_is_limited() {
         cursors: Some([(chat, last)].into()),
         ..MessagePacket::default()
     };
-    // Two joins and fifteen messages lie below the hole's end.
+    // Two joins and fifteen messages lie below the end of the gap.
     for last in [0, 5, 16] {
         assert!(session.ask(resume(last)).await.unwrap().success);
         let limited = next(&mut session, "Limited").await;

@@ -1,4 +1,5 @@
-//! `docs/SECURITY-TESTS.md` cannot rot: what it names is there, and what is there is named.
+//! Checks `docs/SECURITY-TESTS.md`: every named test exists, and every test of the covered folders
+//! is named.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// The tests in a file.
+/// Returns the tests in a file.
 fn tests_in(file: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let (mut found, mut is_test) = (BTreeSet::new(), false);
@@ -24,7 +25,8 @@ fn tests_in(file: &Path) -> BTreeSet<String> {
     found
 }
 
-/// `hostile/frames::a_test` is in tests/it/hostile/frames.rs, or in the `mod.rs` of a folder of that name.
+/// Returns the file of a module: `hostile/frames::a_test` is in tests/it/hostile/frames.rs, or in
+/// the `mod.rs` of a folder of that name.
 fn file_of(module: &str) -> PathBuf {
     let base = if module.starts_with("src/") { root() } else { root().join("tests/it") };
     let file = base.join(format!("{module}.rs"));
@@ -61,7 +63,7 @@ fn every_attack_and_fault_names_tests_that_exist() {
     }
 }
 
-/// A fail point in a release would be a way to end a server.
+/// A fail point in a release build would be a way to end a server.
 #[test]
 fn fail_points_are_for_tests_only() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();

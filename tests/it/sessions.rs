@@ -1,4 +1,5 @@
-//! Chat sessions over TCP.
+//! Chat sessions over TCP: welcome, membership, backpressure and end. Messages are in
+//! [`crate::session_messages`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,22 +13,22 @@ use serde_json::json;
 
 use crate::harness::{TestServer, soon, until};
 
-fn packet(packet_type: &str) -> MessagePacket {
+pub(crate) fn packet(packet_type: &str) -> MessagePacket {
     MessagePacket { packet_type: packet_type.into(), ..MessagePacket::default() }
 }
 
-fn content(packet: &ReceivedPacket) -> &str {
+pub(crate) fn content(packet: &ReceivedPacket) -> &str {
     packet.message.as_ref().map_or("", |message| &message.content)
 }
 
-/// The next event, which must be of this kind.
-async fn event(client: &mut TcpClient, kind: &str) -> ReceivedPacket {
+/// Returns the next event, which must be of this kind.
+pub(crate) async fn event(client: &mut TcpClient, kind: &str) -> ReceivedPacket {
     let packet = soon(client.pushed()).await.unwrap();
     assert_eq!((packet.packet_type.as_str(), packet.kind.as_deref()), ("Event", Some(kind)), "{packet:?}");
     packet
 }
 
-/// Reads to the end; answers the code of the server's `Goodbye`.
+/// Reads until the connection closes and returns the code of the server's `Goodbye`.
 async fn goodbye(client: &mut TcpClient) -> Option<String> {
     loop {
         match soon(client.pushed()).await {
@@ -40,39 +41,7 @@ async fn goodbye(client: &mut TcpClient) -> Option<String> {
 }
 
 #[actix_web::test]
-async fn a_message_sent_over_tcp_is_readable_over_http() {
-    let server = TestServer::start().await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let chat = alice.group(&[&bob]).await;
-    let ack = alice.tcp().await.say(chat, "hello").await.unwrap();
-    let (messages, _) = bob.http.messages(chat, "").await.unwrap();
-    assert_eq!(messages.len(), 1);
-    assert_eq!((messages[0].content.as_str(), messages[0].sender_id), ("hello", alice.id));
-    assert_eq!((ack.message_id, ack.seq), (Some(messages[0].id), Some(messages[0].seq)));
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_message_posted_over_http_reaches_everybody_who_is_online() {
-    let server = TestServer::start().await;
-    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
-    let chat = alice.group(&[&bob]).await;
-    // More sessions than threads, so that every hub has some.
-    let mut sessions = vec![alice.tcp().await, bob.tcp().await, bob.tcp().await, bob.tcp().await];
-    let mut outsider = eve.tcp().await;
-    let posted = alice.say(chat, "hello").await.body;
-    for session in &mut sessions {
-        let event = event(session, "message").await;
-        assert_eq!((content(&event), event.chat_id), ("hello", Some(chat)));
-        assert_eq!(serde_json::to_value(event.message.unwrap()).unwrap(), posted);
-    }
-    outsider.writer.send(&packet("Ping")).await.unwrap();
-    assert_eq!(soon(outsider.pushed()).await.unwrap().packet_type, "Pong", "an outsider hears nothing");
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_welcome_tells_who_one_is_and_what_there_is_to_read() {
+async fn welcome_lists_user_chats_and_unread_counts() {
     let server = TestServer::with_limits(|limits| limits.welcome_chats = 2).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chats = [alice.group(&[&bob]).await, alice.group(&[&bob]).await, alice.group(&[&bob]).await];
@@ -96,7 +65,7 @@ async fn a_welcome_tells_who_one_is_and_what_there_is_to_read() {
 }
 
 #[actix_web::test]
-async fn whoever_is_added_hears_of_it_with_the_chat_and_whoever_leaves_hears_no_more() {
+async fn added_member_gets_chat_and_events_until_removed() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mut desk = bob.tcp().await;
@@ -114,7 +83,7 @@ async fn whoever_is_added_hears_of_it_with_the_chat_and_whoever_leaves_hears_no_
     event(&mut desk, "role").await;
     alice.delete(&format!("{path}/participants/bob")).await;
     event(&mut desk, "leave").await;
-    alice.say(chat, "behind your back").await;
+    alice.say(chat, "after the removal").await;
     let refused = desk.request(MessagePacket { chat_id: Some(chat), ..packet("GetEvents") }).await;
     assert!(matches!(refused, Err(TcpError::Refused(ack)) if ack.code.as_deref() == Some("not_found")));
     let pong = desk.request(packet("Ping")).await.unwrap();
@@ -123,172 +92,7 @@ async fn whoever_is_added_hears_of_it_with_the_chat_and_whoever_leaves_hears_no_
 }
 
 #[actix_web::test]
-async fn acks_and_events_of_a_pipelining_sender_are_all_there_and_in_order() {
-    let server = TestServer::with_limits(|limits| limits.rates = false).await;
-    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let chat = alice.group(&[&bob]).await;
-    let mut reader = bob.tcp().await;
-    let (mut answers, mut out) = alice.tcp().await.into_halves();
-    const COUNT: u64 = 1000;
-    // Far more than the window of 64: the server stops reading, and nothing is lost or turned round.
-    let sending = actix::spawn(async move {
-        for n in 0..COUNT {
-            let message =
-                MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), &n.to_string()) };
-            out.send(&message).await.unwrap();
-        }
-        out
-    });
-    let (mut acks, mut own) = (Vec::new(), Vec::new());
-    while acks.len() < 1000 || own.len() < 1000 {
-        let packet = soon(answers.next()).await.unwrap();
-        match packet.packet_type.as_str() {
-            "Ack" => {
-                assert!(packet.success, "{packet:?}");
-                acks.push((packet.request_id.unwrap(), packet.seq.unwrap()));
-            }
-            _ => own.push((content(&packet).parse::<u64>().unwrap(), packet.seq.unwrap())),
-        }
-    }
-    acks.sort_unstable();
-    let expected: Vec<_> = (0..COUNT).map(|n| (n, i64::try_from(n).unwrap() + 3)).collect();
-    assert_eq!(acks, expected, "committed in the order in which they were sent");
-    assert_eq!(own, expected);
-    for (n, seq) in expected {
-        let event = event(&mut reader, "message").await;
-        assert_eq!((content(&event), event.seq), (n.to_string().as_str(), Some(seq)));
-    }
-    drop(sending.await.unwrap());
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_retry_over_another_connection_or_transport_is_a_duplicate() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    let chat = alice.group(&[]).await;
-    let id = ClientId::fresh();
-    let first = alice.tcp().await.request(saying(chat, id, "once")).await.unwrap();
-    let again = alice.tcp().await.request(saying(chat, id, "once")).await.unwrap();
-    assert_eq!((again.message_id, again.seq, again.duplicate), (first.message_id, first.seq, Some(true)));
-    assert_eq!(first.duplicate, None);
-    let over_http =
-        alice.post(&format!("/api/chats/{chat}/messages"), json!({"content": "once", "client_id": id})).await;
-    assert_eq!((over_http.status, over_http.body["id"].as_i64()), (200, first.message_id.map(|id| id.0)));
-    let Err(TcpError::Refused(nack)) = alice.tcp().await.request(saying(chat, id, "twice")).await else {
-        panic!()
-    };
-    assert_eq!(nack.code.as_deref(), Some("client_id_reused"));
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn two_copies_in_one_batch_are_one_message() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    let chat = alice.group(&[]).await;
-    let mut session = alice.tcp().await;
-    let id = ClientId::fresh();
-    let both: Vec<u8> = (1..=2)
-        .flat_map(|n| {
-            encode(&MessagePacket { request_id: Some(n), ..saying(chat, id, "once") }).unwrap().to_vec()
-        })
-        .collect();
-    session.writer.send_bytes(&both).await.unwrap();
-    let (mut acks, mut events) = (Vec::new(), 0);
-    while acks.len() < 2 || events < 1 {
-        let packet = soon(session.pushed()).await.unwrap();
-        if packet.packet_type == "Ack" { acks.push(packet) } else { events += 1 }
-    }
-    assert_eq!(acks[0].message_id, acks[1].message_id);
-    assert_eq!(acks.iter().filter(|ack| ack.duplicate == Some(true)).count(), 1);
-    assert_eq!(alice.contents(chat).await, ["once"]);
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn history_is_paged_over_tcp() {
-    let server = TestServer::with(|config| config.cache.window = 5).await;
-    let alice = server.user("alice").await;
-    let chat = alice.group(&[]).await;
-    for n in 0..12 {
-        alice.say(chat, &n.to_string()).await;
-    }
-    let mut session = alice.tcp().await;
-    let ask = |before: Option<u64>, after: Option<u64>, limit: u16, what: &str| MessagePacket {
-        chat_id: Some(chat),
-        before_seq: before,
-        after_seq: after,
-        limit: Some(limit),
-        ..packet(what)
-    };
-    let (mut before, mut read) = (None, Vec::new());
-    loop {
-        let page = session.request(ask(before, None, 5, "GetMessages")).await.unwrap();
-        assert_eq!((page.chat_id, page.as_of), (Some(chat), Some(13)));
-        before = page.messages.first().map(|message| u64::try_from(message.seq).unwrap());
-        read.splice(0..0, page.messages.into_iter().map(|message| message.content));
-        if !page.has_more {
-            break;
-        }
-    }
-    assert_eq!(read, (0..12).map(|n| n.to_string()).collect::<Vec<_>>());
-    let events = session.request(ask(None, Some(0), 3, "GetEvents")).await.unwrap();
-    assert_eq!(
-        events.events.iter().map(|event| (event.seq, event.kind.as_str())).collect::<Vec<_>>(),
-        [(1, "join"), (2, "message"), (3, "message")]
-    );
-    assert!(events.has_more);
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_page_of_big_messages_is_cut_to_the_frame_and_goes_on() {
-    let server = TestServer::with_limits(|limits| limits.server_frame_bytes = 64 * 1024).await;
-    let alice = server.user("alice").await;
-    let chat = alice.group(&[]).await;
-    for n in 0..10 {
-        alice.say(chat, &format!("{n}{}", "x".repeat(16_000))).await;
-    }
-    let mut session = alice.tcp().await;
-    let (mut before, mut read) = (None, Vec::new());
-    loop {
-        let ask = MessagePacket {
-            chat_id: Some(chat),
-            before_seq: before,
-            limit: Some(100),
-            ..packet("GetMessages")
-        };
-        let page = session.request(ask).await.unwrap();
-        assert!((1..=3).contains(&page.messages.len()));
-        before = page.messages.first().map(|message| u64::try_from(message.seq).unwrap());
-        read.splice(0..0, page.messages.into_iter().map(|message| message.content[..1].to_owned()));
-        if !page.has_more {
-            break;
-        }
-    }
-    assert_eq!(read.concat(), "0123456789");
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_bot_without_echo_gets_stubs_of_its_own_messages_only() {
-    let server = TestServer::start().await;
-    let (alice, bot) = (server.user("alice").await, server.user("bot").await);
-    let chat = alice.group(&[&bot]).await;
-    let mut session = TcpClient::connect(server.app.addresses.tcp).await.unwrap();
-    let token = bot.http.token().map(str::to_owned);
-    session.request(MessagePacket { token, echo: Some(false), ..packet("Hello") }).await.unwrap();
-    let ack = session.say(chat, "mine").await.unwrap();
-    let stub = event(&mut session, "message").await;
-    assert_eq!((stub.seq, stub.message_id, stub.message), (ack.seq, ack.message_id, None));
-    alice.say(chat, "yours").await;
-    assert_eq!(content(&event(&mut session, "message").await), "yours");
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn logging_out_ends_the_sessions_of_that_login_and_no_others() {
+async fn logout_ends_the_sessions_of_that_login_and_no_others() {
     let server = TestServer::start().await;
     let (phone, desk) = (server.user("alice").await, server.login("alice").await);
     let (mut on_phone, mut on_desk) = (phone.tcp().await, desk.tcp().await);
@@ -301,14 +105,14 @@ async fn logging_out_ends_the_sessions_of_that_login_and_no_others() {
     let Err(TcpError::Refused(nack)) =
         TcpClient::open(server.app.addresses.tcp, phone.http.token().unwrap()).await
     else {
-        panic!("a dead token opens nothing")
+        panic!("a revoked token opened a session")
     };
     assert_eq!(nack.code.as_deref(), Some("unauthenticated"));
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_silent_session_is_closed_and_a_heartbeat_keeps_it_open() {
+async fn silent_session_is_closed_and_heartbeat_keeps_it_open() {
     let server = TestServer::with_limits(|limits| limits.silence_ms = 1_500).await;
     let alice = server.user("alice").await;
     let (mut silent, mut beating) = (alice.tcp().await, alice.tcp().await);
@@ -328,7 +132,7 @@ async fn a_silent_session_is_closed_and_a_heartbeat_keeps_it_open() {
 }
 
 #[actix_web::test]
-async fn bye_is_answered_and_the_place_is_free_again() {
+async fn bye_is_answered_and_releases_the_session() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut session = alice.tcp().await;
@@ -341,11 +145,11 @@ async fn bye_is_answered_and_the_place_is_free_again() {
     server.stop().await;
 }
 
-/// A client that only asked and never read used to fill the server's memory with answers: each answer gave its place
-/// in the window back as soon as it was in the outbox.
+/// Regression: a client that sent requests and never read filled the server's memory with answers.
+/// Each answer released its place in the window as soon as it was in the outbox.
 #[actix_web::test]
-async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
-    // Far more than the buffers between both ends hold, which are small.
+async fn session_stops_reading_when_outbox_is_half_full() {
+    // Far more than the buffers of both ends hold, which are small.
     const QUESTIONS: usize = 100_000;
     const AT_ONCE: usize = 1_000;
     let server = TestServer::with_limits(|limits| {
@@ -377,7 +181,8 @@ async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
             writer
         })
     };
-    // Until nothing is taken any more while the same thread answers another session many times.
+    // Waits until the server reads no more requests, while the same thread answers another session
+    // many times.
     let mut other = bob.tcp().await;
     let mut before = usize::MAX;
     while before != sent.load(Relaxed) {
@@ -386,14 +191,14 @@ async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
             assert_eq!(other.request(packet("Ping")).await.unwrap().packet_type, "Pong");
         }
     }
-    assert!(!asking.is_finished(), "the server takes everything");
-    // As soon as it reads, it is answered.
+    assert!(!asking.is_finished(), "the server reads everything");
+    // The client gets all answers as soon as it reads.
     let mut answered = 0;
     while answered < QUESTIONS {
         let packet = soon(reader.next()).await.unwrap();
-        // Who is online is told in between.
+        // Presence packets arrive in between.
         if packet.packet_type != "Presence" {
-            assert_eq!(packet.code.as_deref(), Some("bad_request"), "behind {answered} answers: {packet:?}");
+            assert_eq!(packet.code.as_deref(), Some("bad_request"), "after {answered} answers: {packet:?}");
             answered += 1;
         }
     }
@@ -401,9 +206,9 @@ async fn whoever_asks_and_does_not_read_is_not_listened_to_any_more() {
     server.stop().await;
 }
 
-/// Twenty sends and a Bye in one breath used to be committed without a single Ack.
+/// Regression: twenty messages and a Bye that arrived together were committed without a single Ack.
 #[actix_web::test]
-async fn what_was_asked_before_a_bye_or_a_half_close_is_answered() {
+async fn requests_before_a_bye_or_a_half_close_are_answered() {
     for bye in [true, false] {
         let server = TestServer::start().await;
         let alice = server.user("alice").await;
@@ -413,7 +218,7 @@ async fn what_was_asked_before_a_bye_or_a_half_close_is_answered() {
             let message = MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), "x") };
             writer.send(&message).await.unwrap();
         }
-        // The Pong comes through the hub, and used to be overtaken by the end.
+        // The Pong comes through the hub. Regression: the end of the session overtook it.
         writer.send(&packet("Ping")).await.unwrap();
         if bye {
             writer.send(&packet("Bye")).await.unwrap();
@@ -437,7 +242,7 @@ async fn what_was_asked_before_a_bye_or_a_half_close_is_answered() {
 }
 
 #[actix_web::test]
-async fn the_creator_of_a_direct_chat_sees_who_it_is_with() {
+async fn creator_of_a_direct_chat_gets_the_name_of_its_peer() {
     let server = TestServer::start().await;
     let (alice, _bob) = (server.user("alice").await, server.user("bob").await);
     let mut desk = alice.tcp().await;
@@ -447,7 +252,7 @@ async fn the_creator_of_a_direct_chat_sees_who_it_is_with() {
 }
 
 #[actix_web::test]
-async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() {
+async fn reader_that_stops_reading_is_limited_and_delays_no_others() {
     let server = TestServer::with_limits(|limits| {
         limits.rates = false;
         (limits.outbox_bytes, limits.outbox_frames) = (64 * 1024, 512);
@@ -458,7 +263,7 @@ async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() 
     let (mut stuck, mut reading) = (bob.tcp().await, bob.tcp().await);
     let mut sender = alice.tcp().await;
     let big = "x".repeat(16_000);
-    // More than the kernel's buffers on both sides and the outbox hold together.
+    // More than the kernel buffers of both sides and the outbox hold together.
     const COUNT: usize = 900;
     for n in 0..COUNT {
         sender.say(chat, &format!("{n} {big}")).await.unwrap();
@@ -469,7 +274,7 @@ async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() 
         let event = event(&mut reading, "message").await;
         assert_eq!(content(&event).split(' ').next(), Some(n.to_string().as_str()));
     }
-    // The stuck one reads at last: a dense beginning, then Limited once, then nothing but answers.
+    // The stuck session reads at last: events without gaps, then Limited once, then only answers.
     let (mut seen, mut limited) = (0, 0);
     stuck.writer.send(&packet("Ping")).await.unwrap();
     loop {
@@ -486,9 +291,9 @@ async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() 
     }
     assert_eq!(limited, 1);
     assert!(seen < i64::try_from(COUNT).unwrap());
-    alice.say(chat, "for those who listen").await;
+    alice.say(chat, "for the other session").await;
     assert_eq!(stuck.request(packet("Ping")).await.unwrap().packet_type, "Pong");
-    // It comes back and catches up.
+    // The client connects again and catches up.
     let mut back = bob.tcp().await;
     let mut after = u64::try_from(seen + 2).unwrap();
     loop {
@@ -512,7 +317,7 @@ async fn a_reader_who_stops_reading_costs_its_outbox_and_nobody_else_anything() 
 }
 
 #[actix_web::test]
-async fn a_stop_flushes_the_acks_and_says_goodbye() {
+async fn stop_flushes_the_acks_and_sends_goodbye() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat: ChatId = alice.group(&[]).await;
@@ -522,7 +327,7 @@ async fn a_stop_flushes_the_acks_and_says_goodbye() {
             MessagePacket { request_id: Some(n), ..saying(chat, ClientId::fresh(), &n.to_string()) };
         writer.send(&message).await.unwrap();
     }
-    // The first ack shows that the packets have arrived in the server's hands.
+    // The first ack shows that the server has received the packets.
     let mut acked = 0;
     while acked == 0 {
         acked += usize::from(soon(reader.next()).await.unwrap().packet_type == "Ack");

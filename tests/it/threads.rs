@@ -1,23 +1,23 @@
-//! Who is notified of the replies of a thread.
+//! Threads: the users who are notified of their replies.
 
 use netbit::domain::ids::ChatId;
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
 use crate::harness::{Person, TestServer, assert_problem, soon};
-use crate::notifications::{delivered, one, reply, told};
+use crate::notifications::{await_notifications, reply, single, take_notifications};
 
 async fn first_of(person: &Person, chat: ChatId) -> Value {
     person.say(chat, "what do we do?").await.body["id"].clone()
 }
 
-/// The newest message of the chat.
+/// Returns the newest message of the chat.
 async fn newest(person: &Person, chat: ChatId) -> Value {
     let page = person.get(&format!("/api/chats/{chat}/messages?limit=1")).await.body;
     page["items"][0]["id"].clone()
 }
 
-/// Carol answered bob in alice's thread, and alice was not notified.
+/// Regression: carol replied to bob in alice's thread, and alice was not notified.
 #[actix_web::test]
 async fn participants_of_a_thread_are_notified_of_replies() {
     let server = TestServer::start().await;
@@ -25,28 +25,31 @@ async fn participants_of_a_thread_are_notified_of_replies() {
     let (carol, dora) = (server.user("carol").await, server.user("dora").await);
     let team = alice.group(&[&bob, &carol, &dora]).await;
     for person in [&bob, &carol, &dora] {
-        told(person).await;
+        take_notifications(person).await;
     }
     let first = first_of(&alice, team).await;
     reply(&bob, team, &first, "wait").await;
-    assert_eq!(told(&alice).await, one("reply", "bob replied to you in team"));
+    assert_eq!(take_notifications(&alice).await, single("reply", "bob replied to you in team"));
     let of_bob = newest(&bob, team).await;
     reply(&carol, team, &of_bob, "no, act").await;
-    assert_eq!(told(&alice).await, one("thread", "carol wrote in a thread that you follow in team"));
-    assert_eq!(told(&bob).await, one("reply", "carol replied to you in team"));
-    assert_eq!((told(&carol).await, told(&dora).await), (vec![], vec![]));
-    // Not twice for the user who is also named.
+    assert_eq!(
+        take_notifications(&alice).await,
+        single("thread", "carol wrote in a thread that you follow in team")
+    );
+    assert_eq!(take_notifications(&bob).await, single("reply", "carol replied to you in team"));
+    assert_eq!((take_notifications(&carol).await, take_notifications(&dora).await), (vec![], vec![]));
+    // A user who is also mentioned is not notified twice.
     reply(&carol, team, &of_bob, "@alice, what do you say?").await;
-    assert_eq!(told(&alice).await, one("mention", "carol mentioned you in team"));
-    assert_eq!(told(&bob).await.len(), 1);
-    // The level of the chat holds for threads.
+    assert_eq!(take_notifications(&alice).await, single("mention", "carol mentioned you in team"));
+    assert_eq!(take_notifications(&bob).await.len(), 1);
+    // The notification level of the chat applies to threads.
     alice.put(&format!("/api/chats/{team}/notify"), json!({"level": "mentions"})).await;
     reply(&carol, team, &of_bob, "well?").await;
-    assert_eq!((told(&alice).await.len(), told(&bob).await.len()), (0, 1));
-    // Who left the chat is not notified.
+    assert_eq!((take_notifications(&alice).await.len(), take_notifications(&bob).await.len()), (0, 1));
+    // A user who left the chat is not notified.
     bob.delete(&format!("/api/chats/{team}/participants/bob")).await;
     reply(&carol, team, &first, "so?").await;
-    assert_eq!((told(&alice).await, told(&bob).await), (vec![], vec![]));
+    assert_eq!((take_notifications(&alice).await, take_notifications(&bob).await), (vec![], vec![]));
     server.stop().await;
 }
 
@@ -57,28 +60,28 @@ async fn muted_thread_notifies_of_mentions_only() {
     let (carol, stranger) = (server.user("carol").await, server.user("eve").await);
     let team = alice.group(&[&bob, &carol]).await;
     for person in [&bob, &carol] {
-        told(person).await;
+        take_notifications(person).await;
     }
     let first = first_of(&alice, team).await;
     reply(&bob, team, &first, "one").await;
     let of_bob = newest(&bob, team).await;
-    told(&alice).await;
+    take_notifications(&alice).await;
     let path = format!("/api/chats/{team}/messages/{of_bob}/follow");
     assert_eq!(alice.delete(&path).await.status, 204);
     reply(&bob, team, &first, "two").await;
-    assert_eq!(told(&alice).await, []);
-    // It stays muted when its user writes there, and after a restart.
+    assert_eq!(take_notifications(&alice).await, []);
+    // The thread stays muted when its user writes in it, and after a restart.
     reply(&alice, team, &of_bob, "three").await;
-    told(&bob).await;
+    take_notifications(&bob).await;
     let server = server.restart(|_| ()).await;
     let (alice, bob) = (server.login("alice").await, server.login("bob").await);
     let (carol, stranger) = (server.login("carol").await, server.login(&stranger.name).await);
     reply(&bob, team, &first, "four").await;
-    assert_eq!(told(&alice).await, []);
+    assert_eq!(take_notifications(&alice).await, []);
     reply(&bob, team, &first, "five, @alice").await;
-    assert_eq!(told(&alice).await.len(), 1);
+    assert_eq!(take_notifications(&alice).await.len(), 1);
 
-    // Followed again, over a session; and by a user who never wrote there.
+    // The thread is followed again over a session, also by a user who never wrote in it.
     let follow = |remove| MessagePacket {
         packet_type: "Follow".into(),
         chat_id: Some(team),
@@ -90,10 +93,13 @@ async fn muted_thread_notifies_of_mentions_only() {
     assert!(soon(session.ask(follow(false))).await.unwrap().success);
     assert!(soon(other.ask(follow(false))).await.unwrap().success);
     reply(&bob, team, &first, "six").await;
-    assert_eq!((told(&alice).await[0].0.as_str(), told(&carol).await[0].0.as_str()), ("reply", "thread"));
+    assert_eq!(
+        (take_notifications(&alice).await[0].0.as_str(), take_notifications(&carol).await[0].0.as_str()),
+        ("reply", "thread")
+    );
     assert!(soon(other.ask(follow(true))).await.unwrap().success);
     reply(&bob, team, &first, "seven").await;
-    assert_eq!((told(&alice).await.len(), told(&carol).await.len()), (1, 0));
+    assert_eq!((take_notifications(&alice).await.len(), take_notifications(&carol).await.len()), (1, 0));
 
     assert_problem(&stranger.put(&path, json!({})).await, 404, "not_found");
     assert_problem(
@@ -106,7 +112,8 @@ async fn muted_thread_notifies_of_mentions_only() {
     server.stop().await;
 }
 
-/// More people than a message notifies by itself: the replies are notified of in slices, those named first.
+/// More users than a message notifies by itself: the replies are notified in slices, mentioned
+/// users first.
 #[actix_web::test]
 async fn thread_with_many_followers_notifies_each_once() {
     let server = TestServer::with_limits(|limits| {
@@ -124,16 +131,18 @@ async fn thread_with_many_followers_notifies_each_once() {
     for person in &people {
         reply(person, team, &first, "me, too").await;
     }
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     for person in people.iter().chain([&alice]) {
-        told(person).await;
+        take_notifications(person).await;
     }
     let of_last = newest(&alice, team).await;
     reply(&people[0], team, &of_last, "@p1 @p2 and @alice").await;
-    delivered(&server, &alice).await;
+    await_notifications(&server, &alice).await;
     let mut kinds = Vec::new();
     for person in people.iter().chain([&alice]) {
-        kinds.push(told(person).await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>().join(" "));
+        kinds.push(
+            take_notifications(person).await.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>().join(" "),
+        );
     }
     assert_eq!(kinds, ["", "mention", "mention", "thread", "reply", "mention"]);
     server.stop().await;

@@ -1,4 +1,4 @@
-//! TLS for HTTP, WebSocket and TCP sessions, and proxies in front.
+//! TLS for HTTP, WebSocket and TCP sessions, and reverse proxies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{PASSWORD, TestServer, soon};
 
-/// A new certificate for `localhost`, and its key.
+/// Writes a new certificate for `localhost` and its key.
 fn renew(directory: &Path) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(directory.join("certificate.pem"), made.cert.pem()).unwrap();
@@ -26,11 +26,11 @@ fn renew(directory: &Path) {
 }
 
 async fn server(directory: &Path) -> TestServer {
-    impatient_server(directory, 5_000).await
+    server_with_hello_timeout(directory, 5_000).await
 }
 
-/// Whoever has not said Hello by then is cut off.
-async fn impatient_server(directory: &Path, hello_timeout_ms: u64) -> TestServer {
+/// Starts a server that closes connections without a Hello after `hello_timeout_ms`.
+async fn server_with_hello_timeout(directory: &Path, hello_timeout_ms: u64) -> TestServer {
     renew(directory);
     let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
     TestServer::with(|config| {
@@ -40,7 +40,7 @@ async fn impatient_server(directory: &Path, hello_timeout_ms: u64) -> TestServer
     .await
 }
 
-/// Connects and believes in the certificate that lies there now, and in no other.
+/// Connects and trusts only the certificate that is in the directory now.
 async fn connect(directory: &Path, address: std::net::SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(directory.join("certificate.pem")).unwrap()).unwrap();
@@ -52,7 +52,7 @@ async fn connect(directory: &Path, address: std::net::SocketAddr) -> std::io::Re
     soon(TlsConnector::from(Arc::new(config)).connect(name, socket)).await
 }
 
-/// One request on a connection of its own; answers status line and body.
+/// Sends one request on a connection of its own and returns the status line and the body.
 async fn request(
     directory: &Path,
     server: &TestServer,
@@ -63,7 +63,7 @@ async fn request(
     send(directory, server, (method, path, ""), body).await
 }
 
-/// The same, with lines of further headers.
+/// Like [`request`], with lines of further headers.
 async fn send(
     directory: &Path,
     server: &TestServer,
@@ -79,7 +79,7 @@ async fn send(
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // The server may close without a farewell.
+    // The server may close the connection without a TLS close_notify.
     drop(soon(stream.read_to_end(&mut answer)).await);
     let text = String::from_utf8(answer).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -115,14 +115,14 @@ async fn http_websocket_and_tcp_sessions_are_encrypted() {
     let welcome = soon(socket.next()).await.unwrap().unwrap();
     assert!(welcome.to_text().unwrap().contains("Welcome"));
 
-    // A long answer and many small ones come through whole.
-    let who = server.app.services.bearer(&token, RequiredScope::Identity).await.unwrap();
+    // A long answer and many small ones arrive completely.
+    let caller = server.app.services.bearer(&token, RequiredScope::Identity).await.unwrap();
     let chat = netbit::services::chats::ChatRequest {
         kind: netbit::domain::chat::ChatKind::Group,
         name: Some("team".into()),
         participants: vec![],
     };
-    let (chat, _) = server.app.services.create_chat(who, chat).await.unwrap();
+    let (chat, _) = server.app.services.create_chat(caller, chat).await.unwrap();
     for n in 0..50 {
         let text = format!("{n} {}", "x".repeat(10_000));
         soon(session.say(chat.chat.id, &text)).await.unwrap();
@@ -131,9 +131,9 @@ async fn http_websocket_and_tcp_sessions_are_encrypted() {
 }
 
 #[actix_web::test]
-async fn whoever_does_not_shake_hands_is_cut_off_and_plain_text_gets_nothing() {
+async fn connection_without_tls_handshake_gets_no_answer() {
     let directory = tempfile::tempdir().unwrap();
-    let server = impatient_server(directory.path(), 200).await;
+    let server = server_with_hello_timeout(directory.path(), 200).await;
     let mut silent = TcpStream::connect(server.app.addresses.tcp).await.unwrap();
     let mut rest = Vec::new();
     soon(silent.read_to_end(&mut rest)).await.unwrap();
@@ -147,7 +147,7 @@ async fn whoever_does_not_shake_hands_is_cut_off_and_plain_text_gets_nothing() {
 }
 
 #[actix_web::test]
-async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
+async fn renewed_certificate_is_loaded_without_restart_unless_broken() {
     let directory = tempfile::tempdir().unwrap();
     let server = server(directory.path()).await;
     let token = token(directory.path(), &server).await;
@@ -158,13 +158,13 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
 
     renew(directory.path());
     let refused = connect(directory.path(), server.app.addresses.tcp).await;
-    assert!(refused.is_err(), "the server still shows the old one");
+    assert!(refused.is_err(), "the server still sends the old certificate");
     server.app.reload_certificate();
     connect(directory.path(), server.app.addresses.tcp).await.unwrap();
     let (status, _) = request(directory.path(), &server, "GET", "/api/server", &Value::Null).await;
     assert_eq!(status, "HTTP/1.1 200 OK");
     let ping = netbit::protocol::packet::MessagePacket { packet_type: "Ping".into(), ..Default::default() };
-    assert_eq!(soon(session.request(ping)).await.unwrap().packet_type, "Pong", "open sessions go on");
+    assert_eq!(soon(session.request(ping)).await.unwrap().packet_type, "Pong", "open sessions continue");
 
     let key = std::fs::read(directory.path().join("key.pem")).unwrap();
     std::fs::write(directory.path().join("key.pem"), "nonsense").unwrap();
@@ -175,7 +175,7 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
 }
 
 #[actix_web::test]
-async fn a_certificate_that_cannot_be_read_is_told_at_the_start() {
+async fn unreadable_certificate_is_reported_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let netbit = |extra: &[(&str, &str)]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
@@ -185,16 +185,17 @@ async fn a_certificate_that_cannot_be_read_is_told_at_the_start() {
         let output = command.envs(extra.iter().copied()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let (code, told) =
+    let (code, printed) =
         netbit(&[("NETBIT_TLS__CERTIFICATE", "/nowhere.pem"), ("NETBIT_TLS__KEY", "/nowhere.key")]);
-    assert!(code == Some(1) && told.contains("/nowhere.pem"), "{told}");
-    let (code, told) = netbit(&[("NETBIT_TLS__CERTIFICATE", "/nowhere.pem")]);
-    assert!(code == Some(78) && told.contains("belong together"), "{told}");
+    assert!(code == Some(1) && printed.contains("/nowhere.pem"), "{printed}");
+    let (code, printed) = netbit(&[("NETBIT_TLS__CERTIFICATE", "/nowhere.pem")]);
+    assert!(code == Some(78) && printed.contains("belong together"), "{printed}");
 }
 
-/// Registrations are limited by address: behind a proxy, by that of whoever asks the proxy.
+/// Registrations are limited per address. If the request comes from a trusted proxy, that is the
+/// address of its client.
 #[actix_web::test]
-async fn only_a_trusted_proxy_says_who_asks() {
+async fn only_a_trusted_proxy_sets_the_client_address() {
     let register = async |server: &TestServer, name: &str, forwarded: &str| {
         let body = json!({"username": name, "password": PASSWORD});
         let headers = [("x-forwarded-for", forwarded)];
@@ -218,7 +219,7 @@ async fn only_a_trusted_proxy_says_who_asks() {
     }
 }
 
-/// `clone_url` began with `http://` behind a proxy that has the certificate.
+/// Regression: `clone_url` began with `http://` when a proxy in front of the server terminates TLS.
 #[actix_web::test]
 async fn only_a_trusted_proxy_makes_links_https() {
     for (trusted, sent, scheme) in [
@@ -244,7 +245,7 @@ async fn only_a_trusted_proxy_makes_links_https() {
 }
 
 #[actix_web::test]
-async fn a_process_reads_its_certificate_again_on_sighup() {
+async fn process_reloads_its_certificate_on_sighup() {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let directory = tempfile::tempdir().unwrap();
     renew(directory.path());
@@ -257,8 +258,8 @@ async fn a_process_reads_its_certificate_again_on_sighup() {
     command.env("NETBIT_TLS__KEY", directory.path().join("key.pem"));
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
-    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = soon(told.next_line()).await.unwrap().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = soon(output.next_line()).await.unwrap().unwrap();
     let (_, address) = ready.split_once("https://localhost:").unwrap();
     let port: u16 = address.split('/').next().unwrap().parse().unwrap();
     let address = ([127, 0, 0, 1], port).into();
@@ -276,7 +277,8 @@ async fn a_process_reads_its_certificate_again_on_sighup() {
     child.kill().await.unwrap();
 }
 
-/// `netbit login --ca FILE --git` succeeded, and git did not trust the server's certificate afterwards.
+/// Regression: after `netbit login --ca FILE --git` succeeded, git did not trust the server's
+/// certificate.
 #[actix_web::test]
 async fn login_makes_git_trust_the_named_authority() {
     let directory = tempfile::tempdir().unwrap();

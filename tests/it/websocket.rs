@@ -1,4 +1,4 @@
-//! Sessions over WebSocket, with a client that is not ours.
+//! Sessions over WebSocket, with a client library that is not part of NetBit.
 
 use futures_util::{SinkExt, StreamExt};
 use netbit::core::origins::AllowedOrigins;
@@ -18,12 +18,12 @@ async fn connect(server: &TestServer) -> Socket {
     soon(connect_async(url)).await.unwrap().0
 }
 
-async fn say(socket: &mut Socket, packet: &Value) {
+async fn send(socket: &mut Socket, packet: &Value) {
     socket.send(Message::text(packet.to_string())).await.unwrap();
 }
 
-/// The next packet of the server, in whichever form it is.
-async fn heard(socket: &mut Socket) -> Value {
+/// Returns the next packet of the server, in either encoding.
+async fn receive(socket: &mut Socket) -> Value {
     loop {
         match soon(socket.next()).await.unwrap().unwrap() {
             Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -34,10 +34,10 @@ async fn heard(socket: &mut Socket) -> Value {
     }
 }
 
-/// The next packet of this type.
+/// Returns the next packet of this type.
 async fn next(socket: &mut Socket, packet_type: &str) -> Value {
     loop {
-        let packet = heard(socket).await;
+        let packet = receive(socket).await;
         assert_ne!(packet["packet_type"], "(closed)", "closed while waiting for {packet_type}");
         if packet["packet_type"] == packet_type {
             return packet;
@@ -51,8 +51,8 @@ fn hello(person: &Person) -> Value {
 
 async fn welcomed(server: &TestServer, person: &Person) -> (Socket, Value) {
     let mut socket = connect(server).await;
-    say(&mut socket, &hello(person)).await;
-    let welcome = heard(&mut socket).await;
+    send(&mut socket, &hello(person)).await;
+    let welcome = receive(&mut socket).await;
     assert_eq!(welcome["packet_type"], "Welcome", "{welcome}");
     (socket, welcome)
 }
@@ -64,17 +64,17 @@ fn message(chat: ChatId, content: &str) -> Value {
 }
 
 #[actix_web::test]
-async fn a_session_in_json_speaks_and_hears_the_same_as_everybody() {
+async fn json_session_sends_and_receives_like_other_sessions() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
     let (mut socket, welcome) = welcomed(&server, &bob).await;
     assert_eq!((&welcome["username"], &welcome["request_id"]), (&json!("bob"), &json!(1)));
-    let said = message(chat, "from a browser");
-    say(&mut socket, &said).await;
+    let sent = message(chat, "from a browser");
+    send(&mut socket, &sent).await;
     let (mut ack, mut event) = (Value::Null, Value::Null);
     while ack.is_null() || event.is_null() {
-        let packet = heard(&mut socket).await;
+        let packet = receive(&mut socket).await;
         match packet["packet_type"].as_str().unwrap() {
             "Ack" => ack = packet,
             "Event" => event = packet,
@@ -82,7 +82,7 @@ async fn a_session_in_json_speaks_and_hears_the_same_as_everybody() {
         }
     }
     assert_eq!((&ack["success"], &ack["seq"], &ack["request_id"]), (&json!(true), &json!(3), &json!(7)));
-    assert_eq!(event["message"]["client_id"], said["message"]["client_id"], "an id is text in JSON");
+    assert_eq!(event["message"]["client_id"], sent["message"]["client_id"], "an id is text in JSON");
     let over_http = alice.get(&format!("/api/chats/{chat}/messages")).await.body["items"][0].clone();
     assert_eq!(event["message"], over_http);
 
@@ -91,14 +91,14 @@ async fn a_session_in_json_speaks_and_hears_the_same_as_everybody() {
 
     let resume =
         json!({"packet_type": "Resume", "epoch": welcome["epoch"], "cursors": {chat.to_string(): 3}});
-    say(&mut socket, &resume).await;
+    send(&mut socket, &resume).await;
     assert_eq!(next(&mut socket, "Event").await["seq"], 4);
     assert_eq!(next(&mut socket, "Synced").await["seq"], 4);
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_session_in_message_pack_is_answered_in_message_pack() {
+async fn message_pack_session_is_answered_in_message_pack() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut socket = connect(&server).await;
@@ -109,20 +109,20 @@ async fn a_session_in_message_pack_is_answered_in_message_pack() {
     };
     let welcome: Value = rmp_serde::from_slice(&welcome).unwrap();
     assert_eq!(welcome["packet_type"], "Welcome");
-    // The other form is a mistake, and the session stays.
-    say(&mut socket, &json!({"packet_type": "Ping", "request_id": 2})).await;
-    assert_eq!(heard(&mut socket).await["code"], "bad_request");
+    // The other encoding is refused, and the session stays open.
+    send(&mut socket, &json!({"packet_type": "Ping", "request_id": 2})).await;
+    assert_eq!(receive(&mut socket).await["code"], "bad_request");
     socket.send(packed(&json!({"packet_type": "Ping", "request_id": 3}))).await.unwrap();
-    let pong = heard(&mut socket).await;
+    let pong = receive(&mut socket).await;
     assert_eq!((&pong["packet_type"], &pong["request_id"]), (&json!("Pong"), &json!(3)));
-    // Pings of WebSocket itself are answered too.
+    // Pings of the WebSocket protocol are answered too.
     socket.send(Message::Ping("are you there".into())).await.unwrap();
     assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::Pong("are you there".into()));
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn what_is_no_hello_ends_the_session_with_a_word() {
+async fn first_packet_must_be_hello_else_goodbye() {
     let server = TestServer::with_limits(|limits| limits.hello_timeout_ms = 300).await;
     let alice = server.user("alice").await;
     for (first, code) in [
@@ -135,15 +135,15 @@ async fn what_is_no_hello_ends_the_session_with_a_word() {
         (Message::text("x".repeat(100_000)), "bad_request"),
     ] {
         let mut socket = connect(&server).await;
-        // What is too long may be cut off while it is sent.
+        // The server may close the connection while a long message is still being sent.
         drop(socket.send(first.clone()).await);
         let goodbye = next(&mut socket, "Goodbye").await;
         assert_eq!(goodbye["code"], code, "{first:?}");
-        assert_eq!(heard(&mut socket).await["packet_type"], "(closed)");
+        assert_eq!(receive(&mut socket).await["packet_type"], "(closed)");
     }
     let mut silent = connect(&server).await;
     assert_eq!(next(&mut silent, "Goodbye").await["code"], "unauthenticated");
-    // A message in pieces is one message.
+    // A fragmented message is one message.
     use tokio_tungstenite::tungstenite::protocol::frame::Frame;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
     let (mut socket, text) = (connect(&server).await, hello(&alice).to_string());
@@ -152,11 +152,11 @@ async fn what_is_no_hello_ends_the_session_with_a_word() {
         |text: &str, code, last| Message::Frame(Frame::message(text.to_owned(), OpCode::Data(code), last));
     socket.send(frame(head, Data::Text, false)).await.unwrap();
     socket.send(frame(tail, Data::Continue, true)).await.unwrap();
-    assert_eq!(heard(&mut socket).await["packet_type"], "Welcome");
+    assert_eq!(receive(&mut socket).await["packet_type"], "Welcome");
     server.stop().await;
 }
 
-/// The code of the closing handshake.
+/// Returns the code of the closing handshake.
 async fn closed(socket: &mut Socket) -> u16 {
     loop {
         match soon(socket.next()).await {
@@ -167,9 +167,10 @@ async fn closed(socket: &mut Socket) -> u16 {
     }
 }
 
-/// Nine kinds of bad frames and a stop all closed with 1000, by which client libraries decide not to come back.
+/// Regression: nine kinds of bad frames and a stop all closed with 1000, after which client
+/// libraries do not reconnect.
 #[actix_web::test]
-async fn closing_code_is_that_of_the_reason() {
+async fn closing_code_matches_the_reason() {
     use tokio_tungstenite::tungstenite::protocol::CloseFrame;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
     use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -191,7 +192,7 @@ async fn closing_code_is_that_of_the_reason() {
         (Message::binary(vec![b'x'; 1024 * 1024 + 1]), 1009),
     ] {
         let (mut socket, _) = welcomed(&server, &alice).await;
-        // A large one may be cut off while it is sent.
+        // The server may close the connection while a large frame is still being sent.
         drop(socket.send(sent.clone()).await);
         let shown = format!("{sent:?}");
         assert_eq!(closed(&mut socket).await, code, "{}", &shown[..shown.len().min(80)]);
@@ -215,10 +216,10 @@ async fn closing_code_is_that_of_the_reason() {
     assert_eq!(soon(end).await.unwrap(), 1012);
 }
 
-/// Half of an emoji, as a browser cuts text, and a text that is too long ended the session for good. A client that keeps
-/// what was not sent then met its end at every reconnect.
+/// Regression: half of an emoji, as a browser cuts text, and a text that is too long ended the
+/// session. A client that keeps unsent messages was then disconnected after every reconnect.
 #[actix_web::test]
-async fn text_that_cannot_be_taken_is_refused_and_the_session_lives() {
+async fn invalid_text_is_refused_and_the_session_stays_open() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -244,17 +245,17 @@ async fn text_that_cannot_be_taken_is_refused_and_the_session_lives() {
         let nack = next(&mut socket, "Ack").await;
         assert_eq!(nack["success"], json!(false));
         assert_eq!(nack["code"], code, "{nack}");
-        // Of a long packet only the beginning is searched.
+        // The server searches only the beginning of a long packet for the request id.
         assert_eq!(nack["request_id"], request_id, "{nack}");
     }
-    say(&mut socket, &message(chat, "still here")).await;
+    send(&mut socket, &message(chat, "still here")).await;
     let ack = next(&mut socket, "Ack").await;
     assert_eq!(ack["success"], json!(true), "{ack}");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn an_upgrade_is_for_pages_of_this_host_only() {
+async fn upgrade_is_refused_for_pages_of_other_hosts() {
     let server = TestServer::start().await;
     let address = server.app.addresses.http;
     let ask = async |origin: String| {
@@ -275,7 +276,7 @@ async fn an_upgrade_is_for_pages_of_this_host_only() {
 }
 
 #[actix_web::test]
-async fn an_upgrade_is_for_pages_of_allowed_origins_too() {
+async fn upgrade_is_accepted_for_pages_of_allowed_origins() {
     let server = TestServer::with(|config| {
         config.http.allowed_origins = AllowedOrigins::parse(["app://x", "capacitor://localhost"]).unwrap();
     })
@@ -302,7 +303,7 @@ async fn an_upgrade_is_for_pages_of_allowed_origins_too() {
 }
 
 #[actix_web::test]
-async fn logout_ends_it_at_once_and_a_stop_says_goodbye_behind_the_last_answer() {
+async fn logout_and_stop_send_goodbye_after_the_last_answer() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
@@ -312,11 +313,11 @@ async fn logout_ends_it_at_once_and_a_stop_says_goodbye_behind_the_last_answer()
     let goodbye = next(&mut gone, "Goodbye").await;
     assert_eq!((&goodbye["code"], &goodbye["reconnect"]), (&json!("revoked"), &json!(false)));
 
-    say(&mut theirs, &message(chat, "the last word")).await;
+    send(&mut theirs, &message(chat, "the last word")).await;
     let listening = actix::spawn(async move {
         let mut packets = Vec::new();
         loop {
-            packets.push(heard(&mut theirs).await);
+            packets.push(receive(&mut theirs).await);
             if packets.last().unwrap()["packet_type"] == "(closed)" {
                 return packets;
             }
@@ -340,7 +341,7 @@ async fn logout_ends_it_at_once_and_a_stop_says_goodbye_behind_the_last_answer()
 }
 
 #[actix_web::test]
-async fn a_socket_that_is_not_read_costs_no_more_than_its_outbox_and_is_cut_off() {
+async fn unread_socket_is_bounded_by_its_outbox_and_closed() {
     let server = TestServer::with_limits(|limits| {
         limits.rates = false;
         limits.write_stall_ms = 1_500;
@@ -361,13 +362,13 @@ async fn a_socket_that_is_not_read_costs_no_more_than_its_outbox_and_is_cut_off(
 }
 
 #[actix_web::test]
-async fn whoever_hangs_up_leaves_nothing_behind() {
+async fn disconnect_removes_the_session() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for polite in [true, false] {
         let (mut socket, _) = welcomed(&server, &alice).await;
         if polite {
-            say(&mut socket, &json!({"packet_type": "Ping", "request_id": 1})).await;
+            send(&mut socket, &json!({"packet_type": "Ping", "request_id": 1})).await;
             socket.close(None).await.unwrap();
             while soon(socket.next()).await.is_some_and(|message| message.is_ok()) {}
         }

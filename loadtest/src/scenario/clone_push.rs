@@ -1,7 +1,7 @@
 //! The git command clones and pushes in parallel. Each clone holds the pushed commit, and the
 //! server lists every push.
 //!
-//! The rate counts clones. `tests/git_performance.py` compares with git alone.
+//! The rate counts clones. `scripts/measure/git_performance.py` compares with git alone.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};

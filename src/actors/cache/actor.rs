@@ -1,6 +1,8 @@
 //! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the
 //! pool.
 
+use crate::actors::commit::{Committed, WriterEvent};
+use crate::actors::error::QueryError;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -10,15 +12,14 @@ use tracing::{error, info};
 use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
-use super::messages::{AskQuery, Publish, QueryError, SendReceipts, SnapshotRead, Verify, WindowRead};
+use super::messages::{Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
 use super::token_uses::TokenUses;
 use crate::actors::hub::{HubHandle, LaneItem};
 use crate::actors::presence::{PresenceHandle, PresenceItem};
-use crate::actors::writer::{Committed, WriterEvent};
-use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
+use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
 use crate::core::config::Cache;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
@@ -106,25 +107,25 @@ impl CacheActor {
         self.counters.window_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    fn answer<Q: Query>(&mut self, ask: AskQuery<Q>) {
+    fn answer<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::answer) else { return };
-        let grant = match ask.who.map(|who| self.models.directory.authenticate(who)).transpose() {
+        let QueryRequest { who, query } = &ask.request;
+        let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
-            Err(refusal) => return ask.reply.send(Err(refusal.into())),
+            Err(refusal) => return ask.answer(Err(refusal.into())),
         };
         if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::REQUIRED_SCOPE)) {
-            return ask.reply.send(Err(refusal.into()));
+            return ask.answer(Err(refusal.into()));
         }
         let uses = &mut self.uses;
         let mut context = QueryContext { read: &mut self.models, uses, grant, fill: None };
-        match (ask.query.answer(ask.who, &mut context), context.fill) {
+        match (query.answer(*who, &mut context), context.fill) {
             (QueryOutcome::Now(answer), _) => {
                 self.counters.hits.inc();
-                drop(ask.permit);
-                ask.reply.send(answer.map_err(QueryError::Refused));
+                ask.answer(answer.map_err(QueryError::Refused));
             }
             (QueryOutcome::AfterFill(chat), fill) => {
-                let holder = ask.who.map_or(Holder::Operator, |who| Holder::Account(who.user));
+                let holder = who.map_or(Holder::Operator, |who| Holder::Account(who.user));
                 self.after_fill(chat, fill.map(|fill| (fill, holder)), ask, Self::answer);
             }
         }
@@ -356,56 +357,9 @@ impl Supervised for CacheActor {
     }
 }
 
-impl InstrumentedActor for CacheActor {
-    const NAME: &'static str = "cache";
-    const MESSAGES: &'static [&'static str] = &[
-        "AccessTokens",
-        "AccessTokensOf",
-        "AccountBytes",
-        "Administrator",
-        "Blocks",
-        "CatchUp",
-        "ChatDetails",
-        "ChatList",
-        "CloseSession",
-        "Events",
-        "Heartbeat",
-        "IssueTicket",
-        "LoginCandidate",
-        "Me",
-        "Members",
-        "NotificationList",
-        "OpenSession",
-        "Participants",
-        "PeopleSeen",
-        "PeopleToAdd",
-        "PersonFormerlyNamed",
-        "PersonNamed",
-        "ProjectList",
-        "ProjectNamed",
-        "ProjectToAdminister",
-        "Publish",
-        "ReadersNamed",
-        "Replay",
-        "Repositories",
-        "RepositoryById",
-        "RepositoryNamed",
-        "RepositoryToPush",
-        "SendReceipts",
-        "SnapshotRead",
-        "TokenHolder",
-        "TokenUsesToWrite",
-        "UserIds",
-        "UsersById",
-        "UsersByPrefix",
-        "Verify",
-        "WindowRead",
-    ];
-}
-
-impl<Q: Query> Handler<AskQuery<Q>> for CacheActor {
+impl<Q: Query> Handler<Ask<QueryRequest<Q>>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, ask: AskQuery<Q>, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<QueryRequest<Q>>, _: &mut Ctx<Self>) {
         self.answer(ask);
     }
 }
@@ -440,10 +394,10 @@ impl Handler<SnapshotRead> for CacheActor {
     }
 }
 
-impl Handler<Verify> for CacheActor {
+impl Handler<Ask<Verify>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, verify: Verify, _: &mut Ctx<Self>) {
-        let differences = self.models.differences(&verify.fresh);
-        verify.reply.send(Ok(differences));
+    fn handle(&mut self, ask: Ask<Verify>, _: &mut Ctx<Self>) {
+        let differences = self.models.differences(&ask.request.fresh);
+        ask.answer(Ok(differences));
     }
 }

@@ -3,15 +3,16 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    AskQuery, CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Publish, QueryError, Replay,
-    ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
+    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Publish, QueryRequest, Replay, ResumeCursors,
+    SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
+use crate::actors::commit::WriterEvent;
+use crate::actors::error::QueryError;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
-use crate::actors::writer::WriterEvent;
-use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
+use crate::core::actor::{Caller, Gate, Mailbox};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, Seq, SessionId};
@@ -32,7 +33,7 @@ impl CacheHandle {
 
     /// Authenticates `who` and answers `query`, in one step.
     pub async fn ask<Q: Query>(&self, who: Credential, query: Q) -> Result<Q::Answer, QueryError> {
-        self.ask_as(Caller::User(who.user.0), Some(who), query).await
+        self.ask_as(who.into(), Some(who), query).await
     }
 
     /// Answers a query that needs no logged-in user.
@@ -46,19 +47,13 @@ impl CacheHandle {
         who: Option<Credential>,
         query: Q,
     ) -> Result<Q::Answer, QueryError> {
-        let permit = self.gate.enter(caller, Q::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(AskQuery { who, query, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox.ask(&self.gate, caller, QueryRequest { who, query }).await
     }
 
     /// Registers a session. Returns once `Welcome` is in its outbox and events follow it.
     pub async fn open_session(&self, registration: SessionRegistration) -> Result<(), QueryError> {
-        let permit =
-            self.gate.enter(Caller::User(registration.session_ref.who.user.0), OpenSession::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(OpenSession { registration, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        let who = registration.session_ref.who;
+        self.mailbox.ask(&self.gate, who, OpenSession(registration)).await
     }
 
     /// Activates a UDP ticket. Returns once datagrams with it are accepted.
@@ -68,10 +63,7 @@ impl CacheHandle {
         device: DeviceKey,
         ticket: Ticket,
     ) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Caller::User(who.user.0), IssueTicket::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(IssueTicket { who, device, ticket, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox.ask(&self.gate, who, IssueTicket { who, device, ticket }).await
     }
 
     pub fn close_session(&self, session: SessionId, hub: usize) {
@@ -84,10 +76,7 @@ impl CacheHandle {
         session_ref: SessionRef,
         request_id: Option<u64>,
     ) -> Result<(), QueryError> {
-        let permit = self.gate.enter(Caller::User(session_ref.who.user.0), Heartbeat::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(Heartbeat { session_ref, request_id, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox.ask(&self.gate, session_ref.who, Heartbeat { session_ref, request_id }).await
     }
 
     /// Answers, on the session's lane, for every listed chat. Returns the chats that must be
@@ -97,10 +86,7 @@ impl CacheHandle {
         session_ref: SessionRef,
         cursors: ResumeCursors,
     ) -> Result<Vec<(ChatId, Seq)>, QueryError> {
-        let permit = self.gate.enter(Caller::User(session_ref.who.user.0), CatchUp::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(CatchUp { session_ref, cursors, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox.ask(&self.gate, session_ref.who, CatchUp { session_ref, cursors }).await
     }
 
     /// Returns the next page of a replay, of at most `bytes_max` bytes or one event. The last page
@@ -113,10 +99,9 @@ impl CacheHandle {
         after: Seq,
         bytes_max: usize,
     ) -> Result<Replayed, QueryError> {
-        let permit = self.gate.enter(Caller::User(session_ref.who.user.0), Replay::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(Replay { session_ref, generation, chat, after, bytes_max, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox
+            .ask(&self.gate, session_ref.who, Replay { session_ref, generation, chat, after, bytes_max })
+            .await
     }
 
     /// Publishes commits. Called by the writer only: the order of these calls is the order of the
@@ -127,9 +112,7 @@ impl CacheHandle {
 
     /// Returns how the read models differ from `fresh`.
     pub async fn verify(&self, fresh: ReadModels) -> Result<Vec<String>, QueryError> {
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(Verify { fresh: Box::new(fresh), reply });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox.ask_ungated(Verify { fresh: Box::new(fresh) }).await
     }
 
     pub(super) fn window_read(&self, fill: Fill, rows: Result<WindowRows, ReadError>) {

@@ -1,78 +1,125 @@
 //! The messages of the cache's mailbox.
 
+use crate::actors::commit::WriterEvent;
+use crate::actors::error::QueryError;
+use crate::actors::outbox::Outbox;
 use std::sync::Arc;
 
 use actix::Message;
 
+use super::actor::CacheActor;
 use super::chats::Fill;
-use super::queries::Query;
 use super::read_models::ReadModels;
-use crate::actors::hub::{Outbox, Replayed};
+use super::{
+    AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
+    LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
+    PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, Query, ReadersNamed,
+    Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder, TokenUsesToWrite, UserIds,
+    UsersById, UsersByPrefix,
+};
+use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
-use crate::actors::writer::WriterEvent;
-use crate::core::actor::{NamedMessage, Overloaded, Permit, Reply, ReplyDropped};
+use crate::core::actor::{MessageName, NamedMessage, Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, Seq, SessionId};
 use crate::domain::presence::Status;
-use crate::domain::refusal::Refusal;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
-/// Why a query has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error(transparent)]
-    Overloaded(#[from] Overloaded),
-    #[error("the server failed to answer")]
-    Internal,
-}
+// The rows of the cache's statistics: every query, request and event.
+instrumented_actor!(
+    CacheActor,
+    "cache",
+    [
+        AccessTokens,
+        AccessTokensOf,
+        AccountBytes,
+        Administrator,
+        Blocks,
+        CatchUp,
+        ChatDetails,
+        ChatList,
+        CloseSession,
+        Events,
+        Heartbeat,
+        IssueTicket,
+        LoginCandidate,
+        Me,
+        Members,
+        NotificationList,
+        OpenSession,
+        Participants,
+        PeopleSeen,
+        PeopleToAdd,
+        PersonFormerlyNamed,
+        PersonNamed,
+        ProjectList,
+        ProjectNamed,
+        ProjectToAdminister,
+        Publish,
+        ReadersNamed,
+        Replay,
+        Repositories,
+        RepositoryById,
+        RepositoryNamed,
+        RepositoryToPush,
+        SendReceipts,
+        SnapshotRead,
+        TokenHolder,
+        TokenUsesToWrite,
+        UserIds,
+        UsersById,
+        UsersByPrefix,
+        Verify,
+        WindowRead,
+    ]
+);
 
-impl From<ReplyDropped> for QueryError {
-    fn from(_: ReplyDropped) -> Self {
-        Self::Internal
-    }
-}
-
-macro_rules! named_message {
-    ($name:ident) => {
-        impl NamedMessage for $name {
-            const NAME: &'static str = stringify!($name);
-        }
+/// Implements [`Request`] for requests with their answers.
+macro_rules! answers {
+    ($($request:ident => $answer:ty),+ $(,)?) => {
+        $(
+            impl Request for $request {
+                type Answer = $answer;
+                type Error = QueryError;
+            }
+        )+
     };
 }
 
-/// A query with its caller, its permit of the gate, and its reply.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct AskQuery<Q: Query> {
-    pub(super) who: Option<Credential>,
-    pub(super) query: Q,
-    pub(super) reply: Reply<Q::Answer, QueryError>,
-    pub(super) permit: Permit,
+answers! {
+    CatchUp => Vec<(ChatId, Seq)>,
+    Heartbeat => (),
+    IssueTicket => (),
+    OpenSession => (),
+    Replay => Replayed,
+    Verify => Vec<String>,
 }
 
-impl<Q: Query> NamedMessage for AskQuery<Q> {
-    const NAME: &'static str = Q::NAME;
+/// A query with the credential of its caller; `None`: the caller is not logged in.
+pub struct QueryRequest<Q: Query> {
+    pub(super) who: Option<Credential>,
+    pub(super) query: Q,
+}
+
+impl<Q: Query> NamedMessage for QueryRequest<Q> {
+    type Actor = CacheActor;
+    const NAME: MessageName = Q::NAME;
+}
+
+impl<Q: Query> Request for QueryRequest<Q> {
+    type Answer = Q::Answer;
+    type Error = QueryError;
 }
 
 /// Commits from the writer, in commit order.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish(pub(super) WriterEvent);
-named_message!(Publish);
 
 /// Registers a session.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct OpenSession {
-    pub(super) registration: SessionRegistration,
-    pub(super) reply: Reply<(), QueryError>,
-    pub(super) permit: Permit,
-}
-named_message!(OpenSession);
+pub struct OpenSession(pub(super) SessionRegistration);
 
 /// Identifies the session of a request.
 #[derive(Debug, Clone, Copy)]
@@ -96,16 +143,11 @@ pub struct SessionRegistration {
 }
 
 /// Activates a UDP ticket.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub struct IssueTicket {
     pub(super) who: Credential,
     pub(super) device: DeviceKey,
     pub(super) ticket: Ticket,
-    pub(super) reply: Reply<(), QueryError>,
-    pub(super) permit: Permit,
 }
-named_message!(IssueTicket);
 
 /// A session has ended.
 #[derive(Message)]
@@ -114,18 +156,12 @@ pub struct CloseSession {
     pub(super) session: SessionId,
     pub(super) hub: usize,
 }
-named_message!(CloseSession);
 
 /// A session's heartbeat. The answer is ordered among the events.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub struct Heartbeat {
     pub(super) session_ref: SessionRef,
     pub(super) request_id: Option<u64>,
-    pub(super) reply: Reply<(), QueryError>,
-    pub(super) permit: Permit,
 }
-named_message!(Heartbeat);
 
 /// How far a session has received its chats.
 #[derive(Debug)]
@@ -138,29 +174,19 @@ pub struct ResumeCursors {
 }
 
 /// Brings a session up to date.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub struct CatchUp {
     pub(super) session_ref: SessionRef,
     pub(super) cursors: ResumeCursors,
-    pub(super) reply: Reply<Vec<(ChatId, Seq)>, QueryError>,
-    pub(super) permit: Permit,
 }
-named_message!(CatchUp);
 
 /// Requests the events above `after` for a session that is catching up.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub struct Replay {
     pub(super) session_ref: SessionRef,
     pub(super) generation: u64,
     pub(super) chat: ChatId,
     pub(super) after: Seq,
     pub(super) bytes_max: usize,
-    pub(super) reply: Reply<Replayed, QueryError>,
-    pub(super) permit: Permit,
 }
-named_message!(Replay);
 
 /// A window has been read.
 #[derive(Message)]
@@ -169,13 +195,11 @@ pub(super) struct WindowRead {
     pub(super) fill: Fill,
     pub(super) rows: Result<WindowRows, ReadError>,
 }
-named_message!(WindowRead);
 
 /// Receipts were collected long enough.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SendReceipts;
-named_message!(SendReceipts);
 
 /// A new snapshot has been read.
 #[derive(Message)]
@@ -185,13 +209,8 @@ pub(super) struct SnapshotRead {
     pub(super) reload: u64,
     pub(super) snapshot: Result<Box<Snapshot>, ReadError>,
 }
-named_message!(SnapshotRead);
 
 /// Compares the read models with a fresh load of the database; returns the differences.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub struct Verify {
     pub(super) fresh: Box<ReadModels>,
-    pub(super) reply: Reply<Vec<String>, QueryError>,
 }
-named_message!(Verify);

@@ -46,7 +46,7 @@ mod model_test;
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
-pub use messages::{QueryError, ResumeCursors, SessionRef, SessionRegistration};
+pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, MemberView, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister,

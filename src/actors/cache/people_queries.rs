@@ -29,7 +29,6 @@ pub struct PeopleToAdd {
 
 impl Query for PeopleToAdd {
     type Answer = Vec<UserId>;
-    const NAME: &'static str = "PeopleToAdd";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
@@ -74,7 +73,6 @@ pub struct Blocks {
 
 impl Query for Blocks {
     type Answer = Page<Arc<User>>;
-    const NAME: &'static str = "Blocks";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

@@ -85,7 +85,6 @@ pub struct ProjectNamed {
 
 impl Query for ProjectNamed {
     type Answer = ProjectView;
-    const NAME: &'static str = "ProjectNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectView> {
@@ -113,7 +112,6 @@ pub struct ProjectToAdminister {
 
 impl Query for ProjectToAdminister {
     type Answer = ProjectId;
-    const NAME: &'static str = "ProjectToAdminister";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ServerAdmin;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ProjectId> {
@@ -170,7 +168,6 @@ pub struct RepositoryNamed {
 
 impl Query for RepositoryNamed {
     type Answer = RepositoryView;
-    const NAME: &'static str = "RepositoryNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(
@@ -211,7 +208,6 @@ pub struct RepositoryById(pub RepositoryId);
 
 impl Query for RepositoryById {
     type Answer = Arc<Repository>;
-    const NAME: &'static str = "RepositoryById";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -225,7 +221,6 @@ pub struct AccountBytes(pub UserId);
 
 impl Query for AccountBytes {
     type Answer = u64;
-    const NAME: &'static str = "AccountBytes";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<u64> {
@@ -243,7 +238,6 @@ pub struct ProjectList {
 
 impl Query for ProjectList {
     type Answer = Page<ProjectView>;
-    const NAME: &'static str = "ProjectList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -274,7 +268,6 @@ pub struct MemberView {
 
 impl Query for Members {
     type Answer = Page<MemberView>;
-    const NAME: &'static str = "Members";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -302,7 +295,6 @@ pub struct Repositories {
 
 impl Query for Repositories {
     type Answer = Page<RepositoryView>;
-    const NAME: &'static str = "Repositories";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -341,7 +333,6 @@ pub struct ReadersNamed {
 
 impl Query for ReadersNamed {
     type Answer = Vec<UserId>;
-    const NAME: &'static str = "ReadersNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
@@ -374,7 +365,6 @@ pub struct NotificationList {
 impl Query for NotificationList {
     /// `None`: the page needs older notifications than those in memory.
     type Answer = Option<Vec<Arc<Notification>>>;
-    const NAME: &'static str = "NotificationList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

@@ -40,7 +40,6 @@ impl RepositoryToPush {
 impl Query for RepositoryToPush {
     /// `None`: it does not exist, and the push may create it.
     type Answer = Option<RepositoryView>;
-    const NAME: &'static str = "RepositoryToPush";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

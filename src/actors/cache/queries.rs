@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use super::actor::CacheActor;
 use super::chats::{ChatState, Chats, Lookup};
 use super::read_models::ReadModels;
 use super::token_uses::TokenUses;
+use crate::core::actor::NamedMessage;
 use crate::domain::access::{AccessGrant, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::ChatEvent;
@@ -36,9 +38,8 @@ pub enum QueryOutcome<T> {
     AfterFill(ChatId),
 }
 
-pub trait Query: Send + 'static {
+pub trait Query: NamedMessage<Actor = CacheActor> + Send + 'static {
     type Answer: Send + 'static;
-    const NAME: &'static str;
     /// The scope that a valid token must have.
     const REQUIRED_SCOPE: RequiredScope;
 
@@ -73,7 +74,6 @@ pub struct Me;
 
 impl Query for Me {
     type Answer = (Arc<User>, Arc<str>);
-    const NAME: &'static str = "Me";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -89,7 +89,6 @@ pub struct PersonNamed(pub String);
 
 impl Query for PersonNamed {
     type Answer = Arc<User>;
-    const NAME: &'static str = "PersonNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
@@ -103,7 +102,6 @@ pub struct PersonFormerlyNamed(pub String);
 
 impl Query for PersonFormerlyNamed {
     type Answer = Arc<User>;
-    const NAME: &'static str = "PersonFormerlyNamed";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Arc<User>> {
@@ -117,7 +115,6 @@ pub struct UserIds(pub Vec<String>);
 
 impl Query for UserIds {
     type Answer = Vec<UserId>;
-    const NAME: &'static str = "UserIds";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
@@ -132,7 +129,6 @@ pub struct LoginCandidate(pub String);
 impl Query for LoginCandidate {
     /// `None`: the user does not exist or is deactivated.
     type Answer = Option<(Arc<User>, Arc<str>)>;
-    const NAME: &'static str = "LoginCandidate";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -150,7 +146,6 @@ pub struct ChatList {
 
 impl Query for ChatList {
     type Answer = Page<ListedChat>;
-    const NAME: &'static str = "ChatList";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -197,7 +192,6 @@ pub struct ChatView {
 
 impl Query for ChatDetails {
     type Answer = ChatView;
-    const NAME: &'static str = "ChatDetails";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<ChatView> {
@@ -226,7 +220,6 @@ pub struct Participants {
 impl Query for Participants {
     /// With their user names.
     type Answer = Page<(Participant, String)>;
-    const NAME: &'static str = "Participants";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -267,7 +260,6 @@ pub enum FoundEvents {
 
 impl Query for Events {
     type Answer = FoundEvents;
-    const NAME: &'static str = "Events";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

@@ -14,7 +14,7 @@ use super::messages::{
 use super::queries::readable;
 use crate::actors::hub::{LaneItem, Replayed, SessionSubscription};
 use crate::actors::presence::PresenceItem;
-use crate::core::actor::Ctx;
+use crate::core::actor::{Ask, Ctx};
 use crate::core::shares::Holder;
 use crate::domain::access::AccessGrant;
 use crate::domain::event::ChatEvent;
@@ -28,9 +28,9 @@ use crate::protocol::framing;
 const CURSOR_ANSWER_BYTES: usize = 96;
 
 impl CacheActor {
-    fn open_session(&mut self, open: OpenSession) {
-        let Some(open) = self.defer_while_reloading(open, Self::open_session) else { return };
-        let OpenSession { registration, reply, permit } = open;
+    fn open_session(&mut self, ask: Ask<OpenSession>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::open_session) else { return };
+        let Ask { request: OpenSession(registration), reply, .. } = ask;
         let user = match self.models.directory.authenticate(registration.session_ref.who) {
             Ok((user, AccessGrant::Whole)) => user.clone(),
             Ok((_, AccessGrant::Token(_))) => {
@@ -91,7 +91,6 @@ impl CacheActor {
                 reply,
             }]);
         }
-        drop(permit);
     }
 
     fn chat_ids(&self, user: UserId) -> Vec<ChatId> {
@@ -99,20 +98,19 @@ impl CacheActor {
     }
 
     /// Activates a ticket. A ticket is valid for as long as the login that requested it.
-    fn issue_ticket(&mut self, ask: IssueTicket) {
+    fn issue_ticket(&mut self, ask: Ask<IssueTicket>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::issue_ticket) else { return };
-        let IssueTicket { who, device, ticket, reply, permit } = ask;
-        let issued = match self.models.directory.authenticate(who) {
+        let issued = match self.models.directory.authenticate(ask.request.who) {
             Ok((_, AccessGrant::Whole)) => Ok(()),
             Ok((_, AccessGrant::Token(_))) => Err(Refusal::Forbidden("tickets need a login").into()),
             Err(refusal) => Err(refusal.into()),
         };
         if issued.is_ok() {
+            let IssueTicket { who, device, ticket } = ask.request;
             let chats = self.chat_ids(who.user);
             self.presence.deliver(vec![PresenceItem::TicketIssued { who, device, ticket, chats }]);
         }
-        reply.send(issued);
-        drop(permit);
+        ask.reply.send(issued);
     }
 
     /// Closes a session. Ordered after the session's own registration, even when that waits for a
@@ -126,23 +124,24 @@ impl CacheActor {
         }
     }
 
-    fn heartbeat(&mut self, beat: Heartbeat) {
-        let Some(beat) = self.defer_while_reloading(beat, Self::heartbeat) else { return };
-        if let Err(refusal) = self.models.directory.authenticate(beat.session_ref.who) {
-            return beat.reply.send(Err(refusal.into()));
+    fn heartbeat(&mut self, ask: Ask<Heartbeat>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::heartbeat) else { return };
+        let Heartbeat { session_ref: SessionRef { session, hub, who }, request_id } = ask.request;
+        if let Err(refusal) = self.models.directory.authenticate(who) {
+            return ask.answer(Err(refusal.into()));
         }
-        let Heartbeat { session_ref: SessionRef { session, hub, .. }, request_id, reply, .. } = beat;
+        let reply = ask.reply;
         if let Some(hub) = self.hubs.get(hub) {
             hub.deliver(vec![LaneItem::Heartbeat { session, request_id, reply }]);
         }
-        drop(beat.permit);
     }
 
     /// Sorts the chats of a `Resume`: up to date, too far behind, of another epoch, or to be
     /// replayed.
-    fn catch_up(&mut self, ask: CatchUp) {
+    fn catch_up(&mut self, ask: Ask<CatchUp>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::catch_up) else { return };
-        let CatchUp { session_ref, cursors: ResumeCursors { generation, epoch, chats }, reply, permit } = ask;
+        let Ask { request: CatchUp { session_ref, cursors }, reply, .. } = ask;
+        let ResumeCursors { generation, epoch, chats } = cursors;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
             return reply.send(Err(refusal.into()));
         }
@@ -185,7 +184,6 @@ impl CacheActor {
             let session = session_ref.session;
             hub.deliver(vec![LaneItem::CatchUp { session, generation, answers, live, behind, reply }]);
         }
-        drop(permit);
     }
 
     /// Returns the head of a chat in which messages above `after` were removed: the missing events
@@ -197,32 +195,32 @@ impl CacheActor {
 
     /// Returns the next page of a replay, by the current permissions. The last page is sent on the
     /// lane, with the switch to live.
-    fn replay(&mut self, ask: Replay) {
+    fn replay(&mut self, ask: Ask<Replay>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::replay) else { return };
-        let SessionRef { session, hub, who } = ask.session_ref;
+        let Replay { session_ref, generation, chat, after, bytes_max } = ask.request;
+        let SessionRef { session, hub, who } = session_ref;
         if let Err(refusal) = self.models.directory.authenticate(who) {
-            return ask.reply.send(Err(refusal.into()));
+            return ask.answer(Err(refusal.into()));
         }
-        let (chat, generation) = (ask.chat, ask.generation);
         let (events, last) = if readable(&self.models, chat, who.user).is_err() {
             (Vec::new(), ServerPacket::Reset { chat_id: Some(chat), head: None, epoch: None })
-        } else if let Some(head) = self.hole(chat, ask.after) {
-            let from = Some(ask.after + 1);
+        } else if let Some(head) = self.hole(chat, after) {
+            let from = Some(after + 1);
             (Vec::new(), ServerPacket::Limited { chat_id: Some(chat), from, head: Some(head) })
         } else {
             let limits = &self.sources.limits;
             let limit = limits.replay_page;
-            let range = EventRange { before: None, after: Some(ask.after), limit, messages_only: false };
+            let range = EventRange { before: None, after: Some(after), limit, messages_only: false };
             let page = match self.models.chats.page(chat, &range) {
-                Lookup::Here(page) => page.fit(false, ask.bytes_max, ChatEvent::bytes),
-                Lookup::Below { as_of } => return ask.reply.send(Ok(Replayed::Below { as_of })),
+                Lookup::Here(page) => page.fit(false, bytes_max, ChatEvent::bytes),
+                Lookup::Below { as_of } => return ask.answer(Ok(Replayed::Below { as_of })),
                 Lookup::Missing(fill) => {
                     let fill = fill.map(|fill| (fill, Holder::Account(who.user)));
                     return self.after_fill(chat, fill, ask, Self::replay);
                 }
             };
             if page.has_more {
-                return ask.reply.send(Ok(Replayed::Page(page.events)));
+                return ask.answer(Ok(Replayed::Page(page.events)));
             }
             (page.events, ServerPacket::Synced { chat_id: chat, seq: page.as_of })
         };
@@ -236,14 +234,13 @@ impl CacheActor {
                 reply: ask.reply,
             }]);
         }
-        drop(ask.permit);
     }
 }
 
-impl Handler<OpenSession> for CacheActor {
+impl Handler<Ask<OpenSession>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, open: OpenSession, _: &mut Ctx<Self>) {
-        self.open_session(open);
+    fn handle(&mut self, ask: Ask<OpenSession>, _: &mut Ctx<Self>) {
+        self.open_session(ask);
     }
 }
 
@@ -254,30 +251,30 @@ impl Handler<CloseSession> for CacheActor {
     }
 }
 
-impl Handler<IssueTicket> for CacheActor {
+impl Handler<Ask<IssueTicket>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, ask: IssueTicket, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<IssueTicket>, _: &mut Ctx<Self>) {
         self.issue_ticket(ask);
     }
 }
 
-impl Handler<Heartbeat> for CacheActor {
+impl Handler<Ask<Heartbeat>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, beat: Heartbeat, _: &mut Ctx<Self>) {
-        self.heartbeat(beat);
+    fn handle(&mut self, ask: Ask<Heartbeat>, _: &mut Ctx<Self>) {
+        self.heartbeat(ask);
     }
 }
 
-impl Handler<CatchUp> for CacheActor {
+impl Handler<Ask<CatchUp>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, ask: CatchUp, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<CatchUp>, _: &mut Ctx<Self>) {
         self.catch_up(ask);
     }
 }
 
-impl Handler<Replay> for CacheActor {
+impl Handler<Ask<Replay>> for CacheActor {
     type Result = ();
-    fn handle(&mut self, ask: Replay, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<Replay>, _: &mut Ctx<Self>) {
         self.replay(ask);
     }
 }

@@ -18,7 +18,6 @@ pub struct TokenHolder {
 
 impl Query for TokenHolder {
     type Answer = Credential;
-    const NAME: &'static str = "TokenHolder";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Credential> {
@@ -41,7 +40,6 @@ pub struct AccessTokens;
 
 impl Query for AccessTokens {
     type Answer = Vec<Arc<AccessToken>>;
-    const NAME: &'static str = "AccessTokens";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Person;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -54,7 +52,6 @@ pub struct AccessTokensOf(pub UserId);
 
 impl Query for AccessTokensOf {
     type Answer = Vec<Arc<AccessToken>>;
-    const NAME: &'static str = "AccessTokensOf";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Person;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -69,7 +66,6 @@ pub struct TokenUsesToWrite {
 
 impl Query for TokenUsesToWrite {
     type Answer = Vec<(AccessTokenId, Timestamp)>;
-    const NAME: &'static str = "TokenUsesToWrite";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
@@ -82,7 +78,6 @@ pub struct Administrator;
 
 impl Query for Administrator {
     type Answer = ();
-    const NAME: &'static str = "Administrator";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ServerAdmin;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<()> {
@@ -107,7 +102,6 @@ impl Query for PeopleSeen {
     /// Each with whether the user shares a chat with the caller: the first names, at least one. The
     /// caller must ask for the others in another message.
     type Answer = Vec<(UserId, bool)>;
-    const NAME: &'static str = "PeopleSeen";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {

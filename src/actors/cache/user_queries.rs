@@ -31,7 +31,6 @@ pub struct UsersKnown {
 
 impl Query for UsersById {
     type Answer = UsersKnown;
-    const NAME: &'static str = "UsersById";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<UsersKnown> {
@@ -74,7 +73,6 @@ pub struct UsersFound {
 
 impl Query for UsersByPrefix {
     type Answer = UsersFound;
-    const NAME: &'static str = "UsersByPrefix";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
 
     fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<UsersFound> {

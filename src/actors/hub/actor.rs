@@ -7,7 +7,7 @@ use actix::{Actor, Handler, Supervised};
 
 use super::index::Index;
 use super::messages::LaneItems;
-use crate::core::actor::{Ctx, InstrumentedActor};
+use crate::core::actor::Ctx;
 use crate::core::fail_points;
 use crate::protocol::answer::GoodbyeCode;
 
@@ -33,11 +33,6 @@ impl Supervised for HubActor {
         self.index.end_all(GoodbyeCode::Overloaded, true);
         self.index = Index::default();
     }
-}
-
-impl InstrumentedActor for HubActor {
-    const NAME: &'static str = "hub";
-    const MESSAGES: &'static [&'static str] = &["LaneItems"];
 }
 
 impl Handler<LaneItems> for HubActor {

@@ -38,12 +38,12 @@ impl HubHandle {
 
 #[cfg(test)]
 mod tests {
+    use crate::actors::outbox::{DeliveryMeter, Outbox};
     use bytes::Bytes;
 
     use super::*;
-    use crate::actors::hub::DeliveryMeter;
-    use crate::actors::hub::{Outbox, SessionSubscription};
-    use crate::core::actor::{ActorStats, FatalSignal, InstrumentedActor, Reply, start};
+    use crate::actors::hub::SessionSubscription;
+    use crate::core::actor::{ActorStats, FatalSignal, Reply, start};
     use crate::domain::access::Credential;
     use crate::domain::event::{Change, ChatEvent};
     use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
@@ -61,7 +61,7 @@ mod tests {
     async fn hub_ends_its_sessions_when_its_lane_is_full() {
         let arbiter = actix::Arbiter::new();
         let pending = Arc::new(AtomicUsize::new(0));
-        let (stats, owned) = (ActorStats::new(HubActor::NAME, None, HubActor::MESSAGES), pending.clone());
+        let (stats, owned) = (ActorStats::new::<HubActor>(None), pending.clone());
         let mailbox = start(&arbiter.handle(), stats, FatalSignal::new().0, move |_| HubActor::new(owned));
         let hub = HubHandle::new(mailbox, pending.clone(), 1000);
         let (outbox, mut drain) = Outbox::new(100_000, 1000, DeliveryMeter::default());
@@ -83,7 +83,7 @@ mod tests {
         }
         drop(release);
         let mut frames = Vec::new();
-        while drain.next(&mut frames).await == crate::actors::hub::Drained::Frames {}
+        while drain.next(&mut frames).await == crate::actors::outbox::Drained::Frames {}
         let last: ReceivedPacket = rmp_serde::from_slice(&frames.pop().unwrap()[4..]).unwrap();
         assert_eq!(
             (last.packet_type.as_str(), last.code.as_deref(), last.reconnect),

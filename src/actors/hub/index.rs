@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::messages::{LaneItem, Replayed, SessionSubscription};
-use super::outbox::Outbox;
 use super::subscriptions::Subscriptions;
+use crate::actors::outbox::Outbox;
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
 use crate::protocol::answer::{GoodbyeCode, ServerPacket};

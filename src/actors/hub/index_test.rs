@@ -1,8 +1,7 @@
 //! The index of one hub: delivery of frames to sessions.
 
 use super::*;
-use crate::actors::hub::meter::DeliveryMeter;
-use crate::actors::hub::outbox::OutboxDrain;
+use crate::actors::outbox::{DeliveryMeter, OutboxDrain};
 use crate::core::actor::Reply;
 use crate::domain::access::Credential;
 use crate::domain::chat::ChatRole;

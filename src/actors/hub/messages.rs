@@ -1,13 +1,14 @@
 //! The items of a hub's lane.
 
+use crate::actors::error::QueryError;
+use crate::actors::outbox::Outbox;
 use std::sync::Arc;
 
 use actix::Message;
 use bytes::Bytes;
 
-use super::outbox::Outbox;
-use crate::actors::cache::QueryError;
-use crate::core::actor::{NamedMessage, Reply};
+use super::actor::HubActor;
+use crate::core::actor::{Reply, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, Seq, SessionId, UserId};
@@ -21,9 +22,7 @@ pub struct LaneItems {
     pub bytes: usize,
 }
 
-impl NamedMessage for LaneItems {
-    const NAME: &'static str = "LaneItems";
-}
+instrumented_actor!(HubActor, "hub", [LaneItems]);
 
 /// A session that the cache has admitted.
 #[derive(Debug)]

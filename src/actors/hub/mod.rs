@@ -18,8 +18,6 @@ mod actor;
 mod handle;
 mod index;
 mod messages;
-mod meter;
-mod outbox;
 #[cfg(test)]
 mod rule_test;
 mod subscriptions;
@@ -28,5 +26,3 @@ pub use actor::HubActor;
 pub use handle::HubHandle;
 pub use index::replay_frame;
 pub use messages::{LaneItem, LaneItems, Replayed, SessionSubscription};
-pub use meter::{DeliveryMeter, DeliveryMetrics};
-pub use outbox::{Drained, Outbox, OutboxDrain};

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 
 use super::index::{Index, replay_frame};
 use super::messages::{LaneItem, SessionSubscription};
-use super::meter::DeliveryMeter;
-use super::outbox::{Outbox, OutboxDrain};
+use crate::actors::outbox::{DeliveryMeter, Outbox, OutboxDrain};
 use crate::core::actor::Reply;
 use crate::domain::access::Credential;
 use crate::domain::event::{Change, ChatEvent};

@@ -12,7 +12,7 @@ use tracing::{error, warn};
 use super::counters::DatagramCounters;
 use super::messages::{Datagrams, PresenceItems, PresenceQuery, SubmitUpdate};
 use super::state::{Outgoing, PresenceState};
-use crate::core::actor::{Ctx, InstrumentedActor, Mailbox};
+use crate::core::actor::{Ask, Ctx, Mailbox};
 use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::protocol::datagram::DATAGRAM_BYTES_MAX;
@@ -117,12 +117,6 @@ impl Supervised for PresenceActor {
     }
 }
 
-impl InstrumentedActor for PresenceActor {
-    const NAME: &'static str = "presence";
-    const MESSAGES: &'static [&'static str] =
-        &["Datagrams", "PresenceItems", "PresenceQuery", "SubmitUpdate"];
-}
-
 impl Handler<PresenceItems> for PresenceActor {
     type Result = ();
     fn handle(&mut self, PresenceItems(items): PresenceItems, ctx: &mut Ctx<Self>) {
@@ -141,11 +135,11 @@ impl Handler<SubmitUpdate> for PresenceActor {
     }
 }
 
-impl Handler<PresenceQuery> for PresenceActor {
+impl Handler<Ask<PresenceQuery>> for PresenceActor {
     type Result = ();
-    fn handle(&mut self, query: PresenceQuery, _: &mut Ctx<Self>) {
-        query.reply.send(Ok(self.state.query(query.watcher, &query.users)));
-        drop(query.permit);
+    fn handle(&mut self, ask: Ask<PresenceQuery>, _: &mut Ctx<Self>) {
+        let presence = self.state.query(ask.request.watcher, &ask.request.users);
+        ask.answer(Ok(presence));
     }
 }
 

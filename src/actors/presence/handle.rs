@@ -1,11 +1,11 @@
 //! The handle of the presence actor.
 
+use crate::actors::error::QueryError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::PresenceActor;
 use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate};
-use crate::actors::cache::QueryError;
-use crate::core::actor::{Caller, Gate, Mailbox, NamedMessage, Reply};
+use crate::core::actor::{Gate, Mailbox};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;
 
@@ -49,9 +49,6 @@ impl PresenceHandle {
         watcher: UserId,
         users: Vec<(UserId, bool)>,
     ) -> Result<Vec<PresenceView>, QueryError> {
-        let permit = self.gate.enter(Caller::User(watcher.0), PresenceQuery::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(PresenceQuery { watcher, users, reply, permit });
-        answer.await.unwrap_or(Err(QueryError::Internal))
+        self.mailbox.ask(&self.gate, watcher, PresenceQuery { watcher, users }).await
     }
 }

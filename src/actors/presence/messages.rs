@@ -1,20 +1,23 @@
 //! The messages of the presence actor.
 
+use crate::actors::error::QueryError;
+use crate::actors::outbox::Outbox;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::Message;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::actor::PresenceActor;
 use super::tickets::Ticket;
-use crate::actors::cache::QueryError;
-use crate::actors::hub::Outbox;
-use crate::core::actor::{NamedMessage, Permit, Reply};
+use crate::core::actor::{Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
 use crate::domain::presence::Status;
 use crate::protocol::view::{MarkView, PresenceView};
+
+instrumented_actor!(PresenceActor, "presence", [Datagrams, PresenceItems, PresenceQuery, SubmitUpdate]);
 
 /// An update from the cache, in commit order: sessions, tickets and memberships.
 pub enum PresenceItem {
@@ -68,10 +71,6 @@ pub enum PresenceItem {
 #[rtype(result = "()")]
 pub(super) struct PresenceItems(pub(super) Vec<PresenceItem>);
 
-impl NamedMessage for PresenceItems {
-    const NAME: &'static str = "PresenceItems";
-}
-
 /// An update by a session of its device's status or of its typing. It holds its permit of the
 /// session's window until it is handled.
 #[derive(Message)]
@@ -83,10 +82,6 @@ pub(super) struct SubmitUpdate {
     pub(super) _window_permit: OwnedSemaphorePermit,
 }
 
-impl NamedMessage for SubmitUpdate {
-    const NAME: &'static str = "SubmitUpdate";
-}
-
 /// See [`SubmitUpdate`].
 #[derive(Debug)]
 pub enum PresenceUpdate {
@@ -95,19 +90,16 @@ pub enum PresenceUpdate {
 }
 
 /// A query for the presence of some users as one watcher sees it.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub(super) struct PresenceQuery {
     pub(super) watcher: UserId,
     /// Each with whether they share a chat with the watcher: the directory has this fact even while
     /// the watcher has no session.
     pub(super) users: Vec<(UserId, bool)>,
-    pub(super) reply: Reply<Vec<PresenceView>, QueryError>,
-    pub(super) permit: Permit,
 }
 
-impl NamedMessage for PresenceQuery {
-    const NAME: &'static str = "PresenceQuery";
+impl Request for PresenceQuery {
+    type Answer = Vec<PresenceView>;
+    type Error = QueryError;
 }
 
 /// Datagrams that were read together. No more are read until these are handled.
@@ -116,8 +108,4 @@ impl NamedMessage for PresenceQuery {
 pub(super) struct Datagrams {
     pub(super) datagrams: Vec<(SocketAddr, Vec<u8>)>,
     pub(super) handled: oneshot::Sender<()>,
-}
-
-impl NamedMessage for Datagrams {
-    const NAME: &'static str = "Datagrams";
 }

@@ -22,7 +22,7 @@ use super::messages::{PresenceItem, PresenceUpdate};
 use super::paths::Claim;
 use super::people::TrackedUsers;
 use super::tickets::{AuthenticatedDatagram, Ticket, TicketConnection, Tickets};
-use crate::actors::hub::Outbox;
+use crate::actors::outbox::Outbox;
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::actors::hub::{DeliveryMeter, OutboxDrain};
+use crate::actors::outbox::{DeliveryMeter, OutboxDrain};
 use crate::domain::ids::LoginId;
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::answer::ReceivedPacket;

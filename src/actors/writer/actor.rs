@@ -1,31 +1,25 @@
-//! Routing: commands into the pending batch, the batch into the executor, the outcome to the cache and the callers.
+//! Routing: commands go into the pending batch, the batch to the executor, and its outcome to the
+//! cache and the callers.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
-use tracing::{debug, error};
+use tracing::{debug, debug_span, error};
 
-use super::batch::{BatchExecutor, Committed};
+use super::batch::BatchExecutor;
 use super::checkpointer::WalSizeEstimator;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand};
 use crate::actors::cache::CacheHandle;
-use crate::core::actor::{Ctx, FATAL_EXIT_CODE, FatalSignal, InstrumentedActor};
+use crate::actors::commit::WriterEvent;
+use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
 
-/// The exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
+/// Exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
 const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
-
-/// What the cache hears from the writer, in commit order.
-#[derive(Debug)]
-pub enum WriterEvent {
-    Committed(Committed),
-    /// The writer was restarted and cannot say what was committed last: load everything anew.
-    Reload,
-}
 
 /// Opens the executor, at start and again after a panic.
 pub type OpenExecutor =
@@ -38,7 +32,7 @@ pub struct DbWriterActor {
     cache: CacheHandle,
     pending: Vec<Box<dyn QueuedCommand>>,
     pending_bytes: usize,
-    /// Whether a flush is already waiting for the mailbox to be empty.
+    /// Whether a flush is scheduled for when the mailbox is empty.
     scheduled: bool,
     restarted: bool,
     wal: Arc<WalSizeEstimator>,
@@ -78,7 +72,8 @@ impl DbWriterActor {
         if self.pending.len() >= self.limits.batch_commands || self.pending_bytes >= self.limits.batch_bytes {
             self.flush();
         } else if !std::mem::replace(&mut self.scheduled, true) {
-            // Runs when the mailbox is drained: whatever came while the last batch was fsynced is the next batch.
+            // Runs when the mailbox is empty: the commands that arrived during the last fsync form
+            // the next batch.
             ctx.spawn(actix::fut::ready(()).map(|(), writer: &mut Self, _| writer.flush()));
         }
     }
@@ -97,6 +92,8 @@ impl DbWriterActor {
                 }
                 return;
             };
+            // At `debug`: at the default level, a batch pays for no span.
+            let _span = debug_span!("batch", commit_no = executor.commit_no() + 1).entered();
             let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
             if let Some(committed) = batch.committed.take() {
@@ -119,28 +116,29 @@ impl DbWriterActor {
         }
     }
 
-    /// Wakes the checkpointer, if there is as much to do for it as was estimated.
+    /// Notifies the checkpointer, if the measured log confirms the estimate.
     fn checkpoint_if_due(&mut self) {
         let Some(executor) = &mut self.executor else { return };
         match database::wal_pages(executor.connection()) {
             Ok(pages) if self.wal.counted(&pages) < self.limits.checkpoint_bytes => return,
             Ok(_) => {}
-            Err(error) => debug!(%error, "the log could not be measured"),
+            Err(error) => debug!(%error, "the size of the WAL could not be read"),
         }
         if self.wake_checkpointer.try_send(()).is_err() {
-            debug!("the checkpointer is at work already");
+            debug!("a checkpoint is already requested");
         }
     }
 
-    /// Readers kept the log from shrinking: wait for them a moment, between two batches.
+    /// Restarts the log if it is longer than `limits.wal_bytes` because readers kept it from
+    /// shrinking. Waits briefly for readers, between two batches.
     fn restart_log_if_long(&mut self) {
         if !self.wal.restart_is_due(self.limits.wal_bytes) {
             return;
         }
         match self.executor.as_mut().map(|executor| database::restart_log(executor.connection())) {
             Some(Ok(true)) => return self.wal.restarted(),
-            Some(Ok(false)) => debug!("somebody reads for long: the log grows on"),
-            Some(Err(error)) => debug!(%error, "the log could not be restarted"),
+            Some(Ok(false)) => debug!("WAL checkpoint incomplete: a reader holds an old snapshot"),
+            Some(Err(error)) => debug!(%error, "the WAL could not be restarted"),
             None => {}
         }
         self.wal.restart_failed(self.limits.wal_bytes);
@@ -167,18 +165,14 @@ impl Actor for DbWriterActor {
 
 impl Supervised for DbWriterActor {
     fn restarting(&mut self, _: &mut Ctx<Self>) {
-        // Dropping the connection ends its transaction; dropping the commands tells their callers.
+        // Dropping the connection ends its transaction. Dropping the commands answers their callers
+        // with `internal`.
         self.executor = None;
         self.pending.clear();
         self.pending_bytes = 0;
         self.scheduled = false;
         self.restarted = true;
     }
-}
-
-impl InstrumentedActor for DbWriterActor {
-    const NAME: &'static str = "writer";
-    const MESSAGES: &'static [&'static str] = super::commands::NAMES;
 }
 
 impl<C: Command> Handler<PendingCommand<C>> for DbWriterActor {
@@ -189,17 +183,17 @@ impl<C: Command> Handler<PendingCommand<C>> for DbWriterActor {
     }
 }
 
-impl Handler<Drain> for DbWriterActor {
+impl Handler<Ask<Drain>> for DbWriterActor {
     type Result = ();
 
-    fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<Drain>, _: &mut Ctx<Self>) {
         self.flush();
         if let Some(executor) = &mut self.executor
             && let Err(error) = executor.write_cursors()
         {
-            // They follow from the messages: the next start computes them.
+            // The next start computes them from the messages.
             debug!(%error, "read cursors were not written");
         }
-        reply.send(Ok(()));
+        ask.answer(Ok(()));
     }
 }

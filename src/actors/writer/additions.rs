@@ -1,8 +1,10 @@
-//! How often people are put into chats and projects by others: token buckets, per user who adds and per person added.
+//! Rates of additions: how often users are added to chats and projects by others. Token buckets for
+//! each user who adds and for each user who is added.
 //!
-//! The buckets per person bound what many accounts can do together: fresh accounts of one address, of many addresses,
-//! and accounts that know each other. They live in the writer, because only there it is known that nothing else refuses
-//! the addition: a refused try costs the person's bucket nothing.
+//! The buckets for each added user bound what many accounts can do together: new accounts of one
+//! address, of many addresses, and accounts that know each other. The buckets live in the writer,
+//! because all other checks are complete only there. An addition that another check refuses takes
+//! no token from the added user's bucket.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -20,13 +22,14 @@ type Buckets = DefaultKeyedRateLimiter<UserId>;
 
 pub(super) struct AdditionRates {
     on: bool,
-    /// Strangers, by the user who adds them.
+    /// Additions of strangers, by the user who adds them.
     strangers: Buckets,
-    /// Additions by strangers, by the person added.
+    /// Additions by strangers, by the user who is added.
     by_strangers: Buckets,
-    /// Additions by users who are no strangers, by who adds whom: so none of them uses up what the others may.
+    /// Additions by users who are not strangers, by adder and added user: no adder can use up the
+    /// additions of others.
     pairs: DefaultKeyedRateLimiter<(UserId, UserId)>,
-    /// All additions, by the person added.
+    /// All additions, by the user who is added.
     all: Buckets,
     clock: DefaultClock,
 }
@@ -47,6 +50,9 @@ impl AdditionRates {
     }
 
     /// Counts that `adder` adds `person`.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyAdditions`] if a bucket is empty.
     pub(super) fn count(&self, adder: UserId, person: UserId, rate: AddingRate) -> Result<(), Refusal> {
         match rate {
             _ if !self.on => Ok(()),
@@ -74,7 +80,7 @@ impl AdditionRates {
         })
     }
 
-    /// Forgets users whose buckets are full again.
+    /// Drops the buckets that are full again.
     pub(super) fn tidy(&self) {
         for buckets in [&self.strangers, &self.by_strangers, &self.all] {
             buckets.retain_recent();
@@ -103,17 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn many_adders_together_meet_the_bound_of_the_person() {
+    fn adders_share_the_limit_of_the_added_user() {
         let rates = rates();
         assert_eq!(added(&rates, 10..30, 1, AddingRate::Strangers), 2);
-        // Colleagues still have what strangers could not take.
+        // Acquainted users still have what strangers could not take.
         assert_eq!(added(&rates, 10..30, 1, AddingRate::Person), 2);
         assert_eq!(added(&rates, 10..30, 1, AddingRate::Free), 20);
-        assert_eq!(added(&rates, 10..30, 2, AddingRate::Strangers), 2, "other people are not concerned");
+        assert_eq!(added(&rates, 10..30, 2, AddingRate::Strangers), 2, "other users are not affected");
     }
 
     #[test]
-    fn one_adder_meets_a_bound_over_all_strangers() {
+    fn adder_is_limited_over_all_strangers() {
         let rates = rates();
         let to_strangers = |people: std::ops::Range<i64>| {
             let add = |person: &i64| rates.count(UserId(1), UserId(*person), AddingRate::Strangers).is_ok();

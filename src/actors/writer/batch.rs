@@ -1,15 +1,14 @@
-//! Batches: many commands, one transaction, one fsync.
+//! Batches: many commands, one transaction, one fsync. See the example in [`super`].
 //!
-//! A plain struct over a connection, without an actor, so that every rule here has a test that needs no runtime:
-//!
-//! * A refusal before the first write costs nothing. A refusal or panic after it rolls the batch back and replays it
-//!   without the culprit, who alone is told.
-//! * Messages get their rows many at a time, so a row that breaks a constraint does not tell whose it was: the batch is
-//!   replayed once with a statement for each.
-//! * Any error of SQLite fails the whole batch at once: SQLite may have ended the transaction already, and a later
-//!   statement would commit on its own.
-//! * A full disk makes the executor read-only; it tries again once in a while. A COMMIT with an unclear outcome answers
-//!   `internal`, publishes nothing, and is fatal: after a failed fsync nobody knows what the disk holds.
+//! A plain struct over a connection, without an actor: its tests need no runtime. Invariants:
+//! * A refusal before the first write costs nothing. A refusal or panic after it rolls the batch
+//!   back and replays it without that command; only its caller gets the error.
+//! * A failed INSERT does not identify the message: the batch is replayed with an INSERT for each.
+//! * Any other error of SQLite fails the whole batch: SQLite may have ended the transaction
+//!   already, and a later statement would commit on its own.
+//! * A full disk makes the executor read-only; it probes the disk at intervals. A COMMIT with an
+//!   unclear outcome answers `internal`, publishes nothing, and is fatal: after a failed fsync the
+//!   content of the disk is unknown.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
-use crate::core::actor::Permit;
+use crate::actors::commit::Committed;
 use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
@@ -35,29 +34,20 @@ use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::meta;
 
-/// How often a COMMIT that meets a lock is tried again; each try waits for SQLite's own busy timeout.
+/// Maximum number of tries of a COMMIT that meets a lock; each waits for SQLite's busy timeout.
 const COMMIT_TRIES: usize = 3;
-/// How often the rates of additions forget users whose buckets are full, in commits.
+/// Interval in commits at which the rates drop users whose buckets are full.
 const TIDY_COMMITS: i64 = 4096;
-/// What the probe of a full disk writes, so that success means room for a batch.
+/// Rows that the probe of a full disk writes: success then means space for a batch.
 const PROBE_ROWS: i64 = 64;
 
-/// One transaction's outcome, as the read models learn of it.
-#[derive(Debug)]
-pub struct Committed {
-    pub commit_no: i64,
-    pub events: Vec<Event>,
-    /// Held until the cache has applied the events: bounds how many can be under way.
-    pub permits: Vec<Permit>,
-}
-
-/// What a batch came to. Callers are told by [`Batch::answer`], after `committed` was published.
+/// The outcome of a batch. [`Batch::answer`] is called after `committed` was published.
 pub struct Batch {
     pub committed: Option<Committed>,
     answers: Vec<Box<dyn QueuedCommand>>,
     /// The outcome of the COMMIT is unknown: the process must end.
     pub fatal: bool,
-    /// Commands that the time limit left for the next batch.
+    /// Commands that were not reached within `limits.batch_ms`: the next batch.
     pub left: Vec<Box<dyn QueuedCommand>>,
 }
 
@@ -69,25 +59,21 @@ impl Batch {
     }
 }
 
-/// The writable connection and what is known about it.
+/// Executes batches on the writable connection.
 pub struct BatchExecutor {
     db: SqliteConnection,
     limits: Limits,
     additions: AdditionRates,
     mentions: MentionRates,
-    /// Notified when notifications are left to write.
     fan_outs: Arc<Notify>,
     metrics: CommitMetrics,
     commit_no: i64,
     writer_cache: WriterCache,
     read_only: Option<Instant>,
-    /// When the batch that is being run began.
     begun: Instant,
-    /// Commands that take at least so long are logged.
     slow_threshold: Duration,
 }
 
-/// Logs a command that delayed all others.
 fn warn_if_slow(command: &dyn QueuedCommand, took: Duration, threshold: Duration) {
     if took >= threshold {
         let (command, request_id) = (command.name(), command.request_id());
@@ -98,12 +84,12 @@ fn warn_if_slow(command: &dyn QueuedCommand, took: Duration, threshold: Duration
 }
 
 enum Executed {
-    /// All are settled; `usize` commands were not reached in time.
+    /// All reached commands are settled; `left` commands were not reached in time.
     Done {
         wrote: bool,
         left: usize,
     },
-    /// The command at this index spoiled the transaction.
+    /// The command at this index failed after a write: replay without it.
     Spoiled(usize),
     Failed(SqlError),
 }
@@ -128,19 +114,17 @@ impl BatchExecutor {
         })
     }
 
-    /// Whom to notify when notifications are left to write.
+    /// Sets the [`Notify`] that is notified of pending notifications.
     #[must_use]
     pub fn waking(self, fan_outs: Arc<Notify>) -> Self {
         Self { fan_outs, ..self }
     }
 
-    /// From when on a command is named in the log.
     #[cfg(test)]
     pub(super) fn set_slow_threshold(&mut self, threshold: Duration) {
         self.slow_threshold = threshold;
     }
 
-    /// How much the writer remembers.
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         self.writer_cache.entries()
@@ -154,7 +138,7 @@ impl BatchExecutor {
         &mut self.db
     }
 
-    /// Runs `commands` in one transaction. Never panics because of a command; tells nobody yet.
+    /// Runs `commands` in one transaction. Never panics because of a command, and answers none yet.
     pub fn run(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         if self.is_read_only() {
             return Self::failed(commands, &CommandError::ReadOnly, false);
@@ -165,7 +149,7 @@ impl BatchExecutor {
             self.additions.tidy();
             self.mentions.tidy();
         }
-        // Commands that are settled outside the transaction: told, but not executed again.
+        // Commands that are settled outside the transaction: answered, but not executed again.
         let mut settled = Vec::new();
         let mut collects = true;
         loop {
@@ -193,14 +177,13 @@ impl BatchExecutor {
                     settled.push(commands.remove(index));
                 }
                 Executed::Failed(error) if collects && is_constraint_violation(&error) => {
-                    warn!(%error, "messages broke a constraint; the batch is replayed one by one");
+                    warn!(%error, "messages violated a constraint; replaying the batch with one INSERT for each");
                     self.metrics.replayed.inc();
                     self.roll_back();
                     collects = false;
                 }
                 Executed::Failed(error) => {
                     self.roll_back();
-                    // Those settled before keep their own answer.
                     let mut batch = self.database_failed(commands, &error, "execute");
                     batch.answers.append(&mut settled);
                     return batch;
@@ -217,7 +200,7 @@ impl BatchExecutor {
         }
     }
 
-    /// Begins a transaction that is open; answers whether anything was written.
+    /// Prepares the writer cache for an open transaction; returns whether anything was written.
     fn begin(&mut self) -> Result<bool, SqlError> {
         self.writer_cache.begin(&mut self.db)?;
         if self.writer_cache.entries() <= self.limits.writer_cache_entries {
@@ -228,7 +211,7 @@ impl BatchExecutor {
         Ok(wrote)
     }
 
-    /// Writes what the commit needs, and the cursors that are due with it.
+    /// Writes pending messages and heads, and the cursors if they are due.
     fn end(&mut self, wrote: bool) -> Result<bool, SqlError> {
         if wrote && self.writer_cache.cursors_are_due() {
             return self.writer_cache.flush_all(&mut self.db).map(|_| true);
@@ -246,7 +229,7 @@ impl BatchExecutor {
     ) -> Executed {
         let (begun, budget) = (Instant::now(), Duration::from_millis(self.limits.batch_ms));
         let count = commands.len();
-        // One look at the clock for each command: when it ends, the next one begins.
+        // Reads the clock once for each command: the end of one is the start of the next.
         let mut started = begun;
         for (index, command) in commands.iter_mut().enumerate() {
             if index > 0 && started.duration_since(begun) > budget {
@@ -283,14 +266,16 @@ impl BatchExecutor {
                     continue;
                 }
                 Ok(Err(ExecuteError::Refused(refusal))) => command.refuse(refusal),
-                // It may be another's: looking at messages writes those that wait.
+                // The error may belong to an earlier command: `reader_after_flush` inserts pending
+                // messages.
                 Ok(Err(ExecuteError::Database(error))) if collects && is_constraint_violation(&error) => {
                     return Executed::Failed(error);
                 }
                 Ok(Err(ExecuteError::Database(error))) if is_constraint_violation(&error) => {
-                    error!(command = command.name(), request_id = command.request_id().as_deref(), %error, "a command broke a constraint");
+                    error!(command = command.name(), request_id = command.request_id().as_deref(), %error, "a command violated a constraint");
                     command.fail(CommandError::Internal);
-                    // Should what the writer remembers ever be wrong, this is how it shows: it is forgotten with a rollback.
+                    // A wrong entry of the writer cache shows up here; the rollback empties the
+                    // cache.
                     events.truncate(mark);
                     return Executed::Spoiled(index);
                 }
@@ -312,7 +297,7 @@ impl BatchExecutor {
         Executed::Done { wrote, left: 0 }
     }
 
-    /// What was learnt by looking stays true.
+    /// Entries that reads added to the writer cache stay valid.
     fn nothing_to_commit(&mut self, commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         self.end_transaction();
         Batch { committed: None, answers: commands, fatal: false, left: Vec::new() }
@@ -324,7 +309,7 @@ impl BatchExecutor {
             self.roll_back();
             return self.database_failed(commands, &error, "count the commit");
         }
-        // Everything that can fail is done before COMMIT: what comes after only moves.
+        // Everything that can fail is done before COMMIT.
         let permits = commands.iter_mut().filter_map(|command| command.take_permit()).collect();
         fail_points::reach(fail_points::BEFORE_COMMIT);
         match self.try_commit() {
@@ -337,7 +322,7 @@ impl BatchExecutor {
                 let committed = Some(Committed { commit_no, events, permits });
                 Batch { committed, answers: commands, fatal: false, left: Vec::new() }
             }
-            // A constraint that is checked here leaves the transaction open: that outcome is clear.
+            // A deferred constraint leaves the transaction open: that outcome is clear.
             Err(error)
                 if database::is_full(&error)
                     || database::is_busy(&error)
@@ -347,7 +332,7 @@ impl BatchExecutor {
                 self.database_failed(commands, &error, "commit")
             }
             Err(error) => {
-                error!(%error, "COMMIT failed with an unclear outcome; the process must end");
+                error!(%error, "COMMIT failed with an unclear outcome; the process ends");
                 Self::failed(commands, &CommandError::Internal, true)
             }
         }
@@ -367,14 +352,14 @@ impl BatchExecutor {
             tries += 1;
             match self.db.batch_execute("COMMIT") {
                 Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {
-                    warn!(tries, "COMMIT met a lock");
+                    warn!(tries, "COMMIT failed because the database is locked; trying again");
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    /// Writes the cursors that are behind, with a commit of their own: before a stop. The read models know them.
+    /// Writes the pending cursors in a separate commit, before a stop. The read models have them.
     pub fn write_cursors(&mut self) -> Result<(), SqlError> {
         self.db.batch_execute("BEGIN IMMEDIATE")?;
         let writer_cache = &mut self.writer_cache;
@@ -391,7 +376,7 @@ impl BatchExecutor {
         }
     }
 
-    /// The whole batch fails. A full disk makes the executor read-only.
+    /// Fails the whole batch. A full disk makes the executor read-only.
     fn database_failed(
         &mut self,
         commands: Vec<Box<dyn QueuedCommand>>,
@@ -400,7 +385,7 @@ impl BatchExecutor {
     ) -> Batch {
         self.metrics.failed.inc();
         if database::is_full(error) {
-            warn!(step, "the disk is full: writes are refused until there is room again");
+            warn!(step, "the disk is full: writes are refused until space is free");
             self.read_only = Some(Instant::now());
             self.metrics.read_only.set(1);
             return Self::failed(commands, &CommandError::ReadOnly, false);
@@ -416,7 +401,7 @@ impl BatchExecutor {
         Batch { committed: None, answers: commands, fatal, left: Vec::new() }
     }
 
-    /// Ends the transaction. SQLite may have ended it already, which is as good.
+    /// Ends the transaction, if SQLite has not ended it already.
     fn roll_back(&mut self) {
         self.writer_cache.rolled_back();
         self.end_transaction();
@@ -424,11 +409,11 @@ impl BatchExecutor {
 
     fn end_transaction(&mut self) {
         if let Err(error) = self.db.batch_execute("ROLLBACK") {
-            tracing::debug!(%error, "there was no transaction to roll back");
+            tracing::debug!(%error, "ROLLBACK failed; SQLite may have ended the transaction already");
         }
     }
 
-    /// Whether writes are refused. Once per probe interval the disk is tried again.
+    /// Returns whether writes are refused. Probes the disk once per `limits.read_only_probe_ms`.
     pub fn is_read_only(&mut self) -> bool {
         let Some(since) = self.read_only else { return false };
         if since.elapsed() < Duration::from_millis(self.limits.read_only_probe_ms) {
@@ -436,20 +421,20 @@ impl BatchExecutor {
         }
         match self.probe() {
             Ok(()) => {
-                info!("there is room on the disk again: writes are taken");
+                info!("the disk has free space again: writes are accepted");
                 self.read_only = None;
                 self.metrics.read_only.set(0);
                 false
             }
             Err(error) => {
-                tracing::debug!(%error, "still no room on the disk");
+                tracing::debug!(%error, "the disk is still full");
                 self.read_only = Some(Instant::now());
                 true
             }
         }
     }
 
-    /// Writes something and takes it back, both committed.
+    /// Writes rows and deletes them again, in one commit.
     fn probe(&mut self) -> Result<(), SqlError> {
         let written = self.db.batch_execute("BEGIN IMMEDIATE").and_then(|()| {
             for row in 0..PROBE_ROWS {
@@ -467,7 +452,7 @@ impl BatchExecutor {
     }
 }
 
-/// A broken constraint is the command's own mistake; the database is well.
+/// Returns whether the command caused the error. The database itself works.
 fn is_constraint_violation(error: &SqlError) -> bool {
     use diesel::result::DatabaseErrorKind as Kind;
     match error {

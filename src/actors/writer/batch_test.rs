@@ -1,4 +1,4 @@
-//! What a batch promises, shown on a real database with commands that misbehave on purpose.
+//! The guarantees of a batch, on a real database, with commands that fail on purpose.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::actor::DbWriterActor;
 use super::batch::{Batch, BatchExecutor};
 use super::command::{Command, CommandError, ExecuteError, Execution, Tx};
 use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
-use crate::core::actor::Reply;
+use crate::core::actor::{MessageName, NamedMessage, Reply};
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -20,7 +21,7 @@ use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::meta;
 
-/// Writes one row and announces it; what else it does is its [`Mood`].
+/// Writes one row and announces it; its [`Mood`] selects what else it does.
 struct Note {
     key: &'static str,
     mood: Mood,
@@ -38,9 +39,13 @@ enum Mood {
     Huge,
 }
 
+impl NamedMessage for Note {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("Note");
+}
+
 impl Command for Note {
     type Output = &'static str;
-    const NAME: &'static str = "Note";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<&'static str> {
         let refusal = Refusal::Forbidden("no");
@@ -112,7 +117,7 @@ fn refused() -> Result<&'static str, CommandError> {
 }
 
 #[test]
-fn a_batch_is_one_commit_and_everybody_is_told_after_it() {
+fn batch_makes_one_commit_and_answers_every_command() {
     let mut fixture = fixture();
     let (mut batch, answers) = fixture.run(&[("a", Mood::Good), ("b", Mood::Good)]);
     let committed = batch.committed.take().unwrap();
@@ -123,7 +128,7 @@ fn a_batch_is_one_commit_and_everybody_is_told_after_it() {
 }
 
 #[test]
-fn nobody_is_told_before_the_batch_says_so() {
+fn commands_get_no_answer_before_the_batch_is_answered() {
     let mut fixture = fixture();
     let (batch, mut answers) = fixture.run(&[("a", Mood::Good)]);
     assert!(answers[0].try_recv().is_err(), "the events must be published first");
@@ -132,7 +137,7 @@ fn nobody_is_told_before_the_batch_says_so() {
 }
 
 #[test]
-fn a_refusal_a_panic_and_a_broken_constraint_are_told_alone_and_the_others_commit() {
+fn failing_commands_fail_alone_and_the_others_commit() {
     let mut fixture = fixture();
     let (mut batch, answers) = fixture.run(&[
         ("a", Mood::Good),
@@ -158,7 +163,7 @@ fn a_refusal_a_panic_and_a_broken_constraint_are_told_alone_and_the_others_commi
 }
 
 #[test]
-fn one_poison_among_512_costs_nobody_else_anything() {
+fn panicking_command_among_512_fails_alone() {
     let mut fixture = fixture();
     let mut notes = vec![("n", Mood::Good); 512];
     notes[300] = ("poison", Mood::PanicsAfterWriting);
@@ -169,7 +174,7 @@ fn one_poison_among_512_costs_nobody_else_anything() {
 }
 
 #[test]
-fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself() {
+fn full_database_fails_the_batch_and_recovers_by_itself() {
     let mut fixture = fixture();
     fixture.run(&[("before", Mood::Good)]).0.answer();
     let pages =
@@ -190,18 +195,18 @@ fn a_full_database_fails_the_whole_batch_refuses_writes_and_recovers_by_itself()
     assert_eq!(told(batch, answers), vec![Err(CommandError::ReadOnly); 4]);
     assert!(fixture.has("before") && !fixture.has("a") && !fixture.has("d"), "nothing of the batch is kept");
 
-    // The probe finds no room either: refused without touching the database.
+    // The probe fails too: the command is refused without touching the database.
     let (batch, answers) = fixture.run(&[("e", Mood::Good)]);
     assert_eq!(told(batch, answers), [Err(CommandError::ReadOnly)]);
 
     limit(&mut fixture.executor, 1_000_000);
     let (mut batch, answers) = fixture.run(&[("f", Mood::Good)]);
-    assert_eq!(batch.committed.take().unwrap().commit_no, 2, "no number was lost");
+    assert_eq!(batch.committed.take().unwrap().commit_no, 2, "the failed batch used no commit number");
     assert_eq!(told(batch, answers), [Ok("f")]);
 }
 
 #[test]
-fn a_refused_command_keeps_its_own_answer_when_the_replay_meets_a_full_database() {
+fn refused_command_keeps_its_answer_when_the_replay_fails() {
     let mut fixture = fixture();
     let pages =
         database::integer(fixture.executor.connection(), "SELECT page_count AS value FROM pragma_page_count")
@@ -214,9 +219,13 @@ fn a_refused_command_keeps_its_own_answer_when_the_replay_meets_a_full_database(
 /// Counts towards a rate before it writes.
 struct Adds;
 
+impl NamedMessage for Adds {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("Adds");
+}
+
 impl Command for Adds {
     type Output = &'static str;
-    const NAME: &'static str = "Adds";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<&'static str> {
         tx.count_addition(UserId(1), UserId(2), AddingRate::Strangers)?;
@@ -225,7 +234,7 @@ impl Command for Adds {
     }
 }
 
-/// Each replay of its batch took a token more.
+/// Each replay of the batch took another token.
 #[test]
 fn replayed_command_counts_once_towards_a_rate() {
     let mut fixture = fixture();
@@ -251,7 +260,7 @@ fn replayed_command_counts_once_towards_a_rate() {
 }
 
 #[test]
-fn a_batch_that_changes_nothing_is_no_commit() {
+fn batch_without_changes_makes_no_commit() {
     let mut fixture = fixture();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAtOnce), ("b", Mood::PanicsAtOnce)]);
     assert!(batch.committed.is_none());
@@ -260,7 +269,7 @@ fn a_batch_that_changes_nothing_is_no_commit() {
 }
 
 #[test]
-fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
+fn batch_out_of_time_leaves_the_rest_to_the_next() {
     let mut fixture = fixture();
     let dir = &fixture._dir;
     let db = database::open_writer(&dir.path().join("netbit.db"), Synchronous::Full).unwrap();
@@ -279,19 +288,19 @@ fn a_batch_out_of_time_commits_what_is_done_and_leaves_the_rest_for_the_next() {
         }
         batch = fixture.executor.run(left);
     }
-    assert!(batches > 1, "no time allows the first command only");
+    assert!(batches > 1, "a budget of 0 ms executes only the first command");
     for mut answer in answers {
         assert!(answer.try_recv().unwrap().is_ok());
     }
 }
 
 #[test]
-fn an_execution_error_of_the_database_is_not_a_refusal() {
+fn database_error_is_not_a_refusal() {
     let error: ExecuteError = diesel::result::Error::BrokenTransactionManager.into();
     assert!(matches!(error, ExecuteError::Database(_)));
 }
 
-/// Passes on what is logged.
+/// Sends the bytes of the log to the test.
 #[derive(Clone)]
 struct Log(std::sync::mpsc::Sender<Vec<u8>>);
 
@@ -306,7 +315,7 @@ impl std::io::Write for Log {
 }
 
 #[actix_web::test]
-async fn slow_and_failing_commands_are_named_with_the_request_that_asked_for_them() {
+async fn slow_and_failing_commands_are_logged_with_request_id() {
     let (sender, logged) = std::sync::mpsc::channel();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || Log(sender.clone())).finish();
     let mut fixture = fixture();
@@ -328,5 +337,5 @@ async fn slow_and_failing_commands_are_named_with_the_request_that_asked_for_the
             (&"Note".into(), &"request-7".into())
         );
     }
-    assert_eq!(lines.iter().filter(|line| line["level"] == "ERROR").count(), 1, "errors are told once");
+    assert_eq!(lines.iter().filter(|line| line["level"] == "ERROR").count(), 1, "each error is logged once");
 }

@@ -1,8 +1,9 @@
-//! The checkpointer: moves the write-ahead log into the database, off the path of every answer.
+//! The checkpointer: moves the write-ahead log into the database, so that no answer waits for it.
 //!
-//! A helper thread with a connection of its own. It runs a PASSIVE checkpoint (which waits for nobody) after every
-//! `limits.checkpoint_bytes` of log, and keeps the high-water mark beside the database. Only when readers have kept
-//! the log from shrinking beyond `limits.wal_bytes` does the writer itself run a RESTART, between two batches.
+//! A helper thread with a separate connection. It runs a PASSIVE checkpoint, which waits for no
+//! reader or writer, after every `limits.checkpoint_bytes` of log. It also keeps the high-water
+//! mark next to the database. If readers keep the log from shrinking below `limits.wal_bytes`, the
+//! writer itself runs a RESTART checkpoint, between two batches.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,34 +22,35 @@ use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::{self, WalPages};
 use crate::core::fail_points;
 
-/// SQLite's page size, and a frame's header in the log.
+/// Bytes of a frame in the log: SQLite's page size and the frame header.
 const FRAME_BYTES: u64 = 4096 + 24;
-/// How often the high-water mark is renewed while there are commits. An older copy of the database that is put in place
-/// within this time of a commit is recognised by the next mark only.
+/// Interval at which the high-water mark is written while there are commits. An older copy of the
+/// database that is restored within this time after a commit is recognised only by the next mark.
 const MARK_EVERY: Duration = Duration::from_secs(5);
 
-/// Pages that a commit touches, whatever is in it.
+/// Pages that each commit touches.
 const COMMIT_PAGES: u64 = 4;
-/// Pages that a command touches, as long as nothing is known: those of a table and its indexes.
+/// Pages that a command is assumed to touch before the first count: a table and its indexes.
 const COMMAND_PAGES: u64 = 3;
 
-/// What writer and checkpointer tell each other.
+/// Estimates the length of the log between checkpoints; shared by the writer and the checkpointer.
 #[derive(Debug)]
 pub struct WalSizeEstimator {
     /// Estimated bytes since the last checkpoint.
     since_checkpoint: AtomicU64,
-    /// Bytes of log that were found the last time.
+    /// Bytes of log at the last count or checkpoint.
     log_bytes: AtomicU64,
-    /// Bytes of log that a command was found to take: less in large batches, whose commands touch the same pages.
+    /// Bytes of log for each command, as counted. Fewer in large batches, whose commands touch the
+    /// same pages.
     command_bytes: AtomicU64,
     /// Commands since the log was counted.
     commands: AtomicU64,
-    /// Checkpoints so far: only behind one can the log begin anew.
+    /// Number of checkpoints. The log can start again from its beginning only after a checkpoint.
     checkpoints: AtomicU64,
-    /// What [`WalSizeEstimator::counted`] found the last time, and behind how many checkpoints.
+    /// Bytes of log at the last [`WalSizeEstimator::counted`], and the number of checkpoints then.
     last_count: AtomicU64,
     last_count_at: AtomicU64,
-    /// Below this length of the log the writer does not try again to restart it.
+    /// The writer tries again to restart the log only above this length.
     restart_above: AtomicU64,
     commit_no: AtomicI64,
 }
@@ -70,7 +72,8 @@ impl Default for WalSizeEstimator {
 }
 
 impl WalSizeEstimator {
-    /// A commit of `commands` commands. Answers the bytes, as is estimated, that no checkpoint has moved yet.
+    /// Records a commit of `commands` commands. Returns the estimated bytes that no checkpoint has
+    /// moved yet.
     pub fn committed(&self, commit_no: i64, commands: usize) -> u64 {
         self.commit_no.store(commit_no, Relaxed);
         let commands = u64::try_from(commands).unwrap_or(0);
@@ -79,8 +82,9 @@ impl WalSizeEstimator {
         self.since_checkpoint.fetch_add(bytes, Relaxed) + bytes
     }
 
-    /// The estimate is checked before anything is done about it. The next one learns from it, unless there was a checkpoint
-    /// since the last time: then it may be another log. Answers the bytes that no checkpoint has moved yet.
+    /// Records the measured length of the log, before a checkpoint is requested. Adapts the
+    /// estimate, unless there was a checkpoint since the last count: the log may then have started
+    /// again. Returns the bytes that no checkpoint has moved yet.
     pub fn counted(&self, pages: &WalPages) -> u64 {
         let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * FRAME_BYTES;
         let (log, unmoved) = (bytes(pages.log), bytes(pages.log.saturating_sub(pages.checkpointed)));
@@ -96,7 +100,8 @@ impl WalSizeEstimator {
         unmoved
     }
 
-    /// Whether the log is longer than it may be, and by `wal_bytes` longer than when a reader prevented a restart.
+    /// Returns whether the log exceeds `wal_bytes`. After a failed restart, it must have grown by
+    /// another `wal_bytes`.
     pub fn restart_is_due(&self, wal_bytes: u64) -> bool {
         let log = self.log_bytes.load(Relaxed);
         if log <= wal_bytes {
@@ -105,12 +110,13 @@ impl WalSizeEstimator {
         log > wal_bytes && log > self.restart_above.load(Relaxed)
     }
 
-    /// A reader holds an old snapshot: another attempt at once would delay all writes for nothing.
+    /// Records that a reader holds an old snapshot: another attempt at once would only delay all
+    /// writes.
     pub fn restart_failed(&self, wal_bytes: u64) {
         self.restart_above.store(self.log_bytes.load(Relaxed) + wal_bytes, Relaxed);
     }
 
-    /// A checkpoint has found so many bytes of log.
+    /// Records a checkpoint that found `log_bytes` of log.
     fn checkpointed(&self, log_bytes: u64) {
         self.log_bytes.store(log_bytes, Relaxed);
         self.checkpoints.fetch_add(1, Relaxed);
@@ -123,7 +129,7 @@ impl WalSizeEstimator {
     }
 }
 
-/// The running thread. [`Checkpointer::stop`] ends and joins it.
+/// Handle of the thread. [`Checkpointer::stop`] ends and joins it.
 #[derive(Debug)]
 pub struct Checkpointer {
     wake: SyncSender<()>,
@@ -174,16 +180,17 @@ impl Checkpointer {
         Ok(Self { wake, thread })
     }
 
-    /// For the writer: wakes the thread; if it is awake already, that is as good.
+    /// Returns the sender with which the writer requests a checkpoint. A full channel means that a
+    /// checkpoint is already requested.
     pub fn waker(&self) -> SyncSender<()> {
         self.wake.clone()
     }
 
-    /// Ends the thread once every waker is gone.
+    /// Ends the thread after all clones of [`Checkpointer::waker`] are dropped.
     pub fn stop(self) {
         drop(self.wake);
         if self.thread.join().is_err() {
-            warn!("the checkpointer had panicked");
+            warn!("the checkpointer thread panicked");
         }
     }
 }
@@ -194,7 +201,7 @@ fn passive(db: &mut SqliteConnection, estimator: &WalSizeEstimator, metrics: &Co
     fail_points::reach(fail_points::BEFORE_CHECKPOINT);
     match diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result::<Checkpointed>(db) {
         Ok(row) => estimator.checkpointed(u64::try_from(row.log).unwrap_or(0) * FRAME_BYTES),
-        Err(error) => warn!(%error, "a checkpoint failed; the next one will try again"),
+        Err(error) => warn!(%error, "the checkpoint failed; the next one tries again"),
     }
     fail_points::reach(fail_points::AFTER_CHECKPOINT);
     metrics.checkpoint_seconds.observe(begun.elapsed().as_secs_f64());
@@ -205,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_restart_that_somebody_was_in_the_way_of_is_tried_again_when_the_log_is_longer_by_as_much() {
+    fn failed_restart_is_retried_after_wal_bytes_of_growth() {
         let estimator = WalSizeEstimator::default();
         let due_at = |log: u64| {
             estimator.checkpointed(log);
@@ -221,16 +228,16 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_learns_what_a_command_takes_from_one_log_and_nothing_across_a_checkpoint() {
+    fn estimate_adapts_within_one_log_but_not_after_a_checkpoint() {
         let estimator = WalSizeEstimator::default();
         let frames = |count: u64| count * FRAME_BYTES;
         assert_eq!(estimator.committed(1, 100), frames(4 + 300));
-        // 304 pages were expected, 100 are there, of which 40 were moved.
+        // 304 pages were estimated, 100 are in the log, and 40 of them were moved.
         assert_eq!(estimator.counted(&WalPages { log: 100, checkpointed: 40 }), frames(60));
         assert_eq!(
             estimator.committed(2, 100) - frames(60),
             frames(4 + 300),
-            "the first count compares with nothing"
+            "the first count has nothing to compare with"
         );
         assert_eq!(estimator.counted(&WalPages { log: 200, checkpointed: 40 }), frames(160));
         assert_eq!(
@@ -238,14 +245,14 @@ mod tests {
             frames(4 + 200),
             "100 grew by 100: halfway from 3 to 1"
         );
-        // The log began anew behind it, and is a little longer now than it was: 210 pages, not 10.
+        // The log started again after the checkpoint and now has 210 pages: it did not grow by 10.
         estimator.checkpointed(frames(200));
         assert_eq!(estimator.counted(&WalPages { log: 210, checkpointed: 0 }), frames(210));
         assert_eq!(estimator.log_bytes.load(Relaxed), frames(210));
         assert_eq!(
             estimator.committed(4, 100) - frames(210),
             frames(4 + 200),
-            "nothing is learnt of another log"
+            "another log does not change the estimate"
         );
     }
 }

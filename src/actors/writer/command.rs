@@ -1,4 +1,15 @@
-//! What a command is, and what it may do in its transaction.
+//! Commands, and the [`Tx`] with which they execute in a batch's transaction.
+//!
+//! * [`Command`] checks first and writes then. A batch may execute it again (a replay), so it
+//!   must not keep state between executions.
+//! * [`Tx`] gives it the connection: [`Tx::reader`] to read, [`Tx::write`] to change. A refusal
+//!   before the first write costs nothing; a later one makes the batch roll back and replay.
+//! * [`Invalidation`] declares which entries of the writer cache the command makes stale.
+//! * A `Tx` *collects* if the command only appends: its messages take a seq from the cached head
+//!   and wait in `PendingInserts`. [`Tx::reader_after_flush`] inserts them, so that a query sees
+//!   them.
+//!
+//! The [writer](super) explains all of it with an example: a batch of two messages and an edit.
 
 use std::sync::Arc;
 
@@ -6,17 +17,18 @@ use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::actor::DbWriterActor;
 use super::additions::AdditionRates;
 use super::counted::CountedRates;
 use super::mentions::MentionRates;
 use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
-use crate::core::actor::{Overloaded, ReplyDropped};
+use crate::core::actor::{NamedMessage, Overloaded, ReplyDropped};
 use crate::core::limits::Limits;
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
@@ -24,30 +36,35 @@ use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{access_tokens, accounts, audit, chats, messages};
 use crate::storage::rows::audit::NewAuditRow;
 
-/// A change that somebody wants. Executed once or more (a batch may be replayed), so it keeps nothing to itself.
-pub trait Command: Send + 'static {
+/// A change of the database that a caller requests. A replayed batch executes it again, so
+/// `execute` takes `&self`.
+pub trait Command: NamedMessage<Actor = DbWriterActor> + Send + 'static {
     type Output: Send + 'static;
-    const NAME: &'static str;
-    /// What it does to what the writer remembers.
+    /// Writer cache entries that the command makes stale.
     const INVALIDATION: Invalidation = Invalidation::All;
 
-    /// How much the command weighs in a batch.
+    /// Returns the bytes that the command adds to its batch (`limits.batch_bytes`).
     fn bytes(&self) -> usize {
         256
     }
 
-    /// Checks everything first, then writes. What it announces through [`Tx`] becomes public with the commit.
+    /// Checks everything first, then writes. Events announced through [`Tx`] become public with the
+    /// commit.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Refused`] fails this command only, [`ExecuteError::Database`] the whole
+    /// batch.
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Self::Output>;
 }
 
 pub type Execution<T> = Result<T, ExecuteError>;
 
-/// Why a command did not do its work.
+/// The reason why a command did not execute.
 #[derive(Debug)]
 pub enum ExecuteError {
-    /// A rule said no: the caller's affair alone.
+    /// A rule refused the command. Concerns only its caller.
     Refused(Refusal),
-    /// The database failed: the whole batch's affair.
+    /// The database failed. Concerns the whole batch, unless the error is a violated constraint.
     Database(diesel::result::Error),
 }
 
@@ -63,18 +80,18 @@ impl From<diesel::result::Error> for ExecuteError {
     }
 }
 
-/// The answer that is not `Ok`.
+/// The error that a caller receives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
-    /// The disk is full; nothing was written, reads go on.
-    #[error("the server is out of disk space and takes no writes at the moment")]
+    /// The disk is full: nothing was written. Reads continue.
+    #[error("the disk of the server is full and writes are refused; try again later")]
     ReadOnly,
-    /// Nothing is known of the outcome: retry with the same `client_id`.
-    #[error("the server failed; whether the change was made is unknown")]
+    /// The outcome is unknown: the client retries with the same `client_id`.
+    #[error("the server failed; check whether the change was made before you try again")]
     Internal,
 }
 
@@ -84,32 +101,32 @@ impl From<ReplyDropped> for CommandError {
     }
 }
 
-/// One command's view of the batch's transaction.
+/// A command's view of the batch's transaction: connection, events to publish, writer cache.
 pub struct Tx<'a> {
     db: &'a mut SqliteConnection,
     events: &'a mut Vec<Event>,
     writer_cache: &'a mut WriterCache,
     wrote: bool,
-    /// Whether messages may wait for their rows.
+    /// Whether messages may wait in `PendingInserts` for their rows.
     collects: bool,
-    /// Of the HTTP request that asked for the command, if it was one.
+    /// Id of the HTTP request that submitted the command, if any.
     request_id: Option<Arc<str>>,
     pub now: Timestamp,
     pub limits: &'a Limits,
     additions: &'a AdditionRates,
     mentions: &'a MentionRates,
-    /// What the command has counted towards these rates, in this execution or an earlier one.
+    /// Verdicts of the rates on this command, from this execution or an earlier one.
     pub(super) counted: CountedRates,
     fan_outs: &'a Notify,
 }
 
-/// What all commands of a writer have in common.
+/// State that all commands of a batch share.
 #[derive(Clone, Copy)]
 pub(super) struct BatchContext<'a> {
     pub(super) limits: &'a Limits,
     pub(super) additions: &'a AdditionRates,
     pub(super) mentions: &'a MentionRates,
-    /// Notified when notifications are left to write.
+    /// Notified when a command leaves notifications to be written later.
     pub(super) fan_outs: &'a Notify,
 }
 
@@ -138,18 +155,18 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The connection, for looking.
+    /// Returns the connection for reads. Messages that wait for their rows are not visible.
     pub fn reader(&mut self) -> &mut SqliteConnection {
         self.db
     }
 
-    /// The same, for looking at messages: those of this batch are there, too.
+    /// Inserts the messages that wait for their rows, and returns the connection for reads.
     pub fn reader_after_flush(&mut self) -> Execution<&mut SqliteConnection> {
         self.writer_cache.flush_messages(self.db)?;
         Ok(self.db)
     }
 
-    /// The connection, for changing. From here on a failure costs the batch a replay.
+    /// Returns the connection for writes. From here on, a failure of the command costs a replay.
     pub fn write(&mut self) -> &mut SqliteConnection {
         self.wrote = true;
         self.db
@@ -159,12 +176,15 @@ impl<'a> Tx<'a> {
         self.wrote
     }
 
-    /// Counts the `@all` of the command's message; `false`: it is above the rate.
+    /// Counts the `@all` of the command's message. Returns `false` if it exceeds the rate.
     pub(super) fn count_mention_of_all(&mut self, sender: UserId) -> bool {
         self.counted.mention_of_all(self.mentions, sender)
     }
 
-    /// Counts that `adder` adds `person`; asked last, when nothing else refuses it.
+    /// Counts that `adder` adds `person`. Called last, when nothing else refuses the addition.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyAdditions`] if a rate is exceeded.
     pub(super) fn count_addition(
         &mut self,
         adder: UserId,
@@ -174,12 +194,13 @@ impl<'a> Tx<'a> {
         self.counted.addition(self.additions, (adder, person), rate)
     }
 
-    /// Notifications are left to write behind this batch. Without need when it is rolled back.
+    /// Notifies the task that writes the remaining notifications after this batch. If the batch
+    /// rolls back, that task finds nothing to do.
     pub(super) fn wake_fan_outs(&self) {
         self.fan_outs.notify_one();
     }
 
-    /// What the read models will learn if the batch commits.
+    /// Adds an event that the read models receive if the batch commits.
     pub fn announce(&mut self, event: Event) {
         self.events.push(event);
     }
@@ -194,7 +215,7 @@ impl<'a> Tx<'a> {
         self
     }
 
-    /// Writes down for ever who did what.
+    /// Appends a row to the audit log: `who` did `action` to `target`.
     pub fn audit(
         &mut self,
         who: Credential,
@@ -206,7 +227,7 @@ impl<'a> Tx<'a> {
             .map_err(|_| Refusal::invalid("detail", "cannot be written as JSON"))?;
         let request_id = self.request_id.clone();
         let row = NewAuditRow {
-            actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user.0),
+            actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user),
             action,
             target: &format!("{}:{}", target.0, target.1),
             detail: &detail,
@@ -216,14 +237,17 @@ impl<'a> Tx<'a> {
         Ok(audit::insert(self.write(), &row)?)
     }
 
-    /// That the proof holds, its user may act, and it reaches as far as the command needs: the truth, in the
-    /// transaction.
+    /// Checks the credential inside the transaction, and returns its grant.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`] if the credential is not live or its user is deactivated; a
+    /// refusal if the grant does not cover `required_scope`.
     pub fn authenticate(&mut self, who: Credential, required_scope: RequiredScope) -> Execution<AccessGrant> {
-        let user = who.user.0;
+        let user = who.user;
         let grant = match who.auth_method {
             AuthMethod::Login { id, token_version } => {
                 let known = self.writer_cache.knows_login(who.user, id, token_version);
-                let live = known || accounts::credential_is_live(self.db, user, id.0, token_version)?;
+                let live = known || accounts::credential_is_live(self.db, user, id, token_version)?;
                 if live && !known {
                     self.writer_cache.learn_login(who.user, id, token_version);
                 }
@@ -233,7 +257,7 @@ impl<'a> Tx<'a> {
                 accounts::user_is_live(self.db, user, token_version)?.then_some(AccessGrant::Whole)
             }
             AuthMethod::Operator => Some(AccessGrant::Whole),
-            AuthMethod::Token(id) => access_tokens::live(self.db, id.0)?
+            AuthMethod::Token(id) => access_tokens::live(self.db, id)?
                 .filter(|token| token.user_id == who.user && token.is_live(self.now))
                 .map(|token| AccessGrant::Token(Arc::new(token))),
         };
@@ -242,8 +266,10 @@ impl<'a> Tx<'a> {
         Ok(grant)
     }
 
-    /// The chat, how far it is, and the role of `user` in it: for commands that append. Refused in a direct chat whose
-    /// other person is deactivated.
+    /// Returns the chat, its head and the role of `user` in it, for commands that append.
+    ///
+    /// # Errors
+    /// A refusal if the chat does not exist, or is a direct chat whose other user is deactivated.
     pub fn chat_to_append(
         &mut self,
         chat: ChatId,
@@ -252,14 +278,15 @@ impl<'a> Tx<'a> {
         if let Some((chat, head, role)) = self.writer_cache.chat(chat, user) {
             return Ok((chat, head, Some(role)));
         }
-        let found = chats::chat(self.db, chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-        let person = chats::participant(self.db, chat.0, user.0)?;
+        let found = chats::chat(self.db, chat)?.ok_or(Refusal::NotFound("chat"))?;
+        let person = chats::participant(self.db, chat, user)?;
         let role = person.as_ref().map(|person| person.role);
         let (found, head) = (Arc::new(found), self.writer_cache.head(chat));
         if let Some(person) = person {
-            // A chat that is known has an active peer: whoever deactivates makes the writer cache forget.
+            // A cached chat has an active peer: a command that deactivates a user empties the
+            // cache.
             if let Some(peer) = found.peer_of(user) {
-                let row = accounts::user(self.db, peer.0)?;
+                let row = accounts::user(self.db, peer)?;
                 permission::post_to_peer(row.is_none_or(|row| row.deactivated_at.is_none()))?;
             }
             self.writer_cache.learn_chat(&found, person);
@@ -268,15 +295,16 @@ impl<'a> Tx<'a> {
         Ok((found, head, role))
     }
 
-    pub fn next_message_id(&mut self) -> Execution<i64> {
+    pub fn next_message_id(&mut self) -> Execution<MessageId> {
         Ok(self.writer_cache.next_message_id(self.db)?)
     }
 
-    /// Stores a message as the next of its chat; `false`, and nothing is changed, when its sender has used the name before.
+    /// Stores a message as the next one of its chat. Returns `false`, and changes nothing, if its
+    /// sender has used the client id before.
     pub(super) fn insert_message(&mut self, new: PendingMessage) -> Execution<bool> {
         let message = &new.message;
         let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
-        let (id, sender) = (message.id.0, message.sender_id);
+        let (id, sender) = (message.id, message.sender_id);
         let later = self.collects && self.writer_cache.knows_chat(chat);
         if !later {
             self.writer_cache.flush_all(self.db)?;
@@ -284,7 +312,7 @@ impl<'a> Tx<'a> {
         let taken = if later {
             self.writer_cache.reserve_client_id(self.db, sender, message.client_id, self.now)?
         } else {
-            messages::removed(self.db, sender.0, &message.client_id.0)?.is_none()
+            messages::removed(self.db, sender, &message.client_id.0)?.is_none()
                 && messages::insert(self.db, &new.row())?
         };
         if !taken {
@@ -295,34 +323,35 @@ impl<'a> Tx<'a> {
             self.writer_cache.move_head(chat, head, id, sender);
             self.writer_cache.write_later(new);
         } else {
-            chats::set_head(self.db, chat.0, head.seq, head.ordinal, id)?;
-            if let Some(mut person) = chats::participant(self.db, chat.0, sender.0)? {
-                let trimmed = chats::chat(self.db, chat.0)?.map_or(0, |chat| chat.trimmed_ordinal);
+            chats::set_head(self.db, chat, head.seq, head.ordinal, id)?;
+            if let Some(mut person) = chats::participant(self.db, chat, sender)? {
+                let trimmed = chats::chat(self.db, chat)?.map_or(0, |chat| chat.trimmed_ordinal);
                 person.say(head.seq, head.ordinal, trimmed);
-                chats::set_cursors(self.db, chat.0, &person)?;
+                chats::set_cursors(self.db, chat, &person)?;
             }
             self.writer_cache.forget_said(chat, sender, id);
         }
         Ok(true)
     }
 
-    /// Moves a person's cursors, and announces it.
+    /// Moves a participant's cursors forward, and announces it.
     pub(super) fn move_cursors(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
-        chats::set_cursors(self.write(), chat_id.0, &participant)?;
+        chats::set_cursors(self.write(), chat_id, &participant)?;
         self.writer_cache.forget_person(chat_id, participant.user_id);
         self.announce(Event::CursorsMoved { chat_id, participant });
         Ok(())
     }
 
-    /// The same, to where the person was before.
+    /// Moves a participant's cursors back, and announces it.
     pub(super) fn move_cursors_back(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
-        chats::set_cursors(self.write(), chat_id.0, &participant)?;
+        chats::set_cursors(self.write(), chat_id, &participant)?;
         self.writer_cache.forget_person(chat_id, participant.user_id);
         self.announce(Event::CursorsMovedBack { chat_id, participant });
         Ok(())
     }
 
-    /// Gives `change` the next seq of its chat, stores it and announces it. Not for messages: they also take an ordinal.
+    /// Stores `change` with the next seq of its chat, and announces it. Not for messages: they also
+    /// take an ordinal.
     pub fn append_event(
         &mut self,
         chat_id: ChatId,
@@ -332,7 +361,7 @@ impl<'a> Tx<'a> {
     ) -> Execution<()> {
         let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
         chats::insert_event(self.write(), &event)?;
-        chats::set_last_seq(self.write(), chat_id.0, event.seq)?;
+        chats::set_last_seq(self.write(), chat_id, event.seq)?;
         self.writer_cache.forget_chat(chat_id);
         *last_seq = event.seq;
         self.announce(Event::Chat(event.into()));

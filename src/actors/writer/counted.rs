@@ -1,7 +1,9 @@
-//! What a command has counted towards rates. A batch that is replayed executes its commands again; each counts once.
+//! Verdicts of the rates on a command. A replayed batch executes its commands again; each command
+//! counts only once.
 //!
-//! The verdicts belong to the command, so they last until it is answered, whatever batch it is executed in. What a
-//! command counts may differ between two executions, so each verdict is kept under what it is about.
+//! The verdicts belong to the command, so they last until it is answered, also if it moves to the
+//! next batch. Two executions of a command may count different things, so each verdict is stored
+//! under its subject.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +13,17 @@ use crate::domain::ids::UserId;
 use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
 
-/// The verdicts of the rates on one command.
+/// Holds the verdicts of the rates on one command.
 #[derive(Debug, Default)]
 pub(super) struct CountedRates {
-    /// Whether the `@all` of its message is within the rate.
+    /// Whether the `@all` of its message is within the rate, by sender.
     mention_of_all: BTreeMap<UserId, bool>,
-    /// By who adds whom.
+    /// By adder and added user.
     additions: BTreeMap<(UserId, UserId), Result<(), Refusal>>,
 }
 
 impl CountedRates {
-    /// Counts the `@all` of the command's message; `false`: it is above the rate.
+    /// Counts the `@all` of the command's message. Returns `false` if it exceeds the rate.
     pub(super) fn mention_of_all(&mut self, rates: &MentionRates, sender: UserId) -> bool {
         *self.mention_of_all.entry(sender).or_insert_with(|| rates.count_mention_of_all(sender))
     }
@@ -43,7 +45,7 @@ mod tests {
     use super::*;
     use crate::core::limits::Limits;
 
-    /// A message in a batch that was replayed twice took three of the sender's twenty.
+    /// A message in a batch that was replayed twice took three tokens of the sender's twenty.
     #[test]
     fn replayed_message_counts_once() {
         let rates = MentionRates::new(&Limits { everybody_mentions_burst: 2, ..Limits::default() });
@@ -55,7 +57,8 @@ mod tests {
         assert!(!CountedRates::default().mention_of_all(&rates, UserId(1)), "another command counts again");
     }
 
-    /// The same for additions: a batch with failing commands took what a person may be added per hour.
+    /// The same for additions: a batch with failing commands used up the additions of a user for an
+    /// hour.
     #[test]
     fn replayed_addition_counts_once() {
         let rates = AdditionRates::new(&Limits { added_by_strangers_burst: 2, ..Limits::default() });

@@ -1,4 +1,4 @@
-//! The way to the writer.
+//! The handle of the writer.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand};
-use crate::core::actor::{Caller, Gate, Mailbox, Overloaded, Permit, Reply};
+use crate::core::actor::{Caller, Gate, Mailbox, MessageName, Overloaded, Permit, Reply};
 
 /// Submits commands. Cheap to clone.
 #[derive(Clone)]
@@ -18,35 +18,44 @@ pub struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// `fan_outs` is what the executor notifies.
+    /// `fan_outs` is notified by the executor.
     pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate, fan_outs: Arc<Notify>) -> Self {
         Self { mailbox, gate, fan_outs }
     }
 
-    /// Returns when notifications may be left to write.
+    /// Waits until notifications may be left to write.
     pub async fn fan_out_waits(&self) {
         self.fan_outs.notified().await;
     }
 
-    /// How many commands wait in the mailbox.
+    /// Returns the number of commands in the mailbox.
     pub fn depth(&self) -> u64 {
         self.mailbox.stats().depth()
     }
 
-    /// Waits for a place, submits `command` and waits for its outcome.
-    pub async fn execute<C: Command>(&self, caller: Caller, command: C) -> Result<C::Output, CommandError> {
-        let permit = self.gate.enter(caller, C::NAME).await?;
-        let (reply, answer) = Reply::channel();
-        self.submit(permit, command, reply);
-        answer.await.unwrap_or(Err(CommandError::Internal))
+    /// Waits for a permit, submits `command` and waits for its outcome.
+    ///
+    /// # Errors
+    /// [`CommandError::Internal`] if the outcome is unknown.
+    pub async fn execute<C: Command>(
+        &self,
+        caller: impl Into<Caller>,
+        command: C,
+    ) -> Result<C::Output, CommandError> {
+        let message = |reply, permit| PendingCommand::new(command, Some(permit), reply);
+        self.mailbox.ask_with(&self.gate, caller, message).await
     }
 
-    /// A place for a command of this name if there is one this instant; see [`Gate::try_enter`].
-    pub fn try_enter(&self, caller: Caller, command: &'static str) -> Result<Option<Permit>, Overloaded> {
+    /// Returns a free permit for a command of this name without waiting; see [`Gate::try_enter`].
+    pub fn try_enter(
+        &self,
+        caller: impl Into<Caller>,
+        command: MessageName,
+    ) -> Result<Option<Permit>, Overloaded> {
         self.gate.try_enter(caller, command)
     }
 
-    pub async fn enter(&self, caller: Caller, command: &'static str) -> Result<Permit, Overloaded> {
+    pub async fn enter(&self, caller: impl Into<Caller>, command: MessageName) -> Result<Permit, Overloaded> {
         self.gate.enter(caller, command).await
     }
 
@@ -55,12 +64,11 @@ impl WriterHandle {
         self.mailbox.post(PendingCommand::new(command, Some(permit), reply));
     }
 
-    /// Takes no more commands, and returns when those it has are committed, published and answered.
+    /// Closes the gate. Returns when all commands in the mailbox are committed, published and
+    /// answered.
     pub async fn drain(&self) {
         self.gate.close();
-        let (reply, answer) = Reply::<(), CommandError>::channel();
-        self.mailbox.post(Drain(reply));
-        if !matches!(answer.await, Ok(Ok(()))) {
+        if self.mailbox.ask_ungated(Drain).await.is_err() {
             tracing::warn!("the writer ended before it was drained");
         }
     }

@@ -1,6 +1,8 @@
-//! How often a user may notify all members of a chat with `@all`: a token bucket for each.
+//! Rates of `@all`: how often a user may notify all members of a chat. A token bucket for each
+//! user.
 //!
-//! A message above the rate is written like any other; its `@all` notifies no user, and its sender is answered so.
+//! A message above the rate is written like any other, but its `@all` notifies no user. The answer
+//! informs its sender.
 
 use std::num::NonZeroU32;
 
@@ -22,12 +24,12 @@ impl MentionRates {
         Self { on: limits.rates, of_all: RateLimiter::keyed(quota) }
     }
 
-    /// Counts the `@all` of a message; `false`: it is above the rate.
+    /// Counts the `@all` of a message. Returns `false` if it exceeds the rate.
     pub(super) fn count_mention_of_all(&self, sender: UserId) -> bool {
         !self.on || self.of_all.check_key(&sender).is_ok()
     }
 
-    /// Forgets users whose buckets are full again.
+    /// Drops the buckets that are full again.
     pub(super) fn tidy(&self) {
         self.of_all.retain_recent();
         self.of_all.shrink_to_fit();

@@ -1,31 +1,33 @@
-//! What the writer's mailbox takes.
+//! Messages of the writer's mailbox.
 
 use std::sync::Arc;
 
 use actix::Message;
 
+use super::actor::DbWriterActor;
 use super::command::{Command, CommandError, ExecuteError, Tx};
 use super::counted::CountedRates;
 use super::writer_cache::Invalidation;
-use crate::core::actor::{NamedMessage, Permit, Reply};
+use crate::core::actor::{MessageName, NamedMessage, Permit, Reply, Request};
 use crate::core::telemetry;
 use crate::domain::refusal::Refusal;
 
-/// Commits what is pending and says when that is done.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain(pub Reply<(), CommandError>);
+/// Commits the pending commands, then replies.
+pub struct Drain;
 
-impl NamedMessage for Drain {
-    const NAME: &'static str = "Drain";
+impl Request for Drain {
+    type Answer = ();
+    type Error = CommandError;
 }
 
-/// A command, its result so far, and whom to tell.
+/// A command with its result so far, its permit and its reply.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct PendingCommand<C: Command> {
     command: C,
     reply: Reply<C::Output, CommandError>,
+    /// Outlives the handler and the answer: it moves on with [`Committed`](super::Committed), and is
+    /// released when the cache has applied the events.
     permit: Option<Permit>,
     request_id: Option<Arc<str>>,
     counted: CountedRates,
@@ -33,7 +35,8 @@ pub struct PendingCommand<C: Command> {
 }
 
 impl<C: Command> NamedMessage for PendingCommand<C> {
-    const NAME: &'static str = C::NAME;
+    type Actor = DbWriterActor;
+    const NAME: MessageName = C::NAME;
 }
 
 impl<C: Command> PendingCommand<C> {
@@ -43,25 +46,25 @@ impl<C: Command> PendingCommand<C> {
     }
 }
 
-/// A [`PendingCommand`] whose output type is nobody's business.
+/// Type-erased [`PendingCommand`].
 pub trait QueuedCommand: Send {
     fn name(&self) -> &'static str;
     fn bytes(&self) -> usize;
     fn invalidation(&self) -> Invalidation;
-    /// Of the HTTP request that asked for it, if it was one.
+    /// Id of the HTTP request that submitted the command, if any.
     fn request_id(&self) -> Option<Arc<str>>;
-    /// Executes the command; on success the result is kept for [`QueuedCommand::answer`].
+    /// Executes the command. Keeps a success for [`QueuedCommand::answer`].
     fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), ExecuteError>;
     fn refuse(&mut self, refusal: Refusal);
     fn fail(&mut self, error: CommandError);
     fn take_permit(&mut self) -> Option<Permit>;
-    /// Tells the caller.
+    /// Sends the result to the caller.
     fn answer(self: Box<Self>);
 }
 
 impl<C: Command> QueuedCommand for PendingCommand<C> {
     fn name(&self) -> &'static str {
-        C::NAME
+        C::NAME.as_str()
     }
 
     fn bytes(&self) -> usize {
@@ -77,7 +80,7 @@ impl<C: Command> QueuedCommand for PendingCommand<C> {
     }
 
     fn execute(&mut self, tx: &mut Tx<'_>) -> Result<(), ExecuteError> {
-        // The command may be executed again, with what it has counted.
+        // A replay continues with the verdicts of the earlier execution.
         tx.counted = std::mem::take(&mut self.counted);
         let executed = self.command.execute(tx);
         self.counted = std::mem::take(&mut tx.counted);
@@ -99,7 +102,7 @@ impl<C: Command> QueuedCommand for PendingCommand<C> {
 
     fn answer(self: Box<Self>) {
         let this = *self;
-        // No result: dropping the reply says that the answer was lost.
+        // Without a result the reply is dropped, and the caller gets `internal`.
         if let Some(result) = this.result {
             this.reply.send(result);
         }

@@ -1,4 +1,4 @@
-//! What is counted about commits.
+//! Metrics of commits.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -7,17 +7,17 @@ use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, counts, seconds};
 
-/// Written by the writer and the checkpointer. Clones share their numbers.
+/// Written by the writer and the checkpointer. Clones share their values.
 #[derive(Debug, Clone)]
 pub struct CommitMetrics {
-    /// A batch, from BEGIN to the end of COMMIT.
+    /// Duration of a batch, from BEGIN to the end of COMMIT.
     pub(super) seconds: Histogram,
-    /// COMMIT alone: writing the log and waiting until the disk has it.
+    /// Duration of COMMIT alone: write to the log and fsync.
     pub(super) sync_seconds: Histogram,
     pub(super) batch_size: Histogram,
-    /// Batches of which nothing was kept.
+    /// Batches that were rolled back completely.
     pub(super) failed: Counter,
-    /// Batches that were run again without the command that spoiled them.
+    /// Batches that were replayed without a failed command.
     pub(super) replayed: Counter,
     pub(super) read_only: Gauge,
     pub(super) checkpoint_seconds: Histogram,
@@ -39,19 +39,19 @@ impl Default for CommitMetrics {
 
 impl Export for CommitMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "A batch of commands, from BEGIN to the end of COMMIT";
+        let help = "Duration of a batch of commands, from BEGIN to the end of COMMIT";
         registry.register("netbit_commit_seconds", help, self.seconds.clone());
-        let help = "COMMIT alone: writing the log, and the fsync";
+        let help = "Duration of COMMIT: write to the WAL, and fsync";
         registry.register("netbit_commit_sync_seconds", help, self.sync_seconds.clone());
         let help = "Commands in one commit";
         registry.register("netbit_commit_batch_size", help, self.batch_size.clone());
-        let help = "Batches that were rolled back, because the database failed";
+        let help = "Batches that were rolled back, because the database returned an error";
         registry.register("netbit_commits_failed", help, self.failed.clone());
-        let help = "Batches that were run again, because one command failed after it had written";
+        let help = "Batches that were replayed, because a command failed after a write";
         registry.register("netbit_commits_replayed", help, self.replayed.clone());
         let help = "1 while the disk is full and writes are refused";
         registry.register("netbit_read_only", help, self.read_only.clone());
-        let help = "Checkpoints: moving the log into the database";
+        let help = "Duration of a checkpoint, which moves the WAL into the database";
         registry.register("netbit_checkpoint_seconds", help, self.checkpoint_seconds.clone());
     }
 }

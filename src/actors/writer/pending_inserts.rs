@@ -1,7 +1,9 @@
-//! Messages of a batch that have their places, and no rows yet: they are inserted many at a time.
+//! Messages of a batch that have their seq and ordinal, but no rows yet. They are inserted
+//! together.
 //!
-//! A statement costs as much as three rows: it opens its tables and indexes, looks up the largest id ever used, and notes
-//! the new one. So whatever was said in a batch is collected, and inserted with as few statements as that takes.
+//! A statement costs as much as three rows: it opens its tables and indexes, reads the largest id
+//! ever used, and stores the new one. Therefore the messages of a batch are collected and inserted
+//! with as few statements as possible.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,12 +16,12 @@ use crate::domain::message::{ClientId, Message};
 use crate::storage::queries::messages;
 use crate::storage::rows::message::NewMessageRow;
 
-/// All that its row will say.
+/// A message without a row, with the columns that [`Message`] does not hold.
 #[derive(Debug)]
 pub(super) struct PendingMessage {
     pub(super) message: Arc<Message>,
     pub(super) request_hash: [u8; 32],
-    /// The message's metadata as JSON.
+    /// The metadata of `message` as JSON.
     pub(super) metadata: Option<String>,
 }
 
@@ -27,24 +29,24 @@ impl PendingMessage {
     pub(super) fn row(&self) -> NewMessageRow<'_> {
         let Self { message, request_hash, metadata } = self;
         NewMessageRow {
-            id: message.id.0,
-            chat_id: message.chat_id.0,
+            id: message.id,
+            chat_id: message.chat_id,
             seq: message.seq,
             ordinal: message.ordinal,
-            sender_id: message.sender_id.0,
+            sender_id: message.sender_id,
             client_id: &message.client_id.0,
             request_hash,
             content: &message.content,
-            reply_to: message.reply_to.map(|id| id.0),
+            reply_to: message.reply_to,
             metadata: metadata.as_deref(),
             created_at: message.created_at.0,
             updated_seq: message.seq,
-            thread_id: message.thread_id.map(|id| id.0),
+            thread_id: message.thread_id,
         }
     }
 }
 
-/// In the order of their ids. See the [module](self).
+/// Holds messages in the order of their ids. See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct PendingInserts {
     messages: Vec<PendingMessage>,
@@ -61,7 +63,7 @@ impl PendingInserts {
         self.messages.push(message);
     }
 
-    /// Writes all of them. After a failure the transaction must be rolled back.
+    /// Inserts all messages. After a failure the transaction must be rolled back.
     pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         if self.messages.is_empty() {
             return Ok(());

@@ -1,20 +1,22 @@
-//! What the writer knows without asking the database: logins that are alive, chats with their heads, roles.
+//! The writer cache: live logins, chats with their heads, and roles, so that no SELECT is needed.
 //!
-//! Saying something is what happens most; with these facts it costs a place among the rows that are inserted together
-//! ([`PendingInserts`]), and one UPDATE for each chat that a batch has touched, however much was said in it. The senders'
-//! cursors are written with a later commit: see [`cursors_behind`].
+//! Appending a message is the most frequent command. With a cached chat it costs one row among many
+//! that are inserted together ([`PendingInserts`]). In addition, each chat that a batch appends to
+//! costs one UPDATE, whatever the number of its messages. The cursors of the senders are written
+//! with a later commit: see [`cursors_behind`].
 //!
 //! Invariants
-//! * Only the writer changes the database, so a fact that was read stays true until a command changes it. Whoever
-//!   changes more than they announce ([`Invalidation::All`], which is what every command has unless it says otherwise)
-//!   makes the writer cache forget everything; a chat's own events make it forget the chat; so does a rollback, of all.
-//! * A head that is ahead of its row, and a message that has none yet, are written before any other command looks, and
-//!   before the commit.
-//! * Cursors that are ahead of their row are written before any other command looks, and at the latest when
-//!   [`CURSORS_BEHIND_MAX`] messages have moved them. What a rollback takes of them is computed again from the messages.
-//! * A message waits for its row only when nothing can refuse it any more: its chat's head is known, and its sender has
-//!   not used its name.
-//! * Nothing is here that was not in the transaction: a refusal is never remembered.
+//! * Only the writer changes the database, so an entry stays valid until a command changes its row.
+//!   A command that changes more than it announces ([`Invalidation::All`], the default) empties the
+//!   cache. An event of a chat evicts the chat. A rollback empties the cache.
+//! * A head that is ahead of its row, and a message without a row, are written before any command
+//!   that does not append, and before the commit.
+//! * Cursors that are ahead of their row are written before any command that does not append, and
+//!   at the latest when [`CURSORS_BEHIND_MAX`] messages have moved them. Cursors that a rollback
+//!   discards are computed again from the messages.
+//! * A message waits for its row only if nothing can refuse it any more: its chat is cached, and
+//!   its sender has not used its client id.
+//! * The cache holds only what the transaction has read or written; it never holds a refusal.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,30 +26,31 @@ use diesel::sqlite::SqliteConnection;
 
 use super::pending_inserts::{PendingInserts, PendingMessage};
 use crate::domain::chat::{Chat, ChatRole, Participant};
-use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
+use crate::domain::ids::{ChatId, LoginId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::chats::cursors_behind;
 use crate::storage::queries::{chats, messages};
 
-/// How far ahead of this server's a client's clock may be before its names are looked up one by one. Until that time has
-/// come, the names of all others are looked up too: so it is short.
+/// Seconds by which a client's clock may be ahead of the server's before its client ids are looked
+/// up one by one. Until that time has passed, the client ids of all other senders are looked up
+/// too; therefore it is short.
 const CHECK_AHEAD_SECONDS: i64 = 5 * 60;
-/// How many messages may move their senders' cursors before these are written.
+/// Maximum number of messages that move their senders' cursors before these are written.
 const CURSORS_BEHIND_MAX: usize = 1024;
 
-/// What a command does to the facts that the writer cache holds.
+/// Declares which entries of the writer cache a command makes stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invalidation {
-    /// It moves heads through the writer cache, and changes no other fact.
+    /// None: it moves heads through the writer cache, and changes no other cached row.
     Appends,
-    /// It changes no fact, or only through the events of a chat.
+    /// Those of the chats in which it stores events, which [`super::Tx`] evicts; or none.
     ChatEvents,
-    /// It may change any.
+    /// Any.
     All,
 }
 
-/// How far a chat is.
+/// The newest seq and ordinal of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     pub seq: Seq,
@@ -66,24 +69,25 @@ pub(super) struct WriterCache {
     logins: HashSet<(UserId, LoginId, i64)>,
     chats: HashMap<ChatId, ChatEntry>,
     people: HashMap<(ChatId, UserId), ParticipantEntry>,
-    /// Chats whose rows are behind.
+    /// Chats whose heads are ahead of their rows.
     moved: Vec<ChatId>,
-    /// People whose rows are behind: they said something.
+    /// Senders whose cursors are ahead of their rows.
     said: Vec<(ChatId, UserId)>,
-    /// How many messages have moved these people's cursors.
+    /// Number of messages that have moved the cursors of `said`.
     said_messages: usize,
-    /// The newest message, when the database does not say yet that its sender's cursors are written.
-    newest_said: Option<i64>,
-    /// Whether cursors that are behind are known: not before the first commit, and not after a rollback.
+    /// The newest message, until the database records that the cursors up to it are written.
+    newest_said: Option<MessageId>,
+    /// Whether `said` is complete: not before the first commit, and not after a rollback.
     knows_said: bool,
     client_ids: HashMap<UserId, ClientIdRange>,
     pending_inserts: PendingInserts,
-    last_message_id: Option<i64>,
+    last_message_id: Option<MessageId>,
 }
 
-/// The names that a sender has not used for certain: those above `used`, up to `checked_up_to`. Names are made of the time
-/// (UUIDv7), so the next one is mostly among them. Above `checked_up_to` are names that are not: one of those must
-/// not spoil it for everybody.
+/// Client ids that a sender has certainly not used: those above `used`, up to `checked_up_to`.
+/// Client ids begin with the time (UUIDv7), so the next one is usually in this range. Client ids
+/// above `checked_up_to` are not time-ordered or lie in the future: such an id must not disable
+/// this fast path for all senders.
 #[derive(Debug)]
 struct ClientIdRange {
     used: ClientId,
@@ -93,17 +97,17 @@ struct ClientIdRange {
 #[derive(Debug)]
 struct ParticipantEntry {
     participant: Participant,
-    /// The cursor has moved, and the row does not say so yet.
+    /// The cursors are ahead of the row.
     is_behind: bool,
 }
 
 #[derive(Debug)]
 struct ChatEntry {
-    /// Its heads are those of when it was read: [`ChatEntry::head`] counts.
+    /// As it was read; [`ChatEntry::head`] is newer than its head.
     chat: Arc<Chat>,
     head: Head,
-    /// The newest message, if the row is behind.
-    unwritten_message: Option<i64>,
+    /// The newest message, if the head is ahead of its row.
+    unwritten_message: Option<MessageId>,
 }
 
 impl WriterCache {
@@ -115,14 +119,15 @@ impl WriterCache {
         self.logins.insert((user, login, token_version));
     }
 
-    /// The chat, its head, and the user's role in it, if all of that is known.
+    /// Returns the chat, its head and the role of the user, if all of them are cached.
     pub(super) fn chat(&self, chat: ChatId, user: UserId) -> Option<(Arc<Chat>, Head, ChatRole)> {
         let person = self.people.get(&(chat, user))?;
         let known = self.chats.get(&chat)?;
         Some((known.chat.clone(), known.head, person.participant.role))
     }
 
-    /// Only what was read when no head was ahead of its row.
+    /// Caches a chat and a participant. They must have been read while no head was ahead of its
+    /// row.
     pub(super) fn learn_chat(&mut self, chat: &Arc<Chat>, participant: Participant) {
         let person = ParticipantEntry { participant, is_behind: false };
         self.people.entry((chat.id, person.participant.user_id)).or_insert(person);
@@ -130,7 +135,7 @@ impl WriterCache {
         self.chats.entry(chat.id).or_insert_with(known);
     }
 
-    /// The head as the writer cache has it, if it is ahead of what was read.
+    /// Returns the cached head, which may be ahead of its row.
     pub(super) fn head(&self, chat: ChatId) -> Option<Head> {
         self.chats.get(&chat).map(|known| known.head)
     }
@@ -139,8 +144,9 @@ impl WriterCache {
         self.chats.contains_key(&chat)
     }
 
-    /// A message of `sender` took the next place of a chat that is known; the rows of both are written later.
-    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64, sender: UserId) {
+    /// Gives the next place of a cached chat to a message of `sender`. The rows of the chat and the
+    /// participant are written later.
+    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: MessageId, sender: UserId) {
         let Some(known) = self.chats.get_mut(&chat) else { return };
         if let Some(person) = self.people.get_mut(&(chat, sender)) {
             person.participant.say(head.seq, head.ordinal, known.chat.trimmed_ordinal);
@@ -156,7 +162,7 @@ impl WriterCache {
         }
     }
 
-    /// Whether the sender has not used this name yet; if so, it counts as used from now on.
+    /// Returns whether the sender has not used this client id yet; if so, it is used from now on.
     pub(super) fn reserve_client_id(
         &mut self,
         db: &mut SqliteConnection,
@@ -180,48 +186,49 @@ impl WriterCache {
             return Ok(true);
         }
         Ok(!self.pending_inserts.has(sender, client_id)
-            && !messages::is_client_id_used(db, sender.0, &client_id.0)?)
+            && !messages::is_client_id_used(db, sender, &client_id.0)?)
     }
 
-    /// A message that cannot be refused any more: its row is written with others.
+    /// Adds a message that cannot be refused any more: its row is inserted with others.
     pub(super) fn write_later(&mut self, message: PendingMessage) {
         self.pending_inserts.add(message);
     }
 
-    /// Writes the messages that have no row yet.
+    /// Inserts the messages that have no row yet.
     pub(super) fn flush_messages(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         self.pending_inserts.flush(db)
     }
 
-    /// Writes the messages that have no row yet, and the heads that are ahead of their row.
+    /// Inserts the messages that have no row yet, and writes the heads that are ahead of their row.
     pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         self.flush_messages(db)?;
         for chat in self.moved.drain(..) {
             let Some(known) = self.chats.get_mut(&chat) else { continue };
             if let Some(message) = known.unwritten_message.take() {
-                chats::set_head(db, chat.0, known.head.seq, known.head.ordinal, message)?;
+                chats::set_head(db, chat, known.head.seq, known.head.ordinal, message)?;
             }
         }
         Ok(())
     }
 
-    /// Writes the cursors that are behind without being known. To be called when a transaction begins: it is no reason
-    /// to commit it.
+    /// Writes cursors that are behind and not in `said`. Called when a transaction begins. Does not
+    /// by itself justify a commit.
     pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         if self.knows_said { Ok(()) } else { cursors_behind::write_all(db) }
     }
 
-    /// The transaction that [`WriterCache::begin`] began is committed.
+    /// Records that the transaction of [`WriterCache::begin`] is committed.
     pub(super) fn committed(&mut self) {
         self.knows_said = true;
     }
 
-    /// Whether so many messages have moved cursors that these are to be written.
+    /// Returns whether [`CURSORS_BEHIND_MAX`] messages have moved cursors.
     pub(super) fn cursors_are_due(&self) -> bool {
         self.said_messages >= CURSORS_BEHIND_MAX
     }
 
-    /// Writes everything that is ahead of its row, cursors too; answers whether cursors were.
+    /// Writes everything that is ahead of its row, including cursors. Returns whether it wrote
+    /// cursors.
     pub(super) fn flush_all(&mut self, db: &mut SqliteConnection) -> QueryResult<bool> {
         self.flush(db)?;
         let Some(newest) = self.newest_said.take() else { return Ok(false) };
@@ -229,53 +236,56 @@ impl WriterCache {
         for key in self.said.drain(..) {
             let Some(person) = self.people.get_mut(&key) else { continue };
             if std::mem::take(&mut person.is_behind) {
-                chats::set_cursors(db, key.0.0, &person.participant)?;
+                chats::set_cursors(db, key.0, &person.participant)?;
             }
         }
         cursors_behind::set_written(db, newest)?;
         Ok(true)
     }
 
-    /// The id of the next message. Not given back when it is not used.
-    pub(super) fn next_message_id(&mut self, db: &mut SqliteConnection) -> QueryResult<i64> {
+    /// Returns the id of the next message. An id that is not used is skipped.
+    pub(super) fn next_message_id(&mut self, db: &mut SqliteConnection) -> QueryResult<MessageId> {
         let last = match self.last_message_id {
             Some(last) => last,
             None => messages::last_id(db)?,
         };
-        self.last_message_id = Some(last + 1);
-        Ok(last + 1)
+        let next = MessageId(last.0 + 1);
+        self.last_message_id = Some(next);
+        Ok(next)
     }
 
-    /// The chat has an event that is not a message.
+    /// Evicts a chat: it got an event that is not a message.
     pub(super) fn forget_chat(&mut self, chat: ChatId) {
         self.chats.remove(&chat);
     }
 
-    /// A message of this sender was written past the writer cache, with its cursors.
-    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: i64) {
+    /// Evicts the entries of a message that was inserted without the writer cache, with its
+    /// cursors.
+    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: MessageId) {
         self.newest_said = Some(message);
         self.forget_chat(chat);
         self.forget_person(chat, sender);
         self.client_ids.remove(&sender);
     }
 
-    /// The person's row in the chat was changed past the writer cache.
+    /// Evicts a participant whose row was changed without the writer cache.
     pub(super) fn forget_person(&mut self, chat: ChatId, user: UserId) {
         self.people.remove(&(chat, user));
     }
 
-    /// A command may have changed anything. Nothing is behind: it was written before.
+    /// Empties the cache after a command that may have changed anything. No row is behind:
+    /// everything was written before the command.
     pub(super) fn forget(&mut self) {
         let Self { last_message_id, newest_said, knows_said, .. } = *self;
         *self = Self { last_message_id, newest_said, knows_said, ..Self::default() };
     }
 
-    /// The transaction is undone, and with it what is here.
+    /// Empties the cache after a rollback, including all that is not written.
     pub(super) fn rolled_back(&mut self) {
         *self = Self::default();
     }
 
-    /// How much is known.
+    /// Returns the number of entries, for `limits.writer_cache_entries`.
     pub(super) fn entries(&self) -> usize {
         self.logins.len() + self.chats.len() + self.people.len() + self.client_ids.len()
     }

@@ -1,4 +1,5 @@
-//! What the writer remembers is never older than the database: everything here happens behind a message that was taken.
+//! Tests of the writer cache: an entry is never older than the database. Each test appends a
+//! message first, so that the cache holds entries.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ struct Fixture {
 type Answer<T> = Result<T, CommandError>;
 
 impl Fixture {
-    /// Three people in one group.
+    /// A server with three users in one group.
     fn new(writer_cache_entries: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netbit.db");
@@ -64,22 +65,22 @@ impl Fixture {
         Credential::login(user.id, self.one(login).unwrap(), user.token_version)
     }
 
-    /// A command that may change anything, as far as the writer knows.
+    /// Runs a command that declares [`Invalidation::All`](super::Invalidation::All).
     fn log_in_again(&mut self, who: usize) {
         let Credential { user, auth_method: AuthMethod::Login { token_version, .. } } = self.people[who]
         else {
-            panic!("everybody here has logged in")
+            panic!("every user of the fixture has logged in")
         };
         let refresh_hash = crate::core::auth::token::hash_of(&format!("{:?}", ClientId::fresh()));
         self.one(StartLogin { user, token_version, refresh_hash }).unwrap();
     }
 
-    /// Runs one command in a batch of its own.
+    /// Runs one command in a separate batch.
     fn one<C: Command>(&mut self, command: C) -> Answer<C::Output> {
         self.all([queued(command)])
     }
 
-    /// Runs a batch and answers the last of it.
+    /// Runs a batch and returns the answer of its last command.
     fn all<T, const N: usize>(&mut self, commands: [Asked<T>; N]) -> Answer<T> {
         let (commands, mut answers): (Vec<_>, Vec<_>) = commands.into_iter().unzip();
         self.executor.run(commands).answer();
@@ -96,13 +97,13 @@ impl Fixture {
         AppendMessage { who: self.people[who], chat: self.chat, message, within_rate: Ok(()) }
     }
 
-    /// The participant's row, which may be behind.
+    /// The participant's row, whose cursors may be behind.
     fn row(&mut self, who: usize) -> Participant {
-        let user = self.people[who].user.0;
-        chats::participant(self.executor.connection(), self.chat.0, user).unwrap().unwrap()
+        let user = self.people[who].user;
+        chats::participant(self.executor.connection(), self.chat, user).unwrap().unwrap()
     }
 
-    /// The participant as a snapshot has it.
+    /// The participant as a snapshot loads it.
     fn participant(&mut self, who: usize) -> Participant {
         let (chat, user) = (self.chat, self.people[who].user);
         let participants = snapshot::load(self.executor.connection(), 1, 0).unwrap().participants;
@@ -111,7 +112,7 @@ impl Fixture {
     }
 
     fn head(&mut self) -> i64 {
-        chats::chat(self.executor.connection(), self.chat.0).unwrap().unwrap().last_seq
+        chats::chat(self.executor.connection(), self.chat).unwrap().unwrap().last_seq
     }
 }
 
@@ -138,7 +139,7 @@ fn seq(said: Answer<Appended>) -> i64 {
 }
 
 #[test]
-fn whoever_was_removed_or_logged_out_says_nothing_more_though_they_just_did() {
+fn removed_or_logged_out_user_cannot_append_again() {
     let mut fixture = Fixture::new(1000);
     assert!(fixture.say(1, "still here").is_ok() && fixture.say(2, "me too").is_ok());
     let (ada, chat) = (fixture.people[0], fixture.chat);
@@ -151,7 +152,7 @@ fn whoever_was_removed_or_logged_out_says_nothing_more_though_they_just_did() {
 }
 
 #[test]
-fn an_archived_chat_takes_nothing_though_it_just_did() {
+fn chat_refuses_messages_as_soon_as_it_is_archived() {
     let mut fixture = Fixture::new(1000);
     assert!(fixture.say(0, "before").is_ok());
     let (who, chat) = (fixture.people[0], fixture.chat);
@@ -160,7 +161,7 @@ fn an_archived_chat_takes_nothing_though_it_just_did() {
 }
 
 #[test]
-fn numbers_stay_dense_through_messages_changes_and_what_fails() {
+fn seqs_stay_dense_across_messages_edits_and_batches() {
     let mut fixture = Fixture::new(1000);
     let base = seq(fixture.say(0, "first"));
     let second = fixture.say(1, "second").unwrap().message;
@@ -170,14 +171,14 @@ fn numbers_stay_dense_through_messages_changes_and_what_fails() {
     let (who, chat) = (fixture.people[1], fixture.chat);
     fixture.one(UpdateMessage { who, chat, message: second.id, update, within_rate: Ok(()) }).unwrap();
     assert_eq!(seq(fixture.say(2, "behind the edit")), base + 3);
-    assert_eq!(fixture.head(), base + 3, "the row is not behind after the commit");
+    assert_eq!(fixture.head(), base + 3, "the commit writes the head");
     let ids = [0, 1, 2].map(|who| queued(fixture.saying(who, "together", ClientId::fresh())));
-    assert_eq!(seq(fixture.all(ids)), base + 6, "one batch, one after the other");
+    assert_eq!(seq(fixture.all(ids)), base + 6, "messages of one batch take consecutive seqs");
     assert_eq!(fixture.head(), base + 6);
 }
 
 #[test]
-fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
+fn used_client_id_takes_no_seq_and_gets_its_first_answer() {
     let mut fixture = Fixture::new(1000);
     let name = ClientId::fresh();
     let first = fixture.one(fixture.saying(0, "once", name)).unwrap().message;
@@ -189,7 +190,7 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
     let both = [queued(fixture.saying(0, "twice", twice)), queued(fixture.saying(0, "twice", twice))];
     assert!(fixture.all(both).unwrap().duplicate, "also within one batch");
     assert_eq!(seq(fixture.say(1, "next")), first.seq + 2);
-    // Who was told "committed" is told so again, also when they may not say anything new.
+    // A message that was committed is confirmed again, even if its sender may not post any more.
     let (ada, chat) = (fixture.people[0], fixture.chat);
     let said = fixture.one(fixture.saying(1, "kept", name)).unwrap().message;
     fixture.one(RemoveParticipant { who: ada, chat, user: fixture.people[1].user }).unwrap();
@@ -198,8 +199,8 @@ fn a_name_that_was_used_takes_no_place_and_is_answered_as_before() {
 }
 
 #[test]
-fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
-    // A login, a chat, a role and a name for each of one message's questions; three people know one chat.
+fn writer_cache_is_bounded_and_eviction_loses_nothing() {
+    // Each message needs a login, a chat, a role and a client id. Three users share one chat.
     for (writer_cache_entries, remembered) in [(1000, 3 + 1 + 3 + 3), (0, 1 + 1 + 1 + 1)] {
         let mut fixture = Fixture::new(writer_cache_entries);
         let base = seq(fixture.say(0, "first"));
@@ -212,7 +213,7 @@ fn what_is_remembered_has_a_bound_and_forgetting_changes_nothing() {
 }
 
 #[test]
-fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
+fn messages_of_a_batch_are_stored_as_answered() {
     let mut fixture = Fixture::new(1000);
     for count in [1, 15, 16, 17, 70] {
         let (commands, answers): (Vec<_>, Vec<_>) = (0..count)
@@ -225,14 +226,14 @@ fn messages_of_one_batch_are_stored_as_they_were_answered_however_many() {
         fixture.executor.run(commands).answer();
         for mut answer in answers {
             let said = answer.try_recv().unwrap().unwrap().message;
-            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat.0, said.id.0).unwrap();
+            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat, said.id).unwrap();
             assert_eq!(stored.as_ref(), Some(&*said));
         }
     }
 }
 
 #[test]
-fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
+fn message_can_be_edited_in_its_own_batch() {
     let mut fixture = Fixture::new(1000);
     let first = fixture.say(0, "first").unwrap().message;
     let (said, mut answer) = queued(fixture.saying(0, "secnod", ClientId::fresh()));
@@ -248,7 +249,7 @@ fn a_message_can_be_edited_in_the_batch_in_which_it_was_said() {
 }
 
 #[test]
-fn a_reply_finds_the_message_before_it_in_the_same_batch() {
+fn reply_finds_its_target_in_the_same_batch() {
     let mut fixture = Fixture::new(1000);
     let first = fixture.say(0, "first").unwrap().message.id;
     let mut reply = fixture.saying(1, "a reply to what is being said", ClientId::fresh());
@@ -259,15 +260,15 @@ fn a_reply_finds_the_message_before_it_in_the_same_batch() {
 }
 
 #[test]
-fn names_that_do_not_grow_are_as_good_as_those_that_do() {
+fn client_ids_are_unique_per_sender_in_any_order() {
     let mut fixture = Fixture::new(1000);
     let name = |n: u8| ClientId([n; 16]);
     let base = seq(fixture.one(fixture.saying(0, "five", name(5))));
-    // One of them is a name of the year 10555.
+    // One of them contains a time in the year 10555.
     for (n, told) in [(9, "nine"), (7, "seven"), (0xee, "never"), (6, "six"), (8, "eight")] {
         seq(fixture.one(fixture.saying(0, told, name(n))));
     }
-    // Each of them is known, wherever it stands among the others; also to one who has not looked yet.
+    // Each of them is a duplicate, whatever the order, also after the cache was emptied.
     for forgets in [false, true] {
         for (n, told) in [(5, "five"), (6, "six"), (7, "seven"), (8, "eight"), (9, "nine"), (0xee, "never")] {
             assert!(fixture.one(fixture.saying(0, told, name(n))).unwrap().duplicate, "{told}");
@@ -281,21 +282,21 @@ fn names_that_do_not_grow_are_as_good_as_those_that_do() {
         };
         let expected = if forgets { [true; 7] } else { [false, false, true, false, true, false, true] };
         assert_eq!(duplicates, expected);
-        // Others' names are their own, and a command that may change anything makes the writer forget.
+        // The client ids of other senders are independent. This command empties the cache.
         fixture.log_in_again(2);
     }
     assert_eq!(fixture.head(), base + 5 + 4);
-    assert_eq!(fixture.metrics.replayed.get(), 0, "the database had nothing to refuse");
+    assert_eq!(fixture.metrics.replayed.get(), 0, "no constraint was violated");
 }
 
-/// Behind the writer's back, which nobody can do.
+/// Inserts a message without the writer, which never happens in production.
 const NUMBER_TAKEN: &str = "INSERT INTO messages
     (chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
     SELECT chat_id, seq + 1, ordinal + 1, sender_id, randomblob(16), request_hash, content, created_at, seq + 1
     FROM messages WHERE id = (SELECT max(id) FROM messages);";
 
 #[test]
-fn what_is_remembered_wrongly_is_looked_up_again() {
+fn stale_head_is_read_again_after_a_violation() {
     let mut fixture = Fixture::new(1000);
     let base = seq(fixture.say(0, "first"));
     let heads =
@@ -306,7 +307,7 @@ fn what_is_remembered_wrongly_is_looked_up_again() {
 }
 
 #[test]
-fn a_row_that_is_refused_after_all_fails_its_own_message_and_no_other_of_the_batch() {
+fn message_that_violates_a_constraint_fails_alone() {
     let mut fixture = Fixture::new(1000);
     seq(fixture.say(0, "first"));
     let (who, bob) = (fixture.people[0], fixture.people[1].user);
@@ -337,12 +338,12 @@ fn reopen(fixture: &mut Fixture) {
 }
 
 #[test]
-fn cursors_follow_messages_though_their_rows_are_behind() {
+fn cursors_follow_messages_while_their_rows_are_behind() {
     let mut fixture = Fixture::new(1000);
     let last = (0..5).map(|_| seq(fixture.say(0, "text"))).last().unwrap();
     assert!(fixture.row(0).read_seq < last, "cursors are not written with each message");
     assert_eq!(fixture.participant(0).read_seq, last);
-    // Bob has not read Ada's messages: his own ones are counted apart.
+    // Bob has not read Ada's messages: his own ones are kept as ranges.
     let own = seq(fixture.say(1, "answer"));
     assert_eq!(fixture.participant(1).own.ranges().collect::<Vec<_>>(), [(6, 6)]);
     assert_eq!(fixture.participant(0).read_seq, last);
@@ -354,7 +355,7 @@ fn cursors_follow_messages_though_their_rows_are_behind() {
 }
 
 #[test]
-fn cursors_are_written_before_other_commands_look() {
+fn cursors_are_written_before_other_commands_read() {
     let mut fixture = Fixture::new(1000);
     let first = seq(fixture.say(0, "first"));
     let last = seq(fixture.say(0, "second"));
@@ -376,7 +377,7 @@ fn cursors_are_written_before_other_commands_look() {
 fn cursors_outlive_a_batch_that_is_rolled_back() {
     let mut fixture = Fixture::new(1000);
     let base = seq(fixture.say(0, "first"));
-    // The number is taken by Eve.
+    // Eve takes the seq.
     let taken = NUMBER_TAKEN.replace("ordinal + 1, sender_id", "ordinal + 1, 3");
     fixture.executor.connection().batch_execute(&taken).unwrap();
     assert_eq!(fixture.say(1, "refused").unwrap_err(), CommandError::Internal);
@@ -388,7 +389,7 @@ fn cursors_outlive_a_batch_that_is_rolled_back() {
 }
 
 #[test]
-fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
+fn cursors_are_written_after_1024_messages_and_before_a_stop() {
     let mut fixture = Fixture::new(1000);
     let written =
         |fixture: &mut Fixture| meta::get(fixture.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
@@ -403,7 +404,7 @@ fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
     fixture.executor.write_cursors().unwrap();
     assert_eq!((fixture.row(0).read_seq, written(&mut fixture)), (first + 1025, Some(1026)));
     fixture.executor.write_cursors().unwrap();
-    // A writer cache that is full forgets what it has written.
+    // A full writer cache is emptied after its cursors are written.
     let mut small = Fixture::new(0);
     let first = seq(small.say(0, "first"));
     assert_eq!(seq(small.say(1, "second")), first + 1);
@@ -411,7 +412,7 @@ fn cursors_are_written_after_a_count_of_messages_and_before_a_stop() {
 }
 
 #[test]
-fn cursors_of_a_database_without_their_counter_are_as_written() {
+fn cursors_without_a_counter_are_taken_as_written() {
     let mut fixture = Fixture::new(1000);
     let first = seq(fixture.say(0, "first"));
     fixture.executor.write_cursors().unwrap();
@@ -419,7 +420,7 @@ fn cursors_of_a_database_without_their_counter_are_as_written() {
     let rewind = "UPDATE chat_participants SET read_seq = 0, read_ordinal = 0;";
     fixture.executor.connection().batch_execute(rewind).unwrap();
     reopen(&mut fixture);
-    assert_eq!(fixture.participant(0).read_seq, 0, "what the release before wrote is taken as it is");
+    assert_eq!(fixture.participant(0).read_seq, 0, "the row of an earlier release is kept as it is");
     seq(fixture.say(1, "second"));
     assert_eq!((fixture.row(0).read_seq, fixture.participant(1).own.contains(2)), (0, true), "{first}");
 }

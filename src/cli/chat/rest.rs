@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::{Account, HttpClient, HttpError, Origin};
+use crate::client::{Account, HttpClient, HttpError, Origin, root_cause};
 
 /// Timeout of a request; a user waits at the terminal.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,21 +37,13 @@ impl From<HttpError> for RestError {
                 (None, "the server does not answer".to_owned())
             }
             HttpError::Unreachable(error) => {
-                (None, format!("the server cannot be reached: {}", cause(&error)))
+                (None, format!("the server cannot be reached: {}", root_cause(&error)))
             }
             HttpError::Connection(reason) => (None, format!("the server cannot be reached: {reason}")),
             HttpError::Trust(_) | HttpError::Shape(_) => (None, error.to_string()),
         };
         Self::Failed { status, reason }
     }
-}
-
-/// Returns the root cause of an error.
-fn cause(mut error: &dyn std::error::Error) -> String {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 /// A user at a server.

@@ -22,6 +22,7 @@ pub(in crate::cli) struct CredentialArguments {
 enum CredentialCommand {
     /// Print the token for a server; the address may be omitted if there is only one login.
     Token {
+        /// Address of the server, as given to `netbit login`.
         #[arg(value_name = "URL")]
         url: Option<String>,
     },

@@ -35,7 +35,7 @@ pub(super) struct CredentialStore {
 
 /// Returns the key of a server: scheme, host and port, as in git's descriptions.
 pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
-    let url = reqwest::Url::parse(url).with_context(|| format!("{url} is not an address"))?;
+    let url = reqwest::Url::parse(url).with_context(|| format!("\"{url}\" is not a server address"))?;
     Ok(url.origin().ascii_serialization())
 }
 

@@ -9,17 +9,20 @@ mod screen;
 mod screen_test;
 mod view;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
 use self::screen::Screen;
 use self::view::View;
+use super::ServerFlags;
 use super::output::{report_error, say};
 use crate::client::metrics::Scrape;
+use crate::client::root_cause;
 use crate::core::config::Listen;
 
 /// Timeout of a reading.
@@ -30,9 +33,9 @@ const SECONDS_MAX: u64 = 60;
 
 #[derive(Args)]
 pub(super) struct TopArguments {
-    /// Operations listener of the server.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8083")]
-    ops: Listen,
+    /// Operations listener of the server; by default the configured one.
+    #[arg(long, value_name = "HOST:PORT")]
+    ops: Option<Listen>,
     /// Seconds between two readings.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     interval: u64,
@@ -63,21 +66,48 @@ impl Source {
     }
 
     async fn read(&self) -> anyhow::Result<Reading> {
-        let answer = self.client.get(&self.url).send().await.and_then(reqwest::Response::error_for_status);
-        let answer = answer.with_context(|| format!("cannot read metrics from {}", self.url))?;
-        Ok(Reading { at: Instant::now(), scrape: Scrape::parse(&answer.text().await?) })
+        let read = async {
+            let answer = self.client.get(&self.url).send().await?.error_for_status()?;
+            answer.text().await
+        };
+        let text = read.await.map_err(|error| {
+            let cause = root_cause(&error.without_url());
+            anyhow!("cannot read metrics from {}: {cause}; --ops names another address", self.url)
+        })?;
+        Ok(Reading { at: Instant::now(), scrape: Scrape::parse(&text) })
+    }
+}
+
+impl TopArguments {
+    /// Returns `--ops`, or the address of the configuration. A wildcard address becomes the loopback
+    /// address.
+    fn address(&self) -> Result<Listen, ExitCode> {
+        if let Some(ops) = &self.ops {
+            return Ok(ops.clone());
+        }
+        Ok(match ServerFlags::default().load()?.config.ops.listen {
+            Listen::Address(mut address) if address.ip().is_unspecified() => {
+                let loopback =
+                    if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                address.set_ip(loopback);
+                Listen::Address(address)
+            }
+            configured => configured,
+        })
     }
 }
 
 pub(super) fn run(arguments: &TopArguments) -> Result<ExitCode, ExitCode> {
+    let ops = &arguments.address()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| report_error(&error.into()))?;
-    let outcome = if arguments.once { once(arguments, &runtime) } else { watch(arguments, &runtime) };
+    let outcome =
+        if arguments.once { once(arguments, ops, &runtime) } else { watch(arguments, ops, &runtime) };
     outcome.map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
 }
 
-fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let source = Source::new(&arguments.ops)?;
+fn once(arguments: &TopArguments, ops: &Listen, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let source = Source::new(ops)?;
     let view = runtime.block_on(async {
         let before = source.read().await?;
         tokio::time::sleep(Duration::from_secs(arguments.interval)).await;
@@ -87,18 +117,18 @@ fn once(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::
     if arguments.json {
         say!("{}", serde_json::to_string_pretty(&view)?)?;
     } else {
-        let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);
+        let mut screen = Screen::new(ops.to_string(), arguments.interval);
         screen.show(view);
         say!("{}", screen.as_text(100, 40)?)?;
     }
     Ok(())
 }
 
-fn watch(arguments: &TopArguments, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let source = Source::new(&arguments.ops)?;
+fn watch(arguments: &TopArguments, ops: &Listen, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let source = Source::new(ops)?;
     // The first reading precedes the screen: an error of it must appear on the ordinary terminal.
     let mut before = runtime.block_on(source.read())?;
-    let mut screen = Screen::new(arguments.ops.to_string(), arguments.interval);
+    let mut screen = Screen::new(ops.to_string(), arguments.interval);
     let mut terminal = ratatui::try_init().context("standard output is not a terminal: use --once")?;
     let outcome = loop {
         if let Err(error) = terminal.draw(|frame| screen.draw(frame)) {

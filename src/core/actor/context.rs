@@ -12,17 +12,14 @@ use actix::{
     Supervised,
 };
 
-use super::stats::{ActorStats, Row};
-
-/// A message that can be counted by its name.
-pub trait NamedMessage: Message + Send + 'static {
-    const NAME: &'static str;
-}
+use super::names::{MessageName, Row};
+use super::stats::ActorStats;
 
 /// An actor of this kit: it runs in a [`Ctx`], can be restarted, and lists the messages it handles.
+/// Implemented by `instrumented_actor!`.
 pub trait InstrumentedActor: Actor<Context = Ctx<Self>> + Supervised {
     const NAME: &'static str;
-    /// The [`NamedMessage::NAME`]s it handles: the rows of its statistics.
+    /// The names of the messages it handles: the rows of its statistics.
     const MESSAGES: &'static [&'static str];
 }
 
@@ -34,8 +31,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn take(stats: &Arc<ActorStats>, message: &'static str) -> Self {
-        let row = stats.row(message);
+    pub(super) fn take(stats: &Arc<ActorStats>, message: MessageName) -> Self {
+        let row = message.row();
         stats.enqueued(row);
         Self { stats: stats.clone(), row, at: Instant::now() }
     }

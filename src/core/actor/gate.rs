@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
+use super::names::MessageName;
 use super::stats::ActorStats;
+use crate::domain::access::Credential;
+use crate::domain::ids::UserId;
 
 /// Number of counters that the per-user cap is spread over. Two users who share a counter share its
 /// permits: a bound on memory in exchange for a little fairness.
@@ -28,6 +31,18 @@ pub enum Caller {
     Anyone,
     /// The server itself: revocation, drain. Has a few permits that no flood can take.
     Server,
+}
+
+impl From<Credential> for Caller {
+    fn from(who: Credential) -> Self {
+        who.user.into()
+    }
+}
+
+impl From<UserId> for Caller {
+    fn from(user: UserId) -> Self {
+        Self::User(user.0)
+    }
 }
 
 /// A permit to be inside. Dropping it admits the next ask.
@@ -73,7 +88,12 @@ impl Gate {
     }
 
     /// Acquires a permit for `message` without waiting. `Ok(None)` means that waiting may help.
-    pub fn try_enter(&self, caller: Caller, message: &'static str) -> Result<Option<Permit>, Overloaded> {
+    pub fn try_enter(
+        &self,
+        caller: impl Into<Caller>,
+        message: MessageName,
+    ) -> Result<Option<Permit>, Overloaded> {
+        let caller = caller.into();
         let own = match self.own(caller).map(|own| own.clone().try_acquire_owned()) {
             None => None,
             Some(Ok(permit)) => Some(permit),
@@ -88,7 +108,8 @@ impl Gate {
     }
 
     /// Acquires a permit for `message`, waiting at most the patience.
-    pub async fn enter(&self, caller: Caller, message: &'static str) -> Result<Permit, Overloaded> {
+    pub async fn enter(&self, caller: impl Into<Caller>, message: MessageName) -> Result<Permit, Overloaded> {
+        let caller = caller.into();
         if let Some(permit) = self.try_enter(caller, message)? {
             return Ok(permit);
         }
@@ -117,7 +138,7 @@ impl Gate {
         }
     }
 
-    fn refuse(&self, message: &str) -> Overloaded {
+    fn refuse(&self, message: MessageName) -> Overloaded {
         self.stats.refused(message);
         Overloaded { retry_after: self.patience.max(Duration::from_millis(100)) }
     }

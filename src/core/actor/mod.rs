@@ -4,8 +4,8 @@
 //! actix does not give:
 //!
 //! * **Two kinds of edges.** An *ask* comes from outside and passes a [`Gate`]: it waits for a
-//!   permit of a bounded semaphore at most the patience, or fails with [`Overloaded`]. The message
-//!   carries the permit. An *event* goes from actor to actor, is never refused and never awaited.
+//!   permit of a bounded semaphore at most the patience, or fails with [`Overloaded`]. The [`Ask`]
+//!   in the mailbox owns the permit. An *event* goes from actor to actor, is never refused and never awaited.
 //!   The permits it carries bound how many can exist.
 //! * **Measured mailboxes.** [`Ctx`] stamps every message. Depth, waits and handling times are kept
 //!   per actor and message type in an [`ActorStats`] that belongs to the application, never to the
@@ -19,9 +19,11 @@
 //! Architecture invariant: `actix::Addr` is used in this module only; [`Mailbox`] is the only way
 //! to send to an actor.
 
+mod ask;
 mod context;
 mod gate;
 mod mailbox;
+mod names;
 mod reply;
 mod stats;
 mod supervisor;
@@ -29,9 +31,12 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Ctx, InstrumentedActor, NamedMessage};
+pub use ask::{Ask, Request};
+pub use context::{Ctx, InstrumentedActor};
 pub use gate::{Caller, Gate, Overloaded, Permit};
 pub use mailbox::Mailbox;
+pub(crate) use names::instrumented_actor;
+pub use names::{MessageName, NamedMessage};
 pub use reply::{Reply, ReplyDropped};
 pub use stats::{ActorSnapshot, ActorStats, MessageSnapshot};
 pub use supervisor::{FATAL_EXIT_CODE, FatalSignal, RESTART_WINDOW, RESTARTS_MAX, start};

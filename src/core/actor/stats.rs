@@ -7,6 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::context::InstrumentedActor;
+use super::names::{MessageName, Row};
+
 #[derive(Debug, Default)]
 struct MessageStats {
     depth: AtomicU64,
@@ -19,10 +22,6 @@ struct MessageStats {
     handling_ns: AtomicU64,
     panics: AtomicU64,
 }
-
-/// A row of an actor's statistics: one type of message.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row(usize);
 
 /// The counters of one kind of actor in one application.
 #[derive(Debug)]
@@ -72,27 +71,22 @@ pub struct MessageSnapshot {
 }
 
 impl ActorStats {
-    pub fn new(name: &'static str, capacity: Option<usize>, names: &'static [&'static str]) -> Arc<Self> {
-        Self::measuring(true, name, capacity, names)
+    pub fn new<A: InstrumentedActor>(capacity: Option<usize>) -> Arc<Self> {
+        Self::measuring::<A>(true, capacity)
     }
 
-    /// Creates the counters. With `measures` false, messages are neither counted nor timed.
-    pub fn measuring(
-        measures: bool,
-        name: &'static str,
-        capacity: Option<usize>,
-        names: &'static [&'static str],
-    ) -> Arc<Self> {
+    /// Creates the counters of `A`. With `measures` false, messages are neither counted nor timed.
+    pub fn measuring<A: InstrumentedActor>(measures: bool, capacity: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
-            name,
+            name: A::NAME,
             capacity,
             measures,
             depth: AtomicU64::new(0),
             high_water: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
             permits: OnceLock::new(),
-            names,
-            messages: names.iter().map(|_| MessageStats::default()).collect(),
+            names: A::MESSAGES,
+            messages: A::MESSAGES.iter().map(|_| MessageStats::default()).collect(),
         })
     }
 
@@ -100,12 +94,7 @@ impl ActorStats {
         self.measures
     }
 
-    /// Returns the row of a type of message. A type that the actor does not list has none, and
-    /// shows in the totals only.
-    pub(super) fn row(&self, message: &str) -> Option<Row> {
-        self.names.iter().position(|name| *name == message).map(Row)
-    }
-
+    /// Returns the counters of a row. A message without a row shows in the totals only.
     fn of(&self, row: Option<Row>) -> Option<&MessageStats> {
         self.messages.get(row?.0)
     }
@@ -146,14 +135,14 @@ impl ActorStats {
         self.restarts.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn refused(&self, message: &str) {
-        if let Some(stats) = self.of(self.row(message)) {
+    pub(super) fn refused(&self, message: MessageName) {
+        if let Some(stats) = self.of(message.row()) {
             stats.refused.fetch_add(1, Relaxed);
         }
     }
 
-    pub(super) fn waited_for_slot(&self, message: &str, wait: Duration) {
-        if let Some(stats) = self.of(self.row(message)) {
+    pub(super) fn waited_for_slot(&self, message: MessageName, wait: Duration) {
+        if let Some(stats) = self.of(message.row()) {
             stats.slot_wait_ns.fetch_add(nanos(wait), Relaxed);
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix::ArbiterHandle;
 use actix::dev::{ContextFut, ContextParts, Mailbox as Queue};
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{Instrument, Span, error};
 
 use super::context::{Ctx, InstrumentedActor};
 use super::mailbox::Mailbox;
@@ -53,12 +53,13 @@ pub fn start<A: InstrumentedActor>(
     let queue = Queue::<A>::default();
     let mailbox = Mailbox::new(queue.address(), stats.clone());
     let own = mailbox.clone();
+    let span = Span::current();
     arbiter.spawn_fn(move || {
         let ctx = Ctx::new(ContextParts::new(queue.sender_producer()));
         let actor = make(&own);
         drop(own);
         let future = ContextFut::new(ctx, actor, queue);
-        actix::spawn(Supervised { future, stats, fatal, restarts: VecDeque::new() });
+        actix::spawn(Supervised { future, stats, fatal, restarts: VecDeque::new() }.instrument(span));
     });
     mailbox
 }

@@ -9,7 +9,13 @@ use super::*;
 
 #[derive(Debug, PartialEq)]
 enum Failed {
+    Overloaded,
     ReplyDropped,
+}
+impl From<Overloaded> for Failed {
+    fn from(_: Overloaded) -> Self {
+        Self::Overloaded
+    }
 }
 impl From<ReplyDropped> for Failed {
     fn from(_: ReplyDropped) -> Self {
@@ -20,7 +26,7 @@ impl From<ReplyDropped> for Failed {
 /// Collects entries and commits them when its mailbox is empty.
 #[derive(Default)]
 struct Ledger {
-    pending: Vec<(u32, Reply<u32, Failed>, Permit)>,
+    pending: Vec<Ask<Enter>>,
     committed: Vec<u32>,
 }
 impl Actor for Ledger {
@@ -31,34 +37,31 @@ impl Supervised for Ledger {
         self.pending.clear();
     }
 }
-impl InstrumentedActor for Ledger {
-    const NAME: &'static str = "ledger";
-    const MESSAGES: &'static [&'static str] = &["Enter", "Block", "Drain"];
-}
+instrumented_actor!(Ledger, "ledger", [Enter, Block, Drain]);
 
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Enter(u32, Reply<u32, Failed>, Permit);
-impl NamedMessage for Enter {
-    const NAME: &'static str = "Enter";
+struct Enter(u32);
+impl Request for Enter {
+    type Answer = u32;
+    type Error = Failed;
 }
 const POISON: u32 = 13;
 
-impl Handler<Enter> for Ledger {
+impl Handler<Ask<Enter>> for Ledger {
     type Result = ();
-    fn handle(&mut self, Enter(entry, reply, permit): Enter, ctx: &mut Ctx<Self>) {
-        assert!(entry != POISON, "poison");
+    fn handle(&mut self, ask: Ask<Enter>, ctx: &mut Ctx<Self>) {
+        assert!(ask.request.0 != POISON, "poison");
         if self.pending.is_empty() {
             ctx.spawn(actix::fut::ready(()).map(|(), ledger: &mut Self, _| ledger.commit()));
         }
-        self.pending.push((entry, reply, permit));
+        self.pending.push(ask);
     }
 }
 impl Ledger {
     fn commit(&mut self) {
-        for (entry, reply, _permit) in self.pending.drain(..) {
+        for ask in self.pending.drain(..) {
+            let entry = ask.request.0;
             self.committed.push(entry);
-            reply.send(Ok(entry));
+            ask.answer(Ok(entry));
         }
     }
 }
@@ -67,9 +70,6 @@ impl Ledger {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Block(std::sync::mpsc::Receiver<()>);
-impl NamedMessage for Block {
-    const NAME: &'static str = "Block";
-}
 impl Handler<Block> for Ledger {
     type Result = ();
     fn handle(&mut self, Block(release): Block, _: &mut Ctx<Self>) {
@@ -77,17 +77,16 @@ impl Handler<Block> for Ledger {
     }
 }
 
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Drain(Reply<Vec<u32>, Failed>);
-impl NamedMessage for Drain {
-    const NAME: &'static str = "Drain";
+struct Drain;
+impl Request for Drain {
+    type Answer = Vec<u32>;
+    type Error = Failed;
 }
-impl Handler<Drain> for Ledger {
+impl Handler<Ask<Drain>> for Ledger {
     type Result = ();
-    fn handle(&mut self, Drain(reply): Drain, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<Drain>, _: &mut Ctx<Self>) {
         self.commit();
-        reply.send(Ok(self.committed.clone()));
+        ask.answer(Ok(self.committed.clone()));
     }
 }
 
@@ -99,16 +98,14 @@ struct Handle {
 }
 impl Handle {
     async fn enter(&self, entry: u32) -> Result<oneshot::Receiver<Result<u32, Failed>>, Overloaded> {
-        let permit = self.gate.enter(Caller::Anyone, "Enter").await?;
+        let permit = self.gate.enter(Caller::Anyone, Enter::NAME).await?;
         let (reply, answer) = Reply::channel();
-        self.mailbox.post(Enter(entry, reply, permit));
+        self.mailbox.post(Ask::new(Enter(entry), reply, Some(permit)));
         Ok(answer)
     }
     async fn drain(&self) -> Vec<u32> {
         self.gate.close();
-        let (reply, answer) = Reply::channel();
-        self.mailbox.post(Drain(reply));
-        answer.await.unwrap().unwrap()
+        self.mailbox.ask_ungated(Drain).await.unwrap()
     }
     fn block(&self) -> std::sync::mpsc::Sender<()> {
         let (release, wait) = std::sync::mpsc::channel();
@@ -125,7 +122,7 @@ struct Fixture {
 fn fixture(capacity: usize, patience: Duration) -> Fixture {
     let arbiter = Arbiter::new();
     let (signal, fatal) = FatalSignal::new();
-    let stats = ActorStats::new(Ledger::NAME, Some(capacity), Ledger::MESSAGES);
+    let stats = ActorStats::new::<Ledger>(Some(capacity));
     let mailbox = start(&arbiter.handle(), stats.clone(), signal, |_| Ledger::default());
     Fixture {
         handle: Handle { gate: Gate::new(capacity, capacity, patience, stats), mailbox },
@@ -198,6 +195,7 @@ async fn panic_fails_exactly_the_messages_not_committed() {
         match answer.await.unwrap() {
             Ok(_) => succeeded.push(entry),
             Err(Failed::ReplyDropped) => failed.push(entry),
+            Err(Failed::Overloaded) => unreachable!("it was admitted"),
         }
     }
     assert!(failed.contains(&POISON));
@@ -224,7 +222,7 @@ async fn drain_commits_queued_work_and_refuses_later_asks() {
     }
     assert!(fixture.handle.enter(99).await.is_err());
     assert!(
-        fixture.handle.gate.enter(Caller::Server, "Enter").await.is_ok(),
+        fixture.handle.gate.enter(Caller::Server, Enter::NAME).await.is_ok(),
         "the server itself still enters"
     );
     fixture.close();
@@ -232,16 +230,16 @@ async fn drain_commits_queued_work_and_refuses_later_asks() {
 
 #[actix_web::test]
 async fn user_cannot_take_the_permits_of_others() {
-    let stats = ActorStats::new("x", Some(8), &["Enter"]);
+    let stats = ActorStats::new::<Ledger>(Some(8));
     let gate = Gate::new(8, 2, Duration::from_millis(10), stats);
     let held = [
-        gate.enter(Caller::User(1), "Enter").await.unwrap(),
-        gate.enter(Caller::User(1), "Enter").await.unwrap(),
+        gate.enter(Caller::User(1), Enter::NAME).await.unwrap(),
+        gate.enter(Caller::User(1), Enter::NAME).await.unwrap(),
     ];
-    assert!(gate.enter(Caller::User(1), "Enter").await.is_err());
-    assert!(gate.enter(Caller::User(2), "Enter").await.is_ok());
+    assert!(gate.enter(Caller::User(1), Enter::NAME).await.is_err());
+    assert!(gate.enter(Caller::User(2), Enter::NAME).await.is_ok());
     drop(held);
-    assert!(gate.enter(Caller::User(1), "Enter").await.is_ok());
+    assert!(gate.enter(Caller::User(1), Enter::NAME).await.is_ok());
 }
 
 #[actix_web::test]
@@ -255,4 +253,34 @@ async fn actor_that_keeps_panicking_stops_process_with_code_70() {
     let after = fixture.handle.enter(7).await.unwrap();
     assert_eq!(after.await.unwrap(), Err(Failed::ReplyDropped), "an ended actor answers too");
     fixture.close();
+}
+
+#[actix_web::test]
+async fn ask_holds_its_permit_until_it_is_answered() {
+    let fixture = fixture(1, Duration::from_millis(20));
+    let Handle { mailbox, gate } = &fixture.handle;
+    let release = fixture.handle.block();
+    let first = mailbox.ask(gate, Caller::Anyone, Enter(1));
+    let second = async {
+        let refused = mailbox.ask(gate, Caller::Anyone, Enter(2)).await;
+        drop(release);
+        refused
+    };
+    assert_eq!(futures_util::join!(first, second), (Ok(1), Err(Failed::Overloaded)));
+    assert_eq!(mailbox.ask(gate, Caller::Anyone, Enter(3)).await, Ok(3));
+    assert_eq!(mailbox.ask(gate, Caller::Anyone, Enter(POISON)).await, Err(Failed::ReplyDropped));
+    assert_eq!(mailbox.ask(gate, Caller::Anyone, Enter(4)).await, Ok(4), "the panic released the permit");
+    fixture.close();
+}
+
+#[test]
+fn messages_are_counted_in_the_row_of_their_name() {
+    let rows = [Enter::NAME, Block::NAME, Drain::NAME];
+    let stats = ActorStats::new::<Ledger>(None);
+    rows.into_iter().for_each(|name| stats.refused(name));
+    stats.refused(Drain::NAME);
+    stats.refused(MessageName::unlisted("Other"));
+    let messages = stats.snapshot().messages;
+    let counted: Vec<_> = messages.iter().map(|message| (message.message, message.refused)).collect();
+    assert_eq!(counted, [("Enter", 1), ("Block", 1), ("Drain", 2)]);
 }

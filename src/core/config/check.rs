@@ -34,10 +34,11 @@ impl Config {
         if let Some(Err(problem)) = self.auth.secret.as_ref().map(|secret| check_strength(secret.expose())) {
             problems.push(("auth.secret".to_owned(), problem.to_owned()));
         }
-        if let Err(problem) = tracing_subscriber::EnvFilter::try_new(&self.log.level) {
+        if tracing_subscriber::EnvFilter::try_new(&self.log.level).is_err() {
+            let level = &self.log.level;
             problems.push((
                 "log.level".to_owned(),
-                format!("{problem}; allowed: off, error, warn, info, debug, trace or a filter such as netbit=debug,info"),
+                format!("\"{level}\" is not a level or filter; allowed: off, error, warn, info, debug, trace or a filter such as netbit=debug,info"),
             ));
         }
         problems

@@ -108,7 +108,7 @@ fn file(named: Option<&Path>) -> Result<Option<FileValues>, ConfigError> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     if !path.is_file() {
         let problem = format!("the file {} does not exist", path.display());
-        let missing = ConfigError { key: "--config".into(), origin: "flag".into(), problem };
+        let missing = ConfigError { key: "--config".into(), origin: "the command line".into(), problem };
         return if named.is_some() { Err(missing) } else { Ok(None) };
     }
     let file = Toml::file_exact(path);

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::format::{self, Format, FormatEvent, FormatFields, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::cut::{LOGGED_BYTES_MAX, cut};
@@ -17,7 +17,15 @@ use super::cut::{LOGGED_BYTES_MAX, cut};
 /// Bytes of one log line.
 pub const LINE_BYTES_MAX: usize = 4 * 1024;
 
+/// Returns the JSON format without spans: [`Bounded`] adds their fields.
+pub(super) fn flat_json() -> Format<Json> {
+    format::format().json().flatten_event(true).with_current_span(false).with_span_list(false)
+}
+
 /// Formats an event as `inner` does. A line that is too long is cut and stays well-formed.
+///
+/// In JSON, the fields of the event's spans become fields of the line, so that a program finds an
+/// id under the same key in every line.
 pub(super) struct Bounded<F> {
     pub(super) inner: F,
     pub(super) json: bool,
@@ -37,12 +45,37 @@ where
     ) -> fmt::Result {
         let mut line = String::new();
         self.inner.format_event(context, Writer::new(&mut line), event)?;
+        if self.json {
+            add_span_fields(context, &mut line);
+        }
         if line.len() <= LINE_BYTES_MAX {
             writer.write_str(&line)
         } else if self.json {
             writeln!(writer, "{}", bounded_json(&line))
         } else {
             writeln!(writer, "{}", bounded_text(&line))
+        }
+    }
+}
+
+/// Adds the fields of the event's spans to a line of JSON. The event's own fields and those of
+/// inner spans win.
+fn add_span_fields<S, N>(context: &FmtContext<'_, S, N>, line: &mut String)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    for span in context.event_scope().into_iter().flatten() {
+        let extensions = span.extensions();
+        let Some(formatted) = extensions.get::<FormattedFields<N>>() else { continue };
+        let fields: Map<String, Value> = serde_json::from_str(&formatted.fields).unwrap_or_default();
+        for (name, value) in fields {
+            let key = Value::from(name).to_string();
+            // Quotes in values are escaped, so only a key matches.
+            if !line.contains(&format!("{key}:")) && line.ends_with("}\n") {
+                line.truncate(line.len() - "}\n".len());
+                line.push_str(&format!(",{key}:{value}}}\n"));
+            }
         }
     }
 }
@@ -83,8 +116,6 @@ mod tests {
     use std::io;
     use std::sync::mpsc;
 
-    use tracing_subscriber::fmt::format;
-
     use super::*;
 
     /// Sends the written bytes to the test.
@@ -105,10 +136,14 @@ mod tests {
     fn logged(json: bool, value: &str) -> String {
         let (sink, lines) = mpsc::channel();
         let make = move || Sink(sink.clone());
-        let builder = tracing_subscriber::fmt().with_writer(make);
-        let event = || tracing::info!(path = value, error = %value, "{value} was refused");
+        let builder = tracing_subscriber::fmt().with_writer(make).with_ansi(false);
+        let event = || {
+            let _push = tracing::error_span!("push", push.id = 7, path = "/outer").entered();
+            let _batch = tracing::error_span!("batch", commit_no = 3, push.id = 8).entered();
+            tracing::info!(path = value, error = %value, "{value} was refused");
+        };
         if json {
-            let inner = format::format().json().flatten_event(true);
+            let inner = flat_json();
             let builder = builder.event_format(Bounded { inner, json }).fmt_fields(format::JsonFields::new());
             tracing::subscriber::with_default(builder.finish(), event);
         } else {
@@ -133,5 +168,17 @@ mod tests {
             (&short["path"], &short["message"]),
             (&"/api/chats".into(), &"/api/chats was refused".into())
         );
+    }
+
+    #[test]
+    fn json_line_has_fields_of_its_spans_innermost_first() {
+        let line = logged(true, "\",\"commit_no\":9");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&event["commit_no"], &event["push.id"]), (&3.into(), &8.into()), "{line}");
+        assert_eq!(event["path"], "\",\"commit_no\":9");
+        assert_eq!(line.matches("\"push.id\":").count(), 1, "{line}");
+        assert!(line.starts_with("{\"timestamp\":") && event.get("spans").is_none(), "{line}");
+        let text = logged(false, "/api/chats");
+        assert!(text.contains("push{push.id=7 path=\"/outer\"}:batch{commit_no=3 push.id=8}: "), "{text}");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Bytes of clients are cut wherever they reach a line: each value by [`cut`], each line by the
 //! subscriber ([`bounded`]).
+//!
+//! Ids reach a line through spans: `request`, `session`, `push` and `batch`. The record
+//! `docs/decisions/0014-spans.md` explains their levels.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -12,10 +15,12 @@ use tracing_subscriber::fmt::{self, format};
 use super::config::{Log, LogFormat};
 
 mod bounded;
+mod chain;
 mod cut;
 
 use bounded::Bounded;
 pub use bounded::LINE_BYTES_MAX;
+pub use chain::{Chain, chain};
 pub use cut::{Cut, LOGGED_BYTES_MAX, cut};
 
 tokio::task_local! {
@@ -46,7 +51,8 @@ pub fn install(log: &Log) {
         LogFormat::Json => true,
     };
     let installed = if json {
-        let inner = format::format().json().flatten_event(true);
+        // `Bounded` adds the fields of the spans to the event's own.
+        let inner = bounded::flat_json();
         builder.event_format(Bounded { inner, json }).fmt_fields(format::JsonFields::new()).try_init()
     } else {
         let inner = format::format().with_target(false).with_ansi(terminal);

@@ -66,7 +66,11 @@ pub fn check_update(
     }
     let Some(rule) = update.branch().and_then(|branch| config.rule_for(branch)) else { return Ok(()) };
     if role < Some(rule.push) {
-        return Err(Refusal::Forbidden("protected branch"));
+        return Err(Refusal::Forbidden(match rule.push {
+            ProjectRole::Owner => "protected branch: pushing needs the role owner",
+            ProjectRole::Maintainer => "protected branch: pushing needs the role maintainer",
+            ProjectRole::Writer | ProjectRole::Reader => "protected branch: pushing needs the role writer",
+        }));
     }
     if update.new.is_none() && !rule.delete {
         return Err(Refusal::Forbidden("protected branch: it cannot be deleted"));

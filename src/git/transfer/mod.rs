@@ -37,6 +37,7 @@ use rustix::process::Pid;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use amendment::Amendment;
 pub use body::Input;
@@ -175,7 +176,7 @@ fn start(
         meter,
         ended,
     };
-    tokio::spawn(async move {
+    let supervision = async move {
         let end = supervise(child, group, watched, cancel, progress, deadlines, gentle).await;
         running.ended(&end);
         drop(running);
@@ -185,7 +186,8 @@ fn start(
         gone.cancel();
         // The output pump may have been dropped together with its runtime.
         drop(end_tx.send(end));
-    });
+    };
+    tokio::spawn(supervision.in_current_span());
     Ok((pipes, shared))
 }
 
@@ -228,7 +230,7 @@ pub fn read(
     let errors = tokio::spawn(drain(pipes.errors));
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
-    actix_web::rt::spawn(async move {
+    let pumping = async move {
         let mut output = OutputPump::new(pipes.output, sender, &shared);
         output.run(0, &AtomicBool::new(false), false).await;
         let end = shared.ended.await.unwrap_or(ChildEnd::Cancelled);
@@ -238,7 +240,8 @@ pub fn read(
             None => end.is_success(),
         };
         shared.exited_ok.store(is_complete, Relaxed);
-    });
+    };
+    actix_web::rt::spawn(pumping.in_current_span());
     Ok(body)
 }
 
@@ -268,19 +271,21 @@ pub async fn receive<H: ReceiveHook>(
     let refuser = push.hook.refuser();
     let lines = push.report_lines.clone();
     let amendment = (!lines.is_empty()).then(|| Amendment::new(push.side_band, lines));
-    actix_web::rt::spawn(async move {
+    let pumping = async move {
         match pump.push(input, push, &known, reading).await {
             Ok(Some(outcome)) => drop(decision.send(outcome)),
             // Dropping the sender signals that no decision was made.
             Ok(None) => drop(decision),
             Err(Broken) => cancel.cancel(),
         }
-    });
+    };
+    actix_web::rt::spawn(pumping.in_current_span());
     let errors = tokio::spawn(drain(pipes.errors));
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
     let output = OutputPump::new(pipes.output, sender, &shared).with_early(early).with_amendment(amendment);
-    actix_web::rt::spawn(finish_push(output, shared, keep, (refused, refuser), decided, errors));
+    let finishing = finish_push(output, shared, keep, (refused, refuser), decided, errors);
+    actix_web::rt::spawn(finishing.in_current_span());
     body_read.cancelled().await;
     Ok(body)
 }

@@ -1,50 +1,55 @@
-//! The session's actor: performs the steps of the state machine.
+//! The session's actor: routes packets to the state machine, and performs its actions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
+use std::time::Duration;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, Supervised, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Supervised, WrapFuture};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
-use super::super::acceptor::{AcceptedConnection, SessionAcceptor};
-use super::super::admission::{Admission, ConnectionSlot, PreAuthSlot, SessionSlot};
-use super::super::metrics::{ConnectionMeter, Transport};
-use super::read_cursors::PendingCursors;
-use super::reader_context::ReaderContext;
+use super::super::admission::{Admission, PreAuthSlot, SessionSlot};
+use super::super::metrics::ConnectionMeter;
+use super::chat_commands::QueuedChatCommand;
+use super::messages::{CloseAfterReplies, CloseNow, Frame};
+use super::read_cursors::{PendingCursors, Write};
 use super::replay::ReplayQueue;
-use super::state::{
-    Action, Authenticated, ChatCommand, HelloOptions, Incoming, PageLimits, Unauthenticated, nack,
-};
-use crate::actors::cache::{SessionRef, SessionRegistration};
-use crate::actors::hub::{Outbox, OutboxDrain};
-use crate::actors::writer::CommandError;
-use crate::actors::writer::commands::{Appended, UpdatedMessage};
-use crate::core::actor::{
-    ActorStats, Caller, Ctx, InstrumentedActor, Mailbox, NamedMessage, Overloaded, Permit, Reply,
-};
+use super::request::{Request, refuse};
+use super::responder::Responder;
+use super::state::{Action, Authenticated, Hello, HelloRefusal, PageLimits, Unauthenticated};
+use crate::actors::cache::ResumeCursors;
+use crate::actors::writer::commands::Marks;
+use crate::core::actor::{Ctx, Overloaded, Permit};
 use crate::core::fail_points;
+use crate::core::limits::Limits;
 use crate::core::metrics::GaugeGuard;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
-use crate::domain::ids::{ChatId, MessageId, Seq, SessionId};
-use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
+use crate::domain::ids::{ChatId, Seq};
+use crate::protocol::answer::{AckPacket, GoodbyeCode};
 use crate::protocol::code::Code;
-use crate::services::{ServiceError, Services};
+use crate::services::ServiceError;
 
-/// Statistics that all sessions of an application share.
-pub type SessionStats = Arc<ActorStats>;
+/// Pause of a replay when the server is overloaded.
+const REPLAY_REST: Duration = Duration::from_millis(200);
+
+/// Parts of a session that its creator provides.
+pub(super) struct NewSession {
+    pub(super) responder: Responder,
+    pub(super) admission: Arc<Admission>,
+    pub(super) pre_auth: PreAuthSlot,
+    pub(super) meter: ConnectionMeter,
+    pub(super) window: Arc<Semaphore>,
+    pub(super) welcomed: Arc<AtomicBool>,
+}
 
 /// Actor of one connection. See the [module](super).
 pub(super) struct SessionActor {
-    id: SessionId,
-    hub: usize,
-    pub(super) device: DeviceKey,
+    responder: Responder,
+    device: DeviceKey,
     conversation: Conversation,
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) services: Arc<Services>,
-    pub(super) transport: Transport,
     admission: Arc<Admission>,
     pre_auth: Option<PreAuthSlot>,
     /// Set at the `Welcome`.
@@ -58,10 +63,8 @@ pub(super) struct SessionActor {
     commands: VecDeque<QueuedChatCommand>,
     /// Whether a task is waiting for a permit for the first of them.
     waiting: bool,
-    /// Admits one bulk answer at a time.
-    pub(super) bulk: Arc<Semaphore>,
-    pub(super) replay: ReplayQueue,
-    pub(super) read_cursors: PendingCursors,
+    replay: ReplayQueue,
+    read_cursors: PendingCursors,
 }
 
 enum Conversation {
@@ -70,91 +73,13 @@ enum Conversation {
     Ended,
 }
 
-/// Result of a chat command.
-struct Done {
-    message_id: Option<MessageId>,
-    seq: Seq,
-    duplicate: bool,
-    unnotified: bool,
-}
-
-impl Done {
-    fn at(seq: Seq) -> Self {
-        Self { message_id: None, seq, duplicate: false, unnotified: false }
-    }
-}
-
-struct QueuedChatCommand {
-    request_id: Option<u64>,
-    chat: ChatId,
-    command: ChatCommand,
-    window_permit: OwnedSemaphorePermit,
-}
-
-/// A packet with its permit of the session's window.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Frame {
-    pub(super) incoming: Incoming,
-    pub(super) window_permit: OwnedSemaphorePermit,
-}
-
-impl NamedMessage for Frame {
-    const NAME: &'static str = "Frame";
-}
-
-/// Reading has ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct CloseNow {
-    pub(super) code: Option<GoodbyeCode>,
-}
-
-impl NamedMessage for CloseNow {
-    const NAME: &'static str = "CloseNow";
-}
-
-/// Reading has ended. Packets in flight are answered before the session ends.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct CloseAfterReplies {
-    pub(super) code: Option<GoodbyeCode>,
-}
-
-impl NamedMessage for CloseAfterReplies {
-    const NAME: &'static str = "CloseAfterReplies";
-}
-
-/// Parts that the two tasks at a session's socket use.
-pub(super) struct Started {
-    pub(super) context: ReaderContext,
-    pub(super) drain: OutboxDrain,
-    pub(super) slot: ConnectionSlot,
-}
-
-/// Starts a session's actor on its thread.
-pub(super) fn start(
-    connection: AcceptedConnection,
-    acceptor: &SessionAcceptor,
-    stopping: CancellationToken,
-) -> Started {
-    let (services, limits) = (acceptor.services.clone(), &acceptor.services.limits);
-    let (outbox, drain) =
-        Outbox::new(limits.outbox_bytes, limits.outbox_frames, connection.deliveries.clone());
-    let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
-    let AcceptedConnection { id, transport, hub, thread, slot, pre_auth, meter, .. } = connection;
-    let session = {
-        let (outbox, services, admission) =
-            (outbox.clone(), acceptor.services.clone(), acceptor.admission.clone());
-        let (window, welcomed, meter) = (window.clone(), welcomed.clone(), meter.clone());
-        let make = move |_: &Mailbox<SessionActor>| SessionActor {
-            id,
-            hub,
-            device: DeviceKey::Session(id),
+impl SessionActor {
+    pub(super) fn new(new: NewSession) -> Self {
+        let NewSession { responder, admission, pre_auth, meter, window, welcomed } = new;
+        Self {
+            device: DeviceKey::Session(responder.session),
+            responder,
             conversation: Conversation::Unauthenticated(Unauthenticated),
-            outbox,
-            services,
-            transport,
             admission,
             pre_auth: Some(pre_auth),
             session_slot: None,
@@ -164,144 +89,101 @@ pub(super) fn start(
             welcomed,
             commands: VecDeque::new(),
             waiting: false,
-            bulk: Arc::new(Semaphore::new(1)),
             replay: ReplayQueue::new(true),
             read_cursors: PendingCursors::default(),
-        };
-        crate::core::actor::start(&thread, acceptor.stats.clone(), acceptor.fatal.clone(), make)
-    };
-    let closed = CancellationToken::new();
-    let context = ReaderContext { session, window, outbox, welcomed, closed, stopping, services, meter };
-    Started { context, drain, slot }
-}
-
-impl SessionActor {
-    fn receive(&mut self, Frame { incoming, window_permit }: Frame, ctx: &mut Ctx<Self>) {
-        let (action, who) = match &self.conversation {
-            Conversation::Unauthenticated(state) => (state.receive(incoming), None),
-            Conversation::Authenticated(state) => (state.receive(incoming), Some(state.who)),
-            Conversation::Ended => return,
-        };
-        match (action, who) {
-            (Action::Refuse(ack), _) => self.acknowledge(ack),
-            (Action::End { last: None, code: code @ GoodbyeCode::Bye }, _) => {
-                drop(window_permit);
-                self.leave(Some(code), ctx);
-            }
-            (Action::End { last, code }, _) => self.end(last, code),
-            (Action::Authenticate { token, options, request_id }, _) => {
-                self.authenticate(&token, options, request_id, window_permit, ctx)
-            }
-            (Action::Submit { request_id, chat, command }, Some(who)) => {
-                self.commands.push_back(QueuedChatCommand { request_id, chat, command, window_permit });
-                if !self.waiting {
-                    self.submit_ready(who, ctx);
-                }
-            }
-            (Action::Chats { request_id, after }, Some(who)) => {
-                self.chats(who, request_id, after, window_permit)
-            }
-            (Action::Messages { request_id, chat, range }, Some(who)) => {
-                self.page(who, request_id, chat, range, window_permit)
-            }
-            (Action::Users { request_id, ids }, Some(who)) => self.users(who, request_id, ids, window_permit),
-            (Action::UpdatePresence { request_id, update }, Some(_)) => {
-                self.services.presence.update(self.id, request_id, update, window_permit);
-            }
-            (Action::Ticket { request_id }, Some(who)) => self.ticket(who, request_id, window_permit),
-            (Action::Block { request_id, username, blocks }, Some(who)) => {
-                self.block(who, request_id, username, blocks, window_permit);
-            }
-            (Action::Arrange { request_id, arrangement }, Some(who)) => {
-                self.arrange(who, request_id, arrangement, window_permit);
-            }
-            (Action::LeaveChats { request_id, username }, Some(who)) => {
-                self.leave_chats(who, request_id, username, window_permit);
-            }
-            (Action::QueueCursors { chat, marks }, Some(who)) => {
-                self.queue_cursor_update(who, chat, marks, ctx)
-            }
-            (Action::Resume { request_id, epoch, chats }, Some(who)) => {
-                self.resume(who, request_id, epoch, chats, window_permit, ctx)
-            }
-            (Action::Heartbeat { request_id }, Some(who)) => self.heartbeat(who, request_id, window_permit),
-            (_, None) => {}
         }
     }
 
-    /// Returns the address under which the cache reaches this session.
-    pub(super) fn session_ref(&self, who: Credential) -> SessionRef {
-        SessionRef { session: self.id, hub: self.hub, who }
+    fn limits(&self) -> &Limits {
+        &self.responder.services.limits
     }
 
-    pub(super) fn acknowledge(&self, ack: AckPacket) {
-        self.outbox.reply_packet(&ServerPacket::Ack(ack));
-    }
-
-    pub(super) fn end(&mut self, last: Option<AckPacket>, code: GoodbyeCode) {
-        if let Some(ack) = last {
-            self.acknowledge(ack);
+    fn receive(&mut self, Frame { incoming, window_permit: permit }: Frame, ctx: &mut Ctx<Self>) {
+        let request_id = incoming.request_id();
+        match &self.conversation {
+            Conversation::Unauthenticated(state) => match state.receive(incoming) {
+                Ok(hello) => self.authenticate(hello, request_id, permit, ctx),
+                Err(refusal) => self.refuse_hello(request_id, refusal),
+            },
+            Conversation::Authenticated(state) => {
+                let request = Request { who: state.who, request_id, permit };
+                let action = state.receive(incoming);
+                self.perform(action, request, ctx);
+            }
+            Conversation::Ended => {}
         }
+    }
+
+    /// Performs what the state machine decided.
+    fn perform(&mut self, action: Action, request: Request, ctx: &mut Ctx<Self>) {
+        let responder = &self.responder;
+        match action {
+            Action::Submit { chat, command } => {
+                self.commands.push_back(QueuedChatCommand { request, chat, command });
+                self.submit_ready(ctx);
+            }
+            Action::Chats { after } => spawn(responder.clone().chats(request, after)),
+            Action::Messages { chat, range } => spawn(responder.clone().page(request, chat, range)),
+            Action::Users { ids } => spawn(responder.clone().users(request, ids)),
+            Action::Heartbeat => spawn(responder.clone().heartbeat(request)),
+            Action::Ticket => spawn(responder.clone().ticket(request, self.device.clone())),
+            Action::Block { username, blocks } => spawn(responder.clone().block(request, username, blocks)),
+            Action::Arrange(arrangement) => spawn(responder.clone().arrange(request, arrangement)),
+            Action::LeaveChats { username } => spawn(responder.clone().leave_chats(request, username)),
+            Action::UpdatePresence(update) => {
+                let Request { request_id, permit, .. } = request;
+                responder.services.presence.update(responder.session, request_id, update, permit);
+            }
+            Action::QueueCursors { chat, marks } => {
+                self.queue_cursor_update(request.who, chat, marks, ctx);
+            }
+            Action::Resume { epoch, chats } => self.resume(request, epoch, chats, ctx),
+            Action::Refuse(error) => request.refuse(&responder.outbox, error),
+            Action::Leave => {
+                drop(request);
+                self.leave(Some(GoodbyeCode::Bye), ctx);
+            }
+            Action::End(code) => self.end(code),
+        }
+    }
+
+    fn end(&mut self, code: GoodbyeCode) {
         self.conversation = Conversation::Ended;
-        let reconnect = matches!(code, GoodbyeCode::Shutdown | GoodbyeCode::Overloaded | GoodbyeCode::Idle);
-        self.outbox.goodbye(code, reconnect);
+        self.responder.goodbye(code);
     }
 
     fn authenticate(
         &mut self,
-        token: &str,
-        options: HelloOptions,
+        hello: Hello,
         request_id: Option<u64>,
-        window_permit: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         ctx: &mut Ctx<Self>,
     ) {
-        let who = match self.services.credential(token) {
-            Ok(who) => who,
-            Err(error) => return self.end(Some(nack(request_id, error)), GoodbyeCode::Unauthenticated),
+        let registration = match self.responder.registration(hello, request_id) {
+            Ok(registration) => registration,
+            Err(refusal) => return self.refuse_hello(request_id, refusal),
         };
-        let HelloOptions { echo, device, status, udp } = options;
-        let device = match DeviceKey::parse(device, DeviceKey::Session(self.id)) {
-            Ok(device) => device,
-            Err(reason) => {
-                let error = format!("device_id {reason}");
-                let ack = AckPacket::refusal(request_id, Code::BadRequest, error, None);
-                return self.end(Some(ack), GoodbyeCode::BadRequest);
-            }
-        };
-        self.device = device.clone();
-        let ticket = if udp { self.services.ticket_for_hello(who) } else { None };
-        let ticket = ticket.map(|ticket| (ticket, self.services.udp_address().clone()));
-        let (session_ref, outbox) = (self.session_ref(who), self.outbox.clone());
-        let registration =
-            SessionRegistration { session_ref, outbox, echo, device, status, ticket, request_id };
-        let (services, admission, transport) =
-            (self.services.clone(), self.admission.clone(), self.transport);
-        let opening = async move {
-            let Ok(session_slot) = admission.welcome(transport, who.user).await else {
-                let detail = "too many sessions";
-                return Err(ServiceError::later(Code::Overloaded, detail, 1_000));
-            };
-            services.cache.open_session(registration).await?;
-            Ok(session_slot)
-        };
-        // `window_permit` is held until the answer: the reader passes on no second packet before this one
+        self.device = registration.device.clone();
+        let (who, echo) = (registration.session_ref.who, registration.echo);
+        let opening = self.responder.clone().open(registration, self.admission.clone());
+        // `permit` is held until the answer: the reader passes on no second packet before this one
         // is settled.
         let settle =
-            move |opened: Result<SessionSlot, ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| {
+            move |opened: Result<SessionSlot, HelloRefusal>, session: &mut Self, ctx: &mut Ctx<Self>| {
                 match opened {
                     Ok(session_slot) => session.welcome(who, echo, session_slot, ctx),
-                    Err(error) => {
-                        let code = if error.code == Code::Unauthenticated {
-                            GoodbyeCode::Unauthenticated
-                        } else {
-                            GoodbyeCode::Overloaded
-                        };
-                        session.end(Some(nack(request_id, error)), code);
-                    }
+                    Err(refusal) => session.refuse_hello(request_id, refusal),
                 }
-                drop(window_permit);
+                drop(permit);
             };
         ctx.spawn(opening.into_actor(self).map(settle));
+    }
+
+    fn refuse_hello(&mut self, request_id: Option<u64>, HelloRefusal { error, code }: HelloRefusal) {
+        if let Some(error) = error {
+            refuse(&self.responder.outbox, request_id, error);
+        }
+        self.end(code);
     }
 
     /// Completes the login: the session is registered, and `Welcome` is in the outbox.
@@ -309,15 +191,16 @@ impl SessionActor {
         let displaced = session_slot.displaced().into_actor(self);
         ctx.spawn(displaced.map(|(), session: &mut Self, _| session.displaced()));
         self.session_slot = Some(session_slot);
-        let limits = &self.services.limits;
-        let pages =
-            PageLimits { default: limits.page_default, max: limits.page_max, cursors: limits.resume_chats };
+        Span::current().record("user_id", who.user.0);
+        let &Limits { page_default: default, page_max: max, resume_chats: cursors, in_flight, .. } =
+            self.limits();
+        let pages = PageLimits { default, max, cursors };
         self.conversation = Conversation::Authenticated(Authenticated { who, pages });
         self.replay = ReplayQueue::new(echo);
         self.pre_auth = None;
         self.counted = Some(self.meter.welcomed());
         self.welcomed.store(true, Release);
-        self.window.add_permits(limits.in_flight.saturating_sub(1));
+        self.window.add_permits(in_flight.saturating_sub(1));
     }
 
     /// Ends the session because another user needs its slot. The slot is released at once; the
@@ -325,91 +208,116 @@ impl SessionActor {
     fn displaced(&mut self) {
         self.session_slot = None;
         if !matches!(self.conversation, Conversation::Ended) {
-            self.end(None, GoodbyeCode::Overloaded);
+            self.end(GoodbyeCode::Overloaded);
         }
     }
 
     /// Submits the waiting chat commands for which permits are free, then waits for one permit.
-    fn submit_ready(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
-        while let Some(command) = self.commands.front().map(|first| first.command.name()) {
-            match self.services.writer.try_enter(Caller::User(who.user.0), command) {
-                Ok(Some(permit)) => self.submit_first(who, Ok(permit)),
-                Err(overloaded) => self.submit_first(who, Err(overloaded)),
+    fn submit_ready(&mut self, ctx: &mut Ctx<Self>) {
+        while let Some(first) = self.commands.front().filter(|_| !self.waiting) {
+            let (caller, command) = first.at_gate();
+            match self.responder.services.writer.try_enter(caller, command) {
+                Ok(Some(permit)) => self.submit_first(Ok(permit)),
+                Err(overloaded) => self.submit_first(Err(overloaded)),
                 Ok(None) => {
                     self.waiting = true;
-                    let services = self.services.clone();
-                    let entering =
-                        async move { services.writer.enter(Caller::User(who.user.0), command).await };
-                    ctx.spawn(entering.into_actor(self).map(move |permit, session: &mut Self, ctx| {
+                    let services = self.responder.services.clone();
+                    let entering = async move { services.writer.enter(caller, command).await };
+                    ctx.spawn(entering.into_actor(self).map(|permit, session: &mut Self, ctx| {
                         session.waiting = false;
-                        session.submit_first(who, permit);
-                        session.submit_ready(who, ctx);
+                        session.submit_first(permit);
+                        session.submit_ready(ctx);
                     }));
-                    return;
                 }
             }
         }
     }
 
-    fn submit_first(&mut self, who: Credential, permit: Result<Permit, Overloaded>) {
-        let Some(QueuedChatCommand { request_id, chat, command, window_permit }) = self.commands.pop_front()
-        else {
-            return;
-        };
-        let permit = match permit {
-            Ok(permit) => permit,
-            Err(overloaded) => return self.acknowledge(nack(request_id, overloaded.into())),
-        };
-        let outbox = self.outbox.clone();
-        // Runs on the writer's thread after the commit: only encodes a few bytes and queues them.
-        let answer = move |outcome: Result<Done, CommandError>| {
-            let ack = match outcome {
-                Ok(_) if request_id.is_none() => None,
-                Ok(done) => Some(AckPacket {
-                    request_id,
-                    success: true,
-                    message_id: done.message_id,
-                    seq: Some(done.seq),
-                    duplicate: done.duplicate.then_some(true),
-                    unnotified: done.unnotified.then_some(true),
-                    ..AckPacket::default()
-                }),
-                Err(error) => Some(nack(request_id, error.into())),
-            };
-            if let Some(ack) = ack {
-                outbox.reply_packet(&ServerPacket::Ack(ack));
+    fn submit_first(&mut self, permit: Result<Permit, Overloaded>) {
+        if let Some(first) = self.commands.pop_front() {
+            self.responder.submit(first, permit);
+        }
+    }
+
+    fn resume(&mut self, request: Request, epoch: i64, chats: Vec<(ChatId, Seq)>, ctx: &mut Ctx<Self>) {
+        let (who, generation) = (request.who, self.replay.next_generation());
+        let catching_up = self.responder.clone().catch_up(who, ResumeCursors { generation, epoch, chats });
+        let begin = move |behind: Result<Vec<(ChatId, Seq)>, ServiceError>,
+                          session: &mut Self,
+                          ctx: &mut Ctx<Self>| {
+            let outbox = &session.responder.outbox;
+            match behind {
+                Ok(behind) => {
+                    session.replay.add(generation, behind);
+                    request.answer(outbox, Ok(AckPacket::default()));
+                    if session.replay.len() > session.limits().resume_chats {
+                        session.end(GoodbyeCode::Overloaded);
+                    } else {
+                        session.replay_next(who, ctx);
+                    }
+                }
+                Err(error) => request.refuse(outbox, error),
             }
-            drop(window_permit);
+            drop(request);
         };
-        match command {
-            ChatCommand::Send(message) => {
-                let reply = Reply::call(move |outcome: Result<Appended, CommandError>| {
-                    answer(outcome.map(|said| Done {
-                        message_id: Some(said.message.id),
-                        seq: said.message.seq,
-                        duplicate: said.duplicate,
-                        unnotified: said.unnotified,
-                    }));
-                });
-                self.services.submit_message(who, chat, message, permit, reply);
+        ctx.spawn(catching_up.into_actor(self).map(begin));
+    }
+
+    /// Replays a page of the first chat that is catching up, and continues until no chat is.
+    fn replay_next(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
+        let Some(page) = self.replay.begin_page() else { return };
+        let replayed = self.responder.clone().replay(who, page);
+        let go_on = move |outcome: Result<Option<Seq>, ServiceError>,
+                          session: &mut Self,
+                          ctx: &mut Ctx<Self>| {
+            session.replay.end_page();
+            match outcome {
+                Ok(seq) => {
+                    session.replay.advance(page, seq);
+                    session.replay_next(who, ctx);
+                }
+                Err(error) if error.code == Code::Overloaded => {
+                    ctx.run_later(REPLAY_REST, move |session, ctx| session.replay_next(who, ctx));
+                }
+                Err(error) => {
+                    let chat = page.chat;
+                    let session_id = session.responder.session.0;
+                    tracing::error!(%chat, session.id = session_id, user_id = who.user.0, error = %chain(&error), "replay failed: the client must reconnect");
+                    session.end(GoodbyeCode::Overloaded);
+                }
             }
-            ChatCommand::Update(message, update) => {
-                let reply = Reply::call(move |outcome: Result<UpdatedMessage, CommandError>| {
-                    answer(outcome.map(|done| Done {
-                        message_id: Some(done.message.id),
-                        duplicate: done.duplicate,
-                        ..Done::at(done.seq)
-                    }));
+        };
+        ctx.spawn(replayed.into_actor(self).map(go_on));
+    }
+
+    fn queue_cursor_update(&mut self, who: Credential, chat: ChatId, marks: Marks, ctx: &mut Ctx<Self>) {
+        let limits = &self.responder.services.limits;
+        match self.read_cursors.add(who, chat, marks, limits.marks_per_command) {
+            Write::Scheduled => {}
+            Write::Now => self.flush_cursors(ctx),
+            Write::After(delay) => {
+                ctx.run_later(delay.duration(limits), move |session, ctx| {
+                    session.read_cursors.passed(delay);
+                    session.flush_cursors(ctx);
                 });
-                self.services.submit_update(who, (chat, message), update, permit, reply);
-            }
-            ChatCommand::Mark(marks) => {
-                let reply = Reply::call(move |outcome: Result<Seq, CommandError>| {
-                    answer(outcome.map(Done::at));
-                });
-                self.services.submit_marks(who, chat, marks, permit, reply);
             }
         }
+    }
+
+    fn flush_cursors(&mut self, ctx: &mut Ctx<Self>) {
+        let Some((who, marks)) = self.read_cursors.take() else { return };
+        let (services, again) = (self.responder.services.clone(), marks.clone());
+        let merging = async move { services.merge_marks(who, marks).await };
+        let settle =
+            move |merged: Result<(), ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| match merged {
+                Ok(()) => {}
+                Err(error) if matches!(error.code, Code::Overloaded | Code::ReadOnly) => {
+                    let marks = again.into_iter().take(session.limits().marks_per_command);
+                    marks.for_each(|(chat, marks)| session.queue_cursor_update(who, chat, marks, ctx));
+                }
+                Err(error) => tracing::debug!(error = %chain(&error), "marks were not written"),
+            };
+        ctx.spawn(merging.into_actor(self).map(settle));
     }
 
     /// Ends the session after every packet in flight is answered. So packets before a `Bye`, or
@@ -417,7 +325,7 @@ impl SessionActor {
     fn leave(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         let window = self.window.clone();
         let authenticated = matches!(self.conversation, Conversation::Authenticated(_));
-        let all = if authenticated { self.services.limits.in_flight } else { 1 };
+        let all = if authenticated { self.limits().in_flight } else { 1 };
         let all = u32::try_from(all).unwrap_or(u32::MAX);
         let answered = async move { window.acquire_many_owned(all).await.ok() };
         ctx.spawn(answered.into_actor(self).map(move |window_permits, session: &mut Self, ctx| {
@@ -428,8 +336,8 @@ impl SessionActor {
 
     fn close(&mut self, code: Option<GoodbyeCode>, ctx: &mut Ctx<Self>) {
         match code {
-            Some(code) => self.end(None, code),
-            None => self.outbox.close(),
+            Some(code) => self.end(code),
+            None => self.responder.outbox.close(),
         }
         self.counted = None;
         ctx.stop();
@@ -440,10 +348,14 @@ impl Actor for SessionActor {
     type Context = Ctx<Self>;
 
     fn stopped(&mut self, _: &mut Ctx<Self>) {
-        self.flush_last_cursors();
+        let Responder { services, session, hub, .. } = &self.responder;
+        // The remaining marks are written without waiting for the result.
+        if let Some((who, marks)) = self.read_cursors.take() {
+            services.merge_last_marks(who, marks);
+        }
         // Also correct when the session was never registered or is being registered: the cache
         // keeps the order.
-        self.services.cache.close_session(self.id, self.hub);
+        services.cache.close_session(*session, *hub);
     }
 }
 
@@ -453,19 +365,14 @@ impl Supervised for SessionActor {
     fn restarting(&mut self, ctx: &mut Ctx<Self>) {
         self.conversation = Conversation::Ended;
         self.commands.clear();
-        self.outbox.goodbye(GoodbyeCode::Overloaded, true);
+        self.responder.goodbye(GoodbyeCode::Overloaded);
         ctx.stop();
     }
 }
 
-impl InstrumentedActor for SessionActor {
-    const NAME: &'static str = "session";
-    const MESSAGES: &'static [&'static str] = &["CloseAfterReplies", "CloseNow", "Frame"];
-}
-
-/// Returns the statistics of a server's sessions.
-pub fn stats(measures: bool) -> SessionStats {
-    ActorStats::measuring(measures, SessionActor::NAME, None, SessionActor::MESSAGES)
+/// Spawns an answer on the session's thread. It may outlive the actor.
+fn spawn(answer: impl Future<Output = ()> + 'static) {
+    actix::spawn(answer.in_current_span());
 }
 
 impl Handler<Frame> for SessionActor {

@@ -8,15 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, WrapFuture};
-
-use super::actor::SessionActor;
 use crate::actors::writer::commands::Marks;
-use crate::core::actor::Ctx;
+use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::ids::ChatId;
-use crate::protocol::code::Code;
-use crate::services::ServiceError;
 
 /// Marks of a session that are not written yet.
 #[derive(Default)]
@@ -28,59 +23,81 @@ pub(super) struct PendingCursors {
     later: bool,
 }
 
-impl SessionActor {
-    pub(super) fn queue_cursor_update(
-        &mut self,
-        who: Credential,
-        chat: ChatId,
-        marks: Marks,
-        ctx: &mut Ctx<Self>,
-    ) {
-        let limits = &self.services.limits;
-        let (merge_ms, delivered_ms) = (limits.mark_merge_ms, limits.delivered_merge_ms);
-        let full = self.read_cursors.chats.len() >= limits.marks_per_command;
-        self.read_cursors.who = Some(who);
-        self.read_cursors.chats.entry(chat).or_default().merge(marks);
+/// When added marks are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Write {
+    Now,
+    After(Delay),
+    /// With a write that is scheduled already.
+    Scheduled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delay {
+    Short,
+    Long,
+}
+
+impl Delay {
+    pub(super) fn duration(self, limits: &Limits) -> Duration {
+        Duration::from_millis(match self {
+            Self::Short => limits.mark_merge_ms,
+            Self::Long => limits.delivered_merge_ms,
+        })
+    }
+}
+
+impl PendingCursors {
+    /// Adds marks of a chat. They are written at once when `chats_max` chats have marks.
+    pub(super) fn add(&mut self, who: Credential, chat: ChatId, marks: Marks, chats_max: usize) -> Write {
+        let full = self.chats.len() >= chats_max;
+        self.who = Some(who);
+        self.chats.entry(chat).or_default().merge(marks);
         if full {
-            self.flush_cursors(ctx);
-        } else if marks.read.is_some() && !std::mem::replace(&mut self.read_cursors.soon, true) {
-            ctx.run_later(Duration::from_millis(merge_ms), |session, ctx| {
-                session.read_cursors.soon = false;
-                session.flush_cursors(ctx);
-            });
-        } else if !std::mem::replace(&mut self.read_cursors.later, true) {
-            ctx.run_later(Duration::from_millis(delivered_ms), |session, ctx| {
-                session.read_cursors.later = false;
-                session.flush_cursors(ctx);
-            });
+            Write::Now
+        } else if marks.read.is_some() && !std::mem::replace(&mut self.soon, true) {
+            Write::After(Delay::Short)
+        } else if !std::mem::replace(&mut self.later, true) {
+            Write::After(Delay::Long)
+        } else {
+            Write::Scheduled
         }
     }
 
-    fn take_cursors(&mut self) -> Option<(Credential, Vec<(ChatId, Marks)>)> {
-        let marks: Vec<_> = std::mem::take(&mut self.read_cursors.chats).into_iter().collect();
-        self.read_cursors.who.filter(|_| !marks.is_empty()).map(|who| (who, marks))
-    }
-
-    fn flush_cursors(&mut self, ctx: &mut Ctx<Self>) {
-        let Some((who, marks)) = self.take_cursors() else { return };
-        let (services, again) = (self.services.clone(), marks.clone());
-        let merging = async move { services.merge_marks(who, marks).await };
-        let settle =
-            move |merged: Result<(), ServiceError>, session: &mut Self, ctx: &mut Ctx<Self>| match merged {
-                Ok(()) => {}
-                Err(error) if matches!(error.code, Code::Overloaded | Code::ReadOnly) => {
-                    let marks = again.into_iter().take(session.services.limits.marks_per_command);
-                    marks.for_each(|(chat, marks)| session.queue_cursor_update(who, chat, marks, ctx));
-                }
-                Err(error) => tracing::debug!(error = error.detail, "marks were not written"),
-            };
-        ctx.spawn(merging.into_actor(self).map(settle));
-    }
-
-    /// Writes the remaining marks at the end of the session, without waiting for the result.
-    pub(super) fn flush_last_cursors(&mut self) {
-        if let Some((who, marks)) = self.take_cursors() {
-            self.services.merge_last_marks(who, marks);
+    /// Records that a delay has passed.
+    pub(super) fn passed(&mut self, delay: Delay) {
+        match delay {
+            Delay::Short => self.soon = false,
+            Delay::Long => self.later = false,
         }
+    }
+
+    /// Takes all marks, if there are any.
+    pub(super) fn take(&mut self) -> Option<(Credential, Vec<(ChatId, Marks)>)> {
+        let marks: Vec<_> = std::mem::take(&mut self.chats).into_iter().collect();
+        self.who.filter(|_| !marks.is_empty()).map(|who| (who, marks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{LoginId, UserId};
+
+    #[test]
+    fn cursors_are_written_after_the_delay_of_their_kind() {
+        let who = Credential::login(UserId(1), LoginId(1), 1);
+        let read = |seq| Marks { read: Some(seq), delivered: None };
+        let delivered = |seq| Marks { read: None, delivered: Some(seq) };
+        let mut cursors = PendingCursors::default();
+        assert_eq!(cursors.take(), None);
+        assert_eq!(cursors.add(who, ChatId(1), delivered(5), 2), Write::After(Delay::Long));
+        assert_eq!(cursors.add(who, ChatId(1), delivered(6), 2), Write::Scheduled);
+        assert_eq!(cursors.add(who, ChatId(2), read(4), 2), Write::After(Delay::Short));
+        assert_eq!(cursors.add(who, ChatId(3), read(1), 2), Write::Now);
+        let marks = vec![(ChatId(1), delivered(6)), (ChatId(2), read(4)), (ChatId(3), read(1))];
+        assert_eq!(cursors.take(), Some((who, marks)));
+        cursors.passed(Delay::Short);
+        assert_eq!(cursors.add(who, ChatId(1), read(7), 2), Write::After(Delay::Short));
     }
 }

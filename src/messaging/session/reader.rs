@@ -9,7 +9,6 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
-use super::actor::Frame;
 use super::reader_context::{ReadEnd, ReaderContext};
 use super::state::Incoming;
 use crate::protocol::answer::GoodbyeCode;
@@ -138,7 +137,7 @@ impl<S: Source> Reader<S> {
                 Ok(Some((frame, length))) => {
                     let incoming = Incoming::of(packet::decode(frame));
                     let last = matches!(incoming, Incoming::Malformed);
-                    self.context.session.post(Frame { incoming, window_permit });
+                    self.context.session.receive(incoming, window_permit);
                     used += length;
                     self.context.meter.received(length);
                     if last {

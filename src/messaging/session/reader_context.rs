@@ -9,16 +9,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::metrics::ConnectionMeter;
-use super::actor::{CloseAfterReplies, CloseNow, SessionActor};
-use crate::actors::hub::Outbox;
-use crate::core::actor::Mailbox;
+use super::handle::SessionHandle;
+use crate::actors::outbox::Outbox;
 use crate::core::limits::Limits;
 use crate::protocol::answer::GoodbyeCode;
 use crate::services::Services;
 
 /// The session's state as its reading task uses it.
 pub(super) struct ReaderContext {
-    pub(super) session: Mailbox<SessionActor>,
+    pub(super) session: SessionHandle,
     pub(super) window: Arc<Semaphore>,
     pub(super) outbox: Arc<Outbox>,
     /// Whether the session has received its `Welcome`.
@@ -84,10 +83,10 @@ impl ReaderContext {
     /// Notifies the session that reading ended; returns whether the peer receives a `Goodbye`.
     pub(super) fn end(&self, end: ReadEnd) -> bool {
         match end {
-            ReadEnd::Closed => self.session.post(CloseNow { code: None }),
-            ReadEnd::EndOfStream => self.session.post(CloseAfterReplies { code: None }),
-            ReadEnd::CloseWith(code) => self.session.post(CloseNow { code: Some(code) }),
-            ReadEnd::CloseAfterReplies(code) => self.session.post(CloseAfterReplies { code: Some(code) }),
+            ReadEnd::Closed => self.session.close_now(None),
+            ReadEnd::EndOfStream => self.session.close_after_replies(None),
+            ReadEnd::CloseWith(code) => self.session.close_now(Some(code)),
+            ReadEnd::CloseAfterReplies(code) => self.session.close_after_replies(Some(code)),
         }
         matches!(end, ReadEnd::CloseWith(_) | ReadEnd::CloseAfterReplies(_))
     }

@@ -8,25 +8,14 @@
 //! * Nothing is kept for a closed session: the database is the queue.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, WrapFuture};
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::actor::SessionActor;
-use super::state::nack;
+use super::responder::Responder;
 use crate::actors::cache::ResumeCursors;
 use crate::actors::hub::{Replayed, replay_frame};
-use crate::core::actor::Ctx;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, Seq};
-use crate::protocol::answer::{AckPacket, GoodbyeCode};
-use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
-
-/// Pause of a replay when the server is overloaded.
-const REST: Duration = Duration::from_millis(200);
 
 /// Memory of the answer about one chat of a `Resume`, in bytes.
 const CURSOR_BYTES: usize = 256;
@@ -42,124 +31,111 @@ pub(super) struct ReplayQueue {
     running: bool,
 }
 
+/// The next page of a chat that is catching up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReplayPage {
+    pub(super) chat: ChatId,
+    generation: u64,
+    after: Seq,
+    echo: bool,
+}
+
 impl ReplayQueue {
     pub(super) fn new(echo: bool) -> Self {
         Self { echo, generation: 0, behind: BTreeMap::new(), running: false }
     }
 
+    /// Returns the generation of a new `Resume`.
+    pub(super) fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// Adds the chats of a `Resume` that are catching up, each after a seq.
+    pub(super) fn add(&mut self, generation: u64, behind: Vec<(ChatId, Seq)>) {
+        self.behind.extend(behind.into_iter().map(|(chat, seq)| (chat, (generation, seq))));
+    }
+
+    /// Returns the number of chats that are catching up.
+    pub(super) fn len(&self) -> usize {
+        self.behind.len()
+    }
+
+    /// Returns the next page of the first chat that is catching up. Returns `None` until the
+    /// previous page has [ended](Self::end_page), and when no chat is catching up.
+    pub(super) fn begin_page(&mut self) -> Option<ReplayPage> {
+        if self.running {
+            return None;
+        }
+        let (&chat, &(generation, after)) = self.behind.first_key_value()?;
+        self.running = true;
+        Some(ReplayPage { chat, generation, after, echo: self.echo })
+    }
+
+    /// Records that the page is sent, or failed.
+    pub(super) fn end_page(&mut self) {
+        self.running = false;
+    }
+
     /// Records that a page up to `seq` was sent, or with `None` that the chat is live. Has no
     /// effect if a later `Resume` named the chat.
-    fn advance(&mut self, chat: ChatId, generation: u64, seq: Option<Seq>) {
-        if let Some((current, after)) = self.behind.get_mut(&chat)
-            && *current == generation
+    pub(super) fn advance(&mut self, page: ReplayPage, seq: Option<Seq>) {
+        if let Some((current, after)) = self.behind.get_mut(&page.chat)
+            && *current == page.generation
         {
             match seq {
                 Some(seq) => *after = seq,
-                None => drop(self.behind.remove(&chat)),
+                None => drop(self.behind.remove(&page.chat)),
             }
         }
     }
 }
 
-impl SessionActor {
-    pub(super) fn resume(
-        &mut self,
+impl Responder {
+    /// Answers a `Resume`. Returns the chats that are catching up from here on, each with the seq
+    /// up to which the client has events.
+    pub(super) async fn catch_up(
+        self,
         who: Credential,
-        request_id: Option<u64>,
-        epoch: i64,
-        chats: Vec<(ChatId, Seq)>,
-        window_permit: OwnedSemaphorePermit,
-        ctx: &mut Ctx<Self>,
-    ) {
-        self.replay.generation += 1;
-        let (generation, session_ref) = (self.replay.generation, self.session_ref(who));
-        let (services, outbox, bulk) = (self.services.clone(), self.outbox.clone(), self.bulk.clone());
+        cursors: ResumeCursors,
+    ) -> Result<Vec<(ChatId, Seq)>, ServiceError> {
         let mut room = self.bulk_room(who);
-        let asking = async move {
-            // Every named chat has an answer, so these answers too are made one packet at a time.
-            let _bulk_permit = bulk.acquire().await;
-            let admitted = loop {
-                outbox.room().await;
-                match room.admit(chats.len() * CURSOR_BYTES) {
-                    Some(admitted) => break admitted,
-                    None => drop(room.small().await.ok_or_else(no_space)?),
-                }
-            };
-            let behind =
-                services.cache.catch_up(session_ref, ResumeCursors { generation, epoch, chats }).await?;
-            room.sent(admitted);
-            Ok(behind)
-        };
-        let begin = move |behind: Result<Vec<(ChatId, Seq)>, ServiceError>,
-                          session: &mut Self,
-                          ctx: &mut Ctx<Self>| {
-            match behind {
-                Ok(behind) => {
-                    let queue = behind.into_iter().map(|(chat, seq)| (chat, (generation, seq)));
-                    session.replay.behind.extend(queue);
-                    if request_id.is_some() {
-                        session.acknowledge(AckPacket { request_id, success: true, ..AckPacket::default() });
-                    }
-                    if session.replay.behind.len() > session.services.limits.resume_chats {
-                        return session.end(None, GoodbyeCode::Overloaded);
-                    }
-                    session.replay_next(who, ctx);
-                }
-                Err(error) => session.acknowledge(nack(request_id, error)),
+        // Every named chat has an answer, so these answers too are made one packet at a time.
+        let _bulk_permit = self.bulk.acquire().await;
+        let admitted = loop {
+            self.outbox.room().await;
+            match room.admit(cursors.chats.len() * CURSOR_BYTES) {
+                Some(admitted) => break admitted,
+                None => drop(room.small().await.ok_or_else(no_space)?),
             }
-            drop(window_permit);
         };
-        ctx.spawn(asking.into_actor(self).map(begin));
+        let behind = self.services.cache.catch_up(self.session_ref(who), cursors).await?;
+        room.sent(admitted);
+        Ok(behind)
     }
 
-    /// Replays a page of the first chat that is catching up, and continues until no chat is.
-    fn replay_next(&mut self, who: Credential, ctx: &mut Ctx<Self>) {
-        if self.replay.running {
-            return;
-        }
-        let Some((&chat, &(generation, after))) = self.replay.behind.first_key_value() else { return };
-        self.replay.running = true;
-        let (services, outbox, session_ref) =
-            (self.services.clone(), self.outbox.clone(), self.session_ref(who));
-        let echo = self.replay.echo;
+    /// Sends a page. Returns the seq of its last event, or `None` if the chat is live.
+    pub(super) async fn replay(self, who: Credential, page: ReplayPage) -> Result<Option<Seq>, ServiceError> {
+        let ReplayPage { chat, generation, after, echo } = page;
+        let (services, outbox) = (&self.services, &self.outbox);
         let room = self.bulk_room(who);
-        let page = async move {
-            outbox.room().await;
-            let (bytes_max, admitted) = room.replay().await;
-            let before = outbox.bytes();
-            let replayed = match services.replay(session_ref, generation, chat, after, bytes_max).await? {
-                Replayed::Live => None,
-                Replayed::Page(events) => Some(events),
-                Replayed::Below { as_of } => {
-                    let span = (after, as_of);
-                    Some(services.replay_from_database(who, chat, span, bytes_max).await?)
-                }
-            };
-            for event in replayed.iter().flatten() {
-                outbox.reply(replay_frame(event, who.user, echo));
-            }
-            room.replayed(admitted, before);
-            Ok(replayed.map(|events| events.last().map_or(after, |event| event.seq)))
-        };
-        let go_on = move |outcome: Result<Option<Seq>, ServiceError>,
-                          session: &mut Self,
-                          ctx: &mut Ctx<Self>| {
-            session.replay.running = false;
-            match outcome {
-                Ok(seq) => {
-                    session.replay.advance(chat, generation, seq);
-                    session.replay_next(who, ctx);
-                }
-                Err(error) if error.code == Code::Overloaded => {
-                    ctx.run_later(REST, move |session, ctx| session.replay_next(who, ctx));
-                }
-                Err(error) => {
-                    tracing::error!(%chat, error = error.detail, "replay failed: the client must reconnect");
-                    session.end(None, GoodbyeCode::Overloaded);
-                }
+        outbox.room().await;
+        let (bytes_max, admitted) = room.replay().await;
+        let before = outbox.bytes();
+        let session_ref = self.session_ref(who);
+        let replayed = match services.replay(session_ref, generation, chat, after, bytes_max).await? {
+            Replayed::Live => None,
+            Replayed::Page(events) => Some(events),
+            Replayed::Below { as_of } => {
+                let span = (after, as_of);
+                Some(services.replay_from_database(who, chat, span, bytes_max).await?)
             }
         };
-        ctx.spawn(page.into_actor(self).map(go_on));
+        for event in replayed.iter().flatten() {
+            outbox.reply(replay_frame(event, who.user, echo));
+        }
+        room.replayed(admitted, before);
+        Ok(replayed.map(|events| events.last().map_or(after, |event| event.seq)))
     }
 }
 
@@ -169,14 +145,29 @@ mod tests {
 
     #[test]
     fn page_of_an_earlier_resume_does_not_move_the_chat() {
+        let page = |generation| ReplayPage { chat: ChatId(1), generation, after: 10, echo: true };
         let mut replay = ReplayQueue::new(true);
-        replay.behind.insert(ChatId(1), (2, 10));
-        replay.advance(ChatId(1), 1, Some(500));
-        replay.advance(ChatId(1), 1, None);
+        replay.add(2, vec![(ChatId(1), 10)]);
+        replay.advance(page(1), Some(500));
+        replay.advance(page(1), None);
         assert_eq!(replay.behind.get(&ChatId(1)), Some(&(2, 10)));
-        replay.advance(ChatId(1), 2, Some(20));
+        replay.advance(page(2), Some(20));
         assert_eq!(replay.behind.get(&ChatId(1)), Some(&(2, 20)));
-        replay.advance(ChatId(1), 2, None);
+        replay.advance(page(2), None);
         assert!(replay.behind.is_empty());
+    }
+
+    #[test]
+    fn pages_are_replayed_one_at_a_time() {
+        let mut replay = ReplayQueue::new(true);
+        assert!(replay.begin_page().is_none(), "no chat is catching up");
+        let generation = replay.next_generation();
+        replay.add(generation, vec![(ChatId(2), 5), (ChatId(1), 10)]);
+        let page = replay.begin_page().unwrap();
+        assert_eq!((page.chat, page.after), (ChatId(1), 10));
+        assert!(replay.begin_page().is_none(), "a page is being replayed");
+        replay.end_page();
+        replay.advance(page, None);
+        assert_eq!(replay.begin_page().unwrap().chat, ChatId(2));
     }
 }

@@ -11,8 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::metrics::Transport;
-use super::actor::SessionActor;
-use crate::actors::hub::Outbox;
+use crate::actors::outbox::Outbox;
 use crate::core::shares::{Holder, Slot};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
@@ -35,21 +34,17 @@ pub(super) struct BulkRoom {
 /// Permission to put an answer into the outbox; `None` for a small answer.
 pub(super) struct AnswerSpace(Option<Slot>);
 
-impl SessionActor {
-    pub(super) fn bulk_room(&self, who: Credential) -> BulkRoom {
-        let patience = Duration::from_millis(self.services.limits.answer_patience_ms);
-        BulkRoom {
-            services: self.services.clone(),
-            outbox: self.outbox.clone(),
-            holder: Holder::Account(who.user),
-            transport: self.transport,
-            deadline: Instant::now() + patience,
-            was_cut: false,
-        }
-    }
-}
-
 impl BulkRoom {
+    pub(super) fn new(
+        services: Arc<Services>,
+        outbox: Arc<Outbox>,
+        who: Credential,
+        transport: Transport,
+    ) -> Self {
+        let deadline = Instant::now() + Duration::from_millis(services.limits.answer_patience_ms);
+        Self { services, outbox, holder: Holder::Account(who.user), transport, deadline, was_cut: false }
+    }
+
     /// Returns a function for the bytes of an event, or an upper bound, in the encoding of the
     /// transport. A WebSocket may use JSON.
     pub(super) fn cost(&self) -> fn(&ChatEvent) -> usize {

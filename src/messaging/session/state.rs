@@ -1,19 +1,20 @@
 //! The protocol state machine: the meaning of a packet, and which packets are allowed in which
 //! state.
 //!
-//! A typestate: a [`Unauthenticated`] accepts only `Hello`, a [`Authenticated`] everything but `Hello`. The
-//! machine does not use a socket; it takes a packet and returns the [`Action`] to perform.
+//! A typestate: [`Unauthenticated`] accepts only `Hello`, [`Authenticated`] everything but `Hello`.
+//! The machine does not use a socket; it takes a packet and returns the [`Action`] to perform. It
+//! makes no answers: a refusal is a [`ServiceError`], and the session makes the `Ack` of it.
 
 use crate::actors::presence::PresenceUpdate;
-use crate::actors::writer::Command;
 use crate::actors::writer::commands::{AppendMessage, MarkRead, Marks, UpdateMessage};
+use crate::core::actor::{MessageName, NamedMessage};
 use crate::domain::access::Credential;
 use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{MessageUpdate, NewMessage};
 use crate::domain::presence::Status;
 use crate::domain::refusal::Refusal;
-use crate::protocol::answer::{AckPacket, GoodbyeCode};
+use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::code::Code;
 use crate::protocol::packet::{self, MessagePacket, PacketError};
 use crate::services::ServiceError;
@@ -46,6 +47,15 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
+    /// Returns the id with which the answer to the packet is marked.
+    pub(super) fn request_id(&self) -> Option<u64> {
+        match self {
+            Self::Packet(packet) => packet.request_id,
+            Self::BadField { request_id, .. } | Self::TooLarge { request_id, .. } => *request_id,
+            Self::Malformed => None,
+        }
+    }
+
     pub(super) fn of(decoded: Result<MessagePacket, PacketError>) -> Self {
         match decoded {
             Ok(packet) => Self::Packet(Box::new(packet)),
@@ -58,79 +68,70 @@ impl Incoming {
     }
 }
 
+/// A well-formed first packet.
+#[derive(Debug)]
+pub(super) struct Hello {
+    pub(super) token: String,
+    pub(super) options: HelloOptions,
+}
+
+/// The reason why a connection does not become a session: it ends after the refusal, if any.
+#[derive(Debug)]
+pub(super) struct HelloRefusal {
+    pub(super) error: Option<ServiceError>,
+    pub(super) code: GoodbyeCode,
+}
+
 /// Step that the session performs for a packet.
 #[derive(Debug)]
 pub(super) enum Action {
-    Authenticate {
-        token: String,
-        options: HelloOptions,
-        request_id: Option<u64>,
-    },
     /// Changes a chat. Changes are performed in the order of their packets.
     Submit {
-        request_id: Option<u64>,
         chat: ChatId,
         command: ChatCommand,
     },
     Chats {
-        request_id: Option<u64>,
         after: ChatId,
     },
     Messages {
-        request_id: Option<u64>,
         chat: ChatId,
         range: EventRange,
     },
     /// Returns the users with these ids.
     Users {
-        request_id: Option<u64>,
         ids: Vec<UserId>,
     },
-    Heartbeat {
-        request_id: Option<u64>,
-    },
+    Heartbeat,
     /// Records how far the client has read, without an answer.
     QueueCursors {
         chat: ChatId,
         marks: Marks,
     },
     /// Publishes the status of this device's user, or that they type.
-    UpdatePresence {
-        request_id: Option<u64>,
-        update: PresenceUpdate,
-    },
-    Ticket {
-        request_id: Option<u64>,
-    },
+    UpdatePresence(PresenceUpdate),
+    Ticket,
     /// Blocks or unblocks a user.
     Block {
-        request_id: Option<u64>,
         username: String,
         blocks: bool,
     },
     /// Changes how the session's user sees chats.
-    Arrange {
-        request_id: Option<u64>,
-        arrangement: Arrangement,
-    },
+    Arrange(Arrangement),
     /// Leaves all chats to which this user added the session's user.
     LeaveChats {
-        request_id: Option<u64>,
         username: String,
     },
     /// Brings these chats up to date, each from the seq that the client has.
     Resume {
-        request_id: Option<u64>,
         epoch: i64,
         chats: Vec<(ChatId, Seq)>,
     },
     /// Refuses the packet; the session continues.
-    Refuse(AckPacket),
-    /// Ends the session with a `Goodbye`, after the refusal `last` if present.
-    End {
-        last: Option<AckPacket>,
-        code: GoodbyeCode,
-    },
+    Refuse(ServiceError),
+    /// Ends the session with a `Goodbye` after the answers to all earlier packets.
+    Leave,
+    /// Ends the session with a `Goodbye`.
+    End(GoodbyeCode),
 }
 
 /// Options that a client sets in its `Hello`, besides its token.
@@ -173,7 +174,7 @@ pub(super) enum ChatCommand {
 
 impl ChatCommand {
     /// Returns the name of the writer's command.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> MessageName {
         match self {
             Self::Send(_) => AppendMessage::NAME,
             Self::Update(..) => UpdateMessage::NAME,
@@ -193,24 +194,19 @@ pub(super) struct Authenticated {
     pub(super) pages: PageLimits,
 }
 
-/// Returns the NACK for a service's error.
-pub(super) fn nack(request_id: Option<u64>, error: ServiceError) -> AckPacket {
-    AckPacket::refusal(request_id, error.code, error.detail, error.retry_after_ms)
-}
-
-fn bad_request(request_id: Option<u64>, error: impl Into<String>) -> Action {
-    Action::Refuse(AckPacket::refusal(request_id, Code::BadRequest, error.into(), None))
+fn bad_request(error: impl Into<String>) -> Action {
+    Action::Refuse(ServiceError::new(Code::BadRequest, error))
 }
 
 impl Unauthenticated {
-    pub(super) fn receive(&self, incoming: Incoming) -> Action {
-        let refuse = |request_id, error: &str| Action::End {
-            last: Some(AckPacket::refusal(request_id, Code::Unauthenticated, error.to_owned(), None)),
-            code: GoodbyeCode::Unauthenticated,
+    pub(super) fn receive(&self, incoming: Incoming) -> Result<Hello, HelloRefusal> {
+        let refuse = |error: &str| {
+            let error = Some(ServiceError::new(Code::Unauthenticated, error));
+            Err(HelloRefusal { error, code: GoodbyeCode::Unauthenticated })
         };
         match incoming {
             Incoming::Packet(packet) if packet.packet_type == "Hello" => match packet.token {
-                Some(token) => Action::Authenticate {
+                Some(token) => Ok(Hello {
                     token,
                     options: HelloOptions {
                         echo: packet.echo.unwrap_or(true),
@@ -218,15 +214,14 @@ impl Unauthenticated {
                         status: packet.status.as_deref().and_then(Status::from_name),
                         udp: packet.udp.unwrap_or(false),
                     },
-                    request_id: packet.request_id,
-                },
-                None => refuse(packet.request_id, "Hello needs a token"),
+                }),
+                None => refuse("Hello needs a token"),
             },
-            Incoming::Packet(packet) => refuse(packet.request_id, "the first packet must be Hello"),
-            Incoming::BadField { request_id, .. } | Incoming::TooLarge { request_id, .. } => {
-                refuse(request_id, "the first packet must be a well-formed Hello")
+            Incoming::Packet(_) => refuse("the first packet must be Hello"),
+            Incoming::BadField { .. } | Incoming::TooLarge { .. } => {
+                refuse("the first packet must be a well-formed Hello")
             }
-            Incoming::Malformed => Action::End { last: None, code: GoodbyeCode::BadRequest },
+            Incoming::Malformed => Err(HelloRefusal { error: None, code: GoodbyeCode::BadRequest }),
         }
     }
 }
@@ -235,20 +230,19 @@ impl Authenticated {
     pub(super) fn receive(&self, incoming: Incoming) -> Action {
         match incoming {
             Incoming::Packet(packet) => self.packet(*packet),
-            Incoming::BadField { request_id, reason } => bad_request(request_id, reason),
-            Incoming::TooLarge { request_id, bytes_max } => {
+            Incoming::BadField { reason, .. } => bad_request(reason),
+            Incoming::TooLarge { bytes_max, .. } => {
                 let reason = format!("the packet is larger than {bytes_max} bytes");
-                Action::Refuse(AckPacket::refusal(request_id, Code::TooLarge, reason, None))
+                Action::Refuse(ServiceError::new(Code::TooLarge, reason))
             }
-            Incoming::Malformed => Action::End { last: None, code: GoodbyeCode::BadRequest },
+            Incoming::Malformed => Action::End(GoodbyeCode::BadRequest),
         }
     }
 
     fn packet(&self, packet: MessagePacket) -> Action {
-        let request_id = packet.request_id;
         if packet.user_id.is_some_and(|user| user != self.who.user) {
-            let error = "user_id is not the user of this session".to_owned();
-            return Action::Refuse(AckPacket::refusal(request_id, Code::Forbidden, error, None));
+            let error = "user_id is not the user of this session";
+            return Action::Refuse(ServiceError::new(Code::Forbidden, error));
         }
         match packet.packet_type.as_str() {
             "SendMessage" => self.send(packet),
@@ -265,141 +259,129 @@ impl Authenticated {
             "Pin" => update(packet, |packet| {
                 Ok(if packet.remove.unwrap_or(false) { MessageUpdate::Unpin } else { MessageUpdate::Pin })
             }),
-            "GetChats" => Action::Chats { request_id, after: packet.after_chat_id.unwrap_or(ChatId(0)) },
+            "GetChats" => Action::Chats { after: packet.after_chat_id.unwrap_or(ChatId(0)) },
             "GetUsers" => match packet.user_ids {
-                Some(ids) if ids.len() <= self.pages.max => Action::Users { request_id, ids },
-                Some(_) => bad_request(request_id, format!("more than {} user_ids", self.pages.max)),
-                None => bad_request(request_id, "user_ids is missing"),
+                Some(ids) if ids.len() <= self.pages.max => Action::Users { ids },
+                Some(_) => bad_request(format!("more than {} user_ids", self.pages.max)),
+                None => bad_request("user_ids is missing"),
             },
             "GetMessages" => self.page(&packet, true),
             "GetEvents" => self.page(&packet, false),
             "Resume" => self.resume(packet),
             "Mark" => mark(&packet),
             "MarkUnread" => mark_unread(&packet),
-            "MarkAllRead" => Action::Arrange { request_id, arrangement: Arrangement::MarkAllRead },
+            "MarkAllRead" => Action::Arrange(Arrangement::MarkAllRead),
             "Hide" => match packet.chat_id {
                 Some(chat) => {
                     let hidden = !packet.remove.unwrap_or(false);
-                    Action::Arrange { request_id, arrangement: Arrangement::Hide { chat, hidden } }
+                    Action::Arrange(Arrangement::Hide { chat, hidden })
                 }
-                None => bad_request(request_id, "chat_id is missing"),
+                None => bad_request("chat_id is missing"),
             },
             "Status" => show_status(&packet),
             "Typing" => match packet.chat_id {
-                Some(chat) => Action::UpdatePresence { request_id, update: PresenceUpdate::Typing(chat) },
-                None => bad_request(request_id, "chat_id is missing"),
+                Some(chat) => Action::UpdatePresence(PresenceUpdate::Typing(chat)),
+                None => bad_request("chat_id is missing"),
             },
-            "Ticket" => Action::Ticket { request_id },
+            "Ticket" => Action::Ticket,
             "Block" => match packet.username {
-                Some(username) => {
-                    Action::Block { request_id, username, blocks: !packet.remove.unwrap_or(false) }
-                }
-                None => bad_request(request_id, "username is missing"),
+                Some(username) => Action::Block { username, blocks: !packet.remove.unwrap_or(false) },
+                None => bad_request("username is missing"),
             },
             "Follow" => match (packet.chat_id, packet.message_id) {
                 (Some(chat), Some(message)) => {
                     let follows = !packet.remove.unwrap_or(false);
-                    Action::Arrange {
-                        request_id,
-                        arrangement: Arrangement::Follow { chat, message, follows },
-                    }
+                    Action::Arrange(Arrangement::Follow { chat, message, follows })
                 }
-                _ => bad_request(request_id, "chat_id or message_id is missing"),
+                _ => bad_request("chat_id or message_id is missing"),
             },
             "LeaveChats" => match packet.username {
-                Some(username) => Action::LeaveChats { request_id, username },
-                None => bad_request(request_id, "username is missing"),
+                Some(username) => Action::LeaveChats { username },
+                None => bad_request("username is missing"),
             },
-            "Ping" => Action::Heartbeat { request_id },
-            "Bye" => Action::End { last: None, code: GoodbyeCode::Bye },
-            "Hello" => bad_request(request_id, "Hello was already accepted"),
+            "Ping" => Action::Heartbeat,
+            "Bye" => Action::Leave,
+            "Hello" => bad_request("Hello was already accepted"),
             other => {
                 let known: String = other.chars().filter(|c| c.is_ascii_alphanumeric()).take(32).collect();
-                bad_request(request_id, format!("unknown packet_type \"{known}\""))
+                bad_request(format!("unknown packet_type \"{known}\""))
             }
         }
     }
 
     fn send(&self, packet: MessagePacket) -> Action {
-        let request_id = packet.request_id;
-        let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
-        let Some(message) = packet.message else { return bad_request(request_id, "message is missing") };
+        let Some(chat) = packet.chat_id else { return bad_request("chat_id is missing") };
+        let Some(message) = packet.message else { return bad_request("message is missing") };
         let Some(client_id) = message.client_id else {
-            return bad_request(request_id, "message.client_id is missing");
+            return bad_request("message.client_id is missing");
         };
         let Some(content) = message.content else {
-            return bad_request(request_id, "message.content is missing");
+            return bad_request("message.content is missing");
         };
         match NewMessage::parse(Some(client_id), content, message.reply_to, message.metadata) {
-            Ok(message) => Action::Submit { request_id, chat, command: ChatCommand::Send(message) },
-            Err(refusal) => Action::Refuse(nack(request_id, refusal.into())),
+            Ok(message) => Action::Submit { chat, command: ChatCommand::Send(message) },
+            Err(refusal) => Action::Refuse(refusal.into()),
         }
     }
 
     fn resume(&self, packet: MessagePacket) -> Action {
-        let request_id = packet.request_id;
-        let Some(epoch) = packet.epoch else { return bad_request(request_id, "epoch is missing") };
-        let Some(cursors) = packet.cursors else { return bad_request(request_id, "cursors is missing") };
+        let Some(epoch) = packet.epoch else { return bad_request("epoch is missing") };
+        let Some(cursors) = packet.cursors else { return bad_request("cursors is missing") };
         if cursors.len() > self.pages.cursors {
-            return bad_request(request_id, format!("more than {} cursors", self.pages.cursors));
+            return bad_request(format!("more than {} cursors", self.pages.cursors));
         }
         let chats: Option<Vec<_>> =
             cursors.into_iter().map(|(chat, value)| Some((chat, packet::seq(value)?))).collect();
         match (i64::try_from(epoch), chats) {
-            (Ok(epoch), Some(chats)) => Action::Resume { request_id, epoch, chats },
-            _ => bad_request(request_id, "epoch and cursors must be 0 to 2^53"),
+            (Ok(epoch), Some(chats)) => Action::Resume { epoch, chats },
+            _ => bad_request("epoch and cursors must be 0 to 2^53"),
         }
     }
 
     fn page(&self, packet: &MessagePacket, messages_only: bool) -> Action {
-        let request_id = packet.request_id;
-        let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+        let Some(chat) = packet.chat_id else { return bad_request("chat_id is missing") };
         let limit = packet.limit.map_or(self.pages.default, usize::from);
         if limit == 0 || limit > self.pages.max {
-            return bad_request(request_id, format!("limit must be 1 to {}", self.pages.max));
+            return bad_request(format!("limit must be 1 to {}", self.pages.max));
         }
         let (Ok(before), Ok(after)) =
             (seq("before_seq", packet.before_seq), seq("after_seq", packet.after_seq))
         else {
-            return bad_request(request_id, "before_seq and after_seq must be 0 to 2^53");
+            return bad_request("before_seq and after_seq must be 0 to 2^53");
         };
-        Action::Messages { request_id, chat, range: EventRange { before, after, limit, messages_only } }
+        Action::Messages { chat, range: EventRange { before, after, limit, messages_only } }
     }
 }
 
 fn show_status(packet: &MessagePacket) -> Action {
-    let (request_id, version) = (packet.request_id, packet.version);
+    let version = packet.version;
     match packet.status.as_deref().map(Status::from_name) {
-        Some(Some(status)) => {
-            Action::UpdatePresence { request_id, update: PresenceUpdate::Status { status, version } }
-        }
-        _ => bad_request(request_id, "status must be online, away, dnd or invisible"),
+        Some(Some(status)) => Action::UpdatePresence(PresenceUpdate::Status { status, version }),
+        _ => bad_request("status must be online, away, dnd or invisible"),
     }
 }
 
 fn mark_unread(packet: &MessagePacket) -> Action {
-    let request_id = packet.request_id;
-    let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+    let Some(chat) = packet.chat_id else { return bad_request("chat_id is missing") };
     match seq("from_seq", packet.from_seq) {
-        Ok(Some(from)) => Action::Arrange { request_id, arrangement: Arrangement::MarkUnread { chat, from } },
-        _ => bad_request(request_id, "from_seq must be 1 to 2^53"),
+        Ok(Some(from)) => Action::Arrange(Arrangement::MarkUnread { chat, from }),
+        _ => bad_request("from_seq must be 1 to 2^53"),
     }
 }
 
 /// Moves read and delivered cursors. With a request id the answer follows the commit; without one
 /// the write is delayed and merged.
 fn mark(packet: &MessagePacket) -> Action {
-    let request_id = packet.request_id;
-    let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
+    let Some(chat) = packet.chat_id else { return bad_request("chat_id is missing") };
     let (Ok(read), Ok(delivered)) =
         (seq("read_seq", packet.read_seq), seq("delivered_seq", packet.delivered_seq))
     else {
-        return bad_request(request_id, "read_seq and delivered_seq must be 0 to 2^53");
+        return bad_request("read_seq and delivered_seq must be 0 to 2^53");
     };
     let marks = Marks { read, delivered };
-    match request_id {
-        _ if marks == Marks::default() => bad_request(request_id, "read_seq or delivered_seq is missing"),
-        Some(_) => Action::Submit { request_id, chat, command: ChatCommand::Mark(marks) },
+    match packet.request_id {
+        _ if marks == Marks::default() => bad_request("read_seq or delivered_seq is missing"),
+        Some(_) => Action::Submit { chat, command: ChatCommand::Mark(marks) },
         None => Action::QueueCursors { chat, marks },
     }
 }
@@ -409,12 +391,11 @@ fn update(
     mut packet: MessagePacket,
     what: impl FnOnce(&mut MessagePacket) -> Result<MessageUpdate, Refusal>,
 ) -> Action {
-    let request_id = packet.request_id;
-    let Some(chat) = packet.chat_id else { return bad_request(request_id, "chat_id is missing") };
-    let Some(message) = packet.message_id else { return bad_request(request_id, "message_id is missing") };
+    let Some(chat) = packet.chat_id else { return bad_request("chat_id is missing") };
+    let Some(message) = packet.message_id else { return bad_request("message_id is missing") };
     match what(&mut packet) {
-        Ok(update) => Action::Submit { request_id, chat, command: ChatCommand::Update(message, update) },
-        Err(refusal) => Action::Refuse(nack(request_id, refusal.into())),
+        Ok(update) => Action::Submit { chat, command: ChatCommand::Update(message, update) },
+        Err(refusal) => Action::Refuse(refusal.into()),
     }
 }
 

@@ -23,10 +23,9 @@ fn step_for(packet: MessagePacket) -> Action {
 
 fn refusal(action: Action) -> Code {
     match action {
-        Action::Refuse(ack) => {
-            assert_eq!((ack.success, ack.request_id), (false, Some(9)));
-            assert!(ack.error.is_some_and(|error| !error.is_empty()));
-            ack.code.unwrap()
+        Action::Refuse(error) => {
+            assert!(!error.detail.is_empty());
+            error.code.in_packets()
         }
         other => panic!("expected a refusal, got {other:?}"),
     }
@@ -46,22 +45,20 @@ fn first_packet_must_be_hello() {
     let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
     assert!(matches!(
         Unauthenticated.receive(Incoming::Packet(Box::new(hello))),
-        Action::Authenticate { options: HelloOptions { echo: true, .. }, request_id: Some(9), .. }
+        Ok(Hello { options: HelloOptions { echo: true, .. }, .. })
     ));
     for first in [packet("Ping"), packet("Hello"), message_packet("hi")] {
-        let action = Unauthenticated.receive(Incoming::Packet(Box::new(first)));
-        assert!(matches!(action, Action::End { last: Some(_), code: GoodbyeCode::Unauthenticated }));
+        let refusal = Unauthenticated.receive(Incoming::Packet(Box::new(first))).unwrap_err();
+        assert!(refusal.error.is_some_and(|error| error.code == Code::Unauthenticated));
+        assert_eq!(refusal.code, GoodbyeCode::Unauthenticated);
     }
-    let action = Unauthenticated.receive(Incoming::Malformed);
-    assert!(matches!(action, Action::End { last: None, code: GoodbyeCode::BadRequest }));
+    let refusal = Unauthenticated.receive(Incoming::Malformed).unwrap_err();
+    assert!(refusal.error.is_none() && refusal.code == GoodbyeCode::BadRequest);
 }
 
 #[test]
 fn well_formed_message_is_sent() {
-    assert!(matches!(
-        step_for(message_packet("hi")),
-        Action::Submit { request_id: Some(9), chat: ChatId(3), .. }
-    ));
+    assert!(matches!(step_for(message_packet("hi")), Action::Submit { chat: ChatId(3), .. }));
 }
 
 #[test]
@@ -81,7 +78,7 @@ fn each_invalid_packet_is_refused_with_its_code() {
         cursors: Some(cursors.iter().map(|(chat, seq)| (ChatId(*chat), *seq)).collect()),
         ..packet("Resume")
     };
-    assert!(matches!(step_for(resume(&[(3, 4), (5, 6)])), Action::Resume { request_id: Some(9), .. }));
+    assert!(matches!(step_for(resume(&[(3, 4), (5, 6)])), Action::Resume { .. }));
     assert_eq!(refusal(step_for(resume(&[(1, 1), (2, 2), (3, 3)]))), Code::BadRequest);
     assert_eq!(refusal(step_for(resume(&[(3, 1 << 60)]))), Code::BadRequest);
     assert_eq!(refusal(step_for(MessagePacket { epoch: None, ..resume(&[]) })), Code::BadRequest);
@@ -99,11 +96,20 @@ fn own_user_id_is_accepted_and_bye_ends_the_session() {
         step_for(MessagePacket { user_id: Some(UserId(1)), ..message_packet("hi") }),
         Action::Submit { .. }
     ));
-    assert!(matches!(step_for(packet("Bye")), Action::End { code: GoodbyeCode::Bye, .. }));
+    assert!(matches!(step_for(packet("Bye")), Action::Leave));
+}
+
+#[test]
+fn request_id_is_that_of_the_packet() {
+    assert_eq!(Incoming::Packet(Box::new(packet("Ping"))).request_id(), Some(9));
+    let bad_field = Incoming::BadField { request_id: Some(8), reason: "seq".into() };
+    assert_eq!(bad_field.request_id(), Some(8));
+    assert_eq!(Incoming::TooLarge { request_id: Some(7), bytes_max: 1 }.request_id(), Some(7));
+    assert_eq!(Incoming::Malformed.request_id(), None);
 }
 
 #[test]
 fn undecodable_bytes_end_the_session() {
     let action = member().receive(Incoming::Malformed);
-    assert!(matches!(action, Action::End { code: GoodbyeCode::BadRequest, .. }));
+    assert!(matches!(action, Action::End(GoodbyeCode::BadRequest)));
 }

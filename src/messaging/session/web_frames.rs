@@ -11,7 +11,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::web_close::WebClose;
-use super::web_reader::Form;
+use super::web_form::Form;
 
 /// A larger message ends the connection instead of being discarded.
 const MESSAGE_BYTES_MAX: u64 = 1024 * 1024;

@@ -1,8 +1,6 @@
 //! The reading half of a WebSocket: decodes messages into packets, at most as many as the session's
 //! window allows.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Acquire, Ordering::Release};
 use std::time::Duration;
 
 use actix_web::web::Payload;
@@ -11,10 +9,10 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::Instant;
 
-use super::actor::Frame;
 use super::reader_context::{ReadEnd, ReaderContext};
 use super::state::Incoming;
 use super::web_close::{SharedClose, WebClose};
+use super::web_form::{Form, SharedForm};
 use super::web_frames::{WebFrames, WebMessage};
 use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::{json, packet};
@@ -24,38 +22,6 @@ use crate::protocol::{json, packet};
 const PONGS_MAX: usize = 4;
 /// Maximum number of chunks that are read from a peer after the session sent `Goodbye`.
 const LINGER_CHUNKS_MAX: usize = 64;
-
-/// Encoding of a session's messages; the first message decides it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// MessagePack in binary messages.
-    Binary,
-    /// JSON in text messages.
-    Text,
-}
-
-/// The session's form, once it is known.
-#[derive(Clone, Default)]
-pub(super) struct SharedForm(Arc<AtomicU8>);
-
-impl SharedForm {
-    /// Before the first message the form is text, which a user can read.
-    pub(super) fn get(&self) -> Form {
-        if self.0.load(Acquire) == 1 { Form::Binary } else { Form::Text }
-    }
-
-    /// Whether this session accepts a message of this form. The first message decides.
-    fn accepts(&self, form: Form) -> bool {
-        let number = if form == Form::Binary { 1 } else { 2 };
-        match self.0.load(Acquire) {
-            0 => {
-                self.0.store(number, Release);
-                true
-            }
-            known => known == number,
-        }
-    }
-}
 
 pub(super) struct WebReader {
     payload: Payload,
@@ -161,7 +127,7 @@ impl WebReader {
         };
         let last = matches!(incoming, Incoming::Malformed);
         match self.context.permit().await {
-            Ok(window_permit) => self.context.session.post(Frame { incoming, window_permit }),
+            Ok(window_permit) => self.context.session.receive(incoming, window_permit),
             Err(end) => return Some(end),
         }
         last.then(|| self.broken(WebClose::INVALID))

@@ -15,8 +15,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::admission::ConnectionSlot;
 use super::web_close::WebClose;
-use super::web_reader::{ForWriter, Form};
-use crate::actors::hub::{Drained, OutboxDrain};
+use super::web_form::Form;
+use super::web_reader::ForWriter;
+use crate::actors::outbox::{Drained, OutboxDrain};
 use crate::protocol::{framing, json};
 
 /// Maximum number of bytes per chunk.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::super::admission::ConnectionSlot;
-use crate::actors::hub::{Drained, OutboxDrain};
+use crate::actors::outbox::{Drained, OutboxDrain};
 
 /// Frames per system call (Linux accepts up to 1024, IOV_MAX).
 const SLICES_MAX: usize = 64;

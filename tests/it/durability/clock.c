@@ -1,4 +1,4 @@
-/* A wall clock that somebody sets: CLOCK_REALTIME is moved by as many seconds as the file CLOCK_OFFSET says. */
+/* Shifts CLOCK_REALTIME by the number of seconds in the file that CLOCK_OFFSET names. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-//! Somebody sets the clock: an hour ahead, an hour back.
+//! The wall clock is set an hour ahead and an hour back.
 
 use std::fs;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use netbit::protocol::packet::MessagePacket;
 use super::power_cut::compiled;
 use crate::harness::{PASSWORD, Process, soon};
 
-/// Whoever orders messages by their time shows the past below the present; whoever measures silence by the wall clock
-/// cuts everybody off.
+/// Messages ordered by their time would appear in the wrong order. A silence limit that uses the
+/// wall clock would close every session.
 #[actix_web::test]
-async fn a_clock_that_jumps_changes_no_order_and_ends_no_session() {
+async fn clock_jump_changes_no_order_and_ends_no_session() {
     let place = tempfile::tempdir().unwrap();
     let (data, offset) = (place.path().join("data"), place.path().join("offset"));
     fs::create_dir(&data).unwrap();
@@ -27,7 +27,7 @@ async fn a_clock_that_jumps_changes_no_order_and_ends_no_session() {
     let mut names = Vec::new();
     for (jump, content) in [("0", "one"), ("3600", "two"), ("-3600", "three"), ("0", "four")] {
         fs::write(&offset, jump).unwrap();
-        // Longer than a timer that takes the clock for time would wait.
+        // Longer than the wait of a timer that uses the wall clock.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let ack = soon(session.say(chat, content)).await.unwrap();
         assert!(ack.success && ack.duplicate != Some(true), "{content}: {ack:?}");
@@ -35,16 +35,16 @@ async fn a_clock_that_jumps_changes_no_order_and_ends_no_session() {
         let ping = MessagePacket { packet_type: "Ping".into(), ..MessagePacket::default() };
         assert_eq!(soon(session.request(ping)).await.unwrap().packet_type, "Pong", "{content}");
     }
-    assert!(names.windows(2).all(|two| two[1] == two[0] + 1), "dense in the order in which they were said");
+    assert!(names.windows(2).all(|two| two[1] == two[0] + 1), "seq is dense in sending order");
     let (page, _) = server.http.with_token(&token).messages(chat, "").await.unwrap();
     let contents: Vec<_> = page.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(contents, ["one", "two", "three", "four"]);
     let times: Vec<_> = page.iter().map(|message| message.created_at).collect();
-    assert!(times[2] < times[0] && times[0] < times[1], "the clock did jump: {times:?}");
+    assert!(times[2] < times[0] && times[0] < times[1], "the clock jumped: {times:?}");
     server.kill();
     let server = Process::with(&data, &environment).await;
     let (page, _) = server.http.with_token(&token).messages(chat, "").await.unwrap();
     let again: Vec<_> = page.iter().map(|message| message.content.as_str()).collect();
-    assert_eq!(again, contents, "from the database, too");
+    assert_eq!(again, contents, "the database has the same order");
     server.stop().await;
 }

@@ -6,14 +6,15 @@ use serde_json::json;
 
 use crate::harness::{PASSWORD, Process};
 
-/// The read cursor, and how many messages are unread.
+/// Returns the read cursor and the number of unread messages.
 async fn unread(person: &HttpClient, chat: ChatId) -> (i64, i64) {
     let chat = person.get(&format!("/api/chats/{chat}")).await.unwrap().body;
     (chat["read_seq"].as_i64().unwrap(), chat["unread_count"].as_i64().unwrap())
 }
 
-/// Ada and Bob write, and the server is killed before their cursors are in the database: their own messages would be
-/// unread, or, when the server counts them twice, a message that Ada marked as unread would be read again.
+/// Ada and Bob write, and the server is killed before their cursors are in the database. Without
+/// recovery their own messages would be unread. If the server counted them twice, a message that
+/// Ada marked as unread would be read again.
 #[actix_web::test]
 async fn kill_9_keeps_cursors_that_own_messages_moved() {
     let directory = tempfile::tempdir().unwrap();
@@ -32,7 +33,7 @@ async fn kill_9_keeps_cursors_that_own_messages_moved() {
             let found = (unread(&ada, chat).await, unread(&bob, chat).await);
             assert_eq!(found, expected, "round {round}: a kill changes no cursor");
         }
-        // The last round ends with a mark, the one before with messages.
+        // The last round ends with a mark, the previous round with messages.
         let marks = json!({"from_seq": 4});
         if round == 1 {
             assert_eq!(ada.post(&format!("{path}/unread"), &marks).await.unwrap().status, 200);
@@ -49,7 +50,7 @@ async fn kill_9_keeps_cursors_that_own_messages_moved() {
         server = Process::start(directory.path()).await;
     }
     let [ada, bob] = [&people[0], &people[1]].map(|token| server.http.with_token(token));
-    // Ada's own six messages are not unread, nor are Bob's own to him.
+    // Ada's own six messages are not unread for her, and Bob's own are not unread for him.
     assert_eq!(unread(&ada, chat).await, (3, 6));
     assert_eq!(Some((unread(&ada, chat).await, unread(&bob, chat).await)), expected);
     server.kill();

@@ -1,4 +1,4 @@
-//! A database that is not what was written: cut off, or with a page that something else wrote over.
+//! A damaged database: truncated, or with an overwritten page.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -11,8 +11,8 @@ use crate::harness::{PASSWORD, Process, command, eventually, soon};
 
 const PAGE: u64 = 4096;
 
-/// A directory that a server with some messages left in order.
-async fn left_in_order() -> tempfile::TempDir {
+/// Returns the directory of a server that stored some messages and stopped gracefully.
+async fn directory_after_clean_stop() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Process::start(directory.path()).await;
     server.http.register("alice", PASSWORD).await.unwrap();
@@ -27,7 +27,7 @@ async fn left_in_order() -> tempfile::TempDir {
     directory
 }
 
-/// How the server ends, and what it says.
+/// Starts the server and waits for its end; returns the exit code and the error output.
 async fn start_and_end(directory: &Path) -> (Option<i32>, String) {
     let mut child = command(directory).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let ended = eventually(async || child.try_wait().unwrap());
@@ -37,12 +37,12 @@ async fn start_and_end(directory: &Path) -> (Option<i32>, String) {
     }
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    (code.unwrap_or_else(|_| panic!("it goes on: {said}")), said)
+    (code.unwrap_or_else(|_| panic!("the server keeps running: {said}")), said)
 }
 
 #[actix_web::test]
-async fn a_file_that_was_cut_off_is_refused_and_stays_as_it_is() {
-    let directory = left_in_order().await;
+async fn truncated_database_is_refused_and_left_unchanged() {
+    let directory = directory_after_clean_stop().await;
     let path = directory.path().join("netbit.db");
     let length = fs::metadata(&path).unwrap().len();
     for left in [100, PAGE, length / 2] {
@@ -57,14 +57,14 @@ async fn a_file_that_was_cut_off_is_refused_and_stays_as_it_is() {
         let (code, said) = start_and_end(place.path()).await;
         assert!(code.is_some_and(|code| code != 0), "{left} bytes: {said}");
         assert!(said.contains("database"), "{left} bytes: {said}");
-        assert_eq!(fs::metadata(&copy).unwrap().len(), left, "it is not made worse");
+        assert_eq!(fs::metadata(&copy).unwrap().len(), left, "the file is unchanged");
     }
 }
 
-/// The start reads what it needs and no more: a page of old messages is not among that.
+/// The start reads only the pages that it needs; a page of old messages is not one of them.
 #[actix_web::test]
-async fn a_damaged_page_that_the_start_did_not_read_is_found_beside_a_server_that_serves() {
-    let directory = left_in_order().await;
+async fn damaged_page_is_found_in_the_background_of_a_running_server() {
+    let directory = directory_after_clean_stop().await;
     let path = directory.path().join("netbit.db");
     let pages = fs::metadata(&path).unwrap().len() / PAGE;
     let mut found_later = 0;
@@ -74,7 +74,7 @@ async fn a_damaged_page_that_the_start_did_not_read_is_found_beside_a_server_tha
         file.seek(SeekFrom::Start(page * PAGE)).unwrap();
         file.read_exact(&mut before).unwrap();
         if before[0] != 13 {
-            // No page of rows: what is wrong with it may be nothing to SQLite.
+            // Not a table leaf page: SQLite may not notice the damage.
             continue;
         }
         file.seek(SeekFrom::Start(page * PAGE)).unwrap();
@@ -91,9 +91,12 @@ async fn a_damaged_page_that_the_start_did_not_read_is_found_beside_a_server_tha
         file.seek(SeekFrom::Start(page * PAGE)).unwrap();
         file.write_all(&before).unwrap();
     }
-    assert!(found_later > 0, "the start has read everything: this shows nothing");
+    assert!(
+        found_later > 0,
+        "every damaged page was found at the start, so the background check was not tested"
+    );
     let server = Process::start(directory.path()).await;
     let (status, _) = soon(server.operations("/readyz")).await;
-    assert_eq!(status, 200, "and a whole one is served");
+    assert_eq!(status, 200, "an undamaged database is served");
     server.stop().await;
 }

@@ -1,5 +1,6 @@
-//! The server fails at a chosen place: between COMMIT and fan-out, in fsync, between a ref and its event, in the middle of
-//! a migration or a backup, in every actor. Always in a child process, for fail points belong to a whole process.
+//! The server fails at a chosen place: between COMMIT and fan-out, in fsync, between a ref and its
+//! event, in the middle of a migration or a backup, and in every actor. The server always runs as a
+//! child process, because a fail point applies to a whole process.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use super::kills::whole_history;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Process, eventually, soon, until};
 
-/// Alice and Bob, who share a chat, and a server that was killed behind that.
+/// Alice and Bob, who share a chat, and the directory of a server that was killed after this setup.
 struct Fixture {
     directory: tempfile::TempDir,
     alice: String,
@@ -45,11 +46,11 @@ impl Fixture {
         Process::with(self.path(), &[("FAILPOINTS", points)]).await
     }
 
-    /// Says something whose answer never comes, for the server ends at `point`.
+    /// Sends a message that gets no answer, because the server ends at `point`.
     ///
-    /// At its start the server has commits of its own, which may reach the point first: then it is tried again, unless
-    /// the message is not to be stored.
-    async fn say_into_the_end(&self, point: &str) -> (ClientId, &'static str) {
+    /// The server makes its own commits at startup, which may reach the point first. The attempt is
+    /// then repeated, unless the message must not be stored.
+    async fn send_until_killed_at(&self, point: &str) -> (ClientId, &'static str) {
         let (name, content) = (ClientId::fresh(), "said once");
         for _ in 0..20 {
             let mut server = self.failing(&format!("{point}=return")).await;
@@ -57,7 +58,7 @@ impl Fixture {
                 let answer = soon(session.request(saying(self.chat, name, content))).await;
                 assert!(matches!(answer, Err(TcpError::Io(_) | TcpError::Closed(_))), "{answer:?}");
             }
-            assert_eq!(server.end().await, None, "{point} is a kill");
+            assert_eq!(server.end().await, None, "{point} kills the process");
             let mut db = database::open_reader(&self.path().join("netbit.db")).unwrap();
             let stored = "SELECT count(*) AS value FROM messages WHERE content = 'said once'";
             if point == "commit.before" || database::integer(&mut db, stored).unwrap() > 0 {
@@ -72,20 +73,20 @@ impl Fixture {
         page.into_iter().map(|message| (message.content, message.id.0)).collect()
     }
 
-    /// Everything works, and the database is whole.
-    async fn whole(&self) {
+    /// Checks that messages flow between the two users, and that the database is intact.
+    async fn assert_intact(&self) {
         let mut server = Process::start(self.path()).await;
         let (mut alice, _) = TcpClient::open(server.tcp(), &self.alice).await.unwrap();
         let (mut bob, _) = TcpClient::open(server.tcp(), &self.bob).await.unwrap();
         assert!(alice.say(self.chat, "still here").await.unwrap().success);
-        heard(&mut bob, "still here").await;
+        wait_for_message(&mut bob, "still here").await;
         server.kill();
-        sound(self.path());
+        assert_integrity(self.path());
     }
 }
 
-/// Waits for a message of somebody else.
-async fn heard(session: &mut TcpClient, content: &str) {
+/// Waits until the session receives a message with this content.
+async fn wait_for_message(session: &mut TcpClient, content: &str) {
     loop {
         let packet = soon(session.any()).await.unwrap();
         if packet.message.is_some_and(|message| message.content == content) {
@@ -94,34 +95,34 @@ async fn heard(session: &mut TcpClient, content: &str) {
     }
 }
 
-fn sound(directory: &Path) {
+fn assert_integrity(directory: &Path) {
     let mut db = database::open_reader(&directory.join("netbit.db")).unwrap();
     assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
 }
 
 #[actix_web::test]
-async fn killed_between_commit_and_ack_the_retry_gets_the_same_message() {
+async fn retry_returns_same_message_when_killed_before_the_ack() {
     let fixture = Fixture::new().await;
     for point in ["answer.before", "commit.after"] {
-        let (name, content) = fixture.say_into_the_end(point).await;
+        let (name, content) = fixture.send_until_killed_at(point).await;
         let mut server = Process::start(fixture.path()).await;
         let before = fixture.contents(&server.http).await;
         let (_, id) = before.last().unwrap().clone();
-        assert_eq!(before.last().unwrap().0, content, "{point}: what was committed is there");
+        assert_eq!(before.last().unwrap().0, content, "{point}: the committed message is stored");
         let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
         let ack = session.request(saying(fixture.chat, name, content)).await.unwrap();
         assert!(ack.success && ack.duplicate == Some(true), "{ack:?}");
         assert_eq!(ack.message_id.unwrap().0, id);
-        assert_eq!(fixture.contents(&server.http).await, before, "and it is there once");
+        assert_eq!(fixture.contents(&server.http).await, before, "the message is stored once");
         server.kill();
     }
-    fixture.whole().await;
+    fixture.assert_intact().await;
 }
 
 #[actix_web::test]
-async fn killed_before_the_commit_nothing_is_there_and_the_retry_is_the_first() {
+async fn retry_is_stored_as_first_when_killed_before_commit() {
     let fixture = Fixture::new().await;
-    let (name, content) = fixture.say_into_the_end("commit.before").await;
+    let (name, content) = fixture.send_until_killed_at("commit.before").await;
     let server = Process::start(fixture.path()).await;
     assert_eq!(fixture.contents(&server.http).await, []);
     let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
@@ -132,17 +133,17 @@ async fn killed_before_the_commit_nothing_is_there_and_the_retry_is_the_first() 
 }
 
 #[actix_web::test]
-async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
+async fn resume_delivers_message_when_killed_before_fan_out() {
     let fixture = Fixture::new().await;
     let (epoch, seen) = {
         let server = Process::start(fixture.path()).await;
         let (mut bob, welcome) = TcpClient::open(server.tcp(), &fixture.bob).await.unwrap();
         let (mut alice, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
         let ack = alice.say(fixture.chat, "heard").await.unwrap();
-        heard(&mut bob, "heard").await;
+        wait_for_message(&mut bob, "heard").await;
         (u64::try_from(welcome.epoch.unwrap()).unwrap(), u64::try_from(ack.seq.unwrap()).unwrap())
     };
-    let (_, content) = fixture.say_into_the_end("commit.after").await;
+    let (_, content) = fixture.send_until_killed_at("commit.after").await;
     let server = Process::start(fixture.path()).await;
     let (mut bob, _) = TcpClient::open(server.tcp(), &fixture.bob).await.unwrap();
     let resume = MessagePacket {
@@ -152,15 +153,15 @@ async fn killed_between_commit_and_fan_out_receivers_get_it_by_resuming() {
         ..MessagePacket::default()
     };
     bob.writer.send(&resume).await.unwrap();
-    heard(&mut bob, content).await;
+    wait_for_message(&mut bob, content).await;
     server.stop().await;
 }
 
-/// The disk says that it could not write: whether the commit is there is not known to anybody.
+/// After an fsync error it is unknown whether the commit is durable.
 #[actix_web::test]
-async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends() {
+async fn fsync_error_ends_process_and_acknowledges_nothing_later() {
     let fixture = Fixture::new().await;
-    // Up to three are commits that the server makes by itself at its start.
+    // The server makes up to three of these commits by itself at startup.
     let mut server = fixture.failing("commit.fails=5*off->return").await;
     let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
     let mut acknowledged = 0;
@@ -171,17 +172,18 @@ async fn behind_an_error_of_fsync_nothing_is_acknowledged_and_the_process_ends()
             Err(_) => break,
         }
     }
-    assert!((1..=5).contains(&acknowledged), "{acknowledged}: nothing behind the error");
+    assert!((1..=5).contains(&acknowledged), "{acknowledged} acknowledged: none after the error");
     assert_eq!(server.end().await, Some(74));
     let server = Process::start(fixture.path()).await;
     assert_eq!(fixture.contents(&server.http).await.len(), acknowledged);
     drop(server);
-    fixture.whole().await;
+    fixture.assert_intact().await;
 }
 
-/// A full disk is no reason to end: who writes is told, who reads is served, and it goes on when there is room.
+/// A full disk does not end the server. Writes are refused with a code, reads are served, and
+/// writes resume when there is space.
 #[actix_web::test]
-async fn while_the_disk_is_full_writes_are_refused_reads_go_on_and_it_recovers_without_a_restart() {
+async fn full_disk_refuses_writes_serves_reads_and_recovers() {
     let fixture = Fixture::new().await;
     let environment =
         [("FAILPOINTS", "commit.full=1*off->1*return->off"), ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "300")];
@@ -193,15 +195,15 @@ async fn while_the_disk_is_full_writes_are_refused_reads_go_on_and_it_recovers_w
     let http = server.http.with_token(&fixture.alice);
     let posted = http.post(&format!("/api/chats/{}/messages", fixture.chat), &json!({"content": "x"})).await;
     assert_eq!((posted.as_ref().unwrap().status, posted.unwrap().code()), (507, "read_only"));
-    assert_eq!(fixture.contents(&server.http).await.len(), 1, "reads go on");
+    assert_eq!(fixture.contents(&server.http).await.len(), 1, "reads are served");
     until(async || session.say(fixture.chat, "after").await.is_ok()).await;
     let said: Vec<_> = fixture.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
-    assert_eq!(said, ["before", "after"], "what was refused is not there");
+    assert_eq!(said, ["before", "after"], "the refused message is not stored");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn killed_around_a_checkpoint_everything_acknowledged_is_there() {
+async fn acknowledged_messages_survive_a_kill_around_a_checkpoint() {
     let fixture = Fixture::new().await;
     let mut acknowledged = Vec::new();
     for point in ["checkpoint.before", "checkpoint.after"] {
@@ -213,9 +215,9 @@ async fn killed_around_a_checkpoint_everything_acknowledged_is_there() {
             let content = format!("{point} {}", acknowledged.len());
             let Ok(ack) = soon(session.say(fixture.chat, &content)).await else { break };
             acknowledged.push((content, ack.message_id.unwrap().0));
-            assert!(acknowledged.len() < 10_000, "{point} is never reached");
+            assert!(acknowledged.len() < 10_000, "{point} was not reached");
         }
-        assert_eq!(server.end().await, None, "{point} is a kill");
+        assert_eq!(server.end().await, None, "{point} kills the process");
     }
     let server = Process::start(fixture.path()).await;
     let stored = whole_history(&server.http.with_token(&fixture.alice), fixture.chat).await;
@@ -224,28 +226,28 @@ async fn killed_around_a_checkpoint_everything_acknowledged_is_there() {
         assert_eq!(stored.iter().filter(|stored| *stored == message).count(), 1, "{message:?}");
     }
     drop(server);
-    fixture.whole().await;
+    fixture.assert_intact().await;
 }
 
 #[actix_web::test]
-async fn killed_between_two_migrations_the_next_start_goes_on() {
+async fn next_start_continues_after_a_kill_between_two_migrations() {
     let directory = tempfile::tempdir().unwrap();
     let count = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
     for done in [1, 2, 1] {
         let points = format!("migration.before={done}*off->return");
         let started = Process::try_with(directory.path(), &[("FAILPOINTS", &points)]).await;
-        assert_eq!(started.err().unwrap().code(), None, "a kill");
-        sound(directory.path());
+        assert_eq!(started.err().unwrap().code(), None, "the migration is killed");
+        assert_integrity(directory.path());
     }
-    assert!(count > 5, "there is something left to do");
+    assert!(count > 5, "migrations are left to run");
     let mut server = Process::start(directory.path()).await;
     server.http.register("alice", PASSWORD).await.unwrap();
     server.kill();
-    sound(directory.path());
+    assert_integrity(directory.path());
 }
 
 #[actix_web::test]
-async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
+async fn killed_backup_is_refused_by_restore_and_next_one_is_whole() {
     let fixture = Fixture::new().await;
     let server = Process::start(fixture.path()).await;
     server.http.with_token(&fixture.alice).post_message(fixture.chat, "kept").await.unwrap();
@@ -263,7 +265,7 @@ async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
     };
     let (killed, half) = backup("half", "manifest.before=return");
     assert_eq!(killed.code(), None);
-    assert!(!restore(&half, "nowhere").0.success(), "half a backup is refused");
+    assert!(!restore(&half, "nowhere").0.success(), "an incomplete backup is refused");
     let (taken, whole) = backup("whole", "");
     assert!(taken.success());
     let (restored, to) = restore(&whole, "elsewhere");
@@ -276,10 +278,10 @@ async fn a_backup_that_was_killed_is_none_and_the_next_one_is_whole() {
     server.stop().await;
 }
 
-/// A push whose commits end the process that reads them ended every start as well. Attempts are counted before they are
-/// made, and in the end the push is announced without its commits.
+/// A push whose commits end the process that reads them also ended every later start. Attempts are
+/// counted before they are made; after the last attempt the push is announced without its commits.
 #[actix_web::test]
-async fn a_push_that_kills_its_reader_is_settled_without_commits() {
+async fn push_that_kills_its_reader_is_settled_without_commits() {
     let fixture = Fixture::new().await;
     let mut server = fixture.failing("push.reading=return").await;
     let url = format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
@@ -292,7 +294,7 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
     assert!(!workdir.git("work", &["push", "--quiet", &url, "main"]).await.success);
     assert_eq!(server.end().await, None, "killed by the push");
     for attempt in 1..=3 {
-        // Ready each time: settlement stands behind it.
+        // The server is ready each time: settlement runs in the background.
         let mut server = fixture.failing("push.reading=return").await;
         assert_eq!(server.end().await, None, "killed by attempt {attempt}");
     }
@@ -315,9 +317,9 @@ async fn a_push_that_kills_its_reader_is_settled_without_commits() {
     server.stop().await;
 }
 
-/// The ref is on disk, the event is not: two systems, one story.
+/// The ref is on disk and the event is not: git and the database are two systems that must agree.
 #[actix_web::test]
-async fn killed_between_ref_and_event_the_event_appears_once() {
+async fn event_appears_once_when_killed_between_ref_and_event() {
     let fixture = Fixture::new().await;
     let url = |server: &Process| {
         format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address())
@@ -330,7 +332,7 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
     let workdir = GitWorkdir::new();
     workdir.repository("work").await;
     assert!(!workdir.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
-    assert_eq!(server.end().await, None, "a kill");
+    assert_eq!(server.end().await, None, "the push kills the server");
 
     let server = Process::start(fixture.path()).await;
     let http = server.http.with_token(&fixture.alice);
@@ -347,7 +349,7 @@ async fn killed_between_ref_and_event_the_event_appears_once() {
     server.stop().await;
 }
 
-/// What the server says of panics and restarts.
+/// Returns the number of panics and restarts from the server's metrics.
 async fn panics(server: &Process) -> f64 {
     let (_, metrics) = server.operations("/metrics").await;
     let counts = ["netbit_actor_panics_total", "netbit_actor_restarts_total"];
@@ -355,14 +357,14 @@ async fn panics(server: &Process) -> f64 {
     told.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-/// A panic in an actor: it is restarted with what the database says, or the process ends; nothing in between.
+/// After a panic an actor restarts with the state of the database, or the process ends.
 #[actix_web::test]
-async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended() {
+async fn panic_in_any_actor_leaves_a_working_or_an_ended_server() {
     let places = ["cache.publish", "writer.flush", "hub.lane", "presence.say", "session.frame", "eviction"];
     for place in places {
         let fixture = Fixture::new().await;
         let points = format!("{place}=1*off->1*panic->off");
-        // So little memory that a second window must go.
+        // So little memory that a second window must be evicted.
         let environment = [("FAILPOINTS", points.as_str()), ("NETBIT_CACHE__MAX_BYTES", "1")];
         let mut server = Process::with(fixture.path(), &environment).await;
         let mut acknowledged = Vec::new();
@@ -402,12 +404,12 @@ async fn a_panic_in_any_actor_leaves_a_server_that_works_or_one_that_has_ended()
             assert_eq!(count, 1, "{place}: {content}");
         }
         drop(server);
-        fixture.whole().await;
+        fixture.assert_intact().await;
     }
 }
 
 #[test]
-fn a_test_hits_every_fail_point() {
+fn every_fail_point_is_hit_by_a_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/durability");
     let files = ["fail_points.rs", "history/mod.rs"];
     let text: String = files.iter().map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).collect();
@@ -417,8 +419,8 @@ fn a_test_hits_every_fail_point() {
     }
 }
 
-/// Of two pushes at once that create a repository, the second waits until the first has made it; a kill in between leaves
-/// nothing that the next push would meet.
+/// When two pushes create a repository at the same time, the second waits until the first has
+/// created it. A kill in between leaves nothing that would block the next push.
 #[actix_web::test]
 async fn repository_is_created_once_and_again_after_a_kill() {
     let fixture = Fixture::new().await;
@@ -436,7 +438,7 @@ async fn repository_is_created_once_and_again_after_a_kill() {
     workdir.repository("work").await;
     workdir.git("work", &["branch", "topic"]).await.ok();
     assert!(!workdir.git("work", &["push", "--quiet", &url(&server), "main"]).await.success);
-    assert_eq!(server.end().await, None, "a kill");
+    assert_eq!(server.end().await, None, "the push kills the server");
 
     let server = with("repository.directory=sleep(500)").await;
     let url = &url(&server);

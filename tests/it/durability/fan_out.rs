@@ -1,4 +1,4 @@
-//! Killed while a message notifies many.
+//! The server is killed while a message notifies many users.
 
 use netbit::client::{TcpClient, saying};
 use netbit::core::database;
@@ -10,7 +10,8 @@ use crate::harness::{PASSWORD, Process, soon, until};
 const PEOPLE: i64 = 24;
 const MESSAGES: i64 = 60;
 
-/// Notifications of people that were written slice by slice are neither lost nor doubled by SIGKILL in the middle.
+/// Notifications that are written slice by slice are neither lost nor doubled by SIGKILL in the
+/// middle.
 #[actix_web::test]
 async fn kill_9_during_fan_out_leaves_each_notification_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -48,7 +49,7 @@ async fn kill_9_during_fan_out_leaves_each_notification_once() {
         }
     };
     soon(async { tokio::join!(sending, acknowledged) }).await;
-    // Three times in the middle: some are written, and some are left.
+    // Three kills in the middle: some notifications are written and some are left.
     let path = directory.path().join("netbit.db");
     let count = |sql: &str| database::integer(&mut database::open_reader(&path).unwrap(), sql).unwrap();
     let written = "SELECT count(*) AS value FROM notifications WHERE kind = 'mention'";
@@ -61,10 +62,10 @@ async fn kill_9_during_fan_out_leaves_each_notification_once() {
         in_the_middle += i64::from(count(left) > 0);
         server = Process::with(directory.path(), &small).await;
     }
-    assert!(in_the_middle > 0, "all was written before the first kill");
+    assert!(in_the_middle > 0, "all notifications were written before the first kill");
     until(async || count(left) == 0).await;
     assert_eq!(count(written), MESSAGES * PEOPLE);
     let pairs = "SELECT count(*) AS value FROM (SELECT DISTINCT user_id, message_id FROM notifications
         WHERE kind = 'mention' AND user_id <> (SELECT id FROM users WHERE username = 'u0'))";
-    assert_eq!(count(pairs), MESSAGES * PEOPLE, "one for each message and member");
+    assert_eq!(count(pairs), MESSAGES * PEOPLE, "one notification for each message and member");
 }

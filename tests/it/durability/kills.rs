@@ -1,6 +1,6 @@
-//! Killed by SIGKILL or told to stop by SIGTERM while people write.
+//! The server is ended by SIGKILL or SIGTERM while users write.
 //!
-//! `NETBIT_KILL_ROUNDS` sets how often (3 unless said).
+//! `NETBIT_KILL_ROUNDS` sets the number of rounds (default 3).
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -18,11 +18,11 @@ use crate::harness::{PASSWORD, Process, soon, until};
 const SENDERS: usize = 20;
 const CHATS: usize = 4;
 
-/// What one sender was told is committed: name -> (chat, content, id, seq).
+/// The acknowledged messages of one sender: client id -> (chat, content, id, seq).
 type Acknowledged = HashMap<ClientId, (ChatId, String, i64, i64)>;
 
-/// Sends until the connection breaks; up to 8 messages wait for their answer at once. What was sent and not
-/// acknowledged is tried again first, with the same name, as a client should.
+/// Sends until the connection breaks, with up to 8 messages in flight. Messages that were sent
+/// without an acknowledgement are sent again first, with the same client id, as a client should.
 async fn send_until_killed(
     address: SocketAddr,
     token: String,
@@ -57,7 +57,8 @@ async fn send_until_killed(
         match reader.next().await {
             Ok(packet) if packet.packet_type == "Ack" => {
                 if !packet.success {
-                    // A server that is stopping takes no more: promised nothing, tried again later.
+                    // A stopping server accepts no more messages: nothing was promised, so the
+                    // client retries later.
                     assert_eq!(packet.code.as_deref(), Some("overloaded"), "{packet:?}");
                     continue;
                 }
@@ -71,22 +72,22 @@ async fn send_until_killed(
     }
 }
 
-/// Waits until the senders have been told so often that something is committed.
+/// Waits until the senders have received this many acknowledgements.
 async fn acknowledged_so_far(progress: &Cell<usize>, count: usize) {
     until(async || progress.get() >= count).await;
 }
 
-/// People who share chats, write in them until the server is gone, and remember what they were told.
+/// Users who share chats, write in them until the server is gone, and record the acknowledgements.
 pub(super) struct Writers {
     pub(super) tokens: Vec<String>,
     pub(super) chats: Vec<ChatId>,
     pub(super) told: Acknowledged,
-    /// Sent and not answered, of each.
+    /// The messages of each user that were sent without an answer.
     open: Vec<Vec<(ClientId, ChatId, String)>>,
 }
 
 impl Writers {
-    /// Registers `u0` and so on; everybody is in every chat.
+    /// Registers `u0` and so on; every user is a member of every chat.
     pub(super) async fn meet(server: &Process, people: usize, chats: usize) -> Self {
         let mut tokens = Vec::new();
         for n in 0..people {
@@ -103,7 +104,7 @@ impl Writers {
         Self { tokens, chats: made, told: Acknowledged::new(), open: vec![Vec::new(); people] }
     }
 
-    /// Everybody writes; in the middle of it, when so much more is acknowledged, the server is killed.
+    /// Lets every user write, and kills the server when `enough` more messages are acknowledged.
     pub(super) async fn write_and_kill(&mut self, server: &mut Process, round: usize, enough: usize) {
         let (progress, before) = (Rc::new(Cell::new(0)), self.told.len());
         let open = std::mem::take(&mut self.open);
@@ -123,7 +124,7 @@ impl Writers {
     }
 }
 
-/// Every message of a chat, page by page.
+/// Returns every message of a chat, page by page.
 pub(super) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Message> {
     let (mut after, mut all) = (0, Vec::new());
     loop {
@@ -137,13 +138,13 @@ pub(super) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Messag
 }
 
 #[actix_web::test]
-async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
+async fn kill_9_under_load_neither_loses_nor_doubles_messages() {
     let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let directory = tempfile::tempdir().unwrap();
     let mut server = Process::start(directory.path()).await;
     let mut writers = Writers::meet(&server, SENDERS, CHATS).await;
     for round in 0..rounds {
-        // A little later each round.
+        // Each round is killed a little later.
         writers.write_and_kill(&mut server, round, 300 + 137 * (round % 10)).await;
         server = Process::start(directory.path()).await;
     }
@@ -154,7 +155,7 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
     for chat in &chats {
         for message in whole_history(&http, *chat).await {
             let entry = (message.chat_id, message.content, message.id.0, message.seq);
-            assert!(stored.insert(message.client_id, entry).is_none(), "a message is there twice");
+            assert!(stored.insert(message.client_id, entry).is_none(), "a message is stored twice");
         }
         let (mut after, mut expected) = (0, 1);
         loop {
@@ -174,7 +175,7 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
         }
     }
     for (name, entry) in &told {
-        assert_eq!(stored.get(name), Some(entry), "an acknowledged message is missing or another");
+        assert_eq!(stored.get(name), Some(entry), "an acknowledged message is missing or differs");
     }
     println!("{rounds} kills, {} acknowledged, {} stored", told.len(), stored.len());
 
@@ -188,7 +189,7 @@ async fn kill_9_under_load_loses_and_doubles_no_acknowledged_message() {
 }
 
 #[actix_web::test]
-async fn sigterm_under_load_loses_nothing_that_was_acknowledged_and_exits_with_0() {
+async fn sigterm_under_load_loses_no_acknowledged_message() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Process::start(directory.path()).await;
     server.http.register("u0", PASSWORD).await.unwrap();

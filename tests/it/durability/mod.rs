@@ -1,6 +1,8 @@
-//! What was acknowledged is there, whatever ends the process, the disk or the power: by what breaks.
+//! Acknowledged data survives whatever ends the process, the disk or the power. The tests are
+//! grouped by what fails.
 //!
-//! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
+//! Each test begins with its story. `docs/SECURITY-TESTS.md` lists the tests next to the properties
+//! that they show.
 
 mod clock;
 mod cursors;

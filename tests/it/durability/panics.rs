@@ -1,34 +1,43 @@
-//! Panics and losses inside the server: the one concerned is told, the others are served, and what the cache holds
-//! equals the database again.
+//! Panics and losses inside the server: only the affected caller gets an error, the others are
+//! served, and the cache equals the database again.
 //!
-//! The faults are commands and queries of the tests' own, which the actors take like any other.
+//! The faults are the tests' own commands and queries, which the actors handle like any other.
 
-use netbit::actors::cache::{Query, QueryContext, QueryOutcome};
-use netbit::actors::writer::{Command, CommandError, Committed, Execution, Tx, WriterEvent};
+use netbit::actors::cache::{CacheActor, Query, QueryContext, QueryOutcome};
+use netbit::actors::commit::{Committed, WriterEvent};
+use netbit::actors::writer::{Command, CommandError, DbWriterActor, Execution, Tx};
 use netbit::client::TcpError;
-use netbit::core::actor::Caller;
+use netbit::core::actor::{Caller, MessageName, NamedMessage};
 use netbit::domain::access::{Credential, RequiredScope};
 use netbit::protocol::packet::MessagePacket;
 
 use crate::harness::{Person, TestServer, soon};
 
-/// Panics where the writer expects it: inside its transaction.
+/// Panics where the writer handles it: inside its transaction.
 struct PanicsInItsTransaction;
+
+impl NamedMessage for PanicsInItsTransaction {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("PanicsInItsTransaction");
+}
 
 impl Command for PanicsInItsTransaction {
     type Output = ();
-    const NAME: &'static str = "PanicsInItsTransaction";
     fn execute(&self, _: &mut Tx<'_>) -> Execution<()> {
         panic!("on purpose");
     }
 }
 
-/// Panics where nobody expects it: in the actor's own handler.
+/// Panics outside of the transaction: in the actor's own handler.
 struct BreaksTheWriter;
+
+impl NamedMessage for BreaksTheWriter {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("BreaksTheWriter");
+}
 
 impl Command for BreaksTheWriter {
     type Output = ();
-    const NAME: &'static str = "BreaksTheWriter";
     fn bytes(&self) -> usize {
         panic!("on purpose");
     }
@@ -39,9 +48,13 @@ impl Command for BreaksTheWriter {
 
 struct BreaksTheCache;
 
+impl NamedMessage for BreaksTheCache {
+    type Actor = CacheActor;
+    const NAME: MessageName = MessageName::unlisted("BreaksTheCache");
+}
+
 impl Query for BreaksTheCache {
     type Answer = ();
-    const NAME: &'static str = "BreaksTheCache";
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
     fn answer(&self, _: Option<Credential>, _: &mut QueryContext<'_>) -> QueryOutcome<()> {
         panic!("on purpose");
@@ -53,8 +66,8 @@ fn restarts(server: &TestServer, actor: &str) -> u64 {
     all.find(|snapshot| snapshot.actor == actor).unwrap().restarts
 }
 
-/// The server's word that a session must come back, and that it then finds everything.
-async fn told_to_come_back(person: &Person, session: &mut netbit::client::TcpClient) {
+/// Checks that the server asks the session to reconnect, and that a new session works.
+async fn expect_reconnect(person: &Person, session: &mut netbit::client::TcpClient) {
     let code = loop {
         match soon(session.pushed()).await {
             Ok(packet) if packet.packet_type == "Goodbye" => assert!(packet.reconnect),
@@ -69,7 +82,7 @@ async fn told_to_come_back(person: &Person, session: &mut netbit::client::TcpCli
 }
 
 #[actix_web::test]
-async fn a_command_that_panics_is_told_alone_and_the_writer_goes_on() {
+async fn panicking_command_fails_alone_and_the_writer_continues() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -81,7 +94,7 @@ async fn a_command_that_panics_is_told_alone_and_the_writer_goes_on() {
 }
 
 #[actix_web::test]
-async fn a_writer_that_breaks_is_restarted_and_nothing_acknowledged_is_lost() {
+async fn broken_writer_is_restarted_without_losing_acknowledged_data() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -105,13 +118,13 @@ async fn a_writer_that_breaks_is_restarted_and_nothing_acknowledged_is_lost() {
     assert_eq!(restarts(&server, "writer"), 1);
     let stored = alice.contents(chat).await;
     assert!(acknowledged.iter().all(|text| stored.contains(text)));
-    told_to_come_back(&alice, &mut session).await;
+    expect_reconnect(&alice, &mut session).await;
     // The comparison of cache and database at the stop is part of the test.
     server.stop_after_panics().await;
 }
 
 #[actix_web::test]
-async fn a_cache_that_breaks_is_loaded_anew() {
+async fn broken_cache_is_reloaded_from_the_database() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -122,13 +135,13 @@ async fn a_cache_that_breaks_is_loaded_anew() {
     assert_eq!(alice.contents(chat).await, ["before", "after"]);
     assert_eq!(restarts(&server, "cache"), 1);
     assert_eq!(server.app.cache_counters.snapshot().reloads, 1);
-    told_to_come_back(&alice, &mut session).await;
+    expect_reconnect(&alice, &mut session).await;
     server.stop_after_panics().await;
 }
 
-/// While the snapshot is being read, commits and queries wait: nobody reads the past.
+/// Commits and queries wait while the snapshot is being read, so no query returns old state.
 #[actix_web::test]
-async fn a_reload_in_the_middle_of_everything_answers_everybody_with_the_present() {
+async fn reload_under_load_answers_every_query_with_current_state() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -138,16 +151,17 @@ async fn a_reload_in_the_middle_of_everything_answers_everybody_with_the_present
             server.app.services.cache.publish(WriterEvent::Reload);
         }
         assert_eq!(alice.say(chat, &n.to_string()).await.status, 201);
-        assert_eq!(alice.contents(chat).await.len(), n + 1, "one reads what one has written");
+        assert_eq!(alice.contents(chat).await.len(), n + 1, "a user reads their own writes");
     }
     assert_eq!(server.app.cache_counters.snapshot().reloads, 3);
-    told_to_come_back(&alice, &mut session).await;
+    expect_reconnect(&alice, &mut session).await;
     server.stop().await;
 }
 
-/// A batch that no snapshot knows means that the database has lost a commit: nothing can be trusted any more.
+/// A batch that no snapshot contains means that the database has lost a commit. The state cannot be
+/// trusted any more.
 #[actix_web::test]
-async fn a_batch_that_even_the_database_does_not_know_ends_the_process() {
+async fn batch_missing_from_the_database_ends_the_process() {
     let server = TestServer::start().await;
     let unknown = Committed { commit_no: 1_000, events: Vec::new(), permits: Vec::new() };
     server.app.services.cache.publish(WriterEvent::Committed(unknown));
@@ -156,7 +170,7 @@ async fn a_batch_that_even_the_database_does_not_know_ends_the_process() {
 }
 
 #[actix_web::test]
-async fn a_batch_that_arrives_twice_changes_nothing() {
+async fn batch_that_arrives_twice_changes_nothing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let old = Committed { commit_no: 1, events: Vec::new(), permits: Vec::new() };

@@ -1,9 +1,9 @@
-/* What a disk holds when the power goes: only what was fsynced.
+/* Records what a disk holds after a power cut: only fsynced data.
  *
- * Preloaded into a server. Every fsync and fdatasync of a file under POWERCUT_ROOT copies the file as it is now to
- * POWERCUT_DISK/<inode>, and notes its name in POWERCUT_DISK/names; one of a folder notes what it holds. The test puts
- * together from this what would be left. While there is a file POWERCUT_FAIL, each of them fails, as on a disk that is
- * broken. */
+ * Preloaded into a server. Every fsync and fdatasync of a file under POWERCUT_ROOT copies the current
+ * file to POWERCUT_DISK/<inode> and adds its name to POWERCUT_DISK/names. An fsync of a folder adds
+ * the names in it. The test builds the remaining disk from these records. While the file
+ * POWERCUT_FAIL exists, every fsync and fdatasync fails, as on a broken disk. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -50,7 +50,7 @@ static void note(int fd) {
     FILE *list = fopen(names, "a");
     if (!list) abort();
     if (S_ISREG(about.st_mode)) {
-        /* It may have been opened for writing only. */
+        /* The descriptor may be write-only. */
         int readable = open(path, O_RDONLY);
         struct stat same;
         if (readable >= 0 && !fstat(readable, &same) && same.st_ino == about.st_ino) {

@@ -1,11 +1,15 @@
-//! The power goes: what was not fsynced is not there, or is there in part.
+//! Power cuts: data without an fsync is lost, wholly or in part.
 //!
-//! The server runs with `power_cut.c` before its C library, which keeps what each fsync made durable. After a SIGKILL
-//! the test builds the disk as a cut would leave it: a file that was never fsynced is not there, names are those that an
-//! fsync of the file or of its folder made durable, and each page that was written behind the last fsync is there or not
-//! as a seed says. Then a server starts on that. It shows that nothing is acknowledged before it is durable, and that
-//! pages in any mixture are recovered from. It does not show what a disk does that lies about its flushes, nor what
-//! becomes of repositories, which git itself syncs.
+//! The server runs with `power_cut.c` preloaded, which records what each fsync made durable. After
+//! a SIGKILL the test builds the disk as a power cut would leave it:
+//!
+//! * A file that was never fsynced is missing.
+//! * The file names are those that an fsync of the file or of its folder made durable.
+//! * Each page that was written after the last fsync is present or missing, as a seed decides.
+//!
+//! Then a server starts on that disk. The test shows that nothing is acknowledged before it is
+//! durable, and that the server recovers from any mixture of pages. It does not cover disks that
+//! report a flush without doing it, nor repositories, which git itself syncs.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -25,17 +29,18 @@ use crate::harness::{PASSWORD, Process, soon};
 const PAGE: usize = 4096;
 const SENDERS: usize = 8;
 
-/// Compiles a library that is put before the C library. Whoever has Rust has a C compiler: SQLite needs it.
+/// Compiles a library for `LD_PRELOAD`. A C compiler is present wherever NetBit is built, because
+/// SQLite needs it.
 pub(super) fn compiled(name: &str, into: &Path) -> PathBuf {
     let library = into.join(format!("{name}.so"));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/durability/{name}.c"));
     let mut compiler = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
-    assert!(compiler.status().unwrap().success(), "the C compiler fails");
+    assert!(compiler.status().unwrap().success(), "the C compiler failed");
     library
 }
 
-/// Which file each name leads to, as far as that is durable.
+/// Returns the inode of each durable file name.
 fn names(disk: &Path) -> BTreeMap<PathBuf, String> {
     let mut names = BTreeMap::new();
     for line in fs::read_to_string(disk.join("names")).unwrap().lines() {
@@ -50,7 +55,7 @@ fn names(disk: &Path) -> BTreeMap<PathBuf, String> {
     names
 }
 
-/// What was durable, with some of the pages that were written behind it.
+/// Returns the durable content with a random choice of the pages that were written after it.
 fn mix(durable: &[u8], written: &[u8], chance: &mut StdRng) -> Vec<u8> {
     let length = if chance.random() { durable.len() } else { written.len() };
     let mut mixed = Vec::with_capacity(length);
@@ -65,18 +70,19 @@ fn mix(durable: &[u8], written: &[u8], chance: &mut StdRng) -> Vec<u8> {
     mixed
 }
 
-/// The files of a folder, without those in folders below it.
+/// Returns the files of a folder, without those in its subfolders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.is_file()).collect()
 }
 
-/// Turns the directory into what the cut leaves of it.
+/// Turns the directory into the state that a power cut leaves; returns the number of files that
+/// lost data.
 fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
     let (names, mut lost) = (names(disk), 0);
     let mut left = Vec::new();
     for (path, inode) in &names {
-        // A name that is durable leads to a file of which nothing may be.
+        // A durable name may lead to a file without any durable content.
         let durable = fs::read(disk.join(inode)).unwrap_or_default();
         let written = fs::read(path).unwrap_or_default();
         let database = path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with("netbit.db"));
@@ -91,7 +97,7 @@ fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
             fs::write(path, content).unwrap();
         }
     }
-    // What is there now is what the disk holds.
+    // The current files are now the durable content of the disk.
     fs::remove_dir_all(disk).unwrap();
     fs::create_dir(disk).unwrap();
     let mut names = String::new();
@@ -104,10 +110,10 @@ fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
     lost
 }
 
-/// Cuts the power under people who write, up to `rounds` times; answers how many acknowledged messages were lost, as soon
-/// as one was.
-#[allow(clippy::print_stdout, reason = "a long run says what it did")]
-async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
+/// Cuts the power up to `rounds` times while users write. Returns the number of lost acknowledged
+/// messages after the first cut that lost any.
+#[allow(clippy::print_stdout, reason = "a long run prints its result")]
+async fn acknowledged_messages_lost_by_cuts(rounds: u64, synchronous: &str) -> usize {
     let place = tempfile::tempdir().unwrap();
     let library = compiled("power_cut", place.path());
     let (data, disk) = (place.path().join("data"), place.path().join("disk"));
@@ -118,7 +124,7 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
         ("POWERCUT_ROOT", data.to_str().unwrap()),
         ("POWERCUT_DISK", disk.to_str().unwrap()),
         ("NETBIT_STORAGE__SYNCHRONOUS", synchronous),
-        // Checkpoints come often: a cut meets pages of both files.
+        // Frequent checkpoints: a cut hits pages of both files.
         ("NETBIT_LIMITS__CHECKPOINT_BYTES", "262144"),
     ];
     let mut server = Process::with(&data, &environment).await;
@@ -130,10 +136,10 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
         writers.write_and_kill(&mut server, usize::try_from(round).unwrap(), enough).await;
         lost += cut(&data, &disk, &mut StdRng::seed_from_u64(round));
         server = Process::with(&data, &environment).await;
-        // Who lost commits ends every login.
+        // A server that lost commits ends every login.
         let http = server.http.with_token(server.http.login("u0", PASSWORD).await.unwrap().token);
         if http.get(&format!("/api/chats/{chat}")).await.unwrap().status == 404 {
-            // The cut took the chat with all that was said in it.
+            // The cut removed the chat with all its messages.
             return writers.told.len();
         }
         let stored = whole_history(&http, chat).await;
@@ -142,13 +148,13 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
             .into_iter()
             .map(|message| (message.client_id, (message.chat_id, message.content, message.id.0, message.seq)))
             .collect();
-        assert_eq!(stored.len(), count, "seed {round}: a message is there twice");
+        assert_eq!(stored.len(), count, "seed {round}: a message is stored twice");
         let missing = writers.told.iter().filter(|(name, entry)| stored.get(name) != Some(entry)).count();
         if missing > 0 {
             return missing;
         }
     }
-    assert!(lost > 0, "the cuts took nothing away: this shows nothing");
+    assert!(lost > 0, "the cuts lost no data, so nothing was tested");
     println!("{rounds} cuts, {lost} files not as they were written, {} acknowledged", writers.told.len());
     server.kill();
     let mut db = database::open_reader(&data.join("netbit.db")).unwrap();
@@ -157,20 +163,20 @@ async fn cut_again_and_again(rounds: u64, synchronous: &str) -> usize {
 }
 
 #[actix_web::test]
-async fn a_power_cut_loses_and_doubles_no_acknowledged_message() {
+async fn power_cut_neither_loses_nor_doubles_messages() {
     let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    assert_eq!(cut_again_and_again(rounds, "full").await, 0);
+    assert_eq!(acknowledged_messages_lost_by_cuts(rounds, "full").await, 0);
 }
 
-/// The cuts are real: without an fsync for each commit they take what was acknowledged.
+/// Shows that the cuts are real: without an fsync for each commit they lose acknowledged messages.
 #[actix_web::test]
-async fn a_server_that_is_told_not_to_sync_loses_messages_in_a_power_cut() {
-    assert!(cut_again_and_again(20, "normal").await > 0);
+async fn server_without_fsync_loses_messages_in_a_power_cut() {
+    assert!(acknowledged_messages_lost_by_cuts(20, "normal").await > 0);
 }
 
-/// The disk breaks: the real fsync of the real writer fails, in SQLite's own code.
+/// The disk breaks: the real fsync of the real writer fails inside SQLite.
 #[actix_web::test]
-async fn a_disk_that_does_not_sync_any_more_acknowledges_nothing_and_ends_the_process() {
+async fn failing_fsync_ends_process_without_acknowledgement() {
     let place = tempfile::tempdir().unwrap();
     let library = compiled("power_cut", place.path());
     let (data, broken) = (place.path().join("data"), place.path().join("broken"));
@@ -190,7 +196,7 @@ async fn a_disk_that_does_not_sync_any_more_acknowledges_nothing_and_ends_the_pr
     }
     assert_eq!(server.end().await, Some(74));
     let started = Process::try_with(&data, &environment).await;
-    assert!(started.is_err(), "a server that cannot make durable what it finds does not serve");
+    assert!(started.is_err(), "a server that cannot sync its files does not start");
     fs::remove_file(&broken).unwrap();
     let server = Process::start(&data).await;
     let stored = whole_history(&server.http.with_token(token), chat).await;
@@ -199,7 +205,7 @@ async fn a_disk_that_does_not_sync_any_more_acknowledges_nothing_and_ends_the_pr
 }
 
 #[test]
-fn a_cut_leaves_pages_of_before_and_of_behind() {
+fn cut_leaves_a_mixture_of_durable_and_later_pages() {
     let (durable, written) = (vec![1; 3 * PAGE], vec![2; 5 * PAGE]);
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..40 {
@@ -207,5 +213,5 @@ fn a_cut_leaves_pages_of_before_and_of_behind() {
         assert!([3 * PAGE, 5 * PAGE].contains(&mixed.len()));
         seen.extend(mixed.chunks(PAGE).map(|page| page[0]));
     }
-    assert_eq!(seen, [0, 1, 2].into(), "also pages that were never written");
+    assert_eq!(seen, [0, 1, 2].into(), "including pages that were never written");
 }

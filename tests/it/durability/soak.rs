@@ -1,7 +1,8 @@
-//! Many clients say, edit, react and delete, are cut off at random, and the server is killed under them: in the end
-//! every one of them has seen everything, once, in order.
+//! Many clients send, edit, react and delete, are disconnected at random, and the server is killed
+//! meanwhile. In the end every client has received everything, once, in order.
 //!
-//! `NETBIT_SOAK_CLIENTS` (50 unless said), `NETBIT_SOAK_KILLS` (3) and `NETBIT_SOAK_SEED` set how hard it is.
+//! `NETBIT_SOAK_CLIENTS` (default 50), `NETBIT_SOAK_KILLS` (default 3) and `NETBIT_SOAK_SEED` set
+//! the load.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,7 +20,7 @@ use netbit::protocol::view::EventData;
 use crate::harness::{PASSWORD, Process, soon, until};
 
 const CHATS: usize = 3;
-/// What a client leaves unanswered at once.
+/// The number of unanswered requests of a client.
 const IN_FLIGHT: usize = 4;
 /// Acknowledged changes between two kills.
 const CHANGES_PER_ROUND: usize = 300;
@@ -28,7 +29,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// Numbers that are the same in every run (xorshift).
+/// A pseudo-random sequence that is the same in every run (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -40,7 +41,7 @@ impl Dice {
     }
 }
 
-/// How one client sees one chat: by the rule of the client, from events alone.
+/// One client's state of one chat, built by the client's rule from events alone.
 #[derive(Default)]
 struct View {
     last: Seq,
@@ -48,8 +49,8 @@ struct View {
 }
 
 impl View {
-    /// Answers whether the event leaves a gap.
-    fn hear(&mut self, event: EventData) -> bool {
+    /// Applies an event; returns whether it leaves a gap.
+    fn receive(&mut self, event: EventData) -> bool {
         if event.seq != self.last + 1 {
             return event.seq > self.last + 1;
         }
@@ -61,7 +62,7 @@ impl View {
                 self.messages.insert(message.id, message);
             }
         } else if let Some(message) = event.message_id.and_then(|id| self.messages.get_mut(&id)) {
-            // A message that is shown as it is later knows of this already.
+            // A message that was sent in a later state already includes this event.
             if message.updated_seq.unwrap_or(message.seq) < event.seq {
                 message.updated_seq = Some(event.seq);
                 change(message, &event.kind, event.emoji.as_deref(), actor);
@@ -91,18 +92,18 @@ struct Client {
     token: String,
     dice: Dice,
     views: HashMap<ChatId, View>,
-    /// Said and not acknowledged: said again under the same name.
+    /// Messages without an acknowledgement, to be sent again under the same client id.
     unsent: Vec<(ClientId, ChatId, String)>,
-    /// What was acknowledged, by content.
+    /// The contents of the acknowledged messages.
     said: BTreeSet<String>,
     count: usize,
 }
 
-/// Why a session was over.
+/// Why a session ended.
 enum Over {
-    /// It had lived long enough, or the server is gone.
+    /// The session reached its chosen length, or the server is gone.
     CutOff,
-    /// Everything is up to date and nothing is unanswered.
+    /// Every chat is up to date and every request is answered.
     Done,
 }
 
@@ -145,7 +146,7 @@ impl Session<'_> {
         self.ask(packet, Some((name, chat, content))).await
     }
 
-    /// Something at random.
+    /// Does a random action.
     async fn act(&mut self) -> Result<(), TcpError> {
         let client = &mut *self.client;
         let chats: Vec<_> = client.views.keys().copied().collect();
@@ -180,11 +181,11 @@ impl Session<'_> {
         self.ask(packet, None).await
     }
 
-    async fn hear(&mut self, incoming: Received, progress: &Cell<usize>) -> Result<(), TcpError> {
+    async fn receive(&mut self, incoming: Received, progress: &Cell<usize>) -> Result<(), TcpError> {
         let packet = match incoming {
             Received::Event(event) => {
                 let chat = event.chat_id;
-                let gap = self.client.views.get_mut(&chat).unwrap().hear(*event);
+                let gap = self.client.views.get_mut(&chat).unwrap().receive(*event);
                 return if gap { self.resume([chat]).await } else { Ok(()) };
             }
             Received::Packet(packet) => packet,
@@ -212,7 +213,7 @@ impl Session<'_> {
         match said {
             Some((.., content)) if ack.success => assert!(self.client.said.insert(content)),
             Some(said) => self.client.unsent.push(said),
-            // Somebody else deleted the message.
+            // Another client deleted the message.
             None => assert!(ack.success || ack.code.as_deref() == Some("not_found"), "{ack:?}"),
         }
     }
@@ -235,14 +236,15 @@ impl Session<'_> {
                 return Ok(Over::CutOff);
             }
             let incoming = soon(self.reader.next_incoming()).await?;
-            self.hear(incoming, progress).await?;
+            self.receive(incoming, progress).await?;
         }
     }
 }
 
 impl Client {
-    /// One session, from Hello to a sudden end. What it did not hear of is said again in the next one.
-    async fn live(&mut self, address: SocketAddr, last: bool, progress: &Cell<usize>) -> Over {
+    /// Runs one session from Hello to a sudden end. Messages without an acknowledgement are sent
+    /// again in the next session.
+    async fn run_session(&mut self, address: SocketAddr, last: bool, progress: &Cell<usize>) -> Over {
         let Ok((session, welcome)) = TcpClient::open(address, &self.token).await else { return Over::CutOff };
         let (reader, writer) = session.into_halves();
         let acts = if last { 0 } else { 1 + self.dice.roll(40) };
@@ -256,7 +258,7 @@ impl Client {
     }
 }
 
-/// What everybody must have seen: the messages of a chat as the server has them.
+/// Returns the head and the messages of a chat as the server has them.
 async fn truth(http: &HttpClient, chat: ChatId) -> (Seq, BTreeMap<MessageId, Message>) {
     let (mut after, mut messages) = (0, BTreeMap::new());
     loop {
@@ -280,7 +282,7 @@ fn shown(message: &Message) -> (String, bool, BTreeMap<String, BTreeSet<UserId>>
 }
 
 #[actix_web::test]
-async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_no_double() {
+async fn disconnects_and_kills_leave_no_gap_and_no_duplicate() {
     let (count, kills) = (setting("NETBIT_SOAK_CLIENTS", 50), setting("NETBIT_SOAK_KILLS", 3));
     let seed = setting("NETBIT_SOAK_SEED", 0x2545_F491_4F6C_DD1D);
     let directory = tempfile::tempdir().unwrap();
@@ -321,9 +323,10 @@ async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_n
             loop {
                 let last = ending.get();
                 if let Some(address) = address.get()
-                    && let Over::Done = client.live(address, last, &progress).await
+                    && let Over::Done = client.run_session(address, last, &progress).await
                 {
-                    // What the others said last may still be on its way to nobody: all is acknowledged now.
+                    // The last messages of other clients may still be undelivered to this client,
+                    // but all are acknowledged.
                     done.borrow_mut().push(client);
                     return;
                 }
@@ -339,7 +342,7 @@ async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_n
         server = Process::start(directory.path()).await;
         address.set(Some(server.tcp()));
     }
-    // Everybody says what was not acknowledged, and then nobody says anything any more.
+    // Every client sends its unacknowledged messages, and then none sends any more.
     ending.set(true);
     until(async || done.borrow().len() >= accounts.len()).await;
 
@@ -350,9 +353,9 @@ async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_n
         let (head, messages) = truth(&founder, *chat).await;
         contents.extend(messages.values().map(|message| message.client_id));
         for client in &mut clients {
-            // Those who finished first lack what others said after them, and nothing else.
+            // Clients that finished first lack only the messages that others sent later.
             while client.views[chat].last < head {
-                assert!(matches!(client.live(server.tcp(), true, &progress).await, Over::Done));
+                assert!(matches!(client.run_session(server.tcp(), true, &progress).await, Over::Done));
             }
             let view = &client.views[chat];
             assert_eq!(view.last, head);
@@ -363,7 +366,7 @@ async fn clients_that_are_cut_off_and_servers_that_are_killed_leave_no_gap_and_n
     }
     let said: usize = clients.iter().map(|client| client.said.len()).sum();
     let distinct: BTreeSet<_> = contents.iter().collect();
-    assert_eq!((contents.len(), distinct.len()), (said, said), "every message is there once");
+    assert_eq!((contents.len(), distinct.len()), (said, said), "every message is stored once");
     println!(
         "{count} clients, {} kills, {} changes acknowledged, {said} messages",
         kills + 1,

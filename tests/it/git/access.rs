@@ -1,4 +1,4 @@
-//! One authorisation path: REST and git give the same answer to the same person.
+//! REST and git share one authorization path: both return the same decision for the same user.
 
 use base64::Engine;
 use diesel::RunQueryDsl;
@@ -15,7 +15,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
 }
 
-/// The status of git's first request.
+/// Returns the status of git's first request.
 async fn git_status(server: &TestServer, authorization: Option<&str>, path: &str, service: &str) -> u16 {
     let url = format!("{}/info/refs?service={service}", server.url(path));
     let mut request = reqwest::Client::new().get(url);
@@ -26,7 +26,7 @@ async fn git_status(server: &TestServer, authorization: Option<&str>, path: &str
 }
 
 #[actix_web::test]
-async fn rest_and_git_answer_alike_for_every_role_act_and_visibility() {
+async fn rest_and_git_agree_for_every_role_action_and_visibility() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut people = vec![("anonymous", None), ("outsider", Some(server.user("outsider").await))];
@@ -91,7 +91,7 @@ async fn token(person: &Person, body: serde_json::Value) -> String {
 }
 
 #[actix_web::test]
-async fn an_access_token_gives_the_same_decision_as_bearer_and_as_password() {
+async fn access_token_grants_the_same_as_bearer_and_as_password() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.project("hello", "private").await;
@@ -137,13 +137,13 @@ async fn an_access_token_gives_the_same_decision_as_bearer_and_as_password() {
 }
 
 #[actix_web::test]
-async fn an_expired_token_is_nobodys_over_rest_and_git() {
+async fn expired_token_is_refused_over_rest_and_git() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
     let token = token(&alice, json!({"name": "t", "scopes": ["repo:write"], "expires_in_days": 1})).await;
     assert_eq!(git_status(&server, Some(&basic("x", &token)), &path, "git-receive-pack").await, 200);
-    // A day later, as far as the token is concerned.
+    // The token has expired: its expiry moves into the past.
     let server = server
         .restart(|config| {
             let database = config.data_dir.0.join("netbit.db");
@@ -163,7 +163,7 @@ async fn an_expired_token_is_nobodys_over_rest_and_git() {
 }
 
 #[actix_web::test]
-async fn bad_credentials_are_401_with_a_challenge_and_never_403() {
+async fn bad_credentials_get_401_with_a_challenge_and_never_403() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;
@@ -190,7 +190,7 @@ async fn bad_credentials_are_401_with_a_challenge_and_never_403() {
 }
 
 #[actix_web::test]
-async fn whoever_is_logged_out_or_removed_cannot_go_on() {
+async fn logout_and_removal_end_git_access() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
@@ -207,7 +207,7 @@ async fn whoever_is_logged_out_or_removed_cannot_go_on() {
 }
 
 #[actix_web::test]
-async fn a_rename_breaks_no_clone_and_old_names_lead_to_the_new() {
+async fn rename_redirects_old_names_and_breaks_no_clone() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -221,7 +221,7 @@ async fn a_rename_breaks_no_clone_and_old_names_lead_to_the_new() {
     assert_eq!(alice.patch("/api/projects/alice/hello", json!({"name": "world"})).await.status, 200);
     workdir.git("before", &["fetch", "--quiet"]).await.ok();
     workdir.git("", &["clone", "--quiet", &url, "after"]).await.ok();
-    // A clone that had begun asks on under the old name.
+    // A clone that has already begun continues to use the old name.
     let body = "0014command=ls-refs\n0000";
     let asked = reqwest::Client::new()
         .post(format!("{}/git-upload-pack", server.url(&path)))
@@ -230,7 +230,7 @@ async fn a_rename_breaks_no_clone_and_old_names_lead_to_the_new() {
         .header("git-protocol", "version=2")
         .body(body);
     assert_eq!(asked.send().await.unwrap().status().as_u16(), 200);
-    // Somebody else under the old name wins it.
+    // A new project and repository under the old names take precedence over the redirect.
     alice.project("hello", "private").await;
     alice.repository("hello", "web").await;
     assert_eq!(workdir.git("", &["ls-remote", &url]).await.ok(), "");
@@ -238,7 +238,7 @@ async fn a_rename_breaks_no_clone_and_old_names_lead_to_the_new() {
 }
 
 #[actix_web::test]
-async fn a_name_works_with_and_without_its_ending() {
+async fn repository_name_works_with_and_without_dot_git() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;

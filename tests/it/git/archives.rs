@@ -1,4 +1,4 @@
-//! `git archive --remote`, with the git client that people have (2.44 or newer does this over HTTP).
+//! `git archive --remote` with the installed git client (2.44 or newer does this over HTTP).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -7,7 +7,7 @@ use crate::harness::TestServer;
 use crate::harness::git::GitWorkdir;
 
 #[actix_web::test]
-async fn remote_archives_hold_what_git_archive_holds() {
+async fn remote_archive_contains_the_files_of_git_archive() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -48,7 +48,8 @@ async fn remote_archives_hold_what_git_archive_holds() {
     server.stop().await;
 }
 
-/// Bytes that are no UTF-8 were refused, and their escapes passed the check but meant nothing to git.
+/// Regression: bytes that are not UTF-8 were refused. Their escaped form passed the check, but git
+/// did not understand it.
 #[actix_web::test]
 async fn remote_archives_find_paths_in_any_encoding() {
     let server = TestServer::start().await;

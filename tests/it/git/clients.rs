@@ -1,9 +1,9 @@
-//! Everything that people do with the git client, in every version of the protocol.
+//! The common commands of the git client, in every version of the protocol.
 
 use crate::harness::TestServer;
 use crate::harness::git::GitWorkdir;
 
-async fn everything_works(protocol: &'static str) {
+async fn check_git_client(protocol: &'static str) {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -30,7 +30,7 @@ async fn everything_works(protocol: &'static str) {
     let listed = workdir.git("", &["ls-remote", &url]).await.ok();
     assert_eq!(listed.lines().filter(|line| line.starts_with(&second)).count(), 5, "{listed}");
 
-    // Clones of every kind hold what they should, and nothing is damaged.
+    // Clones of every kind contain the expected objects, and none is damaged.
     workdir.git("", &["clone", "--quiet", &url, "full"]).await.ok();
     assert_eq!(workdir.objects("full").await, workdir.objects("work").await);
     workdir.git("full", &["fsck", "--strict"]).await.ok();
@@ -45,7 +45,7 @@ async fn everything_works(protocol: &'static str) {
     workdir.git("", &["clone", "--quiet", "--single-branch", "-b", "topic", &url, "single"]).await.ok();
     assert_eq!(workdir.git("single", &["branch", "-r"]).await.ok(), "origin/topic");
 
-    // Fetches bring what is new, also with many commits in common: such requests are compressed.
+    // Fetches bring the new commits. Requests with many common commits are compressed.
     for n in 0..40 {
         workdir.commit("work", "n.txt", &n.to_string(), &format!("commit {n}")).await;
     }
@@ -54,7 +54,7 @@ async fn everything_works(protocol: &'static str) {
     let fetched = workdir.git("full", &["rev-parse", "origin/main"]).await.ok();
     assert_eq!(fetched, workdir.head("work").await);
 
-    // Rewriting, deleting, options.
+    // Rewrites, deletions and push options.
     workdir.git("work", &["commit", "--quiet", "--amend", "-m", "again"]).await.ok();
     push(&["main"]).await.refused("rejected");
     push(&["--force", "main"]).await.ok();
@@ -65,7 +65,7 @@ async fn everything_works(protocol: &'static str) {
     let head = workdir.head("work").await;
     assert_eq!(listed.lines().filter(|line| line.starts_with(&head)).count(), 3, "{listed}");
 
-    // An atomic push with one bad ref moves none.
+    // An atomic push with one bad ref moves none of its refs.
     workdir.commit("work", "z.txt", "z\n", "last").await;
     let atomic = push(&["--atomic", "main", "main~2:topic"]).await;
     assert!(!atomic.success);
@@ -75,21 +75,22 @@ async fn everything_works(protocol: &'static str) {
 }
 
 #[actix_web::test]
-async fn everything_works_in_protocol_version_0() {
-    everything_works("0").await;
+async fn git_client_works_in_protocol_version_0() {
+    check_git_client("0").await;
 }
 
 #[actix_web::test]
-async fn everything_works_in_protocol_version_1() {
-    everything_works("1").await;
+async fn git_client_works_in_protocol_version_1() {
+    check_git_client("1").await;
 }
 
 #[actix_web::test]
-async fn everything_works_in_protocol_version_2() {
-    everything_works("2").await;
+async fn git_client_works_in_protocol_version_2() {
+    check_git_client("2").await;
 }
 
-/// Text that does not compress: its pack is as large as it is. Printable, so that git shows it as it is.
+/// Returns text that does not compress, so that its pack is as large as the text. It is printable,
+/// so that git shows it unchanged.
 pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
@@ -102,7 +103,7 @@ pub(crate) fn noise(bytes: usize) -> Vec<u8> {
 }
 
 #[actix_web::test]
-async fn a_push_of_8_mib_arrives_in_chunks_with_a_password_and_with_a_token() {
+async fn push_of_8_mib_arrives_in_chunks_with_password_and_with_token() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -115,7 +116,8 @@ async fn a_push_of_8_mib_arrives_in_chunks_with_a_password_and_with_a_token() {
         workdir.git("work", &["checkout", "--quiet", "-b", branch]).await.ok();
         workdir.git("work", &["add", "large.bin"]).await.ok();
         workdir.git("work", &["commit", "--quiet", "-m", "large"]).await.ok();
-        // Above http.postBuffer (1 MiB) the client sends the pack in chunks of unknown number.
+        // Above http.postBuffer (1 MiB) the client sends the pack chunked, without a
+        // Content-Length.
         if *branch == "basic" {
             workdir.git("work", &["push", "--quiet", &server.url_as("alice", &path), branch]).await.ok();
         } else {
@@ -130,7 +132,7 @@ async fn a_push_of_8_mib_arrives_in_chunks_with_a_password_and_with_a_token() {
 }
 
 impl GitWorkdir {
-    /// The objects that are reachable without these branches.
+    /// Returns the objects that are reachable without these branches.
     async fn objects_without(&self, branches: &[&str], folder: &str) -> Vec<String> {
         for branch in branches {
             self.git(folder, &["branch", "--quiet", "-D", branch]).await.ok();

@@ -1,4 +1,5 @@
-//! Clients that leave, stall or drip: no git process stays, no zombie, no quarantine.
+//! Clients that disconnect, stall or drip leave no git process, no zombie and no quarantine
+//! directory.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,17 +11,17 @@ use super::clients::noise;
 use crate::harness::git::{GitWorkdir, children, children_with_ids};
 use crate::harness::{PASSWORD, Person, TestServer, soon, until};
 
-/// The server's children that this test has seen at work. A zombie has no environment any more that would show whose it
-/// is, and other tests of this process have children of their own.
+/// The server's children that this test has seen running. A zombie has no environment that would
+/// identify its server, and other tests of this process have their own children.
 #[derive(Default)]
 struct Seen(BTreeSet<u32>);
 
 impl Seen {
-    fn look(&mut self, server: &TestServer) {
+    fn observe(&mut self, server: &TestServer) {
         self.0.extend(children_with_ids(server).into_iter().map(|(id, _)| id));
     }
 
-    /// Children that ended and that the server has not waited for.
+    /// Returns the children that ended and that the server has not waited for.
     fn zombies(&self) -> Vec<String> {
         let own = std::process::id().to_string();
         let stats = self.0.iter().map(|id| std::fs::read_to_string(format!("/proc/{id}/stat")));
@@ -34,11 +35,11 @@ impl Seen {
 
     /// Waits until the server has no child and no zombie.
     async fn are_gone(mut self, server: &TestServer) {
-        self.look(server);
-        assert!(!self.0.is_empty(), "no child was at work: this shows nothing");
-        // Some begin only when others have ended.
+        self.observe(server);
+        assert!(!self.0.is_empty(), "no child was running, so nothing was tested");
+        // Some children start only after others have ended.
         until(async || {
-            self.look(server);
+            self.observe(server);
             children(server).is_empty()
         })
         .await;
@@ -46,7 +47,7 @@ impl Seen {
     }
 }
 
-/// A repository that takes a while to send.
+/// Creates a repository that takes a while to send; returns its path.
 pub(super) async fn large(alice: &Person, server: &TestServer, workdir: &GitWorkdir) -> String {
     let path = alice.hello_web("public").await;
     let work = workdir.repository("work").await;
@@ -57,7 +58,7 @@ pub(super) async fn large(alice: &Person, server: &TestServer, workdir: &GitWork
     path
 }
 
-/// Asks for everything, as a clone does.
+/// Requests every object, as a clone does, and reads the start of the response.
 pub(super) async fn begin_clone(server: &TestServer, path: &str, commit: &str) -> TcpStream {
     let want = format!("want {commit}\n");
     let body = format!("0011command=fetch0001{:04x}{want}0009done\n0000", want.len() + 4);
@@ -75,7 +76,7 @@ pub(super) async fn begin_clone(server: &TestServer, path: &str, commit: &str) -
 }
 
 #[actix_web::test]
-async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
+async fn clients_that_leave_in_mid_clone_leave_no_process() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();
@@ -86,9 +87,9 @@ async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
     let (mut open, mut seen) = (Vec::new(), Seen::default());
     for _ in 0..rounds {
         open.push(begin_clone(&server, &path, &commit).await);
-        // Eight are under way at once; half of them end with a reset, half in order.
+        // Eight clones run at once; half of them end with a reset, half with a shutdown.
         if open.len() == 8 {
-            seen.look(&server);
+            seen.observe(&server);
             for (at, socket) in open.drain(..).enumerate() {
                 if at % 2 == 0 {
                     drop(socket);
@@ -100,16 +101,16 @@ async fn clients_that_leave_in_mid_clone_leave_no_process_and_no_zombie() {
             }
         }
     }
-    seen.look(&server);
+    seen.observe(&server);
     drop(open);
     seen.are_gone(&server).await;
-    // Every place is free again.
+    // Every permit is free again.
     workdir.git("", &["clone", "--quiet", &server.url(&path), "after"]).await.ok();
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_reader_that_takes_nothing_is_cut_off() {
+async fn clone_is_ended_when_its_client_reads_nothing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();
@@ -122,14 +123,14 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
         .await;
     let stuck = begin_clone(&server, &path, &workdir.head("work").await).await;
     Seen::default().are_gone(&server).await;
-    // Its place is free, although it is still connected.
+    // Its permit is free although its client is still connected.
     workdir.git("", &["ls-remote", &server.url(&path)]).await.ok();
     drop(stuck);
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn pushes_that_break_off_leave_no_process_and_no_quarantine() {
+async fn broken_off_pushes_leave_no_process_and_no_quarantine() {
     let server = TestServer::with_limits(|limits| limits.git_idle_ms = 600).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -155,10 +156,10 @@ async fn pushes_that_break_off_leave_no_process_and_no_quarantine() {
         socket.write_all(&body).await.unwrap();
         open.push(socket);
     }
-    // Half leave now; the others send nothing more, and are cut off.
+    // Half of the clients disconnect now. The others send nothing more and are ended by the server.
     let mut seen = Seen::default();
     until(async || {
-        seen.look(&server);
+        seen.observe(&server);
         !seen.0.is_empty()
     })
     .await;

@@ -1,17 +1,18 @@
-//! Histories as old clients wrote them: what every team has in its repositories is taken, shown and given out again.
+//! Histories as old clients wrote them: the server accepts, shows and serves the malformed objects
+//! that real repositories contain.
 
 use serde_json::Value;
 
 use crate::harness::TestServer;
 use crate::harness::git::GitWorkdir;
 
-/// Writes an object as it is, and returns its id.
+/// Writes a raw object and returns its id.
 async fn object(workdir: &GitWorkdir, kind: &str, content: &[u8]) -> String {
     std::fs::write(workdir.path().join("work/.git/raw"), content).unwrap();
     workdir.git("work", &["hash-object", "-t", kind, "-w", "--literally", ".git/raw"]).await.ok()
 }
 
-/// A tree of one entry with this mode.
+/// Writes a tree of one entry with this mode.
 async fn tree(workdir: &GitWorkdir, mode: &str, name: &str, oid: &str) -> String {
     let oid: Vec<u8> = (0..20).map(|at| u8::from_str_radix(&oid[2 * at..2 * at + 2], 16).unwrap()).collect();
     object(workdir, "tree", &[mode.as_bytes(), b" ", name.as_bytes(), b"\0", &oid].concat()).await
@@ -22,10 +23,10 @@ async fn commit(workdir: &GitWorkdir, tree: &str, author: &str) -> String {
     object(workdir, "commit", commit.as_bytes()).await
 }
 
-/// Pushing redis, flask, sinatra, ohmyzsh (zero-padded modes) or requests (a time zone of 518 hours) failed with
-/// `unpacker error`, and no setting helped.
+/// Regression: pushing redis, flask, sinatra, ohmyzsh (zero-padded modes) or requests (a time zone
+/// of 518 hours) failed with `unpacker error`, and no setting helped.
 #[actix_web::test]
-async fn faults_of_old_clients_are_taken_shown_and_cloned() {
+async fn objects_of_old_clients_are_accepted_shown_and_cloned() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -59,7 +60,7 @@ async fn faults_of_old_clients_are_taken_shown_and_cloned() {
     let branches = workdir.git("copy", &["for-each-ref", "--format=%(refname:short)"]).await.ok();
     assert_eq!(branches, "padded\nspace\ntimezone");
 
-    // What leads out of a clone is refused as before.
+    // Names that lead out of a clone's directory are still refused.
     for (name, why) in [(".git", "hasDotgit"), ("..", "hasDotdot"), (".", "hasDot"), ("a/b", "fullPathname")]
     {
         let tree = tree(&workdir, "100644", name, &file).await;

@@ -1,4 +1,4 @@
-//! What the server does for repositories by itself, and what a stop does to pushes.
+//! The server's own maintenance of repositories, and how a stop treats pushes.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
-/// A server that packs after four pushes, a place to work in, and where Alice pushes to.
-async fn packing() -> (TestServer, GitWorkdir, String) {
+/// Starts a server that packs after four pushes; returns it with a workdir and the URL of Alice's
+/// repository.
+async fn server_that_packs_early() -> (TestServer, GitWorkdir, String) {
     let server = TestServer::with_limits(|limits| {
         limits.maintenance_pushes = 4;
         limits.maintenance_ms = 20;
@@ -23,8 +24,8 @@ async fn packing() -> (TestServer, GitWorkdir, String) {
 }
 
 #[actix_web::test]
-async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
-    let (server, workdir, url) = packing().await;
+async fn repository_is_packed_after_enough_pushes_and_stays_intact() {
+    let (server, workdir, url) = server_that_packs_early().await;
     workdir.repository("work").await;
     for n in 0..6 {
         workdir.commit("work", "n", &n.to_string(), &format!("commit {n}")).await;
@@ -42,10 +43,11 @@ async fn a_repository_is_packed_after_enough_pushes_and_stays_whole() {
     server.stop().await;
 }
 
-/// An import of 300 MB in one push had no bitmap until fifty pushes later: every clone counted its objects.
+/// Regression: an import of 300 MB in one push got no bitmap until fifty pushes later, so every
+/// clone counted its objects.
 #[actix_web::test]
-async fn a_large_import_gets_its_bitmap_without_more_pushes() {
-    let (server, workdir, url) = packing().await;
+async fn large_import_gets_its_bitmap_without_more_pushes() {
+    let (server, workdir, url) = server_that_packs_early().await;
     let work = workdir.repository("work").await;
     std::fs::write(work.join("large"), super::clients::noise(4 * 1024 * 1024)).unwrap();
     workdir.git("work", &["add", "."]).await.ok();
@@ -60,9 +62,10 @@ async fn a_large_import_gets_its_bitmap_without_more_pushes() {
     server.stop().await;
 }
 
-/// The ref has moved and the event is not written when SIGTERM comes. Both orders used to pass: the stop raced the push.
+/// SIGTERM arrives when the ref has moved and the event is not yet written. The fail point fixes
+/// this order: before, the stop raced the push and both orders passed.
 #[actix_web::test]
-async fn a_stop_settles_what_was_admitted_and_the_next_start_finds_nothing_to_do() {
+async fn stop_settles_admitted_pushes_before_the_process_ends() {
     let directory = tempfile::tempdir().unwrap();
     let server = Process::with(directory.path(), &[("FAILPOINTS", "settlement.before=sleep(1500)")]).await;
     server.http.register("alice", PASSWORD).await.unwrap();
@@ -84,12 +87,12 @@ async fn a_stop_settles_what_was_admitted_and_the_next_start_finds_nothing_to_do
     let push = async { pushed.set(Some(workdir.git("work", &["push", "--quiet", &url, "main"]).await)) };
     let stop = async {
         until(async || has_moved()).await;
-        assert!(pushed.take().is_none(), "the push is under way");
+        assert!(pushed.take().is_none(), "the push ended before the stop");
         server.stop().await;
     };
     soon(futures_util::future::join(push, stop)).await;
     pushed.take().unwrap().ok();
-    // It was settled before the process ended: there is no intent left.
+    // The push was settled before the process ended: no intent is left.
     let path = directory.path().join("netbit.db");
     let left = "SELECT count(*) AS value FROM push_intents WHERE state <> 'settled'";
     assert_eq!(database::integer(&mut database::open_reader(&path).unwrap(), left).unwrap(), 0);
@@ -100,7 +103,7 @@ async fn a_stop_settles_what_was_admitted_and_the_next_start_finds_nothing_to_do
     server.stop().await;
 }
 
-/// The branch `main` of any repository below a folder.
+/// Finds the branch `main` of any repository below a folder.
 fn find_ref(folder: &Path) -> Option<PathBuf> {
     let main = folder.join("refs/heads/main");
     if main.exists() {
@@ -111,7 +114,7 @@ fn find_ref(folder: &Path) -> Option<PathBuf> {
 }
 
 #[actix_web::test]
-async fn a_project_that_is_deleted_takes_its_repositories_from_the_disk() {
+async fn deleted_project_removes_its_repositories_from_disk() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -122,6 +125,6 @@ async fn a_project_that_is_deleted_takes_its_repositories_from_the_disk() {
     assert_eq!(alice.delete("/api/projects/alice/hello").await.status, 204);
     until(async || server.repositories().is_empty()).await;
     workdir.git("", &["ls-remote", &server.url_as("alice", &path)]).await.refused("not found");
-    assert_eq!(alice.pushes(1).await.len(), 1, "what was said stays with the people in the channel");
+    assert_eq!(alice.pushes(1).await.len(), 1, "the channel keeps its messages");
     server.stop().await;
 }

@@ -13,7 +13,7 @@ use netbit::core::database;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, until};
 
-/// Gives a repository of the workplace so many tags of one commit, packed.
+/// Writes `count` packed tags of one commit into a repository of the workdir.
 fn tag(work: &Path, commit: &str, count: usize) {
     let mut refs = String::from("# pack-refs with: peeled fully-peeled sorted \n");
     for n in 0..count {
@@ -22,7 +22,7 @@ fn tag(work: &Path, commit: &str, count: usize) {
     std::fs::write(work.join(".git/packed-refs"), refs).unwrap();
 }
 
-/// Makes so many branches in a repository, each at a commit of its own.
+/// Creates `count` branches in a repository, each at its own commit.
 fn branch(repository: &Path, count: usize) {
     let import = ["-c", "core.fsync=none", "fast-import", "--quiet", "--force"];
     let mut import =
@@ -38,10 +38,10 @@ fn branch(repository: &Path, count: usize) {
     assert!(import.wait().unwrap().success());
 }
 
-/// A team moves its repository with 1,001 tags and more: HTTP 413. Now they land, are one line in the channel, and are
-/// packed behind the push: each is a file until then.
+/// Regression: a push of 1,001 tags was refused with HTTP 413. Now such tags are accepted, are one
+/// line in the channel, and are packed after the push. Until then each tag is a file.
 #[actix_web::test]
-async fn thousands_of_tags_land_are_told_once_and_are_packed() {
+async fn thousands_of_tags_land_are_announced_once_and_are_packed() {
     const TAGS: usize = 3_000;
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
@@ -57,7 +57,7 @@ async fn thousands_of_tags_land_are_told_once_and_are_packed() {
     until(async || std::fs::read_dir(repository.join("refs/tags")).unwrap().next().is_none()).await;
     let listed = workdir.git("", &["ls-remote", "--tags", &url]).await.ok();
     assert_eq!(listed.lines().count(), TAGS);
-    // What one push did is not kept for ever in rows that nobody reads.
+    // The database does not keep the full ref list of a settled push.
     let server = server
         .restart(|config| {
             #[derive(QueryableByName)]
@@ -75,7 +75,7 @@ async fn thousands_of_tags_land_are_told_once_and_are_packed() {
     server.stop().await;
 }
 
-/// All or nothing for thousands of branches: the hook looked each of them up in a list of all.
+/// Regression: for each of thousands of branches the atomic hook searched a list of all of them.
 #[actix_web::test]
 async fn thousands_of_branches_move_atomically() {
     const BRANCHES: usize = 2_500;
@@ -87,7 +87,7 @@ async fn thousands_of_branches_move_atomically() {
     branch(&work, BRANCHES);
     let all = ["push", "--quiet", "--atomic", &url, "refs/heads/b*:refs/heads/b*"];
     workdir.git("work", &all).await.ok();
-    // One of them is stale: none moves.
+    // One branch is stale, so no branch moves.
     let before = workdir.git("", &["ls-remote", "--heads", &url]).await.ok();
     assert_eq!(before.lines().count(), BRANCHES);
     workdir.commit("work", "a", "a", "another history").await;
@@ -99,9 +99,9 @@ async fn thousands_of_branches_move_atomically() {
     server.stop().await;
 }
 
-/// A clone names each tip, with 50 bytes: beyond 4 MiB it was refused.
+/// Regression: a clone names each tip with 50 bytes, and requests above 4 MiB were refused.
 #[actix_web::test]
-async fn repository_with_a_hundred_thousand_tips_is_cloned() {
+async fn clone_of_a_hundred_thousand_tips_succeeds() {
     const TIPS: usize = 100_000;
     let server = TestServer::start().await;
     let alice = server.user("alice").await;

@@ -1,4 +1,4 @@
-//! git over HTTP, with the client that people have and with raw requests.
+//! git over HTTP, with the installed git client and with raw requests.
 
 mod access;
 mod archives;

@@ -13,14 +13,14 @@ async fn server() -> TestServer {
     TestServer::with(|config: &mut Config| config.git.push_to_create = true).await
 }
 
-/// The names of the project's repositories.
+/// Returns the names of the project's repositories.
 async fn names(alice: &Person) -> Vec<String> {
     let listed = alice.get(REPOSITORIES).await.body;
     let items = listed["items"].as_array().unwrap().iter();
     items.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The first request of a push or fetch.
+/// Sends the first request of a push or a fetch.
 async fn refs(server: &TestServer, user: Option<&str>, path: &str, service: &str) -> Response {
     let url = format!("{}/info/refs?service={service}", server.url(path));
     let mut request = reqwest::Client::new().get(url);
@@ -30,7 +30,7 @@ async fn refs(server: &TestServer, user: Option<&str>, path: &str, service: &str
     request.send().await.unwrap()
 }
 
-/// The second request of a push, with this body.
+/// Sends the second request of a push, with this body.
 async fn send(server: &TestServer, user: &str, path: &str, body: Vec<u8>) -> Response {
     let url = format!("{}/git-receive-pack", server.url(path));
     let request = reqwest::Client::new().post(url).basic_auth(user, Some(PASSWORD));
@@ -38,7 +38,7 @@ async fn send(server: &TestServer, user: &str, path: &str, body: Vec<u8>) -> Res
     request.body(body).send().await.unwrap()
 }
 
-/// A body that deletes a branch, with the flush that ends the commands.
+/// Returns a body that deletes a branch, with the flush packet that ends the commands.
 fn deletion(name: &str) -> Vec<u8> {
     let line = format!("{} {} refs/heads/{name}\0report-status", "1".repeat(40), "0".repeat(40));
     format!("{:04x}{line}0000", line.len() + 4).into_bytes()
@@ -82,7 +82,7 @@ async fn push_creates_nothing_unless_the_setting_is_on() {
 }
 
 #[actix_web::test]
-async fn missing_repository_stays_missing_for_all_but_owners() {
+async fn push_by_a_non_owner_creates_no_repository() {
     let server = server().await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();
@@ -103,7 +103,7 @@ async fn missing_repository_stays_missing_for_all_but_owners() {
             assert_eq!(sent.status(), 404, "{role} {visibility}");
         }
     }
-    // Neither does a push create a project, nor is a caller without credentials answered.
+    // A push does not create a project, and a caller without credentials gets 401.
     let url = server.url_as("alice", "alice/other/web");
     workdir.git("work", &["push", &url, "main"]).await.refused("not found");
     for path in ["alice/private/web", "alice/public/web", "alice/other/web"] {
@@ -120,7 +120,7 @@ async fn only_a_push_with_a_head_creates_the_repository() {
     alice.project("hello", "public").await;
     alice.repository("hello", "empty").await;
     let path = "alice/hello/web";
-    // The advertisement is that of a repository that exists and is empty.
+    // The advertisement equals that of an existing, empty repository.
     let mut advertised = Vec::new();
     for path in [path, path, "alice/hello/empty"] {
         let answer = refs(&server, Some("alice"), path, "git-receive-pack").await;
@@ -130,14 +130,15 @@ async fn only_a_push_with_a_head_creates_the_repository() {
     assert!(advertised[0].contains("capabilities^{}"), "{advertised:?}");
     assert!(advertised.iter().all(|text| *text == advertised[0]), "{advertised:?}");
     assert_eq!(refs(&server, Some("alice"), path, "git-upload-pack").await.status(), 404);
-    // A probe, a head that is malformed, breaks off, or only deletes.
+    // A probe, a malformed head, a truncated head, and a head that only deletes.
     assert_eq!(send(&server, "alice", path, b"0000".to_vec()).await.status(), 200);
     for body in [b"zzzz".as_slice(), b"00", b""] {
         assert_eq!(send(&server, "alice", path, body.to_vec()).await.status(), 400, "{body:?}");
     }
     let report = send(&server, "alice", path, deletion("x")).await.text().await.unwrap();
     assert!(report.contains("ng refs/heads/x repository not found"), "{report}");
-    // What no repository would accept: a ref outside of all namespaces, and a ref that is named twice.
+    // Commands that every repository refuses: a ref outside of all namespaces, and a ref that is
+    // named twice.
     let line = |name: &str| format!("{} {} {name}", "0".repeat(40), "1".repeat(40));
     for [first, second] in [["refs/pull/1/head", "refs/pull/2/head"], ["refs/heads/x", "refs/heads/x"]] {
         let lines = [format!("{}\0report-status", line(first)), line(second)];
@@ -151,7 +152,7 @@ async fn only_a_push_with_a_head_creates_the_repository() {
 }
 
 #[actix_web::test]
-async fn push_to_a_name_that_is_not_valid_reads_the_rule() {
+async fn push_to_an_invalid_name_shows_the_rule() {
     let server = server().await;
     let alice = server.user("alice").await;
     alice.project("hello", "private").await;
@@ -172,7 +173,7 @@ async fn push_to_a_name_that_is_not_valid_reads_the_rule() {
 }
 
 #[actix_web::test]
-async fn token_that_may_not_create_reads_what_it_lacks() {
+async fn push_shows_the_missing_scope_of_its_token() {
     let server = server().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
@@ -200,7 +201,7 @@ async fn token_that_may_not_create_reads_what_it_lacks() {
 }
 
 #[actix_web::test]
-async fn pushes_at_once_that_create_the_same_all_land() {
+async fn concurrent_pushes_that_create_one_repository_all_land() {
     let server = server().await;
     let alice = server.user("alice").await;
     alice.project("hello", "private").await;
@@ -222,7 +223,7 @@ async fn pushes_at_once_that_create_the_same_all_land() {
 }
 
 #[actix_web::test]
-async fn push_to_a_full_project_reads_that_it_is_full() {
+async fn push_to_a_full_project_shows_that_it_is_full() {
     let server = TestServer::with(|config| {
         config.git.push_to_create = true;
         config.limits.repositories_per_project = 1;
@@ -234,7 +235,7 @@ async fn push_to_a_full_project_reads_that_it_is_full() {
     workdir.repository("work").await;
     let url = server.url_as("alice", "alice/hello/new");
     let said = workdir.git("work", &["push", &url, "main"]).await;
-    said.refused("the project has too many repositories already");
+    said.refused("the project has too many repositories; delete a repository first");
     assert_eq!(names(&alice).await, ["web"]);
     server.stop().await;
 }

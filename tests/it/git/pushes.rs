@@ -1,4 +1,4 @@
-//! A push speaks in the project's channel.
+//! A push creates an event, a message and notifications in the project's channel.
 
 use diesel::RunQueryDsl;
 use netbit::core::config::Synchronous;
@@ -9,7 +9,7 @@ use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, until};
 
 #[actix_web::test]
-async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
+async fn push_creates_event_message_and_notifications_of_watchers() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let (carol, dora) = (server.user("carol").await, server.user("dora").await);
@@ -61,10 +61,10 @@ async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
             .collect::<Vec<_>>()
     };
     let expected = ["bob pushed 2 commits to main of alice/hello/web"];
-    assert_eq!(texts(&alice).await, expected, "she watches her project");
-    assert_eq!(texts(&carol).await, expected, "the commit names her");
-    assert!(texts(&bob).await.is_empty(), "he did it himself");
-    assert!(texts(&dora).await.is_empty(), "an address is no name, and she does not watch");
+    assert_eq!(texts(&alice).await, expected, "alice watches her project");
+    assert_eq!(texts(&carol).await, expected, "the commit mentions carol");
+    assert!(texts(&bob).await.is_empty(), "the pusher gets no notification");
+    assert!(texts(&dora).await.is_empty(), "an e-mail address is not a mention, and dora does not watch");
 
     let unread = alice.get("/api/notifications?unread=true").await.body;
     let id = unread["items"][0]["id"].as_i64().unwrap();
@@ -76,7 +76,7 @@ async fn a_push_is_an_event_a_message_and_a_notification_for_those_who_watch() {
 }
 
 #[actix_web::test]
-async fn sessions_hear_of_a_push_at_once() {
+async fn session_receives_push_events_live() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -93,7 +93,7 @@ async fn sessions_hear_of_a_push_at_once() {
 }
 
 #[actix_web::test]
-async fn deletions_tags_and_many_refs_are_told_in_one_event() {
+async fn deletions_tags_and_many_refs_are_announced_in_one_event() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -116,14 +116,14 @@ async fn deletions_tags_and_many_refs_are_told_in_one_event() {
     let contents = alice.contents(netbit::domain::ids::ChatId(1)).await;
     assert!(contents[1].starts_with("deleted b1, b2 in alice/hello/web"), "{contents:?}");
     assert!(contents[2].starts_with("pushed v1 to alice/hello/web"), "{contents:?}");
-    // A push that moves nothing is no event.
+    // A push that moves nothing creates no event.
     workdir.git("work", &["push", "--quiet", &url, "v1"]).await.ok();
     assert_eq!(alice.pushes(1).await.len(), 3);
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn whatever_a_commit_says_the_channel_stays_readable() {
+async fn commit_messages_are_sanitized_in_the_channel() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -139,7 +139,7 @@ async fn whatever_a_commit_says_the_channel_stays_readable() {
 }
 
 #[actix_web::test]
-async fn two_pushes_to_one_repository_take_their_turns() {
+async fn concurrent_pushes_to_one_repository_all_land() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -161,10 +161,10 @@ async fn two_pushes_to_one_repository_take_their_turns() {
     server.stop().await;
 }
 
-/// Two people push the same commit at once: the second is refused, for the branch is there already. A comparison of refs
-/// alone would tell of both.
+/// Two users push the same commit at once. The second push is refused, because the branch has
+/// already moved. A comparison of refs alone would announce both.
 #[actix_web::test]
-async fn a_push_that_finds_the_branch_moved_already_is_not_told() {
+async fn push_is_not_announced_when_the_branch_has_already_moved() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -175,8 +175,8 @@ async fn a_push_that_finds_the_branch_moved_already_is_not_told() {
     let old = workdir.head("work").await;
     let new = workdir.commit("work", "a", "a", "second").await;
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    // What the other one's client sends: from the old commit to the new one, with a pack of nothing (30 bytes with its
-    // checksum: RFC 3174 of the twelve before it).
+    // The request of the other user's client: an update from the old commit to the new one, with an
+    // empty pack (12 bytes and their SHA-1 checksum, RFC 3174).
     let line = format!("{old} {new} refs/heads/main\0report-status");
     let pack = b"PACK\0\0\0\x02\0\0\0\0\x02\x9d\x08\x82\x3b\xd8\xa8\xea\xb5\x10\xad\x6a\xc7\x5c\x82\x3c\xfd\x3e\xd3\x1e";
     let body = [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), pack].concat();
@@ -192,7 +192,7 @@ async fn a_push_that_finds_the_branch_moved_already_is_not_told() {
 }
 
 #[actix_web::test]
-async fn many_watchers_are_all_notified_once() {
+async fn every_watcher_is_notified_once() {
     let server = TestServer::with_limits(|limits| limits.notifications_per_command = 2).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -214,7 +214,8 @@ async fn many_watchers_are_all_notified_once() {
     server.stop().await;
 }
 
-/// `git init -b master; git push URL master; git clone URL` gave an empty folder, and the tree was 404.
+/// Regression: after `git init -b master; git push URL master`, `git clone URL` produced an empty
+/// folder and the tree was 404.
 #[actix_web::test]
 async fn first_branch_becomes_the_default() {
     let server = TestServer::start().await;
@@ -226,11 +227,11 @@ async fn first_branch_becomes_the_default() {
     let default = async || alice.get(repository).await.body["default_branch"].clone();
     assert_eq!(default().await, "main");
     workdir.git("work", &["push", "--quiet", &url, "main:topic", "main:master"]).await.ok();
-    assert_eq!(default().await, "master", "the usual name of several");
+    assert_eq!(default().await, "master", "the conventional name among several");
     assert_eq!(alice.get(&format!("{repository}/tree")).await.status, 200);
     workdir.git("", &["clone", "--quiet", &url, "copy"]).await.ok();
     assert!(workdir.path().join("copy").read_dir().unwrap().count() > 1, "more than .git");
-    // Later branches change nothing, and only one that is there can be made the default.
+    // Later branches do not change the default, and only an existing branch can become the default.
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert_eq!(default().await, "master");
     let change = async |branch: &str| alice.patch(repository, json!({"default_branch": branch})).await;
@@ -244,9 +245,10 @@ async fn first_branch_becomes_the_default() {
     server.stop().await;
 }
 
-/// Watchers who are notified behind the push were notified of messages that were deleted or read by then.
+/// Regression: watchers who are notified after the push were notified of messages that had been
+/// deleted or read by then.
 #[actix_web::test]
-async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
+async fn deleted_push_is_not_notified_and_a_read_one_stays_read() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
@@ -261,7 +263,7 @@ async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
     let (messages, _) = alice.http.messages(netbit::domain::ids::ChatId(chat), "").await.unwrap();
     let second = messages.iter().max_by_key(|message| message.seq).unwrap().id;
     assert_eq!(alice.delete(&format!("/api/chats/{chat}/messages/{second}")).await.status, 204);
-    // As if the server had stopped before the first slice of both.
+    // The database state of a server that stopped before the first slice of both pushes.
     let server = server
         .restart(|config| {
             let path = config.data_dir.0.join("netbit.db");
@@ -280,15 +282,18 @@ async fn watchers_get_no_push_that_is_deleted_and_none_twice() {
     let bob = server.login("bob").await;
     let list = bob.get("/api/notifications").await.body;
     let pushes: Vec<_> =
-        list["items"].as_array().unwrap().iter().filter(|one| one["kind"] == "push").collect();
+        list["items"].as_array().unwrap().iter().filter(|item| item["kind"] == "push").collect();
     assert_eq!(pushes.len(), 1, "the message of the second is deleted: {list}");
-    assert!(pushes[0]["read_at"].is_string() || pushes[0]["read_at"].is_number(), "read before: {list}");
+    assert!(
+        pushes[0]["read_at"].is_string() || pushes[0]["read_at"].is_number(),
+        "it was already read: {list}"
+    );
     server.stop().await;
 }
 
-/// The event of a push showed U+FFFD where browsing shows the letters.
+/// Regression: the event of a push showed U+FFFD where browsing shows the letters.
 #[actix_web::test]
-async fn push_shows_commits_as_their_encoding_header_says() {
+async fn push_decodes_commits_by_their_encoding_header() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;

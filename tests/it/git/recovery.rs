@@ -1,5 +1,5 @@
-//! A ref and the event that tells of it are two systems: whatever ends the server between them, in the end there is an
-//! event for every ref that moved, once, and none for one that did not.
+//! A ref and the event that announces it belong to two systems. However the server ends between
+//! them, every ref that moved gets exactly one event, and a ref that did not move gets none.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, Person, Process, TestServer, eventually, soon, until};
 
-/// Writes an intent into the database of a server that is not running, as a push does before it lets refs move.
-fn intend(directory: &Path, old: Option<&str>, new: &str) {
+/// Writes an intent into the database of a stopped server, as a push does before it lets refs move.
+fn insert_intent(directory: &Path, old: Option<&str>, new: &str) {
     let mut db = database::open_writer(&directory.join("netbit.db"), Synchronous::Full).unwrap();
     let refs = json!([{"ref": "refs/heads/main", "old": old, "new": new}]).to_string();
     diesel::sql_query(
@@ -30,8 +30,8 @@ fn intend(directory: &Path, old: Option<&str>, new: &str) {
     .unwrap();
 }
 
-/// A server that was stopped with one commit pushed and a second one on disk that no ref names.
-async fn between() -> (TestServer, GitWorkdir, String, String) {
+/// Returns a server with one pushed commit and a second commit on its disk that no branch contains.
+async fn prepared_server() -> (TestServer, GitWorkdir, String, String) {
     let server = TestServer::start().await;
     let (alice, _) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
@@ -46,7 +46,7 @@ async fn between() -> (TestServer, GitWorkdir, String, String) {
     (server, workdir, first, second)
 }
 
-/// Waits until the background has settled what an earlier run left.
+/// Waits until the background task has settled the pushes of an earlier run.
 async fn settled(server: &TestServer) {
     let readers = server.app.services.readers.clone();
     until(async || {
@@ -55,7 +55,7 @@ async fn settled(server: &TestServer) {
     .await;
 }
 
-async fn told(server: &TestServer, person: &Person) -> (usize, usize, usize) {
+async fn announced(server: &TestServer, person: &Person) -> (usize, usize, usize) {
     settled(server).await;
     let bob = server.login("bob").await;
     let list = bob.get("/api/notifications").await.body;
@@ -64,12 +64,12 @@ async fn told(server: &TestServer, person: &Person) -> (usize, usize, usize) {
 }
 
 #[actix_web::test]
-async fn a_ref_that_moved_before_the_server_was_killed_is_told_once_after_the_restart() {
-    let (server, workdir, first, second) = between().await;
+async fn moved_ref_is_announced_once_after_a_kill_and_restart() {
+    let (server, workdir, first, second) = prepared_server().await;
     let bare = server.only_repository();
     let server = server
         .restart(|config| {
-            intend(&config.data_dir.0, Some(&first), &second);
+            insert_intent(&config.data_dir.0, Some(&first), &second);
             let moved = Command::new("git")
                 .args(["-C", bare.to_str().unwrap(), "update-ref", "refs/heads/main", &second])
                 .status();
@@ -77,29 +77,30 @@ async fn a_ref_that_moved_before_the_server_was_killed_is_told_once_after_the_re
         })
         .await;
     let alice = server.login("alice").await;
-    assert_eq!(told(&server, &alice).await, (2, 2, 2));
+    assert_eq!(announced(&server, &alice).await, (2, 2, 2));
     assert_eq!(alice.pushes(1).await[1]["refs"][0]["new"], second);
-    // And not once more.
+    // A second restart does not announce it again.
     let server = server.restart(|_| ()).await;
     let alice = server.login("alice").await;
-    assert_eq!(told(&server, &alice).await, (2, 2, 2));
-    // Pushing goes on.
+    assert_eq!(announced(&server, &alice).await, (2, 2, 2));
+    // Further pushes work.
     workdir.commit("work", "b", "b", "third").await;
     workdir.git("work", &["push", "--quiet", &server.url_as("alice", "alice/hello/web"), "main"]).await.ok();
-    assert_eq!(told(&server, &alice).await, (3, 3, 3));
+    assert_eq!(announced(&server, &alice).await, (3, 3, 3));
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_ref_that_did_not_move_is_not_told_and_a_receive_pack_that_lives_on_is_ended() {
-    let (server, _, first, second) = between().await;
+async fn unmoved_ref_is_not_announced_and_orphaned_git_is_killed() {
+    let (server, _, first, second) = prepared_server().await;
     let bare = server.only_repository();
     let root = server.path().canonicalize().unwrap().join("repos");
     let mut child = None;
     let server = server
         .restart(|config| {
-            intend(&config.data_dir.0, Some(&first), &second);
-            // What a killed server leaves: a receive-pack that waits for the end of its input, and its lock.
+            insert_intent(&config.data_dir.0, Some(&first), &second);
+            // A killed server leaves a receive-pack that waits for the end of its input, and its
+            // lock file.
             child = Some(
                 Command::new("git")
                     .args(["receive-pack", "--stateless-rpc", bare.to_str().unwrap()])
@@ -116,22 +117,22 @@ async fn a_ref_that_did_not_move_is_not_told_and_a_receive_pack_that_lives_on_is
         })
         .await;
     let status = child.as_mut().unwrap().wait().unwrap();
-    assert!(!status.success(), "it was killed");
+    assert!(!status.success(), "the orphaned receive-pack was killed");
     let alice = server.login("alice").await;
-    assert_eq!(told(&server, &alice).await, (1, 1, 1));
+    assert_eq!(announced(&server, &alice).await, (1, 1, 1));
     assert!(!bare.join("refs/heads/main.lock").exists());
-    // Behind ready: it may be large.
+    // Removed in the background after the server is ready: the directory may be large.
     until(async || !bare.join("objects/tmp_objdir-incoming-x").exists()).await;
     let workdir = GitWorkdir::new();
     workdir.git("", &["clone", "--quiet", &server.url_as("alice", "alice/hello/web"), "again"]).await.ok();
     workdir.commit("again", "c", "c", "goes on").await;
     workdir.git("again", &["push", "--quiet", "origin", "HEAD:main"]).await.ok();
-    assert_eq!(told(&server, &alice).await, (2, 2, 2));
+    assert_eq!(announced(&server, &alice).await, (2, 2, 2));
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_half_made_repository_is_rolled_back_and_a_half_deleted_one_is_finished() {
+async fn interrupted_creation_is_undone_and_deletion_is_completed() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
@@ -148,10 +149,10 @@ async fn a_half_made_repository_is_rolled_back_and_a_half_deleted_one_is_finishe
     let alice = server.login("alice").await;
     assert_eq!(alice.get("/api/projects/alice/hello/repos/web").await.status, 404);
     let bare = server.only_repository();
-    assert!(bare.exists(), "the other one is untouched");
+    assert!(bare.exists(), "the other repository is unchanged");
     alice.repository("hello", "web").await;
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/web").await.status, 204);
-    // The background removes it; a restart would.
+    // The background task removes the repository, or else the restart does.
     let server = server.restart(|_| ()).await;
     until(async || server.repositories().len() <= 1).await;
     assert_eq!(server.only_repository().file_name(), bare.file_name());
@@ -159,7 +160,7 @@ async fn a_half_made_repository_is_rolled_back_and_a_half_deleted_one_is_finishe
 }
 
 #[actix_web::test]
-async fn a_repository_whose_directory_is_missing_is_unavailable_and_the_rest_is_fine() {
+async fn missing_repository_directory_affects_only_that_repository() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -172,19 +173,24 @@ async fn a_repository_whose_directory_is_missing_is_unavailable_and_the_rest_is_
     server.stop().await;
 }
 
-/// Every push event of `main`, in order, must begin where the one before it ended.
+/// Checks that every push event of `main`, in order, begins where the previous one ended; returns
+/// the last commit.
 fn chain(events: &[Value]) -> Option<String> {
     let mut at = None;
     for event in events.iter().filter(|event| event["kind"] == "push") {
         for update in event["push"]["refs"].as_array().unwrap() {
-            assert_eq!(update["old"].as_str().map(str::to_owned), at, "a move was not told, or told twice");
+            assert_eq!(
+                update["old"].as_str().map(str::to_owned),
+                at,
+                "a move was not announced, or announced twice"
+            );
             at = update["new"].as_str().map(str::to_owned);
         }
     }
     at
 }
 
-/// All events of the project's channel.
+/// Returns all events of the project's channel.
 async fn events_of(http: &HttpClient) -> Vec<Value> {
     let (mut events, mut after) = (Vec::new(), 0);
     loop {
@@ -199,7 +205,7 @@ async fn events_of(http: &HttpClient) -> Vec<Value> {
 }
 
 #[actix_web::test]
-async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
+async fn kill_9_during_pushes_leaves_an_event_for_every_move() {
     let rounds: u64 =
         std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let directory = tempfile::tempdir().unwrap();
@@ -231,7 +237,7 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
                 acknowledged = Some(commit);
             }
         };
-        // Killed somewhere in the third or fourth push, a little later each round.
+        // The kill hits the third or fourth push, a little later each round.
         let delay = Duration::from_millis(250 + 37 * round % 200);
         let kill = async {
             tokio::time::sleep(delay).await;
@@ -244,7 +250,7 @@ async fn kill_9_while_people_push_leaves_an_event_for_every_move() {
             format!("http://alice:{}@{}/alice/hello/web", PASSWORD.replace(' ', "%20"), server.address());
         let listed = workdir.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
         let now = listed.split_whitespace().next().map(str::to_owned);
-        // An interrupted push is settled behind ready.
+        // An interrupted push is settled in the background after the server is ready.
         let events = eventually(async || {
             let events = events_of(&http).await;
             (chain(&events) == now).then_some(events)

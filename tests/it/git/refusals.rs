@@ -1,4 +1,4 @@
-//! What is not taken, whoever pushes it, and what is not taken from everybody.
+//! Pushes that the server refuses from every user, or from some users.
 
 use serde_json::json;
 
@@ -6,9 +6,10 @@ use super::clients::noise;
 use crate::harness::git::{GitWorkdir, children};
 use crate::harness::{TestServer, soon, until};
 
-/// One ref outside of branches, tags and notes refused the whole push, so a mirror could not be pushed at all.
+/// Regression: one ref outside of branches, tags and notes refused the whole push, so a mirror
+/// could not be pushed at all.
 #[actix_web::test]
-async fn refs_that_are_refused_leave_the_others_to_land() {
+async fn refused_ref_does_not_stop_the_others_of_its_push() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -43,17 +44,18 @@ async fn refs_that_are_refused_leave_the_others_to_land() {
         );
     }
     let told = alice.pushes(1).await;
-    assert_eq!(told.len(), 8, "what landed is announced");
+    assert_eq!(told.len(), 8, "the accepted refs are announced");
     workdir.git("work", &["push", "--quiet", &url, "main", "main:refs/notes/x"]).await.ok();
-    // Deletions beside a ref that is refused: git would not read the pack of the latter.
+    // Deletions next to a refused ref: git would not read the pack of the refused ref.
     let said = workdir.git("work", &["push", &url, ":good1", "main:refs/pull/2/head"]).await;
     assert!(said.err.contains("another ref of this push was refused"), "{}", said.err);
     server.stop().await;
 }
 
-/// A branch name of 201 bytes was refused; a file system takes 255 for each part.
+/// Regression: a branch name of 201 bytes was refused; a file system allows 255 bytes for each path
+/// component.
 #[actix_web::test]
-async fn long_branch_names_are_taken_as_far_as_files_are() {
+async fn long_branch_names_are_accepted_up_to_file_system_limits() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -75,10 +77,10 @@ async fn long_branch_names_are_taken_as_far_as_files_are() {
     server.stop().await;
 }
 
-/// A mirror of a repository with pull requests, pushed twice: git itself keeps the refs of the first push under
-/// refs/remotes, and the second one pushes these, too.
+/// A mirror of a repository with pull requests is pushed repeatedly. git itself stores the refs of
+/// the first push under refs/remotes, and the next push sends these as well.
 #[actix_web::test]
-async fn mirror_is_pushed_again_and_again() {
+async fn mirror_can_be_pushed_repeatedly() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -98,9 +100,10 @@ async fn mirror_is_pushed_again_and_again() {
     server.stop().await;
 }
 
-/// A branch that must not be rewritten forbade it for every branch of the same push.
+/// Regression: a branch that must not be rewritten forbade rewrites of every branch in the same
+/// push.
 #[actix_web::test]
-async fn rule_of_one_branch_leaves_others_of_the_push_free() {
+async fn branch_rule_does_not_apply_to_other_branches_of_the_push() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -115,7 +118,7 @@ async fn rule_of_one_branch_leaves_others_of_the_push_free() {
     let both = ["push", &url, "+main:main", "+main:topic"];
     workdir.git("work", &[&both[..1], &["--atomic"], &both[1..]].concat()).await.refused("non-fast-forward");
     let at = async |branch: &str| workdir.git("", &["ls-remote", &url, branch]).await.ok();
-    assert!(!at("topic").await.contains(&rewritten), "all or nothing");
+    assert!(!at("topic").await.contains(&rewritten), "an atomic push moves all refs or none");
     workdir.git("work", &both).await.refused("refs/heads/main is protected and would be rewritten");
     assert!(at("topic").await.contains(&rewritten));
     assert!(!at("main").await.contains(&rewritten));
@@ -123,7 +126,7 @@ async fn rule_of_one_branch_leaves_others_of_the_push_free() {
 }
 
 #[actix_web::test]
-async fn a_protected_branch_takes_pushes_from_some_and_force_and_deletion_from_none() {
+async fn protected_branch_refuses_writers_rewrites_and_deletion() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
@@ -149,17 +152,17 @@ async fn a_protected_branch_takes_pushes_from_some_and_force_and_deletion_from_n
     push(&as_bob, &["--delete", "release/1"]).await.refused("it cannot be deleted");
     push(&as_bob, &["--force", "main:topic"]).await.ok();
     push(&as_bob, &["--delete", "topic"]).await.ok();
-    // A rule that allows it.
+    // A rule that allows rewrites and deletion.
     let rules = json!({"protected_branches": [{"pattern": "main", "force": true, "delete": true}]});
     assert_eq!(alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
     push(&as_alice, &["--force", "main"]).await.ok();
     let telling = alice.pushes(1).await;
-    assert_eq!(telling.len(), 6, "refused pushes are no events");
+    assert_eq!(telling.len(), 6, "refused pushes create no event");
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_push_over_the_quota_is_refused_with_a_reason_and_leaves_nothing() {
+async fn push_over_the_quota_is_refused_and_leaves_no_objects() {
     let server = TestServer::with_limits(|limits| limits.repository_bytes = 200_000).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -184,7 +187,7 @@ async fn a_push_over_the_quota_is_refused_with_a_reason_and_leaves_nothing() {
         .filter(|name| name.starts_with("tmp_"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
-    // What fits is taken.
+    // A push within the quota is accepted.
     std::fs::write(work.join("small"), noise(100_000)).unwrap();
     workdir.git("work", &["add", "."]).await.ok();
     workdir.git("work", &["commit", "--quiet", "-m", "small"]).await.ok();
@@ -212,7 +215,7 @@ async fn trees_that_would_write_outside_their_clone_are_refused() {
         ("100644", "a/b"),
         ("120000", ".gitmodules"),
     ] {
-        // A file called `raw` holds the tree, byte for byte; git is told not to look.
+        // The file `raw` contains the tree byte for byte; `--literally` keeps git from checking it.
         let tree = [mode.as_bytes(), b" ", name.as_bytes(), b"\0", &oid].concat();
         std::fs::write(work.join(".git/raw"), tree).unwrap();
         let tree =
@@ -226,7 +229,7 @@ async fn trees_that_would_write_outside_their_clone_are_refused() {
 }
 
 #[actix_web::test]
-async fn hooks_settings_and_attributes_that_were_pushed_do_nothing() {
+async fn pushed_hooks_settings_and_attributes_have_no_effect() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -241,7 +244,7 @@ async fn hooks_settings_and_attributes_that_were_pushed_do_nothing() {
     workdir.git("work", &["add", "."]).await.ok();
     workdir.git("work", &["commit", "--quiet", "-m", "hooks"]).await.ok();
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    // Even one in the repository itself does not run.
+    // A hook in the server's repository itself does not run either.
     let hooks = server.only_repository().join("hooks");
     std::fs::create_dir_all(&hooks).unwrap();
     std::fs::copy(work.join("hooks/post-receive"), hooks.join("post-receive")).unwrap();
@@ -254,7 +257,7 @@ async fn hooks_settings_and_attributes_that_were_pushed_do_nothing() {
 }
 
 #[actix_web::test]
-async fn a_text_for_the_chat_that_cannot_be_posted_stops_the_push() {
+async fn push_is_refused_when_its_chat_text_cannot_be_posted() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -269,7 +272,7 @@ async fn a_text_for_the_chat_that_cannot_be_posted_stops_the_push() {
 }
 
 #[actix_web::test]
-async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
+async fn push_moves_no_ref_when_its_user_loses_access_during_upload() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
@@ -277,7 +280,7 @@ async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
     alice.member("hello", "bob", "writer").await;
     let workdir = GitWorkdir::new();
     let work = workdir.repository("work").await;
-    // The body of a push, made by hand: commands, flush, pack.
+    // A handmade push body: commands, flush, pack.
     let head = workdir.head("work").await;
     workdir.git("work", &["pack-objects", "--quiet", "--all", ".git/made"]).await;
     let list = workdir.git("work", &["rev-list", "--objects", "--all"]).await.ok();
@@ -304,7 +307,7 @@ async fn whoever_loses_the_right_during_an_upload_moves_nothing() {
     socket.write_all(request.as_bytes()).await.unwrap();
     let (most, last) = body.split_at(body.len() - 10);
     socket.write_all(most).await.unwrap();
-    // The push was let in, and git has everything but the end of the pack.
+    // The push was admitted, and git has received everything but the end of the pack.
     let let_in = || children(&server).iter().any(|child| child.contains("receive-pack"));
     until(async || let_in()).await;
     assert_eq!(alice.delete("/api/projects/alice/hello/members/bob").await.status, 204);

@@ -1,5 +1,5 @@
-//! The user of a git client reads why something was refused. The client shows nothing of an answer with an error status
-//! but its number, and a push even ended with "Everything up-to-date".
+//! The user of a git client reads the reason of a refusal. The client shows only the number of a
+//! response with an error status, and a push even ended with "Everything up-to-date".
 
 use netbit::client::metrics::Scrape;
 use serde_json::json;
@@ -11,7 +11,8 @@ use crate::harness::{Person, Process, TestServer, soon, until};
 
 const VERSIONS: [&str; 3] = ["0", "1", "2"];
 
-/// It failed, and the sentence is what its user reads: no status, nothing about the transport.
+/// Checks that the command failed and that its user reads the sentence: no status, nothing about
+/// the transport.
 #[track_caller]
 fn reads(said: Said, sentence: &str) {
     for noise in ["The requested URL returned", "curl", "Everything up-to-date", "HTTP"] {
@@ -33,9 +34,9 @@ async fn pushed(workdir: &GitWorkdir, alice: &Person, server: &TestServer) -> St
     url
 }
 
-/// 1,001 tags in one push: HTTP 413, and git printed "Everything up-to-date".
+/// Regression: 1,001 tags in one push got HTTP 413, and git printed "Everything up-to-date".
 #[actix_web::test]
-async fn push_of_too_many_refs_reads_how_many_it_may_have() {
+async fn push_of_too_many_refs_shows_the_limit() {
     let server = TestServer::with_limits(|limits| limits.git_updates = 20).await;
     let alice = server.user("alice").await;
     let mut workdir = GitWorkdir::new();
@@ -49,15 +50,15 @@ async fn push_of_too_many_refs_reads_how_many_it_may_have() {
         let said = workdir.git("work", &["push", &url, "--tags"]).await;
         reads(said, "a push may name at most 20 refs; push some of them, then the others");
     }
-    assert_eq!(refusals(&server, "413").await - before, 3.0, "they count as what they are");
+    assert_eq!(refusals(&server, "413").await - before, 3.0, "refusals are counted with their status");
     workdir.git("work", &["tag", "-d", "t0"]).await.ok();
     workdir.git("work", &["push", "--quiet", &url, "--tags"]).await.ok();
     server.stop().await;
 }
 
-/// The log and the metrics had 200 for it.
+/// Regression: the log and the metrics recorded 200 for this refusal.
 #[actix_web::test]
-async fn push_to_a_full_repository_counts_as_its_refusal() {
+async fn push_over_the_quota_is_counted_with_its_status() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();
@@ -70,7 +71,7 @@ async fn push_to_a_full_repository_counts_as_its_refusal() {
     server.stop().await;
 }
 
-/// A branch that was made on a system with Latin-1: HTTP 400, and no other branch of the push landed.
+/// Regression: a branch name in Latin-1 got HTTP 400, and no other branch of the push landed.
 #[actix_web::test]
 async fn branch_that_is_not_utf_8_is_refused_and_others_land() {
     let server = TestServer::start().await;
@@ -96,9 +97,10 @@ async fn branch_that_is_not_utf_8_is_refused_and_others_land() {
     server.stop().await;
 }
 
-/// All places were taken: HTTP 503, of which git shows the number.
+/// Regression: with all permits taken the response was HTTP 503, of which git shows only the
+/// number.
 #[actix_web::test]
-async fn user_without_a_place_reads_when_to_try_again() {
+async fn git_client_shows_when_to_retry_when_permits_are_taken() {
     let server = TestServer::with_limits(|limits| {
         (limits.git_visitors, limits.git_writes) = (1, 1);
         limits.git_patience_ms = 50;
@@ -120,7 +122,7 @@ async fn user_without_a_place_reads_when_to_try_again() {
     assert_eq!(refusals(&server, "503").await - before, 9.0);
     drop(busy);
     until(async || children(&server).is_empty()).await;
-    // A push that waits for its client, and another one.
+    // A push that waits for its client, and another push.
     let commit = workdir.head("work").await;
     let line = format!("{commit} {} refs/heads/main\0report-status", "1".repeat(40));
     let request = format!(
@@ -145,10 +147,10 @@ async fn user_without_a_place_reads_when_to_try_again() {
     server.stop().await;
 }
 
-/// A clone asked for a commit that is not there, and a request that was too large: git ended with a second, false error
-/// of the transport, because the answer broke off behind the reason.
+/// Regression: git printed a second, false transport error after a fetch of a missing commit and
+/// after a request that was too large. The response had broken off after the reason.
 #[actix_web::test]
-async fn fetch_that_fails_reads_the_reason_and_nothing_else() {
+async fn failed_fetch_shows_the_reason_and_nothing_else() {
     let server = TestServer::with_limits(|limits| limits.git_request_bytes = 3_000).await;
     let alice = server.user("alice").await;
     let mut workdir = GitWorkdir::new();
@@ -172,9 +174,10 @@ async fn fetch_that_fails_reads_the_reason_and_nothing_else() {
     server.stop().await;
 }
 
-/// A token for reading was told that its user needs the role writer, and who has it looked for the mistake there.
+/// Regression: a push with a read-only token was refused for a missing writer role, so its user
+/// searched for the mistake in the role.
 #[actix_web::test]
-async fn token_without_a_scope_reads_which_one() {
+async fn push_shows_the_missing_scope_or_repository_of_its_token() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();
@@ -198,9 +201,10 @@ async fn token_without_a_scope_reads_which_one() {
     server.stop().await;
 }
 
-/// A client that is slow with the head of its push, and one that sends what no git client does.
+/// A client that sends the head of its push slowly, and a client that sends a request that git
+/// would not send.
 #[actix_web::test]
-async fn requests_of_other_programs_get_the_status_or_the_sentence() {
+async fn slow_or_malformed_push_requests_get_status_and_reason() {
     let server = TestServer::with_limits(|limits| limits.git_head_ms = 200).await;
     let alice = server.user("alice").await;
     let workdir = GitWorkdir::new();
@@ -217,7 +221,10 @@ async fn requests_of_other_programs_get_the_status_or_the_sentence() {
         let mut text = Vec::new();
         let begun = soon(async {
             while !String::from_utf8_lossy(&text).contains("\r\n\r\n") {
-                assert!(socket.read_buf(&mut text).await.unwrap() > 0, "it ended without an answer");
+                assert!(
+                    socket.read_buf(&mut text).await.unwrap() > 0,
+                    "the connection ended without a response"
+                );
             }
         });
         begun.await;
@@ -235,9 +242,9 @@ async fn requests_of_other_programs_get_the_status_or_the_sentence() {
     server.stop().await;
 }
 
-/// The log has the refusal, not the 200 in which it travelled.
+/// The log has the status of the refusal, not the 200 that carried it.
 #[actix_web::test]
-async fn refusals_that_git_reads_are_refusals_in_the_log() {
+async fn refusals_sent_with_200_are_logged_with_their_status() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let environment = [

@@ -1,4 +1,4 @@
-//! The bytes of the smart protocol, with requests that no git client would make.
+//! The bytes of the smart protocol, with requests that a git client would not send.
 
 use std::io::Write;
 
@@ -35,7 +35,7 @@ impl Raw {
 }
 
 #[actix_web::test]
-async fn the_advertisement_names_its_service_and_is_never_cached() {
+async fn advertisement_names_its_service_and_is_not_cached() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     let answer = raw.get("/info/refs?service=git-upload-pack").await;
@@ -59,7 +59,7 @@ async fn the_advertisement_names_its_service_and_is_never_cached() {
 }
 
 #[actix_web::test]
-async fn the_protocol_header_means_one_of_two_values_or_nothing() {
+async fn protocol_header_is_ignored_unless_it_is_a_known_version() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     for (value, version_2) in [
@@ -78,7 +78,7 @@ async fn the_protocol_header_means_one_of_two_values_or_nothing() {
 }
 
 #[actix_web::test]
-async fn the_probe_before_a_large_push_is_answered_with_nothing() {
+async fn probe_before_a_large_push_gets_an_empty_result() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     let probe = raw.post("receive-pack", &[], b"0000".to_vec()).await;
@@ -94,7 +94,7 @@ async fn the_probe_before_a_large_push_is_answered_with_nothing() {
 }
 
 #[actix_web::test]
-async fn bodies_of_the_wrong_kind_or_form_are_refused() {
+async fn bodies_of_wrong_type_or_encoding_are_refused() {
     let server = TestServer::with_limits(|limits| limits.git_updates = 3).await;
     let raw = raw(&server).await;
     for service in ["upload-pack", "receive-pack"] {
@@ -122,7 +122,7 @@ async fn bodies_of_the_wrong_kind_or_form_are_refused() {
     server.stop().await;
 }
 
-/// A push of the commit `main` of a workplace to a new branch, by hand.
+/// Returns a handmade push of the commit `main` of a workdir to a new branch.
 async fn push_body(workdir: &GitWorkdir, branch: &str) -> Vec<u8> {
     let head = workdir.head("work").await;
     let list = workdir.git("work", &["rev-list", "--objects", "--all"]).await.ok();
@@ -139,7 +139,7 @@ async fn push_body(workdir: &GitWorkdir, branch: &str) -> Vec<u8> {
     [format!("{:04x}{line}0000", line.len() + 4).as_bytes(), &pack].concat()
 }
 
-/// Sends a push without its end: the first bytes of its body, as one chunk if it is chunked.
+/// Sends a push without its end: the first bytes of its body, as one chunk if the body is chunked.
 async fn open_push(server: &TestServer, raw: &Raw, body: &[u8], framing: &str) -> tokio::net::TcpStream {
     use base64::Engine;
     use tokio::io::AsyncWriteExt;
@@ -156,7 +156,8 @@ async fn open_push(server: &TestServer, raw: &Raw, body: &[u8], framing: &str) -
     socket
 }
 
-/// The response began before the request body was read: nginx then stopped forwarding the body, and Caddy ended it.
+/// Regression: the response began before the request body was read. nginx then stopped forwarding
+/// the body, and Caddy ended it.
 #[actix_web::test]
 async fn response_to_a_push_waits_for_the_end_of_its_body() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -168,7 +169,7 @@ async fn response_to_a_push_waits_for_the_end_of_its_body() {
     let (first, last) = body.split_at(body.len() - 10);
     let framing = format!("content-length: {}", body.len());
     let mut socket = open_push(&server, &raw, first, &framing).await;
-    // git has all of it but the checksum.
+    // git has received everything but the checksum.
     until(async || pushed(&server).await >= body.len() - 20).await;
     let mut said = Vec::new();
     let early = socket.try_read_buf(&mut said).map_err(|error| error.kind());
@@ -182,7 +183,7 @@ async fn response_to_a_push_waits_for_the_end_of_its_body() {
     server.stop().await;
 }
 
-/// The bytes of pushes that git has been given.
+/// Returns the number of push bytes that git has received.
 async fn pushed(server: &TestServer) -> usize {
     let (_, text) = server.operations("/metrics").await;
     let line = text.lines().find(|line| {
@@ -191,10 +192,11 @@ async fn pushed(server: &TestServer) -> usize {
     line.and_then(|line| line.rsplit(' ').next()).map_or(0, |count| count.parse().unwrap())
 }
 
-/// git takes a pack as whole with its checksum, whatever follows. So a client that sends more behind it, or keeps the
-/// body open, must not get a ref moved before the server has written down what the push does.
+/// git accepts a pack as complete at its checksum, whatever bytes follow. A client that sends more
+/// bytes after it, or keeps the body open, must not move a ref before the server has recorded the
+/// push.
 #[actix_web::test]
-async fn bytes_behind_a_pack_do_not_open_the_gate() {
+async fn bytes_after_a_pack_do_not_admit_the_push() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     let workdir = GitWorkdir::new();
@@ -209,7 +211,8 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
         );
         assert_eq!(none().await, "");
     }
-    // The whole pack, and a body that does not end: nothing moves while it is open, or when it breaks off.
+    // A complete pack in a body that does not end: no ref moves while the body is open, or when it
+    // breaks off.
     let body = push_body(&workdir, "ghost").await;
     let before = pushed(&server).await;
     let socket = open_push(&server, &raw, &body, "transfer-encoding: chunked").await;
@@ -219,7 +222,7 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
     assert_eq!(early, Err(std::io::ErrorKind::WouldBlock), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(none().await, "");
     drop(socket);
-    // Whole and ended, it goes through.
+    // A complete pack in a body that ends is accepted.
     let answer = raw.post("receive-pack", &[], push_body(&workdir, "good").await).await.text().await.unwrap();
     assert!(answer.contains("ok refs/heads/good"), "{answer}");
     assert_eq!(none().await.lines().filter(|line| line.contains("refs/heads/")).count(), 1);
@@ -227,7 +230,7 @@ async fn bytes_behind_a_pack_do_not_open_the_gate() {
 }
 
 #[actix_web::test]
-async fn what_is_no_pack_or_breaks_off_moves_nothing_and_says_why() {
+async fn malformed_or_truncated_pack_moves_no_ref() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     let workdir = GitWorkdir::new();
@@ -254,7 +257,7 @@ async fn what_is_no_pack_or_breaks_off_moves_nothing_and_says_why() {
 }
 
 #[actix_web::test]
-async fn a_deletion_brings_nothing_with_it_and_a_ref_is_named_once() {
+async fn deletion_with_a_pack_or_with_a_repeated_ref_is_refused() {
     let server = TestServer::start().await;
     let raw = raw(&server).await;
     let (zero, one) = ("0".repeat(40), "1".repeat(40));
@@ -266,7 +269,7 @@ async fn a_deletion_brings_nothing_with_it_and_a_ref_is_named_once() {
     let bomb = [delete.as_bytes(), &vec![0; 1_000_000]].concat();
     let answer = raw.post("receive-pack", &[], bomb).await.text().await.unwrap();
     assert!(answer.contains("ng refs/heads/x there are extra bytes after the pack"), "{answer}");
-    // A ref that never was is no news when it is deleted.
+    // Deleting a ref that does not exist creates no event.
     raw.post("receive-pack", &[], delete.into_bytes()).await;
     let alice = server.login("alice").await;
     assert!(alice.pushes(1).await.is_empty());

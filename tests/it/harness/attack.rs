@@ -1,5 +1,5 @@
-//! A server in a process of its own under an address-space limit, with two users, a repository and a watch over memory:
-//! for attacks that must not end it.
+//! Runs a server in its own process under an address-space limit, for attacks that must not end it.
+//! The server has three users, a repository and a memory watch.
 
 use base64::Engine;
 use netbit::client::HttpClient;
@@ -12,7 +12,8 @@ use super::git::{GitWorkdir, Said};
 use super::memory::{CAGE_BYTES, MemoryWatch, TREE_BYTES_MAX};
 use super::{PASSWORD, Process};
 
-/// The scene of an attack. Mallory owns the repository `mallory/p/r`; alice has a private one and a chat with bob.
+/// The setup of an attack: mallory owns the repository `mallory/p/r`; alice has a private
+/// repository and a chat with bob.
 pub(crate) struct Attacked {
     pub(crate) server: Process,
     pub(crate) mallory: HttpClient,
@@ -27,7 +28,7 @@ impl Attacked {
         Self::with(&[]).await
     }
 
-    /// Starts with more in the server's environment.
+    /// Starts the server with additional environment variables.
     pub(crate) async fn with(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let server = Process::with(directory.path(), environment).await;
@@ -47,19 +48,20 @@ impl Attacked {
         Self { server, mallory, alice, workdir: GitWorkdir::new(), directory, watch }
     }
 
-    /// The repository of a user, with their password in the URL.
+    /// Returns the URL of a user's repository, with the user's password in it.
     pub(crate) fn url(&self, user: &str) -> String {
         let password = PASSWORD.replace(' ', "%20");
         format!("http://{user}:{password}@{}/{user}/p/r", self.server.address())
     }
 
-    /// Pushes from a folder of the workplace to mallory's repository.
+    /// Pushes from a folder of the workdir to mallory's repository.
     pub(crate) async fn push(&self, folder: &str, refs: &[&str]) -> Said {
         let url = self.url("mallory");
         self.workdir.git(folder, &[&["push", &url], refs].concat()).await
     }
 
-    /// Posts a body to `git-receive-pack` of mallory's repository; returns the answer as text.
+    /// Posts a body to `git-receive-pack` of mallory's repository; returns the status and the
+    /// response body as text.
     pub(crate) async fn post_push(&self, body: Vec<u8>) -> (u16, String) {
         let answer = reqwest::Client::new()
             .post(format!("http://{}/mallory/p/r/git-receive-pack", self.server.address()))
@@ -73,7 +75,8 @@ impl Attacked {
         (status, String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned())
     }
 
-    /// Begins a push to mallory's repository: sends `body` of `length` bytes, and reads nothing.
+    /// Begins a push to mallory's repository: announces a body of `length` bytes, sends `body` and
+    /// reads nothing.
     pub(crate) async fn begin_post(&self, body: &[u8], length: usize) -> TcpStream {
         let credentials = base64::engine::general_purpose::STANDARD.encode(format!("mallory:{PASSWORD}"));
         let head = format!(
@@ -85,15 +88,16 @@ impl Attacked {
         socket
     }
 
-    /// Other users are served: a private repository is listed and a message is posted.
+    /// Checks that other users are served: a private repository is listed and a message is posted.
     pub(crate) async fn others_are_served(&self) {
         self.workdir.git("", &["ls-remote", &self.url("alice")]).await.ok();
         let chat = self.alice.create_group("again", &["bob"]).await.unwrap();
         self.alice.post_message(chat, "served").await.unwrap();
     }
 
-    /// The server is up, serves others, and never used more memory than it may with all its children; after SIGKILL it
-    /// is ready again, and stops in order.
+    /// Checks that the server still runs, serves others and stayed below [`TREE_BYTES_MAX`] with
+    /// all its children. The server must also become ready again after SIGKILL, and stop
+    /// gracefully.
     pub(crate) async fn survived(mut self) {
         self.others_are_served().await;
         assert!(!self.server.has_ended());
@@ -103,12 +107,12 @@ impl Attacked {
         self.server.stop().await;
     }
 
-    /// The server and its children never held so many bytes together.
+    /// Checks that the server and its children never used this many bytes together.
     pub(crate) fn held_less_than(&self, bytes: u64) {
         self.watch.assert_below(bytes);
     }
 
-    /// Ends the server by SIGKILL and starts it again on the same directory.
+    /// Ends the server with SIGKILL and starts it again on the same directory.
     pub(crate) async fn restart(&mut self) {
         self.server.kill();
         let begun = std::time::Instant::now();
@@ -125,11 +129,12 @@ async fn login(server: &Process, name: &str) -> HttpClient {
     server.http.with_token(server.http.login(name, PASSWORD).await.unwrap().token)
 }
 
-/// The body of a push that creates `refs/heads/main` at a made-up commit, with `pack` behind it.
+/// Returns the body of a push that creates `refs/heads/main` at a made-up commit, followed by
+/// `pack`.
 pub(crate) fn push_body(pack: &[u8]) -> Vec<u8> {
     let (zero, new) = ("0".repeat(40), "1".repeat(40));
     let command = format!("{zero} {new} refs/heads/main\0report-status side-band-64k");
     let head = format!("{:04x}{command}0000", command.len() + 4);
-    // Refused packs are not read to their checksum.
+    // The server refuses these packs before it reads their checksum.
     [head.as_bytes(), pack, &[0; 20]].concat()
 }

@@ -1,4 +1,4 @@
-//! The real git client, shut off from this machine's configuration, and people's workplaces for it.
+//! The real git client, isolated from this machine's configuration, and working directories for it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use tokio::process::Command;
 
 use super::{PASSWORD, Person, TestServer, soon};
 
-/// A folder to work in, with its own author.
+/// A working directory with its own author.
 pub(crate) struct GitWorkdir {
     directory: TempDir,
     /// The value of `protocol.version`.
     pub(crate) protocol: &'static str,
 }
 
-/// What a git command said and whether it worked.
+/// The outcome of a git command: its output and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) success: bool,
@@ -32,7 +32,7 @@ impl Said {
         self.out.trim().to_owned()
     }
 
-    /// It failed, and said this.
+    /// Checks that the command failed and that its error output contains `why`.
     #[track_caller]
     pub(crate) fn refused(self, why: &str) {
         assert!(!self.success && self.err.contains(why), "expected {why:?}:\n{}\n{}", self.out, self.err);
@@ -48,9 +48,10 @@ impl GitWorkdir {
         self.directory.path()
     }
 
-    /// Runs git in a folder of the workplace.
+    /// Runs git in a folder of the workdir.
     pub(crate) async fn git<S: AsRef<OsStr>>(&self, folder: &str, arguments: &[S]) -> Said {
-        // In a session of its own: a client that fails leaves its transport behind, which is not a child of the server.
+        // In its own session: a client that fails leaves its transport process running, which is
+        // not a child of the server.
         let mut command = Command::new("setsid");
         command
             .arg("git")
@@ -82,14 +83,14 @@ impl GitWorkdir {
         }
     }
 
-    /// A fresh repository with one commit on `main`.
+    /// Creates a repository with one commit on `main`.
     pub(crate) async fn repository(&self, folder: &str) -> PathBuf {
         self.git("", &["init", "--quiet", folder]).await.ok();
         self.commit(folder, "README", "hello\n", "first commit").await;
         self.path().join(folder)
     }
 
-    /// Writes a file and commits it; answers the commit.
+    /// Writes a file and commits it; returns the commit id.
     pub(crate) async fn commit(&self, folder: &str, file: &str, content: &str, message: &str) -> String {
         std::fs::write(self.path().join(folder).join(file), content).unwrap();
         self.git(folder, &["add", file]).await.ok();
@@ -101,7 +102,7 @@ impl GitWorkdir {
         self.git(folder, &["rev-parse", "HEAD"]).await.ok()
     }
 
-    /// Every object of a repository, sorted.
+    /// Returns the ids of every object of a repository, sorted.
     pub(crate) async fn objects(&self, folder: &str) -> Vec<String> {
         let listed = self.git(folder, &["rev-list", "--objects", "--all"]).await.ok();
         let mut ids: Vec<_> =
@@ -112,25 +113,25 @@ impl GitWorkdir {
 }
 
 impl TestServer {
-    /// Where git finds a repository, with somebody's password in the URL.
+    /// Returns the URL of a repository for git, with the user's password in it.
     pub(crate) fn url_as(&self, user: &str, path: &str) -> String {
         let password = PASSWORD.replace(' ', "%20");
         format!("http://{user}:{password}@{}/{path}", self.app.addresses.http)
     }
 
-    /// The same for nobody in particular.
+    /// Returns the URL of a repository for git, without credentials.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.app.addresses.http)
     }
 
-    /// The directory of the only repository that there is.
+    /// Returns the directory of the only repository.
     pub(crate) fn only_repository(&self) -> PathBuf {
         let mut found = self.repositories();
         assert_eq!(found.len(), 1, "{found:?}");
         found.remove(0)
     }
 
-    /// The directories of all repositories.
+    /// Returns the directories of all repositories.
     pub(crate) fn repositories(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         repositories_in(&self.path().join("repos"), &mut found);
@@ -138,7 +139,8 @@ impl TestServer {
     }
 }
 
-fn repositories_in(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Collects the directories of the repositories below a folder.
+pub(crate) fn repositories_in(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "git") {
@@ -164,7 +166,7 @@ impl Person {
         made.body
     }
 
-    /// The project `hello` with the repository `web`, and the path of it.
+    /// Creates the project `hello` with the repository `web`; returns the repository's path.
     pub(crate) async fn hello_web(&self, visibility: &str) -> String {
         self.project("hello", visibility).await;
         self.repository("hello", "web").await;
@@ -176,7 +178,7 @@ impl Person {
         assert_eq!(self.put(&path, json!({"role": role})).await.status, 201);
     }
 
-    /// The `push` events of a chat.
+    /// Returns the `push` events of a chat.
     pub(crate) async fn pushes(&self, chat: i64) -> Vec<serde_json::Value> {
         let events = self.get(&format!("/api/chats/{chat}/events?after_seq=0&limit=100")).await.body;
         let items = events["items"].as_array().unwrap().iter();
@@ -184,12 +186,12 @@ impl Person {
     }
 }
 
-/// Processes that work for this server's repositories, by their command lines.
+/// Returns the command lines of the child processes that work on this server's repositories.
 pub(crate) fn children(server: &TestServer) -> Vec<String> {
     children_with_ids(server).into_iter().map(|(_, command)| command).collect()
 }
 
-/// The same, with their process ids.
+/// Returns these child processes with their process ids.
 pub(crate) fn children_with_ids(server: &TestServer) -> Vec<(u32, String)> {
     let root = server.path().canonicalize().unwrap().join("repos");
     let mark = format!("NETBIT_CHILD_OF={}", root.display());

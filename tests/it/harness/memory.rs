@@ -1,4 +1,5 @@
-//! The memory of a server in a process of its own and of every process below it, sampled while a test attacks it.
+//! Samples the memory of a server process and of every process below it while a test attacks the
+//! server.
 
 use std::fs;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use rustix::process::{Resource, Rlimit, prlimit};
 use super::Process;
 
 pub(crate) const MIB: u64 = 1024 * 1024;
-/// The address space that an attacked server and each of its children may have.
+/// The address space that an attacked server and each of its children may use, in bytes.
 pub(crate) const CAGE_BYTES: u64 = 3 * 1024 * MIB;
-/// The memory that a server and its children may use together during an attack (issue 16).
+/// The memory that a server and its children may use together during an attack, in bytes (issue
+/// 16).
 pub(crate) const TREE_BYTES_MAX: u64 = 512 * MIB;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(5);
@@ -48,13 +50,14 @@ impl Process {
 }
 
 impl MemoryWatch {
-    /// The most that was seen, in bytes: the server at its own peak, or the sum over the tree at one moment.
+    /// Returns the largest measured value in bytes: the server's own peak, or the sum over the tree
+    /// at one sample.
     pub(crate) fn peak_bytes(&self) -> u64 {
         let own = status_bytes(self.root, "VmHWM:").unwrap_or(0);
         self.peak.load(Relaxed).max(own)
     }
 
-    /// Fails when the tree used more than `bytes_max`, and prints what it used.
+    /// Prints the peak, and fails when the tree used `bytes_max` or more.
     #[track_caller]
     pub(crate) fn assert_below(&self, bytes_max: u64) {
         let peak = self.peak_bytes();
@@ -72,7 +75,8 @@ impl Drop for MemoryWatch {
     }
 }
 
-/// Resident memory of a process and of all below it (proc(5), `VmRSS`). A process that is gone counts nothing.
+/// Returns the resident memory of a process and its descendants (proc(5), `VmRSS`). A process that
+/// has ended counts as 0.
 fn tree_bytes(pid: u32) -> u64 {
     let below: u64 = children(pid).into_iter().map(tree_bytes).sum();
     status_bytes(pid, "VmRSS:").unwrap_or(0) + below
@@ -80,7 +84,7 @@ fn tree_bytes(pid: u32) -> u64 {
 
 fn children(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
-    // Each thread has children of its own.
+    // Each thread has its own children.
     for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
         let listed = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         found.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));

@@ -1,7 +1,7 @@
-//! A server of its own for every test: own directory, own ports, nothing shared.
+//! A separate server for every test: its own directory, its own ports, no shared state.
 //!
-//! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the database disagree. A
-//! [`TestServer`] that is dropped without it fails the test.
+//! A test ends with [`TestServer::stop`], which fails if an actor panicked or the cache and the
+//! database disagree. A [`TestServer`] that is dropped without it fails the test.
 
 pub(crate) mod attack;
 pub(crate) mod git;
@@ -25,13 +25,13 @@ use tempfile::TempDir;
 pub(crate) use process::{Process, command};
 
 pub(crate) const PASSWORD: &str = "correct horse";
-/// Nothing in a test waits longer: a lost answer fails instead of hanging.
+/// The longest wait in a test: a lost answer fails the test instead of hanging it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The pause between two attempts of [`eventually`].
 const POLL_EVERY: Duration = Duration::from_millis(5);
 
-/// A server in the process of the test, on its own data directory.
+/// A server in the test's process, on its own data directory.
 pub(crate) struct TestServer {
     pub(crate) app: RunningApp,
     pub(crate) http: HttpClient,
@@ -41,7 +41,7 @@ pub(crate) struct TestServer {
 
 /// Fails the test when its server is dropped without the checks of [`TestServer::stop`].
 ///
-/// A field of its own, so that [`TestServer`] can be taken apart.
+/// This is a separate field, so that [`TestServer`] can be destructured.
 struct CheckAtTheEnd {
     made: bool,
 }
@@ -55,7 +55,7 @@ impl Drop for CheckAtTheEnd {
     }
 }
 
-/// Somebody who is registered and logged in.
+/// A registered, logged-in user.
 pub(crate) struct Person {
     pub(crate) id: UserId,
     pub(crate) name: String,
@@ -64,7 +64,7 @@ pub(crate) struct Person {
     tcp: SocketAddr,
 }
 
-/// The configuration of a test: free ports, few threads.
+/// Returns the configuration of a test: free ports, few threads.
 pub(crate) fn config(directory: &std::path::Path, limits: Limits) -> Config {
     let mut config = Config { data_dir: DataDirPath(directory.to_owned()), ..Config::default() };
     let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -79,7 +79,7 @@ impl TestServer {
         Self::with(|_| ()).await
     }
 
-    /// Starts with limits of one's own.
+    /// Starts a server with changed limits.
     pub(crate) async fn with_limits(change: impl FnOnce(&mut Limits)) -> Self {
         Self::with(|config| change(&mut config.limits)).await
     }
@@ -91,25 +91,25 @@ impl TestServer {
         Self::run(config, directory).await
     }
 
-    /// Stops, and keeps the directory.
+    /// Stops the server and keeps the directory.
     pub(crate) async fn stop_and_keep(mut self) -> TempDir {
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         self.stop().await;
         directory
     }
 
-    /// On a data directory that exists.
+    /// Starts a server on an existing data directory.
     pub(crate) async fn on(directory: TempDir) -> Self {
         let config = config(directory.path(), Limits::default());
         Self::run(config, directory).await
     }
 
-    /// Starts with this configuration; the directory lives as long as the server.
+    /// Starts a server with this configuration; the directory lives as long as the server.
     pub(crate) async fn run(config: Config, directory: TempDir) -> Self {
         let begun = std::time::Instant::now();
         let app = loop {
             match RunningApp::start(config.clone()).await {
-                // A stop that was cut on a busy machine is still giving the directory back.
+                // An aborted stop on a busy machine may still hold the directory.
                 Err(StartError::DataDir(DataDirError::InUse(_))) if begun.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -120,7 +120,7 @@ impl TestServer {
         Self { app, http, directory, check: CheckAtTheEnd { made: false } }
     }
 
-    /// Stops and starts again on the same directory.
+    /// Stops the server and starts it again on the same directory.
     pub(crate) async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         self.stop().await;
@@ -133,7 +133,7 @@ impl TestServer {
         self.directory.path()
     }
 
-    /// Registers the administrator with the server's setup code, and logs in.
+    /// Registers the administrator with the server's setup code and logs in.
     pub(crate) async fn admin(&self, name: &str) -> Person {
         let code = self.setup_code();
         let body = json!({"username": name, "password": PASSWORD, "setup_code": code});
@@ -142,18 +142,18 @@ impl TestServer {
         self.login(name).await
     }
 
-    /// The code that the server prints at its start while it has no administrator.
+    /// Returns the code that the server prints at startup while it has no administrator.
     pub(crate) fn setup_code(&self) -> String {
-        self.app.services.setup_code().expect("an administrator was there at the start").text().to_owned()
+        self.app.services.setup_code().expect("the server had an administrator at startup").text().to_owned()
     }
 
-    /// Registers and logs in.
+    /// Registers a user and logs in.
     pub(crate) async fn user(&self, name: &str) -> Person {
         self.http.register(name, PASSWORD).await.unwrap();
         self.login(name).await
     }
 
-    /// Logs in once more: another login session of the same user.
+    /// Logs in again: another login session of the same user.
     pub(crate) async fn login(&self, name: &str) -> Person {
         let account = self.http.login(name, PASSWORD).await.unwrap();
         Person {
@@ -171,7 +171,7 @@ impl TestServer {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// Stops in order; fails on a panic, or when cache and database disagree.
+    /// Stops gracefully; fails on a panic, or when the cache and the database disagree.
     pub(crate) async fn stop(self) -> StopReport {
         let actors = self.app.actors.clone();
         let stopped = self.stop_after_panics().await;
@@ -191,14 +191,14 @@ impl TestServer {
         stopped
     }
 
-    /// Drops the server without a check, after a failure of the server that ends a real process.
+    /// Drops the server without checks, after a failure that would end a real server process.
     pub(crate) fn abandon(mut self) {
         self.check.made = true;
     }
 }
 
 impl Person {
-    /// A TCP session that has been welcomed.
+    /// Opens a TCP session and reads its Welcome.
     pub(crate) async fn tcp(&self) -> TcpClient {
         self.tcp_welcomed().await.0
     }
@@ -207,13 +207,13 @@ impl Person {
         soon(TcpClient::open(self.tcp, self.http.token().unwrap())).await.unwrap()
     }
 
-    /// A group with the others in it.
+    /// Creates a group with the others in it.
     pub(crate) async fn group(&self, others: &[&Person]) -> ChatId {
         let names: Vec<_> = others.iter().map(|person| person.name.as_str()).collect();
         self.http.create_group("team", &names).await.unwrap()
     }
 
-    /// Makes an access token; answers its id and a client that acts with it.
+    /// Creates an access token; returns its id and a client that uses it.
     pub(crate) async fn access_token(&self, body: Value) -> (i64, HttpClient) {
         let made = self.post("/api/users/me/tokens", body).await;
         assert_eq!(made.status, 201, "{}", made.body);
@@ -240,31 +240,31 @@ impl Person {
         self.http.send(reqwest::Method::DELETE, path, None, &[]).await.unwrap()
     }
 
-    /// Says something over REST.
+    /// Posts a message over REST.
     pub(crate) async fn say(&self, chat: ChatId, content: &str) -> HttpAnswer {
         self.post(&format!("/api/chats/{chat}/messages"), json!({"content": content})).await
     }
 
-    /// The contents of the newest messages.
+    /// Returns the contents of the newest messages.
     pub(crate) async fn contents(&self, chat: ChatId) -> Vec<String> {
         let (messages, _) = self.http.messages(chat, "?limit=100").await.unwrap();
         messages.into_iter().map(|message| message.content).collect()
     }
 }
 
-/// The `netbit` command in a thread of its own, so that the server of the test goes on.
+/// Runs the `netbit` command on another thread, so that the test's server keeps running.
 pub(crate) async fn netbit_beside(arguments: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
     command.args(arguments);
     soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
 }
 
-/// Fails when nothing comes.
+/// Awaits `work`; fails after [`PATIENCE`].
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("nothing came in time")
+    tokio::time::timeout(PATIENCE, work).await.expect("timed out")
 }
 
-/// Calls `attempt` until it returns a value, and returns that; fails after [`PATIENCE`].
+/// Calls `attempt` until it returns a value, and returns that value; fails after [`PATIENCE`].
 #[track_caller]
 pub(crate) fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
@@ -278,7 +278,7 @@ pub(crate) fn eventually<T>(mut attempt: impl AsyncFnMut() -> Option<T>) -> impl
             }
         };
         let value = tokio::time::timeout(PATIENCE, attempts).await;
-        value.unwrap_or_else(|_| panic!("{caller}: not within {PATIENCE:?}"))
+        value.unwrap_or_else(|_| panic!("{caller}: not done within {PATIENCE:?}"))
     }
 }
 
@@ -288,7 +288,7 @@ pub(crate) fn until(mut condition: impl AsyncFnMut() -> bool) -> impl Future<Out
     eventually(async move || condition().await.then_some(()))
 }
 
-/// Asserts status and code of a problem.
+/// Asserts the status and the code of a problem response.
 #[track_caller]
 pub(crate) fn assert_problem(answer: &HttpAnswer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.body);

@@ -1,4 +1,4 @@
-//! A server in a process of its own, for what ends a process.
+//! A server in its own process, for tests that end a process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,33 +12,33 @@ use super::{eventually, soon};
 
 /// A running `netbit` process.
 ///
-/// A test that ends normally calls [`Process::stop`], which checks the exit status. Other tests kill the process
-/// ([`Process::kill`], or a drop) on purpose and check the data directory afterwards. The checks of
-/// [`super::TestServer::stop`] are not made here: actors and cache live in another process, and after SIGKILL there is
-/// nothing to compare.
+/// A test that ends normally calls [`Process::stop`], which checks the exit status. Other tests
+/// kill the process ([`Process::kill`], or a drop) on purpose and check the data directory
+/// afterwards. The checks of [`super::TestServer::stop`] are not made here: actors and cache live
+/// in another process, and after SIGKILL there is nothing to compare.
 ///
-/// A process that ended before the test ended it, unnoticed by [`Process::end`] or [`Process::has_ended`], fails the
-/// test when it is dropped.
+/// A process that ended by itself, without [`Process::end`] or [`Process::has_ended`] observing it,
+/// fails the test when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// The test knows that the process has ended.
+    /// Whether the test has observed that the process ended.
     seen_to_end: bool,
     pub(crate) http: HttpClient,
     tcp: SocketAddr,
     base: String,
     ops: String,
-    /// What the server printed until it was ready.
+    /// The text that the server printed until it was ready.
     pub(crate) greeting: String,
 }
 
-/// `netbit` on free ports; what it logs goes where the test's own words go.
+/// Returns the `netbit` command on free ports; its log goes to the test's stderr.
 pub(crate) fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
     for listener in ["--http-listen", "--tcp-listen", "--udp-listen", "--ops-listen"] {
         command.args([listener, "127.0.0.1:0"]);
     }
     command.arg("--data-dir").arg(directory).current_dir(directory);
-    // What sets a test is no setting of a server.
+    // The environment variables that configure a test must not configure the server.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETBIT_")) {
         command.env_remove(name);
     }
@@ -51,13 +51,17 @@ impl Process {
         Self::with(directory, &[]).await
     }
 
-    /// Starts with more in its environment.
+    /// Starts the server with additional environment variables.
     pub(crate) async fn with(directory: &Path, environment: &[(&str, &str)]) -> Self {
         let started = Self::try_with(directory, environment).await;
         started.unwrap_or_else(|status| panic!("the server ended before it was ready: {status}"))
     }
 
-    /// `Err` when it ended before it was ready.
+    /// Starts the server.
+    ///
+    /// # Errors
+    ///
+    /// Returns the exit status when the server ended before it was ready.
     pub(crate) async fn try_with(
         directory: &Path,
         environment: &[(&str, &str)],
@@ -67,7 +71,7 @@ impl Process {
         Self::spawn(command).await
     }
 
-    /// Starts with its log in a file.
+    /// Starts the server with its log in a file.
     pub(crate) async fn logging(directory: &Path, environment: &[(&str, &str)], log: &Path) -> Self {
         let mut command = command(directory);
         command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
@@ -75,15 +79,19 @@ impl Process {
         started.unwrap_or_else(|status| panic!("the server ended before it was ready: {status}"))
     }
 
-    /// `Err` when it ended before it was ready.
+    /// Starts the server from a prepared command.
+    ///
+    /// # Errors
+    ///
+    /// Returns the exit status when the server ended before it was ready.
     pub(crate) async fn spawn(mut command: Command) -> Result<Self, std::process::ExitStatus> {
         command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // The first line says where to register, the last one where operators look.
-        let mut said = BufReader::new(child.stdout.take().unwrap());
+        // The first line has the URL for registration, the last one the URL of the operations port.
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut text = String::new();
         while !text.contains("/readyz") {
-            if said.read_line(&mut text).unwrap() == 0 {
+            if stdout.read_line(&mut text).unwrap() == 0 {
                 return Err(child.wait().unwrap());
             }
         }
@@ -92,7 +100,7 @@ impl Process {
             url.unwrap_or_else(|| panic!("{path} is not in {text}")).to_owned()
         };
         let (base, ops) = (url("/api/users/register"), url("/readyz"));
-        // Over TLS a test brings a client of its own.
+        // Over TLS a test uses its own client.
         let http = HttpClient::trusting(&*base, None).unwrap();
         let sessions = text.split("Chat sessions: ").nth(1).and_then(|rest| rest.split_whitespace().next());
         let tcp = sessions.unwrap().trim_start_matches("tls://").trim_start_matches("tcp://");
@@ -100,14 +108,14 @@ impl Process {
         Ok(Self { child, seen_to_end: false, http, tcp, base, ops, greeting: text })
     }
 
-    /// What the kernel says of it (proc(5)).
+    /// Returns a field of the process's kernel status (proc(5)).
     pub(crate) fn status(&self, key: &str) -> Option<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         line.map(|value| value.trim().to_owned())
     }
 
-    /// Where HTTP is served.
+    /// Returns the HTTP address.
     pub(crate) fn address(&self) -> &str {
         self.base.strip_prefix("http://").unwrap()
     }
@@ -116,13 +124,13 @@ impl Process {
         self.tcp
     }
 
-    /// What the operators' port answers.
+    /// Requests a path from the operations port; returns the status and the body.
     pub(crate) async fn operations(&self, path: &str) -> (u16, String) {
         let answer = soon(reqwest::get(format!("{}{path}", self.ops))).await.unwrap();
         (answer.status().as_u16(), soon(answer.text()).await.unwrap())
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL and waits for the end.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -136,7 +144,7 @@ impl Process {
         assert_eq!(self.end().await, Some(0), "the server stopped with an error");
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).unwrap();
     }
@@ -150,7 +158,7 @@ impl Process {
         self.seen_to_end
     }
 
-    /// Waits for its end; returns the exit code, or `None` when a signal ended it.
+    /// Waits until the process ends; returns the exit code, or `None` when a signal ended it.
     pub(crate) async fn end(&mut self) -> Option<i32> {
         let status = eventually(async || self.child.try_wait().unwrap()).await;
         self.seen_to_end = true;

@@ -1,7 +1,8 @@
 //! A scanner of Rust source text, for the tests that check the source itself.
 //!
-//! It knows comments, strings and braces, and nothing else of the language. `syn` would parse all of it, but drops the
-//! comments, which [`crate::prose`] checks, and sees the arguments of macros as tokens only.
+//! It recognizes comments, strings and braces only. `syn` would parse the whole language, but it
+//! drops the comments, which [`crate::prose`] checks, and it exposes the arguments of macros as
+//! tokens only.
 
 use std::ops::Range;
 
@@ -9,9 +10,9 @@ use std::ops::Range;
 pub(crate) enum Kind {
     LineComment,
     BlockComment,
-    /// A string of any kind, with its quotes.
+    /// A string literal of any kind, with its quotes.
     Text,
-    /// A character, with its quotes.
+    /// A character literal, with its quotes.
     Character,
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn tokens(source: &str) -> Vec<Token> {
     found
 }
 
-/// Replaces comments, strings and characters by spaces. Lines and offsets stay as they are.
+/// Replaces comments, strings and characters with spaces. Lines and offsets stay the same.
 pub(crate) fn code(source: &str) -> String {
     let mut bytes = source.as_bytes().to_vec();
     for token in tokens(source) {
@@ -62,7 +63,7 @@ pub(crate) fn code(source: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Returns where the items stand that only tests compile: those under `#[cfg(test)]`.
+/// Returns the ranges of items that only tests compile: those under `#[cfg(test)]`.
 pub(crate) fn test_items(code: &str) -> Vec<Range<usize>> {
     const MARK: &str = "#[cfg(test)]";
     let (mut found, mut from) = (Vec::new(), 0);
@@ -73,7 +74,8 @@ pub(crate) fn test_items(code: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Returns the code of a file without its tests, comments, strings and characters; offsets stay as they are.
+/// Returns the code of a file without its tests, comments, strings and characters. Offsets stay the
+/// same.
 pub(crate) fn production(source: &str) -> String {
     let code = code(source);
     let tests = test_items(&code);
@@ -93,7 +95,7 @@ fn find(source: &str, from: usize, end: &str) -> usize {
 }
 
 fn is_word_before(bytes: &[u8], at: usize) -> bool {
-    // `br"…"` is a raw string of bytes, `for"…"` is not one.
+    // `br"…"` is a raw byte string, `for"…"` is not.
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     match at.checked_sub(1).map(|before| bytes[before]) {
         Some(b'b' | b'c') => at.checked_sub(2).is_some_and(|before| is_word(&bytes[before])),
@@ -102,7 +104,7 @@ fn is_word_before(bytes: &[u8], at: usize) -> bool {
     }
 }
 
-/// The number of `#` before the quote of a raw string; `None` without a quote.
+/// Returns the number of `#` before the quote of a raw string; `None` without a quote.
 fn raw_hashes(bytes: &[u8], at: usize) -> Option<usize> {
     let hashes = bytes[at..].iter().take_while(|byte| **byte == b'#').count();
     (bytes.get(at + hashes) == Some(&b'"')).then_some(hashes)
@@ -136,11 +138,11 @@ fn end_of_block(bytes: &[u8], at: usize) -> usize {
     end
 }
 
-/// Skips a character, or the quote of a lifetime.
+/// Returns the end of a character literal, or of the quote of a lifetime.
 fn end_of_char(source: &str, at: usize) -> usize {
     let rest = &source[at + 1..];
     if let Some(rest) = rest.strip_prefix('\\') {
-        // The escaped character may be a quote itself.
+        // The escaped character may itself be a quote.
         let escaped = rest.chars().next().map_or(0, char::len_utf8);
         return find(source, at + 2 + escaped, "'") + 1;
     }
@@ -148,7 +150,7 @@ fn end_of_char(source: &str, at: usize) -> usize {
     if rest[length..].starts_with('\'') { at + length + 2 } else { at + 1 }
 }
 
-/// Where the item ends that begins here, with its attributes: at its `;`, or at its closing brace.
+/// Returns the end of the item that starts here, with its attributes: its `;` or its closing brace.
 fn end_of_item(code: &[u8], mut at: usize) -> usize {
     let mut depth = 0;
     let mut in_attribute = 0;
@@ -161,7 +163,7 @@ fn end_of_item(code: &[u8], mut at: usize) -> usize {
             b')' | b']' | b'}' => {
                 depth -= 1;
                 if depth < 0 {
-                    // A field or a variant: it ends with what surrounds it.
+                    // A field or a variant: it ends where the enclosing item ends.
                     return at - 1;
                 }
                 if in_attribute > 0 && depth == 0 {

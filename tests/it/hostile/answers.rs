@@ -1,5 +1,5 @@
-//! Clients ask for large answers and do not read them, over many sessions or connections: what waits for them is bounded,
-//! and others are served.
+//! Clients request large answers over many sessions or connections and do not read them. The memory
+//! for waiting answers is bounded, and others are served.
 
 use std::net::SocketAddr;
 
@@ -16,11 +16,12 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::harness::{Person, TestServer, soon};
 
 const MIB: usize = 1024 * 1024;
-/// The space of the servers here. A lone account gets four fifths of it, and its last page may exceed that.
+/// The answer space of these servers, in bytes. A single account gets four fifths of it, and its
+/// last page may exceed that share.
 const SPACE: usize = 16 * MIB;
 const SHARE: usize = SPACE / 5 * 4 + 2 * MIB;
 const SMALL: usize = 32 * 1024;
-/// Messages in the chat: a page of them is a megabyte.
+/// The number of messages in the chat: a page of all of them is a megabyte.
 const MESSAGES: usize = 60;
 
 async fn server() -> TestServer {
@@ -30,7 +31,7 @@ async fn server() -> TestServer {
     .await
 }
 
-/// A chat of these two, full of messages of 16 KB.
+/// Creates a chat of these two users, full of messages of 16 KB.
 async fn large_chat(alice: &Person, bob: &Person) -> ChatId {
     let chat = alice.group(&[bob]).await;
     for _ in 0..MESSAGES {
@@ -49,22 +50,22 @@ fn page_of(chat: ChatId, before: Option<i64>) -> MessagePacket {
     }
 }
 
-/// A connection whose kernel takes little for its client.
-async fn deaf(to: SocketAddr) -> TcpStream {
+/// Opens a connection with a small receive buffer, for a client that does not read.
+async fn connect_with_small_buffer(to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     soon(socket.connect(to)).await.unwrap()
 }
 
-/// A session that can be read later.
-async fn deaf_session(server: &TestServer, token: &str) -> TcpClient {
-    let (reading, writing) = deaf(server.app.addresses.tcp).await.into_split();
+/// Opens a session with a small receive buffer, which can be read later.
+async fn session_with_small_buffer(server: &TestServer, token: &str) -> TcpClient {
+    let (reading, writing) = connect_with_small_buffer(server.app.addresses.tcp).await.into_split();
     let mut session = TcpClient::over(reading, writing);
     soon(session.hello(token)).await.unwrap();
     session
 }
 
-/// The sum of a metric's rows whose labels hold this.
+/// Returns the sum of a metric's rows whose labels contain this text.
 pub(super) async fn gauge(server: &TestServer, name: &str, label: &str) -> usize {
     let text = server.operations("/metrics").await.1;
     let rows = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
@@ -79,7 +80,7 @@ async fn waiting(server: &TestServer) -> usize {
     gauge(server, "netbit_outbox_bytes", "").await
 }
 
-/// Returns what waits in the outboxes when it has not changed for a while.
+/// Returns the bytes that wait in the outboxes, once the value has been stable for a while.
 async fn settle(server: &TestServer) -> usize {
     let (mut before, mut times) = (0, 0);
     while times < 5 {
@@ -117,9 +118,10 @@ async fn is_served(bob: &Person, chat: ChatId) {
     assert_eq!(bob.get("/api/chats").await.status, 200);
 }
 
-/// The sessions of one account ask for pages and read nothing: 490 of them held a gigabyte.
+/// Regression: the sessions of one account request pages and read nothing. 490 such sessions held a
+/// gigabyte.
 #[actix_web::test]
-async fn deaf_sessions_of_one_account_share_bounded_space() {
+async fn unread_answers_of_one_account_share_bounded_space() {
     const SESSIONS: usize = 40;
     let server = server().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
@@ -127,7 +129,7 @@ async fn deaf_sessions_of_one_account_share_bounded_space() {
     let token = alice.http.token().unwrap();
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        let mut session = deaf_session(&server, token).await;
+        let mut session = session_with_small_buffer(&server, token).await;
         for _ in 0..4 {
             session.writer.send(&page_of(chat, None)).await.unwrap();
         }
@@ -135,9 +137,9 @@ async fn deaf_sessions_of_one_account_share_bounded_space() {
     }
     let (held, taken) = (soon(settle(&server)).await, counted(&server).await);
     assert!(taken <= SHARE && taken > MIB, "{taken}");
-    assert!(held <= taken + SESSIONS * 2 * SMALL, "{held} bytes wait");
+    assert!(held <= taken + SESSIONS * 2 * SMALL, "{held} bytes are waiting");
     is_served(&bob, chat).await;
-    // Those that read at last get an answer to each question.
+    // Sessions that start reading late get an answer to each request.
     let late = sessions.iter_mut().map(|session| async {
         let mut answers = 0;
         while answers < 4 {
@@ -145,7 +147,7 @@ async fn deaf_sessions_of_one_account_share_bounded_space() {
             match packet.packet_type.as_str() {
                 "Messages" => assert!(!packet.messages.is_empty()),
                 "Ack" => assert_eq!(packet.code.as_deref(), Some("overloaded")),
-                // Presence and the like.
+                // Presence packets and other pushes.
                 _ => continue,
             }
             answers += 1;
@@ -157,16 +159,17 @@ async fn deaf_sessions_of_one_account_share_bounded_space() {
     server.stop().await;
 }
 
-/// The same over WebSocket, in JSON, where a page is converted before it is sent; and the sessions' end frees the space.
+/// The same over WebSocket, in JSON, where a page is converted before it is sent. The end of the
+/// sessions frees the space.
 #[actix_web::test]
-async fn deaf_websockets_share_bounded_space_and_free_it() {
+async fn unread_websocket_answers_share_bounded_space_and_free_it() {
     let server = server().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = large_chat(&alice, &bob).await;
     let token = alice.http.token().unwrap();
     let mut sockets = Vec::new();
     for _ in 0..20 {
-        let stream = deaf(server.app.addresses.http).await;
+        let stream = connect_with_small_buffer(server.app.addresses.http).await;
         let url = format!("ws://{}/ws", server.app.addresses.http);
         let (mut socket, _) = soon(tokio_tungstenite::client_async(url, stream)).await.unwrap();
         for packet in [
@@ -181,15 +184,15 @@ async fn deaf_websockets_share_bounded_space_and_free_it() {
     }
     let (held, taken) = (soon(settle(&server)).await, counted(&server).await);
     assert!(taken <= SHARE && taken > MIB, "{taken}");
-    assert!(held <= taken + sockets.len() * 2 * SMALL, "{held} bytes wait");
+    assert!(held <= taken + sockets.len() * 2 * SMALL, "{held} bytes are waiting");
     is_served(&bob, chat).await;
     drop(sockets);
     soon(async { while counted(&server).await > 0 {} }).await;
     server.stop().await;
 }
 
-/// Each chat that a `Resume` names has an answer, also a chat that does not exist: some kilobytes of cursors became
-/// megabytes of answers.
+/// Regression: each chat that a `Resume` names gets an answer, even a chat that does not exist. A
+/// few kilobytes of cursors became megabytes of answers.
 #[actix_web::test]
 async fn resumes_of_many_chats_share_bounded_space() {
     const CHATS: i64 = 4_000;
@@ -207,7 +210,7 @@ async fn resumes_of_many_chats_share_bounded_space() {
     let epoch = alice.tcp_welcomed().await.1.epoch.unwrap();
     let mut sessions = Vec::new();
     for _ in 0..20 {
-        let mut session = deaf_session(&server, token).await;
+        let mut session = session_with_small_buffer(&server, token).await;
         let unknown = (0..CHATS).map(|n| (ChatId(1_000_000 + n), 1)).collect();
         session.writer.send(&resume(unknown, epoch)).await.unwrap();
         session.writer.send(&resume(vec![(chat, 0)], epoch)).await.unwrap();
@@ -216,7 +219,7 @@ async fn resumes_of_many_chats_share_bounded_space() {
     soon(settle(&server)).await;
     assert!(counted(&server).await <= SHARE);
     is_served(&bob, chat).await;
-    // A replay goes on as soon as it is read, to its end.
+    // A replay continues to its end as soon as the client reads it.
     let session = &mut sessions[0];
     soon(async {
         loop {
@@ -231,16 +234,17 @@ async fn resumes_of_many_chats_share_bounded_space() {
     server.stop().await;
 }
 
-/// One account asks for pages over many connections and reads nothing: 2,200 of them held a gigabyte and a half.
+/// Regression: one account requests pages over many connections and reads nothing. 2,200 such
+/// connections held 1.5 GB.
 #[actix_web::test]
-async fn deaf_http_clients_share_bounded_space_and_get_small_pages() {
+async fn unread_http_answers_share_space_and_get_small_pages() {
     let server = server().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = large_chat(&alice, &bob).await;
     let token = alice.http.token().unwrap();
     let mut clients = Vec::new();
     for _ in 0..40 {
-        let mut client = deaf(server.app.addresses.http).await;
+        let mut client = connect_with_small_buffer(server.app.addresses.http).await;
         let request = format!(
             "GET /api/chats/{chat}/messages?limit=100 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
         );
@@ -263,7 +267,7 @@ async fn deaf_http_clients_share_bounded_space_and_get_small_pages() {
     let (large, small): (Vec<_>, Vec<_>) = sizes.iter().copied().partition(|size| *size > SMALL);
     assert!(large.iter().sum::<usize>() <= SHARE && small.len() > 20, "{sizes:?}");
     is_served(&bob, chat).await;
-    // A body that is read is whole.
+    // A response body that is read is complete.
     let mut rest = vec![0; sizes[0]];
     soon(clients[0].read_exact(&mut rest)).await.unwrap();
     let page: serde_json::Value = serde_json::from_slice(&rest).unwrap();
@@ -273,10 +277,10 @@ async fn deaf_http_clients_share_bounded_space_and_get_small_pages() {
     server.stop().await;
 }
 
-/// A client that reads is not refused: thirty sessions and thirty REST clients of one account load a page of a megabyte at the
-/// same time, and each gets all of it.
+/// A client that reads is not refused: thirty sessions and thirty REST clients of one account load
+/// a page of a megabyte at the same time. Each gets the whole page.
 #[actix_web::test]
-async fn thirty_tabs_of_one_account_each_load_a_large_page() {
+async fn thirty_clients_of_one_account_each_load_a_large_page() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = large_chat(&alice, &bob).await;

@@ -1,4 +1,5 @@
-//! Repositories made to cost their readers memory, and names made to be taken for others.
+//! Repositories that are made to cost memory when they are read, and ref names that are made to be
+//! confused with others.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
 const WEB: &str = "/api/projects/alice/hello/repos/web";
 
-/// Alice's public repository in a caged process; its objects are written by the attacker's own git.
+/// Alice's public repository on a server under an address-space limit. The attacker's own git
+/// writes the objects.
 struct Attacked {
     server: Process,
     repository: PathBuf,
@@ -38,7 +40,7 @@ impl Attacked {
         Self { server, repository, _directory: directory }
     }
 
-    /// `git fast-import` into the repository, as if it had been pushed.
+    /// Runs `git fast-import` in the repository, as if the objects had been pushed.
     async fn import(&self, stream: String) {
         let repository = self.repository.clone();
         let work = move || {
@@ -54,7 +56,7 @@ impl Attacked {
         soon(tokio::task::spawn_blocking(work)).await.unwrap();
     }
 
-    /// Asks without an account and reads nothing.
+    /// Sends an anonymous request and reads nothing.
     async fn ask(&self, path: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.server.address()).await.unwrap();
         let request = format!("GET {WEB}{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -62,7 +64,7 @@ impl Attacked {
         socket
     }
 
-    /// The status that an anonymous client gets, for several questions at once.
+    /// Returns the statuses that an anonymous client gets for several requests at once.
     async fn statuses(&self, path: &str, times: usize) -> Vec<u16> {
         let mut sockets = Vec::new();
         for _ in 0..times {
@@ -87,8 +89,8 @@ fn find_repository(folder: &Path) -> Option<PathBuf> {
     })
 }
 
-/// One merge of commits that are all message: each of 250 KB was kept on the heap until the walk
-/// came to it.
+/// Regression: a merge of commits that consist almost only of a message. Each message of 250 KB
+/// stayed on the heap until the walk reached its commit.
 #[actix_web::test]
 async fn history_of_huge_commits_stays_within_memory() {
     let attacked = Attacked::start().await;
@@ -118,10 +120,10 @@ async fn history_of_huge_commits_stays_within_memory() {
     attacked.server.stop().await;
 }
 
-/// Forty clients ask for a file of 60 MiB and take none of it: each had a copy in the server's
-/// memory.
+/// Regression: forty clients request a file of 60 MiB and read none of it. Each had a copy in the
+/// server's memory.
 #[actix_web::test]
-async fn slow_readers_of_raw_files_take_no_memory() {
+async fn slow_readers_of_raw_files_use_bounded_memory() {
     let attacked = Attacked::start().await;
     let content = "0123456789abcd\u{e9}\n".repeat(60 * 65_536);
     let mut stream = format!("blob\nmark :1\ndata {}\n{content}\n", content.len());
@@ -139,7 +141,7 @@ async fn slow_readers_of_raw_files_take_no_memory() {
         answered += usize::from(&head == b"HTTP/1.1 200");
     }
     assert!(answered >= 16, "{answered}");
-    // A client that reads gets all of it, and others are served.
+    // A client that reads gets the whole file, and others are served.
     let url = format!("http://{}{WEB}/raw/main/big", attacked.server.address());
     let whole = soon(reqwest::get(url)).await.unwrap();
     assert_eq!(whole.headers()["content-type"], "text/plain; charset=utf-8");
@@ -149,8 +151,8 @@ async fn slow_readers_of_raw_files_take_no_memory() {
     attacked.server.stop().await;
 }
 
-/// 830 bytes of a push: ten trees, each of which names the next one ten times. git wrote every one
-/// of the 10^10 files.
+/// Regression: a push of 830 bytes has ten trees, each of which names the next one ten times. git
+/// wrote all of the 10^10 files.
 #[actix_web::test]
 async fn archive_of_nested_trees_is_refused_before_git_starts() {
     let attacked = Attacked::start().await;
@@ -175,8 +177,8 @@ async fn archive_of_nested_trees_is_refused_before_git_starts() {
     attacked.server.stop().await;
 }
 
-/// A `.gitattributes` in the tree ran iconv with a charset of the pusher's choice, left files out,
-/// and wrote a message of 20 MB into every `$Format:%B$`.
+/// Regression: a `.gitattributes` file in the tree ran iconv with a charset of the pusher's choice
+/// and excluded files. It also wrote a message of 20 MB into every `$Format:%B$`.
 #[actix_web::test]
 async fn archive_ignores_the_attributes_of_its_tree() {
     let attacked = Attacked::start().await;
@@ -214,10 +216,10 @@ async fn archive_ignores_the_attributes_of_its_tree() {
     attacked.server.stop().await;
 }
 
-/// Branches that are taken for others: by a full name within a name, and by characters that are not
-/// seen.
+/// Branches that can be mistaken for others: by a full ref name inside a name, and by invisible
+/// characters.
 #[actix_web::test]
-async fn refs_that_look_like_others_are_refused_read_and_deleted() {
+async fn confusable_refs_are_refused_and_old_ones_stay_readable() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -239,8 +241,8 @@ async fn refs_that_look_like_others_are_refused_read_and_deleted() {
         let said = workdir.git("work", &["push", &url, &format!("main:{name}")]).await;
         said.refused("not allowed");
     }
-    // Refs that were pushed before these names were refused can be read and deleted, and stand for
-    // no other ref.
+    // Refs that were pushed before these names were refused can be read and deleted, and do not
+    // shadow another ref.
     let disk = server.only_repository();
     let disk = disk.to_str().unwrap();
     workdir.git("work", &["push", "--quiet", &url, "main:topic"]).await.ok();
@@ -259,7 +261,7 @@ async fn refs_that_look_like_others_are_refused_read_and_deleted() {
         workdir.git("work", &["push", "--quiet", &url, &format!(":{name}")]).await.ok();
     }
     assert_eq!(oid("refs%2Fheads%2Frefs%2Fheads%2Fmain").await, None);
-    // A branch stands before a tag of its name, in folders and in archives.
+    // A branch takes precedence over a tag of the same name, in trees and in archives.
     workdir.git("work", &["tag", "main", &second]).await.ok();
     workdir.git("work", &["push", "--quiet", &url, "refs/tags/main"]).await.ok();
     assert_eq!(oid("main").await, Some(first.clone()));
@@ -273,9 +275,9 @@ async fn refs_that_look_like_others_are_refused_read_and_deleted() {
     server.stop().await;
 }
 
-/// A writer who may not rewrite a protected branch moved the tag of a release instead.
+/// Regression: a writer who may not rewrite a protected branch moved the tag of a release instead.
 #[actix_web::test]
-async fn tag_that_exists_is_moved_and_deleted_by_maintainers_only() {
+async fn existing_tag_is_moved_and_deleted_by_maintainers_only() {
     let server = TestServer::start().await;
     let (alice, _bob) = (server.user("alice").await, server.user("bob").await);
     let path = alice.hello_web("private").await;
@@ -295,8 +297,8 @@ async fn tag_that_exists_is_moved_and_deleted_by_maintainers_only() {
     server.stop().await;
 }
 
-/// A push that rewrites a protected branch is refused; its objects could be read by id by every
-/// visitor.
+/// Regression: a push that rewrites a protected branch was refused, but every visitor could read
+/// its objects by id.
 #[actix_web::test]
 async fn refused_push_leaves_no_object_readable_by_id() {
     let server = TestServer::start().await;
@@ -323,17 +325,18 @@ async fn refused_push_leaves_no_object_readable_by_id() {
     server.stop().await;
 }
 
-/// 24 path histories at once by an anonymous reader: half of them were refused with 503, and a folder that takes 2 ms took
-/// 2 to 11 s, for all shared the same places.
+/// Regression: an anonymous reader requested 24 path histories at once. Half of them were refused
+/// with 503, and a folder that takes 2 ms took 2 to 11 s, because all shared the same permits.
 #[actix_web::test]
-async fn flood_of_histories_waits_and_leaves_folders_alone() {
+async fn flood_of_histories_waits_and_does_not_delay_folders() {
     let server = TestServer::with_limits(|limits| limits.git_histories = 2).await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;
     let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
     workdir.repository("work").await;
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
-    // Whoever walks through this history stops at the graph, until somebody writes to it.
+    // The commit graph is a FIFO: each process that walks the history blocks on it until a writer
+    // opens it.
     let graph = server.only_repository().join("objects/info/commit-graph");
     let made = Command::new("mkfifo").arg(&graph).status().unwrap();
     assert!(made.success());
@@ -355,7 +358,7 @@ async fn flood_of_histories_waits_and_leaves_folders_alone() {
         let answer = soon(reqwest::get(format!("{base}{cheap}"))).await.unwrap();
         assert_eq!(answer.status(), 200, "{cheap}");
     }
-    // Each of those inside is let go on, and the others find no graph.
+    // Opening the FIFO releases the running walks; the waiting requests find no commit graph.
     let opened = graph.with_extension("opened");
     std::fs::rename(&graph, &opened).unwrap();
     let writer =

@@ -1,4 +1,5 @@
-//! UDP as a weapon: against addresses that asked for nothing, against tickets of others, against memory.
+//! UDP attacks: against addresses that requested nothing, against tickets of other users, against
+//! memory.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use tokio::net::UdpSocket;
 use crate::harness::{Person, TestServer, assert_problem, soon};
 use crate::presence::{Udp, from_json, hello, ping, status};
 
-/// Bytes that came to a socket, until it is quiet. The last of them were sent before what the caller has seen elsewhere.
+/// Returns the number of received bytes until the socket is empty. The caller has already received
+/// something newer elsewhere, so the last of these bytes have arrived.
 fn drained(socket: &UdpSocket) -> usize {
     let (mut bytes, mut buffer) = (0, [0; 600]);
     while let Ok((_, received)) = rustix::net::recv(socket, &mut buffer[..], rustix::net::RecvFlags::DONTWAIT)
@@ -34,7 +36,7 @@ async fn ticket(person: &Person) -> netbit::protocol::answer::TicketData {
     from_json(&person.post("/api/udp/ticket", json!({})).await.body)
 }
 
-/// Changes the person's status, again and again.
+/// Changes the user's status repeatedly.
 async fn change_status(session: &mut TcpClient, times: usize) {
     for n in 0..times {
         let shown = if n % 2 == 0 { "away" } else { "online" };
@@ -43,7 +45,7 @@ async fn change_status(session: &mut TcpClient, times: usize) {
     }
 }
 
-/// Takes what comes, and acknowledges it, until a batch shows the user with the status.
+/// Receives and acknowledges datagrams until a batch shows the user with the status.
 async fn acknowledge_until(udp: &mut Udp, known: &mut u64, wanted: (i64, u8)) {
     loop {
         let (header, bytes) = udp.receive().await;
@@ -61,11 +63,11 @@ async fn acknowledge_until(udp: &mut Udp, known: &mut u64, wanted: (i64, u8)) {
     }
 }
 
-/// Mallory's datagrams carry the address of a victim. The server used to send every change of all users there, a
-/// thousand times what had come. Acknowledgements that mallory makes up, also with numbers that were sent to an address
-/// of their own, prove nothing.
+/// Mallory's datagrams carry the address of a victim. Regression: the server sent every status
+/// change of all users there, a thousand times the received bytes. Acknowledgements that mallory
+/// invents prove nothing, even with numbers that were sent to mallory's own address.
 #[actix_web::test]
-async fn spoofed_address_is_sent_three_times_its_bytes_at_most() {
+async fn spoofed_address_gets_at_most_three_times_its_bytes() {
     let server = start().await;
     let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
     alice.group(&[&mallory]).await;
@@ -82,7 +84,8 @@ async fn spoofed_address_is_sent_three_times_its_bytes_at_most() {
         victim.send_to(&forged, own.server).await.unwrap();
         change_status(&mut busy, 8).await;
     }
-    // From here on mallory answers honestly from their own address: what was to come has come when this arrives.
+    // From here on mallory answers honestly from their own address. When this batch arrives, all
+    // earlier datagrams have arrived.
     own.send(Kind::Ping, &ping(known)).await;
     change_status(&mut busy, 1).await;
     acknowledge_until(&mut own, &mut known, (alice.id.0, 2)).await;
@@ -92,9 +95,9 @@ async fn spoofed_address_is_sent_three_times_its_bytes_at_most() {
     server.stop().await;
 }
 
-/// A client that answers is sent everything, at once and after it has moved to another address.
+/// A client that acknowledges gets everything, at once and after it has moved to another address.
 #[actix_web::test]
-async fn client_that_acknowledges_is_sent_everything_wherever_it_is() {
+async fn acknowledging_client_gets_everything_at_any_address() {
     let server = start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     alice.group(&[&bob]).await;
@@ -111,16 +114,17 @@ async fn client_that_acknowledges_is_sent_everything_wherever_it_is() {
             acknowledge_until(&mut phone, &mut known, (alice.id.0, code)).await;
             received += 60;
         }
-        assert!(received > 3 * pinged.len(), "more than an address gets that proves nothing");
-        // The network gives the phone another address.
+        assert!(received > 3 * pinged.len(), "an unproven address gets less");
+        // The network assigns another address to the phone.
         phone.socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     }
     server.stop().await;
 }
 
-/// An attacker on the way sends a captured datagram from elsewhere, before the original arrives: pushes must not follow.
+/// An attacker on the path sends a captured datagram from elsewhere before the original arrives.
+/// Pushes must not follow it.
 #[actix_web::test]
-async fn captured_datagram_from_elsewhere_moves_no_pushes() {
+async fn captured_datagram_does_not_redirect_pushes() {
     let server = start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     alice.group(&[&bob]).await;
@@ -131,7 +135,7 @@ async fn captured_datagram_from_elsewhere_moves_no_pushes() {
     acknowledge_until(&mut phone, &mut known, (alice.id.0, 1)).await;
     let captured = phone.sealed(Kind::Ping, &ping(known));
     thief.send_to(&captured, phone.server).await.unwrap();
-    // The Pong shows that the captured copy was taken; the original is dropped as a repetition.
+    // The Pong shows that the server accepted the captured copy. It drops the original as a replay.
     let mut buffer = [0; 600];
     soon(thief.recv_from(&mut buffer)).await.unwrap();
     phone.socket.send_to(&captured, phone.server).await.unwrap();
@@ -143,9 +147,10 @@ async fn captured_datagram_from_elsewhere_moves_no_pushes() {
     server.stop().await;
 }
 
-/// One account asked for tickets as fast as it could, over every way there is: 193 MiB in 90 s.
+/// Regression: one account requested tickets as fast as it could, over every transport: 193 MiB in
+/// 90 s.
 #[actix_web::test]
-async fn tickets_have_a_rate_over_every_way() {
+async fn tickets_are_rate_limited_over_every_transport() {
     let server = TestServer::with_limits(|limits| limits.udp_tickets_burst = 4).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mut session = alice.tcp().await;
@@ -162,14 +167,19 @@ async fn tickets_have_a_rate_over_every_way() {
     let refused = soon(session.ask(ask())).await.unwrap();
     assert_eq!((refused.success, refused.code.as_deref()), (false, Some("rate_limited")));
     let (_, welcome) = hello(&alice, &server, asks()).await;
-    assert_eq!((welcome.packet_type.as_str(), welcome.udp), ("Welcome", None), "the session begins without");
-    assert_eq!(bob.post("/api/udp/ticket", json!({})).await.status, 201, "others are not concerned");
+    assert_eq!(
+        (welcome.packet_type.as_str(), welcome.udp),
+        ("Welcome", None),
+        "the session begins without a ticket"
+    );
+    assert_eq!(bob.post("/api/udp/ticket", json!({})).await.status, 201, "other users are not limited");
     server.stop().await;
 }
 
-/// Twenty newer tickets push out the oldest: its datagrams are dropped as those of a ticket that never was.
+/// Newer tickets beyond the limit replace the oldest: its datagrams are dropped like those of an
+/// unknown ticket.
 #[actix_web::test]
-async fn superseded_ticket_is_gone_at_once() {
+async fn superseded_ticket_is_dropped_at_once() {
     let server = TestServer::with_limits(|limits| limits.udp_tickets_per_user = 2).await;
     let alice = server.user("alice").await;
     let mut first = Udp::new(&ticket(&alice).await).await;

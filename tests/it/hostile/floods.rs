@@ -1,4 +1,5 @@
-//! More than there is room for. What each flood costs in memory is measured by `tests/floods.py`.
+//! Floods beyond the server's capacity. `scripts/measure/floods.py` measures the memory that each
+//! flood costs.
 
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use tokio::net::TcpStream;
 
 use crate::harness::{PASSWORD, Process, TestServer, soon, until};
 
-/// Connections come until the process has no file descriptor left. A loop that takes the error for its end would take no
-/// connection ever again.
+/// Connections arrive until the process has no file descriptor left. An accept loop that ends on
+/// this error would never accept a connection again.
 #[actix_web::test]
-async fn the_accept_loop_survives_when_there_are_no_file_descriptors() {
+async fn accept_loop_survives_when_file_descriptors_run_out() {
     let directory = tempfile::tempdir().unwrap();
     let server = Process::start(directory.path()).await;
     server.http.register("alice", PASSWORD).await.unwrap();
@@ -26,11 +27,14 @@ async fn the_accept_loop_survives_when_there_are_no_file_descriptors() {
     let mut flood = Vec::new();
     for n in 0..400 {
         let address = if n % 2 == 0 { server.tcp() } else { http };
-        // The kernel takes them whether the server does or not.
+        // The kernel completes these connections whether the server accepts them or not.
         flood
             .extend(tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(address)).await.unwrap());
         if n % 100 == 99 {
-            assert!(session.say(chat, "still here").await.unwrap().success, "whoever is in stays in");
+            assert!(
+                session.say(chat, "still here").await.unwrap().success,
+                "an established session keeps working"
+            );
         }
     }
     drop(flood);
@@ -40,9 +44,9 @@ async fn the_accept_loop_survives_when_there_are_no_file_descriptors() {
     server.stop().await;
 }
 
-/// Somebody who is in no chat tries everything that one can do in one.
+/// A user who is in no chat tries every chat operation.
 #[actix_web::test]
-async fn one_does_nothing_in_a_chat_of_others_or_in_one_that_is_not() {
+async fn non_member_is_refused_in_foreign_and_missing_chats() {
     let server = TestServer::start().await;
     let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
     let hers = alice.group(&[]).await;
@@ -69,7 +73,7 @@ async fn one_does_nothing_in_a_chat_of_others_or_in_one_that_is_not() {
         }
         assert!(session.say(chat, "me too").await.is_err());
     }
-    // Nothing of it reached anybody: the next thing that is heard is what is said now.
+    // The members received none of these packets: the next packet is the message that is sent now.
     alice.say(hers, "alone").await;
     loop {
         let packet = soon(witness.any()).await.unwrap();
@@ -83,10 +87,10 @@ async fn one_does_nothing_in_a_chat_of_others_or_in_one_that_is_not() {
     server.stop().await;
 }
 
-/// The token is good when it is read, and its login is over when the session is entered: whoever looks once only serves
-/// somebody who is gone.
+/// The token is valid when it is read, and its login has ended when the session is entered. A
+/// server that checks only once would serve a user who has logged out.
 #[actix_web::test]
-async fn a_login_that_ends_while_its_session_begins_leaves_no_session() {
+async fn logout_during_session_start_leaves_no_session() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     server.user("alice").await;
     let address = server.app.addresses.tcp;
@@ -101,7 +105,7 @@ async fn a_login_that_ends_while_its_session_begins_leaves_no_session() {
             open
         };
         let leaving = async {
-            // A little later each round.
+            // Each round the logout comes a little later.
             for _ in 0..round * 5 {
                 tokio::task::yield_now().await;
             }
@@ -110,7 +114,7 @@ async fn a_login_that_ends_while_its_session_begins_leaves_no_session() {
         let (open, left) = futures_util::join!(opening, leaving);
         assert_eq!(left.status, 204);
         for mut session in open {
-            // Each is ended: reading it comes to an end.
+            // The server ends each of these sessions, so reading it comes to an end.
             while soon(session.any()).await.is_ok() {}
         }
         assert!(TcpClient::open(address, &token).await.is_err());

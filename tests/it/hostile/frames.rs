@@ -6,24 +6,28 @@ use netbit::domain::message::ClientId;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use serde_json::json;
 
-use super::{Fixture, end_of, frame};
+use super::{Fixture, frame, read_until_closed};
 use crate::harness::{TestServer, soon, until};
 
 #[actix_web::test]
-async fn a_frame_of_length_0_or_above_the_limit_closes_the_connection() {
+async fn frame_of_length_0_or_above_the_limit_closes_the_connection() {
     let fixture = Fixture::new().await;
     let bad = || (None, Some("bad_request".to_owned()));
     for known in [false, true] {
         assert_eq!(fixture.send_raw(known, &[0, 0, 0, 0]).await, bad());
         assert_eq!(fixture.send_raw(known, &[0xff, 0xff, 0xff, 0xff]).await, bad());
     }
-    assert_eq!(fixture.send_raw(false, &4097u32.to_be_bytes()).await, bad(), "a stranger may send 4 KiB");
-    assert_eq!(fixture.send_raw(true, &65_537u32.to_be_bytes()).await, bad(), "a member 64 KiB");
-    fixture.unharmed().await;
+    assert_eq!(
+        fixture.send_raw(false, &4097u32.to_be_bytes()).await,
+        bad(),
+        "a client may send 4 KiB before its Hello"
+    );
+    assert_eq!(fixture.send_raw(true, &65_537u32.to_be_bytes()).await, bad(), "a session may send 64 KiB");
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn bytes_that_are_no_packet_close_the_connection() {
+async fn bytes_without_a_valid_packet_close_the_connection() {
     let fixture = Fixture::new().await;
     let mut deep = vec![0x81, 0xa1, b'a'];
     deep.extend([0x91; 1000]);
@@ -41,11 +45,11 @@ async fn bytes_that_are_no_packet_close_the_connection() {
             assert_eq!((nack, goodbye.as_deref()), (None, Some("bad_request")), "{known} {body:x?}");
         }
     }
-    fixture.unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn whoever_does_not_say_hello_in_time_or_at_all_is_sent_away() {
+async fn connection_is_closed_without_a_valid_hello_in_time() {
     let fixture = Fixture::new().await;
     let unauthenticated = Some("unauthenticated".to_owned());
     assert_eq!(fixture.send_raw(false, &[]).await, (None, unauthenticated.clone()), "silence");
@@ -66,19 +70,19 @@ async fn whoever_does_not_say_hello_in_time_or_at_all_is_sent_away() {
             (unauthenticated.clone(), unauthenticated.clone())
         );
     }
-    fixture.unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn half_a_frame_and_then_silence_closes_the_connection() {
+async fn incomplete_frame_closes_the_connection_after_its_timeout() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.send_raw(true, &[0, 0, 1, 0, 0x81]).await, (None, Some("bad_request".to_owned())));
-    fixture.unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
-/// Every byte used to start the clock anew: a frame could be dripped for ever.
+/// Regression: every byte restarted the timeout, so a frame could be dripped without end.
 #[actix_web::test]
-async fn a_frame_that_drips_in_is_cut_off() {
+async fn dripping_frame_closes_the_connection_after_its_timeout() {
     let fixture = Fixture::new().await;
     let mut client = fixture.alice.tcp().await;
     let ping = encode(&MessagePacket { packet_type: "Ping".into(), ..Default::default() }).unwrap();
@@ -88,12 +92,12 @@ async fn a_frame_that_drips_in_is_cut_off() {
             break;
         }
     }
-    assert_eq!(end_of(&mut client).await.1.as_deref(), Some("bad_request"));
-    fixture.unharmed().await;
+    assert_eq!(read_until_closed(&mut client).await.1.as_deref(), Some("bad_request"));
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
+async fn invalid_packet_is_refused_and_the_session_stays() {
     let fixture = Fixture::new().await;
     let bob = fixture.server.user("bob").await;
     let foreign = bob.group(&[]).await;
@@ -136,11 +140,11 @@ async fn a_packet_with_a_mistake_is_refused_and_the_session_stays() {
             .packet_type,
         "Pong"
     );
-    fixture.unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn a_field_of_the_wrong_type_or_bad_utf_8_is_refused_with_its_request_id() {
+async fn malformed_field_is_refused_with_its_request_id() {
     let fixture = Fixture::new().await;
     let mut session = fixture.alice.tcp().await;
     for (n, body) in [
@@ -165,11 +169,11 @@ async fn a_field_of_the_wrong_type_or_bad_utf_8_is_refused_with_its_request_id()
     session.writer.send_bytes(&bad_text).await.unwrap();
     let answer = soon(session.reader.next()).await.unwrap();
     assert_eq!((answer.success, answer.code.as_deref()), (false, Some("bad_request")));
-    fixture.unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn whoever_was_removed_cannot_write_or_read_any_more() {
+async fn removed_participant_can_no_longer_write() {
     let fixture = Fixture::new().await;
     let bob = fixture.server.user("bob").await;
     let chat = fixture.alice.group(&[&bob]).await;
@@ -179,11 +183,11 @@ async fn whoever_was_removed_cannot_write_or_read_any_more() {
     let Err(TcpError::Refused(nack)) = session.say(chat, "one more thing").await else { panic!() };
     assert_eq!(nack.code.as_deref(), Some("not_found"));
     assert_eq!(fixture.alice.contents(chat).await, ["hello"]);
-    fixture.unharmed().await;
+    fixture.assert_unharmed().await;
 }
 
 #[actix_web::test]
-async fn strangers_are_capped_per_address_and_those_who_are_known_are_not_concerned() {
+async fn connections_before_hello_are_limited_per_address() {
     let server = TestServer::with_limits(|limits| limits.strangers_per_address = 3).await;
     let alice = server.user("alice").await;
     let mut known = alice.tcp().await;
@@ -192,18 +196,18 @@ async fn strangers_are_capped_per_address_and_those_who_are_known_are_not_concer
         strangers.push(TcpClient::connect(server.app.addresses.tcp).await.unwrap());
     }
     let mut turned_away = TcpClient::connect(server.app.addresses.tcp).await.unwrap();
-    assert_eq!(end_of(&mut turned_away).await.1.as_deref(), Some("overloaded"));
+    assert_eq!(read_until_closed(&mut turned_away).await.1.as_deref(), Some("overloaded"));
     let ping = MessagePacket { packet_type: "Ping".into(), ..Default::default() };
     assert_eq!(known.request(ping).await.unwrap().packet_type, "Pong");
     drop(strangers);
-    // Their places come back.
+    // Their slots are free again.
     until(async || TcpClient::open(server.app.addresses.tcp, alice.http.token().unwrap()).await.is_ok())
         .await;
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn one_account_cannot_take_every_seat() {
+async fn sessions_are_limited_per_account() {
     let server = TestServer::with_limits(|limits| limits.sessions_per_user = 2).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let (first, mut second) = (alice.tcp().await, alice.tcp().await);

@@ -1,4 +1,5 @@
-//! Guessing passwords: a flood denies no other user a login, and parallel guesses learn as little as serial ones.
+//! Password guessing: a flood denies no other user a login, and parallel guesses try no more
+//! passwords than serial ones.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::harness::{PASSWORD, TestServer, soon};
 
-/// A server behind a proxy on this machine, which sends the clients' addresses.
+/// Starts a server behind a proxy on this machine, which forwards the clients' addresses.
 async fn behind_a_proxy(change: impl FnOnce(&mut Limits)) -> TestServer {
     TestServer::with(|config| {
         config.http.trusted_proxies = TrustedProxies::parse("127.0.0.0/8").unwrap();
@@ -20,7 +21,7 @@ async fn behind_a_proxy(change: impl FnOnce(&mut Limits)) -> TestServer {
     .await
 }
 
-/// The status of a login from this address.
+/// Returns the status of a login from this address.
 async fn login(server: &TestServer, from: IpAddr, name: &str, password: &str) -> u16 {
     let body = json!({"username": name, "password": password});
     let from = from.to_string();
@@ -29,14 +30,14 @@ async fn login(server: &TestServer, from: IpAddr, name: &str, password: &str) ->
     soon(server.http.send(reqwest::Method::POST, path, Some(&body), &headers)).await.unwrap().status
 }
 
-/// One of many addresses of this network.
+/// Returns one of many addresses of this network.
 fn address(network: u16, host: usize) -> IpAddr {
     let host = u16::try_from(host % 60_000).unwrap();
     IpAddr::from([0x2001, 0xdb8, 0, network, 7, 7, 7, host])
 }
 
-/// Six /64 networks try wrong passwords at names of all kinds, sixteen at a time each, from ever new addresses. Six
-/// addresses, or one /64, used to deny every login.
+/// Six /64 networks try wrong passwords for names of all kinds, sixteen at a time each, always from
+/// new addresses. Regression: six addresses, or one /64, denied every login.
 #[actix_web::test]
 async fn guesses_from_six_networks_deny_no_user_a_login() {
     let server = behind_a_proxy(|limits| {
@@ -70,8 +71,9 @@ async fn guesses_from_six_networks_deny_no_user_a_login() {
     server.stop().await;
 }
 
-/// Forty-eight workers guess at one account, from six networks. They made 157 tries in 40 s, because each waited alone.
-/// Its user logs in meanwhile: at once where she was before, and in her turn from a network that is new.
+/// Regression: forty-eight workers guess at one account from six networks. They made 157 tries in
+/// 40 s, because each waited alone. The account's user logs in meanwhile: at once from a familiar
+/// address, and in turn from a new network.
 #[actix_web::test]
 async fn parallel_guesses_take_turns_and_lock_no_user_out() {
     const PAUSE: Duration = Duration::from_millis(400);
@@ -98,7 +100,7 @@ async fn parallel_guesses_take_turns_and_lock_no_user_out() {
         }
     }));
     let user = async {
-        // Until the first guesses have failed.
+        // Wait until the first guesses have failed.
         tokio::time::sleep(PAUSE * 8).await;
         for _ in 0..5 {
             assert_eq!(login(&server, home, "alice", PASSWORD).await, 200);
@@ -113,10 +115,10 @@ async fn parallel_guesses_take_turns_and_lock_no_user_out() {
     server.stop().await;
 }
 
-/// A guesser at an office's address tries invented names. Delayed tries held all places of the address, and seven of ten
-/// colleagues with the right password got 429 after 45 s.
+/// Regression: a guesser at an office's address tries invented names. Delayed tries held all slots
+/// of the address, and seven of ten colleagues with the right password got 429 after 45 s.
 #[actix_web::test]
-async fn delayed_guesses_keep_no_colleague_out() {
+async fn delayed_guesses_do_not_block_colleagues() {
     let server = behind_a_proxy(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (1, 60_000);
         (limits.logins_per_address, limits.logins_patience_ms) = (2, 4_000);
@@ -138,7 +140,7 @@ async fn delayed_guesses_keep_no_colleague_out() {
     };
     let flood = join_all((0..24usize).map(guess));
     let colleagues = async {
-        // Every invented name is delayed by now, and more tries wait than the address has places.
+        // Every invented name is delayed by now, and more tries wait than the address has slots.
         while waiting.load(Relaxed) < 40 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -151,9 +153,10 @@ async fn delayed_guesses_keep_no_colleague_out() {
     server.stop().await;
 }
 
-/// Passwords over git are tried by the same rule: a client that asks twenty times at once learns of the free tries only.
+/// Passwords over git follow the same rule: a client that sends twenty guesses at once gets answers
+/// to the free tries only.
 #[actix_web::test]
-async fn guesses_over_git_wait_like_logins() {
+async fn guesses_over_git_are_delayed_like_logins() {
     let server = TestServer::with_limits(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (2, 2_000);
         limits.delayed_per_login = 2;
@@ -169,22 +172,23 @@ async fn guesses_over_git_wait_like_logins() {
         (answer.status().as_u16(), soon(answer.text()).await.unwrap())
     };
     let answers = join_all((0..20).map(guess)).await;
-    // git shows the refusal to wait to its user; it says nothing of the repository.
+    // git shows this refusal to its user; it reveals nothing about the repository.
     let waits = |(status, text): &&(u16, String)| *status == 200 && text.contains("ERR ");
     let refused = answers.iter().filter(waits).count();
     assert!(refused >= 10, "{answers:?}");
     assert!(answers.iter().all(|answer| answer.0 == 401 || waits(&answer)), "{answers:?}");
     assert!(answers.iter().all(|(_, text)| !text.contains("refs/heads")), "{answers:?}");
-    // And it is the same account: the next login waits for its turn too.
+    // The delay belongs to the account, so the next login also waits for its turn.
     let begun = Instant::now();
     assert!(server.http.login("alice", PASSWORD).await.is_ok());
     assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
     server.stop().await;
 }
 
-/// Thirty clients of one office send the right password at once, as scripts with git do: all are let in.
+/// Thirty clients of one office send the right password at once, as scripts with git do. All logins
+/// succeed.
 #[actix_web::test]
-async fn right_passwords_at_once_are_all_let_in() {
+async fn concurrent_right_passwords_all_log_in() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let logins = join_all((0..30).map(|_| server.http.login("alice", PASSWORD))).await;

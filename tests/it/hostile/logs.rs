@@ -1,4 +1,5 @@
-//! What clients send reaches logs and files: bounded, under the server's own names, and for its owner's eyes only.
+//! Client input in logs and files: bounded, recorded under the server's own ids, and readable only
+//! by the owner.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{PASSWORD, Process, TestServer, netbit_beside, soon};
 
-/// The status of a request with this first line.
+/// Returns the status of a request with this request line.
 async fn status_of(server: &Process, first: &str) -> u16 {
     let mut socket = TcpStream::connect(server.address()).await.unwrap();
     let request = format!("{first} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -26,10 +27,10 @@ fn lines(log: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect()
 }
 
-/// A path of 60 KB was logged twice: one connection wrote 93 MiB of log a second. So could a method, or a path that is
-/// just short enough.
+/// Regression: a path of 60 KB was logged twice, so one connection wrote 93 MiB of log per second.
+/// The method, or a path that is just short enough, had the same effect.
 #[actix_web::test]
-async fn logged_values_are_cut_whatever_part_they_come_in() {
+async fn logged_values_are_truncated_in_every_part_of_a_request() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let environment = [("NETBIT_LOG__LEVEL", "info"), ("NETBIT_LOG__FORMAT", "json")];
@@ -53,7 +54,7 @@ async fn logged_values_are_cut_whatever_part_they_come_in() {
     server.stop().await;
 }
 
-/// Refusals cost their sender nothing, and each wrote a line: 20,000 a second.
+/// Regression: refusals cost their sender nothing, and each wrote a log line: 20,000 per second.
 #[actix_web::test]
 async fn flood_of_refused_requests_is_counted_not_logged() {
     let directory = tempfile::tempdir().unwrap();
@@ -67,7 +68,7 @@ async fn flood_of_refused_requests_is_counted_not_logged() {
     for _ in 0..300 {
         assert_eq!(server.http.get("/nowhere").await.unwrap().status, 404);
     }
-    // Bytes that are no request at all used to be an error in the log.
+    // Regression: bytes that are not a request were logged as an error.
     for _ in 0..20 {
         let mut socket = TcpStream::connect(server.address()).await.unwrap();
         socket.write_all(b"\0\0\0 no request\r\n\r\n").await.unwrap();
@@ -84,9 +85,10 @@ async fn flood_of_refused_requests_is_counted_not_logged() {
     server.stop().await;
 }
 
-/// An attacker sent the request id of another user, and the audit kept it as its own.
+/// Regression: an attacker sent the request id of another user, and the audit log recorded it as
+/// its own.
 #[actix_web::test]
-async fn request_id_of_a_client_is_not_the_audits() {
+async fn audit_log_ignores_the_client_request_id() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let environment = [("NETBIT_LOG__LEVEL", "info"), ("NETBIT_LOG__FORMAT", "json")];
@@ -110,14 +112,14 @@ async fn request_id_of_a_client_is_not_the_audits() {
         (&json!("somebody-elses"), &json!("/api/chats/{id}"))
     );
     assert!(lines.iter().all(|line| line["request_id"] != "somebody-elses"));
-    // One that is not short and plain is not logged at all.
+    // A client's request id that is not short and plain is not logged at all.
     let long = "x".repeat(65);
     alice.send(Method::GET, "/api/server", None, &[("x-request-id", &long)]).await.unwrap();
     assert!(!std::fs::read_to_string(&log).unwrap().contains(&long));
     server.stop().await;
 }
 
-/// Everything below a folder that group or others could use.
+/// Returns everything below a folder that group or others have access to.
 fn open_to_others(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -133,14 +135,14 @@ fn open_to_others(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Exports were 0644: any user of the machine could read the chats of all.
+/// Regression: exports had mode 0644, so any user of the machine could read all chats.
 #[actix_web::test]
-async fn what_server_and_commands_write_is_for_its_owner_only() {
+async fn files_of_server_and_commands_are_private_to_their_owner() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     alice.say(chat, "a secret").await;
-    // A folder that all users can enter, as /tmp or a shared disk.
+    // A folder that all users can enter, such as /tmp or a shared disk.
     let shared = tempfile::tempdir().unwrap();
     std::fs::set_permissions(shared.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let at = |name: &str| shared.path().join(name).to_str().unwrap().to_owned();
@@ -156,7 +158,7 @@ async fn what_server_and_commands_write_is_for_its_owner_only() {
     }
     assert_eq!(open_to_others(shared.path()), Vec::<PathBuf>::new());
     server.stop().await;
-    // A whole server, with a repository that git makes.
+    // A complete server, with a repository that git creates.
     let process = Process::start(&shared.path().join("restored")).await;
     process.http.register("bob", PASSWORD).await.unwrap();
     let bob = process.http.with_token(process.http.login("bob", PASSWORD).await.unwrap().token);

@@ -1,9 +1,12 @@
-//! Attacks: a clear refusal or a close, nobody else disturbed, nothing stored: by where they come in.
+//! Attacks, grouped by their entry point. Each gets a clear refusal or a close, disturbs no other
+//! user and stores nothing.
 //!
-//! Each test begins with its story. `docs/SECURITY-TESTS.md` lists them beside what they show.
+//! Each test begins with its story. `docs/SECURITY-TESTS.md` lists the tests next to the properties
+//! that they show.
 
 mod answers;
 mod browsing;
+mod connection_shares;
 mod credentials;
 mod datagrams;
 mod floods;
@@ -11,6 +14,7 @@ mod frames;
 mod logins;
 mod logs;
 mod people;
+mod push_memory;
 mod pushes;
 mod requests;
 mod revoked;
@@ -22,8 +26,8 @@ use netbit::domain::ids::ChatId;
 
 use crate::harness::{Person, TestServer, soon};
 
-/// Reads to the end; answers the NACK's code, if one came, and the goodbye's.
-async fn end_of(client: &mut TcpClient) -> (Option<String>, Option<String>) {
+/// Reads to the end; returns the code of the NACK, if any, and the code of the Goodbye.
+async fn read_until_closed(client: &mut TcpClient) -> (Option<String>, Option<String>) {
     let mut nack = None;
     loop {
         match soon(client.reader.next()).await {
@@ -36,7 +40,7 @@ async fn end_of(client: &mut TcpClient) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Alice's server, in which somebody else is talking all the while.
+/// Alice's server, with a second session that must keep working.
 struct Fixture {
     server: TestServer,
     alice: Person,
@@ -56,20 +60,20 @@ impl Fixture {
         Self { server, alice, chat, witness }
     }
 
-    /// Sends raw bytes to a fresh connection, before or after Hello, and reads to the end.
+    /// Sends raw bytes on a fresh connection, before or after Hello, and reads to the end.
     async fn send_raw(&self, known: bool, bytes: &[u8]) -> (Option<String>, Option<String>) {
         let mut client = if known {
             self.alice.tcp().await
         } else {
             TcpClient::connect(self.server.app.addresses.tcp).await.unwrap()
         };
-        // The server may have closed already.
+        // The server may have closed the connection already.
         drop(client.writer.send_bytes(bytes).await);
-        end_of(&mut client).await
+        read_until_closed(&mut client).await
     }
 
-    /// Nobody was disturbed and nothing was stored.
-    async fn unharmed(mut self) {
+    /// Checks that no other session was disturbed and that nothing was stored.
+    async fn assert_unharmed(mut self) {
         assert_eq!(self.alice.contents(self.chat).await, Vec::<String>::new());
         let ack = self.witness.say(self.chat, "still here").await.unwrap();
         assert!(ack.success);
@@ -77,7 +81,7 @@ impl Fixture {
     }
 }
 
-/// A frame around anything.
+/// Returns a frame with this body.
 fn frame(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap();
     [&length.to_be_bytes(), body].concat()

@@ -1,4 +1,4 @@
-//! People as targets: put into chats by strangers, reached by users whom they do not want to hear from.
+//! Users as targets: strangers put them into chats, and unwanted users contact them.
 
 use futures_util::{SinkExt, StreamExt};
 use netbit::domain::ids::ChatId;
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, assert_problem, soon};
 
-/// How many chats a person is in.
+/// Returns the number of chats that a user is in.
 async fn chats_of(person: &Person) -> usize {
     let (mut count, mut path) = (0, "/api/chats?limit=100".to_owned());
     loop {
@@ -37,8 +37,9 @@ async fn add(person: &Person, chat: ChatId, other: &str, role: Value) -> u16 {
     person.put(&format!("/api/chats/{chat}/participants/{other}"), role).await.status
 }
 
-/// Fresh accounts put a victim into 3,030 chats in two seconds. They tried one after the other, in every way, and with
-/// accounts that made each other acquainted with the victim.
+/// Regression: fresh accounts put a victim into 3,030 chats in two seconds. The accounts try in
+/// sequence and in every way, also with accounts that first make each other acquainted with the
+/// victim.
 #[actix_web::test]
 async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
     let server = TestServer::with_limits(|limits| {
@@ -56,7 +57,7 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
         let both = mallory.post("/api/chats", group("both", &["victim", &ally.name])).await;
         note(both.status);
         for m in 0..8 {
-            // Users who share the group with the ally are not strangers to the ally.
+            // Users who share a group with the ally are not strangers to the ally.
             note(ally.post("/api/chats", group(&format!("a{m}"), &["victim"])).await.status);
             let channel = json!({"kind": "channel", "name": format!("{n}-{m}"), "participants": ["victim"]});
             note(mallory.post("/api/chats", channel).await.status);
@@ -73,7 +74,7 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
     let told = server.user("mallory").await.post("/api/chats", group("x", &["victim"])).await;
     assert_problem(&told, 429, "rate_limited");
     assert!(told.header("retry-after").is_some());
-    // Administrators are not concerned.
+    // The limits do not apply to administrators.
     let before = chats_of(&victim).await;
     for n in 0..5 {
         make(&admin, group(&format!("real {n}"), &["victim"])).await;
@@ -82,9 +83,10 @@ async fn fresh_accounts_do_not_flood_a_victim_with_chats() {
     server.stop().await;
 }
 
-/// A team lead makes all groups: a person who has answered in one of them is not a stranger to the lead any more.
+/// A team lead creates all groups. A user who has answered in one of them is no longer a stranger
+/// to the lead.
 #[actix_web::test]
-async fn person_who_answers_is_no_stranger_to_the_adder() {
+async fn user_who_has_answered_can_be_added_without_limit() {
     let server = TestServer::with_limits(|limits| limits.added_by_strangers_burst = 2).await;
     let (lead, bob) = (server.user("lead").await, server.user("bob").await);
     let first = make(&lead, group("first", &["bob"])).await;
@@ -98,9 +100,10 @@ async fn person_who_answers_is_no_stranger_to_the_adder() {
     server.stop().await;
 }
 
-/// An account wrote to all users. A refused try costs the person nothing that others could miss.
+/// Regression: one account wrote to all users. A refused try does not use up the victim's budget
+/// for others.
 #[actix_web::test]
-async fn one_account_does_not_reach_strangers_without_end() {
+async fn account_reaches_a_limited_number_of_strangers() {
     let server = TestServer::with_limits(|limits| {
         (limits.strangers_added_burst, limits.added_by_strangers_burst) = (3, 2);
     })
@@ -116,7 +119,7 @@ async fn one_account_does_not_reach_strangers_without_end() {
         reached += usize::from(mallory.post("/api/chats", direct).await.status == 201);
     }
     assert_eq!(reached, 3);
-    // Mallory may not add anybody to carol's group: trying does not use up what dora can be added.
+    // Mallory may not add users to carol's group: the tries do not use up dora's budget.
     for _ in 0..5 {
         assert_eq!(add(&mallory, team, "dora", json!({})).await, 404);
     }
@@ -124,9 +127,10 @@ async fn one_account_does_not_reach_strangers_without_end() {
     server.stop().await;
 }
 
-/// The bounds are for strangers: people who know each other notice nothing of them, and neither do owners of projects.
+/// The limits are for strangers. They do not affect users who know each other, nor owners of
+/// projects.
 #[actix_web::test]
-async fn people_of_a_team_add_each_other_freely() {
+async fn members_of_a_team_add_each_other_without_limit() {
     let server = TestServer::with_limits(|limits| {
         (limits.strangers_added_burst, limits.added_by_strangers_burst) = (1, 1);
     })
@@ -146,10 +150,10 @@ async fn people_of_a_team_add_each_other_freely() {
     server.stop().await;
 }
 
-/// Bob has blocked mallory. Whatever mallory tries, the answer is that for a user who does not exist, also where the
-/// request is wrong in another way.
+/// Bob has blocked mallory. Each of mallory's requests gets the same answer as for a user who does
+/// not exist, even when the request has another error.
 #[actix_web::test]
-async fn blocked_user_is_answered_as_for_an_unknown_user() {
+async fn blocked_user_gets_the_answers_for_an_unknown_user() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mallory = server.user("mallory").await;
@@ -157,7 +161,11 @@ async fn blocked_user_is_answered_as_for_an_unknown_user() {
     make(&alice, json!({"kind": "channel", "name": "taken", "participants": []})).await;
     mallory.project("site", "private").await;
     assert_eq!(bob.put("/api/users/me/blocks/mallory", json!({})).await.status, 204);
-    assert_eq!(bob.put("/api/users/me/blocks/mallory", json!({})).await.status, 204, "again is no mistake");
+    assert_eq!(
+        bob.put("/api/users/me/blocks/mallory", json!({})).await.status,
+        204,
+        "a repeated block succeeds"
+    );
     let tries = async |name: &str| {
         let mut answers = Vec::new();
         for body in [
@@ -188,7 +196,7 @@ async fn blocked_user_is_answered_as_for_an_unknown_user() {
     assert_eq!(blocked, unknown);
     assert!(blocked.iter().all(|(status, _)| [404, 422].contains(status)));
     assert_eq!(chats_of(&bob).await, 0);
-    // The other way round nothing is in the way, and what both are in stays as it is.
+    // The block does not restrict bob, and the chats that both are in stay.
     let direct = make(&bob, json!({"kind": "direct", "participants": ["mallory"]})).await;
     let again = mallory.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
     assert_eq!((again.status, again.body["id"].as_i64()), (200, Some(direct.0)));
@@ -202,10 +210,10 @@ async fn unread(person: &Person) -> usize {
     list["items"].as_array().unwrap().len()
 }
 
-/// In chats that they share, a blocked user's messages arrive and notify of nothing: no mention, reply, direct message or
-/// push does. Others are notified as before.
+/// In shared chats a blocked user's messages arrive but create no notification: not for a mention,
+/// a reply, a direct message or a push. Others are notified as before.
 #[actix_web::test]
-async fn blocked_user_notifies_of_nothing_and_common_chats_stay() {
+async fn blocked_user_creates_no_notifications_in_shared_chats() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mallory = server.user("mallory").await;
@@ -216,7 +224,7 @@ async fn blocked_user_notifies_of_nothing_and_common_chats_stay() {
     let asked = bob.say(team, "what is new?").await.body["id"].clone();
     assert_eq!(bob.post("/api/notifications/read", json!({})).await.status, 204);
     assert_eq!(bob.put("/api/users/me/blocks/mallory", json!({})).await.status, 204);
-    // A restart forgets no block.
+    // A restart keeps every block.
     let server = server.restart(|_| {}).await;
     let (alice, bob) = (server.login("alice").await, server.login("bob").await);
     let mallory = server.login("mallory").await;
@@ -237,15 +245,16 @@ async fn blocked_user_notifies_of_nothing_and_common_chats_stay() {
     assert_eq!(unread(&bob).await, 0);
     assert_eq!(bob.contents(team).await, ["what is new?", "look, @bob", "look, @all", "nothing, @bob"]);
     assert_eq!(bob.contents(direct).await, ["hello?", "over TCP, @bob"]);
-    assert!(unread(&alice).await > 0, "alice blocks nobody");
+    assert!(unread(&alice).await > 0, "alice has no blocks");
     alice.say(team, "@bob, are you there?").await;
     assert_eq!(unread(&bob).await, 1);
     server.stop().await;
 }
 
-/// Blocks over REST, TCP and WebSocket are the same blocks; their number is bounded, and their list is paged.
+/// Blocks over REST, TCP and WebSocket are the same blocks. Their number is limited, and their list
+/// is paged.
 #[actix_web::test]
-async fn blocks_are_set_over_every_transport_and_bounded() {
+async fn blocks_work_over_every_transport_and_are_limited() {
     let server = TestServer::with_limits(|limits| limits.blocks_per_user = 3).await;
     let bob = server.user("bob").await;
     for name in ["m1", "m2", "m3", "m4"] {
@@ -298,8 +307,8 @@ async fn blocks_are_set_over_every_transport_and_bounded() {
     server.stop().await;
 }
 
-/// Mallory has put bob into many chats, made bob the last owner of some, and bob's own rate is used up: one request leaves
-/// them all, and no other.
+/// Mallory has put bob into many chats, has made bob the last owner of some, and bob's own rate is
+/// used up. One request leaves all of these chats, and no others.
 #[actix_web::test]
 async fn victim_leaves_all_chats_of_one_adder_at_once() {
     let server = TestServer::with_limits(|limits| {
@@ -316,7 +325,7 @@ async fn victim_leaves_all_chats_of_one_adder_at_once() {
     mallory.project("site", "private").await;
     mallory.member("site", "bob", "owner").await;
     let direct = make(&mallory, json!({"kind": "direct", "participants": ["bob"]})).await;
-    // Bob alone would own this one, and a last owner cannot leave.
+    // Bob would be the only owner of this chat, and a last owner cannot leave.
     let trap = make(&mallory, group("trap", &["alice", "bob"])).await;
     assert_eq!(add(&mallory, trap, "bob", json!({"role": "owner"})).await, 204);
     assert_eq!(mallory.delete(&format!("/api/chats/{trap}/participants/mallory")).await.status, 204);
@@ -325,7 +334,7 @@ async fn victim_leaves_all_chats_of_one_adder_at_once() {
     assert_eq!(mallory.delete(&format!("/api/chats/{alone}/participants/mallory")).await.status, 204);
     while make_or_refused(&bob).await {}
     let own = chats_of(&bob).await - (5 + 5 + 1 + 1 + 1 + 1 + 1);
-    // Leaving one is not limited either.
+    // Leaving a single chat is not rate limited either.
     assert_eq!(bob.delete(&format!("/api/chats/{alone}/participants/bob")).await.status, 204);
     let left = bob.post("/api/chats/leave", json!({"added_by": "mallory"})).await;
     assert_eq!((left.status, &left.body), (200, &json!({"left": 12, "more": false})));
@@ -337,7 +346,7 @@ async fn victim_leaves_all_chats_of_one_adder_at_once() {
     assert_eq!((&heirs[0]["username"], &heirs[0]["role"]), (&json!("alice"), &json!("owner")));
     let site = mallory.get("/api/projects/mallory/site/members").await.body;
     assert_eq!(site["items"].as_array().unwrap().len(), 1);
-    // By packet, when there is nothing more to leave.
+    // The same by packet, when there is nothing more to leave.
     let mut session = bob.tcp().await;
     let leave = |username: &str| MessagePacket {
         packet_type: "LeaveChats".into(),
@@ -352,7 +361,7 @@ async fn victim_leaves_all_chats_of_one_adder_at_once() {
     server.stop().await;
 }
 
-/// Uses the rate of changes up; `false` when it is.
+/// Creates a chat; returns `false` when the rate of changes is used up.
 async fn make_or_refused(person: &Person) -> bool {
     match person.post("/api/chats", group("own", &[])).await.status {
         201 => true,

@@ -1,4 +1,4 @@
-//! Bad input over HTTP: paths, tokens, names of parents that are not, numbers out of bounds.
+//! Bad input over HTTP: paths, tokens, foreign parent names, numbers out of range.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, TestServer, assert_problem, soon};
 
-/// The status of a request whose target is sent as it is: clients would tidy it up.
+/// Returns the status and the response of a request whose target is sent unchanged: HTTP clients
+/// would normalize it.
 async fn status_of(server: &TestServer, target: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(server.app.addresses.http).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -20,12 +21,13 @@ async fn status_of(server: &TestServer, target: &str) -> (u16, String) {
     soon(socket.read_to_end(&mut answer)).await.unwrap();
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
-    (status.unwrap_or_else(|| panic!("{target:?} is answered by {answer:?}")), answer)
+    (status.unwrap_or_else(|| panic!("{target:?} got the response {answer:?}")), answer)
 }
 
-/// Somebody asks for what lies beside the repositories, in every spelling of `..` that some server has fallen for.
+/// A client requests files next to the repositories, with every spelling of `..` that has broken
+/// some server.
 #[actix_web::test]
-async fn paths_that_climb_lead_nowhere() {
+async fn path_traversal_is_refused_in_every_spelling() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("public").await;
@@ -58,7 +60,7 @@ async fn paths_that_climb_lead_nowhere() {
             format!("/api/projects/alice/hello/repos/{climb}/tree/main"),
         ] {
             let (status, answer) = status_of(&server, &target).await;
-            // An empty segment may be the folder above it, which is one's own.
+            // An empty segment may stand for its parent folder, which the client may read.
             let plain = matches!(climb, "" | ".") && matches!(status, 200 | 301 | 307 | 308 | 401);
             assert!(matches!(status, 400 | 401 | 404) || plain, "{target}: {status}");
             assert!(!answer.contains(secret.trim()) && !answer.contains("[core]"), "{target} leaks");
@@ -73,9 +75,10 @@ async fn paths_that_climb_lead_nowhere() {
     server.stop().await;
 }
 
-/// Somebody makes tokens of their own: without a signature, with another algorithm, with claims that nobody would sign.
+/// A client forges tokens: without a signature, with another algorithm, with claims that the server
+/// never signs.
 #[actix_web::test]
-async fn a_token_that_is_not_exactly_what_was_signed_is_nobodys() {
+async fn forged_token_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let right = alice.http.token().unwrap().to_owned();
@@ -106,21 +109,21 @@ async fn a_token_that_is_not_exactly_what_was_signed_is_nobodys() {
             "another algorithm",
             format!("{}.{}.{}", head(r#"{"alg":"HS512","typ":"JWT"}"#), parts[1], parts[2]),
         ),
-        ("a header that says so", format!("{}.{}.{}", head(r#"{"alg":"RS256"}"#), parts[1], parts[2])),
+        ("a header with RS256", format!("{}.{}.{}", head(r#"{"alg":"RS256"}"#), parts[1], parts[2])),
         ("a foreign key", jsonwebtoken::encode(&Header::default(), &claims, &foreign).unwrap()),
-        ("a foreign key's name", signed(&named("../../dev/null"), &claims)),
+        ("a foreign key id", signed(&named("../../dev/null"), &claims)),
         ("another audience", with("aud", json!("somebody"))),
         ("another issuer", with("iss", json!("somebody"))),
         ("no audience", without("aud")),
         ("no issuer", without("iss")),
-        ("no end", without("exp")),
-        ("an end as text", with("exp", json!("9999999999"))),
-        ("an end before all time", with("exp", json!(-1))),
-        ("an end beyond all time", with("exp", json!(1e300))),
-        ("an end that nobody signs", with("exp", json!(i64::MAX))),
-        ("nobody", without("sub")),
-        ("a number as a name", with("sub", json!(1))),
-        ("a list of names", with("sub", json!(["1"]))),
+        ("no expiry", without("exp")),
+        ("an expiry as text", with("exp", json!("9999999999"))),
+        ("a negative expiry", with("exp", json!(-1))),
+        ("an expiry out of range", with("exp", json!(1e300))),
+        ("an expiry far in the future", with("exp", json!(i64::MAX))),
+        ("no subject", without("sub")),
+        ("a number as subject", with("sub", json!(1))),
+        ("a list as subject", with("sub", json!(["1"]))),
         ("another login", with("sid", json!(999))),
         ("an older version", with("ver", json!(0))),
         ("another epoch", with("epoch", json!(0))),
@@ -137,14 +140,15 @@ async fn a_token_that_is_not_exactly_what_was_signed_is_nobodys() {
     assert_eq!(
         server.http.with_token(again).get("/api/users/me").await.unwrap().status,
         200,
-        "the right one"
+        "the validly signed token"
     );
     server.stop().await;
 }
 
-/// Somebody knows the number of a message, a token, a notification of another, and asks for it under a parent of their own.
+/// A user who knows the id of another user's message, token or notification requests it under their
+/// own parent.
 #[actix_web::test]
-async fn a_child_is_found_below_its_own_parent_only() {
+async fn child_is_found_only_under_its_own_parent() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let (ours, hers) = (bob.group(&[]).await, alice.group(&[]).await);
@@ -178,9 +182,10 @@ async fn a_child_is_found_below_its_own_parent_only() {
     server.stop().await;
 }
 
-/// Numbers and sizes that no client sends by mistake: each is refused in words, and none makes the server read much.
+/// Numbers and sizes far out of range: each is refused with an error, and none makes the server
+/// read much.
 #[actix_web::test]
-async fn what_is_too_much_is_refused_by_its_bytes_and_numbers_by_their_bounds() {
+async fn oversized_texts_and_out_of_range_numbers_are_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -210,14 +215,18 @@ async fn what_is_too_much_is_refused_by_its_bytes_and_numbers_by_their_bounds() 
         assert!(matches!(answer.status, 400 | 401 | 413 | 422), "{}", answer.body);
     }
     let body = json!({"username": "alice", "password": PASSWORD});
-    assert_eq!(server.http.post("/api/users/login", &body).await.unwrap().status, 200, "and no lock-out");
+    assert_eq!(
+        server.http.post("/api/users/login", &body).await.unwrap().status,
+        200,
+        "the account is not locked out"
+    );
     assert_eq!(alice.contents(chat).await, Vec::<String>::new());
     server.stop().await;
 }
 
-/// Somebody pushes more branches at once than git can keep in files within a reasonable time, each with a lock.
+/// A push of more branches than git can create as files within a reasonable time, each with a lock.
 #[actix_web::test]
-async fn a_push_of_more_refs_than_one_may_have_moves_none() {
+async fn push_of_too_many_refs_moves_none() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let path = alice.hello_web("private").await;
@@ -231,7 +240,7 @@ async fn a_push_of_more_refs_than_one_may_have_moves_none() {
     let url = format!("http://{}/{path}/git-receive-pack", server.app.addresses.http);
     let request = reqwest::Client::new().post(url).basic_auth("alice", Some(PASSWORD)).body(body);
     let answer = soon(request.header("content-type", "application/x-git-receive-pack-request").send()).await;
-    // Whoever is refused in the middle of what they send may not hear of it.
+    // A client that is refused while it is still sending may not receive the answer.
     if let Ok(answer) = answer {
         assert_eq!(answer.status().as_u16(), 200);
         let text = soon(answer.text()).await.unwrap();
@@ -240,7 +249,7 @@ async fn a_push_of_more_refs_than_one_may_have_moves_none() {
     let workdir = GitWorkdir::new();
     workdir.repository("work").await;
     let url = server.url_as("alice", &path);
-    assert_eq!(workdir.git("work", &["ls-remote", &url]).await.ok(), "", "no ref has moved");
+    assert_eq!(workdir.git("work", &["ls-remote", &url]).await.ok(), "", "no ref was created");
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Transfers that run when their client loses its access.
+//! Running transfers of clients that lose their access.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,8 +36,9 @@ async fn rest_of(socket: &mut TcpStream) -> usize {
     rest
 }
 
-/// A clone, a download, an archive and a push go on for an hour after their user was deactivated or removed from the
-/// project: they end within the time after which their access is asked for again. Those of others go on.
+/// Regression: a clone, a download, an archive and a push continued for an hour after their user
+/// was deactivated or removed from the project. Now they end within the interval of the access
+/// check. Transfers of other users continue.
 #[actix_web::test]
 async fn transfers_end_with_the_access_of_their_user() {
     let server = TestServer::with_limits(|limits| limits.git_access_ms = 200).await;
@@ -60,10 +61,10 @@ async fn transfers_end_with_the_access_of_their_user() {
         pushes.push(drip(begin_push(&server, name, loopback(1), &small, ENDLESS_PACK).await, ONE_BYTE));
     }
     let mut own = ask_for_all_as(&server, &basic("alice"), loopback(1), &large, &commit).await;
-    // Without the processes that git itself starts.
+    // Excludes the processes that git itself starts.
     let at_work = || children(&server).iter().filter(|child| child.contains("safe.directory")).count();
     until(async || at_work() >= 7).await;
-    // Each of the seven asks the cache several times, with access.
+    // Each of the seven transfers checks its access in the cache several times and keeps it.
     let asked = async || {
         let (_, body) = server.operations("/actors").await;
         let actors: serde_json::Value = serde_json::from_str(&body).unwrap();

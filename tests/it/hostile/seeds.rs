@@ -1,10 +1,10 @@
-//! The seeds of the fuzz targets, in every run of the tests: what was found once stays found.
+//! Runs the seeds of the fuzz targets in every test run, so that a fixed finding stays fixed.
 
 #[allow(
     unreachable_pub,
     clippy::indexing_slicing,
     clippy::expect_used,
-    reason = "a crate of its own elsewhere"
+    reason = "a separate crate in the fuzz folder"
 )]
 #[path = "../../../fuzz/src/lib.rs"]
 pub(super) mod targets;
@@ -15,7 +15,7 @@ use std::path::Path;
 use targets::TARGETS;
 
 #[test]
-fn bytes_that_a_fuzzer_found_or_began_with_are_read_or_refused_and_never_a_panic() {
+fn fuzz_seeds_never_panic() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     let folders =
         fs::read_dir(&seeds).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -30,7 +30,7 @@ fn bytes_that_a_fuzzer_found_or_began_with_are_read_or_refused_and_never_a_panic
         assert!(files.len() >= 5, "{name} has few seeds");
         for file in files {
             let bytes = fs::read(&file).unwrap();
-            // Cut anywhere, it must be no worse.
+            // Every prefix of a seed must be handled too.
             for end in 0..=bytes.len() {
                 let piece = bytes.get(..end).unwrap();
                 let outcome = std::panic::catch_unwind(|| target(piece));

@@ -1,22 +1,19 @@
-//! A few clients take every place: the clients with the fewest places are served, and those with the most wait.
+//! A few clients try to take every permit or slot. Clients with the fewest are served, and those
+//! with the most wait.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine;
 use futures_util::future::join_all;
-use futures_util::{SinkExt, StreamExt};
-use netbit::client::TcpClient;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::git::{GitWorkdir, children};
 use crate::harness::{PASSWORD, Person, TestServer, netbit_beside, soon};
 
-/// A connection from this address of the loopback network.
+/// Opens a connection from this address of the loopback network.
 pub(super) async fn connect_from(from: IpAddr, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(from, 0)).unwrap();
@@ -27,7 +24,7 @@ pub(super) fn loopback(n: u8) -> IpAddr {
     IpAddr::from([127, 0, 0, n])
 }
 
-/// A pack in which a file of 2 GiB begins, and a byte of that file in a block that is not compressed.
+/// A pack in which a file of 2 GiB begins, and a byte of that file in an uncompressed block.
 pub(super) const ENDLESS_PACK: &[u8] = b"PACK\0\0\0\x02\0\0\0\x01\xb0\x80\x80\x80\x40\x78\x01";
 pub(super) const ONE_BYTE: &[u8] = b"\0\x01\0\xfe\xff.";
 
@@ -35,7 +32,8 @@ fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes / 8).flat_map(|_| rand::random::<u64>().to_le_bytes()).collect()
 }
 
-/// A public repository that takes a while to send, and a private one; both are alice's.
+/// Creates a public repository that takes a while to send, and a private one, both owned by alice.
+/// Returns their paths and the commit of the first.
 pub(super) async fn repositories(
     server: &TestServer,
     alice: &Person,
@@ -61,12 +59,12 @@ pub(super) fn basic(user: &str) -> String {
     format!("authorization: Basic {credentials}\r\n")
 }
 
-/// Asks for a whole repository. Nothing of the answer is read.
+/// Requests a whole repository and reads nothing of the response.
 pub(super) async fn ask_for_all(server: &TestServer, from: IpAddr, path: &str, commit: &str) -> TcpStream {
     ask_for_all_as(server, "", from, path, commit).await
 }
 
-/// The same with this header line.
+/// Requests a whole repository with an additional header line.
 pub(super) async fn ask_for_all_as(
     server: &TestServer,
     line: &str,
@@ -86,7 +84,7 @@ pub(super) async fn ask_for_all_as(
     socket
 }
 
-/// The head of a push by this user, and so much of its pack.
+/// Sends the head of a push by this user, and the given part of its pack.
 pub(super) async fn begin_push(
     server: &TestServer,
     user: &str,
@@ -102,7 +100,7 @@ pub(super) async fn begin_push(
         "POST /{path}/git-receive-pack HTTP/1.1\r\nhost: x\r\n{credentials}\
          content-type: application/x-git-receive-pack-request\r\ncontent-length: 9000000\r\n\r\n"
     );
-    // Without a pack not even the commands are whole.
+    // Without a pack the commands are also incomplete.
     let body = if pack.is_empty() {
         commands.as_bytes()[..9].to_vec()
     } else {
@@ -112,7 +110,7 @@ pub(super) async fn begin_push(
     socket
 }
 
-/// Sends a few bytes now and then, until the test drops it.
+/// Sends a few bytes repeatedly, until the test aborts the task.
 pub(super) fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::JoinHandle<()> {
     actix_web::rt::spawn(async move {
         let mut socket = socket;
@@ -122,7 +120,7 @@ pub(super) fn drip(socket: TcpStream, bytes: &'static [u8]) -> tokio::task::Join
     })
 }
 
-/// The private repository and the chat work for alice, again and again.
+/// Checks repeatedly that the private repository and the chat work for alice.
 async fn others_are_served(server: &TestServer, alice: &Person, workdir: &GitWorkdir, private: &str) {
     let chat = alice.group(&[]).await;
     let mut session = alice.tcp().await;
@@ -135,10 +133,10 @@ async fn others_are_served(server: &TestServer, alice: &Person, workdir: &GitWor
     }
 }
 
-/// Sixty anonymous clients request a whole repository and read nothing, from one address and from many. Twenty-four of them
-/// ended git for all users.
+/// Regression: sixty anonymous clients request a whole repository and read nothing, from one
+/// address and from many. Twenty-four such clients blocked git for all users.
 #[actix_web::test]
-async fn slow_visitors_leave_git_and_chat_to_others() {
+async fn slow_visitors_do_not_block_git_or_chat() {
     let server = TestServer::with_limits(|limits| {
         (limits.git_visitors, limits.git_reserve) = (4, 1);
         (limits.git_starved_ms, limits.git_patience_ms) = (300, 20_000);
@@ -153,16 +151,17 @@ async fn slow_visitors_leave_git_and_chat_to_others() {
         slow.push(ask_for_all(&server, loopback(100 + n), &public, &commit).await);
     }
     others_are_served(&server, &alice, &workdir, &private).await;
-    // A visitor that reads is served too: the slowest transfer of the largest holder ends.
+    // A visitor that reads is served too: the server ends the slowest transfer of the largest
+    // holder.
     workdir.git("", &["ls-remote", &server.url(&public)]).await.ok();
     drop(slow);
     server.stop().await;
 }
 
-/// One account drips its pushes, some of them before their head is whole, and then four accounts do. Eight such pushes
-/// blocked all pushes for an hour.
+/// Regression: one account drips its pushes, some of them before their head is complete, and then
+/// four accounts do. Eight such pushes blocked all pushes for an hour.
 #[actix_web::test]
-async fn dripping_pushes_leave_places_to_other_accounts() {
+async fn dripping_pushes_leave_permits_to_other_accounts() {
     let server = TestServer::with_limits(|limits| {
         (limits.git_writes, limits.git_reserve) = (4, 1);
         (limits.git_starved_ms, limits.git_patience_ms) = (300, 20_000);
@@ -180,7 +179,8 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
             let begun = if n % 2 == 0 { pack.as_slice() } else { &[] };
             drips.push(drip(begin_push(&server, name, loopback(1), &own, begun).await, b"\0"));
         }
-        // The first account alone fills the pool but for the reserve; all four fill that too.
+        // The first account alone fills the pool except for the reserve; all four fill the reserve
+        // as well.
         workdir.commit("little", "file", name, "more").await;
         let url = server.url_as("alice", &private);
         workdir.git("little", &["push", "--quiet", &url, "main"]).await.ok();
@@ -189,10 +189,11 @@ async fn dripping_pushes_leave_places_to_other_accounts() {
     server.stop().await;
 }
 
-/// Fresh accounts at one address hold a place each, and none of them counts as slow: a user elsewhere is served. Eight such
-/// pushes stopped all pushes, and sixteen clones all clones.
+/// Regression: fresh accounts at one address hold a permit each, and none of them counts as slow.
+/// Eight such pushes stopped all pushes, and sixteen clones stopped all clones. Now a user
+/// elsewhere is served.
 #[actix_web::test]
-async fn fresh_accounts_of_one_address_leave_places_to_others() {
+async fn fresh_accounts_of_one_address_leave_permits_to_others() {
     let server = TestServer::with_limits(|limits| {
         (limits.git_writes, limits.git_reads, limits.git_reserve) = (4, 4, 1);
         (limits.git_starved_ms, limits.git_patience_ms, limits.git_busy_rate) = (300, 20_000, 0);
@@ -231,7 +232,7 @@ async fn thirty_clones_with_one_token_all_succeed() {
         .await;
     let token = match made.status {
         201 => made.body["token"].as_str().unwrap().to_owned(),
-        // Where a password is not a field of the body.
+        // The case of a server whose token request has no password field.
         _ => {
             let body = json!({"name": "ci", "scopes": ["repo:read"]});
             alice.post("/api/users/me/tokens", body).await.body["token"].as_str().unwrap().to_owned()
@@ -249,200 +250,10 @@ async fn thirty_clones_with_one_token_all_succeed() {
     server.stop().await;
 }
 
-type Socket = WebSocketStream<TcpStream>;
-
-/// A session over WebSocket from this address; `None` when it is turned away.
-async fn web_session(server: &TestServer, from: IpAddr, token: &str) -> Option<Socket> {
-    let url = format!("ws://{}/ws", server.app.addresses.http);
-    let socket = connect_from(from, server.app.addresses.http).await;
-    let (mut socket, _) = soon(tokio_tungstenite::client_async(url, socket)).await.ok()?;
-    let hello = json!({"packet_type": "Hello", "request_id": 1, "token": token});
-    socket.send(Message::text(hello.to_string())).await.ok()?;
-    while let Some(Ok(message)) = soon(socket.next()).await {
-        if let Message::Text(text) = message {
-            let packet: Value = serde_json::from_str(&text).unwrap();
-            return (packet["packet_type"] == "Welcome").then_some(socket);
-        }
-    }
-    None
-}
-
-/// An office of a thousand sessions behind one address, half of them over WebSocket.
+/// A client that takes a byte now and then is disconnected. A slow client that reads at the speed
+/// of a modem is not.
 #[actix_web::test]
-async fn thousand_sessions_of_one_address_all_begin() {
-    let server = TestServer::with_limits(|limits| limits.rates = false).await;
-    let people = [server.user("alice").await, server.user("bob").await];
-    let tokens = people.each_ref().map(|person| person.http.token().unwrap().to_owned());
-    let (mut tcp, mut web) = (Vec::new(), Vec::new());
-    for _ in 0..10 {
-        let opening = (0..50).map(|n| TcpClient::open(server.app.addresses.tcp, &tokens[n % 2]));
-        tcp.extend(join_all(opening).await.into_iter().map(|opened| opened.unwrap().0));
-        let opening = (0..50).map(|n| web_session(&server, loopback(1), &tokens[n % 2]));
-        web.extend(join_all(opening).await.into_iter().map(|opened| opened.expect("a session")));
-    }
-    assert_eq!((tcp.len(), web.len(), server.app.sessions()), (500, 500, 1000));
-    assert_eq!(people[0].get("/api/chats").await.status, 200);
-    drop((tcp, web));
-    server.stop().await;
-}
-
-/// Nine accounts hold every WebSocket that they can get. 4,200 of them ended REST and git.
-#[actix_web::test]
-async fn idle_websockets_of_nine_accounts_leave_rest_and_git() {
-    let server = TestServer::with_limits(|limits| {
-        (limits.http_connections, limits.http_reserve, limits.sessions_reserve) = (96, 32, 0);
-        (limits.connections_reserve, limits.sessions_patience_ms) = (16, 2_000);
-    })
-    .await;
-    let alice = server.user("alice").await;
-    let workdir = GitWorkdir::new();
-    let (_, private, _) = repositories(&server, &alice, &workdir).await;
-    let mut held = Vec::new();
-    for n in 0..9u8 {
-        let eve = server.user(&format!("eve{n}")).await;
-        let token = eve.http.token().unwrap().to_owned();
-        let opening = (0..20).map(|_| web_session(&server, loopback(10 + n), &token));
-        held.extend(join_all(opening).await.into_iter().flatten());
-    }
-    // Sixty-four may be WebSockets, of which sixteen are for clients before their Hello. Later accounts have
-    // displaced sessions of the earlier ones.
-    assert!(held.len() > 40 && server.app.sessions() <= 64, "{} {}", held.len(), server.app.sessions());
-    for _ in 0..3 {
-        assert_eq!(alice.get("/api/chats").await.status, 200);
-        workdir.git("", &["ls-remote", &server.url_as("alice", &private)]).await.ok();
-    }
-    // A user without a session gets a session all the same: the largest holder loses its newest.
-    let token = alice.http.token().unwrap();
-    assert!(web_session(&server, loopback(1), token).await.is_some());
-    let (_, session) = (alice.tcp().await, alice.tcp().await);
-    drop((held, session));
-    server.stop().await;
-}
-
-/// A network opens connections and sends nothing. Others find room, and its further connections get 503.
-#[actix_web::test]
-async fn idle_connections_of_one_network_leave_room_for_others() {
-    let server = TestServer::with_limits(|limits| limits.http_connections = 100).await;
-    let alice = server.user("alice").await;
-    let mut idle = Vec::new();
-    for _ in 0..200 {
-        idle.push(connect_from(loopback(9), server.app.addresses.http).await);
-    }
-    let others = (0..8).map(|_| {
-        let other = netbit::client::HttpClient::new(format!("http://{}", server.app.addresses.http)).unwrap();
-        async move { other.get("/api/server").await.unwrap().status }
-    });
-    assert_eq!(join_all(others).await, [200; 8]);
-    assert_eq!(alice.get("/api/chats").await.status, 200);
-    let mut refused = connect_from(loopback(9), server.app.addresses.http).await;
-    let mut answer = Vec::new();
-    soon(refused.read_to_end(&mut answer)).await.ok();
-    assert!(answer.starts_with(b"HTTP/1.1 503"), "{}", String::from_utf8_lossy(&answer));
-    drop(idle);
-    server.stop().await;
-}
-
-/// Networks come one after the other, and each opens as many connections as it gets. Six of them took all.
-#[actix_web::test]
-async fn idle_connections_of_twenty_networks_leave_room() {
-    let server = TestServer::with_limits(|limits| limits.http_connections = 1024).await;
-    let mut idle = Vec::new();
-    for n in 0..20u8 {
-        for _ in 0..if n == 0 { 700 } else { 80 } {
-            idle.push(connect_from(loopback(10 + n), server.app.addresses.http).await);
-        }
-    }
-    let others = (0..4).map(|_| {
-        let other = netbit::client::HttpClient::new(format!("http://{}", server.app.addresses.http)).unwrap();
-        async move { other.get("/api/server").await.unwrap().status }
-    });
-    assert_eq!(join_all(others).await, [200; 4]);
-    drop(idle);
-    server.stop().await;
-}
-
-/// Two networks hold as many idle connections as they get: an office of 150 behind one address has its sessions and its
-/// requests. It got sixteen connections, because each WebSocket counted for its network for as long as it was open.
-#[actix_web::test]
-async fn office_has_room_beside_two_hostile_networks() {
-    let server = TestServer::with_limits(|limits| {
-        (limits.http_connections, limits.http_reserve, limits.rates) = (1024, 512, false);
-    })
-    .await;
-    let alice = server.user("alice").await;
-    let token = alice.http.token().unwrap();
-    let mut idle = Vec::new();
-    for n in 0..2 {
-        for _ in 0..if n == 0 { 700 } else { 100 } {
-            idle.push(connect_from(loopback(66 + n), server.app.addresses.http).await);
-        }
-    }
-    let mut office = Vec::new();
-    for _ in 0..15 {
-        let opening = (0..10).map(|_| web_session(&server, loopback(77), token));
-        office.extend(join_all(opening).await.into_iter().flatten());
-    }
-    assert_eq!(office.len(), 150);
-    for _ in 0..10 {
-        let mut socket = connect_from(loopback(77), server.app.addresses.http).await;
-        socket.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut answer = [0; 12];
-        soon(socket.read_exact(&mut answer)).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
-    }
-    drop((idle, office));
-    server.stop().await;
-}
-
-/// Twelve networks hold as many idle connections as they get: an office behind one address has more than the last step
-/// gives it, because idle connections of the largest network are closed for it. Those with a request under way stay.
-#[actix_web::test]
-async fn idle_connections_are_closed_for_a_smaller_network() {
-    let server = TestServer::with_limits(|limits| {
-        (limits.http_connections, limits.request_head_ms) = (1024, 120_000);
-    })
-    .await;
-    let alice = server.user("alice").await;
-    let busy = web_session(&server, loopback(66), alice.http.token().unwrap()).await;
-    let mut half = connect_from(loopback(66), server.app.addresses.http).await;
-    half.write_all(
-        b"POST /api/users/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
-        content-length: 2\r\n\r\n{",
-    )
-    .await
-    .unwrap();
-    let mut idle = Vec::new();
-    for n in 0..12 {
-        for _ in 0..if n == 0 { 700 } else { 70 } {
-            idle.push(connect_from(loopback(66 + n), server.app.addresses.http).await);
-        }
-    }
-    let mut office = Vec::new();
-    soon(async {
-        while office.len() < 150 {
-            let mut socket = connect_from(loopback(99), server.app.addresses.http).await;
-            let mut answer = [0; 12];
-            let asked = socket.write_all(b"GET /api/server HTTP/1.1\r\nhost: x\r\n\r\n").await;
-            if asked.is_ok() && socket.read_exact(&mut answer).await.is_ok() && &answer == b"HTTP/1.1 200" {
-                office.push(socket);
-            } else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    })
-    .await;
-    half.write_all(b"}").await.unwrap();
-    let mut answer = [0; 12];
-    soon(half.read_exact(&mut answer)).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 422");
-    assert!(busy.is_some() && server.app.sessions() == 1, "{}", server.app.sessions());
-    drop((idle, office));
-    server.stop().await;
-}
-
-/// A client that takes a byte now and then is cut off; a slow one, which takes what a modem takes, is not.
-#[actix_web::test]
-async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
+async fn dripping_client_is_disconnected_and_a_slow_one_is_not() {
     let server = TestServer::with_limits(|limits| {
         (limits.git_idle_ms, limits.git_rate, limits.http_unsent_bytes) = (1_500, 10_000, 16 * 1024);
     })
@@ -454,7 +265,8 @@ async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
     let mut drips = ask_for_all(&server, loopback(2), &public, &commit).await;
     let is_cut = async {
         let mut byte = [0];
-        // The buffers of this machine hold some megabytes, so the end shows in the children first.
+        // The buffers of this machine hold some megabytes, so the end is visible in the children
+        // first.
         while children(&server).iter().filter(|child| child.contains("upload-pack")).count() > 1 {
             if drips.read(&mut byte).await.is_err() {
                 break;
@@ -477,7 +289,7 @@ async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
         }
     })
     .await;
-    // It reads on, to the end.
+    // The slow client reads on to the end.
     let (mut rest, mut buffer) = (0, vec![0; 1024 * 1024]);
     loop {
         match soon(modem.read(&mut buffer)).await.unwrap() {
@@ -493,9 +305,10 @@ async fn client_that_drips_is_cut_and_a_slow_one_is_not() {
     server.stop().await;
 }
 
-/// A proxy is missing in the configuration: all clients behind it count as one. The doctor names it once.
+/// A proxy is missing in the configuration, so all clients behind it count as a single client. The
+/// doctor command reports it once.
 #[actix_web::test]
-async fn doctor_names_a_proxy_that_is_not_trusted() {
+async fn doctor_reports_a_proxy_that_is_not_trusted() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let directory = server.path().to_str().unwrap().to_owned();
@@ -513,10 +326,10 @@ async fn doctor_names_a_proxy_that_is_not_trusted() {
     server.stop().await;
 }
 
-/// One account asks for old history over and over, on hundreds of connections. Another user's page waited behind all of
-/// them, and was refused.
+/// Regression: one account requests old history repeatedly on hundreds of connections. Another
+/// user's page waited for all of them, and was refused.
 #[actix_web::test]
-async fn pages_of_old_history_are_shared_by_account() {
+async fn reads_of_old_history_are_scheduled_fairly_by_account() {
     let server = TestServer::with(|config| {
         config.cache.window = 5;
         (config.limits.rates, config.limits.readers, config.limits.ask_patience_ms) = (false, 1, 500);
@@ -538,7 +351,7 @@ async fn pages_of_old_history_are_shared_by_account() {
         }
     }));
     let witness = async {
-        // The flood is under way.
+        // Gives the flood time to start.
         tokio::time::sleep(Duration::from_secs(1)).await;
         for _ in 0..20 {
             let page = alice.get(&path(chat)).await;

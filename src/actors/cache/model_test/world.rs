@@ -19,9 +19,10 @@ use crate::actors::writer::commands::{
     UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{
-    Batch, BatchExecutor, Command, CommandError, CommitMetrics, Execution, PendingCommand, QueuedCommand, Tx,
+    Batch, BatchExecutor, Command, CommandError, CommitMetrics, DbWriterActor, Execution, PendingCommand,
+    QueuedCommand, Tx,
 };
-use crate::core::actor::Reply;
+use crate::core::actor::{MessageName, NamedMessage, Reply};
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::core::limits::Limits;
@@ -49,9 +50,13 @@ const WINDOW_BYTES: usize = 6_000;
 
 struct PanicAfterWriting;
 
+impl NamedMessage for PanicAfterWriting {
+    type Actor = DbWriterActor;
+    const NAME: MessageName = MessageName::unlisted("PanicAfterWriting");
+}
+
 impl Command for PanicAfterWriting {
     type Output = ();
-    const NAME: &'static str = "PanicAfterWriting";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         meta::set(tx.write(), "half", 1)?;
@@ -148,7 +153,7 @@ impl World {
 
     /// Returns the chat that a message is in, if there is one.
     fn chat_of(&mut self, message: i64) -> i64 {
-        let found = messages::by_ids(&mut self.reader, &[message]).unwrap();
+        let found = messages::by_ids(&mut self.reader, &[MessageId(message)]).unwrap();
         found.first().map_or(1, |message| message.chat_id.0)
     }
 
@@ -467,7 +472,7 @@ impl World {
         self.checks.push(Box::new(move || {
             let failed =
                 matches!(answer.try_recv(), Ok(Err(error)) if !matches!(error, CommandError::Refused(_)));
-            assert!(!failed, "{} failed", C::NAME);
+            assert!(!failed, "{} failed", C::NAME.as_str());
         }));
         queued
     }
@@ -504,12 +509,12 @@ impl World {
         for user in 1..=USERS {
             let user = UserId(user);
             let row =
-                crate::storage::queries::accounts::user(self.executor.connection(), user.0).unwrap().unwrap();
+                crate::storage::queries::accounts::user(self.executor.connection(), user).unwrap().unwrap();
             let who = self.who(user.0);
             let live = crate::storage::queries::accounts::credential_is_live(
                 self.executor.connection(),
-                user.0,
-                who.auth_method.login().unwrap().0,
+                user,
+                who.auth_method.login().unwrap(),
                 row.token_version,
             );
             if who != Credential::login(who.user, who.auth_method.login().unwrap(), row.token_version)

@@ -17,22 +17,22 @@ use crate::storage::queries::{access_tokens, accounts};
 use crate::storage::rows::access_token::NewAccessTokenRow;
 use crate::storage::rows::notification::NewNotificationRow;
 
-/// Expired tokens ended in one command.
+/// Maximum number of expired tokens that a command ends.
 const EXPIRED_PER_COMMAND: i64 = 200;
-/// Owners notified of expiring tokens in one command: three rows each.
+/// Maximum number of owners that a command notifies of expiring tokens: three rows each.
 const WARNED_PER_COMMAND: i64 = 100;
-/// A login may have begun so much later than now: the clock was set back in between. Milliseconds.
+/// Milliseconds by which the start of a login may lie in the future: the clock was set back since.
 const CLOCK_SLACK_MS: i64 = 30_000;
 const DAY_SECONDS: i64 = 24 * 3600;
 
 /// Refuses a login that is older than `limits.fresh_login_seconds`, unless the password came with
-/// the request. Refreshing a login does not make it younger.
+/// the request. A refresh does not make a login younger.
 fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execution<()> {
     let AuthMethod::Login { id, .. } = who.auth_method else { return Ok(()) };
     if password_proven {
         return Ok(());
     }
-    let began = accounts::login_began(tx.reader(), id.0)?.ok_or(Refusal::Unauthenticated)?;
+    let began = accounts::login_began(tx.reader(), id)?.ok_or(Refusal::Unauthenticated)?;
     let age_ms = tx.now.0.saturating_sub(began);
     let fresh_ms = tx.limits.fresh_login_seconds.saturating_mul(1000);
     if (-CLOCK_SLACK_MS..fresh_ms).contains(&age_ms) {
@@ -41,13 +41,13 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
     Err(Refusal::FreshLoginRequired.into())
 }
 
-/// Notifies the owner of a token of what happened to it.
+/// Notifies the owner of a token of an event of that token.
 fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
-    let active = accounts::user(tx.reader(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
+    let active = accounts::user(tx.reader(), owner)?.is_some_and(|row| row.deactivated_at.is_none());
     let facts = RecipientFacts { active, ..RecipientFacts::BYSTANDER };
     let Decision::Notify(kind, _) = decide(Cause::Account, facts) else { return Ok(()) };
     let row = NewNotificationRow {
-        user_id: owner.0,
+        user_id: owner,
         kind: kind.as_str(),
         chat_id: None,
         message_id: None,
@@ -60,13 +60,13 @@ fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
     notify(tx, &row)
 }
 
-/// Revokes the tokens of a user that were made at `since` or later; answers how many.
+/// Revokes the tokens that a user created at `since` or later. Returns their number.
 pub(super) fn revoke_made_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Execution<usize> {
     let now = tx.now.0;
-    let tokens = access_tokens::unrevoked_of(tx.reader(), user.0, since.0)?;
+    let tokens = access_tokens::unrevoked_of(tx.reader(), user, since.0)?;
     for id in &tokens {
         access_tokens::revoke(tx.write(), *id, now)?;
-        tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
+        tx.announce(Event::AccessTokenRevoked { token_id: *id });
     }
     Ok(tokens.len())
 }
@@ -78,28 +78,27 @@ pub struct CreateAccessToken {
     pub repositories: Option<Vec<RepositoryId>>,
     pub expires_at: Option<Timestamp>,
     pub hash: [u8; 32],
-    /// The user's password came with the request, and is right.
+    /// The request contained the correct password of the user.
     pub password_proven: bool,
 }
 
 impl Command for CreateAccessToken {
     type Output = Arc<AccessToken>;
-    const NAME: &'static str = "CreateAccessToken";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<AccessToken>> {
         tx.authenticate(self.who, RequiredScope::Person)?;
-        let owner = accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        let owner = accounts::user(tx.reader(), self.who.user)?.ok_or(Refusal::Unauthenticated)?;
         check_scopes(&self.scopes, self.repositories.is_some(), owner.is_admin)?;
         check_fresh(tx, self.who, self.password_proven)?;
-        if access_tokens::count_of(tx.reader(), self.who.user.0)? >= tx.limits.access_tokens_per_user {
-            return Err(Refusal::Conflict("you have too many access tokens; revoke some").into());
+        if access_tokens::count_of(tx.reader(), self.who.user)? >= tx.limits.access_tokens_per_user {
+            return Err(Refusal::Conflict("you have too many access tokens; revoke a token first").into());
         }
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let repositories = self.repositories.as_ref().map(serde_json::to_string).transpose();
         let repositories =
             repositories.map_err(|_| Refusal::invalid("repositories", "cannot be written as JSON"))?;
         let row = NewAccessTokenRow {
-            user_id: self.who.user.0,
+            user_id: self.who.user,
             name: &self.name,
             token_hash: &self.hash,
             scopes: &scopes.join(" "),
@@ -115,7 +114,7 @@ impl Command for CreateAccessToken {
         let by =
             if self.who.auth_method == AuthMethod::Operator { " by the operator of the server" } else { "" };
         let text = format!(
-            "an access token \"{}\" ({}) was made for your account{by}; revoke it if you do not know it",
+            "an access token \"{}\" ({}) was created for your account{by}; revoke it if you did not expect this",
             self.name,
             scopes.join(", ")
         );
@@ -133,17 +132,16 @@ pub struct RevokeAccessToken {
 
 impl Command for RevokeAccessToken {
     type Output = ();
-    const NAME: &'static str = "RevokeAccessToken";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
-        // Also a token of a user who is deactivated: the operator may end it.
-        let own = access_tokens::unrevoked(tx.reader(), self.token.0)?;
+        // The operator may also revoke a token of a deactivated user.
+        let own = access_tokens::unrevoked(tx.reader(), self.token)?;
         if own.is_none_or(|token| token.user_id != self.who.user) {
             return Err(Refusal::NotFound("access token").into());
         }
         let now = tx.now.0;
-        access_tokens::revoke(tx.write(), self.token.0, now)?;
+        access_tokens::revoke(tx.write(), self.token, now)?;
         let detail = json!({"user_id": self.who.user});
         tx.audit(self.who, "token.revoke", ("token", self.token.0), &detail)?;
         tx.announce(Event::AccessTokenRevoked { token_id: self.token });
@@ -151,32 +149,30 @@ impl Command for RevokeAccessToken {
     }
 }
 
-/// Ends tokens that have expired; answers how many there were.
+/// Ends expired tokens. Returns their number.
 pub struct EndExpiredTokens;
 
 impl Command for EndExpiredTokens {
     type Output = usize;
-    const NAME: &'static str = "EndExpiredTokens";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
         let expired = access_tokens::expired(tx.reader(), now, EXPIRED_PER_COMMAND)?;
         for id in &expired {
             access_tokens::revoke(tx.write(), *id, now)?;
-            tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
+            tx.announce(Event::AccessTokenRevoked { token_id: *id });
         }
         Ok(expired.len())
     }
 }
 
-/// Revokes every token of a user; for the operator of the machine. Answers how many there were.
+/// Revokes every token of a user, for the operator. Returns their number.
 pub struct RevokeAllAccessTokens {
     pub who: Credential,
 }
 
 impl Command for RevokeAllAccessTokens {
     type Output = usize;
-    const NAME: &'static str = "RevokeAllAccessTokens";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -187,20 +183,19 @@ impl Command for RevokeAllAccessTokens {
     }
 }
 
-/// Notes when tokens were last used. The times are coarse, and a crash may lose the newest.
+/// Records when tokens were last used. The times are coarse, and a crash may lose the newest.
 pub struct RecordTokenUses {
     pub uses: Vec<(AccessTokenId, Timestamp)>,
 }
 
 impl Command for RecordTokenUses {
     type Output = ();
-    const NAME: &'static str = "RecordTokenUses";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let mut uses = Vec::with_capacity(self.uses.len());
         for (id, at) in &self.uses {
-            if access_tokens::set_used(tx.write(), id.0, at.0)? {
+            if access_tokens::set_used(tx.write(), *id, at.0)? {
                 uses.push((*id, *at));
             }
         }
@@ -211,13 +206,12 @@ impl Command for RecordTokenUses {
     }
 }
 
-/// Notifies owners of tokens that expire within `limits.token_warning_days`, once for each token;
-/// answers how many there were.
+/// Notifies owners of tokens that expire within `limits.token_warning_days`, once for each token.
+/// Returns the number of tokens.
 pub struct WarnOfExpiringTokens;
 
 impl Command for WarnOfExpiringTokens {
     type Output = usize;
-    const NAME: &'static str = "WarnOfExpiringTokens";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
@@ -228,7 +222,7 @@ impl Command for WarnOfExpiringTokens {
             let Some(expires_at) = token.expires_at else { continue };
             let text = format!("your access token \"{}\" expires at {expires_at}", token.name);
             notify_owner(tx, token.user_id, &text)?;
-            access_tokens::set_warned(tx.write(), token.id.0, now.0)?;
+            access_tokens::set_warned(tx.write(), token.id, now.0)?;
         }
         Ok(tokens.len())
     }

@@ -16,18 +16,18 @@ use crate::domain::user::{User, Username};
 use crate::storage::queries::accounts;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
 
-/// Expired logins ended in one command: two rows each and their tokens.
+/// Maximum number of expired logins that a command ends: two rows each and their tokens.
 const EXPIRED_PER_COMMAND: i64 = 100;
 
 /// The refusal of a registration without a setup code on a closed server.
 pub const REGISTRATION_CLOSED: Refusal = Refusal::Forbidden("registration is closed on this server");
 
-/// The same refusal for a code that is wrong, used or not there at all.
+/// The refusal of a setup code that is wrong or used, or when no setup code exists.
 pub const INVALID_SETUP_CODE: Refusal = Refusal::Forbidden(
     "the setup code is not valid; the server prints a valid one at its start while it has no administrator",
 );
 
-/// Who somebody will be.
+/// Data of a user to be created.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     pub username: Username,
@@ -56,25 +56,25 @@ impl NewUser {
     }
 }
 
-/// Makes a user: an ordinary one, or the administrator of a server that has none.
+/// Creates an ordinary user, or the administrator of a server that has none.
 pub struct RegisterUser {
     pub user: NewUser,
     /// Whether registration is open to users without a setup code.
     pub open: bool,
-    /// The setup code came with the request: the mark of the administrators when the code was made.
+    /// `Some` if the request contained a valid setup code: the mark of the administrators when the
+    /// code was created.
     pub setup: Option<i64>,
 }
 
 impl Command for RegisterUser {
     type Output = Arc<User>;
-    const NAME: &'static str = "RegisterUser";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         if self.setup.is_none() && !self.open {
             return Err(REGISTRATION_CLOSED.into());
         }
         if let Some(mark) = self.setup {
-            // Each use makes an administrator, so a code that was used is never valid again.
+            // Each use creates an administrator, so a used code is never valid again.
             let overtaken = accounts::admin_mark(tx.reader())? != mark;
             if overtaken || accounts::first_admin(tx.reader())?.is_some() {
                 return Err(INVALID_SETUP_CODE.into());
@@ -90,7 +90,7 @@ impl Command for RegisterUser {
     }
 }
 
-/// Opens a login session, if the user's tokens are still those that the password was checked against.
+/// Starts a login, if the user's `token_version` is still that of the password check.
 pub struct StartLogin {
     pub user: UserId,
     pub token_version: i64,
@@ -99,22 +99,21 @@ pub struct StartLogin {
 
 impl Command for StartLogin {
     type Output = LoginId;
-    const NAME: &'static str = "StartLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LoginId> {
-        let user = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        let user = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::Unauthenticated)?;
         if user.token_version != self.token_version || user.deactivated_at.is_some() {
             return Err(Refusal::Unauthenticated.into());
         }
-        let live = accounts::live_logins_of(tx.reader(), self.user.0)?;
+        let live = accounts::live_logins_of(tx.reader(), self.user)?;
         let (now, limits) = (tx.now, tx.limits);
         if i64::try_from(live.len()).unwrap_or(i64::MAX) >= limits.logins_per_user
-            && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user.0)?
+            && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user)?
         {
-            end(tx, LoginId(stalest), self.user)?;
+            end(tx, stalest, self.user)?;
         }
         let expires_at = now.plus_seconds(limits.refresh_token_seconds).0;
-        let login = LoginId(accounts::insert_login(tx.write(), self.user.0, now.0, expires_at)?);
+        let login = accounts::insert_login(tx.write(), self.user, now.0, expires_at)?;
         insert_token(tx, login, &self.refresh_hash, 1)?;
         tx.announce(Event::LoginStarted { login_id: login, user_id: self.user });
         Ok(login)
@@ -123,15 +122,16 @@ impl Command for StartLogin {
 
 /// Exchanges a refresh token for its successor.
 ///
-/// Tokens of a login form generations. A token can be exchanged until one of a later generation was used, for
-/// `limits.refresh_repeat_seconds` after its first exchange. Every exchange gives the same successor: clients that share
-/// a token do not hurt each other. Its reuse afterwards can only be a theft (or a broken client), and the login ends.
+/// Tokens of a login form generations. A token can be exchanged for `limits.refresh_repeat_seconds`
+/// after its first exchange, but not after a token of a later generation was used. Every exchange
+/// returns the same successor, so clients that share a token do not end each other's login. Any
+/// later use can only be a theft (or a broken client), and ends the login.
 pub struct RefreshLogin {
     pub presented: [u8; 32],
     pub key: RefreshKey,
 }
 
-/// What came of it.
+/// The outcome of a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
     Renewed {
@@ -140,13 +140,12 @@ pub enum Refreshed {
         successor: RefreshToken,
     },
     Refused,
-    /// A superseded token came back: the login has been ended.
+    /// A superseded token was used: the login has been ended.
     Stolen,
 }
 
 impl Command for RefreshLogin {
     type Output = Refreshed;
-    const NAME: &'static str = "RefreshLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Refreshed> {
         let Some(token) = accounts::refresh_token(tx.reader(), &self.presented)? else {
@@ -157,14 +156,15 @@ impl Command for RefreshLogin {
             return Ok(Refreshed::Refused);
         };
         let (now, limits) = (tx.now, tx.limits);
-        let login = LoginId(token.session_id);
+        let login = token.session_id;
         if let Some(superseded_at) = token.superseded_at {
-            // Versions before gave two exchanges different tokens of one generation, and the use of one ended the other.
+            // Earlier versions returned different tokens of one generation for two exchanges, and
+            // the use of one superseded the other.
             let is_sibling = token.generation >= generation;
             if is_sibling || now.0 - superseded_at < limits.refresh_race_seconds * 1000 {
                 return Ok(Refreshed::Refused);
             }
-            end(tx, login, UserId(user))?;
+            end(tx, login, user)?;
             return Ok(Refreshed::Stolen);
         }
         let row = accounts::user(tx.reader(), user)?.ok_or(Refusal::Unauthenticated)?;
@@ -172,9 +172,10 @@ impl Command for RefreshLogin {
             return Ok(Refreshed::Refused);
         }
         match token.exchanged_at {
-            // A client that shares the token, or whose answer got lost, comes soon: later it is a second holder.
+            // A client that shares the token, or whose answer was lost, repeats the exchange soon.
+            // A later exchange comes from a second holder.
             Some(first) if now.0 - first >= limits.refresh_repeat_seconds.saturating_mul(1000) => {
-                end(tx, login, UserId(user))?;
+                end(tx, login, user)?;
                 return Ok(Refreshed::Stolen);
             }
             Some(_) => {}
@@ -183,29 +184,29 @@ impl Command for RefreshLogin {
         let next = token.generation + 1;
         let successor = self.key.successor(login, next);
         if token.generation > generation {
-            accounts::advance_generation(tx.write(), login.0, token.generation, now.0)?;
-            accounts::forget_refresh_tokens(tx.write(), login.0, token.generation - limits.refresh_history)?;
+            accounts::advance_generation(tx.write(), login, token.generation, now.0)?;
+            accounts::forget_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
         }
         insert_token(tx, login, &successor.hash(), next)?;
-        accounts::extend_login(tx.write(), login.0, now.plus_seconds(limits.refresh_token_seconds).0)?;
-        let who = Credential::login(UserId(user), login, row.token_version);
+        accounts::extend_login(tx.write(), login, now.plus_seconds(limits.refresh_token_seconds).0)?;
+        let who = Credential::login(user, login, row.token_version);
         Ok(Refreshed::Renewed { who, login, successor })
     }
 }
 
-/// How much a logout ends.
+/// The reach of a logout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logout {
     /// This login.
     This,
-    /// Every login, and the access tokens made within `limits.recent_token_seconds`: a stolen login
-    /// may have made them.
+    /// Every login, and the access tokens created within `limits.recent_token_seconds`: a stolen
+    /// login may have created them.
     AllLogins,
     /// Every login and every access token.
     Everything,
 }
 
-/// Ends this login, or every one of the user.
+/// Ends this login, or every login of the user.
 pub struct EndLogin {
     pub who: Credential,
     pub reach: Logout,
@@ -213,16 +214,15 @@ pub struct EndLogin {
 
 impl Command for EndLogin {
     type Output = ();
-    const NAME: &'static str = "EndLogin";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
         let user = self.who.user;
         let logins = match self.reach {
-            Logout::This => self.who.auth_method.login().map(|login| login.0).into_iter().collect(),
-            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user.0)?,
+            Logout::This => self.who.auth_method.login().into_iter().collect(),
+            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user)?,
         };
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user))?;
+        logins.into_iter().try_for_each(|login| end(tx, login, user))?;
         match self.reach {
             Logout::This => Ok(()),
             Logout::AllLogins => end_tokens(tx, self.who, recently(tx)),
@@ -231,12 +231,12 @@ impl Command for EndLogin {
     }
 }
 
-/// The time since which an access token is recent (`limits.recent_token_seconds`).
+/// Returns the time since which an access token is recent (`limits.recent_token_seconds`).
 fn recently(tx: &Tx<'_>) -> Timestamp {
     tx.now.plus_seconds(0_i64.saturating_sub(tx.limits.recent_token_seconds))
 }
 
-/// Ends the access tokens of the user that were made at `since` or later.
+/// Ends the access tokens that the user created at `since` or later.
 fn end_tokens(tx: &mut Tx<'_>, who: Credential, since: Timestamp) -> Execution<()> {
     let count = revoke_made_since(tx, who.user, since)?;
     if count > 0 {
@@ -245,25 +245,25 @@ fn end_tokens(tx: &mut Tx<'_>, who: Credential, since: Timestamp) -> Execution<(
     Ok(())
 }
 
-/// Ends logins whose refresh tokens have expired; answers how many there were.
+/// Ends logins whose refresh tokens have expired. Returns their number.
 pub struct EndExpiredLogins;
 
 impl Command for EndExpiredLogins {
     type Output = usize;
-    const NAME: &'static str = "EndExpiredLogins";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
         let expired = accounts::expired_logins(tx.reader(), now, EXPIRED_PER_COMMAND)?;
         for (login, user) in &expired {
-            end(tx, LoginId(*login), UserId(*user))?;
+            end(tx, *login, *user)?;
         }
         Ok(expired.len())
     }
 }
 
-/// Stores a new password; every login of the user ends, this one too, and so do the access tokens made within
-/// `limits.recent_token_seconds`: a stolen login may have made them.
+/// Stores a new password. Every login of the user ends, including the current one, and so do the
+/// access tokens created within `limits.recent_token_seconds`: a stolen login may have created
+/// them.
 pub struct ChangePassword {
     pub who: Credential,
     pub password_hash: String,
@@ -271,7 +271,6 @@ pub struct ChangePassword {
 
 impl Command for ChangePassword {
     type Output = ();
-    const NAME: &'static str = "ChangePassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
@@ -280,45 +279,46 @@ impl Command for ChangePassword {
     }
 }
 
-/// Stores another hash of the password that a user has; their logins go on.
+/// Stores another hash of the current password. The logins of the user stay.
 pub struct RehashPassword {
     pub user: UserId,
-    /// The hash that the password was compared with: one that has been replaced since stays.
+    /// The hash that the password was verified with. If it was replaced since, the command changes
+    /// nothing.
     pub old: Arc<str>,
     pub password_hash: String,
 }
 
 impl Command for RehashPassword {
     type Output = ();
-    const NAME: &'static str = "RehashPassword";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let row = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        let row = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?;
         if row.password_hash != *self.old {
             return Ok(());
         }
         let token_version = row.token_version;
-        accounts::set_password_hash(tx.write(), self.user.0, &self.password_hash)?;
+        accounts::set_password_hash(tx.write(), self.user, &self.password_hash)?;
         let password_hash = self.password_hash.as_str().into();
         tx.announce(Event::PasswordChanged { user_id: self.user, password_hash, token_version });
         Ok(())
     }
 }
 
-/// Stores a password; every login of the user ends.
+/// Stores a password. Every login of the user ends.
 pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -> Execution<User> {
-    let logins = accounts::live_logins_of(tx.reader(), user.0)?;
-    let (user, password_hash) = accounts::set_password(tx.write(), user.0, password_hash)?.into_parts();
+    let logins = accounts::live_logins_of(tx.reader(), user)?;
+    let (user, password_hash) = accounts::set_password(tx.write(), user, password_hash)?.into_parts();
     tx.announce(Event::PasswordChanged {
         user_id: user.id,
         password_hash,
         token_version: user.token_version,
     });
-    logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
+    logins.into_iter().try_for_each(|login| end(tx, login, user.id))?;
     Ok(user)
 }
 
-/// Changes how the user appears. `None` leaves a field as it is; an empty email removes it.
+/// Changes the profile of the user. `None` leaves a field as it is; an inner `None` removes the
+/// email.
 pub struct UpdateProfile {
     pub who: Credential,
     pub display_name: Option<String>,
@@ -327,19 +327,18 @@ pub struct UpdateProfile {
 
 impl Command for UpdateProfile {
     type Output = Arc<User>;
-    const NAME: &'static str = "UpdateProfile";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         tx.authenticate(self.who, RequiredScope::Person)?;
         let (old, _) =
-            accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
+            accounts::user(tx.reader(), self.who.user)?.ok_or(Refusal::Unauthenticated)?.into_parts();
         let display_name = self.display_name.as_ref().unwrap_or(&old.display_name);
         let email = self.email.as_ref().unwrap_or(&old.email);
         if *display_name == old.display_name && *email == old.email {
             return Ok(Arc::new(old));
         }
         let (user, _) =
-            accounts::set_profile(tx.write(), self.who.user.0, display_name, email.as_deref())?.into_parts();
+            accounts::set_profile(tx.write(), self.who.user, display_name, email.as_deref())?.into_parts();
         let user = Arc::new(user);
         tx.announce(Event::UserUpdated { user: user.clone() });
         Ok(user)
@@ -348,7 +347,7 @@ impl Command for UpdateProfile {
 
 pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
     let now = tx.now.0;
-    accounts::end_login(tx.write(), login.0, now)?;
+    accounts::end_login(tx.write(), login, now)?;
     tx.announce(Event::LoginEnded { login_id: login, user_id: user });
     Ok(())
 }
@@ -356,7 +355,7 @@ pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()
 fn insert_token(tx: &mut Tx<'_>, login: LoginId, hash: &[u8; 32], generation: i64) -> Execution<()> {
     let row = RefreshTokenRow {
         token_hash: hash.to_vec(),
-        session_id: login.0,
+        session_id: login,
         generation,
         superseded_at: None,
         exchanged_at: None,

@@ -1,4 +1,4 @@
-//! Blocking: a user does not want to be reached by another.
+//! Blocking: a user prevents another user from reaching them.
 
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -8,18 +8,17 @@ use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::blocks;
 
-/// Blocks a user, or takes that back. Asking for what holds already changes nothing.
+/// Blocks a user, or unblocks one. A request for the current state changes nothing.
 pub struct SetBlock {
     pub who: Credential,
     pub user: UserId,
     pub blocks: bool,
-    /// What the rate limiter said.
+    /// Verdict of the rate limiter.
     pub within_rate: Result<(), Refusal>,
 }
 
 impl Command for SetBlock {
     type Output = ();
-    const NAME: &'static str = "SetBlock";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
@@ -28,19 +27,19 @@ impl Command for SetBlock {
         if me == other {
             return Err(Refusal::invalid("username", "must name another user").into());
         }
-        if blocks::exists(tx.reader(), me.0, other.0)? == self.blocks {
+        if blocks::exists(tx.reader(), me, other)? == self.blocks {
             return Ok(());
         }
         self.within_rate.clone()?;
         if self.blocks {
-            let count = usize::try_from(blocks::count_of(tx.reader(), me.0)?).unwrap_or(usize::MAX);
+            let count = usize::try_from(blocks::count_of(tx.reader(), me)?).unwrap_or(usize::MAX);
             if count >= tx.limits.blocks_per_user {
-                return Err(Refusal::Conflict("you block too many users already").into());
+                return Err(Refusal::Conflict("you block too many users; unblock a user first").into());
             }
             let now = tx.now.0;
-            blocks::insert(tx.write(), me.0, other.0, now)?;
+            blocks::insert(tx.write(), me, other, now)?;
         } else {
-            blocks::delete(tx.write(), me.0, other.0)?;
+            blocks::delete(tx.write(), me, other)?;
         }
         tx.announce(Event::BlockChanged { user_id: me, blocked_id: other, blocks: self.blocks });
         Ok(())

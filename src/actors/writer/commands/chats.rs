@@ -1,4 +1,4 @@
-//! Commands about chats and the people in them.
+//! Commands about chats and their participants.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ use crate::domain::{chat, text};
 use crate::storage::queries::chats;
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
-/// What to create; the creator is always in it.
+/// A chat to create. Its creator is always a participant.
 #[derive(Debug, Clone)]
 pub enum NewChat {
     Direct { with: UserId },
@@ -31,9 +31,8 @@ pub struct CreateChat {
 }
 
 impl Command for CreateChat {
-    /// The chat, and whether it was there before (a direct chat exists once per pair).
+    /// The chat, and whether it existed before (a direct chat exists once per pair of users).
     type Output = (ChatId, bool);
-    const NAME: &'static str = "CreateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<(ChatId, bool)> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -55,7 +54,7 @@ impl Command for CreateChat {
         if let Some(key) = &direct_key
             && let Some(existing) = chats::direct_chat(tx.reader(), key)?
         {
-            return Ok((ChatId(existing), true));
+            return Ok((existing, true));
         }
         for user in people.iter().filter(|user| **user != me) {
             check_reach(tx, self.who, *user)?;
@@ -63,7 +62,7 @@ impl Command for CreateChat {
         if let Some(key) = &channel_key
             && channel_with(tx, key)?.is_some()
         {
-            return Err(Refusal::Conflict("a channel of this name exists").into());
+            return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
         }
         check_room_for(tx, me)?;
         for user in people {
@@ -100,7 +99,6 @@ pub struct UpdateChat {
 
 impl Command for UpdateChat {
     type Output = ();
-    const NAME: &'static str = "UpdateChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -110,19 +108,19 @@ impl Command for UpdateChat {
         let archived = self.archived.filter(|archived| chat.archived != *archived);
         let key = name.and_then(|name| channel_key(chat.kind, Some(name)));
         if let Some(key) = &key
-            && channel_with(tx, key)?.is_some_and(|other| other != chat.id.0)
+            && channel_with(tx, key)?.is_some_and(|other| other != chat.id)
         {
-            return Err(Refusal::Conflict("a channel of this name exists").into());
+            return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
         }
         let mut last_seq = chat.last_seq;
         if let Some(name) = name {
-            chats::set_name(tx.write(), chat.id.0, name, key.as_deref())?;
+            chats::set_name(tx.write(), chat.id, name, key.as_deref())?;
             tx.audit(self.who, "chat.rename", ("chat", chat.id.0), &json!({"name": name}))?;
             tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Rename { name: name.clone() })?;
         }
         if let Some(archived) = archived {
             let at = archived.then_some(tx.now.0);
-            chats::set_archived(tx.write(), chat.id.0, at)?;
+            chats::set_archived(tx.write(), chat.id, at)?;
             tx.audit(self.who, "chat.archive", ("chat", chat.id.0), &json!({"archived": archived}))?;
             tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived })?;
         }
@@ -130,28 +128,27 @@ impl Command for UpdateChat {
     }
 }
 
-/// Adds somebody, lets oneself in, or changes a role.
+/// Adds a participant, lets the caller join, or changes a role.
 pub struct SetParticipant {
     pub who: Credential,
     pub chat: ChatId,
     pub user: UserId,
-    /// `None`: as a member, or as before.
+    /// `None`: `Member` for a new participant, else the current role.
     pub role: Option<ChatRole>,
 }
 
 impl Command for SetParticipant {
-    /// Whether the person was already in the chat.
+    /// Whether the user was already in the chat.
     type Output = bool;
-    const NAME: &'static str = "SetParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
-        if me != self.user && chats::participant(tx.reader(), self.chat.0, self.user.0)?.is_none() {
+        if me != self.user && chats::participant(tx.reader(), self.chat, self.user)?.is_none() {
             check_reach(tx, self.who, self.user)?;
         }
         let (chat, role) = load(tx, self.chat, me)?;
-        let current = chats::participant(tx.reader(), chat.id.0, self.user.0)?;
+        let current = chats::participant(tx.reader(), chat.id, self.user)?;
         let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
         permission::set_role(&chat, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
         let mut last_seq = chat.last_seq;
@@ -160,7 +157,7 @@ impl Command for SetParticipant {
                 check_room_for(tx, me)?;
                 check_return(tx, &chat, me, wanted)?;
             }
-            let count = chats::participant_count(tx.reader(), chat.id.0)?;
+            let count = chats::participant_count(tx.reader(), chat.id)?;
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
@@ -175,7 +172,7 @@ impl Command for SetParticipant {
         if is_last_owner(tx, &chat, &current)? {
             return Err(LAST_OWNER.into());
         }
-        chats::set_role(tx.write(), chat.id.0, self.user.0, wanted.as_str())?;
+        chats::set_role(tx.write(), chat.id, self.user, wanted.as_str())?;
         let detail = json!({"user_id": self.user, "role": wanted});
         tx.audit(self.who, "chat.role", ("chat", chat.id.0), &detail)?;
         tx.append_event(chat.id, &mut last_seq, me, Change::Role { user_id: self.user, role: wanted })?;
@@ -183,7 +180,7 @@ impl Command for SetParticipant {
     }
 }
 
-/// Takes somebody out, or leaves.
+/// Removes a participant, or lets the caller leave.
 pub struct RemoveParticipant {
     pub who: Credential,
     pub chat: ChatId,
@@ -192,15 +189,14 @@ pub struct RemoveParticipant {
 
 impl Command for RemoveParticipant {
     type Output = ();
-    const NAME: &'static str = "RemoveParticipant";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
         permission::read(&chat, role)?;
-        let current = chats::participant(tx.reader(), chat.id.0, self.user.0)?
-            .ok_or(Refusal::NotFound("participant"))?;
+        let current =
+            chats::participant(tx.reader(), chat.id, self.user)?.ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
         if me == self.user {
             return leave_chat(tx, &chat, &current);
@@ -214,7 +210,7 @@ impl Command for RemoveParticipant {
     }
 }
 
-/// Sets what one wants to be notified of in a chat.
+/// Sets which messages of a chat notify the caller.
 pub struct SetNotifyLevel {
     pub who: Credential,
     pub chat: ChatId,
@@ -223,26 +219,28 @@ pub struct SetNotifyLevel {
 
 impl Command for SetNotifyLevel {
     type Output = ();
-    const NAME: &'static str = "SetNotifyLevel";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::read(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.reader(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = chats::participant(tx.reader(), chat.id, user_id)?.ok_or(Refusal::NotFound("chat"))?;
         if me.notify != self.level {
-            chats::set_notify(tx.write(), chat.id.0, user_id.0, self.level.as_str())?;
+            chats::set_notify(tx.write(), chat.id, user_id, self.level.as_str())?;
             tx.announce(Event::NotifyLevelSet { chat_id: chat.id, user_id, level: self.level });
         }
         Ok(())
     }
 }
 
-/// The chat, and the role of `user` in it.
+/// Returns the chat and the role of `user` in it.
+///
+/// # Errors
+/// [`Refusal::NotFound`] if the chat does not exist.
 pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Chat, Option<ChatRole>)> {
-    let found = chats::chat(tx.reader(), chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-    let participant = chats::participant(tx.reader(), chat.0, user.0)?;
+    let found = chats::chat(tx.reader(), chat)?.ok_or(Refusal::NotFound("chat"))?;
+    let participant = chats::participant(tx.reader(), chat, user)?;
     Ok((found, participant.map(|p| p.role)))
 }
 
@@ -257,57 +255,58 @@ pub(super) fn join(
     let mut participant = Participant::joining(user, actor, role, *last_seq + 1, last_ordinal);
     let before = participant.notify;
     if *last_seq > 0 {
-        participant.notify = chats::enter_again(tx.write(), chat.0, user.0)?.unwrap_or(before);
+        participant.notify = chats::enter_again(tx.write(), chat, user)?.unwrap_or(before);
     }
-    chats::insert_participant(tx.write(), chat.0, &participant)?;
+    chats::insert_participant(tx.write(), chat, &participant)?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })?;
     if participant.notify != before {
-        // A mute outlives leaving.
+        // The notification level survives a leave and a return.
         tx.announce(Event::NotifyLevelSet { chat_id: chat, user_id: user, level: participant.notify });
     }
     Ok(())
 }
 
-/// A user who acts in a chat without being in it is listed as a former participant: its events name them, and those who
-/// read them learn the name.
+/// Lists a user who acts in a chat without being in it as a former participant. Events of the chat
+/// name this user, so its readers must be able to read the name.
 pub(super) fn keep_name(tx: &mut Tx<'_>, chat: ChatId, actor: UserId) -> Execution<()> {
-    if chats::participant(tx.reader(), chat.0, actor.0)?.is_none() {
-        chats::insert_former(tx.write(), chat.0, actor.0, NotifyLevel::All)?;
+    if chats::participant(tx.reader(), chat, actor)?.is_none() {
+        chats::insert_former(tx.write(), chat, actor, NotifyLevel::All)?;
     }
     Ok(())
 }
 
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
-    let count = chats::chat_count_of(tx.reader(), user.0)?;
+    let count = chats::chat_count_of(tx.reader(), user)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
-        return Err(Refusal::Conflict("you are in too many chats already").into());
+        return Err(Refusal::Conflict("you are in too many chats; leave a chat first").into());
     }
     Ok(())
 }
 
-/// Whoever lets themselves in again comes back as what they were at most, and not at all if somebody took them out.
+/// Checks a user who joins a chat again: the role is at most the former one, and a removed user
+/// cannot join.
 fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> Execution<()> {
     if chat.archived {
         return Err(Refusal::Forbidden("the chat is archived").into());
     }
-    match chats::last_leave(tx.reader(), chat.id.0, me.0)? {
+    match chats::last_leave(tx.reader(), chat.id, me)? {
         Some((actor, _)) if actor != me => {
             Err(Refusal::Forbidden("you were removed; an owner or admin must add you again").into())
         }
         Some((_, ChatRole::Reader)) if wanted > ChatRole::Reader => {
-            Err(Refusal::Forbidden("you were a reader; join as one").into())
+            Err(Refusal::Forbidden("you were a reader; join with the role reader").into())
         }
         _ => Ok(()),
     }
 }
 
-/// Channels are found by name, whatever the case.
+/// Returns the key of a channel: channels are found by name, ignoring case.
 fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
     (kind == ChatKind::Channel).then(|| chat::channel_key(name.unwrap_or_default()))
 }
 
-/// The channel with this key, or with its decomposed form, as earlier versions stored it.
-fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<i64>> {
+/// Returns the channel with this key, or with its decomposed form, which earlier versions stored.
+fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<ChatId>> {
     for form in [Some(key.to_owned()), text::other_form(key)].into_iter().flatten() {
         if let Some(found) = chats::channel_named(tx.reader(), &form)? {
             return Ok(Some(found));

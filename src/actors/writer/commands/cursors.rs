@@ -1,6 +1,7 @@
-//! Commands about how far people have read and received.
+//! Commands about the read and delivered cursors of users.
 //!
-//! Cursors only move forward. They are no events of the chat: nobody's seq moves because somebody reads.
+//! Cursors move forward only, except by [`MarkUnread`]. A move is not an event of the chat: it
+//! takes no seq.
 
 use super::chats::load;
 use super::notifications::read_in_chat;
@@ -13,7 +14,7 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages, notifications};
 
-/// How far somebody is in a chat. What is read is delivered too.
+/// Cursors that a user moves in a chat. A read event counts as delivered too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Marks {
     pub read: Option<Seq>,
@@ -21,24 +22,23 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The further of both.
+    /// Keeps the later seq of both.
     pub fn merge(&mut self, other: Self) {
         self.read = self.read.max(other.read);
         self.delivered = self.delivered.max(other.delivered);
     }
 }
 
-/// Moves one's cursors in a chat; backwards is no change. Answers the read cursor.
+/// Moves the caller's cursors in a chat. A move backwards changes nothing. Returns the read cursor.
 pub struct MarkRead {
     pub who: Credential,
     pub chat: ChatId,
-    /// `None`: everything is read.
+    /// `None`: up to the newest event.
     pub marks: Option<Marks>,
 }
 
 impl Command for MarkRead {
     type Output = Seq;
-    const NAME: &'static str = "MarkRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
@@ -56,7 +56,8 @@ impl Command for MarkRead {
     }
 }
 
-/// Moves one's cursors in several chats, as far as that can be done: what nobody waits for.
+/// Moves the caller's cursors in several chats, skipping those where that is impossible. No client
+/// waits for the result.
 pub struct MergeMarks {
     pub who: Credential,
     /// At most `limits.marks_per_command`.
@@ -65,7 +66,6 @@ pub struct MergeMarks {
 
 impl Command for MergeMarks {
     type Output = ();
-    const NAME: &'static str = "MergeMarks";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {
@@ -75,7 +75,7 @@ impl Command for MergeMarks {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         for (chat, marks) in self.marks.iter().take(tx.limits.marks_per_command) {
-            let Some(chat) = chats::chat(tx.reader(), chat.0)? else { continue };
+            let Some(chat) = chats::chat(tx.reader(), *chat)? else { continue };
             if marks.read.max(marks.delivered) <= Some(chat.last_seq) {
                 advance(tx, chat.id, self.who.user, *marks)?;
             }
@@ -84,22 +84,21 @@ impl Command for MergeMarks {
     }
 }
 
-/// Marks the messages from `seq` on as unread: the read cursor moves back to below it.
+/// Marks the messages from `from` on as unread: the read cursor moves back to before it.
 pub struct MarkUnread {
     pub who: Credential,
     pub chat: ChatId,
     pub from: Seq,
-    /// Whether the user is within the rate of messages; looked at only if nothing else refuses.
+    /// Verdict of the rate limiter for messages; checked only if nothing else refuses.
     pub within_rate: Result<(), Refusal>,
 }
 
-/// Messages that are looked at for own ones, which are not unread.
+/// Maximum number of messages that are scanned for own messages, which are not unread.
 const OWN_SCANNED: i64 = 1_000;
 
 impl Command for MarkUnread {
     /// The read cursor.
     type Output = Seq;
-    const NAME: &'static str = "MarkUnread";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
@@ -109,15 +108,15 @@ impl Command for MarkUnread {
         if self.from < 1 || self.from > chat.last_seq {
             return Err(Refusal::invalid("from_seq", "is not the seq of an event of the chat").into());
         }
-        let me = self.who.user.0;
-        let before = chats::participant(tx.reader(), chat.id.0, me)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = self.who.user;
+        let before = chats::participant(tx.reader(), chat.id, me)?.ok_or(Refusal::NotFound("chat"))?;
         let seq = self.from - 1;
         if seq >= before.read_seq {
             return Ok(before.read_seq);
         }
         self.within_rate.clone()?;
-        let ordinal = messages::ordinal_at(tx.reader(), chat.id.0, seq)?;
-        let own = messages::own_from(tx.reader(), chat.id.0, me, self.from, OWN_SCANNED)?;
+        let ordinal = messages::ordinal_at(tx.reader(), chat.id, seq)?;
+        let own = messages::own_from(tx.reader(), chat.id, me, self.from, OWN_SCANNED)?;
         let mut participant = before;
         participant.unread_from(seq, ordinal, own.into_iter().collect());
         tx.move_cursors_back(chat.id, participant)?;
@@ -125,38 +124,38 @@ impl Command for MarkUnread {
     }
 }
 
-/// Reads everything in the chats above an id: `limits.marks_per_command` of them.
+/// Marks everything as read in the next `limits.marks_per_command` chats above an id.
 pub struct MarkAllRead {
     pub who: Credential,
     pub above: ChatId,
 }
 
 impl Command for MarkAllRead {
-    /// The last chat, if there may be more.
+    /// The last chat, if more may follow.
     type Output = Option<ChatId>;
-    const NAME: &'static str = "MarkAllRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let limit = i64::try_from(tx.limits.marks_per_command).unwrap_or(i64::MAX);
-        let found = chats::unread_of(tx.reader(), self.who.user.0, self.above.0, limit)?;
+        let found = chats::unread_of(tx.reader(), self.who.user, self.above, limit)?;
         for chat in &found {
             advance(tx, chat.id, self.who.user, Marks { read: Some(chat.last_seq), delivered: None })?;
         }
         let is_full = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
         if !is_full {
-            // A user who joined, or said something, has read up to there: the notifications from below are left.
+            // Joining or posting moves the read cursor, but leaves older notifications unread: read
+            // them now.
             let (user, kept) = (self.who.user, tx.limits.notifications_per_user);
-            for (chat, read_seq) in notifications::unread_below_cursors(tx.reader(), user.0, kept)? {
-                read_in_chat(tx, user, ChatId(chat), read_seq)?;
+            for (chat, read_seq) in notifications::unread_below_cursors(tx.reader(), user, kept)? {
+                read_in_chat(tx, user, chat, read_seq)?;
             }
         }
         Ok(found.last().filter(|_| is_full).map(|chat| chat.id))
     }
 }
 
-/// Hides a direct chat to the user who asks until its next message, or shows it again.
+/// Hides a direct chat from the caller until its next message, or shows it again.
 pub struct SetHidden {
     pub who: Credential,
     pub chat: ChatId,
@@ -165,29 +164,28 @@ pub struct SetHidden {
 
 impl Command for SetHidden {
     type Output = ();
-    const NAME: &'static str = "SetHidden";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::hide(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.reader(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = chats::participant(tx.reader(), chat.id, user_id)?.ok_or(Refusal::NotFound("chat"))?;
         if me.hides(chat.last_ordinal) != self.hidden {
             let ordinal = self.hidden.then_some(chat.last_ordinal);
-            chats::set_hidden(tx.write(), chat.id.0, user_id.0, ordinal)?;
+            chats::set_hidden(tx.write(), chat.id, user_id, ordinal)?;
             tx.announce(Event::HiddenSet { chat_id: chat.id, user_id, ordinal });
         }
         Ok(())
     }
 }
 
-/// Moves the cursors of a participant; `None` for whoever is none.
+/// Moves the cursors of a participant. Returns `None` if the user is not a participant.
 fn advance(tx: &mut Tx<'_>, chat: ChatId, user: UserId, marks: Marks) -> Execution<Option<Seq>> {
-    let Some(before) = chats::participant(tx.reader(), chat.0, user.0)? else { return Ok(None) };
+    let Some(before) = chats::participant(tx.reader(), chat, user)? else { return Ok(None) };
     let mut participant = before.clone();
     if let Some(read) = marks.read.filter(|read| *read > before.read_seq) {
-        participant.read_to(read, messages::ordinal_at(tx.reader(), chat.0, read)?);
+        participant.read_to(read, messages::ordinal_at(tx.reader(), chat, read)?);
     }
     participant.delivered_seq =
         before.delivered_seq.max(marks.delivered.unwrap_or(0)).max(participant.read_seq);

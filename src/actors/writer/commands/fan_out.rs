@@ -1,14 +1,16 @@
-//! Whom a message notifies: a few in the message's own transaction, many behind it.
+//! Notifications of a message: a few in the transaction of the message, many in later commands.
 //!
 //! Invariants
-//! * What a message costs in the writer does not depend on how many people it concerns: at most
-//!   `limits.notifications_per_message` are notified with it, else one row says what is left to do.
-//! * That row is worked off in slices, a command each, which also write how far they are. A slice applies what holds
-//!   when it runs: who is in the chat, what they chose, whether the message is still there.
-//! * The database takes one notification for each cause and user, so each is there once, whatever crashes.
-//! * A row that fails holds up no other: it is tried alone, and given up after some attempts.
-//! * A deleted message has no notifications: they go with it, or in slices, and those that are left to write are not
-//!   written any more.
+//! * The cost of a message in the writer does not depend on the number of users it concerns. At
+//!   most `limits.notifications_per_message` are notified with it; else a row of `fan_outs` records
+//!   the rest.
+//! * That row is processed in slices, one command each, which also record their position. A slice
+//!   applies the state at its time: participants, levels, and whether the message still exists.
+//! * The database accepts one notification for each cause and user, so a crash causes no
+//!   duplicates.
+//! * A row that fails does not delay others: it is tried alone, and dropped after some attempts.
+//! * A deleted message has no notifications: they are removed with it or in slices, and the rest is
+//!   not written.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -30,10 +32,10 @@ use crate::storage::queries::{chats, fan_outs, messages, notifications, threads}
 use crate::storage::rows::fan_out::{FanOut, FanOutKind, NewFanOutRow};
 use crate::storage::rows::notification::NewNotificationRow;
 
-/// Names that are looked up in one statement; each has some forty candidates.
+/// Names that a statement looks up; each has about 40 candidates.
 const NAMES_AT_ONCE: usize = 8;
 
-/// A message that people are notified of. The texts quote nothing: what is deleted later must be nowhere.
+/// A message that notifies users. The texts quote no content, because it may be deleted later.
 struct Telling {
     id: MessageId,
     seq: Seq,
@@ -41,7 +43,7 @@ struct Telling {
     sender_name: String,
     chat: ChatId,
     direct: bool,
-    /// Where it was said.
+    /// The chat, as ` in NAME`; empty if the chat has no name.
     location: String,
     replied_to: Option<UserId>,
 }
@@ -66,10 +68,10 @@ impl Telling {
     }
 
     fn said(&self) -> Said {
-        Said { chat: self.chat.0, sender: self.sender.0 }
+        Said { chat: self.chat, sender: self.sender }
     }
 
-    /// Notifies a member of the chat, if the rule says so.
+    /// Notifies a member of the chat, if [`decide`] allows it.
     fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
         let user = listener.user_id;
         let facts = RecipientFacts {
@@ -89,14 +91,14 @@ impl Telling {
             _ => format!("{sender} wrote to you"),
         };
         let row = NewNotificationRow {
-            user_id: user.0,
+            user_id: user,
             kind: kind.as_str(),
-            chat_id: Some(self.chat.0),
-            message_id: Some(self.id.0),
-            actor_id: Some(self.sender.0),
+            chat_id: Some(self.chat),
+            message_id: Some(self.id),
+            actor_id: Some(self.sender),
             text: &text,
             created_at: tx.now.0,
-            // A slice may come behind its reader.
+            // The recipient may have read the message before a slice runs.
             read_at: (listener.read_seq >= self.seq).then_some(tx.now.0),
             seq: Some(self.seq),
         };
@@ -104,8 +106,8 @@ impl Telling {
     }
 }
 
-/// Notifies those whom a message concerns, or notes that they are to be notified. `false`: not all will be, because its
-/// sender is above the rate of `@all` or has too much to be worked off.
+/// Notifies the users whom a message concerns, or records that they are to be notified. `false`:
+/// not all will be, because the sender exceeds the rate of `@all` or has too much left to process.
 pub(super) fn tell_of_message(
     tx: &mut Tx<'_>,
     chat: &Chat,
@@ -114,9 +116,10 @@ pub(super) fn tell_of_message(
 ) -> Execution<bool> {
     let direct = chat.kind == ChatKind::Direct;
     if let (Some(thread), Some(replied_to)) = (message.thread_id, replied_to) {
-        // So all who wrote in a thread follow it: its first message is the one that the first reply replies to.
-        threads::join(tx.write(), thread.0, replied_to.0)?;
-        threads::join(tx.write(), thread.0, message.sender_id.0)?;
+        // All users who wrote in a thread follow it: the first reply adds the sender of the first
+        // message.
+        threads::join(tx.write(), thread, replied_to)?;
+        threads::join(tx.write(), thread, message.sender_id)?;
     }
     let mut mentions = if direct { Mentions::default() } else { Mentions::of(&message.content) };
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
@@ -127,8 +130,8 @@ pub(super) fn tell_of_message(
     let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
     if direct || mentions.everybody {
-        // The sender is one of them.
-        let people = listeners::everybody(tx.reader(), said, 0, few.saturating_add(2))?;
+        // The sender is among them.
+        let people = listeners::everybody(tx.reader(), said, UserId(0), few.saturating_add(2))?;
         if count(&people) > few.saturating_add(1) {
             return leave(tx, FanOutKind::Everybody, &telling, &[]);
         }
@@ -138,7 +141,7 @@ pub(super) fn tell_of_message(
         }
         return Ok(within_rate);
     }
-    // Those named come before those who follow the thread: each is notified once.
+    // Named users come before followers of the thread: each user is notified once.
     if count(&mentions.names) > few {
         return Ok(leave(tx, FanOutKind::Named, &telling, &mentions.names)? && within_rate);
     }
@@ -148,7 +151,7 @@ pub(super) fn tell_of_message(
         telling.tell(tx, listener, Why::Named)?;
     }
     let Some(thread) = message.thread_id else { return Ok(within_rate) };
-    let followers = listeners::followers(tx.reader(), said, thread.0, 0, few.saturating_add(2))?;
+    let followers = listeners::followers(tx.reader(), said, thread, UserId(0), few.saturating_add(2))?;
     if followers.scanned_to.is_some() {
         return Ok(leave(tx, FanOutKind::Thread, &telling, &[])? && within_rate);
     }
@@ -162,30 +165,30 @@ fn count<T>(list: &[T]) -> i64 {
     i64::try_from(list.len()).unwrap_or(i64::MAX)
 }
 
-/// Why a member is looked at.
+/// The reason why a member is considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
     /// The message names them, or all.
     Named,
-    /// They follow its thread. Those to whose message it replies are among them.
+    /// They follow its thread, as do the senders of the messages that it replies to.
     Follows,
     /// They are in the chat.
     Present,
 }
 
-/// Notes that people are to be notified behind this batch; `false`, when too much of this sender is left already.
+/// Records that users are to be notified after this batch; `false` if too much is left already.
 fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]) -> Execution<bool> {
     let max = tx.limits.notifying_messages_per_user;
-    if fan_outs::count_of(tx.reader(), telling.sender.0, max)? >= max {
+    if fan_outs::count_of(tx.reader(), telling.sender, max)? >= max {
         return Ok(false);
     }
     let names: Vec<_> = names.iter().map(Mention::as_str).collect();
     let row = NewFanOutRow {
         kind: kind.as_str(),
-        chat_id: telling.chat.0,
+        chat_id: telling.chat,
         seq: telling.seq,
-        message_id: Some(telling.id.0),
-        user_id: Some(telling.sender.0),
+        message_id: Some(telling.id),
+        user_id: Some(telling.sender),
         names: &serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
         position: 0,
     };
@@ -194,14 +197,13 @@ fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]
     Ok(true)
 }
 
-/// Removes the notifications of what stood in a chat from one seq to another and is deleted: a few at once, many behind
-/// this batch.
+/// Removes notifications of deleted messages: a few at once, many after this batch.
 pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> Execution<()> {
     let few = tx.limits.notifications_per_message;
-    if notifications::exceed_in(tx.reader(), chat.0, (from, to), few)? {
+    if notifications::exceed_in(tx.reader(), chat, (from, to), few)? {
         let row = NewFanOutRow {
             kind: FanOutKind::Retract.as_str(),
-            chat_id: chat.0,
+            chat_id: chat,
             seq: to,
             message_id: None,
             user_id: None,
@@ -215,9 +217,9 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> 
     retract_some(tx, chat, (from, to), few).map(drop)
 }
 
-/// Removes at most so many; returns how many there were.
+/// Removes at most `limit` notifications. Returns the number that it removed.
 fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) -> Execution<i64> {
-    let gone = notifications::retract(tx.write(), chat.0, range, limit)?;
+    let gone = notifications::retract(tx.write(), chat, range, limit)?;
     let count = i64::try_from(gone.len()).unwrap_or(i64::MAX);
     if !gone.is_empty() {
         tx.announce(Event::NotificationsRemoved { gone });
@@ -225,7 +227,7 @@ fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) ->
     Ok(count)
 }
 
-/// The first `max` people of the chat whom these mentions name. Names that are not of the chat count for nothing.
+/// Returns the first `max` members of the chat that these mentions name; ignores other users.
 fn members_named(
     db: &mut SqliteConnection,
     said: Said,
@@ -248,23 +250,23 @@ fn members_named(
     Ok(members)
 }
 
-/// Writes or removes the next few of the notifications that messages left behind.
+/// Writes or removes the next few notifications that are left to process.
 pub struct DeliverNotifications {
-    /// Only the notifications of this row of `fan_outs`, which may have failed before; else those of rows that did not.
+    /// Only this row of `fan_outs`, which may have failed; else rows that have not failed.
     pub only: Option<i64>,
 }
 
-/// What notifications are left to write or to remove.
+/// The notifications that are left to write or to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undelivered {
     None,
-    /// Those of rows that failed: see [`CountDeliveryAttempt`].
+    /// Only those of rows that failed: see [`CountDeliveryAttempt`].
     Failed,
     /// More.
     Some,
 }
 
-/// What a slice may still do.
+/// The budget that a slice has left.
 struct Slice {
     people: i64,
     until: Instant,
@@ -286,7 +288,6 @@ impl Slice {
 
 impl Command for DeliverNotifications {
     type Output = Undelivered;
-    const NAME: &'static str = "DeliverNotifications";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Undelivered> {
@@ -319,16 +320,15 @@ fn take_turn(tx: &mut Tx<'_>, mut fan_out: FanOut, slice: &mut Slice) -> Executi
     Ok(())
 }
 
-/// Counts an attempt to deliver the notifications of one message alone, before it is made: a slice of several messages
-/// failed, or this one alone. Returns the row of `fan_outs` to deliver.
+/// Counts an attempt to deliver the notifications of one message alone, before it is made. Returns
+/// the row of `fan_outs` to deliver.
 ///
-/// A row that succeeds counts as sound again; one that fails is left out of the slices of the others, and given up after
-/// `limits.notifications_attempts` attempts.
+/// The attempt follows a failed slice. A row that succeeds counts as sound again; a row that fails
+/// stays out of the slices, and is dropped after `limits.notifications_attempts` attempts.
 pub struct CountDeliveryAttempt;
 
 impl Command for CountDeliveryAttempt {
     type Output = Option<i64>;
-    const NAME: &'static str = "CountDeliveryAttempt";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<i64>> {
@@ -341,13 +341,13 @@ impl Command for CountDeliveryAttempt {
         tracing::error!(
             fan_out.id = id,
             attempts = attempts - 1,
-            "the notifications of a message failed too often; the rest of them is dropped"
+            "the notifications of a message failed too often; the remaining ones are dropped"
         );
         Ok(None)
     }
 }
 
-/// Does a part of it; `true`: that was the last one.
+/// Processes a part of the row. Returns whether it is finished.
 fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Execution<bool> {
     if fan_out.kind == FanOutKind::Retract {
         let limit = slice.people;
@@ -355,16 +355,15 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
         slice.people -= count.max(1);
         return Ok(count < limit);
     }
-    let chat = chats::chat(tx.reader(), fan_out.chat_id.0)?;
+    let chat = chats::chat(tx.reader(), fan_out.chat_id)?;
     let message = match fan_out.message_id {
-        Some(id) => messages::by_ids(tx.reader(), &[id.0])?.pop().filter(|message| !message.deleted),
+        Some(id) => messages::by_ids(tx.reader(), &[id])?.pop().filter(|message| !message.deleted),
         None => None,
     };
-    // A deleted message notifies no user.
     let (Some(chat), Some(message)) = (chat, message) else { return Ok(true) };
     let about = (message.id, message.seq, message.sender_id);
     let replied_to = match message.reply_to.filter(|_| fan_out.kind == FanOutKind::Thread) {
-        Some(id) => messages::thread_of(tx.reader(), chat.id.0, id.0)?.map(|(_, sender)| sender),
+        Some(id) => messages::thread_of(tx.reader(), chat.id, id)?.map(|(_, sender)| sender),
         None => None,
     };
     let telling = Telling::of(tx, &chat, about, replied_to)?;
@@ -376,7 +375,6 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
         },
         FanOutKind::Named => {
             let is_done = tell_named(tx, fan_out, &telling, slice)?;
-            // The thread is next.
             if is_done && message.thread_id.is_some() {
                 (fan_out.kind, fan_out.position) = (FanOutKind::Thread, 0);
                 return Ok(false);
@@ -387,7 +385,7 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
     }
 }
 
-/// Notifies the next people by id: all members of the chat, or those who follow the thread.
+/// Notifies the next users by id: all members of the chat, or the followers of the thread.
 fn tell_by_id(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,
@@ -395,17 +393,17 @@ fn tell_by_id(
     slice: &mut Slice,
     thread: Option<MessageId>,
 ) -> Execution<bool> {
-    let (limit, said, after) = (slice.people, telling.said(), fan_out.position);
+    let (limit, said, after) = (slice.people, telling.said(), UserId(fan_out.position));
     let (people, scanned_to, why) = match thread {
         Some(thread) => {
-            let found = listeners::followers(tx.reader(), said, thread.0, after, limit)?;
-            // Those who left the chat cost as much as those who are told.
+            let found = listeners::followers(tx.reader(), said, thread, after, limit)?;
+            // Followers who left the chat cost as much as those who are notified.
             slice.people -= found.scanned - count(&found.listeners);
             (found.listeners, found.scanned_to, Why::Follows)
         }
         None => {
             let people = listeners::everybody(tx.reader(), said, after, limit)?;
-            let last = people.last().map(|listener| listener.user_id.0);
+            let last = people.last().map(|listener| listener.user_id);
             let scanned_to = last.filter(|_| count(&people) >= limit);
             (people, scanned_to, Why::Named)
         }
@@ -420,11 +418,11 @@ fn tell_by_id(
             return Ok(false);
         }
     }
-    fan_out.position = scanned_to.unwrap_or(fan_out.position);
+    fan_out.position = scanned_to.map_or(fan_out.position, |user| user.0);
     Ok(scanned_to.is_none())
 }
 
-/// Notifies the members whom the next names are of.
+/// Notifies the members that the next mentions name.
 fn tell_named(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,

@@ -1,4 +1,4 @@
-//! What one slice of notifications does.
+//! Tests of a slice of notifications.
 
 use diesel::connection::SimpleConnection;
 use tokio::sync::oneshot::Receiver;
@@ -28,7 +28,7 @@ const ROWS: &str = "
     INSERT INTO fan_outs (kind, chat_id, seq, message_id, user_id, names)
         SELECT 'named', 1, 1, 1, 1, json_group_array('user' || n) FROM n WHERE n > 1";
 
-/// The names of a message were looked up 50 at once, however long that took.
+/// A slice looked up 50 names at once, however long that took.
 #[test]
 fn slice_of_names_ends_when_its_time_is_over() {
     let dir = tempfile::tempdir().unwrap();

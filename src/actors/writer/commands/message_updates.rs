@@ -1,4 +1,4 @@
-//! What happens to a message that is there: edits, deletion, reactions, pins.
+//! Updates of a message: edits, deletion, reactions, pins.
 
 use std::sync::Arc;
 
@@ -18,29 +18,29 @@ use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages};
 use crate::storage::rows::message::MessageChanges;
 
-/// Changes a message, and says so in the chat. What changes nothing makes no event.
+/// Changes a message, and appends an event to the chat. An update that changes nothing makes no
+/// event.
 pub struct UpdateMessage {
     pub who: Credential,
     pub chat: ChatId,
     pub message: MessageId,
     pub update: MessageUpdate,
-    /// What the rate limiter said.
+    /// Verdict of the rate limiter.
     pub within_rate: Result<(), Refusal>,
 }
 
 #[derive(Debug, Clone)]
 pub struct UpdatedMessage {
-    /// As it is now.
+    /// The message after the update.
     pub message: Arc<Message>,
-    /// The event that says so; when nothing changed, the last one that touched the message.
+    /// Seq of the event; if nothing changed, of the last event that touched the message.
     pub seq: Seq,
-    /// It was so already.
+    /// The message was already in this state.
     pub duplicate: bool,
 }
 
 impl Command for UpdateMessage {
     type Output = UpdatedMessage;
-    const NAME: &'static str = "UpdateMessage";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn bytes(&self) -> usize {
@@ -59,7 +59,7 @@ impl Command for UpdateMessage {
         let deletes = matches!(self.update, MessageUpdate::Delete);
         let is_administrator = deletes && is_administrator(tx, self.who, &grant)?;
         permission::read(&chat, role).or_else(|refused| permission::moderate(refused, is_administrator))?;
-        let found = messages::in_chat(tx.reader(), chat.id.0, self.message.0)?;
+        let found = messages::in_chat(tx.reader(), chat.id, self.message)?;
         let old = found.ok_or(Refusal::NotFound("message"))?;
         let is_sender = old.sender_id == me;
         let mut moderates = false;
@@ -99,8 +99,9 @@ impl Command for UpdateMessage {
         tx.append_event(chat.id, &mut last_seq, me, change)?;
         let may_go = matches!(self.update, MessageUpdate::Delete | MessageUpdate::Unpin);
         if may_go && chat.retention.is_some() && chat.trimmed_seq > 0 {
-            // The message, or the first one of its thread, may have stayed for this alone.
-            chats::look_again(tx.write(), chat.id.0, Some(0))?;
+            // Retention may have kept the message, or the first one of its thread, only for this
+            // reason.
+            chats::look_again(tx.write(), chat.id, Some(0))?;
         }
         if message.deleted {
             retract(tx, chat.id, (message.seq, message.seq))?;
@@ -109,14 +110,14 @@ impl Command for UpdateMessage {
     }
 }
 
-/// How the change is told. An edit shows the message, which is not finished yet when this is made.
+/// The change to announce. An edit contains the message, which is not complete yet at this point.
 enum Told {
     Edit,
     Other(Change),
 }
 
 impl UpdateMessage {
-    /// The message as it will be, or nothing when it is so already.
+    /// Returns the message after the update, or `None` if nothing changes.
     fn altered(&self, old: &Message, me: UserId, tx: &Tx<'_>) -> Execution<Option<(Message, Told)>> {
         let mut message = old.clone();
         let (message_id, deleted) = (old.id, old.deleted);
@@ -143,7 +144,10 @@ impl UpdateMessage {
                 if total > tx.limits.reactions_per_message
                     || message.reactions.len() > tx.limits.emojis_per_message
                 {
-                    return Err(Refusal::Conflict("the message has as many reactions as it can").into());
+                    return Err(Refusal::Conflict(
+                        "the message has the maximum number of reactions; remove one first",
+                    )
+                    .into());
                 }
                 let emoji = emoji.as_str().to_owned();
                 (changed, Told::Other(Change::React { message_id, emoji }))
@@ -181,5 +185,5 @@ fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
         reactions: Some(reactions.as_deref()),
         updated_seq: message.updated_seq.unwrap_or(message.seq),
     };
-    Ok(messages::change(tx.write(), message.id.0, &changes)?)
+    Ok(messages::change(tx.write(), message.id, &changes)?)
 }

@@ -1,4 +1,4 @@
-//! Saying something.
+//! Appending messages to chats.
 
 use std::sync::Arc;
 
@@ -17,27 +17,27 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages};
 
-/// Writes a message, once per (sender, client_id).
+/// Appends a message to a chat, once per (sender, client_id).
 pub struct AppendMessage {
     pub who: Credential,
     pub chat: ChatId,
     pub message: NewMessage,
-    /// What the rate limiter said. A retry of what was committed is answered all the same.
+    /// Verdict of the rate limiter. It does not apply to a retry of a committed message.
     pub within_rate: Result<(), Refusal>,
 }
 
 #[derive(Debug, Clone)]
 pub struct Appended {
     pub message: Arc<Message>,
-    /// The message was there already: this was a retry.
+    /// The message existed already: this was a retry.
     pub duplicate: bool,
-    /// Not all whom it concerns are notified: its sender is above the rate of `@all`, or has too many such messages.
+    /// Not all users whom the message concerns are notified: its sender exceeds the rate of `@all`,
+    /// or has too many such messages left to process.
     pub unnotified: bool,
 }
 
 impl Command for AppendMessage {
     type Output = Appended;
-    const NAME: &'static str = "AppendMessage";
     const INVALIDATION: Invalidation = Invalidation::Appends;
 
     fn bytes(&self) -> usize {
@@ -57,7 +57,8 @@ impl Command for AppendMessage {
         let request_hash = self.request_hash(metadata.as_deref());
         let (chat, head, reply) = match self.position(tx) {
             Ok(position) => position,
-            // Above membership, archive and rate rules: whoever was told "committed" once is told so again.
+            // Takes precedence over membership, archive and rate rules: a retry of a committed
+            // message always gets its answer.
             Err(ExecuteError::Refused(refusal)) => {
                 return self.earlier(tx, &request_hash)?.ok_or(refusal.into());
             }
@@ -75,33 +76,35 @@ impl Command for AppendMessage {
     }
 }
 
-/// The thread that a reply belongs to, and whom it replies to.
+/// The thread that a reply belongs to, and the sender of the message it replies to.
 type ReplyTarget = (MessageId, UserId);
 
 impl AppendMessage {
-    /// Where the message goes, if its sender may say it.
+    /// Returns the place of the message, if its sender may post it.
     fn position(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<ReplyTarget>)> {
         let (chat, head, role) = tx.chat_to_append(self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;
         let reply = match self.message.reply_to {
             Some(reply_to) => Some(
-                messages::thread_of(tx.reader_after_flush()?, chat.id.0, reply_to.0)?
-                    .ok_or(Refusal::invalid("reply_to", "names no message of this chat"))?,
+                messages::thread_of(tx.reader_after_flush()?, chat.id, reply_to)?
+                    .ok_or(Refusal::invalid("reply_to", "is not a message of this chat"))?,
             ),
             None => None,
         };
         Ok((chat, head, reply))
     }
 
-    /// A message of a deleted chat is gone, though its row is removed later. The hash says that it is of this chat.
+    /// Refuses if the chat is deleted: its rows are removed later. The equal hash proves that the
+    /// message is of this chat.
     fn check_chat(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        chats::chat(tx.reader(), self.chat.0)?.map(drop).ok_or(Refusal::NotFound("chat").into())
+        chats::chat(tx.reader(), self.chat)?.map(drop).ok_or(Refusal::NotFound("chat").into())
     }
 
-    /// What the sender said before under the same name.
+    /// Returns the earlier message of the sender with the same client id, also if its row was
+    /// removed.
     fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
-        let (sender, client_id) = (self.who.user.0, &self.message.client_id.0);
+        let (sender, client_id) = (self.who.user, &self.message.client_id.0);
         match messages::by_client_id(tx.reader_after_flush()?, sender, client_id)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
             Some((message, _)) => {
@@ -121,8 +124,9 @@ impl AppendMessage {
     }
 }
 
-/// Gives a message the next place in the chat, stores it and announces it. `metadata` is the message's, as JSON.
-/// `None`, and nothing is changed: its sender has used its name before.
+/// Stores a message with the next seq of the chat, and announces it. `metadata` is that of the
+/// message, as JSON. Returns `None`, and changes nothing, if the sender has used the client id
+/// before.
 pub(super) fn write(
     tx: &mut Tx<'_>,
     (chat, head): (&Chat, Head),
@@ -135,7 +139,7 @@ pub(super) fn write(
     let (seq, ordinal, created_at) = (head.seq + 1, head.ordinal + 1, tx.now);
     let id = tx.next_message_id()?;
     let message = Arc::new(Message {
-        id: MessageId(id),
+        id,
         chat_id: chat.id,
         seq,
         sender_id: sender,
@@ -160,7 +164,8 @@ pub(super) fn write(
 }
 
 impl AppendMessage {
-    /// Over everything that the client chose: each part with its length, so that no two requests look alike.
+    /// Hashes all fields that the client chose. Each text has its length in front, so that
+    /// different requests have different inputs.
     fn request_hash(&self, metadata: Option<&str>) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.chat.0.to_be_bytes());

@@ -1,4 +1,4 @@
-//! How commands write notifications, and commands about those that are there.
+//! Writing notifications, and commands about existing ones.
 
 use std::sync::Arc;
 
@@ -12,25 +12,27 @@ use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, notifications};
 use crate::storage::rows::notification::NewNotificationRow;
 
-/// Of what is kept of each user, the part that is removed at once when there is more.
+/// Fraction (1/8) of `limits.notifications_per_user` by which a user may exceed it before older
+/// notifications are evicted.
 const EVICTED_PART: i64 = 8;
 
-/// Writes a notification, unless its user was notified of the same cause before. Two rows at most, mostly: once in a
-/// while older ones give way.
+/// Writes a notification, unless its user was notified of the same cause before. Usually writes at
+/// most two rows; occasionally evicts older notifications.
 pub(super) fn notify(tx: &mut Tx<'_>, row: &NewNotificationRow<'_>) -> Execution<()> {
     let Some(notification) = notifications::insert(tx.write(), row)? else { return Ok(()) };
     tx.announce(Event::Notified { notification: Arc::new(notification) });
     let keep = tx.limits.notifications_per_user;
     if notifications::exceed(tx.reader(), row.user_id, keep.saturating_add(keep / EVICTED_PART))? {
-        let user = UserId(row.user_id);
         let gone = notifications::evict(tx.write(), row.user_id, keep)?;
-        tx.announce(Event::NotificationsRemoved { gone: gone.into_iter().map(|id| (user, id)).collect() });
+        tx.announce(Event::NotificationsRemoved {
+            gone: gone.into_iter().map(|id| (row.user_id, id)).collect(),
+        });
     }
     Ok(())
 }
 
-/// Notifies somebody who was taken into a chat by somebody else, with a `join` of this seq. `name` is the chat's, if it
-/// has one.
+/// Notifies a user who was added to a chat by another user, with a `join` of this seq. `name` is
+/// the name of the chat, if any.
 pub(super) fn tell_of_being_added(
     tx: &mut Tx<'_>,
     (chat, seq): (ChatId, Seq),
@@ -38,7 +40,7 @@ pub(super) fn tell_of_being_added(
     actor: UserId,
     user: UserId,
 ) -> Execution<()> {
-    // Whoever joins them is active: that was checked.
+    // The caller has checked that the user is active.
     let facts = RecipientFacts { is_actor: actor == user, ..RecipientFacts::BYSTANDER };
     let Decision::Notify(kind, _) = decide(Cause::Added, facts) else { return Ok(()) };
     let actor_name = username(tx, actor)?;
@@ -47,11 +49,11 @@ pub(super) fn tell_of_being_added(
         None => format!("{actor_name} opened a chat with you"),
     };
     let row = NewNotificationRow {
-        user_id: user.0,
+        user_id: user,
         kind: kind.as_str(),
-        chat_id: Some(chat.0),
+        chat_id: Some(chat),
         message_id: None,
-        actor_id: Some(actor.0),
+        actor_id: Some(actor),
         text: &text,
         created_at: tx.now.0,
         read_at: None,
@@ -61,16 +63,16 @@ pub(super) fn tell_of_being_added(
 }
 
 pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
-    Ok(accounts::user(tx.reader(), user.0)?.map_or_else(|| "somebody".to_owned(), |row| row.username))
+    Ok(accounts::user(tx.reader(), user)?.map_or_else(|| "a user".to_owned(), |row| row.username))
 }
 
-/// Marks as read what the user was notified of in a chat and has read there.
+/// Marks the notifications as read whose messages the user has read in a chat.
 pub(super) fn read_in_chat(tx: &mut Tx<'_>, user: UserId, chat: ChatId, read_seq: Seq) -> Execution<()> {
     let read_at = tx.now;
-    if !notifications::any_unread_in(tx.reader(), user.0, chat.0, read_seq)? {
+    if !notifications::any_unread_in(tx.reader(), user, chat, read_seq)? {
         return Ok(());
     }
-    notifications::mark_read_in(tx.write(), user.0, chat.0, read_seq, read_at.0)?;
+    notifications::mark_read_in(tx.write(), user, chat, read_seq, read_at.0)?;
     let which = WhichRead::InChat(chat, read_seq);
     tx.announce(Event::NotificationsRead { user_id: user, which, read_at });
     Ok(())
@@ -84,13 +86,11 @@ pub struct MarkNotificationsRead {
 
 impl Command for MarkNotificationsRead {
     type Output = ();
-    const NAME: &'static str = "MarkNotificationsRead";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let UserId(user) = self.who.user;
-        let id = self.notification.map(|id| id.0);
+        let (user, id) = (self.who.user, self.notification);
         if let Some(id) = id
             && !notifications::exists(tx.reader(), user, id)?
         {

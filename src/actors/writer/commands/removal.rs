@@ -1,4 +1,4 @@
-//! Chats that are deleted: by an owner, or because nobody is in them any more.
+//! Deletion of chats: by an owner, or because a chat has no participants any more.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::domain::permission::chat as permission;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::chats;
 
-/// Deletes a chat. It is gone for everyone at once; its rows are removed later, by [`PurgeChat`].
+/// Deletes a chat. It disappears for all users at once; [`PurgeChat`] removes its rows later.
 pub struct DeleteChat {
     pub who: Credential,
     pub chat: ChatId,
@@ -21,7 +21,6 @@ pub struct DeleteChat {
 
 impl Command for DeleteChat {
     type Output = ();
-    const NAME: &'static str = "DeleteChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
@@ -32,7 +31,7 @@ impl Command for DeleteChat {
     }
 }
 
-/// Deletes an archived chat that nobody is in, if it has been so since before a time.
+/// Deletes an archived chat that has had no participants since `before` or longer.
 pub struct DeleteEmptyChat {
     pub chat: ChatId,
     pub before: Timestamp,
@@ -40,10 +39,9 @@ pub struct DeleteEmptyChat {
 
 impl Command for DeleteEmptyChat {
     type Output = ();
-    const NAME: &'static str = "DeleteEmptyChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        if chats::is_empty_since(tx.reader(), self.chat.0, self.before.0)? {
+        if chats::is_empty_since(tx.reader(), self.chat, self.before.0)? {
             remove(tx, self.chat)?;
         }
         Ok(())
@@ -52,30 +50,30 @@ impl Command for DeleteEmptyChat {
 
 fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
     let now = tx.now.0;
-    chats::set_deleted(tx.write(), chat.0, now)?;
+    chats::set_deleted(tx.write(), chat, now)?;
     tx.announce(Event::ChatDeleted { chat_id: chat });
     retract(tx, chat, (0, Seq::MAX))
 }
 
-/// Removes rows of a deleted chat: `limits.purged_per_command` of them. Returns whether there may be more.
+/// Removes up to `limits.purged_per_command` rows of a deleted chat. Returns whether more may be
+/// left.
 pub struct PurgeChat {
     pub chat: ChatId,
 }
 
 impl Command for PurgeChat {
     type Output = bool;
-    const NAME: &'static str = "PurgeChat";
-    /// What is remembered of a chat was forgotten when it was deleted.
+    /// The deletion of the chat already emptied the writer cache.
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        if chats::chat(tx.reader(), self.chat.0)?.is_some() {
+        if chats::chat(tx.reader(), self.chat)?.is_some() {
             return Ok(false);
         }
         let (limit, now) = (tx.limits.purged_per_command, tx.now.0);
-        let more = chats::purge_some(tx.write(), self.chat.0, limit)?;
+        let more = chats::purge_some(tx.write(), self.chat, limit)?;
         if !more {
-            chats::set_purged(tx.write(), self.chat.0, now)?;
+            chats::set_purged(tx.write(), self.chat, now)?;
         }
         Ok(more)
     }

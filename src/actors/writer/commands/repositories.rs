@@ -1,5 +1,6 @@
-//! Commands about repositories. A row is `creating` until its directory is in place, and `deleting` until it is gone, so
-//! that a start after a crash knows what to finish.
+//! Commands about repositories. A row is `creating` until its directory is in place, and `deleting`
+//! until its directory is removed. After a crash, the next start uses these states to finish the
+//! work.
 
 use std::sync::Arc;
 
@@ -14,36 +15,42 @@ use crate::domain::name::{self, Name};
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
+use crate::storage::queries::projects::Renamed;
 use crate::storage::queries::{projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 
-/// Takes a name and a place on disk for a new repository. Nobody sees it before [`ActivateRepository`].
+/// Reserves a name and a directory for a new repository. It is invisible before
+/// [`ActivateRepository`].
 pub struct BeginRepository {
     pub who: Credential,
     pub project: ProjectId,
     pub name: Name,
     pub description: String,
-    /// `None`: as the project's settings say.
+    /// `None`: the default of the project settings.
     pub default_branch: Option<String>,
     pub storage_key: StorageKey,
 }
 
 impl Command for BeginRepository {
     type Output = Repository;
-    const NAME: &'static str = "BeginRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Repository> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
         let name_key = self.name.key();
-        if repositories::repository_named(tx.reader(), project.id.0, &name_key)?.is_some() {
-            return Err(Refusal::Conflict("the project has a repository of this name").into());
+        if repositories::repository_named(tx.reader(), project.id, &name_key)?.is_some() {
+            return Err(Refusal::Conflict(
+                "the project has a repository with this name; choose another name",
+            )
+            .into());
         }
-        if repositories::repository_count_of(tx.reader(), project.id.0)? >= tx.limits.repositories_per_project
-        {
-            return Err(Refusal::Conflict("the project has too many repositories already").into());
+        if repositories::repository_count_of(tx.reader(), project.id)? >= tx.limits.repositories_per_project {
+            return Err(Refusal::Conflict(
+                "the project has too many repositories; delete a repository first",
+            )
+            .into());
         }
         let row = NewRepositoryRow {
-            project_id: project.id.0,
+            project_id: project.id,
             name: self.name.as_str(),
             name_key: &name_key,
             description: &self.description,
@@ -56,43 +63,42 @@ impl Command for BeginRepository {
     }
 }
 
-/// The directory is in place: the repository can be used. Its project may have gone meanwhile: then so does this.
+/// Activates a repository whose directory is in place. Refused if its project was deleted
+/// meanwhile.
 pub struct ActivateRepository {
     pub repository: RepositoryId,
 }
 
 impl Command for ActivateRepository {
     type Output = Arc<Repository>;
-    const NAME: &'static str = "ActivateRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
-        let found = repositories::creating(tx.reader(), self.repository.0)?;
+        let found = repositories::creating(tx.reader(), self.repository)?;
         let repository = Arc::new(found.ok_or(Refusal::NotFound("repository"))?);
-        projects::project(tx.reader(), repository.project_id.0)?.ok_or(Refusal::NotFound("project"))?;
-        repositories::set_state(tx.write(), self.repository.0, repositories::ACTIVE)?;
+        projects::project(tx.reader(), repository.project_id)?.ok_or(Refusal::NotFound("project"))?;
+        repositories::set_state(tx.write(), self.repository, repositories::ACTIVE)?;
         tx.announce(Event::RepositoryChanged { repository: repository.clone() });
         Ok(repository)
     }
 }
 
-/// The directory could not be made: the name is free again.
+/// Removes a repository whose directory could not be created: the name is free again.
 pub struct AbandonRepository {
     pub repository: RepositoryId,
 }
 
 impl Command for AbandonRepository {
     type Output = ();
-    const NAME: &'static str = "AbandonRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        if repositories::creating(tx.reader(), self.repository.0)?.is_some() {
-            repositories::delete_repository(tx.write(), self.repository.0)?;
+        if repositories::creating(tx.reader(), self.repository)?.is_some() {
+            repositories::delete_repository(tx.write(), self.repository)?;
         }
         Ok(())
     }
 }
 
-/// Renames or describes a repository, or names another default branch. `None` leaves a field as it is.
+/// Changes the name, description or default branch of a repository. `None` leaves a field as it is.
 pub struct UpdateRepository {
     pub who: Credential,
     pub repository: RepositoryId,
@@ -103,7 +109,6 @@ pub struct UpdateRepository {
 
 impl Command for UpdateRepository {
     type Output = Arc<Repository>;
-    const NAME: &'static str = "UpdateRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
         let old = load(tx, self.who, self.repository, Act::Maintain)?;
@@ -118,23 +123,20 @@ impl Command for UpdateRepository {
         }
         let (old_key, new_key) = (name::key(&old.name), name::key(&new.name));
         let project = old.project_id;
-        if new_key != old_key && repositories::repository_named(tx.reader(), project.0, &new_key)?.is_some() {
-            return Err(Refusal::Conflict("the project has a repository of this name").into());
+        let renamed = Renamed::Repository { project, repository: old.id };
+        if new_key != old_key && repositories::repository_named(tx.reader(), project, &new_key)?.is_some() {
+            return Err(Refusal::Conflict(
+                "the project has a repository with this name; choose another name",
+            )
+            .into());
         }
         if new_key != old_key {
-            check_room_for_name(tx, projects::FORMER_REPOSITORY, project.0)?;
+            check_room_for_name(tx, renamed)?;
         }
         let db = tx.write();
-        repositories::set_repository(
-            db,
-            old.id.0,
-            &new.name,
-            &new_key,
-            &new.description,
-            &new.default_branch,
-        )?;
+        repositories::set_repository(db, old.id, &new.name, &new_key, &new.description, &new.default_branch)?;
         if new_key != old_key {
-            projects::leave_name(db, projects::FORMER_REPOSITORY, project.0, &old_key, old.id.0)?;
+            projects::leave_name(db, renamed, &old_key)?;
             tx.announce(Event::RepositoryNameLeft {
                 project_id: project,
                 name_key: old_key,
@@ -150,7 +152,8 @@ impl Command for UpdateRepository {
     }
 }
 
-/// Takes a repository away; only with its push turn. Its directory goes next, then the row says `deleted`.
+/// Deletes a repository. The caller must hold its push lock. Its directory is removed next, then
+/// its state becomes `deleted`.
 pub struct DeleteRepository {
     pub who: Credential,
     pub repository: RepositoryId,
@@ -158,36 +161,34 @@ pub struct DeleteRepository {
 
 impl Command for DeleteRepository {
     type Output = ();
-    const NAME: &'static str = "DeleteRepository";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let repository = load(tx, self.who, self.repository, Act::Manage)?;
         let now = tx.now.0;
-        repositories::set_state(tx.write(), repository.id.0, repositories::DELETING)?;
+        repositories::set_state(tx.write(), repository.id, repositories::DELETING)?;
         let detail = json!({"name": repository.name});
         tx.audit(self.who, "repository.delete", ("repository", repository.id.0), &detail)?;
-        // Nobody is told any more of a push to what is gone.
-        pushes::settle_all_of(tx.write(), repository.id.0, now)?;
+        // A push to a deleted repository is not announced any more.
+        pushes::settle_all_of(tx.write(), repository.id, now)?;
         tx.announce(Event::RepositoryDeleted { repository_id: repository.id });
         Ok(())
     }
 }
 
-/// The directory is gone.
+/// Records that the directory of a deleted repository is removed.
 pub struct FinishDeletion {
     pub repository: RepositoryId,
 }
 
 impl Command for FinishDeletion {
     type Output = ();
-    const NAME: &'static str = "FinishDeletion";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        Ok(repositories::set_state(tx.write(), self.repository.0, repositories::DELETED)?)
+        Ok(repositories::set_state(tx.write(), self.repository, repositories::DELETED)?)
     }
 }
 
-/// The repository was packed anew.
+/// Records that the repository was packed, and its new size.
 pub struct RecordMaintenance {
     pub repository: RepositoryId,
     pub size_bytes: i64,
@@ -195,20 +196,22 @@ pub struct RecordMaintenance {
 
 impl Command for RecordMaintenance {
     type Output = ();
-    const NAME: &'static str = "RecordMaintenance";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let Some(old) = repositories::repository(tx.reader(), self.repository.0)? else { return Ok(()) };
-        repositories::set_packed(tx.write(), old.id.0, self.size_bytes)?;
+        let Some(old) = repositories::repository(tx.reader(), self.repository)? else { return Ok(()) };
+        repositories::set_packed(tx.write(), old.id, self.size_bytes)?;
         let repository = Arc::new(Repository { size_bytes: self.size_bytes, ..old });
         tx.announce(Event::RepositoryChanged { repository });
         Ok(())
     }
 }
 
-/// The repository, if the caller may `act` on it.
+/// Returns the repository.
+///
+/// # Errors
+/// A refusal if the caller may not `act` on it.
 fn load(tx: &mut Tx<'_>, who: Credential, id: RepositoryId, act: Act) -> Execution<Repository> {
-    let repository = repositories::repository(tx.reader(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
+    let repository = repositories::repository(tx.reader(), id)?.ok_or(Refusal::NotFound("repository"))?;
     access(tx, who, repository.project_id, Some(id), act)?;
     Ok(repository)
 }

@@ -1,4 +1,4 @@
-//! Commands about how many messages a chat keeps.
+//! Retention: the number of newest messages that a chat keeps.
 
 use serde_json::json;
 
@@ -8,13 +8,14 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::messages::Trim;
 use crate::storage::queries::{accounts, chats, messages};
 
-/// Says how many of its newest messages a chat keeps; `None`: all. What is gone stays gone.
+/// Sets the number of newest messages that a chat keeps; `None`: all. Removed messages are not
+/// restored.
 pub struct SetRetention {
     pub who: Credential,
     pub chat: ChatId,
@@ -23,47 +24,50 @@ pub struct SetRetention {
 
 impl Command for SetRetention {
     type Output = ();
-    const NAME: &'static str = "SetRetention";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         let by = if self.who.auth_method == AuthMethod::Operator {
             let admin = accounts::first_admin(tx.reader())?;
-            admin.ok_or(Refusal::Conflict("there is no administrator yet"))?
+            admin.ok_or(Refusal::Conflict("the server has no administrator yet; create one first"))?
         } else {
             permission::own(&chat, role)?;
-            self.who.user.0
+            self.who.user
         };
         if chat.retention == self.keep {
             return Ok(());
         }
-        chats::set_retention(tx.write(), chat.id.0, self.keep, by)?;
+        chats::set_retention(tx.write(), chat.id, self.keep, by)?;
         if chat.trimmed_seq > 0 {
-            chats::look_again(tx.write(), chat.id.0, self.keep.map(|_| 0))?;
+            chats::look_again(tx.write(), chat.id, self.keep.map(|_| 0))?;
         }
-        keep_name(tx, chat.id, UserId(by))?;
+        keep_name(tx, chat.id, by)?;
         tx.audit(self.who, "chat.retention", ("chat", chat.id.0), &json!({"keep": self.keep}))?;
         tx.announce(Event::RetentionSet { chat_id: chat.id, keep: self.keep });
         Ok(())
     }
 }
 
-/// Removes the oldest messages that a chat does not keep: `limits.trimmed_per_command` of them, and as many events about
-/// messages and followers of threads, but the followers of one message go with it. Pinned messages and those with replies
-/// that stay are kept, and looked at again when that may have changed. When nothing is left to remove, the chat gets one event for all that was removed, by the user who last set its retention. Returns whether there may be
-/// more to do.
+/// Removes the oldest messages beyond the retention of a chat. Returns whether more may be left.
+///
+/// A command removes at most `limits.trimmed_per_command` messages, and as many events about
+/// messages and followers of threads. All followers of one message are removed with it, even above
+/// this limit.
+///
+/// Pinned messages and messages with remaining replies are kept, and checked again when that may
+/// have changed. When nothing is left to remove, the chat gets one event for all removed messages,
+/// by the user who last set its retention.
 pub struct TrimChat {
     pub chat: ChatId,
 }
 
 impl Command for TrimChat {
     type Output = bool;
-    const NAME: &'static str = "TrimChat";
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        let Some(chat) = chats::chat(tx.reader(), self.chat.0)? else { return Ok(false) };
-        let trims = chats::trims(tx.reader(), chat.id.0)?;
+        let Some(chat) = chats::chat(tx.reader(), self.chat)? else { return Ok(false) };
+        let trims = chats::trims(tx.reader(), chat.id)?;
         if let Some(keep) = chat.retention {
             let ordinal_max = chat.last_ordinal - keep;
             if trim_next(tx, &chat, ordinal_max)? {
@@ -75,7 +79,7 @@ impl Command for TrimChat {
             }
         }
         if trims.untold {
-            chats::set_told(tx.write(), chat.id.0)?;
+            chats::set_told(tx.write(), chat.id)?;
             if let Some(by) = trims.by {
                 let mut last_seq = chat.last_seq;
                 tx.append_event(chat.id, &mut last_seq, by, Change::Trim { to_seq: chat.trimmed_seq })?;
@@ -85,19 +89,19 @@ impl Command for TrimChat {
     }
 }
 
-/// Trims the chat up to a later seq; `false`: there is nothing to trim.
+/// Trims the chat up to a later seq. Returns `false` if there is nothing to trim.
 fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> {
-    let (id, above, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
+    let (id, above, most) = (chat.id, chat.trimmed_seq, tx.limits.trimmed_per_command);
     let mut found = messages::to_trim(tx.reader(), id, (above, Seq::MAX), ordinal_max, most)?;
     let Some(&(last_seq, _)) = found.last() else { return Ok(false) };
-    // Any number of events may lie between two messages: then the slice ends at one of them.
+    // Any number of events may lie between two messages: the slice may end at an event.
     let event = messages::event_above(tx.reader(), id, above, most)?;
     let seq = event.map_or(last_seq, |seq| seq.min(last_seq));
     let seq = messages::within_followers(tx.reader(), id, (above, seq), most)?;
     found.retain(|(found, _)| *found <= seq);
     let ordinal = found.last().map_or(chat.trimmed_ordinal, |(_, ordinal)| *ordinal);
     let trim = Trim { chat: id, above, to: seq, trimmed: seq };
-    // A reply that goes may be the last one to a message further below.
+    // A removed reply may be the last one to an older message that was kept.
     if above > 0 && messages::any_reply_goes(tx.reader(), trim)? {
         chats::look_again(tx.write(), id, Some(0))?;
     }
@@ -105,13 +109,13 @@ fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> 
     messages::remove_events(tx.write(), trim)?;
     chats::set_trimmed(tx.write(), id, seq, ordinal)?;
     chats::set_untold(tx.write(), id)?;
-    tx.announce(Event::Trimmed { chat_id: chat.id, seq, ordinal, edited });
+    tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited });
     Ok(true)
 }
 
-/// Looks again at messages that stayed when the chat was trimmed: they were pinned or had replies.
+/// Checks messages again that were kept when the chat was trimmed: they were pinned or had replies.
 fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Execution<()> {
-    let (id, trimmed, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
+    let (id, trimmed, most) = (chat.id, chat.trimmed_seq, tx.limits.trimmed_per_command);
     let mut found = messages::to_trim(tx.reader(), id, (above, trimmed), ordinal_max, most)?;
     let Some(&(to, _)) = found.last() else {
         chats::look_again(tx.write(), id, None)?;
@@ -124,29 +128,31 @@ fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Exe
     if removed.count > 0 {
         chats::set_untold(tx.write(), id)?;
         let (seq, ordinal) = (trimmed, chat.trimmed_ordinal);
-        tx.announce(Event::Trimmed { chat_id: chat.id, seq, ordinal, edited: removed.edited });
+        tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited: removed.edited });
     }
     Ok(())
 }
 
 struct Removed {
     count: usize,
-    /// Messages that later events showed as edited.
+    /// Messages that later events show as edited.
     edited: Vec<MessageId>,
 }
 
-/// Removes those of the messages that go, with the followers of their threads and their notifications.
+/// Removes the messages that are not kept, with the followers of their threads and their
+/// notifications.
 fn remove(tx: &mut Tx<'_>, found: &[(Seq, i64)], trim: Trim) -> Execution<Removed> {
     let edited = messages::edited_above(tx.reader(), trim)?;
     let count = messages::remove(tx.write(), trim)?;
     let staying = messages::seqs_in(tx.reader(), trim)?;
     for range in runs(found, &staying) {
-        retract(tx, ChatId(trim.chat), range)?;
+        retract(tx, trim.chat, range)?;
     }
     Ok(Removed { count, edited })
 }
 
-/// The ranges of seqs, from the first to the last, that hold removed messages and none that stays. Both are in order.
+/// Returns the ranges of seqs that contain removed messages and no kept message. Both inputs are
+/// sorted.
 fn runs(found: &[(Seq, i64)], staying: &[Seq]) -> Vec<(Seq, Seq)> {
     let mut runs: Vec<(Seq, Seq)> = Vec::new();
     let mut goes_on = false;
@@ -188,7 +194,8 @@ mod tests {
         assert_eq!(runs(&found, &[2, 3, 5, 8, 9]), []);
     }
 
-    /// Messages 1 to 3 with 9 followers each, 500 edits of message 1, messages 2 to 4, and 500 edits of message 1 more.
+    /// Messages 1 to 3 with 9 followers each, 500 edits of message 1, messages 2 to 4, and 500
+    /// edits of message 1 more.
     const ROWS: &str = "
         CREATE TEMP TABLE n AS WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
             SELECT n FROM n;
@@ -204,8 +211,8 @@ mod tests {
             SELECT 1, CASE WHEN n <= 500 THEN 1 + n ELSE 4 + n END, 'edit', 1, 1, 0 FROM n;
         INSERT INTO thread_followers (thread_id, user_id) SELECT 1 + n % 3, n FROM n WHERE n <= 27";
 
-    /// A message with 10,000 edits had as many rows changed in one slice. Followers of a message that was still there were
-    /// removed, and stayed away when it was pinned before the next slice.
+    /// A message with 10,000 edits had all of them changed in one slice. Followers of a message
+    /// that still existed were removed, and were missing if it was pinned before the next slice.
     #[test]
     fn trim_slice_is_bounded_however_many_edits_and_followers() {
         trim_all(10);
@@ -232,7 +239,11 @@ mod tests {
             most = most.max(changes(&mut executor) - before);
             let sql = "SELECT count(*) AS value FROM messages m WHERE id <= 3
                 AND (SELECT count(*) FROM thread_followers WHERE thread_id = m.id) <> 9";
-            assert_eq!(database::integer(executor.connection(), sql).unwrap(), 0, "it may still stay");
+            assert_eq!(
+                database::integer(executor.connection(), sql).unwrap(),
+                0,
+                "a message that is still there keeps its followers"
+            );
             if !answer.try_recv().unwrap().unwrap() {
                 break;
             }
@@ -247,9 +258,13 @@ mod tests {
         ] {
             assert_eq!(database::integer(db, sql).unwrap(), expected, "{sql}");
         }
-        let above = chats::events_between(db, 1, 503, 1_006, 1_000, false).unwrap();
+        let above = chats::events_between(db, ChatId(1), 503, 1_006, 1_000, false).unwrap();
         let deletions =
             above.iter().filter(|event| event.change == Change::Delete { message_id: MessageId(1) });
-        assert_eq!((deletions.count(), above.len()), (500, 500), "edits of what is gone show nothing of it");
+        assert_eq!(
+            (deletions.count(), above.len()),
+            (500, 500),
+            "edits of a removed message show no content"
+        );
     }
 }

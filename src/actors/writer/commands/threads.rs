@@ -9,19 +9,19 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{messages, threads};
 
-/// Has a user follow the thread that a message is in or begins, or mutes it for them.
+/// Makes the caller follow the thread that a message is in or begins, or mutes that thread for the
+/// caller.
 pub struct FollowThread {
     pub who: Credential,
     pub chat: ChatId,
     pub message: MessageId,
     pub follows: bool,
-    /// What the rate limiter said.
+    /// Verdict of the rate limiter.
     pub within_rate: Result<(), Refusal>,
 }
 
 impl Command for FollowThread {
     type Output = ();
-    const NAME: &'static str = "FollowThread";
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
@@ -33,10 +33,10 @@ impl Command for FollowThread {
             return Err(Refusal::NotFound("chat").into());
         }
         self.within_rate.clone()?;
-        let (thread, _) = messages::thread_of(tx.reader(), chat.id.0, self.message.0)?
-            .ok_or(Refusal::NotFound("message"))?;
-        if threads::follows(tx.reader(), thread.0, user.0)? != Some(self.follows) {
-            threads::set_follows(tx.write(), thread.0, user.0, self.follows)?;
+        let (thread, _) =
+            messages::thread_of(tx.reader(), chat.id, self.message)?.ok_or(Refusal::NotFound("message"))?;
+        if threads::follows(tx.reader(), thread, user)? != Some(self.follows) {
+            threads::set_follows(tx.write(), thread, user, self.follows)?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Clients of the history: over TCP, WebSocket and REST, several things in flight, never giving up on what is open.
+//! Clients of the history over TCP, WebSocket and REST. They have several requests in flight and
+//! retry every message until it is answered.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -21,9 +22,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::record::Record;
 use super::{Server, World};
 
-/// What a session leaves unanswered at once.
+/// The number of unanswered requests of a session.
 const IN_FLIGHT: usize = 8;
-/// Longer than this no answer takes from a server that lives.
+/// A running server answers every request within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub(super) enum Over {
     Rest,
 }
 
-/// What is looked at of a packet, in MessagePack and in JSON.
+/// The fields of a packet that the history uses, in MessagePack and in JSON.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Seen {
@@ -56,27 +57,27 @@ struct SeenMessage {
     seq: i64,
 }
 
-/// A message that is to be said until there is an answer.
+/// A message that is sent until it is answered.
 #[derive(Debug, Clone)]
 struct Saying {
     name: ClientId,
     chat: i64,
     content: String,
-    /// It was sent before, and what became of that is not known.
+    /// The message was sent before, and the outcome is unknown.
     again: bool,
 }
 
 #[derive(Debug, Clone)]
 enum Ask {
     Say(Saying),
-    /// The newest page; it must know everything up to this.
+    /// Reads the newest page, which must contain everything up to `floor`.
     Read {
         chat: i64,
         floor: i64,
     },
 }
 
-/// The answer cannot come any more.
+/// The connection broke, so the answer cannot arrive.
 struct Broken;
 
 enum Line {
@@ -127,7 +128,7 @@ impl Line {
                 },
             }
         };
-        // A server that is killed may leave the connection half open.
+        // A killed server may leave the connection half open.
         tokio::time::timeout(PATIENCE, next).await.expect("an answer is missing")
     }
 }
@@ -137,9 +138,9 @@ pub(super) struct Client {
     over: Over,
     token: String,
     chance: StdRng,
-    /// Said, and not answered.
+    /// Sent messages without an answer.
     open: VecDeque<Saying>,
-    /// How far it has seen each chat, in anything.
+    /// The largest seq of each chat that this client has seen in any packet.
     known: HashMap<i64, i64>,
     count: u64,
     world: Rc<World>,
@@ -152,8 +153,8 @@ impl Client {
         Self { who, over, token, chance: StdRng::seed_from_u64(seed), open, known, count: 0, world }
     }
 
-    /// Until the end is near and everything is answered.
-    pub(super) async fn live(mut self) {
+    /// Runs until the history is ending and every message is answered.
+    pub(super) async fn run(mut self) {
         loop {
             if self.world.ending.get() && self.open.is_empty() {
                 return;
@@ -174,7 +175,7 @@ impl Client {
         self.world.record.borrow_mut()
     }
 
-    /// What was open first, then something new; `None` in the end.
+    /// Returns the next unanswered message first, then a new request; `None` at the end.
     fn next_ask(&mut self, retries: &mut VecDeque<Saying>) -> Option<Ask> {
         if let Some(saying) = retries.pop_front() {
             return Some(Ask::Say(Saying { again: true, ..saying }));
@@ -188,7 +189,7 @@ impl Client {
             return Some(Ask::Read { chat, floor });
         }
         self.count += 1;
-        // Some go where nobody may write, and must leave no trace.
+        // Some messages go to a chat without write access and must not be stored.
         let chat = if self.chance.random_range(0..50) == 0 { self.world.foreign } else { chat };
         let content = format!("{} says {}", self.who, self.count);
         self.record().said(&content);
@@ -204,11 +205,11 @@ impl Client {
     fn acknowledged(&mut self, saying: &Saying, seq: i64, id: i64) {
         self.closed(saying);
         self.record().acknowledged(&saying.content, saying.chat, seq, id);
-        self.knows(saying.chat, seq);
+        self.note_seen(saying.chat, seq);
     }
 
-    /// Whatever is not certain is said again; the rest is refused for good. That it is not taken now does not say that it
-    /// was not taken before.
+    /// Keeps messages with an uncertain outcome for a retry and records the others as refused. A
+    /// refused retry does not prove that an earlier attempt failed.
     fn refused(&mut self, saying: &Saying, code: &str) {
         match code {
             "read_only" | "overloaded" if saying.again => {}
@@ -217,23 +218,27 @@ impl Client {
                 self.record().refused(&saying.content);
             }
             "internal" => {}
-            other => panic!("{saying:?} is refused as {other}"),
+            other => panic!("{saying:?} was refused with the unexpected code {other}"),
         }
     }
 
-    fn knows(&mut self, chat: i64, seq: i64) {
+    fn note_seen(&mut self, chat: i64, seq: i64) {
         let known = self.known.entry(chat).or_default();
         *known = seq.max(*known);
     }
 
     fn read(&mut self, chat: i64, floor: i64, as_of: i64, messages: &[SeenMessage]) {
-        assert!(as_of >= floor, "client {} reads chat {chat} as of {as_of}, behind {floor}", self.who);
-        assert!(messages.windows(2).all(|two| two[0].seq < two[1].seq), "a page out of order");
+        assert!(
+            as_of >= floor,
+            "client {} reads chat {chat} as of {as_of}, which is older than {floor}",
+            self.who
+        );
+        assert!(messages.windows(2).all(|two| two[0].seq < two[1].seq), "the page is out of order");
         self.record().read();
         for message in messages {
             self.record().saw(chat, message.seq, message.id);
         }
-        self.knows(chat, as_of);
+        self.note_seen(chat, as_of);
     }
 
     async fn session(&mut self, server: &Server) -> Result<(), Broken> {
@@ -254,12 +259,12 @@ impl Client {
             }
             let seen = line.next().await?;
             match (seen.packet_type.as_str(), seen.request_id.and_then(|id| waiting.remove(&id))) {
-                ("Event", None) => self.heard(&seen, &mut cursors),
+                ("Event", None) => self.receive_event(&seen, &mut cursors),
                 ("Ack", Some(Ask::Say(saying))) if seen.success => {
                     self.acknowledged(&saying, seen.seq.unwrap(), seen.message_id.unwrap());
                 }
                 ("Ack", Some(Ask::Say(saying))) => self.refused(&saying, &seen.code.unwrap()),
-                // A read that fails tells nothing: the server is ending.
+                // A failed read proves nothing: the server is ending.
                 ("Ack", Some(Ask::Read { .. })) => {}
                 ("Messages", Some(Ask::Read { chat, floor })) => {
                     self.read(chat, floor, seen.as_of.unwrap(), &seen.messages);
@@ -271,16 +276,16 @@ impl Client {
         }
     }
 
-    /// Live events of a session are dense, and for everybody the same.
-    fn heard(&mut self, event: &Seen, cursors: &mut HashMap<i64, i64>) {
+    /// The live events of a session have no gaps and are the same for every client.
+    fn receive_event(&mut self, event: &Seen, cursors: &mut HashMap<i64, i64>) {
         let (chat, seq) = (event.chat_id.unwrap(), event.seq.unwrap());
         if let Some(last) = cursors.insert(chat, seq) {
-            assert_eq!(seq, last + 1, "client {} hears chat {chat} with a gap", self.who);
+            assert_eq!(seq, last + 1, "client {} receives events of chat {chat} with a gap", self.who);
         }
         if let Some(message) = &event.message {
             self.record().saw(chat, seq, message.id);
         }
-        self.knows(chat, seq);
+        self.note_seen(chat, seq);
     }
 
     async fn rest(&mut self, server: &Server) -> Result<(), Broken> {

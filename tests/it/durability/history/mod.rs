@@ -1,11 +1,17 @@
-//! A history: many clients over TCP, WebSocket and REST, a server that ends again and again in every way, and a judge.
+//! A history: many clients over TCP, WebSocket and REST, a server that ends repeatedly in every
+//! way, and a judge.
 //!
-//! Everything that a client did and was told is recorded. In the end: what was acknowledged is there, once, where it was
-//! said to be; what was refused is not; everybody saw the same message at the same place; no read went back in time, not
-//! even behind what somebody else had an acknowledgement of; and what was seen once is there.
+//! Every request and every answer of a client is recorded. The judge checks at the end:
 //!
-//! `NETBIT_HISTORY_KILLS` (8 unless said), `NETBIT_HISTORY_OPERATIONS` (4,000, in all) and `NETBIT_HISTORY_SEED` set how
-//! hard it is. The seed decides who does what, how the server ends and after how much; it is printed.
+//! * An acknowledged message is stored once, at the place of its acknowledgement.
+//! * A refused message is not stored.
+//! * Every client saw the same message at the same place.
+//! * No read went back in time, not even to before an acknowledgement that another client had.
+//! * Every message that a client saw is stored.
+//!
+//! `NETBIT_HISTORY_KILLS` (default 8), `NETBIT_HISTORY_OPERATIONS` (default 4,000 in total) and
+//! `NETBIT_HISTORY_SEED` set the load. The seed decides which client does what, how the server ends
+//! and after how many operations. The test prints it.
 
 mod client;
 mod record;
@@ -42,36 +48,36 @@ const CLIENTS: [Over; 12] = [
     Over::Rest,
 ];
 
-/// Where the server is now.
+/// The current addresses of the server.
 #[derive(Clone)]
 struct Server {
     http: String,
     tcp: SocketAddr,
 }
 
-/// What all clients share.
+/// The state that all clients share.
 struct World {
     seed: u64,
     chats: Vec<i64>,
-    /// A chat that none of them is in.
+    /// A chat without any of these clients as a member.
     foreign: i64,
     server: RefCell<Option<Server>>,
     record: RefCell<Record>,
     ending: Cell<bool>,
 }
 
-/// How the server ends, or what befalls it.
+/// How the server ends, or which fault it gets.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    /// SIGKILL from outside, at any moment.
+    /// SIGKILL from outside, at any time.
     Killed,
-    /// SIGTERM: a stop in order.
+    /// SIGTERM: a graceful stop.
     Stopped,
-    /// A kill at this fail point, the n-th time that it is reached.
+    /// A kill at this fail point, the n-th time it is reached.
     At(&'static str, u32),
-    /// The disk does not take the n-th commit.
+    /// The disk fails the n-th commit.
     Error(u32),
-    /// From the n-th commit on there is no room for a while; then it is killed.
+    /// The disk is full from the n-th commit on for a while; then the server is killed.
     Full(u32),
 }
 
@@ -85,7 +91,7 @@ impl Fault {
             3..5 => Self::Stopped,
             5..8 => {
                 let point = POINTS[chance.random_range(0..POINTS.len())];
-                // Checkpoints are few.
+                // There are few checkpoints.
                 Self::At(point, if point.starts_with("checkpoint") { nth % 3 } else { nth })
             }
             8 => Self::Error(nth),
@@ -128,20 +134,20 @@ impl World {
         self.record.borrow().operations
     }
 
-    /// Until so much is done, or the server has ended by itself.
+    /// Waits until this many operations are done, or until the server has ended by itself.
     async fn until(&self, operations: u64, server: &mut Process) {
         let (mut last, mut idle) = (self.operations(), 0);
         while self.operations() < operations && !server.has_ended() {
             tokio::time::sleep(Duration::from_millis(2)).await;
             idle = if self.operations() == last { idle + 1 } else { 0 };
             last = self.operations();
-            assert!(idle < 15_000, "nothing happens any more");
+            assert!(idle < 15_000, "no operation completed for a long time");
         }
     }
 }
 
 #[actix_web::test]
-async fn nothing_acknowledged_is_lost_doubled_moved_or_unread_however_the_server_ends() {
+async fn nothing_acknowledged_is_lost_doubled_or_moved_by_any_end() {
     let (kills, operations) =
         (setting("NETBIT_HISTORY_KILLS", 8), setting("NETBIT_HISTORY_OPERATIONS", 4_000));
     let seed = setting("NETBIT_HISTORY_SEED", 1);
@@ -176,7 +182,7 @@ async fn nothing_acknowledged_is_lost_doubled_moved_or_unread_however_the_server
         .into_iter()
         .zip(&tokens)
         .enumerate()
-        .map(|(who, (over, token))| actix::spawn(Client::new(who, over, token.clone(), world.clone()).live()))
+        .map(|(who, (over, token))| actix::spawn(Client::new(who, over, token.clone(), world.clone()).run()))
         .collect();
     let mut chance = StdRng::seed_from_u64(seed);
     let each = operations / kills.max(1);
@@ -192,7 +198,7 @@ async fn nothing_acknowledged_is_lost_doubled_moved_or_unread_however_the_server
         match fault {
             Fault::Stopped => {
                 server.terminate();
-                assert_eq!(server.end().await, Some(0), "a stop in order");
+                assert_eq!(server.end().await, Some(0), "a graceful stop exits with 0");
             }
             Fault::Error(_) if by_itself => assert_eq!(server.end().await, Some(74)),
             _ => server.kill(),

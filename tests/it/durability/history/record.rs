@@ -1,14 +1,15 @@
-//! What clients did, and what they were told: everything that a history is judged by.
+//! The record of a history: the requests of the clients and their answers, by which the judge
+//! decides.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What a client knows of a message: where it is, and which it is.
+/// The place of a message: its chat and its seq.
 type Place = (i64, i64);
 
-/// A message that somebody said, by its content.
+/// The outcome of a message, found by its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fate {
-    /// Nobody knows yet.
+    /// The outcome is unknown so far.
     Open,
     Acknowledged {
         place: Place,
@@ -20,9 +21,9 @@ enum Fate {
 #[derive(Default)]
 pub(super) struct Record {
     fates: HashMap<String, Fate>,
-    /// Every message that anybody saw anywhere.
+    /// Every message that any client saw in any chat.
     seen: HashMap<Place, i64>,
-    /// The largest seq of each chat whose acknowledgement somebody has.
+    /// The largest acknowledged seq of each chat.
     heads: BTreeMap<i64, i64>,
     pub(super) operations: u64,
     pub(super) acknowledged: u64,
@@ -37,7 +38,7 @@ impl Record {
     pub(super) fn acknowledged(&mut self, content: &str, chat: i64, seq: i64, id: i64) {
         let place = (chat, seq);
         let fate = self.fates.get_mut(content).unwrap();
-        assert_ne!(*fate, Fate::Refused, "{content} was refused, and is acknowledged now");
+        assert_ne!(*fate, Fate::Refused, "{content} was refused and is now acknowledged");
         if let Fate::Acknowledged { place: before, id: id_before } = *fate {
             assert_eq!((before, id_before), (place, id), "{content} is acknowledged as two messages");
         }
@@ -49,22 +50,24 @@ impl Record {
         self.operations += 1;
     }
 
-    /// It will not be said again: it must not be there.
+    /// Records that the message will not be sent again, so it must not be stored.
     pub(super) fn refused(&mut self, content: &str) {
         let fate = self.fates.get_mut(content).unwrap();
-        assert_eq!(*fate, Fate::Open, "{content} is refused although it is there");
+        assert_eq!(*fate, Fate::Open, "{content} was refused although it was acknowledged");
         *fate = Fate::Refused;
         self.refused += 1;
         self.operations += 1;
     }
 
-    /// Somebody saw message `id` at `seq`: everybody sees the same there.
+    /// Records that a client saw message `id` at `seq`; every client must see the same message
+    /// there.
     pub(super) fn saw(&mut self, chat: i64, seq: i64, id: i64) {
         let known = *self.seen.entry((chat, seq)).or_insert(id);
         assert_eq!(known, id, "two messages at {seq} of chat {chat}");
     }
 
-    /// The least that a read that begins now must know: what anybody has an acknowledgement of, and what the reader knew.
+    /// Returns the smallest seq that a read that starts now must include: the largest acknowledged
+    /// seq, or the largest one that the reader has seen.
     pub(super) fn floor(&self, chat: i64, known: i64) -> i64 {
         self.heads.get(&chat).copied().unwrap_or(0).max(known)
     }
@@ -73,13 +76,13 @@ impl Record {
         self.operations += 1;
     }
 
-    /// Holds everything against what the server has in the end: `(chat, seq) -> (id, content)`.
+    /// Compares the record with the final content of the server: `(chat, seq) -> (id, content)`.
     pub(super) fn judge(&self, stored: &BTreeMap<Place, (i64, String)>) {
         let mut contents = HashSet::new();
         for (id, content) in stored.values() {
             assert!(contents.insert(content.as_str()), "doubled: {content} ({id})");
             let fate = self.fates.get(content.as_str());
-            assert!(fate.is_some_and(|fate| *fate != Fate::Refused), "{content} is there: {fate:?}");
+            assert!(fate.is_some_and(|fate| *fate != Fate::Refused), "{content} is stored: {fate:?}");
         }
         for (content, fate) in &self.fates {
             match fate {
@@ -91,13 +94,13 @@ impl Record {
             }
         }
         for (place, id) in &self.seen {
-            assert_eq!(stored.get(place).map(|(id, _)| id), Some(id), "{place:?} was seen and is not there");
+            assert_eq!(stored.get(place).map(|(id, _)| id), Some(id), "{place:?} was seen and is not stored");
         }
     }
 }
 
 #[test]
-fn the_judge_finds_what_is_lost_doubled_refused_or_seen_in_vain() {
+fn judge_finds_lost_doubled_refused_and_vanished_messages() {
     let fails = |change: fn(&mut Record, &mut BTreeMap<Place, (i64, String)>)| {
         let (mut record, mut stored) = (Record::default(), BTreeMap::new());
         for (n, content) in ["a", "b"].into_iter().enumerate() {
@@ -116,6 +119,6 @@ fn the_judge_finds_what_is_lost_doubled_refused_or_seen_in_vain() {
     assert!(fails(|_, stored| drop(stored.insert((1, 3), (12, "a".into())))), "doubled");
     assert!(fails(|_, stored| drop(stored.insert((1, 3), (12, "no".into())))), "refused");
     assert!(fails(|_, stored| drop(stored.insert((1, 2), (12, "b".into())))), "another id");
-    assert!(fails(|record, _| record.saw(1, 9, 99)), "seen in vain");
+    assert!(fails(|record, _| record.saw(1, 9, 99)), "seen and not stored");
     assert!(fails(|record, _| record.said("c")), "never answered");
 }

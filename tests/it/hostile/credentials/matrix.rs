@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, assert_problem};
 
-/// What lets a token through to a route.
+/// The scope that a route requires of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// The route takes no credentials.
+    /// The route requires no credentials.
     Open,
-    /// Any token.
+    /// Any token is enough.
     Any,
     ChatRead,
     ChatWrite,
-    /// Changing who is in a project.
+    /// Changing the members of a project.
     Members,
     ServerAdmin,
-    /// No token.
+    /// No token is enough: only a login.
     Person,
-    /// The role in a private project that the token lets its user have.
+    /// The role in a private project that the token grants its user.
     Reader,
     Maintainer,
     Owner,
-    /// Making a project.
+    /// Creating a project.
     NewProject,
     /// Watching a private project: reading it, and writing to chats.
     Watch,
@@ -49,8 +49,8 @@ impl Reach {
         }
     }
 
-    /// Whether this status says that the credential was too weak. What a role must not see is not
-    /// found.
+    /// Returns whether this status reports a credential that is too weak. A project that the role
+    /// must not see is not found.
     fn is_refused(self, status: u16) -> bool {
         match self {
             Self::Open => status == 403,
@@ -65,7 +65,7 @@ impl Reach {
 const PROJECT: &str = "/api/projects/{user}/{project}";
 const REPO: &str = "/api/projects/{user}/{project}/repos/{repo}";
 
-/// Every route, with what it asks of a token and a body that it takes.
+/// Returns every route, with its required scope and an accepted body.
 fn routes() -> Vec<(&'static str, String, Reach, Value)> {
     let (none, empty) = (Value::Null, json!({}));
     let chat = |rest: &str| format!("/api/chats/{{id}}{rest}");
@@ -166,7 +166,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
     ]
 }
 
-/// Routes that the API's description names, as `GET /api/…`.
+/// Returns the routes in the OpenAPI document, as `GET /api/…`.
 async fn described(server: &TestServer) -> BTreeSet<String> {
     let api = server.http.get("/api/openapi.json").await.unwrap().body;
     let paths = api["paths"].as_object().unwrap();
@@ -182,7 +182,7 @@ async fn described(server: &TestServer) -> BTreeSet<String> {
     paths.iter().flat_map(methods).collect()
 }
 
-/// What the routes are about.
+/// The objects that fill in the route parameters.
 struct Things {
     chat: String,
     /// Only direct chats can be hidden.
@@ -204,7 +204,8 @@ impl Things {
         Self { chat, direct, message: said.body["id"].to_string(), head: workdir.head("work").await }
     }
 
-    /// A path with its names filled in. What is deleted is called `victim`.
+    /// Returns a route with its parameters filled in. Deleted projects and repositories are called
+    /// `victim`.
     fn path(&self, method: &str, route: &str) -> String {
         let deletes = |what: &str| method == "DELETE" && route == what;
         let project = if deletes(PROJECT) { "victim" } else { "hello" };
@@ -227,7 +228,7 @@ impl Things {
     }
 }
 
-/// The status; answers of files and archives are not JSON.
+/// Returns the status only: files and archives are not JSON.
 async fn status(server: &TestServer, client: &HttpClient, method: &str, path: &str, body: &Value) -> u16 {
     let method: Method = method.parse().unwrap();
     let url = format!("http://{}{path}", server.app.addresses.http);
@@ -238,14 +239,14 @@ async fn status(server: &TestServer, client: &HttpClient, method: &str, path: &s
     request.send().await.unwrap().status().as_u16()
 }
 
-/// Any token of an administrator read the audit log, whatever its scopes. So every route is asked
-/// with a token of each scope, by an administrator who owns the project; a route that is new is not
-/// in the list above, and fails this test.
+/// Regression: any token of an administrator read the audit log, whatever its scopes. The test
+/// requests every route with a token of each scope, by an administrator who owns the project. A new
+/// route that is not in the list above fails this test.
 #[actix_web::test]
 async fn tokens_reach_each_route_by_their_scopes_alone() {
     let server = TestServer::start().await;
     let listed: BTreeSet<_> = routes().iter().map(|(method, path, ..)| format!("{method} {path}")).collect();
-    assert_eq!(listed, described(&server).await, "each route says here what it asks of a token");
+    assert_eq!(listed, described(&server).await, "the list names the required scope of every route");
 
     let (alice, _bob) = (server.admin("alice").await, server.user("bob").await);
     let things = Things::of(&server, &alice).await;
@@ -270,9 +271,10 @@ async fn tokens_reach_each_route_by_their_scopes_alone() {
     server.stop().await;
 }
 
-/// A token {admin, one repository} deactivated users, and one of repo:read read the audit log.
+/// Regression: a token with the scope admin and one repository deactivated users, and a token with
+/// repo:read read the audit log.
 #[actix_web::test]
-async fn token_without_server_admin_administers_nothing() {
+async fn token_without_server_admin_is_refused_administration() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
     alice.hello_web("private").await;
@@ -287,15 +289,15 @@ async fn token_without_server_admin_administers_nothing() {
         assert_problem(&sent, 403, "forbidden");
     }
     assert_eq!(bob.get("/api/users/me").await.status, 200);
-    // The login of an administrator keeps everything.
+    // The login of an administrator keeps every permission.
     assert_eq!(alice.get("/api/admin/audit").await.status, 200);
     server.stop().await;
 }
 
-/// The scope is for administrators and never goes with a choice of repositories; nor does it open a
-/// project or a chat.
+/// The scope is for administrators and cannot be combined with a choice of repositories. It does
+/// not grant access to a project or a chat.
 #[actix_web::test]
-async fn server_admin_scope_is_refused_beyond_its_bounds() {
+async fn server_admin_scope_grants_only_administration() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
     alice.hello_web("private").await;
@@ -311,7 +313,7 @@ async fn server_admin_scope_is_refused_beyond_its_bounds() {
     server.stop().await;
 }
 
-/// A token of repo:read learned who is online.
+/// Regression: a token with repo:read could read presence.
 #[actix_web::test]
 async fn presence_is_refused_to_tokens_without_chat_read() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! Attacks with credentials: stolen logins, tokens that reach too far, fresh servers, weak
+//! Attacks with credentials: stolen logins, tokens with too many permissions, fresh servers, weak
 //! passwords.
 
 mod matrix;
@@ -22,7 +22,7 @@ fn change_database(directory: &std::path::Path, statement: &str) {
     diesel::sql_query(statement).execute(&mut db).unwrap();
 }
 
-/// The texts of the notifications about the user's own account, the newest first.
+/// Returns the texts of the notifications about the user's own account, newest first.
 async fn account_notifications(person: &Person) -> Vec<String> {
     let list = person.get("/api/notifications?limit=100").await.body;
     let items = list["items"].as_array().unwrap().iter();
@@ -32,7 +32,7 @@ async fn account_notifications(person: &Person) -> Vec<String> {
         .collect()
 }
 
-/// The actions in the audit log with their details, the newest first.
+/// Returns the audit events with this action, newest first.
 async fn audited(administrator: &Person, action: &str) -> Vec<Value> {
     let page = administrator.get("/api/admin/audit?limit=100").await.body;
     page["items"].as_array().unwrap().iter().filter(|event| event["action"] == action).cloned().collect()

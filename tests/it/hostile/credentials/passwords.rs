@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, TestServer, assert_problem, netbit_beside};
 
-/// `password` and eight spaces were passwords. They are refused wherever one is set, and the rules
-/// say nothing at the login: a short password is a wrong one.
+/// Regression: `password` and eight spaces were accepted as passwords. Weak passwords are refused
+/// wherever a password is set. The rules do not apply at login, where a short password is simply
+/// wrong.
 #[actix_web::test]
-async fn weak_passwords_are_refused_wherever_one_is_set() {
+async fn weak_passwords_are_refused_wherever_a_password_is_set() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let alice = server.user("alice").await;
     let workdir = server.path().to_str().unwrap();
@@ -37,10 +38,10 @@ async fn weak_passwords_are_refused_wherever_one_is_set() {
     server.stop().await;
 }
 
-/// The rules are for new passwords: at the login every text up to 1024 bytes is compared, and costs
-/// and says the same.
+/// The rules apply to new passwords only. At login every text of up to 1024 bytes is compared, at
+/// the same cost and with the same answer.
 #[actix_web::test]
-async fn password_rules_say_nothing_at_the_login() {
+async fn password_rules_do_not_apply_at_login() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let login = async |name: &str, password: &str| {

@@ -1,4 +1,4 @@
-//! What a push with a narrow token or a false Host header leaves behind.
+//! The traces of a push with a narrow token or a false Host header.
 
 use netbit::domain::ids::ChatId;
 use serde_json::json;
@@ -15,8 +15,9 @@ fn url_with(server: &TestServer, token: &str) -> String {
     format!("http://x:{token}@{}/alice/hello/web", server.app.addresses.http)
 }
 
-/// A token of repo:write spoke in the project's channel by `-o chat=`. The push lands, its text
-/// does not, and the pusher's terminal says so; with chat:write the text is there.
+/// Regression: a token with repo:write posted to the project's channel with `-o chat=`. Now the
+/// push lands without its text, and the pusher's terminal reports that. With chat:write the text is
+/// posted.
 #[actix_web::test]
 async fn push_without_chat_write_lands_and_leaves_its_text_out() {
     let server = TestServer::start().await;
@@ -34,20 +35,20 @@ async fn push_without_chat_write_lands_and_leaves_its_text_out() {
         assert!(said.success, "{}", said.err);
         assert_eq!(said.err.contains("remote: The text of -o chat was left out"), !speaks, "{}", said.err);
         let refs = workdir.git("", &["ls-remote", &url, "refs/heads/main"]).await.ok();
-        assert!(refs.starts_with(&head), "the push itself landed: {refs}");
+        assert!(refs.starts_with(&head), "the push landed: {refs}");
         let texts = channel_texts(&alice).await;
         let last = texts.last().unwrap();
-        assert!(last.contains("commit"), "the channel learns of the push: {texts:?}");
+        assert!(last.contains("commit"), "the push is announced in the channel: {texts:?}");
         assert_eq!(last.contains("spoken"), speaks, "{texts:?}");
     }
     server.stop().await;
 }
 
-/// The Host header of the pusher was the link in the channel of all members. Without `http.public_url`
-/// what is stored carries a path, and with it the operator's address; the pusher's own terminal
-/// alone shows how they reached the server.
+/// Regression: the pusher's Host header became the link in the channel of all members. Without
+/// `http.public_url` the stored text has only a path. Only the pusher's own terminal shows the
+/// address by which they reached the server.
 #[actix_web::test]
-async fn host_header_of_a_pusher_reaches_only_their_terminal() {
+async fn pusher_host_header_appears_only_in_their_terminal() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.hello_web("private").await;
@@ -66,7 +67,10 @@ async fn host_header_of_a_pusher_reaches_only_their_terminal() {
         said.err
     };
     let terminal = push(&server).await;
-    assert!(terminal.contains("http://evil.example/api/chats/"), "their own doing: {terminal}");
+    assert!(
+        terminal.contains("http://evil.example/api/chats/"),
+        "the pusher's terminal shows their own header: {terminal}"
+    );
     let texts = channel_texts(&alice).await;
     let link = texts[0].lines().last().unwrap().to_owned();
     assert!(link.starts_with("/api/projects/alice/hello/repos/web/"), "{texts:?}");

@@ -17,15 +17,15 @@ async fn is_admin(server: &TestServer, name: &str) -> bool {
     server.login(name).await.get("/api/users/me").await.body["is_admin"] == true
 }
 
-/// The first stranger who reached a fresh server was its administrator, also with closed
-/// registration.
+/// Regression: the first stranger who reached a fresh server became its administrator, even with
+/// closed registration.
 #[actix_web::test]
 async fn stranger_on_a_fresh_server_is_an_ordinary_user() {
     let server = TestServer::start().await;
     server.user("stranger").await;
     assert!(!is_admin(&server, "stranger").await);
     server.admin("root").await;
-    assert!(is_admin(&server, "root").await, "the stranger took nothing away");
+    assert!(is_admin(&server, "root").await, "the stranger did not use up the setup code");
     server.stop().await;
 
     let closed = TestServer::with(|config| config.accounts.registration = RegistrationPolicy::Closed).await;
@@ -36,7 +36,8 @@ async fn stranger_on_a_fresh_server_is_an_ordinary_user() {
     closed.stop().await;
 }
 
-/// Many requests with the code at the same moment: one administrator, and the others are nothing.
+/// Many concurrent requests with the code: one creates an administrator, and the others are
+/// refused.
 #[actix_web::test]
 async fn setup_code_makes_one_administrator_in_a_race() {
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
@@ -50,7 +51,7 @@ async fn setup_code_makes_one_administrator_in_a_race() {
     server.stop().await;
 }
 
-/// A wrong code makes no user at all, and every guess counts as a registration of its address.
+/// A wrong code creates no user, and every guess counts as a registration of its address.
 #[actix_web::test]
 async fn wrong_setup_code_is_refused_and_guesses_are_limited() {
     let server = TestServer::with_limits(|limits| limits.registrations_burst = 8).await;
@@ -76,8 +77,8 @@ async fn wrong_setup_code_is_refused_and_guesses_are_limited() {
     server.stop().await;
 }
 
-/// A code is over when it was used or an administrator is there by another way, and stays over when
-/// that administrator is shut out: the next start makes another one.
+/// A code ends when it is used, or when an administrator is created in another way. It stays ended
+/// when that administrator is deactivated; the next start generates a new code.
 #[actix_web::test]
 async fn setup_code_ends_with_the_first_administrator() {
     let server = TestServer::start().await;
@@ -95,22 +96,23 @@ async fn setup_code_ends_with_the_first_administrator() {
     operate(&["user", "add", "root", "--admin", "--password-file", secret.path().to_str().unwrap()]).await;
     assert_eq!(used(&server, &code, "eve").await, 403);
     operate(&["user", "deactivate", "root"]).await;
-    assert_eq!(used(&server, &code, "eve").await, 403, "a code that leaked is worth nothing now");
+    assert_eq!(used(&server, &code, "eve").await, 403, "a leaked code no longer works");
 
-    // No administrator is active: this start has a code of its own, which letting one in ends.
+    // No administrator is active, so this start has its own code. Activating an administrator ends
+    // it.
     let server = server.restart(|_| ()).await;
     let next = server.setup_code();
     operate(&["user", "activate", "root"]).await;
     assert_eq!(used(&server, &next, "eve").await, 403);
     operate(&["user", "deactivate", "root"]).await;
-    assert_eq!(used(&server, &next, "eve").await, 403, "it does not come back either");
+    assert_eq!(used(&server, &next, "eve").await, 403, "the code stays ended");
 
     let server = server.restart(|_| ()).await;
     let next = server.setup_code();
     assert_ne!(code, next);
     assert_eq!(used(&server, &code, "eve").await, 403);
     assert_eq!(used(&server, &next, "alice").await, 201);
-    assert_eq!(used(&server, &next, "eve").await, 403, "it works once");
+    assert_eq!(used(&server, &next, "eve").await, 403, "the code works once");
     assert!(is_admin(&server, "alice").await);
     let server = server.restart(|_| ()).await;
     assert!(server.app.services.setup_code().is_none());
@@ -118,10 +120,9 @@ async fn setup_code_ends_with_the_first_administrator() {
     server.stop().await;
 }
 
-/// The code stands in the greeting of each start until there is an administrator, and never in the
-/// log.
+/// Each start prints the code until there is an administrator. The code is never in the log.
 #[actix_web::test]
-async fn setup_code_is_printed_while_there_is_no_administrator() {
+async fn setup_code_is_printed_until_an_administrator_exists() {
     let directory = tempfile::tempdir().unwrap();
     let code = |server: &Process| {
         let (_, rest) = server.greeting.split_once("/setup#code=")?;

@@ -1,4 +1,4 @@
-//! Access tokens: who makes them, how long they live, what ends them, and who learns of it.
+//! Access tokens: who may create them, when they expire, what ends them, and who is notified.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,11 +18,11 @@ async fn works(client: &netbit::client::HttpClient) -> bool {
     client.get("/api/chats").await.unwrap().status == 200
 }
 
-/// A stolen login of 15 minutes made an access token that never expired. Now a login that is older
-/// than `limits.fresh_login_seconds` needs the password; a wrong one is refused, and neither an
-/// access token nor a login that has ended is a way to guess it.
+/// Regression: a stolen login of 15 minutes created an access token that never expired. Now a login
+/// older than `limits.fresh_login_seconds` needs the password; a wrong password is refused. Neither
+/// an access token nor an ended login can be used to guess the password.
 #[actix_web::test]
-async fn old_login_makes_no_token_without_the_password() {
+async fn old_login_creates_no_token_without_the_password() {
     let server = TestServer::with_limits(|limits| limits.fresh_login_seconds = 0).await;
     let alice = server.user("alice").await;
     assert_problem(&alice.post(TOKENS, wanted(json!({}))).await, 403, "fresh_login_required");
@@ -43,7 +43,7 @@ async fn old_login_makes_no_token_without_the_password() {
     server.stop().await;
 }
 
-/// Refreshing gives a new access token, not a new login.
+/// Refreshing returns a new access token, but the login keeps its age.
 #[actix_web::test]
 async fn refreshed_login_is_as_old_as_the_original_login() {
     let server = TestServer::start().await;
@@ -64,10 +64,10 @@ async fn refreshed_login_is_as_old_as_the_original_login() {
     server.stop().await;
 }
 
-/// A clock that was set back makes a login look as if it began in the future: it is not fresh for
-/// ever.
+/// A login can appear to begin in the future after the clock was set back. It does not count as
+/// fresh.
 #[actix_web::test]
-async fn login_of_the_future_is_not_fresh() {
+async fn login_with_a_future_start_is_not_fresh() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let server = server
@@ -82,9 +82,10 @@ async fn login_of_the_future_is_not_fresh() {
     server.stop().await;
 }
 
-/// Guessing the password here is paced as at the login, in a lane of its own: guesses at the login do not hold it back.
+/// Password guesses for a token are delayed as at login, but counted separately: guesses at login
+/// do not delay them.
 #[actix_web::test]
-async fn wrong_passwords_for_tokens_delay_as_at_the_login() {
+async fn wrong_passwords_for_tokens_are_delayed_like_logins() {
     let server = TestServer::with_limits(|limits| {
         (limits.login_failures_free, limits.login_delay_max_ms) = (2, 400);
     })
@@ -97,11 +98,11 @@ async fn wrong_passwords_for_tokens_delay_as_at_the_login() {
     let begun = std::time::Instant::now();
     let right = alice.post(TOKENS, wanted(json!({"password": PASSWORD}))).await;
     assert_eq!(right.status, 201, "{}", right.body);
-    assert!(begun.elapsed().as_millis() >= 300, "the right password was held back by the wrong ones");
+    assert!(begun.elapsed().as_millis() >= 300, "the right password was delayed by the wrong ones");
     server.stop().await;
 }
 
-/// Days between making and expiry; `None`: never.
+/// Returns the days between creation and expiry; `None` without an expiry.
 async fn days(person: &Person, body: Value) -> Option<i64> {
     let made = person.post(TOKENS, body).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -110,10 +111,10 @@ async fn days(person: &Person, body: Value) -> Option<i64> {
     Some((life + 3600) / (24 * 3600))
 }
 
-/// A token that says nothing ends after 90 days; one that never ends is for servers that allow it,
-/// and for the operator of the machine.
+/// A token without an explicit expiry expires after 90 days. A token without expiry needs a server
+/// that allows it, or the operator of the machine.
 #[actix_web::test]
-async fn token_expires_in_90_days_unless_its_maker_says_otherwise() {
+async fn token_expires_in_90_days_by_default() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     assert_eq!(days(&alice, wanted(json!({}))).await, Some(90));
@@ -126,7 +127,7 @@ async fn token_expires_in_90_days_unless_its_maker_says_otherwise() {
     assert_eq!(days(&alice, wanted(json!({}))).await, Some(90));
     let list = alice.get(TOKENS).await.body;
     let endless = list["items"].as_array().unwrap().iter().filter(|t| t.get("expires_at").is_none());
-    assert_eq!(endless.count(), 1, "tokens that exist keep what they have");
+    assert_eq!(endless.count(), 1, "existing tokens keep their expiry");
     let workdir = server.path().to_str().unwrap();
     let create =
         ["token", "create", "alice", "--name", "op", "--scope", "chat:read", "--expires-in-days", "0"];
@@ -134,15 +135,15 @@ async fn token_expires_in_90_days_unless_its_maker_says_otherwise() {
     server.stop().await;
 }
 
-/// Nothing told the owner. Now each token is in the audit log and in a notification, also one that
-/// the operator made.
+/// Regression: the owner was not notified. Now each token is in the audit log and in a
+/// notification, including a token that the operator created.
 #[actix_web::test]
 async fn new_token_is_audited_and_its_owner_notified() {
     let server = TestServer::start().await;
     let (root, alice) = (server.admin("root").await, server.user("alice").await);
     let mut session = alice.tcp().await;
     alice.access_token(wanted(json!({"name": "stolen"}))).await;
-    // At once, in every session.
+    // Every session gets the notification at once.
     while soon(session.any()).await.unwrap().packet_type != "Notification" {}
     let workdir = server.path().to_str().unwrap();
     let create = ["token", "create", "alice", "--name", "op", "--scope", "repo:read", "--data-dir", workdir];
@@ -163,8 +164,8 @@ async fn new_token_is_audited_and_its_owner_notified() {
     server.stop().await;
 }
 
-/// The owner of a token that ends within a week is notified, once for each token, whenever the
-/// server is started again.
+/// The owner of a token that expires within a week is notified once for each token, across
+/// restarts.
 #[actix_web::test]
 async fn expiring_token_is_announced_once_across_restarts() {
     let server = TestServer::start().await;
@@ -175,7 +176,7 @@ async fn expiring_token_is_announced_once_across_restarts() {
     let made = account_notifications(&alice).await.len();
     let mut server = server
         .restart(|config| {
-            // 83 days and an hour later, as far as these tokens are concerned.
+            // For these tokens, 83 days and an hour have passed.
             let moved = "UPDATE access_tokens SET created_at = created_at - 7174800000, \
                          expires_at = expires_at - 7174800000 WHERE name <> 'short'";
             change_database(&config.data_dir.0, moved);
@@ -189,7 +190,7 @@ async fn expiring_token_is_announced_once_across_restarts() {
             }
         };
         soon(announced).await;
-        // The chore runs again and finds nothing.
+        // The job runs again and finds no token to announce.
         assert_eq!(server.app.services.warn_of_expiring_tokens().await.unwrap(), 0);
         let told = account_notifications(&alice).await;
         assert_eq!(told.len(), made + 1, "{told:?}");
@@ -199,8 +200,9 @@ async fn expiring_token_is_announced_once_across_restarts() {
     server.stop().await;
 }
 
-/// `logout {"all"}` and a new password left the tokens that a thief had made. Now those of the last
-/// 24 hours go with both, and all with `tokens`; older ones stay, as git clients rely on them.
+/// Regression: `logout {"all"}` and a new password left the tokens of a thief valid. Now both end
+/// the tokens of the last 24 hours, and `tokens` ends all. Older tokens stay otherwise, because git
+/// clients rely on them.
 #[actix_web::test]
 async fn logout_of_all_ends_recent_tokens_and_more_if_asked() {
     let server = TestServer::start().await;
@@ -218,7 +220,7 @@ async fn logout_of_all_ends_recent_tokens_and_more_if_asked() {
     assert_problem(&alice.post("/api/users/logout", json!({"tokens": true})).await, 422, "validation");
 
     assert_eq!(phone.post("/api/users/logout", json!({})).await.status, 204);
-    assert!(works(&recent).await && works(&old).await, "one login goes alone");
+    assert!(works(&recent).await && works(&old).await, "a single logout ends no tokens");
     let change = json!({"current_password": PASSWORD, "new_password": "battery staple"});
     assert_eq!(alice.post("/api/users/me/password", change).await.status, 204);
     assert!(!works(&recent).await && works(&old).await, "a new password ends recent tokens");
@@ -241,8 +243,9 @@ async fn logout_of_all_ends_recent_tokens_and_more_if_asked() {
     server.stop().await;
 }
 
-/// The operator's reset left every token alive, and shutting a user out did so until they were let
-/// in again. Both end them for good, and so does `netbit token revoke --all`.
+/// Regression: the operator's password reset left every token valid, and a deactivation suspended
+/// tokens only until the user was activated again. Now both end the tokens permanently, and so does
+/// `netbit token revoke --all`.
 #[actix_web::test]
 async fn operators_reset_and_revocation_end_all_tokens() {
     let server = TestServer::start().await;
@@ -272,7 +275,7 @@ async fn operators_reset_and_revocation_end_all_tokens() {
     assert!(operate(&["token", "revoke", "alice", "--all"]).await.contains('2'));
     assert_eq!(operate(&["token", "list", "alice"]).await, "");
 
-    // A user who is shut out and let in again comes back without them.
+    // A user who is deactivated and activated again does not get the old tokens back.
     let made = alice.post(TOKENS, &wanted(json!({}))).await.unwrap();
     let last = server.http.with_token(made.body["token"].as_str().unwrap());
     operate(&["user", "deactivate", "alice"]).await;
@@ -282,10 +285,10 @@ async fn operators_reset_and_revocation_end_all_tokens() {
     server.stop().await;
 }
 
-/// The use of a token was not visible. Its last use is shown, written beside the requests, and not
-/// again within the hour.
+/// Regression: the use of a token was not visible. Its last use is shown, written in the background
+/// of requests, and not written again within the hour.
 #[actix_web::test]
-async fn last_use_of_a_token_is_shown_and_rarely_written() {
+async fn last_use_of_a_token_is_shown_and_written_once_an_hour() {
     let server = TestServer::with_limits(|limits| limits.token_use_write_ms = 20).await;
     let alice = server.user("alice").await;
     let (_, client) = alice.access_token(wanted(json!({}))).await;
@@ -294,7 +297,7 @@ async fn last_use_of_a_token_is_shown_and_rarely_written() {
         list["items"][0]["last_used_at"].as_str().map(str::to_owned)
     };
     assert_eq!(last_use().await, None);
-    // A refusal for want of a scope is a use, too.
+    // A request that is refused for a missing scope counts as a use.
     assert_eq!(client.get("/api/admin/audit").await.unwrap().status, 403);
     let shown = async {
         while last_use().await.is_none() {
@@ -314,10 +317,9 @@ async fn last_use_of_a_token_is_shown_and_rarely_written() {
     server.stop().await;
 }
 
-/// A token that is revoked or expired is 401 everywhere, never 403: its scopes say nothing any
-/// more.
+/// A revoked or expired token gets 401 everywhere, never 403: its scopes no longer matter.
 #[actix_web::test]
-async fn dead_token_is_unknown_before_its_scopes_count() {
+async fn revoked_or_expired_token_gets_401_before_its_scopes_count() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let (revoked_id, revoked) = alice.access_token(wanted(json!({}))).await;
