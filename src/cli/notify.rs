@@ -15,6 +15,7 @@ use super::output::{report_error, say};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::domain::chat::ChatKind;
+use crate::domain::ids::MessageId;
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::notification::{Cause, Decision, RecipientFacts, decide};
 use crate::storage::queries::{accounts, blocks, chats, messages, notifications, threads};
@@ -56,45 +57,40 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let db = &mut database::open_reader(&path).context("cannot read the database")?;
     let user = accounts::user_named(db, &arguments.user)?
         .with_context(|| format!("no user is called {}", arguments.user))?;
-    let message = messages::by_ids(db, &[arguments.message])?
+    let message = messages::by_ids(db, &[MessageId(arguments.message)])?
         .pop()
         .with_context(|| format!("no message has the id {}", arguments.message))?;
-    let chat = chats::chat(db, message.chat_id.0)?.context("the chat of the message does not exist")?;
+    let chat = chats::chat(db, message.chat_id)?.context("the chat of the message does not exist")?;
     let place = chat.name.clone().unwrap_or_else(|| "a direct chat".to_owned());
-    let sender = accounts::user(db, message.sender_id.0)?.map_or_else(String::new, |row| row.username);
+    let sender = accounts::user(db, message.sender_id)?.map_or_else(String::new, |row| row.username);
 
     let mentions = Mentions::of(&message.content);
     let replied_to = match message.reply_to {
-        Some(id) => messages::by_ids(db, &[id.0])?.pop().map(|answered| answered.sender_id),
+        Some(id) => messages::by_ids(db, &[id])?.pop().map(|answered| answered.sender_id),
         None => None,
     };
     let follows = match message.thread_id {
-        Some(thread) => threads::follows(db, thread.0, user.id)?,
+        Some(thread) => threads::follows(db, thread, user.id)?,
         None => None,
     };
     // A user who muted the thread is not notified of direct replies in it either.
     let replied_to = replied_to.filter(|_| follows != Some(false));
-    let participant = chats::participant(db, chat.id.0, user.id)?;
+    let participant = chats::participant(db, chat.id, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
     let named = mentions.everybody || mentions.names.iter().any(is_meant);
     let facts = RecipientFacts {
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),
-        blocks_actor: blocks::exists(db, user.id, message.sender_id.0)?,
+        blocks_actor: blocks::exists(db, user.id, message.sender_id)?,
         follows_thread: follows == Some(true),
         level: participant.map(|participant| participant.notify).unwrap_or_default(),
-        ..RecipientFacts::towards_message(
-            crate::domain::ids::UserId(user.id),
-            message.sender_id,
-            named,
-            replied_to,
-        )
+        ..RecipientFacts::towards_message(user.id, message.sender_id, named, replied_to)
     };
     let rule = match decide(Cause::Message { direct: chat.kind == ChatKind::Direct }, facts) {
         Decision::Notify(kind, why) => format!("current rule: notify ({}), because {why}", kind.as_str()),
         Decision::Silent(why) => format!("current rule: do not notify, because {why}"),
     };
-    let made = match notifications::of_message(db, user.id, message.id.0)? {
+    let made = match notifications::of_message(db, user.id, message.id)? {
         Some(made) => {
             let read = made.read_at.map_or_else(|| "unread".to_owned(), |at| format!("read {at}"));
             format!("stored: a notification ({}), {}, {read}", made.kind.as_str(), made.created_at)

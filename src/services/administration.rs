@@ -59,14 +59,14 @@ impl Services {
             self.cache.ask(who, Administrator).await?;
         }
         let holder = who.map_or(Holder::Operator, |who| Holder::Account(who.user));
-        let read = move |db: &mut _| accounts::users_above(db, above.0, &prefix, limit);
+        let read = move |db: &mut _| accounts::users_above(db, above, &prefix, limit);
         let rows = self.readers.read(holder, read).await?;
         Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
     }
 
     /// Returns chats above an id.
     pub async fn chats_of_all(&self, above: ChatId, limit: i64) -> Result<Vec<ListedChat>, ServiceError> {
-        Ok(self.readers.read(Holder::Operator, move |db| chats::chats_above(db, above.0, limit)).await?)
+        Ok(self.readers.read(Holder::Operator, move |db| chats::chats_above(db, above, limit)).await?)
     }
 
     /// Grants or revokes the server administrator role.
@@ -162,7 +162,7 @@ impl Services {
         limit: usize,
     ) -> Result<Vec<Arc<ChatEvent>>, ServiceError> {
         let found = self.readers.read(Holder::Operator, move |db| {
-            let Some(chat) = chats::chat(db, chat.0)? else { return Ok(None) };
+            let Some(chat) = chats::chat(db, chat)? else { return Ok(None) };
             snapshot::events_between(db, chat.id, after, chat.last_seq + 1, limit, false).map(Some)
         });
         found.await?.ok_or_else(|| Refusal::NotFound("chat").into())
@@ -251,7 +251,7 @@ impl Services {
                 return Ok(());
             }
             for chat in found {
-                while self.writer.execute(Caller::Server, TrimChat { chat: ChatId(chat) }).await? {}
+                while self.writer.execute(Caller::Server, TrimChat { chat }).await? {}
             }
         }
     }
@@ -260,7 +260,7 @@ impl Services {
         let before = Timestamp::now().plus_seconds(-self.limits.empty_chat_seconds);
         let read = move |db: &mut _| chats::empty_since(db, before.0, TRIMMED_PER_ROUND);
         for chat in self.readers.read(Holder::Operator, read).await? {
-            let command = DeleteEmptyChat { chat: ChatId(chat), before };
+            let command = DeleteEmptyChat { chat, before };
             self.writer.execute(Caller::Server, command).await?;
         }
         Ok(())
@@ -269,7 +269,7 @@ impl Services {
     async fn purge_chats(&self) -> Result<(), ServiceError> {
         let read = |db: &mut _| chats::to_purge(db, TRIMMED_PER_ROUND);
         for chat in self.readers.read(Holder::Operator, read).await? {
-            while self.writer.execute(Caller::Server, PurgeChat { chat: ChatId(chat) }).await? {}
+            while self.writer.execute(Caller::Server, PurgeChat { chat }).await? {}
         }
         Ok(())
     }

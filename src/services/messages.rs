@@ -141,7 +141,7 @@ impl Services {
         let (newest, limit) = (range.after.is_none(), range.limit);
         let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let read = self.readers.read(Holder::Account(who.user), move |db| {
-            messages::chosen(db, chat.0, choice, after, before, count, newest)
+            messages::chosen(db, chat, choice, after, before, count, newest)
         });
         let events = read.await?.into_iter().map(event_of).collect();
         Ok(page_of(events, limit, newest, as_of))
@@ -167,7 +167,7 @@ impl Services {
             .read(Holder::Account(who.user), move |db| {
                 if messages_only {
                     let count = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-                    let said = messages::between(db, chat.0, after, before, count, newest)?;
+                    let said = messages::between(db, chat, after, before, count, newest)?;
                     return Ok(said.into_iter().map(event_of).collect());
                 }
                 snapshot::events_between(db, chat, after, before, limit + 1, newest)

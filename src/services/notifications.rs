@@ -33,9 +33,9 @@ impl Services {
         let mut list = match found {
             Some(list) => list,
             None => {
-                let below = before.map_or(i64::MAX, |id| id.0);
+                let below = before.unwrap_or(NotificationId(i64::MAX));
                 let count = i64::try_from(one_more).unwrap_or(i64::MAX);
-                let user = who.user.0;
+                let user = who.user;
                 let read = self.readers.read(Holder::Account(who.user), move |db| {
                     notifications::below(db, user, below, unread, count)
                 });

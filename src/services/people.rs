@@ -76,12 +76,12 @@ impl Services {
             ids = known.rest;
         }
         if !others.is_empty() {
-            let (reader, ids) = (who.user.0, others.iter().map(|user| user.id.0).collect::<Vec<_>>());
+            let (reader, ids) = (who.user, others.iter().map(|user| user.id).collect::<Vec<_>>());
             let read = self
                 .readers
                 .read(Holder::Account(who.user), move |db| chats::met_in_the_past(db, reader, &ids));
             let past = read.await?;
-            others.retain(|user| past.contains(&user.id.0));
+            others.retain(|user| past.contains(&user.id));
             met.append(&mut others);
             met.sort_unstable_by_key(|user| user.id);
         }

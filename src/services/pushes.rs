@@ -346,10 +346,8 @@ impl Services {
     /// Settles a push that an earlier one left pending. The caller holds the repository's push
     /// lock.
     pub(super) async fn settle_pending_of(&self, repository: RepositoryId) -> Result<(), ServiceError> {
-        let pending = self
-            .readers
-            .read(Holder::Operator, move |db| pushes::pending_intent_of(db, repository.0))
-            .await?;
+        let pending =
+            self.readers.read(Holder::Operator, move |db| pushes::pending_intent_of(db, repository)).await?;
         if let Some(intent) = pending {
             self.settle_intent(&intent).await?;
         }
@@ -371,7 +369,7 @@ impl Services {
                     attempts if attempts > self.limits.git_settle_attempts => PushDetail::Refs,
                     _ => PushDetail::Commits,
                 };
-                let id = intent.id.0;
+                let id = intent.id;
                 let refs = self.readers.read(Holder::Operator, move |db| pushes::refs_of(db, id)).await?;
                 let summary = self.summarize(&repository, &refs, detail).await?;
                 self.write_settlement(intent.id, summary).await

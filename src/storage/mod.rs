@@ -1,12 +1,13 @@
 //! The only module that contains SQL.
 //!
 //! `rows` converts table rows to domain values and back. `queries` holds one function per
-//! statement. `snapshot` loads the read models. `unfinished` loads the work that a crash
-//! interrupted. `readers` is the pool of read-only connections.
+//! statement. `ids` makes typed ids columns. `snapshot` loads the read models. `unfinished` loads
+//! the work that a crash interrupted. `readers` is the pool of read-only connections.
 //!
 //! Invariant: writing functions are called only inside the writer's transaction.
 
 pub mod copy;
+mod ids;
 pub mod metrics;
 pub mod queries;
 pub mod readers;

@@ -9,6 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use super::queries::projects::Renamed;
 use super::queries::{
     access_tokens, accounts, blocks, chats, messages, meta, notifications, projects, repositories,
 };
@@ -41,8 +42,8 @@ pub struct Snapshot {
     pub members: Vec<(ProjectId, UserId, ProjectRole)>,
     pub watchers: Vec<(ProjectId, UserId)>,
     pub repositories: Vec<Arc<Repository>>,
-    /// (kind, parent, name, target), as in the table.
-    pub former_names: Vec<(String, i64, String, i64)>,
+    /// Former names of projects and repositories.
+    pub former_names: Vec<(Renamed, String)>,
     /// The newest notifications of every user, by id, and of these the newest in total.
     pub notifications: Vec<Arc<Notification>>,
     pub chats: Vec<Chat>,
@@ -89,14 +90,8 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                     (Arc::new(user), hash)
                 })
                 .collect(),
-            former_usernames: accounts::all_former_usernames(db)?
-                .into_iter()
-                .map(|(name, user)| (name, UserId(user)))
-                .collect(),
-            logins: accounts::all_live_logins(db)?
-                .into_iter()
-                .map(|(id, user)| (LoginId(id), UserId(user)))
-                .collect(),
+            former_usernames: accounts::all_former_usernames(db)?,
+            logins: accounts::all_live_logins(db)?,
             access_tokens: access_tokens::all_live(db)?
                 .into_iter()
                 .map(|(token, hash)| (Arc::new(token), hash))
@@ -120,7 +115,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
             .collect(),
             chats,
             participants,
-            deleted: messages::all_deleted(db)?.into_iter().map(|(chat, at)| (ChatId(chat), at)).collect(),
+            deleted: messages::all_deleted(db)?,
             windows,
         })
     })
@@ -130,7 +125,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
 fn participants(db: &mut SqliteConnection) -> QueryResult<Vec<(ChatId, Participant)>> {
     let mut participants = chats::all_participants(db)?
         .into_iter()
-        .map(|row| Ok((ChatId(row.chat_id), row.try_into()?)))
+        .map(|row| Ok((row.chat_id, row.try_into()?)))
         .collect::<QueryResult<Vec<_>>>()?;
     chats::cursors_behind::catch_up(db, &mut participants)?;
     Ok(participants)
@@ -143,7 +138,7 @@ fn rows(count: usize) -> i64 {
 /// Loads the window of a chat, in its own read transaction.
 pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) -> QueryResult<WindowRows> {
     in_one_read(db, |db| {
-        let range = chats::chat(db, chat_id.0)?.map_or((0, 0), |chat| (chat.trimmed_seq, chat.last_seq));
+        let range = chats::chat(db, chat_id)?.map_or((0, 0), |chat| (chat.trimmed_seq, chat.last_seq));
         window_rows(db, chat_id, range, window)
     })
 }
@@ -157,12 +152,12 @@ fn window_rows(
     window: usize,
 ) -> QueryResult<WindowRows> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let said = messages::between(db, chat_id.0, trimmed, Seq::MAX, count(window), true)?;
+    let said = messages::between(db, chat_id, trimmed, Seq::MAX, count(window), true)?;
     let lowest = trimmed + 1;
     let whole = said.len() < window;
     let from = if whole { lowest } else { said.first().map_or(lowest, |message| message.seq) };
     let limit = window.saturating_mul(ENTRIES_PER_MESSAGE);
-    let other = chats::events_between(db, chat_id.0, from - 1, Seq::MAX, count(limit), true)?;
+    let other = chats::events_between(db, chat_id, from - 1, Seq::MAX, count(limit), true)?;
     let cut = if other.len() == limit { other.first().map_or(from, |event| event.seq) } else { from };
     let mut entries: Vec<_> = said
         .into_iter()
@@ -194,8 +189,8 @@ pub fn events_between(
 ) -> QueryResult<Vec<Arc<ChatEvent>>> {
     in_one_read(db, |db| {
         let count = i64::try_from(limit).unwrap_or(i64::MAX);
-        let said = messages::between(db, chat_id.0, after, before, count, newest)?;
-        let other = chats::events_between(db, chat_id.0, after, before, count, newest)?;
+        let said = messages::between(db, chat_id, after, before, count, newest)?;
+        let other = chats::events_between(db, chat_id, after, before, count, newest)?;
         let mut entries: Vec<_> = said
             .into_iter()
             .map(|message| ChatEvent {

@@ -9,7 +9,7 @@ use crate::domain::ids::{ProjectId, RepositoryId, UserId};
 use crate::domain::name;
 use crate::domain::project::{Project, ProjectRole, Visibility};
 use crate::domain::repository::Repository;
-use crate::storage::queries::projects::FORMER_PROJECT;
+use crate::storage::queries::projects::Renamed;
 use crate::storage::snapshot::Snapshot;
 
 #[derive(Debug, Default, PartialEq)]
@@ -59,11 +59,14 @@ impl Projects {
         for repository in std::mem::take(&mut snapshot.repositories) {
             this.put_repository(repository);
         }
-        for (kind, parent, name, target) in std::mem::take(&mut snapshot.former_names) {
-            if kind == FORMER_PROJECT {
-                this.former.insert((UserId(parent), name), ProjectId(target));
-            } else {
-                this.leave_repository_name(ProjectId(parent), &name, RepositoryId(target));
+        for (renamed, name) in std::mem::take(&mut snapshot.former_names) {
+            match renamed {
+                Renamed::Project { owner, project } => {
+                    this.former.insert((owner, name), project);
+                }
+                Renamed::Repository { project, repository } => {
+                    this.leave_repository_name(project, &name, repository);
+                }
             }
         }
         this

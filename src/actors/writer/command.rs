@@ -28,7 +28,7 @@ use crate::core::limits::Limits;
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::ids::{ChatId, UserId};
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
@@ -227,7 +227,7 @@ impl<'a> Tx<'a> {
             .map_err(|_| Refusal::invalid("detail", "cannot be written as JSON"))?;
         let request_id = self.request_id.clone();
         let row = NewAuditRow {
-            actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user.0),
+            actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user),
             action,
             target: &format!("{}:{}", target.0, target.1),
             detail: &detail,
@@ -243,11 +243,11 @@ impl<'a> Tx<'a> {
     /// [`Refusal::Unauthenticated`] if the credential is not live or its user is deactivated; a
     /// refusal if the grant does not cover `required_scope`.
     pub fn authenticate(&mut self, who: Credential, required_scope: RequiredScope) -> Execution<AccessGrant> {
-        let user = who.user.0;
+        let user = who.user;
         let grant = match who.auth_method {
             AuthMethod::Login { id, token_version } => {
                 let known = self.writer_cache.knows_login(who.user, id, token_version);
-                let live = known || accounts::credential_is_live(self.db, user, id.0, token_version)?;
+                let live = known || accounts::credential_is_live(self.db, user, id, token_version)?;
                 if live && !known {
                     self.writer_cache.learn_login(who.user, id, token_version);
                 }
@@ -257,7 +257,7 @@ impl<'a> Tx<'a> {
                 accounts::user_is_live(self.db, user, token_version)?.then_some(AccessGrant::Whole)
             }
             AuthMethod::Operator => Some(AccessGrant::Whole),
-            AuthMethod::Token(id) => access_tokens::live(self.db, id.0)?
+            AuthMethod::Token(id) => access_tokens::live(self.db, id)?
                 .filter(|token| token.user_id == who.user && token.is_live(self.now))
                 .map(|token| AccessGrant::Token(Arc::new(token))),
         };
@@ -278,15 +278,15 @@ impl<'a> Tx<'a> {
         if let Some((chat, head, role)) = self.writer_cache.chat(chat, user) {
             return Ok((chat, head, Some(role)));
         }
-        let found = chats::chat(self.db, chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-        let person = chats::participant(self.db, chat.0, user.0)?;
+        let found = chats::chat(self.db, chat)?.ok_or(Refusal::NotFound("chat"))?;
+        let person = chats::participant(self.db, chat, user)?;
         let role = person.as_ref().map(|person| person.role);
         let (found, head) = (Arc::new(found), self.writer_cache.head(chat));
         if let Some(person) = person {
             // A cached chat has an active peer: a command that deactivates a user empties the
             // cache.
             if let Some(peer) = found.peer_of(user) {
-                let row = accounts::user(self.db, peer.0)?;
+                let row = accounts::user(self.db, peer)?;
                 permission::post_to_peer(row.is_none_or(|row| row.deactivated_at.is_none()))?;
             }
             self.writer_cache.learn_chat(&found, person);
@@ -295,7 +295,7 @@ impl<'a> Tx<'a> {
         Ok((found, head, role))
     }
 
-    pub fn next_message_id(&mut self) -> Execution<i64> {
+    pub fn next_message_id(&mut self) -> Execution<MessageId> {
         Ok(self.writer_cache.next_message_id(self.db)?)
     }
 
@@ -304,7 +304,7 @@ impl<'a> Tx<'a> {
     pub(super) fn insert_message(&mut self, new: PendingMessage) -> Execution<bool> {
         let message = &new.message;
         let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
-        let (id, sender) = (message.id.0, message.sender_id);
+        let (id, sender) = (message.id, message.sender_id);
         let later = self.collects && self.writer_cache.knows_chat(chat);
         if !later {
             self.writer_cache.flush_all(self.db)?;
@@ -312,7 +312,7 @@ impl<'a> Tx<'a> {
         let taken = if later {
             self.writer_cache.reserve_client_id(self.db, sender, message.client_id, self.now)?
         } else {
-            messages::removed(self.db, sender.0, &message.client_id.0)?.is_none()
+            messages::removed(self.db, sender, &message.client_id.0)?.is_none()
                 && messages::insert(self.db, &new.row())?
         };
         if !taken {
@@ -323,11 +323,11 @@ impl<'a> Tx<'a> {
             self.writer_cache.move_head(chat, head, id, sender);
             self.writer_cache.write_later(new);
         } else {
-            chats::set_head(self.db, chat.0, head.seq, head.ordinal, id)?;
-            if let Some(mut person) = chats::participant(self.db, chat.0, sender.0)? {
-                let trimmed = chats::chat(self.db, chat.0)?.map_or(0, |chat| chat.trimmed_ordinal);
+            chats::set_head(self.db, chat, head.seq, head.ordinal, id)?;
+            if let Some(mut person) = chats::participant(self.db, chat, sender)? {
+                let trimmed = chats::chat(self.db, chat)?.map_or(0, |chat| chat.trimmed_ordinal);
                 person.say(head.seq, head.ordinal, trimmed);
-                chats::set_cursors(self.db, chat.0, &person)?;
+                chats::set_cursors(self.db, chat, &person)?;
             }
             self.writer_cache.forget_said(chat, sender, id);
         }
@@ -336,7 +336,7 @@ impl<'a> Tx<'a> {
 
     /// Moves a participant's cursors forward, and announces it.
     pub(super) fn move_cursors(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
-        chats::set_cursors(self.write(), chat_id.0, &participant)?;
+        chats::set_cursors(self.write(), chat_id, &participant)?;
         self.writer_cache.forget_person(chat_id, participant.user_id);
         self.announce(Event::CursorsMoved { chat_id, participant });
         Ok(())
@@ -344,7 +344,7 @@ impl<'a> Tx<'a> {
 
     /// Moves a participant's cursors back, and announces it.
     pub(super) fn move_cursors_back(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
-        chats::set_cursors(self.write(), chat_id.0, &participant)?;
+        chats::set_cursors(self.write(), chat_id, &participant)?;
         self.writer_cache.forget_person(chat_id, participant.user_id);
         self.announce(Event::CursorsMovedBack { chat_id, participant });
         Ok(())
@@ -361,7 +361,7 @@ impl<'a> Tx<'a> {
     ) -> Execution<()> {
         let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
         chats::insert_event(self.write(), &event)?;
-        chats::set_last_seq(self.write(), chat_id.0, event.seq)?;
+        chats::set_last_seq(self.write(), chat_id, event.seq)?;
         self.writer_cache.forget_chat(chat_id);
         *last_seq = event.seq;
         self.announce(Event::Chat(event.into()));

@@ -29,19 +29,19 @@ impl PendingMessage {
     pub(super) fn row(&self) -> NewMessageRow<'_> {
         let Self { message, request_hash, metadata } = self;
         NewMessageRow {
-            id: message.id.0,
-            chat_id: message.chat_id.0,
+            id: message.id,
+            chat_id: message.chat_id,
             seq: message.seq,
             ordinal: message.ordinal,
-            sender_id: message.sender_id.0,
+            sender_id: message.sender_id,
             client_id: &message.client_id.0,
             request_hash,
             content: &message.content,
-            reply_to: message.reply_to.map(|id| id.0),
+            reply_to: message.reply_to,
             metadata: metadata.as_deref(),
             created_at: message.created_at.0,
             updated_seq: message.seq,
-            thread_id: message.thread_id.map(|id| id.0),
+            thread_id: message.thread_id,
         }
     }
 }

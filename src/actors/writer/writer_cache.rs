@@ -26,7 +26,7 @@ use diesel::sqlite::SqliteConnection;
 
 use super::pending_inserts::{PendingInserts, PendingMessage};
 use crate::domain::chat::{Chat, ChatRole, Participant};
-use crate::domain::ids::{ChatId, LoginId, Seq, UserId};
+use crate::domain::ids::{ChatId, LoginId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::chats::cursors_behind;
@@ -76,12 +76,12 @@ pub(super) struct WriterCache {
     /// Number of messages that have moved the cursors of `said`.
     said_messages: usize,
     /// The newest message, until the database records that the cursors up to it are written.
-    newest_said: Option<i64>,
+    newest_said: Option<MessageId>,
     /// Whether `said` is complete: not before the first commit, and not after a rollback.
     knows_said: bool,
     client_ids: HashMap<UserId, ClientIdRange>,
     pending_inserts: PendingInserts,
-    last_message_id: Option<i64>,
+    last_message_id: Option<MessageId>,
 }
 
 /// Client ids that a sender has certainly not used: those above `used`, up to `checked_up_to`.
@@ -107,7 +107,7 @@ struct ChatEntry {
     chat: Arc<Chat>,
     head: Head,
     /// The newest message, if the head is ahead of its row.
-    unwritten_message: Option<i64>,
+    unwritten_message: Option<MessageId>,
 }
 
 impl WriterCache {
@@ -146,7 +146,7 @@ impl WriterCache {
 
     /// Gives the next place of a cached chat to a message of `sender`. The rows of the chat and the
     /// participant are written later.
-    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: i64, sender: UserId) {
+    pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: MessageId, sender: UserId) {
         let Some(known) = self.chats.get_mut(&chat) else { return };
         if let Some(person) = self.people.get_mut(&(chat, sender)) {
             person.participant.say(head.seq, head.ordinal, known.chat.trimmed_ordinal);
@@ -186,7 +186,7 @@ impl WriterCache {
             return Ok(true);
         }
         Ok(!self.pending_inserts.has(sender, client_id)
-            && !messages::is_client_id_used(db, sender.0, &client_id.0)?)
+            && !messages::is_client_id_used(db, sender, &client_id.0)?)
     }
 
     /// Adds a message that cannot be refused any more: its row is inserted with others.
@@ -205,7 +205,7 @@ impl WriterCache {
         for chat in self.moved.drain(..) {
             let Some(known) = self.chats.get_mut(&chat) else { continue };
             if let Some(message) = known.unwritten_message.take() {
-                chats::set_head(db, chat.0, known.head.seq, known.head.ordinal, message)?;
+                chats::set_head(db, chat, known.head.seq, known.head.ordinal, message)?;
             }
         }
         Ok(())
@@ -236,7 +236,7 @@ impl WriterCache {
         for key in self.said.drain(..) {
             let Some(person) = self.people.get_mut(&key) else { continue };
             if std::mem::take(&mut person.is_behind) {
-                chats::set_cursors(db, key.0.0, &person.participant)?;
+                chats::set_cursors(db, key.0, &person.participant)?;
             }
         }
         cursors_behind::set_written(db, newest)?;
@@ -244,13 +244,14 @@ impl WriterCache {
     }
 
     /// Returns the id of the next message. An id that is not used is skipped.
-    pub(super) fn next_message_id(&mut self, db: &mut SqliteConnection) -> QueryResult<i64> {
+    pub(super) fn next_message_id(&mut self, db: &mut SqliteConnection) -> QueryResult<MessageId> {
         let last = match self.last_message_id {
             Some(last) => last,
             None => messages::last_id(db)?,
         };
-        self.last_message_id = Some(last + 1);
-        Ok(last + 1)
+        let next = MessageId(last.0 + 1);
+        self.last_message_id = Some(next);
+        Ok(next)
     }
 
     /// Evicts a chat: it got an event that is not a message.
@@ -260,7 +261,7 @@ impl WriterCache {
 
     /// Evicts the entries of a message that was inserted without the writer cache, with its
     /// cursors.
-    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: i64) {
+    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: MessageId) {
         self.newest_said = Some(message);
         self.forget_chat(chat);
         self.forget_person(chat, sender);

@@ -99,8 +99,8 @@ impl Fixture {
 
     /// The participant's row, whose cursors may be behind.
     fn row(&mut self, who: usize) -> Participant {
-        let user = self.people[who].user.0;
-        chats::participant(self.executor.connection(), self.chat.0, user).unwrap().unwrap()
+        let user = self.people[who].user;
+        chats::participant(self.executor.connection(), self.chat, user).unwrap().unwrap()
     }
 
     /// The participant as a snapshot loads it.
@@ -112,7 +112,7 @@ impl Fixture {
     }
 
     fn head(&mut self) -> i64 {
-        chats::chat(self.executor.connection(), self.chat.0).unwrap().unwrap().last_seq
+        chats::chat(self.executor.connection(), self.chat).unwrap().unwrap().last_seq
     }
 }
 
@@ -226,7 +226,7 @@ fn messages_of_a_batch_are_stored_as_answered() {
         fixture.executor.run(commands).answer();
         for mut answer in answers {
             let said = answer.try_recv().unwrap().unwrap().message;
-            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat.0, said.id.0).unwrap();
+            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat, said.id).unwrap();
             assert_eq!(stored.as_ref(), Some(&*said));
         }
     }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::access::AccessToken;
+use crate::domain::ids::{AccessTokenId, UserId};
 use crate::storage::rows::access_token::{AccessTokenRow, NewAccessTokenRow};
 use crate::storage::schema::{access_tokens, users};
 
@@ -19,7 +20,7 @@ pub fn insert(db: &mut Db, row: &NewAccessTokenRow<'_>) -> QueryResult<(AccessTo
 
 /// Returns a token that is not revoked, of an active user. The caller checks whether it has
 /// expired.
-pub fn live(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
+pub fn live(db: &mut Db, id: AccessTokenId) -> QueryResult<Option<AccessToken>> {
     let row: Option<AccessTokenRow> = access_tokens::table
         .inner_join(users::table)
         .filter(access_tokens::id.eq(id))
@@ -39,7 +40,7 @@ pub fn all_live(db: &mut Db) -> QueryResult<Vec<(AccessToken, [u8; 32])>> {
     rows.into_iter().map(AccessTokenRow::into_parts).collect()
 }
 
-pub fn count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
+pub fn count_of(db: &mut Db, user: UserId) -> QueryResult<i64> {
     access_tokens::table
         .filter(access_tokens::user_id.eq(user))
         .filter(access_tokens::revoked_at.is_null())
@@ -47,12 +48,12 @@ pub fn count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
         .get_result(db)
 }
 
-pub fn revoke(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+pub fn revoke(db: &mut Db, id: AccessTokenId, now: i64) -> QueryResult<()> {
     diesel::update(access_tokens::table.find(id)).set(access_tokens::revoked_at.eq(now)).execute(db).map(drop)
 }
 
 /// Returns a token that is not revoked, even of a deactivated user.
-pub fn unrevoked(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
+pub fn unrevoked(db: &mut Db, id: AccessTokenId) -> QueryResult<Option<AccessToken>> {
     let row: Option<AccessTokenRow> = access_tokens::table
         .find(id)
         .filter(access_tokens::revoked_at.is_null())
@@ -64,7 +65,7 @@ pub fn unrevoked(db: &mut Db, id: i64) -> QueryResult<Option<AccessToken>> {
 
 /// Returns the ids of a user's tokens that are not revoked and were created at `since` or later, in
 /// ascending order.
-pub fn unrevoked_of(db: &mut Db, user: i64, since: i64) -> QueryResult<Vec<i64>> {
+pub fn unrevoked_of(db: &mut Db, user: UserId, since: i64) -> QueryResult<Vec<AccessTokenId>> {
     access_tokens::table
         .filter(access_tokens::user_id.eq(user))
         .filter(access_tokens::revoked_at.is_null())
@@ -92,18 +93,18 @@ pub fn to_warn(db: &mut Db, now: i64, until: i64, limit: i64) -> QueryResult<Vec
     rows.into_iter().map(|row| row.into_parts().map(|(token, _)| token)).collect()
 }
 
-pub fn set_warned(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+pub fn set_warned(db: &mut Db, id: AccessTokenId, now: i64) -> QueryResult<()> {
     diesel::update(access_tokens::table.find(id)).set(access_tokens::warned_at.eq(now)).execute(db).map(drop)
 }
 
 /// Records the use of a token that is not revoked. Returns whether such a token exists.
-pub fn set_used(db: &mut Db, id: i64, at: i64) -> QueryResult<bool> {
+pub fn set_used(db: &mut Db, id: AccessTokenId, at: i64) -> QueryResult<bool> {
     let live = access_tokens::table.find(id).filter(access_tokens::revoked_at.is_null());
     Ok(diesel::update(live).set(access_tokens::last_used_at.eq(at)).execute(db)? > 0)
 }
 
 /// Returns tokens that expired at `now` or before, to be revoked.
-pub fn expired(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<i64>> {
+pub fn expired(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<AccessTokenId>> {
     access_tokens::table
         .filter(access_tokens::revoked_at.is_null())
         .filter(access_tokens::expires_at.le(now))

@@ -3,12 +3,13 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::ids::{LoginId, UserId};
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
 use crate::storage::schema::{former_usernames, refresh_tokens, sessions, users};
 
 type Db = SqliteConnection;
 
-pub fn user(db: &mut Db, id: i64) -> QueryResult<Option<UserRow>> {
+pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<UserRow>> {
     users::table.find(id).select(UserRow::as_select()).first(db).optional()
 }
 
@@ -21,7 +22,7 @@ pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserRow>> {
 }
 
 /// Returns users above an id whose names begin with `prefix`.
-pub fn users_above(db: &mut Db, id: i64, prefix: &str, limit: i64) -> QueryResult<Vec<UserRow>> {
+pub fn users_above(db: &mut Db, id: UserId, prefix: &str, limit: i64) -> QueryResult<Vec<UserRow>> {
     // Names are ASCII: no name that begins with the prefix is above this.
     let end = format!("{prefix}\u{7f}");
     users::table
@@ -33,7 +34,7 @@ pub fn users_above(db: &mut Db, id: i64, prefix: &str, limit: i64) -> QueryResul
 }
 
 /// Grants or revokes the administrator role.
-pub fn set_admin(db: &mut Db, id: i64, is_admin: bool) -> QueryResult<UserRow> {
+pub fn set_admin(db: &mut Db, id: UserId, is_admin: bool) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set(users::is_admin.eq(is_admin))
         .returning(UserRow::as_returning())
@@ -46,23 +47,23 @@ pub fn administrators(db: &mut Db) -> QueryResult<i64> {
 }
 
 /// Returns the user who has or had this name; the name is not free for others.
-pub fn holder_of_username(db: &mut Db, username: &str) -> QueryResult<Option<i64>> {
+pub fn holder_of_username(db: &mut Db, username: &str) -> QueryResult<Option<UserId>> {
     let now = users::table.filter(users::username.eq(username)).select(users::id).first(db).optional()?;
     let formerly = former_usernames::table.find(username).select(former_usernames::user_id);
     now.map_or_else(|| formerly.first(db).optional(), |user| Ok(Some(user)))
 }
 
-pub fn former_username_count(db: &mut Db, user: i64) -> QueryResult<i64> {
+pub fn former_username_count(db: &mut Db, user: UserId) -> QueryResult<i64> {
     former_usernames::table.filter(former_usernames::user_id.eq(user)).count().get_result(db)
 }
 
 /// Returns every former name: (name, user).
-pub fn all_former_usernames(db: &mut Db) -> QueryResult<Vec<(String, i64)>> {
+pub fn all_former_usernames(db: &mut Db) -> QueryResult<Vec<(String, UserId)>> {
     former_usernames::table.load(db)
 }
 
 /// Renames a user and keeps the old name reserved.
-pub fn rename_user(db: &mut Db, id: i64, left: &str, username: &str) -> QueryResult<UserRow> {
+pub fn rename_user(db: &mut Db, id: UserId, left: &str, username: &str) -> QueryResult<UserRow> {
     diesel::delete(former_usernames::table.find(username)).execute(db)?;
     diesel::insert_into(former_usernames::table)
         .values((former_usernames::username.eq(left), former_usernames::user_id.eq(id)))
@@ -88,7 +89,7 @@ pub fn admin_mark(db: &mut Db) -> QueryResult<i64> {
 }
 
 /// Returns when an open login began. Refreshing the login does not change that.
-pub fn login_began(db: &mut Db, login: i64) -> QueryResult<Option<i64>> {
+pub fn login_began(db: &mut Db, login: LoginId) -> QueryResult<Option<i64>> {
     sessions::table
         .find(login)
         .filter(sessions::ended_at.is_null())
@@ -98,7 +99,7 @@ pub fn login_began(db: &mut Db, login: i64) -> QueryResult<Option<i64>> {
 }
 
 /// Returns the active administrator with the lowest id.
-pub fn first_admin(db: &mut Db) -> QueryResult<Option<i64>> {
+pub fn first_admin(db: &mut Db) -> QueryResult<Option<UserId>> {
     users::table
         .filter(users::is_admin.eq(true))
         .filter(users::deactivated_at.is_null())
@@ -112,7 +113,7 @@ pub fn insert_user(db: &mut Db, row: &NewUserRow<'_>) -> QueryResult<UserRow> {
     diesel::insert_into(users::table).values(row).returning(UserRow::as_returning()).get_result(db)
 }
 
-pub fn set_profile(db: &mut Db, id: i64, display_name: &str, email: Option<&str>) -> QueryResult<UserRow> {
+pub fn set_profile(db: &mut Db, id: UserId, display_name: &str, email: Option<&str>) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set((users::display_name.eq(display_name), users::email.eq(email)))
         .returning(UserRow::as_returning())
@@ -120,7 +121,7 @@ pub fn set_profile(db: &mut Db, id: i64, display_name: &str, email: Option<&str>
 }
 
 /// Stores a new password and invalidates every token of the old one.
-pub fn set_password(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<UserRow> {
+pub fn set_password(db: &mut Db, id: UserId, password_hash: &str) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set((users::password_hash.eq(password_hash), users::token_version.eq(users::token_version + 1)))
         .returning(UserRow::as_returning())
@@ -128,12 +129,12 @@ pub fn set_password(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<Us
 }
 
 /// Stores another hash of the same password.
-pub fn set_password_hash(db: &mut Db, id: i64, password_hash: &str) -> QueryResult<()> {
+pub fn set_password_hash(db: &mut Db, id: UserId, password_hash: &str) -> QueryResult<()> {
     diesel::update(users::table.find(id)).set(users::password_hash.eq(password_hash)).execute(db).map(drop)
 }
 
 /// Activates or deactivates a user; every token of the user becomes invalid.
-pub fn set_active(db: &mut Db, id: i64, deactivated_at: Option<i64>) -> QueryResult<UserRow> {
+pub fn set_active(db: &mut Db, id: UserId, deactivated_at: Option<i64>) -> QueryResult<UserRow> {
     diesel::update(users::table.find(id))
         .set((users::deactivated_at.eq(deactivated_at), users::token_version.eq(users::token_version + 1)))
         .returning(UserRow::as_returning())
@@ -141,8 +142,13 @@ pub fn set_active(db: &mut Db, id: i64, deactivated_at: Option<i64>) -> QueryRes
 }
 
 /// Returns whether the login is open, belongs to the active user, and the token version is current.
-pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64) -> QueryResult<bool> {
-    let found: Option<i64> = sessions::table
+pub fn credential_is_live(
+    db: &mut Db,
+    user: UserId,
+    login: LoginId,
+    token_version: i64,
+) -> QueryResult<bool> {
+    let found: Option<LoginId> = sessions::table
         .inner_join(users::table)
         .filter(sessions::id.eq(login))
         .filter(sessions::user_id.eq(user))
@@ -156,7 +162,7 @@ pub fn credential_is_live(db: &mut Db, user: i64, login: i64, token_version: i64
 }
 
 /// Returns whether the user is active and the token version current.
-pub fn user_is_live(db: &mut Db, user: i64, token_version: i64) -> QueryResult<bool> {
+pub fn user_is_live(db: &mut Db, user: UserId, token_version: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         users::table
             .find(user)
@@ -166,7 +172,7 @@ pub fn user_is_live(db: &mut Db, user: i64, token_version: i64) -> QueryResult<b
     .get_result(db)
 }
 
-pub fn insert_login(db: &mut Db, user: i64, created_at: i64, expires_at: i64) -> QueryResult<i64> {
+pub fn insert_login(db: &mut Db, user: UserId, created_at: i64, expires_at: i64) -> QueryResult<LoginId> {
     diesel::insert_into(sessions::table)
         .values((
             sessions::user_id.eq(user),
@@ -178,7 +184,7 @@ pub fn insert_login(db: &mut Db, user: i64, created_at: i64, expires_at: i64) ->
 }
 
 /// Returns an open login: its user, its generation, and when its refresh tokens expire.
-pub fn live_login(db: &mut Db, login: i64) -> QueryResult<Option<(i64, i64, i64)>> {
+pub fn live_login(db: &mut Db, login: LoginId) -> QueryResult<Option<(UserId, i64, i64)>> {
     sessions::table
         .find(login)
         .filter(sessions::ended_at.is_null())
@@ -188,7 +194,7 @@ pub fn live_login(db: &mut Db, login: i64) -> QueryResult<Option<(i64, i64, i64)
 }
 
 /// Returns the open logins of a user, oldest first.
-pub fn live_logins_of(db: &mut Db, user: i64) -> QueryResult<Vec<i64>> {
+pub fn live_logins_of(db: &mut Db, user: UserId) -> QueryResult<Vec<LoginId>> {
     sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(sessions::ended_at.is_null())
@@ -198,7 +204,7 @@ pub fn live_logins_of(db: &mut Db, user: i64) -> QueryResult<Vec<i64>> {
 }
 
 /// Returns the open login of a user that was not refreshed for the longest time.
-pub fn stalest_login_of(db: &mut Db, user: i64) -> QueryResult<Option<i64>> {
+pub fn stalest_login_of(db: &mut Db, user: UserId) -> QueryResult<Option<LoginId>> {
     sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(sessions::ended_at.is_null())
@@ -209,12 +215,12 @@ pub fn stalest_login_of(db: &mut Db, user: i64) -> QueryResult<Option<i64>> {
 }
 
 /// Returns every open login with its user.
-pub fn all_live_logins(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
+pub fn all_live_logins(db: &mut Db) -> QueryResult<Vec<(LoginId, UserId)>> {
     sessions::table.filter(sessions::ended_at.is_null()).select((sessions::id, sessions::user_id)).load(db)
 }
 
 /// Returns open logins whose refresh tokens have expired, at most `limit`.
-pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(i64, i64)>> {
+pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(LoginId, UserId)>> {
     sessions::table
         .filter(sessions::ended_at.is_null())
         .filter(sessions::expires_at.lt(now))
@@ -225,7 +231,7 @@ pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(i64
 }
 
 /// Ends a login and deletes its refresh tokens.
-pub fn end_login(db: &mut Db, login: i64, now: i64) -> QueryResult<()> {
+pub fn end_login(db: &mut Db, login: LoginId, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::ended_at.eq(now)).execute(db)?;
     diesel::delete(refresh_tokens::table.filter(refresh_tokens::session_id.eq(login))).execute(db).map(drop)
 }
@@ -248,7 +254,7 @@ pub fn set_exchanged(db: &mut Db, hash: &[u8], now: i64) -> QueryResult<()> {
 }
 
 /// Records the first use of a token of `generation`: tokens of earlier generations are superseded.
-pub fn advance_generation(db: &mut Db, login: i64, generation: i64, now: i64) -> QueryResult<()> {
+pub fn advance_generation(db: &mut Db, login: LoginId, generation: i64, now: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::generation.eq(generation)).execute(db)?;
     diesel::update(
         refresh_tokens::table
@@ -262,7 +268,7 @@ pub fn advance_generation(db: &mut Db, login: i64, generation: i64, now: i64) ->
 }
 
 /// Deletes tokens so old that their reuse no longer indicates a theft.
-pub fn forget_refresh_tokens(db: &mut Db, login: i64, below_generation: i64) -> QueryResult<()> {
+pub fn forget_refresh_tokens(db: &mut Db, login: LoginId, below_generation: i64) -> QueryResult<()> {
     diesel::delete(
         refresh_tokens::table
             .filter(refresh_tokens::session_id.eq(login))
@@ -272,6 +278,6 @@ pub fn forget_refresh_tokens(db: &mut Db, login: i64, below_generation: i64) -> 
     .map(drop)
 }
 
-pub fn extend_login(db: &mut Db, login: i64, expires_at: i64) -> QueryResult<()> {
+pub fn extend_login(db: &mut Db, login: LoginId, expires_at: i64) -> QueryResult<()> {
     diesel::update(sessions::table.find(login)).set(sessions::expires_at.eq(expires_at)).execute(db).map(drop)
 }

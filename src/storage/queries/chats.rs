@@ -9,7 +9,7 @@ use diesel::sqlite::SqliteConnection;
 
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::storage::queries::messages;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, own_ordinals};
 use crate::storage::schema::{chat_events, chat_participants, chats};
@@ -30,7 +30,7 @@ mod retention;
 type Db = SqliteConnection;
 
 /// Returns a chat that is not deleted.
-pub fn chat(db: &mut Db, id: i64) -> QueryResult<Option<Chat>> {
+pub fn chat(db: &mut Db, id: ChatId) -> QueryResult<Option<Chat>> {
     let living = chats::table.find(id).filter(chats::deleted_at.is_null());
     let row = living.select(ChatRow::as_select()).first(db).optional()?;
     row.map(Chat::try_from).transpose()
@@ -49,7 +49,7 @@ pub struct ListedChat {
 }
 
 /// Returns chats above an id.
-pub fn chats_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<ListedChat>> {
+pub fn chats_above(db: &mut Db, id: ChatId, limit: i64) -> QueryResult<Vec<ListedChat>> {
     let rows = chats::table.filter(chats::id.gt(id)).order(chats::id).limit(limit);
     let rows = rows.select(ChatRow::as_select()).load(db)?;
     let listed = |row: ChatRow| {
@@ -59,12 +59,12 @@ pub fn chats_above(db: &mut Db, id: i64, limit: i64) -> QueryResult<Vec<ListedCh
     rows.into_iter().map(listed).collect()
 }
 
-pub fn direct_chat(db: &mut Db, direct_key: &str) -> QueryResult<Option<i64>> {
+pub fn direct_chat(db: &mut Db, direct_key: &str) -> QueryResult<Option<ChatId>> {
     chats::table.filter(chats::direct_key.eq(direct_key)).select(chats::id).first(db).optional()
 }
 
 /// Returns the channel with this name (in lower case).
-pub fn channel_named(db: &mut Db, channel_key: &str) -> QueryResult<Option<i64>> {
+pub fn channel_named(db: &mut Db, channel_key: &str) -> QueryResult<Option<ChatId>> {
     chats::table.filter(chats::channel_key.eq(channel_key)).select(chats::id).first(db).optional()
 }
 
@@ -75,22 +75,22 @@ pub fn insert_chat(db: &mut Db, row: &NewChatRow<'_>) -> QueryResult<Chat> {
 }
 
 /// Moves the head after an event that is not a message.
-pub fn set_last_seq(db: &mut Db, id: i64, last_seq: i64) -> QueryResult<()> {
+pub fn set_last_seq(db: &mut Db, id: ChatId, last_seq: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::last_seq.eq(last_seq)).execute(db).map(drop)
 }
 
-pub fn set_name(db: &mut Db, id: i64, name: &str, channel_key: Option<&str>) -> QueryResult<()> {
+pub fn set_name(db: &mut Db, id: ChatId, name: &str, channel_key: Option<&str>) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((chats::name.eq(name), chats::channel_key.eq(channel_key)))
         .execute(db)
         .map(drop)
 }
 
-pub fn set_archived(db: &mut Db, id: i64, archived_at: Option<i64>) -> QueryResult<()> {
+pub fn set_archived(db: &mut Db, id: ChatId, archived_at: Option<i64>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
 }
 
-pub fn participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Participant>> {
+pub fn participant(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Option<Participant>> {
     let row = chat_participants::table
         .find((chat, user))
         .select(ParticipantRow::as_select())
@@ -107,11 +107,11 @@ pub fn all_participants(db: &mut Db) -> QueryResult<Vec<ParticipantRow>> {
         .load(db)
 }
 
-pub fn participant_count(db: &mut Db, chat: i64) -> QueryResult<i64> {
+pub fn participant_count(db: &mut Db, chat: ChatId) -> QueryResult<i64> {
     chat_participants::table.filter(chat_participants::chat_id.eq(chat)).count().get_result(db)
 }
 
-pub fn chat_count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
+pub fn chat_count_of(db: &mut Db, user: UserId) -> QueryResult<i64> {
     chat_participants::table.filter(chat_participants::user_id.eq(user)).count().get_result(db)
 }
 
@@ -119,8 +119,8 @@ pub fn chat_count_of(db: &mut Db, user: i64) -> QueryResult<i64> {
 /// ascending id. Channels of existing projects are included only if `with_projects`.
 pub fn put_into_by(
     db: &mut Db,
-    user: i64,
-    adder: i64,
+    user: UserId,
+    adder: UserId,
     with_projects: bool,
     limit: i64,
 ) -> QueryResult<Vec<Chat>> {
@@ -157,12 +157,12 @@ const ANSWERED_MESSAGES: i64 = 100;
 /// Returns whether both users are in a chat that shows an acquaintance. It is a chat that not all
 /// users can join, into which `adder` did not put `person`, or a chat in which `person` has written
 /// recently.
-pub fn are_acquainted(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
+pub fn are_acquainted(db: &mut Db, adder: UserId, person: UserId) -> QueryResult<bool> {
     Ok(share_a_chat(db, adder, person)? || has_written_to(db, adder, person)?)
 }
 
 /// Returns whether `person` has written in one of the newest chats into which `adder` put them.
-fn has_written_to(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
+fn has_written_to(db: &mut Db, adder: UserId, person: UserId) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
              SELECT 1 FROM (
@@ -187,7 +187,7 @@ fn has_written_to(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     Ok(found.found != 0)
 }
 
-fn share_a_chat(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
+fn share_a_chat(db: &mut Db, adder: UserId, person: UserId) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
              SELECT 1 FROM (
@@ -208,34 +208,34 @@ fn share_a_chat(db: &mut Db, adder: i64, person: i64) -> QueryResult<bool> {
     Ok(found.found != 0)
 }
 
-pub fn insert_participant(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
+pub fn insert_participant(db: &mut Db, chat: ChatId, participant: &Participant) -> QueryResult<()> {
     let row = ParticipantRow {
         chat_id: chat,
-        user_id: participant.user_id.0,
+        user_id: participant.user_id,
         role: participant.role.as_str().to_owned(),
         read_seq: participant.read_seq,
         read_ordinal: participant.read_ordinal,
         delivered_seq: participant.delivered_seq,
         notify: participant.notify.as_str().to_owned(),
-        added_by: participant.added_by.map(|user| user.0),
+        added_by: participant.added_by,
         own_ordinals: own_ordinals(&participant.own),
         hidden_ordinal: participant.hidden_ordinal,
     };
     diesel::insert_into(chat_participants::table).values(&row).execute(db).map(drop)
 }
 
-pub fn set_notify(db: &mut Db, chat: i64, user: i64, level: &str) -> QueryResult<()> {
+pub fn set_notify(db: &mut Db, chat: ChatId, user: UserId, level: &str) -> QueryResult<()> {
     diesel::update(chat_participants::table.find((chat, user)))
         .set(chat_participants::notify.eq(level))
         .execute(db)
         .map(drop)
 }
 
-pub fn delete_participant(db: &mut Db, chat: i64, user: i64) -> QueryResult<()> {
+pub fn delete_participant(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<()> {
     diesel::delete(chat_participants::table.find((chat, user))).execute(db).map(drop)
 }
 
-pub fn set_role(db: &mut Db, chat: i64, user: i64, role: &str) -> QueryResult<()> {
+pub fn set_role(db: &mut Db, chat: ChatId, user: UserId, role: &str) -> QueryResult<()> {
     diesel::update(chat_participants::table.find((chat, user)))
         .set(chat_participants::role.eq(role))
         .execute(db)
@@ -243,7 +243,7 @@ pub fn set_role(db: &mut Db, chat: i64, user: i64, role: &str) -> QueryResult<()
 }
 
 /// Hides a chat for a user until a message has a larger ordinal; `None` shows it.
-pub fn set_hidden(db: &mut Db, chat: i64, user: i64, ordinal: Option<i64>) -> QueryResult<()> {
+pub fn set_hidden(db: &mut Db, chat: ChatId, user: UserId, ordinal: Option<i64>) -> QueryResult<()> {
     diesel::update(chat_participants::table.find((chat, user)))
         .set(chat_participants::hidden_ordinal.eq(ordinal))
         .execute(db)
@@ -252,7 +252,7 @@ pub fn set_hidden(db: &mut Db, chat: i64, user: i64, ordinal: Option<i64>) -> Qu
 
 /// Returns the chats of a user above an id that have unread events: at most `limit`, by ascending
 /// id.
-pub fn unread_of(db: &mut Db, user: i64, above: i64, limit: i64) -> QueryResult<Vec<Chat>> {
+pub fn unread_of(db: &mut Db, user: UserId, above: ChatId, limit: i64) -> QueryResult<Vec<Chat>> {
     let rows = chat_participants::table
         .inner_join(chats::table)
         .filter(chat_participants::user_id.eq(user))
@@ -274,7 +274,7 @@ pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
 }
 
 /// Returns the user who last removed `user` from the chat, and the role that `user` had then.
-pub fn last_leave(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<(UserId, ChatRole)>> {
+pub fn last_leave(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Option<(UserId, ChatRole)>> {
     let row = chat_events::table
         .filter(chat_events::chat_id.eq(chat))
         .filter(chat_events::user_id.eq(user))
@@ -293,7 +293,7 @@ pub fn last_leave(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<(User
 /// last if `newest`.
 pub fn events_between(
     db: &mut Db,
-    chat: i64,
+    chat: ChatId,
     after: i64,
     before: i64,
     limit: i64,
@@ -313,12 +313,12 @@ pub fn events_between(
     if newest {
         rows.reverse();
     }
-    let shown: Vec<i64> = rows.iter().filter_map(ChatEventRow::shows).collect();
+    let shown: Vec<MessageId> = rows.iter().filter_map(ChatEventRow::shows).collect();
     let shown: HashMap<_, _> = if shown.is_empty() {
         HashMap::new()
     } else {
         let found = messages::by_ids(db, &shown)?;
-        found.into_iter().map(|message| (message.id.0, Arc::new(message))).collect()
+        found.into_iter().map(|message| (message.id, Arc::new(message))).collect()
     };
     let event = |row: ChatEventRow| {
         let message = row.shows().and_then(|id| shown.get(&id).cloned());

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;
 
@@ -25,14 +25,14 @@ pub struct Listener {
 /// The message whose recipients are queried.
 #[derive(Debug, Clone, Copy)]
 pub struct Said {
-    pub chat: i64,
-    pub sender: i64,
+    pub chat: ChatId,
+    pub sender: UserId,
 }
 
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = BigInt)]
-    user_id: i64,
+    user_id: UserId,
     #[diesel(sql_type = Text)]
     username: String,
     #[diesel(sql_type = Text)]
@@ -52,7 +52,7 @@ const COLUMNS: &str =
 fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
     let listener = |row: Row| {
         Ok(Listener {
-            user_id: UserId(row.user_id),
+            user_id: row.user_id,
             username: row.username,
             level: notify_level(&row.notify)?,
             active: row.active,
@@ -64,7 +64,7 @@ fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
 }
 
 /// Returns the next participants of the chat, by ascending id.
-pub fn everybody(db: &mut Db, said: Said, after: i64, limit: i64) -> QueryResult<Vec<Listener>> {
+pub fn everybody(db: &mut Db, said: Said, after: UserId, limit: i64) -> QueryResult<Vec<Listener>> {
     let sql = format!(
         "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
          WHERE p.chat_id = ? AND p.user_id > ? ORDER BY p.user_id LIMIT ?"
@@ -97,17 +97,23 @@ pub struct Followers {
     /// The number of followers read, including those who left the chat.
     pub scanned: i64,
     /// The last follower read, if more may follow.
-    pub scanned_to: Option<i64>,
+    pub scanned_to: Option<UserId>,
 }
 
 #[derive(QueryableByName)]
 struct FollowerRow {
     #[diesel(sql_type = BigInt)]
-    user_id: i64,
+    user_id: UserId,
 }
 
 /// Returns the next `limit` followers of the thread who did not mute it, by ascending id.
-pub fn followers(db: &mut Db, said: Said, thread: i64, after: i64, limit: i64) -> QueryResult<Followers> {
+pub fn followers(
+    db: &mut Db,
+    said: Said,
+    thread: MessageId,
+    after: UserId,
+    limit: i64,
+) -> QueryResult<Followers> {
     // SQLite uses the partial index only if the condition is written exactly like this.
     let sql = "SELECT user_id FROM thread_followers
          WHERE thread_id = ? AND user_id > ? AND NOT muted ORDER BY user_id LIMIT ?";
@@ -116,7 +122,7 @@ pub fn followers(db: &mut Db, said: Said, thread: i64, after: i64, limit: i64) -
         .bind::<BigInt, _>(after)
         .bind::<BigInt, _>(limit)
         .load(db)?;
-    let ids: Vec<i64> = ids.into_iter().map(|row| row.user_id).collect();
+    let ids: Vec<UserId> = ids.into_iter().map(|row| row.user_id).collect();
     let scanned = i64::try_from(ids.len()).unwrap_or(i64::MAX);
     let scanned_to = ids.last().copied().filter(|_| scanned >= limit);
     let sql = format!(

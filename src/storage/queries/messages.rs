@@ -5,7 +5,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-use crate::domain::ids::{MessageId, UserId};
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::{ClientId, Message};
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
 use crate::storage::schema::{chats, messages};
@@ -61,7 +61,7 @@ impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
         );
         for (n, row) in self.0.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });
-            for number in [&row.id, &row.chat_id, &row.seq, &row.ordinal, &row.sender_id] {
+            for number in [&row.id.0, &row.chat_id.0, &row.seq, &row.ordinal, &row.sender_id.0] {
                 out.push_bind_param::<BigInt, _>(number)?;
                 out.push_sql(", ");
             }
@@ -100,7 +100,7 @@ pub fn largest_client_id(db: &mut Db, up_to: ClientId) -> QueryResult<Option<Cli
     Ok(found.map(|name| client_id(name).map(ClientId)).transpose()?.max(removed))
 }
 
-pub fn is_client_id_used(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<bool> {
+pub fn is_client_id_used(db: &mut Db, sender: UserId, client_id: &[u8]) -> QueryResult<bool> {
     if trimming::removed(db, sender, client_id)?.is_some() {
         return Ok(true);
     }
@@ -108,25 +108,29 @@ pub fn is_client_id_used(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryRes
         .filter(messages::sender_id.eq(sender))
         .filter(messages::client_id.eq(client_id))
         .select(messages::id);
-    Ok(named_alike.first::<i64>(db).optional()?.is_some())
+    Ok(named_alike.first::<MessageId>(db).optional()?.is_some())
 }
 
 #[derive(QueryableByName)]
 struct LastId {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
-    seq: i64,
+    seq: MessageId,
 }
 
 /// Returns the largest id that a message ever had: ids are not reused.
-pub fn last_id(db: &mut Db) -> QueryResult<i64> {
+pub fn last_id(db: &mut Db) -> QueryResult<MessageId> {
     let found: Option<LastId> = diesel::sql_query("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
         .get_result(db)
         .optional()?;
-    Ok(found.map_or(0, |last| last.seq))
+    Ok(found.map_or(MessageId(0), |last| last.seq))
 }
 
 /// Returns the sender's message with this client id, and the hash of its request.
-pub fn by_client_id(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option<(Message, Vec<u8>)>> {
+pub fn by_client_id(
+    db: &mut Db,
+    sender: UserId,
+    client_id: &[u8],
+) -> QueryResult<Option<(Message, Vec<u8>)>> {
     let found: Option<(MessageRow, Vec<u8>)> = messages::table
         .filter(messages::sender_id.eq(sender))
         .filter(messages::client_id.eq(client_id))
@@ -137,7 +141,7 @@ pub fn by_client_id(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<O
 }
 
 /// Returns the message with this id if it is in the chat.
-pub fn in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<Message>> {
+pub fn in_chat(db: &mut Db, chat: ChatId, id: MessageId) -> QueryResult<Option<Message>> {
     let row = messages::table
         .find(id)
         .filter(messages::chat_id.eq(chat))
@@ -149,8 +153,8 @@ pub fn in_chat(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<Message>> 
 
 /// Returns the thread that a reply to this message of the chat belongs to, and the sender of the
 /// message. Returns `None` if the message is not in the chat.
-pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(MessageId, UserId)>> {
-    let found: Option<(Option<i64>, i64)> = messages::table
+pub fn thread_of(db: &mut Db, chat: ChatId, id: MessageId) -> QueryResult<Option<(MessageId, UserId)>> {
+    let found: Option<(Option<MessageId>, UserId)> = messages::table
         .find(id)
         .filter(messages::chat_id.eq(chat))
         .select((messages::thread_id, messages::sender_id))
@@ -159,19 +163,19 @@ pub fn thread_of(db: &mut Db, chat: i64, id: i64) -> QueryResult<Option<(Message
     let Some((thread, sender)) = found else { return Ok(None) };
     // A chat that trims its messages may no longer have the first message: then a thread begins
     // here.
-    let first: Option<i64> = match thread {
+    let first: Option<MessageId> = match thread {
         Some(first) => messages::table.find(first).select(messages::id).first(db).optional()?,
         None => None,
     };
-    Ok(Some((MessageId(first.unwrap_or(id)), UserId(sender))))
+    Ok(Some((first.unwrap_or(id), sender)))
 }
 
-pub fn change(db: &mut Db, id: i64, changes: &MessageChanges<'_>) -> QueryResult<()> {
+pub fn change(db: &mut Db, id: MessageId, changes: &MessageChanges<'_>) -> QueryResult<()> {
     diesel::update(messages::table.find(id)).set(changes).execute(db).map(drop)
 }
 
 /// Returns messages by id. `ids` holds the ids of a single page or window.
-pub fn by_ids(db: &mut Db, ids: &[i64]) -> QueryResult<Vec<Message>> {
+pub fn by_ids(db: &mut Db, ids: &[MessageId]) -> QueryResult<Vec<Message>> {
     let rows = messages::table.filter(messages::id.eq_any(ids)).select(MessageRow::as_select()).load(db)?;
     rows.into_iter().map(Message::try_from).collect()
 }
@@ -187,7 +191,7 @@ pub enum Choice {
 /// Like [`between`], for the selected messages only.
 pub fn chosen(
     db: &mut Db,
-    chat: i64,
+    chat: ChatId,
     choice: Choice,
     after: i64,
     before: i64,
@@ -198,15 +202,15 @@ pub fn chosen(
     let chosen = match choice {
         Choice::Pinned => range.filter(messages::pinned_at.is_not_null()),
         Choice::Thread(id) => {
-            let Some((first, _)) = thread_of(db, chat, id.0)? else { return Ok(Vec::new()) };
-            range.filter(messages::id.eq(first.0).or(messages::thread_id.eq(first.0)))
+            let Some((first, _)) = thread_of(db, chat, id)? else { return Ok(Vec::new()) };
+            range.filter(messages::id.eq(first).or(messages::thread_id.eq(first)))
         }
     };
     ascending(db, chosen, limit, newest)
 }
 
 /// Returns the id of the message with this seq.
-pub fn at_seq(db: &mut Db, chat: i64, seq: i64) -> QueryResult<Option<i64>> {
+pub fn at_seq(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<Option<MessageId>> {
     messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.eq(seq))
@@ -216,7 +220,7 @@ pub fn at_seq(db: &mut Db, chat: i64, seq: i64) -> QueryResult<Option<i64>> {
 }
 
 /// Returns the ordinal of the newest message at or below `seq`; 0 before the first message.
-pub fn ordinal_at(db: &mut Db, chat: i64, seq: i64) -> QueryResult<i64> {
+pub fn ordinal_at(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<i64> {
     let found: Option<i64> = messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.le(seq))
@@ -235,7 +239,7 @@ struct Ordinal {
 
 /// Returns the ordinals of a sender's messages from `seq` on, ascending, among the newest `scanned`
 /// messages of the chat.
-pub fn own_from(db: &mut Db, chat: i64, sender: i64, seq: i64, scanned: i64) -> QueryResult<Vec<i64>> {
+pub fn own_from(db: &mut Db, chat: ChatId, sender: UserId, seq: i64, scanned: i64) -> QueryResult<Vec<i64>> {
     let found: Vec<Ordinal> = diesel::sql_query(
         "SELECT ordinal FROM (
              SELECT ordinal, sender_id FROM messages WHERE chat_id = ? AND seq >= ? ORDER BY seq DESC LIMIT ?
@@ -250,7 +254,7 @@ pub fn own_from(db: &mut Db, chat: i64, sender: i64, seq: i64, scanned: i64) -> 
 }
 
 /// Returns (chat, ordinal) of every deleted message above the trimmed part of its chat, in order.
-pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
+pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(ChatId, i64)>> {
     messages::table
         .inner_join(chats::table)
         .filter(messages::deleted_at.is_not_null())
@@ -264,7 +268,7 @@ pub fn all_deleted(db: &mut Db) -> QueryResult<Vec<(i64, i64)>> {
 /// if `newest`.
 pub fn between(
     db: &mut Db,
-    chat: i64,
+    chat: ChatId,
     after: i64,
     before: i64,
     limit: i64,
@@ -273,7 +277,7 @@ pub fn between(
     ascending(db, in_range(chat, after, before), limit, newest)
 }
 
-fn in_range(chat: i64, after: i64, before: i64) -> messages::BoxedQuery<'static, Sqlite> {
+fn in_range(chat: ChatId, after: i64, before: i64) -> messages::BoxedQuery<'static, Sqlite> {
     messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.gt(after))

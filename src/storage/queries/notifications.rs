@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{NotificationId, UserId};
+use crate::domain::ids::{ChatId, MessageId, NotificationId, Seq, UserId};
 use crate::domain::notification::Notification;
 use crate::storage::rows::notification::{NewNotificationRow, NotificationRow};
 use crate::storage::schema::notifications;
@@ -24,16 +24,16 @@ pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Option<N
 }
 
 /// Returns whether a user has more than `count` notifications.
-pub fn exceed(db: &mut Db, user: i64, count: i64) -> QueryResult<bool> {
+pub fn exceed(db: &mut Db, user: UserId, count: i64) -> QueryResult<bool> {
     let own = notifications::table.filter(notifications::user_id.eq(user));
-    let beyond: Option<i64> =
+    let beyond: Option<NotificationId> =
         own.order(notifications::id.desc()).offset(count).select(notifications::id).first(db).optional()?;
     Ok(beyond.is_some())
 }
 
 /// Removes all but `keep` notifications of a user. Read notifications are removed first, then those
 /// that are not mentions, and among equals the oldest.
-pub fn evict(db: &mut Db, user: i64, keep: i64) -> QueryResult<Vec<NotificationId>> {
+pub fn evict(db: &mut Db, user: UserId, keep: i64) -> QueryResult<Vec<NotificationId>> {
     let gone: Vec<Id> = diesel::sql_query(
         "DELETE FROM notifications WHERE id IN (
              SELECT id FROM notifications WHERE user_id = ?
@@ -43,15 +43,15 @@ pub fn evict(db: &mut Db, user: i64, keep: i64) -> QueryResult<Vec<NotificationI
     .bind::<BigInt, _>(user)
     .bind::<BigInt, _>(keep)
     .load(db)?;
-    Ok(gone.into_iter().map(|row| NotificationId(row.id)).collect())
+    Ok(gone.into_iter().map(|row| row.id).collect())
 }
 
 /// Removes at most `limit` notifications of removed events in a range of seqs of a chat. The
 /// notification that a user was added stays while the chat exists.
 pub fn retract(
     db: &mut Db,
-    chat: i64,
-    (from, to): (i64, i64),
+    chat: ChatId,
+    (from, to): (Seq, Seq),
     limit: i64,
 ) -> QueryResult<Vec<(UserId, NotificationId)>> {
     let gone: Vec<Retracted> = diesel::sql_query(
@@ -66,12 +66,12 @@ pub fn retract(
     .bind::<BigInt, _>(to)
     .bind::<BigInt, _>(limit)
     .load(db)?;
-    Ok(gone.into_iter().map(|row| (UserId(row.user_id), NotificationId(row.id))).collect())
+    Ok(gone.into_iter().map(|row| (row.user_id, row.id)).collect())
 }
 
 /// Returns whether more than `count` notifications belong to a range of seqs of a chat.
-pub fn exceed_in(db: &mut Db, chat: i64, (from, to): (i64, i64), count: i64) -> QueryResult<bool> {
-    let beyond: Option<i64> = notifications::table
+pub fn exceed_in(db: &mut Db, chat: ChatId, (from, to): (Seq, Seq), count: i64) -> QueryResult<bool> {
+    let beyond: Option<NotificationId> = notifications::table
         .filter(notifications::seq.is_not_null())
         .filter(notifications::chat_id.eq(chat))
         .filter(notifications::seq.between(from, to))
@@ -84,7 +84,7 @@ pub fn exceed_in(db: &mut Db, chat: i64, (from, to): (i64, i64), count: i64) -> 
 }
 
 /// Returns whether the user has unread notifications of a chat up to a seq.
-pub fn any_unread_in(db: &mut Db, user: i64, chat: i64, seq: i64) -> QueryResult<bool> {
+pub fn any_unread_in(db: &mut Db, user: UserId, chat: ChatId, seq: Seq) -> QueryResult<bool> {
     let unread = notifications::table
         .filter(notifications::user_id.eq(user))
         .filter(notifications::chat_id.eq(chat))
@@ -96,13 +96,13 @@ pub fn any_unread_in(db: &mut Db, user: i64, chat: i64, seq: i64) -> QueryResult
 #[derive(QueryableByName)]
 struct ReadChat {
     #[diesel(sql_type = BigInt)]
-    chat_id: i64,
+    chat_id: ChatId,
     #[diesel(sql_type = BigInt)]
-    read_seq: i64,
+    read_seq: Seq,
 }
 
 /// Returns chats with unread notifications at or below the user's cursor, with the cursor.
-pub fn unread_below_cursors(db: &mut Db, user: i64, limit: i64) -> QueryResult<Vec<(i64, i64)>> {
+pub fn unread_below_cursors(db: &mut Db, user: UserId, limit: i64) -> QueryResult<Vec<(ChatId, Seq)>> {
     let found: Vec<ReadChat> = diesel::sql_query(
         "SELECT DISTINCT p.chat_id, p.read_seq FROM notifications n
          JOIN chat_participants p ON p.chat_id = n.chat_id AND p.user_id = n.user_id
@@ -115,7 +115,7 @@ pub fn unread_below_cursors(db: &mut Db, user: i64, limit: i64) -> QueryResult<V
 }
 
 /// Marks the notifications of a chat up to a seq as read.
-pub fn mark_read_in(db: &mut Db, user: i64, chat: i64, seq: i64, now: i64) -> QueryResult<()> {
+pub fn mark_read_in(db: &mut Db, user: UserId, chat: ChatId, seq: Seq, now: i64) -> QueryResult<()> {
     let unread = notifications::table
         .filter(notifications::user_id.eq(user))
         .filter(notifications::chat_id.eq(chat))
@@ -125,7 +125,7 @@ pub fn mark_read_in(db: &mut Db, user: i64, chat: i64, seq: i64, now: i64) -> Qu
 }
 
 /// Returns the user's notification of a message, if it still exists.
-pub fn of_message(db: &mut Db, user: i64, message: i64) -> QueryResult<Option<Notification>> {
+pub fn of_message(db: &mut Db, user: UserId, message: MessageId) -> QueryResult<Option<Notification>> {
     let row: Option<NotificationRow> = notifications::table
         .filter(notifications::user_id.eq(user))
         .filter(notifications::message_id.eq(message))
@@ -138,8 +138,8 @@ pub fn of_message(db: &mut Db, user: i64, message: i64) -> QueryResult<Option<No
 /// Returns the user's notifications below `before`, newest first.
 pub fn below(
     db: &mut Db,
-    user: i64,
-    before: i64,
+    user: UserId,
+    before: NotificationId,
     unread: bool,
     limit: i64,
 ) -> QueryResult<Vec<Notification>> {
@@ -157,7 +157,7 @@ pub fn below(
 }
 
 /// Marks one notification as read, or all. Returns how many were unread.
-pub fn mark_read(db: &mut Db, user: i64, id: Option<i64>, now: i64) -> QueryResult<usize> {
+pub fn mark_read(db: &mut Db, user: UserId, id: Option<NotificationId>, now: i64) -> QueryResult<usize> {
     let unread =
         notifications::table.filter(notifications::user_id.eq(user)).filter(notifications::read_at.is_null());
     match id {
@@ -168,7 +168,7 @@ pub fn mark_read(db: &mut Db, user: i64, id: Option<i64>, now: i64) -> QueryResu
     }
 }
 
-pub fn exists(db: &mut Db, user: i64, id: i64) -> QueryResult<bool> {
+pub fn exists(db: &mut Db, user: UserId, id: NotificationId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(notifications::table.find(id).filter(notifications::user_id.eq(user))))
         .get_result(db)
 }
@@ -176,15 +176,15 @@ pub fn exists(db: &mut Db, user: i64, id: i64) -> QueryResult<bool> {
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    id: NotificationId,
 }
 
 #[derive(QueryableByName)]
 struct Retracted {
     #[diesel(sql_type = BigInt)]
-    user_id: i64,
+    user_id: UserId,
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    id: NotificationId,
 }
 
 /// Returns the newest `limit` notifications of every user, by id; of these the newest `total`.

@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{ProjectId, UserId};
+use crate::domain::ids::{ChatId, ProjectId, RepositoryId, UserId};
 use crate::domain::project::{Project, ProjectRole};
+use crate::storage::rows::chat::unreadable;
 use crate::storage::rows::project::{NewProjectRow, ProjectRow, project_role};
 use crate::storage::schema::{
     chats, former_names, project_configs, project_members, project_watchers, projects, users,
@@ -12,11 +13,7 @@ use crate::storage::schema::{
 
 type Db = SqliteConnection;
 
-/// The kinds of a former name.
-pub const FORMER_PROJECT: &str = "project";
-pub const FORMER_REPOSITORY: &str = "repository";
-
-pub fn project(db: &mut Db, id: i64) -> QueryResult<Option<Project>> {
+pub fn project(db: &mut Db, id: ProjectId) -> QueryResult<Option<Project>> {
     let found: Option<(ProjectRow, Option<String>)> = projects::table
         .left_join(project_configs::table)
         .filter(projects::id.eq(id))
@@ -38,7 +35,7 @@ pub fn all_projects(db: &mut Db) -> QueryResult<Vec<Project>> {
 }
 
 /// Returns the project with this name (in lower case) that is not deleted.
-pub fn project_named(db: &mut Db, owner: i64, name_key: &str) -> QueryResult<Option<i64>> {
+pub fn project_named(db: &mut Db, owner: UserId, name_key: &str) -> QueryResult<Option<ProjectId>> {
     projects::table
         .filter(projects::owner_id.eq(owner))
         .filter(projects::name_key.eq(name_key))
@@ -52,10 +49,10 @@ pub fn project_named(db: &mut Db, owner: i64, name_key: &str) -> QueryResult<Opt
 /// `after`, by ascending id.
 pub fn channels_of_owner(
     db: &mut Db,
-    owner: i64,
-    after: i64,
+    owner: UserId,
+    after: ProjectId,
     limit: i64,
-) -> QueryResult<Vec<(i64, String, i64)>> {
+) -> QueryResult<Vec<(ProjectId, String, ChatId)>> {
     projects::table
         .filter(projects::owner_id.eq(owner))
         .filter(projects::deleted_at.is_null())
@@ -66,7 +63,7 @@ pub fn channels_of_owner(
         .load(db)
 }
 
-pub fn project_count_of(db: &mut Db, owner: i64) -> QueryResult<i64> {
+pub fn project_count_of(db: &mut Db, owner: UserId) -> QueryResult<i64> {
     projects::table
         .filter(projects::owner_id.eq(owner))
         .filter(projects::deleted_at.is_null())
@@ -75,7 +72,7 @@ pub fn project_count_of(db: &mut Db, owner: i64) -> QueryResult<i64> {
 }
 
 /// Returns whether an active user owns the project.
-pub fn has_active_owner(db: &mut Db, project: i64) -> QueryResult<bool> {
+pub fn has_active_owner(db: &mut Db, project: ProjectId) -> QueryResult<bool> {
     let owners = project_members::table
         .inner_join(users::table)
         .filter(project_members::project_id.eq(project))
@@ -84,22 +81,22 @@ pub fn has_active_owner(db: &mut Db, project: i64) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(owners)).get_result(db)
 }
 
-pub fn insert_project(db: &mut Db, row: &NewProjectRow<'_>) -> QueryResult<i64> {
+pub fn insert_project(db: &mut Db, row: &NewProjectRow<'_>) -> QueryResult<ProjectId> {
     diesel::insert_into(projects::table).values(row).returning(projects::id).get_result(db)
 }
 
 /// Makes a chat the channel of a project.
-pub fn bind_channel(db: &mut Db, chat: i64, project: i64) -> QueryResult<()> {
+pub fn bind_channel(db: &mut Db, chat: ChatId, project: ProjectId) -> QueryResult<()> {
     diesel::update(chats::table.find(chat)).set(chats::project_id.eq(project)).execute(db).map(drop)
 }
 
-pub fn set_audience(db: &mut Db, chat: i64, audience: &str) -> QueryResult<()> {
+pub fn set_audience(db: &mut Db, chat: ChatId, audience: &str) -> QueryResult<()> {
     diesel::update(chats::table.find(chat)).set(chats::audience.eq(audience)).execute(db).map(drop)
 }
 
 pub fn set_project(
     db: &mut Db,
-    id: i64,
+    id: ProjectId,
     name: &str,
     name_key: &str,
     description: &str,
@@ -116,11 +113,11 @@ pub fn set_project(
         .map(drop)
 }
 
-pub fn set_project_deleted(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+pub fn set_project_deleted(db: &mut Db, id: ProjectId, now: i64) -> QueryResult<()> {
     diesel::update(projects::table.find(id)).set(projects::deleted_at.eq(now)).execute(db).map(drop)
 }
 
-pub fn set_config(db: &mut Db, project: i64, config: &str, now: i64) -> QueryResult<()> {
+pub fn set_config(db: &mut Db, project: ProjectId, config: &str, now: i64) -> QueryResult<()> {
     let values = (project_configs::config.eq(config), project_configs::updated_at.eq(now));
     diesel::insert_into(project_configs::table)
         .values((project_configs::project_id.eq(project), values))
@@ -131,28 +128,26 @@ pub fn set_config(db: &mut Db, project: i64, config: &str, now: i64) -> QueryRes
         .map(drop)
 }
 
-pub fn member_role(db: &mut Db, project: i64, user: i64) -> QueryResult<Option<ProjectRole>> {
+pub fn member_role(db: &mut Db, project: ProjectId, user: UserId) -> QueryResult<Option<ProjectRole>> {
     let role: Option<String> =
         project_members::table.find((project, user)).select(project_members::role).first(db).optional()?;
     role.as_deref().map(project_role).transpose()
 }
 
 pub fn all_members(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId, ProjectRole)>> {
-    let rows: Vec<(i64, i64, String)> = project_members::table
+    let rows: Vec<(ProjectId, UserId, String)> = project_members::table
         .inner_join(projects::table)
         .filter(projects::deleted_at.is_null())
         .select((project_members::project_id, project_members::user_id, project_members::role))
         .load(db)?;
-    rows.into_iter()
-        .map(|(project, user, role)| Ok((ProjectId(project), UserId(user), project_role(&role)?)))
-        .collect()
+    rows.into_iter().map(|(project, user, role)| Ok((project, user, project_role(&role)?))).collect()
 }
 
-pub fn member_count(db: &mut Db, project: i64) -> QueryResult<i64> {
+pub fn member_count(db: &mut Db, project: ProjectId) -> QueryResult<i64> {
     project_members::table.filter(project_members::project_id.eq(project)).count().get_result(db)
 }
 
-pub fn set_member(db: &mut Db, project: i64, user: i64, role: &str) -> QueryResult<()> {
+pub fn set_member(db: &mut Db, project: ProjectId, user: UserId, role: &str) -> QueryResult<()> {
     diesel::insert_into(project_members::table)
         .values((
             project_members::project_id.eq(project),
@@ -166,15 +161,15 @@ pub fn set_member(db: &mut Db, project: i64, user: i64, role: &str) -> QueryResu
         .map(drop)
 }
 
-pub fn delete_member(db: &mut Db, project: i64, user: i64) -> QueryResult<()> {
+pub fn delete_member(db: &mut Db, project: ProjectId, user: UserId) -> QueryResult<()> {
     diesel::delete(project_members::table.find((project, user))).execute(db).map(drop)
 }
 
-pub fn watches(db: &mut Db, project: i64, user: i64) -> QueryResult<bool> {
+pub fn watches(db: &mut Db, project: ProjectId, user: UserId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(project_watchers::table.find((project, user)))).get_result(db)
 }
 
-pub fn set_watch(db: &mut Db, project: i64, user: i64, on: bool) -> QueryResult<()> {
+pub fn set_watch(db: &mut Db, project: ProjectId, user: UserId, on: bool) -> QueryResult<()> {
     if on {
         diesel::insert_into(project_watchers::table)
             .values((project_watchers::project_id.eq(project), project_watchers::user_id.eq(user)))
@@ -187,16 +182,20 @@ pub fn set_watch(db: &mut Db, project: i64, user: i64, on: bool) -> QueryResult<
 }
 
 pub fn all_watchers(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId)>> {
-    let rows: Vec<(i64, i64)> = project_watchers::table
+    project_watchers::table
         .inner_join(projects::table)
         .filter(projects::deleted_at.is_null())
         .select((project_watchers::project_id, project_watchers::user_id))
-        .load(db)?;
-    Ok(rows.into_iter().map(|(project, user)| (ProjectId(project), UserId(user))).collect())
+        .load(db)
 }
 
 /// Returns the next watchers above `after`, by ascending id.
-pub fn watchers_above(db: &mut Db, project: i64, after: i64, limit: i64) -> QueryResult<Vec<i64>> {
+pub fn watchers_above(
+    db: &mut Db,
+    project: ProjectId,
+    after: UserId,
+    limit: i64,
+) -> QueryResult<Vec<UserId>> {
     project_watchers::table
         .filter(project_watchers::project_id.eq(project))
         .filter(project_watchers::user_id.gt(after))
@@ -206,8 +205,36 @@ pub fn watchers_above(db: &mut Db, project: i64, after: i64, limit: i64) -> Quer
         .load(db)
 }
 
-/// Makes a former name lead to `target`.
-pub fn leave_name(db: &mut Db, kind: &str, parent: i64, name_key: &str, target: i64) -> QueryResult<()> {
+/// A project or repository that was renamed: where its former name was used, and what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renamed {
+    Project { owner: UserId, project: ProjectId },
+    Repository { project: ProjectId, repository: RepositoryId },
+}
+
+impl Renamed {
+    /// Returns the columns `kind`, `parent_id` and `target_id`.
+    fn columns(self) -> (&'static str, i64, i64) {
+        match self {
+            Self::Project { owner, project } => ("project", owner.0, project.0),
+            Self::Repository { project, repository } => ("repository", project.0, repository.0),
+        }
+    }
+
+    fn of_columns(kind: &str, parent: i64, target: i64) -> QueryResult<Self> {
+        match kind {
+            "project" => Ok(Self::Project { owner: UserId(parent), project: ProjectId(target) }),
+            "repository" => {
+                Ok(Self::Repository { project: ProjectId(parent), repository: RepositoryId(target) })
+            }
+            other => Err(unreadable("former_names.kind", other)),
+        }
+    }
+}
+
+/// Makes a former name lead to what was renamed.
+pub fn leave_name(db: &mut Db, renamed: Renamed, name_key: &str) -> QueryResult<()> {
+    let (kind, parent, target) = renamed.columns();
     diesel::insert_into(former_names::table)
         .values((
             former_names::kind.eq(kind),
@@ -222,7 +249,10 @@ pub fn leave_name(db: &mut Db, kind: &str, parent: i64, name_key: &str, target: 
         .map(drop)
 }
 
-pub fn former_name_count(db: &mut Db, kind: &str, parent: i64) -> QueryResult<i64> {
+/// Returns the number of former names in the same place: of projects of the owner, or of
+/// repositories of the project.
+pub fn former_name_count(db: &mut Db, renamed: Renamed) -> QueryResult<i64> {
+    let (kind, parent, _) = renamed.columns();
     former_names::table
         .filter(former_names::kind.eq(kind))
         .filter(former_names::parent_id.eq(parent))
@@ -230,7 +260,10 @@ pub fn former_name_count(db: &mut Db, kind: &str, parent: i64) -> QueryResult<i6
         .get_result(db)
 }
 
-/// Returns every former name: (kind, parent, name, target).
-pub fn all_former_names(db: &mut Db) -> QueryResult<Vec<(String, i64, String, i64)>> {
-    former_names::table.load(db)
+/// Returns every former name.
+pub fn all_former_names(db: &mut Db) -> QueryResult<Vec<(Renamed, String)>> {
+    let rows: Vec<(String, i64, String, i64)> = former_names::table.load(db)?;
+    rows.into_iter()
+        .map(|(kind, parent, name, target)| Ok((Renamed::of_columns(&kind, parent, target)?, name)))
+        .collect()
 }

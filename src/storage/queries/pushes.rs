@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::RepositoryId;
+use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
 use crate::domain::push::RefUpdate;
 use crate::storage::rows::chat::unreadable;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
@@ -30,12 +30,12 @@ fn is_pending() -> SqlLiteral<Bool> {
     sql("push_intents.state = 'pending'")
 }
 
-pub fn insert(db: &mut Db, row: &NewPushIntentRow<'_>) -> QueryResult<i64> {
+pub fn insert(db: &mut Db, row: &NewPushIntentRow<'_>) -> QueryResult<PushId> {
     diesel::insert_into(push_intents::table).values(row).returning(push_intents::id).get_result(db)
 }
 
 /// Returns an intent that is not settled.
-pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
+pub fn unsettled(db: &mut Db, id: PushId) -> QueryResult<Option<PushIntent>> {
     let row: Option<PushIntentRow> = push_intents::table
         .find(id)
         .filter(is_unsettled())
@@ -46,7 +46,7 @@ pub fn unsettled(db: &mut Db, id: i64) -> QueryResult<Option<PushIntent>> {
 }
 
 /// Returns the ref updates of an intent.
-pub fn refs_of(db: &mut Db, id: i64) -> QueryResult<Vec<RefUpdate>> {
+pub fn refs_of(db: &mut Db, id: PushId) -> QueryResult<Vec<RefUpdate>> {
     let refs: String = push_intents::table.find(id).select(push_intents::refs).first(db)?;
     serde_json::from_str(&refs).map_err(|_| unreadable("push_intents.refs", &refs))
 }
@@ -65,13 +65,11 @@ pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
 
 /// Returns every repository with an intent that is not settled.
 pub fn repositories_unsettled(db: &mut Db) -> QueryResult<Vec<RepositoryId>> {
-    let ids: Vec<i64> =
-        push_intents::table.filter(is_unsettled()).select(push_intents::repository_id).distinct().load(db)?;
-    Ok(ids.into_iter().map(RepositoryId).collect())
+    push_intents::table.filter(is_unsettled()).select(push_intents::repository_id).distinct().load(db)
 }
 
 /// Returns the intent of this repository whose refs are not settled.
-pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
+pub fn pending_of(db: &mut Db, repository: RepositoryId) -> QueryResult<Option<PushId>> {
     push_intents::table
         .filter(push_intents::repository_id.eq(repository))
         .filter(is_pending())
@@ -81,7 +79,7 @@ pub fn pending_of(db: &mut Db, repository: i64) -> QueryResult<Option<i64>> {
 }
 
 /// Like [`pending_of`], but returns the whole intent.
-pub fn pending_intent_of(db: &mut Db, repository: i64) -> QueryResult<Option<PushIntent>> {
+pub fn pending_intent_of(db: &mut Db, repository: RepositoryId) -> QueryResult<Option<PushIntent>> {
     match pending_of(db, repository)? {
         Some(id) => unsettled(db, id),
         None => Ok(None),
@@ -89,7 +87,7 @@ pub fn pending_intent_of(db: &mut Db, repository: i64) -> QueryResult<Option<Pus
 }
 
 /// Returns whether this repository has an intent that is not settled.
-pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
+pub fn any_unsettled_of(db: &mut Db, repository: RepositoryId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
     ))
@@ -98,7 +96,7 @@ pub fn any_unsettled_of(db: &mut Db, repository: i64) -> QueryResult<bool> {
 
 /// Counts an attempt to settle an intent. Returns the number of attempts, or `None` if the intent
 /// does not exist.
-pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<Option<i64>> {
+pub fn count_attempt(db: &mut Db, id: PushId) -> QueryResult<Option<i64>> {
     diesel::update(push_intents::table.find(id))
         .set(push_intents::attempts.eq(push_intents::attempts + 1))
         .returning(push_intents::attempts)
@@ -106,7 +104,7 @@ pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<Option<i64>> {
         .optional()
 }
 
-pub fn set_announced(db: &mut Db, id: i64, event_seq: i64, mentioned: &str) -> QueryResult<()> {
+pub fn set_announced(db: &mut Db, id: PushId, event_seq: Seq, mentioned: &str) -> QueryResult<()> {
     diesel::update(push_intents::table.find(id))
         .set((
             push_intents::state.eq(ANNOUNCED),
@@ -117,13 +115,13 @@ pub fn set_announced(db: &mut Db, id: i64, event_seq: i64, mentioned: &str) -> Q
         .map(drop)
 }
 
-pub fn set_notified_to(db: &mut Db, id: i64, user: i64) -> QueryResult<()> {
+pub fn set_notified_to(db: &mut Db, id: PushId, user: UserId) -> QueryResult<()> {
     diesel::update(push_intents::table.find(id)).set(push_intents::notified_to.eq(user)).execute(db).map(drop)
 }
 
 /// Settles all remaining pushes of a repository: at most one is pending, few have notifications
 /// left to write.
-pub fn settle_all_of(db: &mut Db, repository: i64, now: i64) -> QueryResult<()> {
+pub fn settle_all_of(db: &mut Db, repository: RepositoryId, now: i64) -> QueryResult<()> {
     diesel::update(
         push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
     )
@@ -132,7 +130,7 @@ pub fn settle_all_of(db: &mut Db, repository: i64, now: i64) -> QueryResult<()> 
     .map(drop)
 }
 
-pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+pub fn set_settled(db: &mut Db, id: PushId, now: i64) -> QueryResult<()> {
     diesel::update(push_intents::table.find(id))
         .set((
             push_intents::state.eq(SETTLED),
@@ -144,7 +142,7 @@ pub fn set_settled(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
 }
 
 /// Links an event to its push. The database accepts one event per push.
-pub fn mark_event(db: &mut Db, chat: i64, seq: i64, push: i64) -> QueryResult<()> {
+pub fn mark_event(db: &mut Db, chat: ChatId, seq: Seq, push: PushId) -> QueryResult<()> {
     diesel::update(chat_events::table.find((chat, seq)))
         .set(chat_events::push_id.eq(push))
         .execute(db)

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
 use crate::storage::rows::project::{NewRepositoryRow, RepositoryRow};
 use crate::storage::schema::repositories;
@@ -16,7 +17,7 @@ pub const DELETING: &str = "deleting";
 pub const DELETED: &str = "deleted";
 
 /// Returns a repository that can be used.
-pub fn repository(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
+pub fn repository(db: &mut Db, id: RepositoryId) -> QueryResult<Option<Repository>> {
     let row: Option<RepositoryRow> = repositories::table
         .find(id)
         .filter(repositories::state.eq(ACTIVE))
@@ -27,7 +28,7 @@ pub fn repository(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
 }
 
 /// Returns a repository that is being created.
-pub fn creating(db: &mut Db, id: i64) -> QueryResult<Option<Repository>> {
+pub fn creating(db: &mut Db, id: RepositoryId) -> QueryResult<Option<Repository>> {
     let row: Option<RepositoryRow> = repositories::table
         .find(id)
         .filter(repositories::state.eq(CREATING))
@@ -53,7 +54,11 @@ pub fn all_storage_keys(db: &mut Db) -> QueryResult<Vec<String>> {
 }
 
 /// Returns the repository with this name (in lower case) that is not being deleted.
-pub fn repository_named(db: &mut Db, project: i64, name_key: &str) -> QueryResult<Option<i64>> {
+pub fn repository_named(
+    db: &mut Db,
+    project: ProjectId,
+    name_key: &str,
+) -> QueryResult<Option<RepositoryId>> {
     repositories::table
         .filter(repositories::project_id.eq(project))
         .filter(repositories::name_key.eq(name_key))
@@ -64,7 +69,7 @@ pub fn repository_named(db: &mut Db, project: i64, name_key: &str) -> QueryResul
 }
 
 /// Returns how many repositories of a project are not being deleted.
-pub fn repository_count_of(db: &mut Db, project: i64) -> QueryResult<i64> {
+pub fn repository_count_of(db: &mut Db, project: ProjectId) -> QueryResult<i64> {
     repositories::table
         .filter(repositories::project_id.eq(project))
         .filter(repositories::state.eq_any([CREATING, ACTIVE]))
@@ -80,13 +85,13 @@ pub fn insert_repository(db: &mut Db, row: &NewRepositoryRow<'_>) -> QueryResult
     row.try_into()
 }
 
-pub fn set_state(db: &mut Db, id: i64, state: &str) -> QueryResult<()> {
+pub fn set_state(db: &mut Db, id: RepositoryId, state: &str) -> QueryResult<()> {
     diesel::update(repositories::table.find(id)).set(repositories::state.eq(state)).execute(db).map(drop)
 }
 
 pub fn set_repository(
     db: &mut Db,
-    id: i64,
+    id: RepositoryId,
     name: &str,
     name_key: &str,
     description: &str,
@@ -103,13 +108,13 @@ pub fn set_repository(
         .map(drop)
 }
 
-pub fn set_default_branch(db: &mut Db, id: i64, branch: &str) -> QueryResult<()> {
+pub fn set_default_branch(db: &mut Db, id: RepositoryId, branch: &str) -> QueryResult<()> {
     let repository = diesel::update(repositories::table.find(id));
     repository.set(repositories::default_branch.eq(branch)).execute(db).map(drop)
 }
 
 /// Records a push: the new size, and `weight` more unpacked pushes.
-pub fn count_push(db: &mut Db, id: i64, size_bytes: i64, weight: i64) -> QueryResult<()> {
+pub fn count_push(db: &mut Db, id: RepositoryId, size_bytes: i64, weight: i64) -> QueryResult<()> {
     let unpacked = repositories::unpacked + weight;
     diesel::update(repositories::table.find(id))
         .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(unpacked)))
@@ -118,7 +123,7 @@ pub fn count_push(db: &mut Db, id: i64, size_bytes: i64, weight: i64) -> QueryRe
 }
 
 /// Records maintenance: the new size, and no unpacked pushes.
-pub fn set_packed(db: &mut Db, id: i64, size_bytes: i64) -> QueryResult<()> {
+pub fn set_packed(db: &mut Db, id: RepositoryId, size_bytes: i64) -> QueryResult<()> {
     diesel::update(repositories::table.find(id))
         .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(0)))
         .execute(db)
@@ -139,12 +144,12 @@ pub fn unpacked(db: &mut Db, at_least: i64, limit: i64) -> QueryResult<Vec<Repos
 }
 
 /// Deletes the row of a repository that was never completed.
-pub fn delete_repository(db: &mut Db, id: i64) -> QueryResult<()> {
+pub fn delete_repository(db: &mut Db, id: RepositoryId) -> QueryResult<()> {
     diesel::delete(repositories::table.find(id)).execute(db).map(drop)
 }
 
 /// Returns the repositories of a project that are not being deleted, with their state.
-pub fn of_project(db: &mut Db, project: i64) -> QueryResult<Vec<(i64, String)>> {
+pub fn of_project(db: &mut Db, project: ProjectId) -> QueryResult<Vec<(RepositoryId, String)>> {
     repositories::table
         .filter(repositories::project_id.eq(project))
         .filter(repositories::state.eq_any([CREATING, ACTIVE]))

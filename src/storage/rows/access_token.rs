@@ -11,8 +11,8 @@ use crate::storage::schema::access_tokens;
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = access_tokens)]
 pub struct AccessTokenRow {
-    pub id: i64,
-    pub user_id: i64,
+    pub id: AccessTokenId,
+    pub user_id: UserId,
     pub name: String,
     pub token_hash: Vec<u8>,
     pub scopes: String,
@@ -39,8 +39,8 @@ impl AccessTokenRow {
             ),
         };
         let token = AccessToken {
-            id: AccessTokenId(self.id),
-            user_id: UserId(self.user_id),
+            id: self.id,
+            user_id: self.user_id,
             name: self.name,
             scopes: self.scopes.split_whitespace().map(scope).collect::<QueryResult<_>>()?,
             repositories,
@@ -55,7 +55,7 @@ impl AccessTokenRow {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = access_tokens)]
 pub struct NewAccessTokenRow<'a> {
-    pub user_id: i64,
+    pub user_id: UserId,
     pub name: &'a str,
     pub token_hash: &'a [u8],
     pub scopes: &'a str,

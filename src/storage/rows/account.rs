@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 
-use crate::domain::ids::UserId;
+use crate::domain::ids::{LoginId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::storage::schema::{refresh_tokens, users};
@@ -12,7 +12,7 @@ use crate::storage::schema::{refresh_tokens, users};
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = users)]
 pub struct UserRow {
-    pub id: i64,
+    pub id: UserId,
     pub username: String,
     pub display_name: String,
     pub email: Option<String>,
@@ -27,7 +27,7 @@ impl UserRow {
     /// Returns the user, and the hash that only logins read.
     pub fn into_parts(self) -> (User, Arc<str>) {
         let user = User {
-            id: UserId(self.id),
+            id: self.id,
             username: self.username,
             display_name: self.display_name,
             email: self.email,
@@ -55,7 +55,7 @@ pub struct NewUserRow<'a> {
 #[diesel(table_name = refresh_tokens)]
 pub struct RefreshTokenRow {
     pub token_hash: Vec<u8>,
-    pub session_id: i64,
+    pub session_id: LoginId,
     pub generation: i64,
     pub superseded_at: Option<i64>,
     pub exchanged_at: Option<i64>,

@@ -10,7 +10,7 @@ use crate::storage::schema::audit_events;
 #[derive(Debug, Insertable)]
 #[diesel(table_name = audit_events)]
 pub struct NewAuditRow<'a> {
-    pub actor_id: Option<i64>,
+    pub actor_id: Option<UserId>,
     pub action: &'a str,
     pub target: &'a str,
     pub detail: &'a str,
@@ -22,7 +22,7 @@ pub struct NewAuditRow<'a> {
 #[diesel(table_name = audit_events)]
 pub struct AuditRow {
     pub id: i64,
-    pub actor_id: Option<i64>,
+    pub actor_id: Option<UserId>,
     pub action: String,
     pub target: String,
     pub detail: String,
@@ -34,7 +34,7 @@ impl From<AuditRow> for AuditEvent {
     fn from(row: AuditRow) -> Self {
         Self {
             id: row.id,
-            actor_id: row.actor_id.map(UserId),
+            actor_id: row.actor_id,
             action: row.action,
             target: row.target,
             detail: row.detail,

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, MessageId, ProjectId, UserId};
+use crate::domain::ids::{ChatId, MessageId, ProjectId, PushId, UserId};
 use crate::domain::message::Message;
 use crate::domain::notification::NotifyLevel;
 use crate::domain::own_messages::OwnMessages;
@@ -16,15 +16,15 @@ use crate::storage::schema::{chat_events, chat_participants, chats};
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = chats)]
 pub struct ChatRow {
-    pub id: i64,
+    pub id: ChatId,
     pub kind: String,
     pub name: Option<String>,
     pub direct_key: Option<String>,
-    pub project_id: Option<i64>,
+    pub project_id: Option<ProjectId>,
     pub audience: String,
     pub last_seq: i64,
     pub last_ordinal: i64,
-    pub last_message_id: Option<i64>,
+    pub last_message_id: Option<MessageId>,
     pub archived_at: Option<i64>,
     pub retention: Option<i64>,
     pub trimmed_seq: i64,
@@ -37,16 +37,16 @@ impl TryFrom<ChatRow> for Chat {
 
     fn try_from(row: ChatRow) -> QueryResult<Self> {
         Ok(Self {
-            id: ChatId(row.id),
+            id: row.id,
             kind: ChatKind::from_name(&row.kind).ok_or_else(|| unreadable("chats.kind", &row.kind))?,
             name: row.name,
             between: row.direct_key.as_deref().and_then(between),
-            project_id: row.project_id.map(ProjectId),
+            project_id: row.project_id,
             audience: Audience::from_name(&row.audience)
                 .ok_or_else(|| unreadable("chats.audience", &row.audience))?,
             last_seq: row.last_seq,
             last_ordinal: row.last_ordinal,
-            last_message_id: row.last_message_id.map(MessageId),
+            last_message_id: row.last_message_id,
             archived: row.archived_at.is_some(),
             retention: row.retention,
             trimmed_seq: row.trimmed_seq,
@@ -81,14 +81,14 @@ pub struct NewChatRow<'a> {
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = chat_participants)]
 pub struct ParticipantRow {
-    pub chat_id: i64,
-    pub user_id: i64,
+    pub chat_id: ChatId,
+    pub user_id: UserId,
     pub role: String,
     pub read_seq: i64,
     pub read_ordinal: i64,
     pub delivered_seq: i64,
     pub notify: String,
-    pub added_by: Option<i64>,
+    pub added_by: Option<UserId>,
     /// JSON.
     pub own_ordinals: Option<String>,
     pub hidden_ordinal: Option<i64>,
@@ -104,7 +104,7 @@ impl TryFrom<ParticipantRow> for Participant {
 
     fn try_from(row: ParticipantRow) -> QueryResult<Self> {
         Ok(Self {
-            user_id: UserId(row.user_id),
+            user_id: row.user_id,
             role: role(&row.role)?,
             read_seq: row.read_seq,
             read_ordinal: row.read_ordinal,
@@ -115,7 +115,7 @@ impl TryFrom<ParticipantRow> for Participant {
             },
             delivered_seq: row.delivered_seq,
             notify: notify_level(&row.notify)?,
-            added_by: row.added_by.map(UserId),
+            added_by: row.added_by,
             hidden_ordinal: row.hidden_ordinal,
         })
     }
@@ -124,19 +124,19 @@ impl TryFrom<ParticipantRow> for Participant {
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = chat_events)]
 pub struct ChatEventRow {
-    pub chat_id: i64,
+    pub chat_id: ChatId,
     pub seq: i64,
     pub kind: String,
-    pub actor_id: i64,
-    pub user_id: Option<i64>,
+    pub actor_id: UserId,
+    pub user_id: Option<UserId>,
     pub role: Option<String>,
     pub name: Option<String>,
     pub archived: Option<bool>,
     pub created_at: i64,
-    pub push_id: Option<i64>,
+    pub push_id: Option<PushId>,
     /// The rest of the event, as JSON.
     pub data: Option<String>,
-    pub message_id: Option<i64>,
+    pub message_id: Option<MessageId>,
     pub emoji: Option<String>,
 }
 
@@ -144,10 +144,10 @@ impl ChatEventRow {
     /// Returns the row of an event that is not a message; messages have their own table.
     pub fn of(event: &ChatEvent) -> Option<Self> {
         let mut row = Self {
-            chat_id: event.chat_id.0,
+            chat_id: event.chat_id,
             seq: event.seq,
             kind: event.change.kind().to_owned(),
-            actor_id: event.actor_id.0,
+            actor_id: event.actor_id,
             user_id: None,
             role: None,
             name: None,
@@ -163,19 +163,19 @@ impl ChatEventRow {
             Change::Join { user_id, role }
             | Change::Leave { user_id, role }
             | Change::Role { user_id, role } => {
-                row.user_id = Some(user_id.0);
+                row.user_id = Some(*user_id);
                 row.role = Some(role.as_str().to_owned());
             }
             Change::Rename { name } => row.name = Some(name.clone()),
             Change::Archive { archived } => row.archived = Some(*archived),
             Change::Push(push) => row.data = serde_json::to_string(&**push).ok(),
-            Change::Edit(message) => row.message_id = Some(message.id.0),
+            Change::Edit(message) => row.message_id = Some(message.id),
             Change::Trim { to_seq } => row.data = Some(to_seq.to_string()),
             Change::Delete { message_id } | Change::Pin { message_id } | Change::Unpin { message_id } => {
-                row.message_id = Some(message_id.0)
+                row.message_id = Some(*message_id)
             }
             Change::React { message_id, emoji } | Change::Unreact { message_id, emoji } => {
-                row.message_id = Some(message_id.0);
+                row.message_id = Some(*message_id);
                 row.emoji = Some(emoji.clone());
             }
         }
@@ -183,7 +183,7 @@ impl ChatEventRow {
     }
 
     /// Returns the message whose present state the event shows.
-    pub fn shows(&self) -> Option<i64> {
+    pub fn shows(&self) -> Option<MessageId> {
         self.message_id.filter(|_| self.kind == "edit")
     }
 
@@ -192,12 +192,12 @@ impl ChatEventRow {
         let row = self;
         let kind = row.kind;
         let message_id = || -> QueryResult<MessageId> {
-            row.message_id.map(MessageId).ok_or_else(|| unreadable("chat_events.message_id", "NULL"))
+            row.message_id.ok_or_else(|| unreadable("chat_events.message_id", "NULL"))
         };
         let emoji = || row.emoji.clone().unwrap_or_default();
         let person = || -> QueryResult<(UserId, ChatRole)> {
             let user_id = row.user_id.ok_or_else(|| unreadable("chat_events.user_id", "NULL"))?;
-            Ok((UserId(user_id), role(row.role.as_deref().unwrap_or_default())?))
+            Ok((user_id, role(row.role.as_deref().unwrap_or_default())?))
         };
         let change = match kind.as_str() {
             "join" => person().map(|(user_id, role)| Change::Join { user_id, role })?,
@@ -227,9 +227,9 @@ impl ChatEventRow {
             other => return Err(unreadable("chat_events.kind", other)),
         };
         Ok(ChatEvent {
-            chat_id: ChatId(row.chat_id),
+            chat_id: row.chat_id,
             seq: row.seq,
-            actor_id: UserId(row.actor_id),
+            actor_id: row.actor_id,
             created_at: Timestamp(row.created_at),
             change,
         })

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::chat::unreadable;
-use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::mention::Mention;
 use crate::storage::schema::fan_outs;
 
@@ -55,9 +55,9 @@ pub struct FanOut {
 pub struct FanOutRow {
     pub id: i64,
     pub kind: String,
-    pub chat_id: i64,
+    pub chat_id: ChatId,
     pub seq: i64,
-    pub message_id: Option<i64>,
+    pub message_id: Option<MessageId>,
     pub names: String,
     pub position: i64,
     pub members: i64,
@@ -73,9 +73,9 @@ impl TryFrom<FanOutRow> for FanOut {
         Ok(Self {
             id: row.id,
             kind: FanOutKind::from_name(&row.kind).ok_or_else(|| unreadable("fan_outs.kind", &row.kind))?,
-            chat_id: ChatId(row.chat_id),
+            chat_id: row.chat_id,
             seq: row.seq,
-            message_id: row.message_id.map(MessageId),
+            message_id: row.message_id,
             names: names.iter().filter_map(|name| Mention::parse(name)).collect(),
             position: row.position,
             members: row.members,
@@ -88,10 +88,10 @@ impl TryFrom<FanOutRow> for FanOut {
 #[diesel(table_name = fan_outs)]
 pub struct NewFanOutRow<'a> {
     pub kind: &'a str,
-    pub chat_id: i64,
+    pub chat_id: ChatId,
     pub seq: i64,
-    pub message_id: Option<i64>,
-    pub user_id: Option<i64>,
+    pub message_id: Option<MessageId>,
+    pub user_id: Option<UserId>,
     pub names: &'a str,
     pub position: i64,
 }

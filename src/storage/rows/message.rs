@@ -11,14 +11,14 @@ use crate::storage::schema::messages;
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = messages)]
 pub struct MessageRow {
-    pub id: i64,
-    pub chat_id: i64,
+    pub id: MessageId,
+    pub chat_id: ChatId,
     pub seq: i64,
     pub ordinal: i64,
-    pub sender_id: i64,
+    pub sender_id: UserId,
     pub client_id: Vec<u8>,
     pub content: String,
-    pub reply_to: Option<i64>,
+    pub reply_to: Option<MessageId>,
     pub metadata: Option<String>,
     pub created_at: i64,
     pub updated_seq: i64,
@@ -26,7 +26,7 @@ pub struct MessageRow {
     pub deleted_at: Option<i64>,
     pub pinned_at: Option<i64>,
     pub reactions: Option<String>,
-    pub thread_id: Option<i64>,
+    pub thread_id: Option<MessageId>,
 }
 
 impl TryFrom<MessageRow> for Message {
@@ -41,21 +41,21 @@ impl TryFrom<MessageRow> for Message {
             serde_json::from_str(&text).map_err(|_| unreadable("messages.reactions", "not a JSON list"))
         });
         Ok(Self {
-            id: MessageId(row.id),
-            chat_id: ChatId(row.chat_id),
+            id: row.id,
+            chat_id: row.chat_id,
             seq: row.seq,
             ordinal: row.ordinal,
-            sender_id: UserId(row.sender_id),
+            sender_id: row.sender_id,
             client_id: ClientId(client_id),
             content: row.content,
-            reply_to: row.reply_to.map(MessageId),
+            reply_to: row.reply_to,
             metadata: metadata.transpose()?,
             created_at: Timestamp(row.created_at),
             edited_at: row.edited_at.map(Timestamp),
             deleted: row.deleted_at.is_some(),
             pinned: row.pinned_at.is_some(),
             reactions: reactions.transpose()?.unwrap_or_default(),
-            thread_id: row.thread_id.map(MessageId),
+            thread_id: row.thread_id,
             updated_seq: (row.updated_seq > row.seq).then_some(row.updated_seq),
         })
     }
@@ -71,19 +71,19 @@ pub fn client_id(stored: Vec<u8>) -> QueryResult<[u8; 16]> {
 #[diesel(table_name = messages)]
 #[diesel(treat_none_as_default_value = false)]
 pub struct NewMessageRow<'a> {
-    pub id: i64,
-    pub chat_id: i64,
+    pub id: MessageId,
+    pub chat_id: ChatId,
     pub seq: i64,
     pub ordinal: i64,
-    pub sender_id: i64,
+    pub sender_id: UserId,
     pub client_id: &'a [u8],
     pub request_hash: &'a [u8],
     pub content: &'a str,
-    pub reply_to: Option<i64>,
+    pub reply_to: Option<MessageId>,
     pub metadata: Option<&'a str>,
     pub created_at: i64,
     pub updated_seq: i64,
-    pub thread_id: Option<i64>,
+    pub thread_id: Option<MessageId>,
 }
 
 /// The columns of a message that can change. `Some(None)` is written as NULL; `None`, used only for

@@ -11,12 +11,12 @@ use crate::storage::schema::notifications;
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = notifications)]
 pub struct NotificationRow {
-    pub id: i64,
-    pub user_id: i64,
+    pub id: NotificationId,
+    pub user_id: UserId,
     pub kind: String,
-    pub chat_id: Option<i64>,
-    pub message_id: Option<i64>,
-    pub actor_id: Option<i64>,
+    pub chat_id: Option<ChatId>,
+    pub message_id: Option<MessageId>,
+    pub actor_id: Option<UserId>,
     pub text: String,
     pub created_at: i64,
     pub read_at: Option<i64>,
@@ -28,13 +28,13 @@ impl TryFrom<NotificationRow> for Notification {
 
     fn try_from(row: NotificationRow) -> QueryResult<Self> {
         Ok(Self {
-            id: NotificationId(row.id),
-            user_id: UserId(row.user_id),
+            id: row.id,
+            user_id: row.user_id,
             kind: NotificationKind::from_name(&row.kind)
                 .ok_or_else(|| unreadable("notifications.kind", &row.kind))?,
-            chat_id: row.chat_id.map(ChatId),
-            message_id: row.message_id.map(MessageId),
-            actor_id: row.actor_id.map(UserId),
+            chat_id: row.chat_id,
+            message_id: row.message_id,
+            actor_id: row.actor_id,
             text: row.text,
             created_at: Timestamp(row.created_at),
             read_at: row.read_at.map(Timestamp),
@@ -46,11 +46,11 @@ impl TryFrom<NotificationRow> for Notification {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = notifications)]
 pub struct NewNotificationRow<'a> {
-    pub user_id: i64,
+    pub user_id: UserId,
     pub kind: &'a str,
-    pub chat_id: Option<i64>,
-    pub message_id: Option<i64>,
-    pub actor_id: Option<i64>,
+    pub chat_id: Option<ChatId>,
+    pub message_id: Option<MessageId>,
+    pub actor_id: Option<UserId>,
     pub text: &'a str,
     pub created_at: i64,
     pub read_at: Option<i64>,

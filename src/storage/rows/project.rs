@@ -12,12 +12,12 @@ use crate::storage::schema::{projects, repositories};
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = projects)]
 pub struct ProjectRow {
-    pub id: i64,
-    pub owner_id: i64,
+    pub id: ProjectId,
+    pub owner_id: UserId,
     pub name: String,
     pub description: String,
     pub visibility: String,
-    pub channel_id: i64,
+    pub channel_id: ChatId,
     pub created_at: i64,
 }
 
@@ -31,13 +31,13 @@ impl ProjectRow {
             }
         };
         Ok(Project {
-            id: ProjectId(self.id),
-            owner_id: UserId(self.owner_id),
+            id: self.id,
+            owner_id: self.owner_id,
             name: self.name,
             description: self.description,
             visibility: Visibility::from_name(&self.visibility)
                 .ok_or_else(|| unreadable("projects.visibility", &self.visibility))?,
-            channel_id: ChatId(self.channel_id),
+            channel_id: self.channel_id,
             created_at: Timestamp(self.created_at),
             config,
         })
@@ -47,12 +47,12 @@ impl ProjectRow {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = projects)]
 pub struct NewProjectRow<'a> {
-    pub owner_id: i64,
+    pub owner_id: UserId,
     pub name: &'a str,
     pub name_key: &'a str,
     pub description: &'a str,
     pub visibility: &'a str,
-    pub channel_id: i64,
+    pub channel_id: ChatId,
     pub created_at: i64,
 }
 
@@ -63,8 +63,8 @@ pub fn project_role(name: &str) -> QueryResult<ProjectRole> {
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = repositories)]
 pub struct RepositoryRow {
-    pub id: i64,
-    pub project_id: i64,
+    pub id: RepositoryId,
+    pub project_id: ProjectId,
     pub name: String,
     pub description: String,
     pub default_branch: String,
@@ -79,8 +79,8 @@ impl TryFrom<RepositoryRow> for Repository {
 
     fn try_from(row: RepositoryRow) -> QueryResult<Self> {
         Ok(Self {
-            id: RepositoryId(row.id),
-            project_id: ProjectId(row.project_id),
+            id: row.id,
+            project_id: row.project_id,
             name: row.name,
             description: row.description,
             default_branch: row.default_branch,
@@ -95,7 +95,7 @@ impl TryFrom<RepositoryRow> for Repository {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = repositories)]
 pub struct NewRepositoryRow<'a> {
-    pub project_id: i64,
+    pub project_id: ProjectId,
     pub name: &'a str,
     pub name_key: &'a str,
     pub description: &'a str,

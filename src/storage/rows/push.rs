@@ -17,8 +17,8 @@ pub struct PushIntent {
     pub client_id: [u8; 16],
     /// Refs and event are settled; notifications are still to be written.
     pub announced: bool,
-    /// The last user, by id, who was notified.
-    pub notified_to: i64,
+    /// The last user, by id, who was notified. 0: none.
+    pub notified_to: UserId,
     pub event_seq: Option<i64>,
     pub mentioned: Vec<UserId>,
 }
@@ -26,14 +26,14 @@ pub struct PushIntent {
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = push_intents)]
 pub struct PushIntentRow {
-    pub id: i64,
-    pub repository_id: i64,
-    pub user_id: i64,
+    pub id: PushId,
+    pub repository_id: RepositoryId,
+    pub user_id: UserId,
     pub chat_text: Option<String>,
     pub base_url: String,
     pub client_id: Vec<u8>,
     pub state: String,
-    pub notified_to: i64,
+    pub notified_to: UserId,
     pub event_seq: Option<i64>,
     pub mentioned: String,
 }
@@ -43,9 +43,9 @@ impl TryFrom<PushIntentRow> for PushIntent {
 
     fn try_from(row: PushIntentRow) -> QueryResult<Self> {
         Ok(Self {
-            id: PushId(row.id),
-            repository_id: RepositoryId(row.repository_id),
-            user_id: UserId(row.user_id),
+            id: row.id,
+            repository_id: row.repository_id,
+            user_id: row.user_id,
             chat_text: row.chat_text,
             base_url: row.base_url,
             client_id: row
@@ -64,8 +64,8 @@ impl TryFrom<PushIntentRow> for PushIntent {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = push_intents)]
 pub struct NewPushIntentRow<'a> {
-    pub repository_id: i64,
-    pub user_id: i64,
+    pub repository_id: RepositoryId,
+    pub user_id: UserId,
     pub refs: &'a str,
     pub chat_text: Option<&'a str>,
     pub base_url: &'a str,

@@ -153,7 +153,7 @@ impl World {
 
     /// Returns the chat that a message is in, if there is one.
     fn chat_of(&mut self, message: i64) -> i64 {
-        let found = messages::by_ids(&mut self.reader, &[message]).unwrap();
+        let found = messages::by_ids(&mut self.reader, &[MessageId(message)]).unwrap();
         found.first().map_or(1, |message| message.chat_id.0)
     }
 
@@ -509,12 +509,12 @@ impl World {
         for user in 1..=USERS {
             let user = UserId(user);
             let row =
-                crate::storage::queries::accounts::user(self.executor.connection(), user.0).unwrap().unwrap();
+                crate::storage::queries::accounts::user(self.executor.connection(), user).unwrap().unwrap();
             let who = self.who(user.0);
             let live = crate::storage::queries::accounts::credential_is_live(
                 self.executor.connection(),
-                user.0,
-                who.auth_method.login().unwrap().0,
+                user,
+                who.auth_method.login().unwrap(),
                 row.token_version,
             );
             if who != Credential::login(who.user, who.auth_method.login().unwrap(), row.token_version)

@@ -32,7 +32,7 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
     if password_proven {
         return Ok(());
     }
-    let began = accounts::login_began(tx.reader(), id.0)?.ok_or(Refusal::Unauthenticated)?;
+    let began = accounts::login_began(tx.reader(), id)?.ok_or(Refusal::Unauthenticated)?;
     let age_ms = tx.now.0.saturating_sub(began);
     let fresh_ms = tx.limits.fresh_login_seconds.saturating_mul(1000);
     if (-CLOCK_SLACK_MS..fresh_ms).contains(&age_ms) {
@@ -43,11 +43,11 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
 
 /// Notifies the owner of a token of an event of that token.
 fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
-    let active = accounts::user(tx.reader(), owner.0)?.is_some_and(|row| row.deactivated_at.is_none());
+    let active = accounts::user(tx.reader(), owner)?.is_some_and(|row| row.deactivated_at.is_none());
     let facts = RecipientFacts { active, ..RecipientFacts::BYSTANDER };
     let Decision::Notify(kind, _) = decide(Cause::Account, facts) else { return Ok(()) };
     let row = NewNotificationRow {
-        user_id: owner.0,
+        user_id: owner,
         kind: kind.as_str(),
         chat_id: None,
         message_id: None,
@@ -63,10 +63,10 @@ fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
 /// Revokes the tokens that a user created at `since` or later. Returns their number.
 pub(super) fn revoke_made_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Execution<usize> {
     let now = tx.now.0;
-    let tokens = access_tokens::unrevoked_of(tx.reader(), user.0, since.0)?;
+    let tokens = access_tokens::unrevoked_of(tx.reader(), user, since.0)?;
     for id in &tokens {
         access_tokens::revoke(tx.write(), *id, now)?;
-        tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
+        tx.announce(Event::AccessTokenRevoked { token_id: *id });
     }
     Ok(tokens.len())
 }
@@ -87,10 +87,10 @@ impl Command for CreateAccessToken {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<AccessToken>> {
         tx.authenticate(self.who, RequiredScope::Person)?;
-        let owner = accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        let owner = accounts::user(tx.reader(), self.who.user)?.ok_or(Refusal::Unauthenticated)?;
         check_scopes(&self.scopes, self.repositories.is_some(), owner.is_admin)?;
         check_fresh(tx, self.who, self.password_proven)?;
-        if access_tokens::count_of(tx.reader(), self.who.user.0)? >= tx.limits.access_tokens_per_user {
+        if access_tokens::count_of(tx.reader(), self.who.user)? >= tx.limits.access_tokens_per_user {
             return Err(Refusal::Conflict("you have too many access tokens; revoke a token first").into());
         }
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.as_str()).collect();
@@ -98,7 +98,7 @@ impl Command for CreateAccessToken {
         let repositories =
             repositories.map_err(|_| Refusal::invalid("repositories", "cannot be written as JSON"))?;
         let row = NewAccessTokenRow {
-            user_id: self.who.user.0,
+            user_id: self.who.user,
             name: &self.name,
             token_hash: &self.hash,
             scopes: &scopes.join(" "),
@@ -136,12 +136,12 @@ impl Command for RevokeAccessToken {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::Person)?;
         // The operator may also revoke a token of a deactivated user.
-        let own = access_tokens::unrevoked(tx.reader(), self.token.0)?;
+        let own = access_tokens::unrevoked(tx.reader(), self.token)?;
         if own.is_none_or(|token| token.user_id != self.who.user) {
             return Err(Refusal::NotFound("access token").into());
         }
         let now = tx.now.0;
-        access_tokens::revoke(tx.write(), self.token.0, now)?;
+        access_tokens::revoke(tx.write(), self.token, now)?;
         let detail = json!({"user_id": self.who.user});
         tx.audit(self.who, "token.revoke", ("token", self.token.0), &detail)?;
         tx.announce(Event::AccessTokenRevoked { token_id: self.token });
@@ -160,7 +160,7 @@ impl Command for EndExpiredTokens {
         let expired = access_tokens::expired(tx.reader(), now, EXPIRED_PER_COMMAND)?;
         for id in &expired {
             access_tokens::revoke(tx.write(), *id, now)?;
-            tx.announce(Event::AccessTokenRevoked { token_id: AccessTokenId(*id) });
+            tx.announce(Event::AccessTokenRevoked { token_id: *id });
         }
         Ok(expired.len())
     }
@@ -195,7 +195,7 @@ impl Command for RecordTokenUses {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let mut uses = Vec::with_capacity(self.uses.len());
         for (id, at) in &self.uses {
-            if access_tokens::set_used(tx.write(), id.0, at.0)? {
+            if access_tokens::set_used(tx.write(), *id, at.0)? {
                 uses.push((*id, *at));
             }
         }
@@ -222,7 +222,7 @@ impl Command for WarnOfExpiringTokens {
             let Some(expires_at) = token.expires_at else { continue };
             let text = format!("your access token \"{}\" expires at {expires_at}", token.name);
             notify_owner(tx, token.user_id, &text)?;
-            access_tokens::set_warned(tx.write(), token.id.0, now.0)?;
+            access_tokens::set_warned(tx.write(), token.id, now.0)?;
         }
         Ok(tokens.len())
     }

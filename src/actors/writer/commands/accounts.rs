@@ -101,19 +101,19 @@ impl Command for StartLogin {
     type Output = LoginId;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<LoginId> {
-        let user = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::Unauthenticated)?;
+        let user = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::Unauthenticated)?;
         if user.token_version != self.token_version || user.deactivated_at.is_some() {
             return Err(Refusal::Unauthenticated.into());
         }
-        let live = accounts::live_logins_of(tx.reader(), self.user.0)?;
+        let live = accounts::live_logins_of(tx.reader(), self.user)?;
         let (now, limits) = (tx.now, tx.limits);
         if i64::try_from(live.len()).unwrap_or(i64::MAX) >= limits.logins_per_user
-            && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user.0)?
+            && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user)?
         {
-            end(tx, LoginId(stalest), self.user)?;
+            end(tx, stalest, self.user)?;
         }
         let expires_at = now.plus_seconds(limits.refresh_token_seconds).0;
-        let login = LoginId(accounts::insert_login(tx.write(), self.user.0, now.0, expires_at)?);
+        let login = accounts::insert_login(tx.write(), self.user, now.0, expires_at)?;
         insert_token(tx, login, &self.refresh_hash, 1)?;
         tx.announce(Event::LoginStarted { login_id: login, user_id: self.user });
         Ok(login)
@@ -156,7 +156,7 @@ impl Command for RefreshLogin {
             return Ok(Refreshed::Refused);
         };
         let (now, limits) = (tx.now, tx.limits);
-        let login = LoginId(token.session_id);
+        let login = token.session_id;
         if let Some(superseded_at) = token.superseded_at {
             // Earlier versions returned different tokens of one generation for two exchanges, and
             // the use of one superseded the other.
@@ -164,7 +164,7 @@ impl Command for RefreshLogin {
             if is_sibling || now.0 - superseded_at < limits.refresh_race_seconds * 1000 {
                 return Ok(Refreshed::Refused);
             }
-            end(tx, login, UserId(user))?;
+            end(tx, login, user)?;
             return Ok(Refreshed::Stolen);
         }
         let row = accounts::user(tx.reader(), user)?.ok_or(Refusal::Unauthenticated)?;
@@ -175,7 +175,7 @@ impl Command for RefreshLogin {
             // A client that shares the token, or whose answer was lost, repeats the exchange soon.
             // A later exchange comes from a second holder.
             Some(first) if now.0 - first >= limits.refresh_repeat_seconds.saturating_mul(1000) => {
-                end(tx, login, UserId(user))?;
+                end(tx, login, user)?;
                 return Ok(Refreshed::Stolen);
             }
             Some(_) => {}
@@ -184,12 +184,12 @@ impl Command for RefreshLogin {
         let next = token.generation + 1;
         let successor = self.key.successor(login, next);
         if token.generation > generation {
-            accounts::advance_generation(tx.write(), login.0, token.generation, now.0)?;
-            accounts::forget_refresh_tokens(tx.write(), login.0, token.generation - limits.refresh_history)?;
+            accounts::advance_generation(tx.write(), login, token.generation, now.0)?;
+            accounts::forget_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
         }
         insert_token(tx, login, &successor.hash(), next)?;
-        accounts::extend_login(tx.write(), login.0, now.plus_seconds(limits.refresh_token_seconds).0)?;
-        let who = Credential::login(UserId(user), login, row.token_version);
+        accounts::extend_login(tx.write(), login, now.plus_seconds(limits.refresh_token_seconds).0)?;
+        let who = Credential::login(user, login, row.token_version);
         Ok(Refreshed::Renewed { who, login, successor })
     }
 }
@@ -219,10 +219,10 @@ impl Command for EndLogin {
         tx.authenticate(self.who, RequiredScope::Person)?;
         let user = self.who.user;
         let logins = match self.reach {
-            Logout::This => self.who.auth_method.login().map(|login| login.0).into_iter().collect(),
-            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user.0)?,
+            Logout::This => self.who.auth_method.login().into_iter().collect(),
+            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user)?,
         };
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user))?;
+        logins.into_iter().try_for_each(|login| end(tx, login, user))?;
         match self.reach {
             Logout::This => Ok(()),
             Logout::AllLogins => end_tokens(tx, self.who, recently(tx)),
@@ -255,7 +255,7 @@ impl Command for EndExpiredLogins {
         let now = tx.now.0;
         let expired = accounts::expired_logins(tx.reader(), now, EXPIRED_PER_COMMAND)?;
         for (login, user) in &expired {
-            end(tx, LoginId(*login), UserId(*user))?;
+            end(tx, *login, *user)?;
         }
         Ok(expired.len())
     }
@@ -292,12 +292,12 @@ impl Command for RehashPassword {
     type Output = ();
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let row = accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        let row = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?;
         if row.password_hash != *self.old {
             return Ok(());
         }
         let token_version = row.token_version;
-        accounts::set_password_hash(tx.write(), self.user.0, &self.password_hash)?;
+        accounts::set_password_hash(tx.write(), self.user, &self.password_hash)?;
         let password_hash = self.password_hash.as_str().into();
         tx.announce(Event::PasswordChanged { user_id: self.user, password_hash, token_version });
         Ok(())
@@ -306,14 +306,14 @@ impl Command for RehashPassword {
 
 /// Stores a password. Every login of the user ends.
 pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -> Execution<User> {
-    let logins = accounts::live_logins_of(tx.reader(), user.0)?;
-    let (user, password_hash) = accounts::set_password(tx.write(), user.0, password_hash)?.into_parts();
+    let logins = accounts::live_logins_of(tx.reader(), user)?;
+    let (user, password_hash) = accounts::set_password(tx.write(), user, password_hash)?.into_parts();
     tx.announce(Event::PasswordChanged {
         user_id: user.id,
         password_hash,
         token_version: user.token_version,
     });
-    logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
+    logins.into_iter().try_for_each(|login| end(tx, login, user.id))?;
     Ok(user)
 }
 
@@ -331,14 +331,14 @@ impl Command for UpdateProfile {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         tx.authenticate(self.who, RequiredScope::Person)?;
         let (old, _) =
-            accounts::user(tx.reader(), self.who.user.0)?.ok_or(Refusal::Unauthenticated)?.into_parts();
+            accounts::user(tx.reader(), self.who.user)?.ok_or(Refusal::Unauthenticated)?.into_parts();
         let display_name = self.display_name.as_ref().unwrap_or(&old.display_name);
         let email = self.email.as_ref().unwrap_or(&old.email);
         if *display_name == old.display_name && *email == old.email {
             return Ok(Arc::new(old));
         }
         let (user, _) =
-            accounts::set_profile(tx.write(), self.who.user.0, display_name, email.as_deref())?.into_parts();
+            accounts::set_profile(tx.write(), self.who.user, display_name, email.as_deref())?.into_parts();
         let user = Arc::new(user);
         tx.announce(Event::UserUpdated { user: user.clone() });
         Ok(user)
@@ -347,7 +347,7 @@ impl Command for UpdateProfile {
 
 pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
     let now = tx.now.0;
-    accounts::end_login(tx.write(), login.0, now)?;
+    accounts::end_login(tx.write(), login, now)?;
     tx.announce(Event::LoginEnded { login_id: login, user_id: user });
     Ok(())
 }
@@ -355,7 +355,7 @@ pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()
 fn insert_token(tx: &mut Tx<'_>, login: LoginId, hash: &[u8; 32], generation: i64) -> Execution<()> {
     let row = RefreshTokenRow {
         token_hash: hash.to_vec(),
-        session_id: login.0,
+        session_id: login,
         generation,
         superseded_at: None,
         exchanged_at: None,

@@ -13,9 +13,9 @@ use crate::storage::queries::{accounts, blocks, chats};
 /// # Errors
 /// [`Refusal::NotFound`] in all three cases.
 pub(super) fn check_reach(tx: &mut Tx<'_>, who: Credential, person: UserId) -> Execution<()> {
-    let is_blocked = blocks::exists(tx.reader(), person.0, who.user.0)?;
+    let is_blocked = blocks::exists(tx.reader(), person, who.user)?;
     permission::reach(is_blocked)?;
-    match accounts::user(tx.reader(), person.0)? {
+    match accounts::user(tx.reader(), person)? {
         Some(row) if row.deactivated_at.is_none() => Ok(()),
         _ => Err(Refusal::NotFound("user").into()),
     }
@@ -31,9 +31,9 @@ pub(super) fn count_addition(
     if who.user == person {
         return Ok(());
     }
-    let by_administrator = accounts::user(tx.reader(), who.user.0)?.is_some_and(|row| row.is_admin);
+    let by_administrator = accounts::user(tx.reader(), who.user)?.is_some_and(|row| row.is_admin);
     let acquainted =
-        by_administrator || into_own_project || chats::are_acquainted(tx.reader(), who.user.0, person.0)?;
+        by_administrator || into_own_project || chats::are_acquainted(tx.reader(), who.user, person)?;
     let rate = Adding { by_administrator, into_own_project, acquainted }.rate(who);
     Ok(tx.count_addition(who.user, person, rate)?)
 }

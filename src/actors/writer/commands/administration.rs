@@ -10,7 +10,7 @@ use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::event::{Change, Event};
-use crate::domain::ids::{LoginId, ProjectId, UserId};
+use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
@@ -23,7 +23,7 @@ const CHANNELS_PER_COMMAND: i64 = 100;
 pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution<()> {
     tx.authenticate(who, RequiredScope::ServerAdmin)?;
     if who.auth_method == AuthMethod::Operator
-        || accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin)
+        || accounts::user(tx.reader(), who.user)?.is_some_and(|me| me.is_admin)
     {
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub(super) fn check_administrator(tx: &mut Tx<'_>, who: Credential) -> Execution
 /// Returns whether the user administers the server, with a credential that covers it.
 pub(super) fn is_administrator(tx: &mut Tx<'_>, who: Credential, grant: &AccessGrant) -> Execution<bool> {
     let reaches = grant.check(RequiredScope::ServerAdmin).is_ok();
-    Ok(reaches && accounts::user(tx.reader(), who.user.0)?.is_some_and(|me| me.is_admin))
+    Ok(reaches && accounts::user(tx.reader(), who.user)?.is_some_and(|me| me.is_admin))
 }
 
 /// Creates a user, even if registration is closed.
@@ -74,19 +74,18 @@ impl Command for SetUserActive {
             )
             .into());
         }
-        let (old, _) =
-            accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let (old, _) = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         if old.active == self.active {
             return Ok(Arc::new(old));
         }
-        let logins = accounts::live_logins_of(tx.reader(), self.user.0)?;
+        let logins = accounts::live_logins_of(tx.reader(), self.user)?;
         let deactivated_at = (!self.active).then_some(tx.now.0);
-        let (user, _) = accounts::set_active(tx.write(), self.user.0, deactivated_at)?.into_parts();
+        let (user, _) = accounts::set_active(tx.write(), self.user, deactivated_at)?.into_parts();
         let action = if self.active { "user.activate" } else { "user.deactivate" };
         tx.audit(self.who, action, ("user", user.id.0), &json!({"username": user.username}))?;
         let user = Arc::new(user);
         tx.announce(Event::UserUpdated { user: user.clone() });
-        logins.into_iter().try_for_each(|login| end(tx, LoginId(login), user.id))?;
+        logins.into_iter().try_for_each(|login| end(tx, login, user.id))?;
         if !self.active {
             // An activation does not restore the tokens: an attacker may have created them.
             revoke_made_since(tx, user.id, Timestamp(i64::MIN))?;
@@ -108,21 +107,20 @@ impl Command for RenameUser {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         check_administrator(tx, self.who)?;
-        let (old, _) =
-            accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let (old, _) = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         let name = self.name.as_str();
         if old.username == name {
             return Ok(Arc::new(old));
         }
-        if accounts::holder_of_username(tx.reader(), name)?.is_some_and(|holder| holder != self.user.0) {
+        if accounts::holder_of_username(tx.reader(), name)?.is_some_and(|holder| holder != self.user) {
             return Err(Refusal::Conflict("the username is taken").into());
         }
-        if accounts::former_username_count(tx.reader(), self.user.0)? >= tx.limits.former_names {
+        if accounts::former_username_count(tx.reader(), self.user)? >= tx.limits.former_names {
             return Err(
                 Refusal::Conflict("the user has too many former names; the current name must stay").into()
             );
         }
-        let renamed = accounts::rename_user(tx.write(), self.user.0, &old.username, name)?;
+        let renamed = accounts::rename_user(tx.write(), self.user, &old.username, name)?;
         let user = Arc::new(renamed.into_parts().0);
         let detail = json!({"username": name, "former_username": old.username});
         tx.audit(self.who, "user.rename", ("user", user.id.0), &detail)?;
@@ -145,8 +143,7 @@ impl Command for RenameChannels {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ProjectId>> {
         check_administrator(tx, self.who)?;
         let owner = username(tx, self.owner)?;
-        let found =
-            projects::channels_of_owner(tx.reader(), self.owner.0, self.after.0, CHANNELS_PER_COMMAND)?;
+        let found = projects::channels_of_owner(tx.reader(), self.owner, self.after, CHANNELS_PER_COMMAND)?;
         for (_, project, channel) in &found {
             let Some(chat) = chats::chat(tx.reader(), *channel)? else { continue };
             let name = format!("{owner}/{project}");
@@ -158,7 +155,7 @@ impl Command for RenameChannels {
             tx.append_event(chat.id, &mut last_seq, self.owner, Change::Rename { name })?;
         }
         let is_full = i64::try_from(found.len()).is_ok_and(|found| found >= CHANNELS_PER_COMMAND);
-        Ok(found.last().filter(|_| is_full).map(|(project, ..)| ProjectId(*project)))
+        Ok(found.last().filter(|_| is_full).map(|(project, ..)| *project))
     }
 }
 
@@ -174,8 +171,7 @@ impl Command for SetUserAdmin {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
-        let (old, _) =
-            accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?.into_parts();
+        let (old, _) = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         if old.is_admin == self.is_admin {
             return Ok(());
         }
@@ -187,7 +183,7 @@ impl Command for SetUserAdmin {
                 Refusal::Conflict("this is the only administrator; promote another user first").into()
             );
         }
-        let (user, _) = accounts::set_admin(tx.write(), self.user.0, self.is_admin)?.into_parts();
+        let (user, _) = accounts::set_admin(tx.write(), self.user, self.is_admin)?.into_parts();
         let action = if self.is_admin { "user.promote" } else { "user.demote" };
         tx.audit(self.who, action, ("user", user.id.0), &json!({"username": user.username}))?;
         tx.announce(Event::UserUpdated { user: Arc::new(user) });
@@ -207,7 +203,7 @@ impl Command for ResetPassword {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
-        accounts::user(tx.reader(), self.user.0)?.ok_or(Refusal::NotFound("user"))?;
+        accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?;
         let user = set_password(tx, self.user, &self.password_hash)?;
         let tokens = revoke_made_since(tx, self.user, Timestamp(i64::MIN))?;
         let detail = json!({"username": user.username, "tokens_revoked": tokens});

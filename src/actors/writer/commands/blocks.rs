@@ -27,19 +27,19 @@ impl Command for SetBlock {
         if me == other {
             return Err(Refusal::invalid("username", "must name another user").into());
         }
-        if blocks::exists(tx.reader(), me.0, other.0)? == self.blocks {
+        if blocks::exists(tx.reader(), me, other)? == self.blocks {
             return Ok(());
         }
         self.within_rate.clone()?;
         if self.blocks {
-            let count = usize::try_from(blocks::count_of(tx.reader(), me.0)?).unwrap_or(usize::MAX);
+            let count = usize::try_from(blocks::count_of(tx.reader(), me)?).unwrap_or(usize::MAX);
             if count >= tx.limits.blocks_per_user {
                 return Err(Refusal::Conflict("you block too many users; unblock a user first").into());
             }
             let now = tx.now.0;
-            blocks::insert(tx.write(), me.0, other.0, now)?;
+            blocks::insert(tx.write(), me, other, now)?;
         } else {
-            blocks::delete(tx.write(), me.0, other.0)?;
+            blocks::delete(tx.write(), me, other)?;
         }
         tx.announce(Event::BlockChanged { user_id: me, blocked_id: other, blocks: self.blocks });
         Ok(())

@@ -54,7 +54,7 @@ impl Command for CreateChat {
         if let Some(key) = &direct_key
             && let Some(existing) = chats::direct_chat(tx.reader(), key)?
         {
-            return Ok((ChatId(existing), true));
+            return Ok((existing, true));
         }
         for user in people.iter().filter(|user| **user != me) {
             check_reach(tx, self.who, *user)?;
@@ -108,19 +108,19 @@ impl Command for UpdateChat {
         let archived = self.archived.filter(|archived| chat.archived != *archived);
         let key = name.and_then(|name| channel_key(chat.kind, Some(name)));
         if let Some(key) = &key
-            && channel_with(tx, key)?.is_some_and(|other| other != chat.id.0)
+            && channel_with(tx, key)?.is_some_and(|other| other != chat.id)
         {
             return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
         }
         let mut last_seq = chat.last_seq;
         if let Some(name) = name {
-            chats::set_name(tx.write(), chat.id.0, name, key.as_deref())?;
+            chats::set_name(tx.write(), chat.id, name, key.as_deref())?;
             tx.audit(self.who, "chat.rename", ("chat", chat.id.0), &json!({"name": name}))?;
             tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Rename { name: name.clone() })?;
         }
         if let Some(archived) = archived {
             let at = archived.then_some(tx.now.0);
-            chats::set_archived(tx.write(), chat.id.0, at)?;
+            chats::set_archived(tx.write(), chat.id, at)?;
             tx.audit(self.who, "chat.archive", ("chat", chat.id.0), &json!({"archived": archived}))?;
             tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived })?;
         }
@@ -144,11 +144,11 @@ impl Command for SetParticipant {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
-        if me != self.user && chats::participant(tx.reader(), self.chat.0, self.user.0)?.is_none() {
+        if me != self.user && chats::participant(tx.reader(), self.chat, self.user)?.is_none() {
             check_reach(tx, self.who, self.user)?;
         }
         let (chat, role) = load(tx, self.chat, me)?;
-        let current = chats::participant(tx.reader(), chat.id.0, self.user.0)?;
+        let current = chats::participant(tx.reader(), chat.id, self.user)?;
         let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
         permission::set_role(&chat, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
         let mut last_seq = chat.last_seq;
@@ -157,7 +157,7 @@ impl Command for SetParticipant {
                 check_room_for(tx, me)?;
                 check_return(tx, &chat, me, wanted)?;
             }
-            let count = chats::participant_count(tx.reader(), chat.id.0)?;
+            let count = chats::participant_count(tx.reader(), chat.id)?;
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
@@ -172,7 +172,7 @@ impl Command for SetParticipant {
         if is_last_owner(tx, &chat, &current)? {
             return Err(LAST_OWNER.into());
         }
-        chats::set_role(tx.write(), chat.id.0, self.user.0, wanted.as_str())?;
+        chats::set_role(tx.write(), chat.id, self.user, wanted.as_str())?;
         let detail = json!({"user_id": self.user, "role": wanted});
         tx.audit(self.who, "chat.role", ("chat", chat.id.0), &detail)?;
         tx.append_event(chat.id, &mut last_seq, me, Change::Role { user_id: self.user, role: wanted })?;
@@ -195,8 +195,8 @@ impl Command for RemoveParticipant {
         let me = self.who.user;
         let (chat, role) = load(tx, self.chat, me)?;
         permission::read(&chat, role)?;
-        let current = chats::participant(tx.reader(), chat.id.0, self.user.0)?
-            .ok_or(Refusal::NotFound("participant"))?;
+        let current =
+            chats::participant(tx.reader(), chat.id, self.user)?.ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
         if me == self.user {
             return leave_chat(tx, &chat, &current);
@@ -225,9 +225,9 @@ impl Command for SetNotifyLevel {
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::read(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.reader(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = chats::participant(tx.reader(), chat.id, user_id)?.ok_or(Refusal::NotFound("chat"))?;
         if me.notify != self.level {
-            chats::set_notify(tx.write(), chat.id.0, user_id.0, self.level.as_str())?;
+            chats::set_notify(tx.write(), chat.id, user_id, self.level.as_str())?;
             tx.announce(Event::NotifyLevelSet { chat_id: chat.id, user_id, level: self.level });
         }
         Ok(())
@@ -239,8 +239,8 @@ impl Command for SetNotifyLevel {
 /// # Errors
 /// [`Refusal::NotFound`] if the chat does not exist.
 pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Chat, Option<ChatRole>)> {
-    let found = chats::chat(tx.reader(), chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-    let participant = chats::participant(tx.reader(), chat.0, user.0)?;
+    let found = chats::chat(tx.reader(), chat)?.ok_or(Refusal::NotFound("chat"))?;
+    let participant = chats::participant(tx.reader(), chat, user)?;
     Ok((found, participant.map(|p| p.role)))
 }
 
@@ -255,9 +255,9 @@ pub(super) fn join(
     let mut participant = Participant::joining(user, actor, role, *last_seq + 1, last_ordinal);
     let before = participant.notify;
     if *last_seq > 0 {
-        participant.notify = chats::enter_again(tx.write(), chat.0, user.0)?.unwrap_or(before);
+        participant.notify = chats::enter_again(tx.write(), chat, user)?.unwrap_or(before);
     }
-    chats::insert_participant(tx.write(), chat.0, &participant)?;
+    chats::insert_participant(tx.write(), chat, &participant)?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })?;
     if participant.notify != before {
         // The notification level survives a leave and a return.
@@ -269,14 +269,14 @@ pub(super) fn join(
 /// Lists a user who acts in a chat without being in it as a former participant. Events of the chat
 /// name this user, so its readers must be able to read the name.
 pub(super) fn keep_name(tx: &mut Tx<'_>, chat: ChatId, actor: UserId) -> Execution<()> {
-    if chats::participant(tx.reader(), chat.0, actor.0)?.is_none() {
-        chats::insert_former(tx.write(), chat.0, actor.0, NotifyLevel::All)?;
+    if chats::participant(tx.reader(), chat, actor)?.is_none() {
+        chats::insert_former(tx.write(), chat, actor, NotifyLevel::All)?;
     }
     Ok(())
 }
 
 pub(super) fn check_room_for(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
-    let count = chats::chat_count_of(tx.reader(), user.0)?;
+    let count = chats::chat_count_of(tx.reader(), user)?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.chats_per_user {
         return Err(Refusal::Conflict("you are in too many chats; leave a chat first").into());
     }
@@ -289,7 +289,7 @@ fn check_return(tx: &mut Tx<'_>, chat: &Chat, me: UserId, wanted: ChatRole) -> E
     if chat.archived {
         return Err(Refusal::Forbidden("the chat is archived").into());
     }
-    match chats::last_leave(tx.reader(), chat.id.0, me.0)? {
+    match chats::last_leave(tx.reader(), chat.id, me)? {
         Some((actor, _)) if actor != me => {
             Err(Refusal::Forbidden("you were removed; an owner or admin must add you again").into())
         }
@@ -306,7 +306,7 @@ fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
 }
 
 /// Returns the channel with this key, or with its decomposed form, which earlier versions stored.
-fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<i64>> {
+fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<ChatId>> {
     for form in [Some(key.to_owned()), text::other_form(key)].into_iter().flatten() {
         if let Some(found) = chats::channel_named(tx.reader(), &form)? {
             return Ok(Some(found));

@@ -75,7 +75,7 @@ impl Command for MergeMarks {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         for (chat, marks) in self.marks.iter().take(tx.limits.marks_per_command) {
-            let Some(chat) = chats::chat(tx.reader(), chat.0)? else { continue };
+            let Some(chat) = chats::chat(tx.reader(), *chat)? else { continue };
             if marks.read.max(marks.delivered) <= Some(chat.last_seq) {
                 advance(tx, chat.id, self.who.user, *marks)?;
             }
@@ -108,15 +108,15 @@ impl Command for MarkUnread {
         if self.from < 1 || self.from > chat.last_seq {
             return Err(Refusal::invalid("from_seq", "is not the seq of an event of the chat").into());
         }
-        let me = self.who.user.0;
-        let before = chats::participant(tx.reader(), chat.id.0, me)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = self.who.user;
+        let before = chats::participant(tx.reader(), chat.id, me)?.ok_or(Refusal::NotFound("chat"))?;
         let seq = self.from - 1;
         if seq >= before.read_seq {
             return Ok(before.read_seq);
         }
         self.within_rate.clone()?;
-        let ordinal = messages::ordinal_at(tx.reader(), chat.id.0, seq)?;
-        let own = messages::own_from(tx.reader(), chat.id.0, me, self.from, OWN_SCANNED)?;
+        let ordinal = messages::ordinal_at(tx.reader(), chat.id, seq)?;
+        let own = messages::own_from(tx.reader(), chat.id, me, self.from, OWN_SCANNED)?;
         let mut participant = before;
         participant.unread_from(seq, ordinal, own.into_iter().collect());
         tx.move_cursors_back(chat.id, participant)?;
@@ -138,7 +138,7 @@ impl Command for MarkAllRead {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let limit = i64::try_from(tx.limits.marks_per_command).unwrap_or(i64::MAX);
-        let found = chats::unread_of(tx.reader(), self.who.user.0, self.above.0, limit)?;
+        let found = chats::unread_of(tx.reader(), self.who.user, self.above, limit)?;
         for chat in &found {
             advance(tx, chat.id, self.who.user, Marks { read: Some(chat.last_seq), delivered: None })?;
         }
@@ -147,8 +147,8 @@ impl Command for MarkAllRead {
             // Joining or posting moves the read cursor, but leaves older notifications unread: read
             // them now.
             let (user, kept) = (self.who.user, tx.limits.notifications_per_user);
-            for (chat, read_seq) in notifications::unread_below_cursors(tx.reader(), user.0, kept)? {
-                read_in_chat(tx, user, ChatId(chat), read_seq)?;
+            for (chat, read_seq) in notifications::unread_below_cursors(tx.reader(), user, kept)? {
+                read_in_chat(tx, user, chat, read_seq)?;
             }
         }
         Ok(found.last().filter(|_| is_full).map(|chat| chat.id))
@@ -170,10 +170,10 @@ impl Command for SetHidden {
         let (chat, role) = load(tx, self.chat, self.who.user)?;
         permission::hide(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.reader(), chat.id.0, user_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let me = chats::participant(tx.reader(), chat.id, user_id)?.ok_or(Refusal::NotFound("chat"))?;
         if me.hides(chat.last_ordinal) != self.hidden {
             let ordinal = self.hidden.then_some(chat.last_ordinal);
-            chats::set_hidden(tx.write(), chat.id.0, user_id.0, ordinal)?;
+            chats::set_hidden(tx.write(), chat.id, user_id, ordinal)?;
             tx.announce(Event::HiddenSet { chat_id: chat.id, user_id, ordinal });
         }
         Ok(())
@@ -182,10 +182,10 @@ impl Command for SetHidden {
 
 /// Moves the cursors of a participant. Returns `None` if the user is not a participant.
 fn advance(tx: &mut Tx<'_>, chat: ChatId, user: UserId, marks: Marks) -> Execution<Option<Seq>> {
-    let Some(before) = chats::participant(tx.reader(), chat.0, user.0)? else { return Ok(None) };
+    let Some(before) = chats::participant(tx.reader(), chat, user)? else { return Ok(None) };
     let mut participant = before.clone();
     if let Some(read) = marks.read.filter(|read| *read > before.read_seq) {
-        participant.read_to(read, messages::ordinal_at(tx.reader(), chat.0, read)?);
+        participant.read_to(read, messages::ordinal_at(tx.reader(), chat, read)?);
     }
     participant.delivered_seq =
         before.delivered_seq.max(marks.delivered.unwrap_or(0)).max(participant.read_seq);

@@ -68,7 +68,7 @@ impl Telling {
     }
 
     fn said(&self) -> Said {
-        Said { chat: self.chat.0, sender: self.sender.0 }
+        Said { chat: self.chat, sender: self.sender }
     }
 
     /// Notifies a member of the chat, if [`decide`] allows it.
@@ -91,11 +91,11 @@ impl Telling {
             _ => format!("{sender} wrote to you"),
         };
         let row = NewNotificationRow {
-            user_id: user.0,
+            user_id: user,
             kind: kind.as_str(),
-            chat_id: Some(self.chat.0),
-            message_id: Some(self.id.0),
-            actor_id: Some(self.sender.0),
+            chat_id: Some(self.chat),
+            message_id: Some(self.id),
+            actor_id: Some(self.sender),
             text: &text,
             created_at: tx.now.0,
             // The recipient may have read the message before a slice runs.
@@ -118,8 +118,8 @@ pub(super) fn tell_of_message(
     if let (Some(thread), Some(replied_to)) = (message.thread_id, replied_to) {
         // All users who wrote in a thread follow it: the first reply adds the sender of the first
         // message.
-        threads::join(tx.write(), thread.0, replied_to.0)?;
-        threads::join(tx.write(), thread.0, message.sender_id.0)?;
+        threads::join(tx.write(), thread, replied_to)?;
+        threads::join(tx.write(), thread, message.sender_id)?;
     }
     let mut mentions = if direct { Mentions::default() } else { Mentions::of(&message.content) };
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
@@ -131,7 +131,7 @@ pub(super) fn tell_of_message(
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
     if direct || mentions.everybody {
         // The sender is among them.
-        let people = listeners::everybody(tx.reader(), said, 0, few.saturating_add(2))?;
+        let people = listeners::everybody(tx.reader(), said, UserId(0), few.saturating_add(2))?;
         if count(&people) > few.saturating_add(1) {
             return leave(tx, FanOutKind::Everybody, &telling, &[]);
         }
@@ -151,7 +151,7 @@ pub(super) fn tell_of_message(
         telling.tell(tx, listener, Why::Named)?;
     }
     let Some(thread) = message.thread_id else { return Ok(within_rate) };
-    let followers = listeners::followers(tx.reader(), said, thread.0, 0, few.saturating_add(2))?;
+    let followers = listeners::followers(tx.reader(), said, thread, UserId(0), few.saturating_add(2))?;
     if followers.scanned_to.is_some() {
         return Ok(leave(tx, FanOutKind::Thread, &telling, &[])? && within_rate);
     }
@@ -179,16 +179,16 @@ enum Why {
 /// Records that users are to be notified after this batch; `false` if too much is left already.
 fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]) -> Execution<bool> {
     let max = tx.limits.notifying_messages_per_user;
-    if fan_outs::count_of(tx.reader(), telling.sender.0, max)? >= max {
+    if fan_outs::count_of(tx.reader(), telling.sender, max)? >= max {
         return Ok(false);
     }
     let names: Vec<_> = names.iter().map(Mention::as_str).collect();
     let row = NewFanOutRow {
         kind: kind.as_str(),
-        chat_id: telling.chat.0,
+        chat_id: telling.chat,
         seq: telling.seq,
-        message_id: Some(telling.id.0),
-        user_id: Some(telling.sender.0),
+        message_id: Some(telling.id),
+        user_id: Some(telling.sender),
         names: &serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
         position: 0,
     };
@@ -200,10 +200,10 @@ fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]
 /// Removes notifications of deleted messages: a few at once, many after this batch.
 pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> Execution<()> {
     let few = tx.limits.notifications_per_message;
-    if notifications::exceed_in(tx.reader(), chat.0, (from, to), few)? {
+    if notifications::exceed_in(tx.reader(), chat, (from, to), few)? {
         let row = NewFanOutRow {
             kind: FanOutKind::Retract.as_str(),
-            chat_id: chat.0,
+            chat_id: chat,
             seq: to,
             message_id: None,
             user_id: None,
@@ -219,7 +219,7 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> 
 
 /// Removes at most `limit` notifications. Returns the number that it removed.
 fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) -> Execution<i64> {
-    let gone = notifications::retract(tx.write(), chat.0, range, limit)?;
+    let gone = notifications::retract(tx.write(), chat, range, limit)?;
     let count = i64::try_from(gone.len()).unwrap_or(i64::MAX);
     if !gone.is_empty() {
         tx.announce(Event::NotificationsRemoved { gone });
@@ -355,15 +355,15 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
         slice.people -= count.max(1);
         return Ok(count < limit);
     }
-    let chat = chats::chat(tx.reader(), fan_out.chat_id.0)?;
+    let chat = chats::chat(tx.reader(), fan_out.chat_id)?;
     let message = match fan_out.message_id {
-        Some(id) => messages::by_ids(tx.reader(), &[id.0])?.pop().filter(|message| !message.deleted),
+        Some(id) => messages::by_ids(tx.reader(), &[id])?.pop().filter(|message| !message.deleted),
         None => None,
     };
     let (Some(chat), Some(message)) = (chat, message) else { return Ok(true) };
     let about = (message.id, message.seq, message.sender_id);
     let replied_to = match message.reply_to.filter(|_| fan_out.kind == FanOutKind::Thread) {
-        Some(id) => messages::thread_of(tx.reader(), chat.id.0, id.0)?.map(|(_, sender)| sender),
+        Some(id) => messages::thread_of(tx.reader(), chat.id, id)?.map(|(_, sender)| sender),
         None => None,
     };
     let telling = Telling::of(tx, &chat, about, replied_to)?;
@@ -393,17 +393,17 @@ fn tell_by_id(
     slice: &mut Slice,
     thread: Option<MessageId>,
 ) -> Execution<bool> {
-    let (limit, said, after) = (slice.people, telling.said(), fan_out.position);
+    let (limit, said, after) = (slice.people, telling.said(), UserId(fan_out.position));
     let (people, scanned_to, why) = match thread {
         Some(thread) => {
-            let found = listeners::followers(tx.reader(), said, thread.0, after, limit)?;
+            let found = listeners::followers(tx.reader(), said, thread, after, limit)?;
             // Followers who left the chat cost as much as those who are notified.
             slice.people -= found.scanned - count(&found.listeners);
             (found.listeners, found.scanned_to, Why::Follows)
         }
         None => {
             let people = listeners::everybody(tx.reader(), said, after, limit)?;
-            let last = people.last().map(|listener| listener.user_id.0);
+            let last = people.last().map(|listener| listener.user_id);
             let scanned_to = last.filter(|_| count(&people) >= limit);
             (people, scanned_to, Why::Named)
         }
@@ -418,7 +418,7 @@ fn tell_by_id(
             return Ok(false);
         }
     }
-    fan_out.position = scanned_to.unwrap_or(fan_out.position);
+    fan_out.position = scanned_to.map_or(fan_out.position, |user| user.0);
     Ok(scanned_to.is_none())
 }
 

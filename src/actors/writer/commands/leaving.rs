@@ -36,11 +36,11 @@ impl Command for LeaveChats {
         let me = self.who.user;
         let slice = tx.limits.left_per_command;
         let limit = i64::try_from(slice + 1).unwrap_or(i64::MAX);
-        let found = chats::put_into_by(tx.reader(), me.0, self.added_by.0, with_projects, limit)?;
+        let found = chats::put_into_by(tx.reader(), me, self.added_by, with_projects, limit)?;
         let more = found.len() > slice;
         let mut left = 0;
         for chat in found.iter().take(slice) {
-            let Some(participant) = chats::participant(tx.reader(), chat.id.0, me.0)? else { continue };
+            let Some(participant) = chats::participant(tx.reader(), chat.id, me)? else { continue };
             self.leave(tx, chat, &participant)?;
             left += 1;
         }
@@ -52,7 +52,7 @@ impl LeaveChats {
     /// Leaves a chat, and its project if it has one. Writes at most six rows.
     fn leave(&self, tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
         let project = match chat.project_id {
-            Some(id) if !permission::is_orphaned(chat) => projects::project(tx.reader(), id.0)?,
+            Some(id) if !permission::is_orphaned(chat) => projects::project(tx.reader(), id)?,
             _ => None,
         };
         if let Some(project) = project {
@@ -71,19 +71,19 @@ impl LeaveChats {
 /// its last active member archives the chat; housekeeping removes it later.
 pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
     let (me, mut last_seq) = (participant.user_id, chat.last_seq);
-    if !permission::is_orphaned(chat) && !chats::has_company(tx.reader(), chat.id.0, me.0)? {
+    if !permission::is_orphaned(chat) && !chats::has_company(tx.reader(), chat.id, me)? {
         take_out(tx, chat, &mut last_seq, me, participant)?;
         if chat.archived {
             return Ok(());
         }
         let now = tx.now.0;
-        chats::set_archived(tx.write(), chat.id.0, Some(now))?;
+        chats::set_archived(tx.write(), chat.id, Some(now))?;
         return tx.append_event(chat.id, &mut last_seq, me, Change::Archive { archived: true });
     }
     if !permission::is_orphaned(chat) && is_last_owner(tx, chat, participant)? {
         let adder = participant.added_by.ok_or(LAST_OWNER)?;
-        if let Some(heir) = chats::heir(tx.reader(), chat.id.0, me.0, adder.0)? {
-            chats::set_role(tx.write(), chat.id.0, heir.0, ChatRole::Owner.as_str())?;
+        if let Some(heir) = chats::heir(tx.reader(), chat.id, me, adder)? {
+            chats::set_role(tx.write(), chat.id, heir, ChatRole::Owner.as_str())?;
             let change = Change::Role { user_id: heir, role: ChatRole::Owner };
             tx.append_event(chat.id, &mut last_seq, me, change)?;
         }
@@ -100,8 +100,8 @@ pub(super) fn take_out(
     participant: &Participant,
 ) -> Execution<()> {
     let user_id = participant.user_id;
-    chats::delete_participant(tx.write(), chat.id.0, user_id.0)?;
-    chats::insert_former(tx.write(), chat.id.0, user_id.0, participant.notify)?;
+    chats::delete_participant(tx.write(), chat.id, user_id)?;
+    chats::insert_former(tx.write(), chat.id, user_id, participant.notify)?;
     tx.append_event(chat.id, last_seq, actor, Change::Leave { user_id, role: participant.role })
 }
 
@@ -111,8 +111,8 @@ pub(super) const LAST_OWNER: Refusal =
 /// Returns whether the participant is the last active owner. A chat that ever had an owner has an
 /// active owner while an active user is in it, unless its last owner is deactivated.
 pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<bool> {
-    let user = participant.user_id.0;
-    if participant.role != ChatRole::Owner || chats::has_other_owner(tx.reader(), chat.id.0, user)? {
+    let user = participant.user_id;
+    if participant.role != ChatRole::Owner || chats::has_other_owner(tx.reader(), chat.id, user)? {
         return Ok(false);
     }
     let is_active = accounts::user(tx.reader(), user)?.is_some_and(|row| row.deactivated_at.is_none());

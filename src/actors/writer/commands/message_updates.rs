@@ -59,7 +59,7 @@ impl Command for UpdateMessage {
         let deletes = matches!(self.update, MessageUpdate::Delete);
         let is_administrator = deletes && is_administrator(tx, self.who, &grant)?;
         permission::read(&chat, role).or_else(|refused| permission::moderate(refused, is_administrator))?;
-        let found = messages::in_chat(tx.reader(), chat.id.0, self.message.0)?;
+        let found = messages::in_chat(tx.reader(), chat.id, self.message)?;
         let old = found.ok_or(Refusal::NotFound("message"))?;
         let is_sender = old.sender_id == me;
         let mut moderates = false;
@@ -101,7 +101,7 @@ impl Command for UpdateMessage {
         if may_go && chat.retention.is_some() && chat.trimmed_seq > 0 {
             // Retention may have kept the message, or the first one of its thread, only for this
             // reason.
-            chats::look_again(tx.write(), chat.id.0, Some(0))?;
+            chats::look_again(tx.write(), chat.id, Some(0))?;
         }
         if message.deleted {
             retract(tx, chat.id, (message.seq, message.seq))?;
@@ -185,5 +185,5 @@ fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
         reactions: Some(reactions.as_deref()),
         updated_seq: message.updated_seq.unwrap_or(message.seq),
     };
-    Ok(messages::change(tx.write(), message.id.0, &changes)?)
+    Ok(messages::change(tx.write(), message.id, &changes)?)
 }

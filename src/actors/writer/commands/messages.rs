@@ -87,7 +87,7 @@ impl AppendMessage {
         self.within_rate.clone()?;
         let reply = match self.message.reply_to {
             Some(reply_to) => Some(
-                messages::thread_of(tx.reader_after_flush()?, chat.id.0, reply_to.0)?
+                messages::thread_of(tx.reader_after_flush()?, chat.id, reply_to)?
                     .ok_or(Refusal::invalid("reply_to", "is not a message of this chat"))?,
             ),
             None => None,
@@ -98,13 +98,13 @@ impl AppendMessage {
     /// Refuses if the chat is deleted: its rows are removed later. The equal hash proves that the
     /// message is of this chat.
     fn check_chat(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        chats::chat(tx.reader(), self.chat.0)?.map(drop).ok_or(Refusal::NotFound("chat").into())
+        chats::chat(tx.reader(), self.chat)?.map(drop).ok_or(Refusal::NotFound("chat").into())
     }
 
     /// Returns the earlier message of the sender with the same client id, also if its row was
     /// removed.
     fn earlier(&self, tx: &mut Tx<'_>, request_hash: &[u8; 32]) -> Execution<Option<Appended>> {
-        let (sender, client_id) = (self.who.user.0, &self.message.client_id.0);
+        let (sender, client_id) = (self.who.user, &self.message.client_id.0);
         match messages::by_client_id(tx.reader_after_flush()?, sender, client_id)? {
             Some((_, hash)) if hash != request_hash => Err(Refusal::ClientIdReused.into()),
             Some((message, _)) => {
@@ -139,7 +139,7 @@ pub(super) fn write(
     let (seq, ordinal, created_at) = (head.seq + 1, head.ordinal + 1, tx.now);
     let id = tx.next_message_id()?;
     let message = Arc::new(Message {
-        id: MessageId(id),
+        id,
         chat_id: chat.id,
         seq,
         sender_id: sender,

@@ -23,9 +23,10 @@ pub(super) fn notify(tx: &mut Tx<'_>, row: &NewNotificationRow<'_>) -> Execution
     tx.announce(Event::Notified { notification: Arc::new(notification) });
     let keep = tx.limits.notifications_per_user;
     if notifications::exceed(tx.reader(), row.user_id, keep.saturating_add(keep / EVICTED_PART))? {
-        let user = UserId(row.user_id);
         let gone = notifications::evict(tx.write(), row.user_id, keep)?;
-        tx.announce(Event::NotificationsRemoved { gone: gone.into_iter().map(|id| (user, id)).collect() });
+        tx.announce(Event::NotificationsRemoved {
+            gone: gone.into_iter().map(|id| (row.user_id, id)).collect(),
+        });
     }
     Ok(())
 }
@@ -48,11 +49,11 @@ pub(super) fn tell_of_being_added(
         None => format!("{actor_name} opened a chat with you"),
     };
     let row = NewNotificationRow {
-        user_id: user.0,
+        user_id: user,
         kind: kind.as_str(),
-        chat_id: Some(chat.0),
+        chat_id: Some(chat),
         message_id: None,
-        actor_id: Some(actor.0),
+        actor_id: Some(actor),
         text: &text,
         created_at: tx.now.0,
         read_at: None,
@@ -62,16 +63,16 @@ pub(super) fn tell_of_being_added(
 }
 
 pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
-    Ok(accounts::user(tx.reader(), user.0)?.map_or_else(|| "a user".to_owned(), |row| row.username))
+    Ok(accounts::user(tx.reader(), user)?.map_or_else(|| "a user".to_owned(), |row| row.username))
 }
 
 /// Marks the notifications as read whose messages the user has read in a chat.
 pub(super) fn read_in_chat(tx: &mut Tx<'_>, user: UserId, chat: ChatId, read_seq: Seq) -> Execution<()> {
     let read_at = tx.now;
-    if !notifications::any_unread_in(tx.reader(), user.0, chat.0, read_seq)? {
+    if !notifications::any_unread_in(tx.reader(), user, chat, read_seq)? {
         return Ok(());
     }
-    notifications::mark_read_in(tx.write(), user.0, chat.0, read_seq, read_at.0)?;
+    notifications::mark_read_in(tx.write(), user, chat, read_seq, read_at.0)?;
     let which = WhichRead::InChat(chat, read_seq);
     tx.announce(Event::NotificationsRead { user_id: user, which, read_at });
     Ok(())
@@ -89,8 +90,7 @@ impl Command for MarkNotificationsRead {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let UserId(user) = self.who.user;
-        let id = self.notification.map(|id| id.0);
+        let (user, id) = (self.who.user, self.notification);
         if let Some(id) = id
             && !notifications::exists(tx.reader(), user, id)?
         {

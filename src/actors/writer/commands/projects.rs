@@ -18,6 +18,7 @@ use crate::domain::name::{self, Name};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectConfig, ProjectRole, Visibility};
 use crate::domain::refusal::Refusal;
+use crate::storage::queries::projects::Renamed;
 use crate::storage::queries::{accounts, chats, projects, pushes, repositories};
 use crate::storage::rows::chat::NewChatRow;
 use crate::storage::rows::project::NewProjectRow;
@@ -36,8 +37,8 @@ pub(super) fn access(
 ) -> Execution<(Project, Option<ProjectRole>)> {
     let grant = tx.authenticate(who, RequiredScope::Identity)?;
     let noun = if repository.is_some() { "repository" } else { "project" };
-    let found = projects::project(tx.reader(), project.0)?.ok_or(Refusal::NotFound(noun))?;
-    let role = projects::member_role(tx.reader(), project.0, who.user.0)?;
+    let found = projects::project(tx.reader(), project)?.ok_or(Refusal::NotFound(noun))?;
+    let role = projects::member_role(tx.reader(), project, who.user)?;
     let subject = match repository {
         Some(id) => Subject::Repository(id),
         None => Subject::Project { chosen: holds_one_of(tx, project, &grant)? },
@@ -49,7 +50,7 @@ pub(super) fn access(
 /// Returns whether the project contains a repository that the token is for.
 fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Execution<bool> {
     for id in grant.repositories().unwrap_or_default() {
-        if repositories::repository(tx.reader(), id.0)?.is_some_and(|found| found.project_id == project) {
+        if repositories::repository(tx.reader(), *id)?.is_some_and(|found| found.project_id == project) {
             return Ok(true);
         }
     }
@@ -58,14 +59,14 @@ fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Exe
 
 /// Announces the current state of the project.
 fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
-    let project = projects::project(tx.reader(), id.0)?.ok_or(Refusal::NotFound("project"))?;
+    let project = projects::project(tx.reader(), id)?.ok_or(Refusal::NotFound("project"))?;
     let project = Arc::new(project);
     tx.announce(Event::ProjectChanged { project: project.clone() });
     Ok(project)
 }
 
 pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
-    Ok(accounts::user(tx.reader(), user.0)?.map(|row| row.username).unwrap_or_default())
+    Ok(accounts::user(tx.reader(), user)?.map(|row| row.username).unwrap_or_default())
 }
 
 /// Creates a project below the caller's name, and its channel.
@@ -83,10 +84,10 @@ impl Command for CreateProject {
         let me = self.who.user;
         tx.authenticate(self.who, RequiredScope::Identity)?.check_create_project()?;
         let name_key = self.name.key();
-        if projects::project_named(tx.reader(), me.0, &name_key)?.is_some() {
+        if projects::project_named(tx.reader(), me, &name_key)?.is_some() {
             return Err(Refusal::Conflict("you have a project with this name; choose another name").into());
         }
-        if projects::project_count_of(tx.reader(), me.0)? >= tx.limits.projects_per_user {
+        if projects::project_count_of(tx.reader(), me)? >= tx.limits.projects_per_user {
             return Err(Refusal::Conflict("you have too many projects; delete a project first").into());
         }
         check_room_for(tx, me)?;
@@ -102,16 +103,16 @@ impl Command for CreateProject {
         };
         let mut chat = chats::insert_chat(tx.write(), &channel)?;
         let row = NewProjectRow {
-            owner_id: me.0,
+            owner_id: me,
             name: self.name.as_str(),
             name_key: &name_key,
             description: &self.description,
             visibility: self.visibility.as_str(),
-            channel_id: chat.id.0,
+            channel_id: chat.id,
             created_at: now,
         };
-        let id = ProjectId(projects::insert_project(tx.write(), &row)?);
-        projects::bind_channel(tx.write(), chat.id.0, id.0)?;
+        let id = projects::insert_project(tx.write(), &row)?;
+        projects::bind_channel(tx.write(), chat.id, id)?;
         chat.project_id = Some(id);
         let (channel, mut last_seq) = (chat.id, chat.last_seq);
         tx.announce(Event::ChatCreated { chat: chat.into() });
@@ -124,8 +125,8 @@ impl Command for CreateProject {
 
 /// Makes a user a member, who is notified of pushes from now on.
 fn enter(tx: &mut Tx<'_>, project: ProjectId, user: UserId, role: ProjectRole) -> Execution<()> {
-    projects::set_member(tx.write(), project.0, user.0, role.as_str())?;
-    projects::set_watch(tx.write(), project.0, user.0, true)?;
+    projects::set_member(tx.write(), project, user, role.as_str())?;
+    projects::set_watch(tx.write(), project, user, true)?;
     tx.announce(Event::MemberChanged { project_id: project, user_id: user, role: Some(role) });
     tx.announce(Event::WatchChanged { project_id: project, user_id: user, watches: true });
     Ok(())
@@ -154,18 +155,19 @@ impl Command for UpdateProject {
         }
         let (old_key, new_key) = (name::key(&old.name), name::key(name));
         let owner = old.owner_id;
-        if new_key != old_key && projects::project_named(tx.reader(), owner.0, &new_key)?.is_some() {
+        if new_key != old_key && projects::project_named(tx.reader(), owner, &new_key)?.is_some() {
             return Err(Refusal::Conflict("a project with this name exists; choose another name").into());
         }
         if new_key != old_key {
-            check_room_for_name(tx, projects::FORMER_PROJECT, owner.0)?;
+            check_room_for_name(tx, Renamed::Project { owner, project: old.id })?;
         }
-        let chat = chats::chat(tx.reader(), old.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
-        projects::set_project(tx.write(), old.id.0, name, &new_key, description, visibility.as_str())?;
+        let chat = chats::chat(tx.reader(), old.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
+        projects::set_project(tx.write(), old.id, name, &new_key, description, visibility.as_str())?;
         let detail = json!({"name": name, "description": description, "visibility": visibility});
         tx.audit(self.who, "project.update", ("project", old.id.0), &detail)?;
         if new_key != old_key {
-            projects::leave_name(tx.write(), projects::FORMER_PROJECT, owner.0, &old_key, old.id.0)?;
+            let renamed = Renamed::Project { owner, project: old.id };
+            projects::leave_name(tx.write(), renamed, &old_key)?;
             tx.announce(Event::ProjectNameLeft { owner_id: owner, name_key: old_key, project_id: old.id });
         }
         let project = announce(tx, old.id)?;
@@ -174,7 +176,7 @@ impl Command for UpdateProject {
         }
         if name != old.name {
             let channel_name = format!("{}/{name}", username(tx, owner)?);
-            chats::set_name(tx.write(), chat.id.0, &channel_name, None)?;
+            chats::set_name(tx.write(), chat.id, &channel_name, None)?;
             let mut last_seq = chat.last_seq;
             let change = Change::Rename { name: channel_name };
             tx.append_event(chat.id, &mut last_seq, self.who.user, change)?;
@@ -184,15 +186,15 @@ impl Command for UpdateProject {
 }
 
 /// Limits the former names of an owner or a project: they stay in memory.
-pub(super) fn check_room_for_name(tx: &mut Tx<'_>, kind: &str, parent: i64) -> Execution<()> {
-    if projects::former_name_count(tx.reader(), kind, parent)? >= tx.limits.former_names {
+pub(super) fn check_room_for_name(tx: &mut Tx<'_>, renamed: Renamed) -> Execution<()> {
+    if projects::former_name_count(tx.reader(), renamed)? >= tx.limits.former_names {
         return Err(Refusal::Conflict("too many former names; the current name must stay").into());
     }
     Ok(())
 }
 
 fn set_audience(tx: &mut Tx<'_>, project: &Project, audience: Audience) -> Execution<()> {
-    projects::set_audience(tx.write(), project.channel_id.0, audience.as_str())?;
+    projects::set_audience(tx.write(), project.channel_id, audience.as_str())?;
     tx.announce(Event::AudienceChanged { chat_id: project.channel_id, audience });
     Ok(())
 }
@@ -208,23 +210,23 @@ impl Command for DeleteProject {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Manage)?;
-        let held = repositories::of_project(tx.reader(), project.id.0)?;
+        let held = repositories::of_project(tx.reader(), project.id)?;
         for (repository, _) in &held {
             if pushes::any_unsettled_of(tx.reader(), *repository)? {
                 return Err(Refusal::Conflict("a push is under way; try again").into());
             }
         }
-        let chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+        let chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
         let now = tx.now.0;
         for (repository, _) in held {
             repositories::set_state(tx.write(), repository, repositories::DELETING)?;
-            tx.announce(Event::RepositoryDeleted { repository_id: RepositoryId(repository) });
+            tx.announce(Event::RepositoryDeleted { repository_id: repository });
         }
-        projects::set_project_deleted(tx.write(), project.id.0, now)?;
+        projects::set_project_deleted(tx.write(), project.id, now)?;
         tx.audit(self.who, "project.delete", ("project", project.id.0), &json!({"name": project.name}))?;
         tx.announce(Event::ProjectDeleted { project_id: project.id });
         set_audience(tx, &project, Audience::Members)?;
-        chats::set_archived(tx.write(), chat.id.0, Some(now))?;
+        chats::set_archived(tx.write(), chat.id, Some(now))?;
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived: true })
     }
@@ -248,7 +250,7 @@ impl Command for SetProjectConfig {
         let text = serde_json::to_string(&self.config)
             .map_err(|_| Refusal::invalid("config", "cannot be written as JSON"))?;
         let now = tx.now.0;
-        projects::set_config(tx.write(), old.id.0, &text, now)?;
+        projects::set_config(tx.write(), old.id, &text, now)?;
         tx.audit(self.who, "project.config", ("project", old.id.0), &self.config)?;
         announce(tx, old.id)
     }
@@ -271,7 +273,7 @@ impl Command for SetMember {
         // Leaving requires no particular role, so the scope of a token is checked here.
         tx.authenticate(self.who, RequiredScope::Admin)?;
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
-        let current = projects::member_role(tx.reader(), project.id.0, self.user.0)?;
+        let current = projects::member_role(tx.reader(), project.id, self.user)?;
         if current.is_none() && me != self.user {
             check_reach(tx, self.who, self.user)?;
         }
@@ -279,7 +281,7 @@ impl Command for SetMember {
         if current == self.role {
             return if self.role.is_some() { Ok(true) } else { Err(Refusal::NotFound("member").into()) };
         }
-        let count = projects::member_count(tx.reader(), project.id.0)?;
+        let count = projects::member_count(tx.reader(), project.id)?;
         let full = usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat;
         if current.is_none() && full {
             return Err(Refusal::Conflict("the project is full").into());
@@ -291,9 +293,9 @@ impl Command for SetMember {
         tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
         let Some(role) = self.role else {
             leave_project(tx, &project, self.user)?;
-            let chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+            let chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
             let mut last_seq = chat.last_seq;
-            if let Some(left) = chats::participant(tx.reader(), chat.id.0, self.user.0)? {
+            if let Some(left) = chats::participant(tx.reader(), chat.id, self.user)? {
                 take_out(tx, &chat, &mut last_seq, me, &left)?;
             }
             return Ok(true);
@@ -312,12 +314,12 @@ pub(super) fn give_role(
     role: ProjectRole,
     is_member: bool,
 ) -> Execution<()> {
-    let chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
     let (chat_role, mut last_seq) = (permission::channel_role(role), chat.last_seq);
     if is_member {
-        projects::set_member(tx.write(), project.id.0, user_id.0, role.as_str())?;
+        projects::set_member(tx.write(), project.id, user_id, role.as_str())?;
         tx.announce(Event::MemberChanged { project_id: project.id, user_id, role: Some(role) });
-        chats::set_role(tx.write(), chat.id.0, user_id.0, chat_role.as_str())?;
+        chats::set_role(tx.write(), chat.id, user_id, chat_role.as_str())?;
         return tx.append_event(chat.id, &mut last_seq, actor, Change::Role { user_id, role: chat_role });
     }
     enter(tx, project.id, user_id, role)?;
@@ -327,8 +329,8 @@ pub(super) fn give_role(
 
 /// Ends a membership and its watch. The caller updates the channel.
 pub(super) fn leave_project(tx: &mut Tx<'_>, project: &Project, user: UserId) -> Execution<()> {
-    projects::delete_member(tx.write(), project.id.0, user.0)?;
-    projects::set_watch(tx.write(), project.id.0, user.0, false)?;
+    projects::delete_member(tx.write(), project.id, user)?;
+    projects::set_watch(tx.write(), project.id, user, false)?;
     tx.announce(Event::MemberChanged { project_id: project.id, user_id: user, role: None });
     tx.announce(Event::WatchChanged { project_id: project.id, user_id: user, watches: false });
     Ok(())
@@ -348,8 +350,8 @@ impl Command for SetWatch {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let (project, _) = access(tx, self.who, self.project, None, Act::Read)?;
         let user = self.who.user;
-        if projects::watches(tx.reader(), project.id.0, user.0)? != self.watches {
-            projects::set_watch(tx.write(), project.id.0, user.0, self.watches)?;
+        if projects::watches(tx.reader(), project.id, user)? != self.watches {
+            projects::set_watch(tx.write(), project.id, user, self.watches)?;
             tx.announce(Event::WatchChanged { project_id: project.id, user_id: user, watches: self.watches });
         }
         Ok(())

@@ -90,8 +90,8 @@ impl Command for OpenPush {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Opened> {
-        let repository = repositories::repository(tx.reader(), self.repository.0)?
-            .ok_or(Refusal::NotFound("repository"))?;
+        let repository =
+            repositories::repository(tx.reader(), self.repository)?.ok_or(Refusal::NotFound("repository"))?;
         let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
         let was_checked = |(before, as_role): &(Arc<Project>, Option<ProjectRole>)| {
             before.config == project.config && *as_role == role
@@ -99,15 +99,15 @@ impl Command for OpenPush {
         if !self.checked.as_ref().is_some_and(was_checked) {
             self.check(&project, role)?;
         }
-        if pushes::pending_of(tx.reader(), repository.id.0)?.is_some() {
+        if pushes::pending_of(tx.reader(), repository.id)?.is_some() {
             return Err(Refusal::Conflict("another push to this repository is in progress; try again").into());
         }
         let may_write =
             tx.authenticate(self.who, RequiredScope::Identity)?.check(RequiredScope::ChatWrite).is_ok();
         let chat_text = self.chat_text.as_deref().filter(|_| may_write);
         let row = NewPushIntentRow {
-            repository_id: repository.id.0,
-            user_id: self.who.user.0,
+            repository_id: repository.id,
+            user_id: self.who.user,
             refs: &self.refs.json,
             chat_text,
             base_url: &self.base_url,
@@ -116,7 +116,7 @@ impl Command for OpenPush {
             created_at: tx.now.0,
         };
         let is_text_left_out = self.chat_text.is_some() && chat_text.is_none();
-        Ok(Opened { push: PushId(pushes::insert(tx.write(), &row)?), is_text_left_out })
+        Ok(Opened { push: pushes::insert(tx.write(), &row)?, is_text_left_out })
     }
 }
 
@@ -151,7 +151,7 @@ impl Command for CountAttempt {
     type Output = i64;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<i64> {
-        Ok(pushes::count_attempt(tx.write(), self.push.0)?.unwrap_or(0))
+        Ok(pushes::count_attempt(tx.write(), self.push)?.unwrap_or(0))
     }
 }
 
@@ -172,13 +172,13 @@ impl Command for SettlePush {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Settled> {
-        let Some(intent) = pushes::unsettled(tx.reader(), self.push.0)? else {
+        let Some(intent) = pushes::unsettled(tx.reader(), self.push)? else {
             return Ok(Settled::default());
         };
         let now = tx.now.0;
-        let repository = repositories::repository(tx.reader(), intent.repository_id.0)?;
+        let repository = repositories::repository(tx.reader(), intent.repository_id)?;
         let project = match &repository {
-            Some(repository) => projects::project(tx.reader(), repository.project_id.0)?,
+            Some(repository) => projects::project(tx.reader(), repository.project_id)?,
             None => None,
         };
         let moved = intent.announced || !self.summary.refs.is_empty();
@@ -188,7 +188,7 @@ impl Command for SettlePush {
         }
         // The members of a project that was deleted meanwhile are not notified.
         let (Some(repository), Some(project), true) = (repository, project, moved) else {
-            pushes::set_settled(tx.write(), self.push.0, now)?;
+            pushes::set_settled(tx.write(), self.push, now)?;
             return Ok(Settled::default());
         };
         let (seq, mentioned, text) = match intent.event_seq {
@@ -204,7 +204,7 @@ impl Command for SettlePush {
         };
         let more = notify_slice(tx, &intent, &project, seq, &mentioned, &text)?;
         if !more {
-            pushes::set_settled(tx.write(), self.push.0, now)?;
+            pushes::set_settled(tx.write(), self.push, now)?;
         }
         Ok(Settled { announced: Some((project.channel_id, seq)), more })
     }
@@ -213,7 +213,7 @@ impl Command for SettlePush {
 /// Returns the push in one line, as it was announced.
 fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -> Execution<String> {
     let pusher = username(tx, intent.user_id)?;
-    let told = chats::events_between(tx.reader(), project.channel_id.0, seq - 1, seq + 1, 1, false)?;
+    let told = chats::events_between(tx.reader(), project.channel_id, seq - 1, seq + 1, 1, false)?;
     Ok(match told.first().map(|event| &event.change) {
         Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
         _ => format!("{pusher} pushed"),
@@ -228,7 +228,7 @@ fn announce(
     project: &Project,
     summary: &PushSummary,
 ) -> Execution<(Seq, String)> {
-    let mut chat = chats::chat(tx.reader(), project.channel_id.0)?.ok_or(Refusal::NotFound("chat"))?;
+    let mut chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
     let owner = username(tx, project.owner_id)?;
     let push = Push {
         repository_id: repository.id,
@@ -245,12 +245,12 @@ fn announce(
         .map_err(|_| Refusal::invalid("content", "of the message of the push is not acceptable"))?;
     let mut last_seq = chat.last_seq;
     tx.append_event(chat.id, &mut last_seq, intent.user_id, Change::Push(Arc::new(push)))?;
-    pushes::mark_event(tx.write(), chat.id.0, last_seq, intent.id.0)?;
+    pushes::mark_event(tx.write(), chat.id, last_seq, intent.id)?;
     let seq = last_seq;
     chat.last_seq = seq;
     say(tx, intent, &chat, content)?;
     let mentioned = serde_json::to_string(&summary.mentioned).unwrap_or_else(|_| "[]".to_owned());
-    pushes::set_announced(tx.write(), intent.id.0, seq, &mentioned)?;
+    pushes::set_announced(tx.write(), intent.id, seq, &mentioned)?;
     count(tx, repository, summary)?;
     Ok((seq, headline))
 }
@@ -259,10 +259,10 @@ fn announce(
 /// and the weight of the push for packing.
 fn count(tx: &mut Tx<'_>, repository: &Repository, summary: &PushSummary) -> Execution<()> {
     let weight = weight(summary, repository.size_bytes);
-    repositories::count_push(tx.write(), repository.id.0, summary.size_bytes, weight)?;
+    repositories::count_push(tx.write(), repository.id, summary.size_bytes, weight)?;
     let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
     if default_branch != repository.default_branch {
-        repositories::set_default_branch(tx.write(), repository.id.0, &default_branch)?;
+        repositories::set_default_branch(tx.write(), repository.id, &default_branch)?;
     }
     let repository =
         Arc::new(Repository { size_bytes: summary.size_bytes, default_branch, ..repository.clone() });
@@ -301,21 +301,21 @@ fn notify_slice(
     mentioned: &[UserId],
     text: &str,
 ) -> Execution<bool> {
-    let first = intent.notified_to == 0;
+    let first = intent.notified_to == UserId(0);
     // Mentioned users are part of the first slice, and count.
     let named = if first { i64::try_from(mentioned.len()).unwrap_or(i64::MAX) } else { 0 };
     let limit = tx.limits.notifications_per_command.saturating_sub(named).max(1);
-    let channel = project.channel_id.0;
+    let channel = project.channel_id;
     let message = match messages::at_seq(tx.reader(), channel, seq + 1)? {
         Some(id) => messages::by_ids(tx.reader(), &[id])?.pop().filter(|message| !message.deleted),
         None => None,
     };
     // A deleted message notifies no user.
     let Some(message) = message else { return Ok(false) };
-    let watchers = projects::watchers_above(tx.reader(), project.id.0, intent.notified_to, limit)?;
+    let watchers = projects::watchers_above(tx.reader(), project.id, intent.notified_to, limit)?;
     let more = i64::try_from(watchers.len()).unwrap_or(i64::MAX) >= limit;
-    let named = mentioned.iter().map(|user| user.0).filter(|_| first).map(|user| (user, true));
-    let others = watchers.iter().copied().filter(|user| !mentioned.contains(&UserId(*user)));
+    let named = mentioned.iter().copied().filter(|_| first).map(|user| (user, true));
+    let others = watchers.iter().copied().filter(|user| !mentioned.contains(user));
     let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();
     for (user, mentioned) in people {
         let facts = recipient_facts(tx, intent, project, user, mentioned)?;
@@ -327,8 +327,8 @@ fn notify_slice(
                 user_id: user,
                 kind: kind.as_str(),
                 chat_id: Some(channel),
-                message_id: Some(message.id.0),
-                actor_id: Some(intent.user_id.0),
+                message_id: Some(message.id),
+                actor_id: Some(intent.user_id),
                 text,
                 created_at: tx.now.0,
                 read_at: is_read.then_some(tx.now.0),
@@ -338,7 +338,7 @@ fn notify_slice(
         }
     }
     if let (true, Some(last)) = (more, watchers.last()) {
-        pushes::set_notified_to(tx.write(), intent.id.0, *last)?;
+        pushes::set_notified_to(tx.write(), intent.id, *last)?;
     }
     Ok(more)
 }
@@ -347,18 +347,18 @@ fn recipient_facts(
     tx: &mut Tx<'_>,
     intent: &PushIntent,
     project: &Project,
-    user: i64,
+    user: UserId,
     mentioned: bool,
 ) -> Execution<RecipientFacts> {
     let row = accounts::user(tx.reader(), user)?;
-    let role = projects::member_role(tx.reader(), project.id.0, user)?;
+    let role = projects::member_role(tx.reader(), project.id, user)?;
     Ok(RecipientFacts {
-        is_actor: intent.user_id.0 == user,
+        is_actor: intent.user_id == user,
         may_read: permission::check(Act::Read, project.visibility, role, "project").is_ok(),
         active: row.is_some_and(|row| row.deactivated_at.is_none()),
-        watches: projects::watches(tx.reader(), project.id.0, user)?,
+        watches: projects::watches(tx.reader(), project.id, user)?,
         mentioned,
-        blocks_actor: blocks::exists(tx.reader(), user, intent.user_id.0)?,
+        blocks_actor: blocks::exists(tx.reader(), user, intent.user_id)?,
         ..RecipientFacts::BYSTANDER
     })
 }

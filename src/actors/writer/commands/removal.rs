@@ -41,7 +41,7 @@ impl Command for DeleteEmptyChat {
     type Output = ();
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        if chats::is_empty_since(tx.reader(), self.chat.0, self.before.0)? {
+        if chats::is_empty_since(tx.reader(), self.chat, self.before.0)? {
             remove(tx, self.chat)?;
         }
         Ok(())
@@ -50,7 +50,7 @@ impl Command for DeleteEmptyChat {
 
 fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
     let now = tx.now.0;
-    chats::set_deleted(tx.write(), chat.0, now)?;
+    chats::set_deleted(tx.write(), chat, now)?;
     tx.announce(Event::ChatDeleted { chat_id: chat });
     retract(tx, chat, (0, Seq::MAX))
 }
@@ -67,13 +67,13 @@ impl Command for PurgeChat {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        if chats::chat(tx.reader(), self.chat.0)?.is_some() {
+        if chats::chat(tx.reader(), self.chat)?.is_some() {
             return Ok(false);
         }
         let (limit, now) = (tx.limits.purged_per_command, tx.now.0);
-        let more = chats::purge_some(tx.write(), self.chat.0, limit)?;
+        let more = chats::purge_some(tx.write(), self.chat, limit)?;
         if !more {
-            chats::set_purged(tx.write(), self.chat.0, now)?;
+            chats::set_purged(tx.write(), self.chat, now)?;
         }
         Ok(more)
     }

@@ -15,6 +15,7 @@ use crate::domain::name::{self, Name};
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
+use crate::storage::queries::projects::Renamed;
 use crate::storage::queries::{projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 
@@ -36,21 +37,20 @@ impl Command for BeginRepository {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Repository> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
         let name_key = self.name.key();
-        if repositories::repository_named(tx.reader(), project.id.0, &name_key)?.is_some() {
+        if repositories::repository_named(tx.reader(), project.id, &name_key)?.is_some() {
             return Err(Refusal::Conflict(
                 "the project has a repository with this name; choose another name",
             )
             .into());
         }
-        if repositories::repository_count_of(tx.reader(), project.id.0)? >= tx.limits.repositories_per_project
-        {
+        if repositories::repository_count_of(tx.reader(), project.id)? >= tx.limits.repositories_per_project {
             return Err(Refusal::Conflict(
                 "the project has too many repositories; delete a repository first",
             )
             .into());
         }
         let row = NewRepositoryRow {
-            project_id: project.id.0,
+            project_id: project.id,
             name: self.name.as_str(),
             name_key: &name_key,
             description: &self.description,
@@ -73,10 +73,10 @@ impl Command for ActivateRepository {
     type Output = Arc<Repository>;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<Repository>> {
-        let found = repositories::creating(tx.reader(), self.repository.0)?;
+        let found = repositories::creating(tx.reader(), self.repository)?;
         let repository = Arc::new(found.ok_or(Refusal::NotFound("repository"))?);
-        projects::project(tx.reader(), repository.project_id.0)?.ok_or(Refusal::NotFound("project"))?;
-        repositories::set_state(tx.write(), self.repository.0, repositories::ACTIVE)?;
+        projects::project(tx.reader(), repository.project_id)?.ok_or(Refusal::NotFound("project"))?;
+        repositories::set_state(tx.write(), self.repository, repositories::ACTIVE)?;
         tx.announce(Event::RepositoryChanged { repository: repository.clone() });
         Ok(repository)
     }
@@ -91,8 +91,8 @@ impl Command for AbandonRepository {
     type Output = ();
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        if repositories::creating(tx.reader(), self.repository.0)?.is_some() {
-            repositories::delete_repository(tx.write(), self.repository.0)?;
+        if repositories::creating(tx.reader(), self.repository)?.is_some() {
+            repositories::delete_repository(tx.write(), self.repository)?;
         }
         Ok(())
     }
@@ -123,26 +123,20 @@ impl Command for UpdateRepository {
         }
         let (old_key, new_key) = (name::key(&old.name), name::key(&new.name));
         let project = old.project_id;
-        if new_key != old_key && repositories::repository_named(tx.reader(), project.0, &new_key)?.is_some() {
+        let renamed = Renamed::Repository { project, repository: old.id };
+        if new_key != old_key && repositories::repository_named(tx.reader(), project, &new_key)?.is_some() {
             return Err(Refusal::Conflict(
                 "the project has a repository with this name; choose another name",
             )
             .into());
         }
         if new_key != old_key {
-            check_room_for_name(tx, projects::FORMER_REPOSITORY, project.0)?;
+            check_room_for_name(tx, renamed)?;
         }
         let db = tx.write();
-        repositories::set_repository(
-            db,
-            old.id.0,
-            &new.name,
-            &new_key,
-            &new.description,
-            &new.default_branch,
-        )?;
+        repositories::set_repository(db, old.id, &new.name, &new_key, &new.description, &new.default_branch)?;
         if new_key != old_key {
-            projects::leave_name(db, projects::FORMER_REPOSITORY, project.0, &old_key, old.id.0)?;
+            projects::leave_name(db, renamed, &old_key)?;
             tx.announce(Event::RepositoryNameLeft {
                 project_id: project,
                 name_key: old_key,
@@ -171,11 +165,11 @@ impl Command for DeleteRepository {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let repository = load(tx, self.who, self.repository, Act::Manage)?;
         let now = tx.now.0;
-        repositories::set_state(tx.write(), repository.id.0, repositories::DELETING)?;
+        repositories::set_state(tx.write(), repository.id, repositories::DELETING)?;
         let detail = json!({"name": repository.name});
         tx.audit(self.who, "repository.delete", ("repository", repository.id.0), &detail)?;
         // A push to a deleted repository is not announced any more.
-        pushes::settle_all_of(tx.write(), repository.id.0, now)?;
+        pushes::settle_all_of(tx.write(), repository.id, now)?;
         tx.announce(Event::RepositoryDeleted { repository_id: repository.id });
         Ok(())
     }
@@ -190,7 +184,7 @@ impl Command for FinishDeletion {
     type Output = ();
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        Ok(repositories::set_state(tx.write(), self.repository.0, repositories::DELETED)?)
+        Ok(repositories::set_state(tx.write(), self.repository, repositories::DELETED)?)
     }
 }
 
@@ -204,8 +198,8 @@ impl Command for RecordMaintenance {
     type Output = ();
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let Some(old) = repositories::repository(tx.reader(), self.repository.0)? else { return Ok(()) };
-        repositories::set_packed(tx.write(), old.id.0, self.size_bytes)?;
+        let Some(old) = repositories::repository(tx.reader(), self.repository)? else { return Ok(()) };
+        repositories::set_packed(tx.write(), old.id, self.size_bytes)?;
         let repository = Arc::new(Repository { size_bytes: self.size_bytes, ..old });
         tx.announce(Event::RepositoryChanged { repository });
         Ok(())
@@ -217,7 +211,7 @@ impl Command for RecordMaintenance {
 /// # Errors
 /// A refusal if the caller may not `act` on it.
 fn load(tx: &mut Tx<'_>, who: Credential, id: RepositoryId, act: Act) -> Execution<Repository> {
-    let repository = repositories::repository(tx.reader(), id.0)?.ok_or(Refusal::NotFound("repository"))?;
+    let repository = repositories::repository(tx.reader(), id)?.ok_or(Refusal::NotFound("repository"))?;
     access(tx, who, repository.project_id, Some(id), act)?;
     Ok(repository)
 }

@@ -8,7 +8,7 @@ use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::messages::Trim;
@@ -33,16 +33,16 @@ impl Command for SetRetention {
             admin.ok_or(Refusal::Conflict("the server has no administrator yet; create one first"))?
         } else {
             permission::own(&chat, role)?;
-            self.who.user.0
+            self.who.user
         };
         if chat.retention == self.keep {
             return Ok(());
         }
-        chats::set_retention(tx.write(), chat.id.0, self.keep, by)?;
+        chats::set_retention(tx.write(), chat.id, self.keep, by)?;
         if chat.trimmed_seq > 0 {
-            chats::look_again(tx.write(), chat.id.0, self.keep.map(|_| 0))?;
+            chats::look_again(tx.write(), chat.id, self.keep.map(|_| 0))?;
         }
-        keep_name(tx, chat.id, UserId(by))?;
+        keep_name(tx, chat.id, by)?;
         tx.audit(self.who, "chat.retention", ("chat", chat.id.0), &json!({"keep": self.keep}))?;
         tx.announce(Event::RetentionSet { chat_id: chat.id, keep: self.keep });
         Ok(())
@@ -66,8 +66,8 @@ impl Command for TrimChat {
     type Output = bool;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        let Some(chat) = chats::chat(tx.reader(), self.chat.0)? else { return Ok(false) };
-        let trims = chats::trims(tx.reader(), chat.id.0)?;
+        let Some(chat) = chats::chat(tx.reader(), self.chat)? else { return Ok(false) };
+        let trims = chats::trims(tx.reader(), chat.id)?;
         if let Some(keep) = chat.retention {
             let ordinal_max = chat.last_ordinal - keep;
             if trim_next(tx, &chat, ordinal_max)? {
@@ -79,7 +79,7 @@ impl Command for TrimChat {
             }
         }
         if trims.untold {
-            chats::set_told(tx.write(), chat.id.0)?;
+            chats::set_told(tx.write(), chat.id)?;
             if let Some(by) = trims.by {
                 let mut last_seq = chat.last_seq;
                 tx.append_event(chat.id, &mut last_seq, by, Change::Trim { to_seq: chat.trimmed_seq })?;
@@ -91,7 +91,7 @@ impl Command for TrimChat {
 
 /// Trims the chat up to a later seq. Returns `false` if there is nothing to trim.
 fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> {
-    let (id, above, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
+    let (id, above, most) = (chat.id, chat.trimmed_seq, tx.limits.trimmed_per_command);
     let mut found = messages::to_trim(tx.reader(), id, (above, Seq::MAX), ordinal_max, most)?;
     let Some(&(last_seq, _)) = found.last() else { return Ok(false) };
     // Any number of events may lie between two messages: the slice may end at an event.
@@ -109,13 +109,13 @@ fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> 
     messages::remove_events(tx.write(), trim)?;
     chats::set_trimmed(tx.write(), id, seq, ordinal)?;
     chats::set_untold(tx.write(), id)?;
-    tx.announce(Event::Trimmed { chat_id: chat.id, seq, ordinal, edited });
+    tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited });
     Ok(true)
 }
 
 /// Checks messages again that were kept when the chat was trimmed: they were pinned or had replies.
 fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Execution<()> {
-    let (id, trimmed, most) = (chat.id.0, chat.trimmed_seq, tx.limits.trimmed_per_command);
+    let (id, trimmed, most) = (chat.id, chat.trimmed_seq, tx.limits.trimmed_per_command);
     let mut found = messages::to_trim(tx.reader(), id, (above, trimmed), ordinal_max, most)?;
     let Some(&(to, _)) = found.last() else {
         chats::look_again(tx.write(), id, None)?;
@@ -128,7 +128,7 @@ fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Exe
     if removed.count > 0 {
         chats::set_untold(tx.write(), id)?;
         let (seq, ordinal) = (trimmed, chat.trimmed_ordinal);
-        tx.announce(Event::Trimmed { chat_id: chat.id, seq, ordinal, edited: removed.edited });
+        tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited: removed.edited });
     }
     Ok(())
 }
@@ -146,7 +146,7 @@ fn remove(tx: &mut Tx<'_>, found: &[(Seq, i64)], trim: Trim) -> Execution<Remove
     let count = messages::remove(tx.write(), trim)?;
     let staying = messages::seqs_in(tx.reader(), trim)?;
     for range in runs(found, &staying) {
-        retract(tx, ChatId(trim.chat), range)?;
+        retract(tx, trim.chat, range)?;
     }
     Ok(Removed { count, edited })
 }
@@ -258,7 +258,7 @@ mod tests {
         ] {
             assert_eq!(database::integer(db, sql).unwrap(), expected, "{sql}");
         }
-        let above = chats::events_between(db, 1, 503, 1_006, 1_000, false).unwrap();
+        let above = chats::events_between(db, ChatId(1), 503, 1_006, 1_000, false).unwrap();
         let deletions =
             above.iter().filter(|event| event.change == Change::Delete { message_id: MessageId(1) });
         assert_eq!(

@@ -30,19 +30,19 @@ impl Command for TakeOverChat {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
-        let chat = chats::chat(tx.reader(), self.chat.0)?.ok_or(Refusal::NotFound("chat"))?;
-        let has_owner = chats::has_other_owner(tx.reader(), chat.id.0, 0)?;
+        let chat = chats::chat(tx.reader(), self.chat)?.ok_or(Refusal::NotFound("chat"))?;
+        let has_owner = chats::has_other_owner(tx.reader(), chat.id, UserId(0))?;
         chat_permission::take_over(&chat, has_owner)?;
         check_active(tx, self.owner)?;
         tx.audit(self.who, "chat.take_over", ("chat", chat.id.0), &json!({"owner_id": self.owner}))?;
         let (actor, mut last_seq) = (self.who.user, chat.last_seq);
         keep_name(tx, chat.id, actor)?;
-        if chats::participant(tx.reader(), chat.id.0, self.owner.0)?.is_none() {
+        if chats::participant(tx.reader(), chat.id, self.owner)?.is_none() {
             let position = (&mut last_seq, chat.last_ordinal);
             join(tx, chat.id, position, actor, self.owner, ChatRole::Owner)?;
             return tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, self.owner);
         }
-        chats::set_role(tx.write(), chat.id.0, self.owner.0, ChatRole::Owner.as_str())?;
+        chats::set_role(tx.write(), chat.id, self.owner, ChatRole::Owner.as_str())?;
         let change = Change::Role { user_id: self.owner, role: ChatRole::Owner };
         tx.append_event(chat.id, &mut last_seq, actor, change)
     }
@@ -60,10 +60,10 @@ impl Command for TakeOverProject {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
-        let project = projects::project(tx.reader(), self.project.0)?.ok_or(Refusal::NotFound("project"))?;
-        project_permission::take_over(projects::has_active_owner(tx.reader(), project.id.0)?)?;
+        let project = projects::project(tx.reader(), self.project)?.ok_or(Refusal::NotFound("project"))?;
+        project_permission::take_over(projects::has_active_owner(tx.reader(), project.id)?)?;
         check_active(tx, self.owner)?;
-        let current = projects::member_role(tx.reader(), project.id.0, self.owner.0)?;
+        let current = projects::member_role(tx.reader(), project.id, self.owner)?;
         let detail = json!({"owner_id": self.owner});
         tx.audit(self.who, "project.take_over", ("project", project.id.0), &detail)?;
         keep_name(tx, project.channel_id, self.who.user)?;
@@ -72,6 +72,6 @@ impl Command for TakeOverProject {
 }
 
 fn check_active(tx: &mut Tx<'_>, user: UserId) -> Execution<()> {
-    let found = accounts::user(tx.reader(), user.0)?.filter(|row| row.deactivated_at.is_none());
+    let found = accounts::user(tx.reader(), user)?.filter(|row| row.deactivated_at.is_none());
     found.map(drop).ok_or(Refusal::NotFound("user").into())
 }

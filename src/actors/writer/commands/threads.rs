@@ -33,10 +33,10 @@ impl Command for FollowThread {
             return Err(Refusal::NotFound("chat").into());
         }
         self.within_rate.clone()?;
-        let (thread, _) = messages::thread_of(tx.reader(), chat.id.0, self.message.0)?
-            .ok_or(Refusal::NotFound("message"))?;
-        if threads::follows(tx.reader(), thread.0, user.0)? != Some(self.follows) {
-            threads::set_follows(tx.write(), thread.0, user.0, self.follows)?;
+        let (thread, _) =
+            messages::thread_of(tx.reader(), chat.id, self.message)?.ok_or(Refusal::NotFound("message"))?;
+        if threads::follows(tx.reader(), thread, user)? != Some(self.follows) {
+            threads::set_follows(tx.write(), thread, user, self.follows)?;
         }
         Ok(())
     }

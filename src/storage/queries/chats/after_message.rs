@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use crate::domain::chat::Participant;
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::storage::rows::chat::own_ordinals;
 
 type Db = SqliteConnection;
@@ -17,8 +18,8 @@ type Db = SqliteConnection;
 struct SetHead {
     last_seq: i64,
     last_ordinal: i64,
-    last_message_id: i64,
-    id: i64,
+    last_message_id: MessageId,
+    id: ChatId,
 }
 
 impl QueryFragment<Sqlite> for SetHead {
@@ -39,10 +40,10 @@ impl RunQueryDsl<Db> for SetHead {}
 /// Moves the head after a message.
 pub fn set_head(
     db: &mut Db,
-    id: i64,
+    id: ChatId,
     last_seq: i64,
     last_ordinal: i64,
-    last_message_id: i64,
+    last_message_id: MessageId,
 ) -> QueryResult<()> {
     SetHead { last_seq, last_ordinal, last_message_id, id }.execute(db).map(drop)
 }
@@ -53,8 +54,8 @@ struct SetCursors {
     read_ordinal: i64,
     delivered_seq: i64,
     own_ordinals: Option<String>,
-    chat: i64,
-    user: i64,
+    chat: ChatId,
+    user: UserId,
 }
 
 impl QueryFragment<Sqlite> for SetCursors {
@@ -77,14 +78,14 @@ impl QueryFragment<Sqlite> for SetCursors {
 impl RunQueryDsl<Db> for SetCursors {}
 
 /// Stores the cursors of a participant, and the participant's own messages above the read cursor.
-pub fn set_cursors(db: &mut Db, chat: i64, participant: &Participant) -> QueryResult<()> {
+pub fn set_cursors(db: &mut Db, chat: ChatId, participant: &Participant) -> QueryResult<()> {
     let update = SetCursors {
         read_seq: participant.read_seq,
         read_ordinal: participant.read_ordinal,
         delivered_seq: participant.delivered_seq,
         own_ordinals: own_ordinals(&participant.own),
         chat,
-        user: participant.user_id.0,
+        user: participant.user_id,
     };
     update.execute(db).map(drop)
 }
@@ -102,15 +103,15 @@ mod tests {
 
     #[test]
     fn updates_of_every_message_are_prepared_once() {
-        let head = SetHead { last_seq: 1, last_ordinal: 2, last_message_id: 3, id: 4 };
+        let head = SetHead { last_seq: 1, last_ordinal: 2, last_message_id: MessageId(3), id: ChatId(4) };
         assert!(is_prepared_once(&head), "{}", debug_query::<Sqlite, _>(&head));
         let cursors = SetCursors {
             read_seq: 1,
             read_ordinal: 2,
             delivered_seq: 3,
             own_ordinals: None,
-            chat: 4,
-            user: 5,
+            chat: ChatId(4),
+            user: UserId(5),
         };
         assert!(is_prepared_once(&cursors), "{}", debug_query::<Sqlite, _>(&cursors));
     }

@@ -17,7 +17,7 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use super::{participant, set_cursors};
 use crate::domain::chat::Participant;
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::storage::queries::{messages, meta};
 use crate::storage::schema::{chats, messages as messages_table};
 
@@ -29,15 +29,15 @@ const PAGE_MESSAGES: i64 = 4096;
 /// A message whose sender's cursors may not have moved yet.
 #[derive(Debug, Queryable)]
 struct Said {
-    id: i64,
-    chat: i64,
-    sender: i64,
+    id: MessageId,
+    chat: ChatId,
+    sender: UserId,
     seq: i64,
     ordinal: i64,
     trimmed_ordinal: i64,
 }
 
-fn said_above(db: &mut Db, id: i64) -> QueryResult<Vec<Said>> {
+fn said_above(db: &mut Db, id: MessageId) -> QueryResult<Vec<Said>> {
     messages_table::table
         .inner_join(chats::table)
         .filter(messages_table::id.gt(id))
@@ -56,10 +56,10 @@ fn said_above(db: &mut Db, id: i64) -> QueryResult<Vec<Said>> {
 
 /// Senders by chat and user, with the cursors that they should have. `None`: the user is not in the
 /// chat.
-type Behind = HashMap<(i64, i64), Option<Participant>>;
+type Behind = HashMap<(ChatId, UserId), Option<Participant>>;
 
 /// Computes the cursors that messages above `written` have moved, and finds the newest message.
-fn behind(db: &mut Db, written: i64) -> QueryResult<(Behind, i64)> {
+fn behind(db: &mut Db, written: MessageId) -> QueryResult<(Behind, MessageId)> {
     let (mut behind, mut newest) = (Behind::new(), written);
     loop {
         let page = said_above(db, newest)?;
@@ -81,13 +81,13 @@ fn behind(db: &mut Db, written: i64) -> QueryResult<(Behind, i64)> {
 
 /// Moves the cursors of participants that were read before in the same transaction.
 pub fn catch_up(db: &mut Db, participants: &mut [(ChatId, Participant)]) -> QueryResult<()> {
-    let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else { return Ok(()) };
+    let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)?.map(MessageId) else { return Ok(()) };
     let (mut behind, _) = behind(db, written)?;
     if behind.is_empty() {
         return Ok(());
     }
     for (chat, read) in participants {
-        if let Some(person) = behind.remove(&(chat.0, read.user_id.0)).flatten() {
+        if let Some(person) = behind.remove(&(*chat, read.user_id)).flatten() {
             *read = person;
         }
     }
@@ -96,7 +96,7 @@ pub fn catch_up(db: &mut Db, participants: &mut [(ChatId, Participant)]) -> Quer
 
 /// Writes all lagging cursors.
 pub fn write_all(db: &mut Db) -> QueryResult<()> {
-    let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)? else {
+    let Some(written) = meta::get(db, meta::CURSORS_WRITTEN)?.map(MessageId) else {
         let newest = messages::last_id(db)?;
         return set_written(db, newest);
     };
@@ -111,7 +111,7 @@ pub fn write_all(db: &mut Db) -> QueryResult<()> {
 
 #[derive(QueryId)]
 struct SetWritten {
-    message: i64,
+    message: MessageId,
 }
 
 impl QueryFragment<Sqlite> for SetWritten {
@@ -128,6 +128,6 @@ impl QueryFragment<Sqlite> for SetWritten {
 impl RunQueryDsl<Db> for SetWritten {}
 
 /// Records that the cursors of all messages up to `message` are written.
-pub fn set_written(db: &mut Db, message: i64) -> QueryResult<()> {
+pub fn set_written(db: &mut Db, message: MessageId) -> QueryResult<()> {
     SetWritten { message }.execute(db).map(drop)
 }

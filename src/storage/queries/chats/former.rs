@@ -4,6 +4,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;
 use crate::storage::schema::{chat_former_participants, chat_participants, chats};
@@ -11,7 +12,7 @@ use crate::storage::schema::{chat_former_participants, chat_participants, chats}
 type Db = SqliteConnection;
 
 /// Inserts a user who left, with the user's notification level. An existing row keeps its level.
-pub fn insert_former(db: &mut Db, chat: i64, user: i64, notify: NotifyLevel) -> QueryResult<()> {
+pub fn insert_former(db: &mut Db, chat: ChatId, user: UserId, notify: NotifyLevel) -> QueryResult<()> {
     diesel::insert_or_ignore_into(chat_former_participants::table)
         .values((
             chat_former_participants::user_id.eq(user),
@@ -24,7 +25,7 @@ pub fn insert_former(db: &mut Db, chat: i64, user: i64, notify: NotifyLevel) -> 
 
 /// Deletes the row of a user who returns. Returns the user's notification level if the user was in
 /// the chat before.
-pub fn enter_again(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<NotifyLevel>> {
+pub fn enter_again(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Option<NotifyLevel>> {
     let level: Option<String> = diesel::delete(chat_former_participants::table.find((user, chat)))
         .returning(chat_former_participants::notify)
         .get_result(db)
@@ -34,7 +35,7 @@ pub fn enter_again(db: &mut Db, chat: i64, user: i64) -> QueryResult<Option<Noti
 
 /// Returns those of `users` who were in a chat that `reader` can read now, or acted there. `users`
 /// holds the ids of a single request.
-pub fn met_in_the_past(db: &mut Db, reader: i64, users: &[i64]) -> QueryResult<Vec<i64>> {
+pub fn met_in_the_past(db: &mut Db, reader: UserId, users: &[UserId]) -> QueryResult<Vec<UserId>> {
     let own = chat_participants::table
         .filter(chat_participants::chat_id.eq(chat_former_participants::chat_id))
         .filter(chat_participants::user_id.eq(reader));

@@ -5,12 +5,12 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
 use super::Found;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ChatId, UserId};
 
 type Db = SqliteConnection;
 
-/// Returns whether an active user other than `user` owns the chat.
-pub fn has_other_owner(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
+/// Returns whether an active user other than `user` owns the chat. No user has the id 0.
+pub fn has_other_owner(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
              SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
@@ -24,7 +24,7 @@ pub fn has_other_owner(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
 }
 
 /// Returns whether an active user other than `user` is in the chat.
-pub fn has_company(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
+pub fn has_company(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
              SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
@@ -40,12 +40,12 @@ pub fn has_company(db: &mut Db, chat: i64, user: i64) -> QueryResult<bool> {
 #[derive(QueryableByName)]
 struct Heir {
     #[diesel(sql_type = BigInt)]
-    user_id: i64,
+    user_id: UserId,
 }
 
 /// Returns the new owner of a chat when its last owner `leaving` is gone: `preferred` if in the
 /// chat, else the active member with the highest role and the lowest id.
-pub fn heir(db: &mut Db, chat: i64, leaving: i64, preferred: i64) -> QueryResult<Option<UserId>> {
+pub fn heir(db: &mut Db, chat: ChatId, leaving: UserId, preferred: UserId) -> QueryResult<Option<UserId>> {
     let heir: Option<Heir> = diesel::sql_query(
         "SELECT p.user_id FROM chat_participants p JOIN users u ON u.id = p.user_id
          WHERE p.chat_id = ? AND p.user_id <> ? AND u.deactivated_at IS NULL
@@ -57,5 +57,5 @@ pub fn heir(db: &mut Db, chat: i64, leaving: i64, preferred: i64) -> QueryResult
     .bind::<BigInt, _>(preferred)
     .get_result(db)
     .optional()?;
-    Ok(heir.map(|heir| UserId(heir.user_id)))
+    Ok(heir.map(|heir| heir.user_id))
 }

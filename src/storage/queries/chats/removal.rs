@@ -4,12 +4,13 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::ids::ChatId;
 use crate::storage::schema::chats;
 
 type Db = SqliteConnection;
 
 /// Marks a chat as deleted; its name becomes free.
-pub fn set_deleted(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+pub fn set_deleted(db: &mut Db, id: ChatId, now: i64) -> QueryResult<()> {
     let free: Option<&str> = None;
     diesel::update(chats::table.find(id))
         .set((chats::deleted_at.eq(now), chats::name.eq(free), chats::channel_key.eq(free)))
@@ -17,12 +18,12 @@ pub fn set_deleted(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
         .map(drop)
 }
 
-pub fn set_purged(db: &mut Db, id: i64, now: i64) -> QueryResult<()> {
+pub fn set_purged(db: &mut Db, id: ChatId, now: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::purged_at.eq(now)).execute(db).map(drop)
 }
 
 /// Returns deleted chats with remaining rows.
-pub fn to_purge(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
+pub fn to_purge(db: &mut Db, limit: i64) -> QueryResult<Vec<ChatId>> {
     chats::table
         .filter(chats::deleted_at.is_not_null())
         .filter(chats::purged_at.is_null())
@@ -35,11 +36,11 @@ pub fn to_purge(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    id: ChatId,
 }
 
 /// Returns chats without participants that were archived at or before a time.
-pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<i64>> {
+pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<ChatId>> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats
          WHERE archived_at IS NOT NULL AND deleted_at IS NULL AND archived_at <= ? AND kind <> 'direct'
@@ -53,7 +54,7 @@ pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<i64>
 }
 
 /// Returns whether the chat has no participants and was archived at or before a time.
-pub fn is_empty_since(db: &mut Db, id: i64, before: i64) -> QueryResult<bool> {
+pub fn is_empty_since(db: &mut Db, id: ChatId, before: i64) -> QueryResult<bool> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats
          WHERE id = ? AND archived_at <= ? AND deleted_at IS NULL AND kind <> 'direct'
@@ -82,7 +83,7 @@ const PURGES: [&str; 6] = [
 ];
 
 /// Deletes at most `limit` rows of a chat. Returns whether more may exist.
-pub fn purge_some(db: &mut Db, id: i64, limit: i64) -> QueryResult<bool> {
+pub fn purge_some(db: &mut Db, id: ChatId, limit: i64) -> QueryResult<bool> {
     let mut left = limit;
     for statement in PURGES {
         let removed =
@@ -123,7 +124,7 @@ mod tests {
         let changes = "SELECT total_changes() AS value";
         for slice in 0..5 {
             let before = count(changes, &mut db);
-            let more = purge_some(&mut db, 1, 6).unwrap();
+            let more = purge_some(&mut db, ChatId(1), 6).unwrap();
             assert!(count(changes, &mut db) - before <= 6, "slice {slice}");
             assert_eq!(more, slice < 3, "slice {slice}");
         }

@@ -4,13 +4,13 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{Seq, UserId};
+use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::storage::schema::chats;
 
 type Db = SqliteConnection;
 
 /// Sets how many messages a chat keeps, and the user who set it last.
-pub fn set_retention(db: &mut Db, id: i64, keep: Option<i64>, by: i64) -> QueryResult<()> {
+pub fn set_retention(db: &mut Db, id: ChatId, keep: Option<i64>, by: UserId) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((chats::retention.eq(keep), chats::retention_by.eq(by)))
         .execute(db)
@@ -28,16 +28,16 @@ pub struct Trims {
     pub again_above: Option<Seq>,
 }
 
-pub fn trims(db: &mut Db, id: i64) -> QueryResult<Trims> {
-    let (by, untold, again_above): (Option<i64>, i64, Option<i64>) = chats::table
+pub fn trims(db: &mut Db, id: ChatId) -> QueryResult<Trims> {
+    let (by, untold, again_above): (Option<UserId>, i64, Option<i64>) = chats::table
         .find(id)
         .select((chats::retention_by, chats::trim_untold, chats::trim_again_above))
         .first(db)?;
-    Ok(Trims { by: by.map(UserId), untold: untold != 0, again_above })
+    Ok(Trims { by, untold: untold != 0, again_above })
 }
 
 /// Records that messages up to this one are trimmed, except those that the chat keeps.
-pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<()> {
+pub fn set_trimmed(db: &mut Db, id: ChatId, seq: i64, ordinal: i64) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
         .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))
         .execute(db)
@@ -45,27 +45,27 @@ pub fn set_trimmed(db: &mut Db, id: i64, seq: i64, ordinal: i64) -> QueryResult<
 }
 
 /// Records that rows were removed, so that a `trim` event is due.
-pub fn set_untold(db: &mut Db, id: i64) -> QueryResult<()> {
+pub fn set_untold(db: &mut Db, id: ChatId) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(1)).execute(db).map(drop)
 }
 
-pub fn set_told(db: &mut Db, id: i64) -> QueryResult<()> {
+pub fn set_told(db: &mut Db, id: ChatId) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(0)).execute(db).map(drop)
 }
 
 /// Sets the seq above which kept messages are checked again, or clears it.
-pub fn look_again(db: &mut Db, id: i64, above: Option<Seq>) -> QueryResult<()> {
+pub fn look_again(db: &mut Db, id: ChatId, above: Option<Seq>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_again_above.eq(above)).execute(db).map(drop)
 }
 
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    id: ChatId,
 }
 
 /// Returns chats that have more messages than they keep, or for which a `trim` event is due.
-pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<i64>> {
+pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<ChatId>> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats WHERE retention IS NOT NULL AND deleted_at IS NULL
              AND (last_ordinal - retention > trimmed_ordinal OR trim_again_above IS NOT NULL)

@@ -19,7 +19,7 @@ const HASH_BYTES: usize = 16;
 /// trimmed up to `trimmed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trim {
-    pub chat: i64,
+    pub chat: ChatId,
     pub above: Seq,
     pub to: Seq,
     pub trimmed: Seq,
@@ -28,7 +28,7 @@ pub struct Trim {
 /// Returns (seq, ordinal) of the first messages above a seq, up to a seq and an ordinal.
 pub fn to_trim(
     db: &mut Db,
-    chat: i64,
+    chat: ChatId,
     (above, to): (Seq, Seq),
     ordinal_max: i64,
     limit: i64,
@@ -53,7 +53,7 @@ const GOES: &str = "chat_id = ? AND seq > ? AND seq <= ? AND pinned_at IS NULL A
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    id: MessageId,
 }
 
 /// Returns messages to be removed that an event above the trimmed part shows as edited. Such an
@@ -67,7 +67,7 @@ pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
         .bind::<BigInt, _>(trim.to)
         .bind::<BigInt, _>(trim.trimmed)
         .load(db)?;
-    Ok(found.into_iter().map(|row| MessageId(row.id)).collect())
+    Ok(found.into_iter().map(|row| row.id).collect())
 }
 
 /// Returns whether a reply is among the messages to be removed.
@@ -96,7 +96,7 @@ pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
 /// Returns the end of a range of seqs, so that at most `count` followers belong to its messages, or
 /// to its first message only. Deleting a message deletes all followers of its thread. Nothing may
 /// delete them while the message may still be kept.
-pub fn within_followers(db: &mut Db, chat: i64, (above, to): (Seq, Seq), count: i64) -> QueryResult<Seq> {
+pub fn within_followers(db: &mut Db, chat: ChatId, (above, to): (Seq, Seq), count: i64) -> QueryResult<Seq> {
     let in_range = messages::chat_id.eq(chat).and(messages::seq.gt(above)).and(messages::seq.le(to));
     let one_more: Option<Seq> = thread_followers::table
         .inner_join(messages::table.on(messages::id.eq(thread_followers::thread_id)))
@@ -133,7 +133,7 @@ pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
 
 /// Returns the seq of the `count`th event above a seq that is not a message, or `None` if there are
 /// fewer.
-pub fn event_above(db: &mut Db, chat: i64, above: Seq, count: i64) -> QueryResult<Option<Seq>> {
+pub fn event_above(db: &mut Db, chat: ChatId, above: Seq, count: i64) -> QueryResult<Option<Seq>> {
     chat_events::table
         .filter(chat_events::chat_id.eq(chat))
         .filter(chat_events::seq.gt(above))
@@ -161,8 +161,8 @@ pub fn remove_events(db: &mut Db, trim: Trim) -> QueryResult<()> {
 /// The remaining record of a removed message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedMessage {
-    id: i64,
-    chat_id: i64,
+    id: MessageId,
+    chat_id: ChatId,
     seq: Seq,
     hash: Vec<u8>,
 }
@@ -176,8 +176,8 @@ impl RemovedMessage {
     /// Returns the message in the form of a deleted message. Its creation time is no longer known.
     pub fn into_message(self, sender: UserId, client_id: ClientId) -> Message {
         Message {
-            id: MessageId(self.id),
-            chat_id: ChatId(self.chat_id),
+            id: self.id,
+            chat_id: self.chat_id,
             seq: self.seq,
             sender_id: sender,
             client_id,
@@ -197,8 +197,8 @@ impl RemovedMessage {
 }
 
 /// Returns the remaining record of the sender's message with this client id.
-pub fn removed(db: &mut Db, sender: i64, client_id: &[u8]) -> QueryResult<Option<RemovedMessage>> {
-    let found: Option<(i64, i64, i64, Vec<u8>)> = removed_messages::table
+pub fn removed(db: &mut Db, sender: UserId, client_id: &[u8]) -> QueryResult<Option<RemovedMessage>> {
+    let found: Option<(MessageId, ChatId, Seq, Vec<u8>)> = removed_messages::table
         .find((client_id, sender))
         .select((
             removed_messages::id,
