@@ -4,51 +4,49 @@
 //! Start and stop are lists of steps. [`RunningApp::started`] lists the steps of the start in
 //! order; [`StopReport`] also records how long each step of the stop took.
 
+mod actors;
 mod chores;
 mod idle;
 mod instruments;
 mod integrity_check;
 mod listeners;
-mod load;
+mod recovery;
+mod sockets;
 mod stop;
+mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
+use actors::{ActorSources, start_actors};
 use instruments::Instruments;
-use listeners::{serve_control, serve_http, serve_operations};
-use load::load;
+use listeners::{OperationsListener, serve, serve_control};
+use recovery::recover;
+use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
-use tokio::sync::{Notify, watch};
+use storage::{OpenStorage, open_storage};
+use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use crate::actors::cache::{CacheActor, CacheCounters, CacheHandle, ReadModels, Sources};
-use crate::actors::hub::{HubActor, HubHandle};
-use crate::actors::presence::{PresenceActor, PresenceHandle};
-use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
-use crate::api::{Operations, OpsState, Readiness, ServerInfo};
-use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
+use crate::actors::cache::CacheCounters;
+use crate::actors::writer::Checkpointer;
+use crate::api::Readiness;
+use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
-use crate::core::config::{Config, Listen};
+use crate::core::config::Config;
 use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
-use crate::core::database::{self, DatabaseError};
+use crate::core::database::DatabaseError;
 use crate::core::limits::Limits;
-use crate::core::shares::{PoolMetrics, PoolName};
 use crate::core::tls::{Tls, TlsError};
-use crate::git::metrics::{HistoryMetrics, TransferMetrics};
-use crate::git::program::Git;
-use crate::git::store::Store;
-use crate::messaging::{SessionAcceptor, SessionThread, TcpAcceptor, bind};
-use crate::services::git_resources::GitResources;
-use crate::services::{ActorHandles, ServiceError, Services};
-use crate::storage::readers::{ReadError, Readers};
+use crate::messaging::{SessionAcceptor, TcpAcceptor};
+use crate::services::{ServiceError, Services};
+use crate::storage::readers::ReadError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -106,16 +104,6 @@ pub struct RunningApp {
     config: Config,
 }
 
-fn listen_error(key: &'static str, address: &impl ToString) -> impl FnOnce(std::io::Error) -> StartError {
-    let address = address.to_string();
-    move |source| StartError::Listen { key, address, source }
-}
-
-/// Returns the address of a listener; resolves a host name.
-fn resolve(key: &'static str, listen: &Listen) -> Result<SocketAddr, StartError> {
-    listen.resolve().map_err(listen_error(key, listen))
-}
-
 impl RunningApp {
     /// Starts a server. Locks the data directory first: in a directory that is in use, any later
     /// error would only be a consequence of that. The operations listener starts next and reports
@@ -123,238 +111,83 @@ impl RunningApp {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir.0)?);
         let instruments = Instruments::new(&config, Limits::per_core(config.limits.session_threads));
-        let shown = OpsState {
-            actors: instruments.actors(),
-            cache: instruments.cached.clone(),
-            udp: instruments.datagrams.clone(),
-            ready: instruments.ready.clone(),
-            registry: instruments.registry.clone(),
-        };
-        let (operations, readiness) = Operations::new(shown);
-        let ops_listen = resolve("ops.listen", &config.ops.listen)?;
-        let ops_listener = bind(ops_listen).map_err(listen_error("ops.listen", &ops_listen))?;
-        let ops_address = ops_listener.local_addr().map_err(listen_error("ops.listen", &ops_listen))?;
-        let ops =
-            serve_operations(ops_listener, operations).map_err(listen_error("ops.listen", &ops_address))?;
+        let operations = OperationsListener::start(&config, &instruments)?;
+        let server = operations.server.clone();
         // On the heap: the future of a start is large, and callers embed it in their own futures.
-        let operations = (ops.clone(), ops_address, readiness);
-        let behind = Box::pin(Self::start_behind(config, data_dir, operations, instruments));
-        let outcome = behind.await;
+        let outcome = Box::pin(Self::start_stepwise(config, data_dir, operations, instruments)).await;
         if outcome.is_err() {
-            ops.stop(false).await;
+            server.stop(false).await;
         }
         outcome
     }
 
-    /// Runs every step of the start after the operations listener.
-    async fn start_behind(
+    /// Runs the steps of the start after the operations listener, in order.
+    async fn start_stepwise(
         config: Config,
         data_dir: Arc<DataDir>,
-        (ops, ops_address, readiness): (ServerHandle, SocketAddr, Readiness),
+        operations: OperationsListener,
         instruments: Instruments,
     ) -> Result<Self, StartError> {
         let mut started = vec!["lock", "operations"];
-        let limits = config.limits.clone();
         let tls = match &config.tls {
             files if files.is_on() => Some(Tls::open(&files.certificate, &files.key)?),
             _ => None,
         };
         let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
 
-        let (loading, loading_config) = (data_dir.clone(), config.clone());
-        let commits = instruments.commits.clone();
-        let loaded = blocking(move || load(&loading, &loading_config, commits)).await?;
-        let (loaded, steps) = loaded;
-        started.extend(steps);
-        let epoch = loaded.snapshot.epoch;
-        let setup = SetupCode::for_server_of(loaded.snapshot.users.iter().map(|(user, _)| &**user));
+        let storage = open_storage(&data_dir, &config, instruments.commits.clone()).await?;
+        let OpenStorage { executor, snapshot, unfinished } = storage;
+        let tokens = TokenKeys::new(&secret, snapshot.epoch);
+        let setup = SetupCode::for_server_of(snapshot.users.iter().map(|(user, _)| &**user));
+        started.extend(["migrate", "checkpoint", "load"]);
 
-        let http_listen = resolve("http.listen", &config.http.listen)?;
-        let http_listener = bind(http_listen).map_err(listen_error("http.listen", &http_listen))?;
-        let tcp_listen = resolve("tcp.listen", &config.tcp.listen)?;
-        let tcp_listener = bind(tcp_listen).map_err(listen_error("tcp.listen", &tcp_listen))?;
-        let udp_listen = resolve("udp.listen", &config.udp.listen)?;
-        let udp_error = |source| listen_error("udp.listen", &udp_listen)(source);
-        let udp_socket = std::net::UdpSocket::bind(udp_listen).map_err(udp_error)?;
-        udp_socket.set_nonblocking(true).map_err(udp_error)?;
-        let addresses = Addresses {
-            udp: udp_socket.local_addr().map_err(udp_error)?,
-            http: http_listener.local_addr().map_err(listen_error("http.listen", &http_listen))?,
-            tcp: tcp_listener.local_addr().map_err(listen_error("tcp.listen", &tcp_listen))?,
-            ops: ops_address,
-        };
-        for address in [addresses.http, addresses.tcp] {
-            if tls.is_none() && !address.ip().is_loopback() {
-                warn!(%address, "listening on a non-loopback address without TLS: set tls.certificate and tls.key, or put a TLS proxy in front");
-            }
-        }
+        let sockets = bind(&config, operations.address, tls.is_some())?;
+        let Sockets { http, tcp, udp, addresses } = sockets;
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let mut threads = Vec::new();
-        let mut thread = || {
-            let arbiter = Arbiter::new();
-            let handle = arbiter.handle();
-            threads.push(arbiter);
-            handle
-        };
-        let patience = limits.ask_patience();
-        let actors = instruments.actors();
-        let hub_stats = instruments.hub;
-        let (mut hubs, mut session_threads) = (Vec::new(), Vec::new());
-        for _ in 0..Limits::per_core(limits.session_threads) {
-            let (handle, pending) = (thread(), Arc::new(AtomicUsize::new(0)));
-            let owned = pending.clone();
-            let mailbox = start(&handle, hub_stats.clone(), fatal.clone(), move |_| HubActor::new(owned));
-            hubs.push(HubHandle::new(mailbox, pending, limits.lane_bytes));
-            session_threads.push(SessionThread(handle));
-        }
-
-        let presence_stats = instruments.presence;
-        let presence_gate =
-            Gate::new(limits.presence_queries, limits.presence_queries, patience, presence_stats.clone());
-        let presence_mailbox = {
-            let (counters, limits) = (instruments.datagrams, limits.clone());
-            start(&thread(), presence_stats.clone(), fatal.clone(), move |own| {
-                PresenceActor::new(udp_socket, counters, own.clone(), limits)
-            })
-        };
-        let presence = PresenceHandle::new(presence_mailbox, presence_gate);
-
-        let readers = Readers::open(
-            &data_dir.database(),
-            &limits,
-            (instruments.reads, instruments.pools.meter(PoolName::Readers)),
-        )?;
-        let cache_stats = instruments.cache;
-        let cache_gate =
-            Gate::new(limits.cache_queries, limits.queries_per_user, patience, cache_stats.clone());
-        let counters = instruments.cached;
-        let cache_mailbox = {
-            let models = ReadModels::load(loaded.snapshot, config.cache.window, config.cache.max_bytes);
-            let (gate, counters, fatal_too) = (cache_gate.clone(), counters.clone(), fatal.clone());
-            let sources =
-                Sources { readers: readers.clone(), cache: config.cache.clone(), limits: limits.clone() };
-            let delivering = (hubs, presence.clone());
-            start(&thread(), cache_stats.clone(), fatal.clone(), move |mailbox| {
-                let own = CacheHandle::new(mailbox.clone(), gate);
-                CacheActor::new(models, delivering, counters, sources, own, fatal_too)
-            })
-        };
-        let cache = CacheHandle::new(cache_mailbox, cache_gate);
-
-        let wal = Arc::new(WalSizeEstimator::default());
-        wal.committed(loaded.executor.commit_no(), 0);
-        let commits = instruments.commits;
-        let checkpointer =
-            Checkpointer::start(&data_dir.database(), data_dir.clone(), epoch, wal.clone(), commits.clone())?;
-        let writer_stats = instruments.writer;
-        let writer_gate =
-            Gate::new(limits.writer_commands, limits.commands_per_user, patience, writer_stats.clone());
-        let fan_outs = Arc::new(Notify::new());
-        let writer_mailbox = {
-            let (path, synchronous, for_reopening) =
-                (data_dir.database(), config.storage.synchronous, limits.clone());
-            let waking = fan_outs.clone();
-            let open = Box::new(move || {
-                let db = database::open_writer(&path, synchronous)?;
-                Ok(BatchExecutor::new(db, for_reopening.clone(), commits.clone())?.waking(waking.clone()))
-            });
-            let executor = loaded.executor.waking(fan_outs.clone());
-            let (cache, wake) = (cache.clone(), checkpointer.waker());
-            let (fatal_too, limits) = (fatal.clone(), limits.clone());
-            start(&thread(), writer_stats.clone(), fatal.clone(), move |_| {
-                DbWriterActor::new(executor, open, cache, wal, wake, fatal_too, limits)
-            })
-        };
-        let writer = WriterHandle::new(writer_mailbox, writer_gate, fan_outs);
+        let sources =
+            ActorSources { config: &config, data_dir: &data_dir, instruments: &instruments, fatal: &fatal };
+        let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
 
-        let tokens = TokenKeys::new(&secret, epoch);
-        let git_resources = host_repositories(
-            &data_dir,
-            &config,
-            (instruments.transfers, &instruments.histories, &instruments.pools),
-        )
-        .map_err(StartError::Repositories)?;
-        let handles = ActorHandles { cache, writer, readers, presence };
         let udp_address = addresses.udp.to_string().into();
-        let accounts = config.accounts.clone();
-        let registration = accounts.registration;
-        let services = Services::new(
-            handles,
-            udp_address,
-            (tokens, setup),
-            accounts,
-            git_resources,
-            (limits.clone(), &instruments.pools),
-        );
-        let services = Arc::new(services);
-        services.reconcile(loaded.unfinished).await?;
+        let parts = (&config, &*data_dir, &instruments);
+        let services = recover(parts, actors.handles, udp_address, (tokens, setup), unfinished).await?;
         started.push("settle pushes");
-        let sessions = Arc::new(SessionAcceptor::new(
-            session_threads,
-            services.clone(),
-            fatal.clone(),
-            &instruments.sessions,
-        ));
-        let tcp = TcpAcceptor::start(tcp_listener, sessions.clone(), tls.as_ref())
-            .map_err(listen_error("tcp.listen", &addresses.tcp))?;
-        let server_info = ServerInfo {
-            name: "NetBit",
-            version: env!("CARGO_PKG_VERSION"),
-            tcp_address: addresses.tcp.to_string(),
-            tcp_tls: tls.is_some(),
-            udp_address: addresses.udp.to_string(),
-            registration,
-        };
-        let http = serve_http(
-            http_listener,
-            services.clone(),
-            sessions.clone(),
-            server_info,
-            (instruments.http, &instruments.pools),
-            (&config, tls.as_ref()),
-        )
-        .map_err(listen_error("http.listen", &addresses.http))?;
+
+        let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
+        let sessions =
+            Arc::new(SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics));
+        let shared = (services.clone(), sessions.clone());
+        let listeners = serve((http, tcp), addresses, shared, (&config, tls.as_ref()), &instruments)?;
         let control = control_socket::bind(data_dir.path())
             .and_then(|listener| serve_control(listener, services.clone()))
             .map_err(StartError::Control)?;
         started.push("listeners");
 
         let chores = CancellationToken::new();
-        actix::spawn(chores.clone().run_until_cancelled_owned(chores::run(services.clone())));
-        let maintained = services.clone();
-        let maintain = async move { maintained.maintain_repositories().await };
-        actix::spawn(chores.clone().run_until_cancelled_owned(maintain));
-        let delivering = services.clone();
-        let deliver = async move { delivering.deliver_notifications().await };
-        actix::spawn(chores.clone().run_until_cancelled_owned(deliver));
-        let graphs = services.clone();
-        let write_graphs = async move { graphs.write_missing_graphs().await };
-        actix::spawn(chores.clone().run_until_cancelled_owned(write_graphs));
-        let trimming = services.clone();
-        let trim = async move { trimming.maintain_chats().await };
-        actix::spawn(chores.clone().run_until_cancelled_owned(trim));
-        readiness.set(true);
+        chores::spawn(&services, &chores);
+        operations.readiness.set(true);
         started.push("ready");
-        integrity_check::spawn_integrity_check(data_dir.database(), instruments.ready, fatal);
+        let (path, ready) = (data_dir.database(), instruments.ready.clone());
+        integrity_check::spawn_integrity_check(path, ready, fatal);
         Ok(Self {
             addresses,
             started,
             services,
-            actors,
-            cache_counters: counters,
+            actors: instruments.actors(),
+            cache_counters: instruments.cached,
             fatal: fatal_seen,
-            readiness,
+            readiness: operations.readiness,
             sessions,
-            tcp,
-            http,
+            tcp: listeners.tcp,
+            http: listeners.http,
             control,
-            ops,
+            ops: operations.server,
             tls,
-            threads,
-            checkpointer,
+            threads: actors.threads,
+            checkpointer: actors.checkpointer,
             data_dir,
             chores,
             config,
@@ -397,34 +230,6 @@ impl RunningApp {
     pub fn sessions(&self) -> usize {
         self.sessions.connections()
     }
-}
-
-/// Opens the repository directories and finds the `git` program for transfers, if it is installed.
-fn host_repositories(
-    data_dir: &DataDir,
-    config: &Config,
-    metrics: (TransferMetrics, &HistoryMetrics, &PoolMetrics),
-) -> std::io::Result<GitResources> {
-    // This process adopts the orphans of a killed child, so that it can reap them.
-    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-        warn!(%error, "orphaned git processes cannot be adopted: init reaps them");
-    }
-    let store = Store::open(data_dir.path())?;
-    if !store.hooks_can_run()? {
-        warn!(
-            data_dir = %data_dir.path().display(),
-            "the data directory is mounted noexec: pushes skip the checks of the pre-receive hook; mount it with exec"
-        );
-    }
-    let git = match Git::find(&store, &config.limits, metrics.0.memory.clone()) {
-        Ok(git) => Some(git),
-        Err(error) => {
-            warn!(%error, "cloning and pushing are disabled: install git and restart the server");
-            None
-        }
-    };
-    let public_url = Some(config.http.public_url.clone()).filter(|url| !url.is_empty());
-    Ok(GitResources::new(store, git, (public_url, config.git.push_to_create), metrics, &config.limits))
 }
 
 /// Runs blocking work on a thread of the blocking pool.

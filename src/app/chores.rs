@@ -1,9 +1,11 @@
-//! Periodic work for accounts: ends expired logins and tokens, notifies the owners of tokens that
-//! expire soon, writes the last uses of tokens.
+//! The background tasks of a running server, and the periodic work for accounts: ends expired
+//! logins and tokens, notifies the owners of tokens that expire soon, writes the last uses of
+//! tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::core::telemetry::chain;
@@ -15,8 +17,24 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 /// Interval for dropping old entries of the rate limiters.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
+/// Starts all background tasks; they end when `until` is cancelled.
+pub(super) fn spawn(services: &Arc<Services>, until: &CancellationToken) {
+    fn until_cancelled(until: &CancellationToken, task: impl Future<Output = ()> + 'static) {
+        actix::spawn(until.clone().run_until_cancelled_owned(task));
+    }
+    until_cancelled(until, maintain_accounts(services.clone()));
+    let maintained = services.clone();
+    until_cancelled(until, async move { maintained.maintain_repositories().await });
+    let delivering = services.clone();
+    until_cancelled(until, async move { delivering.deliver_notifications().await });
+    let graphs = services.clone();
+    until_cancelled(until, async move { graphs.write_missing_graphs().await });
+    let trimming = services.clone();
+    until_cancelled(until, async move { trimming.maintain_chats().await });
+}
+
 /// Runs until it is cancelled.
-pub(super) async fn run(services: Arc<Services>) {
+async fn maintain_accounts(services: Arc<Services>) {
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
     let mut expire_tokens = tokio::time::interval(EXPIRE_EVERY);

@@ -1,5 +1,6 @@
 //! The HTTP listeners: the public one, the operator's control socket and the operations listener.
 
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,21 +14,54 @@ use rustls::ServerConfig;
 use tracing::debug;
 
 use super::idle::{IdleConnections, Registered};
+use super::instruments::Instruments;
+use super::sockets::{bind_operations, listen_error};
 use super::stop::HTTP_SHARE;
+use super::{Addresses, StartError};
 use crate::api::metrics::HttpMetrics;
 use crate::api::openapi::DescriptionText;
-use crate::api::{self, Operations, ServerInfo};
+use crate::api::{self, Operations, OpsState, Readiness, ServerInfo};
 use crate::core::config::Config;
 use crate::core::limits::Limits;
 use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
 use crate::core::tls::Tls;
-use crate::messaging::{HttpSpot, SessionAcceptor, open_websocket};
+use crate::messaging::{HttpSpot, SessionAcceptor, TcpAcceptor, open_websocket};
 use crate::services::Services;
 
-pub(super) fn serve_http(
-    listener: std::net::TcpListener,
+/// The listeners of clients, which accept connections.
+pub(super) struct ClientListeners {
+    pub(super) tcp: TcpAcceptor,
+    pub(super) http: ServerHandle,
+}
+
+/// Starts to accept clients over TCP, then over HTTP.
+pub(super) fn serve(
+    (http, tcp): (TcpListener, TcpListener),
+    addresses: Addresses,
+    (services, sessions): (Arc<Services>, Arc<SessionAcceptor>),
+    (config, tls): (&Config, Option<&Tls>),
+    instruments: &Instruments,
+) -> Result<ClientListeners, StartError> {
+    let tcp =
+        TcpAcceptor::start(tcp, sessions.clone(), tls).map_err(listen_error("tcp.listen", &addresses.tcp))?;
+    let info = ServerInfo {
+        name: "NetBit",
+        version: env!("CARGO_PKG_VERSION"),
+        tcp_address: addresses.tcp.to_string(),
+        tcp_tls: tls.is_some(),
+        udp_address: addresses.udp.to_string(),
+        registration: config.accounts.registration,
+    };
+    let metrics = (instruments.http.clone(), &instruments.pools);
+    let http = serve_http(http, services, sessions, info, metrics, (config, tls))
+        .map_err(listen_error("http.listen", &addresses.http))?;
+    Ok(ClientListeners { tcp, http })
+}
+
+fn serve_http(
+    listener: TcpListener,
     services: Arc<Services>,
     sessions: Arc<SessionAcceptor>,
     info: ServerInfo,
@@ -220,10 +254,31 @@ pub(super) fn serve_control(
     Ok(handle)
 }
 
-pub(super) fn serve_operations(
-    listener: std::net::TcpListener,
-    operations: Operations,
-) -> std::io::Result<ServerHandle> {
+/// The operations listener, which serves before the rest of the start.
+pub(super) struct OperationsListener {
+    pub(super) server: ServerHandle,
+    pub(super) address: SocketAddr,
+    pub(super) readiness: Readiness,
+}
+
+impl OperationsListener {
+    /// Binds and serves; the server counts as not ready.
+    pub(super) fn start(config: &Config, instruments: &Instruments) -> Result<Self, StartError> {
+        let shown = OpsState {
+            actors: instruments.actors(),
+            cache: instruments.cached.clone(),
+            udp: instruments.datagrams.clone(),
+            ready: instruments.ready.clone(),
+            registry: instruments.registry.clone(),
+        };
+        let (operations, readiness) = Operations::new(shown);
+        let (listener, address) = bind_operations(config)?;
+        let server = serve_operations(listener, operations).map_err(listen_error("ops.listen", &address))?;
+        Ok(Self { server, address, readiness })
+    }
+}
+
+fn serve_operations(listener: TcpListener, operations: Operations) -> std::io::Result<ServerHandle> {
     let operations = web::Data::new(operations);
     let server = HttpServer::new(move || {
         WebApp::new()

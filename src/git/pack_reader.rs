@@ -15,10 +15,16 @@
 //! Deliberately absent: resolving deltas. The size of a result is at the beginning of the delta.
 //! git refuses a delta whose base has another size than the delta declares.
 
+mod error;
+mod numbers;
+
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress, Status};
+
+pub use error::PackError;
+use numbers::{DeltaSizes, VARINT_BYTES_MAX, base_offset, entry_size, varint_bytes};
 
 use super::browse::open_repository;
 use super::pack_entries::{Base, EntryTable, PackEntryKind};
@@ -31,51 +37,8 @@ const HEADER_BYTES: usize = 12;
 pub(super) const HASH_BYTES: usize = 20;
 /// Maximum number of bytes that are inflated at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// Maximum length of a variable-length size or offset: 7 bits per byte, 64 bits in total.
-const VARINT_BYTES_MAX: usize = 10;
 /// Maximum length of the sizes of base and result at the beginning of a delta.
 const DELTA_HEAD_BYTES: usize = 2 * VARINT_BYTES_MAX;
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PackError {
-    #[error("the pack is malformed")]
-    Malformed,
-    #[error("there are extra bytes after the pack")]
-    Trailing,
-    #[error(
-        "the push has {count} objects; this server takes at most {max} at once: push the history in parts"
-    )]
-    TooManyEntries { count: u32, max: u32 },
-    #[error("{} of {bytes} bytes is too large: at most {max} bytes are accepted", .kind.with_article())]
-    TooLarge { kind: PackEntryKind, bytes: u64, max: u64 },
-    #[error(
-        "a delta with a result of {bytes} bytes is too large: at most {max} bytes are accepted; run git -c core.bigFileThreshold=32m repack -a -d -F, then push again"
-    )]
-    DeltaTooLarge { bytes: u64, max: u64 },
-    #[error(
-        "a delta with a result of {bytes} bytes refers to its base by object id: at most {max} bytes \
-         are accepted; push with the git command line client"
-    )]
-    UnknownBase { bytes: u64, max: u64 },
-    #[error(
-        "a chain of {depth} deltas is too long: at most {max} are accepted; run git repack -a -d -F, then push again"
-    )]
-    ChainTooLong { depth: u32, max: u32 },
-    #[error(
-        "the deltas of one object add up to {bytes} bytes, more than this server unpacks for one object; run git repack -a -d -F, then push again"
-    )]
-    ChainTooCostly { bytes: u64 },
-    #[error(
-        "a delta of {bytes} bytes with a result of {result} bytes is not accepted; run git repack -a -d -F, then push again"
-    )]
-    DeltaLargerThanResult { bytes: u64, result: u64 },
-    #[error(
-        "the large files that the push has as deltas unpack to more than {max} bytes: push the history in parts"
-    )]
-    TooMuchLarge { max: u64 },
-    #[error("the objects of the push unpack to more than {max} bytes: push the history in parts")]
-    TooMuch { max: u64 },
-}
 
 /// Looks up the kind of an object in the repository, for deltas on objects outside of the pack.
 pub type FindKind = Box<dyn FnMut(&[u8; HASH_BYTES]) -> Option<PackEntryKind> + Send>;
@@ -369,69 +332,6 @@ impl PackReader {
         self.next_entry();
         Ok(())
     }
-}
-
-/// The sizes at the beginning of a delta.
-#[derive(Debug, Clone, Copy)]
-struct DeltaSizes {
-    base: u64,
-    result: u64,
-}
-
-impl DeltaSizes {
-    /// Returns `None` while the sizes are incomplete.
-    fn read(bytes: &[u8]) -> Result<Option<Self>, PackError> {
-        let Some(length) = varint_bytes(bytes)? else { return Ok(None) };
-        let (base, rest) = bytes.split_at_checked(length).ok_or(PackError::Malformed)?;
-        let Some(length) = varint_bytes(rest)? else { return Ok(None) };
-        let result = rest.get(..length).ok_or(PackError::Malformed)?;
-        let sizes = (little_endian(base, 0), little_endian(result, 0));
-        let (Some(base), Some(result)) = sizes else { return Err(PackError::Malformed) };
-        Ok(Some(Self { base, result }))
-    }
-}
-
-/// Returns the length of a number in groups of 7 bits, of which the last lacks the high bit; `None`
-/// if it is incomplete.
-fn varint_bytes(bytes: &[u8]) -> Result<Option<usize>, PackError> {
-    match bytes.iter().position(|byte| byte & 0x80 == 0) {
-        Some(last) if last < VARINT_BYTES_MAX => Ok(Some(last + 1)),
-        None if bytes.len() < VARINT_BYTES_MAX => Ok(None),
-        _ => Err(PackError::Malformed),
-    }
-}
-
-/// Decodes a number in groups of 7 bits, lowest first, shifted left by `shift`; `None` on overflow
-/// of 64 bits.
-fn little_endian(groups: &[u8], shift: u32) -> Option<u64> {
-    let mut number = 0u64;
-    let mut shift = shift;
-    for byte in groups {
-        let group = u64::from(byte & 0x7f);
-        let placed = group.checked_shl(shift).filter(|placed| placed >> shift == group);
-        number |= if group == 0 { 0 } else { placed? };
-        shift = shift.saturating_add(7);
-    }
-    Some(number)
-}
-
-/// Decodes the size in an entry header: 4 bits next to the type, then groups of 7 bits.
-fn entry_size(bytes: &[u8]) -> Option<u64> {
-    let (first, rest) = bytes.split_first()?;
-    Some(u64::from(first & 0x0f) | little_endian(rest, 4)?)
-}
-
-/// Returns the offset of the base of a delta. It is encoded as a distance backwards in groups of 7
-/// bits, highest first; 1 is added before each further group.
-fn base_offset(entry: u64, groups: &[u8]) -> Option<u64> {
-    let mut distance = 0u64;
-    for (at, byte) in groups.iter().enumerate() {
-        if at > 0 {
-            distance = distance.checked_add(1)?.checked_mul(128)?;
-        }
-        distance = distance.checked_add(u64::from(byte & 0x7f))?;
-    }
-    entry.checked_sub(distance).filter(|_| distance > 0)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
@@ -135,17 +135,30 @@ impl Drop for Group {
     }
 }
 
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum TransferState {
+    /// The input is still arriving.
+    Arriving,
+    /// All input has arrived: the child must be allowed to finish.
+    Arrived,
+    /// The push was refused, and the server sends the reason itself: further output of git is
+    /// dropped.
+    Refused,
+    /// The server is ending the child of a push, and sends the reason itself: further output of git
+    /// is dropped.
+    GivenUp,
+}
+
 /// State of a transfer that both pumps and the supervisor share.
 #[derive(Debug)]
 pub(super) struct TransferProgress {
     pub(super) pace: Arc<Pace>,
     /// Cancelled when another holder needs the permit of the transfer.
     pub(super) displaced: CancellationToken,
-    /// All input was written: the child must be allowed to finish.
-    pub(super) complete: AtomicBool,
-    /// The server is ending the child of a push, and sends the reason itself: further output of git
-    /// is dropped.
-    pub(super) given_up: AtomicBool,
+    /// A [`TransferState`].
+    state: AtomicU8,
 }
 
 impl TransferProgress {
@@ -160,7 +173,28 @@ impl TransferProgress {
     }
 
     fn new(pace: Arc<Pace>, displaced: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { pace, displaced, complete: AtomicBool::new(false), given_up: AtomicBool::new(false) })
+        Arc::new(Self { pace, displaced, state: AtomicU8::new(TransferState::Arriving as u8) })
+    }
+
+    pub(super) fn state(&self) -> TransferState {
+        const ALL: [TransferState; 4] =
+            [TransferState::Arriving, TransferState::Arrived, TransferState::Refused, TransferState::GivenUp];
+        let state = self.state.load(Relaxed);
+        ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(TransferState::Arriving)
+    }
+
+    /// Marks the input as arrived, or the push as refused.
+    pub(super) fn set(&self, state: TransferState) {
+        self.state.store(state as u8, Relaxed);
+    }
+
+    /// Gives the transfer up, unless all input has arrived. Returns whether the child must end.
+    fn give_up(&self) -> bool {
+        let (from, to) = (TransferState::Arriving as u8, TransferState::GivenUp as u8);
+        match self.state.compare_exchange(from, to, Relaxed, Relaxed) {
+            Ok(_) => true,
+            Err(state) => state != TransferState::Arrived as u8,
+        }
     }
 }
 
@@ -204,7 +238,7 @@ pub(super) async fn supervise(
                     break ChildEnd::Cancelled;
                 }
                 left = true;
-                if !progress.complete.load(Relaxed) {
+                if progress.state() != TransferState::Arrived {
                     aborted = true;
                     total.as_mut().reset(tokio::time::Instant::now() + GRACE);
                 }
@@ -214,13 +248,12 @@ pub(super) async fn supervise(
                 if !gentle {
                     break ChildEnd::Displaced;
                 }
-                if progress.complete.load(Relaxed) {
+                if progress.give_up() {
+                    cause.get_or_insert(ChildEnd::Displaced);
+                    cancel.cancel();
+                } else {
                     // The child finishes by itself: it no longer waits for the client.
                     left = true;
-                } else {
-                    cause.get_or_insert(ChildEnd::Displaced);
-                    progress.given_up.store(true, Relaxed);
-                    cancel.cancel();
                 }
             },
             _ = tick.tick(), if !left => {
@@ -228,9 +261,8 @@ pub(super) async fn supervise(
                 if slow && !gentle {
                     break ChildEnd::Slow;
                 }
-                if slow && !progress.complete.load(Relaxed) {
+                if slow && progress.give_up() {
                     cause.get_or_insert(ChildEnd::Slow);
-                    progress.given_up.store(true, Relaxed);
                     cancel.cancel();
                 }
             },

@@ -5,13 +5,18 @@
 //! configuration file, no hook, no home directory, no terminal, no credentials, no environment
 //! variable.
 
+mod archive;
+mod service;
+
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Blocking, Stdio};
 
-use super::browse::path_text;
+pub use archive::{ArchiveFormat, ArchivePart};
+pub use service::{ProtocolVersion, PushRules, Service};
+
 use super::cage::Cage;
 use super::child::GitCommand;
 use super::fsck;
@@ -20,7 +25,6 @@ use super::sandbox::{Readable, Sandbox};
 use super::store::Store;
 use crate::core::limits::Limits;
 use crate::core::machine;
-use crate::domain::push::FastForward;
 
 /// The oldest supported git version, tested with NetBit; Debian 12 ships it.
 const OLDEST: (u32, u32, u32) = (2, 39, 4);
@@ -42,113 +46,6 @@ pub enum NoProgram {
     Monitor(#[from] std::io::Error),
     #[error("git at {} has version {found}; NetBit needs 2.39.4 or newer", .path.display())]
     TooOld { path: PathBuf, found: String },
-}
-
-/// A service of the smart protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    UploadPack,
-    ReceivePack,
-}
-
-impl Service {
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::UploadPack, Self::ReceivePack].into_iter().find(|service| service.name() == name)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::UploadPack => "git-upload-pack",
-            Self::ReceivePack => "git-receive-pack",
-        }
-    }
-
-    fn command(self) -> &'static str {
-        match self {
-            Self::UploadPack => "upload-pack",
-            Self::ReceivePack => "receive-pack",
-        }
-    }
-}
-
-/// The protocol version that a client requests; any unsupported value is version 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProtocolVersion {
-    #[default]
-    Zero,
-    One,
-    Two,
-}
-
-impl ProtocolVersion {
-    /// Parses the header `Git-Protocol`. Only the values of versions 1 and 2 are ever forwarded to
-    /// git.
-    pub fn from_header(value: Option<&str>) -> Self {
-        match value {
-            Some("version=1") => Self::One,
-            Some("version=2") => Self::Two,
-            _ => Self::Zero,
-        }
-    }
-
-    fn variable(self) -> Option<&'static str> {
-        match self {
-            Self::Zero => None,
-            Self::One => Some("version=1"),
-            Self::Two => Some("version=2"),
-        }
-    }
-}
-
-/// The rules of a push that git itself enforces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PushRules {
-    /// Maximum size of the pack in bytes.
-    pub input_bytes_max: u64,
-    pub fast_forward: FastForward,
-    /// Either all refs are updated or none.
-    pub is_atomic: bool,
-    /// The server makes the refs durable ([`Store::sync_refs`]) with a single sync: git would sync
-    /// each ref separately.
-    pub has_many_refs: bool,
-}
-
-/// The part of a commit that an archive contains. Paths are encoded as in [`path_text`].
-#[derive(Debug, Default)]
-pub struct ArchivePart {
-    /// Prefix of all paths in the archive.
-    pub prefix: String,
-    /// The folder of the commit to archive; empty for the whole tree.
-    pub folder: String,
-    /// Paths within `folder`; empty for all.
-    pub paths: Vec<String>,
-}
-
-/// The format of an archive. git also does the compression, including gzip (since 2.38).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ArchiveFormat {
-    Tar,
-    TarGz,
-    Zip,
-}
-
-impl ArchiveFormat {
-    /// The names that `git archive --list` prints.
-    pub const NAMES: [(&str, Self); 4] =
-        [("tar", Self::Tar), ("tgz", Self::TarGz), ("tar.gz", Self::TarGz), ("zip", Self::Zip)];
-
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
-    }
-
-    /// Returns the suffix of the file name, which is also git's name of the format.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::Tar => "tar",
-            Self::TarGz => "tar.gz",
-            Self::Zip => "zip",
-        }
-    }
 }
 
 /// Settings that bound git's memory, to fit [`Limits::git_child_bytes`].
@@ -256,80 +153,6 @@ impl Git {
         command
     }
 
-    /// Returns `git upload-pack` or `git receive-pack` for one request, or for the ref
-    /// advertisement (`advertise`).
-    pub fn service(
-        &self,
-        service: Service,
-        repository: &Path,
-        protocol: ProtocolVersion,
-        advertise: bool,
-        rules: Option<&PushRules>,
-    ) -> GitCommand {
-        let cage = match rules {
-            Some(rules) => Cage::writer(&self.limits, rules.input_bytes_max),
-            None => self.reader(),
-        };
-        let mut command = self.command(repository, cage);
-        if let Some(variable) = protocol.variable() {
-            command.env("GIT_PROTOCOL", variable);
-        }
-        for setting in [
-            "uploadpack.allowFilter=true",
-            // As in protocol version 2: a partial clone fetches missing objects by id.
-            "uploadpack.allowAnySHA1InWant=true",
-            "receive.autogc=false",
-            // Set explicitly, so that git refuses without printing its hint about the setting.
-            "receive.denyDeleteCurrent=refuse",
-            // Every push uses index-pack: unpack-objects holds all trees and commits of a push in
-            // memory.
-            "transfer.unpackLimit=1",
-            // Filters by a sparse-checkout file in the repository: server work that no client here
-            // needs.
-            "uploadpackfilter.sparse:oid.allow=false",
-            // Combined filters and tree-depth filters take memory in proportion to their number;
-            // clients use tree:0 and blob filters.
-            "uploadpackfilter.combine.allow=false",
-            "uploadpackfilter.tree.maxDepth=0",
-            "receive.advertisePushOptions=true",
-            "transfer.fsckObjects=true",
-            "transfer.hideRefs=refs/netbit",
-        ] {
-            command.set(setting);
-        }
-        for setting in fsck::settings(true) {
-            command.set(setting);
-        }
-        if let Some(rules) = rules {
-            // 0 would mean unlimited.
-            let max = rules.input_bytes_max.max(1);
-            command.set(format!("receive.maxInputSize={max}"));
-            let named = match &rules.fast_forward {
-                FastForward::Refs(names) if self.hooks_can_run => Some(names),
-                _ => None,
-            };
-            let all = rules.fast_forward != FastForward::Free && named.is_none();
-            command.set(format!("receive.denyNonFastForwards={all}"));
-            if rules.has_many_refs {
-                command.set("core.fsync=objects,derived-metadata");
-            }
-            // The `update` hook is a process per ref: used only if refs differ in their rules.
-            let hooks = named.map_or_else(|| self.store.push_hooks(), |_| self.store.push_hooks_by_ref());
-            command.set(hooks_path(&hooks));
-            let flag = |is_set| if is_set { "1" } else { "0" };
-            command.env("NETBIT_FAST_FORWARD", flag(all));
-            let names: Vec<_> = named.into_iter().flatten().map(String::as_str).collect();
-            command.env("NETBIT_FAST_FORWARD_REFS", names.join("\n"));
-            command.env("NETBIT_ATOMIC", flag(rules.is_atomic));
-        }
-        command.arg(service.command()).arg("--stateless-rpc");
-        if advertise {
-            command.arg("--http-backend-info-refs");
-        }
-        command.arg(repository);
-        command
-    }
-
     /// Returns `git blame` of a path in a commit, in the porcelain format, for the given line
     /// range.
     ///
@@ -340,35 +163,6 @@ impl Git {
         command.env("GIT_ATTR_SOURCE", EMPTY_TREE).set("mailmap.blob=");
         command.args(["blame", "--porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
         command.args([commit, "--"]).arg(OsStr::from_bytes(path));
-        command
-    }
-
-    /// Returns `git archive` of a commit, which is named by its object id.
-    ///
-    /// Attributes of the tree are ignored: `working-tree-encoding` would run iconv, `export-subst`
-    /// would expand a message into every file, and `export-ignore` would omit files.
-    /// `--worktree-attributes` makes git read attributes from a working tree, which does not exist.
-    /// git then also builds no index of the whole tree, which would take 150 bytes per file. In git
-    /// 2.43 to 2.45, a bare repository would use `HEAD` instead; there the empty tree takes its
-    /// place. Large files are streamed unless they are stored as deltas.
-    pub fn archive(
-        &self,
-        repository: &Path,
-        commit: &str,
-        format: ArchiveFormat,
-        ArchivePart { prefix, folder, paths }: &ArchivePart,
-    ) -> GitCommand {
-        let tree = if folder.is_empty() { commit.to_owned() } else { format!("{commit}:{folder}") };
-        let mut command = self.at(repository, self.reader());
-        command.env("GIT_ATTR_SOURCE", EMPTY_TREE);
-        command.set("tar.umask=0022").set("core.bigFileThreshold=1m");
-        let format = format.suffix();
-        command
-            .args(["archive", "--worktree-attributes"])
-            .arg(format!("--format={format}"))
-            .arg(format!("--prefix={prefix}"));
-        let bytes = |text: &str| OsString::from_vec(path_text::unescaped(text).into_owned());
-        command.arg(bytes(&tree)).arg("--").args(paths.iter().map(|path| bytes(path)));
         command
     }
 

@@ -7,28 +7,30 @@
 //!   renamed to its final path.
 //! * A deleted repository disappears at once: it is renamed into `trash/`, and removed later.
 
+mod files;
+
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use git2::RepositoryInitOptions;
 
+use files::{
+    files_below, folders, is_shard, packed_refs, remove_if_there, remove_locks, remove_old, size_of_tree,
+    sync, sync_tree,
+};
+
 use crate::core::{owner, private_file};
 use crate::domain::repository::StorageKey;
 
-/// Maximum directory depth of a walk through a repository: `objects/pack`, `refs/heads/a/b/c`. A
-/// name as long as the longest path component has fewer levels.
-const DEPTH_MAX: usize = 128;
 /// Maximum number of entries of `refs/` that a start checks for locks before it is ready; the later
 /// sweep in the background checks the rest.
 const LOCK_ENTRIES_MAX: usize = 20_000;
 
 /// Disk space of a small file or a folder, in bytes.
 const BLOCK_BYTES: u64 = 4096;
-/// Maximum number of bytes of a line of `packed-refs` that are read at once.
-const PACKED_LINE_BYTES: u64 = 4096;
 
 /// Lock files that git creates outside of `refs/`.
 const LOCKS: [&str; 8] = [
@@ -363,69 +365,6 @@ impl Store {
     }
 }
 
-/// Returns the subdirectories of a directory; none if it does not exist.
-fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
-
-/// Returns whether the directory is on one of the two levels above repositories.
-fn is_shard(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.len() == 2)
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    let outcome = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Removes a file or folder that was last modified before `before`.
-fn remove_old(path: &Path, before: SystemTime) -> io::Result<()> {
-    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
-    if metadata.modified()? < before { remove_if_there(path) } else { Ok(()) }
-}
-
-/// Removes locks and empty refs below `folder`; stops after `entries` entries.
-fn remove_locks(
-    folder: &Path,
-    before: Option<SystemTime>,
-    (depth, entries): (usize, &mut usize),
-) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let Some(left) = entries.checked_sub(1) else { return Ok(()) };
-        *entries = left;
-        if entry.file_type()?.is_dir() {
-            if depth < DEPTH_MAX {
-                remove_locks(&entry.path(), before, (depth + 1, entries))?;
-            }
-        } else if entry.file_name().to_string_lossy().ends_with(".lock") || entry.metadata()?.len() == 0 {
-            match before {
-                Some(before) => remove_old(&entry.path(), before)?,
-                None => remove_if_there(&entry.path())?,
-            }
-        }
-    }
-    Ok(())
-}
-
 fn init_bare(folder: &Path, default_branch: &str) -> Result<(), StoreError> {
     let mut options = RepositoryInitOptions::new();
     options.bare(true).no_reinit(true).initial_head(default_branch).external_template(false);
@@ -435,65 +374,6 @@ fn init_bare(folder: &Path, default_branch: &str) -> Result<(), StoreError> {
         remove_if_there(&folder.join(extra))?;
     }
     Ok(())
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn sync_tree(folder: &Path, depth: usize) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() && depth < DEPTH_MAX {
-            sync_tree(&entry.path(), depth + 1)?;
-        } else {
-            sync(&entry.path())?;
-        }
-    }
-    sync(folder)
-}
-
-/// Counts the refs in a `packed-refs` file.
-fn packed_refs(file: File) -> io::Result<usize> {
-    let (mut reader, mut line, mut count) = (BufReader::new(file), Vec::new(), 0);
-    while (&mut reader).take(PACKED_LINE_BYTES).read_until(b'\n', &mut line)? > 0 {
-        count += usize::from(!matches!(line.first(), Some(b'#' | b'^')));
-        line.clear();
-    }
-    Ok(count)
-}
-
-fn files_below(folder: &Path, depth: usize) -> io::Result<usize> {
-    let mut count = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            count += 1;
-        } else if depth < DEPTH_MAX {
-            // A folder may disappear while it is counted: its last ref was deleted.
-            count += files_below(&entry.path(), depth + 1).unwrap_or(0);
-        }
-    }
-    Ok(count)
-}
-
-/// Returns the bytes of all files below a folder; each file and folder counts as at least `each`
-/// bytes.
-fn size_of_tree(folder: &Path, depth: usize, each: u64) -> io::Result<u64> {
-    let mut bytes = each;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        // A file may disappear meanwhile: packing replaces files.
-        let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.is_dir() {
-            if depth < DEPTH_MAX {
-                bytes += size_of_tree(&entry.path(), depth + 1, each).unwrap_or(0);
-            }
-        } else {
-            bytes += metadata.len().max(each);
-        }
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the
 //! pool.
 
+mod delivery;
+mod reload;
+
 use crate::actors::commit::{Committed, WriterEvent};
 use crate::actors::error::QueryError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use actix::{Actor, Handler, Supervised};
-use tracing::{error, info};
+use reload::Reload;
+use tracing::error;
 
 use super::chats::Fill;
 use super::counters::CacheCounters;
@@ -17,14 +21,13 @@ use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
 use super::token_uses::TokenUses;
-use crate::actors::hub::{HubHandle, LaneItem};
-use crate::actors::presence::{PresenceHandle, PresenceItem};
-use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
+use crate::actors::hub::HubHandle;
+use crate::actors::presence::PresenceHandle;
+use crate::core::actor::{Ask, Ctx, FatalSignal};
 use crate::core::config::Cache;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::core::shares::Holder;
-use crate::domain::event::Change;
 use crate::domain::ids::ChatId;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
@@ -59,16 +62,6 @@ pub struct CacheActor {
     reloads: u64,
     dropped_by_panic: bool,
     receipts_scheduled: bool,
-}
-
-/// Whether the read models are valid.
-enum Reload {
-    No,
-    /// A snapshot is being read; commits and queries wait.
-    Running {
-        commits: Vec<Committed>,
-        queries: Vec<DeferredQuery>,
-    },
 }
 
 impl CacheActor {
@@ -199,112 +192,6 @@ impl CacheActor {
         });
     }
 
-    /// Delivers the same items to every hub that has a session. Bytes and events are shared; only
-    /// the last hub gets the originals.
-    fn deliver_to_all(&self, lane: Vec<LaneItem>) {
-        if lane.is_empty() {
-            return;
-        }
-        self.presence.deliver(lane.iter().filter_map(of_presence).collect());
-        let copy = |item: &LaneItem| match item {
-            LaneItem::Event { event, frame, joiner } => {
-                Some(LaneItem::Event { event: event.clone(), frame: frame.clone(), joiner: joiner.clone() })
-            }
-            LaneItem::Removed { chat, head, frame } => {
-                Some(LaneItem::Removed { chat: *chat, head: *head, frame: frame.clone() })
-            }
-            LaneItem::Revoked { login } => Some(LaneItem::Revoked { login: *login }),
-            LaneItem::Lost => Some(LaneItem::Lost),
-            LaneItem::Personal { user, frame, soft } => {
-                Some(LaneItem::Personal { user: *user, frame: frame.clone(), soft: *soft })
-            }
-            // Addressed to one session, never broadcast.
-            LaneItem::Registered { .. }
-            | LaneItem::Unregistered { .. }
-            | LaneItem::Heartbeat { .. }
-            | LaneItem::CatchUp { .. }
-            | LaneItem::Replayed { .. } => None,
-        };
-        // Skips hubs without sessions: scheduling their thread costs more than everything else
-        // here.
-        let mut hubs =
-            self.hubs.iter().enumerate().filter(|(n, _)| self.sessions.any_on(*n)).map(|(_, hub)| hub);
-        let Some(last) = hubs.next_back() else { return };
-        for hub in hubs {
-            hub.deliver(lane.iter().filter_map(copy).collect());
-        }
-        last.deliver(lane);
-    }
-
-    fn start_reload(&mut self, commits: Vec<Committed>) {
-        info!("the read models are reloaded from the database");
-        self.counters.reloads.inc();
-        self.reload = Reload::Running { commits, queries: Vec::new() };
-        self.reloads += 1;
-        let reload = self.reloads;
-        let (own, readers, cache) =
-            (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
-        actix::spawn(async move {
-            let read = readers
-                .read(Holder::Operator, move |db| snapshot::load(db, cache.window, cache.max_bytes))
-                .await;
-            own.snapshot_read(reload, read.map(Box::new));
-        });
-    }
-
-    fn snapshot_read(&mut self, SnapshotRead { reload, snapshot }: SnapshotRead) {
-        // Requested before a panic: it may be older than events published since.
-        if reload != self.reloads {
-            return;
-        }
-        let Reload::Running { commits, queries } = std::mem::replace(&mut self.reload, Reload::No) else {
-            return;
-        };
-        let snapshot = match snapshot {
-            Ok(snapshot) => *snapshot,
-            Err(error) => {
-                error!(%error, "the read models cannot be loaded from the database; stopping");
-                return self.fatal.raise(FATAL_EXIT_CODE);
-            }
-        };
-        let cache = &self.sources.cache;
-        let fresh = ReadModels::load(snapshot, cache.window, cache.max_bytes);
-        self.models.replace_with(fresh);
-        // Commits of the meantime were never pushed: sessions must catch up.
-        self.deliver_to_all(vec![LaneItem::Lost]);
-        let waiting: Vec<_> =
-            self.awaiting_window.drain().flat_map(|(_, deferred)| deferred).chain(queries).collect();
-        for committed in commits {
-            self.apply(committed);
-            if let Reload::Running { .. } = self.reload {
-                // The snapshot was read after this commit was published and does not contain it:
-                // the database has lost a commit.
-                error!("a batch does not follow the snapshot that was read after it; stopping");
-                return self.fatal.raise(FATAL_EXIT_CODE);
-            }
-        }
-        for deferred in waiting {
-            deferred(self);
-        }
-        self.count_bytes();
-    }
-
-    /// Returns `what`, unless the read models are being loaded: then it is parked, and `then` runs
-    /// on it afterwards.
-    pub(super) fn defer_while_reloading<T: Send + 'static>(
-        &mut self,
-        what: T,
-        then: fn(&mut Self, T),
-    ) -> Option<T> {
-        match &mut self.reload {
-            Reload::No => Some(what),
-            Reload::Running { queries, .. } => {
-                queries.push(Box::new(move |cache| then(cache, what)));
-                None
-            }
-        }
-    }
-
     /// Parks `what` until the chat's window is filled, then runs `then` on it. The read of the
     /// window counts for its holder.
     pub(super) fn after_fill<T: Send + 'static>(
@@ -319,21 +206,6 @@ impl CacheActor {
         if let Some((fill, holder)) = fill {
             self.read_window(fill, holder);
         }
-    }
-}
-
-/// Returns the part of a hub's item that the presence actor needs.
-fn of_presence(item: &LaneItem) -> Option<PresenceItem> {
-    match item {
-        LaneItem::Event { event, .. } => match event.change {
-            Change::Join { user_id: user, .. } => Some(PresenceItem::Joined { chat: event.chat_id, user }),
-            Change::Leave { user_id: user, .. } => Some(PresenceItem::Left { chat: event.chat_id, user }),
-            _ => None,
-        },
-        LaneItem::Removed { chat, .. } => Some(PresenceItem::Removed { chat: *chat }),
-        LaneItem::Revoked { login } => Some(PresenceItem::Revoked { login: *login }),
-        LaneItem::Lost => Some(PresenceItem::Lost),
-        _ => None,
     }
 }
 

@@ -1,20 +1,22 @@
 //! The chats: heads, participants, cursors and windows.
 
+mod differences;
 mod removal;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::counters::CacheCounters;
+use windows::WindowState;
+pub(super) use windows::{Fill, Lookup};
+
 use super::deleted::DeletedOrdinals;
 use super::window::{NotDense, Window};
-use crate::core::fail_points;
 use crate::domain::chat::{Audience, Chat, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::event_page::{EventPage, EventRange};
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::Message;
-use crate::storage::snapshot::{Snapshot, WindowRows};
+use crate::storage::snapshot::Snapshot;
 
 #[derive(Debug)]
 pub(super) struct ChatState {
@@ -24,41 +26,6 @@ pub(super) struct ChatState {
     window: WindowState,
     /// Logical clock of the last access, for LRU eviction; 0 = never used.
     used: u64,
-}
-
-#[derive(Debug)]
-enum WindowState {
-    Absent,
-    /// Being read from the database. Events of the meantime wait in `tail`, which begins at `from`.
-    Filling {
-        generation: u64,
-        from: Seq,
-        tail: Vec<Arc<ChatEvent>>,
-        /// Messages that changed meanwhile, as they were after each change.
-        changed: Vec<Arc<Message>>,
-        /// Messages that were removed meanwhile and are shown by edits.
-        removed: Vec<MessageId>,
-    },
-    Ready(Window),
-}
-
-/// A fill that the reader pool must do, identified by its generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fill {
-    pub(super) chat: ChatId,
-    pub(super) generation: u64,
-}
-
-/// The result of reading a page from a window.
-#[derive(Debug)]
-pub(super) enum Lookup {
-    Here(EventPage),
-    /// The page lies below the window and must be read from the database.
-    Below {
-        as_of: Seq,
-    },
-    /// No window exists yet. `Some`: this is the first caller, and must have the window filled.
-    Missing(Option<Fill>),
 }
 
 #[derive(Debug)]
@@ -324,182 +291,5 @@ impl Chats {
         let ids = self.channels.range(ChatId(after.0.saturating_add(1))..);
         ids.filter_map(|id| self.chats.get(id))
             .filter(move |s| !s.people.contains_key(&user) && !s.chat.archived)
-    }
-
-    pub(super) fn page(&mut self, chat: ChatId, range: &EventRange) -> Lookup {
-        let Some(state) = self.chats.get_mut(&chat) else { return Lookup::Below { as_of: 0 } };
-        let as_of = state.chat.last_seq;
-        match &state.window {
-            WindowState::Ready(window) => {
-                let page = window.page(range);
-                self.touch(chat);
-                page.map_or(Lookup::Below { as_of }, Lookup::Here)
-            }
-            WindowState::Filling { .. } => Lookup::Missing(None),
-            WindowState::Absent => {
-                self.generation += 1;
-                let generation = self.generation;
-                state.window = WindowState::Filling {
-                    generation,
-                    from: as_of + 1,
-                    tail: Vec::new(),
-                    changed: Vec::new(),
-                    removed: Vec::new(),
-                };
-                Lookup::Missing(Some(Fill { chat, generation }))
-            }
-        }
-    }
-
-    /// Returns the newest message, if it is in memory.
-    pub(super) fn last_message(state: &ChatState) -> Option<&Arc<ChatEvent>> {
-        match &state.window {
-            WindowState::Ready(window) => window.last_message(),
-            _ => None,
-        }
-    }
-
-    /// Joins the rows of a fill with the events of the meantime. A fill of another generation is
-    /// void.
-    pub(super) fn filled(&mut self, fill: Fill, rows: WindowRows) -> Result<(), NotDense> {
-        let messages_max = self.messages_max;
-        let Some(state) = self.chats.get_mut(&fill.chat) else { return Ok(()) };
-        let WindowState::Filling { generation, from, tail, changed, removed } = &mut state.window else {
-            return Ok(());
-        };
-        if *generation != fill.generation {
-            return Ok(());
-        }
-        let (from, changed, removed) = (*from, std::mem::take(changed), std::mem::take(removed));
-        // Rows read before a trim lie below it.
-        let trimmed = state.chat.trimmed_seq;
-        // The read began after `from` was registered, so it may contain some of the tail: these are
-        // taken once, from the tail.
-        let below = rows.entries.into_iter().filter(|entry| entry.seq < from && entry.seq > trimmed);
-        let joined = below.chain(std::mem::take(tail));
-        match Window::from_rows(joined, state.chat.last_seq, messages_max) {
-            Ok(mut window) => {
-                changed.iter().for_each(|message| window.change(message));
-                window.trim(trimmed, &removed);
-                self.install(fill.chat, window);
-                Ok(())
-            }
-            Err(NotDense) => {
-                state.window = WindowState::Absent;
-                Err(NotDense)
-            }
-        }
-    }
-
-    /// The fill could not be read. The next caller starts another one.
-    pub(super) fn fill_failed(&mut self, fill: Fill) {
-        if let Some(state) = self.chats.get_mut(&fill.chat)
-            && matches!(state.window, WindowState::Filling { generation, .. } if generation == fill.generation)
-        {
-            state.window = WindowState::Absent;
-        }
-    }
-
-    fn install(&mut self, chat: ChatId, window: Window) {
-        if let Some(state) = self.chats.get_mut(&chat) {
-            self.window_bytes += window.bytes();
-            state.window = WindowState::Ready(window);
-            self.touch(chat);
-        }
-    }
-
-    fn touch(&mut self, chat: ChatId) {
-        let Some(state) = self.chats.get_mut(&chat) else { return };
-        self.uses.remove(&state.used);
-        self.clock += 1;
-        state.used = self.clock;
-        self.uses.insert(self.clock, chat);
-    }
-
-    /// Evicts the least recently used windows until the budget holds.
-    pub(super) fn evict(&mut self, counters: Option<&CacheCounters>) {
-        while self.window_bytes > self.window_bytes_max {
-            let Some((_, chat)) = self.uses.pop_first() else { return };
-            fail_points::reach(fail_points::EVICTION);
-            self.drop_window(chat);
-            if let Some(counters) = counters {
-                counters.evictions.inc();
-            }
-        }
-    }
-
-    fn drop_window(&mut self, chat: ChatId) {
-        if let Some(state) = self.chats.get_mut(&chat)
-            && let WindowState::Ready(window) = std::mem::replace(&mut state.window, WindowState::Absent)
-        {
-            self.window_bytes -= window.bytes();
-            self.uses.remove(&state.used);
-            state.used = 0;
-        }
-    }
-
-    /// Evicts one window, whatever the budget. Tests inject evictions with it.
-    #[cfg(test)]
-    pub(super) fn evict_one(&mut self, chat: ChatId) {
-        self.drop_window(chat);
-    }
-
-    /// Returns the generation of the last fill that was requested.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Continues the numbering of fills, so that a fill of an earlier load is never taken for a
-    /// current one.
-    pub(super) fn continue_from(&mut self, generation: u64) {
-        self.generation = generation;
-    }
-
-    pub(super) fn window_bytes(&self) -> usize {
-        self.window_bytes
-    }
-
-    /// Returns how `self` differs from `fresh`, apart from windows; empty when they agree.
-    pub(super) fn differences(&self, fresh: &Self) -> Vec<String> {
-        let mut found = Vec::new();
-        let ids: BTreeSet<_> = self.chats.keys().chain(fresh.chats.keys()).collect();
-        for id in ids {
-            match (self.chats.get(id), fresh.chats.get(id)) {
-                (Some(a), Some(b)) if a.chat == b.chat && a.people == b.people && a.deleted == b.deleted => {}
-                (a, b) => found.push(format!(
-                    "chat {id}: {:?} against {:?}",
-                    a.map(|s| (&s.chat, &s.people, &s.deleted)),
-                    b.map(|s| (&s.chat, &s.people, &s.deleted))
-                )),
-            }
-        }
-        let lists = |chats: &Self| {
-            let all = chats.of_user.iter().filter(|(_, ids)| !ids.is_empty());
-            all.map(|(user, ids)| (*user, ids.clone())).collect::<BTreeMap<_, _>>()
-        };
-        if lists(self) != lists(fresh) {
-            found.push("the lists of chats by user differ".to_owned());
-        }
-        if self.channels != fresh.channels {
-            found.push("the lists of channels differ".to_owned());
-        }
-        if self.public != fresh.public {
-            found.push("the lists of public chats differ".to_owned());
-        }
-        found
-    }
-
-    /// Returns the chats whose windows are in memory on both sides and differ.
-    #[cfg(test)]
-    pub(super) fn window_differences(&self, fresh: &Self) -> Vec<ChatId> {
-        let ready = |state: &ChatState| match &state.window {
-            WindowState::Ready(window) => Some(window.clone()),
-            _ => None,
-        };
-        let both = self
-            .chats
-            .iter()
-            .filter_map(|(id, state)| Some((id, ready(state)?, ready(fresh.chats.get(id)?)?)));
-        both.filter(|(_, ours, theirs)| ours != theirs).map(|(id, ..)| *id).collect()
     }
 }

@@ -3,14 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 
+use super::super::messages::PresenceItem;
+use super::super::tickets::Ticket;
 use super::*;
-use crate::actors::outbox::{DeliveryMeter, OutboxDrain};
+use crate::actors::outbox::{DeliveryMeter, Outbox, OutboxDrain};
+use crate::domain::access::Credential;
+use crate::domain::device::DeviceKey;
 use crate::domain::ids::LoginId;
 use crate::domain::presence::{Shown, Status};
 use crate::protocol::answer::ReceivedPacket;
-use crate::protocol::datagram::{self, Header, PresenceBatch, Upward};
+use crate::protocol::datagram::{self, DropReason, Header, Kind, Pong, PresenceBatch, Upward};
 
 const CHAT: ChatId = ChatId(7);
 

@@ -10,6 +10,9 @@
 //!   unclear outcome answers `internal`, publishes nothing, and is fatal: after a failed fsync the
 //!   content of the disk is unknown.
 
+mod commit;
+mod read_only;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +21,7 @@ use diesel::connection::SimpleConnection;
 use diesel::result::Error as SqlError;
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::additions::AdditionRates;
 use super::command::{BatchContext, CommandError, ExecuteError, Tx};
@@ -28,18 +31,13 @@ use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
 use crate::actors::commit::Committed;
 use crate::core::database;
-use crate::core::fail_points;
 use crate::core::limits::Limits;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::meta;
 
-/// Maximum number of tries of a COMMIT that meets a lock; each waits for SQLite's busy timeout.
-const COMMIT_TRIES: usize = 3;
 /// Interval in commits at which the rates drop users whose buckets are full.
 const TIDY_COMMITS: i64 = 4096;
-/// Rows that the probe of a full disk writes: success then means space for a batch.
-const PROBE_ROWS: i64 = 64;
 
 /// The outcome of a batch. [`Batch::answer`] is called after `committed` was published.
 pub struct Batch {
@@ -303,62 +301,6 @@ impl BatchExecutor {
         Batch { committed: None, answers: commands, fatal: false, left: Vec::new() }
     }
 
-    fn commit(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
-        let commit_no = self.commit_no + 1;
-        if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
-            self.roll_back();
-            return self.database_failed(commands, &error, "count the commit");
-        }
-        // Everything that can fail is done before COMMIT.
-        let permits = commands.iter_mut().filter_map(|command| command.take_permit()).collect();
-        fail_points::reach(fail_points::BEFORE_COMMIT);
-        match self.try_commit() {
-            Ok(()) => {
-                fail_points::reach(fail_points::AFTER_COMMIT);
-                self.commit_no = commit_no;
-                self.writer_cache.committed();
-                self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
-                self.metrics.batch_size.observe(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
-                let committed = Some(Committed { commit_no, events, permits });
-                Batch { committed, answers: commands, fatal: false, left: Vec::new() }
-            }
-            // A deferred constraint leaves the transaction open: that outcome is clear.
-            Err(error)
-                if database::is_full(&error)
-                    || database::is_busy(&error)
-                    || is_constraint_violation(&error) =>
-            {
-                self.roll_back();
-                self.database_failed(commands, &error, "commit")
-            }
-            Err(error) => {
-                error!(%error, "COMMIT failed with an unclear outcome; the process ends");
-                Self::failed(commands, &CommandError::Internal, true)
-            }
-        }
-    }
-
-    fn try_commit(&mut self) -> Result<(), SqlError> {
-        let begun = Instant::now();
-        let committed = self.try_commit_for_long();
-        self.metrics.sync_seconds.observe(begun.elapsed().as_secs_f64());
-        committed
-    }
-
-    fn try_commit_for_long(&mut self) -> Result<(), SqlError> {
-        let mut tries = 0;
-        fail_points::instead_of_commit()?;
-        loop {
-            tries += 1;
-            match self.db.batch_execute("COMMIT") {
-                Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {
-                    warn!(tries, "COMMIT failed because the database is locked; trying again");
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
     /// Writes the pending cursors in a separate commit, before a stop. The read models have them.
     pub fn write_cursors(&mut self) -> Result<(), SqlError> {
         self.db.batch_execute("BEGIN IMMEDIATE")?;
@@ -411,44 +353,6 @@ impl BatchExecutor {
         if let Err(error) = self.db.batch_execute("ROLLBACK") {
             tracing::debug!(%error, "ROLLBACK failed; SQLite may have ended the transaction already");
         }
-    }
-
-    /// Returns whether writes are refused. Probes the disk once per `limits.read_only_probe_ms`.
-    pub fn is_read_only(&mut self) -> bool {
-        let Some(since) = self.read_only else { return false };
-        if since.elapsed() < Duration::from_millis(self.limits.read_only_probe_ms) {
-            return true;
-        }
-        match self.probe() {
-            Ok(()) => {
-                info!("the disk has free space again: writes are accepted");
-                self.read_only = None;
-                self.metrics.read_only.set(0);
-                false
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the disk is still full");
-                self.read_only = Some(Instant::now());
-                true
-            }
-        }
-    }
-
-    /// Writes rows and deletes them again, in one commit.
-    fn probe(&mut self) -> Result<(), SqlError> {
-        let written = self.db.batch_execute("BEGIN IMMEDIATE").and_then(|()| {
-            for row in 0..PROBE_ROWS {
-                meta::set(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)), row)?;
-            }
-            for row in 0..PROBE_ROWS {
-                meta::delete(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)))?;
-            }
-            self.db.batch_execute("COMMIT")
-        });
-        if written.is_err() {
-            self.roll_back();
-        }
-        written
     }
 }
 

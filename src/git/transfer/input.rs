@@ -1,7 +1,6 @@
 //! The pump from a request body to the child, with the admission control of pushes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 use rustix::process::Pid;
@@ -15,9 +14,9 @@ use crate::core::shares::{BudgetGrant, Direction, Endable};
 use crate::git::cage;
 use crate::git::metrics::TransferMeter;
 use crate::git::object_count;
-use crate::git::pack_limits::PackLimits;
+use crate::git::pack_limits::{PackCost, PackLimits};
 use crate::git::pack_reader::{PackError, PackReader, kinds_in};
-use crate::git::process::TransferProgress;
+use crate::git::process::{TransferProgress, TransferState};
 
 /// Number of received bytes between two calls of [`ReceiveHook::may_continue`].
 const ASK_EVERY_BYTES: u64 = 32 * 1024 * 1024;
@@ -38,8 +37,6 @@ pub(super) struct InputPump {
     pub(super) gone: CancellationToken,
     pub(super) progress: Arc<TransferProgress>,
     pub(super) meter: Arc<TransferMeter>,
-    /// The child has closed its stdin.
-    pub(super) stdin_closed: bool,
 }
 
 /// The client disconnected, or its body ended with an error.
@@ -57,33 +54,45 @@ struct Passing {
     bytes: u64,
 }
 
-/// The reason why a push cannot continue.
+/// The parts of the budgets of all pushes that a push holds.
+struct HeldBudgets {
+    objects: CountedObjects,
+    delta: Passing,
+}
+
+/// A push whose body was read to its end.
+struct ArrivedPush {
+    /// The tail that git still waits for: the checksum of the pack, or the head if no pack follows.
+    tail: Bytes,
+    cost: PackCost,
+}
+
+/// The reason why no more input is forwarded.
 enum InputStop {
     Broken,
-    /// The child has ended.
+    /// The child has ended or closed its stdin.
     Gone,
     /// The budget had no capacity in time.
     Crowded(&'static str),
+    /// The push is refused, with the complete answer to the client.
+    Refused(Bytes),
 }
 
 impl InputPump {
     /// Reads the next piece of the body into `buffer`.
     ///
-    /// Leaves `buffer` empty at the end of the body, or if the child has ended: a stalled client
-    /// then blocks nothing.
-    async fn next(&mut self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), Broken> {
+    /// Leaves `buffer` empty at the end of the body. Stops when the child has ended: a stalled
+    /// client then blocks nothing.
+    async fn next(&mut self, input: &mut Input, buffer: &mut BytesMut) -> Result<(), InputStop> {
         buffer.reserve(BUFFER_BYTES);
         let mut limited = input.take(BUFFER_BYTES as u64);
         let read = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(Broken),
-            () = self.gone.cancelled() => {
-                self.stdin_closed = true;
-                return Ok(());
-            }
+            () = self.cancel.cancelled() => return Err(InputStop::Broken),
+            () = self.gone.cancelled() => return Err(InputStop::Gone),
             read = self.progress.pace.wait(Direction::In, limited.read_buf(buffer)) => read,
         };
-        let read = read.map_err(|_| Broken)?;
+        let read = read.map_err(|_| InputStop::Broken)?;
         self.progress.pace.moved(Direction::In, read);
         Ok(())
     }
@@ -136,186 +145,156 @@ impl InputPump {
         }
     }
 
-    /// Writes to the child; sets `stdin_closed` if the child has closed its stdin.
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    /// Writes to the child.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), InputStop> {
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(Broken),
-            written = self.to_child.write_all(bytes) => if written.is_err() {
-                self.stdin_closed = true;
-                return Ok(());
-            },
+            () = self.cancel.cancelled() => return Err(InputStop::Broken),
+            written = self.to_child.write_all(bytes) => written.map_err(|_| InputStop::Gone)?,
         }
         self.meter.received(bytes.len());
         Ok(())
     }
 
-    /// Forwards the whole body unchanged.
+    /// Forwards the whole body unchanged. Reads it to its end even if the child has closed its
+    /// stdin.
     pub(super) async fn forward(&mut self, mut input: Input) -> Result<(), Broken> {
         let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
         loop {
             buffer.clear();
-            self.next(&mut input, &mut buffer).await?;
-            if buffer.is_empty() {
-                break;
+            match self.next(&mut input, &mut buffer).await {
+                Ok(()) if buffer.is_empty() => break,
+                Ok(()) => {}
+                Err(InputStop::Gone) => break,
+                Err(_) => return Err(Broken),
             }
-            self.write(&buffer).await?;
+            if let Err(InputStop::Broken) = self.write(&buffer).await {
+                return Err(Broken);
+            }
         }
-        self.progress.complete.store(true, Relaxed);
-        if let Err(error) = self.to_child.shutdown().await {
-            tracing::trace!(%error, "the child has closed its input");
-        }
+        self.progress.set(TransferState::Arrived);
+        self.close().await;
         Ok(())
     }
 
-    /// Forwards everything but the end, calls the judge, then forwards the end.
+    async fn close(&mut self) {
+        if let Err(error) = self.to_child.shutdown().await {
+            tracing::trace!(%error, "the child has closed its input");
+        }
+    }
+
+    /// Forwards everything but the end, calls the hook, then forwards the end.
     ///
     /// Returns `None` if git ended first and reports the reason itself. `reading` is dropped once
     /// the request body was read.
     pub(super) async fn push<H: ReceiveHook>(
         mut self,
         mut input: Input,
-        push: PushInput<H>,
-        refused: &AtomicBool,
+        mut push: PushInput<H>,
         reading: DropGuard,
     ) -> Result<Option<PushDecision<H>>, Broken> {
-        let PushInput {
-            head,
-            rest,
-            has_pack,
-            pack_bytes_max,
-            limits,
-            inflating,
-            objects,
-            delta_memory,
-            holder,
-            repository,
-            mut hook,
-            ..
-        } = push;
-        let mut pack = PackReader::new(PackLimits::of(&limits), kinds_in(repository.clone()));
-        if has_pack {
-            self.write(&head).await?;
+        let objects = push.objects.open(push.holder, Some(self.client()));
+        let delta = push.delta_memory.open(push.holder, Some(self.client()));
+        // Held until git has ended.
+        let mut held = HeldBudgets {
+            objects: CountedObjects { grant: objects, objects: OBJECTS_STEP },
+            delta: Passing { grant: delta, bytes: 0 },
+        };
+        let arrival = self.arrive(&mut input, &mut push, &mut held).await;
+        let PushInput { mut hook, limits, .. } = push;
+        let (answer, is_unread) = match arrival {
+            Ok(Some(ArrivedPush { tail, cost })) => {
+                drop(reading);
+                // From here on, a disconnect stops nothing: the hook may be writing the intent.
+                self.progress.set(TransferState::Arrived);
+                // The hook reserves the memory for unpacking.
+                held.delta.grant.lower_to(0);
+                match hook.pre_receive(cost).await {
+                    Ok(()) => {
+                        if let Some(child) = self.child {
+                            cage::limit_cpu(child, cage::cpu_seconds(&limits, cost.unpacked_bytes));
+                        }
+                        if self.to_child.write_all(&tail).await.is_ok() {
+                            self.close().await;
+                        }
+                        return Ok(Some(PushDecision::Admitted(hook, held.objects.grant)));
+                    }
+                    Err(answer) => (Some(answer), false),
+                }
+            }
+            // The pack or git ended early: git's own report contains the reason.
+            Ok(None) => (None, false),
+            Err(InputStop::Gone) => (None, true),
+            Err(InputStop::Broken) => return Err(Broken),
+            Err(InputStop::Crowded(why)) => (Some(hook.malformed(why.to_owned())), true),
+            Err(InputStop::Refused(answer)) => (Some(answer), true),
+        };
+        if answer.is_some() {
+            // Set before git's stdin is closed: its output from now on is not for the client.
+            self.progress.set(TransferState::Refused);
+        }
+        // git ends, which releases its permit.
+        drop((self.to_child, held));
+        if is_unread {
+            input.drain().await;
+        }
+        Ok(answer.map(PushDecision::Refused))
+    }
+
+    /// Forwards the body of a push, except for the tail. Returns `None` if the pack ended early.
+    async fn arrive<H: ReceiveHook>(
+        &mut self,
+        input: &mut Input,
+        push: &mut PushInput<H>,
+        held: &mut HeldBudgets,
+    ) -> Result<Option<ArrivedPush>, InputStop> {
+        let kinds = kinds_in(push.repository.clone());
+        let mut pack = PackReader::new(PackLimits::of(&push.limits), kinds);
+        if push.has_pack {
+            self.write(&push.head).await?;
         }
         let (mut received, mut asked_at) = (0u64, 0u64);
         let mut fits = false;
-        let mut piece = rest;
-        // Held until git has ended.
-        let mut counted =
-            CountedObjects { grant: objects.open(holder, Some(self.client())), objects: OBJECTS_STEP };
-        let mut passing = Passing { grant: delta_memory.open(holder, Some(self.client())), bytes: 0 };
-        // The tail that git still waits for: the checksum of the pack, or the head if no pack
-        // follows.
-        let outcome = loop {
+        let mut piece = std::mem::take(&mut push.rest);
+        loop {
             received = received.saturating_add(saturate::to_u64(piece.len()));
-            if received > pack_bytes_max {
-                break Err(hook.too_large());
+            if received > push.pack_bytes_max {
+                return Err(InputStop::Refused(push.hook.too_large()));
             }
             if received.saturating_sub(asked_at) >= ASK_EVERY_BYTES {
                 asked_at = received;
-                if let Err(answer) = hook.may_continue().await {
-                    break Err(answer);
-                }
+                push.hook.may_continue().await.map_err(InputStop::Refused)?;
             }
             if !piece.is_empty() {
-                if !has_pack {
-                    break Err(hook.malformed(PackError::Trailing.to_string()));
+                let malformed = |why| InputStop::Refused(push.hook.malformed(why));
+                if !push.has_pack {
+                    return Err(malformed(PackError::Trailing.to_string()));
                 }
                 // Inflating is CPU-bound: not on a thread that serves other requests.
-                let Ok(permit) = inflating.acquire().await else { return Err(Broken) };
+                let Ok(permit) = push.inflating.acquire().await else { return Err(InputStop::Broken) };
                 let read = tokio::task::spawn_blocking(move || (pack.feed(&piece), pack)).await;
                 drop(permit);
-                let Ok((ready, reader)) = read else { return Err(Broken) };
+                let Ok((ready, reader)) = read else { return Err(InputStop::Broken) };
                 pack = reader;
-                match ready {
-                    Ok(ready) => {
-                        if let Some(objects) = pack.announced().filter(|_| !fits) {
-                            if let Err(error) = object_count::check(&repository, objects, &limits).await {
-                                break Err(hook.malformed(error.to_string()));
-                            }
-                            fits = true;
-                        }
-                        // Reserved before git receives the bytes.
-                        let room = match self.count(&mut counted, &pack).await {
-                            Ok(()) => self.reserve(&mut passing, &pack).await,
-                            stopped => stopped,
-                        };
-                        match room {
-                            Ok(()) => {}
-                            Err(InputStop::Crowded(why)) => break Err(hook.malformed(why.to_owned())),
-                            Err(InputStop::Broken) => return Err(Broken),
-                            Err(InputStop::Gone) => {
-                                self.stdin_closed = true;
-                                break Ok(None);
-                            }
-                        }
-                        self.write(&ready).await?;
-                    }
-                    Err(error) => break Err(hook.malformed(error.to_string())),
+                let ready = ready.map_err(|error| malformed(error.to_string()))?;
+                if let Some(objects) = pack.announced().filter(|_| !fits) {
+                    let checked = object_count::check(&push.repository, objects, &push.limits).await;
+                    checked.map_err(|error| malformed(error.to_string()))?;
+                    fits = true;
                 }
-                if self.stdin_closed {
-                    break Ok(None);
-                }
+                // Reserved before git receives the bytes.
+                self.count(&mut held.objects, &pack).await?;
+                self.reserve(&mut held.delta, &pack).await?;
+                self.write(&ready).await?;
             }
             let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-            self.next(&mut input, &mut buffer).await?;
-            if self.stdin_closed {
-                break Ok(None);
-            }
+            self.next(input, &mut buffer).await?;
             if buffer.is_empty() {
-                break Ok(if has_pack {
-                    pack.checksum().map(Bytes::copy_from_slice)
-                } else {
-                    Some(head.clone())
-                });
+                let checksum = pack.checksum().map(Bytes::copy_from_slice);
+                let tail = if push.has_pack { checksum } else { Some(push.head.clone()) };
+                return Ok(tail.map(|tail| ArrivedPush { tail, cost: pack.cost() }));
             }
             piece = buffer.freeze();
-        };
-        let unread = outcome.is_err() || self.stdin_closed;
-        let outcome = match outcome {
-            Ok(Some(tail)) => {
-                drop(reading);
-                // From here on, a disconnect stops nothing: the judge may be writing the intent.
-                self.progress.complete.store(true, Relaxed);
-                // The judge reserves the memory for unpacking.
-                passing.grant.lower_to(0);
-                let cost = pack.cost();
-                let admitted = hook.pre_receive(cost).await;
-                if let (Ok(()), Some(child)) = (&admitted, self.child) {
-                    cage::limit_cpu(child, cage::cpu_seconds(&limits, cost.unpacked_bytes));
-                }
-                admitted.map(|()| tail)
-            }
-            // The pack or git ended early: git's own report contains the reason.
-            Ok(None) => {
-                // git ends, which releases its permit.
-                drop((self.to_child, counted, passing));
-                if unread {
-                    input.drain().await;
-                }
-                return Ok(None);
-            }
-            Err(answer) => Err(answer),
-        };
-        match outcome {
-            Ok(tail) => {
-                if self.to_child.write_all(&tail).await.is_ok()
-                    && let Err(error) = self.to_child.shutdown().await
-                {
-                    tracing::trace!(%error, "the child has closed its input");
-                }
-                Ok(Some(PushDecision::Admitted(hook, counted.grant)))
-            }
-            Err(answer) => {
-                // Set before git's stdin is closed: its output from now on is not for the client.
-                refused.store(true, Relaxed);
-                self.progress.complete.store(false, Relaxed);
-                drop((self.to_child, counted, passing));
-                if unread {
-                    input.drain().await;
-                }
-                Ok(Some(PushDecision::Refused(answer)))
-            }
         }
     }
 }

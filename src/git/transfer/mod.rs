@@ -141,7 +141,8 @@ struct Shared {
     killed: CancellationToken,
     /// Cancelled when the child has ended, by itself or killed.
     gone: CancellationToken,
-    exited_ok: Arc<AtomicBool>,
+    /// The body is complete, or its last line is the reason of the failure.
+    ends_cleanly: Arc<AtomicBool>,
     progress: Arc<TransferProgress>,
     meter: Arc<TransferMeter>,
     ended: oneshot::Receiver<ChildEnd>,
@@ -171,7 +172,7 @@ fn start(
         cancel: cancel.clone(),
         killed: killed.clone(),
         gone: gone.clone(),
-        exited_ok: Arc::new(AtomicBool::new(false)),
+        ends_cleanly: Arc::new(AtomicBool::new(false)),
         progress: progress.clone(),
         meter,
         ended,
@@ -213,15 +214,7 @@ pub fn read(
         let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
         let (meter, gone) = (shared.meter.clone(), shared.gone.clone());
         actix_web::rt::spawn(async move {
-            let mut pump = InputPump {
-                to_child,
-                child: None,
-                cancel: cancel.clone(),
-                gone,
-                progress,
-                meter,
-                stdin_closed: false,
-            };
+            let mut pump = InputPump { to_child, child: None, cancel: cancel.clone(), gone, progress, meter };
             if pump.forward(input).await.is_err() {
                 cancel.cancel();
             }
@@ -232,14 +225,14 @@ pub fn read(
     let body = TransferBody::new(chunks, &shared);
     let pumping = async move {
         let mut output = OutputPump::new(pipes.output, sender, &shared);
-        output.run(0, &AtomicBool::new(false), false).await;
+        output.run().await;
         let end = shared.ended.await.unwrap_or(ChildEnd::Cancelled);
         log_failure(&end, &errors.await.unwrap_or_default());
         let is_complete = match failure(&end).filter(|_| written == Output::Lines) {
             Some(why) => output.send_end_reason(why).await,
             None => end.is_success(),
         };
-        shared.exited_ok.store(is_complete, Relaxed);
+        shared.ends_cleanly.store(is_complete, Relaxed);
     };
     actix_web::rt::spawn(pumping.in_current_span());
     Ok(body)
@@ -256,23 +249,20 @@ pub async fn receive<H: ReceiveHook>(
     permit: TransferPermit,
 ) -> io::Result<TransferBody> {
     let (mut pipes, shared) = start(command, deadlines, true, permit)?;
-    let refused = Arc::new(AtomicBool::new(false));
     let (decision, decided) = oneshot::channel();
     let to_child = pipes.input.take().ok_or_else(|| io::Error::other("the child has no input"))?;
     let (cancel, progress) = (shared.cancel.clone(), shared.progress.clone());
-    let keep = if push.side_band { FLUSH.len() } else { 0 };
+    let side_band = push.side_band;
     let (child, meter, gone) = (shared.child, shared.meter.clone(), shared.gone.clone());
-    let pump =
-        InputPump { to_child, child, cancel: cancel.clone(), gone, progress, meter, stdin_closed: false };
-    let known = refused.clone();
+    let pump = InputPump { to_child, child, cancel: cancel.clone(), gone, progress, meter };
     let body_read = CancellationToken::new();
     let reading = body_read.clone().drop_guard();
-    let early = Early::new(body_read.clone(), push.side_band);
+    let early = Early::new(body_read.clone(), side_band);
     let refuser = push.hook.refuser();
     let lines = push.report_lines.clone();
-    let amendment = (!lines.is_empty()).then(|| Amendment::new(push.side_band, lines));
+    let amendment = (!lines.is_empty()).then(|| Amendment::new(side_band, lines));
     let pumping = async move {
-        match pump.push(input, push, &known, reading).await {
+        match pump.push(input, push, reading).await {
             Ok(Some(outcome)) => drop(decision.send(outcome)),
             // Dropping the sender signals that no decision was made.
             Ok(None) => drop(decision),
@@ -283,8 +273,8 @@ pub async fn receive<H: ReceiveHook>(
     let errors = tokio::spawn(drain(pipes.errors));
     let (sender, chunks) = mpsc::channel(CHANNEL_DEPTH);
     let body = TransferBody::new(chunks, &shared);
-    let output = OutputPump::new(pipes.output, sender, &shared).with_early(early).with_amendment(amendment);
-    let finishing = finish_push(output, shared, keep, (refused, refuser), decided, errors);
+    let output = OutputPump::new(pipes.output, sender, &shared).of_push(early, amendment, side_band);
+    let finishing = finish_push(output, shared, side_band, refuser, decided, errors);
     actix_web::rt::spawn(finishing.in_current_span());
     body_read.cancelled().await;
     Ok(body)
@@ -301,12 +291,12 @@ enum PushDecision<H> {
 async fn finish_push<H: ReceiveHook>(
     mut pump: OutputPump,
     shared: Shared,
-    keep: usize,
-    (refused, refuser): (Arc<AtomicBool>, Refuser),
+    side_band: bool,
+    refuser: Refuser,
     decided: oneshot::Receiver<PushDecision<H>>,
     errors: tokio::task::JoinHandle<Vec<u8>>,
 ) {
-    pump.run(keep, &refused, true).await;
+    pump.run().await;
     let end = shared.ended.await.unwrap_or(ChildEnd::Cancelled);
     let errors = errors.await.unwrap_or_default();
     match decided.await {
@@ -315,21 +305,21 @@ async fn finish_push<H: ReceiveHook>(
             log_failure(&end, &errors);
             let text = hook.post_receive().await;
             pump.send_early().await;
-            if let Some(text) = text.filter(|_| keep > 0 && pump.held == FLUSH) {
+            if let Some(text) = text.filter(|_| side_band && pump.held == FLUSH) {
                 pump.send(text).await;
             }
-            let is_complete = match failure(&end).filter(|_| keep > 0) {
+            let is_complete = match failure(&end).filter(|_| side_band) {
                 Some(why) => pump.send_end_reason(why).await,
                 None => {
                     pump.send_held().await;
                     end.is_success()
                 }
             };
-            shared.exited_ok.store(is_complete, Relaxed);
+            shared.ends_cleanly.store(is_complete, Relaxed);
         }
         Ok(PushDecision::Refused(answer)) => {
             pump.clear();
-            shared.exited_ok.store(true, Relaxed);
+            shared.ends_cleanly.store(true, Relaxed);
             pump.send(answer).await;
         }
         // git or the server ended the push before all of it had arrived, or the client
@@ -339,11 +329,11 @@ async fn finish_push<H: ReceiveHook>(
             let silent = failure(&end).filter(|_| pump.is_silent());
             if let Some(why) = end.sentence().filter(|_| pump.is_unsent()).or(silent) {
                 pump.clear();
-                shared.exited_ok.store(true, Relaxed);
+                shared.ends_cleanly.store(true, Relaxed);
                 pump.send(refuser(why)).await;
                 return;
             }
-            shared.exited_ok.store(end.is_success(), Relaxed);
+            shared.ends_cleanly.store(end.is_success(), Relaxed);
             pump.send_held().await;
         }
     }

@@ -20,7 +20,8 @@ use super::framing::Framing;
 use super::{BUFFER_BYTES, Shared};
 use crate::core::shares::Direction;
 use crate::git::metrics::TransferMeter;
-use crate::git::process::TransferProgress;
+use crate::git::pkt_line::FLUSH;
+use crate::git::process::{TransferProgress, TransferState};
 
 /// Time that a client has to read the remaining output and the reason after the child was killed.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -41,6 +42,10 @@ pub(super) struct OutputPump {
     amendment: Option<Amendment>,
     /// The last bytes of the output, held back.
     pub(super) held: BytesMut,
+    /// Number of bytes that are held back until the child has ended.
+    keep: usize,
+    /// The output is read to its end even after the client has disconnected.
+    outlives_client: bool,
     framing: Framing,
     client_left: bool,
 }
@@ -56,24 +61,24 @@ impl OutputPump {
             early: None,
             amendment: None,
             held: BytesMut::with_capacity(BUFFER_BYTES),
+            keep: 0,
+            outlives_client: false,
             framing: Framing::default(),
             client_left: false,
         }
     }
 
-    pub(super) fn with_early(self, early: Early) -> Self {
-        Self { early: Some(early), ..self }
+    /// Returns the pump of a push, which ends even if the client disconnects. With side bands, the
+    /// flush at the end of the output is held back.
+    pub(super) fn of_push(self, early: Early, amendment: Option<Amendment>, side_band: bool) -> Self {
+        let keep = if side_band { FLUSH.len() } else { 0 };
+        Self { early: Some(early), amendment, keep, outlives_client: true, ..self }
     }
 
-    pub(super) fn with_amendment(self, amendment: Option<Amendment>) -> Self {
-        Self { amendment, ..self }
-    }
-
-    /// Forwards the output of the child, and holds back the last `keep` bytes.
+    /// Forwards the output of the child, and holds back its last bytes.
     ///
-    /// Output that arrives while `refused` is set, or after the push was given up, is dropped. If
-    /// `to_the_end`, the output is read to its end even after the client has disconnected.
-    pub(super) async fn run(&mut self, keep: usize, refused: &AtomicBool, to_the_end: bool) {
+    /// Output that arrives after the push was refused or given up is dropped.
+    pub(super) async fn run(&mut self) {
         loop {
             self.held.reserve(BUFFER_BYTES);
             match (&mut self.output).take(BUFFER_BYTES as u64).read_buf(&mut self.held).await {
@@ -83,12 +88,12 @@ impl OutputPump {
                 }
                 Ok(_) => {}
             }
-            if refused.load(Relaxed) || self.progress.given_up.load(Relaxed) {
+            if matches!(self.progress.state(), TransferState::Refused | TransferState::GivenUp) {
                 self.held.clear();
                 self.amendment = None;
                 continue;
             }
-            let ready = self.held.split_to(self.held.len().saturating_sub(keep)).freeze();
+            let ready = self.held.split_to(self.held.len().saturating_sub(self.keep)).freeze();
             let ready = match &mut self.amendment {
                 Some(amendment) => amendment.pass(&ready),
                 None => ready,
@@ -96,7 +101,7 @@ impl OutputPump {
             if !ready.is_empty() {
                 self.pass(ready).await;
             }
-            if self.client_left && !to_the_end {
+            if self.client_left && !self.outlives_client {
                 return;
             }
         }
@@ -199,7 +204,8 @@ impl OutputPump {
 /// The response body. Dropping it signals that the client has disconnected.
 pub struct TransferBody {
     chunks: mpsc::Receiver<Bytes>,
-    exited_ok: Arc<AtomicBool>,
+    /// Otherwise the body breaks off with an error.
+    ends_cleanly: Arc<AtomicBool>,
     _cancel: DropGuard,
     /// A guard that is dropped together with the body.
     _watch: Option<DropGuard>,
@@ -209,8 +215,8 @@ pub struct TransferBody {
 
 impl TransferBody {
     pub(super) fn new(chunks: mpsc::Receiver<Bytes>, shared: &Shared) -> Self {
-        let (exited_ok, cancel) = (shared.exited_ok.clone(), shared.cancel.clone().drop_guard());
-        Self { chunks, exited_ok, _cancel: cancel, _watch: None, pause: None, over: false }
+        let (ends_cleanly, cancel) = (shared.ends_cleanly.clone(), shared.cancel.clone().drop_guard());
+        Self { chunks, ends_cleanly, _cancel: cancel, _watch: None, pause: None, over: false }
     }
 
     /// Attaches a guard that is dropped together with the body.
@@ -236,7 +242,7 @@ impl Stream for TransferBody {
                 Some(chunk) => return Poll::Ready(Some(Ok(chunk))),
                 None => {
                     self.over = true;
-                    if !self.exited_ok.load(Relaxed) {
+                    if !self.ends_cleanly.load(Relaxed) {
                         self.pause = Some(Box::pin(tokio::time::sleep(FAILURE_PAUSE)));
                     }
                 }

@@ -1,8 +1,10 @@
-//! The steps between the lock and the listeners: migrates the database, makes it durable, loads it.
+//! The first step of a start: migrates the database, makes it durable and loads it.
+
+use std::sync::Arc;
 
 use tracing::{error, info};
 
-use super::StartError;
+use super::{StartError, blocking};
 use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
@@ -12,34 +14,35 @@ use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
 
 /// The state read from the database at start.
-pub(super) struct LoadedState {
+pub(super) struct OpenStorage {
     pub(super) executor: BatchExecutor,
     pub(super) snapshot: Snapshot,
     pub(super) unfinished: Unfinished,
 }
 
-/// Migrates, checkpoints and loads the database. Returns its state and the names of the completed
-/// steps.
-pub(super) fn load(
-    data_dir: &DataDir,
+/// Migrates, checkpoints and loads the database, on a thread of the blocking pool.
+pub(super) async fn open_storage(
+    data_dir: &Arc<DataDir>,
     config: &Config,
     metrics: CommitMetrics,
-) -> Result<(LoadedState, Vec<&'static str>), StartError> {
-    let mut steps = Vec::new();
+) -> Result<OpenStorage, StartError> {
+    let (data_dir, config) = (data_dir.clone(), config.clone());
+    blocking(move || load(&data_dir, &config, metrics)).await
+}
+
+fn load(data_dir: &DataDir, config: &Config, metrics: CommitMetrics) -> Result<OpenStorage, StartError> {
     let path = data_dir.database();
     let mut db = database::open_writer(&path, config.storage.synchronous)?;
     let migrated = database::migrate(&mut db, &path)?;
     if migrated > 0 {
         info!(migrations = migrated, "database migrated");
     }
-    steps.push("migrate");
     // Commits that a crash left in the WAL are fsynced before the server serves. Otherwise it could
     // acknowledge a message as a duplicate of a message that was never synced.
     if !database::checkpoint_truncate(&mut db)? {
         // Another process reads the database: the files themselves are fsynced instead.
         data_dir.sync_database()?;
     }
-    steps.push("checkpoint");
     settle_epoch(&mut db, data_dir)?;
     let snapshot = snapshot::load(&mut db, config.cache.window, config.cache.max_bytes)?;
     info!(
@@ -49,10 +52,9 @@ pub(super) fn load(
         commit_no = snapshot.commit_no,
         "database loaded"
     );
-    steps.push("load");
     let unfinished = Unfinished::read(&mut db)?;
     let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?;
-    Ok((LoadedState { executor, snapshot, unfinished }, steps))
+    Ok(OpenStorage { executor, snapshot, unfinished })
 }
 
 /// Sets the epoch of a new database, and a new epoch if the database was replaced or is older than

@@ -1,0 +1,76 @@
+//! The COMMIT of a batch.
+
+use std::time::Instant;
+
+use diesel::connection::SimpleConnection;
+use diesel::result::Error as SqlError;
+use tracing::{error, warn};
+
+use super::{Batch, BatchExecutor, is_constraint_violation};
+use crate::actors::commit::Committed;
+use crate::actors::writer::command::CommandError;
+use crate::actors::writer::messages::QueuedCommand;
+use crate::core::{database, fail_points};
+use crate::domain::event::Event;
+use crate::storage::queries::meta;
+
+/// Maximum number of tries of a COMMIT that meets a lock; each waits for SQLite's busy timeout.
+const COMMIT_TRIES: usize = 3;
+
+impl BatchExecutor {
+    pub(super) fn commit(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
+        let commit_no = self.commit_no + 1;
+        if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
+            self.roll_back();
+            return self.database_failed(commands, &error, "count the commit");
+        }
+        // Everything that can fail is done before COMMIT.
+        let permits = commands.iter_mut().filter_map(|command| command.take_permit()).collect();
+        fail_points::reach(fail_points::BEFORE_COMMIT);
+        match self.try_commit() {
+            Ok(()) => {
+                fail_points::reach(fail_points::AFTER_COMMIT);
+                self.commit_no = commit_no;
+                self.writer_cache.committed();
+                self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
+                self.metrics.batch_size.observe(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
+                let committed = Some(Committed { commit_no, events, permits });
+                Batch { committed, answers: commands, fatal: false, left: Vec::new() }
+            }
+            // A deferred constraint leaves the transaction open: that outcome is clear.
+            Err(error)
+                if database::is_full(&error)
+                    || database::is_busy(&error)
+                    || is_constraint_violation(&error) =>
+            {
+                self.roll_back();
+                self.database_failed(commands, &error, "commit")
+            }
+            Err(error) => {
+                error!(%error, "COMMIT failed with an unclear outcome; the process ends");
+                Self::failed(commands, &CommandError::Internal, true)
+            }
+        }
+    }
+
+    fn try_commit(&mut self) -> Result<(), SqlError> {
+        let begun = Instant::now();
+        let committed = self.try_commit_for_long();
+        self.metrics.sync_seconds.observe(begun.elapsed().as_secs_f64());
+        committed
+    }
+
+    fn try_commit_for_long(&mut self) -> Result<(), SqlError> {
+        let mut tries = 0;
+        fail_points::instead_of_commit()?;
+        loop {
+            tries += 1;
+            match self.db.batch_execute("COMMIT") {
+                Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {
+                    warn!(tries, "COMMIT failed because the database is locked; trying again");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}

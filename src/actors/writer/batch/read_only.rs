@@ -1,0 +1,53 @@
+//! Refuses writes while the disk is full.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::result::Error as SqlError;
+use tracing::info;
+
+use super::BatchExecutor;
+use crate::storage::queries::meta;
+
+/// Rows that the probe of a full disk writes: success then means space for a batch.
+const PROBE_ROWS: i64 = 64;
+
+impl BatchExecutor {
+    /// Returns whether writes are refused. Probes the disk once per `limits.read_only_probe_ms`.
+    pub fn is_read_only(&mut self) -> bool {
+        let Some(since) = self.read_only else { return false };
+        if since.elapsed() < Duration::from_millis(self.limits.read_only_probe_ms) {
+            return true;
+        }
+        match self.probe() {
+            Ok(()) => {
+                info!("the disk has free space again: writes are accepted");
+                self.read_only = None;
+                self.metrics.read_only.set(0);
+                false
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the disk is still full");
+                self.read_only = Some(Instant::now());
+                true
+            }
+        }
+    }
+
+    /// Writes rows and deletes them again, in one commit.
+    fn probe(&mut self) -> Result<(), SqlError> {
+        let written = self.db.batch_execute("BEGIN IMMEDIATE").and_then(|()| {
+            for row in 0..PROBE_ROWS {
+                meta::set(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)), row)?;
+            }
+            for row in 0..PROBE_ROWS {
+                meta::delete(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)))?;
+            }
+            self.db.batch_execute("COMMIT")
+        });
+        if written.is_err() {
+            self.roll_back();
+        }
+        written
+    }
+}

@@ -1,0 +1,168 @@
+//! Starts the actors, each on a thread of its own.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use actix::{Arbiter, ArbiterHandle};
+use tokio::sync::Notify;
+
+use super::StartError;
+use super::instruments::Instruments;
+use crate::actors::cache::{CacheActor, CacheHandle, ReadModels, Sources};
+use crate::actors::hub::{HubActor, HubHandle};
+use crate::actors::presence::{PresenceActor, PresenceHandle};
+use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
+use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
+use crate::core::config::Config;
+use crate::core::data_dir::DataDir;
+use crate::core::database;
+use crate::core::limits::Limits;
+use crate::core::shares::PoolName;
+use crate::messaging::SessionThread;
+use crate::services::ActorHandles;
+use crate::storage::readers::Readers;
+use crate::storage::snapshot::Snapshot;
+
+/// The actors of a running server.
+pub(super) struct StartedActors {
+    pub(super) handles: ActorHandles,
+    pub(super) session_threads: Vec<SessionThread>,
+    pub(super) threads: Vec<Arbiter>,
+    pub(super) checkpointer: Checkpointer,
+}
+
+/// The parts that all actors are made from.
+pub(super) struct ActorSources<'a> {
+    pub(super) config: &'a Config,
+    pub(super) data_dir: &'a Arc<DataDir>,
+    pub(super) instruments: &'a Instruments,
+    pub(super) fatal: &'a FatalSignal,
+}
+
+/// Starts all actors: those that receive events first, then the cache, then the writer.
+pub(super) fn start_actors(
+    sources: ActorSources<'_>,
+    snapshot: Snapshot,
+    executor: BatchExecutor,
+    udp: UdpSocket,
+) -> Result<StartedActors, StartError> {
+    let epoch = snapshot.epoch;
+    let mut threads = Threads { sources, started: Vec::new() };
+    let (hubs, session_threads) = threads.start_hubs();
+    let presence = threads.start_presence(udp);
+    let readers = threads.sources.open_readers()?;
+    let cache = threads.start_cache(snapshot, &readers, (hubs, presence.clone()));
+    let (writer, checkpointer) = threads.start_writer(executor, epoch, &cache)?;
+    let handles = ActorHandles { cache, writer, readers, presence };
+    Ok(StartedActors { handles, session_threads, threads: threads.started, checkpointer })
+}
+
+impl ActorSources<'_> {
+    /// Returns a gate that admits `capacity` requests at once, and `per_user` of one user.
+    fn gate(&self, capacity: usize, per_user: usize, stats: &Arc<ActorStats>) -> Gate {
+        Gate::new(capacity, per_user, self.config.limits.ask_patience(), stats.clone())
+    }
+
+    fn open_readers(&self) -> Result<Readers, StartError> {
+        let meters = (self.instruments.reads.clone(), self.instruments.pools.meter(PoolName::Readers));
+        Ok(Readers::open(&self.data_dir.database(), &self.config.limits, meters)?)
+    }
+}
+
+/// The threads of the actors that were started.
+struct Threads<'a> {
+    sources: ActorSources<'a>,
+    started: Vec<Arbiter>,
+}
+
+impl Threads<'_> {
+    fn next(&mut self) -> ArbiterHandle {
+        let arbiter = Arbiter::new();
+        let handle = arbiter.handle();
+        self.started.push(arbiter);
+        handle
+    }
+
+    /// Starts the hubs. Each shares its thread with the sessions that it serves.
+    fn start_hubs(&mut self) -> (Vec<HubHandle>, Vec<SessionThread>) {
+        let limits = &self.sources.config.limits;
+        let (mut hubs, mut session_threads) = (Vec::new(), Vec::new());
+        for _ in 0..Limits::per_core(limits.session_threads) {
+            let (thread, pending) = (self.next(), Arc::new(AtomicUsize::new(0)));
+            let (stats, fatal) = (self.sources.instruments.hub.clone(), self.sources.fatal.clone());
+            let owned = pending.clone();
+            let mailbox = start(&thread, stats, fatal, move |_| HubActor::new(owned));
+            hubs.push(HubHandle::new(mailbox, pending, limits.lane_bytes));
+            session_threads.push(SessionThread(thread));
+        }
+        (hubs, session_threads)
+    }
+
+    fn start_presence(&mut self, udp: UdpSocket) -> PresenceHandle {
+        let thread = self.next();
+        let ActorSources { config, instruments, fatal, .. } = &self.sources;
+        let (limits, stats) = (config.limits.clone(), &instruments.presence);
+        let gate = self.sources.gate(limits.presence_queries, limits.presence_queries, stats);
+        let counters = instruments.datagrams.clone();
+        let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |own| {
+            PresenceActor::new(udp, counters, own.clone(), limits)
+        });
+        PresenceHandle::new(mailbox, gate)
+    }
+
+    /// Starts the cache, which delivers events to `receivers`.
+    fn start_cache(
+        &mut self,
+        snapshot: Snapshot,
+        readers: &Readers,
+        receivers: (Vec<HubHandle>, PresenceHandle),
+    ) -> CacheHandle {
+        let thread = self.next();
+        let ActorSources { config, instruments, fatal, .. } = &self.sources;
+        let (limits, stats) = (config.limits.clone(), &instruments.cache);
+        let gate = self.sources.gate(limits.cache_queries, limits.queries_per_user, stats);
+        let models = ReadModels::load(snapshot, config.cache.window, config.cache.max_bytes);
+        let sources = Sources { readers: readers.clone(), cache: config.cache.clone(), limits };
+        let (counters, own_gate, own_fatal) = (instruments.cached.clone(), gate.clone(), (*fatal).clone());
+        let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |mailbox| {
+            let own = CacheHandle::new(mailbox.clone(), own_gate);
+            CacheActor::new(models, receivers, counters, sources, own, own_fatal)
+        });
+        CacheHandle::new(mailbox, gate)
+    }
+
+    /// Starts the writer and its checkpointer.
+    fn start_writer(
+        &mut self,
+        executor: BatchExecutor,
+        epoch: i64,
+        cache: &CacheHandle,
+    ) -> Result<(WriterHandle, Checkpointer), StartError> {
+        let ActorSources { config, data_dir, instruments, fatal } = &self.sources;
+        let (limits, commits) = (config.limits.clone(), instruments.commits.clone());
+        let path = data_dir.database();
+        let wal = Arc::new(WalSizeEstimator::default());
+        wal.committed(executor.commit_no(), 0);
+        let checkpointer =
+            Checkpointer::start(&path, (*data_dir).clone(), epoch, wal.clone(), commits.clone())?;
+        let stats = instruments.writer.clone();
+        let gate = self.sources.gate(limits.writer_commands, limits.commands_per_user, &stats);
+        let fan_outs = Arc::new(Notify::new());
+        let reopen = {
+            let (limits, fan_outs) = (limits.clone(), fan_outs.clone());
+            let synchronous = config.storage.synchronous;
+            Box::new(move || {
+                let db = database::open_writer(&path, synchronous)?;
+                Ok(BatchExecutor::new(db, limits.clone(), commits.clone())?.waking(fan_outs.clone()))
+            })
+        };
+        let executor = executor.waking(fan_outs.clone());
+        let (cache, wake) = (cache.clone(), checkpointer.waker());
+        let (fatal, own_fatal) = ((*fatal).clone(), (*fatal).clone());
+        let mailbox = start(&self.next(), stats, fatal, move |_| {
+            DbWriterActor::new(executor, reopen, cache, wal, wake, own_fatal, limits)
+        });
+        Ok((WriterHandle::new(mailbox, gate, fan_outs), checkpointer))
+    }
+}

@@ -1,0 +1,9 @@
+//! Limits of the background maintenance of repositories.
+
+macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
+    /// Pushes to a repository after which it is packed again in the background.
+    maintenance_pushes: i64 = 50,
+    /// Interval of the background search for repositories to pack, pushes to settle and trash.
+    maintenance_ms: u64 = 30_000,
+}}}
+pub(super) use add_limits;
