@@ -11,7 +11,7 @@ use crate::storage::schema::fan_outs;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FanOutKind {
     /// Notify all members of the chat.
-    Everybody,
+    AllMembers,
     /// Notify the members that the message names.
     Named,
     /// Notify the followers of the message's thread.
@@ -23,7 +23,7 @@ pub enum FanOutKind {
 impl FanOutKind {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Everybody => "everybody",
+            Self::AllMembers => "everybody",
             Self::Named => "named",
             Self::Thread => "thread",
             Self::Retract => "retract",
@@ -31,7 +31,7 @@ impl FanOutKind {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Everybody, Self::Named, Self::Thread, Self::Retract];
+        let all = [Self::AllMembers, Self::Named, Self::Thread, Self::Retract];
         all.into_iter().find(|kind| kind.as_str() == name)
     }
 }
