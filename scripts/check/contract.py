@@ -81,13 +81,13 @@ def main():
             common = [schemathesis, "run", f"{base}/api/openapi.json", f"--checks={CHECKS}", "--seed=1", "--no-color",
                       f"--max-examples={examples}", "--phases=examples,coverage,fuzzing", "--warnings=off",
                       "--generation-deterministic", "--continue-on-failure"]
-            somebody = subprocess.run([*common, *ENDING, f"--header=Authorization:Bearer {token}"], cwd=directory)
-            nobody = subprocess.run(common, cwd=directory)
+            with_login = subprocess.run([*common, *ENDING, f"--header=Authorization:Bearer {token}"], cwd=directory)
+            without_login = subprocess.run(common, cwd=directory)
             if server.poll() is not None:
                 sys.exit("the server has ended")
             alive = ask(base, "/api/server")["name"]
-            print(f"{alive} is alive; exit codes: {somebody.returncode} with a login, {nobody.returncode} without")
-            sys.exit(somebody.returncode or nobody.returncode)
+            print(f"{alive} is alive; exit codes: {with_login.returncode} with a login, {without_login.returncode} without")
+            sys.exit(with_login.returncode or without_login.returncode)
         finally:
             server.terminate()
             server.wait(20)

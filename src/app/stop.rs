@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 use super::{RunningApp, blocking};
+use crate::core::telemetry::chain;
 use crate::core::{control_socket, database};
 use crate::services::Services;
 
@@ -128,7 +129,8 @@ async fn verify(services: &Services) -> usize {
     let differences = match services.compare_with_database().await {
         Ok(differences) => differences,
         Err(error) => {
-            warn!(%error, "the cache could not be compared with the database");
+            let error = chain(&error);
+            warn!(error = %error, "the cache could not be compared with the database");
             return 0;
         }
     };

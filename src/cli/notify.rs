@@ -77,7 +77,7 @@ fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[Str
     let replied_to = replied_to.filter(|_| follows != Some(false));
     let participant = chats::participant(db, chat.id, user.id)?;
     let is_meant = |mention: &Mention| mention.candidates().any(|name| name == user.username);
-    let named = mentions.everybody || mentions.names.iter().any(is_meant);
+    let named = mentions.all || mentions.names.iter().any(is_meant);
     let facts = RecipientFacts {
         may_read: participant.is_some(),
         active: user.deactivated_at.is_none(),

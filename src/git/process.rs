@@ -188,6 +188,12 @@ impl TransferProgress {
         self.state.store(state as u8, Relaxed);
     }
 
+    /// Marks the input as arrived, unless the transfer was given up. Returns whether it may go on.
+    pub(super) fn arrive(&self) -> bool {
+        let (from, to) = (TransferState::Arriving as u8, TransferState::Arrived as u8);
+        self.state.compare_exchange(from, to, Relaxed, Relaxed).is_ok()
+    }
+
     /// Gives the transfer up, unless all input has arrived. Returns whether the child must end.
     fn give_up(&self) -> bool {
         let (from, to) = (TransferState::Arriving as u8, TransferState::GivenUp as u8);
@@ -295,4 +301,19 @@ pub(super) async fn drain(mut errors: ChildStderr) -> Vec<u8> {
         kept.extend_from_slice(buffer.get(..read.min(room)).unwrap_or_default());
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfer_is_either_given_up_or_arrives() {
+        let given_up = TransferProgress::without_client();
+        assert!(given_up.give_up() && !given_up.arrive());
+        assert_eq!(given_up.state(), TransferState::GivenUp);
+        let arrived = TransferProgress::without_client();
+        assert!(arrived.arrive() && !arrived.give_up());
+        assert_eq!(arrived.state(), TransferState::Arrived);
+    }
 }

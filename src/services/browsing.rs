@@ -323,6 +323,8 @@ impl Services {
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = run_child::run(command, BLAME_BYTES_MAX, within).await?;
         blame::parse(&output).map_err(|error| {
+            // The line of the request has the cause.
+            tracing::error!(repository.id = %view.repository.id, %commit, "git blame could not be parsed");
             ServiceError::new(Code::Internal, "the output of git could not be parsed").because(error)
         })
     }

@@ -1,17 +1,17 @@
 //! Presence and typing: over TCP, over UDP, and read over REST.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use netbit::client::TcpClient;
 use netbit::domain::ids::UserId;
 use netbit::domain::presence::{Shown, Status};
 use netbit::protocol::answer::{ReceivedPacket, TicketData};
-use netbit::protocol::datagram::{self, Header, Kind, Pong, PresenceBatch, TypingNotice, Upward};
+use netbit::protocol::datagram::{self, Kind, TypingNotice, Upward};
 use netbit::protocol::packet::MessagePacket;
 use netbit::protocol::view::PresenceView;
 use serde_json::{Value, json};
-use tokio::net::UdpSocket;
 
+use crate::harness::udp::{Udp, ping};
 use crate::harness::{Person, TestServer, assert_problem, soon, until};
 
 async fn start() -> TestServer {
@@ -69,75 +69,6 @@ async fn presence_of(watcher: &Person, name: &str) -> Value {
 pub(crate) async fn dropped(server: &TestServer, reason: &str) -> u64 {
     let (_, body) = server.operations("/actors").await;
     serde_json::from_str::<Value>(&body).unwrap()["udp"]["dropped"][reason].as_u64().unwrap()
-}
-
-/// A client over UDP.
-pub(crate) struct Udp {
-    pub(crate) socket: UdpSocket,
-    pub(crate) server: SocketAddr,
-    connection_id: u64,
-    pub(crate) keys: (datagram::Key, datagram::Key),
-    counter: u64,
-}
-
-impl Udp {
-    pub(crate) async fn new(ticket: &TicketData) -> Self {
-        let key = |bytes: &[u8]| bytes.try_into().unwrap();
-        Self {
-            socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
-            server: ticket.address.parse().unwrap(),
-            connection_id: ticket.connection_id,
-            keys: (key(&ticket.key_up), key(&ticket.key_down)),
-            counter: 0,
-        }
-    }
-
-    pub(crate) fn sealed(&mut self, kind: Kind, map: &Upward) -> Vec<u8> {
-        self.counter += 1;
-        let header = Header { kind, connection_id: self.connection_id, counter: self.counter };
-        datagram::seal(&self.keys.0, header, map).unwrap()
-    }
-
-    pub(crate) async fn send(&mut self, kind: Kind, map: &Upward) {
-        let datagram = self.sealed(kind, map);
-        self.socket.send_to(&datagram, self.server).await.unwrap();
-    }
-
-    pub(crate) async fn receive(&self) -> (Header, Vec<u8>) {
-        let mut buffer = [0; 600];
-        let (size, from) = soon(self.socket.recv_from(&mut buffer)).await.unwrap();
-        assert_eq!(from, self.server);
-        (Header::of(&buffer[..size]).unwrap(), buffer[..size].to_vec())
-    }
-
-    pub(crate) async fn pong(&self) -> Pong {
-        loop {
-            let (header, bytes) = self.receive().await;
-            if header.kind == Kind::Pong {
-                return datagram::open(&self.keys.1, header, &bytes).unwrap();
-            }
-        }
-    }
-
-    pub(crate) async fn batch(&self) -> PresenceBatch {
-        loop {
-            let (header, bytes) = self.receive().await;
-            if header.kind == Kind::PresenceBatch {
-                return datagram::open(&self.keys.1, header, &bytes).unwrap();
-            }
-        }
-    }
-
-    /// Whether a datagram is in the socket's receive buffer.
-    fn has_received(&self) -> bool {
-        let mut buffer = [0; 600];
-        rustix::net::recv(&self.socket, &mut buffer, rustix::net::RecvFlags::DONTWAIT).is_ok()
-    }
-}
-
-/// Returns a ping that is large enough for its answer.
-pub(crate) fn ping(known: u64) -> Upward {
-    Upward { known: Some(known), version: Some(1), status: Some(Status::Online), ..Upward::default() }
 }
 
 #[actix_web::test]
@@ -454,11 +385,12 @@ async fn logout_revokes_udp_tickets() {
     phone.send(Kind::Ping, &ping(0)).await;
     phone.pong().await;
     alice.post("/api/users/logout", json!({})).await;
-    until(async || {
+    let revoked = until(async || {
         phone.send(Kind::Ping, &ping(0)).await;
         dropped(&server, "connection").await > 0
-    })
-    .await;
+    });
+    let revoked = tokio::time::timeout(Duration::from_secs(5), revoked).await;
+    revoked.expect("the ticket outlived its login");
     let body = alice.get("/api/server").await.body;
     assert_eq!(body["udp_address"], server.app.addresses.udp.to_string());
     server.stop().await;

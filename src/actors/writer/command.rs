@@ -307,7 +307,7 @@ impl<'a> Tx<'a> {
         let (id, sender) = (message.id, message.sender_id);
         let later = self.collects && self.writer_cache.knows_chat(chat);
         if !later {
-            self.writer_cache.flush_all(self.db)?;
+            self.wrote |= self.writer_cache.flush_all(self.db)?;
         }
         let taken = if later {
             self.writer_cache.reserve_client_id(self.db, sender, message.client_id, self.now)?

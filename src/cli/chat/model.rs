@@ -222,9 +222,9 @@ impl Model {
 
     /// Describes the event as a sentence. Kinds that this client does not know return `None`.
     fn change(&self, event: &EventData) -> Option<String> {
-        let actor = event.actor_id.map_or_else(|| "somebody".to_owned(), |actor| self.name(actor));
+        let actor = event.actor_id.map_or_else(|| "a user".to_owned(), |actor| self.name(actor));
         let by_oneself = event.user_id == event.actor_id;
-        let person = event.user_id.map_or_else(|| "somebody".to_owned(), |user| self.name(user));
+        let person = event.user_id.map_or_else(|| "a user".to_owned(), |user| self.name(user));
         Some(match event.kind.as_str() {
             "join" if by_oneself => format!("{person} joined"),
             "join" => format!("{actor} added {person}"),

@@ -18,7 +18,7 @@ const NAME_BYTES_MAX: usize = 39;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// `@all`.
-    pub everybody: bool,
+    pub all: bool,
     /// The other names, each once, in the order of the text.
     pub names: Vec<Mention>,
 }
@@ -32,7 +32,7 @@ impl Mentions {
         prose::each_name(text, |written| {
             let Some(mention) = Mention::parse(written) else { return };
             if mention.name() == EVERYBODY {
-                this.everybody = true;
+                this.all = true;
             } else if !seen.contains(&mention) {
                 seen.insert(mention.clone());
                 this.names.push(mention);
@@ -112,7 +112,7 @@ mod tests {
             let expected: Vec<_> =
                 vector["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
             assert_eq!(names(text), expected, "in {text:?}");
-            assert_eq!(Mentions::of(text).everybody, vector["all"].as_bool().unwrap(), "@all in {text:?}");
+            assert_eq!(Mentions::of(text).all, vector["all"].as_bool().unwrap(), "@all in {text:?}");
         }
     }
 

@@ -89,8 +89,8 @@ fn commits_reject_cursor_of_another_history() {
     let stranger = sample.commit(&[], &files(&[("a", "1")]));
     let browser = sample.browser();
     assert!(matches!(browser.commits(head, None, Some(stranger), 1), Err(BrowseError::BadRequest(_))));
-    let nobody = Oid::parse(&"1".repeat(40)).unwrap();
-    assert_eq!(browser.commits(nobody, None, None, 1), Err(BrowseError::NotFound("commit")));
+    let missing = Oid::parse(&"1".repeat(40)).unwrap();
+    assert_eq!(browser.commits(missing, None, None, 1), Err(BrowseError::NotFound("commit")));
 }
 
 #[test]

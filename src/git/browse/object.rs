@@ -160,15 +160,15 @@ impl CommitView {
 
     /// Returns a commit whose texts are too large to be read.
     pub(super) fn without_texts(oid: git2::Oid, committed_at: i64, parents: Vec<git2::Oid>) -> Self {
-        let nobody = || Person { name: String::new(), email: String::new() };
+        let unnamed = || Person { name: String::new(), email: String::new() };
         Self {
             oid: oid.into(),
             summary: String::new(),
             message: String::new(),
             message_truncated: true,
-            author: nobody(),
+            author: unnamed(),
             authored_at: seconds(committed_at),
-            committer: nobody(),
+            committer: unnamed(),
             committed_at: seconds(committed_at),
             parents: parents.into_iter().take(PARENTS_MAX).map(Oid::from).collect(),
         }

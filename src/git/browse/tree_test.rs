@@ -111,9 +111,9 @@ fn tree_rejects_files_and_blob_rejects_folders() {
         assert!(matches!(browser.blob(oid, path), Err(BrowseError::BadRequest(_))), "{path}");
         assert!(matches!(browser.raw(oid, path), Err(BrowseError::BadRequest(_))), "{path}");
     }
-    let nobody = Oid::parse(&"1".repeat(40)).unwrap();
-    assert_eq!(browser.tree(nobody, "", false), Err(BrowseError::NotFound("commit")));
-    assert_eq!(browser.blob(nobody, "x"), Err(BrowseError::NotFound("commit")));
+    let missing = Oid::parse(&"1".repeat(40)).unwrap();
+    assert_eq!(browser.tree(missing, "", false), Err(BrowseError::NotFound("commit")));
+    assert_eq!(browser.blob(missing, "x"), Err(BrowseError::NotFound("commit")));
 }
 
 #[test]

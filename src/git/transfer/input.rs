@@ -206,7 +206,9 @@ impl InputPump {
             Ok(Some(ArrivedPush { tail, cost })) => {
                 drop(reading);
                 // From here on, a disconnect stops nothing: the hook may be writing the intent.
-                self.progress.set(TransferState::Arrived);
+                if !self.progress.arrive() {
+                    return Err(Broken);
+                }
                 // The hook reserves the memory for unpacking.
                 held.delta.grant.lower_to(0);
                 match hook.pre_receive(cost).await {

@@ -64,7 +64,7 @@ fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
 }
 
 /// Returns the next participants of the chat, by ascending id.
-pub fn everybody(db: &mut Db, said: Said, after: UserId, limit: i64) -> QueryResult<Vec<Listener>> {
+pub fn all_members(db: &mut Db, said: Said, after: UserId, limit: i64) -> QueryResult<Vec<Listener>> {
     let sql = format!(
         "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
          WHERE p.chat_id = ? AND p.user_id > ? ORDER BY p.user_id LIMIT ?"

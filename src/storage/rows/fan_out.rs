@@ -13,7 +13,7 @@ text_enum! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum FanOutKind {
         /// Notify all members of the chat.
-        Everybody = "everybody",
+        AllMembers = "everybody",
         /// Notify the members that the message names.
         Named = "named",
         /// Notify the followers of the message's thread.

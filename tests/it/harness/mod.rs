@@ -8,6 +8,7 @@ pub(crate) mod git;
 pub(crate) mod memory;
 mod process;
 pub(crate) mod rust_text;
+pub(crate) mod udp;
 
 use std::net::SocketAddr;
 use std::time::Duration;

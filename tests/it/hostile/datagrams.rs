@@ -9,8 +9,9 @@ use netbit::protocol::packet::MessagePacket;
 use serde_json::json;
 use tokio::net::UdpSocket;
 
+use crate::harness::udp::{Udp, ping};
 use crate::harness::{Person, TestServer, assert_problem, soon};
-use crate::presence::{Udp, from_json, hello, ping, status};
+use crate::presence::{from_json, hello, status};
 
 /// Returns the number of received bytes until the socket is empty. The caller has already received
 /// something newer elsewhere, so the last of these bytes have arrived.

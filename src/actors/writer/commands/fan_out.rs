@@ -123,17 +123,17 @@ pub(super) fn tell_of_message(
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
         return Ok(true);
     }
-    let within_rate = !mentions.everybody || tx.count_mention_of_all(message.sender_id);
-    mentions.everybody &= within_rate;
+    let within_rate = !mentions.all || tx.count_mention_of_all(message.sender_id);
+    mentions.all &= within_rate;
     let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
     let (few, said) = (tx.limits.notifications_per_message, telling.said());
-    if direct || mentions.everybody {
+    if direct || mentions.all {
         // The sender is among them.
-        let people = listeners::everybody(tx.reader(), said, UserId(0), few.saturating_add(2))?;
+        let people = listeners::all_members(tx.reader(), said, UserId(0), few.saturating_add(2))?;
         if count(&people) > few.saturating_add(1) {
-            return leave(tx, FanOutKind::Everybody, &telling, &[]);
+            return leave(tx, FanOutKind::AllMembers, &telling, &[]);
         }
-        let why = if mentions.everybody { Why::Named } else { Why::Present };
+        let why = if mentions.all { Why::Named } else { Why::Present };
         for listener in people {
             telling.tell(tx, &listener, why)?;
         }

@@ -98,8 +98,8 @@ impl World {
                 self.sound(ResetPassword { who, user: UserId(user), password_hash: "reset".into() })
             }
             Act::Say { by, chat, key } => {
-                let everybody = if key % 3 == 0 { "@all" } else { "@u1 @u2" };
-                let content = Content::parse(format!("say {key} @u{} {everybody}", key % 6)).unwrap();
+                let names = if key % 3 == 0 { "@all" } else { "@u1 @u2" };
+                let content = Content::parse(format!("say {key} @u{} {names}", key % 6)).unwrap();
                 let mut client_id = [key; 16];
                 client_id[0] = u8::try_from(by).unwrap();
                 client_id[1] = u8::try_from(chat).unwrap();

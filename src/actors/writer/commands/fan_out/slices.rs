@@ -131,7 +131,7 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
     };
     let telling = Telling::of(tx, &chat, about, replied_to)?;
     match fan_out.kind {
-        FanOutKind::Everybody => tell_by_id(tx, fan_out, &telling, slice, None),
+        FanOutKind::AllMembers => tell_by_id(tx, fan_out, &telling, slice, None),
         FanOutKind::Thread => match message.thread_id {
             Some(thread) => tell_by_id(tx, fan_out, &telling, slice, Some(thread)),
             None => Ok(true),
@@ -165,7 +165,7 @@ fn tell_by_id(
             (found.listeners, found.scanned_to, Why::Follows)
         }
         None => {
-            let people = listeners::everybody(tx.reader(), said, after, limit)?;
+            let people = listeners::all_members(tx.reader(), said, after, limit)?;
             let last = people.last().map(|listener| listener.user_id);
             let scanned_to = last.filter(|_| count(&people) >= limit);
             (people, scanned_to, Why::Named)
