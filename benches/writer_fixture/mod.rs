@@ -3,7 +3,7 @@
 
 use netbit::actors::commit::Committed;
 use netbit::actors::writer::commands::{
-    AppendMessage, Appended, CreateChat, NewChat, NewUser, RegisterUser, StartLogin,
+    AppendMessage, Appended, CreateChat, LoginSecret, NewChat, NewUser, RegisterUser, StartLogin,
 };
 use netbit::actors::writer::{
     BatchExecutor, Command, CommandError, CommitMetrics, PendingCommand, QueuedCommand,
@@ -13,6 +13,7 @@ use netbit::core::config::Synchronous;
 use netbit::core::{auth, database, limits::Limits};
 use netbit::domain::access::Credential;
 use netbit::domain::ids::ChatId;
+use netbit::domain::login::LoginClient;
 use netbit::domain::message::{ClientId, Content, NewMessage};
 use netbit::domain::user::Username;
 
@@ -52,8 +53,12 @@ impl WriterFixture {
             password_hash: "none".to_owned(),
         };
         let user = ask(&mut executor, RegisterUser { user, open: true, setup: None }).unwrap();
-        let refresh_hash = auth::token::hash_of("ada");
-        let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
+        let login = StartLogin {
+            user: user.id,
+            token_version: user.token_version,
+            secret: LoginSecret::Refresh(auth::token::hash_of("ada")),
+            client: LoginClient::default(),
+        };
         let login = ask(&mut executor, login).unwrap();
         let who = Credential::login(user.id, login, user.token_version);
         let chat = NewChat::Group { name: "all".into(), participants: Vec::new() };

@@ -108,6 +108,12 @@ pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
     Ok(proxies.map_or(peer.ip(), |proxies| proxies.client(peer.ip(), forwarded.into_iter())))
 }
 
+/// Returns the `User-Agent` of the request, or an empty text without a readable one.
+pub(super) fn user_agent_of(request: &HttpRequest) -> &str {
+    let agent = request.headers().get(header::USER_AGENT);
+    agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default()
+}
+
 /// Returns whether this address belongs to a trusted proxy that did not forward the address of its
 /// client.
 fn is_proxy(request: &HttpRequest, address: IpAddr) -> bool {

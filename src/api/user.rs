@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Body, Path, Peer};
+use super::extract::{AuthenticatedUser, Body, Path, Peer, user_agent_of};
 use super::page::{self, JsonLine};
 use crate::actors::writer::commands::Logout;
 use crate::core::config::Secret;
@@ -142,9 +142,15 @@ impl From<IssuedTokens> for TokenAnswer {
 /// Starts a login session.
 #[utoipa::path(post, operation_id = "log_in", path = "/api/users/login", request_body = LoginBody,
     responses((status = 200, body = TokenAnswer), (status = 401), (status = 422), (status = 429)))]
-pub(super) async fn login(peer: Peer, body: Body<LoginBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn login(
+    peer: Peer,
+    request: HttpRequest,
+    body: Body<LoginBody>,
+    services: web::Data<Services>,
+) -> ApiResult {
     let LoginBody { username, password } = body.0;
-    let issued = services.login(peer.0, username, password.expose().to_owned()).await?;
+    let device = user_agent_of(&request);
+    let issued = services.login(peer.0, device, username, password.expose().to_owned()).await?;
     Ok(HttpResponse::Ok().json_line(TokenAnswer::from(issued)))
 }
 

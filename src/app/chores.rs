@@ -1,6 +1,6 @@
 //! The background tasks of a running server, and the periodic work for accounts: ends expired
 //! logins and tokens, notifies the owners of tokens that expire soon, writes the last uses of
-//! tokens.
+//! tokens and web logins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,7 @@ async fn maintain_accounts(services: Arc<Services>) {
     let mut expire_tokens = tokio::time::interval(EXPIRE_EVERY);
     let mut warn_of_tokens = tokio::time::interval(EXPIRE_EVERY);
     let mut token_uses = tokio::time::interval(Duration::from_millis(services.limits.token_use_write_ms));
+    let mut login_uses = tokio::time::interval(Duration::from_millis(services.limits.token_use_write_ms));
     loop {
         tokio::select! {
             _ = tidy.tick() => services.tidy_rates(),
@@ -64,6 +65,9 @@ async fn maintain_accounts(services: Arc<Services>) {
             },
             _ = token_uses.tick() => if let Err(error) = services.write_token_uses().await {
                 warn!(error = %chain(&error), "the last uses of access tokens could not be written");
+            },
+            _ = login_uses.tick() => if let Err(error) = services.write_web_login_uses().await {
+                warn!(error = %chain(&error), "the last uses of web logins could not be written");
             },
         }
     }

@@ -15,7 +15,7 @@ use clap::Args;
 
 use super::output::{report_error, say};
 use crate::actors::writer::commands::{
-    AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
+    AppendMessage, CreateChat, LoginSecret, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
 use crate::actors::writer::{
     BatchExecutor, Command, CommandError, CommitMetrics, PendingCommand, QueuedCommand,
@@ -32,6 +32,7 @@ use crate::core::owner;
 use crate::core::private_file;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
+use crate::domain::login::LoginClient;
 use crate::domain::message::{ClientId, Content, NewMessage};
 use crate::domain::password::check_new;
 use crate::domain::timestamp::Timestamp;
@@ -111,8 +112,9 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
 
     let logged_in = if arguments.tokens.is_some() { users.len() } else { arguments.members.max(1) };
     let logins = seeder.run(users.iter().take(logged_in).map(|user| {
-        let refresh_hash = RefreshToken::fresh().hash();
-        Ok(StartLogin { user: user.id, token_version: user.token_version, refresh_hash })
+        let secret = LoginSecret::Refresh(RefreshToken::fresh().hash());
+        let (user, token_version) = (user.id, user.token_version);
+        Ok(StartLogin { user, token_version, secret, client: LoginClient::default() })
     }))?;
     let people: Vec<_> = users
         .iter()

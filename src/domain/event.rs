@@ -7,6 +7,7 @@ use super::chat::{Audience, Chat, ChatRole, Participant};
 use super::ids::{
     AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, RepositoryId, Seq, UserId,
 };
+use super::login::{WebHandle, WebLoginUse};
 use super::message::Message;
 use super::notification::{Notification, NotifyLevel, WhichRead};
 use super::project::{Project, ProjectRole};
@@ -158,6 +159,12 @@ pub enum Event {
     LoginStarted {
         login_id: LoginId,
         user_id: UserId,
+        /// What finds it, if it is the login of a browser.
+        web: Option<WebHandle>,
+    },
+    /// The times at which web logins were last used, and their new expiry.
+    WebLoginsUsed {
+        uses: Vec<WebLoginUse>,
     },
     LoginEnded {
         login_id: LoginId,

@@ -7,8 +7,8 @@ use super::logins::note_failure;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{Administrator, Me, PersonNamed};
 use crate::actors::writer::commands::{
-    ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
-    RefreshLogin, Refreshed, RegisterUser, SetUserActive, StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, LoginSecret, Logout, NewUser,
+    REGISTRATION_CLOSED, RefreshLogin, Refreshed, RegisterUser, SetUserActive, StartLogin, UpdateProfile,
 };
 use crate::core::actor::Caller;
 use crate::core::auth::refresh::RefreshToken;
@@ -18,6 +18,7 @@ use crate::core::shares::Holder;
 use crate::core::telemetry::request_id;
 use crate::domain::access::{self, Credential};
 use crate::domain::ids::LoginId;
+use crate::domain::login::LoginClient;
 use crate::domain::password;
 use crate::domain::text::Invalid;
 use crate::domain::timestamp::Timestamp;
@@ -129,32 +130,42 @@ impl Services {
         Ok(self.writer.execute(Caller::Anyone, command).await?)
     }
 
-    /// Checks the password and starts a login. Status, body and work are the same for an unknown
-    /// user and for a wrong password.
+    /// Checks the password and starts a login. `device` is the `User-Agent` of the client. Status,
+    /// body and work are the same for an unknown user and for a wrong password.
     pub async fn login(
+        &self,
+        from: IpAddr,
+        device: &str,
+        username: String,
+        password: String,
+    ) -> Result<IssuedTokens, ServiceError> {
+        let user = self.prove_login(from, username, password).await?;
+        let refresh_token = RefreshToken::fresh();
+        let command = StartLogin {
+            user: user.id,
+            token_version: user.token_version,
+            secret: LoginSecret::Refresh(refresh_token.hash()),
+            client: LoginClient::new(device, from),
+        };
+        let login = self.writer.execute(user.id, command).await?;
+        self.issued(user, login, refresh_token)
+    }
+
+    /// Returns the user whose name and password these are.
+    pub(super) async fn prove_login(
         &self,
         from: IpAddr,
         username: String,
         password: String,
-    ) -> Result<IssuedTokens, ServiceError> {
+    ) -> Result<Arc<User>, ServiceError> {
         let mut fields = Fields::default();
         fields.check("password", password::check_size(&password));
         if username.trim().is_empty() || username.len() > 64 {
             fields.check::<()>("username", Err(Invalid("must be 1 to 64 bytes")));
         }
         fields.done()?;
-        match self.prove(from, None, username, password).await? {
-            Some(user) => self.start_login(user).await,
-            None => Err(ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong")),
-        }
-    }
-
-    async fn start_login(&self, user: Arc<User>) -> Result<IssuedTokens, ServiceError> {
-        let refresh_token = RefreshToken::fresh();
-        let refresh_hash = refresh_token.hash();
-        let command = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
-        let login = self.writer.execute(user.id, command).await?;
-        self.issued(user, login, refresh_token)
+        let wrong = || ServiceError::new(Code::Unauthenticated, "the user name or the password is wrong");
+        self.prove(from, None, username, password).await?.ok_or_else(wrong)
     }
 
     fn issued(

@@ -34,6 +34,7 @@ mod room;
 pub mod spool;
 pub mod tokens;
 pub mod transfers;
+pub mod web_logins;
 
 pub use crate::actors::cache::{ChatView, ListedChat, MemberView, ProjectView, RepositoryView};
 pub use error::{FieldProblem, ServiceError};

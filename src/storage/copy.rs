@@ -32,7 +32,12 @@ pub fn reset_epoch_and_logins(db: &mut SqliteConnection) -> QueryResult<(i64, us
         meta::set(db, meta::EPOCH, epoch)?;
         diesel::delete(refresh_tokens::table).execute(db)?;
         let ended = diesel::update(sessions::table.filter(sessions::ended_at.is_null()))
-            .set(sessions::ended_at.eq(Timestamp::now().0))
+            .set((
+                sessions::ended_at.eq(Timestamp::now().0),
+                sessions::web_hash.eq(None::<Vec<u8>>),
+                sessions::device.eq(None::<String>),
+                sessions::address.eq(None::<String>),
+            ))
             .execute(db)?;
         Ok((epoch, ended))
     })

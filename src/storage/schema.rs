@@ -279,6 +279,10 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        web_hash -> Nullable<Binary>,
+        device -> Nullable<Text>,
+        address -> Nullable<Text>,
+        last_used_at -> Nullable<BigInt>,
     }
 }
 

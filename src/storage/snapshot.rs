@@ -11,13 +11,14 @@ use diesel::sqlite::SqliteConnection;
 
 use super::queries::projects::Renamed;
 use super::queries::{
-    access_tokens, accounts, blocks, chats, messages, meta, notifications, projects, repositories,
+    access_tokens, accounts, blocks, chats, logins, messages, meta, notifications, projects, repositories,
 };
 use crate::core::limits::{NOTIFICATIONS_CACHED, NOTIFICATIONS_CACHED_IN_ALL};
 use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::ChatEvent;
 use crate::domain::ids::{ChatId, LoginId, ProjectId, Seq, UserId};
+use crate::domain::login::WebHandle;
 use crate::domain::notification::Notification;
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::repository::Repository;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     /// Former names of users.
     pub former_usernames: Vec<(String, UserId)>,
     pub logins: Vec<(LoginId, UserId)>,
+    /// Those of `logins` that are found by the secret of a browser.
+    pub web_logins: Vec<(LoginId, WebHandle)>,
     pub access_tokens: Vec<(Arc<AccessToken>, [u8; 32])>,
     /// (blocking user, blocked user).
     pub blocks: Vec<(UserId, UserId)>,
@@ -92,6 +95,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
                 .collect(),
             former_usernames: accounts::all_former_usernames(db)?,
             logins: accounts::all_live_logins(db)?,
+            web_logins: logins::all_web(db)?,
             access_tokens: access_tokens::all_live(db)?
                 .into_iter()
                 .map(|(token, hash)| (Arc::new(token), hash))

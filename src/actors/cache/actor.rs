@@ -20,7 +20,7 @@ use super::messages::{Publish, QueryRequest, SendReceipts, SnapshotRead, Verify,
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
-use super::token_uses::TokenUses;
+use super::uses::Uses;
 use crate::actors::hub::HubHandle;
 use crate::actors::presence::PresenceHandle;
 use crate::core::actor::{Ask, Ctx, FatalSignal};
@@ -46,8 +46,8 @@ pub struct Sources {
 /// See the [module](super).
 pub struct CacheActor {
     pub(super) models: ReadModels,
-    /// Uses of access tokens that are not written yet.
-    uses: TokenUses,
+    /// Uses of access tokens and web logins that are not written yet.
+    uses: Uses,
     pub(super) hubs: Vec<HubHandle>,
     pub(super) presence: PresenceHandle,
     pub(super) counters: CacheCounters,
@@ -73,8 +73,7 @@ impl CacheActor {
         own: CacheHandle,
         fatal: FatalSignal,
     ) -> Self {
-        let limits = &sources.limits;
-        let uses = TokenUses::new(limits.token_use_seconds, limits.token_uses_pending);
+        let uses = Uses::new(&sources.limits);
         let this = Self {
             models,
             uses,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::domain::access::{AccessGrant, AccessToken, AuthMethod, Credential};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, LoginId, UserId};
+use crate::domain::login::WebHandle;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
@@ -20,6 +21,9 @@ pub(super) struct Directory {
     /// Former names of users.
     former: HashMap<String, UserId>,
     logins: HashMap<LoginId, UserId>,
+    /// Those of `logins` that are found by the secret of a browser.
+    web_logins: HashMap<LoginId, WebHandle>,
+    web_hashes: HashMap<[u8; 32], LoginId>,
     tokens: HashMap<AccessTokenId, LiveToken>,
     token_hashes: HashMap<[u8; 32], AccessTokenId>,
     tokens_of: HashMap<UserId, BTreeSet<AccessTokenId>>,
@@ -31,6 +35,13 @@ pub(super) struct Directory {
 struct LiveToken {
     token: Arc<AccessToken>,
     hash: [u8; 32],
+}
+
+/// A web login, found by its hash.
+pub(super) struct FoundWebLogin<'a> {
+    pub(super) id: LoginId,
+    pub(super) who: Credential,
+    pub(super) handle: &'a WebHandle,
 }
 
 #[derive(Debug, PartialEq)]
@@ -59,6 +70,9 @@ impl Directory {
         }
         directory.former = std::mem::take(&mut snapshot.former_usernames).into_iter().collect();
         directory.logins = std::mem::take(&mut snapshot.logins).into_iter().collect();
+        for (login, handle) in std::mem::take(&mut snapshot.web_logins) {
+            directory.insert_web_login(login, handle);
+        }
         directory
     }
 
@@ -71,6 +85,11 @@ impl Directory {
         self.token_hashes.insert(hash, token.id);
         self.tokens_of.entry(token.user_id).or_default().insert(token.id);
         self.tokens.insert(token.id, LiveToken { token, hash });
+    }
+
+    fn insert_web_login(&mut self, login: LoginId, handle: WebHandle) {
+        self.web_hashes.insert(handle.hash, login);
+        self.web_logins.insert(login, handle);
     }
 
     fn set_block(&mut self, user: UserId, blocked: UserId, blocks: bool) {
@@ -126,11 +145,25 @@ impl Directory {
                     entry.user = Arc::new(User { token_version: *token_version, ..(*entry.user).clone() });
                 }
             }
-            Event::LoginStarted { login_id, user_id } => {
+            Event::LoginStarted { login_id, user_id, web } => {
                 self.logins.insert(*login_id, *user_id);
+                if let Some(handle) = web {
+                    self.insert_web_login(*login_id, *handle);
+                }
             }
             Event::LoginEnded { login_id, .. } => {
                 self.logins.remove(login_id);
+                if let Some(ended) = self.web_logins.remove(login_id) {
+                    self.web_hashes.remove(&ended.hash);
+                }
+            }
+            Event::WebLoginsUsed { uses } => {
+                for used in uses {
+                    if let Some(handle) = self.web_logins.get_mut(&used.login) {
+                        handle.last_used_at = used.last_used_at;
+                        handle.expires_at = used.expires_at;
+                    }
+                }
             }
             Event::BlockChanged { user_id, blocked_id, blocks } => {
                 self.set_block(*user_id, *blocked_id, *blocks);
@@ -181,6 +214,14 @@ impl Directory {
         let id = self.token_hashes.get(hash)?;
         let live = self.tokens.get(id)?;
         Some(Credential { user: live.token.user_id, auth_method: AuthMethod::Token(*id) })
+    }
+
+    /// Returns the web login with this hash. Its validity is checked when it is used.
+    pub(super) fn web_login(&self, hash: &[u8; 32]) -> Option<FoundWebLogin<'_>> {
+        let id = *self.web_hashes.get(hash)?;
+        let handle = self.web_logins.get(&id)?;
+        let user = self.user(*self.logins.get(&id)?)?;
+        Some(FoundWebLogin { id, who: Credential::login(user.id, id, user.token_version), handle })
     }
 
     /// Returns the tokens of a user, by id.

@@ -15,7 +15,7 @@ use super::{
     LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, Query, ReadersNamed,
     Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder, TokenUsesToWrite, UserIds,
-    UsersById, UsersByPrefix,
+    UsersById, UsersByPrefix, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -72,6 +72,8 @@ instrumented_actor!(
         UsersById,
         UsersByPrefix,
         Verify,
+        WebLoginHolder,
+        WebLoginUsesToWrite,
         WindowRead,
     ]
 );

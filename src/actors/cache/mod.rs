@@ -24,6 +24,7 @@ mod counters;
 mod deleted;
 mod directory;
 mod handle;
+mod login_queries;
 mod messages;
 mod notifications;
 mod open_sessions;
@@ -36,8 +37,8 @@ mod read_models;
 mod receipts;
 mod sessions;
 mod token_queries;
-mod token_uses;
 mod user_queries;
+mod uses;
 mod window;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod model_test;
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
+pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};
 pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{

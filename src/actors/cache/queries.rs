@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::actor::CacheActor;
 use super::chats::{ChatState, Chats, Lookup};
 use super::read_models::ReadModels;
-use super::token_uses::TokenUses;
+use super::uses::Uses;
 use crate::core::actor::NamedMessage;
 use crate::domain::access::{AccessGrant, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
@@ -24,8 +24,8 @@ use crate::protocol::view::ChatSummary;
 /// The data that queries read.
 pub struct QueryContext<'a> {
     pub(super) read: &'a mut ReadModels,
-    /// Uses of access tokens, to be written later.
-    pub(super) uses: &'a mut TokenUses,
+    /// Uses of access tokens and web logins, to be written later.
+    pub(super) uses: &'a mut Uses,
     /// The scope of the caller's proof; `None`: the caller is not logged in.
     pub(super) grant: Option<AccessGrant>,
     /// Set when a window must be filled before the query can be answered.

@@ -28,7 +28,7 @@ impl Query for TokenHolder {
         let proven = directory.authenticate(who).map(|(_, grant)| grant);
         QueryOutcome::Now(proven.and_then(|grant| {
             if let Some(token) = grant.token() {
-                context.uses.note(token, Timestamp::now());
+                context.uses.tokens.note(token.id, token.last_used_at, Timestamp::now());
             }
             grant.check(self.required_scope).map(|()| who)
         }))
@@ -69,7 +69,7 @@ impl Query for TokenUsesToWrite {
     const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
 
     fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
-        QueryOutcome::Now(Ok(context.uses.take(self.count)))
+        QueryOutcome::Now(Ok(context.uses.tokens.take(self.count)))
     }
 }
 

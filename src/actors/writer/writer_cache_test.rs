@@ -8,8 +8,8 @@ use diesel::connection::SimpleConnection;
 use super::batch::BatchExecutor;
 use super::command::{Command, CommandError};
 use super::commands::{
-    AppendMessage, Appended, CreateChat, EndLogin, Logout, MarkUnread, NewChat, NewUser, RegisterUser,
-    RemoveParticipant, StartLogin, UpdateChat, UpdateMessage,
+    AppendMessage, Appended, CreateChat, EndLogin, LoginSecret, Logout, MarkUnread, NewChat, NewUser,
+    RegisterUser, RemoveParticipant, StartLogin, UpdateChat, UpdateMessage,
 };
 use super::messages::{PendingCommand, QueuedCommand};
 use super::metrics::CommitMetrics;
@@ -19,7 +19,8 @@ use crate::core::database;
 use crate::core::limits::Limits;
 use crate::domain::access::{AuthMethod, Credential};
 use crate::domain::chat::Participant;
-use crate::domain::ids::{ChatId, MessageId};
+use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::login::LoginClient;
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{User, Username};
@@ -36,6 +37,12 @@ struct Fixture {
 }
 
 type Answer<T> = Result<T, CommandError>;
+
+/// Returns the start of a login with a random refresh token.
+fn start_login(user: UserId, token_version: i64) -> StartLogin {
+    let secret = LoginSecret::Refresh(rand::random());
+    StartLogin { user, token_version, secret, client: LoginClient::default() }
+}
 
 impl Fixture {
     /// A server with three users in one group.
@@ -60,8 +67,7 @@ impl Fixture {
     }
 
     fn log_in(&mut self, user: &Arc<User>) -> Credential {
-        let refresh_hash = crate::core::auth::token::hash_of(&user.username);
-        let login = StartLogin { user: user.id, token_version: user.token_version, refresh_hash };
+        let login = start_login(user.id, user.token_version);
         Credential::login(user.id, self.one(login).unwrap(), user.token_version)
     }
 
@@ -71,8 +77,7 @@ impl Fixture {
         else {
             panic!("every user of the fixture has logged in")
         };
-        let refresh_hash = crate::core::auth::token::hash_of(&format!("{:?}", ClientId::fresh()));
-        self.one(StartLogin { user, token_version, refresh_hash }).unwrap();
+        self.one(start_login(user, token_version)).unwrap();
     }
 
     /// Runs one command in a separate batch.

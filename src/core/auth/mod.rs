@@ -4,3 +4,4 @@ pub mod password;
 pub mod refresh;
 pub mod setup;
 pub mod token;
+pub mod web_secret;

@@ -172,17 +172,6 @@ pub fn user_is_live(db: &mut Db, user: UserId, token_version: i64) -> QueryResul
     .get_result(db)
 }
 
-pub fn insert_login(db: &mut Db, user: UserId, created_at: i64, expires_at: i64) -> QueryResult<LoginId> {
-    diesel::insert_into(sessions::table)
-        .values((
-            sessions::user_id.eq(user),
-            sessions::created_at.eq(created_at),
-            sessions::expires_at.eq(expires_at),
-        ))
-        .returning(sessions::id)
-        .get_result(db)
-}
-
 /// Returns an open login: its user, its generation, and when its refresh tokens expire.
 pub fn live_login(db: &mut Db, login: LoginId) -> QueryResult<Option<(UserId, i64, i64)>> {
     sessions::table
@@ -230,9 +219,16 @@ pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(Log
         .load(db)
 }
 
-/// Ends a login and deletes its refresh tokens.
+/// Ends a login and deletes its secrets, and what is known of its client.
 pub fn end_login(db: &mut Db, login: LoginId, now: i64) -> QueryResult<()> {
-    diesel::update(sessions::table.find(login)).set(sessions::ended_at.eq(now)).execute(db)?;
+    diesel::update(sessions::table.find(login))
+        .set((
+            sessions::ended_at.eq(now),
+            sessions::web_hash.eq(None::<Vec<u8>>),
+            sessions::device.eq(None::<String>),
+            sessions::address.eq(None::<String>),
+        ))
+        .execute(db)?;
     diesel::delete(refresh_tokens::table.filter(refresh_tokens::session_id.eq(login))).execute(db).map(drop)
 }
 
@@ -276,8 +272,4 @@ pub fn forget_refresh_tokens(db: &mut Db, login: LoginId, below_generation: i64)
     )
     .execute(db)
     .map(drop)
-}
-
-pub fn extend_login(db: &mut Db, login: LoginId, expires_at: i64) -> QueryResult<()> {
-    diesel::update(sessions::table.find(login)).set(sessions::expires_at.eq(expires_at)).execute(db).map(drop)
 }

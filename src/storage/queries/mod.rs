@@ -8,6 +8,7 @@ pub mod chats;
 pub mod consistency;
 pub mod fan_outs;
 pub mod listeners;
+pub mod logins;
 pub mod messages;
 pub mod meta;
 pub mod notifications;

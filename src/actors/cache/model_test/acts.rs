@@ -162,6 +162,19 @@ pub(super) enum Act {
         token: i64,
         at: i64,
     },
+    /// Starts another login, of a browser or with refresh tokens.
+    Login {
+        user: i64,
+        web: bool,
+    },
+    UseLogin {
+        login: i64,
+        at: i64,
+    },
+    EndLogin {
+        by: i64,
+        login: i64,
+    },
     WarnOfTokens,
     ExpireTokens,
     ReadNotification {
@@ -279,6 +292,9 @@ fn project_act() -> impl Strategy<Value = Act> {
         2 => (by.clone(), any::<bool>(), proptest::option::of(1..7i64)).prop_map(|(by, expired, repository)| Act::CreateToken { by, expired, repository }),
         1 => (by.clone(), 1..6i64).prop_map(|(by, token)| Act::RevokeToken { by, token }),
         2 => (1..6i64, 1..9i64).prop_map(|(token, at)| Act::UseToken { token, at }),
+        2 => (by.clone(), any::<bool>()).prop_map(|(user, web)| Act::Login { user, web }),
+        2 => (1..20i64, 1..9i64).prop_map(|(login, at)| Act::UseLogin { login, at }),
+        1 => (by.clone(), 1..20i64).prop_map(|(by, login)| Act::EndLogin { by, login }),
         1 => Just(Act::WarnOfTokens),
         1 => Just(Act::ExpireTokens),
         3 => (by, proptest::option::of(1..20i64)).prop_map(|(by, notification)| Act::ReadNotification { by, notification }),

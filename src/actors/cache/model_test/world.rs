@@ -8,7 +8,7 @@ use diesel::sqlite::SqliteConnection;
 use super::super::chats::{Fill, Lookup};
 use super::super::read_models::{Applied, ReadModels};
 use super::acts::{Act, USERS};
-use crate::actors::writer::commands::{NewUser, RegisterUser, StartLogin};
+use crate::actors::writer::commands::{LoginSecret, NewUser, RegisterUser, StartLogin};
 use crate::actors::writer::{
     Batch, BatchExecutor, Command, CommandError, CommitMetrics, PendingCommand, QueuedCommand,
 };
@@ -19,6 +19,7 @@ use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, LoginId, MessageId, UserId};
+use crate::domain::login::LoginClient;
 use crate::domain::user::Username;
 use crate::storage::queries::{fan_outs, messages};
 use crate::storage::schema::{messages as messages_table, notifications};
@@ -49,6 +50,12 @@ pub(super) type Answer<C> = tokio::sync::oneshot::Receiver<Result<<C as Command>
 pub(super) fn queued<C: Command>(command: C) -> (Box<dyn QueuedCommand>, Answer<C>) {
     let (reply, answer) = Reply::channel();
     (Box::new(PendingCommand::new(command, None, reply)), answer)
+}
+
+pub(super) fn start_login(user: UserId, token_version: i64, web: bool) -> StartLogin {
+    let hash = rand::random();
+    let secret = if web { LoginSecret::Web(hash) } else { LoginSecret::Refresh(hash) };
+    StartLogin { user, token_version, secret, client: LoginClient::default() }
 }
 
 impl World {
@@ -108,7 +115,8 @@ impl World {
     }
 
     fn login(&mut self, user: UserId, token_version: i64) {
-        let (login, mut answer) = queued(StartLogin { user, token_version, refresh_hash: rand::random() });
+        // Users with even ids log in with a browser.
+        let (login, mut answer) = queued(start_login(user, token_version, user.0 % 2 == 0));
         self.run(vec![login]);
         let login = answer.try_recv().unwrap().unwrap_or(LoginId(0));
         self.logins.retain(|who| who.user != user);

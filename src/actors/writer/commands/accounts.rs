@@ -10,10 +10,12 @@ use crate::core::auth::refresh::{RefreshKey, RefreshToken};
 use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
+use crate::domain::login::{LoginClient, WebHandle};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
-use crate::storage::queries::accounts;
+use crate::storage::queries::logins::NewLogin;
+use crate::storage::queries::{accounts, logins};
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
 
 /// Maximum number of expired logins that a command ends: two rows each and their tokens.
@@ -90,11 +92,21 @@ impl Command for RegisterUser {
     }
 }
 
+/// The hash of the secret that renews or finds a login.
+#[derive(Debug, Clone, Copy)]
+pub enum LoginSecret {
+    /// Of the first refresh token.
+    Refresh([u8; 32]),
+    /// Of the secret in a browser's cookie.
+    Web([u8; 32]),
+}
+
 /// Starts a login, if the user's `token_version` is still that of the password check.
 pub struct StartLogin {
     pub user: UserId,
     pub token_version: i64,
-    pub refresh_hash: [u8; 32],
+    pub secret: LoginSecret,
+    pub client: LoginClient,
 }
 
 impl Command for StartLogin {
@@ -112,11 +124,24 @@ impl Command for StartLogin {
         {
             end(tx, stalest, self.user)?;
         }
-        let expires_at = now.plus_seconds(limits.refresh_token_seconds).0;
-        let login = accounts::insert_login(tx.write(), self.user, now.0, expires_at)?;
-        insert_token(tx, login, &self.refresh_hash, 1)?;
-        tx.announce(Event::LoginStarted { login_id: login, user_id: self.user });
-        Ok(login)
+        let expires_at = now.plus_seconds(limits.refresh_token_seconds);
+        let web = match self.secret {
+            LoginSecret::Refresh(_) => None,
+            LoginSecret::Web(hash) => Some(WebHandle { hash, expires_at, last_used_at: now }),
+        };
+        let new = NewLogin {
+            user: self.user,
+            created_at: now,
+            expires_at,
+            web_hash: web.as_ref().map(|web| &web.hash),
+            client: &self.client,
+        };
+        let login_id = logins::insert(tx.write(), &new)?;
+        if let LoginSecret::Refresh(hash) = &self.secret {
+            insert_token(tx, login_id, hash, 1)?;
+        }
+        tx.announce(Event::LoginStarted { login_id, user_id: self.user, web });
+        Ok(login_id)
     }
 }
 
@@ -188,7 +213,7 @@ impl Command for RefreshLogin {
             accounts::forget_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
         }
         insert_token(tx, login, &successor.hash(), next)?;
-        accounts::extend_login(tx.write(), login, now.plus_seconds(limits.refresh_token_seconds).0)?;
+        logins::set_used(tx.write(), login, now, now.plus_seconds(limits.refresh_token_seconds))?;
         let who = Credential::login(user, login, row.token_version);
         Ok(Refreshed::Renewed { who, login, successor })
     }
@@ -245,7 +270,7 @@ fn end_tokens(tx: &mut Tx<'_>, who: Credential, since: Timestamp) -> Execution<(
     Ok(())
 }
 
-/// Ends logins whose refresh tokens have expired. Returns their number.
+/// Ends logins whose refresh tokens or web secrets have expired. Returns their number.
 pub struct EndExpiredLogins;
 
 impl Command for EndExpiredLogins {

@@ -14,6 +14,7 @@ mod fan_out;
 #[cfg(test)]
 mod fan_out_test;
 mod leaving;
+mod logins;
 mod message_updates;
 mod messages;
 mod notifications;
@@ -30,8 +31,8 @@ pub use access_tokens::{
     WarnOfExpiringTokens,
 };
 pub use accounts::{
-    ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, Logout, NewUser, REGISTRATION_CLOSED,
-    RefreshLogin, Refreshed, RegisterUser, RehashPassword, StartLogin, UpdateProfile,
+    ChangePassword, EndExpiredLogins, EndLogin, INVALID_SETUP_CODE, LoginSecret, Logout, NewUser,
+    REGISTRATION_CLOSED, RefreshLogin, Refreshed, RegisterUser, RehashPassword, StartLogin, UpdateProfile,
 };
 pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive, SetUserAdmin};
 pub use blocks::SetBlock;
@@ -39,6 +40,7 @@ pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParti
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
 pub use fan_out::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 pub use leaving::{LeaveChats, LeftChats};
+pub use logins::{EndOwnLogin, RecordWebLoginUses};
 pub use message_updates::{UpdateMessage, UpdatedMessage};
 pub use messages::{AppendMessage, Appended};
 pub use notifications::MarkNotificationsRead;
@@ -81,6 +83,7 @@ instrumented_actor!(
         EndExpiredLogins,
         EndExpiredTokens,
         EndLogin,
+        EndOwnLogin,
         FinishDeletion,
         FollowThread,
         LeaveChats,
@@ -94,6 +97,7 @@ instrumented_actor!(
         PurgeChat,
         RecordMaintenance,
         RecordTokenUses,
+        RecordWebLoginUses,
         RefreshLogin,
         RegisterUser,
         RehashPassword,

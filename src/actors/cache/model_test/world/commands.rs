@@ -2,25 +2,25 @@
 
 use super::super::acts::{Act, ProjectAct, RepositoryAct};
 use super::super::made::{a_name, summary_of, to_main, visibility};
-use super::{World, queued};
+use super::{World, queued, start_login};
 use crate::actors::writer::commands::WantedRefs;
 use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
     CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject, DeleteRepository,
-    DeliverNotifications, EndExpiredTokens, EndLogin, FinishDeletion, LeaveChats, Logout, MarkAllRead,
-    MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, OpenPush, PurgeChat, RecordMaintenance,
-    RecordTokenUses, RemoveParticipant, ResetPassword, RevokeAccessToken, SetBlock, SetHidden, SetMember,
-    SetNotifyLevel, SetParticipant, SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush,
-    TakeOverChat, TrimChat, UpdateChat, UpdateMessage, UpdateProfile, UpdateProject, UpdateRepository,
-    WarnOfExpiringTokens,
+    DeliverNotifications, EndExpiredTokens, EndLogin, EndOwnLogin, FinishDeletion, LeaveChats, Logout,
+    MarkAllRead, MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, OpenPush, PurgeChat,
+    RecordMaintenance, RecordTokenUses, RecordWebLoginUses, RemoveParticipant, ResetPassword,
+    RevokeAccessToken, SetBlock, SetHidden, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig,
+    SetRetention, SetUserActive, SetWatch, SettlePush, TakeOverChat, TrimChat, UpdateChat, UpdateMessage,
+    UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{Command, CommandError, DbWriterActor, Execution, QueuedCommand, Tx};
 use crate::core::actor::{MessageName, NamedMessage};
-use crate::domain::access::{Credential, Scope};
+use crate::domain::access::{AuthMethod, Credential, Scope};
 use crate::domain::chat::ChatRole;
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{
-    AccessTokenId, ChatId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
+    AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
 };
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::notification::NotifyLevel;
@@ -184,6 +184,21 @@ impl World {
             }),
             Act::UseToken { token, at } => {
                 self.sound(RecordTokenUses { uses: vec![(AccessTokenId(token), Timestamp(at))] })
+            }
+            Act::Login { user, web } => {
+                let AuthMethod::Login { token_version, .. } = self.who(user).auth_method else {
+                    panic!("every user of the world has logged in")
+                };
+                let start = start_login(UserId(user), token_version, web);
+                self.sound(start)
+            }
+            // The extension depends on the current time: a late use extends the login.
+            Act::UseLogin { login, at } => {
+                let at = Timestamp::now().plus_seconds(at * 24 * 3600);
+                self.sound(RecordWebLoginUses { uses: vec![(LoginId(login), at)] })
+            }
+            Act::EndLogin { by, login } => {
+                self.sound(EndOwnLogin { who: self.who(by), login: LoginId(login) })
             }
             Act::WarnOfTokens => self.sound(WarnOfExpiringTokens),
             Act::RevokeToken { by, token } => {

@@ -1,0 +1,145 @@
+//! Logins of browsers by a secret in a cookie, and the list of a user's logins.
+//!
+//! A web login is a login: logout, a new password, deactivation and `limits.logins_per_user` end it
+//! at once. Its secret is opaque, does not rotate, and is found by its hash in the directory.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::accounts::NewAccount;
+use super::{ServiceError, Services};
+use crate::actors::cache::{Me, WebLoginHolder, WebLoginUsesToWrite};
+use crate::actors::writer::commands::{EndOwnLogin, LoginSecret, RecordWebLoginUses, StartLogin};
+use crate::core::actor::Caller;
+use crate::core::auth::web_secret::{WebSecret, web_secret_hash};
+use crate::core::shares::Holder;
+use crate::domain::access::{AccessGrant, Credential};
+use crate::domain::ids::LoginId;
+use crate::domain::login::{Login, LoginClient};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
+use crate::storage::queries::logins;
+
+/// How long a browser keeps the cookie of a login: the longest that browsers accept (RFC 6265bis,
+/// 400 days). The server decides when the login expires, so a use does not send the cookie again.
+const COOKIE_SECONDS: i64 = 400 * 24 * 3600;
+/// Maximum number of logins in a list. `limits.logins_per_user` is mostly lower.
+const LISTED_MAX: i64 = 1_000;
+/// Maximum number of login uses written in one command: each is a row.
+const USES_PER_COMMAND: usize = 200;
+
+/// A started web login.
+pub struct WebLogin {
+    /// The value of the cookie: 256 random bits in base64url.
+    pub secret: String,
+    pub user: Arc<User>,
+    /// The `Max-Age` of the cookie, in seconds.
+    pub max_age: i64,
+}
+
+/// An open login in the list of its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginView {
+    pub id: LoginId,
+    /// The `User-Agent` of the client that logged in, cut.
+    pub device: Option<String>,
+    pub address: Option<String>,
+    pub created_at: Timestamp,
+    /// Of a web login: accurate to `limits.token_use_seconds`. Of another: its start or last
+    /// refresh.
+    pub last_used_at: Option<Timestamp>,
+    pub expires_at: Timestamp,
+    /// Whether it is the login of a browser, by cookie.
+    pub web: bool,
+    /// Whether the caller uses this login.
+    pub current: bool,
+}
+
+impl LoginView {
+    fn new(login: Login, who: Credential) -> Self {
+        let Login { id, device, address, created_at, last_used_at, expires_at, web } = login;
+        let current = who.auth_method.login() == Some(id);
+        Self { id, device, address, created_at, last_used_at, expires_at, web, current }
+    }
+}
+
+impl Services {
+    /// Checks the password and starts the login of a browser. `device` is its `User-Agent`.
+    ///
+    /// # Errors
+    /// Those of [`Services::login`], with the same delays.
+    pub async fn web_login(
+        &self,
+        from: IpAddr,
+        device: &str,
+        username: String,
+        password: String,
+    ) -> Result<WebLogin, ServiceError> {
+        let user = self.prove_login(from, username, password).await?;
+        self.start_web_login(user, LoginClient::new(device, from)).await
+    }
+
+    /// Registers a user and starts the login of the user's browser.
+    ///
+    /// # Errors
+    /// Those of [`Services::register`]. If the login alone fails, the user exists and can log in.
+    pub async fn register_and_log_in(
+        &self,
+        from: IpAddr,
+        device: &str,
+        new: NewAccount,
+    ) -> Result<WebLogin, ServiceError> {
+        let user = self.register(from, new).await?;
+        self.start_web_login(user, LoginClient::new(device, from)).await
+    }
+
+    async fn start_web_login(&self, user: Arc<User>, client: LoginClient) -> Result<WebLogin, ServiceError> {
+        let secret = WebSecret::fresh();
+        let command = StartLogin {
+            user: user.id,
+            token_version: user.token_version,
+            secret: LoginSecret::Web(secret.hash()),
+            client,
+        };
+        self.writer.execute(user.id, command).await?;
+        Ok(WebLogin { secret: secret.into_text(), user, max_age: COOKIE_SECONDS })
+    }
+
+    /// Returns the credential of a web login by its secret, and notes the use.
+    ///
+    /// # Errors
+    /// Fails with `unauthenticated` if no open login has the secret.
+    pub async fn web_credential(&self, secret: &str) -> Result<Credential, ServiceError> {
+        let hash = web_secret_hash(secret).map_err(|_| ServiceError::unauthenticated())?;
+        Ok(self.cache.ask_anonymously(WebLoginHolder { hash }).await?)
+    }
+
+    /// Returns the caller's open logins, the last used first.
+    pub async fn logins(&self, who: Credential) -> Result<Vec<LoginView>, ServiceError> {
+        AccessGrant::person(who.auth_method)?;
+        // The list is read from the database, so the cache checks the caller.
+        self.cache.ask(who, Me).await?;
+        let (holder, user) = (Holder::Account(who.user), who.user);
+        let listed = self.readers.read(holder, move |db| logins::open_of(db, user, LISTED_MAX)).await?;
+        Ok(listed.into_iter().map(|login| LoginView::new(login, who)).collect())
+    }
+
+    /// Ends one login of the caller, which may be the current one. Its sessions end.
+    ///
+    /// # Errors
+    /// Fails with `not_found` if the login has ended or is not the caller's.
+    pub async fn end_login_by_id(&self, who: Credential, login: LoginId) -> Result<(), ServiceError> {
+        Ok(self.writer.execute(who, EndOwnLogin { who, login }).await?)
+    }
+
+    /// Writes the last uses of web logins that the cache has recorded.
+    pub async fn write_web_login_uses(&self) -> Result<(), ServiceError> {
+        loop {
+            let uses = self.cache.ask_anonymously(WebLoginUsesToWrite { count: USES_PER_COMMAND }).await?;
+            if uses.is_empty() {
+                return Ok(());
+            }
+            self.writer.execute(Caller::Server, RecordWebLoginUses { uses }).await?;
+        }
+    }
+}

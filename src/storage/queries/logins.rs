@@ -1,0 +1,111 @@
+//! Web logins, their uses, and the list of a user's logins.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::login::{Login, LoginClient, WebHandle};
+use crate::domain::timestamp::Timestamp;
+use crate::storage::rows::chat::unreadable;
+use crate::storage::schema::sessions;
+
+type Db = SqliteConnection;
+
+/// Data of a login to be created.
+#[derive(Debug)]
+pub struct NewLogin<'a> {
+    pub user: UserId,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub web_hash: Option<&'a [u8; 32]>,
+    pub client: &'a LoginClient,
+}
+
+pub fn insert(db: &mut Db, new: &NewLogin<'_>) -> QueryResult<LoginId> {
+    let created_at = new.created_at.0;
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::user_id.eq(new.user),
+            sessions::created_at.eq(created_at),
+            sessions::last_used_at.eq(created_at),
+            sessions::expires_at.eq(new.expires_at.0),
+            sessions::web_hash.eq(new.web_hash.map(<[u8; 32]>::as_slice)),
+            sessions::device.eq(new.client.device.as_deref()),
+            sessions::address.eq(new.client.address.map(|address| address.to_string())),
+        ))
+        .returning(sessions::id)
+        .get_result(db)
+}
+
+/// Returns every open web login.
+pub fn all_web(db: &mut Db) -> QueryResult<Vec<(LoginId, WebHandle)>> {
+    type Row = (LoginId, Option<Vec<u8>>, i64, i64, Option<i64>);
+    let rows: Vec<Row> = sessions::table
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::web_hash.is_not_null())
+        .select((
+            sessions::id,
+            sessions::web_hash,
+            sessions::created_at,
+            sessions::expires_at,
+            sessions::last_used_at,
+        ))
+        .load(db)?;
+    let handle = |(id, hash, created_at, expires_at, last_used_at): Row| {
+        let hash = hash.and_then(|hash| hash.try_into().ok());
+        let hash = hash.ok_or_else(|| unreadable("sessions.web_hash", "of another length"))?;
+        let last_used_at = Timestamp(last_used_at.unwrap_or(created_at));
+        Ok((id, WebHandle { hash, expires_at: Timestamp(expires_at), last_used_at }))
+    };
+    rows.into_iter().map(handle).collect()
+}
+
+/// Returns the open logins of a user, the last used first, at most `limit`.
+pub fn open_of(db: &mut Db, user: UserId, limit: i64) -> QueryResult<Vec<Login>> {
+    type Row = (LoginId, Option<String>, Option<String>, i64, Option<i64>, i64, bool);
+    let rows: Vec<Row> = sessions::table
+        .filter(sessions::user_id.eq(user))
+        .filter(sessions::ended_at.is_null())
+        .order((sessions::last_used_at.desc(), sessions::id.desc()))
+        .limit(limit)
+        .select((
+            sessions::id,
+            sessions::device,
+            sessions::address,
+            sessions::created_at,
+            sessions::last_used_at,
+            sessions::expires_at,
+            sessions::web_hash.is_not_null(),
+        ))
+        .load(db)?;
+    let login = |(id, device, address, created_at, last_used_at, expires_at, web): Row| Login {
+        id,
+        device,
+        address,
+        created_at: Timestamp(created_at),
+        last_used_at: last_used_at.map(Timestamp),
+        expires_at: Timestamp(expires_at),
+        web,
+    };
+    Ok(rows.into_iter().map(login).collect())
+}
+
+/// Returns when an open web login expires.
+pub fn expiry_of_web(db: &mut Db, login: LoginId) -> QueryResult<Option<Timestamp>> {
+    let expires_at = sessions::table
+        .find(login)
+        .filter(sessions::ended_at.is_null())
+        .filter(sessions::web_hash.is_not_null())
+        .select(sessions::expires_at)
+        .first(db)
+        .optional()?;
+    Ok(expires_at.map(Timestamp))
+}
+
+/// Records a use of a login, and until when it is open.
+pub fn set_used(db: &mut Db, login: LoginId, at: Timestamp, expires_at: Timestamp) -> QueryResult<()> {
+    diesel::update(sessions::table.find(login))
+        .set((sessions::last_used_at.eq(at.0), sessions::expires_at.eq(expires_at.0)))
+        .execute(db)
+        .map(drop)
+}
