@@ -19,6 +19,7 @@ mod git;
 mod git_refusal;
 pub mod head;
 mod history;
+mod login;
 mod message;
 mod message_update;
 pub mod metrics;
@@ -61,6 +62,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/logout").post(user::logout))
         .service(web::resource("/api/users/me").get(user::me).patch(user::update_me))
         .service(web::resource("/api/users/me/password").post(user::change_password))
+        .service(web::resource("/api/users/me/logins").get(login::list))
+        .service(web::resource("/api/users/me/logins/{id}").delete(login::end))
         .service(web::resource("/api/users/me/tokens").get(token::list).post(token::create))
         .service(web::resource("/api/users/me/tokens/{id}").delete(token::revoke))
         .service(web::resource("/api/users/me/blocks").get(people::blocks))

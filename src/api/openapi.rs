@@ -17,8 +17,8 @@ use utoipa::{Modify, OpenApi};
 use super::error::Problem;
 use super::pieces::Pieces;
 use super::{
-    admin, browse, chat, history, message, message_update, notification, people, presence, project, repo,
-    server, token, user,
+    admin, browse, chat, history, login, message, message_update, notification, people, presence, project,
+    repo, server, token, user,
 };
 
 /// Responses of any route, in addition to those that the route declares.
@@ -146,6 +146,8 @@ const TAGS: [(&str, &str); 10] = [
         user::refresh,
         user::register,
         user::update_me,
+        login::end,
+        login::list,
         people::block,
         people::blocks,
         people::leave_chats,

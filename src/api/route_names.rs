@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
 /// routes without credentials, and for routes that check the role which a token grants: projects,
 /// repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, RequiredScope); 84] = [
+pub(super) const DESCRIBED: [(&str, &str, RequiredScope); 86] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
     ("POST", "/api/admin/chats/{id}/take-over", RequiredScope::ServerAdmin),
@@ -89,6 +89,8 @@ pub(super) const DESCRIBED: [(&str, &str, RequiredScope); 84] = [
     ("GET", "/api/users/me/blocks", RequiredScope::ChatRead),
     ("DELETE", "/api/users/me/blocks/{username}", RequiredScope::ChatWrite),
     ("PUT", "/api/users/me/blocks/{username}", RequiredScope::ChatWrite),
+    ("GET", "/api/users/me/logins", RequiredScope::Person),
+    ("DELETE", "/api/users/me/logins/{id}", RequiredScope::Person),
     ("POST", "/api/users/me/password", RequiredScope::Person),
     ("GET", "/api/users/me/tokens", RequiredScope::Person),
     ("POST", "/api/users/me/tokens", RequiredScope::Person),

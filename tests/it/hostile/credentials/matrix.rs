@@ -91,6 +91,8 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("PUT", path("/api/users/me/blocks/{username}"), Reach::ChatWrite, empty.clone()),
         ("DELETE", path("/api/users/me/blocks/{username}"), Reach::ChatWrite, none.clone()),
         ("POST", path("/api/chats/leave"), Reach::ChatWrite, json!({"added_by": "bob"})),
+        ("GET", path("/api/users/me/logins"), Reach::Person, none.clone()),
+        ("DELETE", path("/api/users/me/logins/{id}"), Reach::Person, none.clone()),
         ("GET", path("/api/users/me/tokens"), Reach::Person, none.clone()),
         ("POST", path("/api/users/me/tokens"), Reach::Person, json!({"name": "x", "scopes": ["repo:read"]})),
         ("DELETE", path("/api/users/me/tokens/{id}"), Reach::Person, none.clone()),
