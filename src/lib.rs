@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! domain <- core <- protocol <- {storage, git} <- actors <- services
-//!        <- {messaging, api, backup} <- app <- client <- cli <- main
+//!        <- http <- {messaging, api, web, backup} <- app <- client <- cli <- main
 //! ```
 //!
 //! [`client`] uses only [`domain`] and [`protocol`], so it does not depend on the server.
@@ -20,6 +20,7 @@
 //! | [`git`] | all access to git: repository directories, transfers, browsing |
 //! | [`actors`] | the actors that own the state: writer, cache, hubs, presence |
 //! | [`services`] | the operations that users can perform, one function each |
+//! | [`http`] | what all HTTP routes share: extractors, errors, validators, the request log |
 //! | [`messaging`] | chat sessions over TCP and WebSocket |
 //! | [`api`] | HTTP: REST, git smart HTTP, the control and operations routes |
 //! | [`backup`] | backup, restore and check (`netbit doctor`) of a data directory |
@@ -38,6 +39,7 @@ pub mod client;
 pub mod core;
 pub mod domain;
 pub mod git;
+pub mod http;
 pub mod messaging;
 pub mod protocol;
 pub mod services;

@@ -6,8 +6,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::user::OwnUser;
 use crate::core::saturate;
@@ -16,6 +14,8 @@ use crate::domain::ids::{ChatId, UserId};
 use crate::domain::page::Page;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
+use crate::http::error::HttpResult;
+use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::services::Services;
 
 #[derive(Deserialize, ToSchema)]
@@ -48,7 +48,7 @@ pub(super) async fn update_user(
     username: Path<String>,
     body: Body<UserBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let user = services.set_user_active(caller.0, username.0, body.0.active).await?;
     Ok(HttpResponse::Ok().json_line(ManagedUser::from(user)))
 }
@@ -72,7 +72,7 @@ pub(super) async fn users(
     request: HttpRequest,
     query: Query<UsersQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let (above, prefix) = (query.0.cursor.unwrap_or(0), query.0.prefix.unwrap_or_default());
     let wanted = saturate::to_i64(limit).saturating_add(1);
@@ -99,7 +99,7 @@ pub(super) async fn take_over_chat(
     id: Path<i64>,
     body: Body<TakeOverBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.take_over_chat(caller.0, ChatId(id.0), body.0.owner).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -115,7 +115,7 @@ pub(super) async fn take_over_project(
     at: Path<(String, String)>,
     body: Body<TakeOverBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.take_over_project(caller.0, at.0, body.0.owner).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -169,7 +169,7 @@ pub(super) async fn audit(
     request: HttpRequest,
     query: Query<AuditQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let below = query.0.cursor.unwrap_or(i64::MAX);
     let wanted = saturate::to_i64(limit).saturating_add(1);

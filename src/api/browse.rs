@@ -12,19 +12,19 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::base_url::{percent_decoded, percent_encoded};
-use super::error::ApiResult;
-use super::etag::Validator;
-use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
-use super::spooled;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;
 use crate::git::browse::{
     Blob, Branch, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text,
 };
 use crate::git::program::ArchiveFormat;
+use crate::http::address::{percent_decoded, percent_encoded};
+use crate::http::error::HttpResult;
+use crate::http::extract::{Anyone, Path, Query, counted};
+use crate::http::spooled;
+use crate::http::validator::Validator;
 use crate::protocol::code::Code;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::{RawFile, Reading};
@@ -68,8 +68,8 @@ pub(super) async fn at_commit(
     request: &HttpRequest,
     at: CommitPath,
     services: &Services,
-    answer: impl AsyncFnOnce(Found) -> ApiResult,
-) -> ApiResult {
+    answer: impl AsyncFnOnce(Found) -> HttpResult,
+) -> HttpResult {
     let CommitPath { user, project, repo, reference, path } = at;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
     let view = counted(request, view)?;
@@ -112,7 +112,7 @@ pub(super) async fn branches(
     at: Path<RepositoryPath>,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     list_refs(anyone, &request, &at.0, query.0, &services, Services::branches).await
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn tags(
     at: Path<RepositoryPath>,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     list_refs(anyone, &request, &at.0, query.0, &services, Services::tags).await
 }
 
@@ -138,7 +138,7 @@ async fn list_refs<T: Serialize>(
     query: ListQuery,
     services: &Services,
     list: impl AsyncFnOnce(&Services, &RepositoryView, Option<String>, usize) -> Result<RefPage<T>, ServiceError>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.repository(anyone.0, at, Act::Read).await?;
     let view = counted(request, view)?;
     if let Some(answer) = repo::moved(request, &view) {
@@ -184,7 +184,7 @@ pub(super) async fn tree(
     at: Path<CommitPath>,
     query: Query<TreeQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let part = query.0.part()?;
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
@@ -209,7 +209,7 @@ pub(super) async fn tree_of_ref(
     at: Path<CommitPath>,
     query: Query<TreeQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     tree(anyone, request, at, query, services).await
 }
 
@@ -223,7 +223,7 @@ pub(super) async fn tree_of_default_branch(
     at: Path<CommitPath>,
     query: Query<TreeQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     tree(anyone, request, at, query, services).await
 }
 
@@ -243,7 +243,7 @@ pub(super) async fn blob(
     request: HttpRequest,
     at: Path<CommitPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let blob = services.blob(&view, commit.oid, path).await?;
@@ -264,7 +264,7 @@ pub(super) async fn raw(
     request: HttpRequest,
     at: Path<CommitPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let who = anyone.0;
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
@@ -311,7 +311,7 @@ pub(super) async fn archive_tar_gz(
     request: HttpRequest,
     at: Path<CommitPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     archive(anyone, request, at.0, &services, ArchiveFormat::TarGz, "application/gzip").await
 }
 
@@ -324,7 +324,7 @@ pub(super) async fn archive_zip(
     request: HttpRequest,
     at: Path<CommitPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     archive(anyone, request, at.0, &services, ArchiveFormat::Zip, "application/zip").await
 }
 
@@ -335,7 +335,7 @@ async fn archive(
     services: &Services,
     format: ArchiveFormat,
     kind: &str,
-) -> ApiResult {
+) -> HttpResult {
     let who = anyone.0;
     at_commit(anyone, &request, at, services, async |found| {
         let Found { view, commit, validator, .. } = found;

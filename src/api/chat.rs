@@ -4,8 +4,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::schemas::MessageShape;
 use crate::core::shares::Holder;
@@ -14,6 +12,8 @@ use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 use crate::domain::notification::NotifyLevel;
 use crate::domain::timestamp::Timestamp;
+use crate::http::error::HttpResult;
+use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::protocol::json::json_bytes;
 use crate::protocol::view::ChatSummary;
 use crate::services::chats::ChatRequest;
@@ -130,7 +130,7 @@ pub(super) async fn list(
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ChatId(query.0.cursor.unwrap_or(0));
     let found = services.chats(caller.0, after, limit, query.0.joinable).await?;
@@ -185,7 +185,7 @@ pub(super) async fn create(
     caller: AuthenticatedUser,
     body: Body<CreateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let CreateBody { kind, name, participants } = body.0;
     let (chat, existed) = services.create_chat(caller.0, ChatRequest { kind, name, participants }).await?;
     let mut response = if existed { HttpResponse::Ok() } else { HttpResponse::Created() };
@@ -200,7 +200,7 @@ pub(super) async fn get(
     request: HttpRequest,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     page::read(&request, &ChatAnswer::from(services.chat(caller.0, ChatId(id.0)).await?), None)
 }
 
@@ -213,7 +213,7 @@ pub(super) async fn delete(
     caller: AuthenticatedUser,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.delete_chat(caller.0, ChatId(id.0)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -244,7 +244,7 @@ pub(super) async fn update(
     id: Path<i64>,
     body: Body<UpdateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let UpdateBody { name, archived, retention } = body.0;
     if let Some(keep) = retention {
         services.set_retention(Some(caller.0), ChatId(id.0), keep).await?;
@@ -269,7 +269,7 @@ pub(super) async fn participants(
     id: Path<i64>,
     query: Query<PageQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
     let found = services.participants(caller.0, ChatId(id.0), after, limit).await?;
@@ -295,7 +295,7 @@ pub(super) async fn put_participant(
     path: Path<(i64, String)>,
     body: Body<RoleBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (id, username) = path.0;
     let existed = services.set_participant(caller.0, ChatId(id), username, body.0.role).await?;
     Ok(if existed { HttpResponse::NoContent().finish() } else { HttpResponse::Created().finish() })
@@ -309,7 +309,7 @@ pub(super) async fn remove_participant(
     caller: AuthenticatedUser,
     path: Path<(i64, String)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (id, username) = path.0;
     services.remove_participant(caller.0, ChatId(id), username).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -335,7 +335,7 @@ pub(super) async fn mark_read(
     id: Path<i64>,
     body: Body<ReadBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let seq = page::seq("read_seq", body.0.read_seq)?;
     let read_seq = services.mark_read(caller.0, ChatId(id.0), seq).await?;
     Ok(HttpResponse::Ok().json_line(ReadAnswer { read_seq }))
@@ -359,7 +359,7 @@ pub(super) async fn mark_unread(
     id: Path<i64>,
     body: Body<UnreadBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let from = page::seq("from_seq", Some(body.0.from_seq))?.unwrap_or(0);
     let read_seq = services.mark_unread(caller.0, ChatId(id.0), from).await?;
     Ok(HttpResponse::Ok().json(ReadAnswer { read_seq }))
@@ -368,7 +368,7 @@ pub(super) async fn mark_unread(
 /// Marks all messages in all chats of the caller as read.
 #[utoipa::path(post, operation_id = "mark_all_chats_read", path = "/api/chats/read",
     responses((status = 204), (status = 401), (status = 403)))]
-pub(super) async fn mark_all_read(caller: AuthenticatedUser, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn mark_all_read(caller: AuthenticatedUser, services: web::Data<Services>) -> HttpResult {
     services.mark_all_read(caller.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -380,7 +380,7 @@ pub(super) async fn hide(
     caller: AuthenticatedUser,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_hidden(caller.0, ChatId(id.0), true).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -392,7 +392,7 @@ pub(super) async fn show(
     caller: AuthenticatedUser,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_hidden(caller.0, ChatId(id.0), false).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -413,7 +413,7 @@ pub(super) async fn set_notify_level(
     id: Path<i64>,
     body: Body<NotifyBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_notify_level(caller.0, ChatId(id.0), body.0.level).await?;
     Ok(HttpResponse::NoContent().finish())
 }

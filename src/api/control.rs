@@ -7,12 +7,12 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
 use super::admin::{AuditAnswer, ManagedUser};
-use super::error::ApiResult;
-use super::extract::{Body, Path, Query};
 use super::token::{AccessTokenAnswer, TokenBody};
 use super::user::RegisterBody;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{AccessTokenId, ChatId, UserId};
+use crate::http::error::HttpResult;
+use crate::http::extract::{Body, Path, Query};
 use crate::protocol::view::EventView;
 use crate::services::Services;
 use crate::storage::queries::chats::ListedChat;
@@ -51,11 +51,11 @@ struct Items<T> {
     items: Vec<T>,
 }
 
-fn items<T: Serialize>(items: Vec<T>) -> ApiResult {
+fn items<T: Serialize>(items: Vec<T>) -> HttpResult {
     Ok(HttpResponse::Ok().json(Items { items }))
 }
 
-async fn users(query: Query<After>, services: web::Data<Services>) -> ApiResult {
+async fn users(query: Query<After>, services: web::Data<Services>) -> HttpResult {
     let found = services.users(None, UserId(query.0.after), String::new(), PAGE).await?;
     items(found.into_iter().map(ManagedUser::from).collect())
 }
@@ -89,7 +89,7 @@ impl From<ListedChat> for ManagedChat {
     }
 }
 
-async fn chats(query: Query<After>, services: web::Data<Services>) -> ApiResult {
+async fn chats(query: Query<After>, services: web::Data<Services>) -> HttpResult {
     let found = services.chats_of_all(ChatId(query.0.after), PAGE).await?;
     items(found.into_iter().map(ManagedChat::from).collect())
 }
@@ -102,7 +102,7 @@ struct NewUser {
     is_admin: bool,
 }
 
-async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> ApiResult {
+async fn add_user(body: Body<NewUser>, services: web::Data<Services>) -> HttpResult {
     let NewUser { user, is_admin } = body.0;
     let made = services.add_user(user.into(), is_admin).await?;
     Ok(HttpResponse::Created().json(ManagedUser::from(made)))
@@ -122,7 +122,7 @@ async fn change_user(
     username: Path<String>,
     body: Body<UserChange>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     match body.0 {
         UserChange::Active(active) => drop(services.activate_user(username.0, active).await?),
         UserChange::Username(new) => drop(services.rename_user(username.0, &new).await?),
@@ -132,7 +132,7 @@ async fn change_user(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn tokens(username: Path<String>, services: web::Data<Services>) -> ApiResult {
+async fn tokens(username: Path<String>, services: web::Data<Services>) -> HttpResult {
     let found = services.tokens_of(username.0).await?;
     items(found.iter().map(|token| AccessTokenAnswer::new(token, None)).collect())
 }
@@ -141,13 +141,13 @@ async fn create_token(
     username: Path<String>,
     body: Body<TokenBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (request, _) = body.0.into_parts();
     let (token, secret) = services.create_token_for(username.0, request).await?;
     Ok(HttpResponse::Created().json(AccessTokenAnswer::new(&token, Some(secret))))
 }
 
-async fn revoke_token(path: Path<(String, i64)>, services: web::Data<Services>) -> ApiResult {
+async fn revoke_token(path: Path<(String, i64)>, services: web::Data<Services>) -> HttpResult {
     let (username, id) = path.0;
     services.revoke_token_of(username, AccessTokenId(id)).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -158,12 +158,12 @@ struct Revoked {
     revoked: usize,
 }
 
-async fn revoke_tokens(username: Path<String>, services: web::Data<Services>) -> ApiResult {
+async fn revoke_tokens(username: Path<String>, services: web::Data<Services>) -> HttpResult {
     let revoked = services.revoke_tokens_of(username.0).await?;
     Ok(HttpResponse::Ok().json(Revoked { revoked }))
 }
 
-async fn events(id: Path<i64>, query: Query<After>, services: web::Data<Services>) -> ApiResult {
+async fn events(id: Path<i64>, query: Query<After>, services: web::Data<Services>) -> HttpResult {
     let found = services.export(ChatId(id.0), query.0.after, EXPORT_PAGE).await?;
     items(found.iter().map(|event| EventView::listed(event)).collect())
 }
@@ -174,7 +174,7 @@ struct Retention {
     keep: Option<i64>,
 }
 
-async fn set_retention(id: Path<i64>, body: Body<Retention>, services: web::Data<Services>) -> ApiResult {
+async fn set_retention(id: Path<i64>, body: Body<Retention>, services: web::Data<Services>) -> HttpResult {
     services.set_retention(None, ChatId(id.0), body.0.keep).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -185,7 +185,7 @@ struct Below {
     below: Option<i64>,
 }
 
-async fn audit(query: Query<Below>, services: web::Data<Services>) -> ApiResult {
+async fn audit(query: Query<Below>, services: web::Data<Services>) -> HttpResult {
     let found = services.audit(None, query.0.below.unwrap_or(i64::MAX), PAGE).await?;
     items(found.into_iter().map(AuditAnswer::from).collect())
 }
@@ -196,7 +196,7 @@ struct Differences {
 }
 
 /// Returns the differences between the read models and the database.
-async fn verify(services: web::Data<Services>) -> ApiResult {
+async fn verify(services: web::Data<Services>) -> HttpResult {
     Ok(HttpResponse::Ok().json(Differences { differences: services.compare_with_database().await? }))
 }
 
@@ -207,7 +207,7 @@ struct Forwarders {
 }
 
 /// Returns peers that send `X-Forwarded-For` without being trusted.
-async fn forwarders(services: web::Data<Services>) -> ApiResult {
+async fn forwarders(services: web::Data<Services>) -> HttpResult {
     let seen = &services.forwarders;
     Ok(HttpResponse::Ok().json(Forwarders { private: seen.private(), public_count: seen.public_count() }))
 }

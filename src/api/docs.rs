@@ -10,9 +10,9 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
-use super::error::{ApiResult, no_route};
-use super::extract::Path;
-use super::pieces::Pieces;
+use crate::http::error::{HttpResult, no_route};
+use crate::http::extract::Path;
+use crate::http::pieces::Pieces;
 
 /// The page runs its own scripts and requests its own server, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -74,7 +74,7 @@ fn takes_gzip(request: &HttpRequest) -> bool {
 }
 
 /// Returns a file of the page.
-pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<DocsPage>) -> ApiResult {
+pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<DocsPage>) -> HttpResult {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(&name.0, page.0.clone()) else { return no_route().await };
     let mut response = HttpResponse::Ok();
     response

@@ -20,9 +20,6 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
-use super::base_url;
-use super::error::ApiError;
-use super::extract::{Path, Peer, client_of};
 use super::git_refusal::{Exchange, GitError, answered, mark, problem, service_line};
 use crate::core::shares::{Direction, Holder};
 use crate::domain::access::{Credential, RequiredScope};
@@ -30,6 +27,9 @@ use crate::git::metrics::TransferPermit;
 use crate::git::program::{ProtocolVersion, Service};
 use crate::git::push_request::{PushRequest, PushRequestError, PushRequestReader};
 use crate::git::transfer::Input;
+use crate::http::address;
+use crate::http::error::HttpError;
+use crate::http::extract::{Path, Peer, client_of};
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
 use crate::services::push_targets::PushTarget;
@@ -260,7 +260,7 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
         return Ok(answer(Service::ReceivePack.name(), "result").finish());
     }
     let compressed = !matches!(encoding_of(&request), "" | "identity");
-    let base_url = base_url::base_url(&request, &services);
+    let base_url = address::base_url(&request, &services);
     let incoming = IncomingPush { head, rest, base_url, compressed };
     match services.push(who, target, protocol_of(&request), incoming, input, permit).await? {
         PushAnswer::Streamed(body) => Ok(answer(Service::ReceivePack.name(), "result").streaming(body)),
@@ -283,9 +283,10 @@ async fn read_head(input: &mut Input, services: &Services) -> Result<(PushReques
     loop {
         buffer.clear();
         let count = input.read_buf(&mut buffer).await;
-        let count = count.map_err(|error| ApiError::bad_request(format!("the body ended early: {error}")))?;
+        let count =
+            count.map_err(|error| HttpError::bad_request(format!("the body ended early: {error}")))?;
         if count == 0 {
-            return Err(ApiError::bad_request("the push ended early").into());
+            return Err(HttpError::bad_request("the push ended early").into());
         }
         if reader.feed(&buffer).map_err(head_error)? {
             return Ok(reader.finish());
@@ -293,11 +294,11 @@ async fn read_head(input: &mut Input, services: &Services) -> Result<(PushReques
     }
 }
 
-fn head_error(error: PushRequestError) -> ApiError {
+fn head_error(error: PushRequestError) -> HttpError {
     match error {
         PushRequestError::TooManyRefs(_)
         | PushRequestError::TooManyOptions(_)
         | PushRequestError::TooLarge(_) => ServiceError::new(Code::TooLarge, error.to_string()).into(),
-        PushRequestError::Malformed | PushRequestError::Signed => ApiError::bad_request(error.to_string()),
+        PushRequestError::Malformed | PushRequestError::Signed => HttpError::bad_request(error.to_string()),
     }
 }

@@ -15,12 +15,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use bytes::{Bytes, BytesMut};
 
-use super::error::ApiError;
 use super::git::answer;
 use super::remote_archives::UPLOAD_ARCHIVE;
 use crate::git::pkt_line;
 use crate::git::program::Service;
 use crate::git::report;
+use crate::http::Refused;
+use crate::http::error::HttpError;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
@@ -35,23 +36,15 @@ pub(super) enum Exchange {
     Archive,
 }
 
-/// The status of a refusal whose response has the status 200.
-#[derive(Debug, Clone)]
-pub(super) struct Refused {
-    pub(super) status: StatusCode,
-    /// The error with its causes, for the log.
-    pub(super) causes: Option<String>,
-}
-
 /// An error of a git route.
 #[derive(Debug)]
 pub(super) struct GitError {
-    error: ApiError,
+    error: HttpError,
     /// Whether the sentence is sent in the protocol for every status.
     in_protocol: bool,
 }
 
-impl<E: Into<ApiError>> From<E> for GitError {
+impl<E: Into<HttpError>> From<E> for GitError {
     fn from(error: E) -> Self {
         Self { error: error.into(), in_protocol: false }
     }
@@ -63,13 +56,13 @@ pub(super) fn answered(exchange: Exchange, result: Result<HttpResponse, GitError
 }
 
 pub(super) fn problem(status: StatusCode, code: Code, detail: &str) -> GitError {
-    ApiError::with_status(status, code, detail).into()
+    HttpError::with_status(status, code, detail).into()
 }
 
 /// Marks a response as a refusal for `error`.
 pub(super) fn mark(response: &mut HttpResponse, error: ServiceError) {
     let causes = error.causes();
-    let status = ApiError::from(error).status_code();
+    let status = HttpError::from(error).status_code();
     response.extensions_mut().insert(Refused { status, causes });
 }
 

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::browse::{CommitPath, Found, as_sent, at_commit};
-use super::error::{ApiError, ApiResult};
-use super::etag::Validator;
-use super::extract::{Anyone, Path, Query, counted};
 use super::page;
 use super::repo;
 use crate::domain::permission::project::Act;
 use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{Anyone, Path, Query, counted};
+use crate::http::validator::Validator;
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::{Blame, Reading};
@@ -47,7 +47,7 @@ pub(super) async fn commits(
     at: Path<RepositoryPath>,
     query: Query<CommitsQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
     let view = counted(&request, view)?;
     if let Some(answer) = repo::moved(&request, &view) {
@@ -55,7 +55,7 @@ pub(super) async fn commits(
     }
     let CommitsQuery { reference, path, limit, cursor } = query.0;
     let limit = page::limit(limit, &services.limits)?;
-    let wrong = || ApiError::bad_request("the cursor is not the id of a commit");
+    let wrong = || HttpError::bad_request("the cursor is not the id of a commit");
     let after = cursor.map(|cursor| Oid::parse(&cursor).ok_or_else(wrong)).transpose()?;
     let from = match reference {
         Some(reference) => Some(services.resolve(&view, Some(reference)).await?),
@@ -96,7 +96,7 @@ pub(super) async fn commit(
     request: HttpRequest,
     at: Path<OneCommitPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let OneCommitPath { user, project, repo, oid } = at.0;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
     let view = counted(&request, view)?;
@@ -133,7 +133,7 @@ pub(super) async fn compare(
     request: HttpRequest,
     at: Path<ComparePath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let ComparePath { user, project, repo, base, head } = at.0;
     let view = services.repository(anyone.0, &RepositoryPath { user, project, repo }, Act::Read).await?;
     let view = counted(&request, view)?;
@@ -169,7 +169,7 @@ pub(super) async fn blame(
     at: Path<CommitPath>,
     query: Query<BlameQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
         let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;

@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, ApiResult};
-use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::schemas::{EventShape, MessageShape, PostShape};
 use crate::core::shares::{Holder, Slot};
@@ -14,6 +12,8 @@ use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{ClientId, Message, NewMessage};
 use crate::domain::metadata::Metadata;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::protocol::json::{JSON_BYTES_MAX, json_bytes};
 use crate::protocol::view::EventView;
 use crate::services::messages::Choice;
@@ -29,16 +29,16 @@ pub(super) struct RangeQuery {
 }
 
 impl RangeQuery {
-    fn choice(&self) -> Result<Option<Choice>, ApiError> {
+    fn choice(&self) -> Result<Option<Choice>, HttpError> {
         match (self.thread, self.pinned.unwrap_or(false)) {
-            (Some(_), true) => Err(ApiError::bad_request("thread and pinned cannot be combined")),
+            (Some(_), true) => Err(HttpError::bad_request("thread and pinned cannot be combined")),
             (Some(id), false) => Ok(Some(Choice::Thread(MessageId(id)))),
             (None, true) => Ok(Some(Choice::Pinned)),
             (None, false) => Ok(None),
         }
     }
 
-    fn range(&self, services: &Services, messages_only: bool) -> Result<EventRange, ApiError> {
+    fn range(&self, services: &Services, messages_only: bool) -> Result<EventRange, HttpError> {
         Ok(EventRange {
             before: page::seq("before_seq", self.before_seq)?,
             after: page::seq("after_seq", self.after_seq)?,
@@ -72,7 +72,7 @@ async fn page_of(
     chat: ChatId,
     choice: Option<Choice>,
     range: EventRange,
-) -> Result<(EventPage, Option<Slot>), ApiError> {
+) -> Result<(EventPage, Option<Slot>), HttpError> {
     let newest = range.after.is_none();
     let page = match choice {
         Some(choice) => services.chosen_messages(caller.0, chat, choice, range).await?,
@@ -106,7 +106,7 @@ pub(super) async fn list(
     id: Path<i64>,
     query: Query<RangeQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (range, choice) = (query.0.range(&services, true)?, query.0.choice()?);
     let (found, space) = page_of(&services, caller, ChatId(id.0), choice, range.clone()).await?;
     let items: Vec<&Message> =
@@ -125,10 +125,10 @@ pub(super) async fn events(
     id: Path<i64>,
     query: Query<RangeQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let range = query.0.range(&services, false)?;
     if query.0.choice()?.is_some() {
-        return Err(ApiError::bad_request("thread and pinned choose among messages, not events"));
+        return Err(HttpError::bad_request("thread and pinned choose among messages, not events"));
     }
     let (found, space) = page_of(&services, caller, ChatId(id.0), None, range.clone()).await?;
     let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
@@ -170,13 +170,13 @@ pub(super) async fn post(
     id: Path<i64>,
     body: Body<MessageBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let MessageBody { content, client_id, reply_to, metadata } = body.0;
     let key = idempotency_key(&request)?;
     if let (Some(key), Some(client_id)) = (key, client_id)
         && key != client_id
     {
-        return Err(ApiError::bad_request("Idempotency-Key and client_id are different"));
+        return Err(HttpError::bad_request("Idempotency-Key and client_id are different"));
     }
     let message =
         NewMessage::parse(key.or(client_id), content, reply_to, metadata).map_err(ServiceError::from)?;
@@ -188,11 +188,11 @@ pub(super) async fn post(
 
 /// Returns the key as a `client_id`: a UUID is used as it is, of any other text the first 16 bytes
 /// of its SHA-256.
-fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, ApiError> {
+fn idempotency_key(request: &HttpRequest) -> Result<Option<ClientId>, HttpError> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text.is_empty() || text.len() > 255 {
-        return Err(ApiError::bad_request("Idempotency-Key must be 1 to 255 printable characters"));
+        return Err(HttpError::bad_request("Idempotency-Key must be 1 to 255 printable characters"));
     }
     Ok(Some(ClientId::parse(text).unwrap_or_else(|_| {
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();

@@ -4,14 +4,14 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::error::{ApiError, ApiResult};
-use super::extract::{AuthenticatedUser, Body, Path};
 use super::page::JsonLine;
 use super::schemas::MessageShape;
 use crate::actors::writer::commands::UpdatedMessage;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::MessageUpdate;
 use crate::domain::metadata::Metadata;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{AuthenticatedUser, Body, Path};
 use crate::services::{ServiceError, Services};
 
 async fn update(
@@ -19,7 +19,7 @@ async fn update(
     caller: AuthenticatedUser,
     (chat, message): (i64, i64),
     update: MessageUpdate,
-) -> Result<UpdatedMessage, ApiError> {
+) -> Result<UpdatedMessage, HttpError> {
     Ok(services.update_message(caller.0, ChatId(chat), MessageId(message), update).await?)
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn edit(
     path: Path<(i64, i64)>,
     body: Body<EditBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let EditBody { content, metadata } = body.0;
     let edit = MessageUpdate::parse_edit(content, metadata).map_err(ServiceError::from)?;
     let altered = update(&services, caller, path.0, edit).await?;
@@ -59,7 +59,7 @@ pub(super) async fn delete(
     caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     update(&services, caller, path.0, MessageUpdate::Delete).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -74,7 +74,7 @@ pub(super) async fn react(
     caller: AuthenticatedUser,
     path: Path<(i64, i64, String)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     set_reaction(&services, caller, path.0, false).await
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn unreact(
     caller: AuthenticatedUser,
     path: Path<(i64, i64, String)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     set_reaction(&services, caller, path.0, true).await
 }
 
@@ -95,7 +95,7 @@ async fn set_reaction(
     caller: AuthenticatedUser,
     (chat, message, emoji): (i64, i64, String),
     remove: bool,
-) -> ApiResult {
+) -> HttpResult {
     let reaction = MessageUpdate::parse_reaction(&emoji, remove).map_err(ServiceError::from)?;
     update(services, caller, (chat, message), reaction).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -109,7 +109,7 @@ pub(super) async fn pin(
     caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     update(&services, caller, path.0, MessageUpdate::Pin).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -124,7 +124,7 @@ pub(super) async fn follow(
     caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (chat, message) = path.0;
     services.follow_thread(caller.0, (ChatId(chat), MessageId(message)), true).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -140,7 +140,7 @@ pub(super) async fn mute(
     caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (chat, message) = path.0;
     services.follow_thread(caller.0, (ChatId(chat), MessageId(message)), false).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -154,7 +154,7 @@ pub(super) async fn unpin(
     caller: AuthenticatedUser,
     path: Path<(i64, i64)>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     update(&services, caller, path.0, MessageUpdate::Unpin).await?;
     Ok(HttpResponse::NoContent().finish())
 }

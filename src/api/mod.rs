@@ -4,51 +4,34 @@
 //! The route table is [`routes`]. Errors are RFC 9457 problems everywhere ([`error`]). Every
 //! response has a request id and the security headers ([`observe`]).
 
-pub mod activity;
 mod admin;
-mod base_url;
 mod browse;
 mod chat;
 mod control;
-pub mod cors;
 pub mod docs;
-mod error;
-mod etag;
-mod extract;
 mod git;
 mod git_refusal;
-pub mod head;
 mod history;
 mod login;
 mod message;
 mod message_update;
-pub mod metrics;
 mod notification;
-pub mod observe;
 pub mod openapi;
 mod operations;
 mod page;
 mod people;
-mod pieces;
 mod presence;
 mod project;
-mod query_keys;
 mod remote_archives;
 mod repo;
-mod request_log;
-mod route_names;
 mod schemas;
 mod server;
-mod spooled;
 mod token;
 mod user;
 
 use actix_web::{guard, web};
 pub use control::routes as control_routes;
-pub use error::ApiError;
-pub use extract::peer_of;
 pub use operations::{Operations, OpsState, Readiness, routes as operations_routes};
-pub use request_log::RequestLog;
 pub use server::ServerInfo;
 
 /// Registers every route of the public listener.
@@ -123,7 +106,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(projects)
         .configure(browsing)
         .configure(git_over_http)
-        .default_service(web::to(error::no_route));
+        .default_service(web::to(crate::http::error::no_route));
 }
 
 /// Registers the routes of projects and repositories.

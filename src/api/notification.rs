@@ -3,10 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Path, Query};
 use super::page;
 use crate::domain::ids::NotificationId;
+use crate::http::error::HttpResult;
+use crate::http::extract::{AuthenticatedUser, Path, Query};
 use crate::protocol::view::NotificationView;
 use crate::services::Services;
 
@@ -27,7 +27,7 @@ pub(super) async fn list(
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let before = query.0.cursor.map(NotificationId);
     let found = services.notifications(caller.0, before, query.0.unread, limit).await?;
@@ -42,14 +42,14 @@ pub(super) async fn mark_read(
     caller: AuthenticatedUser,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.mark_notifications_read(caller.0, Some(NotificationId(id.0))).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Marks all notifications as read.
 #[utoipa::path(post, operation_id = "mark_all_notifications_read", path = "/api/notifications/read", responses((status = 204), (status = 401), (status = 403)))]
-pub(super) async fn mark_all_read(caller: AuthenticatedUser, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn mark_all_read(caller: AuthenticatedUser, services: web::Data<Services>) -> HttpResult {
     services.mark_notifications_read(caller.0, None).await?;
     Ok(HttpResponse::NoContent().finish())
 }

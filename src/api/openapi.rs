@@ -14,12 +14,12 @@ use utoipa::openapi::{
 };
 use utoipa::{Modify, OpenApi};
 
-use super::error::Problem;
-use super::pieces::Pieces;
 use super::{
     admin, browse, chat, history, login, message, message_update, notification, people, presence, project,
     repo, server, token, user,
 };
+use crate::http::error::Problem;
+use crate::http::pieces::Pieces;
 
 /// Responses of any route, in addition to those that the route declares.
 const COMMON: [(&str, &str); 9] = [

@@ -1,34 +1,32 @@
-//! Pages: limits, cursors, `Link` and `ETag`.
-
-use std::sync::LazyLock;
+//! Pages of lists: limits, cursors, `Link` and `ETag`.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use utoipa::ToSchema;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::base_url::percent_encoded;
-use super::error::{ApiError, ApiResult};
-use super::extract::{holder_of, services};
-use super::pieces::Pieces;
 use crate::core::limits::Limits;
 use crate::core::shares::Slot;
+use crate::http::address::percent_encoded;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{holder_of, services};
+use crate::http::pieces::Pieces;
+use crate::http::validator::{knows, tag};
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
 
 /// Returns the requested number of items: 1 to `limits.page_max`, or the default.
-pub(super) fn limit(asked: Option<i64>, limits: &Limits) -> Result<usize, ApiError> {
+pub(super) fn limit(asked: Option<i64>, limits: &Limits) -> Result<usize, HttpError> {
     let Some(asked) = asked else { return Ok(limits.page_default) };
     let fits = usize::try_from(asked).ok().filter(|asked| (1..=limits.page_max).contains(asked));
-    fits.ok_or_else(|| ApiError::bad_request(format!("limit must be 1 to {}", limits.page_max)))
+    fits.ok_or_else(|| HttpError::bad_request(format!("limit must be 1 to {}", limits.page_max)))
 }
 
 /// Checks a seq of a query string: 0 to 2^53.
-pub(super) fn seq(name: &str, asked: Option<u64>) -> Result<Option<i64>, ApiError> {
+pub(super) fn seq(name: &str, asked: Option<u64>) -> Result<Option<i64>, HttpError> {
     let parsed = asked.map(|value| crate::protocol::packet::seq(value).ok_or(value)).transpose();
-    parsed.map_err(|value| ApiError::bad_request(format!("{name} must be 0 to 2^53, not {value}")))
+    parsed.map_err(|value| HttpError::bad_request(format!("{name} must be 0 to 2^53, not {value}")))
 }
 
 /// A list, and the cursor of its next page.
@@ -41,7 +39,7 @@ pub(super) struct Items<T> {
 }
 
 /// Returns a page of a list; `next` is also sent as `Link: rel="next"` (RFC 8288).
-pub(super) fn items<T: Serialize>(request: &HttpRequest, items: Vec<T>, next: Option<String>) -> ApiResult {
+pub(super) fn items<T: Serialize>(request: &HttpRequest, items: Vec<T>, next: Option<String>) -> HttpResult {
     items_within(request, items, next, None)
 }
 
@@ -51,7 +49,7 @@ pub(super) fn items_within<T: Serialize>(
     items: Vec<T>,
     next: Option<String>,
     space: Option<Slot>,
-) -> ApiResult {
+) -> HttpResult {
     let link = next.as_ref().map(|cursor| link(request, &[("cursor", cursor)], &["cursor"]));
     read_about(request, &Items { items, next }, link, (USUAL_BYTES, space))
 }
@@ -67,28 +65,12 @@ pub(super) fn link(request: &HttpRequest, set: &[(&str, &str)], replaced: &[&str
     format!("<{}?{}>; rel=\"next\"", request.uri().path(), query.join("&"))
 }
 
-/// Returns whether the client already has the response with this tag: `If-None-Match`, compared
-/// weakly (RFC 9110 section 13.1.2).
-pub(super) fn knows(request: &HttpRequest, tag: &str) -> bool {
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag))
-}
-
-/// The seed of entity tags, so that no client can construct contents with equal tags. It changes
-/// with every start, which costs each client one cached response.
-static TAG_SEED: LazyLock<u64> = LazyLock::new(rand::random);
-
-/// Returns a strong entity tag of `content`.
-pub(super) fn tag(content: &[u8]) -> String {
-    format!("\"{:032x}\"", xxh3_128_with_seed(content, *TAG_SEED))
-}
-
 /// A buffer size that fits most responses.
 const USUAL_BYTES: usize = 1024;
 
 /// Returns 200 with an `ETag` over the body, or 304 if the client already has it (RFC 9110 section
 /// 13.1.2).
-pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<String>) -> ApiResult {
+pub(super) fn read<T: Serialize>(request: &HttpRequest, body: &T, link: Option<String>) -> HttpResult {
     read_about(request, body, link, (USUAL_BYTES, None))
 }
 
@@ -99,7 +81,7 @@ pub(super) fn read_about<T: Serialize>(
     answer: &T,
     link: Option<String>,
     (bytes, space): (usize, Option<Slot>),
-) -> ApiResult {
+) -> HttpResult {
     let body = write(answer, bytes)?;
     let tag = tag(&body);
     let fresh = knows(request, &tag);
@@ -130,7 +112,7 @@ impl JsonLine for HttpResponseBuilder {
     fn json_line<T: Serialize>(&mut self, answer: T) -> HttpResponse {
         match write(&answer, USUAL_BYTES) {
             Ok(body) => self.content_type("application/json").body(body),
-            Err(error) => ApiError::from(error).respond(""),
+            Err(error) => HttpError::from(error).respond(""),
         }
     }
 }
@@ -141,7 +123,7 @@ fn json(
     request: &HttpRequest,
     response: &mut HttpResponseBuilder,
     (mut body, space): (Vec<u8>, Option<Slot>),
-) -> ApiResult {
+) -> HttpResult {
     response.content_type("application/json");
     let services = services(request)?;
     if body.len() <= services.limits.answer_small_bytes {

@@ -4,11 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{ApiError, ApiResult};
-use super::extract::{AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::user::PublicUser;
 use crate::domain::ids::UserId;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::services::Services;
 
 #[derive(Deserialize)]
@@ -48,14 +48,14 @@ pub(super) async fn users(
     request: HttpRequest,
     query: Query<UsersQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let UsersQuery { ids, prefix, limit, cursor } = query.0;
     let (users, next) = match (ids, prefix) {
         (Some(ids), None) => {
             let max = services.limits.page_max;
             let ids: Option<Vec<_>> = ids.split(',').map(|id| id.parse().ok().map(UserId)).collect();
             let ids = ids.filter(|ids| ids.len() <= max);
-            let ids = ids.ok_or_else(|| ApiError::bad_request(format!("ids must be 1 to {max} numbers")))?;
+            let ids = ids.ok_or_else(|| HttpError::bad_request(format!("ids must be 1 to {max} numbers")))?;
             (services.users_by_id(caller.0, ids).await?, None)
         }
         (None, Some(prefix)) if prefix.len() <= PREFIX_BYTES_MAX => {
@@ -65,9 +65,9 @@ pub(super) async fn users(
             (found.users, found.next)
         }
         (None, Some(_)) => {
-            return Err(ApiError::bad_request(format!("prefix must have at most {PREFIX_BYTES_MAX} bytes")));
+            return Err(HttpError::bad_request(format!("prefix must have at most {PREFIX_BYTES_MAX} bytes")));
         }
-        _ => return Err(ApiError::bad_request("exactly one of ids and prefix is required".to_owned())),
+        _ => return Err(HttpError::bad_request("exactly one of ids and prefix is required".to_owned())),
     };
     page::items(&request, users.iter().map(|user| PublicUser::from(&**user)).collect(), next)
 }
@@ -81,7 +81,7 @@ pub(super) async fn blocks(
     request: HttpRequest,
     query: Query<PageQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
     let found = services.blocks(caller.0, after, limit).await?;
@@ -100,7 +100,7 @@ pub(super) async fn block(
     caller: AuthenticatedUser,
     username: Path<String>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_block(caller.0, username.0, true).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -112,7 +112,7 @@ pub(super) async fn unblock(
     caller: AuthenticatedUser,
     username: Path<String>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_block(caller.0, username.0, false).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -142,7 +142,7 @@ pub(super) async fn leave_chats(
     caller: AuthenticatedUser,
     body: Body<LeaveBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let left = services.leave_chats_of(caller.0, body.0.added_by).await?;
     Ok(HttpResponse::Ok().json_line(LeftAnswer { left: left.left, more: left.more }))
 }

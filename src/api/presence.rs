@@ -6,12 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::base_url::reachable;
-use super::error::{ApiError, ApiResult};
-use super::extract::{AuthenticatedUser, Body, Query};
 use super::page::{self, JsonLine};
 use crate::domain::device::DeviceKey;
 use crate::domain::refusal::Refusal;
+use crate::http::address::reachable;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{AuthenticatedUser, Body, Query};
 use crate::protocol::view::PresenceView;
 use crate::services::{ServiceError, Services};
 
@@ -29,11 +29,11 @@ pub(super) async fn look(
     query: Query<PresenceQuery>,
     request: HttpRequest,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let names: Vec<_> = query.0.users.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     if names.is_empty() || names.len() > services.limits.page_max {
         let max = services.limits.page_max;
-        return Err(ApiError::bad_request(format!("users must be 1 to {max} names")));
+        return Err(HttpError::bad_request(format!("users must be 1 to {max} names")));
     }
     let users = services.presence_of(caller.0, names).await?;
     page::items(&request, users, None)
@@ -70,7 +70,7 @@ pub(super) async fn issue_ticket(
     body: Body<TicketBody>,
     request: HttpRequest,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let device = DeviceKey::parse(body.0.device_id, DeviceKey::Ticket(rand::random()));
     let device = device.map_err(|reason| Refusal::Invalid { field: "device_id", reason });
     let device = device.map_err(ServiceError::from)?;

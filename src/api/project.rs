@@ -6,15 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::base_url;
-use super::error::ApiResult;
-use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::schemas::ProjectConfigShape;
 use crate::domain::ids::{ChatId, ProjectId, UserId};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
 use crate::domain::timestamp::Timestamp;
+use crate::http::address;
+use crate::http::error::HttpResult;
+use crate::http::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use crate::services::access::ProjectPath;
 use crate::services::projects::ProjectChange;
 use crate::services::{MemberView, ProjectView, Services};
@@ -88,7 +88,7 @@ impl From<ProjectView> for ProjectAnswer {
 /// Returns the redirect for a project that was requested by a former name.
 pub(super) fn moved(request: &HttpRequest, view: &ProjectView) -> Option<HttpResponse> {
     let now = format!("/api/projects/{}/{}", view.owner, view.project.name);
-    view.moved.then(|| base_url::moved(request, 4, &now))
+    view.moved.then(|| address::moved(request, 4, &now))
 }
 
 #[derive(Deserialize)]
@@ -109,7 +109,7 @@ pub(super) async fn list(
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ProjectId(query.0.cursor.unwrap_or(0));
     let found = services.projects(anyone.0, after, limit, query.0.member).await?;
@@ -136,7 +136,7 @@ pub(super) async fn create(
     caller: AuthenticatedUser,
     body: Body<CreateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let CreateBody { name, description, visibility } = body.0;
     let visibility = visibility.unwrap_or(Visibility::Private);
     let view = services.create_project(caller.0, &name, &description, visibility).await?;
@@ -151,7 +151,7 @@ pub(super) async fn get(
     request: HttpRequest,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.project(anyone.0, &at.0, Act::Read).await?;
     match moved(&request, &view) {
         Some(answer) => Ok(answer),
@@ -178,7 +178,7 @@ pub(super) async fn update(
     at: Path<ProjectPath>,
     body: Body<UpdateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let UpdateBody { name, description, visibility } = body.0;
     let change = ProjectChange { name, description, visibility };
     let view = services.update_project(caller.0, &at.0, change).await?;
@@ -194,7 +194,7 @@ pub(super) async fn delete(
     caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.delete_project(caller.0, &at.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -207,7 +207,7 @@ pub(super) async fn config(
     request: HttpRequest,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.project(anyone.0, &at.0, Act::Read).await?;
     match moved(&request, &view) {
         Some(answer) => Ok(answer),
@@ -224,7 +224,7 @@ pub(super) async fn put_config(
     at: Path<ProjectPath>,
     body: Body<ProjectConfig>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     Ok(HttpResponse::Ok().json_line(services.set_project_config(caller.0, &at.0, body.0).await?))
 }
 
@@ -260,7 +260,7 @@ pub(super) async fn members(
     at: Path<ProjectPath>,
     query: Query<PageQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.project(Some(caller.0), &at.0, Act::Read).await?;
     if let Some(answer) = moved(&request, &view) {
         return Ok(answer);
@@ -300,7 +300,7 @@ pub(super) async fn put_member(
     path: Path<MemberPath>,
     body: Body<RoleBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let MemberPath { user, project, username } = path.0;
     let at = ProjectPath { user, project };
     let existed = services.set_member(caller.0, &at, username, Some(body.0.role)).await?;
@@ -315,7 +315,7 @@ pub(super) async fn remove_member(
     caller: AuthenticatedUser,
     path: Path<MemberPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let MemberPath { user, project, username } = path.0;
     services.set_member(caller.0, &ProjectPath { user, project }, username, None).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -328,7 +328,7 @@ pub(super) async fn watch(
     caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_watch(caller.0, &at.0, true).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -340,7 +340,7 @@ pub(super) async fn unwatch(
     caller: AuthenticatedUser,
     at: Path<ProjectPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.set_watch(caller.0, &at.0, false).await?;
     Ok(HttpResponse::NoContent().finish())
 }

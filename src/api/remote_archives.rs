@@ -9,13 +9,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncReadExt;
 
-use super::error::ApiError;
 use super::git::{Call, GitResult, answer, body_of, caller, too_slow, without_suffix};
 use super::git_refusal::{Exchange, GitError, answered};
 use crate::git::archive_request::Asked;
 use crate::git::pkt_line;
 use crate::git::program::{ArchiveFormat, Service};
 use crate::git::report;
+use crate::http::error::HttpError;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
@@ -32,13 +32,13 @@ pub(super) async fn upload_archive(call: Call) -> HttpResponse {
 async fn archive((request, peer, path, payload, services): Call) -> GitResult {
     let who = caller(&request, &services, &peer).await?;
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
-    let view = super::extract::counted(&request, view)?;
+    let view = crate::http::extract::counted(&request, view)?;
     let input = body_of(&request, payload, UPLOAD_ARCHIVE)?;
     let mut asked = Vec::new();
     let patience = Duration::from_millis(services.limits.git_head_ms);
     let mut input = input.take(REQUEST_BYTES_MAX);
     let read = tokio::time::timeout(patience, input.read_to_end(&mut asked)).await.map_err(|_| too_slow())?;
-    read.map_err(|error| ApiError::bad_request(format!("the body ended early: {error}")))?;
+    read.map_err(|error| HttpError::bad_request(format!("the body ended early: {error}")))?;
     let asked = Asked::parse(&asked).map_err(|error| ServiceError::new(Code::Validation, error.to_string()));
     let archive = match asked? {
         Asked::Archive(archive) => archive,

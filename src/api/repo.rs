@@ -6,15 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::base_url;
-use super::error::ApiResult;
-use super::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use super::page::{self, JsonLine};
 use super::project::{self, Permissions};
 use crate::domain::ids::RepositoryId;
 use crate::domain::page::Page;
 use crate::domain::permission::project::Act;
 use crate::domain::timestamp::Timestamp;
+use crate::http::address;
+use crate::http::error::HttpResult;
+use crate::http::extract::{Anyone, AuthenticatedUser, Body, Path, Query};
 use crate::protocol::code::Code;
 use crate::services::access::{ProjectPath, RepositoryPath};
 use crate::services::projects::PERSONAL;
@@ -63,7 +63,7 @@ impl RepositoryAnswer {
 /// Returns the redirect for a repository that was requested by a former name.
 pub(super) fn moved(request: &HttpRequest, view: &RepositoryView) -> Option<HttpResponse> {
     let now = format!("/api/projects/{}/{}/repos/{}", view.owner, view.project.name, view.repository.name);
-    view.moved.then(|| base_url::moved(request, 6, &now))
+    view.moved.then(|| address::moved(request, 6, &now))
 }
 
 #[derive(Deserialize)]
@@ -82,7 +82,7 @@ pub(super) async fn list(
     at: Path<ProjectPath>,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let project = services.project(anyone.0, &at.0, Act::Read).await?;
     if let Some(answer) = project::moved(&request, &project) {
         return Ok(answer);
@@ -93,8 +93,8 @@ pub(super) async fn list(
     answer_list(&request, &services, &found)
 }
 
-fn answer_list(request: &HttpRequest, services: &Services, found: &Page<RepositoryView>) -> ApiResult {
-    let base_url = base_url::base_url(request, services);
+fn answer_list(request: &HttpRequest, services: &Services, found: &Page<RepositoryView>) -> HttpResult {
+    let base_url = address::base_url(request, services);
     let next = found.next(|view| view.repository.name.to_lowercase());
     page::items(
         request,
@@ -129,9 +129,9 @@ pub(super) async fn create(
     at: Path<ProjectPath>,
     body: Body<CreateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.create_repository(caller.0, &at.0, body.0.into()).await?;
-    let base_url = base_url::base_url(&request, &services);
+    let base_url = address::base_url(&request, &services);
     Ok(HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
@@ -144,12 +144,12 @@ pub(super) async fn get(
     request: HttpRequest,
     at: Path<RepositoryPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let view = services.repository(anyone.0, &at.0, Act::Read).await?;
     if let Some(answer) = moved(&request, &view) {
         return Ok(answer);
     }
-    let base_url = base_url::base_url(&request, &services);
+    let base_url = address::base_url(&request, &services);
     page::read(&request, &RepositoryAnswer::new(&view, &base_url), None)
 }
 
@@ -172,11 +172,11 @@ pub(super) async fn update(
     at: Path<RepositoryPath>,
     body: Body<UpdateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let UpdateBody { name, description, default_branch } = body.0;
     let change = RepositoryChange { name, description, default_branch };
     let view = services.update_repository(caller.0, &at.0, change).await?;
-    let base_url = base_url::base_url(&request, &services);
+    let base_url = address::base_url(&request, &services);
     Ok(HttpResponse::Ok().json_line(RepositoryAnswer::new(&view, &base_url)))
 }
 
@@ -188,7 +188,7 @@ pub(super) async fn delete(
     caller: AuthenticatedUser,
     at: Path<RepositoryPath>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.delete_repository(caller.0, &at.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -202,7 +202,7 @@ pub(super) async fn legacy_list(
     request: HttpRequest,
     query: Query<ListQuery>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let me = services.me(caller.0).await?;
     let at = ProjectPath { user: me.username.clone(), project: PERSONAL.to_owned() };
     let limit = page::limit(query.0.limit, &services.limits)?;
@@ -228,11 +228,11 @@ pub(super) async fn legacy_create(
     request: HttpRequest,
     body: Body<CreateBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let project = services.personal_project(caller.0).await?;
     let at = ProjectPath { user: project.owner.clone(), project: project.project.name.clone() };
     let view = services.create_repository(caller.0, &at, body.0.into()).await?;
-    let base_url = base_url::base_url(&request, &services);
+    let base_url = address::base_url(&request, &services);
     let answer = HttpResponse::Created().json_line(RepositoryAnswer::new(&view, &base_url));
     let at = format!("/api/projects/{}/{}/repos/create", project.owner, project.project.name);
     Ok(deprecated(answer, &at))

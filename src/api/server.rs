@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::base_url::reachable;
-use super::error::ApiResult;
 use super::page;
 use crate::core::config::RegistrationPolicy;
+use crate::http::address::reachable;
+use crate::http::error::HttpResult;
 
 /// The server's version, and the addresses of its other listeners.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -27,7 +27,7 @@ pub struct ServerInfo {
 
 /// Returns the server's name, its version and its listeners.
 #[utoipa::path(get, operation_id = "get_server", path = "/api/server", responses((status = 200, body = ServerInfo)))]
-pub(super) async fn info(request: HttpRequest, info: web::Data<ServerInfo>) -> ApiResult {
+pub(super) async fn info(request: HttpRequest, info: web::Data<ServerInfo>) -> HttpResult {
     let mut info = info.get_ref().clone();
     info.tcp_address = reachable(&request, &info.tcp_address);
     info.udp_address = reachable(&request, &info.udp_address);

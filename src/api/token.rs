@@ -4,13 +4,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Body, Path, Peer};
 use super::page::{self, JsonLine};
 use crate::core::config::Secret;
 use crate::domain::access::{AccessToken, Scope};
 use crate::domain::ids::{AccessTokenId, RepositoryId};
 use crate::domain::timestamp::Timestamp;
+use crate::http::error::HttpResult;
+use crate::http::extract::{AuthenticatedUser, Body, Path, Peer};
 use crate::services::Services;
 use crate::services::tokens::TokenRequest;
 
@@ -93,7 +93,7 @@ pub(super) async fn create(
     peer: Peer,
     body: Body<TokenBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let (request, password) = body.0.into_parts();
     let (token, secret) = services.create_token(caller.0, peer.0, request, password).await?;
     Ok(HttpResponse::Created().json_line(AccessTokenAnswer::new(&token, Some(secret))))
@@ -105,7 +105,7 @@ pub(super) async fn list(
     caller: AuthenticatedUser,
     request: HttpRequest,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let tokens = services.tokens(caller.0).await?;
     page::items(&request, tokens.iter().map(|token| AccessTokenAnswer::new(token, None)).collect(), None)
 }
@@ -117,7 +117,7 @@ pub(super) async fn revoke(
     caller: AuthenticatedUser,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.revoke_token(caller.0, AccessTokenId(id.0)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -6,8 +6,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Body, Path, Peer, user_agent_of};
 use super::page::{self, JsonLine};
 use crate::actors::writer::commands::Logout;
 use crate::core::config::Secret;
@@ -15,6 +13,8 @@ use crate::domain::ids::UserId;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
+use crate::http::error::HttpResult;
+use crate::http::extract::{AuthenticatedUser, Body, Path, Peer, user_agent_of};
 use crate::services::accounts::{IssuedTokens, NewAccount};
 use crate::services::{ServiceError, Services};
 
@@ -103,7 +103,7 @@ pub(super) async fn register(
     peer: Peer,
     body: Body<RegisterBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let user = services.register(peer.0, body.0.into()).await?;
     Ok(HttpResponse::Created().json_line(OwnUser::from(user)))
 }
@@ -147,7 +147,7 @@ pub(super) async fn login(
     request: HttpRequest,
     body: Body<LoginBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let LoginBody { username, password } = body.0;
     let device = user_agent_of(&request);
     let issued = services.login(peer.0, device, username, password.expose().to_owned()).await?;
@@ -164,7 +164,7 @@ pub(super) struct RefreshBody {
 /// Exchanges a refresh token for a new pair.
 #[utoipa::path(post, operation_id = "refresh_login", path = "/api/users/refresh", request_body = RefreshBody,
     responses((status = 200, body = TokenAnswer), (status = 401)))]
-pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Services>) -> ApiResult {
+pub(super) async fn refresh(body: Body<RefreshBody>, services: web::Data<Services>) -> HttpResult {
     let issued = services.refresh(body.0.refresh_token.expose()).await?;
     Ok(HttpResponse::Ok().json_line(TokenAnswer::from(issued)))
 }
@@ -187,7 +187,7 @@ pub(super) async fn logout(
     caller: AuthenticatedUser,
     body: Body<LogoutBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let reach = match body.0 {
         LogoutBody { all: false, tokens: false } => Logout::This,
         LogoutBody { all: true, tokens: false } => Logout::AllLogins,
@@ -206,7 +206,7 @@ pub(super) async fn me(
     caller: AuthenticatedUser,
     request: HttpRequest,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let mut me = OwnUser::from(services.me(caller.0).await?);
     // Access tokens do not get the email address, so a leaked token does not reveal it.
     me.email = me.email.filter(|_| caller.0.auth_method.login().is_some());
@@ -235,7 +235,7 @@ pub(super) async fn update_me(
     caller: AuthenticatedUser,
     body: Body<ProfileBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let ProfileBody { display_name, email } = body.0;
     let user = services.update_profile(caller.0, display_name, email).await?;
     Ok(HttpResponse::Ok().json_line(OwnUser::from(user)))
@@ -258,7 +258,7 @@ pub(super) async fn change_password(
     peer: Peer,
     body: Body<PasswordBody>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let PasswordBody { current_password, new_password } = body.0;
     let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
     services.change_password(caller.0, peer.0, current, new).await?;
@@ -273,7 +273,7 @@ pub(super) async fn by_name(
     request: HttpRequest,
     username: Path<String>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let user = services.person(caller.0, username.0).await?;
     page::read(&request, &PublicUser::from(&*user), None)
 }

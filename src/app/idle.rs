@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::api::activity::Activity;
 use crate::core::shares::{PoolMeter, network_of};
+use crate::http::activity::Activity;
 
 /// A connection without a request for this long is idle. Longer than a browser needs for its first
 /// request.

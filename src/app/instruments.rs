@@ -11,12 +11,12 @@ use crate::actors::hub::HubActor;
 use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
-use crate::api::metrics::HttpMetrics;
 use crate::core::actor::ActorStats;
 use crate::core::config::Config;
 use crate::core::metrics::{Export, Mailboxes, Process};
 use crate::core::shares::PoolMetrics;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
+use crate::http::metrics::HttpMetrics;
 use crate::messaging::{ConnectionMetrics, SessionHandle, SessionMetrics, Transport};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 

@@ -18,7 +18,6 @@ use super::instruments::Instruments;
 use super::sockets::{bind_operations, listen_error};
 use super::stop::HTTP_SHARE;
 use super::{Addresses, StartError};
-use crate::api::metrics::HttpMetrics;
 use crate::api::openapi::DescriptionText;
 use crate::api::{self, Operations, OpsState, Readiness, ServerInfo};
 use crate::core::config::Config;
@@ -27,6 +26,8 @@ use crate::core::origins::AllowedOrigins;
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
 use crate::core::tls::Tls;
+use crate::http;
+use crate::http::metrics::HttpMetrics;
 use crate::messaging::{HttpSpot, SessionAcceptor, TcpAcceptor, open_websocket};
 use crate::services::Services;
 
@@ -73,7 +74,7 @@ fn serve_http(
     let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
     let services = web::Data::from(services);
     let (info, sessions) = (web::Data::new(info), web::Data::from(sessions));
-    let log = web::Data::new(api::RequestLog::new(limits));
+    let log = web::Data::new(http::RequestLog::new(limits));
     let page = web::Data::new(api::docs::DocsPage::default());
     let (counted, described) = (web::Data::new(metrics.clone()), web::Data::new(DescriptionText::default()));
     let doorway = Doorway::new(limits, pools, config.http.trusted_proxies.clone());
@@ -94,8 +95,8 @@ fn serve_http(
             .app_data(page.clone())
             .app_data(proxies.clone())
             .app_data(sessions.clone())
-            .wrap(middleware::Condition::new(!origins.is_empty(), api::cors::cors(origins.clone())))
-            .wrap(middleware::from_fn(api::observe::observe))
+            .wrap(middleware::Condition::new(!origins.is_empty(), http::cors::cors(origins.clone())))
+            .wrap(middleware::from_fn(http::observe::observe))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
     })
@@ -144,8 +145,8 @@ async fn upgrade(
     payload: web::Payload,
     sessions: web::Data<SessionAcceptor>,
     origins: web::Data<AllowedOrigins>,
-) -> Result<HttpResponse, api::ApiError> {
-    let from = api::peer_of(&request)?;
+) -> Result<HttpResponse, http::HttpError> {
+    let from = http::peer_of(&request)?;
     Ok(open_websocket(&request, payload, from, (&sessions, &origins))?)
 }
 
@@ -241,7 +242,7 @@ pub(super) fn serve_control(
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
-            .wrap(middleware::from_fn(api::observe::observe))
+            .wrap(middleware::from_fn(http::observe::observe))
             .configure(api::control_routes)
     })
     .workers(1)
@@ -283,7 +284,7 @@ fn serve_operations(listener: TcpListener, operations: Operations) -> std::io::R
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(operations.clone())
-            .wrap(middleware::from_fn(api::head::answer_head))
+            .wrap(middleware::from_fn(http::head::answer_head))
             .configure(api::operations_routes)
     })
     .workers(1)

@@ -10,7 +10,7 @@
 //! | [`CommandError`] | the handle of the writer | A refusal of the command, or `Overloaded`, `ReadOnly` (the disk is full), `Internal`. |
 //! | [`QueryError`] | the handle of the cache | A refusal of the query, or `Overloaded`, `Internal`. |
 //! | [`ServiceError`] | `services` | Any of these and all other failures, with a [`Code`]. |
-//! | `ApiError`, `GitError` | `api` | A service error in the form of an HTTP or git response. |
+//! | `HttpError`, `GitError` | `api` | A service error in the form of an HTTP or git response. |
 //!
 //! Rules for contributors:
 //! * In `domain`, in a command and in a query, return a [`Refusal`]. Only the actors build a
@@ -25,7 +25,7 @@
 //! * Log the cause once, where the error is handled: in the line of the request (`api/observe.rs`),
 //!   with [`ServiceError::log_causes`] where an answer has no line, and with
 //!   [`chain`](crate::core::telemetry::chain) in background work.
-//! * In `api` and `messaging`, pass service errors on. `ApiError::with_status` is only for statuses
+//! * In `api` and `messaging`, pass service errors on. `HttpError::with_status` is only for statuses
 //!   that no code has: 405, 408, 414, 415.
 //!
 //! # The client's view

@@ -20,7 +20,7 @@ use crate::services::spool::time_for;
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// A body in memory.
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     source: Source,
     sent: usize,
     size: usize,
@@ -39,13 +39,13 @@ struct CountedBytes {
 }
 
 impl Pieces {
-    pub(super) fn shared(bytes: Bytes) -> Self {
+    pub(crate) fn shared(bytes: Bytes) -> Self {
         Self { sent: 0, size: bytes.len(), source: Source::Shared(bytes) }
     }
 
     /// A body with its space. Both are released when the client has received everything, has
     /// disconnected, or has exceeded [`time_for`] the body.
-    pub(super) fn counted(bytes: Bytes, space: Slot) -> Self {
+    pub(crate) fn counted(bytes: Bytes, space: Slot) -> Self {
         let (size, sent) = (bytes.len(), CancellationToken::new());
         let ended = sent.clone().drop_guard();
         let counted = Arc::new(CountedBytes { bytes, _space: space });

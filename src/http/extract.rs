@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
-use super::error::ApiError;
+use super::error::HttpError;
 use super::route_names::{Route, required_scope_of};
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Client, Holder};
@@ -25,11 +25,11 @@ use crate::services::{FieldProblem, RepositoryView, ServiceError, Services};
 
 /// The holder of the valid token in `Authorization: Bearer` (RFC 6750). A personal access token
 /// must meet the need of the route ([`required_scope_of`]).
-pub(super) struct AuthenticatedUser(pub(super) Credential);
+pub(crate) struct AuthenticatedUser(pub(crate) Credential);
 
 impl FromRequest for AuthenticatedUser {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, HttpError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -42,11 +42,11 @@ impl FromRequest for AuthenticatedUser {
 
 /// The holder of a valid token, or an anonymous caller. An invalid token is an error, not an
 /// anonymous request.
-pub(super) struct Anyone(pub(super) Option<Credential>);
+pub(crate) struct Anyone(pub(crate) Option<Credential>);
 
 impl FromRequest for Anyone {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, HttpError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -54,7 +54,7 @@ impl FromRequest for Anyone {
     }
 }
 
-async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
+async fn caller(request: &HttpRequest) -> Result<Option<Credential>, HttpError> {
     let services = services(request)?;
     let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
     let token = value
@@ -71,12 +71,12 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, ApiError> {
 }
 
 /// Returns the account of the request's token, or the network of a client without a token.
-pub(super) fn holder_of(request: &HttpRequest) -> Result<Holder, ApiError> {
+pub(crate) fn holder_of(request: &HttpRequest) -> Result<Holder, HttpError> {
     let known = request.extensions().get::<Holder>().copied();
     known.map_or_else(|| Ok(Holder::network(peer_of(request)?)), Ok)
 }
 
-pub(super) fn services(request: &HttpRequest) -> Result<&web::Data<Services>, ApiError> {
+pub(crate) fn services(request: &HttpRequest) -> Result<&web::Data<Services>, HttpError> {
     let services = request.app_data::<web::Data<Services>>();
     services.ok_or_else(|| {
         ServiceError::new(Code::Internal, "the services are not registered with the server").into()
@@ -85,11 +85,11 @@ pub(super) fn services(request: &HttpRequest) -> Result<&web::Data<Services>, Ap
 
 /// The client's address: that of the socket's peer, or the address that a trusted proxy forwards
 /// (`http.trusted_proxies`).
-pub(super) struct Peer(pub(super) IpAddr);
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 impl FromRequest for Peer {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Error = HttpError;
+    type Future = Ready<Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(peer_of(request).map(Self))
@@ -97,8 +97,8 @@ impl FromRequest for Peer {
 }
 
 /// Returns the address of [`Peer`].
-pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, ApiError> {
-    let peer = request.peer_addr().ok_or_else(|| ApiError::bad_request("the connection has no address"))?;
+pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, HttpError> {
+    let peer = request.peer_addr().ok_or_else(|| HttpError::bad_request("the connection has no address"))?;
     let forwarded: Vec<_> = request
         .headers()
         .get_all("x-forwarded-for")
@@ -121,7 +121,7 @@ fn is_proxy(request: &HttpRequest, address: IpAddr) -> bool {
 }
 
 /// Returns the account or network that the permits of this request count for, and its network.
-pub(super) fn client_of(request: &HttpRequest, user: Option<UserId>) -> Result<Client, ApiError> {
+pub(crate) fn client_of(request: &HttpRequest, user: Option<UserId>) -> Result<Client, HttpError> {
     let address = peer_of(request)?;
     let network = (!is_proxy(request, address)).then_some(address);
     Ok(Client::new(Holder::of(user, address), network))
@@ -129,17 +129,17 @@ pub(super) fn client_of(request: &HttpRequest, user: Option<UserId>) -> Result<C
 
 /// Returns the view for the client of this request: reads take permits that count for its account
 /// or network.
-pub(super) fn counted(request: &HttpRequest, view: RepositoryView) -> Result<RepositoryView, ApiError> {
+pub(crate) fn counted(request: &HttpRequest, view: RepositoryView) -> Result<RepositoryView, HttpError> {
     let address = peer_of(request)?;
     Ok(view.from_address(address, is_proxy(request, address)))
 }
 
 /// A JSON body: at most `limits.body_bytes`; unknown fields are refused.
-pub(super) struct Body<T>(pub(super) T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, HttpError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
@@ -149,7 +149,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                 json.map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
             if essence.as_deref() != Some("application/json") {
                 let detail = "send the body as JSON, with Content-Type: application/json";
-                return Err(ApiError::with_status(
+                return Err(HttpError::with_status(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     Code::BadRequest,
                     detail,
@@ -167,18 +167,18 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
             let read = async {
                 let mut bytes = Vec::new();
                 while let Some(chunk) = payload.next().await {
-                    let broken = |error| ApiError::bad_request(format!("the body ended early: {error}"));
+                    let broken = |error| HttpError::bad_request(format!("the body ended early: {error}"));
                     let chunk: Bytes = chunk.map_err(broken)?;
                     if bytes.len() + chunk.len() > max {
                         return Err(too_large().into());
                     }
                     bytes.extend_from_slice(&chunk);
                 }
-                Ok::<_, ApiError>(bytes)
+                Ok::<_, HttpError>(bytes)
             };
             let late = |_| {
                 let detail = "the body took too long to arrive";
-                ApiError::with_status(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, detail)
+                HttpError::with_status(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, detail)
             };
             let bytes = tokio::time::timeout(patience, read).await.map_err(late)??;
             object(&bytes).map(Self).map_err(|error| json_error(&error))
@@ -197,14 +197,14 @@ fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 }
 
 /// Maps invalid syntax to 400, and an invalid shape to 422.
-fn json_error(error: &serde_json::Error) -> ApiError {
+fn json_error(error: &serde_json::Error) -> HttpError {
     match error.classify() {
         serde_json::error::Category::Data => {
             let reason = without_position(error);
             let problem = FieldProblem { field: "body", problem: reason.clone() };
             ServiceError { fields: vec![problem], ..ServiceError::new(Code::Validation, reason) }.into()
         }
-        _ => ApiError::bad_request(format!("the body is not JSON: {error}")),
+        _ => HttpError::bad_request(format!("the body is not JSON: {error}")),
     }
 }
 
@@ -224,18 +224,18 @@ fn without_position(error: &serde_json::Error) -> String {
 const QUERY_PAIRS_TRIED: usize = 16;
 
 /// Values of the query string.
-pub(super) struct Query<T>(pub(super) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Query<T> {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Error = HttpError;
+    type Future = Ready<Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let parsed = web::Query::<T>::from_query(request.query_string());
         ready(
             parsed
                 .map(|query| Self(query.into_inner()))
-                .map_err(|error| ApiError::bad_request(refused_value::<T>(request.query_string(), &error))),
+                .map_err(|error| HttpError::bad_request(refused_value::<T>(request.query_string(), &error))),
         )
     }
 }
@@ -259,17 +259,17 @@ fn refused_value<T: DeserializeOwned>(query: &str, error: &QueryPayloadError) ->
 }
 
 /// Segments of the path. A segment that cannot be an id yields 404.
-pub(super) struct Path<T>(pub(super) T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Error = HttpError;
+    type Future = Ready<Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         // Handlers that need credentials take `AuthenticatedUser` first, so anonymous callers get 401 before
         // 404 can reveal what exists.
         let segments = web::Path::<T>::from_request(request, payload).into_inner();
-        let missing = |_| ApiError::of_status(StatusCode::NOT_FOUND);
+        let missing = |_| HttpError::of_status(StatusCode::NOT_FOUND);
         ready(segments.map(|path| Self(path.into_inner())).map_err(missing))
     }
 }

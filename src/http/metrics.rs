@@ -88,12 +88,12 @@ impl HttpMetrics {
         GaugeGuard::new(&self.connections)
     }
 
-    pub(super) fn begun(&self) -> GaugeGuard {
+    pub(crate) fn begun(&self) -> GaugeGuard {
         GaugeGuard::new(&self.in_flight)
     }
 
     /// Records a completed request to `route` (in the notation of actix-web).
-    pub(super) fn answered(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         let route = route.map(name_of);
         let known = route.and_then(|route| self.routes.get(&*route)?.get(method.as_str()));
         let meter = known.unwrap_or(&self.none);

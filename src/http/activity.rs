@@ -41,10 +41,10 @@ impl Default for Activity {
 }
 
 /// A request in progress, until its response is sent.
-pub(super) struct UnderWay(Arc<Activity>);
+pub(crate) struct UnderWay(Arc<Activity>);
 
 impl UnderWay {
-    pub(super) fn begin(activity: &Arc<Activity>) -> Self {
+    pub(crate) fn begin(activity: &Arc<Activity>) -> Self {
         activity.requests.fetch_add(1, Relaxed);
         Self(activity.clone())
     }

@@ -20,12 +20,12 @@ use tracing::{Instrument, debug, debug_span, error, info, warn};
 
 use super::activity::{Activity, UnderWay};
 use super::cors::name_origin;
-use super::error::{ApiError, PROBLEM_JSON};
+use super::error::{HttpError, PROBLEM_JSON};
 use super::extract::peer_of;
-use super::git_refusal::Refused;
 use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
 use super::query_keys::unknown_query_key;
+use super::refused::Refused;
 use super::request_log::{RequestLog, is_refusal};
 use super::route_names::Route;
 use crate::core::proxies::TrustedProxies;
@@ -126,7 +126,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
 /// Returns the error that was answered, with its causes; `None` if it has no cause.
 fn failure_of<B>(response: &ServiceResponse<B>) -> Option<String> {
     let response = response.response();
-    if let Some(error) = response.error().and_then(|error| error.as_error::<ApiError>()) {
+    if let Some(error) = response.error().and_then(|error| error.as_error::<HttpError>()) {
         return error.error.causes();
     }
     response.extensions().get::<Refused>()?.causes.clone()
@@ -141,11 +141,11 @@ fn user_of(request: &HttpRequest) -> Option<i64> {
 }
 
 /// Returns the refusal of a request whose path and query are longer than `limits.uri_bytes`.
-fn uri_too_long(request: &ServiceRequest) -> Option<ApiError> {
+fn uri_too_long(request: &ServiceRequest) -> Option<HttpError> {
     let max = request.app_data::<web::Data<Services>>()?.limits.uri_bytes;
     let bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let detail = || format!("path and query are longer than {max} bytes");
-    (bytes > max).then(|| ApiError::with_status(StatusCode::URI_TOO_LONG, Code::BadRequest, detail()))
+    (bytes > max).then(|| HttpError::with_status(StatusCode::URI_TOO_LONG, Code::BadRequest, detail()))
 }
 
 /// Logs once each peer that sends `X-Forwarded-For` and is not trusted: all clients of such a proxy
@@ -178,7 +178,7 @@ fn into_problem<B: MessageBody + 'static>(
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
-    let own = response.response().error().and_then(|error| error.as_error::<ApiError>().cloned());
+    let own = response.response().error().and_then(|error| error.as_error::<HttpError>().cloned());
     let ready = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -186,7 +186,7 @@ fn into_problem<B: MessageBody + 'static>(
     let error = match own {
         Some(error) => error,
         None if ready => return response,
-        None => ApiError::of_status(status),
+        None => HttpError::of_status(status),
     };
     let mut problem = error.respond(id);
     for name in KEPT_IN_PROBLEMS {

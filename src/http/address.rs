@@ -10,7 +10,7 @@ use crate::services::Services;
 
 /// Returns the base URL of links in responses: as configured, otherwise as the client reached the
 /// server.
-pub(super) fn base_url(request: &HttpRequest, services: &Services) -> String {
+pub(crate) fn base_url(request: &HttpRequest, services: &Services) -> String {
     if let Some(configured) = services.git.public_url() {
         return configured.to_owned();
     }
@@ -45,7 +45,7 @@ fn is_https(request: &HttpRequest) -> bool {
 
 /// Returns a 308 redirect to the same route under the present name: `now` replaces the first `old`
 /// path segments.
-pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpResponse {
+pub(crate) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpResponse {
     // As the client encoded it: the decoded path may contain any character.
     let rest: Vec<_> = request.uri().path().split('/').skip(old + 1).collect();
     let mut location = now.to_owned();
@@ -62,7 +62,7 @@ pub(super) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpRespons
 
 /// Encodes text as a query value or a path segment: all but unreserved characters are encoded (RFC
 /// 3986 section 2.3).
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -76,7 +76,7 @@ pub(super) fn percent_encoded(text: &str) -> String {
 }
 
 /// Decodes percent-encoded text (RFC 3986 section 2.1). Invalid escapes are kept as they are.
-pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, behind)) = rest.split_first() {
         let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
@@ -97,7 +97,7 @@ pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
 
 /// Returns the address of another listener for this client. A listener on an unspecified address is
 /// returned with the host that the client used.
-pub(super) fn reachable(request: &HttpRequest, listener: &str) -> String {
+pub(crate) fn reachable(request: &HttpRequest, listener: &str) -> String {
     let connection = request.connection_info();
     match listener.parse::<SocketAddr>().ok().zip(host_of(connection.host())) {
         Some((listen, host)) if listen.ip().is_unspecified() => format!("{host}:{}", listen.port()),

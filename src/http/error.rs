@@ -12,21 +12,21 @@ use crate::protocol::code::Code;
 use crate::services::{FieldProblem, ServiceError};
 
 /// The media type of RFC 9457 section 3.
-pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A service's error in an HTTP response.
 #[derive(Debug, Clone)]
-pub struct ApiError {
-    pub(super) error: ServiceError,
+pub struct HttpError {
+    pub(crate) error: ServiceError,
     /// The HTTP status where it is more specific than that of the code: 405, 408, 414, 415.
     status: Option<StatusCode>,
 }
 
-pub(super) type ApiResult = Result<HttpResponse, ApiError>;
+pub(crate) type HttpResult = Result<HttpResponse, HttpError>;
 
 /// An error (RFC 9457).
 #[derive(Serialize, ToSchema)]
-pub(super) struct Problem<'a> {
+pub(crate) struct Problem<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -42,17 +42,17 @@ pub(super) struct Problem<'a> {
     errors: &'a [FieldProblem],
 }
 
-impl ApiError {
-    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+impl HttpError {
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         ServiceError::new(Code::BadRequest, detail).into()
     }
 
-    pub(super) fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+    pub(crate) fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self { error: ServiceError::new(code, detail), status: Some(status) }
     }
 
     /// Builds the error for a response that the framework made, from its status.
-    pub(super) fn of_status(status: StatusCode) -> Self {
+    pub(crate) fn of_status(status: StatusCode) -> Self {
         let code = match status.as_u16() {
             401 => Code::Unauthenticated,
             403 => Code::Forbidden,
@@ -72,7 +72,7 @@ impl ApiError {
     }
 
     /// Builds the whole response; `request_id` is empty before the request has one.
-    pub(super) fn respond(&self, request_id: &str) -> HttpResponse {
+    pub(crate) fn respond(&self, request_id: &str) -> HttpResponse {
         let status = self.status_code();
         let own_title = self.status.and_then(|status| status.canonical_reason());
         let problem = Problem {
@@ -99,19 +99,19 @@ impl ApiError {
     }
 }
 
-impl From<ServiceError> for ApiError {
+impl From<ServiceError> for HttpError {
     fn from(error: ServiceError) -> Self {
         Self { error, status: None }
     }
 }
 
-impl std::fmt::Display for ApiError {
+impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl ResponseError for ApiError {
+impl ResponseError for HttpError {
     fn status_code(&self) -> StatusCode {
         let own =
             StatusCode::from_u16(self.error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -124,6 +124,6 @@ impl ResponseError for ApiError {
 }
 
 /// Returns 404 for a path without a route.
-pub(super) async fn no_route() -> ApiResult {
-    Err(ApiError::of_status(StatusCode::NOT_FOUND))
+pub(crate) async fn no_route() -> HttpResult {
+    Err(HttpError::of_status(StatusCode::NOT_FOUND))
 }

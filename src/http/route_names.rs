@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
 /// routes without credentials, and for routes that check the role which a token grants: projects,
 /// repositories and git.
-pub(super) const DESCRIBED: [(&str, &str, RequiredScope); 86] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 86] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
     ("POST", "/api/admin/chats/{id}/take-over", RequiredScope::ServerAdmin),
@@ -102,7 +102,7 @@ pub(super) const DESCRIBED: [(&str, &str, RequiredScope); 86] = [
 
 /// Routes that are not in the OpenAPI document: git routes, the document itself, and the upgrade to
 /// a session.
-pub(super) const OTHERS: [(&str, &str, RequiredScope); 8] = [
+pub(crate) const OTHERS: [(&str, &str, RequiredScope); 8] = [
     ("GET", "/ws", RequiredScope::Identity),
     ("GET", "/docs", RequiredScope::Identity),
     ("GET", "/docs/{file}", RequiredScope::Identity),
@@ -116,11 +116,11 @@ pub(super) const OTHERS: [(&str, &str, RequiredScope); 8] = [
 /// The pattern of a request's route, stored in the request's extensions: actix-web matches all
 /// routes again for each call of `match_pattern`.
 #[derive(Clone, Default)]
-pub(super) struct Route(pub(super) Option<Arc<str>>);
+pub(crate) struct Route(pub(crate) Option<Arc<str>>);
 
 /// Returns the need of a route. A route that is not declared needs a login: access tokens are
 /// refused.
-pub(super) fn required_scope_of(method: &str, route: &str) -> RequiredScope {
+pub(crate) fn required_scope_of(method: &str, route: &str) -> RequiredScope {
     let route = name_of(route);
     let mut declared = DESCRIBED.iter().chain(&OTHERS);
     let found = declared.find(|(named, path, _)| *named == method && *path == route);
@@ -128,12 +128,12 @@ pub(super) fn required_scope_of(method: &str, route: &str) -> RequiredScope {
 }
 
 /// Returns whether this route exists.
-pub(super) fn exists(method: &str, route: &str) -> bool {
+pub(crate) fn exists(method: &str, route: &str) -> bool {
     DESCRIBED.iter().chain(&OTHERS).any(|(named, path, _)| *named == method && *path == route)
 }
 
 /// Returns the name of an actix-web route: `{path:.*}` becomes `{path}`.
-pub(super) fn name_of(route: &str) -> Cow<'_, str> {
+pub(crate) fn name_of(route: &str) -> Cow<'_, str> {
     if route.contains(":.*}") { route.replace(":.*}", "}").into() } else { route.into() }
 }
 

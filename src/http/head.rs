@@ -25,7 +25,7 @@ pub struct Sent<B> {
 }
 
 impl<B: MessageBody> Sent<B> {
-    pub(super) fn new(body: B, is_head: bool, under_way: Option<UnderWay>) -> Self {
+    pub(crate) fn new(body: B, is_head: bool, under_way: Option<UnderWay>) -> Self {
         let size = body.size();
         Self { body: Some(body).filter(|_| !is_head), size, _under_way: under_way }
     }
@@ -56,7 +56,7 @@ impl<B: MessageBody + Unpin> MessageBody for Sent<B> {
 
 /// Turns `HEAD` into `GET`. Returns whether the request was `HEAD`. A WebSocket starts with `GET`
 /// only.
-pub(super) fn becomes_get(request: &mut ServiceRequest) -> bool {
+pub(crate) fn becomes_get(request: &mut ServiceRequest) -> bool {
     let is_head = request.method() == Method::HEAD && !request.headers().contains_key(header::UPGRADE);
     if is_head {
         request.head_mut().method = Method::GET;

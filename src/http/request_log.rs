@@ -24,7 +24,7 @@ impl RequestLog {
 
     /// Returns `None` if the request is not logged, otherwise how many were not logged before it.
     /// Successes and server errors are always logged.
-    pub(super) fn admit(&self, status: u16) -> Option<u64> {
+    pub(crate) fn admit(&self, status: u16) -> Option<u64> {
         if is_refusal(status) && self.refusals.check().is_err() {
             self.unlogged.fetch_add(1, Relaxed);
             return None;
@@ -35,7 +35,7 @@ impl RequestLog {
 
 /// Returns whether clients can cause this status at will: by an invalid request, or when no permit
 /// is free.
-pub(super) fn is_refusal(status: u16) -> bool {
+pub(crate) fn is_refusal(status: u16) -> bool {
     (400..500).contains(&status) || status == 503
 }
 

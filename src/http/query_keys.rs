@@ -6,7 +6,7 @@
 use actix_web::dev::ServiceRequest;
 use actix_web::web;
 
-use super::error::ApiError;
+use super::error::HttpError;
 use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
@@ -40,7 +40,7 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
 ];
 
 /// Refuses a request to the API whose query has a key that its route does not have.
-pub(super) fn unknown_query_key(request: &ServiceRequest, route: Option<&str>) -> Option<ApiError> {
+pub(crate) fn unknown_query_key(request: &ServiceRequest, route: Option<&str>) -> Option<HttpError> {
     if request.query_string().is_empty() {
         return None;
     }
@@ -56,7 +56,7 @@ pub(super) fn unknown_query_key(request: &ServiceRequest, route: Option<&str>) -
     } else {
         format!("this route takes {}", known.join(", "))
     };
-    Some(ApiError::bad_request(format!("unknown query key \"{}\": {allowed}", cut(unknown))))
+    Some(HttpError::bad_request(format!("unknown query key \"{}\": {allowed}", cut(unknown))))
 }
 
 fn keys_of(method: &str, route: &str) -> &'static [&'static str] {

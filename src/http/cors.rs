@@ -22,7 +22,7 @@ fn is_shared(path: &str) -> bool {
 
 /// Adds the allowed origin to a refusal that is made outside of the CORS layer, so that the page
 /// can read it.
-pub(super) fn name_origin<B>(response: &mut ServiceResponse<B>) {
+pub(crate) fn name_origin<B>(response: &mut ServiceResponse<B>) {
     let request = response.request();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let allowed = request.app_data::<web::Data<AllowedOrigins>>().cloned();

@@ -3,17 +3,17 @@
 use actix_web::body::SizedStream;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
-use super::error::ApiResult;
+use super::error::HttpResult;
 use crate::core::shares::Holder;
 use crate::services::Services;
 use crate::services::spool::{MEMORY_BYTES_MAX, Spooled};
 
 /// Returns the response with this body: from memory, or from disk if it is large.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     response: &mut HttpResponseBuilder,
     body: Vec<u8>,
     (services, holder): (&Services, Holder),
-) -> ApiResult {
+) -> HttpResult {
     if body.len() <= MEMORY_BYTES_MAX {
         return Ok(response.body(body));
     }
@@ -21,6 +21,6 @@ pub(super) async fn answer(
 }
 
 /// Returns the response with a body on disk.
-pub(super) fn from_disk(response: &mut HttpResponseBuilder, body: Spooled) -> HttpResponse {
+pub(crate) fn from_disk(response: &mut HttpResponseBuilder, body: Spooled) -> HttpResponse {
     response.body(SizedStream::new(body.size_bytes, Box::pin(body.pieces())))
 }

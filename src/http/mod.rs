@@ -1,0 +1,26 @@
+//! The HTTP edge that pages, the API and sessions share: extractors, errors, validators, and the
+//! layer around every request.
+//!
+//! Invariant: nothing here knows a route's content. The three rooms to the right decide that:
+//! `api` (JSON and git), `web` (pages) and `messaging` (sessions).
+
+pub mod activity;
+pub(crate) mod address;
+pub mod cors;
+pub(crate) mod error;
+pub(crate) mod extract;
+pub mod head;
+pub mod metrics;
+pub mod observe;
+pub(crate) mod pieces;
+mod query_keys;
+mod refused;
+mod request_log;
+pub(crate) mod route_names;
+pub(crate) mod spooled;
+pub(crate) mod validator;
+
+pub use error::HttpError;
+pub use extract::peer_of;
+pub(crate) use refused::Refused;
+pub use request_log::RequestLog;
