@@ -31,7 +31,7 @@ pub(crate) fn base_url(request: &HttpRequest, services: &Services) -> String {
 
 /// Returns whether the client uses TLS: to this server, or to a trusted proxy that sends
 /// `X-Forwarded-Proto`.
-fn is_https(request: &HttpRequest) -> bool {
+pub(crate) fn is_https(request: &HttpRequest) -> bool {
     if request.app_config().secure() {
         return true;
     }

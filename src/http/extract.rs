@@ -7,13 +7,15 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::web::{self, Bytes};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::cookie;
 use super::error::HttpError;
+use super::origin::check_same_origin;
 use super::route_names::{Route, required_scope_of};
 use crate::core::proxies::TrustedProxies;
 use crate::core::shares::{Client, Holder};
@@ -56,7 +58,7 @@ impl FromRequest for Anyone {
 
 async fn caller(request: &HttpRequest) -> Result<Option<Credential>, HttpError> {
     let services = services(request)?;
-    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return own_page(request).await };
     let token = value
         .to_str()
         .ok()
@@ -66,6 +68,22 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, HttpError> 
     let Route(route) = request.extensions().get::<Route>().cloned().unwrap_or_default();
     let required_scope = required_scope_of(request.method().as_str(), route.as_deref().unwrap_or_default());
     let who = services.bearer(token.trim(), required_scope).await?;
+    request.extensions_mut().insert(Holder::Account(who.user));
+    Ok(Some(who))
+}
+
+/// The header with which the script of our pages marks its requests to the API. Forms and scripts of
+/// other origins cannot set it without a preflight.
+const OWN_PAGE: HeaderName = HeaderName::from_static("x-netbit-web");
+
+/// Returns the holder of the login cookie, for a request of the script of our own pages. Other
+/// requests to the API do not use the cookie.
+async fn own_page(request: &HttpRequest) -> Result<Option<Credential>, HttpError> {
+    if request.headers().get(OWN_PAGE).is_none_or(|value| value != "1") || cookie::secret(request).is_none() {
+        return Ok(None);
+    }
+    check_same_origin(request)?;
+    let who = cookie::credential(request).await?.ok_or_else(ServiceError::unauthenticated)?;
     request.extensions_mut().insert(Holder::Account(who.user));
     Ok(Some(who))
 }
@@ -155,35 +173,43 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
                     detail,
                 ));
             }
-            let max = services(&request)?.limits.body_bytes;
-            let announced =
-                request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            let too_large =
-                || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
-            if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {
-                return Err(too_large().into());
-            }
-            let patience = std::time::Duration::from_millis(services(&request)?.limits.request_body_ms);
-            let read = async {
-                let mut bytes = Vec::new();
-                while let Some(chunk) = payload.next().await {
-                    let broken = |error| HttpError::bad_request(format!("the body ended early: {error}"));
-                    let chunk: Bytes = chunk.map_err(broken)?;
-                    if bytes.len() + chunk.len() > max {
-                        return Err(too_large().into());
-                    }
-                    bytes.extend_from_slice(&chunk);
-                }
-                Ok::<_, HttpError>(bytes)
-            };
-            let late = |_| {
-                let detail = "the body took too long to arrive";
-                HttpError::with_status(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, detail)
-            };
-            let bytes = tokio::time::timeout(patience, read).await.map_err(late)??;
+            let bytes = read_body(&request, &mut payload).await?;
             object(&bytes).map(Self).map_err(|error| json_error(&error))
         })
     }
+}
+
+/// Reads a request body of at most `limits.body_bytes`, within `limits.request_body_ms`.
+///
+/// # Errors
+/// 413 if it is larger, 408 if it is late, 400 if it ends early.
+pub(crate) async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<Vec<u8>, HttpError> {
+    let max = services(request)?.limits.body_bytes;
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let too_large =
+        || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
+    if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {
+        return Err(too_large().into());
+    }
+    let patience = std::time::Duration::from_millis(services(request)?.limits.request_body_ms);
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = payload.next().await {
+            let broken = |error| HttpError::bad_request(format!("the body ended early: {error}"));
+            let chunk: Bytes = chunk.map_err(broken)?;
+            if bytes.len() + chunk.len() > max {
+                return Err(too_large().into());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok::<_, HttpError>(bytes)
+    };
+    let late = |_| {
+        let detail = "the body took too long to arrive";
+        HttpError::with_status(StatusCode::REQUEST_TIMEOUT, Code::BadRequest, detail)
+    };
+    tokio::time::timeout(patience, read).await.map_err(late)?
 }
 
 /// Parses a JSON object. serde would also accept an array as its fields in order, and an empty

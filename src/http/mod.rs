@@ -6,21 +6,26 @@
 
 pub mod activity;
 pub(crate) mod address;
+pub(crate) mod cookie;
 pub mod cors;
 pub(crate) mod error;
+pub mod error_page;
 pub(crate) mod extract;
 pub mod head;
 pub mod metrics;
 pub mod observe;
+pub(crate) mod origin;
 pub(crate) mod pieces;
 mod query_keys;
 mod refused;
 mod request_log;
+mod room;
 pub(crate) mod route_names;
 pub(crate) mod spooled;
 pub(crate) mod validator;
 
 pub use error::HttpError;
+pub use error_page::ErrorPage;
 pub use extract::peer_of;
 pub(crate) use refused::Refused;
 pub use request_log::RequestLog;

@@ -21,12 +21,15 @@ use tracing::{Instrument, debug, debug_span, error, info, warn};
 use super::activity::{Activity, UnderWay};
 use super::cors::name_origin;
 use super::error::{HttpError, PROBLEM_JSON};
+use super::error_page::ErrorPage;
 use super::extract::peer_of;
 use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
+use super::origin::check_same_origin;
 use super::query_keys::unknown_query_key;
 use super::refused::Refused;
 use super::request_log::{RequestLog, is_refusal};
+use super::room::Room;
 use super::route_names::Route;
 use crate::core::proxies::TrustedProxies;
 use crate::core::saturate;
@@ -34,6 +37,9 @@ use crate::core::shares::Holder;
 use crate::core::telemetry::{self, cut};
 use crate::protocol::code::Code;
 use crate::services::Services;
+
+/// The media type of pages.
+const HTML: &str = "text/html";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's own request id.
@@ -65,11 +71,15 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     request.extensions_mut().insert(Route(route.clone()));
     // Only the path is logged: queries may hold confidential values.
     let path = cut(request.path()).to_string();
+    let room = Room::of(request.request(), route.as_ref());
     let log = request.app_data::<web::Data<RequestLog>>().cloned();
     let client = peer_of(request.request()).ok();
     let is_head = becomes_get(&mut request);
     // Errors of handlers are responses at this point; only another middleware could fail here.
-    let response = match uri_too_long(&request).or_else(|| unknown_query_key(&request, route.as_deref())) {
+    let refused = uri_too_long(&request)
+        .or_else(|| unknown_query_key(&request, route.as_deref()))
+        .or_else(|| foreign_form(&request, room));
+    let response = match refused {
         Some(refused) => {
             let mut response = request.into_response(refused.respond(&id));
             name_origin(&mut response);
@@ -85,14 +95,16 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     };
     let shown = client_id.as_deref().unwrap_or(&id);
     let failure = failure_of(&response);
-    // git clients print a line of text, not a problem document.
-    let for_git = route.as_deref().is_some_and(|route| route.starts_with("/{user}/"));
-    let mut response = if for_git { response } else { into_problem(response, shown) };
+    let mut response = match room {
+        // git clients print a line of text, not a document.
+        Room::Git => response,
+        Room::Api | Room::Pages => with_error_body(response, room, shown),
+    };
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(shown) {
         headers.insert(REQUEST_ID, value);
     }
-    secure(headers);
+    secure(headers, room);
     // Refusals for git clients have the status 200.
     let refused = response.response().extensions().get::<Refused>().map(|refused| refused.status);
     let sent_status = refused.map(|_| response.status().as_u16());
@@ -148,6 +160,12 @@ fn uri_too_long(request: &ServiceRequest) -> Option<HttpError> {
     (bytes > max).then(|| HttpError::with_status(StatusCode::URI_TOO_LONG, Code::BadRequest, detail()))
 }
 
+/// Returns the refusal of a request that changes something through a page, unless a page of this
+/// server sent it.
+fn foreign_form(request: &ServiceRequest, room: Room) -> Option<HttpError> {
+    (room == Room::Pages).then(|| check_same_origin(request.request()).err()).flatten()
+}
+
 /// Logs once each peer that sends `X-Forwarded-For` and is not trusted: all clients of such a proxy
 /// count as the same client.
 fn note_forwarder(request: &ServiceRequest) {
@@ -169,9 +187,11 @@ fn note_forwarder(request: &ServiceRequest) {
 const KEPT_IN_PROBLEMS: [HeaderName; 4] =
     [header::ALLOW, header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS, header::VARY];
 
-/// Replaces the body of an error response with a problem document that contains the request id.
-fn into_problem<B: MessageBody + 'static>(
+/// Replaces the body of an error response with a document that contains the request id: a page for
+/// people, else a problem document.
+fn with_error_body<B: MessageBody + 'static>(
     response: ServiceResponse<EitherBody<B>>,
+    room: Room,
     id: &str,
 ) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
@@ -179,16 +199,22 @@ fn into_problem<B: MessageBody + 'static>(
         return response;
     }
     let own = response.response().error().and_then(|error| error.as_error::<HttpError>().cloned());
+    // A page may be an error itself, such as a form with its problems.
+    let own_kind = if room == Room::Pages { HTML } else { PROBLEM_JSON };
     let ready = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes() == PROBLEM_JSON.as_bytes());
+        .is_some_and(|kind| kind.as_bytes().starts_with(own_kind.as_bytes()));
     let error = match own {
         Some(error) => error,
         None if ready => return response,
         None => HttpError::of_status(status),
     };
-    let mut problem = error.respond(id);
+    let page = response.request().app_data::<web::Data<ErrorPage>>().filter(|_| room == Room::Pages);
+    let mut problem = match page {
+        Some(page) => page.0(response.request(), &error, id),
+        None => error.respond(id),
+    };
     for name in KEPT_IN_PROBLEMS {
         if let Some(value) = response.headers().get(&name) {
             problem.headers_mut().insert(name, value.clone());
@@ -197,13 +223,26 @@ fn into_problem<B: MessageBody + 'static>(
     response.into_response(problem).map_into_right_body()
 }
 
-/// Sets security headers: responses are not pages, are not framed, not cached by proxies, and not
-/// sniffed.
-fn secure(headers: &mut HeaderMap) {
+/// The policy of pages: everything comes from this server, no script is inline, and no string becomes
+/// a script or HTML.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+     media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
+     manifest-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// Sets security headers: responses are not framed, not cached by proxies, and not sniffed.
+fn secure(headers: &mut HeaderMap, room: Room) {
+    let is_page = room == Room::Pages;
+    // With `no-referrer`, browsers send `Origin: null` with forms, and each form would be refused.
+    let referrer = if is_page { "same-origin" } else { "no-referrer" };
+    let policy = if is_page { PAGE_POLICY } else { "default-src 'none'; frame-ancestors 'none'" };
+    if is_page {
+        let name = HeaderName::from_static("cross-origin-opener-policy");
+        headers.insert(name, HeaderValue::from_static("same-origin"));
+    }
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, referrer),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fixed {
@@ -212,7 +251,7 @@ fn secure(headers: &mut HeaderMap) {
     // Defaults that a route may override: raw files have a stricter policy, some responses may be
     // cached.
     let unless_said = [
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in unless_said {

@@ -12,6 +12,7 @@ use super::metrics::Transport;
 use super::session;
 use crate::core::origins::AllowedOrigins;
 use crate::core::shares::HolderSlot;
+use crate::http::origin::is_own_origin;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
@@ -38,7 +39,8 @@ pub fn open(
     from: IpAddr,
     (acceptor, allowed): (&SessionAcceptor, &AllowedOrigins),
 ) -> Result<HttpResponse, ServiceError> {
-    if !is_own_origin(request, acceptor.services.git.public_url()) && !is_allowed(request, allowed) {
+    let own = is_own_origin(request, acceptor.services.git.public_url()).unwrap_or(true);
+    if !own && !is_allowed(request, allowed) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
     }
     let mut response = ws::handshake(request.head())
@@ -57,43 +59,7 @@ pub fn open(
     Ok(response.into())
 }
 
-/// Whether the page of the request, if any, is of this host or of the configured address.
-fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> bool {
-    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
-    let host = request.headers().get(header::HOST);
-    let (Ok(origin), Some(Ok(host))) = (origin.to_str(), host.map(|host| host.to_str())) else {
-        return false;
-    };
-    let own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
-    own || public_url.is_some_and(|url| url.eq_ignore_ascii_case(origin))
-}
-
 fn is_allowed(request: &HttpRequest, allowed: &AllowedOrigins) -> bool {
     let origin = request.headers().get(header::ORIGIN);
     origin.is_some_and(|origin| origin.to_str().is_ok_and(|origin| allowed.contains(origin)))
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    #[test]
-    fn session_is_opened_by_pages_of_own_origins_only() {
-        let from = |origin: Option<&'static str>| {
-            let mut request = TestRequest::get().insert_header((header::HOST, "chat.example:8080"));
-            if let Some(origin) = origin {
-                request = request.insert_header((header::ORIGIN, origin));
-            }
-            is_own_origin(&request.to_http_request(), Some("https://git.example.org"))
-        };
-        for own in [None, Some("http://chat.example:8080"), Some("https://git.example.org")] {
-            assert!(from(own), "{own:?}");
-        }
-        for foreign in ["http://evil.example", "null", "http://chat.example", "https://git.example.org.evil"]
-        {
-            assert!(!from(Some(foreign)), "{foreign}");
-        }
-    }
 }

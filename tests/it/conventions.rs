@@ -236,7 +236,7 @@ async fn unknown_query_key_is_refused_on_every_api_route() {
                 let answer = alice.http.send(method, &at, None, &[]).await.unwrap();
                 assert!(
                     !answer.body.to_string().contains("unknown query key"),
-                    "{at}: add it to src/api/query_keys.rs"
+                    "{at}: add it to src/http/query_keys.rs"
                 );
             }
             asked += 1;

@@ -1,0 +1,96 @@
+//! Whether a request comes from a page of this server.
+//!
+//! A browser adds the login cookie to requests that pages of other origins cause. So a request that
+//! uses the cookie and changes something must come from a page of this server
+//! ([`check_same_origin`]), as the browser itself states: `Sec-Fetch-Site`, else `Origin`.
+
+use actix_web::http::header::{self, HeaderName};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, web};
+
+use super::error::HttpError;
+use crate::protocol::code::Code;
+use crate::services::Services;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Returns whether `Origin` names this host or the configured address; `None` without `Origin`.
+pub(crate) fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> Option<bool> {
+    let origin = request.headers().get(header::ORIGIN)?;
+    let host = request.headers().get(header::HOST);
+    let (Ok(origin), Some(Ok(host))) = (origin.to_str(), host.map(|host| host.to_str())) else {
+        return Some(false);
+    };
+    let own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    Some(own || public_url.is_some_and(|url| url.eq_ignore_ascii_case(origin)))
+}
+
+/// Refuses a request that may change something unless it comes from a page of this server.
+///
+/// # Errors
+/// 403 if the browser names another site, or names none.
+pub(crate) fn check_same_origin(request: &HttpRequest) -> Result<(), HttpError> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let services = request.app_data::<web::Data<Services>>();
+    let public_url = services.and_then(|services| services.git.public_url());
+    let is_own = match request.headers().get(SEC_FETCH_SITE) {
+        Some(site) => site == "same-origin",
+        None => is_own_origin(request, public_url).unwrap_or(false),
+    };
+    if is_own {
+        return Ok(());
+    }
+    let detail = "this request did not come from a page of this server; open the page again. \
+                  Behind a proxy that replaces Host, set http.public_url to the address of the users";
+    Err(HttpError::with_status(StatusCode::FORBIDDEN, Code::Forbidden, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn origin_is_own_if_it_names_this_host_or_the_public_url() {
+        let own = |origin: Option<&'static str>| {
+            let mut request = TestRequest::get().insert_header((header::HOST, "chat.example:8080"));
+            if let Some(origin) = origin {
+                request = request.insert_header((header::ORIGIN, origin));
+            }
+            is_own_origin(&request.to_http_request(), Some("https://git.example.org"))
+        };
+        assert_eq!(own(None), None);
+        for origin in ["http://chat.example:8080", "https://git.example.org"] {
+            assert_eq!(own(Some(origin)), Some(true), "{origin}");
+        }
+        for origin in ["http://evil.example", "null", "http://chat.example", "https://git.example.org.evil"] {
+            assert_eq!(own(Some(origin)), Some(false), "{origin}");
+        }
+    }
+
+    #[test]
+    fn unsafe_request_needs_a_statement_of_the_browser() {
+        let check = |method: Method, site: Option<&'static str>, origin: Option<&'static str>| {
+            let mut request = TestRequest::default().method(method).insert_header((header::HOST, "a.example"));
+            if let Some(site) = site {
+                request = request.insert_header((SEC_FETCH_SITE, site));
+            }
+            if let Some(origin) = origin {
+                request = request.insert_header((header::ORIGIN, origin));
+            }
+            check_same_origin(&request.to_http_request()).is_ok()
+        };
+        assert!(check(Method::GET, Some("cross-site"), None));
+        assert!(check(Method::POST, Some("same-origin"), None));
+        assert!(check(Method::POST, None, Some("http://a.example")));
+        for site in ["cross-site", "same-site", "none"] {
+            assert!(!check(Method::POST, Some(site), Some("http://a.example")), "{site}");
+        }
+        assert!(!check(Method::POST, None, None));
+        assert!(!check(Method::DELETE, None, Some("null")));
+        assert!(!check(Method::POST, None, Some("http://evil.example")));
+    }
+}
