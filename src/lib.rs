@@ -23,6 +23,7 @@
 //! | [`http`] | what all HTTP routes share: extractors, errors, validators, the request log |
 //! | [`messaging`] | chat sessions over TCP and WebSocket |
 //! | [`api`] | HTTP: REST, git smart HTTP, the control and operations routes |
+//! | [`web`] | the pages for people in a browser |
 //! | [`backup`] | backup, restore and check (`netbit doctor`) of a data directory |
 //! | [`app`] | the composition root: starts, connects and stops everything |
 //! | [`client`] | a typed client, shared by the terminal client, the tests and the load test |
@@ -44,3 +45,4 @@ pub mod messaging;
 pub mod protocol;
 pub mod services;
 pub mod storage;
+pub mod web;

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
-use actix_web::http::header::{self, AcceptEncoding, Encoding, Header, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
+use crate::http::compressed::accepts_gzip;
 use crate::http::error::{HttpResult, no_route};
 use crate::http::extract::Path;
 use crate::http::pieces::Pieces;
@@ -64,15 +65,6 @@ fn inflated(name: &str, gzipped: &[u8]) -> Option<Bytes> {
     Some(file.get_or_init(inflate).clone())
 }
 
-/// Returns whether the client accepts gzip (RFC 9110 section 12.5.3). A request without
-/// `Accept-Encoding` does not.
-fn takes_gzip(request: &HttpRequest) -> bool {
-    let accepted = AcceptEncoding::parse(request).ok().filter(|accepted| !accepted.is_empty());
-    let gzip = Encoding::gzip();
-    accepted
-        .is_some_and(|accepted| accepted.negotiate([gzip.clone(), Encoding::identity()].iter()) == Some(gzip))
-}
-
 /// Returns a file of the page.
 pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Data<DocsPage>) -> HttpResult {
     let Ok(Some(file)) = utoipa_swagger_ui::serve(&name.0, page.0.clone()) else { return no_route().await };
@@ -83,7 +75,7 @@ pub(super) async fn file(request: HttpRequest, name: Path<String>, page: web::Da
         .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
     if file.gzpipped {
         response.insert_header((header::VARY, "accept-encoding"));
-        if takes_gzip(&request) {
+        if accepts_gzip(&request) {
             response.insert_header(header::ContentEncoding::Gzip);
         } else {
             let Some(bytes) = inflated(&name.0, &file.bytes) else { return no_route().await };

@@ -4,11 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::ApiResult;
-use super::extract::{AuthenticatedUser, Path};
 use super::page;
 use crate::domain::ids::LoginId;
 use crate::domain::timestamp::Timestamp;
+use crate::http::error::HttpResult;
+use crate::http::extract::{AuthenticatedUser, Path};
 use crate::services::Services;
 use crate::services::web_logins::LoginView;
 
@@ -51,7 +51,7 @@ pub(super) async fn list(
     caller: AuthenticatedUser,
     request: HttpRequest,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     let logins = services.logins(caller.0).await?;
     page::items(&request, logins.into_iter().map(LoginAnswer::from).collect(), None)
 }
@@ -63,7 +63,7 @@ pub(super) async fn end(
     caller: AuthenticatedUser,
     id: Path<i64>,
     services: web::Data<Services>,
-) -> ApiResult {
+) -> HttpResult {
     services.end_login_by_id(caller.0, LoginId(id.0)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -30,6 +30,7 @@ use crate::http;
 use crate::http::metrics::HttpMetrics;
 use crate::messaging::{HttpSpot, SessionAcceptor, TcpAcceptor, open_websocket};
 use crate::services::Services;
+use crate::web as pages;
 
 /// The listeners of clients, which accept connections.
 pub(super) struct ClientListeners {
@@ -84,6 +85,7 @@ fn serve_http(
     actix_tls::accept::max_concurrent_tls_connect(limits.http_connections + limits.http_handshakes);
     let origins = config.http.allowed_origins.clone();
     let allowed = web::Data::new(origins.clone());
+    let error_page = web::Data::new(http::ErrorPage(pages::error_page));
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
@@ -95,10 +97,12 @@ fn serve_http(
             .app_data(page.clone())
             .app_data(proxies.clone())
             .app_data(sessions.clone())
+            .app_data(error_page.clone())
             .wrap(middleware::Condition::new(!origins.is_empty(), http::cors::cors(origins.clone())))
             .wrap(middleware::from_fn(http::observe::observe))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
+            .configure(pages::routes)
     })
     .workers(workers)
     // Larger than the bound of `Doorway`, so that accepting never stops: `Doorway` decides which

@@ -127,7 +127,7 @@ pub fn peer_of(request: &HttpRequest) -> Result<IpAddr, HttpError> {
 }
 
 /// Returns the `User-Agent` of the request, or an empty text without a readable one.
-pub(super) fn user_agent_of(request: &HttpRequest) -> &str {
+pub(crate) fn user_agent_of(request: &HttpRequest) -> &str {
     let agent = request.headers().get(header::USER_AGENT);
     agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default()
 }
@@ -185,10 +185,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 /// 413 if it is larger, 408 if it is late, 400 if it ends early.
 pub(crate) async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<Vec<u8>, HttpError> {
     let max = services(request)?.limits.body_bytes;
-    let announced =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let too_large =
-        || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let too_large = || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
     if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {
         return Err(too_large().into());
     }

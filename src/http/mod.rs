@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub(crate) mod address;
+pub(crate) mod compressed;
 pub(crate) mod cookie;
 pub mod cors;
 pub(crate) mod error;

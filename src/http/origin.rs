@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn unsafe_request_needs_a_statement_of_the_browser() {
         let check = |method: Method, site: Option<&'static str>, origin: Option<&'static str>| {
-            let mut request = TestRequest::default().method(method).insert_header((header::HOST, "a.example"));
+            let mut request =
+                TestRequest::default().method(method).insert_header((header::HOST, "a.example"));
             if let Some(site) = site {
                 request = request.insert_header((SEC_FETCH_SITE, site));
             }

@@ -45,13 +45,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::actors::cache::CacheHandle;
+use crate::actors::cache::{CacheHandle, HasAdministrator};
 use crate::actors::presence::PresenceHandle;
 use crate::actors::writer::WriterHandle;
 use crate::core::auth::password::PasswordPool;
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
-use crate::core::config::Accounts;
+use crate::core::config::{Accounts, RegistrationPolicy};
 use crate::core::limits::Limits;
 use crate::core::proxies::UntrustedForwarders;
 use crate::core::shares::{PoolMetrics, PoolName, Slots};
@@ -135,6 +135,20 @@ impl Services {
     /// Returns the code that creates the first administrator, if this start found none.
     pub fn setup_code(&self) -> Option<&SetupCode> {
         self.setup.as_ref()
+    }
+
+    /// Returns whether users without a setup code may register.
+    pub fn is_registration_open(&self) -> bool {
+        self.accounts.registration == RegistrationPolicy::Open
+    }
+
+    /// Returns whether the server has no administrator yet, as far as its start and the setup since
+    /// then decide.
+    ///
+    /// # Errors
+    /// If the cache does not answer.
+    pub async fn needs_setup(&self) -> Result<bool, ServiceError> {
+        Ok(self.setup.is_some() && !self.cache.ask_anonymously(HasAdministrator).await?)
     }
 
     /// Drops expired entries of the rate limiters. Called periodically.

@@ -235,6 +235,11 @@ impl Directory {
     }
 
     /// Returns the user of this name, ignoring case.
+    /// Returns whether a user is an active administrator. Looks at all users if none is.
+    pub(super) fn has_administrator(&self) -> bool {
+        self.users.values().any(|entry| entry.user.is_admin && entry.user.active)
+    }
+
     pub(super) fn named(&self, username: &str) -> Option<&Entry> {
         self.users.get(self.names.get(&*lower(username))?)
     }

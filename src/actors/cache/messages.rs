@@ -12,7 +12,7 @@ use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
-    LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
+    HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, Query, ReadersNamed,
     Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder, TokenUsesToWrite, UserIds,
     UsersById, UsersByPrefix, WebLoginHolder, WebLoginUsesToWrite,
@@ -42,6 +42,7 @@ instrumented_actor!(
         ChatList,
         CloseSession,
         Events,
+        HasAdministrator,
         Heartbeat,
         IssueTicket,
         LoginCandidate,

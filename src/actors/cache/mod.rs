@@ -61,6 +61,6 @@ pub use queries::{
 };
 pub use read_models::ReadModels;
 pub use token_queries::{
-    AccessTokens, AccessTokensOf, Administrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
+    AccessTokens, AccessTokensOf, Administrator, HasAdministrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
 };
 pub use user_queries::{UsersById, UsersByPrefix, UsersFound, UsersKnown};

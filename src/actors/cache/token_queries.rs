@@ -85,6 +85,18 @@ impl Query for Administrator {
     }
 }
 
+/// Whether the server has an active administrator.
+pub struct HasAdministrator;
+
+impl Query for HasAdministrator {
+    type Answer = bool;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
+
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<bool> {
+        QueryOutcome::Now(Ok(context.read.directory.has_administrator()))
+    }
+}
+
 pub(super) fn check_administrator(context: &QueryContext<'_>, user: UserId) -> Result<(), Refusal> {
     let is_admin = context.read.directory.user(user).is_some_and(|user| user.is_admin);
     let refusal = Refusal::Forbidden("only an administrator of the server may do this");

@@ -1,0 +1,88 @@
+//! The page of an error: what happened, and the next step.
+
+use actix_web::http::Method;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use askama::Template;
+
+use super::layout::{self, Shell, login_href};
+use super::visitor::Visitor;
+use crate::http::error::HttpError;
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorTemplate<'a> {
+    shell: Shell,
+    heading: &'a str,
+    sentence: String,
+    next: &'a str,
+    request_id: &'a str,
+}
+
+/// Returns the page of an error. A page that needs a login leads to the login page.
+pub fn page(request: &HttpRequest, error: &HttpError, request_id: &str) -> HttpResponse {
+    let (visitor, status) = (Visitor::of(request), error.status_code());
+    if status == StatusCode::UNAUTHORIZED && visitor.who().is_none() {
+        let here = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let back = if request.method() == Method::GET { here } else { "/" };
+        let mut response = layout::see_other(&login_href(back));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return response;
+    }
+    let heading = heading(status);
+    let template = ErrorTemplate {
+        shell: Shell::new(request, &visitor, heading),
+        heading,
+        sentence: sentence(error, status),
+        next: next_step(status),
+        request_id,
+    };
+    let mut response = HttpResponse::build(status);
+    if let Some(ms) = error.error.retry_after_ms {
+        response.insert_header((header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1))));
+    }
+    response.content_type("text/html; charset=utf-8");
+    response.body(template.render().unwrap_or_else(|_| format!("<h1>{heading}</h1>")))
+}
+
+fn heading(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "Log in first",
+        403 => "Not allowed",
+        404 => "Page not found",
+        405 => "Not possible here",
+        408 => "Too slow",
+        413 => "Too large",
+        414 => "The address is too long",
+        429 => "Too many requests",
+        503 => "The server is busy",
+        507 => "The disk of the server is full",
+        400..=499 => "The request is not valid",
+        _ => "The server failed",
+    }
+}
+
+/// Returns what happened, as a sentence.
+fn sentence(error: &HttpError, status: StatusCode) -> String {
+    if status == StatusCode::NOT_FOUND && error.error.detail == "path not found" {
+        return "There is no page at this address.".to_owned();
+    }
+    let detail = error.error.sentence();
+    let mut letters = detail.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if detail.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
+}
+
+fn next_step(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "Ask an owner of the project or an administrator for access.",
+        404 => "It may have been deleted, renamed or made private. Check the address, or ask for access.",
+        408 | 503 => "Load the page again in a moment.",
+        429 => "Wait a moment, then try again.",
+        507 => "Reading still works. Tell the administrator of this server.",
+        500..=599 => "Try again. If it happens again, tell the administrator the number below.",
+        _ => "Go back and try again.",
+    }
+}

@@ -1,0 +1,207 @@
+//! The frame around every page, and the response that carries a page.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use super::assets;
+use super::visitor::Visitor;
+use crate::domain::user::User;
+use crate::http::compressed::{accepts_gzip, gzip};
+use crate::http::error::HttpResult;
+use crate::http::extract::{holder_of, services};
+use crate::http::pieces::Pieces;
+use crate::http::validator::{knows, tag};
+use crate::protocol::code::Code;
+use crate::services::ServiceError;
+use crate::services::answers::no_space;
+
+/// From this size on, a page is compressed for clients that accept it.
+const COMPRESSED_FROM: usize = 1_400;
+/// From this size on, a page is compressed outside of the worker's event loop.
+const COMPRESSED_ASIDE_FROM: usize = 64 * 1024;
+
+/// A step of the path to a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Crumb {
+    pub(super) text: String,
+    pub(super) href: String,
+}
+
+impl Crumb {
+    pub(super) fn new(text: impl Into<String>, href: impl Into<String>) -> Self {
+        Self { text: text.into(), href: href.into() }
+    }
+}
+
+/// The values that the frame of a page shows.
+pub(super) struct Shell {
+    /// `thing · place`, without the name of the product.
+    pub(super) title: String,
+    pub(super) crumbs: Vec<Crumb>,
+    /// Whether the page uses the whole width of the window: code and differences.
+    pub(super) wide: bool,
+    visitor: Visitor,
+    /// Path and query of the page, for the way back after the login.
+    path: String,
+}
+
+impl Shell {
+    pub(super) fn new(request: &HttpRequest, visitor: &Visitor, title: impl Into<String>) -> Self {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Self { title: title.into(), crumbs: Vec::new(), wide: false, visitor: visitor.clone(), path }
+    }
+
+    pub(super) fn crumbs(mut self, crumbs: impl IntoIterator<Item = Crumb>) -> Self {
+        self.crumbs = crumbs.into_iter().collect();
+        self
+    }
+
+    /// Uses the whole width of the window.
+    pub(super) fn wide(mut self) -> Self {
+        self.wide = true;
+        self
+    }
+
+    pub(super) fn user(&self) -> Option<&User> {
+        self.visitor.user().map(|user| &**user)
+    }
+
+    pub(super) fn is_admin(&self) -> bool {
+        self.visitor.is_admin()
+    }
+
+    pub(super) fn theme(&self) -> &'static str {
+        self.visitor.theme
+    }
+
+    pub(super) fn assets(&self) -> &'static str {
+        assets::ROOT
+    }
+
+    /// Returns the address of the login page, which leads back to this page.
+    pub(super) fn login_href(&self) -> String {
+        login_href(&self.path)
+    }
+}
+
+/// Returns the address of the login page, which leads back to `path`.
+pub(super) fn login_href(path: &str) -> String {
+    let is_start = path == "/" || path.starts_with("/login") || path.starts_with("/setup");
+    if is_start {
+        "/login".to_owned()
+    } else {
+        format!("/login?next={}", crate::http::address::percent_encoded(path))
+    }
+}
+
+/// Returns a page, or 304 if the client already has it.
+pub(super) async fn page(request: &HttpRequest, template: &impl Template) -> HttpResult {
+    page_of(request, StatusCode::OK, template).await
+}
+
+/// Like [`page`], with another status: a form with problems.
+pub(super) async fn page_of(
+    request: &HttpRequest,
+    status: StatusCode,
+    template: &impl Template,
+) -> HttpResult {
+    let html = render(template)?;
+    let mut response = HttpResponse::build(status);
+    response.content_type("text/html; charset=utf-8");
+    response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding, cookie")));
+    if status == StatusCode::OK {
+        let tag = tag(html.as_bytes());
+        let fresh = knows(request, &tag);
+        response.insert_header((header::ETAG, tag));
+        response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+        if fresh {
+            response.status(StatusCode::NOT_MODIFIED);
+            return Ok(response.finish());
+        }
+    }
+    send(request, response, html.into_bytes()).await
+}
+
+/// Returns a page that shows a secret: no cache keeps it.
+pub(super) async fn secret_page(request: &HttpRequest, template: &impl Template) -> HttpResult {
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/html; charset=utf-8").insert_header((header::CACHE_CONTROL, "no-store"));
+    send(request, response, render(template)?.into_bytes()).await
+}
+
+/// Renders a template.
+///
+/// # Errors
+/// Only if a value refuses to be written, which no value of a page does.
+pub(super) fn render(template: &impl Template) -> Result<String, ServiceError> {
+    template
+        .render()
+        .map_err(|error| ServiceError::new(Code::Internal, "the page could not be written").because(error))
+}
+
+/// Sends a body, compressed if the client accepts it. A large body holds space until its client has
+/// received it.
+async fn send(
+    request: &HttpRequest,
+    mut response: actix_web::HttpResponseBuilder,
+    body: Vec<u8>,
+) -> HttpResult {
+    let body = if body.len() >= COMPRESSED_FROM && accepts_gzip(request) {
+        let (packed, body) = if body.len() < COMPRESSED_ASIDE_FROM {
+            (gzip(&body), body)
+        } else {
+            let pack = move || (gzip(&body), body);
+            actix_web::web::block(pack).await.map_err(ServiceError::internal)?
+        };
+        match packed {
+            Some(packed) => {
+                response.insert_header(header::ContentEncoding::Gzip);
+                packed
+            }
+            None => body,
+        }
+    } else {
+        body
+    };
+    let services = services(request)?;
+    if body.len() <= services.limits.answer_small_bytes {
+        return Ok(response.body(body));
+    }
+    let space = services.answer_space(holder_of(request)?, body.len()).ok_or_else(no_space)?;
+    Ok(response.body(Pieces::counted(body.into(), space)))
+}
+
+/// Returns a redirect to a page of this server after a form: 303, so that a reload does not send the
+/// form again.
+pub(super) fn see_other(path: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
+}
+
+/// Returns `path` if it is a path of this server, else `/`.
+///
+/// `//host` and `/\host` would lead to other servers, and control characters are removed by
+/// browsers before they look.
+pub(super) fn own_path(path: &str) -> &str {
+    let is_own = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && !path.chars().any(char::is_control);
+    if is_own { path } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_of_another_server_becomes_the_start() {
+        assert_eq!(own_path("/alice/hello?x=1"), "/alice/hello?x=1");
+        for foreign in
+            ["", "//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "alice"]
+        {
+            assert_eq!(own_path(foreign), "/", "{foreign:?}");
+        }
+    }
+}

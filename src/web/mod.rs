@@ -1,0 +1,37 @@
+//! The pages for people: HTML from the server, readable without a script.
+//!
+//! A page is a handler with its template (`templates/`, askama): it asks `services`, and renders.
+//! [`paint`] turns code, documents and differences into HTML. `docs/WEB.md` explains how a page is
+//! added.
+//!
+//! Invariants
+//! * No HTML comes from users: values are escaped by the template, or are `SafeHtml` of [`paint`].
+//! * No style, script or handler is inline: the policy of every page forbids them.
+//! * A form that changes something is a POST of a page of this server (`http/observe.rs`), and ends
+//!   with 303.
+//!
+//! Deliberately absent: state, and rights of its own. What a visitor may see or do is decided by
+//! `services`; a page only leaves out what would be refused.
+
+mod account;
+mod assets;
+mod error;
+mod form;
+mod layout;
+mod visitor;
+
+use actix_web::web;
+pub use error::page as error_page;
+
+/// Registers every page.
+pub fn routes(config: &mut web::ServiceConfig) {
+    let page = |path: &str| web::resource(path.to_owned());
+    config
+        .service(page("/assets/{hash}/{file:.*}").get(assets::file))
+        .service(page("/favicon.ico").get(assets::favicon))
+        .service(page("/robots.txt").get(assets::robots))
+        .service(page("/setup").get(account::setup::show).post(account::setup::submit))
+        .service(page("/login").get(account::login::show).post(account::login::submit))
+        .service(page("/logout").post(account::login::logout))
+        .service(page("/register").get(account::register::show).post(account::register::submit));
+}
