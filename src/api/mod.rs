@@ -105,8 +105,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/docs/{file:.*}").get(docs::file))
         .configure(projects)
         .configure(browsing)
-        .configure(git_over_http)
-        .default_service(web::to(crate::http::error::no_route));
+        .configure(git_over_http);
 }
 
 /// Registers the routes of projects and repositories.

@@ -8,7 +8,12 @@ use askama::Template;
 
 use super::layout::{self, Shell, login_href};
 use super::visitor::Visitor;
-use crate::http::error::HttpError;
+use crate::http::error::{HttpError, HttpResult};
+
+/// Returns 404 for a path without a page or route. The visitor is extracted for the page's header.
+pub(super) async fn not_found(_: Visitor) -> HttpResult {
+    Err(HttpError::of_status(StatusCode::NOT_FOUND))
+}
 
 #[derive(Template)]
 #[template(path = "error.html")]

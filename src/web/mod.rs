@@ -33,5 +33,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/setup").get(account::setup::show).post(account::setup::submit))
         .service(page("/login").get(account::login::show).post(account::login::submit))
         .service(page("/logout").post(account::login::logout))
-        .service(page("/register").get(account::register::show).post(account::register::submit));
+        .service(page("/register").get(account::register::show).post(account::register::submit))
+        .default_service(web::to(error::not_found));
 }

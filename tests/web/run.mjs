@@ -1,0 +1,35 @@
+// Runs the journeys: `node run.mjs [--binary PATH] [NAME…]`. Times are reported, never checked.
+import { readdirSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { chromiumPath, startBrowser } from './browser.mjs';
+import { startServer } from './server.mjs';
+
+const args = process.argv.slice(2);
+const at = args.indexOf('--binary');
+const binary = at < 0 ? new URL('../../target/release/netbit', import.meta.url).pathname : args.splice(at, 2)[1];
+if (!chromiumPath()) {
+  console.log('SKIPPED: no Chromium; install it (Debian: apt install chromium) or set CHROMIUM to its path');
+  process.exit(0);
+}
+const all = readdirSync(new URL('journeys/', import.meta.url)).filter((name) => name.endsWith('.mjs')).sort();
+const chosen = all.filter((name) => args.length === 0 || args.some((arg) => name.includes(arg)));
+assert.ok(chosen.length > 0, `no journey matches ${args}; there are ${all}`);
+const browser = await startBrowser();
+let failed = 0;
+for (const name of chosen) {
+  const begun = performance.now();
+  const server = await startServer(binary);
+  try {
+    const { default: journey } = await import(`./journeys/${name}`);
+    await journey({ server, browser });
+    assert.deepEqual(await server.stop(), [], 'the server panicked');
+    console.log(`ok ${name} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED ${name}: ${error.stack ?? error}`);
+    await server.stop().catch(() => []);
+  }
+}
+await browser.close();
+console.log(`${chosen.length - failed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
