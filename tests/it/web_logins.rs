@@ -7,6 +7,7 @@ use netbit::client::{HttpClient, TcpClient, TcpError};
 use netbit::core::config::Synchronous;
 use netbit::core::database;
 use netbit::domain::access::Credential;
+use netbit::domain::timestamp::Timestamp;
 use netbit::services::accounts::NewAccount;
 use netbit::services::web_logins::WebLogin;
 use reqwest::Method;
@@ -234,7 +235,9 @@ async fn login_shows_its_user_agent_as_a_short_line() {
     assert_eq!(before["last_used_at"], before["created_at"]);
     server.http.refresh(login.body["refresh_token"].as_str().unwrap()).await.unwrap();
     let after = listed(&client).await.into_iter().find(|login| login["current"] == true).unwrap();
-    assert!(after["last_used_at"].as_str() > before["last_used_at"].as_str(), "a refresh is a use");
+    let last_used =
+        |login: &Value| serde_json::from_value::<Timestamp>(login["last_used_at"].clone()).unwrap();
+    assert!(last_used(&after) > last_used(&before), "a refresh is a use");
     server.stop().await;
 }
 
