@@ -159,7 +159,7 @@ pub enum Event {
     LoginStarted {
         login_id: LoginId,
         user_id: UserId,
-        /// What finds it, if it is the login of a browser.
+        /// Set for a web login: the hash that finds it.
         web: Option<WebHandle>,
     },
     /// The times at which web logins were last used, and their new expiry.

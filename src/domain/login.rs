@@ -1,4 +1,4 @@
-//! Logins: what a user sees of them, and what finds the login of a browser.
+//! Logins as their user sees them, and the data by which the login of a browser is found.
 
 use std::net::IpAddr;
 
@@ -34,7 +34,7 @@ pub fn device_of(user_agent: &str) -> Option<String> {
     (!shown.is_empty()).then(|| shown.to_owned())
 }
 
-/// What finds a web login, and how long.
+/// The hash that finds a web login, and the times that decide how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebHandle {
     /// SHA-256 of the secret in the browser's cookie.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 
 use super::queries::meta;
@@ -31,14 +31,24 @@ pub fn reset_epoch_and_logins(db: &mut SqliteConnection) -> QueryResult<(i64, us
         let epoch = meta::fresh_epoch();
         meta::set(db, meta::EPOCH, epoch)?;
         diesel::delete(refresh_tokens::table).execute(db)?;
+        // The backup of an earlier version is migrated at the next start and has no such columns.
+        if has_web_logins(db)? {
+            db.batch_execute("UPDATE sessions SET web_hash = NULL, device = NULL, address = NULL")?;
+        }
         let ended = diesel::update(sessions::table.filter(sessions::ended_at.is_null()))
-            .set((
-                sessions::ended_at.eq(Timestamp::now().0),
-                sessions::web_hash.eq(None::<Vec<u8>>),
-                sessions::device.eq(None::<String>),
-                sessions::address.eq(None::<String>),
-            ))
+            .set(sessions::ended_at.eq(Timestamp::now().0))
             .execute(db)?;
         Ok((epoch, ended))
     })
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+fn has_web_logins(db: &mut SqliteConnection) -> QueryResult<bool> {
+    let columns = "SELECT COUNT(*) AS count FROM pragma_table_info('sessions') WHERE name = 'web_hash'";
+    diesel::sql_query(columns).get_result::<Count>(db).map(|row| row.count > 0)
 }

@@ -187,6 +187,7 @@ async fn answers_match_their_described_schemas() {
         ("/api/server", "/api/server".to_owned(), &alice),
         ("/api/users/me", "/api/users/me".to_owned(), &alice),
         ("/api/users/{username}", "/api/users/bob".to_owned(), &alice),
+        ("/api/users/me/logins", "/api/users/me/logins".to_owned(), &alice),
         ("/api/users/me/tokens", "/api/users/me/tokens".to_owned(), &alice),
         ("/api/chats", "/api/chats".to_owned(), &alice),
         ("/api/chats/{id}", format!("/api/chats/{chat}"), &alice),

@@ -90,6 +90,16 @@ async fn assert_data_is_complete(name: &str) {
     let channel = &alice.get("/api/projects/alice/hello").await.unwrap().body["channel_id"];
     assert!(texts(&alice, channel).await[0].starts_with("here it is\n"));
     assert_eq!(alice.get("/api/admin/audit").await.unwrap().status, 200);
+    // Earlier versions did not record the client of a login. Its next login has it.
+    let logins = alice.get("/api/users/me/logins").await.unwrap().body;
+    let logins = logins["items"].as_array().unwrap();
+    let current = logins.iter().find(|login| login["current"] == true).unwrap();
+    assert_eq!((current.get("device"), current.get("address")), (None, None), "{current}");
+    assert!(logins.iter().any(|login| login["address"] == "127.0.0.1" && login["web"] == false));
+    let (services, home) = (&server.app.services, std::net::Ipv4Addr::LOCALHOST.into());
+    let password = text(&facts["users"]["alice"], "password").to_owned();
+    let browser = services.web_login(home, "Firefox", "alice".to_owned(), password).await.unwrap();
+    services.web_credential(&browser.secret).await.unwrap();
     let members = alice.get("/api/projects/alice/hello/members").await.unwrap().body;
     assert_eq!(members["items"].as_array().unwrap().len(), 2);
 

@@ -56,4 +56,5 @@ mod texts;
 mod threads;
 mod tidy;
 mod tls;
+mod web_logins;
 mod websocket;

@@ -46,8 +46,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     login_failures_tracked: usize = 10_000,
     /// How long an access token is valid. A choice: a session needs the token only in its `Hello`.
     access_token_seconds: i64 = 900,
-    /// How long a refresh token is valid. Using it renews it. A client that is used once in 30 days
-    /// stays logged in.
+    /// How long a refresh token and a web login are valid. Using them renews them. A client that is
+    /// used once in 30 days stays logged in.
     refresh_token_seconds: i64 = 30 * 24 * 3600,
     /// Time after the first exchange of a refresh token in which it can be exchanged again for the
     /// same successor. Afterwards its reuse ends the login. 0: it can be exchanged once.
@@ -67,12 +67,12 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     token_default_days: i64 = 90,
     /// Days before the expiry of a personal access token when its owner is notified.
     token_warning_days: i64 = 7,
-    /// Seconds in which the uses of a token are written once: a row for each token in use.
+    /// Seconds in which the uses of a token or web login are written once: a row for each in use.
     token_use_seconds: i64 = 3600,
     /// Milliseconds between two writes of the uses of tokens.
     token_use_write_ms: u64 = 60_000,
-    /// Tokens whose use waits to be written, some 100 bytes each. Further uses are not recorded. So
-    /// all take some 1 MB.
+    /// Tokens whose use waits to be written, some 100 bytes each, and as many web logins. Further
+    /// uses are not recorded. So all take some 2 MB.
     token_uses_pending: usize = 10_000,
     /// Active logins of one user. Beyond it, the oldest ends.
     logins_per_user: i64 = 100,

@@ -8,14 +8,20 @@ mod world;
 
 use acts::{Act, ProjectAct, RepositoryAct, act};
 use proptest::prelude::*;
-use world::World;
+use world::{World, queued, start_login};
 
 use super::chats::Lookup;
 use super::common_chats::CommonChats;
+use super::read_models::ReadModels;
+use crate::actors::writer::CommandError;
+use crate::actors::writer::commands::{EndOwnLogin, LoginSecret, RecordWebLoginUses, StartLogin};
 use crate::core::limits::Limits;
+use crate::domain::access::Credential;
 use crate::domain::event::Change;
 use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, UserId};
+use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
 
 /// Creates a project of two users with a repository that accepts pushes. Without it most random
 /// acts would have no target.
@@ -290,4 +296,43 @@ fn trim_is_reported_when_retention_ends_in_its_round() {
     }
     let fresh = world.fresh();
     assert_eq!(world.models.differences(&fresh), Vec::<String>::new());
+}
+
+/// A web login is found by its hash, in the models and in a fresh load, until it ends.
+#[test]
+fn web_login_is_found_by_its_hash_until_it_ends() {
+    let mut world = World::new();
+    let hash = [7; 32];
+    let found = |models: &ReadModels| {
+        let found = models.directory.web_login(&hash);
+        found.map(|found| (found.id, found.who, found.handle.last_used_at))
+    };
+    let start = StartLogin { secret: LoginSecret::Web(hash), ..start_login(UserId(1), 1, true) };
+    let (start, mut answer) = queued(start);
+    world.run(vec![start]);
+    let login = answer.try_recv().unwrap().unwrap();
+    let (id, who, _) = found(&world.models).unwrap();
+    assert_eq!((id, who), (login, Credential::login(UserId(1), login, 1)));
+    world.models.directory.authenticate(who).unwrap();
+
+    let at = Timestamp::now().plus_seconds(3600);
+    world.run(vec![queued(RecordWebLoginUses { uses: vec![(login, at)] }).0]);
+    assert_eq!(found(&world.models), Some((login, who, at)));
+    assert_eq!(found(&world.fresh()), Some((login, who, at)));
+
+    // Another user's login stays.
+    let others = Credential { user: UserId(2), ..who };
+    let (end, mut refused) = queued(EndOwnLogin { who: others, login });
+    world.run(vec![end]);
+    assert!(refused.try_recv().unwrap().is_err());
+    assert!(found(&world.models).is_some());
+
+    let (end, mut ended) = queued(EndOwnLogin { who, login });
+    world.run(vec![end]);
+    assert_eq!(ended.try_recv().unwrap(), Ok(()));
+    assert_eq!((found(&world.models), found(&world.fresh())), (None, None));
+    let (end, mut again) = queued(EndOwnLogin { who: world.who(1), login });
+    world.run(vec![end, queued(RecordWebLoginUses { uses: vec![(login, at)] }).0]);
+    assert_eq!(again.try_recv().unwrap(), Err(CommandError::Refused(Refusal::NotFound("login"))));
+    assert_eq!(found(&world.models), None);
 }

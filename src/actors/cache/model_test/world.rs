@@ -129,7 +129,7 @@ impl World {
         found.first().map_or(1, |message| message.chat_id.0)
     }
 
-    fn who(&self, user: i64) -> Credential {
+    pub(super) fn who(&self, user: i64) -> Credential {
         *self.logins.iter().find(|who| who.user.0 == user).unwrap()
     }
 
