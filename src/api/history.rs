@@ -14,7 +14,8 @@ use crate::domain::permission::project::Act;
 use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
-use crate::services::browsing::{Blame, Reading};
+use crate::services::blames::{Blame, BlamePart};
+use crate::services::browsing::Reading;
 
 #[derive(Deserialize)]
 pub(super) struct CommitsQuery {
@@ -157,11 +158,17 @@ pub(super) struct BlameQuery {
     from: Option<usize>,
     /// The last line.
     to: Option<usize>,
+    /// Skips the commits that `.git-blame-ignore-revs` names.
+    #[serde(default)]
+    ignore_revs: bool,
 }
 
 /// Returns the commits that last changed the lines of a file; at most 1,000 lines at once.
+///
+/// `ignore_revs=true` skips the commits whose ids are in the file `.git-blame-ignore-revs` at the
+/// root of the same commit.
 #[utoipa::path(get, operation_id = "get_blame", path = "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query)),
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query), ("ignore_revs" = Option<bool>, Query)),
     responses((status = 200, body = Blame), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn blame(
     anyone: Anyone,
@@ -172,7 +179,9 @@ pub(super) async fn blame(
 ) -> ApiResult {
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
-        let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;
+        let BlameQuery { from, to, ignore_revs: ignore_revisions } = query.0;
+        let part = BlamePart { from, to, ignore_revisions };
+        let blame = services.blame(&view, commit.oid, path, part).await?;
         // Truncated by the number of lines, not for time, so the response does not change.
         validator.json((&services, view.holder), &blame, false, None).await
     })

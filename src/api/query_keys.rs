@@ -23,7 +23,7 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
     ("GET", "/api/projects", &["limit", "cursor", "member"]),
     ("GET", "/api/projects/{user}/{project}/members", &["limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos", &["limit", "cursor"]),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", &["from", "to"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", &["from", "to", "ignore_revs"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches", &["limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", &["ref", "path", "limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", &["limit", "cursor"]),

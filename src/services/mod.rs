@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod administration;
 pub mod answers;
 mod blamed_lines;
+pub mod blames;
 mod blocking;
 pub mod browsing;
 pub mod chats;

@@ -29,6 +29,7 @@ mod diff;
 mod diff_walk;
 mod error;
 mod history;
+mod ignored_revisions;
 mod last_commit;
 mod limits;
 pub(super) mod object;
