@@ -17,8 +17,8 @@ use crate::domain::access::Credential;
 use crate::domain::permission::project::Act;
 use crate::git::archive_request::ArchiveRequest;
 use crate::git::browse::{
-    ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
-    RefPage, ResolvedRef, Tag, Tree, TreePart,
+    ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CONTEXT_LINES_MAX, CommitDiff,
+    CommitPage, Comparison, DiffPart, FileList, Oid, RefPage, RefPath, ResolvedRef, Tag, Tree, TreePart,
 };
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};
@@ -114,6 +114,15 @@ impl Services {
         self.ask_browser(view, move |browser| browser.resolve(reference.as_deref().unwrap_or(""))).await
     }
 
+    /// Returns the commit and the path in `{ref}/{path}`, where a ref may contain slashes.
+    pub async fn resolve_ref_path(
+        &self,
+        view: &RepositoryView,
+        text: String,
+    ) -> Result<RefPath, ServiceError> {
+        self.ask_browser(view, move |browser| browser.resolve_ref_path(&text)).await
+    }
+
     /// Returns the commit with this object id, which may be abbreviated where it is unique.
     pub async fn resolve_id(&self, view: &RepositoryView, oid: String) -> Result<ResolvedRef, ServiceError> {
         self.ask_browser(view, move |browser| browser.resolve_id(&oid)).await
@@ -206,6 +215,11 @@ impl Services {
         Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))))
     }
 
+    /// Returns the paths of all files of a commit, for a search by name.
+    pub async fn files(&self, view: &RepositoryView, commit: Oid) -> Result<Reading<FileList>, ServiceError> {
+        self.ask_history(view, Reading::of(move |browser: &Browser| browser.files(commit))).await
+    }
+
     /// Returns the history that leads to `from`; with a path, only commits that touch the path.
     pub async fn commits(
         &self,
@@ -230,7 +244,18 @@ impl Services {
 
     /// Returns a commit and its changes.
     pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<Reading<CommitDiff>, ServiceError> {
-        self.ask_history(view, Reading::of(move |browser: &Browser| browser.commit(oid))).await
+        self.commit_part(view, oid, DiffPart::default()).await
+    }
+
+    /// Returns a commit and a part of its changes, such as a single file.
+    pub async fn commit_part(
+        &self,
+        view: &RepositoryView,
+        oid: Oid,
+        part: DiffPart,
+    ) -> Result<Reading<CommitDiff>, ServiceError> {
+        check_context(&part)?;
+        self.ask_history(view, Reading::of(move |browser: &Browser| browser.commit_part(oid, &part))).await
     }
 
     /// Returns the commits and changes that `head` adds to `base`.
@@ -240,7 +265,21 @@ impl Services {
         base: Oid,
         head: Oid,
     ) -> Result<Reading<Comparison>, ServiceError> {
-        self.ask_history(view, Reading::of(move |browser: &Browser| browser.compare(base, head))).await
+        self.compare_part(view, base, head, DiffPart::default()).await
+    }
+
+    /// Returns a part of the changes that `head` adds to `base`, such as a single file. The answer
+    /// for a single file lists no commits.
+    pub async fn compare_part(
+        &self,
+        view: &RepositoryView,
+        base: Oid,
+        head: Oid,
+        part: DiffPart,
+    ) -> Result<Reading<Comparison>, ServiceError> {
+        check_context(&part)?;
+        let question = move |browser: &Browser| browser.compare_part(base, head, &part);
+        self.ask_history(view, Reading::of(question)).await
     }
 
     /// Streams all files of a commit, in a folder named after the repository and the commit. The
@@ -296,6 +335,14 @@ impl Services {
             transfer::read(command, nothing, Output::Raw, deadlines, permit).map_err(RunChildError::from)?;
         Ok(body.with_watch(watch))
     }
+}
+
+fn check_context(part: &DiffPart) -> Result<(), ServiceError> {
+    if part.context_lines > CONTEXT_LINES_MAX {
+        let sentence = format!("context must be 0 to {CONTEXT_LINES_MAX} lines");
+        return Err(ServiceError::new(Code::BadRequest, sentence));
+    }
+    Ok(())
 }
 
 impl From<BrowseError> for ServiceError {
