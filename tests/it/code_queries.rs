@@ -1,5 +1,5 @@
-//! What pages about code ask for beyond the routes of whole files and diffs: earlier blames, single
-//! files of a diff, the list of all files, addresses with plain slashes, images.
+//! Queries of pages about code: earlier blames, single files of a diff, the list of all files,
+//! addresses with plain slashes, images.
 
 use netbit::domain::image::ImageKind;
 use netbit::domain::permission::project::Act;
