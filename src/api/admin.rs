@@ -17,6 +17,7 @@ use crate::domain::user::User;
 use crate::http::error::HttpResult;
 use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::services::Services;
+use crate::services::health::Health;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -176,4 +177,17 @@ pub(super) async fn audit(
     let found = Page::take(services.audit(Some(caller.0), below, wanted).await?, limit);
     let next = found.next(|event| event.id.to_string());
     page::items(&request, found.items.into_iter().map(AuditAnswer::from).collect(), next)
+}
+
+/// Returns the state of the server; for administrators of the server.
+///
+/// The same numbers as `/actors` of the operations listener, and the state of the disk.
+#[utoipa::path(get, operation_id = "get_health", path = "/api/admin/health",
+    responses((status = 200, body = Health), (status = 401), (status = 403)))]
+pub(super) async fn health(
+    caller: AuthenticatedUser,
+    request: HttpRequest,
+    services: web::Data<Services>,
+) -> HttpResult {
+    page::read(&request, &services.health(caller.0).await?, None)
 }

@@ -17,7 +17,7 @@ use super::repo;
 use crate::domain::permission::project::Act;
 use crate::domain::push::plain;
 use crate::git::browse::{
-    Blob, Branch, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text,
+    Blob, Branch, FileList, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text,
 };
 use crate::git::program::ArchiveFormat;
 use crate::http::address::{percent_decoded, percent_encoded};
@@ -225,6 +225,25 @@ pub(super) async fn tree_of_default_branch(
     services: web::Data<Services>,
 ) -> HttpResult {
     tree(anyone, request, at, query, services).await
+}
+
+/// Returns the paths of all files of a commit, for a search by name.
+#[utoipa::path(get, operation_id = "list_files", path = "/api/projects/{user}/{project}/repos/{repo}/files/{ref}",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path)),
+    responses((status = 200, body = FileList), (status = 304), (status = 308), (status = 401), (status = 404)))]
+pub(super) async fn files(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<CommitPath>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    at_commit(anyone, &request, at.0, &services, async |found| {
+        let Found { view, commit, validator, .. } = found;
+        let Reading { answer: files, is_whole } = services.files(&view, commit.oid).await?;
+        let truncated = files.truncated || !is_whole;
+        validator.json((&services, view.holder), &files, truncated, None).await
+    })
+    .await
 }
 
 #[derive(Serialize, ToSchema)]

@@ -8,13 +8,14 @@ use super::browse::{CommitPath, Found, as_sent, at_commit};
 use super::page;
 use super::repo;
 use crate::domain::permission::project::Act;
-use crate::git::browse::{CommitDiff, CommitView, Comparison, Oid};
+use crate::git::browse::{CommitDiff, CommitView, Comparison, DiffPart, Oid};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Anyone, Path, Query, counted};
 use crate::http::validator::Validator;
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
-use crate::services::browsing::{Blame, Reading};
+use crate::services::blames::{Blame, BlamePart};
+use crate::services::browsing::Reading;
 
 #[derive(Deserialize)]
 pub(super) struct CommitsQuery {
@@ -80,6 +81,38 @@ pub(super) async fn commits(
 }
 
 #[derive(Deserialize)]
+pub(super) struct DiffQuery {
+    /// The path of the only file to compare.
+    file: Option<String>,
+    /// Unchanged lines around each change; 3 by default.
+    context: Option<u32>,
+    whitespace: Option<Whitespace>,
+}
+
+/// Whether lines that differ only in white space are changes.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Whitespace {
+    Show,
+    Ignore,
+}
+
+impl DiffQuery {
+    fn part(self, request: &HttpRequest) -> DiffPart {
+        let encoded = || {
+            let pairs = request.query_string().split('&');
+            pairs.filter_map(|pair| pair.strip_prefix("file=")).next_back()
+        };
+        let whole = DiffPart::default();
+        DiffPart {
+            file: self.file.filter(|file| !file.is_empty()).map(|file| as_sent(file, encoded)),
+            context_lines: self.context.unwrap_or(whole.context_lines),
+            ignore_whitespace: matches!(self.whitespace, Some(Whitespace::Ignore)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
 pub(super) struct OneCommitPath {
     user: String,
     project: String,
@@ -88,13 +121,17 @@ pub(super) struct OneCommitPath {
 }
 
 /// Returns a commit and its changes against its first parent.
+///
+/// With `file`, `files` contains only this file, with limits of its own: 100,000 lines and 4 MiB. A
+/// file that the commit does not change is not found.
 #[utoipa::path(get, operation_id = "get_commit", path = "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("oid" = String, Path)),
-    responses((status = 200, body = CommitDiff), (status = 304), (status = 308), (status = 401), (status = 404)))]
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("oid" = String, Path), ("file" = Option<String>, Query, description = "the path of the only file, or its old path if it was renamed"), ("context" = Option<u32>, Query, description = "unchanged lines around each change, at most 1,000; by default 3"), ("whitespace" = Option<String>, Query, description = "`ignore`: lines that differ only in white space are unchanged; `show`: they are changes")),
+    responses((status = 200, body = CommitDiff), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn commit(
     anyone: Anyone,
     request: HttpRequest,
     at: Path<OneCommitPath>,
+    query: Query<DiffQuery>,
     services: web::Data<Services>,
 ) -> HttpResult {
     let OneCommitPath { user, project, repo, oid } = at.0;
@@ -108,7 +145,8 @@ pub(super) async fn commit(
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);
     }
-    let Reading { answer: found, is_whole } = services.commit(&view, commit.oid).await?;
+    let part = query.0.part(&request);
+    let Reading { answer: found, is_whole } = services.commit_part(&view, commit.oid, part).await?;
     let truncated = found.diff.truncated || !is_whole;
     validator.json((&services, view.holder), &found, truncated, None).await
 }
@@ -124,14 +162,17 @@ pub(super) struct ComparePath {
 
 /// Returns the changes that `head` adds to `base`.
 ///
-/// They are compared with their merge base, as in a pull request.
+/// They are compared with their merge base, as in a pull request. With `file`, `files` contains only
+/// this file, with limits of its own (100,000 lines and 4 MiB), and `commits` is empty. A file that is
+/// not in the changes is not found.
 #[utoipa::path(get, operation_id = "compare_refs", path = "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("base" = String, Path), ("head" = String, Path)),
-    responses((status = 200, body = Comparison), (status = 304), (status = 308), (status = 401), (status = 404)))]
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("base" = String, Path), ("head" = String, Path), ("file" = Option<String>, Query, description = "the path of the only file, or its old path if it was renamed"), ("context" = Option<u32>, Query, description = "unchanged lines around each change, at most 1,000; by default 3"), ("whitespace" = Option<String>, Query, description = "`ignore`: lines that differ only in white space are unchanged; `show`: they are changes")),
+    responses((status = 200, body = Comparison), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
 pub(super) async fn compare(
     anyone: Anyone,
     request: HttpRequest,
     at: Path<ComparePath>,
+    query: Query<DiffQuery>,
     services: web::Data<Services>,
 ) -> HttpResult {
     let ComparePath { user, project, repo, base, head } = at.0;
@@ -146,8 +187,11 @@ pub(super) async fn compare(
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);
     }
-    let Reading { answer: found, is_whole } = services.compare(&view, base.oid, head.oid).await?;
-    let truncated = found.commits_truncated || found.diff.truncated || !is_whole;
+    let part = query.0.part(&request);
+    // The commits are left out on purpose, not cut.
+    let is_file = part.file.is_some();
+    let Reading { answer: found, is_whole } = services.compare_part(&view, base.oid, head.oid, part).await?;
+    let truncated = found.commits_truncated && !is_file || found.diff.truncated || !is_whole;
     validator.json((&services, view.holder), &found, truncated, None).await
 }
 
@@ -157,11 +201,17 @@ pub(super) struct BlameQuery {
     from: Option<usize>,
     /// The last line.
     to: Option<usize>,
+    /// Skips the commits that `.git-blame-ignore-revs` names.
+    #[serde(default)]
+    ignore_revs: bool,
 }
 
 /// Returns the commits that last changed the lines of a file; at most 1,000 lines at once.
+///
+/// `ignore_revs=true` skips the commits whose ids are in the file `.git-blame-ignore-revs` at the
+/// root of the same commit.
 #[utoipa::path(get, operation_id = "get_blame", path = "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}",
-    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query)),
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("ref" = String, Path), ("path" = String, Path), ("from" = Option<usize>, Query), ("to" = Option<usize>, Query), ("ignore_revs" = Option<bool>, Query)),
     responses((status = 200, body = Blame), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404), (status = 413), (status = 503)))]
 pub(super) async fn blame(
     anyone: Anyone,
@@ -172,7 +222,9 @@ pub(super) async fn blame(
 ) -> HttpResult {
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
-        let blame = services.blame(&view, commit.oid, path, (query.0.from, query.0.to)).await?;
+        let BlameQuery { from, to, ignore_revs: ignore_revisions } = query.0;
+        let part = BlamePart { from, to, ignore_revisions };
+        let blame = services.blame(&view, commit.oid, path, part).await?;
         // Truncated by the number of lines, not for time, so the response does not change.
         validator.json((&services, view.holder), &blame, false, None).await
     })

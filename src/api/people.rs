@@ -29,17 +29,17 @@ pub(super) struct UsersQuery {
 /// Longer prefixes are refused: no user name is that long.
 const PREFIX_BYTES_MAX: usize = 64;
 
-/// Finds users by id, or by the beginning of their name.
+/// Finds users by id, or by the beginning of their user name or display name.
 ///
 /// `ids` returns the users that the caller meets in chats which the caller can read, including
 /// users who left or were deactivated; other ids are left out.
 ///
-/// `prefix` returns active users, sorted by name. While registration is closed these are all users.
+/// `prefix` returns active users, sorted by user name. While registration is closed these are all users.
 /// Otherwise they are the users in chats that the caller can read, the newest first up to
-/// `limits.memberships_scanned`, and an exact match of the name.
+/// `limits.memberships_scanned`, and an exact match of the user name.
 #[utoipa::path(get, operation_id = "find_users", path = "/api/users",
     params(("ids" = Option<String>, Query, description = "up to 100 ids, separated by commas"),
-        ("prefix" = Option<String>, Query, description = "the beginning of user names"),
+        ("prefix" = Option<String>, Query, description = "the beginning of user names or display names"),
         ("limit" = Option<i64>, Query, description = "users per page"),
         ("cursor" = Option<String>, Query, description = "the `next` of the previous page, with `prefix`")),
     responses((status = 200, body = page::Items<PublicUser>), (status = 400), (status = 401), (status = 403), (status = 429)))]

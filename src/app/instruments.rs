@@ -13,11 +13,14 @@ use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
 use crate::core::actor::ActorStats;
 use crate::core::config::Config;
+use crate::core::data_dir::DataDir;
 use crate::core::metrics::{Export, Mailboxes, Process};
 use crate::core::shares::PoolMetrics;
+use crate::domain::timestamp::Timestamp;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::http::metrics::HttpMetrics;
 use crate::messaging::{ConnectionMetrics, SessionHandle, SessionMetrics, Transport};
+use crate::services::health::HealthSources;
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
 /// The metrics of one application.
@@ -35,6 +38,7 @@ pub(super) struct Instruments {
     pub(super) histories: HistoryMetrics,
     pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
+    pub(super) started_at: Timestamp,
     pub(super) ready: Gauge,
     pub(super) registry: Arc<Registry>,
 }
@@ -66,12 +70,12 @@ impl Instruments {
             histories: HistoryMetrics::default(),
             pools,
             http: HttpMetrics::default(),
+            started_at: Timestamp::now(),
             ready: Gauge::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::default();
-        let files =
-            DatabaseFiles { database: crate::core::data_dir::DataDir::database_in(&config.data_dir.0) };
+        let files = DatabaseFiles { database: DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
         let all: [&dyn Export; 13] = [
             &mailboxes,
@@ -100,5 +104,18 @@ impl Instruments {
     /// Returns the statistics of every kind of actor.
     pub(super) fn actors(&self) -> Vec<Arc<ActorStats>> {
         [&self.writer, &self.cache, &self.hub, &self.presence, &self.sessions.actors].map(Arc::clone).to_vec()
+    }
+
+    /// Returns the counters that administrators may read.
+    pub(super) fn health(&self, data_dir: &DataDir) -> HealthSources {
+        HealthSources {
+            started_at: self.started_at,
+            ready: self.ready.clone(),
+            sessions: self.sessions.connections.sessions(),
+            actors: self.actors(),
+            cache: self.cached.clone(),
+            datagrams: self.datagrams.clone(),
+            database: data_dir.database(),
+        }
     }
 }

@@ -29,7 +29,9 @@ pub(super) async fn recover(
     let git = open_repositories(data_dir, config, instruments).map_err(StartError::Repositories)?;
     let limits = (config.limits.clone(), &instruments.pools);
     let accounts = config.accounts.clone();
-    let services = Arc::new(Services::new(handles, udp_address, (tokens, setup), accounts, git, limits));
+    let health = instruments.health(data_dir);
+    let services =
+        Arc::new(Services::new(handles, udp_address, (tokens, setup), accounts, git, limits, health));
     services.reconcile(unfinished).await?;
     Ok(services)
 }

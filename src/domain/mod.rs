@@ -14,6 +14,7 @@ pub mod emoji;
 pub mod event;
 pub mod event_page;
 pub mod ids;
+pub mod image;
 pub mod login;
 pub mod mention;
 pub mod message;

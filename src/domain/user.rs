@@ -29,23 +29,28 @@ const RESERVED: &[&str] = &[
     "admin",
     "all",
     "api",
+    "apple-touch-icon.png",
     "assets",
     "chat",
     "create",
     "docs",
     "explore",
     "favicon.ico",
+    "favicon.svg",
     "git",
     "health",
+    "help",
     "here",
     "inbox",
     "livez",
     "login",
     "logout",
+    "manifest.webmanifest",
     "me",
     "metrics",
     "netbit",
     "new",
+    "notifications",
     "people",
     "projects",
     "readyz",
@@ -55,9 +60,11 @@ const RESERVED: &[&str] = &[
     "search",
     "settings",
     "setup",
+    "sitemap.xml",
     "static",
     "sw.js",
     "system",
+    "users",
     "ws",
 ];
 
@@ -157,6 +164,40 @@ mod tests {
             &long,
         ] {
             assert!(Username::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    /// The list is sorted, so that a missing name is seen.
+    #[test]
+    fn first_segments_of_pages_are_reserved() {
+        assert!(RESERVED.is_sorted());
+        for name in [
+            "about",
+            "admin",
+            "api",
+            "assets",
+            "chat",
+            "docs",
+            "explore",
+            "favicon.ico",
+            "health",
+            "inbox",
+            "login",
+            "logout",
+            "new",
+            "notifications",
+            "people",
+            "projects",
+            "register",
+            "robots.txt",
+            "search",
+            "settings",
+            "setup",
+            "sw.js",
+            "users",
+            "ws",
+        ] {
+            assert_eq!(Username::parse(name), Err(Invalid("is reserved")), "{name}");
         }
     }
 

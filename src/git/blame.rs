@@ -5,18 +5,23 @@
 //!
 //! ```text
 //! <commit> <original line> <final line> <lines in group>
-//! author ..., author-mail <...>, author-time <seconds>, ..., summary ..., filename ...
+//! author ..., author-mail <...>, author-time <seconds>, ..., summary ...
+//! previous <commit> <path>, filename <path>
 //! <tab><content of the line>
 //! ```
+//! A commit whose lines come from two paths repeats `previous` and `filename` in each group; `previous`
+//! is absent where the commit added the file.
+//!
 //! Names and summaries are untrusted input: they are truncated and converted to UTF-8, as
 //! everywhere in `browse`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::browse::{Oid, Person, object, text};
+use super::browse::{Oid, Person, object, path_text, text};
 use crate::domain::timestamp::Timestamp;
 
 /// Adjacent lines that belong to the same commit.
@@ -32,6 +37,18 @@ pub struct BlameRange {
     pub authored_at: Timestamp,
     /// The first paragraph of the commit message, joined into a single line.
     pub summary: String,
+    /// The file before this commit. Absent if the commit added the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousFile>,
+}
+
+/// A file in the parent of the commit that changed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PreviousFile {
+    /// The parent.
+    pub oid: Oid,
+    /// The path in the parent, which differs after a rename.
+    pub path: String,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,21 +62,33 @@ struct LineOrigin {
     author: Person,
     authored_at: Timestamp,
     summary: String,
+    /// The `previous` of the record that is being read.
+    begun: Option<PreviousFile>,
+    /// The `previous` of the current group of lines.
+    previous: Option<PreviousFile>,
+}
+
+/// A line of the file and its origin.
+struct BlamedLine {
+    number: usize,
+    oid: Oid,
+    previous: Option<PreviousFile>,
 }
 
 /// Returns the ranges of a blame, ordered by line.
 pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
     let mut origins: HashMap<Oid, LineOrigin> = HashMap::new();
-    let mut lines: Vec<(usize, Oid)> = Vec::new();
+    let mut lines: Vec<BlamedLine> = Vec::new();
     let mut now: Option<(usize, Oid)> = None;
     for (index, line) in output.split(|byte| *byte == b'\n').enumerate() {
         let wrong = || NotBlame { line: index.saturating_add(1) };
         match now {
-            Some(place) if line.first() == Some(&b'\t') => {
-                lines.push(place);
+            Some((number, oid)) if line.first() == Some(&b'\t') => {
+                let previous = origins.get(&oid).and_then(|origin| origin.previous.clone());
+                lines.push(BlamedLine { number, oid, previous });
                 now = None;
             }
-            Some((_, oid)) => origins.entry(oid).or_insert_with(LineOrigin::unknown).hear(line),
+            Some((_, oid)) => origins.entry(oid).or_insert_with(LineOrigin::unknown).read(line),
             // The empty rest after the last newline.
             None if line.is_empty() => {}
             None => now = Some(head(line).ok_or_else(wrong)?),
@@ -68,7 +97,7 @@ pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
     if now.is_some() {
         return Err(NotBlame { line: output.split(|byte| *byte == b'\n').count() });
     }
-    Ok(ranges(&lines, &origins))
+    Ok(ranges(lines, &origins))
 }
 
 /// Parses the first line of a record; returns the final line number and the commit.
@@ -79,21 +108,26 @@ fn head(line: &[u8]) -> Option<(usize, Oid)> {
     Some((words.next()?.parse().ok()?, oid))
 }
 
-fn ranges(lines: &[(usize, Oid)], origins: &HashMap<Oid, LineOrigin>) -> Vec<BlameRange> {
+fn ranges(lines: Vec<BlamedLine>, origins: &HashMap<Oid, LineOrigin>) -> Vec<BlameRange> {
     let mut ranges: Vec<BlameRange> = Vec::new();
-    for (number, oid) in lines {
+    for BlamedLine { number, oid, previous } in lines {
         match ranges.last_mut() {
-            Some(last) if last.oid == *oid && last.to.checked_add(1) == Some(*number) => last.to = *number,
+            Some(last)
+                if last.oid == oid && last.to.checked_add(1) == Some(number) && last.previous == previous =>
+            {
+                last.to = number;
+            }
             _ => {
                 let unknown = LineOrigin::unknown();
-                let LineOrigin { author, authored_at, summary } = origins.get(oid).unwrap_or(&unknown);
+                let LineOrigin { author, authored_at, summary, .. } = origins.get(&oid).unwrap_or(&unknown);
                 ranges.push(BlameRange {
-                    from: *number,
-                    to: *number,
-                    oid: *oid,
+                    from: number,
+                    to: number,
+                    oid,
                     author: author.clone(),
                     authored_at: *authored_at,
                     summary: summary.clone(),
+                    previous,
                 });
             }
         }
@@ -104,10 +138,10 @@ fn ranges(lines: &[(usize, Oid)], origins: &HashMap<Oid, LineOrigin>) -> Vec<Bla
 impl LineOrigin {
     fn unknown() -> Self {
         let author = Person { name: String::new(), email: String::new() };
-        Self { author, authored_at: Timestamp(0), summary: String::new() }
+        Self { author, authored_at: Timestamp(0), summary: String::new(), begun: None, previous: None }
     }
 
-    fn hear(&mut self, line: &[u8]) {
+    fn read(&mut self, line: &[u8]) {
         let after = |key: &[u8]| line.strip_prefix(key);
         if let Some(name) = after(b"author ") {
             self.author.name = text::line(name, None);
@@ -119,8 +153,52 @@ impl LineOrigin {
             self.authored_at = object::seconds(seconds.unwrap_or(0));
         } else if let Some(summary) = after(b"summary ") {
             self.summary = text::line(summary, None);
+        } else if let Some(previous) = after(b"previous ") {
+            self.begun = PreviousFile::parse(previous);
+        } else if after(b"filename ").is_some() {
+            // The last header of a record that has headers.
+            self.previous = self.begun.take();
         }
     }
+}
+
+impl PreviousFile {
+    /// Parses `<commit> <path>`.
+    fn parse(value: &[u8]) -> Option<Self> {
+        let (oid, path) = value.split_at_checked(Oid::DIGITS)?;
+        let oid = Oid::parse(std::str::from_utf8(oid).ok()?)?;
+        let path = unquoted(path.strip_prefix(b" ")?)?;
+        Some(Self { oid, path: path_text::escaped(&path) })
+    }
+}
+
+/// Returns the bytes of a path that git may have quoted like a string in C (git-config,
+/// `core.quotePath`).
+fn unquoted(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let Some(quoted) = text.strip_prefix(b"\"") else { return Some(Cow::Borrowed(text)) };
+    let mut found = Vec::with_capacity(quoted.len());
+    let mut bytes = quoted.strip_suffix(b"\"")?.iter().copied();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            found.push(byte);
+            continue;
+        }
+        found.push(match bytes.next()? {
+            b'a' => 0x07,
+            b'b' => 0x08,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'v' => 0x0b,
+            b'f' => 0x0c,
+            b'r' => b'\r',
+            escaped @ (b'"' | b'\\') => escaped,
+            first => {
+                let digits = [first, bytes.next()?, bytes.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 8).ok()?
+            }
+        });
+    }
+    Some(Cow::Owned(found))
 }
 
 #[cfg(test)]
@@ -154,6 +232,32 @@ mod tests {
             (ranges[2].summary.as_str(), ranges[2].authored_at),
             ("first: a thing", Timestamp(1_700_000_000_000))
         );
+    }
+
+    #[test]
+    fn blame_names_previous_file_of_each_group() {
+        let one = commit("ann", "x").replace("filename f\n", "");
+        let (old, odd) = (format!("previous {TWO} old\n"), format!("previous {TWO} \"a\\t\\351\\\"\"\n"));
+        // The commit took lines from two paths; a later line of the first group has no headers.
+        let text = format!(
+            "{ONE} 1 1 2\n{one}{old}filename f\n\ta\n{ONE} 2 2\n\tb\n{ONE} 1 3 1\n{odd}filename g\n\tc\n\
+             {ONE} 5 4 1\nfilename h\n\td\n"
+        );
+        let ranges = parse(text.as_bytes()).unwrap();
+        let seen: Vec<_> = ranges
+            .iter()
+            .map(|range| (range.from, range.to, range.previous.as_ref().map(|file| file.path.as_str())))
+            .collect();
+        assert_eq!(seen, [(1, 2, Some("old")), (3, 3, Some("a\t%E9\"")), (4, 4, None)]);
+        assert_eq!(ranges[0].previous.as_ref().unwrap().oid.to_string(), TWO);
+    }
+
+    #[test]
+    fn malformed_previous_of_blame_is_left_out() {
+        for bad in ["", "x", ONE, &format!("{ONE}f"), &format!("{ONE} \"a"), &format!("{ONE} \"\\9\"")] {
+            assert_eq!(PreviousFile::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert!(PreviousFile::parse(format!("{ONE} a b").as_bytes()).is_some());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::process::{Command as Blocking, Stdio};
 pub use archive::{ArchiveFormat, ArchivePart};
 pub use service::{ProtocolVersion, PushRules, Service};
 
+use super::browse::Oid;
 use super::cage::Cage;
 use super::child::GitCommand;
 use super::fsck;
@@ -154,15 +155,24 @@ impl Git {
     }
 
     /// Returns `git blame` of a path in a commit, in the porcelain format, for the given line
-    /// range.
+    /// range. Lines of the `ignored` commits belong to the commits before them.
     ///
     /// The mailmap is disabled: in a bare repository git would use the mailmap of the default
     /// branch, whatever commit is requested.
-    pub fn blame(&self, repository: &Path, commit: &str, path: &[u8], lines: (usize, usize)) -> GitCommand {
+    pub fn blame(
+        &self,
+        repository: &Path,
+        (commit, path): (Oid, &[u8]),
+        lines: (usize, usize),
+        ignored: &[Oid],
+    ) -> GitCommand {
         let mut command = self.at(repository, self.reader());
         command.env("GIT_ATTR_SOURCE", EMPTY_TREE).set("mailmap.blob=");
         command.args(["blame", "--porcelain", "-L"]).arg(format!("{},{}", lines.0, lines.1));
-        command.args([commit, "--"]).arg(OsStr::from_bytes(path));
+        for oid in ignored {
+            command.arg("--ignore-rev").arg(oid.to_string());
+        }
+        command.arg(commit.to_string()).arg("--").arg(OsStr::from_bytes(path));
         command
     }
 

@@ -11,7 +11,7 @@ use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
 /// Method, path and keys of every route with keys. A test compares them with the OpenAPI document.
-const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
+const QUERY_KEYS: [(&str, &str, &[&str]); 23] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
     ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
     ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
@@ -23,9 +23,15 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 21] = [
     ("GET", "/api/projects", &["limit", "cursor", "member"]),
     ("GET", "/api/projects/{user}/{project}/members", &["limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos", &["limit", "cursor"]),
-    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", &["from", "to"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/blame/{ref}/{path}", &["from", "to", "ignore_revs"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/branches", &["limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", &["ref", "path", "limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}", &["file", "context", "whitespace"]),
+    (
+        "GET",
+        "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
+        &["file", "context", "whitespace"],
+    ),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", &["limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", &["last_commit", "limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", &["last_commit", "limit", "cursor"]),

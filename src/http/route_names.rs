@@ -11,8 +11,9 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
 /// routes without credentials, and for routes that check the role which a token grants: projects,
 /// repositories and git.
-pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 86] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 88] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
+    ("GET", "/api/admin/health", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
     ("POST", "/api/admin/chats/{id}/take-over", RequiredScope::ServerAdmin),
     ("POST", "/api/admin/projects/{user}/{project}/take-over", RequiredScope::ServerAdmin),
@@ -70,6 +71,7 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 86] = [
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/commits/{oid}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/files/{ref}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", RequiredScope::Identity),

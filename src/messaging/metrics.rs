@@ -74,6 +74,11 @@ impl Default for ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
+    /// Returns the number of authenticated sessions of each transport.
+    pub fn sessions(&self) -> Vec<Gauge> {
+        self.meters.iter().map(|meter| meter.0.sessions.clone()).collect()
+    }
+
     pub(super) fn meter(&self, transport: Transport) -> &ConnectionMeter {
         let [tcp, websocket] = &self.meters;
         match transport {

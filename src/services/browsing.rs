@@ -7,10 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use super::blamed_lines::BlamedLines;
 use super::git_resources::GitResources;
 use super::histories::{CommitsQuestion, FolderQuestion, Key};
 use super::spool::{MEMORY_BYTES_MAX, Spooled, TextCheck};
@@ -20,21 +16,16 @@ use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::permission::project::Act;
 use crate::git::archive_request::ArchiveRequest;
-use crate::git::blame::{self, BlameRange};
 use crate::git::browse::{
-    ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CommitDiff, CommitPage, Comparison, Oid,
-    RefPage, ResolvedRef, Tag, Tree, TreePart, path_text,
+    ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CONTEXT_LINES_MAX, CommitDiff,
+    CommitPage, Comparison, DiffPart, FileList, Oid, RefPage, RefPath, ResolvedRef, Tag, Tree, TreePart,
 };
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};
-use crate::git::run_child::{self, RunChildError};
+use crate::git::run_child::RunChildError;
 use crate::git::transfer::{self, Deadlines, Input, Output, TransferBody};
 use crate::protocol::code::Code;
 
-/// Maximum number of bytes that git outputs for a blame: the file (at most
-/// `BrowseLimits::blob_bytes`) and each commit once, whose summary is short. Each running blame
-/// holds this in memory.
-const BLAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Hex digits of the commit in the name of an archive's folder: unique in any real repository.
 const SHORT_OID: usize = 12;
 /// Larger raw files are read by a git child process, which streams them; libgit2 would load the
@@ -49,23 +40,6 @@ pub enum RawFile {
         is_text: bool,
     },
     Large(Spooled),
-}
-
-/// The commits that last changed the lines of a file.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Blame {
-    pub commit_oid: Oid,
-    /// The object id of the file.
-    pub oid: Oid,
-    pub path: String,
-    /// First and last line that `ranges` covers, counted from 1; both are 0 for an empty file.
-    pub lines_from: usize,
-    pub lines_to: usize,
-    /// The number of lines in the whole file.
-    pub line_count: usize,
-    pub ranges: Vec<BlameRange>,
-    /// Whether the request covers more lines than one response may hold.
-    pub truncated: bool,
 }
 
 /// The result of reading a repository.
@@ -108,7 +82,7 @@ impl Services {
     }
 
     /// Runs a query on a blocking thread.
-    async fn ask_browser<T: Send + 'static>(
+    pub(super) async fn ask_browser<T: Send + 'static>(
         &self,
         view: &RepositoryView,
         question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
@@ -118,7 +92,7 @@ impl Services {
 
     /// Runs a query that walks a history. It waits among other walks only, so it never delays a
     /// folder listing.
-    async fn ask_history<T: Send + 'static>(
+    pub(super) async fn ask_history<T: Send + 'static>(
         &self,
         view: &RepositoryView,
         question: impl FnOnce(&Browser) -> Result<T, BrowseError> + Send + 'static,
@@ -138,6 +112,15 @@ impl Services {
             return Err(ServiceError::new(Code::BadRequest, "the ref must not be empty"));
         }
         self.ask_browser(view, move |browser| browser.resolve(reference.as_deref().unwrap_or(""))).await
+    }
+
+    /// Returns the commit and the path in `{ref}/{path}`, where a ref may contain slashes.
+    pub async fn resolve_ref_path(
+        &self,
+        view: &RepositoryView,
+        text: String,
+    ) -> Result<RefPath, ServiceError> {
+        self.ask_browser(view, move |browser| browser.resolve_ref_path(&text)).await
     }
 
     /// Returns the commit with this object id, which may be abbreviated where it is unique.
@@ -232,6 +215,11 @@ impl Services {
         Ok(RawFile::Large(spooled.with_entitlement(self.entitlement(who, view, Act::Read))))
     }
 
+    /// Returns the paths of all files of a commit, for a search by name.
+    pub async fn files(&self, view: &RepositoryView, commit: Oid) -> Result<Reading<FileList>, ServiceError> {
+        self.ask_history(view, Reading::of(move |browser: &Browser| browser.files(commit))).await
+    }
+
     /// Returns the history that leads to `from`; with a path, only commits that touch the path.
     pub async fn commits(
         &self,
@@ -256,7 +244,18 @@ impl Services {
 
     /// Returns a commit and its changes.
     pub async fn commit(&self, view: &RepositoryView, oid: Oid) -> Result<Reading<CommitDiff>, ServiceError> {
-        self.ask_history(view, Reading::of(move |browser: &Browser| browser.commit(oid))).await
+        self.commit_part(view, oid, DiffPart::default()).await
+    }
+
+    /// Returns a commit and a part of its changes, such as a single file.
+    pub async fn commit_part(
+        &self,
+        view: &RepositoryView,
+        oid: Oid,
+        part: DiffPart,
+    ) -> Result<Reading<CommitDiff>, ServiceError> {
+        check_context(&part)?;
+        self.ask_history(view, Reading::of(move |browser: &Browser| browser.commit_part(oid, &part))).await
     }
 
     /// Returns the commits and changes that `head` adds to `base`.
@@ -266,67 +265,21 @@ impl Services {
         base: Oid,
         head: Oid,
     ) -> Result<Reading<Comparison>, ServiceError> {
-        self.ask_history(view, Reading::of(move |browser: &Browser| browser.compare(base, head))).await
+        self.compare_part(view, base, head, DiffPart::default()).await
     }
 
-    /// Returns the blame of the lines `from` to `to` of a file, counted from 1; without bounds, of
-    /// as many lines as fit.
-    pub async fn blame(
+    /// Returns a part of the changes that `head` adds to `base`, such as a single file. The answer
+    /// for a single file lists no commits.
+    pub async fn compare_part(
         &self,
         view: &RepositoryView,
-        commit: Oid,
-        path: String,
-        (from, to): (Option<usize>, Option<usize>),
-    ) -> Result<Blame, ServiceError> {
-        // git runs only for an existing text file that has these lines.
-        let blob = self.blob(view, commit, path).await?;
-        let text = match blob {
-            Blob { truncated: true, .. } => Err(ServiceError::new(
-                Code::TooLarge,
-                "the file is too large to be blamed; clone the repository",
-            )),
-            Blob { content: None, .. } => Err(ServiceError::new(Code::BadRequest, "the file is binary")),
-            Blob { content: Some(text), oid, path, .. } => Ok((text, oid, path)),
-        };
-        let (text, oid, path) = text?;
-        let line_count = text.split_inclusive('\n').count();
-        drop(text);
-        let lines = BlamedLines::parse(from, to, line_count)?;
-        let ranges = match line_count {
-            0 => Vec::new(),
-            _ => self.blamed(view, commit, &path, (lines.first, lines.last)).await?,
-        };
-        Ok(Blame {
-            commit_oid: commit,
-            oid,
-            path,
-            lines_from: lines.first,
-            lines_to: lines.last,
-            line_count,
-            ranges,
-            truncated: lines.truncated,
-        })
-    }
-
-    async fn blamed(
-        &self,
-        view: &RepositoryView,
-        commit: Oid,
-        path: &str,
-        lines: (usize, usize),
-    ) -> Result<Vec<BlameRange>, ServiceError> {
-        let git = self.git.program()?;
-        let _permit = self.git.history_permit(view.client()).await?;
-        let directory = self.git.directory(&view.repository).await?;
-        let path = path_text::unescaped(path);
-        let command = git.blame(&directory, &commit.to_string(), &path, lines).on_behalf_of(view.holder);
-        let within = Duration::from_millis(self.limits.git_compute_ms);
-        let output = run_child::run(command, BLAME_BYTES_MAX, within).await?;
-        blame::parse(&output).map_err(|error| {
-            // The line of the request has the cause.
-            tracing::error!(repository.id = %view.repository.id, %commit, "git blame could not be parsed");
-            ServiceError::new(Code::Internal, "the output of git could not be parsed").because(error)
-        })
+        base: Oid,
+        head: Oid,
+        part: DiffPart,
+    ) -> Result<Reading<Comparison>, ServiceError> {
+        check_context(&part)?;
+        let question = move |browser: &Browser| browser.compare_part(base, head, &part);
+        self.ask_history(view, Reading::of(question)).await
     }
 
     /// Streams all files of a commit, in a folder named after the repository and the commit. The
@@ -382,6 +335,14 @@ impl Services {
             transfer::read(command, nothing, Output::Raw, deadlines, permit).map_err(RunChildError::from)?;
         Ok(body.with_watch(watch))
     }
+}
+
+fn check_context(part: &DiffPart) -> Result<(), ServiceError> {
+    if part.context_lines > CONTEXT_LINES_MAX {
+        let sentence = format!("context must be 0 to {CONTEXT_LINES_MAX} lines");
+        return Err(ServiceError::new(Code::BadRequest, sentence));
+    }
+    Ok(())
 }
 
 impl From<BrowseError> for ServiceError {

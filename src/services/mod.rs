@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod administration;
 pub mod answers;
 mod blamed_lines;
+pub mod blames;
 mod blocking;
 pub mod browsing;
 pub mod chats;
@@ -18,8 +19,10 @@ mod fetch_requests;
 mod git_pools;
 pub mod git_resources;
 mod graphs;
+pub mod health;
 mod histories;
 mod housekeeping;
+pub mod images;
 mod logins;
 pub mod messages;
 mod notifications;
@@ -39,6 +42,7 @@ pub mod web_logins;
 pub use crate::actors::cache::{ChatView, ListedChat, MemberView, ProjectView, RepositoryView};
 pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
+use health::HealthSources;
 pub use rates::Rates;
 
 use std::sync::Arc;
@@ -88,6 +92,8 @@ pub struct Services {
     retention_wakeup: Notify,
     /// Recorded by the HTTP listener, reported by `doctor`.
     pub forwarders: UntrustedForwarders,
+    /// Read for administrators.
+    health: HealthSources,
     pub limits: Limits,
 }
 
@@ -99,6 +105,7 @@ impl Services {
         accounts: Accounts,
         git: GitResources,
         (limits, pools): (Limits, &PoolMetrics),
+        health: HealthSources,
     ) -> Self {
         let passwords = logins::password_pool(&limits, pools);
         let logins = logins::Logins::start(&limits, pools);
@@ -121,6 +128,7 @@ impl Services {
             answers,
             retention_wakeup: Notify::new(),
             forwarders: UntrustedForwarders::default(),
+            health,
             limits,
         }
     }

@@ -47,6 +47,12 @@ impl Spooled {
         Self { entitlement: Some(Box::new(entitlement)), ..self }
     }
 
+    /// Returns the first bytes of the response, at most `bytes_max`.
+    pub(super) async fn first_bytes(&self, bytes_max: usize) -> Result<Vec<u8>, ServiceError> {
+        let (file, bytes) = (self.file.clone(), saturate::to_usize(self.size_bytes).min(bytes_max));
+        blocking_io(move || read_piece(&file, 0, bytes)).await
+    }
+
     /// Returns the response in chunks. File and space are released when the client has received
     /// everything, has disconnected, has exceeded [`time_for`] the response, or has lost its
     /// access.

@@ -385,6 +385,7 @@ pub(super) fn every_route(oid: &str) -> Vec<String> {
         "/tree/main/src",
         "/blob/main/-n",
         "/raw/main/-n",
+        "/files/main",
         "/commits",
         "/compare/light...main",
         "/blame/main/-n",

@@ -199,3 +199,31 @@ async fn prefix_finds_every_active_user_when_registration_is_closed() {
     assert_eq!(found, ["bob", "bobby", "boris"], "the search is split into pages");
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn prefix_finds_display_names_of_the_same_users() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let (carl, dora) = (server.user("carl").await, server.user("dora").await);
+    for (person, name) in [(&bob, "Alan Turing"), (&carl, "Älan"), (&dora, "ALAN")] {
+        assert_eq!(person.patch("/api/users/me", json!({"display_name": name})).await.status, 200);
+    }
+    alice.group(&[&bob, &carl]).await;
+    let find = async |person: &Person, query: &str| {
+        let page = person.get(&format!("/api/users?prefix={query}")).await.body;
+        names(&page).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(find(&alice, "al").await, ["alice", "bob"]);
+    assert_eq!(find(&alice, "%C3%84L").await, ["carl"]);
+    assert_eq!(find(&alice, "alan").await, ["bob"], "a complete display name finds no stranger");
+    let server = server.restart(|config| config.accounts.registration = RegistrationPolicy::Closed).await;
+    let (alice, bob) = (server.login("alice").await, server.login("bob").await);
+    assert_eq!(find(&alice, "al").await, ["alice", "bob", "dora"]);
+    assert_eq!(find(&alice, "al&limit=1").await, ["alice"]);
+    assert_eq!(find(&alice, "al&limit=1&cursor=alice").await, ["bob"]);
+    assert_eq!(find(&alice, "al&cursor=bob").await, ["dora"]);
+    assert_eq!(find(&alice, "turing").await, Vec::<String>::new());
+    assert_eq!(bob.patch("/api/users/me", json!({"display_name": "Bob"})).await.status, 200);
+    assert_eq!(find(&alice, "al").await, ["alice", "dora"]);
+    server.stop().await;
+}

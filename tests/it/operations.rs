@@ -8,8 +8,9 @@ use netbit::client::metrics::Scrape;
 use netbit::core::config::Synchronous;
 use netbit::core::data_dir::DataDir;
 use netbit::core::database;
+use serde_json::json;
 
-use crate::harness::{TestServer, soon};
+use crate::harness::{TestServer, assert_problem, soon};
 
 const ALERTS: &str = include_str!("../../packaging/netbit-alerts.yml");
 const MANUAL: &str = include_str!("../../docs/OPERATIONS.md");
@@ -216,5 +217,34 @@ async fn slow_writer_is_the_only_reported_bottleneck() {
     }
     let appended = [("actor", "writer"), ("message", "AppendMessage")];
     assert_eq!(after.sum("netbit_actor_refusals_total", &appended), 12.0, "the refused message is named");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn administrator_reads_the_health_of_the_server() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
+    let _session = bob.tcp().await;
+    assert_problem(&bob.get("/api/admin/health").await, 403, "forbidden");
+    assert_problem(&server.http.get("/api/admin/health").await.unwrap(), 401, "unauthenticated");
+    let health = alice.get("/api/admin/health").await;
+    assert_eq!(health.status, 200, "{}", health.body);
+    let health = health.body;
+    assert_eq!((&health["version"], &health["ready"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(true)));
+    assert_eq!(health["sessions"], 1);
+    assert!(health["uptime_seconds"].as_i64().is_some_and(|seconds| (0..600).contains(&seconds)));
+    let storage = &health["storage"];
+    assert!(storage["disk_free_bytes"].as_u64() <= storage["disk_total_bytes"].as_u64());
+    assert!(storage["database_bytes"].as_u64() > Some(0));
+    assert!(health["cache"]["hits"].as_u64() > Some(0));
+    // The mailboxes are those of the operations listener, field by field.
+    let (_, text) = server.operations("/actors").await;
+    let actors: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let shape = |found: &serde_json::Value| -> Vec<_> {
+        let actors = found["actors"].as_array().unwrap().iter();
+        let keys = |actor: &serde_json::Value| actor.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        actors.map(|actor| (actor["actor"].clone(), keys(actor), keys(&actor["messages"][0]))).collect()
+    };
+    assert_eq!(shape(&health), shape(&actors));
     server.stop().await;
 }

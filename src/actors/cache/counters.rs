@@ -4,6 +4,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::core::metrics::Export;
 
@@ -18,7 +19,7 @@ pub struct CacheCounters {
 }
 
 /// A snapshot of [`CacheCounters`].
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CacheSnapshot {
     pub hits: u64,
     pub misses: u64,

@@ -18,6 +18,8 @@ use crate::storage::snapshot::Snapshot;
 pub(super) struct Directory {
     users: HashMap<UserId, Entry>,
     names: BTreeMap<String, UserId>,
+    /// Display names in lower case, which several users may share.
+    display_names: BTreeSet<(String, UserId)>,
     /// Former names of users.
     former: HashMap<String, UserId>,
     logins: HashMap<LoginId, UserId>,
@@ -78,6 +80,7 @@ impl Directory {
 
     fn insert(&mut self, user: Arc<User>, password_hash: Arc<str>) {
         self.names.insert(user.username.clone(), user.id);
+        self.display_names.insert((user.display_name.to_lowercase(), user.id));
         self.users.insert(user.id, Entry { user, password_hash });
     }
 
@@ -131,6 +134,10 @@ impl Directory {
             Event::UserUpdated { user } => {
                 if let Some(entry) = self.users.get_mut(&user.id) {
                     let old = std::mem::replace(&mut entry.user, user.clone());
+                    if old.display_name != user.display_name {
+                        self.display_names.remove(&(old.display_name.to_lowercase(), user.id));
+                        self.display_names.insert((user.display_name.to_lowercase(), user.id));
+                    }
                     if old.username != user.username {
                         self.names.remove(&old.username);
                         self.former.remove(&user.username);
@@ -252,6 +259,12 @@ impl Directory {
     ) -> impl Iterator<Item = &'a Arc<User>> {
         let from = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
         let names = self.names.range::<str, _>((from, Bound::Unbounded));
+        names.take_while(move |(name, _)| name.starts_with(prefix)).filter_map(|(_, id)| self.user(*id))
+    }
+
+    /// Returns users whose display names, in lower case, begin with `prefix`.
+    pub(super) fn displayed_as<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Arc<User>> {
+        let names = self.display_names.range((prefix.to_owned(), UserId(i64::MIN))..);
         names.take_while(move |(name, _)| name.starts_with(prefix)).filter_map(|(_, id)| self.user(*id))
     }
 

@@ -50,13 +50,14 @@ impl Query for UsersById {
     }
 }
 
-/// Users whose names begin with a text, by name.
+/// Users whose user names or display names begin with a text, by user name.
 pub struct UsersByPrefix {
+    /// In lower case.
     pub prefix: String,
     /// Only names above this one.
     pub after: String,
     pub limit: usize,
-    /// Names that one search scans while registration is closed.
+    /// User names, and display names, that one search scans while registration is closed.
     pub names_max: usize,
     /// Memberships that one search scans while registration is open.
     pub memberships_max: usize,
@@ -87,21 +88,28 @@ impl UsersByPrefix {
     /// Searches all users. All users are colleagues, so the names of skipped users may become
     /// known.
     fn among_all(&self, read: &ReadModels) -> UsersFound {
-        let mut found = UsersFound::default();
+        let mut page = BTreeMap::new();
         let mut names = read.directory.beginning_with(&self.prefix, &self.after);
         let mut last = None;
         for user in names.by_ref().take(self.names_max) {
-            if found.users.len() == self.limit {
-                found.next = last;
-                return found;
-            }
             last = Some(user.username.clone());
             if self.finding(user, false).is_allowed() {
-                found.users.push(user.clone());
+                page.insert(user.username.clone(), user.clone());
+            }
+            if page.len() > self.limit {
+                break;
             }
         }
-        found.next = last.filter(|_| names.next().is_some());
-        found
+        // User names above this one were not scanned.
+        let end = last.filter(|_| names.next().is_some());
+        for user in read.directory.displayed_as(&self.prefix).take(self.names_max) {
+            let is_before_end = end.as_ref().is_none_or(|end| user.username <= *end);
+            if user.username > self.after && is_before_end && self.finding(user, false).is_allowed() {
+                self.add(&mut page, user);
+            }
+        }
+        let found = self.page(page);
+        UsersFound { next: found.next.or(end), ..found }
     }
 
     /// Searches only users whom the caller may find, so that no part of the answer depends on
@@ -110,12 +118,12 @@ impl UsersByPrefix {
         let mut page = BTreeMap::new();
         let mut consider = |user: Option<&Arc<User>>, meets| {
             let Some(user) = user else { return };
-            let is_asked_for = user.username > self.after && user.username.starts_with(&self.prefix);
-            if is_asked_for && self.finding(user, meets).is_allowed() {
-                page.insert(user.username.clone(), user.clone());
-                if page.len() > self.limit + 1 {
-                    page.pop_last();
-                }
+            let begins = || {
+                user.username.starts_with(&self.prefix)
+                    || begins_in_lower_case(&user.display_name, &self.prefix)
+            };
+            if user.username > self.after && begins() && self.finding(user, meets).is_allowed() {
+                self.add(&mut page, user);
             }
         };
         consider(read.directory.named(&self.prefix).map(|entry| &entry.user), false);
@@ -123,6 +131,18 @@ impl UsersByPrefix {
         for user in self.people_met(read, me) {
             consider(read.directory.user(user), true);
         }
+        self.page(page)
+    }
+
+    /// Adds a user to the first users by name, at most one more than the page has.
+    fn add(&self, page: &mut BTreeMap<String, Arc<User>>, user: &Arc<User>) {
+        page.insert(user.username.clone(), user.clone());
+        if page.len() > self.limit + 1 {
+            page.pop_last();
+        }
+    }
+
+    fn page(&self, page: BTreeMap<String, Arc<User>>) -> UsersFound {
         let mut users: Vec<_> = page.into_values().collect();
         let has_more = users.len() > self.limit;
         users.truncate(self.limit);
@@ -146,4 +166,10 @@ impl UsersByPrefix {
             registration_closed: self.registration_closed,
         }
     }
+}
+
+/// Returns whether the lower-case form of `name` begins with `prefix`, without building that form.
+fn begins_in_lower_case(name: &str, prefix: &str) -> bool {
+    let mut letters = name.chars().flat_map(char::to_lowercase);
+    prefix.chars().all(|letter| letters.next() == Some(letter))
 }

@@ -3,6 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::core::metrics::{Export, Labelled};
 use crate::protocol::datagram::DropReason;
@@ -27,7 +28,7 @@ impl Default for DatagramCounters {
     }
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DatagramSnapshot {
     pub received: u64,
     pub sent: u64,

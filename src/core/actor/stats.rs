@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 use super::context::InstrumentedActor;
 use super::names::{MessageName, Row};
@@ -41,7 +42,7 @@ pub struct ActorStats {
 }
 
 /// A snapshot of [`ActorStats`]. Times are totals in microseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ActorSnapshot {
     pub actor: &'static str,
     pub capacity: Option<usize>,
@@ -56,7 +57,7 @@ pub struct ActorSnapshot {
     pub messages: Vec<MessageSnapshot>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MessageSnapshot {
     pub message: &'static str,
     pub depth: u64,

@@ -61,7 +61,7 @@ struct Comparing<'b> {
 /// The differences between two trees.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// In the order of their paths, at most [`super::BrowseLimits::diff_files`].
+    /// In the order of their paths.
     pub(super) files: Vec<Change>,
     /// Whether there are more changes.
     pub(super) truncated: bool,
@@ -70,8 +70,23 @@ pub(super) struct Changes {
 }
 
 impl Browser {
-    /// Returns the files that differ. `None` is the empty tree.
+    /// Returns the first [`super::BrowseLimits::diff_files`] files that differ. `None` is the empty
+    /// tree.
     pub(super) fn changes(
+        &self,
+        old: Option<git2::Oid>,
+        new: Option<git2::Oid>,
+    ) -> Result<Changes, BrowseError> {
+        let mut changes = self.all_changes(old, new)?;
+        if changes.files.len() > self.limits.diff_files {
+            changes.files.truncate(self.limits.diff_files);
+            changes.truncated = true;
+        }
+        Ok(changes)
+    }
+
+    /// Returns the files that differ, at most [`super::BrowseLimits::changed_files`].
+    pub(super) fn all_changes(
         &self,
         old: Option<git2::Oid>,
         new: Option<git2::Oid>,
@@ -86,7 +101,7 @@ impl Browser {
             truncated: false,
         };
         comparing.trees(old, new, &[], 0)?;
-        let Comparing { found: mut files, mut truncated, .. } = comparing;
+        let Comparing { found: mut files, truncated, .. } = comparing;
         let mut renames_by_content_skipped = false;
         if renames::may_hold(&files) {
             let is_small = files.len() <= self.limits.rename_files && !truncated && !self.budget.is_spent();
@@ -103,10 +118,6 @@ impl Browser {
                 renames::join_identical(&mut files);
                 renames_by_content_skipped = renames::may_hold(&files);
             }
-        }
-        if files.len() > self.limits.diff_files {
-            files.truncate(self.limits.diff_files);
-            truncated = true;
         }
         Ok(Changes { files, truncated, renames_by_content_skipped })
     }
@@ -254,15 +265,7 @@ impl Comparing<'_> {
             self.truncated = true;
             return Ok(());
         }
-        let status = match (old, new) {
-            (None, _) => ChangeStatus::Added,
-            (_, None) => ChangeStatus::Deleted,
-            (Some(old), Some(new)) if old.mode & MODE_KIND != new.mode & MODE_KIND => {
-                ChangeStatus::Typechange
-            }
-            _ => ChangeStatus::Modified,
-        };
-        self.found.push(Change { status, path, old_path: None, old, new });
+        self.found.push(Change::at(path, old, new));
         Ok(())
     }
 }
@@ -277,6 +280,19 @@ fn tree_order(one: &git2::TreeEntry<'_>, other: &git2::TreeEntry<'_>) -> Orderin
 }
 
 impl Change {
+    /// Returns the change of the file at `path` from `old` to `new`.
+    pub(super) fn at(path: Vec<u8>, old: Option<PathEntry>, new: Option<PathEntry>) -> Self {
+        let status = match (old, new) {
+            (None, _) => ChangeStatus::Added,
+            (_, None) => ChangeStatus::Deleted,
+            (Some(old), Some(new)) if old.mode & MODE_KIND != new.mode & MODE_KIND => {
+                ChangeStatus::Typechange
+            }
+            _ => ChangeStatus::Modified,
+        };
+        Self { status, path, old_path: None, old, new }
+    }
+
     fn of(delta: &git2::DiffDelta<'_>) -> Option<Self> {
         let status = match delta.status() {
             Delta::Added => ChangeStatus::Added,

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::diff::Diff;
+use super::diff_part::DiffPart;
 use super::limits::Bound;
 use super::object::{CommitView, Oid};
 use super::{BrowseError, Browser};
@@ -18,7 +19,8 @@ pub struct Comparison {
     pub ahead: usize,
     /// Number of commits that are in the history of the base and not of the head.
     pub behind: usize,
-    /// The commits of the head that are counted in `ahead`, newest first.
+    /// The commits of the head that are counted in `ahead`, newest first. Empty in the answer for a
+    /// single file.
     pub commits: Vec<CommitView>,
     /// Whether there are more commits than listed, or commits are missing from the repository. In
     /// the second case the counts are too low or the merge base may not be the best.
@@ -32,6 +34,12 @@ impl Browser {
     /// Returns the changes of `head` compared with its merge base with `base` (`base...head` in
     /// git).
     pub fn compare(&self, base: Oid, head: Oid) -> Result<Comparison, BrowseError> {
+        self.compare_part(base, head, &DiffPart::default())
+    }
+
+    /// Like [`Self::compare`], with a part of the changes. The answer for a single file lists no
+    /// commits.
+    pub fn compare_part(&self, base: Oid, head: Oid, part: &DiffPart) -> Result<Comparison, BrowseError> {
         self.find_commit(base.raw())?;
         let head_commit = self.find_commit(head.raw())?;
         let walk = self.walk_diff(base, head);
@@ -39,7 +47,8 @@ impl Browser {
             return Err(BrowseError::TooLarge(too_long(bound)));
         }
         let (mut commits, mut answer_left) = (Vec::new(), self.limits.answer_bytes);
-        for oid in walk.ahead.iter().take(self.limits.compare_commits) {
+        let listed = if part.file.is_some() { 0 } else { self.limits.compare_commits };
+        for oid in walk.ahead.iter().take(listed) {
             let commit = match self.find_commit(*oid) {
                 Ok(commit) => CommitView::of(&commit),
                 // A commit that is too large is listed without its texts.
@@ -53,7 +62,8 @@ impl Browser {
             commits.push(commit);
         }
         let diff = match walk.merge_base {
-            Some(oid) => self.diff(Some(self.find_commit(oid)?.tree), head_commit.tree)?,
+            Some(oid) => self.diff(Some(self.find_commit(oid)?.tree), head_commit.tree, part)?,
+            None if part.file.is_some() => return Err(BrowseError::NotFound("file in the changes")),
             None => Diff::default(),
         };
         Ok(Comparison {

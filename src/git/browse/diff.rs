@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::blob::is_binary;
 use super::budget::json_bytes;
 use super::changes::{Change, ChangeStatus, Changes};
+use super::diff_part::DiffPart;
 use super::history::deadline;
 use super::object::{CommitView, Oid};
 use super::path::{MODE_COMMIT, PathEntry};
@@ -67,22 +68,37 @@ pub struct CommitDiff {
 impl Browser {
     /// Returns a commit with its changes.
     pub fn commit(&self, oid: Oid) -> Result<CommitDiff, BrowseError> {
+        self.commit_part(oid, &DiffPart::default())
+    }
+
+    /// Returns a commit with a part of its changes.
+    pub fn commit_part(&self, oid: Oid, part: &DiffPart) -> Result<CommitDiff, BrowseError> {
         let commit = self.find_commit(oid.raw())?;
         let parent = commit.parents.first();
         let old = parent.map(|parent| self.find_commit(*parent)).transpose()?.map(|parent| parent.tree);
-        Ok(CommitDiff { diff: self.diff(old, commit.tree)?, commit: CommitView::of(&commit) })
+        Ok(CommitDiff { diff: self.diff(old, commit.tree, part)?, commit: CommitView::of(&commit) })
     }
 
     /// Returns the difference between two trees; `None` is the empty tree.
-    pub(super) fn diff(&self, old: Option<git2::Oid>, new: git2::Oid) -> Result<Diff, BrowseError> {
-        let Changes { files: changes, truncated, renames_by_content_skipped } =
-            self.changes(old, Some(new))?;
+    pub(super) fn diff(
+        &self,
+        old: Option<git2::Oid>,
+        new: git2::Oid,
+        part: &DiffPart,
+    ) -> Result<Diff, BrowseError> {
+        let limits = &self.limits;
+        let (changes, lines_left, bytes_left) = match &part.file {
+            Some(file) => (self.change_of(old, new, file)?, limits.file_diff_lines, limits.file_diff_bytes),
+            None => (self.changes(old, Some(new))?, limits.diff_lines, limits.diff_bytes),
+        };
+        let Changes { files: changes, truncated, renames_by_content_skipped } = changes;
         let mut writer = PatchWriter {
             browser: self,
-            read_left: self.limits.diff_read_bytes,
-            bytes_left: self.limits.diff_bytes,
-            lines_left: self.limits.diff_lines,
-            until: deadline(self.limits.time()),
+            part,
+            read_left: limits.diff_read_bytes,
+            bytes_left,
+            lines_left,
+            until: deadline(limits.time()),
         };
         let mut diff = Diff { truncated, renames_by_content_skipped, ..Diff::default() };
         for change in &changes {
@@ -127,6 +143,7 @@ enum PatchOutcome {
 /// Compares file contents until the limits of the whole diff are reached.
 struct PatchWriter<'b> {
     browser: &'b Browser,
+    part: &'b DiffPart,
     read_left: usize,
     bytes_left: usize,
     lines_left: usize,
@@ -195,7 +212,8 @@ impl PatchWriter<'_> {
     fn write(&mut self, old: &[u8], new: &[u8], file: &mut FileDiff) -> Result<PatchOutcome, git2::Error> {
         let mut options = DiffOptions::new();
         // `compare` has excluded binary files, with the same rule for both versions.
-        options.force_text(true);
+        options.force_text(true).context_lines(self.part.context_lines);
+        options.ignore_whitespace(self.part.ignore_whitespace);
         let mut patch = Patch::from_buffers(old, None, new, None, Some(&mut options))?;
         (_, file.additions, file.deletions) = patch.line_stats()?;
         let (mut text, mut lines, mut cost) = (Vec::new(), 0_usize, 0_usize);

@@ -16,6 +16,10 @@ pub struct BrowseLimits {
     pub tree_bytes: usize,
     /// Listed entries of a folder.
     pub tree_entries: usize,
+    /// Paths of the list of all files, and folders that are read for it.
+    pub listed_files: usize,
+    /// Bytes of the paths of the list of all files, as JSON.
+    pub listed_files_bytes: usize,
     /// Items of a page of branches, tags or commits.
     pub page_items: usize,
     /// Listed files of a diff.
@@ -24,6 +28,9 @@ pub struct BrowseLimits {
     pub diff_lines: usize,
     /// Bytes in all patches of a diff.
     pub diff_bytes: usize,
+    /// Lines and bytes of the patch of a file that is requested alone.
+    pub file_diff_lines: usize,
+    pub file_diff_bytes: usize,
     /// Size of a compared file. Larger files are not compared.
     pub diff_blob_bytes: usize,
     /// Lines of a compared file. Each line takes about 100 bytes during the comparison.
@@ -100,10 +107,14 @@ impl Default for BrowseLimits {
             commit_bytes: 1024 * 1024,
             tree_bytes: 8 * 1024 * 1024,
             tree_entries: 10_000,
+            listed_files: 20_000,
+            listed_files_bytes: 2 * 1024 * 1024,
             page_items: 100,
             diff_files: 300,
             diff_lines: 20_000,
             diff_bytes: 1024 * 1024,
+            file_diff_lines: 100_000,
+            file_diff_bytes: 4 * 1024 * 1024,
             diff_blob_bytes: 1024 * 1024,
             diff_blob_lines: 100_000,
             diff_read_bytes: 32 * 1024 * 1024,

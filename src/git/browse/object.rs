@@ -21,7 +21,7 @@ const PARENTS_MAX: usize = 64;
 pub struct Oid(git2::Oid);
 
 impl Oid {
-    pub(super) const DIGITS: usize = 40;
+    pub(in crate::git) const DIGITS: usize = 40;
 
     /// Parses 40 hex digits. Shorter ids are not completed.
     pub fn parse(hex: &str) -> Option<Self> {

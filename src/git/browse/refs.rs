@@ -20,7 +20,7 @@ use crate::domain::timestamp::Timestamp;
 /// The namespaces that users push to.
 pub(super) const VISIBLE: [&str; 3] = ["refs/heads/", "refs/tags/", "refs/notes/"];
 /// The name of the default branch in requests, as in git. Branches and tags cannot have this name.
-const HEAD: &str = "HEAD";
+pub(super) const HEAD: &str = "HEAD";
 /// Minimum number of digits of a short object id, as in git.
 const SHORT_OID_MIN: usize = 4;
 /// Maximum number of symbolic refs followed, as in git.
@@ -158,7 +158,7 @@ impl Browser {
         })
     }
 
-    fn named(
+    pub(super) fn named(
         &self,
         kind: RefKind,
         name: String,
