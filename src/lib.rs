@@ -42,3 +42,4 @@ pub mod messaging;
 pub mod protocol;
 pub mod services;
 pub mod storage;
+pub mod web;
