@@ -18,6 +18,7 @@ mod assets;
 mod error;
 mod form;
 mod layout;
+pub mod paint;
 mod visitor;
 
 use actix_web::web;
