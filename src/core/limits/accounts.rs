@@ -1,23 +1,27 @@
 //! Limits of accounts: passwords, logins, registrations and tokens.
 
 macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
-    /// Password hashes computed at once. 0: one per core.
+    /// Password hashes computed at once. 0: one per core. A hash keeps a core busy for some 30 ms.
     hashes_running: usize = 0,
     /// Password hashes waiting; then the network with most gets 429. 64 on 2 cores take about 1 s.
     hashes_waiting: usize = 64,
-    /// How long a password waits to be hashed.
+    /// How long a password waits to be hashed. Ten times what a full queue takes on 2 cores.
     hashes_patience_ms: u64 = 10_000,
-    /// Logins at once that do not wait for their turn at an account, some KiB each.
+    /// Logins at once that do not wait for their turn at an account, some KiB each. The number is a
+    /// choice.
     logins: usize = 512,
-    /// Logins reserved for networks without a login in progress.
+    /// Logins reserved for networks without a login in progress. A quarter of `logins`.
     logins_reserve: usize = 128,
-    /// Logins of one network at once. Further ones wait.
+    /// Logins of one network at once. Further ones wait. So 24 networks are needed to take all
+    /// `logins` without the reserve.
     logins_per_address: usize = 16,
     /// Logins that wait for their turn at an account, mostly after failures. Further ones get 429.
+    /// A choice, twice `logins`: they hold none of those places.
     logins_delayed: usize = 1024,
-    /// The same for one network.
+    /// The same for one network. A sixteenth of `logins_delayed`, so that one network cannot take
+    /// all.
     logins_delayed_per_address: usize = 64,
-    /// Logins that wait for one of `logins`.
+    /// Logins that wait for one of `logins`. As many as `logins`.
     logins_waiting: usize = 512,
     /// Logins that wait out a delay at once, for one account from one network. Beyond it, a random
     /// one of them gets 429. The default equals `logins_per_address`, so that immediate retries
@@ -40,9 +44,10 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     login_delay_known_max_ms: u64 = 5_000,
     /// Accounts whose failures are tracked, and the same number of networks.
     login_failures_tracked: usize = 10_000,
-    /// How long an access token is valid.
+    /// How long an access token is valid. A choice: a session needs the token only in its `Hello`.
     access_token_seconds: i64 = 900,
-    /// How long a refresh token is valid. Using it renews it.
+    /// How long a refresh token is valid. Using it renews it. A client that is used once in 30 days
+    /// stays logged in.
     refresh_token_seconds: i64 = 30 * 24 * 3600,
     /// Time after the first exchange of a refresh token in which it can be exchanged again for the
     /// same successor. Afterwards its reuse ends the login. 0: it can be exchanged once.
@@ -66,7 +71,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     token_use_seconds: i64 = 3600,
     /// Milliseconds between two writes of the uses of tokens.
     token_use_write_ms: u64 = 60_000,
-    /// Tokens whose use waits to be written, some 100 bytes each. Further uses are not recorded.
+    /// Tokens whose use waits to be written, some 100 bytes each. Further uses are not recorded. So
+    /// all take some 1 MB.
     token_uses_pending: usize = 10_000,
     /// Active logins of one user. Beyond it, the oldest ends.
     logins_per_user: i64 = 100,

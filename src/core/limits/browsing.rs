@@ -2,6 +2,7 @@
 
 macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
     /// Folders, files, refs and first pages of commits read for browsing at once. 0: one per core.
+    /// Each occupies a thread.
     git_browses: usize = 0,
     /// Histories read for browsing at once: of a path, of the entries of a folder, blames,
     /// comparisons, changes of a commit. 0: one per core. They run at a lower priority than
@@ -14,11 +15,12 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// hundred commits are read in a few milliseconds.
     git_graph_commits: usize = 300,
     /// Bytes of browsing answers kept on disk until their clients have received them. Beyond it:
-    /// 503. Small answers are in memory.
+    /// 503. Small answers are in memory. The number is a choice.
     git_spool_bytes: u64 = 4 * 1024 * 1024 * 1024,
-    /// How long a blame may compute.
+    /// How long a blame may compute. A choice.
     git_compute_ms: u64 = 30_000,
-    /// The longest archive. It is packed while sent; a small repository can unfold to any size.
+    /// The longest archive. It is packed while sent; a small repository can unfold to any size. The
+    /// number is a choice.
     git_archive_ms: u64 = 600_000,
     /// Files and folders in an archive. They are counted before git starts: nested trees of some
     /// hundred bytes can hold any number of them. 500,000 take git some 12 s.

@@ -1,4 +1,8 @@
-//! Defines every limit and deadline of the server: key `limits.<field>`, default and reason.
+//! Defines every limit and deadline of the server: key `limits.<field>`, default and meaning.
+//!
+//! The text of a limit has the reason for its default where the number follows from something:
+//! another limit, a measurement, a protocol. Without a reason the number is a choice. A stated
+//! relation, such as "a quarter of `logins`", describes the defaults; nothing enforces it.
 //!
 //! Each file defines the limits of one room. All of them are fields of [`Limits`], and all keys
 //! stand below `[limits]`, in the order of the rooms.

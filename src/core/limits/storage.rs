@@ -1,15 +1,19 @@
 //! Limits of storage, and the stop of the server.
 
 macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
-    /// WAL bytes written between two passive checkpoints.
+    /// WAL bytes written between two passive checkpoints. About the default of SQLite, 1,000 pages
+    /// of 4 KiB.
     checkpoint_bytes: u64 = 4 * 1024 * 1024,
-    /// WAL bytes beyond which the writer itself checkpoints between two batches.
+    /// WAL bytes beyond which the writer itself checkpoints between two batches. A choice, 16 times
+    /// `checkpoint_bytes`.
     wal_bytes: u64 = 64 * 1024 * 1024,
     /// A command that takes this long in the writer is named in the log: all others wait for it.
+    /// Five times `batch_ms`.
     slow_command_ms: u64 = 100,
-    /// How often a server that ran out of disk space tries to write again.
+    /// How often a server that ran out of disk space tries to write again. A choice.
     read_only_probe_ms: u64 = 1_000,
-    /// Time for a whole orderly shutdown.
+    /// Time for a whole orderly shutdown. Half of the 20 s that the systemd unit and the compose
+    /// file in `packaging/` allow.
     shutdown_ms: u64 = 10_000,
 }}}
 pub(super) use add_limits;
