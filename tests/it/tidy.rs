@@ -286,3 +286,59 @@ fn module_names_are_not_generic() {
         }
     }
 }
+
+/// Returns the files and the names next to them in a Markdown text: `` `file.rs`, `name` ``,
+/// `` `name` (`file.rs`) ``, and the like.
+fn named_in_files(markdown: &str) -> Vec<(String, String)> {
+    let text = markdown.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Every second part is code.
+    let parts: Vec<&str> = text.split('`').collect();
+    let mut found = Vec::new();
+    for window in parts.windows(3).skip(1).step_by(2) {
+        let &[first, between, second] = window else { continue };
+        let (file, name) = match between {
+            ", " | " (" if first.ends_with(".rs") => (first, second),
+            " in " | " (" if second.ends_with(".rs") => (second, first),
+            _ => continue,
+        };
+        let name = name.rsplit("::").next().unwrap_or(name);
+        if !name.is_empty() && first_word(name) == name {
+            found.push((file.to_owned(), name.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn documents_name_items_that_exist_in_the_named_file() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = vec![package.join("CONTRIBUTING.md"), package.join("docs/ARCHITECTURE.md")];
+    documents
+        .extend(fs::read_dir(package.join("docs/decisions")).unwrap().map(|entry| entry.unwrap().path()));
+    let files: Vec<PathBuf> =
+        [sources(&package.join("src")), sources(&package.join("tests/it"))].into_iter().flatten().collect();
+    let (mut found, mut count) = (Vec::new(), 0);
+    for document in documents {
+        for (file, name) in named_in_files(&fs::read_to_string(&document).unwrap()) {
+            // `Path::ends_with` compares whole components.
+            let is_there = files.iter().filter(|path| path.ends_with(&file)).any(|path| {
+                let text = fs::read_to_string(path).unwrap();
+                text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name)
+            });
+            count += 1;
+            if !is_there {
+                found.push(format!("{}: {file} has no {name}", shown(&document)));
+            }
+        }
+    }
+    assert!(count > 40, "only {count} names were found: has the form of the documents changed?");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn document_check_finds_names_next_to_files() {
+    let text = "1. `a/b.rs`,\n   `B::run`: calls `C::go` (`c.rs`, `d.rs`), or `e` in `f.rs`; `g`, `h`.";
+    let named: Vec<_> =
+        named_in_files(text).into_iter().map(|(file, name)| format!("{file} {name}")).collect();
+    assert_eq!(named, ["a/b.rs run", "c.rs go", "f.rs e"]);
+}
