@@ -9,6 +9,7 @@ use super::DataDirFlag;
 use super::output::{report_error, say};
 use super::progress::Bar;
 use crate::backup;
+use crate::core::plural::plural;
 
 #[derive(Args)]
 pub(super) struct RestoreArguments {
@@ -27,10 +28,10 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     let restored = done.map_err(|error| report_error(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
     say!(
-        "restored {} files into {target}, as of {}\n{} logins ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
-        manifest.file_count(),
+        "restored {} into {target}, as of {}\n{} ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
+        plural(manifest.file_count(), "file", "files"),
         manifest.created_at,
-        restored.logins_ended
+        plural(restored.logins_ended, "login", "logins")
     )
     .map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use super::DataDirFlag;
 use super::control::{Data, with_server};
 use super::output::say;
 use super::user::path;
+use crate::core::plural::plural;
 
 #[derive(Args)]
 pub(super) struct TokenArguments {
@@ -78,7 +79,8 @@ pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
         }
         TokenCommand::Revoke { username, id: None, .. } => {
             let done = control.ask(Method::DELETE, &format!("{}/tokens", path(username)), None).await?;
-            say!("{} tokens are revoked", done.get("revoked").unwrap_or(&Value::Null))?;
+            let count = done.get("revoked").and_then(Value::as_u64).unwrap_or_default();
+            say!("revoked {}", plural(count, "token", "tokens"))?;
             Ok(())
         }
     })
