@@ -14,6 +14,7 @@ use super::queries::{
     access_tokens, accounts, blocks, chats, messages, meta, notifications, projects, repositories,
 };
 use crate::core::limits::{NOTIFICATIONS_CACHED, NOTIFICATIONS_CACHED_IN_ALL};
+use crate::core::saturate;
 use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::ChatEvent;
@@ -132,7 +133,7 @@ fn participants(db: &mut SqliteConnection) -> QueryResult<Vec<(ChatId, Participa
 }
 
 fn rows(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+    saturate::to_i64(count)
 }
 
 /// Loads the window of a chat, in its own read transaction.
@@ -151,7 +152,7 @@ fn window_rows(
     (trimmed, head): (Seq, Seq),
     window: usize,
 ) -> QueryResult<WindowRows> {
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let count = |n: usize| saturate::to_i64(n);
     let said = messages::between(db, chat_id, trimmed, Seq::MAX, count(window), true)?;
     let lowest = trimmed + 1;
     let whole = said.len() < window;
@@ -181,7 +182,7 @@ pub fn events_between(
     newest: bool,
 ) -> QueryResult<Vec<Arc<ChatEvent>>> {
     in_one_read(db, |db| {
-        let count = i64::try_from(limit).unwrap_or(i64::MAX);
+        let count = saturate::to_i64(limit);
         let said = messages::between(db, chat_id, after, before, count, newest)?;
         let other = chats::events_between(db, chat_id, after, before, count, newest)?;
         let mut entries: Vec<_> = said

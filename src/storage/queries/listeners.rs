@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
+use crate::core::saturate;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;
@@ -123,7 +124,7 @@ pub fn followers(
         .bind::<BigInt, _>(limit)
         .load(db)?;
     let ids: Vec<UserId> = ids.into_iter().map(|row| row.user_id).collect();
-    let scanned = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let scanned = saturate::to_i64(ids.len());
     let scanned_to = ids.last().copied().filter(|_| scanned >= limit);
     let sql = format!(
         "{COLUMNS} FROM json_each(?) t JOIN users u ON u.id = t.value

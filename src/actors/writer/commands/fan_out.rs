@@ -22,6 +22,7 @@ pub use slices::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 
 use super::notifications::{notify, username};
 use crate::actors::writer::command::{Execution, Tx};
+use crate::core::saturate;
 use crate::domain::chat::{Chat, ChatKind};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
@@ -160,7 +161,7 @@ pub(super) fn tell_of_message(
 }
 
 fn count<T>(list: &[T]) -> i64 {
-    i64::try_from(list.len()).unwrap_or(i64::MAX)
+    saturate::to_i64(list.len())
 }
 
 /// The reason why a member is considered.
@@ -218,7 +219,7 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> 
 /// Removes at most `limit` notifications. Returns the number that it removed.
 fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) -> Execution<i64> {
     let gone = notifications::retract(tx.write(), chat, range, limit)?;
-    let count = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    let count = saturate::to_i64(gone.len());
     if !gone.is_empty() {
         tx.announce(Event::NotificationsRemoved { gone });
     }

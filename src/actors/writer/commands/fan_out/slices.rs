@@ -6,6 +6,7 @@ use super::{Telling, Why, count, members_named, retract_some};
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::domain::ids::{MessageId, UserId};
 use crate::storage::queries::{chats, fan_outs, listeners, messages};
 use crate::storage::rows::fan_out::{FanOut, FanOutKind};
@@ -192,7 +193,7 @@ fn tell_named(
     telling: &Telling,
     slice: &mut Slice,
 ) -> Execution<bool> {
-    let max = i64::try_from(tx.limits.mentions_per_message).unwrap_or(i64::MAX);
+    let max = saturate::to_i64(tx.limits.mentions_per_message);
     loop {
         let from = usize::try_from(fan_out.position).unwrap_or(usize::MAX);
         let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
