@@ -206,7 +206,7 @@ impl BatchExecutor {
             return Ok(false);
         }
         let wrote = self.writer_cache.flush_all(&mut self.db)?;
-        self.writer_cache.forget();
+        self.writer_cache.invalidate();
         Ok(wrote)
     }
 
@@ -254,7 +254,7 @@ impl BatchExecutor {
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| command.execute(&mut tx)));
             let dirty = tx.wrote();
             if dirty && command.invalidation() == Invalidation::All {
-                self.writer_cache.forget();
+                self.writer_cache.invalidate();
             }
             let ended = Instant::now();
             let took = ended.duration_since(std::mem::replace(&mut started, ended));
