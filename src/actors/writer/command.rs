@@ -326,7 +326,7 @@ impl<'a> Tx<'a> {
             chats::set_head(self.db, chat, head.seq, head.ordinal, id)?;
             if let Some(mut person) = chats::participant(self.db, chat, sender)? {
                 let trimmed = chats::chat(self.db, chat)?.map_or(0, |chat| chat.trimmed_ordinal);
-                person.say(head.seq, head.ordinal, trimmed);
+                person.record_sent(head.seq, head.ordinal, trimmed);
                 chats::set_cursors(self.db, chat, &person)?;
             }
             self.writer_cache.evict_message(chat, sender, id);

@@ -149,7 +149,7 @@ impl WriterCache {
     pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: MessageId, sender: UserId) {
         let Some(known) = self.chats.get_mut(&chat) else { return };
         if let Some(person) = self.people.get_mut(&(chat, sender)) {
-            person.participant.say(head.seq, head.ordinal, known.chat.trimmed_ordinal);
+            person.participant.record_sent(head.seq, head.ordinal, known.chat.trimmed_ordinal);
             self.messages_ahead += 1;
             if !std::mem::replace(&mut person.is_behind, true) {
                 self.senders_ahead.push((chat, sender));

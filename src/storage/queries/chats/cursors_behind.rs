@@ -73,7 +73,7 @@ fn behind(db: &mut Db, written: MessageId) -> QueryResult<(Behind, MessageId)> {
                 Entry::Vacant(unknown) => unknown.insert(participant(db, said.chat, said.sender)?),
             };
             if let Some(person) = person {
-                person.say(said.seq, said.ordinal, said.trimmed_ordinal);
+                person.record_sent(said.seq, said.ordinal, said.trimmed_ordinal);
             }
         }
     }
