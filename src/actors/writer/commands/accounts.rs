@@ -186,7 +186,7 @@ impl Command for RefreshLogin {
         let successor = self.key.successor(login, next);
         if token.generation > generation {
             accounts::advance_generation(tx.write(), login, token.generation, now.0)?;
-            accounts::forget_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
+            accounts::delete_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
         }
         insert_token(tx, login, &successor.hash(), next)?;
         accounts::extend_login(tx.write(), login, now.plus_seconds(limits.refresh_token_seconds).0)?;
