@@ -153,14 +153,14 @@ fn window_rows(
     window: usize,
 ) -> QueryResult<WindowRows> {
     let count = |n: usize| saturate::to_i64(n);
-    let said = messages::between(db, chat_id, trimmed, Seq::MAX, count(window), true)?;
+    let messages = messages::between(db, chat_id, trimmed, Seq::MAX, count(window), true)?;
     let lowest = trimmed + 1;
-    let whole = said.len() < window;
-    let from = if whole { lowest } else { said.first().map_or(lowest, |message| message.seq) };
+    let whole = messages.len() < window;
+    let from = if whole { lowest } else { messages.first().map_or(lowest, |message| message.seq) };
     let limit = window.saturating_mul(ENTRIES_PER_MESSAGE);
     let other = chats::events_between(db, chat_id, from - 1, Seq::MAX, count(limit), true)?;
     let cut = if other.len() == limit { other.first().map_or(from, |event| event.seq) } else { from };
-    let mut entries: Vec<_> = said
+    let mut entries: Vec<_> = messages
         .into_iter()
         .filter(|message| message.seq >= cut)
         .map(|message| ChatEvent::of_message(Arc::new(message)))
@@ -183,9 +183,9 @@ pub fn events_between(
 ) -> QueryResult<Vec<Arc<ChatEvent>>> {
     in_one_read(db, |db| {
         let count = saturate::to_i64(limit);
-        let said = messages::between(db, chat_id, after, before, count, newest)?;
+        let messages = messages::between(db, chat_id, after, before, count, newest)?;
         let other = chats::events_between(db, chat_id, after, before, count, newest)?;
-        let mut entries: Vec<_> = said
+        let mut entries: Vec<_> = messages
             .into_iter()
             .map(|message| ChatEvent::of_message(Arc::new(message)))
             .chain(other)
