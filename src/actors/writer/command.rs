@@ -196,7 +196,7 @@ impl<'a> Tx<'a> {
 
     /// Notifies the task that writes the remaining notifications after this batch. If the batch
     /// rolls back, that task finds nothing to do.
-    pub(super) fn wake_fan_outs(&self) {
+    pub(super) fn notify_fan_outs(&self) {
         self.fan_outs.notify_one();
     }
 

@@ -197,7 +197,7 @@ fn leave(
         position: 0,
     };
     fan_outs::insert(tx.write(), &row)?;
-    tx.wake_fan_outs();
+    tx.notify_fan_outs();
     Ok(true)
 }
 
@@ -215,7 +215,7 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> 
             position: from,
         };
         fan_outs::insert(tx.write(), &row)?;
-        tx.wake_fan_outs();
+        tx.notify_fan_outs();
         return Ok(());
     }
     retract_some(tx, chat, (from, to), few).map(drop)

@@ -214,8 +214,8 @@ impl Command for SettlePush {
 /// Returns the push in one line, as it was announced.
 fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -> Execution<String> {
     let pusher = username(tx, intent.user_id)?;
-    let told = chats::events_between(tx.reader(), project.channel_id, seq - 1, seq + 1, 1, false)?;
-    Ok(match told.first().map(|event| &event.change) {
+    let events = chats::events_between(tx.reader(), project.channel_id, seq - 1, seq + 1, 1, false)?;
+    Ok(match events.first().map(|event| &event.change) {
         Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
         _ => format!("{pusher} pushed"),
     })
@@ -249,7 +249,7 @@ fn announce(
     pushes::mark_event(tx.write(), chat.id, last_seq, intent.id)?;
     let seq = last_seq;
     chat.last_seq = seq;
-    say(tx, intent, &chat, content)?;
+    post(tx, intent, &chat, content)?;
     let mentioned = serde_json::to_string(&summary.mentioned).unwrap_or_else(|_| "[]".to_owned());
     pushes::set_announced(tx.write(), intent.id, seq, &mentioned)?;
     count(tx, repository, summary)?;
@@ -282,7 +282,7 @@ fn weight(summary: &PushSummary, size_bytes: i64) -> i64 {
 
 /// Appends the message of a push, sent by the pusher. The current permissions of the pusher do not
 /// matter, because the refs have moved.
-fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> Execution<()> {
+fn post(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> Execution<()> {
     let metadata = Metadata::of("push_seq", chat.last_seq);
     let text = serde_json::to_string(&metadata)
         .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?;
