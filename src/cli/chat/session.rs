@@ -16,6 +16,7 @@ use super::model::Model;
 use super::outgoing::Outgoing;
 use super::rest::Rest;
 use super::screen::{Input, Screen, Typed};
+use crate::core::plural::plural;
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
@@ -120,7 +121,8 @@ impl Session {
         }
         let lost = self.outgoing.len();
         if lost > 0 {
-            let shown = self.show(&[Line::Problem(format!("{lost} of your messages were not sent"))]);
+            let shown = self
+                .show(&[Line::Problem(format!("{} not sent", plural(lost, "message was", "messages were")))]);
             ended = ended.and(shown);
         }
         self.screen.finish();
