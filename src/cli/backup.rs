@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use super::progress::Bar;
 use crate::backup;
 use crate::core::plural::plural;
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     drop(bar);
     let manifest = done.map_err(|error| report_error(&error.into()))?;
     let act = if arguments.verify { "verified" } else { "backed up" };
-    say!(
+    print_line!(
         "{act} {}, {}, {}, up to commit {}: {}",
         plural(manifest.file_count(), "file", "files"),
         plural(manifest.bytes, "byte", "bytes"),

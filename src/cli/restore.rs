@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use super::progress::Bar;
 use crate::backup;
 use crate::core::plural::plural;
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     drop(bar);
     let restored = done.map_err(|error| report_error(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
-    say!(
+    print_line!(
         "restored {} into {target}, as of {}\n{} ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
         plural(manifest.file_count(), "file", "files"),
         manifest.created_at,

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
@@ -108,7 +108,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         let user = NewUser { username, display_name: name, email: None, password_hash };
         Ok(RegisterUser { user, open: true, setup: None })
     }))?;
-    say!("{}", plural(users.len(), "user", "users"))?;
+    print_line!("{}", plural(users.len(), "user", "users"))?;
 
     let logged_in = if arguments.tokens.is_some() { users.len() } else { arguments.members.max(1) };
     let logins = seeder.run(users.iter().take(logged_in).map(|user| {
@@ -129,7 +129,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
 
     let chats = seeder.make_chats(arguments, people)?;
     let members = plural(arguments.members, "member", "members");
-    say!("{} of {members}", plural(chats.len(), "chat", "chats"))?;
+    print_line!("{} of {members}", plural(chats.len(), "chat", "chats"))?;
 
     let mut written = 0;
     while written < arguments.messages {
@@ -144,11 +144,11 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         });
         written += seeder.run(messages)?.len();
         if written % (BATCH * 200) < BATCH {
-            say!("{}", plural(written, "message", "messages"))?;
+            print_line!("{}", plural(written, "message", "messages"))?;
         }
     }
     let messages = plural(written, "message", "messages");
-    say!("{messages} in {:.1} s", begun.elapsed().as_secs_f64())?;
+    print_line!("{messages} in {:.1} s", begun.elapsed().as_secs_f64())?;
     Ok(())
 }
 
