@@ -52,8 +52,8 @@ fn late_status_does_not_replace_a_newer_one() {
     let dnd = people.set_status(ALICE, &device("phone"), Status::Dnd, Some(5), now);
     assert_eq!(dnd, counting(Status::Dnd, 5, true));
     for late in [4, 5] {
-        let told = people.set_status(ALICE, &device("phone"), Status::Online, Some(late), now);
-        assert_eq!(told, counting(Status::Dnd, 5, false));
+        let effective = people.set_status(ALICE, &device("phone"), Status::Online, Some(late), now);
+        assert_eq!(effective, counting(Status::Dnd, 5, false));
     }
     assert_eq!(shown(&people), Shown::Dnd);
     let away = people.set_status(ALICE, &device("phone"), Status::Away, None, now);
