@@ -211,11 +211,11 @@ fn secure(headers: &mut HeaderMap) {
     }
     // Defaults that a route may override: raw files have a stricter policy, some responses may be
     // cached.
-    let unless_said = [
+    let defaults = [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    for (name, value) in unless_said {
+    for (name, value) in defaults {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -294,7 +294,7 @@ impl Services {
         let lines = BlamedLines::parse(from, to, line_count)?;
         let ranges = match line_count {
             0 => Vec::new(),
-            _ => self.blamed(view, commit, &path, (lines.first, lines.last)).await?,
+            _ => self.blamed(view, commit, &path, lines).await?,
         };
         Ok(Blame {
             commit_oid: commit,
@@ -313,12 +313,13 @@ impl Services {
         view: &RepositoryView,
         commit: Oid,
         path: &str,
-        lines: (usize, usize),
+        lines: BlamedLines,
     ) -> Result<Vec<BlameRange>, ServiceError> {
         let git = self.git.program()?;
         let _permit = self.git.history_permit(view.client()).await?;
         let directory = self.git.directory(&view.repository).await?;
         let path = path_text::unescaped(path);
+        let lines = (lines.first, lines.last);
         let command = git.blame(&directory, &commit.to_string(), &path, lines).on_behalf_of(view.holder);
         let within = Duration::from_millis(self.limits.git_compute_ms);
         let output = run_child::run(command, BLAME_BYTES_MAX, within).await?;
