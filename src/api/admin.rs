@@ -78,7 +78,7 @@ pub(super) async fn users(
     let (above, prefix) = (query.0.cursor.unwrap_or(0), query.0.prefix.unwrap_or_default());
     let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.users(Some(caller.0), UserId(above), prefix, wanted).await?, limit);
-    let next = found.next(|user| user.id.to_string());
+    let next = found.next_cursor(|user| user.id.to_string());
     page::items(&request, found.items.into_iter().map(ManagedUser::from).collect(), next)
 }
 
@@ -175,7 +175,7 @@ pub(super) async fn audit(
     let below = query.0.cursor.unwrap_or(i64::MAX);
     let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.audit(Some(caller.0), below, wanted).await?, limit);
-    let next = found.next(|event| event.id.to_string());
+    let next = found.next_cursor(|event| event.id.to_string());
     page::items(&request, found.items.into_iter().map(AuditAnswer::from).collect(), next)
 }
 

@@ -14,7 +14,7 @@ use crate::domain::notification::NotifyLevel;
 use crate::domain::timestamp::Timestamp;
 use crate::http::error::HttpResult;
 use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
-use crate::protocol::json::json_bytes;
+use crate::protocol::json_size::json_bytes_max;
 use crate::protocol::view::ChatSummary;
 use crate::services::chats::ChatRequest;
 use crate::services::{ChatView, ListedChat, Services};
@@ -134,9 +134,9 @@ pub(super) async fn list(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ChatId(query.0.cursor.unwrap_or(0));
     let found = services.chats(caller.0, after, limit, query.0.joinable).await?;
-    let next = found.next(|chat| chat.summary.id.to_string());
+    let next = found.next_cursor(|chat| chat.summary.id.to_string());
     let last_bytes =
-        found.items.iter().filter_map(|chat| chat.last_message.as_deref()).map(json_bytes).sum::<usize>();
+        found.items.iter().filter_map(|chat| chat.last_message.as_deref()).map(json_bytes_max).sum::<usize>();
     let (most, small) = (services.limits.server_frame_bytes, services.limits.answer_small_bytes);
     let space = if last_bytes <= small / 2 {
         None
@@ -151,7 +151,7 @@ pub(super) async fn list(
         .map(|ListedChat { summary, last_message: last }| {
             // Long last messages are left out when they fill the page: clients find them at
             // `/messages`.
-            let cost = last.as_deref().map_or(0, json_bytes);
+            let cost = last.as_deref().map_or(0, json_bytes_max);
             let fits = cost <= room;
             room -= if fits { cost } else { 0 };
             let last_message = last.filter(|_| fits).and_then(|event| event.message().map(|m| (**m).clone()));
@@ -273,7 +273,7 @@ pub(super) async fn participants(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
     let found = services.participants(caller.0, ChatId(id.0), after, limit).await?;
-    let next = found.next(|(participant, _)| participant.user_id.to_string());
+    let next = found.next_cursor(|(participant, _)| participant.user_id.to_string());
     page::items(&request, found.items.into_iter().map(ParticipantAnswer::from).collect(), next)
 }
 

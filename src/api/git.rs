@@ -191,19 +191,19 @@ async fn fetch((request, peer, path, payload, services): Call) -> GitResult {
     let view = services.git_repository(who, &without_suffix(path.0), Service::UploadPack).await?;
     let mut input = body_of(&request, payload, Service::UploadPack.name())?;
     let client = client_of(&request, who.map(|who| who.user))?;
-    let permit = heard(&mut input, services.fetch_permit(client).await).await?;
+    let permit = drained_if_refused(&mut input, services.fetch_permit(client).await).await?;
     // The request is read completely before the response starts: an earlier response would make the
     // client lose its connection.
     let read = with_permit(&permit, &services, services.spool_request(client.holder, &mut input)).await;
     let read = kept(read.and_then(|read| Ok(read?)), permit);
-    let (asked, permit) = heard(&mut input, read).await?;
+    let (asked, permit) = drained_if_refused(&mut input, read).await?;
     let body = services.fetch(who, &view, protocol_of(&request), asked, permit).await?;
     Ok(answer(Service::UploadPack.name(), "result").streaming(body))
 }
 
 /// Returns an outcome. Before a refusal the rest of the request is read: a client that is still
 /// sending would lose its connection, and the error message with it.
-async fn heard<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
+async fn drained_if_refused<T, E>(input: &mut Input, outcome: Result<T, E>) -> Result<T, E> {
     if outcome.is_err() {
         input.drain().await;
     }
@@ -251,10 +251,10 @@ async fn push((request, peer, path, payload, services): Call) -> GitResult {
     let who = required(who)?;
     let mut input = body_of(&request, payload, Service::ReceivePack.name())?;
     let permit = services.push_permit(client_of(&request, Some(who.user))?).await;
-    let permit = heard(&mut input, permit).await?;
+    let permit = drained_if_refused(&mut input, permit).await?;
     let read = with_permit(&permit, &services, read_head(&mut input, &services)).await;
     let read = kept(read.and_then(|read| read), permit);
-    let ((head, rest), permit) = heard(&mut input, read).await?;
+    let ((head, rest), permit) = drained_if_refused(&mut input, read).await?;
     if head.is_probe() {
         // The probe of a client that is about to send a chunked body.
         return Ok(answer(Service::ReceivePack.name(), "result").finish());

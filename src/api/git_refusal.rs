@@ -69,7 +69,7 @@ pub(super) fn mark(response: &mut HttpResponse, error: ServiceError) {
 impl GitError {
     /// Refuses a request about a repository that the client may read: 404 would deny that the
     /// repository exists.
-    pub(super) fn told(error: ServiceError) -> Self {
+    pub(super) fn in_protocol(error: ServiceError) -> Self {
         Self { error: error.into(), in_protocol: true }
     }
 

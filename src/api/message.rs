@@ -14,7 +14,7 @@ use crate::domain::message::{ClientId, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
-use crate::protocol::json::{JSON_BYTES_MAX, json_bytes};
+use crate::protocol::json_size::{JSON_BYTES_MAX, json_bytes_max};
 use crate::protocol::view::EventView;
 use crate::services::messages::Choice;
 use crate::services::{ServiceError, Services};
@@ -80,15 +80,15 @@ async fn page_of(
     };
     let (most, small) = (services.limits.server_frame_bytes, services.limits.answer_small_bytes);
     let about = page.bytes();
-    if about <= small && page.events.iter().map(|event| json_bytes(event)).sum::<usize>() <= small {
+    if about <= small && page.events.iter().map(|event| json_bytes_max(event)).sum::<usize>() <= small {
         return Ok((page, None));
     }
     Ok(match services.answer_space(Holder::Account(caller.0.user), about.min(most)) {
         // Most pages are so small that they fit even if every byte is escaped.
         Some(space) if about * JSON_BYTES_MAX <= most => (page, Some(space)),
-        Some(space) => (page.fit(newest, most, json_bytes), Some(space)),
+        Some(space) => (page.fit(newest, most, json_bytes_max), Some(space)),
         // Field names take a part of the space.
-        None => (page.fit(newest, small / 4 * 3, json_bytes), None),
+        None => (page.fit(newest, small / 4 * 3, json_bytes_max), None),
     })
 }
 

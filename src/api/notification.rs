@@ -31,7 +31,7 @@ pub(super) async fn list(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let before = query.0.cursor.map(NotificationId);
     let found = services.notifications(caller.0, before, query.0.unread, limit).await?;
-    let next = found.next(|last| last.id.to_string());
+    let next = found.next_cursor(|last| last.id.to_string());
     page::items(&request, found.items.iter().map(|item| NotificationView::from(&**item)).collect(), next)
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn blocks(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
     let found = services.blocks(caller.0, after, limit).await?;
-    let next = found.next(|user| user.id.to_string());
+    let next = found.next_cursor(|user| user.id.to_string());
     page::items(&request, found.items.iter().map(|user| PublicUser::from(&**user)).collect(), next)
 }
 

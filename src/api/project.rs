@@ -113,7 +113,7 @@ pub(super) async fn list(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = ProjectId(query.0.cursor.unwrap_or(0));
     let found = services.projects(anyone.0, after, limit, query.0.member).await?;
-    let next = found.next(|view| view.project.id.to_string());
+    let next = found.next_cursor(|view| view.project.id.to_string());
     page::items(&request, found.items.into_iter().map(ProjectAnswer::from).collect(), next)
 }
 
@@ -268,7 +268,7 @@ pub(super) async fn members(
     let limit = page::limit(query.0.limit, &services.limits)?;
     let after = UserId(query.0.cursor.unwrap_or(0));
     let found = services.members(caller.0, view.project.id, after, limit).await?;
-    let next = found.next(|member| member.user_id.to_string());
+    let next = found.next_cursor(|member| member.user_id.to_string());
     page::items(&request, found.items.into_iter().map(MemberAnswer::from).collect(), next)
 }
 

@@ -48,7 +48,7 @@ async fn archive((request, peer, path, payload, services): Call) -> GitResult {
             return Ok(answer(UPLOAD_ARCHIVE, "result").body(body));
         }
     };
-    let body = services.remote_archive(who, &view, archive).await.map_err(GitError::told)?;
+    let body = services.remote_archive(who, &view, archive).await.map_err(GitError::in_protocol)?;
     let body = body.map(|piece| match piece {
         Ok(bytes) => on_band(&bytes),
         // The archive is incomplete: the client prints the message, and exits with an error.

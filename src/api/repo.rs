@@ -95,7 +95,7 @@ pub(super) async fn list(
 
 fn answer_list(request: &HttpRequest, services: &Services, found: &Page<RepositoryView>) -> HttpResult {
     let base_url = address::base_url(request, services);
-    let next = found.next(|view| view.repository.name.to_lowercase());
+    let next = found.next_cursor(|view| view.repository.name.to_lowercase());
     page::items(
         request,
         found.items.iter().map(|view| RepositoryAnswer::new(view, &base_url)).collect(),

@@ -10,6 +10,7 @@ use crate::actors::cache::ReadModels;
 use crate::core::data_dir::DataDir;
 use crate::core::database::{self, DatabaseError, Db, QueryError};
 use crate::core::limits::Limits;
+use crate::core::plural::plural;
 use crate::domain::repository::Repository;
 use crate::domain::user;
 use crate::git::memory::MemoryMetrics;
@@ -172,7 +173,9 @@ fn migrations(db: &mut Db) -> Result<Vec<String>, DatabaseError> {
 fn agreement(db: &mut Db) -> Result<[Checked; 2], QueryError> {
     let findings = consistency::contradictions(db)?;
     let snapshot = snapshot::load(db, 1, 0)?;
-    let extent = format!("{} users, {} chats", snapshot.users.len(), snapshot.chats.len());
+    let extent =
+        [plural(snapshot.users.len(), "user", "users"), plural(snapshot.chats.len(), "chat", "chats")]
+            .join(", ");
     let names = names_of(&snapshot);
     drop(ReadModels::load(snapshot, 1, 0));
     Ok([Checked::new(AGREEMENT, extent, findings), names])
@@ -251,7 +254,7 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
         }
         report(BackupProgress::Done(1));
     }
-    Checked::new(REPOSITORIES, format!("{} repositories", active.len()), findings)
+    Checked::new(REPOSITORIES, plural(active.len(), "repository", "repositories"), findings)
 }
 
 fn free_space(data_dir: &Path) -> Checked {

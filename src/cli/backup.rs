@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use super::progress::Bar;
 use crate::backup;
+use crate::core::plural::plural;
 
 #[derive(Args)]
 pub(super) struct BackupArguments {
@@ -34,11 +35,11 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     drop(bar);
     let manifest = done.map_err(|error| report_error(&error.into()))?;
     let act = if arguments.verify { "verified" } else { "backed up" };
-    say!(
-        "{act} {} files, {} bytes, {} repositories, up to commit {}: {}",
-        manifest.file_count(),
-        manifest.bytes,
-        manifest.repositories,
+    print_line!(
+        "{act} {}, {}, {}, up to commit {}: {}",
+        plural(manifest.file_count(), "file", "files"),
+        plural(manifest.bytes, "byte", "bytes"),
+        plural(manifest.repositories, "repository", "repositories"),
         manifest.commit_no,
         arguments.target.display()
     )

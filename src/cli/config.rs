@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::ServerFlags;
-use super::output::{report_error, say, warn};
+use super::output::{print_line, report_error, warn};
 
 pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
     let loaded = flags.load()?;
@@ -14,6 +14,6 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
         warn(format_args!("warning: {renamed}"));
     }
     let text = loaded.config.to_toml().map_err(|error| report_error(&error.into()))?;
-    say!("{}", text.trim_end()).map_err(|error| report_error(&error.into()))?;
+    print_line!("{}", text.trim_end()).map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }

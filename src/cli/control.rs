@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::DataDirFlag;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use crate::app::RunningApp;
 use crate::client::HttpClient;
 use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, TlsFiles, environment, load};
@@ -169,7 +169,7 @@ pub(super) fn run_audit(arguments: &AuditArguments) -> Result<ExitCode, ExitCode
         while left > 0 {
             let page = control.items(&format!("/audit?below={below}")).await?;
             let Some(last) = page.last().and_then(|event| event.get("id")?.as_i64()) else { break };
-            page.iter().take(left).try_for_each(|event| say!("{event}"))?;
+            page.iter().take(left).try_for_each(|event| print_line!("{event}"))?;
             left = left.saturating_sub(page.len());
             below = last;
         }

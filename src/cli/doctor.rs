@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::DataDirFlag;
 use super::control::is_served;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use super::progress::Bar;
 use crate::backup::{self, CheckOutcome, Checked};
 use crate::client::HttpClient;
@@ -36,19 +36,19 @@ pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     let findings: usize = checked.iter().map(|check| check.findings().len()).sum();
     checked.iter().try_for_each(show).map_err(|error| report_error(&error.into()))?;
     let summary = if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
-    say!("{summary}").map_err(|error| report_error(&error.into()))?;
+    print_line!("{summary}").map_err(|error| report_error(&error.into()))?;
     Ok(if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn show(check: &Checked) -> std::io::Result<()> {
     let what = check.what;
     match &check.outcome {
-        CheckOutcome::NotPossible(reason) => say!("--  {what}: not checked, because {reason}"),
+        CheckOutcome::NotPossible(reason) => print_line!("--  {what}: not checked, because {reason}"),
         CheckOutcome::Looked { extent, findings } => {
             let verdict = if findings.is_empty() { "ok  " } else { "BAD " };
             let extent = if extent.is_empty() { String::new() } else { format!(" ({extent})") };
-            say!("{verdict}{what}{extent}")?;
-            findings.iter().try_for_each(|finding| say!("      {finding}"))
+            print_line!("{verdict}{what}{extent}")?;
+            findings.iter().try_for_each(|finding| print_line!("      {finding}"))
         }
     }
 }

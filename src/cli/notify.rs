@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 
 use super::DataDirFlag;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::domain::chat::ChatKind;
@@ -47,7 +47,7 @@ struct ExplainArguments {
 pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
     let NotifyCommand::Explain(arguments) = &arguments.command;
     let lines = explain(arguments, &arguments.place.path()?).map_err(|error| report_error(&error))?;
-    lines.iter().try_for_each(|line| say!("{line}")).map_err(|error| report_error(&error.into()))?;
+    lines.iter().try_for_each(|line| print_line!("{line}")).map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,14 +12,14 @@ use std::process::ExitCode;
 const EXIT_PIPE: u8 = 141;
 
 /// Writes a line to standard output; fails with an [`io::Error`].
-macro_rules! say {
+macro_rules! print_line {
     ($($arguments:tt)*) => {
         $crate::cli::output::line(format_args!($($arguments)*))
     };
 }
-pub(super) use say;
+pub(super) use print_line;
 
-/// See [`say`].
+/// See [`print_line`].
 pub(super) fn line(text: fmt::Arguments<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_fmt(text)?;

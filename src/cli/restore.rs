@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use super::progress::Bar;
 use crate::backup;
+use crate::core::plural::plural;
 
 #[derive(Args)]
 pub(super) struct RestoreArguments {
@@ -26,11 +27,11 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     drop(bar);
     let restored = done.map_err(|error| report_error(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
-    say!(
-        "restored {} files into {target}, as of {}\n{} logins ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
-        manifest.file_count(),
+    print_line!(
+        "restored {} into {target}, as of {}\n{} ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
+        plural(manifest.file_count(), "file", "files"),
         manifest.created_at,
-        restored.logins_ended
+        plural(restored.logins_ended, "login", "logins")
     )
     .map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, LoginSecret, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
 };
@@ -29,6 +29,7 @@ use crate::core::data_dir::DataDir;
 use crate::core::database;
 use crate::core::limits::Limits;
 use crate::core::owner;
+use crate::core::plural::plural;
 use crate::core::private_file;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, UserId};
@@ -108,7 +109,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         let user = NewUser { username, display_name: name, email: None, password_hash };
         Ok(RegisterUser { user, open: true, setup: None })
     }))?;
-    say!("{} users", users.len())?;
+    print_line!("{}", plural(users.len(), "user", "users"))?;
 
     let logged_in = if arguments.tokens.is_some() { users.len() } else { arguments.members.max(1) };
     let logins = seeder.run(users.iter().take(logged_in).map(|user| {
@@ -129,7 +130,8 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let people = people.get(..arguments.members.max(1)).unwrap_or(&people);
 
     let chats = seeder.make_chats(arguments, people)?;
-    say!("{} chats of {} members", chats.len(), arguments.members)?;
+    let members = plural(arguments.members, "member", "members");
+    print_line!("{} of {members}", plural(chats.len(), "chat", "chats"))?;
 
     let mut written = 0;
     while written < arguments.messages {
@@ -144,10 +146,11 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
         });
         written += seeder.run(messages)?.len();
         if written % (BATCH * 200) < BATCH {
-            say!("{written} messages")?;
+            print_line!("{}", plural(written, "message", "messages"))?;
         }
     }
-    say!("{written} messages in {:.1} s", begun.elapsed().as_secs_f64())?;
+    let messages = plural(written, "message", "messages");
+    print_line!("{messages} in {:.1} s", begun.elapsed().as_secs_f64())?;
     Ok(())
 }
 

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::DataDirFlag;
 use super::control::{Data, with_server};
-use super::output::say;
+use super::output::print_line;
 use super::user::path;
+use crate::core::plural::plural;
 
 #[derive(Args)]
 pub(super) struct TokenArguments {
@@ -64,21 +65,22 @@ pub(super) fn run(arguments: &TokenArguments) -> Result<ExitCode, ExitCode> {
             let chosen = (!repositories.is_empty()).then_some(repositories);
             let body = json!({"name": name, "scopes": scopes, "repositories": chosen, "expires_in_days": expires_in_days});
             let made = control.ask(Method::POST, &format!("{}/tokens", path(username)), Some(&body)).await?;
-            say!("{}", made.get("token").and_then(Value::as_str).unwrap_or_default())?;
+            print_line!("{}", made.get("token").and_then(Value::as_str).unwrap_or_default())?;
             Ok(())
         }
         TokenCommand::List { username } => {
             let tokens = control.items(&format!("{}/tokens", path(username))).await?;
-            Ok(tokens.iter().try_for_each(|token| say!("{token}"))?)
+            Ok(tokens.iter().try_for_each(|token| print_line!("{token}"))?)
         }
         TokenCommand::Revoke { username, id: Some(id), .. } => {
             control.ask(Method::DELETE, &format!("{}/tokens/{id}", path(username)), None).await?;
-            say!("token {id} is revoked")?;
+            print_line!("token {id} is revoked")?;
             Ok(())
         }
         TokenCommand::Revoke { username, id: None, .. } => {
             let done = control.ask(Method::DELETE, &format!("{}/tokens", path(username)), None).await?;
-            say!("{} tokens are revoked", done.get("revoked").unwrap_or(&Value::Null))?;
+            let count = done.get("revoked").and_then(Value::as_u64).unwrap_or_default();
+            print_line!("revoked {}", plural(count, "token", "tokens"))?;
             Ok(())
         }
     })

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::DataDirFlag;
 use super::control::{Data, find_data, new_password, with_server};
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 
 #[derive(Args)]
 pub(super) struct UserArguments {
@@ -108,47 +108,47 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
                 }
             }
             let user = control.ask(Method::POST, "/users", Some(&body)).await?;
-            say!("created user {} with id {}", new.username, user.get("id").unwrap_or(&Value::Null))?;
+            print_line!("created user {} with id {}", new.username, user.get("id").unwrap_or(&Value::Null))?;
             Ok(())
         }
         UserCommand::List { json } => {
             let mut first = true;
             let show = |user: &Value| {
                 if *json {
-                    return Ok(say!("{user}")?);
+                    return Ok(print_line!("{user}")?);
                 }
                 if std::mem::take(&mut first) {
-                    say!("{:>6}  {:<39}  {:<11}  {:<24}  name", "id", "user", "", "since")?;
+                    print_line!("{:>6}  {:<39}  {:<11}  {:<24}  name", "id", "user", "", "since")?;
                 }
-                Ok(say!("{}", line(user))?)
+                Ok(print_line!("{}", line(user))?)
             };
             control.each("/users", "id", show).await
         }
         UserCommand::Deactivate { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"active": false}))).await?;
-            say!("{username} is deactivated; their content is kept")?;
+            print_line!("{username} is deactivated; their content is kept")?;
             Ok(())
         }
         UserCommand::Activate { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"active": true}))).await?;
-            say!("{username} may log in again")?;
+            print_line!("{username} may log in again")?;
             Ok(())
         }
         UserCommand::Rename { username, new_name } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"username": new_name}))).await?;
-            Ok(say!("{username} is now called {new_name} and logs in with the new name")?)
+            Ok(print_line!("{username} is now called {new_name} and logs in with the new name")?)
         }
         UserCommand::Promote { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": true}))).await?;
-            Ok(say!("{username} is now an administrator of the server")?)
+            Ok(print_line!("{username} is now an administrator of the server")?)
         }
         UserCommand::Demote { username } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"is_admin": false}))).await?;
-            Ok(say!("{username} is now an ordinary user")?)
+            Ok(print_line!("{username} is now an ordinary user")?)
         }
         UserCommand::Password { username, .. } => {
             control.ask(Method::PATCH, &path(username), Some(&json!({"password": password}))).await?;
-            say!("{username} has a new password; all their logins and access tokens ended")?;
+            print_line!("{username} has a new password; all their logins and access tokens ended")?;
             Ok(())
         }
     })

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod metrics;
 pub mod origins;
 pub mod owner;
+pub mod plural;
 pub mod private_file;
 pub mod proxies;
 pub mod saturate;

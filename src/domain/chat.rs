@@ -158,7 +158,7 @@ impl Participant {
     /// Records that the user sent the newest message of the chat. If they have read all messages of
     /// others, the read cursor moves to this message. Otherwise the cursor stays, and the message
     /// is added to `own`. Recording a message twice changes nothing.
-    pub fn say(&mut self, seq: Seq, ordinal: i64, trimmed_ordinal: i64) {
+    pub fn record_sent(&mut self, seq: Seq, ordinal: i64, trimmed_ordinal: i64) {
         if ordinal <= self.read_ordinal || self.own.contains(ordinal) {
             return;
         }

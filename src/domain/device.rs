@@ -17,6 +17,9 @@ pub enum DeviceKey {
 
 impl DeviceKey {
     /// Parses the `device_id` of a client. Returns `unnamed` if the client sent none.
+    ///
+    /// # Errors
+    /// [`Invalid`] if the id is empty, has more than 64 bytes or has control characters.
     pub fn parse(device_id: Option<String>, unnamed: Self) -> Result<Self, Invalid> {
         let Some(name) = device_id else { return Ok(unnamed) };
         if name.is_empty() || name.len() > DEVICE_BYTES_MAX || name.chars().any(char::is_control) {

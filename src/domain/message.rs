@@ -152,12 +152,18 @@ pub enum MessageUpdate {
 
 impl MessageUpdate {
     /// Parses the new content of an edited message.
+    ///
+    /// # Errors
+    /// Those of [`NewMessage::parse`].
     pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Self, Refusal> {
         let (content, metadata) = parse_parts(content, metadata)?;
         Ok(Self::Edit { content, metadata })
     }
 
     /// Parses a reaction, to add or to remove.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] if `emoji` is invalid.
     pub fn parse_reaction(emoji: &str, remove: bool) -> Result<Self, Refusal> {
         let parsed = if remove { Emoji::taken_back(emoji) } else { Emoji::parse(emoji) };
         let emoji = parsed.map_err(|reason| Refusal::Invalid { field: "emoji", reason })?;
@@ -210,6 +216,10 @@ pub struct NewMessage {
 
 impl NewMessage {
     /// Parses a new message. Without a `client_id`, the message gets a fresh one.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`] if the content has more than [`CONTENT_BYTES_MAX`] bytes, or
+    /// [`Refusal::Invalid`] if the content or the metadata is invalid.
     pub fn parse(
         client_id: Option<ClientId>,
         content: String,

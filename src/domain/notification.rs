@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn chat_level_decides_which_messages_notify() {
         use NotificationKind::{Direct, Mention, Reply};
-        let told = |direct, mentioned, replied_to, level| {
+        let kind_of = |direct, mentioned, replied_to, level| {
             let person = RecipientFacts { mentioned, replied_to, level, ..WATCHER };
             match decide(Cause::Message { direct }, person) {
                 Decision::Notify(kind, _) => Some(kind),
@@ -200,16 +200,16 @@ mod tests {
             (true, false, false, Some(Direct), None),
             (true, true, true, Some(Direct), Some(Mention)),
         ] {
-            assert_eq!(told(direct, mentioned, replied, all), at_all);
-            assert_eq!(told(direct, mentioned, replied, mentions), at_mentions);
-            assert_eq!(told(direct, mentioned, replied, none), None);
+            assert_eq!(kind_of(direct, mentioned, replied, all), at_all);
+            assert_eq!(kind_of(direct, mentioned, replied, mentions), at_mentions);
+            assert_eq!(kind_of(direct, mentioned, replied, none), None);
         }
     }
 
     #[test]
     fn thread_followers_are_notified_unless_another_kind_applies() {
         use NotificationKind::{Mention, Reply, Thread};
-        let told = |mentioned, replied_to, level| {
+        let kind_of = |mentioned, replied_to, level| {
             let person = RecipientFacts { follows_thread: true, mentioned, replied_to, level, ..WATCHER };
             match decide(Cause::Message { direct: false }, person) {
                 Decision::Notify(kind, _) => Some(kind),
@@ -217,21 +217,21 @@ mod tests {
             }
         };
         let (all, mentions, none) = (NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None);
-        assert_eq!(told(false, false, all), Some(Thread));
-        assert_eq!((told(false, true, all), told(true, true, all)), (Some(Reply), Some(Mention)));
-        assert_eq!((told(false, false, mentions), told(false, false, none)), (None, None));
+        assert_eq!(kind_of(false, false, all), Some(Thread));
+        assert_eq!((kind_of(false, true, all), kind_of(true, true, all)), (Some(Reply), Some(Mention)));
+        assert_eq!((kind_of(false, false, mentions), kind_of(false, false, none)), (None, None));
     }
 
     #[test]
     fn push_notifies_watchers_and_named_users_who_may_read() {
-        let told = |person| matches!(decide(Cause::Push, person), Decision::Notify(..));
-        assert!(told(WATCHER));
-        assert!(told(RecipientFacts { watches: false, mentioned: true, ..WATCHER }));
-        assert!(!told(RecipientFacts { watches: false, ..WATCHER }));
-        assert!(!told(RecipientFacts { is_actor: true, ..WATCHER }));
-        assert!(!told(RecipientFacts { may_read: false, mentioned: true, ..WATCHER }));
-        assert!(!told(RecipientFacts { active: false, ..WATCHER }));
-        assert!(!told(RecipientFacts { blocks_actor: true, mentioned: true, ..WATCHER }));
+        let is_notified = |person| matches!(decide(Cause::Push, person), Decision::Notify(..));
+        assert!(is_notified(WATCHER));
+        assert!(is_notified(RecipientFacts { watches: false, mentioned: true, ..WATCHER }));
+        assert!(!is_notified(RecipientFacts { watches: false, ..WATCHER }));
+        assert!(!is_notified(RecipientFacts { is_actor: true, ..WATCHER }));
+        assert!(!is_notified(RecipientFacts { may_read: false, mentioned: true, ..WATCHER }));
+        assert!(!is_notified(RecipientFacts { active: false, ..WATCHER }));
+        assert!(!is_notified(RecipientFacts { blocks_actor: true, mentioned: true, ..WATCHER }));
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl<T> Page<T> {
     }
 
     /// Returns the cursor of the next page, if there is one.
-    pub fn next(&self, cursor: impl FnOnce(&T) -> String) -> Option<String> {
+    pub fn next_cursor(&self, cursor: impl FnOnce(&T) -> String) -> Option<String> {
         self.items.last().filter(|_| self.has_more).map(cursor)
     }
 }
@@ -38,14 +38,14 @@ mod tests {
         let mut read = 0;
         let page = Page::take((1..).inspect(|_| read += 1), 2);
         assert_eq!((page.items.as_slice(), page.has_more), ([1, 2].as_slice(), true));
-        assert_eq!(page.next(|item| item.to_string()).as_deref(), Some("2"));
+        assert_eq!(page.next_cursor(|item| item.to_string()).as_deref(), Some("2"));
         assert_eq!(read, 3);
     }
 
     #[test]
     fn page_has_no_cursor_when_it_is_the_last() {
         let page = Page::take(vec![1, 2], 2);
-        assert_eq!((page.items.len(), page.next(|item| item.to_string())), (2, None));
-        assert_eq!(Page::<i32>::default().next(|item| item.to_string()), None);
+        assert_eq!((page.items.len(), page.next_cursor(|item| item.to_string())), (2, None));
+        assert_eq!(Page::<i32>::default().next_cursor(|item| item.to_string()), None);
     }
 }

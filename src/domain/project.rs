@@ -91,6 +91,10 @@ impl BranchRule {
 
 impl ProjectConfig {
     /// Validates the config.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] if the default branch or a rule of `protected_branches` is invalid, or if
+    /// there are more than [`PROTECTED_BRANCHES_MAX`] rules.
     pub fn check(self) -> Result<Self, Refusal> {
         check_branch_name(&self.default_branch)
             .map_err(|reason| Refusal::Invalid { field: "default_branch", reason: reason.into() })?;
@@ -160,7 +164,7 @@ const BRANCH_PART_BYTES_MAX: usize = 250;
 /// The reason why a branch name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidBranchName {
-    /// git does not accept it, or it misleads readers.
+    /// git does not accept it, it begins with `refs/`, or it has invisible characters.
     Form,
     TooLong,
     PartTooLong,

@@ -1,6 +1,6 @@
-//! Enums that are text on the wire and in the database.
+//! Enums that are text on the wire or in the database.
 
-/// Defines an enum whose variants have a name each, for serde, SQL and programs alike.
+/// Defines an enum whose variants have a name each, on the wire or in the database.
 ///
 /// ```text
 /// text_enum! {
@@ -11,7 +11,8 @@
 /// }
 /// ```
 ///
-/// Derives `Serialize` and `Deserialize`, and adds `ALL`, `as_str` and `from_name`.
+/// Always derives `Serialize` and `Deserialize`, also for an enum that is only in the database.
+/// Adds `ALL`, `as_str` and `from_name`.
 macro_rules! text_enum {
     (
         $(#[$meta:meta])*

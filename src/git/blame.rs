@@ -88,7 +88,7 @@ pub fn parse(output: &[u8]) -> Result<Vec<BlameRange>, NotBlame> {
                 lines.push(BlamedLine { number, oid, previous });
                 now = None;
             }
-            Some((_, oid)) => origins.entry(oid).or_insert_with(LineOrigin::unknown).read(line),
+            Some((_, oid)) => origins.entry(oid).or_insert_with(LineOrigin::unknown).read_header(line),
             // The empty rest after the last newline.
             None if line.is_empty() => {}
             None => now = Some(head(line).ok_or_else(wrong)?),
@@ -141,7 +141,7 @@ impl LineOrigin {
         Self { author, authored_at: Timestamp(0), summary: String::new(), begun: None, previous: None }
     }
 
-    fn read(&mut self, line: &[u8]) {
+    fn read_header(&mut self, line: &[u8]) {
         let after = |key: &[u8]| line.strip_prefix(key);
         if let Some(name) = after(b"author ") {
             self.author.name = text::line(name, None);

@@ -55,6 +55,7 @@ pub struct TransferMetrics {
 pub(super) struct Running {
     meter: Arc<TransferMeter>,
     begun: Instant,
+    /// Counts the child in the gauge of running children.
     _counted: GaugeGuard,
     /// The transfer permit of the child.
     _share: Share,

@@ -92,9 +92,9 @@ impl Git {
             .map(|folder| folder.join("git"))
             .find(|candidate| candidate.is_file())
             .ok_or(NoProgram::Missing)?;
-        let told = Blocking::new(&path).arg("version").env_clear().stdin(Stdio::null()).output();
+        let output = Blocking::new(&path).arg("version").env_clear().stdin(Stdio::null()).output();
         let text =
-            told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
         let version = text.trim().trim_start_matches("git version ").to_owned();
         if parse_version(&version).is_none_or(|found| found < OLDEST) {
             return Err(NoProgram::TooOld { path, found: version });

@@ -250,8 +250,8 @@ fn secure(headers: &mut HeaderMap, room: Room) {
     }
     // Defaults that a route may override: raw files have a stricter policy, some responses may be
     // cached.
-    let unless_said = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-store")];
-    for (name, value) in unless_said {
+    let defaults = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-store")];
+    for (name, value) in defaults {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -216,8 +216,8 @@ mod tests {
         let datagram = ping();
         let header = Header::of_client(&datagram).unwrap();
         assert_eq!(header, PING);
-        let said: Upward = open(&KEY, header, &datagram).unwrap();
-        assert_eq!((said.status, said.version, said.chat_id), (Some(Status::Away), Some(3), None));
+        let upward: Upward = open(&KEY, header, &datagram).unwrap();
+        assert_eq!((upward.status, upward.version, upward.chat_id), (Some(Status::Away), Some(3), None));
         assert_eq!(open::<Upward>(&[8; 32], header, &datagram), Err(DropReason::Forged));
     }
 

@@ -13,29 +13,7 @@ use serde_json::{Map, Number, Value};
 use uuid::Uuid;
 
 use super::scan::DEPTH_MAX;
-use crate::domain::event::{Change, ChatEvent};
 use crate::domain::timestamp::Timestamp;
-
-/// Maximum number of JSON bytes per byte in memory.
-pub const JSON_BYTES_MAX: usize = 6;
-
-/// Returns the bytes of an event as JSON, at most: a control character, a quote or a backslash may
-/// need six bytes.
-pub fn json_bytes(event: &ChatEvent) -> usize {
-    let escaped = match &event.change {
-        Change::Message(message) | Change::Edit(message) => escaped_bytes(message.content.as_bytes()),
-        _ => 0,
-    };
-    event.bytes() + (JSON_BYTES_MAX - 1) * escaped
-}
-
-/// Counts the bytes that JSON escapes. It counts in chunks whose count fits a byte, so that the
-/// compiler vectorizes it: every message of every page is counted here.
-fn escaped_bytes(text: &[u8]) -> usize {
-    let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7f;
-    let pieces = text.chunks(usize::from(u8::MAX));
-    pieces.map(|piece| usize::from(piece.iter().map(|byte| u8::from(is_escaped(*byte))).sum::<u8>())).sum()
-}
 
 /// Converts a packet of the server to text. Returns `None` if the bytes are not MessagePack.
 pub fn from_message_pack(packet: &[u8]) -> Option<String> {

@@ -8,6 +8,7 @@ pub mod code;
 pub mod datagram;
 pub mod framing;
 pub mod json;
+pub mod json_size;
 pub mod packet;
 pub mod scan;
 pub mod view;

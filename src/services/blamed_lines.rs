@@ -1,6 +1,7 @@
 //! The lines of a file that one blame covers.
 
 use super::ServiceError;
+use crate::core::plural::plural;
 use crate::protocol::code::Code;
 
 /// Maximum number of lines in one blame.
@@ -30,7 +31,7 @@ impl BlamedLines {
             return Ok(Self { first: 0, last: 0, truncated: false });
         }
         if first > line_count {
-            return bad(format!("the file has {line_count} lines"));
+            return bad(format!("the file has {}", plural(line_count, "line", "lines")));
         }
         if first > last {
             return bad("to must not be less than from".to_owned());

@@ -137,8 +137,8 @@ impl Services {
             .read(Holder::Account(who.user), move |db| {
                 if messages_only {
                     let count = saturate::to_i64(limit + 1);
-                    let said = messages::between(db, chat, after, before, count, newest)?;
-                    return Ok(said.into_iter().map(event_of).collect());
+                    let messages = messages::between(db, chat, after, before, count, newest)?;
+                    return Ok(messages.into_iter().map(event_of).collect());
                 }
                 snapshot::events_between(db, chat, after, before, limit + 1, newest)
             })

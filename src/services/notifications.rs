@@ -12,6 +12,7 @@ use crate::actors::writer::commands::{
 use crate::core::actor::Caller;
 use crate::core::saturate;
 use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::NotificationId;
 use crate::domain::notification::Notification;
@@ -82,7 +83,8 @@ impl Services {
             }
             Err(error) => Err(error),
         };
-        if delivered.is_err() {
+        if let Err(error) = delivered {
+            tracing::warn!(error = %chain(&error), "a notification delivery failed; it will be retried");
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }

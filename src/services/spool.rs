@@ -84,7 +84,7 @@ impl Spooled {
                 return Ok(None);
             }
             let Some(open) = file.upgrade() else { return Err(io::ErrorKind::TimedOut.into()) };
-            let read = tokio::task::spawn_blocking(move || read_piece(&open, at, left)).await;
+            let read = blocking(move || read_piece(&open, at, left)).await;
             let piece = read.map_err(io::Error::other)??;
             Ok(Some((Bytes::from(piece), (file, at.saturating_add(left as u64), permit))))
         })

@@ -14,6 +14,7 @@ use super::queries::{
     access_tokens, accounts, blocks, chats, logins, messages, meta, notifications, projects, repositories,
 };
 use crate::core::limits::{NOTIFICATIONS_CACHED, NOTIFICATIONS_CACHED_IN_ALL};
+use crate::core::saturate;
 use crate::domain::access::AccessToken;
 use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::ChatEvent;
@@ -136,7 +137,7 @@ fn participants(db: &mut SqliteConnection) -> QueryResult<Vec<(ChatId, Participa
 }
 
 fn rows(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+    saturate::to_i64(count)
 }
 
 /// Loads the window of a chat, in its own read transaction.
@@ -155,15 +156,15 @@ fn window_rows(
     (trimmed, head): (Seq, Seq),
     window: usize,
 ) -> QueryResult<WindowRows> {
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let said = messages::between(db, chat_id, trimmed, Seq::MAX, count(window), true)?;
+    let count = |n: usize| saturate::to_i64(n);
+    let messages = messages::between(db, chat_id, trimmed, Seq::MAX, count(window), true)?;
     let lowest = trimmed + 1;
-    let whole = said.len() < window;
-    let from = if whole { lowest } else { said.first().map_or(lowest, |message| message.seq) };
+    let whole = messages.len() < window;
+    let from = if whole { lowest } else { messages.first().map_or(lowest, |message| message.seq) };
     let limit = window.saturating_mul(ENTRIES_PER_MESSAGE);
     let other = chats::events_between(db, chat_id, from - 1, Seq::MAX, count(limit), true)?;
     let cut = if other.len() == limit { other.first().map_or(from, |event| event.seq) } else { from };
-    let mut entries: Vec<_> = said
+    let mut entries: Vec<_> = messages
         .into_iter()
         .filter(|message| message.seq >= cut)
         .map(|message| ChatEvent::of_message(Arc::new(message)))
@@ -185,10 +186,10 @@ pub fn events_between(
     newest: bool,
 ) -> QueryResult<Vec<Arc<ChatEvent>>> {
     in_one_read(db, |db| {
-        let count = i64::try_from(limit).unwrap_or(i64::MAX);
-        let said = messages::between(db, chat_id, after, before, count, newest)?;
+        let count = saturate::to_i64(limit);
+        let messages = messages::between(db, chat_id, after, before, count, newest)?;
         let other = chats::events_between(db, chat_id, after, before, count, newest)?;
-        let mut entries: Vec<_> = said
+        let mut entries: Vec<_> = messages
             .into_iter()
             .map(|message| ChatEvent::of_message(Arc::new(message)))
             .chain(other)

@@ -27,6 +27,7 @@ use crate::core::actor::{Ask, Ctx, FatalSignal};
 use crate::core::config::Cache;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::domain::ids::ChatId;
 use crate::storage::readers::Readers;
@@ -95,7 +96,7 @@ impl CacheActor {
     }
 
     fn count_bytes(&self) {
-        let bytes = u64::try_from(self.models.chats.window_bytes()).unwrap_or(u64::MAX);
+        let bytes = saturate::to_u64(self.models.chats.window_bytes());
         self.counters.window_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 

@@ -201,7 +201,7 @@ impl Chats {
                 state.chat.last_ordinal = message.ordinal;
                 state.chat.last_message_id = Some(message.id);
                 if let Some(sender) = state.people.get_mut(&message.sender_id) {
-                    sender.say(event.seq, message.ordinal, state.chat.trimmed_ordinal);
+                    sender.record_sent(event.seq, message.ordinal, state.chat.trimmed_ordinal);
                 }
             }
             Change::Join { user_id, role } => {

@@ -1,5 +1,7 @@
 //! The deleted messages of a chat, by ordinal. They do not count as unread.
 
+use crate::core::saturate;
+
 /// Deleted messages kept of one chat: the newest.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -31,7 +33,7 @@ impl DeletedOrdinals {
     /// Returns how many lie above `ordinal`.
     pub(super) fn above(&self, ordinal: i64) -> i64 {
         let below = self.0.partition_point(|deleted| *deleted <= ordinal);
-        i64::try_from(self.0.len() - below).unwrap_or(i64::MAX)
+        saturate::to_i64(self.0.len() - below)
     }
 }
 

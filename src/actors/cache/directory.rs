@@ -119,7 +119,7 @@ impl Directory {
         own.into_iter().flatten().filter_map(|id| self.user(*id))
     }
 
-    fn forget_token(&mut self, user: UserId, token: AccessTokenId) {
+    fn remove_token(&mut self, user: UserId, token: AccessTokenId) {
         if let Some(own) = self.tokens_of.get_mut(&user) {
             own.remove(&token);
             if own.is_empty() {
@@ -179,7 +179,7 @@ impl Directory {
             Event::AccessTokenRevoked { token_id } => {
                 if let Some(revoked) = self.tokens.remove(token_id) {
                     self.token_hashes.remove(&revoked.hash);
-                    self.forget_token(revoked.token.user_id, *token_id);
+                    self.remove_token(revoked.token.user_id, *token_id);
                 }
             }
             Event::AccessTokensUsed { uses } => {

@@ -259,6 +259,7 @@ pub struct Members {
     pub limit: usize,
 }
 
+/// A member of a project with its role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberView {
     pub user_id: UserId,

@@ -125,7 +125,7 @@ impl Projects {
         self.names.remove(&(state.project.owner_id, name::key(&state.project.name)));
         self.public.remove(&id);
         for user in state.members.keys() {
-            self.forget_member(*user, id);
+            self.remove_membership(*user, id);
         }
         for repository in state.repositories.values() {
             self.repositories.remove(&repository.id);
@@ -141,12 +141,12 @@ impl Projects {
             }
             None => {
                 state.members.remove(&user);
-                self.forget_member(user, project);
+                self.remove_membership(user, project);
             }
         }
     }
 
-    fn forget_member(&mut self, user: UserId, project: ProjectId) {
+    fn remove_membership(&mut self, user: UserId, project: ProjectId) {
         if let Some(own) = self.of_user.get_mut(&user) {
             own.remove(&project);
             if own.is_empty() {

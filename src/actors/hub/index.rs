@@ -125,12 +125,12 @@ impl Index {
             && let Some(gone) = self.users.remove(&user)
         {
             for chat in gone.chats {
-                self.forget(chat, user);
+                self.remove_member(chat, user);
             }
         }
     }
 
-    fn forget(&mut self, chat: ChatId, user: UserId) {
+    fn remove_member(&mut self, chat: ChatId, user: UserId) {
         if let Some(members) = self.chats.get_mut(&chat) {
             members.remove(&user);
             if members.is_empty() {
@@ -170,7 +170,7 @@ impl Index {
         {
             online.heads_sum -= event.seq;
             online.sessions.iter_mut().for_each(|entry| entry.subscriptions.left(chat));
-            self.forget(chat, user_id);
+            self.remove_member(chat, user_id);
         }
     }
 

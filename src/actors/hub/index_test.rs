@@ -60,8 +60,8 @@ async fn session_without_echo_gets_stubs_of_its_own_messages() {
     let mut index = Index::default();
     let mut bot = register(&mut index, 1, 1, false, &[7]);
     let mut desk = register(&mut index, 2, 1, true, &[7]);
-    let said = Message { id: MessageId(9), chat_id: ChatId(7), ..Message::example() };
-    index.take(event(7, 1, Change::Message(said.into()), "message"));
+    let sent = Message { id: MessageId(9), chat_id: ChatId(7), ..Message::example() };
+    index.take(event(7, 1, Change::Message(sent.into()), "message"));
     index.take(rename(7, 2, "rename"));
     let frames = bot.frames().await;
     let stub: ReceivedPacket = rmp_serde::from_slice(&frames[1][4..]).unwrap();

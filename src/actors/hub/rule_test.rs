@@ -151,13 +151,13 @@ impl World {
         let taken = count.min(connection.wire.len());
         for frame in connection.wire.drain(..taken).collect::<Vec<_>>() {
             if !frame.is_empty() {
-                self.hear(connection, &rmp_serde::from_slice(&framing::packet_of(&frame)).unwrap());
+                self.receive(connection, &rmp_serde::from_slice(&framing::packet_of(&frame)).unwrap());
             }
         }
     }
 
     /// The client's rule.
-    fn hear(&mut self, connection: &mut Connection, packet: &ReceivedPacket) {
+    fn receive(&mut self, connection: &mut Connection, packet: &ReceivedPacket) {
         let seq = packet.seq.unwrap_or(0);
         match packet.packet_type.as_str() {
             "Event" if seq == self.last + 1 => self.last = seq,

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::meter::DeliveryMeter;
+use crate::core::saturate;
 use crate::core::shares::Slot;
 use crate::protocol::answer::{AckPacket, GoodbyeCode, ServerPacket};
 use crate::protocol::framing;
@@ -272,12 +273,12 @@ impl OutboxDrain {
     }
 
     fn took(&mut self, frame: &Bytes) {
-        self.taken = self.taken.saturating_add(u64::try_from(frame.len()).unwrap_or(u64::MAX));
+        self.taken = self.taken.saturating_add(saturate::to_u64(frame.len()));
     }
 
     /// Records that frames reached the socket: their room and their space are free again.
     pub fn written(&mut self, frames: usize, bytes: usize) {
-        self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.written = self.written.saturating_add(saturate::to_u64(bytes));
         while self.kept.pop_front_if(|(behind, _)| *behind <= self.written).is_some() {}
         self.outbox.bytes.fetch_sub(bytes, AcqRel);
         self.outbox.meter.written(frames, bytes);

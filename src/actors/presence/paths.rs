@@ -41,7 +41,7 @@ pub(super) struct Paths {
 #[derive(Debug)]
 struct PathCandidate {
     address: SocketAddr,
-    heard: Instant,
+    received_at: Instant,
     received_bytes: usize,
     sent_bytes: usize,
     challenge: u64,
@@ -79,22 +79,29 @@ pub(super) enum Claim {
 
 impl Paths {
     /// Records an authentic datagram. `newest`: no datagram with a larger counter came before.
-    pub(super) fn heard(&mut self, from: SocketAddr, bytes: usize, newest: bool, version: u64, now: Instant) {
-        if let Some((address, heard)) = &mut self.proved
+    pub(super) fn record_datagram(
+        &mut self,
+        from: SocketAddr,
+        bytes: usize,
+        newest: bool,
+        version: u64,
+        now: Instant,
+    ) {
+        if let Some((address, received_at)) = &mut self.proved
             && *address == from
         {
-            *heard = now;
+            *received_at = now;
             if newest {
                 self.candidate = None;
             }
         } else if let Some(candidate) = self.candidate.as_mut().filter(|known| known.address == from) {
-            candidate.heard = now;
+            candidate.received_at = now;
             candidate.received_bytes = candidate.received_bytes.saturating_add(bytes);
         } else if newest && let Some(challenge) = self.draw(version) {
             // A datagram that arrives out of order may come from an address that the client has left.
             self.candidate = Some(PathCandidate {
                 address: from,
-                heard: now,
+                received_at: now,
                 received_bytes: bytes,
                 sent_bytes: 0,
                 challenge,
@@ -158,7 +165,9 @@ impl Paths {
 
     /// Returns the proved address, if a datagram came from it within `window`.
     pub(super) fn proved(&self, window: Duration, now: Instant) -> Option<SocketAddr> {
-        self.proved.filter(|(_, heard)| now.duration_since(*heard) < window).map(|(address, _)| address)
+        self.proved
+            .filter(|(_, received_at)| now.duration_since(*received_at) < window)
+            .map(|(address, _)| address)
     }
 
     /// Returns whether `address` still has to prove itself.
@@ -170,7 +179,7 @@ impl Paths {
     /// datagram that carries it.
     pub(super) fn challenge(&self, window: Duration, now: Instant) -> Option<(SocketAddr, u64, usize)> {
         let candidate = self.candidate.as_ref()?;
-        let recent = now.duration_since(candidate.heard) < window;
+        let recent = now.duration_since(candidate.received_at) < window;
         recent.then(|| (candidate.address, candidate.challenge, candidate.budget()))
     }
 
@@ -220,7 +229,7 @@ mod tests {
     /// Returns paths on which `port` has proved itself.
     fn proved(port: u16, now: Instant) -> Paths {
         let mut paths = Paths::default();
-        paths.heard(address(port), 60, true, 7, now);
+        paths.record_datagram(address(port), 60, true, 7, now);
         let (_, number, _) = paths.challenge(WINDOW, now).unwrap();
         paths.challenged(60, 7);
         assert_eq!(paths.claim(number, address(port), (0, 7), now), Claim::Proved(7));
@@ -230,17 +239,17 @@ mod tests {
     #[test]
     fn unproved_address_receives_at_most_three_times_its_bytes() {
         let (mut paths, now, here) = (Paths::default(), Instant::now(), address(1));
-        paths.heard(here, 100, true, 0, now);
+        paths.record_datagram(here, 100, true, 0, now);
         let mut sent = 0;
         while paths.admits(here, 40) {
             sent += 40;
         }
         assert!((100..=300).contains(&sent), "{sent}");
-        paths.heard(here, 100, true, 0, now);
+        paths.record_datagram(here, 100, true, 0, now);
         assert!(paths.admits(here, 200) && !paths.admits(here, 200));
         // Another address in between does not refill the budget.
-        paths.heard(address(2), 10, true, 0, now);
-        paths.heard(here, 10, true, 0, now);
+        paths.record_datagram(address(2), 10, true, 0, now);
+        paths.record_datagram(here, 10, true, 0, now);
         assert!(!paths.admits(here, 40));
     }
 
@@ -250,7 +259,7 @@ mod tests {
         let guesses: [fn(u64) -> u64; 5] = [|_| 0, |_| 7, |n| n - 1, |n| n + 1, |_| NUMBER_MAX - 1];
         for guess in guesses {
             let mut paths = Paths::default();
-            paths.heard(address(1), 100, true, 7, now);
+            paths.record_datagram(address(1), 100, true, 7, now);
             let (_, number, _) = paths.challenge(WINDOW, now).unwrap();
             paths.challenged(60, 7);
             let claim = paths.claim(guess(number), address(1), (0, 7), now);
@@ -265,7 +274,7 @@ mod tests {
     fn pushes_stay_until_the_next_address_is_proved() {
         let now = Instant::now();
         let mut paths = proved(1, now);
-        paths.heard(address(2), 60, true, 7, now);
+        paths.record_datagram(address(2), 60, true, 7, now);
         assert_eq!(paths.proved(WINDOW, now), Some(address(1)));
         let (to, number, budget) = paths.challenge(WINDOW, now).unwrap();
         assert_eq!(to, address(2));
@@ -281,7 +290,7 @@ mod tests {
     #[test]
     fn client_that_knows_larger_numbers_keeps_them() {
         let (mut paths, now, here) = (Paths::default(), Instant::now(), address(1));
-        paths.heard(here, 100, true, 7, now);
+        paths.record_datagram(here, 100, true, 7, now);
         assert_eq!(paths.claim(1 << 50, here, (0, 7), now), Claim::Unknown);
         let (_, number, _) = paths.challenge(WINDOW, now).unwrap();
         assert!(number > 1 << 50 && number < NUMBER_MAX);

@@ -23,7 +23,7 @@ const HIDDEN_AT_LEAST: Duration = Duration::from_secs(15);
 struct Device {
     sessions: usize,
     /// The time of the last datagram.
-    heard: Option<Instant>,
+    datagram_at: Option<Instant>,
     status: Status,
     version: u64,
 }
@@ -41,7 +41,7 @@ struct TrackedUser {
     /// Every device is invisible, or was when the last device left.
     hidden: bool,
     /// The time at which the user's state must be evaluated again.
-    wake: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 /// The effective status of a device, after a client set a status.
@@ -111,9 +111,9 @@ impl TrackedUsers {
     }
 
     /// Records an authentic datagram from the device.
-    pub(super) fn heard(&mut self, user: UserId, device: &DeviceKey, now: Instant) {
+    pub(super) fn record_datagram(&mut self, user: UserId, device: &DeviceKey, now: Instant) {
         if let Some(person) = self.people.get_mut(&user) {
-            person.devices.entry(device.clone()).or_default().heard = Some(now);
+            person.devices.entry(device.clone()).or_default().datagram_at = Some(now);
             self.refresh(user, now);
         }
     }
@@ -190,7 +190,7 @@ impl TrackedUsers {
         while let Some((at, user)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, user));
             if let Some(person) = self.people.get_mut(&user) {
-                person.wake = None;
+                person.deadline = None;
             }
             self.refresh(user, now);
             expired.push(user);
@@ -209,7 +209,8 @@ impl TrackedUsers {
         let Some(person) = self.people.get_mut(&user) else { return };
         let ttl = self.ttl;
         let alive = |device: &Device| {
-            device.sessions > 0 || device.heard.is_some_and(|heard| now.duration_since(heard) < ttl)
+            device.sessions > 0
+                || device.datagram_at.is_some_and(|datagram_at| now.duration_since(datagram_at) < ttl)
         };
         person.devices.retain(|_, device| alive(device));
         let best = person.devices.values().map(|device| device.status.shown()).max();
@@ -239,22 +240,22 @@ impl TrackedUsers {
                 .devices
                 .values()
                 .filter(|d| d.sessions == 0)
-                .filter_map(|d| d.heard)
+                .filter_map(|d| d.datagram_at)
                 .min()
                 .map(|h| h + ttl),
         };
-        if person.wake != next {
-            if let Some(old) = person.wake {
+        if person.deadline != next {
+            if let Some(old) = person.deadline {
                 self.deadlines.remove(&(old, user));
             }
-            person.wake = next;
+            person.deadline = next;
             self.deadlines.extend(next.map(|at| (at, user)));
         }
     }
 
     /// Removes a user who has neither sessions nor tickets and is shown as offline, once the others
     /// were notified of that.
-    pub(super) fn forget(&mut self, user: UserId) {
+    pub(super) fn remove_if_gone(&mut self, user: UserId) {
         let done = |person: &TrackedUser| {
             let is_shown = person.shown != Shown::Offline || person.sent_status != Shown::Offline;
             person.devices.is_empty() && !is_shown && !person.hidden
@@ -263,8 +264,8 @@ impl TrackedUsers {
             return;
         }
         let Some(person) = self.people.remove(&user) else { return };
-        if let Some(wake) = person.wake {
-            self.deadlines.remove(&(wake, user));
+        if let Some(deadline) = person.deadline {
+            self.deadlines.remove(&(deadline, user));
         }
         for chat in person.chats {
             if let Some(people) = self.chats.get_mut(&chat) {

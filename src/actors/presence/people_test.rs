@@ -52,8 +52,8 @@ fn late_status_does_not_replace_a_newer_one() {
     let dnd = people.set_status(ALICE, &device("phone"), Status::Dnd, Some(5), now);
     assert_eq!(dnd, counting(Status::Dnd, 5, true));
     for late in [4, 5] {
-        let told = people.set_status(ALICE, &device("phone"), Status::Online, Some(late), now);
-        assert_eq!(told, counting(Status::Dnd, 5, false));
+        let effective = people.set_status(ALICE, &device("phone"), Status::Online, Some(late), now);
+        assert_eq!(effective, counting(Status::Dnd, 5, false));
     }
     assert_eq!(shown(&people), Shown::Dnd);
     let away = people.set_status(ALICE, &device("phone"), Status::Away, None, now);
@@ -84,12 +84,12 @@ fn user_is_shown_offline_only_after_the_debounce_time() {
 fn user_with_a_session_stays_online_without_udp() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);
-    people.heard(ALICE, &device("phone"), now);
+    people.record_datagram(ALICE, &device("phone"), now);
     people.expire(now + seconds(1000));
     assert_eq!((shown(&people), people.next_deadline()), (Shown::Online, None));
     // Conversely, datagrams alone keep a user online for their time to live.
     people.disconnect(ALICE, &device("phone"), now + seconds(1000));
-    people.heard(ALICE, &device("phone"), now + seconds(1000));
+    people.record_datagram(ALICE, &device("phone"), now + seconds(1000));
     people.expire(now + seconds(1089));
     assert_eq!(shown(&people), Shown::Online);
     people.expire(now + seconds(1090));
@@ -134,11 +134,11 @@ fn invisible_user_stays_hidden_for_a_while_after_leaving() {
     people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
     assert!(people.is_hidden(ALICE));
     people.disconnect(ALICE, &device("phone"), now);
-    people.forget(ALICE);
+    people.remove_if_gone(ALICE);
     assert!(people.is_hidden(ALICE), "the last marks are written after the session");
     let later = now + Duration::from_millis(Limits::default().offline_debounce_ms);
     assert_eq!((people.expire(later), people.is_hidden(ALICE)), (vec![ALICE], false));
-    people.forget(ALICE);
+    people.remove_if_gone(ALICE);
     assert_eq!(people.next_deadline(), None);
 }
 
@@ -149,11 +149,11 @@ fn offline_user_is_removed_once_others_are_notified() {
     people.take_changed();
     people.disconnect(ALICE, &device("phone"), now);
     people.expire(now + seconds(15));
-    people.forget(ALICE);
+    people.remove_if_gone(ALICE);
     assert!(people.people.contains_key(&ALICE), "the others must be notified first");
     people.take_changed();
     for user in [ALICE, BOB, EVE] {
-        people.forget(user);
+        people.remove_if_gone(user);
     }
     assert!(people.people.is_empty() && people.chats.is_empty() && people.deadlines.is_empty());
 }

@@ -135,9 +135,9 @@ impl PresenceState {
     /// Runs all tasks that are due. Returns the datagrams to send.
     pub(super) fn run(&mut self, now: Instant) -> Vec<Outgoing> {
         let expired = self.people.expire(now);
-        expired.into_iter().for_each(|user| self.forget(user));
+        expired.into_iter().for_each(|user| self.remove_if_gone(user));
         let gone = self.tickets.remove_expired(now);
-        self.forget_users_of(gone);
+        self.remove_users_of(gone);
         self.pending.extend(self.tickets.due(now));
         let mut out = Vec::new();
         if self.flush_at.is_some_and(|at| at <= now) {

@@ -67,15 +67,15 @@ fn pass(state: &mut PresenceState, now: &mut Instant, time: Duration) -> Vec<Out
 }
 
 /// Returns the packets that a session received, each as text.
-async fn heard(drain: &mut OutboxDrain) -> Vec<String> {
+async fn received(drain: &mut OutboxDrain) -> Vec<String> {
     let mut frames = Vec::new();
     let waiting = tokio::time::timeout(Duration::from_millis(1), drain.next(&mut frames)).await;
     drop(waiting);
     let packet = |frame: &bytes::Bytes| rmp_serde::from_slice::<ReceivedPacket>(&frame[4..]).unwrap();
-    frames.iter().map(packet).flat_map(|packet| said(&packet)).collect()
+    frames.iter().map(packet).flat_map(|packet| items_of(&packet)).collect()
 }
 
-fn said(packet: &ReceivedPacket) -> Vec<String> {
+fn items_of(packet: &ReceivedPacket) -> Vec<String> {
     match packet.packet_type.as_str() {
         "Presence" => packet.users.iter().map(|v| format!("{} {:?}", v.user_id, v.status)).collect(),
         other => vec![format!("{other} {}", packet.user_id.unwrap())],
@@ -89,8 +89,8 @@ async fn session_receives_a_snapshot_then_changes_once_per_tick() {
     let mut bob = register(&mut state, 2, 2, now);
     pass(&mut state, &mut now, Duration::from_secs(1));
     for session in [&mut alice, &mut bob] {
-        let told: BTreeSet<_> = heard(session).await.into_iter().collect();
-        assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
+        let items: BTreeSet<_> = received(session).await.into_iter().collect();
+        assert_eq!(items, ["1 Online".to_owned(), "2 Online".to_owned()].into());
     }
     for status in [Status::Away, Status::Dnd, Status::Away, Status::Dnd] {
         state.update(SessionId(1), None, &PresenceUpdate::Status { status, version: None }, now);
@@ -98,13 +98,13 @@ async fn session_receives_a_snapshot_then_changes_once_per_tick() {
     state.update(SessionId(1), None, &PresenceUpdate::Typing(CHAT), now);
     state.update(SessionId(1), None, &PresenceUpdate::Typing(CHAT), now);
     pass(&mut state, &mut now, Duration::from_secs(1));
-    assert_eq!(heard(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
-    assert_eq!(heard(&mut alice).await, ["1 Dnd"], "also on other devices, but without typing");
+    assert_eq!(received(&mut bob).await, ["1 Dnd", "Typing 1"], "the last state only, and one notice");
+    assert_eq!(received(&mut alice).await, ["1 Dnd"], "also on other devices, but without typing");
     state.take(PresenceItem::Unregistered { session: SessionId(1) }, now);
     pass(&mut state, &mut now, Duration::from_secs(14));
-    assert!(heard(&mut bob).await.is_empty());
+    assert!(received(&mut bob).await.is_empty());
     pass(&mut state, &mut now, Duration::from_secs(2));
-    assert_eq!(heard(&mut bob).await, ["1 Offline"]);
+    assert_eq!(received(&mut bob).await, ["1 Offline"]);
     assert_eq!(state.next_deadline(), None, "no activity: no deadline");
     state.take(PresenceItem::Unregistered { session: SessionId(2) }, now);
     pass(&mut state, &mut now, Duration::from_secs(20));
@@ -125,7 +125,7 @@ async fn typing_of_invisible_users_and_outsiders_is_not_sent() {
     state.update(SessionId(1), None, &PresenceUpdate::Typing(CHAT), now);
     state.update(SessionId(1), None, &PresenceUpdate::Typing(ChatId(8)), now);
     pass(&mut state, &mut now, Duration::from_secs(1));
-    assert_eq!(heard(&mut bob).await, ["2 Online"]);
+    assert_eq!(received(&mut bob).await, ["2 Online"]);
 }
 
 #[actix_web::test]
@@ -141,8 +141,8 @@ async fn session_with_a_full_outbox_receives_presence_later() {
     assert_eq!(frames.len(), 50);
     bob.written(frames.len(), frames.iter().map(bytes::Bytes::len).sum());
     pass(&mut state, &mut now, Duration::from_secs(10));
-    let told: BTreeSet<_> = heard(&mut bob).await.into_iter().collect();
-    assert_eq!(told, ["1 Online".to_owned(), "2 Online".to_owned()].into());
+    let items: BTreeSet<_> = received(&mut bob).await.into_iter().collect();
+    assert_eq!(items, ["1 Online".to_owned(), "2 Online".to_owned()].into());
 }
 
 /// A UDP client that follows the protocol.
@@ -337,9 +337,9 @@ async fn sessions_receive_presence_of_shared_chats_only() {
     ];
     pass(&mut state, &mut now, Duration::from_secs(1));
     for (drain, expected) in drains.iter_mut().zip(&expected) {
-        let mut told = heard(drain).await;
-        told.sort();
-        assert_eq!(told, *expected, "a new user receives all");
+        let mut items = received(drain).await;
+        items.sort();
+        assert_eq!(items, *expected, "a new user receives all");
     }
     for session in 1..=5 {
         let update = PresenceUpdate::Status { status: Status::Away, version: None };
@@ -347,10 +347,10 @@ async fn sessions_receive_presence_of_shared_chats_only() {
     }
     pass(&mut state, &mut now, Duration::from_secs(1));
     for (drain, expected) in drains.iter_mut().zip(&expected) {
-        let mut told = heard(drain).await;
-        told.sort();
+        let mut items = received(drain).await;
+        items.sort();
         let expected: Vec<_> = expected.iter().map(|online| online.replace("Online", "Away")).collect();
-        assert_eq!(told, expected, "a present user receives the change");
+        assert_eq!(items, expected, "a present user receives the change");
     }
 }
 

@@ -282,7 +282,7 @@ impl Tickets {
         if !connection.within_rate(limits, now) {
             return Err(DropReason::Rate);
         }
-        connection.paths.heard(from, datagram.len(), newest, version, now);
+        connection.paths.record_datagram(from, datagram.len(), newest, version, now);
         Ok(AuthenticatedDatagram { header, body, newest })
     }
 }
@@ -310,21 +310,21 @@ mod tests {
     fn invalid_datagram_is_dropped_with_its_reason() {
         let limits = Limits::default();
         let (mut tickets, ticket, now) = tickets(&limits);
-        let mut tell = |datagram: &[u8], at| {
-            tickets.receive(HERE.into(), datagram, 0, &limits, at).map(|heard| heard.header.counter)
+        let mut receive = |datagram: &[u8], at| {
+            tickets.receive(HERE.into(), datagram, 0, &limits, at).map(|datagram| datagram.header.counter)
         };
         let first = ping(&ticket, 1);
-        assert_eq!(tell(&first, now), Ok(1));
-        assert_eq!(tell(&first, now), Err(DropReason::Replayed));
+        assert_eq!(receive(&first, now), Ok(1));
+        assert_eq!(receive(&first, now), Err(DropReason::Replayed));
         let mut altered = ping(&ticket, 2);
         *altered.last_mut().unwrap() ^= 1;
-        assert_eq!(tell(&altered, now), Err(DropReason::Forged));
-        assert_eq!(tell(&ping(&ticket, 2), now), Ok(2), "a forged datagram does not use up a counter");
-        assert_eq!(tell(&ping(&Ticket::fresh(), 3), now), Err(DropReason::Connection));
+        assert_eq!(receive(&altered, now), Err(DropReason::Forged));
+        assert_eq!(receive(&ping(&ticket, 2), now), Ok(2), "a forged datagram does not use up a counter");
+        assert_eq!(receive(&ping(&Ticket::fresh(), 3), now), Err(DropReason::Connection));
         let foreign = Ticket { connection_id: ticket.connection_id, ..Ticket::fresh() };
-        assert_eq!(tell(&ping(&foreign, 3), now), Err(DropReason::Forged));
-        assert_eq!(tell(&ping(&ticket, 3), now + Duration::from_secs(600)), Err(DropReason::Expired));
-        assert_eq!(tell(&[0x4E; 600], now), Err(DropReason::Size));
+        assert_eq!(receive(&ping(&foreign, 3), now), Err(DropReason::Forged));
+        assert_eq!(receive(&ping(&ticket, 3), now + Duration::from_secs(600)), Err(DropReason::Expired));
+        assert_eq!(receive(&[0x4E; 600], now), Err(DropReason::Size));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::domain::ids::UserId;
 use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
@@ -76,7 +77,7 @@ impl AdditionRates {
     ) -> Result<(), Refusal> {
         buckets.check_key(&key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1));
-            Refusal::TooManyAdditions { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) }
+            Refusal::TooManyAdditions { retry_after_ms: saturate::millis(wait) }
         })
     }
 

@@ -32,6 +32,7 @@ use super::writer_cache::{Invalidation, WriterCache};
 use crate::actors::commit::Committed;
 use crate::core::database;
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::meta;
@@ -76,7 +77,7 @@ fn warn_if_slow(command: &dyn QueuedCommand, took: Duration, threshold: Duration
     if took >= threshold {
         let (command, request_id) = (command.name(), command.request_id());
         let request_id = request_id.as_deref();
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = saturate::millis(took);
         warn!(command, request_id, duration_ms, "the command {command} took {duration_ms} ms");
     }
 }
@@ -205,7 +206,7 @@ impl BatchExecutor {
             return Ok(false);
         }
         let wrote = self.writer_cache.flush_all(&mut self.db)?;
-        self.writer_cache.forget();
+        self.writer_cache.invalidate();
         Ok(wrote)
     }
 
@@ -253,7 +254,7 @@ impl BatchExecutor {
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| command.execute(&mut tx)));
             let dirty = tx.wrote();
             if dirty && command.invalidation() == Invalidation::All {
-                self.writer_cache.forget();
+                self.writer_cache.invalidate();
             }
             let ended = Instant::now();
             let took = ended.duration_since(std::mem::replace(&mut started, ended));

@@ -107,7 +107,7 @@ impl Fixture {
     }
 }
 
-fn told(batch: Batch, answers: Vec<Answer>) -> Vec<Result<&'static str, CommandError>> {
+fn results(batch: Batch, answers: Vec<Answer>) -> Vec<Result<&'static str, CommandError>> {
     batch.answer();
     answers.into_iter().map(|mut answer| answer.try_recv().unwrap()).collect()
 }
@@ -122,7 +122,7 @@ fn batch_makes_one_commit_and_answers_every_command() {
     let (mut batch, answers) = fixture.run(&[("a", Mood::Good), ("b", Mood::Good)]);
     let committed = batch.committed.take().unwrap();
     assert_eq!((committed.commit_no, committed.events.len()), (1, 2));
-    assert_eq!(told(batch, answers), [Ok("a"), Ok("b")]);
+    assert_eq!(results(batch, answers), [Ok("a"), Ok("b")]);
     assert_eq!(fixture.run(&[("c", Mood::Good)]).0.committed.unwrap().commit_no, 2);
     assert_eq!(meta::get(fixture.executor.connection(), meta::COMMIT_NO).unwrap(), Some(2));
 }
@@ -154,7 +154,7 @@ fn failing_commands_fail_alone_and_the_others_commit() {
     assert!(!batch.fatal);
     let internal = || Err(CommandError::Internal);
     assert_eq!(
-        told(batch, answers),
+        results(batch, answers),
         [Ok("a"), refused(), internal(), Ok("d"), refused(), internal(), internal(), Ok("h")]
     );
     for (key, there) in [("a", true), ("d", true), ("e", false), ("f", false), ("g", false), ("h", true)] {
@@ -168,9 +168,9 @@ fn panicking_command_among_512_fails_alone() {
     let mut notes = vec![("n", Mood::Good); 512];
     notes[300] = ("poison", Mood::PanicsAfterWriting);
     let (batch, answers) = fixture.run(&notes);
-    let told = told(batch, answers);
-    assert_eq!(told.iter().filter(|answer| **answer == Ok("n")).count(), 511);
-    assert_eq!(told[300], Err(CommandError::Internal));
+    let results = results(batch, answers);
+    assert_eq!(results.iter().filter(|answer| **answer == Ok("n")).count(), 511);
+    assert_eq!(results[300], Err(CommandError::Internal));
 }
 
 #[test]
@@ -192,17 +192,17 @@ fn full_database_fails_the_batch_and_recovers_by_itself() {
         ("d", Mood::Good),
     ]);
     assert!(batch.committed.is_none() && !batch.fatal);
-    assert_eq!(told(batch, answers), vec![Err(CommandError::ReadOnly); 4]);
+    assert_eq!(results(batch, answers), vec![Err(CommandError::ReadOnly); 4]);
     assert!(fixture.has("before") && !fixture.has("a") && !fixture.has("d"), "nothing of the batch is kept");
 
     // The probe fails too: the command is refused without touching the database.
     let (batch, answers) = fixture.run(&[("e", Mood::Good)]);
-    assert_eq!(told(batch, answers), [Err(CommandError::ReadOnly)]);
+    assert_eq!(results(batch, answers), [Err(CommandError::ReadOnly)]);
 
     limit(&mut fixture.executor, 1_000_000);
     let (mut batch, answers) = fixture.run(&[("f", Mood::Good)]);
     assert_eq!(batch.committed.take().unwrap().commit_no, 2, "the failed batch used no commit number");
-    assert_eq!(told(batch, answers), [Ok("f")]);
+    assert_eq!(results(batch, answers), [Ok("f")]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn refused_command_keeps_its_answer_when_the_replay_fails() {
             .unwrap();
     fixture.executor.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAfterWriting), ("b", Mood::Huge)]);
-    assert_eq!(told(batch, answers), [refused(), Err(CommandError::ReadOnly)]);
+    assert_eq!(results(batch, answers), [refused(), Err(CommandError::ReadOnly)]);
 }
 
 /// Counts towards a rate before it writes.
@@ -253,7 +253,7 @@ fn replayed_command_counts_once_towards_a_rate() {
             commands.push(Box::new(PendingCommand::new(note, None, reply)));
             answers.push(answer);
         }
-        told(fixture.executor.run(commands), answers).swap_remove(0)
+        results(fixture.executor.run(commands), answers).swap_remove(0)
     };
     assert_eq!((run(), run()), (Ok("added"), Ok("added")));
     assert!(matches!(run(), Err(CommandError::Refused(Refusal::TooManyAdditions { .. }))));
@@ -264,7 +264,7 @@ fn batch_without_changes_makes_no_commit() {
     let mut fixture = fixture();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAtOnce), ("b", Mood::PanicsAtOnce)]);
     assert!(batch.committed.is_none());
-    assert_eq!(told(batch, answers), [refused(), Err(CommandError::Internal)]);
+    assert_eq!(results(batch, answers), [refused(), Err(CommandError::Internal)]);
     assert_eq!(fixture.executor.commit_no(), 0);
 }
 
@@ -322,7 +322,7 @@ async fn slow_and_failing_commands_are_logged_with_request_id() {
     fixture.executor.set_slow_threshold(Duration::ZERO);
     let asked = async {
         let (batch, answers) = fixture.run(&[("slow", Mood::Good), ("bad", Mood::PanicsAtOnce)]);
-        told(batch, answers);
+        results(batch, answers);
     };
     let quiet = tracing::subscriber::set_default(subscriber);
     crate::core::telemetry::in_request("request-7".into(), asked).await;

@@ -196,7 +196,7 @@ impl<'a> Tx<'a> {
 
     /// Notifies the task that writes the remaining notifications after this batch. If the batch
     /// rolls back, that task finds nothing to do.
-    pub(super) fn wake_fan_outs(&self) {
+    pub(super) fn notify_fan_outs(&self) {
         self.fan_outs.notify_one();
     }
 
@@ -326,10 +326,10 @@ impl<'a> Tx<'a> {
             chats::set_head(self.db, chat, head.seq, head.ordinal, id)?;
             if let Some(mut person) = chats::participant(self.db, chat, sender)? {
                 let trimmed = chats::chat(self.db, chat)?.map_or(0, |chat| chat.trimmed_ordinal);
-                person.say(head.seq, head.ordinal, trimmed);
+                person.record_sent(head.seq, head.ordinal, trimmed);
                 chats::set_cursors(self.db, chat, &person)?;
             }
-            self.writer_cache.forget_said(chat, sender, id);
+            self.writer_cache.evict_message(chat, sender, id);
         }
         Ok(true)
     }
@@ -337,7 +337,7 @@ impl<'a> Tx<'a> {
     /// Moves a participant's cursors forward, and announces it.
     pub(super) fn move_cursors(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
         chats::set_cursors(self.write(), chat_id, &participant)?;
-        self.writer_cache.forget_person(chat_id, participant.user_id);
+        self.writer_cache.evict_participant(chat_id, participant.user_id);
         self.announce(Event::CursorsMoved { chat_id, participant });
         Ok(())
     }
@@ -345,7 +345,7 @@ impl<'a> Tx<'a> {
     /// Moves a participant's cursors back, and announces it.
     pub(super) fn move_cursors_back(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
         chats::set_cursors(self.write(), chat_id, &participant)?;
-        self.writer_cache.forget_person(chat_id, participant.user_id);
+        self.writer_cache.evict_participant(chat_id, participant.user_id);
         self.announce(Event::CursorsMovedBack { chat_id, participant });
         Ok(())
     }
@@ -362,7 +362,7 @@ impl<'a> Tx<'a> {
         let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
         chats::insert_event(self.write(), &event)?;
         chats::set_last_seq(self.write(), chat_id, event.seq)?;
-        self.writer_cache.forget_chat(chat_id);
+        self.writer_cache.evict_chat(chat_id);
         *last_seq = event.seq;
         self.announce(Event::Chat(event.into()));
         Ok(())

@@ -72,13 +72,13 @@ pub(super) struct WriterCache {
     /// Chats whose heads are ahead of their rows.
     moved: Vec<ChatId>,
     /// Senders whose cursors are ahead of their rows.
-    said: Vec<(ChatId, UserId)>,
-    /// Number of messages that have moved the cursors of `said`.
-    said_messages: usize,
+    senders_ahead: Vec<(ChatId, UserId)>,
+    /// Number of messages that have moved the cursors of `senders_ahead`.
+    messages_ahead: usize,
     /// The newest message, until the database records that the cursors up to it are written.
-    newest_said: Option<MessageId>,
-    /// Whether `said` is complete: not before the first commit, and not after a rollback.
-    knows_said: bool,
+    newest_message: Option<MessageId>,
+    /// Whether `senders_ahead` is complete: not before the first commit, and not after a rollback.
+    knows_senders_ahead: bool,
     client_ids: HashMap<UserId, ClientIdRange>,
     pending_inserts: PendingInserts,
     last_message_id: Option<MessageId>,
@@ -149,13 +149,13 @@ impl WriterCache {
     pub(super) fn move_head(&mut self, chat: ChatId, head: Head, message: MessageId, sender: UserId) {
         let Some(known) = self.chats.get_mut(&chat) else { return };
         if let Some(person) = self.people.get_mut(&(chat, sender)) {
-            person.participant.say(head.seq, head.ordinal, known.chat.trimmed_ordinal);
-            self.said_messages += 1;
+            person.participant.record_sent(head.seq, head.ordinal, known.chat.trimmed_ordinal);
+            self.messages_ahead += 1;
             if !std::mem::replace(&mut person.is_behind, true) {
-                self.said.push((chat, sender));
+                self.senders_ahead.push((chat, sender));
             }
         }
-        self.newest_said = Some(message);
+        self.newest_message = Some(message);
         known.head = head;
         if known.unwritten_message.replace(message).is_none() {
             self.moved.push(chat);
@@ -211,29 +211,29 @@ impl WriterCache {
         Ok(())
     }
 
-    /// Writes cursors that are behind and not in `said`. Called when a transaction begins. Does not
+    /// Writes cursors that are behind and not in `senders_ahead`. Called when a transaction begins. Does not
     /// by itself justify a commit.
     pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
-        if self.knows_said { Ok(()) } else { cursors_behind::write_all(db) }
+        if self.knows_senders_ahead { Ok(()) } else { cursors_behind::write_all(db) }
     }
 
     /// Records that the transaction of [`WriterCache::begin`] is committed.
     pub(super) fn committed(&mut self) {
-        self.knows_said = true;
+        self.knows_senders_ahead = true;
     }
 
     /// Returns whether [`CURSORS_BEHIND_MAX`] messages have moved cursors.
     pub(super) fn cursors_are_due(&self) -> bool {
-        self.said_messages >= CURSORS_BEHIND_MAX
+        self.messages_ahead >= CURSORS_BEHIND_MAX
     }
 
     /// Writes everything that is ahead of its row, including cursors. Returns whether it wrote
     /// cursors.
     pub(super) fn flush_all(&mut self, db: &mut SqliteConnection) -> QueryResult<bool> {
         self.flush(db)?;
-        let Some(newest) = self.newest_said.take() else { return Ok(false) };
-        self.said_messages = 0;
-        for key in self.said.drain(..) {
+        let Some(newest) = self.newest_message.take() else { return Ok(false) };
+        self.messages_ahead = 0;
+        for key in self.senders_ahead.drain(..) {
             let Some(person) = self.people.get_mut(&key) else { continue };
             if std::mem::take(&mut person.is_behind) {
                 chats::set_cursors(db, key.0, &person.participant)?;
@@ -255,29 +255,29 @@ impl WriterCache {
     }
 
     /// Evicts a chat: it got an event that is not a message.
-    pub(super) fn forget_chat(&mut self, chat: ChatId) {
+    pub(super) fn evict_chat(&mut self, chat: ChatId) {
         self.chats.remove(&chat);
     }
 
     /// Evicts the entries of a message that was inserted without the writer cache, with its
     /// cursors.
-    pub(super) fn forget_said(&mut self, chat: ChatId, sender: UserId, message: MessageId) {
-        self.newest_said = Some(message);
-        self.forget_chat(chat);
-        self.forget_person(chat, sender);
+    pub(super) fn evict_message(&mut self, chat: ChatId, sender: UserId, message: MessageId) {
+        self.newest_message = Some(message);
+        self.evict_chat(chat);
+        self.evict_participant(chat, sender);
         self.client_ids.remove(&sender);
     }
 
     /// Evicts a participant whose row was changed without the writer cache.
-    pub(super) fn forget_person(&mut self, chat: ChatId, user: UserId) {
+    pub(super) fn evict_participant(&mut self, chat: ChatId, user: UserId) {
         self.people.remove(&(chat, user));
     }
 
     /// Empties the cache after a command that may have changed anything. No row is behind:
     /// everything was written before the command.
-    pub(super) fn forget(&mut self) {
-        let Self { last_message_id, newest_said, knows_said, .. } = *self;
-        *self = Self { last_message_id, newest_said, knows_said, ..Self::default() };
+    pub(super) fn invalidate(&mut self) {
+        let Self { last_message_id, newest_message, knows_senders_ahead, .. } = *self;
+        *self = Self { last_message_id, newest_message, knows_senders_ahead, ..Self::default() };
     }
 
     /// Empties the cache after a rollback, including all that is not written.

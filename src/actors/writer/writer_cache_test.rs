@@ -92,11 +92,11 @@ impl Fixture {
         answers.pop().unwrap().try_recv().unwrap()
     }
 
-    fn say(&mut self, who: usize, text: &str) -> Answer<Appended> {
-        self.one(self.saying(who, text, ClientId::fresh()))
+    fn append(&mut self, who: usize, text: &str) -> Answer<Appended> {
+        self.one(self.command(who, text, ClientId::fresh()))
     }
 
-    fn saying(&self, who: usize, text: &str, client_id: ClientId) -> AppendMessage {
+    fn command(&self, who: usize, text: &str, client_id: ClientId) -> AppendMessage {
         let content = Content::parse(text.to_owned()).unwrap();
         let message = NewMessage { client_id, content, reply_to: None, metadata: None };
         AppendMessage { who: self.people[who], chat: self.chat, message, within_rate: Ok(()) }
@@ -137,8 +137,8 @@ fn new_user(name: &str) -> NewUser {
     }
 }
 
-fn seq(said: Answer<Appended>) -> i64 {
-    let Appended { message, duplicate, .. } = said.unwrap();
+fn seq(appended: Answer<Appended>) -> i64 {
+    let Appended { message, duplicate, .. } = appended.unwrap();
     assert!(!duplicate);
     message.seq
 }
@@ -146,38 +146,38 @@ fn seq(said: Answer<Appended>) -> i64 {
 #[test]
 fn removed_or_logged_out_user_cannot_append_again() {
     let mut fixture = Fixture::new(1000);
-    assert!(fixture.say(1, "still here").is_ok() && fixture.say(2, "me too").is_ok());
+    assert!(fixture.append(1, "still here").is_ok() && fixture.append(2, "me too").is_ok());
     let (ada, chat) = (fixture.people[0], fixture.chat);
     fixture.one(RemoveParticipant { who: ada, chat, user: fixture.people[1].user }).unwrap();
-    assert!(matches!(fixture.say(1, "hello?"), Err(CommandError::Refused(_))));
-    assert!(fixture.say(2, "bob is gone").is_ok(), "the others stay");
+    assert!(matches!(fixture.append(1, "hello?"), Err(CommandError::Refused(_))));
+    assert!(fixture.append(2, "bob is gone").is_ok(), "the others stay");
     fixture.one(EndLogin { who: fixture.people[2], reach: Logout::This }).unwrap();
-    let refused = fixture.say(2, "hello?");
+    let refused = fixture.append(2, "hello?");
     assert!(matches!(refused, Err(CommandError::Refused(Refusal::Unauthenticated))), "{refused:?}");
 }
 
 #[test]
 fn chat_refuses_messages_as_soon_as_it_is_archived() {
     let mut fixture = Fixture::new(1000);
-    assert!(fixture.say(0, "before").is_ok());
+    assert!(fixture.append(0, "before").is_ok());
     let (who, chat) = (fixture.people[0], fixture.chat);
     fixture.one(UpdateChat { who, chat, name: None, archived: Some(true) }).unwrap();
-    assert!(matches!(fixture.say(0, "behind"), Err(CommandError::Refused(_))));
+    assert!(matches!(fixture.append(0, "behind"), Err(CommandError::Refused(_))));
 }
 
 #[test]
 fn seqs_stay_dense_across_messages_edits_and_batches() {
     let mut fixture = Fixture::new(1000);
-    let base = seq(fixture.say(0, "first"));
-    let second = fixture.say(1, "second").unwrap().message;
+    let base = seq(fixture.append(0, "first"));
+    let second = fixture.append(1, "second").unwrap().message;
     assert_eq!(second.seq, base + 1);
     let content = Content::parse("the second".to_owned()).unwrap();
     let update = MessageUpdate::Edit { content, metadata: None };
     let (who, chat) = (fixture.people[1], fixture.chat);
     fixture.one(UpdateMessage { who, chat, message: second.id, update, within_rate: Ok(()) }).unwrap();
-    assert_eq!(seq(fixture.say(2, "behind the edit")), base + 3);
+    assert_eq!(seq(fixture.append(2, "behind the edit")), base + 3);
     assert_eq!(fixture.head(), base + 3, "the commit writes the head");
-    let ids = [0, 1, 2].map(|who| queued(fixture.saying(who, "together", ClientId::fresh())));
+    let ids = [0, 1, 2].map(|who| queued(fixture.command(who, "together", ClientId::fresh())));
     assert_eq!(seq(fixture.all(ids)), base + 6, "messages of one batch take consecutive seqs");
     assert_eq!(fixture.head(), base + 6);
 }
@@ -186,21 +186,21 @@ fn seqs_stay_dense_across_messages_edits_and_batches() {
 fn used_client_id_takes_no_seq_and_gets_its_first_answer() {
     let mut fixture = Fixture::new(1000);
     let name = ClientId::fresh();
-    let first = fixture.one(fixture.saying(0, "once", name)).unwrap().message;
-    let again = fixture.one(fixture.saying(0, "once", name)).unwrap();
+    let first = fixture.one(fixture.command(0, "once", name)).unwrap().message;
+    let again = fixture.one(fixture.command(0, "once", name)).unwrap();
     assert!(again.duplicate && again.message.seq == first.seq);
-    let other = fixture.one(fixture.saying(0, "something else", name));
+    let other = fixture.one(fixture.command(0, "something else", name));
     assert!(matches!(other, Err(CommandError::Refused(Refusal::ClientIdReused))), "{other:?}");
     let twice = ClientId::fresh();
-    let both = [queued(fixture.saying(0, "twice", twice)), queued(fixture.saying(0, "twice", twice))];
+    let both = [queued(fixture.command(0, "twice", twice)), queued(fixture.command(0, "twice", twice))];
     assert!(fixture.all(both).unwrap().duplicate, "also within one batch");
-    assert_eq!(seq(fixture.say(1, "next")), first.seq + 2);
+    assert_eq!(seq(fixture.append(1, "next")), first.seq + 2);
     // A message that was committed is confirmed again, even if its sender may not post any more.
     let (ada, chat) = (fixture.people[0], fixture.chat);
-    let said = fixture.one(fixture.saying(1, "kept", name)).unwrap().message;
+    let appended = fixture.one(fixture.command(1, "kept", name)).unwrap().message;
     fixture.one(RemoveParticipant { who: ada, chat, user: fixture.people[1].user }).unwrap();
-    let kept = fixture.one(fixture.saying(1, "kept", name)).unwrap();
-    assert!(kept.duplicate && kept.message.id == said.id);
+    let kept = fixture.one(fixture.command(1, "kept", name)).unwrap();
+    assert!(kept.duplicate && kept.message.id == appended.id);
 }
 
 #[test]
@@ -208,9 +208,9 @@ fn writer_cache_is_bounded_and_eviction_loses_nothing() {
     // Each message needs a login, a chat, a role and a client id. Three users share one chat.
     for (writer_cache_entries, remembered) in [(1000, 3 + 1 + 3 + 3), (0, 1 + 1 + 1 + 1)] {
         let mut fixture = Fixture::new(writer_cache_entries);
-        let base = seq(fixture.say(0, "first"));
+        let base = seq(fixture.append(0, "first"));
         for n in 1..20 {
-            assert_eq!(seq(fixture.say(usize::try_from(n % 3).unwrap(), "more")), base + n);
+            assert_eq!(seq(fixture.append(usize::try_from(n % 3).unwrap(), "more")), base + n);
         }
         assert_eq!(fixture.executor.entries(), remembered);
         assert_eq!(fixture.head(), base + 19);
@@ -223,16 +223,16 @@ fn messages_of_a_batch_are_stored_as_answered() {
     for count in [1, 15, 16, 17, 70] {
         let (commands, answers): (Vec<_>, Vec<_>) = (0..count)
             .map(|n| {
-                let mut said = fixture.saying(n % 3, &format!("{n} of {count}"), ClientId::fresh());
-                said.message.metadata = (n % 2 == 0).then(|| serde_json::from_str("{\"n\":1}").unwrap());
-                queued(said)
+                let mut appended = fixture.command(n % 3, &format!("{n} of {count}"), ClientId::fresh());
+                appended.message.metadata = (n % 2 == 0).then(|| serde_json::from_str("{\"n\":1}").unwrap());
+                queued(appended)
             })
             .unzip();
         fixture.executor.run(commands).answer();
         for mut answer in answers {
-            let said = answer.try_recv().unwrap().unwrap().message;
-            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat, said.id).unwrap();
-            assert_eq!(stored.as_ref(), Some(&*said));
+            let appended = answer.try_recv().unwrap().unwrap().message;
+            let stored = messages::in_chat(fixture.executor.connection(), fixture.chat, appended.id).unwrap();
+            assert_eq!(stored.as_ref(), Some(&*appended));
         }
     }
 }
@@ -240,13 +240,13 @@ fn messages_of_a_batch_are_stored_as_answered() {
 #[test]
 fn message_can_be_edited_in_its_own_batch() {
     let mut fixture = Fixture::new(1000);
-    let first = fixture.say(0, "first").unwrap().message;
-    let (said, mut answer) = queued(fixture.saying(0, "secnod", ClientId::fresh()));
+    let first = fixture.append(0, "first").unwrap().message;
+    let (appended, mut answer) = queued(fixture.command(0, "secnod", ClientId::fresh()));
     let content = Content::parse("second".to_owned()).unwrap();
     let (who, chat, message) = (fixture.people[0], fixture.chat, MessageId(first.id.0 + 1));
     let update = MessageUpdate::Edit { content, metadata: None };
     let (edit, mut edited) = queued(UpdateMessage { who, chat, message, update, within_rate: Ok(()) });
-    fixture.executor.run(vec![said, edit]).answer();
+    fixture.executor.run(vec![appended, edit]).answer();
     assert_eq!(answer.try_recv().unwrap().unwrap().message.seq, first.seq + 1);
     let altered = edited.try_recv().unwrap().unwrap();
     assert_eq!((altered.seq, altered.message.content.as_str()), (first.seq + 2, "second"));
@@ -256,10 +256,10 @@ fn message_can_be_edited_in_its_own_batch() {
 #[test]
 fn reply_finds_its_target_in_the_same_batch() {
     let mut fixture = Fixture::new(1000);
-    let first = fixture.say(0, "first").unwrap().message.id;
-    let mut reply = fixture.saying(1, "a reply to what is being said", ClientId::fresh());
+    let first = fixture.append(0, "first").unwrap().message.id;
+    let mut reply = fixture.command(1, "a reply to what is being appended", ClientId::fresh());
     reply.message.reply_to = Some(MessageId(first.0 + 1));
-    let commands = [queued(fixture.saying(0, "what is being said", ClientId::fresh())), queued(reply)];
+    let commands = [queued(fixture.command(0, "what is being appended", ClientId::fresh())), queued(reply)];
     let replied = fixture.all(commands).unwrap().message;
     assert_eq!(replied.thread_id, Some(MessageId(first.0 + 1)));
 }
@@ -268,24 +268,24 @@ fn reply_finds_its_target_in_the_same_batch() {
 fn client_ids_are_unique_per_sender_in_any_order() {
     let mut fixture = Fixture::new(1000);
     let name = |n: u8| ClientId([n; 16]);
-    let base = seq(fixture.one(fixture.saying(0, "five", name(5))));
+    let base = seq(fixture.one(fixture.command(0, "five", name(5))));
     // One of them contains a time in the year 10555.
-    for (n, told) in [(9, "nine"), (7, "seven"), (0xee, "never"), (6, "six"), (8, "eight")] {
-        seq(fixture.one(fixture.saying(0, told, name(n))));
+    for (n, text) in [(9, "nine"), (7, "seven"), (0xee, "never"), (6, "six"), (8, "eight")] {
+        seq(fixture.one(fixture.command(0, text, name(n))));
     }
     // Each of them is a duplicate, whatever the order, also after the cache was emptied.
-    for forgets in [false, true] {
-        for (n, told) in [(5, "five"), (6, "six"), (7, "seven"), (8, "eight"), (9, "nine"), (0xee, "never")] {
-            assert!(fixture.one(fixture.saying(0, told, name(n))).unwrap().duplicate, "{told}");
+    for invalidates in [false, true] {
+        for (n, text) in [(5, "five"), (6, "six"), (7, "seven"), (8, "eight"), (9, "nine"), (0xee, "never")] {
+            assert!(fixture.one(fixture.command(0, text, name(n))).unwrap().duplicate, "{text}");
         }
         let batch = [(2, "two"), (1, "one"), (2, "two"), (9, "nine"), (1, "one"), (0xef, "no"), (0xef, "no")];
         let duplicates: Vec<_> = {
             let (commands, answers): (Vec<_>, Vec<_>) =
-                batch.map(|(n, told)| queued(fixture.saying(1, told, name(n)))).into_iter().unzip();
+                batch.map(|(n, text)| queued(fixture.command(1, text, name(n)))).into_iter().unzip();
             fixture.executor.run(commands).answer();
             answers.into_iter().map(|mut answer| answer.try_recv().unwrap().unwrap().duplicate).collect()
         };
-        let expected = if forgets { [true; 7] } else { [false, false, true, false, true, false, true] };
+        let expected = if invalidates { [true; 7] } else { [false, false, true, false, true, false, true] };
         assert_eq!(duplicates, expected);
         // The client ids of other senders are independent. This command empties the cache.
         fixture.log_in_again(2);
@@ -303,29 +303,29 @@ const NUMBER_TAKEN: &str = "INSERT INTO messages
 #[test]
 fn stale_head_is_read_again_after_a_violation() {
     let mut fixture = Fixture::new(1000);
-    let base = seq(fixture.say(0, "first"));
+    let base = seq(fixture.append(0, "first"));
     let heads =
         "UPDATE chats SET last_seq = last_seq + 1, last_ordinal = last_ordinal + 1 WHERE last_seq > 0;";
     fixture.executor.connection().batch_execute(&format!("{NUMBER_TAKEN} {heads}")).unwrap();
-    assert_eq!(seq(fixture.say(0, "second")), base + 2);
-    assert_eq!(seq(fixture.say(0, "third")), base + 3);
+    assert_eq!(seq(fixture.append(0, "second")), base + 2);
+    assert_eq!(seq(fixture.append(0, "third")), base + 3);
 }
 
 #[test]
 fn message_that_violates_a_constraint_fails_alone() {
     let mut fixture = Fixture::new(1000);
-    seq(fixture.say(0, "first"));
+    seq(fixture.append(0, "first"));
     let (who, bob) = (fixture.people[0], fixture.people[1].user);
     let other = NewChat::Group { name: "other".into(), participants: vec![bob] };
     let other = fixture.one(CreateChat { who, chat: other }).unwrap().0;
-    let base = seq(fixture.say(0, "second"));
+    let base = seq(fixture.append(0, "second"));
     fixture.executor.connection().batch_execute(NUMBER_TAKEN).unwrap();
     let elsewhere = |fixture: &Fixture, who: usize| {
-        let mut said = fixture.saying(who, "elsewhere", ClientId::fresh());
-        said.chat = other;
-        queued(said)
+        let mut appended = fixture.command(who, "elsewhere", ClientId::fresh());
+        appended.chat = other;
+        queued(appended)
     };
-    let here = queued(fixture.saying(0, "here", ClientId::fresh()));
+    let here = queued(fixture.command(0, "here", ClientId::fresh()));
     let (commands, answers): (Vec<_>, Vec<_>) =
         [elsewhere(&fixture, 0), here, elsewhere(&fixture, 1)].into_iter().unzip();
     fixture.executor.run(commands).answer();
@@ -345,25 +345,25 @@ fn reopen(fixture: &mut Fixture) {
 #[test]
 fn cursors_follow_messages_while_their_rows_are_behind() {
     let mut fixture = Fixture::new(1000);
-    let last = (0..5).map(|_| seq(fixture.say(0, "text"))).last().unwrap();
+    let last = (0..5).map(|_| seq(fixture.append(0, "text"))).last().unwrap();
     assert!(fixture.row(0).read_seq < last, "cursors are not written with each message");
     assert_eq!(fixture.participant(0).read_seq, last);
     // Bob has not read Ada's messages: his own ones are kept as ranges.
-    let own = seq(fixture.say(1, "answer"));
+    let own = seq(fixture.append(1, "answer"));
     assert_eq!(fixture.participant(1).own.ranges().collect::<Vec<_>>(), [(6, 6)]);
     assert_eq!(fixture.participant(0).read_seq, last);
     let snapshots = [fixture.participant(0), fixture.participant(1)];
     reopen(&mut fixture);
     assert_eq!([fixture.participant(0), fixture.participant(1)], snapshots, "also after a crash");
-    assert_eq!(seq(fixture.say(2, "next")), own + 1);
+    assert_eq!(seq(fixture.append(2, "next")), own + 1);
     assert_eq!([fixture.row(0), fixture.row(1)], snapshots, "the first batch writes them");
 }
 
 #[test]
 fn cursors_are_written_before_other_commands_read() {
     let mut fixture = Fixture::new(1000);
-    let first = seq(fixture.say(0, "first"));
-    let last = seq(fixture.say(0, "second"));
+    let first = seq(fixture.append(0, "first"));
+    let last = seq(fixture.append(0, "second"));
     let (who, chat) = (fixture.people[0], fixture.chat);
     fixture.one(MarkUnread { who, chat, from: first, within_rate: Ok(()) }).unwrap();
     let unread = fixture.participant(0);
@@ -372,7 +372,7 @@ fn cursors_are_written_before_other_commands_read() {
     assert_eq!(fixture.participant(0), unread, "the messages do not move the cursor again");
     let content = Content::parse("the second".to_owned()).unwrap();
     let update = MessageUpdate::Edit { content, metadata: None };
-    let message = fixture.say(1, "of bob").unwrap().message.id;
+    let message = fixture.append(1, "of bob").unwrap().message.id;
     let who = fixture.people[1];
     fixture.one(UpdateMessage { who, chat, message, update, within_rate: Ok(()) }).unwrap();
     assert_eq!((fixture.row(0), fixture.row(1).own.contains(3)), (unread, true), "{last}");
@@ -381,15 +381,15 @@ fn cursors_are_written_before_other_commands_read() {
 #[test]
 fn cursors_outlive_a_batch_that_is_rolled_back() {
     let mut fixture = Fixture::new(1000);
-    let base = seq(fixture.say(0, "first"));
+    let base = seq(fixture.append(0, "first"));
     // Eve takes the seq.
     let taken = NUMBER_TAKEN.replace("ordinal + 1, sender_id", "ordinal + 1, 3");
     fixture.executor.connection().batch_execute(&taken).unwrap();
-    assert_eq!(fixture.say(1, "refused").unwrap_err(), CommandError::Internal);
+    assert_eq!(fixture.append(1, "refused").unwrap_err(), CommandError::Internal);
     let delete = "DELETE FROM messages WHERE id = (SELECT max(id) FROM messages);";
     fixture.executor.connection().batch_execute(delete).unwrap();
     assert_eq!(fixture.participant(0).read_seq, base);
-    assert_eq!(seq(fixture.say(2, "second")), base + 1);
+    assert_eq!(seq(fixture.append(2, "second")), base + 1);
     assert_eq!((fixture.row(0).read_seq, fixture.metrics.replayed.get()), (base, 2));
 }
 
@@ -398,34 +398,34 @@ fn cursors_are_written_after_1024_messages_and_before_a_stop() {
     let mut fixture = Fixture::new(1000);
     let written =
         |fixture: &mut Fixture| meta::get(fixture.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
-    let first = seq(fixture.say(0, "first"));
+    let first = seq(fixture.append(0, "first"));
     for _ in 0..4 {
-        let commands = (0..256).map(|_| queued(fixture.saying(0, "text", ClientId::fresh())).0).collect();
+        let commands = (0..256).map(|_| queued(fixture.command(0, "text", ClientId::fresh())).0).collect();
         fixture.executor.run(commands).answer();
     }
     assert_eq!((fixture.row(0).read_seq, written(&mut fixture)), (first + 1024, Some(1025)));
-    seq(fixture.say(0, "last"));
+    seq(fixture.append(0, "last"));
     assert_eq!(fixture.row(0).read_seq, first + 1024);
     fixture.executor.write_cursors().unwrap();
     assert_eq!((fixture.row(0).read_seq, written(&mut fixture)), (first + 1025, Some(1026)));
     fixture.executor.write_cursors().unwrap();
     // A full writer cache is emptied after its cursors are written.
     let mut small = Fixture::new(0);
-    let first = seq(small.say(0, "first"));
-    assert_eq!(seq(small.say(1, "second")), first + 1);
+    let first = seq(small.append(0, "first"));
+    assert_eq!(seq(small.append(1, "second")), first + 1);
     assert_eq!(small.row(0).read_seq, first);
 }
 
 #[test]
 fn cursors_without_a_counter_are_taken_as_written() {
     let mut fixture = Fixture::new(1000);
-    let first = seq(fixture.say(0, "first"));
+    let first = seq(fixture.append(0, "first"));
     fixture.executor.write_cursors().unwrap();
     meta::delete(fixture.executor.connection(), meta::CURSORS_WRITTEN).unwrap();
     let rewind = "UPDATE chat_participants SET read_seq = 0, read_ordinal = 0;";
     fixture.executor.connection().batch_execute(rewind).unwrap();
     reopen(&mut fixture);
     assert_eq!(fixture.participant(0).read_seq, 0, "the row of an earlier release is kept as it is");
-    seq(fixture.say(1, "second"));
+    seq(fixture.append(1, "second"));
     assert_eq!((fixture.row(0).read_seq, fixture.participant(1).own.contains(2)), (0, true), "{first}");
 }

@@ -55,7 +55,7 @@ impl Session {
         }
         match command {
             Command::Nothing => Ok(()),
-            Command::Say(content) => self.say(content),
+            Command::Send(content) => self.queue_message(content),
             Command::Chats => {
                 let entries = self.model.entries();
                 self.show(&entries)
@@ -123,7 +123,7 @@ impl Session {
 
     /// Queues a message for the open chat. Content that the server would refuse is refused here: a
     /// frame above the server's limit would end the connection on each attempt.
-    fn say(&mut self, content: String) -> Result<(), Stop> {
+    fn queue_message(&mut self, content: String) -> Result<(), Stop> {
         let Some(chat) = self.model.open else {
             return self.problem("no chat is open: /chats lists your chats, /open N opens one".to_owned());
         };

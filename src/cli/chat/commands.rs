@@ -22,7 +22,7 @@ pub(super) const HELP: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Nothing,
-    Say(String),
+    Send(String),
     Chats,
     Open(String),
     New { name: String, people: Vec<String> },
@@ -43,9 +43,9 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
     if line.trim().is_empty() {
         return Ok(Command::Nothing);
     }
-    let Some(command) = line.strip_prefix('/') else { return Ok(Command::Say(line.to_owned())) };
+    let Some(command) = line.strip_prefix('/') else { return Ok(Command::Send(line.to_owned())) };
     if command.starts_with('/') {
-        return Ok(Command::Say(command.to_owned()));
+        return Ok(Command::Send(command.to_owned()));
     }
     let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     let rest = rest.trim();
@@ -111,9 +111,9 @@ mod tests {
 
     #[test]
     fn parse_keeps_a_line_of_text_unchanged() {
-        assert_eq!(parse("hello  world "), Ok(Command::Say("hello  world ".into())));
-        assert_eq!(parse("//etc/hosts"), Ok(Command::Say("/etc/hosts".into())));
-        assert_eq!(parse(" /quit"), Ok(Command::Say(" /quit".into())));
+        assert_eq!(parse("hello  world "), Ok(Command::Send("hello  world ".into())));
+        assert_eq!(parse("//etc/hosts"), Ok(Command::Send("/etc/hosts".into())));
+        assert_eq!(parse(" /quit"), Ok(Command::Send(" /quit".into())));
         assert_eq!(parse("  "), Ok(Command::Nothing));
     }
 

@@ -84,7 +84,7 @@ impl Model {
             Line::Change { chat, text: "you are no longer in this chat".to_owned() }
         });
         let lines = lines.collect();
-        gone.into_iter().for_each(|id| self.forget(id));
+        gone.into_iter().for_each(|id| self.discard(id));
         self.unlisted.clear();
         lines
     }
@@ -100,11 +100,11 @@ impl Model {
             return Vec::new();
         }
         let chat = Some(self.title(id));
-        self.forget(id);
+        self.discard(id);
         vec![Line::Change { chat, text: "the chat was deleted".to_owned() }]
     }
 
-    pub(super) fn forget(&mut self, id: ChatId) {
+    pub(super) fn discard(&mut self, id: ChatId) {
         self.chats.remove(&id);
         self.behind.remove(&id);
         self.listed.remove(&id);

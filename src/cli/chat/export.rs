@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::cli::DataDirFlag;
 use crate::cli::control::{Data, with_server};
-use crate::cli::output::{say, warn};
+use crate::cli::output::{print_line, warn};
+use crate::core::plural::plural;
 use crate::core::private_file;
 
 #[derive(Args)]
@@ -79,8 +80,8 @@ pub(super) fn set_retention(arguments: &RetentionArguments) -> Result<ExitCode, 
         let path = format!("/chats/{}/retention", arguments.chat);
         control.ask(Method::PUT, &path, Some(&json!({"keep": keep}))).await?;
         match keep {
-            Some(keep) => say!("the chat keeps its newest {keep} messages")?,
-            None => say!("the chat keeps all its messages")?,
+            Some(keep) => print_line!("the chat keeps its newest {}", plural(keep, "message", "messages"))?,
+            None => print_line!("the chat keeps all its messages")?,
         }
         Ok(())
     })

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::text::clean_line;
 use crate::cli::DataDirFlag;
 use crate::cli::control::{Control, Data, with_server};
-use crate::cli::output::say;
+use crate::cli::output::print_line;
 
 #[derive(Args)]
 pub(super) struct ListArguments {
@@ -23,11 +23,11 @@ pub(super) struct ListArguments {
 pub(super) fn run(arguments: &ListArguments) -> Result<ExitCode, ExitCode> {
     with_server(&arguments.place, Data::Exists, async |control| {
         if arguments.json {
-            return control.each("/chats", "id", |chat| Ok(say!("{chat}")?)).await;
+            return control.each("/chats", "id", |chat| Ok(print_line!("{chat}")?)).await;
         }
         let names = names(&control).await?;
-        say!("{:>6}  {:<8}  {:>7}  {:>9}  name", "id", "kind", "people", "messages")?;
-        control.each("/chats", "id", |chat| Ok(say!("{}", line(chat, &names))?)).await
+        print_line!("{:>6}  {:<8}  {:>7}  {:>9}  name", "id", "kind", "people", "messages")?;
+        control.each("/chats", "id", |chat| Ok(print_line!("{}", line(chat, &names))?)).await
     })
 }
 

@@ -102,7 +102,7 @@ impl Model {
         let lines = self.take(event);
         // In a page, a later event may join the user again.
         if event.kind == "leave" && event.user_id == Some(self.me) {
-            self.forget(event.chat_id);
+            self.discard(event.chat_id);
         }
         lines
     }
@@ -195,7 +195,7 @@ impl Model {
                 }
                 chat.shown_seq = event.seq;
                 self.recent.shown(message);
-                self.people.said(id, message.sender_id);
+                self.people.clear_typing(id, message.sender_id);
                 return self.message_lines(message);
             }
             if message.sender_id != self.me && event.seq > chat.counted_seq {

@@ -53,7 +53,7 @@ impl People {
     }
 
     /// The user sent a message: their next typing notice is shown.
-    pub(super) fn said(&mut self, chat: ChatId, user: UserId) {
+    pub(super) fn clear_typing(&mut self, chat: ChatId, user: UserId) {
         self.typing.remove(&(chat, user));
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         assert!(people.types(chat, UserId(1), now));
         assert!(!people.types(chat, UserId(1), now + Duration::from_secs(3)));
         assert!(people.types(chat, UserId(1), now + Duration::from_secs(7)));
-        people.said(chat, UserId(1));
+        people.clear_typing(chat, UserId(1));
         assert!(people.types(chat, UserId(1), now + Duration::from_secs(8)));
     }
 }

@@ -16,6 +16,7 @@ use super::model::Model;
 use super::outgoing::Outgoing;
 use super::rest::Rest;
 use super::screen::{Input, Screen, Typed};
+use crate::core::plural::plural;
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
@@ -79,7 +80,7 @@ pub(super) struct Session {
     /// Epoch of the server's history.
     pub(super) epoch: Option<i64>,
     /// Time of the last typing notice that was sent.
-    told_typing: Option<Instant>,
+    typing_sent_at: Option<Instant>,
     host: String,
     pause: Duration,
 }
@@ -105,7 +106,7 @@ impl Session {
             acknowledged: None,
             failures: 0,
             epoch: None,
-            told_typing: None,
+            typing_sent_at: None,
             host,
             pause: Duration::ZERO,
         }
@@ -116,12 +117,13 @@ impl Session {
     pub(super) async fn run(&mut self, welcome: &ReceivedPacket) -> Result<bool, Stop> {
         let mut ended = self.converse(welcome).await;
         if ended.is_ok() {
-            self.say_goodbye().await;
+            self.send_goodbye().await;
         }
         let lost = self.outgoing.len();
         if lost > 0 {
-            let told = self.show(&[Line::Problem(format!("{lost} of your messages were not sent"))]);
-            ended = ended.and(told);
+            let shown = self
+                .show(&[Line::Problem(format!("{} not sent", plural(lost, "message was", "messages were")))]);
+            ended = ended.and(shown);
         }
         self.screen.finish();
         self.input.leave();
@@ -144,7 +146,7 @@ impl Session {
                 line = self.input.next(), if self.ending.is_none() => match line {
                     Typed::Line(Some(line)) => self.typed(&line).await?,
                     Typed::Line(None) => self.end(),
-                    Typed::Key => self.tell_typing().await?,
+                    Typed::Key => self.send_typing().await?,
                 },
                 happening = self.link.next() => self.happened(happening).await?,
                 () = sleep_until(due), if due.is_some() => {}
@@ -255,10 +257,10 @@ impl Session {
     }
 
     /// Sends a typing notice to the open chat, at most once per interval.
-    async fn tell_typing(&mut self) -> Result<(), Stop> {
-        let recently = self.told_typing.is_some_and(|at| at.elapsed() < TYPING_EVERY);
+    async fn send_typing(&mut self) -> Result<(), Stop> {
+        let recently = self.typing_sent_at.is_some_and(|at| at.elapsed() < TYPING_EVERY);
         let Some(chat) = self.model.open.filter(|_| !recently) else { return Ok(()) };
-        self.told_typing = Some(Instant::now());
+        self.typing_sent_at = Some(Instant::now());
         let packet = MessagePacket { chat_id: Some(chat), ..packet_of("Typing") };
         self.request(packet, Asked::Aside).await
     }
@@ -276,7 +278,7 @@ impl Session {
     }
 
     /// Sends the read cursor and `Bye`; whether they arrive does not matter.
-    async fn say_goodbye(&mut self) {
+    async fn send_goodbye(&mut self) {
         if self.model.read_mark().is_some() {
             drop(self.mark_read().await);
         }

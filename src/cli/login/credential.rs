@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 
 use super::store::{CredentialStore, key_of};
-use crate::cli::output::{report_error, say};
+use crate::cli::output::{print_line, report_error};
 
 /// Maximum size of a description that is read; git's descriptions are smaller.
 const DESCRIPTION_BYTES_MAX: u64 = 64 * 1024;
@@ -53,7 +53,7 @@ fn token(url: Option<&str>) -> anyhow::Result<()> {
         None if logins.len() > 1 => bail!("several servers have a login: give the address of one"),
         None => logins.pop_first().context("no login is stored: run netbit login")?.1,
     };
-    Ok(say!("{}", login.token)?)
+    Ok(print_line!("{}", login.token)?)
 }
 
 /// Description that git sends: a request for a credential, or a credential that was refused.
@@ -114,7 +114,7 @@ fn get() -> anyhow::Result<()> {
     if wanted.username.is_some_and(|username| username != login.username) {
         return Ok(());
     }
-    Ok(say!("username={}\npassword={}", login.username, login.token)?)
+    Ok(print_line!("username={}\npassword={}", login.username, login.token)?)
 }
 
 fn erase() -> anyhow::Result<()> {

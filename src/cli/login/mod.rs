@@ -17,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use self::store::{CredentialStore, Login, key_of};
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use super::remote::{Server, open};
 use crate::client::HttpClient;
 use crate::domain::user::login_name;
@@ -100,13 +100,13 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
         drop(me.send(Method::DELETE, &format!("/api/users/me/tokens/{}", before.token_id), None, &[]).await);
     }
     drop(me.post("/api/users/logout", &json!({})).await);
-    say!("logged in at {key} as {username}{until}")?;
-    say!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
+    print_line!("logged in at {key} as {username}{until}")?;
+    print_line!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
     if arguments.git {
         set_helper(&key, arguments.ca.as_deref())?;
-        return Ok(say!("  git now uses the token for {key}")?);
+        return Ok(print_line!("  git now uses the token for {key}")?);
     }
-    Ok(say!(
+    Ok(print_line!(
         "  for git: netbit login … --git, or git config --global credential.{key}.helper '!netbit credential'"
     )?)
 }
@@ -128,7 +128,7 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     );
     drop(me.post("/api/users/logout", &json!({})).await);
     store.remove(&key, &kept.token)?;
-    Ok(say!("logged out at {key}; the token is revoked")?)
+    Ok(print_line!("logged out at {key}; the token is revoked")?)
 }
 
 /// Logs in with the user's password, for the duration of the command.

@@ -20,7 +20,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use self::screen::Screen;
 use self::view::View;
 use super::ServerFlags;
-use super::output::{report_error, say};
+use super::output::{print_line, report_error};
 use crate::client::metrics::Scrape;
 use crate::client::root_cause;
 use crate::core::config::Listen;
@@ -115,11 +115,11 @@ fn once(arguments: &TopArguments, ops: &Listen, runtime: &tokio::runtime::Runtim
         anyhow::Ok(View::between(&before.scrape, &after.scrape, after.at - before.at))
     })?;
     if arguments.json {
-        say!("{}", serde_json::to_string_pretty(&view)?)?;
+        print_line!("{}", serde_json::to_string_pretty(&view)?)?;
     } else {
         let mut screen = Screen::new(ops.to_string(), arguments.interval);
         screen.show(view);
-        say!("{}", screen.as_text(100, 40)?)?;
+        print_line!("{}", screen.as_text(100, 40)?)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Limits;
+use crate::core::saturate;
 
 impl Limits {
     pub fn ask_patience(&self) -> Duration {
@@ -11,7 +12,7 @@ impl Limits {
 
     /// Returns the space for answers on disk in pieces of 64 KiB, the unit in which it is shared.
     pub fn git_spool_pieces(&self) -> usize {
-        usize::try_from(self.git_spool_bytes / (64 * 1024)).unwrap_or(usize::MAX).min(u32::MAX as usize)
+        saturate::to_usize(self.git_spool_bytes / (64 * 1024)).min(u32::MAX as usize)
     }
 
     /// Returns how many of the HTTP connections may be WebSockets.

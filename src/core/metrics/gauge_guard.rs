@@ -4,6 +4,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 /// Counts 1 in a gauge until it is dropped.
 #[derive(Debug)]
+#[must_use = "the gauge is decremented when the guard is dropped"]
 pub struct GaugeGuard(Gauge);
 
 impl GaugeGuard {

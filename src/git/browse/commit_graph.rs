@@ -266,8 +266,7 @@ impl Chunk {
             }
         }
         if let Some(content) = self.loaded.get() {
-            let index = |at: u64| saturate::to_usize(at);
-            let piece = content.get(index(at)..index(end));
+            let piece = content.get(saturate::to_usize(at)..saturate::to_usize(end));
             return piece.map(use_them).ok_or_else(|| malformed("a position is outside of its chunk"));
         }
         let mut piece = vec![0; saturate::to_usize(bytes)];

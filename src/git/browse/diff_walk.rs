@@ -94,7 +94,7 @@ impl Browser {
                 slop = slop.saturating_sub(1);
             }
             let Some((node, links)) = walk.next() else { break };
-            walk.forget(node);
+            walk.unmark(node);
             let mut handed_on = colours.take(node);
             if handed_on & BOTH == BOTH {
                 if handed_on & STALE == 0 {

@@ -195,7 +195,7 @@ impl<'w> Walk<'w> {
     }
 
     /// Allows a visited commit to be pushed again.
-    pub(super) fn forget(&mut self, node: Node) {
+    pub(super) fn unmark(&mut self, node: Node) {
         self.seen.set(node, 0);
     }
 

@@ -71,7 +71,7 @@ impl Browser {
         };
         while let Some((node, links)) = walk.next() {
             // With wrong commit dates, entries can reach a commit that was visited before.
-            walk.forget(node);
+            walk.unmark(node);
             attribution.visit(&mut walk, node, &links);
         }
         let Attribution { found, entries, .. } = attribution;

@@ -23,7 +23,8 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
         InvalidBranchName::ObjectId => "the name reads like an object id",
         InvalidBranchName::TooLong => "the name has more than 1000 bytes",
         InvalidBranchName::PartTooLong => "the name has a part of more than 250 bytes",
-        InvalidBranchName::Form | InvalidBranchName::TooManyParts => {
+        InvalidBranchName::TooManyParts => "the name has more than 16 parts between slashes",
+        InvalidBranchName::Form => {
             "the name is not allowed: no refs/ in front, no invisible characters, nothing that git refuses"
         }
     })

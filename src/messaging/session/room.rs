@@ -15,7 +15,7 @@ use crate::actors::outbox::Outbox;
 use crate::core::shares::{Holder, Slot};
 use crate::domain::access::Credential;
 use crate::domain::event::ChatEvent;
-use crate::protocol::json::json_bytes;
+use crate::protocol::json_size::json_bytes_max;
 use crate::services::Services;
 
 /// Pause of an answer that was cut, before it requests space again.
@@ -48,7 +48,7 @@ impl BulkRoom {
     /// Returns a function for the bytes of an event, or an upper bound, in the encoding of the
     /// transport. A WebSocket may use JSON.
     pub(super) fn cost(&self) -> fn(&ChatEvent) -> usize {
-        if self.is_web() { json_bytes } else { ChatEvent::bytes }
+        if self.is_web() { json_bytes_max } else { ChatEvent::bytes }
     }
 
     fn is_web(&self) -> bool {

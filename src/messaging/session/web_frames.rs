@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::web_close::WebClose;
 use super::web_form::Form;
+use crate::core::saturate;
 
 /// A larger message ends the connection instead of being discarded.
 const MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
@@ -150,9 +151,9 @@ impl WebFrames {
 impl Partial {
     /// Moves the arrived bytes of a frame to the kept bytes.
     fn read(&mut self, frame: &mut WebFrame, arrived: &mut BytesMut, bytes_max: usize) {
-        let here = usize::try_from(frame.bytes_left).unwrap_or(usize::MAX).min(arrived.len());
+        let here = saturate::to_usize(frame.bytes_left).min(arrived.len());
         let mut part = arrived.split_to(here);
-        frame.bytes_left = frame.bytes_left.saturating_sub(u64::try_from(here).unwrap_or(u64::MAX));
+        frame.bytes_left = frame.bytes_left.saturating_sub(saturate::to_u64(here));
         let room = if self.is_above(bytes_max) { BEGINNING_BYTES } else { bytes_max };
         let room = room.saturating_sub(self.kept.len()).min(part.len());
         unmask(&mut part, frame.mask);
@@ -162,7 +163,7 @@ impl Partial {
     }
 
     fn is_above(&self, bytes_max: usize) -> bool {
-        self.bytes > u64::try_from(bytes_max).unwrap_or(u64::MAX)
+        self.bytes > saturate::to_u64(bytes_max)
     }
 
     fn finish(mut self, bytes_max: usize) -> Result<WebMessage, WebClose> {

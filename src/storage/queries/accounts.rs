@@ -264,7 +264,7 @@ pub fn advance_generation(db: &mut Db, login: LoginId, generation: i64, now: i64
 }
 
 /// Deletes tokens so old that their reuse no longer indicates a theft.
-pub fn forget_refresh_tokens(db: &mut Db, login: LoginId, below_generation: i64) -> QueryResult<()> {
+pub fn delete_refresh_tokens(db: &mut Db, login: LoginId, below_generation: i64) -> QueryResult<()> {
     diesel::delete(
         refresh_tokens::table
             .filter(refresh_tokens::session_id.eq(login))

@@ -18,7 +18,10 @@ pub use after_message::{set_cursors, set_head};
 pub use former::{enter_again, insert_former, met_in_the_past};
 pub use owners::{has_company, has_other_owner, heir};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
-pub use retention::{Trims, look_again, set_retention, set_told, set_trimmed, set_untold, to_trim, trims};
+pub use retention::{
+    Trims, clear_trim_event_due, set_again_above, set_retention, set_trim_event_due, set_trimmed, to_trim,
+    trims,
+};
 
 mod after_message;
 pub mod cursors_behind;

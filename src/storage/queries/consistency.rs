@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
 /// Maximum number of contradictions reported per rule; the rest is counted.
-const TOLD_MAX: usize = 20;
+const CONTRADICTIONS_MAX: usize = 20;
 
 #[derive(QueryableByName)]
 struct Contradiction {
@@ -65,16 +65,16 @@ const RULES: &[(&str, &str)] = &[
 
 /// Returns all violations, as sentences.
 pub fn contradictions(db: &mut Db) -> QueryResult<Vec<String>> {
-    let mut told = Vec::new();
+    let mut contradictions = Vec::new();
     for (sentence, sql) in RULES {
         let found: Vec<Contradiction> = diesel::sql_query(*sql).load(db)?;
-        let sentences = found.iter().take(TOLD_MAX);
-        told.extend(
+        let sentences = found.iter().take(CONTRADICTIONS_MAX);
+        contradictions.extend(
             sentences.map(|row| format!("{} ({})", sentence.replace("{}", &row.id.to_string()), row.detail)),
         );
-        if found.len() > TOLD_MAX {
-            told.push(format!("and {} more of this kind", found.len() - TOLD_MAX));
+        if found.len() > CONTRADICTIONS_MAX {
+            contradictions.push(format!("and {} more of this kind", found.len() - CONTRADICTIONS_MAX));
         }
     }
-    Ok(told)
+    Ok(contradictions)
 }

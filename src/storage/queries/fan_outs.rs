@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use crate::core::saturate;
 use crate::domain::ids::UserId;
 use crate::storage::rows::fan_out::{FanOut, FanOutRow, NewFanOutRow};
 use crate::storage::schema::fan_outs;
@@ -48,7 +49,7 @@ pub fn count_attempt(db: &mut Db, id: i64) -> QueryResult<i64> {
 /// Returns how many rows of a user are waiting, counted up to `max`.
 pub fn count_of(db: &mut Db, user: UserId, max: i64) -> QueryResult<i64> {
     let own = fan_outs::table.filter(fan_outs::user_id.eq(user)).select(fan_outs::id).limit(max);
-    Ok(i64::try_from(own.load::<i64>(db)?.len()).unwrap_or(i64::MAX))
+    Ok(saturate::to_i64(own.load::<i64>(db)?.len()))
 }
 
 /// Stores the progress after a successful slice, and resets the attempts.

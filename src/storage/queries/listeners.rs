@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
+use crate::core::saturate;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;
@@ -24,7 +25,7 @@ pub struct Listener {
 
 /// The message whose recipients are queried.
 #[derive(Debug, Clone, Copy)]
-pub struct Said {
+pub struct SentMessage {
     pub chat: ChatId,
     pub sender: UserId,
 }
@@ -64,29 +65,29 @@ fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
 }
 
 /// Returns the next participants of the chat, by ascending id.
-pub fn all_members(db: &mut Db, said: Said, after: UserId, limit: i64) -> QueryResult<Vec<Listener>> {
+pub fn all_members(db: &mut Db, sent: SentMessage, after: UserId, limit: i64) -> QueryResult<Vec<Listener>> {
     let sql = format!(
         "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
          WHERE p.chat_id = ? AND p.user_id > ? ORDER BY p.user_id LIMIT ?"
     );
     let rows = diesel::sql_query(sql)
-        .bind::<BigInt, _>(said.sender)
-        .bind::<BigInt, _>(said.chat)
+        .bind::<BigInt, _>(sent.sender)
+        .bind::<BigInt, _>(sent.chat)
         .bind::<BigInt, _>(after)
         .bind::<BigInt, _>(limit);
     listeners(rows.load(db)?)
 }
 
 /// Returns the participants of the chat with these user names.
-pub fn named(db: &mut Db, said: Said, names: &[&str]) -> QueryResult<Vec<Listener>> {
+pub fn named(db: &mut Db, sent: SentMessage, names: &[&str]) -> QueryResult<Vec<Listener>> {
     let sql = format!(
         "{COLUMNS} FROM json_each(?) n JOIN users u ON u.username = n.value
          JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id ORDER BY n.key"
     );
     let rows = diesel::sql_query(sql)
-        .bind::<BigInt, _>(said.sender)
+        .bind::<BigInt, _>(sent.sender)
         .bind::<Text, _>(serde_json::to_string(names).unwrap_or_default())
-        .bind::<BigInt, _>(said.chat);
+        .bind::<BigInt, _>(sent.chat);
     listeners(rows.load(db)?)
 }
 
@@ -109,7 +110,7 @@ struct FollowerRow {
 /// Returns the next `limit` followers of the thread who did not mute it, by ascending id.
 pub fn followers(
     db: &mut Db,
-    said: Said,
+    sent: SentMessage,
     thread: MessageId,
     after: UserId,
     limit: i64,
@@ -123,15 +124,15 @@ pub fn followers(
         .bind::<BigInt, _>(limit)
         .load(db)?;
     let ids: Vec<UserId> = ids.into_iter().map(|row| row.user_id).collect();
-    let scanned = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let scanned = saturate::to_i64(ids.len());
     let scanned_to = ids.last().copied().filter(|_| scanned >= limit);
     let sql = format!(
         "{COLUMNS} FROM json_each(?) t JOIN users u ON u.id = t.value
          JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id ORDER BY t.key"
     );
     let rows = diesel::sql_query(sql)
-        .bind::<BigInt, _>(said.sender)
+        .bind::<BigInt, _>(sent.sender)
         .bind::<Text, _>(serde_json::to_string(&ids).unwrap_or_default())
-        .bind::<BigInt, _>(said.chat);
+        .bind::<BigInt, _>(sent.chat);
     Ok(Followers { listeners: listeners(rows.load(db)?)?, scanned, scanned_to })
 }

@@ -81,16 +81,16 @@ fn window_refilled_during_commits_stays_dense() {
         let mut world = World::new();
         let create = world.queued(&Act::Create { by: 1, with: 2, kind: 1 });
         world.run(create.into_iter().collect());
-        let say = |world: &mut World, key| {
+        let append = |world: &mut World, key| {
             let queued = world.queued(&Act::Say { by: 1, chat: 1, key });
             world.run(queued.into_iter().collect());
         };
-        (0..4).for_each(|key| say(&mut world, key));
+        (0..4).for_each(|key| append(&mut world, key));
         world.models.chats.evict_one(ChatId(1));
         world.do_to_cache(&Act::Look { chat: 1 });
-        (0..seen).for_each(|key| say(&mut world, 10 + key));
+        (0..seen).for_each(|key| append(&mut world, 10 + key));
         let rows = world.window_rows(ChatId(1));
-        (seen..3).for_each(|key| say(&mut world, 10 + key));
+        (seen..3).for_each(|key| append(&mut world, 10 + key));
         let fill = world.fills.remove(0);
         world.models.chats.filled(fill, rows).unwrap();
         let range = EventRange { before: None, after: None, limit: 5, messages_only: true };

@@ -29,7 +29,7 @@ impl PresenceState {
         for id in std::mem::take(&mut self.pending) {
             self.send_to_connection(id, now, out);
         }
-        changed.into_iter().for_each(|user| self.forget(user));
+        changed.into_iter().for_each(|user| self.remove_if_gone(user));
     }
 
     /// Sends the changes to all users who see one of `changed`. Users with identical chat sets

@@ -49,11 +49,11 @@ impl PresenceState {
             PresenceItem::Receipts { chat, marks } => self.send_receipts(chat, marks),
             PresenceItem::Revoked { login } => {
                 let gone = self.tickets.remove_login(login);
-                self.forget_users_of(gone);
+                self.remove_users_of(gone);
             }
             PresenceItem::Lost => {
                 let gone = self.tickets.remove_where(|_| true);
-                self.forget_users_of(gone);
+                self.remove_users_of(gone);
             }
         }
         self.schedule(now);
@@ -61,11 +61,11 @@ impl PresenceState {
 
     fn add_ticket(&mut self, who: Credential, device: DeviceKey, ticket: Ticket, now: Instant) {
         let gone = self.tickets.add(who, device, ticket, &self.limits, now);
-        self.forget_users_of(gone);
+        self.remove_users_of(gone);
     }
 
-    pub(super) fn forget_users_of(&mut self, connections: Vec<TicketConnection>) {
-        connections.into_iter().for_each(|connection| self.forget(connection.user));
+    pub(super) fn remove_users_of(&mut self, connections: Vec<TicketConnection>) {
+        connections.into_iter().for_each(|connection| self.remove_if_gone(connection.user));
     }
 
     fn unregister(&mut self, session: SessionId, now: Instant) {
@@ -78,13 +78,13 @@ impl PresenceState {
             }
         }
         self.people.disconnect(entry.user, &entry.device, now);
-        self.forget(entry.user);
+        self.remove_if_gone(entry.user);
     }
 
     /// Removes a user who has neither sessions nor tickets and who is no longer shown.
-    pub(super) fn forget(&mut self, user: UserId) {
+    pub(super) fn remove_if_gone(&mut self, user: UserId) {
         if !self.of_user.contains_key(&user) && self.tickets.of_user(user).next().is_none() {
-            self.people.forget(user);
+            self.people.remove_if_gone(user);
         }
     }
 

@@ -28,7 +28,7 @@ impl PresenceState {
         if connection.paths.must_prove(from) {
             self.pending.insert(id);
         }
-        self.people.heard(user, &device, now);
+        self.people.record_datagram(user, &device, now);
         // Without a version the datagram's counter decides: a status that arrives out of order is
         // ignored.
         if let Some(status) = body.status.filter(|_| body.version.is_some() || newest) {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::access_tokens::revoke_made_since;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::auth::refresh::{RefreshKey, RefreshToken};
+use crate::core::saturate;
 use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{LoginId, UserId};
@@ -119,7 +120,7 @@ impl Command for StartLogin {
         }
         let live = accounts::live_logins_of(tx.reader(), self.user)?;
         let (now, limits) = (tx.now, tx.limits);
-        if i64::try_from(live.len()).unwrap_or(i64::MAX) >= limits.logins_per_user
+        if saturate::to_i64(live.len()) >= limits.logins_per_user
             && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user)?
         {
             end(tx, stalest, self.user)?;
@@ -210,7 +211,7 @@ impl Command for RefreshLogin {
         let successor = self.key.successor(login, next);
         if token.generation > generation {
             accounts::advance_generation(tx.write(), login, token.generation, now.0)?;
-            accounts::forget_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
+            accounts::delete_refresh_tokens(tx.write(), login, token.generation - limits.refresh_history)?;
         }
         insert_token(tx, login, &successor.hash(), next)?;
         logins::set_used(tx.write(), login, now, now.plus_seconds(limits.refresh_token_seconds))?;

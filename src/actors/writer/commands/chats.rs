@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::adding::{check_reach, count_addition};
 use super::leaving::{LAST_OWNER, is_last_owner, leave_chat, take_out};
-use super::notifications::tell_of_being_added;
+use super::notifications::notify_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
@@ -83,7 +83,7 @@ impl Command for CreateChat {
         join(tx, id, (&mut last_seq, 0), me, me, creator)?;
         for user in people.iter().filter(|user| **user != me) {
             join(tx, id, (&mut last_seq, 0), me, *user, ChatRole::Member)?;
-            tell_of_being_added(tx, (id, last_seq), name, me, *user)?;
+            notify_of_being_added(tx, (id, last_seq), name, me, *user)?;
         }
         Ok((id, false))
     }
@@ -163,7 +163,7 @@ impl Command for SetParticipant {
             }
             count_addition(tx, self.who, self.user, false)?;
             join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, wanted)?;
-            tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), me, self.user)?;
+            notify_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), me, self.user)?;
             return Ok(false);
         };
         if current.role == wanted {

@@ -7,6 +7,7 @@ use super::chats::load;
 use super::notifications::read_in_chat;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::saturate;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -137,12 +138,12 @@ impl Command for MarkAllRead {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Option<ChatId>> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let limit = i64::try_from(tx.limits.marks_per_command).unwrap_or(i64::MAX);
+        let limit = saturate::to_i64(tx.limits.marks_per_command);
         let found = chats::unread_of(tx.reader(), self.who.user, self.above, limit)?;
         for chat in &found {
             advance(tx, chat.id, self.who.user, Marks { read: Some(chat.last_seq), delivered: None })?;
         }
-        let is_full = i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit;
+        let is_full = saturate::to_i64(found.len()) >= limit;
         if !is_full {
             // Joining or posting moves the read cursor, but leaves older notifications unread: read
             // them now.

@@ -22,19 +22,20 @@ pub use slices::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 
 use super::notifications::{notify, username};
 use crate::actors::writer::command::{Execution, Tx};
+use crate::core::saturate;
 use crate::domain::chat::{Chat, ChatKind};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::message::Message;
 use crate::domain::notification::{Cause, Decision, NotificationKind, RecipientFacts, decide};
-use crate::storage::queries::listeners::{self, Listener, Said};
+use crate::storage::queries::listeners::{self, Listener, SentMessage};
 use crate::storage::queries::{fan_outs, notifications, threads};
 use crate::storage::rows::fan_out::{FanOutKind, NewFanOutRow};
 use crate::storage::rows::notification::NewNotificationRow;
 
-/// A message that notifies users. The texts quote no content, because it may be deleted later.
-struct Telling {
+/// Notifies users of one message. The texts quote no content, because it may be deleted later.
+struct MessageNotifier {
     id: MessageId,
     seq: Seq,
     sender: UserId,
@@ -46,7 +47,7 @@ struct Telling {
     replied_to: Option<UserId>,
 }
 
-impl Telling {
+impl MessageNotifier {
     fn of(
         tx: &mut Tx<'_>,
         chat: &Chat,
@@ -65,12 +66,12 @@ impl Telling {
         })
     }
 
-    fn said(&self) -> Said {
-        Said { chat: self.chat, sender: self.sender }
+    fn sent(&self) -> SentMessage {
+        SentMessage { chat: self.chat, sender: self.sender }
     }
 
     /// Notifies a member of the chat, if [`decide`] allows it.
-    fn tell(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
+    fn notify(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
         let user = listener.user_id;
         let facts = RecipientFacts {
             active: listener.active,
@@ -106,7 +107,7 @@ impl Telling {
 
 /// Notifies the users whom a message concerns, or records that they are to be notified. `false`:
 /// not all will be, because the sender exceeds the rate of `@all` or has too much left to process.
-pub(super) fn tell_of_message(
+pub(super) fn notify_of_message(
     tx: &mut Tx<'_>,
     chat: &Chat,
     message: &Message,
@@ -125,42 +126,42 @@ pub(super) fn tell_of_message(
     }
     let within_rate = !mentions.all || tx.count_mention_of_all(message.sender_id);
     mentions.all &= within_rate;
-    let telling = Telling::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
-    let (few, said) = (tx.limits.notifications_per_message, telling.said());
+    let notifier = MessageNotifier::of(tx, chat, (message.id, message.seq, message.sender_id), replied_to)?;
+    let (few, sent) = (tx.limits.notifications_per_message, notifier.sent());
     if direct || mentions.all {
         // The sender is among them.
-        let people = listeners::all_members(tx.reader(), said, UserId(0), few.saturating_add(2))?;
+        let people = listeners::all_members(tx.reader(), sent, UserId(0), few.saturating_add(2))?;
         if count(&people) > few.saturating_add(1) {
-            return leave(tx, FanOutKind::AllMembers, &telling, &[]);
+            return leave(tx, FanOutKind::AllMembers, &notifier, &[]);
         }
         let why = if mentions.all { Why::Named } else { Why::Present };
         for listener in people {
-            telling.tell(tx, &listener, why)?;
+            notifier.notify(tx, &listener, why)?;
         }
         return Ok(within_rate);
     }
     // Named users come before followers of the thread: each user is notified once.
     if count(&mentions.names) > few {
-        return Ok(leave(tx, FanOutKind::Named, &telling, &mentions.names)? && within_rate);
+        return Ok(leave(tx, FanOutKind::Named, &notifier, &mentions.names)? && within_rate);
     }
     let max = tx.limits.mentions_per_message;
-    let named = members_named(tx.reader(), said, &mentions.names, max)?;
+    let named = members_named(tx.reader(), sent, &mentions.names, max)?;
     for listener in &named {
-        telling.tell(tx, listener, Why::Named)?;
+        notifier.notify(tx, listener, Why::Named)?;
     }
     let Some(thread) = message.thread_id else { return Ok(within_rate) };
-    let followers = listeners::followers(tx.reader(), said, thread, UserId(0), few.saturating_add(2))?;
+    let followers = listeners::followers(tx.reader(), sent, thread, UserId(0), few.saturating_add(2))?;
     if followers.scanned_to.is_some() {
-        return Ok(leave(tx, FanOutKind::Thread, &telling, &[])? && within_rate);
+        return Ok(leave(tx, FanOutKind::Thread, &notifier, &[])? && within_rate);
     }
     for listener in followers.listeners {
-        telling.tell(tx, &listener, Why::Follows)?;
+        notifier.notify(tx, &listener, Why::Follows)?;
     }
     Ok(within_rate)
 }
 
 fn count<T>(list: &[T]) -> i64 {
-    i64::try_from(list.len()).unwrap_or(i64::MAX)
+    saturate::to_i64(list.len())
 }
 
 /// The reason why a member is considered.
@@ -175,23 +176,28 @@ enum Why {
 }
 
 /// Records that users are to be notified after this batch; `false` if too much is left already.
-fn leave(tx: &mut Tx<'_>, kind: FanOutKind, telling: &Telling, names: &[Mention]) -> Execution<bool> {
+fn leave(
+    tx: &mut Tx<'_>,
+    kind: FanOutKind,
+    notifier: &MessageNotifier,
+    names: &[Mention],
+) -> Execution<bool> {
     let max = tx.limits.notifying_messages_per_user;
-    if fan_outs::count_of(tx.reader(), telling.sender, max)? >= max {
+    if fan_outs::count_of(tx.reader(), notifier.sender, max)? >= max {
         return Ok(false);
     }
     let names: Vec<_> = names.iter().map(Mention::as_str).collect();
     let row = NewFanOutRow {
         kind: kind.as_str(),
-        chat_id: telling.chat,
-        seq: telling.seq,
-        message_id: Some(telling.id),
-        user_id: Some(telling.sender),
+        chat_id: notifier.chat,
+        seq: notifier.seq,
+        message_id: Some(notifier.id),
+        user_id: Some(notifier.sender),
         names: &serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
         position: 0,
     };
     fan_outs::insert(tx.write(), &row)?;
-    tx.wake_fan_outs();
+    tx.notify_fan_outs();
     Ok(true)
 }
 
@@ -209,7 +215,7 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> 
             position: from,
         };
         fan_outs::insert(tx.write(), &row)?;
-        tx.wake_fan_outs();
+        tx.notify_fan_outs();
         return Ok(());
     }
     retract_some(tx, chat, (from, to), few).map(drop)
@@ -218,7 +224,7 @@ pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> 
 /// Removes at most `limit` notifications. Returns the number that it removed.
 fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) -> Execution<i64> {
     let gone = notifications::retract(tx.write(), chat, range, limit)?;
-    let count = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    let count = saturate::to_i64(gone.len());
     if !gone.is_empty() {
         tx.announce(Event::NotificationsRemoved { gone });
     }
@@ -228,7 +234,7 @@ fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) ->
 /// Returns the first `max` members of the chat that these mentions name; ignores other users.
 fn members_named(
     db: &mut SqliteConnection,
-    said: Said,
+    sent: SentMessage,
     mentions: &[Mention],
     max: usize,
 ) -> Execution<Vec<Listener>> {
@@ -236,7 +242,7 @@ fn members_named(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let found = listeners::named(db, said, &names)?;
+    let found = listeners::named(db, sent, &names)?;
     let found: HashMap<_, _> = found.iter().map(|listener| (listener.username.as_str(), listener)).collect();
     let mut members: Vec<Listener> = Vec::new();
     for mention in mentions {

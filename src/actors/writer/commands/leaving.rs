@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::projects::leave_project;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::saturate;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::Change;
@@ -35,7 +36,7 @@ impl Command for LeaveChats {
         let with_projects = grant.check(RequiredScope::Admin).is_ok();
         let me = self.who.user;
         let slice = tx.limits.left_per_command;
-        let limit = i64::try_from(slice + 1).unwrap_or(i64::MAX);
+        let limit = saturate::to_i64(slice + 1);
         let found = chats::put_into_by(tx.reader(), me, self.added_by, with_projects, limit)?;
         let more = found.len() > slice;
         let mut left = 0;

@@ -91,8 +91,8 @@ impl Command for UpdateMessage {
         store(tx, &old, &message)?;
         let message = Arc::new(message);
         let change = match change {
-            Told::Edit => Change::Edit(message.clone()),
-            Told::Other(change) => change,
+            Announcement::Edit => Change::Edit(message.clone()),
+            Announcement::Other(change) => change,
         };
         tx.announce(Event::MessageChanged { message: message.clone() });
         let mut last_seq = chat.last_seq;
@@ -101,7 +101,7 @@ impl Command for UpdateMessage {
         if may_go && chat.retention.is_some() && chat.trimmed_seq > 0 {
             // Retention may have kept the message, or the first one of its thread, only for this
             // reason.
-            chats::look_again(tx.write(), chat.id, Some(0))?;
+            chats::set_again_above(tx.write(), chat.id, Some(0))?;
         }
         if message.deleted {
             retract(tx, chat.id, (message.seq, message.seq))?;
@@ -111,20 +111,20 @@ impl Command for UpdateMessage {
 }
 
 /// The change to announce. An edit contains the message, which is not complete yet at this point.
-enum Told {
+enum Announcement {
     Edit,
     Other(Change),
 }
 
 impl UpdateMessage {
     /// Returns the message after the update, or `None` if nothing changes.
-    fn altered(&self, old: &Message, me: UserId, tx: &Tx<'_>) -> Execution<Option<(Message, Told)>> {
+    fn altered(&self, old: &Message, me: UserId, tx: &Tx<'_>) -> Execution<Option<(Message, Announcement)>> {
         let mut message = old.clone();
         let (message_id, deleted) = (old.id, old.deleted);
         if deleted && !matches!(self.update, MessageUpdate::Delete) {
             return Err(Refusal::NotFound("message").into());
         }
-        let (changed, told) = match &self.update {
+        let (changed, announcement) = match &self.update {
             MessageUpdate::Edit { content, metadata } => {
                 message.content = content.as_str().to_owned();
                 if metadata.is_some() {
@@ -132,11 +132,11 @@ impl UpdateMessage {
                 }
                 let changed = message.content != old.content || message.metadata != old.metadata;
                 message.edited_at = Some(tx.now);
-                (changed, Told::Edit)
+                (changed, Announcement::Edit)
             }
             MessageUpdate::Delete => {
                 message.redact();
-                (!deleted, Told::Other(Change::Delete { message_id }))
+                (!deleted, Announcement::Other(Change::Delete { message_id }))
             }
             MessageUpdate::React(emoji) => {
                 let changed = message.react(me, emoji);
@@ -150,23 +150,23 @@ impl UpdateMessage {
                     .into());
                 }
                 let emoji = emoji.as_str().to_owned();
-                (changed, Told::Other(Change::React { message_id, emoji }))
+                (changed, Announcement::Other(Change::React { message_id, emoji }))
             }
             MessageUpdate::Unreact(emoji) => {
                 let changed = message.unreact(me, emoji);
                 let emoji = emoji.as_str().to_owned();
-                (changed, Told::Other(Change::Unreact { message_id, emoji }))
+                (changed, Announcement::Other(Change::Unreact { message_id, emoji }))
             }
             MessageUpdate::Pin => {
                 message.pinned = true;
-                (!old.pinned, Told::Other(Change::Pin { message_id }))
+                (!old.pinned, Announcement::Other(Change::Pin { message_id }))
             }
             MessageUpdate::Unpin => {
                 message.pinned = false;
-                (old.pinned, Told::Other(Change::Unpin { message_id }))
+                (old.pinned, Announcement::Other(Change::Unpin { message_id }))
             }
         };
-        Ok(changed.then_some((message, told)))
+        Ok(changed.then_some((message, announcement)))
     }
 }
 

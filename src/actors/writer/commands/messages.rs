@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::fan_out::tell_of_message;
+use super::fan_out::notify_of_message;
 use crate::actors::writer::command::{Command, ExecuteError, Execution, Tx};
 use crate::actors::writer::pending_inserts::PendingMessage;
 use crate::actors::writer::{Head, Invalidation};
@@ -68,7 +68,7 @@ impl Command for AppendMessage {
         let written = write(tx, (&chat, head), self.who.user, new, thread, metadata, request_hash)?;
         match written {
             Some(message) => {
-                let unnotified = !tell_of_message(tx, &chat, &message, replied_to)?;
+                let unnotified = !notify_of_message(tx, &chat, &message, replied_to)?;
                 Ok(Appended { message, duplicate: false, unnotified })
             }
             None => self.earlier(tx, &request_hash)?.ok_or(Refusal::ClientIdReused.into()),

@@ -33,7 +33,7 @@ pub(super) fn notify(tx: &mut Tx<'_>, row: &NewNotificationRow<'_>) -> Execution
 
 /// Notifies a user who was added to a chat by another user, with a `join` of this seq. `name` is
 /// the name of the chat, if any.
-pub(super) fn tell_of_being_added(
+pub(super) fn notify_of_being_added(
     tx: &mut Tx<'_>,
     (chat, seq): (ChatId, Seq),
     name: Option<&str>,

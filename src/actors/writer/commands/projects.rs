@@ -8,7 +8,7 @@ use serde_json::json;
 use super::adding::{check_reach, count_addition};
 use super::chats::{check_room_for, join};
 use super::leaving::take_out;
-use super::notifications::tell_of_being_added;
+use super::notifications::notify_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{AccessGrant, Credential, RequiredScope, Subject};
 use crate::domain::chat::{Audience, ChatKind};
@@ -324,7 +324,7 @@ pub(super) fn give_role(
     }
     enter(tx, project.id, user_id, role)?;
     join(tx, chat.id, (&mut last_seq, chat.last_ordinal), actor, user_id, chat_role)?;
-    tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, user_id)
+    notify_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, user_id)
 }
 
 /// Ends a membership and its watch. The caller updates the channel.

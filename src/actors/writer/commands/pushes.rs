@@ -14,6 +14,7 @@ use super::notifications::notify;
 use super::projects::{access, username};
 use crate::actors::writer::Head;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::saturate;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
@@ -213,8 +214,8 @@ impl Command for SettlePush {
 /// Returns the push in one line, as it was announced.
 fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -> Execution<String> {
     let pusher = username(tx, intent.user_id)?;
-    let told = chats::events_between(tx.reader(), project.channel_id, seq - 1, seq + 1, 1, false)?;
-    Ok(match told.first().map(|event| &event.change) {
+    let events = chats::events_between(tx.reader(), project.channel_id, seq - 1, seq + 1, 1, false)?;
+    Ok(match events.first().map(|event| &event.change) {
         Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
         _ => format!("{pusher} pushed"),
     })
@@ -248,7 +249,7 @@ fn announce(
     pushes::mark_event(tx.write(), chat.id, last_seq, intent.id)?;
     let seq = last_seq;
     chat.last_seq = seq;
-    say(tx, intent, &chat, content)?;
+    post(tx, intent, &chat, content)?;
     let mentioned = serde_json::to_string(&summary.mentioned).unwrap_or_else(|_| "[]".to_owned());
     pushes::set_announced(tx.write(), intent.id, seq, &mentioned)?;
     count(tx, repository, summary)?;
@@ -274,14 +275,14 @@ fn count(tx: &mut Tx<'_>, repository: &Repository, summary: &PushSummary) -> Exe
 /// file for each ref. `size_bytes` is the size of the repository before.
 fn weight(summary: &PushSummary, size_bytes: i64) -> i64 {
     let changes = summary.ref_count.max(summary.commit_count) / CHANGES_PER_SMALL_PUSH;
-    let changes = i64::try_from(changes).unwrap_or(i64::MAX);
+    let changes = saturate::to_i64(changes);
     let bytes = summary.size_bytes.saturating_sub(size_bytes).max(0) / BYTES_PER_SMALL_PUSH;
     changes.max(bytes).saturating_add(1)
 }
 
 /// Appends the message of a push, sent by the pusher. The current permissions of the pusher do not
 /// matter, because the refs have moved.
-fn say(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> Execution<()> {
+fn post(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> Execution<()> {
     let metadata = Metadata::of("push_seq", chat.last_seq);
     let text = serde_json::to_string(&metadata)
         .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?;
@@ -303,7 +304,7 @@ fn notify_slice(
 ) -> Execution<bool> {
     let first = intent.notified_to == UserId(0);
     // Mentioned users are part of the first slice, and count.
-    let named = if first { i64::try_from(mentioned.len()).unwrap_or(i64::MAX) } else { 0 };
+    let named = if first { saturate::to_i64(mentioned.len()) } else { 0 };
     let limit = tx.limits.notifications_per_command.saturating_sub(named).max(1);
     let channel = project.channel_id;
     let message = match messages::at_seq(tx.reader(), channel, seq + 1)? {
@@ -313,7 +314,7 @@ fn notify_slice(
     // A deleted message notifies no user.
     let Some(message) = message else { return Ok(false) };
     let watchers = projects::watchers_above(tx.reader(), project.id, intent.notified_to, limit)?;
-    let more = i64::try_from(watchers.len()).unwrap_or(i64::MAX) >= limit;
+    let more = saturate::to_i64(watchers.len()) >= limit;
     let named = mentioned.iter().copied().filter(|_| first).map(|user| (user, true));
     let others = watchers.iter().copied().filter(|user| !mentioned.contains(user));
     let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();

@@ -40,7 +40,7 @@ impl Command for SetRetention {
         }
         chats::set_retention(tx.write(), chat.id, self.keep, by)?;
         if chat.trimmed_seq > 0 {
-            chats::look_again(tx.write(), chat.id, self.keep.map(|_| 0))?;
+            chats::set_again_above(tx.write(), chat.id, self.keep.map(|_| 0))?;
         }
         keep_name(tx, chat.id, by)?;
         tx.audit(self.who, "chat.retention", ("chat", chat.id.0), &json!({"keep": self.keep}))?;
@@ -78,8 +78,8 @@ impl Command for TrimChat {
                 return Ok(true);
             }
         }
-        if trims.untold {
-            chats::set_told(tx.write(), chat.id)?;
+        if trims.event_due {
+            chats::clear_trim_event_due(tx.write(), chat.id)?;
             if let Some(by) = trims.by {
                 let mut last_seq = chat.last_seq;
                 tx.append_event(chat.id, &mut last_seq, by, Change::Trim { to_seq: chat.trimmed_seq })?;
@@ -103,12 +103,12 @@ fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> 
     let trim = Trim { chat: id, above, to: seq, trimmed: seq };
     // A removed reply may be the last one to an older message that was kept.
     if above > 0 && messages::any_reply_goes(tx.reader(), trim)? {
-        chats::look_again(tx.write(), id, Some(0))?;
+        chats::set_again_above(tx.write(), id, Some(0))?;
     }
     let edited = remove(tx, &found, trim)?.edited;
     messages::remove_events(tx.write(), trim)?;
     chats::set_trimmed(tx.write(), id, seq, ordinal)?;
-    chats::set_untold(tx.write(), id)?;
+    chats::set_trim_event_due(tx.write(), id)?;
     tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited });
     Ok(true)
 }
@@ -118,15 +118,15 @@ fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Exe
     let (id, trimmed, most) = (chat.id, chat.trimmed_seq, tx.limits.trimmed_per_command);
     let mut found = messages::to_trim(tx.reader(), id, (above, trimmed), ordinal_max, most)?;
     let Some(&(to, _)) = found.last() else {
-        chats::look_again(tx.write(), id, None)?;
+        chats::set_again_above(tx.write(), id, None)?;
         return Ok(());
     };
     let to = messages::within_followers(tx.reader(), id, (above, to), most)?;
     found.retain(|(seq, _)| *seq <= to);
     let removed = remove(tx, &found, Trim { chat: id, above, to, trimmed })?;
-    chats::look_again(tx.write(), id, Some(to))?;
+    chats::set_again_above(tx.write(), id, Some(to))?;
     if removed.count > 0 {
-        chats::set_untold(tx.write(), id)?;
+        chats::set_trim_event_due(tx.write(), id)?;
         let (seq, ordinal) = (trimmed, chat.trimmed_ordinal);
         tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited: removed.edited });
     }

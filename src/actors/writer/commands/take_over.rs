@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::administration::check_administrator;
 use super::chats::{join, keep_name};
-use super::notifications::tell_of_being_added;
+use super::notifications::notify_of_being_added;
 use super::projects::give_role;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
@@ -40,7 +40,7 @@ impl Command for TakeOverChat {
         if chats::participant(tx.reader(), chat.id, self.owner)?.is_none() {
             let position = (&mut last_seq, chat.last_ordinal);
             join(tx, chat.id, position, actor, self.owner, ChatRole::Owner)?;
-            return tell_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, self.owner);
+            return notify_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, self.owner);
         }
         chats::set_role(tx.write(), chat.id, self.owner, ChatRole::Owner.as_str())?;
         let change = Change::Role { user_id: self.owner, role: ChatRole::Owner };

@@ -28,7 +28,7 @@ const PAGE_MESSAGES: i64 = 4096;
 
 /// A message whose sender's cursors may not have moved yet.
 #[derive(Debug, Queryable)]
-struct Said {
+struct SentMessage {
     id: MessageId,
     chat: ChatId,
     sender: UserId,
@@ -37,7 +37,7 @@ struct Said {
     trimmed_ordinal: i64,
 }
 
-fn said_above(db: &mut Db, id: MessageId) -> QueryResult<Vec<Said>> {
+fn sent_above(db: &mut Db, id: MessageId) -> QueryResult<Vec<SentMessage>> {
     messages_table::table
         .inner_join(chats::table)
         .filter(messages_table::id.gt(id))
@@ -62,18 +62,18 @@ type Behind = HashMap<(ChatId, UserId), Option<Participant>>;
 fn behind(db: &mut Db, written: MessageId) -> QueryResult<(Behind, MessageId)> {
     let (mut behind, mut newest) = (Behind::new(), written);
     loop {
-        let page = said_above(db, newest)?;
+        let page = sent_above(db, newest)?;
         if page.is_empty() {
             return Ok((behind, newest));
         }
-        for said in page {
-            newest = said.id;
-            let person = match behind.entry((said.chat, said.sender)) {
+        for sent in page {
+            newest = sent.id;
+            let person = match behind.entry((sent.chat, sent.sender)) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(participant(db, said.chat, said.sender)?),
+                Entry::Vacant(unknown) => unknown.insert(participant(db, sent.chat, sent.sender)?),
             };
             if let Some(person) = person {
-                person.say(said.seq, said.ordinal, said.trimmed_ordinal);
+                person.record_sent(sent.seq, sent.ordinal, sent.trimmed_ordinal);
             }
         }
     }

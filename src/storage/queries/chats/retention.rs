@@ -23,17 +23,17 @@ pub struct Trims {
     /// The user who last set how many messages the chat keeps.
     pub by: Option<UserId>,
     /// Whether rows were removed without a `trim` event.
-    pub untold: bool,
+    pub event_due: bool,
     /// Messages above this seq that were kept are checked again.
     pub again_above: Option<Seq>,
 }
 
 pub fn trims(db: &mut Db, id: ChatId) -> QueryResult<Trims> {
-    let (by, untold, again_above): (Option<UserId>, i64, Option<i64>) = chats::table
+    let (by, event_due, again_above): (Option<UserId>, i64, Option<i64>) = chats::table
         .find(id)
         .select((chats::retention_by, chats::trim_untold, chats::trim_again_above))
         .first(db)?;
-    Ok(Trims { by, untold: untold != 0, again_above })
+    Ok(Trims { by, event_due: event_due != 0, again_above })
 }
 
 /// Records that messages up to this one are trimmed, except those that the chat keeps.
@@ -45,16 +45,17 @@ pub fn set_trimmed(db: &mut Db, id: ChatId, seq: i64, ordinal: i64) -> QueryResu
 }
 
 /// Records that rows were removed, so that a `trim` event is due.
-pub fn set_untold(db: &mut Db, id: ChatId) -> QueryResult<()> {
+pub fn set_trim_event_due(db: &mut Db, id: ChatId) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(1)).execute(db).map(drop)
 }
 
-pub fn set_told(db: &mut Db, id: ChatId) -> QueryResult<()> {
+/// Records that the chat has the `trim` event of all removed rows.
+pub fn clear_trim_event_due(db: &mut Db, id: ChatId) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(0)).execute(db).map(drop)
 }
 
 /// Sets the seq above which kept messages are checked again, or clears it.
-pub fn look_again(db: &mut Db, id: ChatId, above: Option<Seq>) -> QueryResult<()> {
+pub fn set_again_above(db: &mut Db, id: ChatId, above: Option<Seq>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::trim_again_above.eq(above)).execute(db).map(drop)
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Telling, Why, count, members_named, retract_some};
+use super::{MessageNotifier, Why, count, members_named, retract_some};
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::domain::ids::{MessageId, UserId};
 use crate::storage::queries::{chats, fan_outs, listeners, messages};
 use crate::storage::rows::fan_out::{FanOut, FanOutKind};
@@ -129,15 +130,15 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
         Some(id) => messages::thread_of(tx.reader(), chat.id, id)?.map(|(_, sender)| sender),
         None => None,
     };
-    let telling = Telling::of(tx, &chat, about, replied_to)?;
+    let notifier = MessageNotifier::of(tx, &chat, about, replied_to)?;
     match fan_out.kind {
-        FanOutKind::AllMembers => tell_by_id(tx, fan_out, &telling, slice, None),
+        FanOutKind::AllMembers => notify_by_id(tx, fan_out, &notifier, slice, None),
         FanOutKind::Thread => match message.thread_id {
-            Some(thread) => tell_by_id(tx, fan_out, &telling, slice, Some(thread)),
+            Some(thread) => notify_by_id(tx, fan_out, &notifier, slice, Some(thread)),
             None => Ok(true),
         },
         FanOutKind::Named => {
-            let is_done = tell_named(tx, fan_out, &telling, slice)?;
+            let is_done = notify_named(tx, fan_out, &notifier, slice)?;
             if is_done && message.thread_id.is_some() {
                 (fan_out.kind, fan_out.position) = (FanOutKind::Thread, 0);
                 return Ok(false);
@@ -149,23 +150,23 @@ fn work_off(tx: &mut Tx<'_>, fan_out: &mut FanOut, slice: &mut Slice) -> Executi
 }
 
 /// Notifies the next users by id: all members of the chat, or the followers of the thread.
-fn tell_by_id(
+fn notify_by_id(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,
-    telling: &Telling,
+    notifier: &MessageNotifier,
     slice: &mut Slice,
     thread: Option<MessageId>,
 ) -> Execution<bool> {
-    let (limit, said, after) = (slice.people, telling.said(), UserId(fan_out.position));
+    let (limit, sent, after) = (slice.people, notifier.sent(), UserId(fan_out.position));
     let (people, scanned_to, why) = match thread {
         Some(thread) => {
-            let found = listeners::followers(tx.reader(), said, thread, after, limit)?;
+            let found = listeners::followers(tx.reader(), sent, thread, after, limit)?;
             // Followers who left the chat cost as much as those who are notified.
             slice.people -= found.scanned - count(&found.listeners);
             (found.listeners, found.scanned_to, Why::Follows)
         }
         None => {
-            let people = listeners::all_members(tx.reader(), said, after, limit)?;
+            let people = listeners::all_members(tx.reader(), sent, after, limit)?;
             let last = people.last().map(|listener| listener.user_id);
             let scanned_to = last.filter(|_| count(&people) >= limit);
             (people, scanned_to, Why::Named)
@@ -173,7 +174,7 @@ fn tell_by_id(
     };
     let mut left = people.len();
     for listener in &people {
-        telling.tell(tx, listener, why)?;
+        notifier.notify(tx, listener, why)?;
         fan_out.position = listener.user_id.0;
         slice.people -= 1;
         left -= 1;
@@ -186,20 +187,20 @@ fn tell_by_id(
 }
 
 /// Notifies the members that the next mentions name.
-fn tell_named(
+fn notify_named(
     tx: &mut Tx<'_>,
     fan_out: &mut FanOut,
-    telling: &Telling,
+    notifier: &MessageNotifier,
     slice: &mut Slice,
 ) -> Execution<bool> {
-    let max = i64::try_from(tx.limits.mentions_per_message).unwrap_or(i64::MAX);
+    let max = saturate::to_i64(tx.limits.mentions_per_message);
     loop {
         let from = usize::try_from(fan_out.position).unwrap_or(usize::MAX);
         let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
         let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
-        let members = members_named(tx.reader(), telling.said(), &names, room)?;
+        let members = members_named(tx.reader(), notifier.sent(), &names, room)?;
         for listener in &members {
-            telling.tell(tx, listener, Why::Named)?;
+            notifier.notify(tx, listener, Why::Named)?;
         }
         slice.people -= count(&names).max(1);
         fan_out.position += count(&names);
