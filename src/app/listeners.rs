@@ -151,7 +151,7 @@ async fn upgrade(
     origins: web::Data<AllowedOrigins>,
 ) -> Result<HttpResponse, http::HttpError> {
     let from = http::peer_of(&request)?;
-    Ok(open_websocket(&request, payload, from, (&sessions, &origins))?)
+    open_websocket(&request, payload, from, (&sessions, &origins)).await
 }
 
 /// Decides which clients get an HTTP connection: each network gets its share of the connections. A

@@ -14,6 +14,7 @@ use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
 use crate::actors::outbox::{DeliveryMeter, DeliveryMetrics};
 use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::shares::PoolMetrics;
+use crate::domain::access::Credential;
 use crate::domain::ids::SessionId;
 use crate::services::Services;
 
@@ -52,6 +53,8 @@ pub(super) struct AcceptedConnection {
     pub(super) pre_auth: PreAuthSlot,
     pub(super) meter: ConnectionMeter,
     pub(super) deliveries: DeliveryMeter,
+    /// The login of the browser whose page opened the connection.
+    pub(super) web_login: Option<Credential>,
 }
 
 /// Metrics of sessions.
@@ -108,6 +111,7 @@ impl SessionAcceptor {
             pre_auth,
             meter,
             deliveries,
+            web_login: None,
         })
     }
 

@@ -12,6 +12,8 @@ use super::metrics::Transport;
 use super::session;
 use crate::core::origins::AllowedOrigins;
 use crate::core::shares::HolderSlot;
+use crate::http::cookie;
+use crate::http::error::HttpError;
 use crate::http::origin::is_own_origin;
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
@@ -30,24 +32,29 @@ impl HttpSpot {
     }
 }
 
-/// Upgrades a request to a session. The request needs no credentials: the first message is `Hello`.
+/// Upgrades a request to a session. The first message is `Hello`, with a token; a page of this
+/// server may use the login cookie instead.
 /// A browser sends the origin of its page. Pages of other origins must not act for the user, except
 /// those in `http.allowed_origins`.
-pub fn open(
+pub async fn open(
     request: &HttpRequest,
     payload: web::Payload,
     from: IpAddr,
     (acceptor, allowed): (&SessionAcceptor, &AllowedOrigins),
-) -> Result<HttpResponse, ServiceError> {
-    let own = is_own_origin(request, acceptor.services.git.public_url()).unwrap_or(true);
-    if !own && !is_allowed(request, allowed) {
-        return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions"));
+) -> Result<HttpResponse, HttpError> {
+    let own = is_own_origin(request, acceptor.services.git.public_url());
+    if !own.unwrap_or(true) && !is_allowed(request, allowed) {
+        return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions").into());
     }
-    let mut response = ws::handshake(request.head())
-        .map_err(|error| ServiceError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}")))?;
+    // Only for pages of this server: a page elsewhere, and a client that sends no origin, need a token.
+    let web_login = if own == Some(true) { cookie::credential(request).await? } else { None };
+    let not_upgrade =
+        |error| ServiceError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}"));
+    let mut response = ws::handshake(request.head()).map_err(not_upgrade)?;
     let mut connection = acceptor
         .accept(Transport::WebSocket, from)
         .ok_or_else(|| ServiceError::later(Code::Overloaded, "too many connections", RETRY_AFTER_MS))?;
+    connection.web_login = web_login;
     // Taken last: a connection whose session is refused must still count for its network.
     let http = request.conn_data::<HttpSpot>().and_then(|spot| spot.0.take());
     connection.pre_auth = connection.pre_auth.with_http(http);

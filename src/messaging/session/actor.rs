@@ -43,6 +43,8 @@ pub(super) struct NewSession {
     pub(super) meter: ConnectionMeter,
     pub(super) window: Arc<Semaphore>,
     pub(super) welcomed: Arc<AtomicBool>,
+    /// The login of the browser whose page opened the connection.
+    pub(super) web_login: Option<Credential>,
 }
 
 /// Actor of one connection. See the [module](super).
@@ -75,11 +77,11 @@ enum Conversation {
 
 impl SessionActor {
     pub(super) fn new(new: NewSession) -> Self {
-        let NewSession { responder, admission, pre_auth, meter, window, welcomed } = new;
+        let NewSession { responder, admission, pre_auth, meter, window, welcomed, web_login } = new;
         Self {
             device: DeviceKey::Session(responder.session),
             responder,
-            conversation: Conversation::Unauthenticated(Unauthenticated),
+            conversation: Conversation::Unauthenticated(Unauthenticated { web_login }),
             admission,
             pre_auth: Some(pre_auth),
             session_slot: None,

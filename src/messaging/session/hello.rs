@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::admission::{Admission, SessionSlot};
 use super::responder::Responder;
-use super::state::{Hello, HelloOptions, HelloRefusal};
+use super::state::{Hello, HelloOptions, HelloRefusal, Proof};
 use crate::actors::cache::SessionRegistration;
 use crate::domain::device::DeviceKey;
 use crate::protocol::answer::GoodbyeCode;
@@ -18,10 +18,12 @@ impl Responder {
         hello: Hello,
         request_id: Option<u64>,
     ) -> Result<SessionRegistration, HelloRefusal> {
-        let Hello { token, options: HelloOptions { echo, device, status, udp } } = hello;
-        let who = self
-            .services
-            .credential(&token)
+        let Hello { proof, options: HelloOptions { echo, device, status, udp } } = hello;
+        let proven = match proof {
+            Proof::Token(token) => self.services.credential(&token),
+            Proof::WebLogin(who) => Ok(who),
+        };
+        let who = proven
             .map_err(|error| HelloRefusal { error: Some(error), code: GoodbyeCode::Unauthenticated })?;
         let device = DeviceKey::parse(device, DeviceKey::Session(self.session)).map_err(|reason| {
             let error = ServiceError::new(Code::BadRequest, format!("device_id {reason}"));

@@ -85,7 +85,8 @@ struct Started {
 
 /// Starts a session's actor on its thread.
 fn start(connection: AcceptedConnection, acceptor: &SessionAcceptor, stopping: CancellationToken) -> Started {
-    let AcceptedConnection { id, transport, hub, thread, slot, pre_auth, meter, deliveries } = connection;
+    let AcceptedConnection { id, transport, hub, thread, slot, pre_auth, meter, deliveries, web_login } =
+        connection;
     let (services, limits) = (acceptor.services.clone(), &acceptor.services.limits);
     let (outbox, drain) = Outbox::new(limits.outbox_bytes, limits.outbox_frames, deliveries);
     let (window, welcomed) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicBool::new(false)));
@@ -104,6 +105,7 @@ fn start(connection: AcceptedConnection, acceptor: &SessionAcceptor, stopping: C
         meter: meter.clone(),
         window: window.clone(),
         welcomed: welcomed.clone(),
+        web_login,
     };
     // At `debug`: a connection and its messages must not pay for a span that no line needs.
     let span = debug_span!(parent: None, "session", session.id = id.0, user_id = Empty);

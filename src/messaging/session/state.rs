@@ -71,8 +71,15 @@ impl Incoming {
 /// A well-formed first packet.
 #[derive(Debug)]
 pub(super) struct Hello {
-    pub(super) token: String,
+    pub(super) proof: Proof,
     pub(super) options: HelloOptions,
+}
+
+/// The proof of a `Hello`.
+#[derive(Debug)]
+pub(super) enum Proof {
+    Token(String),
+    WebLogin(Credential),
 }
 
 /// The reason why a connection does not become a session: it ends after the refusal, if any.
@@ -184,8 +191,11 @@ impl ChatCommand {
 }
 
 /// State before the client has authenticated.
-#[derive(Debug)]
-pub(super) struct Unauthenticated;
+#[derive(Debug, Default)]
+pub(super) struct Unauthenticated {
+    /// The login of the browser whose page opened the connection, by its cookie.
+    pub(super) web_login: Option<Credential>,
+}
 
 /// State after the client has authenticated.
 #[derive(Debug)]
@@ -199,15 +209,20 @@ fn bad_request(error: impl Into<String>) -> Action {
 }
 
 impl Unauthenticated {
+    /// Returns the token of a `Hello`, else the login of the browser.
+    fn proof(&self, token: Option<String>) -> Option<Proof> {
+        token.map(Proof::Token).or(self.web_login.map(Proof::WebLogin))
+    }
+
     pub(super) fn receive(&self, incoming: Incoming) -> Result<Hello, HelloRefusal> {
         let refuse = |error: &str| {
             let error = Some(ServiceError::new(Code::Unauthenticated, error));
             Err(HelloRefusal { error, code: GoodbyeCode::Unauthenticated })
         };
         match incoming {
-            Incoming::Packet(packet) if packet.packet_type == "Hello" => match packet.token {
-                Some(token) => Ok(Hello {
-                    token,
+            Incoming::Packet(packet) if packet.packet_type == "Hello" => match self.proof(packet.token) {
+                Some(proof) => Ok(Hello {
+                    proof,
                     options: HelloOptions {
                         echo: packet.echo.unwrap_or(true),
                         device: packet.device_id,

@@ -44,15 +44,18 @@ fn message_packet(content: &str) -> MessagePacket {
 fn first_packet_must_be_hello() {
     let hello = MessagePacket { token: Some("t".into()), ..packet("Hello") };
     assert!(matches!(
-        Unauthenticated.receive(Incoming::Packet(Box::new(hello))),
+        Unauthenticated::default().receive(Incoming::Packet(Box::new(hello))),
         Ok(Hello { options: HelloOptions { echo: true, .. }, .. })
     ));
     for first in [packet("Ping"), packet("Hello"), message_packet("hi")] {
-        let refusal = Unauthenticated.receive(Incoming::Packet(Box::new(first))).unwrap_err();
+        let refusal = Unauthenticated::default().receive(Incoming::Packet(Box::new(first))).unwrap_err();
         assert!(refusal.error.is_some_and(|error| error.code == Code::Unauthenticated));
         assert_eq!(refusal.code, GoodbyeCode::Unauthenticated);
     }
-    let refusal = Unauthenticated.receive(Incoming::Malformed).unwrap_err();
+    let web_login = Some(Credential::login(UserId(1), LoginId(2), 3));
+    let hello = Unauthenticated { web_login }.receive(Incoming::Packet(Box::new(packet("Hello"))));
+    assert!(matches!(hello, Ok(Hello { proof: Proof::WebLogin(who), .. }) if Some(who) == web_login));
+    let refusal = Unauthenticated::default().receive(Incoming::Malformed).unwrap_err();
     assert!(refusal.error.is_none() && refusal.code == GoodbyeCode::BadRequest);
 }
 
