@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! domain <- core <- protocol <- {storage, git} <- actors <- services
-//!        <- {messaging, api, backup} <- app <- client <- cli <- main
+//!        <- {messaging, api, web, backup} <- app <- client <- cli <- main
 //! ```
 //!
 //! [`client`] uses only [`domain`] and [`protocol`], so it does not depend on the server.
@@ -22,6 +22,7 @@
 //! | [`services`] | the operations that users can perform, one function each |
 //! | [`messaging`] | chat sessions over TCP and WebSocket |
 //! | [`api`] | HTTP: REST, git smart HTTP, the control and operations routes |
+//! | [`web`] | the pages for browsers |
 //! | [`backup`] | backup, restore and check (`netbit doctor`) of a data directory |
 //! | [`app`] | the composition root: starts, connects and stops everything |
 //! | [`client`] | a typed client, shared by the terminal client, the tests and the load test |
@@ -42,3 +43,4 @@ pub mod messaging;
 pub mod protocol;
 pub mod services;
 pub mod storage;
+pub mod web;

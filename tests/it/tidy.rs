@@ -13,7 +13,7 @@ const ROOMS: &[&[&str]] = &[
     &["storage", "git"],
     &["actors"],
     &["services"],
-    &["messaging", "api", "backup"],
+    &["messaging", "api", "web", "backup"],
     &["app"],
     &["client"],
     &["cli"],

@@ -1,0 +1,3 @@
+//! The pages for browsers: HTML that the server writes.
+
+pub mod paint;
