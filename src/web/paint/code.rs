@@ -25,8 +25,6 @@ pub const HIGHLIGHT_LINE_BYTES_MAX: usize = 2_000;
 pub const HIGHLIGHT_TIME_MAX: Duration = Duration::from_millis(100);
 /// Maximum size of the HTML of the highlighted part.
 pub const HIGHLIGHT_HTML_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Maximum nesting of scopes. Each piece of text searches the nesting for its class.
-const SCOPES_MAX: usize = 300;
 /// Length of the part of the first line that can name the language.
 const FIRST_LINE_BYTES_MAX: usize = 200;
 /// Names of files and languages that the syntax definitions do not list, with an extension of the
@@ -267,8 +265,8 @@ impl Highlighter {
                 marks.push(html, shown, from..to);
                 from = to;
             }
-            let applied = change.is_none_or(|change| self.stack.apply(change).is_ok());
-            if !applied || self.stack.len() > SCOPES_MAX {
+            // The parser bounds the nesting of scopes.
+            if change.is_some_and(|change| self.stack.apply(change).is_err()) {
                 return Written::Stopped;
             }
         }

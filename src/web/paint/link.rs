@@ -71,7 +71,10 @@ pub(super) fn push_external_start(html: &mut String, address: &str) {
 /// brackets around it do not belong to it.
 pub(super) fn url_at_start(text: &str) -> Option<usize> {
     let scheme = ["https://", "http://"].into_iter().find(|scheme| text.starts_with(scheme))?;
-    let ends = |c: char| c.is_whitespace() || c.is_control() || "<>\"`|\\^{}".contains(c) || is_unseen(c);
+    let ends = |c: char| {
+        let ascii = matches!(c, '\0'..=' ' | '<' | '>' | '"' | '`' | '|' | '\\' | '^' | '{' | '}' | '\u{7f}');
+        ascii || !c.is_ascii() && (c.is_whitespace() || c.is_control() || is_unseen(c))
+    };
     let window = text.get(..text.floor_char_boundary(ADDRESS_BYTES_MAX.saturating_add(1)))?;
     let end = window.find(ends).or_else(|| (window.len() == text.len()).then_some(text.len()))?;
     let mut url = window.get(..end).filter(|url| url.len() <= ADDRESS_BYTES_MAX)?;
@@ -103,15 +106,21 @@ fn is_unseen(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Returns the next address in a text, from a byte on.
+/// Returns the next address in a text, from a byte on. Text that begins like an address and is not
+/// one is skipped up to white space, so that each byte is read a bounded number of times.
 pub(super) fn next_url(text: &str, from: usize) -> Option<Range<usize>> {
-    let rest = text.get(from..)?;
-    rest.match_indices("http").find_map(|(at, _)| {
-        let begins = !rest.get(..at)?.ends_with(char::is_alphanumeric);
-        let length = begins.then(|| url_at_start(rest.get(at..)?)).flatten()?;
-        let begin = from.saturating_add(at);
-        Some(begin..begin.saturating_add(length))
-    })
+    let mut at = from;
+    loop {
+        let begin = at.saturating_add(text.get(at..)?.find("http")?);
+        let rest = text.get(begin..)?;
+        let begins = !text.get(from..begin)?.ends_with(char::is_alphanumeric);
+        let resembles = begins && (rest.starts_with("http://") || rest.starts_with("https://"));
+        if let Some(length) = resembles.then(|| url_at_start(rest)).flatten() {
+            return Some(begin..begin.saturating_add(length));
+        }
+        let skipped = if resembles { rest.find(char::is_whitespace)? } else { "http".len() };
+        at = begin.saturating_add(skipped);
+    }
 }
 
 #[cfg(test)]

@@ -17,9 +17,11 @@
 //! |---|---|
 //! | `hl-c` `hl-k` `hl-s` `hl-n` `hl-t` `hl-f` `hl-v` `hl-a` `hl-m` | see [`code::Class`] |
 //! | `hidden-char` | the name of a hidden character, in its place |
+//! | `diff-context` `diff-added` `diff-removed` `diff-hunk` `diff-note` | rows, see [`diff::DiffKind`] |
 //! | `diff-word` | a word that differs inside a changed line |
 //! | `code-block` | a block of code in a document, `<pre>` |
 //! | `plain-text` | a document that is not Markdown, `<pre>` |
+//! | `alert-note` `alert-tip` `alert-important` `alert-warning` `alert-caution` | a remark, `<blockquote>` |
 //! | `footnote` | a footnote of a document, `<div>` |
 //! | `task` | the mark of a task in a list, `<span>` |
 //! | `external-image` | a link to an image on another server |

@@ -12,6 +12,7 @@ use super::super::link::next_url;
 use super::super::safe_html::push_attribute;
 use super::address::{ID_PREFIX, Resolver, Target};
 use super::output::{Output, Source};
+use super::tag_end::End;
 use super::{CELLS_MAX, DOCUMENT_HTML_BYTES_MAX, Links, RAW_TAGS_MAX};
 
 /// HTML before the sanitizer.
@@ -405,47 +406,6 @@ impl<'l> Emitter<'l> {
         self.output.end_markdown();
         self.output.end_markdown();
         self.output.text(" ");
-    }
-}
-
-/// The end of a tag, by what it does.
-enum End {
-    Code,
-    RawHtml,
-    Heading,
-    TableHead,
-    Block,
-    Inline,
-}
-
-impl From<pulldown_cmark::TagEnd> for End {
-    fn from(tag: pulldown_cmark::TagEnd) -> Self {
-        use pulldown_cmark::TagEnd;
-        match tag {
-            TagEnd::CodeBlock => Self::Code,
-            TagEnd::HtmlBlock => Self::RawHtml,
-            TagEnd::Heading(_) => Self::Heading,
-            TagEnd::TableHead => Self::TableHead,
-            TagEnd::Emphasis
-            | TagEnd::Strong
-            | TagEnd::Strikethrough
-            | TagEnd::Superscript
-            | TagEnd::Subscript
-            | TagEnd::Link
-            | TagEnd::Image
-            | TagEnd::TableCell => Self::Inline,
-            TagEnd::Paragraph
-            | TagEnd::BlockQuote(_)
-            | TagEnd::List(_)
-            | TagEnd::Item
-            | TagEnd::FootnoteDefinition
-            | TagEnd::DefinitionList
-            | TagEnd::DefinitionListTitle
-            | TagEnd::DefinitionListDefinition
-            | TagEnd::Table
-            | TagEnd::TableRow
-            | TagEnd::MetadataBlock(_) => Self::Block,
-        }
     }
 }
 

@@ -23,6 +23,7 @@ mod output;
 mod raw_html;
 mod raw_writer;
 mod sanitizer;
+mod tag_end;
 
 use emitter::Emitter;
 

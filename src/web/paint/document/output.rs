@@ -19,7 +19,7 @@ struct Open {
     source: Source,
 }
 
-/// What the end of an open element writes.
+/// The markup that ends an open element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Tag,
