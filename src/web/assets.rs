@@ -1,7 +1,7 @@
 //! The style sheet, scripts and images of the pages, embedded in the binary by `build.rs`.
 //!
-//! The address contains a hash of all files, so browsers keep them for ever. A page of an earlier
-//! version asks for another hash and gets 404; its next load has the right one.
+//! The address contains a hash of all files, so browsers cache them without asking again. A page of
+//! an earlier version requests another hash and gets 404; its next load has the right one.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
@@ -51,7 +51,7 @@ pub(super) async fn file(request: HttpRequest, path: Path<(String, String)>) -> 
     serve(&request, &name, IMMUTABLE).await
 }
 
-/// Returns the icon, at the address where browsers look for it without a page.
+/// Returns the icon, at the address that browsers request without a page.
 pub(super) async fn favicon(request: HttpRequest) -> HttpResult {
     serve(&request, "icon.svg", AN_HOUR).await
 }

@@ -71,7 +71,7 @@ fn heading(status: StatusCode) -> &'static str {
 /// Returns what happened, as a sentence.
 fn sentence(error: &HttpError, status: StatusCode) -> String {
     if status == StatusCode::NOT_FOUND && error.error.detail == "path not found" {
-        return "There is no page at this address.".to_owned();
+        return "No page has this address.".to_owned();
     }
     let detail = error.error.sentence();
     let mut letters = detail.chars();
@@ -86,8 +86,8 @@ fn next_step(status: StatusCode) -> &'static str {
         404 => "It may have been deleted, renamed or made private. Check the address, or ask for access.",
         408 | 503 => "Load the page again in a moment.",
         429 => "Wait a moment, then try again.",
-        507 => "Reading still works. Tell the administrator of this server.",
-        500..=599 => "Try again. If it happens again, tell the administrator the number below.",
+        507 => "Reading still works. Inform the administrator of this server.",
+        500..=599 => "Try again. If it happens again, send the administrator the number below.",
         _ => "Go back and try again.",
     }
 }

@@ -181,8 +181,7 @@ pub(super) fn see_other(path: &str) -> HttpResponse {
 
 /// Returns `path` if it is a path of this server, else `/`.
 ///
-/// `//host` and `/\host` would lead to other servers, and control characters are removed by
-/// browsers before they look.
+/// `//host` and `/\host` lead to other servers, and browsers remove control characters first.
 pub(super) fn own_path(path: &str) -> &str {
     let is_own = path.starts_with('/')
         && !path.starts_with("//")

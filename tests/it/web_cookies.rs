@@ -209,7 +209,7 @@ async fn ended_login_cannot_act_from_an_open_page() {
         assert_eq!(alice.post(path, body).await.status, 204, "{path}");
         let cookie = open_page.cookie();
         let headers = [("cookie", cookie.as_str()), ("x-netbit-web", "1"), ("sec-fetch-site", "same-origin")];
-        let refused = send(&server, Method::POST, "/api/projects/create", &headers).await;
+        let refused = send(&server, Method::POST, "/api/notifications/read", &headers).await;
         assert_eq!(refused.status(), 401, "{path}");
     }
     let bob = server.user("bob").await;

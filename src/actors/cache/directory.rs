@@ -241,12 +241,12 @@ impl Directory {
         self.users.get(&id).map(|entry| &entry.user)
     }
 
-    /// Returns the user of this name, ignoring case.
-    /// Returns whether a user is an active administrator. Looks at all users if none is.
+    /// Returns whether a user is an active administrator. Without one, visits all users.
     pub(super) fn has_administrator(&self) -> bool {
         self.users.values().any(|entry| entry.user.is_admin && entry.user.active)
     }
 
+    /// Returns the user of this name, ignoring case.
     pub(super) fn named(&self, username: &str) -> Option<&Entry> {
         self.users.get(self.names.get(&*lower(username))?)
     }
