@@ -103,22 +103,18 @@ impl Push {
         if self.commit_count > self.commits.len() {
             lines.push(format!("- and {} more", self.commit_count - self.commits.len()));
         }
-        lines.push(format!("{base_url}{}", self.path()));
+        lines.push(format!("{base_url}{}", page_path(&self.repository, &self.refs)));
         lines.join("\n")
     }
+}
 
-    /// Returns the API path that shows the push.
-    fn path(&self) -> String {
-        let mut parts = self.repository.splitn(3, '/');
-        let (owner, project, name) =
-            (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-        let repository = format!("/api/projects/{owner}/{project}/repos/{name}");
-        let shown = self.refs.iter().find(|r| r.new.is_some());
-        match shown.map(|r| (r.old.as_deref(), r.new.as_deref())) {
-            Some((Some(old), Some(new))) => format!("{repository}/compare/{old}...{new}"),
-            Some((None, Some(new))) => format!("{repository}/commits?ref={new}"),
-            _ => format!("{repository}/branches"),
-        }
+/// Returns the path of the page that shows these updates of `owner/project/repository`.
+pub fn page_path(repository: &str, refs: &[RefUpdate]) -> String {
+    let shown = refs.iter().find(|r| r.new.is_some());
+    match shown.map(|r| (r.old.as_deref(), r.new.as_deref())) {
+        Some((Some(old), Some(new))) => format!("/{repository}/-/compare/{old}...{new}"),
+        Some((None, Some(new))) => format!("/{repository}/-/commits/{new}"),
+        _ => format!("/{repository}/-/branches"),
     }
 }
 

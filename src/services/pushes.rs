@@ -26,7 +26,7 @@ use crate::core::shares::{BudgetGrant, Holder};
 use crate::core::telemetry::{chain, request_id};
 use crate::domain::access::Credential;
 use crate::domain::ids::{PushId, RepositoryId};
-use crate::domain::push::{FastForward, PUSH_REFS_MAX, PushSummary, RefUpdate};
+use crate::domain::push::{FastForward, PUSH_REFS_MAX, PushSummary, RefUpdate, page_path};
 use crate::domain::repository::Repository;
 use crate::git::history::{self, PushScan, WalkLimits};
 use crate::git::pack_limits::PackCost;
@@ -79,6 +79,8 @@ pub(super) struct SettledPush {
     settled: Settled,
     /// New commits, up to the counting limit.
     commit_count: usize,
+    /// The first refs that moved.
+    refs: Vec<RefUpdate>,
 }
 
 /// Held from the moment the push may move refs until its result is recorded.
@@ -238,13 +240,14 @@ impl ReceiveHook for PushHook {
             let owner = self.view.project.owner_id;
             self.services.write_graph_soon(&self.view.repository, owner);
         }
-        match settled.map(|done| done.settled) {
-            Ok(Settled { announced: Some((chat, seq)), .. }) => {
-                let after = seq - 1;
-                let link = format!("{}/api/chats/{chat}/events?after_seq={after}", self.base_url);
+        match settled {
+            Ok(SettledPush { settled: Settled { announced: Some(_), .. }, refs, .. }) => {
                 let path = self.view.path();
+                let link = format!("{}{}", self.base_url, page_path(&path, &refs));
                 let left_out = if is_text_left_out { TEXT_LEFT_OUT } else { "" };
-                Some(report::text(&format!("{left_out}\nThe channel of {path}:\n  {link}\n\n")))
+                Some(report::text(&format!(
+                    "{left_out}\nPosted in the channel of {path}. The change:\n  {link}\n\n"
+                )))
             }
             Ok(_) => is_text_left_out.then(|| report::text(TEXT_LEFT_OUT)),
             Err(error) => {
@@ -271,12 +274,13 @@ impl Services {
         }
         let summary = self.summarize(repository, updates, PushDetail::Commits).await?;
         let (commit_count, is_large) = (summary.commit_count, summary.ref_count > REFS_MANY);
+        let refs = summary.refs.clone();
         let settled = self.write_settlement(push, summary).await?;
         if is_large {
             // Each ref is a file until refs are packed, which slows down every reader.
             self.git.maintain_soon();
         }
-        Ok(SettledPush { settled, commit_count })
+        Ok(SettledPush { settled, commit_count, refs })
     }
 
     async fn write_settlement(&self, push: PushId, summary: PushSummary) -> Result<Settled, ServiceError> {

@@ -5,6 +5,7 @@ use netbit::core::config::Synchronous;
 use netbit::core::database;
 use serde_json::json;
 
+use crate::harness::browser::Browser;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, until};
 
@@ -27,11 +28,12 @@ async fn push_creates_event_message_and_notifications_of_watchers() {
     let second = workdir.commit("work", "a.txt", "a", "teach it, @carol\n\nand mail x@dora.org").await;
     let url = server.url_as("bob", &path);
     let said = workdir.git("work", &["push", "-o", "chat=please look", &url, "main"]).await;
-    assert!(said.success && said.err.contains("The channel of alice/hello/web"), "{}", said.err);
+    assert!(said.success && said.err.contains("Posted in the channel of alice/hello/web"), "{}", said.err);
     let link = said.err.lines().find_map(|line| line.split_once("http://")).unwrap().1.trim().to_owned();
-    let at = link.find("/api").unwrap();
-    let linked = alice.get(&link[at..]).await.body;
-    assert_eq!(linked["items"][0]["kind"], "push", "the link leads to the push: {linked}");
+    let page = &link[link.find('/').unwrap()..];
+    assert_eq!(page, format!("/alice/hello/web/-/commits/{second}"));
+    let shown = Browser::login(&server, "carol").await.page(page).await;
+    assert!(shown.contains("teach it"), "the link leads to the pushed commits");
 
     let pushes = carol.pushes(chat).await;
     assert_eq!(pushes.len(), 1);
@@ -46,7 +48,7 @@ async fn push_creates_event_message_and_notifications_of_watchers() {
     assert_eq!(lines[0], "please look");
     assert_eq!(lines[1], "pushed 2 commits to main of alice/hello/web");
     assert_eq!(lines[2], format!("- {} teach it, @carol", &second[..8]));
-    assert!(lines[4].starts_with("/api/projects/alice/hello/repos/web/"), "{lines:?}");
+    assert!(lines[4].ends_with(page), "{lines:?}");
     let metadata = serde_json::to_value(&messages[0].metadata).unwrap();
     assert_eq!(metadata["push_seq"], messages[0].seq - 1);
 
