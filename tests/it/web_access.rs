@@ -1,0 +1,113 @@
+//! A page shows what the API returns to the same user, and forms change what the API lets change.
+
+use crate::harness::browser::{Browser, Page};
+use crate::harness::git::GitWorkdir;
+use crate::harness::{Person, TestServer};
+
+/// Pages of a project and of its repository `web`, each with the address of the API that returns the
+/// same things. `HEAD` stands for the id of the newest commit.
+const PAGES: [(&str, &str); 17] = [
+    ("", ""),
+    ("/-/members", "/members"),
+    ("/web", "/repos/web"),
+    ("/web/-/tree/main", "/repos/web/tree/main"),
+    ("/web/-/tree/HEAD", "/repos/web/tree/HEAD"),
+    ("/web/-/blob/main/README.md", "/repos/web/blob/main/README.md"),
+    ("/web/-/blob/main/none", "/repos/web/blob/main/none"),
+    ("/web/-/raw/main/README.md", "/repos/web/raw/main/README.md"),
+    ("/web/-/blame/main/README.md", "/repos/web/blame/main/README.md"),
+    ("/web/-/commits/main", "/repos/web/commits?ref=main"),
+    ("/web/-/commit/HEAD", "/repos/web/commits/HEAD"),
+    ("/web/-/compare/main...HEAD", "/repos/web/compare/main...HEAD"),
+    ("/web/-/branches", "/repos/web/branches"),
+    ("/web/-/tags", "/repos/web/tags"),
+    ("/web/-/find/main", "/repos/web/files/main"),
+    ("/web/-/archive/main.tar.gz", "/repos/web/archive/main.tar.gz"),
+    ("/none", "/repos/none"),
+];
+
+/// Forms that change a project or its repository, each with the least role that may.
+const FORMS: [(&str, &str, &[(&str, &str)]); 5] = [
+    ("/-/settings", "owner", &[("description", "changed")]),
+    ("/-/members", "owner", &[("username", "added"), ("role", "reader")]),
+    ("/-/repos/new", "maintainer", &[("name", "another")]),
+    ("/web/-/settings", "maintainer", &[("description", "changed")]),
+    ("/-/settings/delete", "owner", &[("confirm", "")]),
+];
+
+const ROLES: [&str; 4] = ["reader", "writer", "maintainer", "owner"];
+
+/// Returns the status as the API gives it: a page that needs a login leads to the login page.
+fn status_of(page: &Page) -> u16 {
+    let leads_to_login = page.status == 303 && page.header("location").starts_with("/login");
+    if leads_to_login { 401 } else { page.status }
+}
+
+async fn world(server: &TestServer) -> (Person, String) {
+    let alice = server.user("alice").await;
+    for name in ROLES.iter().chain(&["outsider", "added"]) {
+        server.user(name).await;
+    }
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let head = workdir.commit("work", "README.md", "# Hello", "say hello").await;
+    for visibility in ["public", "private"] {
+        alice.project(visibility, visibility).await;
+        alice.repository(visibility, "web").await;
+        for role in ROLES {
+            alice.member(visibility, role, role).await;
+        }
+        let url = server.url_as("alice", &format!("alice/{visibility}/web"));
+        workdir.git("work", &["push", &url, "main"]).await.ok();
+    }
+    (alice, head)
+}
+
+#[actix_web::test]
+async fn pages_and_api_agree_for_every_role_and_visibility() {
+    let server = TestServer::start().await;
+    let (_, head) = world(&server).await;
+    for role in ["anonymous", "outsider"].iter().chain(&ROLES) {
+        let (browser, http) = match *role {
+            "anonymous" => (Browser::anonymous(&server), server.http.clone()),
+            role => (Browser::login(&server, role).await, server.login(role).await.http),
+        };
+        for visibility in ["public", "private"] {
+            for (page, api) in PAGES {
+                let page = format!("/alice/{visibility}{}", page.replace("HEAD", &head));
+                let api = format!("/api/projects/alice/{visibility}{}", api.replace("HEAD", &head));
+                let (shown, returned) = (browser.get(&page).await, http.get(&api).await.unwrap());
+                assert_eq!(status_of(&shown), returned.status, "{role}: {page}, {api}");
+            }
+        }
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn forms_are_refused_below_their_role() {
+    let server = TestServer::start().await;
+    world(&server).await;
+    let rank = |role: &str| ROLES.iter().position(|known| *known == role);
+    for role in ["anonymous", "outsider", "reader", "writer", "maintainer"] {
+        let browser = match role {
+            "anonymous" => Browser::anonymous(&server),
+            role => Browser::login(&server, role).await,
+        };
+        for (form, least, pairs) in FORMS {
+            if rank(role) >= rank(least) {
+                continue;
+            }
+            for visibility in ["public", "private"] {
+                let path = format!("/alice/{visibility}{form}");
+                let answer = browser.post_form(&path, pairs).await;
+                let refused = matches!(status_of(&answer), 401 | 403 | 404);
+                assert!(refused, "{role}: {path} was answered with {}", answer.status);
+            }
+        }
+    }
+    let owner = Browser::login(&server, "owner").await;
+    let project = owner.page("/alice/private").await;
+    assert!(!project.contains("changed") && !project.contains("another"), "a refused form changed something");
+    server.stop().await;
+}
