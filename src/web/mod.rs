@@ -19,6 +19,8 @@ mod error;
 mod form;
 mod layout;
 pub mod paint;
+mod project;
+mod shown;
 mod visitor;
 
 use actix_web::web;
@@ -26,8 +28,8 @@ pub use error::page as error_page;
 
 /// Registers every page.
 pub fn routes(config: &mut web::ServiceConfig) {
-    let page = |path: &str| web::resource(path.to_owned());
     config
+        .service(page("/").get(project::start::show))
         .service(page("/assets/{hash}/{file:.*}").get(assets::file))
         .service(page("/favicon.ico").get(assets::favicon))
         .service(page("/robots.txt").get(assets::robots))
@@ -35,5 +37,35 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/login").get(account::login::show).post(account::login::submit))
         .service(page("/logout").post(account::login::logout))
         .service(page("/register").get(account::register::show).post(account::register::submit))
+        .configure(projects)
         .default_service(web::to(error::not_found));
+}
+
+fn page(path: &str) -> actix_web::Resource {
+    web::resource(path.to_owned())
+}
+
+/// Registers the pages of projects. They are last: `{user}` matches any first segment.
+fn projects(config: &mut web::ServiceConfig) {
+    use project::{branches, create, list, members, new_repository, repository_settings, settings, show};
+    let of = |rest: &str| page(&format!("/{{user}}/{{project}}{rest}"));
+    config
+        .service(page("/projects").get(list::show))
+        .service(page("/projects/new").get(create::show).post(create::submit))
+        .service(of("").get(show::show))
+        .service(of("/-/watch").post(show::watch))
+        .service(of("/-/members").get(members::show).post(members::add))
+        .service(of("/-/members/{username}/role").post(members::change_role))
+        .service(of("/-/members/{username}/remove").post(members::remove))
+        .service(of("/-/settings").get(settings::show).post(settings::change))
+        .service(of("/-/settings/default-branch").post(branches::set_default))
+        .service(of("/-/settings/rules").post(branches::add_rule))
+        .service(of("/-/settings/rules/change").post(branches::change_rule))
+        .service(of("/-/settings/visibility").post(settings::change_visibility))
+        .service(of("/-/settings/delete").post(settings::delete))
+        .service(of("/-/repos/new").get(new_repository::show).post(new_repository::submit))
+        .service(
+            of("/{repo}/-/settings").get(repository_settings::show).post(repository_settings::change),
+        )
+        .service(of("/{repo}/-/settings/delete").post(repository_settings::delete));
 }

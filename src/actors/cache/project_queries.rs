@@ -263,6 +263,7 @@ pub struct Members {
 pub struct MemberView {
     pub user_id: UserId,
     pub username: String,
+    pub display_name: String,
     pub role: ProjectRole,
 }
 
@@ -276,9 +277,14 @@ impl Query for Members {
             let role = context.read.projects.effective_role(state, Some(user), context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
             let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
+            let display_name = |id| {
+                let user = context.read.directory.user(id);
+                user.map(|user| user.display_name.clone()).unwrap_or_default()
+            };
             let members = above.map(|(id, role)| MemberView {
                 user_id: *id,
                 username: context.read.directory.username(*id).to_owned(),
+                display_name: display_name(*id),
                 role: *role,
             });
             Ok(Page::take(members, self.limit))
