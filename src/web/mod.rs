@@ -13,13 +13,17 @@
 //! Deliberately absent: state, and rights of its own. What a visitor may see or do is decided by
 //! `services`; a page only leaves out what would be refused.
 
+mod about;
 mod account;
+mod admin;
 mod assets;
 mod error;
 mod form;
 mod layout;
 pub mod paint;
+mod people;
 mod project;
+mod settings;
 mod shown;
 mod visitor;
 
@@ -37,12 +41,44 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/login").get(account::login::show).post(account::login::submit))
         .service(page("/logout").post(account::login::logout))
         .service(page("/register").get(account::register::show).post(account::register::submit))
+        .service(page("/about").get(about::show))
+        .service(page("/people").get(people::list::show))
+        .service(page("/people/{username}").get(people::show::show))
+        .configure(own_settings)
+        .configure(administration)
         .configure(projects)
+        .service(page("/{user}").get(people::show::lead))
         .default_service(web::to(error::not_found));
 }
 
 fn page(path: &str) -> actix_web::Resource {
     web::resource(path.to_owned())
+}
+
+/// Registers the pages of the visitor's own account.
+fn own_settings(config: &mut web::ServiceConfig) {
+    use settings::{appearance, logins, new_token, password, profile, tokens};
+    config
+        .service(page("/settings/profile").get(profile::show).post(profile::submit))
+        .service(page("/settings/password").get(password::show).post(password::submit))
+        .service(page("/settings/logins").get(logins::show))
+        .service(page("/settings/logins/end-others").post(logins::end_others))
+        .service(page("/settings/logins/end-all").post(logins::end_all))
+        .service(page("/settings/logins/{id}/end").post(logins::end))
+        .service(page("/settings/tokens").get(tokens::show))
+        .service(page("/settings/tokens/new").get(new_token::show).post(new_token::submit))
+        .service(page("/settings/tokens/{id}/revoke").post(tokens::revoke))
+        .service(page("/settings/appearance").get(appearance::show).post(appearance::submit));
+}
+
+/// Registers the pages for administrators of the server.
+fn administration(config: &mut web::ServiceConfig) {
+    use admin::{audit, health, users};
+    config
+        .service(page("/admin/users").get(users::show))
+        .service(page("/admin/users/{username}").get(users::show_user).post(users::set_active))
+        .service(page("/admin/audit").get(audit::show))
+        .service(page("/admin/health").get(health::show));
 }
 
 /// Registers the pages of projects. They are last: `{user}` matches any first segment.
@@ -64,8 +100,6 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(of("/-/settings/visibility").post(settings::change_visibility))
         .service(of("/-/settings/delete").post(settings::delete))
         .service(of("/-/repos/new").get(new_repository::show).post(new_repository::submit))
-        .service(
-            of("/{repo}/-/settings").get(repository_settings::show).post(repository_settings::change),
-        )
+        .service(of("/{repo}/-/settings").get(repository_settings::show).post(repository_settings::change))
         .service(of("/{repo}/-/settings/delete").post(repository_settings::delete));
 }

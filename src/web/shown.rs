@@ -76,7 +76,11 @@ pub(super) fn size(bytes: u64) -> String {
         }
         (tenths, unit) = (tenths / 1000, larger);
     }
-    if tenths < 100 { format!("{}.{} {unit}", tenths / 10, tenths % 10) } else { format!("{} {unit}", tenths / 10) }
+    if tenths < 100 {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {unit}", tenths / 10)
+    }
 }
 
 /// Returns a number with its noun: `1 member`, `2 members`.

@@ -18,7 +18,7 @@ struct CreatePage {
     shell: Shell,
     problems: Problems,
     name_help: String,
-    name: String,
+    typed_name: String,
     description: String,
     is_public: bool,
 }
@@ -33,7 +33,7 @@ impl CreatePage {
             name_help: format!(
                 "Letters, digits, '.', '_' and '-'. The address of the project is /{username}/NAME."
             ),
-            name: String::new(),
+            typed_name: String::new(),
             description: String::new(),
             is_public: false,
         }
@@ -70,7 +70,7 @@ pub(in crate::web) async fn submit(
             let (problems, is_public) = (Problems::of(error)?, visibility == Visibility::Public);
             let status = problems.status();
             let empty = CreatePage::new(&request, &visitor);
-            let page = CreatePage { problems, name, description, is_public, ..empty };
+            let page = CreatePage { problems, typed_name: name, description, is_public, ..empty };
             layout::page_of(&request, status, &page).await
         }
     }

@@ -33,7 +33,9 @@ pub(super) fn roles() -> [RoleChoice; 4] {
         may: match role {
             ProjectRole::Reader => "reads, and writes in the channel",
             ProjectRole::Writer => "also pushes",
-            ProjectRole::Maintainer => "also makes and changes repositories, and pushes to protected branches",
+            ProjectRole::Maintainer => {
+                "also makes and changes repositories, and pushes to protected branches"
+            }
             ProjectRole::Owner => "also manages members and settings, and deletes",
         },
     })

@@ -11,7 +11,7 @@ pub(super) mod list;
 pub(super) mod members;
 pub(super) mod new_repository;
 pub(super) mod repository_settings;
-mod row;
+pub(super) mod row;
 pub(super) mod settings;
 pub(super) mod show;
 pub(super) mod start;

@@ -22,7 +22,7 @@ struct NewRepositoryPage {
     problems: Problems,
     project: String,
     action: String,
-    name: String,
+    typed_name: String,
     description: String,
     default_branch: String,
 }
@@ -35,7 +35,7 @@ impl NewRepositoryPage {
             problems: Problems::default(),
             project: format!("{}/{}", view.owner, view.project.name),
             action: format!("{}/-/repos/new", path_of(view)),
-            name: String::new(),
+            typed_name: String::new(),
             description: String::new(),
             default_branch: view.project.config.default_branch.clone(),
         }
@@ -88,7 +88,7 @@ pub(in crate::web) async fn submit(
             let problems = Problems::of(error)?;
             let status = problems.status();
             let empty = NewRepositoryPage::new(&request, &visitor, &view);
-            let page = NewRepositoryPage { problems, name, description, default_branch, ..empty };
+            let page = NewRepositoryPage { problems, typed_name: name, description, default_branch, ..empty };
             layout::page_of(&request, status, &page).await
         }
     }

@@ -26,7 +26,7 @@ struct RepositorySettingsPage {
     /// The present name, which is typed to delete.
     current_name: String,
     may_delete: bool,
-    name: String,
+    typed_name: String,
     description: String,
     default_branch: String,
     general: Problems,
@@ -48,7 +48,7 @@ impl RepositorySettingsPage {
             path: repository_path_of(view),
             current_name: repository.name.clone(),
             may_delete: view.may(Act::Manage),
-            name: repository.name.clone(),
+            typed_name: repository.name.clone(),
             description: repository.description.clone(),
             default_branch: repository.default_branch.clone(),
             general: Problems::default(),
@@ -110,7 +110,8 @@ pub(in crate::web) async fn change(
             let general = Problems::of(error)?;
             let status = general.status();
             let page = RepositorySettingsPage::new(&request, &visitor, &view);
-            let page = RepositorySettingsPage { general, name, description, default_branch, ..page };
+            let page =
+                RepositorySettingsPage { general, typed_name: name, description, default_branch, ..page };
             layout::page_of(&request, status, &page).await
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct TypedRule {
 pub(super) struct SettingsPage {
     shell: Shell,
     head: Head,
-    name: String,
+    typed_name: String,
     description: String,
     is_public: bool,
     config: ProjectConfig,
@@ -54,7 +54,7 @@ impl SettingsPage {
         Self {
             shell: Shell::new(request, visitor, title).crumbs(crumbs_of(view)),
             head: Head::new(view, visitor, "settings"),
-            name: view.project.name.clone(),
+            typed_name: view.project.name.clone(),
             description: view.project.description.clone(),
             is_public: view.project.visibility == Visibility::Public,
             typed_default_branch: config.default_branch.clone(),
@@ -123,15 +123,14 @@ pub(in crate::web) async fn change(
     let GeneralForm { name, description } = form.0;
     let name = name.trim().to_owned();
     let renamed = (name != view.project.name).then(|| name.clone());
-    let change =
-        ProjectChange { name: renamed, description: Some(description.clone()), visibility: None };
+    let change = ProjectChange { name: renamed, description: Some(description.clone()), visibility: None };
     match services.update_project(who, &at.0, change).await {
         Ok(view) => Ok(see_other(&settings_path(&view))),
         Err(error) => {
             let general = Problems::of(error)?;
             let status = general.status();
             let page = SettingsPage::new(&request, &visitor, &view);
-            let page = SettingsPage { general, name, description, ..page };
+            let page = SettingsPage { general, typed_name: name, description, ..page };
             layout::page_of(&request, status, &page).await
         }
     }
