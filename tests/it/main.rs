@@ -57,5 +57,8 @@ mod texts;
 mod threads;
 mod tidy;
 mod tls;
+mod web_admin;
 mod web_logins;
+mod web_projects;
+mod web_settings;
 mod websocket;

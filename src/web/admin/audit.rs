@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::shell;
 use crate::core::saturate;
@@ -56,16 +57,30 @@ fn target_of(event: &AuditEvent) -> Option<UserId> {
     event.target.strip_prefix("user:").and_then(|id| id.parse().ok()).map(UserId)
 }
 
-/// Returns the values that an action set, as texts.
-fn details_of(event: &AuditEvent) -> Vec<(String, String)> {
-    let values: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(&event.detail).unwrap_or_default();
-    let text = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    let shown = values.into_iter().filter(|(_, value)| !value.is_null());
-    shown.map(|(name, value)| (name.replace('_', " "), text(value))).collect()
+/// Returns the values that an action set.
+fn values_of(event: &AuditEvent) -> Map<String, Value> {
+    serde_json::from_str(&event.detail).unwrap_or_default()
+}
+
+/// Returns the user that a value names by id.
+fn user_of(name: &str, value: &Value) -> Option<UserId> {
+    let is_user = matches!(name, "user_id" | "owner_id");
+    value.as_i64().filter(|_| is_user).map(UserId)
+}
+
+/// Returns a value as text.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{name} {}", text_of(value)));
+            fields.collect::<Vec<_>>().join(" ")
+        }
+        Value::Number(_) | Value::Null => value.to_string(),
+    }
 }
 
 /// Returns a page of the log.
@@ -79,12 +94,18 @@ pub(in crate::web) async fn show(
     let (below, limit) = (query.0.cursor.unwrap_or(i64::MAX), services.limits.page_default);
     let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.audit(Some(who), below, wanted).await?, limit);
-    let mentioned = found.items.iter().flat_map(|event| [event.actor_id, target_of(event)]);
-    let ids: BTreeSet<_> = mentioned.flatten().collect();
+    let values: Vec<_> = found.items.iter().map(values_of).collect();
+    let mentioned = found.items.iter().flat_map(|event| [event.actor_id, target_of(event)]).flatten();
+    let named = values.iter().flatten().filter_map(|(name, value)| user_of(name, value));
+    let ids: BTreeSet<_> = mentioned.chain(named).collect();
     let users = services.users_to_administer(who, ids).await?;
     let names: HashMap<_, _> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
     let name_of = |id: UserId| names.get(&id).map_or_else(|| format!("user {id}"), |name| (*name).to_owned());
-    let rows = found.items.iter().map(|event| {
+    let detail_of = |(name, value): (&String, &Value)| match user_of(name, value) {
+        Some(id) => (name.trim_end_matches("_id").to_owned(), name_of(id)),
+        None => (name.replace('_', " "), text_of(value)),
+    };
+    let rows = found.items.iter().zip(&values).map(|(event, values)| {
         let about = target_of(event).filter(|id| names.contains_key(id));
         AuditRow {
             at: Moment::of(event.created_at),
@@ -92,7 +113,7 @@ pub(in crate::web) async fn show(
             action: event.action.clone(),
             target: about.map_or_else(|| event.target.replacen(':', " ", 1), name_of),
             target_is_user: about.is_some(),
-            details: details_of(event),
+            details: values.iter().filter(|(_, value)| !value.is_null()).map(detail_of).collect(),
             request_id: event.request_id.clone().unwrap_or_default(),
         }
     });
