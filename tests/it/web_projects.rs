@@ -38,7 +38,7 @@ async fn start_page_lists_own_projects_and_public_ones_for_others() {
     assert!(!others.contains("/alice/open"), "bob is a member of no project");
     for visitor in [&bob, &Browser::anonymous(&server)] {
         let all = visitor.page("/projects").await;
-        assert!(all.contains("/alice/open") && !all.contains("hidden"));
+        assert!(all.contains("/alice/open") && !all.contains("/alice/hidden"));
     }
     assert!(Browser::anonymous(&server).page("/").await.contains("/alice/open"));
     server.stop().await;
