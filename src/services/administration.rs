@@ -3,6 +3,7 @@
 //! Every process that can open the socket administers the server: credentials are not checked. The
 //! commands are the same as those of other callers, and the audit names the operator.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::accounts::{Fields, NewAccount, ValidAccount, names_of};
@@ -10,6 +11,7 @@ use super::tokens::TokenRequest;
 use super::{ServiceError, Services};
 use crate::actors::cache::{
     AccessTokensOf, Administrator, PersonFormerlyNamed, PersonNamed, ProjectToAdminister, ReadModels,
+    UsersToAdminister,
 };
 use crate::actors::writer::commands::{
     AddUser, DeleteEmptyChat, PurgeChat, RenameChannels, RenameUser, ResetPassword, RevokeAllAccessTokens,
@@ -62,6 +64,15 @@ impl Services {
         let read = move |db: &mut _| accounts::users_above(db, above, &prefix, limit);
         let rows = self.readers.read(holder, read).await?;
         Ok(rows.into_iter().map(|row| Arc::new(row.into_parts().0)).collect())
+    }
+
+    /// Returns the users with these ids, for administrators; unknown ids are left out.
+    pub async fn users_to_administer(
+        &self,
+        who: Credential,
+        ids: BTreeSet<UserId>,
+    ) -> Result<Vec<Arc<User>>, ServiceError> {
+        Ok(self.cache.ask(who, UsersToAdminister { ids }).await?)
     }
 
     /// Returns chats above an id.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::access::ProjectPath;
 use super::accounts::Fields;
 use super::{ServiceError, Services};
-use crate::actors::cache::{Destination, MemberView, Members, ProjectList, ProjectNamed, ProjectView};
+use crate::actors::cache::{
+    Destination, MemberView, Members, ProjectList, ProjectNamed, ProjectView, ProjectsOwned,
+};
 use crate::actors::writer::commands::{
     CreateProject, DeleteProject, SetMember, SetProjectConfig, SetWatch, UpdateProject,
 };
@@ -85,6 +87,16 @@ impl Services {
         members_only: bool,
     ) -> Result<Page<ProjectView>, ServiceError> {
         self.ask_as_anyone(who, ProjectList { after, limit, members_only }).await
+    }
+
+    /// Returns projects in the namespace of a user that the caller may read, the oldest first.
+    pub async fn projects_owned_by(
+        &self,
+        who: Option<Credential>,
+        owner: UserId,
+        limit: usize,
+    ) -> Result<Page<ProjectView>, ServiceError> {
+        self.ask_as_anyone(who, ProjectsOwned { owner, limit }).await
     }
 
     pub async fn update_project(

@@ -144,6 +144,11 @@ impl Services {
         Ok(repositories)
     }
 
+    /// Returns whether users may create tokens that never expire.
+    pub fn allows_endless_tokens(&self) -> bool {
+        self.accounts.tokens_without_expiry
+    }
+
     pub async fn tokens(&self, who: Credential) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
         Ok(self.cache.ask(who, AccessTokens).await?)
     }

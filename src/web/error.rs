@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
 use super::layout::{self, Shell, login_href};
+use super::shown;
 use super::visitor::Visitor;
 use crate::http::error::{HttpError, HttpResult};
 
@@ -73,11 +74,7 @@ fn sentence(error: &HttpError, status: StatusCode) -> String {
     if status == StatusCode::NOT_FOUND && error.error.detail == "path not found" {
         return "No page has this address.".to_owned();
     }
-    let detail = error.error.sentence();
-    let mut letters = detail.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    let stop = if detail.ends_with(['.', '?', '!']) { "" } else { "." };
-    format!("{first}{}{stop}", letters.as_str())
+    shown::sentence(error.error.sentence())
 }
 
 fn next_step(status: StatusCode) -> &'static str {

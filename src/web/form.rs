@@ -35,6 +35,18 @@ impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
     }
 }
 
+/// Checks that the user typed a name to confirm what cannot be undone.
+///
+/// # Errors
+/// The problem of the field.
+pub(super) fn check_typed(field: &'static str, typed: &str, name: &str) -> Result<(), ServiceError> {
+    if typed.trim() == name {
+        return Ok(());
+    }
+    let problem = format!("must be exactly {name}");
+    Err(ServiceError::invalid(vec![FieldProblem { field, problem }]))
+}
+
 /// The problems of a form that was sent. Empty before.
 #[derive(Debug, Default)]
 pub(super) struct Problems {

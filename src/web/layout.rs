@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::assets;
+use super::shown::Face;
 use super::visitor::Visitor;
 use crate::domain::user::User;
 use crate::http::compressed::{accepts_gzip, gzip};
@@ -66,6 +67,10 @@ impl Shell {
 
     pub(super) fn user(&self) -> Option<&User> {
         self.visitor.user().map(|user| &**user)
+    }
+
+    pub(super) fn face(&self) -> Option<Face> {
+        self.user().map(Face::of)
     }
 
     pub(super) fn is_admin(&self) -> bool {

@@ -13,12 +13,18 @@
 //! Deliberately absent: state, and rights of its own. `services` decide what a visitor may see or do;
 //! a page only leaves out what they would refuse.
 
+mod about;
 mod account;
+mod admin;
 mod assets;
 mod error;
 mod form;
 mod layout;
 pub mod paint;
+mod people;
+mod project;
+mod settings;
+mod shown;
 mod visitor;
 
 use actix_web::web;
@@ -26,8 +32,8 @@ pub use error::page as error_page;
 
 /// Registers every page.
 pub fn routes(config: &mut web::ServiceConfig) {
-    let page = |path: &str| web::resource(path.to_owned());
     config
+        .service(page("/").get(project::start::show))
         .service(page("/assets/{hash}/{file:.*}").get(assets::file))
         .service(page("/favicon.ico").get(assets::favicon))
         .service(page("/robots.txt").get(assets::robots))
@@ -35,5 +41,65 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/login").get(account::login::show).post(account::login::submit))
         .service(page("/logout").post(account::login::logout))
         .service(page("/register").get(account::register::show).post(account::register::submit))
+        .service(page("/about").get(about::show))
+        .service(page("/people").get(people::list::show))
+        .service(page("/people/{username}").get(people::show::show))
+        .configure(own_settings)
+        .configure(administration)
+        .configure(projects)
+        .service(page("/{user}").get(people::show::lead))
         .default_service(web::to(error::not_found));
+}
+
+fn page(path: &str) -> actix_web::Resource {
+    web::resource(path.to_owned())
+}
+
+/// Registers the pages of the visitor's own account.
+fn own_settings(config: &mut web::ServiceConfig) {
+    use settings::{appearance, logins, new_token, password, profile, tokens};
+    config
+        .service(page("/settings/profile").get(profile::show).post(profile::submit))
+        .service(page("/settings/password").get(password::show).post(password::submit))
+        .service(page("/settings/logins").get(logins::show))
+        .service(page("/settings/logins/end-others").post(logins::end_others))
+        .service(page("/settings/logins/end-all").post(logins::end_all))
+        .service(page("/settings/logins/{id}/end").post(logins::end))
+        .service(page("/settings/tokens").get(tokens::show))
+        .service(page("/settings/tokens/new").get(new_token::show).post(new_token::submit))
+        .service(page("/settings/tokens/{id}/revoke").post(tokens::revoke))
+        .service(page("/settings/appearance").get(appearance::show).post(appearance::submit));
+}
+
+/// Registers the pages for administrators of the server.
+fn administration(config: &mut web::ServiceConfig) {
+    use admin::{audit, health, users};
+    config
+        .service(page("/admin/users").get(users::show))
+        .service(page("/admin/users/{username}").get(users::show_user).post(users::set_active))
+        .service(page("/admin/audit").get(audit::show))
+        .service(page("/admin/health").get(health::show));
+}
+
+/// Registers the pages of projects. They are last: `{user}` matches any first segment.
+fn projects(config: &mut web::ServiceConfig) {
+    use project::{branches, create, list, members, new_repository, repository_settings, settings, show};
+    let of = |rest: &str| page(&format!("/{{user}}/{{project}}{rest}"));
+    config
+        .service(page("/projects").get(list::show))
+        .service(page("/projects/new").get(create::show).post(create::submit))
+        .service(of("").get(show::show))
+        .service(of("/-/watch").post(show::watch))
+        .service(of("/-/members").get(members::show).post(members::add))
+        .service(of("/-/members/{username}/role").post(members::change_role))
+        .service(of("/-/members/{username}/remove").post(members::remove))
+        .service(of("/-/settings").get(settings::show).post(settings::change))
+        .service(of("/-/settings/default-branch").post(branches::set_default))
+        .service(of("/-/settings/rules").post(branches::add_rule))
+        .service(of("/-/settings/rules/change").post(branches::change_rule))
+        .service(of("/-/settings/visibility").post(settings::change_visibility))
+        .service(of("/-/settings/delete").post(settings::delete))
+        .service(of("/-/repos/new").get(new_repository::show).post(new_repository::submit))
+        .service(of("/{repo}/-/settings").get(repository_settings::show).post(repository_settings::change))
+        .service(of("/{repo}/-/settings/delete").post(repository_settings::delete));
 }

@@ -13,9 +13,10 @@ use super::read_models::ReadModels;
 use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
-    PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, Query, ReadersNamed,
-    Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder, TokenUsesToWrite, UserIds,
-    UsersById, UsersByPrefix, WebLoginHolder, WebLoginUsesToWrite,
+    PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
+    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder,
+    TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
+    WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -58,6 +59,7 @@ instrumented_actor!(
         ProjectList,
         ProjectNamed,
         ProjectToAdminister,
+        ProjectsOwned,
         Publish,
         ReadersNamed,
         Replay,
@@ -72,6 +74,7 @@ instrumented_actor!(
         UserIds,
         UsersById,
         UsersByPrefix,
+        UsersToAdminister,
         Verify,
         WebLoginHolder,
         WebLoginUsesToWrite,

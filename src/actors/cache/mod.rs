@@ -52,7 +52,7 @@ pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, MemberView, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister,
-    ProjectView, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
+    ProjectView, ProjectsOwned, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
 };
 pub use push_queries::RepositoryToPush;
 pub use queries::{
@@ -63,4 +63,4 @@ pub use read_models::ReadModels;
 pub use token_queries::{
     AccessTokens, AccessTokensOf, Administrator, HasAdministrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
 };
-pub use user_queries::{UsersById, UsersByPrefix, UsersFound, UsersKnown};
+pub use user_queries::{UsersById, UsersByPrefix, UsersFound, UsersKnown, UsersToAdminister};

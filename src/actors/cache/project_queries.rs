@@ -252,6 +252,30 @@ impl Query for ProjectList {
     }
 }
 
+/// The projects in the namespace of a user that the caller may read, by id.
+pub struct ProjectsOwned {
+    pub owner: UserId,
+    pub limit: usize,
+}
+
+impl Query for ProjectsOwned {
+    type Answer = Page<ProjectView>;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
+
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let user = who.map(|who| who.user);
+        // The owner is a member of each project in the namespace.
+        let states = context.read.projects.readable(Some(self.owner), ProjectId(0), true);
+        let visible = states.filter(|state| {
+            let role = context.read.projects.effective_role(state, user, context.grant.as_ref());
+            state.project.owner_id == self.owner
+                && permission::check(Act::Read, state.project.visibility, role, "project").is_ok()
+        });
+        let views = visible.map(|state| view(who, context, state, false));
+        QueryOutcome::Now(Ok(Page::take(views, self.limit)))
+    }
+}
+
 /// The members of a project, by user id.
 pub struct Members {
     pub project: ProjectId,
@@ -264,6 +288,7 @@ pub struct Members {
 pub struct MemberView {
     pub user_id: UserId,
     pub username: String,
+    pub display_name: String,
     pub role: ProjectRole,
 }
 
@@ -277,9 +302,14 @@ impl Query for Members {
             let role = context.read.projects.effective_role(state, Some(user), context.grant.as_ref());
             permission::check(Act::Read, state.project.visibility, role, "project")?;
             let above = state.members.range((Bound::Excluded(self.after), Bound::Unbounded));
+            let display_name = |id| {
+                let user = context.read.directory.user(id);
+                user.map(|user| user.display_name.clone()).unwrap_or_default()
+            };
             let members = above.map(|(id, role)| MemberView {
                 user_id: *id,
                 username: context.read.directory.username(*id).to_owned(),
+                display_name: display_name(*id),
                 role: *role,
             });
             Ok(Page::take(members, self.limit))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::common_chats::CommonChats;
 use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use super::read_models::ReadModels;
+use super::token_queries::check_administrator;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::ids::UserId;
 use crate::domain::permission::people::{Finding, identify};
@@ -46,6 +47,24 @@ impl Query for UsersById {
                 list.push(user.clone());
             }
             known
+        }))
+    }
+}
+
+/// The users with some ids, for an administrator of the server. Unknown ids are left out.
+pub struct UsersToAdminister {
+    pub ids: BTreeSet<UserId>,
+}
+
+impl Query for UsersToAdminister {
+    type Answer = Vec<Arc<User>>;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ServerAdmin;
+
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(user_of(who).and_then(|user| {
+            check_administrator(context, user)?;
+            let users = self.ids.iter().filter_map(|id| context.read.directory.user(*id));
+            Ok(users.cloned().collect())
         }))
     }
 }

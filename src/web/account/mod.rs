@@ -12,7 +12,7 @@ use crate::http::cookie;
 use crate::services::web_logins::WebLogin;
 
 /// Returns a redirect to `next`, with the cookie of the new login.
-fn welcome(request: &HttpRequest, login: WebLogin, next: &str) -> HttpResponse {
+pub(in crate::web) fn welcome(request: &HttpRequest, login: WebLogin, next: &str) -> HttpResponse {
     let mut response = see_other(own_path(next));
     // A cookie that cannot be a header cannot be made from base64url.
     let _ = response.add_cookie(&cookie::started(request, login.secret, login.max_age));

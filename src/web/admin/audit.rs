@@ -1,0 +1,127 @@
+//! `/admin/audit`: actions of administrators and owners, the newest first.
+
+use std::collections::{BTreeSet, HashMap};
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::shell;
+use crate::core::saturate;
+use crate::domain::audit::AuditEvent;
+use crate::domain::ids::UserId;
+use crate::domain::page::Page;
+use crate::http::address::percent_encoded;
+use crate::http::error::HttpResult;
+use crate::http::extract::Query;
+use crate::services::Services;
+use crate::web::layout::{self, Shell};
+use crate::web::shown::Moment;
+use crate::web::visitor::Visitor;
+
+struct AuditRow {
+    at: Moment,
+    /// Empty: the operator of the machine.
+    actor: String,
+    action: String,
+    /// The user that the action is about, or the kind and id of another object.
+    target: String,
+    target_is_user: bool,
+    details: Vec<(String, String)>,
+    request_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin/audit.html")]
+struct AuditPage {
+    shell: Shell,
+    events: Vec<AuditRow>,
+    is_first: bool,
+    next: Option<String>,
+}
+
+impl AuditPage {
+    fn href(username: &str) -> String {
+        format!("/people/{}", percent_encoded(username))
+    }
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct AuditQuery {
+    cursor: Option<i64>,
+}
+
+/// Returns the user that an event is about.
+fn target_of(event: &AuditEvent) -> Option<UserId> {
+    event.target.strip_prefix("user:").and_then(|id| id.parse().ok()).map(UserId)
+}
+
+/// Returns the values that an action set.
+fn values_of(event: &AuditEvent) -> Map<String, Value> {
+    serde_json::from_str(&event.detail).unwrap_or_default()
+}
+
+/// Returns the user that a value names by id.
+fn user_of(name: &str, value: &Value) -> Option<UserId> {
+    let is_user = matches!(name, "user_id" | "owner_id");
+    value.as_i64().filter(|_| is_user).map(UserId)
+}
+
+/// Returns a value as text.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{name} {}", text_of(value)));
+            fields.collect::<Vec<_>>().join(" ")
+        }
+        Value::Number(_) | Value::Null => value.to_string(),
+    }
+}
+
+/// Returns a page of the log.
+pub(in crate::web) async fn show(
+    visitor: Visitor,
+    request: HttpRequest,
+    query: Query<AuditQuery>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let who = visitor.required()?;
+    let (below, limit) = (query.0.cursor.unwrap_or(i64::MAX), services.limits.page_default);
+    let wanted = saturate::to_i64(limit).saturating_add(1);
+    let found = Page::take(services.audit(Some(who), below, wanted).await?, limit);
+    let values: Vec<_> = found.items.iter().map(values_of).collect();
+    let mentioned = found.items.iter().flat_map(|event| [event.actor_id, target_of(event)]).flatten();
+    let named = values.iter().flatten().filter_map(|(name, value)| user_of(name, value));
+    let ids: BTreeSet<_> = mentioned.chain(named).collect();
+    let users = services.users_to_administer(who, ids).await?;
+    let names: HashMap<_, _> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
+    let name_of = |id: UserId| names.get(&id).map_or_else(|| format!("user {id}"), |name| (*name).to_owned());
+    let detail_of = |(name, value): (&String, &Value)| match user_of(name, value) {
+        Some(id) => (name.trim_end_matches("_id").to_owned(), name_of(id)),
+        None => (name.replace('_', " "), text_of(value)),
+    };
+    let rows = found.items.iter().zip(&values).map(|(event, values)| {
+        let about = target_of(event).filter(|id| names.contains_key(id));
+        AuditRow {
+            at: Moment::of(event.created_at),
+            actor: event.actor_id.map(name_of).unwrap_or_default(),
+            action: event.action.clone(),
+            target: about.map_or_else(|| event.target.replacen(':', " ", 1), name_of),
+            target_is_user: about.is_some(),
+            details: values.iter().filter(|(_, value)| !value.is_null()).map(detail_of).collect(),
+            request_id: event.request_id.clone().unwrap_or_default(),
+        }
+    });
+    let page = AuditPage {
+        shell: shell(&request, &visitor, "Audit log"),
+        events: rows.collect(),
+        is_first: query.0.cursor.is_none(),
+        next: found.next(|event| format!("/admin/audit?cursor={}", event.id)),
+    };
+    layout::page(&request, &page).await
+}

@@ -1,0 +1,62 @@
+//! `/people/{username}`: a user, and the user's projects that the visitor may read.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use askama::Template;
+
+use crate::domain::user::is_reserved;
+use crate::http::address::percent_encoded;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::Path;
+use crate::services::Services;
+use crate::web::layout::{self, Crumb, Shell, see_other};
+use crate::web::project::row::ProjectRow;
+use crate::web::shown::{Face, Moment};
+use crate::web::visitor::Visitor;
+
+#[derive(Template)]
+#[template(path = "people/show.html")]
+struct PersonPage {
+    shell: Shell,
+    face: Face,
+    is_self: bool,
+    is_active: bool,
+    since: Moment,
+    projects: Vec<ProjectRow>,
+    has_more: bool,
+}
+
+/// Returns the page of a user.
+pub(in crate::web) async fn show(
+    visitor: Visitor,
+    request: HttpRequest,
+    username: Path<String>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let who = visitor.required()?;
+    let user = services.person(who, username.0).await?;
+    let limit = services.limits.page_default;
+    let found = services.projects_owned_by(Some(who), user.id, limit).await?;
+    let shell = Shell::new(&request, &visitor, format!("{} · People", user.username));
+    let page = PersonPage {
+        shell: shell.crumbs([Crumb::new("People", "/people")]),
+        face: Face::of(&user),
+        is_self: user.id == who.user,
+        is_active: user.active,
+        since: Moment::of(user.created_at),
+        has_more: found.has_more,
+        projects: found.items.into_iter().map(ProjectRow::from).collect(),
+    };
+    layout::page(&request, &page).await
+}
+
+/// Leads from `/{user}`, the namespace of a user's projects, to the page of the user.
+pub(in crate::web) async fn lead(_: Visitor, username: Path<String>) -> HttpResult {
+    let is_name = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    if is_reserved(&username.0) || !is_name(&username.0) {
+        return Err(HttpError::of_status(StatusCode::NOT_FOUND));
+    }
+    Ok(see_other(&format!("/people/{}", percent_encoded(&username.0))))
+}

@@ -1,0 +1,136 @@
+//! `/{user}/{project}`: the repositories and members of a project.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::head::Head;
+use super::{crumbs_of, moved, path_of, repository_path_of};
+use crate::domain::ids::UserId;
+use crate::domain::permission::project::Act;
+use crate::http::address::{base_url, percent_encoded};
+use crate::http::error::HttpResult;
+use crate::http::extract::{Path, Query};
+use crate::services::access::ProjectPath;
+use crate::services::{RepositoryView, Services};
+use crate::web::form::Form;
+use crate::web::layout::{self, Shell, see_other};
+use crate::web::shown::{Face, Moment, size};
+use crate::web::visitor::Visitor;
+
+/// Members on the page of a project; the page of the members has all.
+const MEMBERS_SHOWN: usize = 10;
+
+struct RepositoryRow {
+    href: String,
+    name: String,
+    description: String,
+    default_branch: String,
+    size: String,
+    created: Moment,
+}
+
+impl From<&RepositoryView> for RepositoryRow {
+    fn from(view: &RepositoryView) -> Self {
+        let repository = &view.repository;
+        Self {
+            href: repository_path_of(view),
+            name: repository.name.clone(),
+            description: repository.description.clone(),
+            default_branch: repository.default_branch.clone(),
+            size: size(u64::try_from(repository.size_bytes).unwrap_or(0)),
+            created: Moment::of(repository.created_at),
+        }
+    }
+}
+
+struct MemberFace {
+    face: Face,
+    role: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "project/show.html")]
+struct ProjectPage {
+    shell: Shell,
+    head: Head,
+    description: String,
+    repositories: Vec<RepositoryRow>,
+    is_first: bool,
+    next: Option<String>,
+    members: Vec<MemberFace>,
+    more_members: usize,
+    created: Moment,
+    /// The address of the server and the visitor's name, for commands.
+    base_url: String,
+    username: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct PageQuery {
+    /// The name after which the list of repositories continues.
+    #[serde(default)]
+    cursor: String,
+}
+
+/// Returns the page of a project.
+pub(in crate::web) async fn show(
+    visitor: Visitor,
+    request: HttpRequest,
+    at: Path<ProjectPath>,
+    query: Query<PageQuery>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let view = services.project(visitor.who(), &at.0, Act::Read).await?;
+    if let Some(redirect) = moved(&request, &view) {
+        return Ok(redirect);
+    }
+    let (id, limit) = (view.project.id, services.limits.page_default);
+    let is_first = query.0.cursor.is_empty();
+    let found = services.repositories(visitor.who(), id, query.0.cursor, limit).await?;
+    let next =
+        found.next(|view| format!("?cursor={}", percent_encoded(&view.repository.name.to_lowercase())));
+    let members = match visitor.who() {
+        Some(who) => services.members(who, id, UserId(0), MEMBERS_SHOWN).await?.items,
+        None => Vec::new(),
+    };
+    let title = format!("{} · {}", view.project.name, view.owner);
+    let page = ProjectPage {
+        shell: Shell::new(&request, &visitor, title).crumbs(crumbs_of(&view)),
+        description: view.project.description.clone(),
+        repositories: found.items.iter().map(RepositoryRow::from).collect(),
+        is_first,
+        next,
+        more_members: view.member_count.saturating_sub(members.len()),
+        members: members
+            .iter()
+            .map(|member| MemberFace {
+                face: Face::new(&member.username, &member.display_name),
+                role: member.role.as_str(),
+            })
+            .collect(),
+        created: Moment::of(view.project.created_at),
+        base_url: base_url(&request, &services),
+        username: visitor.user().map(|user| user.username.clone()).unwrap_or_default(),
+        head: Head::new(&view, &visitor, "overview"),
+    };
+    layout::page(&request, &page).await
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct WatchForm {
+    watch: bool,
+}
+
+/// Watches the project or stops watching it.
+pub(in crate::web) async fn watch(
+    visitor: Visitor,
+    at: Path<ProjectPath>,
+    form: Form<WatchForm>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let who = visitor.required()?;
+    services.set_watch(who, &at.0, form.0.watch).await?;
+    let view = services.project(Some(who), &at.0, Act::Read).await?;
+    Ok(see_other(&path_of(&view)))
+}

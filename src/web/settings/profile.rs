@@ -1,0 +1,73 @@
+//! `/settings/profile`: display name and email address.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Done, shell};
+use crate::http::error::HttpResult;
+use crate::http::extract::Query;
+use crate::services::{ServiceError, Services};
+use crate::web::form::{Form, Problems};
+use crate::web::layout::{self, Shell, see_other};
+use crate::web::shown::Face;
+use crate::web::visitor::Visitor;
+
+#[derive(Template)]
+#[template(path = "settings/profile.html")]
+struct ProfilePage {
+    shell: Shell,
+    problems: Problems,
+    face: Face,
+    display_name: String,
+    email: String,
+    is_saved: bool,
+}
+
+impl ProfilePage {
+    fn new(request: &HttpRequest, visitor: &Visitor) -> Result<Self, ServiceError> {
+        let user = visitor.user().ok_or_else(ServiceError::unauthenticated)?;
+        Ok(Self {
+            shell: shell(request, visitor, "Profile"),
+            problems: Problems::default(),
+            face: Face::of(user),
+            display_name: user.display_name.clone(),
+            email: user.email.clone().unwrap_or_default(),
+            is_saved: false,
+        })
+    }
+}
+
+/// Returns the form.
+pub(in crate::web) async fn show(visitor: Visitor, request: HttpRequest, query: Query<Done>) -> HttpResult {
+    let is_saved = query.0.is("saved");
+    layout::page(&request, &ProfilePage { is_saved, ..ProfilePage::new(&request, &visitor)? }).await
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct ProfileForm {
+    display_name: String,
+    #[serde(default)]
+    email: String,
+}
+
+/// Changes the profile. An empty address removes it.
+pub(in crate::web) async fn submit(
+    visitor: Visitor,
+    request: HttpRequest,
+    form: Form<ProfileForm>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let who = visitor.required()?;
+    let ProfileForm { display_name, email } = form.0;
+    let address = Some(email.trim().to_owned()).filter(|email| !email.is_empty());
+    match services.update_profile(who, Some(display_name.clone()), Some(address)).await {
+        Ok(_) => Ok(see_other("/settings/profile?done=saved")),
+        Err(error) => {
+            let problems = Problems::of(error)?;
+            let status = problems.status();
+            let page = ProfilePage::new(&request, &visitor)?;
+            layout::page_of(&request, status, &ProfilePage { problems, display_name, email, ..page }).await
+        }
+    }
+}
