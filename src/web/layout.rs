@@ -143,7 +143,7 @@ pub(super) fn render(template: &impl Template) -> Result<String, ServiceError> {
 
 /// Sends a body, compressed if the client accepts it. A large body holds space until its client has
 /// received it.
-async fn send(
+pub(super) async fn send(
     request: &HttpRequest,
     mut response: actix_web::HttpResponseBuilder,
     body: Vec<u8>,

@@ -18,6 +18,7 @@ mod assets;
 mod code;
 mod error;
 mod form;
+mod history;
 mod layout;
 pub mod paint;
 mod visitor;
@@ -37,6 +38,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/logout").post(account::login::logout))
         .service(page("/register").get(account::register::show).post(account::register::submit))
         .configure(code)
+        .configure(history::routes)
         .default_service(web::to(error::not_found));
 }
 

@@ -3,6 +3,7 @@ import { localTimes } from './times.js';
 import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';
 import { menus } from './menus.js';
+import { changes } from './diff.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -10,3 +11,4 @@ focusProblems(document);
 setupCode(document, location);
 copyButtons(document);
 menus(document);
+changes(document);
