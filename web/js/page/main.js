@@ -4,6 +4,10 @@ import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';
 import { menus } from './menus.js';
 import { changes } from './diff.js';
+import { keys } from './keys.js';
+import { lines } from './lines.js';
+import { finder } from './find.js';
+import { refPicker } from './refs.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -12,3 +16,7 @@ setupCode(document, location);
 copyButtons(document);
 menus(document);
 changes(document);
+keys(document);
+lines(document);
+finder(document);
+refPicker(document);
