@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::signer::{Moment, short};
+use super::signer::Moment;
 use crate::domain::permission::project::Act;
 use crate::git::browse::Branch;
 use crate::http::address::{path_encoded, percent_encoded};
@@ -13,6 +13,7 @@ use crate::http::extract::{Path, Query};
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::web::code::frame::{Frame, Tab, href, in_repository};
+use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
 use crate::web::paint::SafeHtml;
 use crate::web::visitor::Visitor;
@@ -87,7 +88,7 @@ impl BranchRow {
             name: branch.name.clone(),
             href: href(base, "tree", &reference, ""),
             is_default: branch.default,
-            short: short(&branch.oid),
+            short: short(branch.oid),
             summary: SafeHtml::text(branch.summary.as_deref().unwrap_or_default()),
             commit_href: format!("{base}/-/commit/{}", branch.oid),
             committed: branch.committed_at.map(Moment::of),

@@ -152,12 +152,14 @@ impl Painter<'_> {
     fn file(&mut self, at: usize, file: FileDiff) -> ChangedFile {
         let number = at.saturating_add(1);
         let (body, has_hidden) = self.body(number, &file);
-        let only = |context_lines| DiffPart { file: Some(file.path.clone()), context_lines, ..self.part.clone() };
+        let only =
+            |context_lines| DiffPart { file: Some(file.path.clone()), context_lines, ..self.part.clone() };
         let at_page = |part: &DiffPart| part::href(&self.sides.page, part);
         let context_lines = part::more_context(self.part.context_lines);
         let is_modified = file.old_oid.is_some() && file.new_oid.is_some();
         let more = context_lines.filter(|_| is_modified && matches!(body, Body::Rows { .. }));
-        let is_submodule = [&file.old_mode, &file.new_mode].into_iter().flatten().any(|mode| mode == "160000");
+        let is_submodule =
+            [&file.old_mode, &file.new_mode].into_iter().flatten().any(|mode| mode == "160000");
         let commit = if file.new_oid.is_some() { Some(self.sides.new) } else { self.sides.old };
         let at_commit = |view: &str| {
             let commit = commit.filter(|_| !is_submodule)?;
@@ -227,6 +229,8 @@ impl Painter<'_> {
             Some("Generated file.".to_owned())
         } else if rows > OPEN_ROWS_MAX || patch.len() > OPEN_BYTES_MAX {
             Some(format!("{rows} lines."))
+        } else if patch.lines().any(|line| line.len() > LINE_BYTES_MAX) {
+            Some("Very long lines.".to_owned())
         } else if number > OPEN_FILES_MAX || rows > self.rows_left {
             Some("The page is long enough without this file.".to_owned())
         } else {

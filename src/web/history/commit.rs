@@ -8,15 +8,16 @@ use super::changes::{Body, Changes, Sides};
 use super::message_links::linked;
 use super::part::{self, PartQuery};
 use super::rendered::send_built;
-use super::signer::{Moment, Signer, short};
-use crate::git::browse::{CommitDiff, CommitView, DiffPart};
+use super::signer::{Moment, Signer};
+use crate::git::browse::{CommitDiff, CommitView, DiffPart, Oid};
 use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
+use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::Reading;
-use crate::services::Services;
 use crate::web::code::frame::{Frame, Tab, in_repository};
-use crate::web::layout::{Shell, see_other};
+use crate::web::code::words::short;
+use crate::web::layout::{Shell, found_at};
 use crate::web::paint::commit_text::CommitText;
 use crate::web::visitor::Visitor;
 
@@ -69,7 +70,7 @@ pub(super) async fn show(
         let page = format!("{}/-/commit/{}", frame.base, commit.oid);
         let part = query.0.part(&request);
         if commit.oid.to_string() != oid {
-            return Ok(see_other(&part::href(&page, &part)));
+            return Ok(found_at(&part::href(&page, &part)));
         }
         let validator = frame.validator(&request, &visitor, &[&commit]);
         if let Some(answer) = validator.unchanged(&request) {
@@ -79,10 +80,10 @@ pub(super) async fn show(
             services.commit_part(&view, commit.oid, part.clone()).await?;
         let is_kept = is_whole && !found.diff.truncated;
         let text = linked(&services, &visitor, &view, &frame.base, &found.commit.message).await;
-        let title = format!("{} · {}", found.commit.summary, short(&commit.oid));
+        let title = format!("{} · {}", found.commit.summary, short(commit.oid));
         let shell = frame.shell(&request, &visitor, &title).wide();
         let build = move || CommitShown::new(shell, frame, text, found, &part, page);
-        send_built(&request, is_kept.then_some(&validator), build).await
+        send_built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await
 }
@@ -100,12 +101,12 @@ impl CommitShown {
         let CommitView { oid, parents, author, committer, .. } = &commit;
         let base = &frame.base;
         let sides = Sides { base: base.clone(), page, old: parents.first().copied(), new: *oid };
-        let parent = |oid| Parent { href: format!("{base}/-/commit/{oid}"), short: short(oid) };
+        let parent = |oid: &Oid| Parent { href: format!("{base}/-/commit/{oid}"), short: short(*oid) };
         Self {
             is_message_cut: commit.message_truncated || text.truncated,
             text,
             oid: oid.to_string(),
-            short: short(oid),
+            short: short(*oid),
             author: Signer::of(author),
             authored: Moment::of(commit.authored_at),
             committer: (author != committer).then(|| Signer::of(committer)),

@@ -5,7 +5,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::rendered::send_built;
-use super::signer::{Moment, Signer, day_of, short};
+use super::signer::{Moment, Signer, day_of};
 use crate::git::browse::{CommitPage, CommitView, Oid};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Path, Query};
@@ -14,7 +14,8 @@ use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::Reading;
 use crate::web::code::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, base_of, in_repository};
-use crate::web::layout::{self, Shell, see_other};
+use crate::web::code::words::short;
+use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::SafeHtml;
 use crate::web::visitor::Visitor;
 
@@ -42,7 +43,7 @@ impl CommitRow {
             href: format!("{base}/-/commit/{}", commit.oid),
             files_href: format!("{base}/-/tree/{}", commit.oid),
             oid: commit.oid.to_string(),
-            short: short(&commit.oid),
+            short: short(commit.oid),
             author: Signer::of(&commit.author),
             committed: Moment::of(commit.committed_at),
         }
@@ -136,7 +137,7 @@ async fn history(
     let is_kept = is_whole && !page.truncated;
     let is_first = cursor.is_none();
     let build = move || CommitsPage::new(shell, frame, path, &page, is_first);
-    send_built(request, is_kept.then_some(&validator), build).await
+    send_built(request, (services, &view), is_kept.then_some(&validator), build).await
 }
 
 impl CommitsPage {
@@ -198,7 +199,7 @@ pub(super) async fn of_default_branch(
 ) -> HttpResult {
     in_repository(&visitor, &request, &at.0, &services, async |view| {
         let branch = crate::http::address::path_encoded(&view.repository.default_branch);
-        Ok(see_other(&format!("{}/-/commits/{branch}", base_of(&view))))
+        Ok(found_at(&format!("{}/-/commits/{branch}", base_of(&view))))
     })
     .await
 }

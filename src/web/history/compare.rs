@@ -19,7 +19,7 @@ use crate::services::access::RepositoryPath;
 use crate::services::browsing::Reading;
 use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::code::frame::{Frame, Tab, in_repository, name_in_address};
-use crate::web::layout::{self, Shell, see_other};
+use crate::web::layout::{self, Shell, found_at};
 use crate::web::visitor::Visitor;
 
 /// Separates the two refs in an address. A ref name cannot contain it.
@@ -81,7 +81,7 @@ pub(super) async fn choose(
         let (base, head) = (query.0.base.trim().to_owned(), query.0.head.trim().to_owned());
         let frame = Frame::load(&request, &services, &view, Tab::Branches, None).await?;
         if !base.is_empty() && !head.is_empty() {
-            return Ok(see_other(&href(&frame, &base, &head)));
+            return Ok(found_at(&href(&frame, &base, &head)));
         }
         let base = if base.is_empty() { view.repository.default_branch.clone() } else { base };
         let choice = Choice::new(&services, &view, base, head).await?;
@@ -156,7 +156,7 @@ pub(super) async fn show(
         let title = format!("{} {SEPARATOR} {}", choice.base, choice.head);
         let shell = frame.shell(&request, &visitor, &title).wide();
         let build = move || ComparisonPage::new(shell, frame, choice, (&base, &head), answer, &part);
-        send_built(&request, is_kept.then_some(&validator), build).await
+        send_built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await
 }

@@ -1,12 +1,9 @@
 //! The author, committer or tagger of an object, and times, as pages show them.
 
 use crate::domain::timestamp::Timestamp;
-use crate::git::browse::{Oid, Person};
+use crate::git::browse::Person;
 use crate::web::paint::SafeHtml;
 use crate::web::paint::avatar::{Avatar, avatar};
-
-/// Shown digits of an object id.
-const SHORT_OID: usize = 10;
 
 /// A person that an object names. Not verified: git writes any name that its user configured.
 #[derive(Debug)]
@@ -46,13 +43,6 @@ pub(super) fn day_of(time: Timestamp) -> String {
 fn formatted(time: Timestamp, format: &str) -> String {
     let parsed = jiff::Timestamp::from_millisecond(time.0);
     parsed.map_or_else(|_| time.to_string(), |time| time.strftime(format).to_string())
-}
-
-/// Returns the first digits of an object id.
-pub(super) fn short(oid: &Oid) -> String {
-    let mut digits = oid.to_string();
-    digits.truncate(SHORT_OID);
-    digits
 }
 
 #[cfg(test)]

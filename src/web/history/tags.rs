@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::branches::RefsQuery;
-use super::signer::{Moment, Signer, short};
+use super::signer::{Moment, Signer};
 use crate::git::browse::Tag;
 use crate::http::address::{path_encoded, percent_encoded};
 use crate::http::error::HttpResult;
@@ -14,6 +14,7 @@ use crate::http::extract::{Path, Query};
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::web::code::frame::{Frame, Tab, href, in_repository};
+use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
 use crate::web::paint::commit_text::{CommitText, commit_text};
 use crate::web::visitor::Visitor;
@@ -90,7 +91,7 @@ impl TagRow {
         let commit = (tag.target_kind == Some("commit")).then(|| TaggedCommit {
             tree_href: href(base, "tree", &reference, ""),
             commit_href: format!("{base}/-/commit/{}", tag.oid),
-            short: short(&tag.oid),
+            short: short(tag.oid),
             zip_href: format!("{base}/-/archive/{reference}.zip"),
             tar_href: format!("{base}/-/archive/{reference}.tar.gz"),
         });

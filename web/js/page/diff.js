@@ -1,4 +1,4 @@
-// Changes: keys for the next and the previous file, and marks for files that were viewed.
+// Changes: buttons (keys j and k) for the next and the previous file, and marks for files that were viewed.
 
 const STORE = 'viewed';
 /** The marks of the oldest files are dropped. */
@@ -38,7 +38,7 @@ function mark(key, viewed) {
  * @param {Set<string>} marks
  */
 function addBox(file, marks) {
-  const [summary, key] = [file.querySelector('summary'), file.dataset.key ?? ''];
+  const [summary, key] = [file.querySelector('summary'), file.dataset.versions ?? ''];
   if (!summary || key.length < 2) return;
   const label = document.createElement('label');
   label.className = 'viewed';
@@ -70,17 +70,16 @@ function current(files) {
 export function changes(root) {
   const place = root.querySelector('[data-changes]');
   if (!place) return;
-  const files = /** @type {HTMLDetailsElement[]} */ ([...place.querySelectorAll('details.file')]);
+  const files = /** @type {HTMLDetailsElement[]} */ ([...place.querySelectorAll('details.diff-file')]);
   const marks = new Set(readMarks());
   for (const file of files) addBox(file, marks);
-  root.addEventListener('keydown', (event) => {
-    const typing = event.target instanceof Element && event.target.closest('input:not([type=checkbox]), textarea, select');
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const step = event.key === 'j' ? 1 : event.key === 'k' ? -1 : 0;
-    const next = step === 0 ? undefined : files[Math.max(current(files) + step, 0)];
-    if (!next) return;
-    event.preventDefault();
-    next.scrollIntoView();
-    next.querySelector('summary')?.focus({ preventScroll: true });
-  });
+  for (const button of place.querySelectorAll('button[data-step]')) {
+    if (!(button instanceof HTMLButtonElement)) continue;
+    button.hidden = false;
+    button.addEventListener('click', () => {
+      const next = files[Math.max(current(files) + Number(button.dataset.step), 0)];
+      next?.scrollIntoView();
+      next?.querySelector('summary')?.focus({ preventScroll: true });
+    });
+  }
 }
