@@ -57,5 +57,6 @@ mod texts;
 mod threads;
 mod tidy;
 mod tls;
+mod web_history;
 mod web_logins;
 mod websocket;
