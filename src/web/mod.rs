@@ -17,8 +17,10 @@ mod about;
 mod account;
 mod admin;
 mod assets;
+mod code;
 mod error;
 mod form;
+mod history;
 mod layout;
 pub mod paint;
 mod people;
@@ -47,6 +49,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(own_settings)
         .configure(administration)
         .configure(projects)
+        .configure(code)
+        .configure(history::routes)
         .service(page("/{user}").get(people::show::lead))
         .default_service(web::to(error::not_found));
 }
@@ -102,4 +106,19 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(of("/-/repos/new").get(new_repository::show).post(new_repository::submit))
         .service(of("/{repo}/-/settings").get(repository_settings::show).post(repository_settings::change))
         .service(of("/{repo}/-/settings/delete").post(repository_settings::delete));
+}
+
+/// The pages of the contents of a repository. The segment `-` separates them from names.
+fn code(config: &mut web::ServiceConfig) {
+    let page = |path: &str| web::resource(format!("/{{user}}/{{project}}/{{repo}}{path}"));
+    config
+        .service(page("").get(code::home::show))
+        .service(page("/-/go").get(code::go::show))
+        .service(page("/-/tree/{rest:.*}").get(code::tree::show))
+        .service(page("/-/blob/{rest:.*}").get(code::blob::show))
+        .service(page("/-/blame/{rest:.*}").get(code::blame::show))
+        .service(page("/-/find/{rest:.*}").get(code::find::show))
+        .service(page("/-/raw/{rest:.*}").get(code::contents::raw))
+        .service(page("/-/image/{rest:.*}").get(code::contents::image))
+        .service(page("/-/archive/{rest:.*}").get(code::contents::archive));
 }

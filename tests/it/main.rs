@@ -60,6 +60,7 @@ mod tls;
 mod web_access;
 mod web_admin;
 mod web_cookies;
+mod web_history;
 mod web_logins;
 mod web_projects;
 mod web_settings;

@@ -70,10 +70,19 @@ pub struct DiffRows {
 ///
 /// The first character of each line decides. A line that is not part of a patch becomes a note.
 pub fn diff_rows(patch: &str) -> DiffRows {
+    diff_rows_within(patch, &mut DiffBudget::default())
+}
+
+/// Limits the work for all patches of a page.
+#[derive(Debug, Default)]
+pub struct DiffBudget(WordBudget);
+
+/// Like [`diff_rows`], for a page with several patches. Above the budget, words are not marked.
+pub fn diff_rows_within(patch: &str, budget: &mut DiffBudget) -> DiffRows {
     let lines = read(patch);
     let truncated = lines.len() > ROWS_MAX;
     let lines = lines.get(..ROWS_MAX).unwrap_or(&lines);
-    let differences = differences(lines);
+    let differences = differences(lines, &mut budget.0);
     let mut marks = Marks::default();
     let rows = lines.iter().zip(differences).map(|(line, words)| DiffRow {
         kind: line.kind,
@@ -147,9 +156,8 @@ fn hunk_begin(line: &str) -> Option<HunkBegin> {
 
 /// Returns the ranges that differ, for each line. Compares removed lines with the added lines that
 /// follow them, the first with the first.
-fn differences(lines: &[Line<'_>]) -> Vec<Vec<Range<usize>>> {
+fn differences(lines: &[Line<'_>], budget: &mut WordBudget) -> Vec<Vec<Range<usize>>> {
     let mut found = vec![Vec::new(); lines.len()];
-    let mut budget = WordBudget::default();
     let mut at = 0_usize;
     while let Some(rest) = lines.get(at..).filter(|rest| !rest.is_empty()) {
         let removed = rest.iter().take_while(|line| line.kind == DiffKind::Removed).count();

@@ -1,0 +1,85 @@
+// Changes: buttons (keys j and k) for the next and the previous file, and marks for files that were viewed.
+
+const STORE = 'viewed';
+/** The marks of the oldest files are dropped. */
+const MARKS_MAX = 2000;
+
+/**
+ * Returns the marked files by the ids of their versions, oldest first. Private windows may have no
+ * storage.
+ * @returns {string[]}
+ */
+function readMarks() {
+  try {
+    const marks = JSON.parse(localStorage.getItem(STORE) ?? '[]');
+    return Array.isArray(marks) ? marks.filter((mark) => typeof mark === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * @param {string} key
+ * @param {boolean} viewed
+ */
+function mark(key, viewed) {
+  const marks = readMarks().filter((marked) => marked !== key);
+  if (viewed) marks.push(key);
+  try {
+    localStorage.setItem(STORE, JSON.stringify(marks.slice(-MARKS_MAX)));
+  } catch {
+    // Without storage, the mark lasts as long as the page.
+  }
+}
+
+/**
+ * Adds the box "Viewed" to a file.
+ * @param {HTMLDetailsElement} file
+ * @param {Set<string>} marks
+ */
+function addBox(file, marks) {
+  const [summary, key] = [file.querySelector('summary'), file.dataset.versions ?? ''];
+  if (!summary || key.length < 2) return;
+  const label = document.createElement('label');
+  label.className = 'viewed';
+  const box = document.createElement('input');
+  box.type = 'checkbox';
+  box.checked = marks.has(key);
+  label.append(box, 'Viewed');
+  // The summary would close or open the file.
+  label.addEventListener('click', (event) => event.stopPropagation());
+  box.addEventListener('change', () => {
+    mark(key, box.checked);
+    file.open = !box.checked;
+  });
+  if (box.checked) file.open = false;
+  summary.append(label);
+}
+
+/**
+ * Returns the index of the file at the top of the window; -1 above the first file.
+ * @param {HTMLDetailsElement[]} files
+ */
+function current(files) {
+  const focused = files.findIndex((file) => file.querySelector('summary') === document.activeElement);
+  if (focused >= 0) return focused;
+  return files.findLastIndex((file) => file.getBoundingClientRect().top < 80);
+}
+
+/** @param {Document} root */
+export function changes(root) {
+  const place = root.querySelector('[data-changes]');
+  if (!place) return;
+  const files = /** @type {HTMLDetailsElement[]} */ ([...place.querySelectorAll('details.diff-file')]);
+  const marks = new Set(readMarks());
+  for (const file of files) addBox(file, marks);
+  for (const button of place.querySelectorAll('button[data-step]')) {
+    if (!(button instanceof HTMLButtonElement)) continue;
+    button.hidden = false;
+    button.addEventListener('click', () => {
+      const next = files[Math.max(current(files) + Number(button.dataset.step), 0)];
+      next?.scrollIntoView();
+      next?.querySelector('summary')?.focus({ preventScroll: true });
+    });
+  }
+}
