@@ -175,12 +175,14 @@ async fn large_chat_stores_receipts_but_does_not_push_them() {
 
 #[actix_web::test]
 async fn notification_reaches_every_session_of_its_user() {
-    let server = TestServer::start().await;
+    // More sessions than hubs: a hub has two of Bob's sessions, or one of his and one of Alice's.
+    let server = TestServer::with_limits(|limits| limits.session_threads = 2).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let chat = alice.group(&[&bob]).await;
-    let (mut phone, mut desk, mut outsider) = (bob.tcp().await, bob.tcp().await, alice.tcp().await);
+    let mut devices = [bob.tcp().await, bob.tcp().await, bob.tcp().await];
+    let mut others = [alice.tcp().await, alice.tcp().await];
     let message = alice.say(chat, "hello @bob").await.body["id"].as_i64().unwrap();
-    for session in [&mut phone, &mut desk] {
+    for session in &mut devices {
         let notification = loop {
             let packet = soon(session.any()).await.unwrap();
             if packet.packet_type == "Notification" {
@@ -194,7 +196,18 @@ async fn notification_reaches_every_session_of_its_user() {
         let listed = bob.get("/api/notifications?unread=true").await.body["items"][0].clone();
         assert_eq!(notification, listed, "the same as over REST");
     }
-    assert_eq!(soon(outsider.any()).await.unwrap().packet_type, "Event", "other users do not receive it");
+    for session in &mut others {
+        let ping = MessagePacket { packet_type: "Ping".into(), ..MessagePacket::default() };
+        session.writer.send(&ping).await.unwrap();
+        // The Pong follows everything that her hub delivered before.
+        loop {
+            let packet = soon(session.any()).await.unwrap();
+            assert_ne!(packet.packet_type, "Notification", "other users do not receive it");
+            if packet.packet_type == "Pong" {
+                break;
+            }
+        }
+    }
     server.stop().await;
 }
 

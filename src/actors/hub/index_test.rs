@@ -56,6 +56,20 @@ async fn session_receives_events_between_join_and_leave() {
 }
 
 #[actix_web::test]
+async fn personal_frame_reaches_every_session_of_its_user_only() {
+    let mut index = Index::default();
+    let [mut phone, mut desk] = [1, 2].map(|session| register(&mut index, session, 2, true, &[7]));
+    let mut alice = register(&mut index, 3, 1, true, &[7]);
+    let frame = Bytes::from_static(b"personal");
+    index.take(LaneItem::Personal { user: UserId(2), frame, soft: false });
+    index.take(rename(7, 1, "rename"));
+    for session in [&mut phone, &mut desk] {
+        assert_eq!(session.frames().await, ["welcome", "personal", "rename"]);
+    }
+    assert_eq!(alice.frames().await, ["welcome", "rename"]);
+}
+
+#[actix_web::test]
 async fn session_without_echo_gets_stubs_of_its_own_messages() {
     let mut index = Index::default();
     let mut bot = register(&mut index, 1, 1, false, &[7]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use netbit::client::{HttpClient, TcpClient, TcpError, saying};
 use netbit::core::database;
-use netbit::core::fail_points::NAMES;
+use netbit::core::fail_points::{BEFORE_COMMIT, NAMES};
 use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
 use netbit::protocol::packet::MessagePacket;
@@ -61,7 +61,7 @@ impl Fixture {
             assert_eq!(server.end().await, None, "{point} kills the process");
             let mut db = database::open_reader(&self.path().join("netbit.db")).unwrap();
             let stored = "SELECT count(*) AS value FROM messages WHERE content = 'said once'";
-            if point == "commit.before" || database::integer(&mut db, stored).unwrap() > 0 {
+            if point == BEFORE_COMMIT || database::integer(&mut db, stored).unwrap() > 0 {
                 return (name, content);
             }
         }
