@@ -121,7 +121,7 @@ pub(in crate::web) async fn show(
         shell: shell(&request, &visitor, "Audit log"),
         events: rows.collect(),
         is_first: query.0.cursor.is_none(),
-        next: found.next(|event| format!("/admin/audit?cursor={}", event.id)),
+        next: found.next_cursor(|event| format!("/admin/audit?cursor={}", event.id)),
     };
     layout::page(&request, &page).await
 }

@@ -64,7 +64,7 @@ pub(in crate::web) async fn show(
     let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.users(Some(who), above, prefix, wanted).await?, limit);
     let first = format!("/admin/users?q={}", percent_encoded(&search));
-    let next = found.next(|user| format!("{first}&cursor={}", user.id));
+    let next = found.next_cursor(|user| format!("{first}&cursor={}", user.id));
     let rows = found.items.iter().map(|user| UserRow {
         face: Face::of(user),
         email: user.email.clone().unwrap_or_default(),

@@ -41,7 +41,7 @@ pub(in crate::web) async fn show(
     let (after, limit) = (ProjectId(query.0.cursor.unwrap_or(0)), services.limits.page_default);
     let found = services.projects(visitor.who(), after, limit, is_own).await?;
     let own = if is_own { "member=1&" } else { "" };
-    let next = found.next(|view| format!("/projects?{own}cursor={}", view.project.id));
+    let next = found.next_cursor(|view| format!("/projects?{own}cursor={}", view.project.id));
     let page = ListPage {
         shell: Shell::new(&request, &visitor, "Projects"),
         projects: found.items.into_iter().map(ProjectRow::from).collect(),

@@ -102,7 +102,7 @@ impl MembersPage {
     ) -> Result<Self, HttpError> {
         let view = services.project(Some(who), at, Act::Read).await?;
         let found = services.members(who, view.project.id, after, services.limits.page_default).await?;
-        let next = found.next(|member| format!("?cursor={}", member.user_id));
+        let next = found.next_cursor(|member| format!("?cursor={}", member.user_id));
         let members_path = format!("{}/-/members", path_of(&view));
         let member_path = |username: &str| format!("{members_path}/{}", percent_encoded(username));
         let rows = found.items.iter().map(|member| MemberRow {
