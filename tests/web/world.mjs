@@ -55,7 +55,7 @@ export async function fill(server) {
   const bob = await account(server, 'bob', { display_name: HOSTILE[1] });
   await account(server, 'carol');
   await account(server, 'mallory');
-  await account(server, `z${'o'.repeat(37)}e`, { display_name: 'Somebody with a display name that is as long as the server allows it' });
+  await account(server, `z${'o'.repeat(37)}e`, { display_name: 'A user whose display name is as long as the server lets it be ok' });
   for (const [name, visibility, description] of [['hello', 'public', 'A public project with code'], ['secret', 'private', HOSTILE[0]], ['empty', 'public', '']]) {
     await api(server, alice, 'POST', '/api/projects/create', { name, visibility, description });
   }
