@@ -19,7 +19,7 @@ async function look(page, name) {
 
 const path = (page) => new URL(page.url()).pathname;
 const text = (page) => page.textContent('main');
-const press = (page, label) => page.click(`main button:text-is("${label}")`);
+const press = (page, name) => page.getByRole('main').getByRole('button', { name, exact: true }).click();
 
 export default async function settings({ server, browser }) {
   const { page, problems, context } = await visitor(browser);
