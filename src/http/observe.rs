@@ -29,7 +29,7 @@ use super::origin::check_same_origin;
 use super::query_keys::unknown_query_key;
 use super::refused::Refused;
 use super::request_log::{RequestLog, is_refusal};
-use super::room::Room;
+use super::room::{Room, accepts_html};
 use super::route_names::Route;
 use crate::core::proxies::TrustedProxies;
 use crate::core::saturate;
@@ -104,7 +104,8 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     if let Ok(value) = HeaderValue::from_str(shown) {
         headers.insert(REQUEST_ID, value);
     }
-    secure(headers, room);
+    let is_problem = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM_JSON);
+    secure(headers, if is_problem { Room::Api } else { room });
     // Refusals for git clients have the status 200.
     let refused = response.response().extensions().get::<Refused>().map(|refused| refused.status);
     let sent_status = refused.map(|_| response.status().as_u16());
@@ -210,7 +211,9 @@ fn with_error_body<B: MessageBody + 'static>(
         None if ready => return response,
         None => HttpError::of_status(status),
     };
-    let page = response.request().app_data::<web::Data<ErrorPage>>().filter(|_| room == Room::Pages);
+    // A program that asks for a page reads the error as that of any other address.
+    let is_shown = room == Room::Pages && accepts_html(response.request());
+    let page = response.request().app_data::<web::Data<ErrorPage>>().filter(|_| is_shown);
     let mut problem = match page {
         Some(page) => page.0(response.request(), &error, id),
         None => error.respond(id),

@@ -35,6 +35,8 @@ pub use error::page as error_page;
 /// Registers every page.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
+        // `/{user}/{project}` would match unknown addresses of the API.
+        .service(page("/api/{path:.*}").to(error::not_found))
         .service(page("/").get(project::start::show))
         .service(page("/assets/{hash}/{file:.*}").get(assets::file))
         .service(page("/favicon.ico").get(assets::favicon))

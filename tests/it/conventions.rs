@@ -35,7 +35,7 @@ async fn unknown_path_is_404_and_unknown_method_405() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for path in [
-        "/",
+        "/nowhere",
         "/api",
         "/api/nothing",
         "/api/chats/1/nothing",

@@ -172,7 +172,7 @@ async fn old_login_needs_the_password_for_a_token() {
     refused.expect(422, "Is needed, because you logged in some time ago.");
     assert!(refused.html.contains("value=\"laptop\""));
     let form = [("name", "laptop"), ("repo:read", "1"), ("days", "7"), ("password", "wrong password")];
-    alice.post_form("/settings/tokens/new", &form).await.expect(422, "Is wrong.");
+    alice.post_form("/settings/tokens/new", &form).await.expect(403, "The password is wrong.");
     let form = [("name", "laptop"), ("repo:read", "1"), ("days", "7"), ("password", PASSWORD)];
     alice.post_form("/settings/tokens/new", &form).await.expect(200, "It is not shown again.");
     server.stop().await;

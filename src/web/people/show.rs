@@ -4,10 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
-use crate::domain::user::is_reserved;
 use crate::http::address::percent_encoded;
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::Path;
+use crate::protocol::code::Code;
 use crate::services::Services;
 use crate::web::layout::{self, Crumb, Shell, see_other};
 use crate::web::project::row::ProjectRow;
@@ -50,13 +50,18 @@ pub(in crate::web) async fn show(
     layout::page(&request, &page).await
 }
 
-/// Leads from `/{user}`, the namespace of a user's projects, to the page of the user.
-pub(in crate::web) async fn lead(_: Visitor, username: Path<String>) -> HttpResult {
-    let is_name = |text: &str| {
-        text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
-    };
-    if is_reserved(&username.0) || !is_name(&username.0) {
-        return Err(HttpError::of_status(StatusCode::NOT_FOUND));
+/// Leads from `/{user}`, the namespace of a user's projects, to the page of the user. Other visitors
+/// do not learn which users exist.
+pub(in crate::web) async fn lead(
+    visitor: Visitor,
+    username: Path<String>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let missing = || HttpError::of_status(StatusCode::NOT_FOUND);
+    let who = visitor.who().ok_or_else(missing)?;
+    match services.person(who, username.0).await {
+        Ok(user) => Ok(see_other(&format!("/people/{}", percent_encoded(&user.username)))),
+        Err(error) if error.code == Code::NotFound => Err(missing()),
+        Err(error) => Err(error.into()),
     }
-    Ok(see_other(&format!("/people/{}", percent_encoded(&username.0))))
 }

@@ -222,14 +222,13 @@ pub(in crate::web) async fn submit(
     }
 }
 
-/// Returns an error about the password as a problem of its field.
+/// Returns the need of a password as a problem of its field.
 fn as_form_problem(error: ServiceError) -> ServiceError {
-    let problem = match error.code {
-        Code::FreshLoginRequired => "is needed, because you logged in some time ago",
-        Code::Forbidden if error.detail.contains("password") => "is wrong",
-        _ => return error,
-    };
-    ServiceError::invalid(vec![FieldProblem { field: "password", problem: problem.to_owned() }])
+    if error.code != Code::FreshLoginRequired {
+        return error;
+    }
+    let problem = "is needed, because you logged in some time ago".to_owned();
+    ServiceError::invalid(vec![FieldProblem { field: "password", problem }])
 }
 
 /// Returns the path of a repository of the user for an example.

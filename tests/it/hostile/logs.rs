@@ -43,7 +43,7 @@ async fn logged_values_are_truncated_in_every_part_of_a_request() {
         status_of(&server, &format!("GET /{allowed}/b/c/info/refs?service=git-upload-pack")).await,
         401
     );
-    assert_eq!(status_of(&server, &format!("{} /", "M".repeat(30_000))).await, 404);
+    assert_eq!(status_of(&server, &format!("{} /", "M".repeat(30_000))).await, 403);
     assert_eq!(status_of(&server, "GET /%0a%1b[2J{\"level\":\"ERROR\"}").await, 404);
     let requests: Vec<_> = lines(&log).into_iter().filter(|line| line.get("path").is_some()).collect();
     assert_eq!(requests.len(), 6);
