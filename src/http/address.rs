@@ -75,6 +75,11 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     encoded
 }
 
+/// Encodes the segments of a path or a ref name; the slashes between them are kept.
+pub(crate) fn path_encoded(path: &str) -> String {
+    path.split('/').map(percent_encoded).collect::<Vec<_>>().join("/")
+}
+
 /// Decodes percent-encoded text (RFC 3986 section 2.1). Invalid escapes are kept as they are.
 pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());

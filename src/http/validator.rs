@@ -45,11 +45,19 @@ pub(crate) struct Validator {
 
 impl Validator {
     pub(crate) fn new(request: &HttpRequest, commits: &[&ResolvedRef]) -> Self {
+        Self::of_view(request, commits, "")
+    }
+
+    /// Like [`Validator::new`], for a response that also depends on who reads it and on what else
+    /// it shows: `shown`.
+    pub(crate) fn of_view(request: &HttpRequest, commits: &[&ResolvedRef], shown: &str) -> Self {
         let mut content = format!("{}\n{}", env!("CARGO_PKG_VERSION"), request.uri());
         for commit in commits {
             content.push_str(&format!("\n{}", commit.oid));
         }
-        let immutable = commits.iter().all(|commit| commit.kind == RefKind::Commit);
+        content.push_str(&format!("\n{shown}"));
+        // A view may change although its commits do not.
+        let immutable = shown.is_empty() && commits.iter().all(|commit| commit.kind == RefKind::Commit);
         Self { tag: tag(content.as_bytes()), immutable }
     }
 

@@ -15,6 +15,7 @@
 
 mod account;
 mod assets;
+mod code;
 mod error;
 mod form;
 mod layout;
@@ -35,5 +36,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/login").get(account::login::show).post(account::login::submit))
         .service(page("/logout").post(account::login::logout))
         .service(page("/register").get(account::register::show).post(account::register::submit))
+        .configure(code)
         .default_service(web::to(error::not_found));
+}
+
+/// The pages of the contents of a repository. The segment `-` separates them from names.
+fn code(config: &mut web::ServiceConfig) {
+    let page = |path: &str| web::resource(format!("/{{user}}/{{project}}/{{repo}}{path}"));
+    config.service(page("/-/go").get(code::go::show));
 }
