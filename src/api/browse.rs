@@ -4,41 +4,32 @@
 //! `refs/`, or a full object id. It is never a revision expression. Names are resolved first. A
 //! client that already has the response for that commit gets 304 before anything is read.
 //!
-//! Invariant: pushed content never runs in a browser. Raw files are sent as text or as a download,
-//! in a sandbox without an origin.
+//! `http/contents.rs` sends raw files and archives, also for pages.
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::page;
 use super::repo;
 use crate::domain::permission::project::Act;
-use crate::domain::push::plain;
 use crate::git::browse::{
     Blob, Branch, FileList, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text,
 };
 use crate::git::program::ArchiveFormat;
-use crate::http::address::{percent_decoded, percent_encoded};
+use crate::http::address::percent_decoded;
+use crate::http::contents;
 use crate::http::error::HttpResult;
 use crate::http::extract::{Anyone, Path, Query, counted};
-use crate::http::spooled;
 use crate::http::validator::Validator;
 use crate::protocol::code::Code;
 use crate::services::access::RepositoryPath;
-use crate::services::browsing::{RawFile, Reading};
+use crate::services::browsing::Reading;
 use crate::services::{RepositoryView, ServiceError, Services};
-
-/// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
-const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
 /// Index of the first path segment in
 /// `/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}`.
 const PATH_SEGMENT: usize = 9;
-
-/// The maximum length of a file name on most file systems.
-const FILE_NAME_CHARACTERS_MAX: usize = 255;
 
 /// A repository, with the requested ref and path.
 #[derive(Debug, Deserialize)]
@@ -287,38 +278,9 @@ pub(super) async fn raw(
     let who = anyone.0;
     at_commit(anyone, &request, at.0, &services, async |found| {
         let Found { view, commit, path, validator } = found;
-        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        let file = services.raw(who, &view, commit.oid, path).await?;
-        let is_text = match &file {
-            RawFile::Small { is_text, .. } => *is_text,
-            RawFile::Large(spooled) => spooled.is_text,
-        };
-        let mut response = HttpResponse::Ok();
-        validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX));
-        if is_text {
-            response.content_type("text/plain; charset=utf-8");
-        } else {
-            response.content_type("application/octet-stream");
-            response.insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
-        }
-        match file {
-            RawFile::Small { bytes, .. } => Ok(response.body(bytes)),
-            RawFile::Large(spooled) => Ok(spooled::from_disk(&mut response, spooled)),
-        }
+        contents::raw((&services, who), &view, (commit.oid, path), &validator).await
     })
     .await
-}
-
-/// Returns a header that makes a browser save the response under this name (RFC 6266), without
-/// characters that disguise the name.
-fn attachment(name: &str) -> String {
-    let name = plain(name, FILE_NAME_CHARACTERS_MAX);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let safe: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
-    if safe == name {
-        return format!("attachment; filename=\"{safe}\"");
-    }
-    format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(&name))
 }
 
 /// Streams all files of a commit as a gzip-compressed tar archive.
@@ -331,7 +293,7 @@ pub(super) async fn archive_tar_gz(
     at: Path<CommitPath>,
     services: web::Data<Services>,
 ) -> HttpResult {
-    archive(anyone, request, at.0, &services, ArchiveFormat::TarGz, "application/gzip").await
+    archive(anyone, request, at.0, &services, ArchiveFormat::TarGz).await
 }
 
 /// Streams all files of a commit as a ZIP file.
@@ -344,7 +306,7 @@ pub(super) async fn archive_zip(
     at: Path<CommitPath>,
     services: web::Data<Services>,
 ) -> HttpResult {
-    archive(anyone, request, at.0, &services, ArchiveFormat::Zip, "application/zip").await
+    archive(anyone, request, at.0, &services, ArchiveFormat::Zip).await
 }
 
 async fn archive(
@@ -353,31 +315,11 @@ async fn archive(
     at: CommitPath,
     services: &Services,
     format: ArchiveFormat,
-    kind: &str,
 ) -> HttpResult {
     let who = anyone.0;
     at_commit(anyone, &request, at, services, async |found| {
         let Found { view, commit, validator, .. } = found;
-        let body = services.archive(who, &view, commit.oid, format).await?;
-        let reference = commit.name.replace('/', "-");
-        let name = format!("{}-{reference}.{}", view.repository.name, format.suffix());
-        let mut response = HttpResponse::Ok();
-        validator.mark(&mut response).insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
-        Ok(response.content_type(kind).streaming(body))
+        contents::archive((services, who), &view, &commit, format, &validator).await
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attachment_header_escapes_file_name() {
-        assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
-        assert_eq!(
-            attachment("a\"; x\r\nü\u{202e}.bin"),
-            "attachment; filename=\"a___x_.bin\"; filename*=UTF-8''a%22%3B%20x%C3%BC.bin"
-        );
-    }
 }

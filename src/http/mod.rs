@@ -7,6 +7,7 @@
 pub mod activity;
 pub(crate) mod address;
 pub(crate) mod compressed;
+pub(crate) mod contents;
 pub(crate) mod cookie;
 pub mod cors;
 pub(crate) mod error;

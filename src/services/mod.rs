@@ -26,6 +26,7 @@ pub mod images;
 mod logins;
 pub mod messages;
 mod notifications;
+mod painting;
 mod people;
 pub mod presence;
 pub mod projects;

@@ -12,7 +12,7 @@ use crate::http::compressed::{accepts_gzip, gzip};
 use crate::http::error::HttpResult;
 use crate::http::extract::{holder_of, services};
 use crate::http::pieces::Pieces;
-use crate::http::validator::{knows, tag};
+use crate::http::validator::{Validator, knows, tag};
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
@@ -124,6 +124,20 @@ pub(super) async fn page_of(
     send(request, response, html.into_bytes()).await
 }
 
+/// Returns a page whose validator was computed before the page, so that a client that has the page
+/// gets 304 before anything is read.
+pub(super) async fn page_marked(
+    request: &HttpRequest,
+    validator: &Validator,
+    template: &impl Template,
+) -> HttpResult {
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/html; charset=utf-8");
+    response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding, cookie")));
+    validator.mark(&mut response);
+    send(request, response, render(template)?.into_bytes()).await
+}
+
 /// Returns a page that shows a secret: no cache keeps it.
 pub(super) async fn secret_page(request: &HttpRequest, template: &impl Template) -> HttpResult {
     let mut response = HttpResponse::Ok();
@@ -177,6 +191,11 @@ async fn send(
 /// form again.
 pub(super) fn see_other(path: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
+}
+
+/// Returns a redirect of a page to the page that has what was asked for.
+pub(super) fn found_at(path: &str) -> HttpResponse {
+    HttpResponse::Found().insert_header((header::LOCATION, path)).finish()
 }
 
 /// Returns `path` if it is a path of this server, else `/`.

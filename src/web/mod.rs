@@ -43,5 +43,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
 /// The pages of the contents of a repository. The segment `-` separates them from names.
 fn code(config: &mut web::ServiceConfig) {
     let page = |path: &str| web::resource(format!("/{{user}}/{{project}}/{{repo}}{path}"));
-    config.service(page("/-/go").get(code::go::show));
+    config
+        .service(page("").get(code::home::show))
+        .service(page("/-/go").get(code::go::show))
+        .service(page("/-/tree/{rest:.*}").get(code::tree::show))
+        .service(page("/-/blob/{rest:.*}").get(code::blob::show))
+        .service(page("/-/blame/{rest:.*}").get(code::blame::show))
+        .service(page("/-/find/{rest:.*}").get(code::find::show))
+        .service(page("/-/raw/{rest:.*}").get(code::contents::raw))
+        .service(page("/-/image/{rest:.*}").get(code::contents::image))
+        .service(page("/-/archive/{rest:.*}").get(code::contents::archive));
 }

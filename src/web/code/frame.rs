@@ -177,6 +177,14 @@ pub(in crate::web) struct RefPathAddress {
     rest: String,
 }
 
+impl RefPathAddress {
+    /// Returns the repository and the rest.
+    pub(super) fn split(self) -> (RepositoryPath, String) {
+        let Self { user, project, repo, rest } = self;
+        (RepositoryPath { user, project, repo }, rest)
+    }
+}
+
 /// A repository, and the commit and path that a page shows.
 pub(in crate::web) struct Found {
     pub(in crate::web) view: RepositoryView,
@@ -192,8 +200,8 @@ pub(in crate::web) async fn at_ref(
     services: &Services,
     answer: impl AsyncFnOnce(Found) -> HttpResult,
 ) -> HttpResult {
-    let RefPathAddress { user, project, repo, rest } = at;
-    in_repository(visitor, request, &RepositoryPath { user, project, repo }, services, async |view| {
+    let (at, rest) = at.split();
+    in_repository(visitor, request, &at, services, async |view| {
         let text = as_sent(request, rest);
         if text.is_empty() {
             return Err(HttpError::bad_request("the address must name a branch, a tag or a commit"));

@@ -1,0 +1,125 @@
+//! Responses with the unchanged contents of a repository: raw files, images, archives.
+//!
+//! Invariant: pushed content never runs in a browser. Raw files are sent as text or as a download,
+//! images with the type that their bytes have, all in a sandbox without an origin.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::address::percent_encoded;
+use super::error::HttpResult;
+use super::spooled;
+use super::validator::Validator;
+use crate::domain::access::Credential;
+use crate::domain::image::ImageKind;
+use crate::domain::push::plain;
+use crate::git::browse::{Oid, ResolvedRef};
+use crate::git::program::ArchiveFormat;
+use crate::protocol::code::Code;
+use crate::services::browsing::RawFile;
+use crate::services::{RepositoryView, ServiceError, Services};
+
+/// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
+const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+/// The policy of an SVG image, whose own styles decide about its look.
+const SVG_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox";
+
+/// The maximum length of a file name on most file systems.
+const FILE_NAME_CHARACTERS_MAX: usize = 255;
+
+/// Returns the bytes of a file: `text/plain` if it is UTF-8, otherwise a download.
+pub(crate) async fn raw(
+    (services, who): (&Services, Option<Credential>),
+    view: &RepositoryView,
+    (commit, path): (Oid, String),
+    validator: &Validator,
+) -> HttpResult {
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let file = services.raw(who, view, commit, path).await?;
+    let is_text = match &file {
+        RawFile::Small { is_text, .. } => *is_text,
+        RawFile::Large(spooled) => spooled.is_text,
+    };
+    let mut response = HttpResponse::Ok();
+    validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX));
+    if is_text {
+        response.content_type("text/plain; charset=utf-8");
+    } else {
+        response.content_type("application/octet-stream");
+        response.insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
+    }
+    Ok(with_body(&mut response, file))
+}
+
+/// Returns a file that is an image. Its content decides about the type, never its name.
+///
+/// # Errors
+/// `not_found` if the file is not an image that browsers show.
+pub(crate) async fn image(
+    (services, who): (&Services, Option<Credential>),
+    view: &RepositoryView,
+    (commit, path): (Oid, String),
+    validator: &Validator,
+) -> HttpResult {
+    let image = services.image(who, view, commit, path).await?;
+    let image = image.ok_or_else(|| ServiceError::new(Code::NotFound, "the file is not an image"))?;
+    let policy = if image.kind == ImageKind::Svg { SVG_SANDBOX } else { SANDBOX };
+    let mut response = HttpResponse::Ok();
+    validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, policy));
+    response.content_type(image.kind.media_type());
+    Ok(with_body(&mut response, image.file))
+}
+
+fn with_body(response: &mut HttpResponseBuilder, file: RawFile) -> HttpResponse {
+    match file {
+        RawFile::Small { bytes, .. } => response.body(bytes),
+        RawFile::Large(spooled) => spooled::from_disk(response, spooled),
+    }
+}
+
+/// Streams all files of a commit as an archive.
+pub(crate) async fn archive(
+    (services, who): (&Services, Option<Credential>),
+    view: &RepositoryView,
+    commit: &ResolvedRef,
+    format: ArchiveFormat,
+    validator: &Validator,
+) -> HttpResult {
+    let body = services.archive(who, view, commit.oid, format).await?;
+    let reference = commit.name.replace('/', "-");
+    let name = format!("{}-{reference}.{}", view.repository.name, format.suffix());
+    let kind = match format {
+        ArchiveFormat::TarGz => "application/gzip",
+        ArchiveFormat::Zip => "application/zip",
+        ArchiveFormat::Tar => "application/x-tar",
+    };
+    let mut response = HttpResponse::Ok();
+    validator.mark(&mut response).insert_header((header::CONTENT_DISPOSITION, attachment(&name)));
+    Ok(response.content_type(kind).streaming(body))
+}
+
+/// Returns a header that makes a browser save the response under this name (RFC 6266), without
+/// characters that disguise the name.
+fn attachment(name: &str) -> String {
+    let name = plain(name, FILE_NAME_CHARACTERS_MAX);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let safe: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
+    if safe == name {
+        return format!("attachment; filename=\"{safe}\"");
+    }
+    format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attachment_header_escapes_file_name() {
+        assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
+        assert_eq!(
+            attachment("a\"; x\r\nü\u{202e}.bin"),
+            "attachment; filename=\"a___x_.bin\"; filename*=UTF-8''a%22%3B%20x%C3%BC.bin"
+        );
+    }
+}

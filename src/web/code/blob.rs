@@ -1,0 +1,221 @@
+//! `/{user}/{project}/{repo}/-/blob/{ref}/{path}`: a file with its lines, or as a document or image.
+
+use actix_web::{HttpRequest, web};
+use askama::Template;
+use serde::Deserialize;
+
+use super::documents;
+use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
+use super::lines::{CodeLines, LINES_MAX};
+use super::words::{self, Step, steps};
+use crate::git::browse::{Blob, ResolvedRef, TreePart};
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::{Path, Query};
+use crate::protocol::code::Code;
+use crate::services::{RepositoryView, ServiceError, Services};
+use crate::web::layout::{self, Shell, found_at};
+use crate::web::paint::document::{DOCUMENT_BYTES_MAX, Document, is_markdown};
+use crate::web::visitor::Visitor;
+
+/// Ends of names of images that browsers show. The route of the image checks the content.
+const IMAGE_ENDS: [&str; 7] = [".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg"];
+/// The mode of a symbolic link.
+const LINK_MODE: &str = "120000";
+/// The first line of a file that Git LFS keeps elsewhere (specification, version 1).
+const LFS_START: &str = "version https://git-lfs.github.com/spec/v1\n";
+/// Maximum size of such a file.
+const LFS_BYTES_MAX: usize = 1024;
+
+#[derive(Template)]
+#[template(path = "code/blob.html")]
+struct BlobPage {
+    shell: Shell,
+    frame: Frame,
+    folders: Vec<Step>,
+    name: String,
+    /// Lines, size and language in words.
+    facts: Vec<String>,
+    body: Body,
+    /// Whether the file has a rendered form beside its source.
+    has_forms: bool,
+    is_plain: bool,
+    /// Whether `lines` can be blamed.
+    is_text: bool,
+    is_lossy: bool,
+    path: String,
+    permalink: String,
+}
+
+/// What the page shows of the file.
+enum Body {
+    Lines(CodeLines),
+    Document(Document),
+    /// The address of the image.
+    Image(String),
+    Empty,
+    /// The target of a symbolic link.
+    Link(String),
+    /// The size of the file that Git LFS keeps.
+    Lfs(String),
+    Binary,
+    TooLarge,
+}
+
+#[derive(Deserialize)]
+pub(in crate::web) struct BlobQuery {
+    /// `1`: the source of a file that is shown as a document or image.
+    #[serde(default)]
+    plain: String,
+}
+
+/// Returns the page of a file. The address of a folder leads to the page of the folder.
+pub(in crate::web) async fn show(
+    visitor: Visitor,
+    request: HttpRequest,
+    at: Path<RefPathAddress>,
+    query: Query<BlobQuery>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    at_ref(&visitor, &request, at.0, &services, async |found| {
+        page(&visitor, &request, &services, found, query.0.plain == "1").await
+    })
+    .await
+}
+
+async fn page(
+    visitor: &Visitor,
+    request: &HttpRequest,
+    services: &Services,
+    found: Found,
+    is_plain: bool,
+) -> HttpResult {
+    let Found { view, commit, path } = found;
+    let at = At { commit: &commit, view: "blob", path: &path };
+    let frame = Frame::load(request, services, &view, Tab::Code, Some(at)).await?;
+    let validator = frame.validator(request, visitor, &[&commit]);
+    if let Some(answer) = validator.unchanged(request) {
+        return Ok(answer);
+    }
+    let blob = match services.blob(&view, commit.oid, path.clone()).await {
+        Err(error) if error.code == Code::BadRequest => {
+            return folder_instead(services, &view, &commit, &path, &frame, error).await;
+        }
+        other => other?,
+    };
+    let (folders, name) = steps(&frame.base, &frame.reference, &path);
+    let has_forms = has_forms(&blob);
+    let mut facts = vec![words::size(blob.size_bytes)];
+    let (is_lossy, is_text) = (blob.lossy, blob.content.is_some());
+    let body = body(services, &view, blob, &frame, is_plain || !has_forms).await?;
+    let is_cut = match &body {
+        Body::Lines(lines) => {
+            facts.insert(0, words::count(lines.count, "line"));
+            facts.extend(lines.language.map(str::to_owned));
+            lines.highlighted_to.is_some()
+        }
+        _ => false,
+    };
+    let page = BlobPage {
+        shell: frame.shell(request, visitor, &path).wide(),
+        folders,
+        name,
+        facts,
+        body,
+        has_forms,
+        is_plain,
+        is_text,
+        is_lossy,
+        permalink: href(&frame.base, "blob", &commit.oid.to_string(), &path),
+        path,
+        frame,
+    };
+    // How far the highlighting comes in its time differs.
+    if is_cut {
+        return layout::page(request, &page).await;
+    }
+    layout::page_marked(request, &validator, &page).await
+}
+
+/// Returns whether the file is a document or an image.
+fn has_forms(blob: &Blob) -> bool {
+    let is_document = is_markdown(&blob.path) && blob.size_bytes <= DOCUMENT_BYTES_MAX;
+    blob.content.is_some() && blob.mode != LINK_MODE && (is_document || is_image(&blob.path))
+}
+
+fn is_image(path: &str) -> bool {
+    let lower = path.to_lowercase();
+    IMAGE_ENDS.iter().any(|end| lower.ends_with(end))
+}
+
+async fn body(
+    services: &Services,
+    view: &RepositoryView,
+    blob: Blob,
+    frame: &Frame,
+    is_source: bool,
+) -> Result<Body, ServiceError> {
+    let Blob { path, mode, content, binary, truncated, .. } = blob;
+    let text = match content {
+        Some(text) => text,
+        None if is_image(&path) => return Ok(Body::Image(frame.href("image", &path))),
+        None if truncated => return Ok(Body::TooLarge),
+        None if binary => return Ok(Body::Binary),
+        None => return Ok(Body::Empty),
+    };
+    if text.is_empty() {
+        return Ok(Body::Empty);
+    }
+    if mode == LINK_MODE {
+        return Ok(Body::Link(text));
+    }
+    if let Some(size) = lfs_size(&text) {
+        return Ok(Body::Lfs(size));
+    }
+    if is_source {
+        let paint = move || CodeLines::paint(&path, &text, LINES_MAX);
+        return Ok(Body::Lines(services.paint(view, paint).await?));
+    }
+    if is_markdown(&path) {
+        return Ok(Body::Document(documents::painted(services, view, path, text, frame).await?));
+    }
+    Ok(Body::Image(frame.href("image", &path)))
+}
+
+/// Returns the size that a pointer of Git LFS names.
+fn lfs_size(text: &str) -> Option<String> {
+    if text.len() > LFS_BYTES_MAX || !text.starts_with(LFS_START) {
+        return None;
+    }
+    let size = text.lines().find_map(|line| line.strip_prefix("size ")?.parse().ok());
+    Some(size.map_or_else(|| "unknown size".to_owned(), words::size))
+}
+
+/// Leads to the page of a folder, if the path is one.
+async fn folder_instead(
+    services: &Services,
+    view: &RepositoryView,
+    commit: &ResolvedRef,
+    path: &str,
+    frame: &Frame,
+    error: ServiceError,
+) -> HttpResult {
+    let part = TreePart { limit: Some(1), cursor: None };
+    match services.tree(view, commit.oid, path.to_owned(), false, part).await {
+        Ok(_) => Ok(found_at(&frame.href("tree", path))),
+        Err(_) => Err(HttpError::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lfs_pointer_names_the_size_of_its_file() {
+        let pointer = format!("{LFS_START}oid sha256:4d7a\nsize 12345\n");
+        assert_eq!(lfs_size(&pointer).as_deref(), Some("12.1 KiB"));
+        assert_eq!(lfs_size(LFS_START).as_deref(), Some("unknown size"));
+        assert_eq!(lfs_size("version 1\nsize 3\n"), None);
+        assert_eq!(lfs_size(&format!("{pointer}{}", " ".repeat(LFS_BYTES_MAX))), None);
+    }
+}

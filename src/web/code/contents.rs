@@ -1,0 +1,76 @@
+//! `-/raw/{ref}/{path}`, `-/image/{ref}/{path}` and `-/archive/{ref}.zip`: the same contents as the
+//! routes of the API, at addresses where the login cookie works.
+
+use actix_web::{HttpRequest, web};
+
+use super::frame::{Found, RefPathAddress, at_ref, in_repository};
+use crate::git::program::ArchiveFormat;
+use crate::http::contents;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::extract::Path;
+use crate::http::validator::Validator;
+use crate::services::Services;
+use crate::web::visitor::Visitor;
+
+/// The archives that pages offer, by the end of their name.
+const ARCHIVES: [(&str, ArchiveFormat); 2] =
+    [(".tar.gz", ArchiveFormat::TarGz), (".zip", ArchiveFormat::Zip)];
+
+/// Returns the bytes of a file.
+pub(in crate::web) async fn raw(
+    visitor: Visitor,
+    request: HttpRequest,
+    at: Path<RefPathAddress>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    at_ref(&visitor, &request, at.0, &services, async |found| {
+        let Found { view, commit, path } = found;
+        let validator = Validator::new(&request, &[&commit]);
+        match validator.unchanged(&request) {
+            Some(answer) => Ok(answer),
+            None => contents::raw((&services, visitor.who()), &view, (commit.oid, path), &validator).await,
+        }
+    })
+    .await
+}
+
+/// Returns an image.
+pub(in crate::web) async fn image(
+    visitor: Visitor,
+    request: HttpRequest,
+    at: Path<RefPathAddress>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    at_ref(&visitor, &request, at.0, &services, async |found| {
+        let Found { view, commit, path } = found;
+        let validator = Validator::new(&request, &[&commit]);
+        match validator.unchanged(&request) {
+            Some(answer) => Ok(answer),
+            None => contents::image((&services, visitor.who()), &view, (commit.oid, path), &validator).await,
+        }
+    })
+    .await
+}
+
+/// Streams all files of a commit.
+pub(in crate::web) async fn archive(
+    visitor: Visitor,
+    request: HttpRequest,
+    at: Path<RefPathAddress>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let (at, name) = at.0.split();
+    in_repository(&visitor, &request, &at, &services, async |view| {
+        let of_format = |(end, format): (&str, _)| Some((name.strip_suffix(end)?.to_owned(), format));
+        let Some((reference, format)) = ARCHIVES.into_iter().find_map(of_format) else {
+            return Err(HttpError::bad_request("the address of an archive ends in .tar.gz or .zip"));
+        };
+        let commit = services.resolve(&view, Some(reference)).await?;
+        let validator = Validator::new(&request, &[&commit]);
+        match validator.unchanged(&request) {
+            Some(answer) => Ok(answer),
+            None => contents::archive((&services, visitor.who()), &view, &commit, format, &validator).await,
+        }
+    })
+    .await
+}
