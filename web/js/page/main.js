@@ -3,6 +3,10 @@ import { localTimes } from './times.js';
 import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';
 import { menus } from './menus.js';
+import { keys } from './keys.js';
+import { lines } from './lines.js';
+import { finder } from './find.js';
+import { refPicker } from './refs.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -10,3 +14,7 @@ focusProblems(document);
 setupCode(document, location);
 copyButtons(document);
 menus(document);
+keys(document);
+lines(document);
+finder(document);
+refPicker(document);

@@ -1,0 +1,67 @@
+// Single keys. An element with `data-key` is clicked, or focused if it is a field. `?` lists them.
+// They can be switched off (WCAG 2.1.4), for readers whose speech input types letters.
+
+const OFF = 'keys-off';
+
+/** @param {Element} element */
+function label(element) {
+  const own = element.getAttribute('aria-label') ?? element.textContent ?? '';
+  const field = element instanceof HTMLInputElement ? element.labels?.[0]?.textContent : '';
+  return (field || own).trim();
+}
+
+/** @param {EventTarget | null} target */
+const isField = (target) => target instanceof HTMLElement
+  && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+
+/**
+ * Fills the list of the keys of this page.
+ * @param {Document} root
+ * @param {Element} body
+ */
+function list(root, body) {
+  body.replaceChildren();
+  const rows = [['?', 'This list'], ['Esc', 'Close menus and lists']];
+  for (const element of root.querySelectorAll('[data-key]')) {
+    rows.unshift([element.getAttribute('data-key') ?? '', label(element)]);
+  }
+  for (const [key, text] of rows) {
+    const row = root.createElement('tr');
+    const name = row.appendChild(root.createElement('td')).appendChild(root.createElement('kbd'));
+    name.textContent = key;
+    row.appendChild(root.createElement('td')).textContent = text;
+    body.append(row);
+  }
+}
+
+/** @param {Document} root */
+export function keys(root) {
+  const dialog = root.querySelector('dialog[data-keys]');
+  const body = dialog?.querySelector('tbody');
+  if (!(dialog instanceof HTMLDialogElement) || !body) return;
+  const choice = dialog.querySelector('input');
+  if (choice) {
+    choice.checked = localStorage.getItem(OFF) !== '1';
+    choice.addEventListener('change', () => localStorage.setItem(OFF, choice.checked ? '0' : '1'));
+  }
+  const show = () => {
+    list(root, body);
+    dialog.showModal();
+  };
+  const opener = root.querySelector('[data-keys-open]');
+  if (opener instanceof HTMLElement) {
+    opener.hidden = false;
+    opener.addEventListener('click', show);
+  }
+  root.addEventListener('keydown', (event) => {
+    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing;
+    if (!isPlain || isField(event.target) || dialog.open || localStorage.getItem(OFF) === '1') return;
+    if (event.key === '?') return show();
+    if (!/^[a-z]$/.test(event.key)) return;
+    const element = root.querySelector(`[data-key="${event.key}"]`);
+    if (!(element instanceof HTMLElement)) return;
+    event.preventDefault();
+    if (element instanceof HTMLInputElement) element.focus();
+    else element.click();
+  });
+}

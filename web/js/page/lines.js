@@ -1,0 +1,141 @@
+// Lines of a file: choose one or a range, by mouse, by number or by address (`#L10-L20`).
+
+/** The width of the numbers beside the code, in pixels. */
+const NUMBERS = 64;
+
+/** @typedef {{ from: number, to: number }} Range */
+
+/**
+ * Returns the lines that an address or a text names: `#L10`, `#L10-L20`, `10`, `10-20`.
+ * @param {string} text
+ * @returns {Range | null}
+ */
+export function parseRange(text) {
+  const found = /^#?L?(\d{1,7})(?:-L?(\d{1,7}))?$/.exec(text.trim());
+  if (!found) return null;
+  const [one, other] = [Number(found[1]), Number(found[2] ?? found[1])];
+  return { from: Math.min(one, other), to: Math.max(one, other) };
+}
+
+/** @param {Range} range */
+export const fragment = ({ from, to }) => (from === to ? `#L${from}` : `#L${from}-L${to}`);
+
+/** @param {Range} range */
+const words = ({ from, to }) => (from === to ? `Line ${from}` : `Lines ${from} to ${to}`);
+
+/**
+ * Returns the number of the line at an event; 0 if it is not at a number.
+ * @param {MouseEvent} event
+ */
+function numberAt(event) {
+  const line = event.target instanceof Element ? event.target.closest('[data-code] span[id]') : null;
+  const code = line?.closest('code');
+  if (!line || !code || event.clientX > code.getBoundingClientRect().left + NUMBERS) return 0;
+  return Number(line.id.slice(1));
+}
+
+/** @param {Document} root */
+export function lines(root) {
+  const code = root.querySelector('[data-code]');
+  if (!(code instanceof HTMLElement)) return;
+  const bar = root.querySelector('[data-line-bar]');
+  const field = root.querySelector('[data-line-form] input');
+  /** @type {Range | null} */
+  let chosen = null;
+
+  /** @param {Range | null} range @param {boolean} scrolls */
+  function choose(range, scrolls) {
+    for (const line of code?.querySelectorAll('.chosen') ?? []) line.classList.remove('chosen');
+    const first = range && root.getElementById(`L${range.from}`);
+    chosen = first ? range : null;
+    if (chosen) {
+      for (let at = chosen.from; at <= chosen.to; at += 1) {
+        const line = root.getElementById(`L${at}`);
+        if (!line) break;
+        line.classList.add('chosen');
+      }
+      if (scrolls && first) first.scrollIntoView({ block: 'center' });
+    }
+    const end = chosen ? fragment(chosen) : '';
+    for (const link of root.querySelectorAll('a[data-lines]')) {
+      if (link instanceof HTMLAnchorElement) link.hash = end;
+    }
+    if (bar instanceof HTMLElement) {
+      bar.hidden = !chosen;
+      const name = bar.querySelector('[data-line-name]');
+      if (name && chosen) name.textContent = words(chosen);
+    }
+  }
+
+  /** @param {Range | null} range @param {boolean} scrolls */
+  function go(range, scrolls) {
+    choose(range, scrolls);
+    history.replaceState(history.state, '', chosen ? fragment(chosen) : location.pathname + location.search);
+  }
+
+  code.addEventListener('click', (event) => {
+    const number = numberAt(event);
+    if (!number) return;
+    const from = event.shiftKey && chosen ? chosen.from : number;
+    go({ from: Math.min(from, number), to: Math.max(from, number) }, false);
+    if (event.shiftKey) getSelection()?.removeAllRanges();
+  });
+  addEventListener('hashchange', () => choose(parseRange(location.hash), true));
+  if (field instanceof HTMLInputElement && field.form) {
+    field.form.hidden = false;
+    field.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const range = parseRange(field.value);
+      field.setCustomValidity(range && root.getElementById(`L${range.from}`) ? '' : 'There is no such line.');
+      if (!field.reportValidity()) return;
+      go(range, true);
+      field.blur();
+    });
+    field.addEventListener('input', () => field.setCustomValidity(''));
+  }
+  bar?.querySelector('[data-line-close]')?.addEventListener('click', () => go(null, false));
+  bar?.querySelector('[data-line-copy]')?.addEventListener('click', (event) => {
+    const link = root.querySelector('a[data-key="y"]');
+    if (link instanceof HTMLAnchorElement && event.target instanceof HTMLElement) copyLink(link.href, event.target);
+  });
+  choose(parseRange(location.hash), location.hash.includes('-'));
+  wrapping(root, code);
+}
+
+/**
+ * Copies an address. Without a clipboard (plain http), the browser goes to the address.
+ * @param {string} address
+ * @param {HTMLElement} button
+ */
+async function copyLink(address, button) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(address);
+    button.textContent = 'Copied';
+    setTimeout(() => { button.textContent = label; }, 2000);
+  } catch {
+    location.assign(address);
+  }
+}
+
+/**
+ * The button that wraps long lines; the choice is kept.
+ * @param {Document} root
+ * @param {HTMLElement} code
+ */
+function wrapping(root, code) {
+  const button = root.querySelector('[data-wrap]');
+  if (!(button instanceof HTMLButtonElement)) return;
+  button.hidden = false;
+  /** @param {boolean} wraps */
+  const set = (wraps) => {
+    code.classList.toggle('wrap', wraps);
+    button.setAttribute('aria-pressed', String(wraps));
+  };
+  set(localStorage.getItem('wrap') === '1');
+  button.addEventListener('click', () => {
+    const wraps = !code.classList.contains('wrap');
+    localStorage.setItem('wrap', wraps ? '1' : '0');
+    set(wraps);
+  });
+}
