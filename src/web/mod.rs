@@ -19,6 +19,8 @@ mod code;
 mod error;
 mod form;
 mod layout;
+#[cfg(test)]
+mod link;
 pub mod paint;
 mod visitor;
 
