@@ -4,6 +4,7 @@
 //! database disagree. A [`TestServer`] that is dropped without it fails the test.
 
 pub(crate) mod attack;
+pub(crate) mod browser;
 pub(crate) mod git;
 pub(crate) mod memory;
 mod process;
