@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 /// The modules by their path.
-pub type Modules = BTreeMap<String, String>;
+pub(crate) type Modules = BTreeMap<String, String>;
 
 /// What begins a declaration at the start of a line.
 const DECLARATIONS: [&str; 5] = ["function ", "async function ", "const ", "let ", "class "];
@@ -26,7 +26,7 @@ struct Linker<'a> {
 ///
 /// # Errors
 /// Returns a sentence that names the module and the line that cannot be linked.
-pub fn link(modules: &Modules, entry: &str) -> Result<String, String> {
+pub(crate) fn link(modules: &Modules, entry: &str) -> Result<String, String> {
     let (open, done) = (Vec::new(), Vec::new());
     let mut linker = Linker { modules, open, done, names: BTreeMap::new(), output: String::new() };
     linker.module(entry)?;

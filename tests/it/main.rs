@@ -57,5 +57,6 @@ mod texts;
 mod threads;
 mod tidy;
 mod tls;
+mod web_code;
 mod web_logins;
 mod websocket;
