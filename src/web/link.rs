@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// The modules by their path.
 pub(crate) type Modules = BTreeMap<String, String>;
 
-/// What begins a declaration at the start of a line.
+/// The words that begin a declaration.
 const DECLARATIONS: [&str; 5] = ["function ", "async function ", "const ", "let ", "class "];
 
 struct Linker<'a> {
