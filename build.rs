@@ -1,8 +1,11 @@
 //! Embeds the files of the pages in the binary, and rebuilds the crate when a migration is added.
 //!
-//! `web/css/*.css` become one style sheet, in the order of their names. The modules below `web/js`
-//! stay apart. Each file is also compressed. All are served below `/assets/HASH/`, where the hash
-//! covers all of them, so relative imports between modules work and every address is immutable.
+//! `web/css/*.css` become one style sheet, in the order of their names. The modules of a script, such
+//! as `web/js/page/main.js`, become one script. Each file is also compressed. All are served below
+//! `/assets/HASH/`, where the hash covers all of them, so every address is immutable.
+
+#[path = "src/web/link.rs"]
+mod link;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +27,7 @@ fn main() -> Result<(), Failure> {
     }
     let mut files = Files::new();
     files.insert("app.css".into(), style_sheet(Path::new("web/css"))?);
-    collect(Path::new("web/js"), "", &mut files)?;
+    scripts(Path::new("web/js"), &mut files)?;
     collect(Path::new("web/images"), "", &mut files)?;
     write(&files, &PathBuf::from(std::env::var("OUT_DIR")?))
 }
@@ -39,6 +42,18 @@ fn style_sheet(folder: &Path) -> Result<Vec<u8>, Failure> {
         joined.extend(fs::read(path)?);
     }
     Ok(joined)
+}
+
+/// Joins the modules of each script below a folder: a script is a module named `main.js`.
+fn scripts(folder: &Path, files: &mut Files) -> Result<(), Failure> {
+    let mut found = Files::new();
+    collect(folder, "", &mut found)?;
+    let text = |(path, bytes)| String::from_utf8(bytes).map(|text| (path, text));
+    let modules = found.into_iter().map(text).collect::<Result<link::Modules, _>>()?;
+    for entry in modules.keys().filter(|path| path.ends_with("main.js")) {
+        files.insert(entry.clone(), link::link(&modules, entry)?.into_bytes());
+    }
+    Ok(())
 }
 
 /// Collects the files below a folder, with `/` in their names.

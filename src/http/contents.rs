@@ -21,7 +21,7 @@ use crate::services::{RepositoryView, ServiceError, Services};
 
 /// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
-/// The policy of an SVG image, whose own styles decide about its look.
+/// The policy of an SVG image: its own styles apply.
 const SVG_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// The maximum length of a file name on most file systems.

@@ -30,7 +30,7 @@ const COMPRESSED_FROM: usize = 1_000;
 
 /// Crawlers may read public projects, but not the views that cost the server most.
 const ROBOTS: &str = "User-agent: *\nDisallow: /api/\nDisallow: /docs/\nDisallow: /*/-/archive/\nDisallow: /*/-/blame/\n\
-     Disallow: /*/-/commits/\nDisallow: /*/-/compare/\nDisallow: /*/-/raw/\n";
+     Disallow: /*/-/commits/\nDisallow: /*/-/compare/\nDisallow: /*/-/find/\nDisallow: /*/-/raw/\n";
 
 fn content_type(name: &str) -> &'static str {
     match name.rsplit('.').next() {

@@ -22,6 +22,8 @@ mod error;
 mod form;
 mod history;
 mod layout;
+#[cfg(test)]
+mod link;
 pub mod paint;
 mod people;
 mod project;

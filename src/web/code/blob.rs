@@ -46,7 +46,7 @@ struct BlobPage {
     permalink: String,
 }
 
-/// What the page shows of the file.
+/// The part of the page that depends on the kind of the file.
 enum Body {
     Lines(CodeLines),
     Document(Document),

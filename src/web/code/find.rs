@@ -107,9 +107,8 @@ fn best(paths: Vec<String>, wanted: &str) -> (Vec<String>, usize) {
 fn rank(path: &str, wanted: &str) -> Option<u8> {
     let path = path.to_lowercase();
     let name = path.rsplit('/').next().unwrap_or(&path);
-    if wanted.is_empty() {
-        Some(0)
-    } else if name.starts_with(wanted) {
+    // An empty text is at the start of every name.
+    if name.starts_with(wanted) {
         Some(0)
     } else if name.contains(wanted) {
         Some(1)

@@ -35,7 +35,7 @@ pub(in crate::web) enum Tab {
     Settings,
 }
 
-/// What the list of refs keeps when another ref is chosen: the view, such as `tree`, and the path.
+/// The shown commit, and the view (such as `tree`) and path that stay when another ref is chosen.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::web) struct At<'a> {
     pub(in crate::web) commit: &'a ResolvedRef,

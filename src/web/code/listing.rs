@@ -57,7 +57,7 @@ pub(in crate::web) struct Row {
     pub(in crate::web) href: String,
     /// The name of the icon.
     pub(in crate::web) icon: &'static str,
-    /// What the icon says, for readers who do not see it; empty for files.
+    /// The meaning of the icon as a word, for screen readers; empty for files.
     pub(in crate::web) kind: &'static str,
     /// The commit of a submodule.
     pub(in crate::web) target: String,

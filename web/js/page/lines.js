@@ -2,6 +2,8 @@
 
 /** The width of the numbers beside the code, in pixels. */
 const NUMBERS = 64;
+/** The height of a line, in pixels. */
+const LINE = 19;
 
 /** @typedef {{ from: number, to: number }} Range */
 
@@ -28,10 +30,15 @@ const words = ({ from, to }) => (from === to ? `Line ${from}` : `Lines ${from} t
  * @param {MouseEvent} event
  */
 function numberAt(event) {
-  const line = event.target instanceof Element ? event.target.closest('[data-code] span[id]') : null;
+  if (!(event.target instanceof Element)) return 0;
+  const line = event.target.closest('.chunk span[id]');
   const code = line?.closest('code');
-  if (!line || !code || event.clientX > code.getBoundingClientRect().left + NUMBERS) return 0;
-  return Number(line.id.slice(1));
+  if (line && code && event.clientX <= code.getBoundingClientRect().left + NUMBERS) return Number(line.id.slice(1));
+  // The numbers of a blame are a column of their own.
+  const column = event.target.closest('.numbers pre');
+  if (!column) return 0;
+  const index = Math.floor((event.clientY - column.getBoundingClientRect().top) / LINE);
+  return Number(column.closest('tr')?.querySelectorAll('.code span[id]')[index]?.id.slice(1) ?? 0);
 }
 
 /** @param {Document} root */
