@@ -13,6 +13,10 @@ use super::part;
 
 /// Maximum rows of a page.
 pub(super) const ROWS_MAX: usize = 20_000;
+/// Maximum elements in the tables of a page: browsers become slow above.
+const ELEMENTS_MAX: usize = 60_000;
+/// Elements of a row without marked words: the row and its two cells.
+const ROW_ELEMENTS: usize = 3;
 /// A file with more changed and unchanged lines than this is closed, unless it is the only file.
 pub(super) const OPEN_ROWS_MAX: usize = 400;
 /// A file with a larger patch is closed, unless it is the only file.
@@ -121,7 +125,13 @@ impl ChangedFile {
 impl Changes {
     /// Builds the changes. Takes up to a second for the largest: call it on a blocking thread.
     pub(super) fn new(diff: Diff, part: &DiffPart, sides: &Sides) -> Self {
-        let mut painter = Painter { part, sides, rows_left: ROWS_MAX, budget: DiffBudget::default() };
+        let mut painter = Painter {
+            part,
+            sides,
+            rows_left: ROWS_MAX,
+            elements_left: ELEMENTS_MAX,
+            budget: DiffBudget::default(),
+        };
         let (additions, deletions) = (diff.additions, diff.deletions);
         let (is_truncated, renames_skipped) = (diff.truncated, diff.renames_by_content_skipped);
         let files = diff.files.into_iter().enumerate().map(|(at, file)| painter.file(at, file)).collect();
@@ -145,6 +155,7 @@ struct Painter<'p> {
     part: &'p DiffPart,
     sides: &'p Sides,
     rows_left: usize,
+    elements_left: usize,
     budget: DiffBudget,
 }
 
@@ -205,6 +216,9 @@ impl Painter<'_> {
         let found = diff_rows_within(&shown.text, &mut self.budget);
         let is_cut = found.truncated || shown.is_cut;
         self.rows_left = self.rows_left.saturating_sub(found.rows.len());
+        let marks = found.rows.iter().map(|row| row.html.as_str().matches("<span").count()).sum::<usize>();
+        let elements = found.rows.len().saturating_mul(ROW_ELEMENTS).saturating_add(marks);
+        self.elements_left = self.elements_left.saturating_sub(elements);
         (Body::Rows { parts: in_parts(found.rows), is_cut }, found.has_hidden)
     }
 
@@ -231,7 +245,7 @@ impl Painter<'_> {
             Some(format!("{rows} lines."))
         } else if patch.lines().any(|line| line.len() > LINE_BYTES_MAX) {
             Some("Very long lines.".to_owned())
-        } else if number > OPEN_FILES_MAX || rows > self.rows_left {
+        } else if number > OPEN_FILES_MAX || rows > self.rows_left.min(self.elements_left / ROW_ELEMENTS) {
             Some("The page is long enough without this file.".to_owned())
         } else {
             None

@@ -33,27 +33,31 @@ function mark(key, viewed) {
 }
 
 /**
- * Adds the box "Viewed" to a file.
+ * Adds the box "Viewed" to a file. A viewed file is closed, and its head says so.
  * @param {HTMLDetailsElement} file
  * @param {Set<string>} marks
  */
 function addBox(file, marks) {
-  const [summary, key] = [file.querySelector('summary'), file.dataset.versions ?? ''];
-  if (!summary || key.length < 2) return;
+  const [links, key] = [file.querySelector('.links'), file.dataset.versions ?? ''];
+  const note = file.querySelector('[data-viewed]');
+  if (!links || !(note instanceof HTMLElement) || key.length < 2) return;
   const label = document.createElement('label');
   label.className = 'viewed';
   const box = document.createElement('input');
   box.type = 'checkbox';
   box.checked = marks.has(key);
   label.append(box, 'Viewed');
-  // The summary would close or open the file.
-  label.addEventListener('click', (event) => event.stopPropagation());
+  const show = () => {
+    note.hidden = !box.checked;
+    if (box.checked) file.open = false;
+  };
   box.addEventListener('change', () => {
     mark(key, box.checked);
-    file.open = !box.checked;
+    show();
+    if (box.checked) file.querySelector('summary')?.focus();
   });
-  if (box.checked) file.open = false;
-  summary.append(label);
+  show();
+  links.append(label);
 }
 
 /**
