@@ -139,7 +139,7 @@ async fn commit_shows_message_and_marked_changes() {
     assert_eq!(alone.matches("<tr class=\"diff-added\">").count(), 401);
     assert!(!alone.contains("Cargo.lock"));
     let missing = browser.get(&format!("{WEB}/commit/{head}?file=nope")).await;
-    missing.expect(404, "File in the changes not found");
+    missing.expect(404, "No such file in the changes.");
     world.stop().await;
 }
 

@@ -92,7 +92,7 @@ pub(super) struct Modes {
     pub(super) new: String,
 }
 
-/// What stands below the head of a file.
+/// The content below the head of a file.
 #[derive(Debug)]
 pub(super) enum Body {
     Rows {
@@ -102,7 +102,7 @@ pub(super) enum Body {
     },
     /// The changes are on a page of their own, for this reason.
     Closed(String),
-    /// There are no lines to show, for this reason.
+    /// The file has no changed lines, for this reason.
     Empty(&'static str),
     /// The contents were not compared because of their size.
     TooLarge,

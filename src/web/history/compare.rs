@@ -43,7 +43,7 @@ struct ChoicePage {
     choice: Choice,
 }
 
-/// What the page of a comparison shows.
+/// A comparison.
 #[derive(Template)]
 #[template(path = "history/compare.html")]
 struct ComparisonPage {
@@ -126,7 +126,8 @@ pub(super) struct CompareAddress {
     rest: String,
 }
 
-/// Returns the comparison of the refs in the address; the form with the problem if one is missing.
+/// Returns the comparison of the refs in the address. A ref that does not exist leads to the form with
+/// the problem.
 pub(super) async fn show(
     visitor: Visitor,
     request: HttpRequest,
@@ -138,18 +139,19 @@ pub(super) async fn show(
     in_repository(&visitor, &request, &RepositoryPath { user, project, repo }, &services, async |view| {
         let (base, head) = rest.split_once(SEPARATOR).unwrap_or((&rest, ""));
         let frame = Frame::load(&request, &services, &view, Tab::Branches, None).await?;
-        let mut choice = Choice::new(&services, &view, base.to_owned(), head.to_owned()).await?;
-        let base_commit = found(&services, &view, base, &mut choice.base_problem).await?;
-        let head_commit = found(&services, &view, head, &mut choice.head_problem).await?;
+        let choice = Choice::new(&services, &view, base.to_owned(), head.to_owned());
+        let (mut base_problem, mut head_problem) = (String::new(), String::new());
+        let base_commit = found(&services, &view, base, &mut base_problem).await?;
+        let head_commit = found(&services, &view, head, &mut head_problem).await?;
         let Some((base, head)) = base_commit.zip(head_commit) else {
+            let choice = Choice { base_problem, head_problem, ..choice.await? };
             return choice.page(&request, &visitor, frame, StatusCode::NOT_FOUND).await;
         };
-        // The form shows the names of both, which may change while the commits stay.
         let validator = frame.validator(&request, &visitor, &[&base, &head]);
         if let Some(answer) = validator.unchanged(&request) {
             return Ok(answer);
         }
-        let part = query.0.part(&request);
+        let (choice, part) = (choice.await?, query.0.part(&request));
         let Reading { answer, is_whole } =
             services.compare_part(&view, base.oid, head.oid, part.clone()).await?;
         let is_kept = is_whole && !answer.diff.truncated && !answer.commits_truncated;
@@ -161,7 +163,7 @@ pub(super) async fn show(
     .await
 }
 
-/// Returns the commit of a ref; `None` with a problem if there is no such ref.
+/// Returns the commit of a ref. Without it, writes the problem.
 async fn found(
     services: &Services,
     view: &RepositoryView,
