@@ -69,7 +69,7 @@ mod tests {
         assert!(CodeLines::paint("a.txt", "", 10).chunks.is_empty());
     }
     #[test]
-    fn highlighting_ends_at_its_limit_and_says_where() {
+    fn highlighting_ends_at_its_limit() {
         let text = "let x = 1;\n".repeat(60_000);
         let painted = CodeLines::paint("a.rs", &text, LINES_MAX);
         assert!(painted.highlighted_to.is_some_and(|to| to < painted.count), "{:?}", painted.highlighted_to);
