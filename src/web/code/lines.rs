@@ -68,4 +68,11 @@ mod tests {
         assert_eq!((painted.count, painted.shown, painted.highlighted_to), (250, Some(220), None));
         assert!(CodeLines::paint("a.txt", "", 10).chunks.is_empty());
     }
+    #[test]
+    fn highlighting_ends_at_its_limit() {
+        let text = "let x = 1;\n".repeat(60_000);
+        let painted = CodeLines::paint("a.rs", &text, LINES_MAX);
+        assert!(painted.highlighted_to.is_some_and(|to| to < painted.count), "{:?}", painted.highlighted_to);
+        assert_eq!((painted.count, painted.shown, painted.language), (60_000, Some(LINES_MAX), Some("Rust")));
+    }
 }
