@@ -126,9 +126,9 @@ async fn namespace_leads_to_the_page_of_its_user() {
     let alice = Browser::set_up(&server, "alice").await;
     alice.get("/alice").await.expect_redirect("/people/alice");
     for path in ["/explore", "/none", "/wp-login.php?x=%3Cscript%3E"] {
-        alice.get(path).await.expect(404, "There is no page at this address.");
+        alice.get(path).await.expect(404, "No page has this address.");
     }
-    Browser::anonymous(&server).get("/alice").await.expect(404, "There is no page at this address.");
+    Browser::anonymous(&server).get("/alice").await.expect(404, "No page has this address.");
     server.stop().await;
 }
 

@@ -88,8 +88,8 @@ pub(in crate::web) async fn show(
     let (id, limit) = (view.project.id, services.limits.page_default);
     let is_first = query.0.cursor.is_empty();
     let found = services.repositories(visitor.who(), id, query.0.cursor, limit).await?;
-    let next =
-        found.next_cursor(|view| format!("?cursor={}", percent_encoded(&view.repository.name.to_lowercase())));
+    let next = found
+        .next_cursor(|view| format!("?cursor={}", percent_encoded(&view.repository.name.to_lowercase())));
     let members = match visitor.who() {
         Some(who) => services.members(who, id, UserId(0), MEMBERS_SHOWN).await?.items,
         None => Vec::new(),
