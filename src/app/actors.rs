@@ -103,7 +103,7 @@ impl Threads<'_> {
         let thread = self.next();
         let ActorSources { config, instruments, fatal, .. } = &self.sources;
         let (limits, stats) = (config.limits.clone(), &instruments.presence);
-        let gate = self.sources.gate(limits.presence_queries, limits.presence_queries, stats);
+        let gate = self.sources.gate(limits.presence_queries, limits.presence_queries_per_user, stats);
         let counters = instruments.datagrams.clone();
         let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |own| {
             PresenceActor::new(udp, counters, own.clone(), limits)

@@ -9,6 +9,7 @@ use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database;
+use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
@@ -57,26 +58,32 @@ fn load(data_dir: &DataDir, config: &Config, metrics: CommitMetrics) -> Result<O
     Ok(OpenStorage { executor, snapshot, unfinished })
 }
 
-/// Sets the epoch of a new database, and a new epoch if the database was replaced or is older than
-/// the high-water mark. A new epoch invalidates the tokens and cursors of the lost commits. Such a
-/// database assigns ids a second time: an old token could authenticate another user.
+/// Sets the epoch of a new database. Sets a new epoch and ends all logins if the database was
+/// replaced or is older than the high-water mark.
+///
+/// A new epoch invalidates the access tokens and cursors of the lost commits. Such a database
+/// assigns ids a second time: an old token could authenticate another user. Its logins may have
+/// ended since, so their refresh tokens must not start them again.
 fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result<(), StartError> {
     let commit_no = meta::get(db, meta::COMMIT_NO)?.unwrap_or(0);
     let known = meta::get(db, meta::EPOCH)?;
     let mark = data_dir.high_water();
     let lost =
         mark.filter(|mark| known.is_some_and(|known| known != mark.epoch || commit_no < mark.commit_no));
-    if let Some(mark) = lost {
-        error!(
-            had = mark.commit_no,
-            has = commit_no,
-            "the database was replaced, or is older than at the last run: a copy was put in place, or commits were \
-             lost; all users must log in again"
-        );
-    }
     let epoch = match (known, lost) {
         (Some(known), None) => known,
-        _ => {
+        (_, Some(mark)) => {
+            let (fresh, logins_ended) = reset_epoch_and_logins(db)?;
+            error!(
+                had = mark.commit_no,
+                has = commit_no,
+                logins_ended,
+                "the database was replaced, or is older than at the last run: a copy was put in place, or commits \
+                 were lost; all users must log in again"
+            );
+            fresh
+        }
+        (None, None) => {
             let fresh = meta::fresh_epoch();
             meta::set(db, meta::EPOCH, fresh)?;
             meta::set(db, meta::COMMIT_NO, commit_no)?;

@@ -1,4 +1,4 @@
-//! Turns: at most one holder at a time for each key; others wait in order.
+//! Locks by key: at most one holder at a time for each key; others wait in order.
 //!
 //! Owner: one task per [`KeyedLock`], which alone has the table and ends with the last handle.
 //! Invariant: the table holds only keys that have a holder, so its size follows the work in
@@ -10,7 +10,7 @@ use std::hash::Hash;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// A turn, held until it is dropped.
+/// The lock of a key, held until the guard is dropped.
 #[derive(Debug)]
 pub struct KeyedLockGuard<K: Clone> {
     key: K,
@@ -47,17 +47,17 @@ impl<K: Clone + Eq + Hash + Send + 'static> KeyedLock<K> {
         Self { requests }
     }
 
-    /// Waits for the turn. Returns `None` once the turns are closed.
+    /// Waits for the lock of `key`. Returns `None` once the locks are closed.
     pub async fn lock(&self, key: K) -> Option<KeyedLockGuard<K>> {
         self.ask(key, true).await
     }
 
-    /// Takes the turn, if it has no holder.
+    /// Takes the lock of `key`, if it has no holder.
     pub async fn try_lock(&self, key: K) -> Option<KeyedLockGuard<K>> {
         self.ask(key, false).await
     }
 
-    /// Grants no more turns. Turns that were granted last until they are dropped.
+    /// Grants no more locks. Guards that exist keep their locks until they are dropped.
     pub fn close(&self) {
         drop(self.requests.send(Request::Close));
     }
@@ -118,7 +118,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn turn_has_one_holder_and_passes_in_order() {
+    async fn lock_has_one_holder_and_passes_in_order() {
         let locks = KeyedLock::start();
         let first = locks.lock(1).await.unwrap();
         assert!(locks.try_lock(1).await.is_none());
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closed_turns_are_refused_and_waiting_ends() {
+    async fn closed_locks_are_refused_and_waiting_ends() {
         let locks = KeyedLock::start();
         let first = locks.lock(1).await.unwrap();
         let (waiting, ()) = tokio::join!(locks.lock(1), async { locks.close() });

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::page_names::PAGES;
 use super::route_names::{DESCRIBED, OTHERS, name_of};
 use crate::core::metrics::{Export, GaugeGuard, Labelled, seconds};
 
@@ -62,7 +63,8 @@ impl Default for HttpMetrics {
         };
         let none = Arc::new(meter("any", NO_ROUTE));
         let mut routes: HashMap<String, HashMap<String, RouteMeter>> = HashMap::new();
-        for (method, route, _) in DESCRIBED.into_iter().chain(OTHERS) {
+        let listed = DESCRIBED.into_iter().chain(OTHERS).map(|(method, route, _)| (method, route));
+        for (method, route) in listed.chain(PAGES) {
             let of_method = meter(method, route);
             routes.entry(route.to_owned()).or_default().insert(method.to_owned(), of_method);
         }

@@ -196,7 +196,7 @@ impl Services {
             Refreshed::Stolen => {
                 let request_id = request_id();
                 let request_id = request_id.as_deref();
-                tracing::warn!(request_id, "a superseded refresh token was reused; its login was ended");
+                tracing::warn!(request_id, "an old refresh token was reused; its login was ended");
                 Err(refused())
             }
         }

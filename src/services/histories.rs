@@ -34,7 +34,7 @@ const KEEPING_BYTES: usize = 1024;
 pub(super) struct Answers<Q: Clone, A> {
     kept: Cache<Key<Q>, Arc<A>>,
     /// The running walks.
-    turns: KeyedLock<Key<Q>>,
+    locks: KeyedLock<Key<Q>>,
     metrics: HistoryMetrics,
 }
 
@@ -103,7 +103,7 @@ where
             .eviction_policy(EvictionPolicy::lru())
             .weigher(weigh)
             .build();
-        Self { kept, turns: KeyedLock::start(), metrics }
+        Self { kept, locks: KeyedLock::start(), metrics }
     }
 
     fn find(&self, key: &Key<Q>) -> Option<Reading<Arc<A>>> {
@@ -149,7 +149,7 @@ impl Services {
                 // Another caller may have finished the walk meanwhile.
                 Err(refused) => return answers.find(&key).ok_or(refused),
             };
-            let lock = answers.turns.try_lock(key.clone()).await;
+            let lock = answers.locks.try_lock(key.clone()).await;
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
             }
@@ -159,7 +159,7 @@ impl Services {
                 break (permit, lock);
             }
             drop(permit);
-            drop(answers.turns.lock(key.clone()).await);
+            drop(answers.locks.lock(key.clone()).await);
             if let Some(found) = answers.find(&key) {
                 return Ok(found);
             }

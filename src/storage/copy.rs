@@ -1,4 +1,4 @@
-//! Copies of the whole database: taken while it is in use, and reset after a restore.
+//! Copies of the whole database: taken while it is in use, and reset when one replaces it.
 
 use std::path::Path;
 
@@ -24,8 +24,9 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
     database::make_private(to)
 }
 
-/// Sets a new epoch and ends every login, so that no client continues from a state that the restore
-/// discarded. Returns the epoch, and how many logins were open.
+/// Sets a new epoch and ends every login, so that no client continues from a state that this copy
+/// does not have. Called by a restore, and by the start on an older or another database. Personal
+/// access tokens stay. Returns the epoch, and how many logins were open.
 pub fn reset_epoch_and_logins(db: &mut SqliteConnection) -> QueryResult<(i64, usize)> {
     db.immediate_transaction(|db| {
         let epoch = meta::fresh_epoch();

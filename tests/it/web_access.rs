@@ -96,6 +96,14 @@ async fn pages_and_api_agree_for_every_role_and_visibility() {
             }
         }
     }
+    // Each page is counted under its own route.
+    let (_, metrics) = server.operations("/metrics").await;
+    let unnamed: Vec<_> = metrics
+        .lines()
+        .filter(|line| line.contains("netbit_http_requests_total") && line.contains("route=\"none\""))
+        .collect();
+    assert!(!unnamed.iter().any(|line| line.contains("2xx") && !line.ends_with(" 0")), "{unnamed:?}");
+    assert!(metrics.contains("route=\"/{user}/{project}/{repo}/-/blob/{rest}\""));
     server.stop().await;
 }
 

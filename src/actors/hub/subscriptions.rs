@@ -1,8 +1,8 @@
 //! The chats that one session follows live, and those that are being replayed to it.
 //!
 //! Normally all chats are live, and [`Subscriptions`] is empty. A chat that is catching up has a
-//! *generation*: the number of the `Resume` that requested it. The results of an earlier turn are void. A
-//! session whose outbox overflowed is *lost*: no chat is live until it is resumed.
+//! *generation*: the number of the `Resume` that requested it. The results of an earlier generation
+//! are void. A session whose outbox overflowed is *lost*: no chat is live until it is resumed.
 
 use std::collections::{HashMap, HashSet};
 

@@ -38,7 +38,7 @@ impl Limits {
             lane_bytes connections strangers strangers_per_address hello_timeout_ms heartbeat_ms silence_ms
             frame_timeout_ms write_stall_ms sessions_per_user in_flight outbox_frames answer_bytes
             marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms
-            presence_batch presence_queries udp_ticket_seconds udp_tickets_per_user udp_tickets
+            presence_batch presence_queries presence_queries_per_user udp_ticket_seconds udp_tickets_per_user udp_tickets
             udp_batch_datagrams udp_resend_ms page_default page_max users_scanned
             memberships_scanned chats_compared body_bytes uri_bytes http_connections
             http_handshakes tls_handshake_ms http_unsent_bytes request_head_ms request_body_ms logins
@@ -128,6 +128,18 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn single_user_gets_at_most_a_quarter_of_a_gate() {
+        let limits = Limits::default();
+        for (permits, per_user) in [
+            (limits.writer_commands, limits.commands_per_user),
+            (limits.cache_queries, limits.queries_per_user),
+            (limits.presence_queries, limits.presence_queries_per_user),
+        ] {
+            assert!(per_user <= permits / 4, "{per_user} of {permits}");
+        }
+    }
 
     #[test]
     fn all_impossible_limits_are_named_at_once() {

@@ -16,6 +16,9 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     typing_participants: usize = 200,
     /// Presence queries inside the presence actor at once. A choice, a quarter of `cache_queries`.
     presence_queries: usize = 64,
+    /// Presence queries that one user may have inside the presence actor. A quarter of
+    /// `presence_queries`, so that a single user leaves room for others.
+    presence_queries_per_user: usize = 16,
     /// How long a UDP ticket is valid.
     udp_ticket_seconds: u64 = 600,
     /// UDP tickets of one user. Beyond it, the user's oldest one is evicted.

@@ -166,7 +166,8 @@ pub enum Refreshed {
         successor: RefreshToken,
     },
     Refused,
-    /// A superseded token was used: the login has been ended.
+    /// The token was used after a token of a later generation, or too long after its first
+    /// exchange: the login has been ended.
     Stolen,
 }
 

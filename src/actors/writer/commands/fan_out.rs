@@ -87,7 +87,11 @@ impl MessageNotifier {
             NotificationKind::Mention => format!("{sender} mentioned you{location}"),
             NotificationKind::Reply => format!("{sender} replied to you{location}"),
             NotificationKind::Thread => format!("{sender} wrote in a thread that you follow{location}"),
-            _ => format!("{sender} wrote to you"),
+            // `decide` returns the last three for other causes only.
+            NotificationKind::Direct
+            | NotificationKind::Push
+            | NotificationKind::Added
+            | NotificationKind::Account => format!("{sender} wrote to you"),
         };
         let row = NewNotificationRow {
             user_id: user,
