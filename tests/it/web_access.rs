@@ -28,8 +28,11 @@ const PAGES: [(&str, &str); 17] = [
     ("/none", "/repos/none"),
 ];
 
+/// Names and values of the fields of a form.
+type Fields = &'static [(&'static str, &'static str)];
+
 /// Forms that change a project or its repository, each with the least role that may.
-const FORMS: [(&str, &str, &[(&str, &str)]); 5] = [
+const FORMS: [(&str, &str, Fields); 5] = [
     ("/-/settings", "owner", &[("name", "changed"), ("description", "changed")]),
     ("/-/members", "owner", &[("username", "added"), ("role", "reader")]),
     ("/-/repos/new", "maintainer", &[("name", "another")]),

@@ -17,7 +17,7 @@ export async function startBrowser() {
 
 /** A visitor: a browser profile of its own. `problems` collects dialogs, errors and CSP violations. */
 export async function visitor(browser, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
   const problems = [];
   context.on('page', (page) => {
     page.on('dialog', (dialog) => { problems.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
