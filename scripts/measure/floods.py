@@ -357,7 +357,34 @@ def floods(server, token, chat, repository, public, commit, attackers):
         print(f"  ({len(connections):,} clients asked for pages)", file=sys.stderr)
         hold(connections)
 
+    def pages():
+        paths = ["", "/-/tree/main", "/-/blob/main/code.rs", "/-/blob/main/README.md?plain=1", "/-/blame/main/code.rs",
+                 f"/-/commit/{commit}", "/-/find/main?q=o", "/-/commits/main", "/-/branches", "/-/raw/main/noise"]
+        answers = []
+
+        def one(n):
+            # Each with a query of its own, so that no answer is kept.
+            path = f"/{public}{paths[n % len(paths)]}"
+            path += ("&" if "?" in path else "?") + f"n={n}"
+            answers.append(server.ask("GET", path, headers=[("Accept", "text/html")])[0])
+
+        many(3_000, one, 200)
+        served = sum(status == 200 for status in answers)
+        print(f"  ({served:,} of {len(answers):,} pages were served)", file=sys.stderr)
+
+    def page_logins():
+        form = b"username=alice&password=wrong+password"
+        headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Sec-Fetch-Site", "same-origin")]
+        many(500, lambda n: server.ask("POST", "/login", form, headers=headers), 100)
+
+    def invalid_cookies():
+        headers = [("Cookie", f"netbit-{server.http.split(':')[1]}=" + "A" * 43), ("Accept", "text/html")]
+        many(5_000, lambda n: server.ask("GET", "/projects", headers=headers), 200)
+
     return [
+        ("3,000 anonymous requests for code pages, 200 at once", 256, "reads at once x a file, its HTML and answer_bytes", pages),
+        ("500 login forms with a wrong password, 100 at once", 160, "hashes at once x 19 MiB", page_logins),
+        ("5,000 pages with an invalid cookie, 200 at once", 64, "connections x a page", invalid_cookies),
         ("60 visitors that request a repository and do not read", 128, "visitors at once x their buffers", visitors),
         ("32 dripping pushes of 4 accounts", 128, "pushes at once x their buffers", dripping_pushes),
         ("4,320 WebSockets of 9 accounts", 160, "WebSockets at once x cost of a session", websockets),
@@ -430,7 +457,13 @@ def main():
         with open(os.path.join(work, "noise"), "wb") as file:
             file.write(os.urandom(5 * MIB))
         subprocess.run([*git, "add", "."], check=True)
-        subprocess.run([*git, "commit", "--quiet", "-m", "noise"], check=True)
+        for change in ("a", "b"):
+            with open(os.path.join(work, "code.rs"), "w") as file:
+                file.writelines(f'fn {change}{n}() {{ work("{change}", {n}); }} // a comment\n' for n in range(8_000))
+            with open(os.path.join(work, "README.md"), "w") as file:
+                file.write("# Title\n\n" + "* [a](b) **c** `d` <b>e</b>\n" * 3_000)
+            subprocess.run([*git, "add", "."], check=True)
+            subprocess.run([*git, "commit", "--quiet", "-m", "noise"], check=True)
         for path in (private, public):
             url = f"http://alice:{PASSWORD.replace(' ', '%20')}@{server.http}/{path}"
             subprocess.run([*git, "push", "--quiet", url, "main"], check=True, stderr=subprocess.DEVNULL)
