@@ -93,6 +93,11 @@ impl GitResources {
         }
     }
 
+    /// Returns whether the first push of an owner creates a repository (`git.push_to_create`).
+    pub fn creates_by_push(&self) -> bool {
+        self.push_to_create
+    }
+
     pub fn public_url(&self) -> Option<&str> {
         self.public_url.as_deref()
     }

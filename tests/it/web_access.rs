@@ -137,3 +137,16 @@ async fn forms_are_refused_below_their_role() {
     assert!(!project.contains("changed") && !project.contains("another"), "a refused form changed something");
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn project_page_shows_the_readme_of_a_repository() {
+    let server = TestServer::start().await;
+    world(&server).await;
+    let page = Browser::anonymous(&server).page("/alice/public").await;
+    assert!(page.contains("<article class=\"prose\"") && page.contains(">Hello</"), "{page}");
+    let empty = Browser::login(&server, "alice").await;
+    empty.post_form("/projects/new", &[("name", "bare"), ("visibility", "private")]).await;
+    let page = empty.page("/alice/bare").await;
+    assert!(page.contains("/alice/bare/-/repos/new") && !page.contains("the first push creates it"));
+    server.stop().await;
+}

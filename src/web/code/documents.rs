@@ -1,7 +1,9 @@
 //! Documents of a repository: READMEs, and Markdown files.
 
-use super::frame::{Frame, href};
-use crate::git::browse::{EntryKind, Oid, Tree};
+use actix_web::HttpRequest;
+
+use super::frame::{At, Frame, Tab, href};
+use crate::git::browse::{EntryKind, Oid, Tree, TreePart};
 use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::paint::document::{
     DOCUMENT_BYTES_MAX, Document, Links, document, is_markdown, plain_document,
@@ -68,6 +70,20 @@ pub(super) async fn readme(
     let Some(text) = blob.content else { return Ok(None) };
     let document = painted(services, view, entry.path.clone(), text, frame).await?;
     Ok(Some(Readme { name: entry.name.clone(), href: frame.href("blob", &entry.path), document }))
+}
+
+/// Returns the README of the default branch, for the page of the project. `None` also if the
+/// repository cannot be read now: the page of the project does not depend on it.
+pub(in crate::web) async fn readme_of_default_branch(
+    request: &HttpRequest,
+    services: &Services,
+    view: &RepositoryView,
+) -> Option<Readme> {
+    let commit = services.default_head(view).await.ok()??;
+    let at = At { commit: &commit, view: "tree", path: "" };
+    let frame = Frame::load(request, services, view, Tab::Code, Some(at)).await.ok()?;
+    let tree = services.tree(view, commit.oid, String::new(), false, TreePart::default()).await.ok()?;
+    readme(services, view, commit.oid, &tree.answer, &frame).await.ok()?
 }
 
 /// Turns a text into a document.

@@ -10,7 +10,7 @@
 pub(super) mod blame;
 pub(super) mod blob;
 pub(super) mod contents;
-mod documents;
+pub(super) mod documents;
 pub(super) mod find;
 pub(super) mod frame;
 pub(super) mod go;

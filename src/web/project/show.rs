@@ -10,9 +10,10 @@ use crate::domain::ids::UserId;
 use crate::domain::permission::project::Act;
 use crate::http::address::{base_url, percent_encoded};
 use crate::http::error::HttpResult;
-use crate::http::extract::{Path, Query};
+use crate::http::extract::{Path, Query, counted};
 use crate::services::access::ProjectPath;
 use crate::services::{RepositoryView, Services};
+use crate::web::code::documents::{Readme, readme_of_default_branch};
 use crate::web::form::Form;
 use crate::web::layout::{self, Shell, see_other};
 use crate::web::shown::{Face, Moment, size};
@@ -61,6 +62,10 @@ struct ProjectPage {
     members: Vec<MemberFace>,
     more_members: usize,
     created: Moment,
+    /// The README of the repository that has the name of the project, else of the first.
+    readme: Option<Readme>,
+    /// Whether the first push creates a repository.
+    creates_by_push: bool,
     /// The address of the server and the visitor's name, for commands.
     base_url: String,
     username: String,
@@ -94,6 +99,21 @@ pub(in crate::web) async fn show(
         Some(who) => services.members(who, id, UserId(0), MEMBERS_SHOWN).await?.items,
         None => Vec::new(),
     };
+    let shown = match is_first {
+        true => found
+            .items
+            .iter()
+            .find(|found| found.repository.name == view.project.name)
+            .or(found.items.first()),
+        false => None,
+    };
+    let readme = match shown {
+        Some(repository) => {
+            let repository = counted(&request, repository.clone())?;
+            readme_of_default_branch(&request, &services, &repository).await
+        }
+        None => None,
+    };
     let title = format!("{} · {}", view.project.name, view.owner);
     let page = ProjectPage {
         shell: Shell::new(&request, &visitor, title).crumbs(crumbs_of(&view)),
@@ -101,6 +121,8 @@ pub(in crate::web) async fn show(
         repositories: found.items.iter().map(RepositoryRow::from).collect(),
         is_first,
         next,
+        readme,
+        creates_by_push: services.git.creates_by_push(),
         more_members: view.member_count.saturating_sub(members.len()),
         members: members
             .iter()
