@@ -7,7 +7,7 @@
 //! Invariants
 //! * No HTML comes from users: values are escaped by the template, or are `SafeHtml` of [`paint`].
 //! * No style, script or handler is inline: the policy of every page forbids them.
-//! * A form that changes something is a POST of a page of this server (`http/observe.rs`), and ends
+//! * A form that changes something is a POST of a page of this server (`http/origin.rs`), and ends
 //!   with 303.
 //!
 //! Deliberately absent: state, and rights of its own. `services` decide what a visitor may see or do;
