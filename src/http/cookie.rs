@@ -6,20 +6,35 @@
 
 use std::borrow::Cow;
 
-use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
+use actix_web::http::header;
+use actix_web::{HttpRequest, web};
 
 use super::address::is_https;
 use super::error::HttpError;
 use super::extract::services;
 use crate::domain::access::Credential;
+use crate::protocol::code::Code;
+use crate::services::Services;
 
 /// Maximum length of a cookie value that is looked up.
 const SECRET_BYTES_MAX: usize = 128;
+/// Maximum number of values that are looked up.
+const SECRETS_MAX: usize = 3;
+
+/// Returns whether the user's browser uses TLS: as far as the server sees it, or because the request
+/// was sent to `http.public_url`, which is an `https` address.
+fn is_secure(request: &HttpRequest) -> bool {
+    let services = request.app_data::<web::Data<Services>>();
+    let public = services.and_then(|services| services.git.public_url());
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = public.and_then(|url| url.strip_prefix("https://"));
+    is_https(request) || authority.zip(host).is_some_and(|(public, host)| public.eq_ignore_ascii_case(host))
+}
 
 fn name(request: &HttpRequest) -> Cow<'static, str> {
-    if is_https(request) {
+    if is_secure(request) {
         "__Host-netbit".into()
     } else {
         format!("netbit-{}", request.app_config().local_addr().port()).into()
@@ -31,7 +46,7 @@ fn cookie(request: &HttpRequest, value: String, max_age: Duration) -> Cookie<'st
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
-        .secure(is_https(request))
+        .secure(is_secure(request))
         .max_age(max_age)
         .finish()
 }
@@ -46,10 +61,27 @@ pub(crate) fn ended(request: &HttpRequest) -> Cookie<'static> {
     cookie(request, String::new(), Duration::ZERO)
 }
 
-/// Returns the secret of the request's login cookie.
-pub(crate) fn secret(request: &HttpRequest) -> Option<String> {
-    let cookie = request.cookie(&name(request))?;
-    Some(cookie.value().to_owned()).filter(|secret| !secret.is_empty() && secret.len() <= SECRET_BYTES_MAX)
+/// Returns the values of the login cookie, at most [`SECRETS_MAX`].
+///
+/// Other applications of the host may set cookies too, also of this name for a longer path, and with
+/// bytes that are not text. Their cookies are skipped.
+fn secrets(request: &HttpRequest) -> Vec<String> {
+    let name = name(request);
+    let pairs = request
+        .headers()
+        .get_all(header::COOKIE)
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let values = pairs.filter_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        let is_secret = !value.is_empty() && value.len() <= SECRET_BYTES_MAX;
+        std::str::from_utf8(value).ok().filter(|_| is_secret).map(str::to_owned)
+    });
+    values.take(SECRETS_MAX).collect()
+}
+
+/// Returns whether the request has a login cookie, of whatever value.
+pub(crate) fn is_sent(request: &HttpRequest) -> bool {
+    !secrets(request).is_empty()
 }
 
 /// Returns the credential of the login cookie; `None` without one, or if its login has ended.
@@ -57,10 +89,12 @@ pub(crate) fn secret(request: &HttpRequest) -> Option<String> {
 /// # Errors
 /// If the cache does not answer.
 pub(crate) async fn credential(request: &HttpRequest) -> Result<Option<Credential>, HttpError> {
-    let Some(secret) = secret(request) else { return Ok(None) };
-    match services(request)?.web_credential(&secret).await {
-        Ok(who) => Ok(Some(who)),
-        Err(error) if error.code == crate::protocol::code::Code::Unauthenticated => Ok(None),
-        Err(error) => Err(error.into()),
+    for secret in secrets(request) {
+        match services(request)?.web_credential(&secret).await {
+            Ok(who) => return Ok(Some(who)),
+            Err(error) if error.code == Code::Unauthenticated => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(None)
 }

@@ -79,7 +79,7 @@ const OWN_PAGE: HeaderName = HeaderName::from_static("x-netbit-web");
 /// Returns the holder of the login cookie, for a request of the script of our own pages. Other
 /// requests to the API do not use the cookie.
 async fn own_page(request: &HttpRequest) -> Result<Option<Credential>, HttpError> {
-    if request.headers().get(OWN_PAGE).is_none_or(|value| value != "1") || cookie::secret(request).is_none() {
+    if request.headers().get(OWN_PAGE).is_none_or(|value| value != "1") || !cookie::is_sent(request) {
         return Ok(None);
     }
     check_same_origin(request)?;

@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, web};
 
+use super::address::is_https;
 use super::error::HttpError;
 use crate::protocol::code::Code;
 use crate::services::Services;
@@ -21,7 +22,11 @@ pub(crate) fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> 
     let (Ok(origin), Some(Ok(host))) = (origin.to_str(), host.map(|host| host.to_str())) else {
         return Some(false);
     };
-    let own = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    // A proxy that is not trusted may use TLS, which the server does not know.
+    let is_scheme = |scheme: &str| scheme == "https" || scheme == "http" && !is_https(request);
+    let own = origin
+        .split_once("://")
+        .is_some_and(|(scheme, authority)| is_scheme(scheme) && authority.eq_ignore_ascii_case(host));
     Some(own || public_url.is_some_and(|url| url.eq_ignore_ascii_case(origin)))
 }
 
@@ -66,7 +71,13 @@ mod tests {
         for origin in ["http://chat.example:8080", "https://git.example.org"] {
             assert_eq!(own(Some(origin)), Some(true), "{origin}");
         }
-        for origin in ["http://evil.example", "null", "http://chat.example", "https://git.example.org.evil"] {
+        for origin in [
+            "http://evil.example",
+            "x://chat.example:8080",
+            "null",
+            "http://chat.example",
+            "https://git.example.org.evil",
+        ] {
             assert_eq!(own(Some(origin)), Some(false), "{origin}");
         }
     }

@@ -39,6 +39,9 @@ const ASKED_AGAIN: &str = "private, no-cache";
 /// The validator of a response, which depends on the commits, the URL and the server's version.
 pub(crate) struct Validator {
     tag: String,
+    /// Whether the response depends on the login cookie. It is then asked for again each time:
+    /// after a logout, the cache of the browser must not answer in place of the server.
+    by_cookie: bool,
     /// Whether the URL contains object ids only, and no ref that can move.
     immutable: bool,
 }
@@ -58,7 +61,7 @@ impl Validator {
         content.push_str(&format!("\n{shown}"));
         // A view may change although its commits do not.
         let immutable = shown.is_empty() && commits.iter().all(|commit| commit.kind == RefKind::Commit);
-        Self { tag: tag(content.as_bytes()), immutable }
+        Self { tag: tag(content.as_bytes()), by_cookie: !shown.is_empty(), immutable }
     }
 
     /// Returns 304 if the client already has the response.
@@ -69,6 +72,9 @@ impl Validator {
     /// Sets the headers that determine how long the client may cache the response.
     pub(crate) fn mark<'r>(&self, response: &'r mut HttpResponseBuilder) -> &'r mut HttpResponseBuilder {
         let cache = if self.immutable { KEPT } else { ASKED_AGAIN };
+        if self.by_cookie {
+            response.insert_header((header::VARY, "cookie"));
+        }
         response
             .insert_header((header::ETAG, self.tag.as_str()))
             .insert_header((header::CACHE_CONTROL, cache))

@@ -17,6 +17,7 @@ use crate::http::validator::{Validator, knows, tag};
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 use crate::services::answers::no_space;
+use crate::services::{RepositoryView, Services};
 
 /// From this size on, a page is compressed for clients that accept it.
 const COMPRESSED_FROM: usize = 1_400;
@@ -129,18 +130,46 @@ pub(super) async fn page_of(
     send(request, response, html.into_bytes()).await
 }
 
-/// Returns a page whose validator was computed before the page, so that a client that has the page
-/// gets 304 before anything is read.
-pub(super) async fn page_marked(
+/// Returns a page of a repository, which may be large: it is built, rendered and compressed outside
+/// of the event loop, with a permit of the reader. So the pages in work have a bound.
+///
+/// A page with a `validator` gets its tag, another the tag of its HTML.
+pub(super) async fn built<T: Template>(
     request: &HttpRequest,
-    validator: &Validator,
-    template: &impl Template,
+    (services, view): (&Services, &RepositoryView),
+    validator: Option<&Validator>,
+    build: impl FnOnce() -> T + Send + 'static,
 ) -> HttpResult {
+    let may_pack = accepts_gzip(request);
+    let work = move || {
+        let html = render(&build())?.into_bytes();
+        let tag = tag(&html);
+        let packed = if may_pack && html.len() >= COMPRESSED_FROM { gzip(&html) } else { None };
+        let is_packed = packed.is_some();
+        Ok::<_, ServiceError>((packed.unwrap_or(html), is_packed, tag))
+    };
+    let (body, is_packed, tag) = services.paint(view, work).await??;
     let mut response = HttpResponse::Ok();
     response.content_type("text/html; charset=utf-8");
+    match validator {
+        Some(validator) => {
+            validator.mark(&mut response);
+        }
+        None => {
+            let fresh = knows(request, &tag);
+            response.insert_header((header::ETAG, tag));
+            response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+            if fresh {
+                response.status(StatusCode::NOT_MODIFIED);
+                return Ok(response.finish());
+            }
+        }
+    }
     response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding, cookie")));
-    validator.mark(&mut response);
-    send(request, response, render(template)?.into_bytes()).await
+    if is_packed {
+        response.insert_header(header::ContentEncoding::Gzip);
+    }
+    answer(request, &mut response, body)
 }
 
 /// Returns a page that shows a secret: no cache keeps it.
@@ -160,9 +189,8 @@ pub(super) fn render(template: &impl Template) -> Result<String, ServiceError> {
         .map_err(|error| ServiceError::new(Code::Internal, "the page could not be written").because(error))
 }
 
-/// Sends a body, compressed if the client accepts it. A large body holds space until its client has
-/// received it.
-pub(super) async fn send(
+/// Sends a body, compressed if the client accepts it.
+async fn send(
     request: &HttpRequest,
     mut response: actix_web::HttpResponseBuilder,
     body: Vec<u8>,
@@ -184,6 +212,11 @@ pub(super) async fn send(
     } else {
         body
     };
+    answer(request, &mut response, body)
+}
+
+/// Sends a body. A large one holds space until its client has received it.
+fn answer(request: &HttpRequest, response: &mut actix_web::HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
     let services = services(request)?;
     if body.len() <= services.limits.answer_small_bytes {
         return Ok(response.body(body));

@@ -13,6 +13,7 @@ use crate::domain::user::User;
 use crate::http::cookie;
 use crate::http::error::HttpError;
 use crate::http::extract::services;
+use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
 /// The cookie with the chosen appearance: `light` or `dark`; without it the system decides.
@@ -52,6 +53,11 @@ impl Visitor {
         Ok(self.who().ok_or_else(ServiceError::unauthenticated)?)
     }
 
+    /// Returns a text that differs between visitors, for validators. Never empty.
+    pub(super) fn key(&self) -> String {
+        self.user().map_or_else(|| "anonymous".to_owned(), |user| format!("user {}", user.id))
+    }
+
     /// Returns the visitor that the extractor found for this request.
     pub(super) fn of(request: &HttpRequest) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_else(Self::anonymous)
@@ -67,7 +73,12 @@ impl FromRequest for Visitor {
         Box::pin(async move {
             let who = cookie::credential(&request).await?;
             let login = match who {
-                Some(who) => services(&request)?.me(who).await.ok().map(|user| (who, user)),
+                Some(who) => match services(&request)?.me(who).await {
+                    Ok(user) => Some((who, user)),
+                    // The login ended in between.
+                    Err(error) if error.code == Code::Unauthenticated => None,
+                    Err(error) => return Err(error.into()),
+                },
                 None => None,
             };
             if let Some((who, _)) = login {

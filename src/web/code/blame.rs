@@ -136,7 +136,7 @@ async fn page(
         path,
         frame,
     };
-    layout::page(request, &page).await
+    layout::built(request, (services, &view), None, move || page).await
 }
 
 /// Returns the highlighted lines of the page.

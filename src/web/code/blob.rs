@@ -130,10 +130,8 @@ async fn page(
         frame,
     };
     // How far the highlighting comes in its time differs.
-    if is_cut {
-        return layout::page(request, &page).await;
-    }
-    layout::page_marked(request, &validator, &page).await
+    let kept = Some(&validator).filter(|_| !is_cut);
+    layout::built(request, (services, &view), kept, move || page).await
 }
 
 /// Returns whether the file is a document or an image.

@@ -25,7 +25,7 @@ pub(in crate::web) async fn raw(
 ) -> HttpResult {
     at_ref(&visitor, &request, at.0, &services, async |found| {
         let Found { view, commit, path } = found;
-        let validator = Validator::new(&request, &[&commit]);
+        let validator = Validator::of_view(&request, &[&commit], &visitor.key());
         match validator.unchanged(&request) {
             Some(answer) => Ok(answer),
             None => contents::raw((&services, visitor.who()), &view, (commit.oid, path), &validator).await,
@@ -43,7 +43,7 @@ pub(in crate::web) async fn image(
 ) -> HttpResult {
     at_ref(&visitor, &request, at.0, &services, async |found| {
         let Found { view, commit, path } = found;
-        let validator = Validator::new(&request, &[&commit]);
+        let validator = Validator::of_view(&request, &[&commit], &visitor.key());
         match validator.unchanged(&request) {
             Some(answer) => Ok(answer),
             None => contents::image((&services, visitor.who()), &view, (commit.oid, path), &validator).await,
@@ -66,7 +66,7 @@ pub(in crate::web) async fn archive(
             return Err(HttpError::bad_request("the address of an archive ends in .tar.gz or .zip"));
         };
         let commit = services.resolve(&view, Some(reference)).await?;
-        let validator = Validator::new(&request, &[&commit]);
+        let validator = Validator::of_view(&request, &[&commit], &visitor.key());
         match validator.unchanged(&request) {
             Some(answer) => Ok(answer),
             None => contents::archive((&services, visitor.who()), &view, &commit, format, &validator).await,

@@ -83,10 +83,8 @@ pub(in crate::web) async fn show(
             blobs: frame.href("blob", ""),
             frame,
         };
-        if is_cut {
-            return layout::page(&request, &page).await;
-        }
-        layout::page_marked(&request, &validator, &page).await
+        let kept = Some(&validator).filter(|_| !is_cut);
+        layout::built(&request, (&services, &view), kept, move || page).await
     })
     .await
 }

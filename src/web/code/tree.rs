@@ -109,8 +109,9 @@ pub(super) async fn page(
     };
     let (folders, name) = steps(&frame.base, &frame.reference, &path);
     let permalink = super::frame::href(&frame.base, "tree", &commit.oid.to_string(), &path);
-    let page = TreePage {
-        shell: frame.shell(request, visitor, &path),
+    let shell = frame.shell(request, visitor, &path);
+    let build = move || TreePage {
+        shell,
         is_home,
         folders,
         name,
@@ -121,7 +122,7 @@ pub(super) async fn page(
         path,
         frame,
     };
-    layout::page(request, &page).await
+    layout::built(request, (services, view), None, build).await
 }
 
 /// Leads to the page of a file, if the path is one.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::changes::{Body, Changes, Sides};
 use super::message_links::linked;
 use super::part::{self, PartQuery};
-use super::rendered::send_built;
+
 use super::signer::{Moment, Signer};
 use crate::git::browse::{CommitDiff, CommitView, DiffPart, Oid};
 use crate::http::error::HttpResult;
@@ -17,7 +17,7 @@ use crate::services::access::RepositoryPath;
 use crate::services::browsing::Reading;
 use crate::web::code::frame::{Frame, Tab, in_repository};
 use crate::web::code::words::short;
-use crate::web::layout::{Shell, found_at};
+use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::commit_text::CommitText;
 use crate::web::visitor::Visitor;
 
@@ -83,7 +83,7 @@ pub(super) async fn show(
         let title = format!("{} · {}", found.commit.summary, short(commit.oid));
         let shell = frame.shell(&request, &visitor, &title).wide();
         let build = move || CommitShown::new(shell, frame, text, found, &part, page);
-        send_built(&request, (&services, &view), is_kept.then_some(&validator), build).await
+        layout::built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await
 }

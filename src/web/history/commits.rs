@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::rendered::send_built;
 use super::signer::{Moment, Signer, day_of};
 use crate::git::browse::{CommitPage, CommitView, Oid};
 use crate::http::error::{HttpError, HttpResult};
@@ -137,7 +136,7 @@ async fn history(
     let is_kept = is_whole && !page.truncated;
     let is_first = cursor.is_none();
     let build = move || CommitsPage::new(shell, frame, path, &page, is_first);
-    send_built(request, (services, &view), is_kept.then_some(&validator), build).await
+    layout::built(request, (services, &view), is_kept.then_some(&validator), build).await
 }
 
 impl CommitsPage {

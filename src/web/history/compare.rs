@@ -9,7 +9,7 @@ use super::changes::{Body, Changes, Sides};
 use super::commits::{Day, by_day};
 use super::part::PartQuery;
 use super::ref_names::{in_clone, offered, quoted};
-use super::rendered::send_built;
+
 use crate::git::browse::{Comparison, DiffPart, ResolvedRef};
 use crate::http::address::path_encoded;
 use crate::http::error::HttpResult;
@@ -158,7 +158,7 @@ pub(super) async fn show(
         let title = format!("{} {SEPARATOR} {}", choice.base, choice.head);
         let shell = frame.shell(&request, &visitor, &title).wide();
         let build = move || ComparisonPage::new(shell, frame, choice, (&base, &head), answer, &part);
-        send_built(&request, (&services, &view), is_kept.then_some(&validator), build).await
+        layout::built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await
 }

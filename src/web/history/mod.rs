@@ -15,7 +15,6 @@ mod generated;
 mod message_links;
 mod part;
 mod ref_names;
-mod rendered;
 mod signer;
 mod tags;
 

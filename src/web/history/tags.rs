@@ -66,18 +66,18 @@ pub(super) async fn show(
         let found = services.tags(&view, after, PAGE_TAGS).await?;
         let branches = services.branches(&view, None, BRANCHES_READ).await?;
         let names: HashSet<_> = branches.items.into_iter().map(|branch| branch.name).collect();
-        let may_be_branch = |name: &str| branches.next.is_some() || names.contains(name);
+        let may_be_branch = move |name: &str| branches.next.is_some() || names.contains(name);
         let frame = Frame::load(&request, &services, &view, Tab::Tags, None).await?;
         let here = format!("{}/-/tags", frame.base);
-        let row = |tag: &Tag| TagRow::of(tag, &frame, may_be_branch(&tag.name));
-        let page = TagsPage {
-            shell: frame.shell(&request, &visitor, "Tags"),
-            tags: found.items.iter().map(row).collect(),
+        let shell = frame.shell(&request, &visitor, "Tags");
+        let build = move || TagsPage {
+            shell,
+            tags: found.items.iter().map(|tag| TagRow::of(tag, &frame, may_be_branch(&tag.name))).collect(),
             first_href: (!is_first).then(|| here.clone()),
             next_href: found.next.map(|next| format!("{here}?after={}", percent_encoded(&next))),
             frame,
         };
-        layout::page(&request, &page).await
+        layout::built(&request, (&services, &view), None, build).await
     })
     .await
 }

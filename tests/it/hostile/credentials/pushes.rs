@@ -3,6 +3,7 @@
 use netbit::domain::ids::ChatId;
 use serde_json::json;
 
+use crate::harness::browser::Browser;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer};
 
@@ -68,13 +69,13 @@ async fn pusher_host_header_appears_only_in_their_terminal() {
     };
     let terminal = push(&server).await;
     assert!(
-        terminal.contains("http://evil.example/api/chats/"),
+        terminal.contains("http://evil.example/alice/hello/web/-/commits/"),
         "the pusher's terminal shows their own header: {terminal}"
     );
     let texts = channel_texts(&alice).await;
     let link = texts[0].lines().last().unwrap().to_owned();
-    assert!(link.starts_with("/api/projects/alice/hello/repos/web/"), "{texts:?}");
-    assert_eq!(alice.get(&link).await.status, 200);
+    assert!(link.starts_with("/alice/hello/web/-/commits/"), "{texts:?}");
+    assert_eq!(Browser::login(&server, "alice").await.get(&link).await.status, 200);
     let events = alice.get("/api/notifications").await.body.to_string();
     assert!(!texts[0].contains("evil") && !events.contains("evil"), "{texts:?} {events}");
 
