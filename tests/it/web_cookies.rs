@@ -2,12 +2,14 @@
 
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::browser::Browser;
+use crate::harness::git::GitWorkdir;
 use crate::harness::{PASSWORD, TestServer, soon};
 
 /// A request as another program or another site makes it, with chosen headers.
@@ -64,6 +66,64 @@ async fn cookie_is_hidden_from_scripts_and_bound_to_the_host() {
     let encrypted = cookie_of_login(&server, &[("x-forwarded-proto", "https")]).await;
     assert!(encrypted.starts_with("__Host-netbit="), "{encrypted}");
     assert_eq!(attributes(&encrypted), ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn cookie_is_secure_at_an_https_public_url() {
+    let server =
+        TestServer::with(|config| config.http.public_url = "https://git.example.org".to_owned()).await;
+    server.user("alice").await;
+    let cookie = cookie_of_login(&server, &[("host", "git.example.org")]).await;
+    assert!(cookie.starts_with("__Host-netbit=") && cookie.contains("Secure"), "{cookie}");
+    // A user inside of the network, without the proxy.
+    let plain = cookie_of_login(&server, &[]).await;
+    assert!(plain.starts_with("netbit-") && !plain.contains("Secure"), "{plain}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn cookie_is_found_among_broken_and_foreign_ones() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let cookie = Browser::login(&server, "alice").await.cookie();
+    let (name, _) = cookie.split_once('=').unwrap();
+    let mut shadowed = b"broken=\xe9; ".to_vec();
+    shadowed.extend(format!("{name}=of-another-application; {cookie}").bytes());
+    let shadowed = HeaderValue::from_bytes(&shadowed).unwrap();
+    let client =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let url = |path: &str| format!("http://{}{path}", server.app.addresses.http);
+    let seen = client.get(url("/settings/profile")).header("cookie", shadowed.clone()).send();
+    assert_eq!(soon(seen).await.unwrap().status(), 200);
+    let left =
+        client.post(url("/logout")).header("cookie", shadowed).header("sec-fetch-site", "same-origin").send();
+    assert_eq!(soon(left).await.unwrap().status(), 303);
+    let headers = [("cookie", cookie.as_str())];
+    assert_eq!(
+        send(&server, Method::GET, "/settings/profile", &headers).await.status(),
+        303,
+        "the login ended"
+    );
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn file_by_id_is_asked_for_again_after_a_logout() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let head = workdir.commit("work", "a.txt", "secret", "add a file").await;
+    workdir.git("work", &["push", &server.url_as("alice", &path), "main"]).await.ok();
+    let browser = Browser::login(&server, "alice").await;
+    for view in ["raw", "blob", "tree", "commit"] {
+        let rest = if view == "raw" || view == "blob" { "/a.txt" } else { "" };
+        let page = browser.get(&format!("/{path}/-/{view}/{head}{rest}")).await;
+        assert_eq!((page.status, page.header("cache-control")), (200, "private, no-cache"), "{view}");
+        assert!(page.header("vary").contains("cookie") && !page.header("etag").is_empty(), "{view}");
+    }
     server.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! `/{user}/{project}`: the repositories and members of a project.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
@@ -19,6 +21,9 @@ use crate::web::layout::{self, Shell, see_other};
 use crate::web::shown::{Face, Moment, size};
 use crate::web::visitor::Visitor;
 
+/// How long the page waits for the README, which is a part of it only. A choice: as long as a reader
+/// waits without noticing.
+const README_TIME_MAX: Duration = Duration::from_millis(300);
 /// Members on the page of a project; the page of the members has all.
 const MEMBERS_SHOWN: usize = 10;
 
@@ -110,7 +115,8 @@ pub(in crate::web) async fn show(
     let readme = match shown {
         Some(repository) => {
             let repository = counted(&request, repository.clone())?;
-            readme_of_default_branch(&request, &services, &repository).await
+            let readme = readme_of_default_branch(&request, &services, &repository);
+            tokio::time::timeout(README_TIME_MAX, readme).await.ok().flatten()
         }
         None => None,
     };

@@ -84,6 +84,6 @@ async fn pusher_host_header_appears_only_in_their_terminal() {
     workdir.commit("work", "file", "more", "another commit").await;
     push(&server).await;
     let texts = channel_texts(&alice).await;
-    assert!(texts[1].contains("https://git.example.org/api/projects/") && !texts[1].contains("evil"));
+    assert!(texts[1].contains("https://git.example.org/alice/hello/web/-/") && !texts[1].contains("evil"));
     server.stop().await;
 }
