@@ -319,7 +319,7 @@ async fn archive(
     let who = anyone.0;
     at_commit(anyone, &request, at, services, async |found| {
         let Found { view, commit, validator, .. } = found;
-        contents::archive((services, who), &view, &commit, format, &validator).await
+        contents::archive((services, who), &view, (&commit, format), None, &validator).await
     })
     .await
 }

@@ -24,6 +24,7 @@ pub mod notification;
 pub mod own_messages;
 pub mod page;
 pub mod password;
+pub mod percent;
 pub mod permission;
 pub mod presence;
 pub mod project;

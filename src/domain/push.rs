@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{RepositoryId, UserId};
+use super::percent::path_encoded;
 use super::text::misleads;
 
 /// Maximum number of refs that a push event lists; the rest is only counted.
@@ -91,8 +92,9 @@ impl Push {
         }
     }
 
-    /// Returns the text of the message about the push.
-    pub fn message(&self, text: Option<&str>, base_url: &str) -> String {
+    /// Returns the text of the message about the push. `default_branch` is that of the repository
+    /// after the push.
+    pub fn message(&self, text: Option<&str>, base_url: &str, default_branch: &str) -> String {
         let mut lines = Vec::new();
         lines.extend(text.map(str::to_owned));
         lines.push(self.headline());
@@ -103,17 +105,22 @@ impl Push {
         if self.commit_count > self.commits.len() {
             lines.push(format!("- and {} more", self.commit_count - self.commits.len()));
         }
-        lines.push(format!("{base_url}{}", page_path(&self.repository, &self.refs)));
+        lines.push(format!("{base_url}{}", page_path(&self.repository, default_branch, &self.refs)));
         lines.join("\n")
     }
 }
 
-/// Returns the path of the page that shows these updates of `owner/project/repository`.
-pub fn page_path(repository: &str, refs: &[RefUpdate]) -> String {
+/// Returns the path of the page that shows these updates of `owner/project/repository`. A new branch
+/// is compared with the default branch.
+pub fn page_path(repository: &str, default_branch: &str, refs: &[RefUpdate]) -> String {
     let shown = refs.iter().find(|r| r.new.is_some());
-    match shown.map(|r| (r.old.as_deref(), r.new.as_deref())) {
-        Some((Some(old), Some(new))) => format!("/{repository}/-/compare/{old}...{new}"),
-        Some((None, Some(new))) => format!("/{repository}/-/commits/{new}"),
+    let new_branch = |r: &RefUpdate| r.branch().filter(|name| *name != default_branch).map(path_encoded);
+    match shown.map(|r| (r.old.as_deref(), r.new.as_deref(), new_branch(r))) {
+        Some((Some(old), Some(new), _)) => format!("/{repository}/-/compare/{old}...{new}"),
+        Some((None, Some(_), Some(branch))) => {
+            format!("/{repository}/-/compare/{}...{branch}", path_encoded(default_branch))
+        }
+        Some((None, Some(new), None)) => format!("/{repository}/-/commits/{new}"),
         _ => format!("/{repository}/-/branches"),
     }
 }

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::core::proxies::TrustedProxies;
+pub(crate) use crate::domain::percent::{path_encoded, percent_encoded};
 use crate::services::Services;
 
 /// Returns the base URL of links in responses: as configured, otherwise as the client reached the
@@ -58,30 +59,6 @@ pub(crate) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpRespons
         location.push_str(request.query_string());
     }
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
-}
-
-/// Encodes text as a query value or a path segment: all but unreserved characters are encoded (RFC
-/// 3986 section 2.3).
-pub(crate) fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte))
-            }
-            _ => {
-                let digit =
-                    |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
-                encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-            }
-        }
-    }
-    encoded
-}
-
-/// Encodes the segments of a path or a ref name; the slashes between them are kept.
-pub(crate) fn path_encoded(path: &str) -> String {
-    path.split('/').map(percent_encoded).collect::<Vec<_>>().join("/")
 }
 
 /// Decodes percent-encoded text (RFC 3986 section 2.1). Invalid escapes are kept as they are.

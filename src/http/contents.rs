@@ -77,15 +77,16 @@ fn with_body(response: &mut HttpResponseBuilder, file: RawFile) -> HttpResponse 
     }
 }
 
-/// Streams all files of a commit as an archive.
+/// Streams all files of a commit as an archive. Without the name of the folder in it, the folder is
+/// named after the commit.
 pub(crate) async fn archive(
     (services, who): (&Services, Option<Credential>),
     view: &RepositoryView,
-    commit: &ResolvedRef,
-    format: ArchiveFormat,
+    (commit, format): (&ResolvedRef, ArchiveFormat),
+    folder: Option<String>,
     validator: &Validator,
 ) -> HttpResult {
-    let body = services.archive(who, view, commit.oid, format).await?;
+    let body = services.archive(who, view, (commit.oid, format), folder).await?;
     let reference = commit.name.replace('/', "-");
     let name = format!("{}-{reference}.{}", view.repository.name, format.suffix());
     let kind = match format {

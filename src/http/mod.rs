@@ -22,7 +22,7 @@ pub(crate) mod pieces;
 mod query_keys;
 mod refused;
 mod request_log;
-mod room;
+pub(crate) mod room;
 pub(crate) mod route_names;
 pub(crate) mod spooled;
 pub(crate) mod validator;

@@ -41,7 +41,7 @@ fn is_of_programs(path: &str) -> bool {
     matches!(first, "api" | "docs" | "ws")
 }
 
-pub(super) fn accepts_html(request: &HttpRequest) -> bool {
+pub(crate) fn accepts_html(request: &HttpRequest) -> bool {
     let accepted = request.headers().get_all(header::ACCEPT);
     accepted.filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
 }

@@ -282,17 +282,20 @@ impl Services {
         self.ask_history(view, Reading::of(question)).await
     }
 
-    /// Streams all files of a commit, in a folder named after the repository and the commit. The
-    /// stream ends when the caller loses read access to the repository.
+    /// Streams all files of a commit, in this folder. Without its name, the folder is named after the
+    /// repository and the commit. The stream ends when the caller loses read access to the repository.
     pub async fn archive(
         &self,
         who: Option<Credential>,
         view: &RepositoryView,
-        commit: Oid,
-        format: ArchiveFormat,
+        (commit, format): (Oid, ArchiveFormat),
+        folder: Option<String>,
     ) -> Result<TransferBody, ServiceError> {
-        let oid = commit.to_string();
-        let prefix = format!("{}-{}/", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid));
+        let of_commit = || {
+            let oid = commit.to_string();
+            format!("{}-{}", view.repository.name, oid.get(..SHORT_OID).unwrap_or(&oid))
+        };
+        let prefix = format!("{}/", folder.unwrap_or_else(of_commit));
         self.pack_archive(who, view, (commit, format), ArchivePart { prefix, ..ArchivePart::default() }).await
     }
 

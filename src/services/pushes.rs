@@ -81,6 +81,8 @@ pub(super) struct SettledPush {
     commit_count: usize,
     /// The first refs that moved.
     refs: Vec<RefUpdate>,
+    /// The default branch after the push.
+    default_branch: String,
 }
 
 /// Held from the moment the push may move refs until its result is recorded.
@@ -241,9 +243,9 @@ impl ReceiveHook for PushHook {
             self.services.write_graph_soon(&self.view.repository, owner);
         }
         match settled {
-            Ok(SettledPush { settled: Settled { announced: Some(_), .. }, refs, .. }) => {
+            Ok(SettledPush { settled: Settled { announced: Some(_), .. }, refs, default_branch, .. }) => {
                 let path = self.view.path();
-                let link = format!("{}{}", self.base_url, page_path(&path, &refs));
+                let link = format!("{}{}", self.base_url, page_path(&path, &default_branch, &refs));
                 let left_out = if is_text_left_out { TEXT_LEFT_OUT } else { "" };
                 Some(report::text(&format!(
                     "{left_out}\nPosted in the channel of {path}. The change:\n  {link}\n\n"
@@ -275,12 +277,13 @@ impl Services {
         let summary = self.summarize(repository, updates, PushDetail::Commits).await?;
         let (commit_count, is_large) = (summary.commit_count, summary.ref_count > REFS_MANY);
         let refs = summary.refs.clone();
+        let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
         let settled = self.write_settlement(push, summary).await?;
         if is_large {
             // Each ref is a file until refs are packed, which slows down every reader.
             self.git.maintain_soon();
         }
-        Ok(SettledPush { settled, commit_count, refs })
+        Ok(SettledPush { settled, commit_count, refs, default_branch })
     }
 
     async fn write_settlement(&self, push: PushId, summary: PushSummary) -> Result<Settled, ServiceError> {

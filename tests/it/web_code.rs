@@ -200,6 +200,13 @@ async fn contents_are_sent_in_a_sandbox() {
         assert_eq!((archive.status, archive.header("content-type")), (200, kind));
         assert_eq!(archive.header("content-disposition"), name);
     }
+    let oid = world.git(&["rev-parse", "main"]);
+    for (reference, folder) in
+        [("feature/x", "web-feature-x"), ("v1.0", "web-v1.0"), (&oid, &format!("web-{}", &oid[..12]))]
+    {
+        let zip = at(&anyone, &format!("/-/archive/{reference}.zip")).await.html;
+        assert!(zip.contains(&format!("{folder}/src/main.rs")), "{reference}");
+    }
     at(&anyone, "/-/archive/main.rar").await.expect(400, "ends in .tar.gz or .zip");
     world.server.stop().await;
 }
@@ -214,6 +221,7 @@ async fn blame_page_groups_lines_and_leads_further_back() {
     let before = world.git(&["rev-parse", "main~1"]);
     let link = format!("{HOME}/-/blame/{before}/src/main.rs");
     assert!(page.html.contains(&link), "{}", page.html);
+    page.expect(200, "before this");
     anyone.get(&link).await.expect(200, "Lines 1–3 of 3");
     let long = at(&anyone, "/-/blame/main/long.txt").await;
     long.expect(200, "Lines 1–1000 of 1500");
@@ -226,6 +234,32 @@ async fn blame_page_groups_lines_and_leads_further_back() {
     assert!(rest.html.contains("<span id=\"L1500\">line 1500</span>"), "{}", rest.text());
     at(&anyone, "/-/blame/main/long.txt?from=1501").await.expect(400, "The file has 1500 lines");
     at(&anyone, "/-/blame/main/src/main.rs?ignore=1").await.expect(200, "names no commits to skip");
+    world.server.stop().await;
+}
+
+#[actix_web::test]
+async fn missing_ref_or_file_keeps_the_tabs() {
+    let world = World::start("public").await;
+    let anyone = Browser::anonymous(&world.server);
+    let ref_starts = "No branch, tag or commit is at the start of nosuch/a b.";
+    for (path, text) in [
+        ("tree/nosuch", "No branch, tag or commit is called nosuch."),
+        ("blob/nosuch/a%20b", ref_starts),
+        ("raw/nosuch/a%20b", ref_starts),
+        ("archive/nosuch.zip", "No branch, tag or commit is called nosuch."),
+        ("commits/nosuch", "No branch, tag or commit is called nosuch."),
+        ("commit/0123456789", "No branch, tag or commit is called 0123456789."),
+        ("blob/main/docs/x.md", "No file docs/x.md in main."),
+        ("blame/main/docs/x.md", "No file docs/x.md in main."),
+        ("tree/feature/x/lib", "No folder lib in feature/x."),
+    ] {
+        let page = at(&anyone, &format!("/-/{path}")).await;
+        page.expect(404, text);
+        page.expect(404, "Files of main Find a file");
+        assert!(page.html.contains(&format!("href=\"{HOME}/-/branches\"")), "{path}: the tabs");
+        let find = if path.contains("feature") { "feature/x" } else { "main" };
+        assert!(page.html.contains(&format!("href=\"{HOME}/-/find/{find}\"")), "{path}: the finder");
+    }
     world.server.stop().await;
 }
 
@@ -247,7 +281,7 @@ async fn finder_page_lists_matching_files() {
     assert_eq!(found("").await.0, 11, "all files");
     let go = at(&anyone, "/-/go?ref=feature%2Fx&view=find").await;
     go.expect_redirect("/alice/hello/web/-/find/feature/x");
-    at(&anyone, "/-/go?ref=nothing").await.expect(404, "Page not found");
+    at(&anyone, "/-/go?ref=nothing").await.expect(404, "No branch, tag or commit is called nothing.");
     world.server.stop().await;
 }
 

@@ -67,7 +67,7 @@ async fn commits_are_listed_by_day_and_page() {
     assert!(text.contains("Note 9 ") && text.contains("First ") && !text.contains("Note 10 "), "{text}");
     assert!(text.contains("Newest") && !text.contains("Older"));
     browser.get(&format!("{WEB}/commits/main?cursor=x")).await.expect(400, "not the id of a commit");
-    browser.get(&format!("{WEB}/commits/none")).await.expect(404, "not found");
+    browser.get(&format!("{WEB}/commits/none")).await.expect(404, "No branch, tag or commit is called none.");
     world.stop().await;
 }
 
@@ -231,8 +231,14 @@ async fn branches_and_tags_are_listed() {
         git(at, &["tag", "topic", "topic"]);
     })
     .await;
+    let rules = json!({"protected_branches": [{"pattern": "b/0*"}]});
+    assert_eq!(world.alice.put("/api/projects/alice/hello/config", rules).await.status, 200);
     let browser = Browser::login(&world.server, "alice").await;
     let first = browser.page(&format!("{WEB}/branches")).await;
+    let text = text_of(&first);
+    assert!(text.contains("b/09 protected") && !text.contains("b/10 protected"), "{text}");
+    let picker = text_of(between(&browser.page("/alice/hello/web").await, "id=\"picker-branches\"", "</ul>"));
+    assert!(picker.contains("b/09 protected") && !picker.contains("b/10 protected"), "{picker}");
     assert!(first.contains(&format!("href=\"{WEB}/compare/main...b/00\"")), "{first}");
     let next = between(&first, &format!("href=\"{WEB}/branches?after="), "\"");
     let second = browser.page(&format!("{WEB}/branches?after={next}")).await;

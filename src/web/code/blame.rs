@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
 use super::listing::LastCommit;
+use super::missing;
 use super::words::{Step, steps};
 use crate::domain::timestamp::Timestamp;
 use crate::git::blame::BlameRange;
@@ -109,7 +110,13 @@ async fn page(
         to: Some(from.saturating_add(PAGE_LINES - 1)),
         ignore_revisions: ignores,
     };
-    let blame = services.blame(&view, commit.oid, path.clone(), part).await?;
+    let blame = match services.blame(&view, commit.oid, path.clone(), part).await {
+        Ok(blame) => blame,
+        Err(error) => {
+            let here = (visitor, request);
+            return missing::of_path(here, &view, frame, ("file", &path), error).await;
+        }
+    };
     let (lines, has_hidden) = lines(services, &view, commit.oid, &blame).await?;
     let page_at = |from: usize| {
         let ignored = if ignores { "&ignore=1" } else { "" };

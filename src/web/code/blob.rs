@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::documents;
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
 use super::lines::{CodeLines, LINES_MAX};
+use super::missing;
 use super::words::{self, Step, steps};
 use crate::git::browse::{Blob, ResolvedRef, TreePart};
 use crate::http::error::{HttpError, HttpResult};
@@ -100,7 +101,11 @@ async fn page(
         Err(error) if error.code == Code::BadRequest => {
             return folder_instead(services, &view, &commit, &path, &frame, error).await;
         }
-        other => other?,
+        Err(error) => {
+            let here = (visitor, request);
+            return missing::of_path(here, &view, frame, ("file", &path), error).await;
+        }
+        Ok(blob) => blob,
     };
     let (folders, name) = steps(&frame.base, &frame.reference, &path);
     let has_forms = has_forms(&blob);

@@ -6,6 +6,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
+use super::missing;
 use super::refs::RefPicker;
 use crate::domain::permission::project::Act;
 use crate::domain::project::Visibility;
@@ -192,7 +193,7 @@ pub(in crate::web) struct Found {
     pub(in crate::web) path: String,
 }
 
-/// Finds the repository and the commit of a page.
+/// Finds the repository and the commit of a page. A ref that does not exist has a page of its own.
 pub(in crate::web) async fn at_ref(
     visitor: &Visitor,
     request: &HttpRequest,
@@ -206,7 +207,10 @@ pub(in crate::web) async fn at_ref(
         if text.is_empty() {
             return Err(HttpError::bad_request("the address must name a branch, a tag or a commit"));
         }
-        let found = services.resolve_ref_path(&view, text).await?;
+        let found = match services.resolve_ref_path(&view, text.clone()).await {
+            Ok(found) => found,
+            Err(error) => return missing::of_ref((visitor, request, services), &view, &text, error).await,
+        };
         answer(Found { view, commit: found.commit, path: found.path }).await
     })
     .await

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 
 use super::frame::{base_of, href, in_repository, name_in_address};
+use super::missing;
 use crate::http::address::path_encoded;
 use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
@@ -35,7 +36,13 @@ pub(in crate::web) async fn show(
 ) -> HttpResult {
     in_repository(&visitor, &request, &at.0, &services, async |view| {
         let GoQuery { reference, view: wanted, path } = query.0;
-        let commit = services.resolve(&view, Some(reference.trim().to_owned())).await?;
+        let name = reference.trim();
+        let commit = match services.resolve(&view, Some(name.to_owned())).await {
+            Ok(commit) => commit,
+            Err(error) => {
+                return missing::of_ref((&visitor, &request, &**services), &view, name, error).await;
+            }
+        };
         let wanted = VIEWS.into_iter().find(|view| *view == wanted).unwrap_or("tree");
         Ok(see_other(&href(&base_of(&view), wanted, &path_encoded(name_in_address(&commit)), &path)))
     })

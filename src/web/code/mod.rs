@@ -17,6 +17,7 @@ pub(super) mod go;
 pub(super) mod home;
 mod lines;
 mod listing;
+pub(super) mod missing;
 pub(super) mod refs;
 pub(super) mod tree;
 pub(super) mod words;

@@ -18,6 +18,8 @@ pub(in crate::web) struct RefLink {
     pub(in crate::web) name: String,
     pub(in crate::web) href: String,
     pub(in crate::web) is_current: bool,
+    /// Whether it is a branch to which a rule of the project applies.
+    pub(in crate::web) is_protected: bool,
 }
 
 /// The values of the list.
@@ -48,6 +50,7 @@ impl RefPicker {
         let link = |reference: &str, name: &str, kind: RefKind| RefLink {
             href: href(base, at.view, &path_encoded(reference), at.path),
             is_current: at.commit.kind == kind && at.commit.name == name,
+            is_protected: kind == RefKind::Branch && view.project.config.rule_for(name).is_some(),
             name: name.to_owned(),
         };
         // A name of both kinds means the branch.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::documents::{Readme, readme};
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref};
 use super::listing::{self, ENTRIES, LastCommit, Listing};
+use super::missing;
 use super::words::{Step, steps};
 use crate::git::browse::{ResolvedRef, TreeCursor, TreePart};
 use crate::http::error::{HttpError, HttpResult};
@@ -95,7 +96,11 @@ pub(super) async fn page(
         Err(error) if error.code == Code::BadRequest => {
             return file_instead(services, view, &commit, &path, &frame, error).await;
         }
-        other => other?,
+        Err(error) => {
+            let here = (visitor, request);
+            return missing::of_path(here, view, frame, ("folder", &path), error).await;
+        }
+        Ok(read) => read,
     };
     let head = if path.is_empty() {
         let newest = services.commits(view, commit.oid, None, None, 1).await?.answer;

@@ -10,8 +10,8 @@ use crate::git::browse::Branch;
 use crate::http::address::{path_encoded, percent_encoded};
 use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
-use crate::services::Services;
 use crate::services::access::RepositoryPath;
+use crate::services::{RepositoryView, Services};
 use crate::web::code::frame::{Frame, Tab, href, in_repository};
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
@@ -25,6 +25,8 @@ struct BranchRow {
     name: String,
     href: String,
     is_default: bool,
+    /// Whether a rule of the project applies to it.
+    is_protected: bool,
     short: String,
     summary: SafeHtml,
     commit_href: String,
@@ -68,7 +70,7 @@ pub(super) async fn show(
         let here = format!("{}/-/branches", frame.base);
         let page = BranchesPage {
             shell: frame.shell(&request, &visitor, "Branches"),
-            branches: found.items.iter().map(|branch| BranchRow::of(branch, &frame)).collect(),
+            branches: found.items.iter().map(|branch| BranchRow::of(branch, &view, &frame)).collect(),
             first_href: (!is_first).then(|| here.clone()),
             next_href: found.next.map(|next| format!("{here}?after={}", percent_encoded(&next))),
             may_push: view.may(Act::Push),
@@ -80,7 +82,7 @@ pub(super) async fn show(
 }
 
 impl BranchRow {
-    fn of(branch: &Branch, frame: &Frame) -> Self {
+    fn of(branch: &Branch, view: &RepositoryView, frame: &Frame) -> Self {
         let (base, reference) = (&frame.base, path_encoded(&branch.name));
         // On pages without a ref, the frame's ref is the default branch.
         let compare = || format!("{base}/-/compare/{}...{reference}", frame.reference);
@@ -88,6 +90,7 @@ impl BranchRow {
             name: branch.name.clone(),
             href: href(base, "tree", &reference, ""),
             is_default: branch.default,
+            is_protected: view.project.config.rule_for(&branch.name).is_some(),
             short: short(branch.oid),
             summary: SafeHtml::text(branch.summary.as_deref().unwrap_or_default()),
             commit_href: format!("{base}/-/commit/{}", branch.oid),

@@ -16,6 +16,7 @@ use crate::services::Services;
 use crate::services::access::RepositoryPath;
 use crate::services::browsing::Reading;
 use crate::web::code::frame::{Frame, Tab, in_repository};
+use crate::web::code::missing;
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::commit_text::CommitText;
@@ -65,7 +66,12 @@ pub(super) async fn show(
     let CommitAddress { user, project, repo, oid } = at.0;
     let at = RepositoryPath { user, project, repo };
     in_repository(&visitor, &request, &at, &services, async |view| {
-        let commit = services.resolve_id(&view, oid.clone()).await?;
+        let commit = match services.resolve_id(&view, oid.clone()).await {
+            Ok(commit) => commit,
+            Err(error) => {
+                return missing::of_ref((&visitor, &request, &**services), &view, &oid, error).await;
+            }
+        };
         let frame = Frame::load(&request, &services, &view, Tab::Commits, None).await?;
         let page = format!("{}/-/commit/{}", frame.base, commit.oid);
         let part = query.0.part(&request);

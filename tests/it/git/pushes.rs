@@ -77,6 +77,26 @@ async fn push_creates_event_message_and_notifications_of_watchers() {
     server.stop().await;
 }
 
+/// Regression: the link of a new branch led to all commits of its tip, not to its changes.
+#[actix_web::test]
+async fn new_branch_links_to_its_comparison_with_the_default() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let (workdir, url) = (GitWorkdir::new(), server.url_as("alice", &path));
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    workdir.commit("work", "a.txt", "a", "teach it").await;
+    let said = workdir.git("work", &["push", &url, "HEAD:refs/heads/fix/issue#7"]).await;
+    let page = "/alice/hello/web/-/compare/main...fix/issue%237";
+    assert!(said.success && said.err.contains(&format!("{page}\n")), "{}", said.err);
+    let contents = alice.contents(netbit::domain::ids::ChatId(1)).await;
+    assert!(contents[1].ends_with(page), "{contents:?}");
+    let shown = Browser::login(&server, "alice").await.page(page).await;
+    assert!(shown.contains("1 commit ahead") && shown.contains("teach it"), "{shown}");
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn session_receives_push_events_live() {
     let server = TestServer::start().await;

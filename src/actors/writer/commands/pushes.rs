@@ -240,7 +240,8 @@ fn announce(
         commit_count: summary.commit_count,
     };
     let headline = format!("{} {}", username(tx, intent.user_id)?, push.headline());
-    let mut content = push.message(intent.chat_text.as_deref(), &intent.base_url);
+    let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch);
+    let mut content = push.message(intent.chat_text.as_deref(), &intent.base_url, default_branch);
     content.truncate(content.floor_char_boundary(CONTENT_BYTES_MAX));
     let content = Content::parse(content)
         .map_err(|_| Refusal::invalid("content", "of the message of the push is not acceptable"))?;
