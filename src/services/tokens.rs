@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::access::RepositoryPath;
 use super::accounts::Fields;
 use super::{ServiceError, Services};
-use crate::actors::cache::{AccessTokens, Me, TokenUsesToWrite};
+use crate::actors::cache::{AccessTokens, Me, RepositoryPaths, TokenUsesToWrite};
 use crate::actors::writer::commands::{
     CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, WarnOfExpiringTokens,
 };
@@ -123,7 +123,12 @@ impl Services {
     ) -> Result<Option<Vec<RepositoryId>>, ServiceError> {
         let mut repositories = None;
         for path in paths.into_iter().flatten() {
-            let missing = || Refusal::invalid("repositories", "include a repository that does not exist");
+            let missing = || {
+                Refusal::invalid(
+                    "repositories",
+                    "include a repository that does not exist, or that you may not see",
+                )
+            };
             let mut parts = path.split('/').map(str::to_owned);
             let (Some(user), Some(project), Some(repo), None) =
                 (parts.next(), parts.next(), parts.next(), parts.next())
@@ -151,6 +156,15 @@ impl Services {
 
     pub async fn tokens(&self, who: Credential) -> Result<Vec<Arc<AccessToken>>, ServiceError> {
         Ok(self.cache.ask(who, AccessTokens).await?)
+    }
+
+    /// Returns the paths of those of these repositories that the caller may read.
+    pub async fn repository_paths(
+        &self,
+        who: Credential,
+        ids: Vec<RepositoryId>,
+    ) -> Result<Vec<String>, ServiceError> {
+        Ok(self.cache.ask(who, RepositoryPaths(ids)).await?)
     }
 
     pub async fn revoke_token(&self, who: Credential, token: AccessTokenId) -> Result<(), ServiceError> {

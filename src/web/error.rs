@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
 use super::layout::{self, Shell, login_href};
+use super::origin_page::page_of_form;
 use super::shown;
 use super::visitor::Visitor;
 use crate::http::error::{HttpError, HttpResult};
@@ -31,17 +32,19 @@ pub fn page(request: &HttpRequest, error: &HttpError, request_id: &str) -> HttpR
     let (visitor, status) = (Visitor::of(request), error.status_code());
     if status == StatusCode::UNAUTHORIZED && visitor.who().is_none() {
         let here = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let back = if request.method() == Method::GET { here } else { "/" };
-        let mut response = layout::see_other(&login_href(back));
+        let back = if request.method() == Method::GET { here.to_owned() } else { page_of_form(request) };
+        let mut response = layout::see_other(&login_href(&back));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         return response;
     }
     let heading = heading(status);
+    let mut shell = Shell::new(request, &visitor, heading);
+    shell.done = "";
     let template = ErrorTemplate {
-        shell: Shell::new(request, &visitor, heading),
+        shell,
         heading,
         sentence: sentence(error, status),
-        next: next_step(status),
+        next: next_step(request, status),
         request_id,
     };
     let mut response = HttpResponse::build(status);
@@ -69,6 +72,11 @@ fn heading(status: StatusCode) -> &'static str {
     }
 }
 
+/// Returns whether the page is of a project or of a repository.
+fn is_of_project(request: &HttpRequest) -> bool {
+    request.match_pattern().is_some_and(|pattern| pattern.starts_with("/{user}/{project}"))
+}
+
 /// Returns what happened, as a sentence.
 fn sentence(error: &HttpError, status: StatusCode) -> String {
     if status == StatusCode::NOT_FOUND && error.error.detail == "path not found" {
@@ -77,9 +85,12 @@ fn sentence(error: &HttpError, status: StatusCode) -> String {
     shown::sentence(error.error.sentence())
 }
 
-fn next_step(status: StatusCode) -> &'static str {
+fn next_step(request: &HttpRequest, status: StatusCode) -> &'static str {
     match status.as_u16() {
-        403 => "Ask an owner of the project or an administrator for access.",
+        403 if request.path().starts_with("/admin") => "Only administrators of this server see this page.",
+        403 if request.method() == Method::GET && is_of_project(request) => {
+            "Ask an owner of the project for access."
+        }
         404 => "It may have been deleted, renamed or made private. Check the address, or ask for access.",
         408 | 503 => "Load the page again in a moment.",
         429 => "Wait a moment, then try again.",

@@ -44,6 +44,8 @@ pub(super) struct Shell {
     pub(super) crumbs: Vec<Crumb>,
     /// Whether the page uses the whole width of the window: code and differences.
     pub(super) wide: bool,
+    /// The confirmation of a form that was accepted; empty without one.
+    pub(super) done: &'static str,
     visitor: Visitor,
     /// Path and query of the page, for the way back after the login.
     path: String,
@@ -52,7 +54,8 @@ pub(super) struct Shell {
 impl Shell {
     pub(super) fn new(request: &HttpRequest, visitor: &Visitor, title: impl Into<String>) -> Self {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Self { title: title.into(), crumbs: Vec::new(), wide: false, visitor: visitor.clone(), path }
+        let (crumbs, done) = (Vec::new(), done_of(request.query_string()));
+        Self { title: title.into(), crumbs, wide: false, done, visitor: visitor.clone(), path }
     }
 
     pub(super) fn crumbs(mut self, crumbs: impl IntoIterator<Item = Crumb>) -> Self {
@@ -78,6 +81,11 @@ impl Shell {
         self.visitor.is_admin()
     }
 
+    /// Returns whether the page offers the login.
+    pub(super) fn offers_login(&self) -> bool {
+        self.visitor.is_anonymous()
+    }
+
     pub(super) fn theme(&self) -> &'static str {
         self.visitor.theme
     }
@@ -92,9 +100,36 @@ impl Shell {
     }
 }
 
+/// The confirmations that a page shows after a form: the value of `done` in its address.
+const CONFIRMATIONS: [(&str, &str); 15] = [
+    ("saved", "Your changes are saved."),
+    ("changed", "Your password is changed. All other logins have ended."),
+    ("added", "The member is added."),
+    ("role", "The role is changed."),
+    ("removed", "The member is removed."),
+    ("left", "You have left the project."),
+    ("rule-added", "The rule is added."),
+    ("rule-moved", "The rule is moved."),
+    ("rule-removed", "The rule is removed."),
+    ("revoked", "The access token is revoked."),
+    ("ended", "The login has ended."),
+    ("others-ended", "All other logins have ended."),
+    ("deleted", "It is deleted."),
+    ("deactivated", "The user is deactivated."),
+    ("reactivated", "The user is active again."),
+];
+
+/// Returns the confirmation that a query asks for. Only fixed sentences are shown, so that no address
+/// shows text of its author.
+fn done_of(query: &str) -> &'static str {
+    let key = query.split('&').find_map(|pair| pair.strip_prefix("done=")).unwrap_or_default();
+    CONFIRMATIONS.iter().find(|(known, _)| *known == key).map_or("", |(_, sentence)| sentence)
+}
+
 /// Returns the address of the login page, which leads back to `path`.
 pub(super) fn login_href(path: &str) -> String {
-    let is_start = path == "/" || path.starts_with("/login") || path.starts_with("/setup");
+    let is_start = ["/login", "/logout", "/register", "/setup"].iter().any(|begin| path.starts_with(begin));
+    let is_start = is_start || path == "/";
     if is_start {
         "/login".to_owned()
     } else {
@@ -250,6 +285,14 @@ pub(super) fn own_path(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn confirmation_is_a_fixed_sentence() {
+        assert_eq!(done_of("cursor=3&done=saved"), "Your changes are saved.");
+        for query in ["", "done=", "done=%3Cb%3E", "undone=saved"] {
+            assert_eq!(done_of(query), "", "{query}");
+        }
+    }
 
     #[test]
     fn path_of_another_server_becomes_the_start() {

@@ -24,6 +24,7 @@ mod history;
 mod layout;
 #[cfg(test)]
 mod link;
+mod origin_page;
 pub mod paint;
 mod people;
 mod project;
@@ -45,7 +46,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/robots.txt").get(assets::robots))
         .service(page("/setup").get(account::setup::show).post(account::setup::submit))
         .service(page("/login").get(account::login::show).post(account::login::submit))
-        .service(page("/logout").post(account::login::logout))
+        .service(page("/logout").get(origin_page::lead).post(account::login::logout))
         .service(page("/register").get(account::register::show).post(account::register::submit))
         .service(page("/about").get(about::show))
         .service(page("/people").get(people::list::show))
@@ -65,17 +66,18 @@ fn page(path: &str) -> actix_web::Resource {
 
 /// Registers the pages of the visitor's own account.
 fn own_settings(config: &mut web::ServiceConfig) {
+    use origin_page::lead;
     use settings::{appearance, logins, new_token, password, profile, tokens};
     config
         .service(page("/settings/profile").get(profile::show).post(profile::submit))
         .service(page("/settings/password").get(password::show).post(password::submit))
         .service(page("/settings/logins").get(logins::show))
-        .service(page("/settings/logins/end-others").post(logins::end_others))
-        .service(page("/settings/logins/end-all").post(logins::end_all))
-        .service(page("/settings/logins/{id}/end").post(logins::end))
+        .service(page("/settings/logins/end-others").get(lead).post(logins::end_others))
+        .service(page("/settings/logins/end-all").get(lead).post(logins::end_all))
+        .service(page("/settings/logins/{id}/end").get(lead).post(logins::end))
         .service(page("/settings/tokens").get(tokens::show))
         .service(page("/settings/tokens/new").get(new_token::show).post(new_token::submit))
-        .service(page("/settings/tokens/{id}/revoke").post(tokens::revoke))
+        .service(page("/settings/tokens/{id}/revoke").get(lead).post(tokens::revoke))
         .service(page("/settings/appearance").get(appearance::show).post(appearance::submit));
 }
 
@@ -91,25 +93,26 @@ fn administration(config: &mut web::ServiceConfig) {
 
 /// Registers the pages of projects. They are last: `{user}` matches any first segment.
 fn projects(config: &mut web::ServiceConfig) {
+    use origin_page::lead;
     use project::{branches, create, list, members, new_repository, repository_settings, settings, show};
     let of = |rest: &str| page(&format!("/{{user}}/{{project}}{rest}"));
     config
         .service(page("/projects").get(list::show))
         .service(page("/projects/new").get(create::show).post(create::submit))
         .service(of("").get(show::show))
-        .service(of("/-/watch").post(show::watch))
+        .service(of("/-/watch").get(lead).post(show::watch))
         .service(of("/-/members").get(members::show).post(members::add))
-        .service(of("/-/members/{username}/role").post(members::change_role))
-        .service(of("/-/members/{username}/remove").post(members::remove))
+        .service(of("/-/members/{username}/role").get(lead).post(members::change_role))
+        .service(of("/-/members/{username}/remove").get(lead).post(members::remove))
         .service(of("/-/settings").get(settings::show).post(settings::change))
-        .service(of("/-/settings/default-branch").post(branches::set_default))
-        .service(of("/-/settings/rules").post(branches::add_rule))
-        .service(of("/-/settings/rules/change").post(branches::change_rule))
-        .service(of("/-/settings/visibility").post(settings::change_visibility))
-        .service(of("/-/settings/delete").post(settings::delete))
+        .service(of("/-/settings/default-branch").get(lead).post(branches::set_default))
+        .service(of("/-/settings/rules").get(lead).post(branches::add_rule))
+        .service(of("/-/settings/rules/change").get(lead).post(branches::change_rule))
+        .service(of("/-/settings/visibility").get(lead).post(settings::change_visibility))
+        .service(of("/-/settings/delete").get(lead).post(settings::delete))
         .service(of("/-/repos/new").get(new_repository::show).post(new_repository::submit))
         .service(of("/{repo}/-/settings").get(repository_settings::show).post(repository_settings::change))
-        .service(of("/{repo}/-/settings/delete").post(repository_settings::delete));
+        .service(of("/{repo}/-/settings/delete").get(lead).post(repository_settings::delete));
 }
 
 /// The pages of the contents of a repository. The segment `-` separates them from names.

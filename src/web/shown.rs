@@ -62,25 +62,34 @@ pub(super) fn sentence(text: impl AsRef<str>) -> String {
     format!("{first}{}{stop}", letters.as_str())
 }
 
-const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+/// The words with which a problem continues the label of its field.
+const CONTINUATIONS: [&str; 8] = ["are", "cannot", "contain", "has", "have", "include", "is", "must"];
 
-/// Returns a size as text: `512 bytes`, `1.2 MB`. Rounded down.
+/// Returns the problem of a field as a sentence. A problem that is only the end of a sentence (`must
+/// be …`) continues the label of the field.
+pub(super) fn field_sentence(label: &str, problem: &str) -> String {
+    let first = problem.split(' ').next().unwrap_or_default();
+    if CONTINUATIONS.contains(&first) { sentence(format!("{label} {problem}")) } else { sentence(problem) }
+}
+
+const KIB: u64 = 1024;
+const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/// Returns a size with a unit: `812 bytes`, `4.5 KiB`.
 pub(super) fn size(bytes: u64) -> String {
-    if bytes < 1000 {
-        return format!("{bytes} bytes");
+    if bytes < KIB {
+        return count(usize::try_from(bytes).unwrap_or(0), "byte", "bytes");
     }
-    let (mut tenths, mut unit) = (bytes / 100, "kB");
+    let (mut unit_bytes, mut unit) = (KIB, "KiB");
     for larger in UNITS.into_iter().skip(1) {
-        if tenths < 10_000 {
+        if bytes / unit_bytes < KIB {
             break;
         }
-        (tenths, unit) = (tenths / 1000, larger);
+        (unit_bytes, unit) = (unit_bytes.saturating_mul(KIB), larger);
     }
-    if tenths < 100 {
-        format!("{}.{} {unit}", tenths / 10, tenths % 10)
-    } else {
-        format!("{} {unit}", tenths / 10)
-    }
+    let tenths = u128::from(bytes).saturating_mul(10).saturating_add(u128::from(unit_bytes / 2))
+        / u128::from(unit_bytes);
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 /// Returns a number with its noun: `1 member`, `2 members`.
@@ -117,13 +126,20 @@ mod tests {
     }
 
     #[test]
-    fn size_has_one_decimal_below_ten() {
-        let sizes = [0, 999, 1000, 1250, 9_999, 10_000, 123_456, 1_000_000, 2_500_000_000];
+    fn problem_continues_the_label_of_its_field() {
+        let shown = field_sentence("Repositories", "include a repository that does not exist");
+        assert_eq!(shown, "Repositories include a repository that does not exist.");
+        assert_eq!(field_sentence("User name", "must be a name"), "User name must be a name.");
+        assert_eq!(field_sentence("Password", "the password is wrong"), "The password is wrong.");
+    }
+
+    #[test]
+    fn size_has_the_unit_that_fits() {
+        let sizes = [0, 1, 1023, 1024, 1536, 1 << 20, 5 << 29];
         let shown: Vec<_> = sizes.into_iter().map(size).collect();
-        let expected =
-            ["0 bytes", "999 bytes", "1.0 kB", "1.2 kB", "9.9 kB", "10 kB", "123 kB", "1.0 MB", "2.5 GB"];
+        let expected = ["0 bytes", "1 byte", "1023 bytes", "1.0 KiB", "1.5 KiB", "1.0 MiB", "2.5 GiB"];
         assert_eq!(shown, expected);
-        assert!(size(u64::MAX).ends_with("PB"));
+        assert!(size(u64::MAX).ends_with("PiB"));
     }
 
     #[test]

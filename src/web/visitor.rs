@@ -23,14 +23,29 @@ pub(super) const THEME_COOKIE: &str = "theme";
 #[derive(Clone)]
 pub(super) struct Visitor {
     login: Option<(Credential, Arc<User>)>,
+    /// Whether the request has a login cookie, valid or not.
+    has_cookie: bool,
+    /// Whether the cookie was looked up: not for errors before the handler of a page.
+    is_looked_up: bool,
     /// `light`, `dark`, or empty.
     pub(super) theme: &'static str,
 }
 
 impl Visitor {
-    /// Returns a visitor without a login.
-    pub(super) fn anonymous() -> Self {
-        Self { login: None, theme: "" }
+    /// Returns a visitor whose login was not looked up.
+    fn unknown(request: &HttpRequest) -> Self {
+        let has_cookie = cookie::secret(request).is_some();
+        Self { login: None, has_cookie, is_looked_up: false, theme: theme_of(request) }
+    }
+
+    /// Returns whether the visitor has no login, as far as the request tells.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.login.is_none() && (self.is_looked_up || !self.has_cookie)
+    }
+
+    /// Returns whether the visitor had a login that has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.login.is_none() && self.is_looked_up && self.has_cookie
     }
 
     pub(super) fn who(&self) -> Option<Credential> {
@@ -60,7 +75,16 @@ impl Visitor {
 
     /// Returns the visitor that the extractor found for this request.
     pub(super) fn of(request: &HttpRequest) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_else(Self::anonymous)
+        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self::unknown(request))
+    }
+}
+
+fn theme_of(request: &HttpRequest) -> &'static str {
+    let theme = request.cookie(THEME_COOKIE).map(|cookie| cookie.value().to_owned());
+    match theme.as_deref() {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "",
     }
 }
 
@@ -84,13 +108,7 @@ impl FromRequest for Visitor {
             if let Some((who, _)) = login {
                 request.extensions_mut().insert(Holder::Account(who.user));
             }
-            let theme = request.cookie(THEME_COOKIE).map(|cookie| cookie.value().to_owned());
-            let theme = match theme.as_deref() {
-                Some("light") => "light",
-                Some("dark") => "dark",
-                _ => "",
-            };
-            let visitor = Self { login, theme };
+            let visitor = Self { login, is_looked_up: true, ..Self::unknown(&request) };
             request.extensions_mut().insert(visitor.clone());
             Ok(visitor)
         })

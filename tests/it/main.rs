@@ -61,6 +61,7 @@ mod web_access;
 mod web_admin;
 mod web_code;
 mod web_cookies;
+mod web_forms;
 mod web_history;
 mod web_logins;
 mod web_projects;

@@ -32,15 +32,18 @@ async fn user_is_deactivated_with_the_typed_name_and_reactivated() {
     assert!(found.contains("/admin/users/bob") && !found.contains("/admin/users/carol"));
     let path = "/admin/users/bob";
     let form = [("active", "false"), ("confirm_name", "carol")];
-    alice.post_form(path, &form).await.expect(422, "Must be exactly bob.");
+    alice.post_form(path, &form).await.expect(422, "The typed name must be exactly bob.");
     assert_eq!(bob.get("/settings/profile").await.status, 200);
     let form = [("active", "false"), ("confirm_name", "bob")];
-    alice.post_form(path, &form).await.expect_redirect(path);
+    alice.post_form(path, &form).await.expect_redirect(&format!("{path}?done=deactivated"));
     alice.get(path).await.expect(200, "Reactivate bob");
     // An open page of the user cannot act.
-    bob.post_form("/projects/new", &[("name", "late")]).await.expect_redirect("/login");
+    bob.post_form("/projects/new", &[("name", "late")])
+        .await
+        .expect_redirect("/login?next=%2Fprojects%2Fnew");
     alice.get("/people/bob").await.expect(200, "deactivated");
-    alice.post_form(path, &[("active", "true")]).await.expect_redirect(path);
+    let active = alice.post_form(path, &[("active", "true")]).await;
+    active.expect_redirect(&format!("{path}?done=reactivated"));
     Browser::login(&server, "bob").await;
     // The page for the own account has no form.
     assert!(!alice.page("/admin/users/alice").await.contains("confirm_name"));

@@ -71,8 +71,8 @@ async fn new_project_shows_its_commands_and_takes_a_repository() {
     let form = [("name", "hello"), ("description", "Says hello."), ("visibility", "private")];
     alice.post_form("/projects/new", &form).await.expect_redirect("/alice/hello");
     let page = alice.page("/alice/hello").await;
-    let address = format!("http://{}/alice/hello/NAME.git", server.app.addresses.http);
-    for text in ["Says hello.", "private", "your role: owner", "New repository", &address] {
+    let address = format!("http://alice@{}/alice/hello/NAME.git", server.app.addresses.http);
+    for text in ["Says hello.", "Private", "your role: owner", "New repository", &address] {
         assert!(page.contains(text), "{text}");
     }
     assert!(alice.page("/alice/hello/-/repos/new").await.contains("value=\"main\""));
@@ -99,7 +99,7 @@ async fn form_keeps_what_was_typed_and_names_the_field() {
     assert!(taken.html.contains("role=\"alert\"") && taken.html.contains("value=\"hello\""));
     let form = [("name", "web"), ("default_branch", "a..b")];
     let refused = alice.post_form("/alice/hello/-/repos/new", &form).await;
-    refused.expect(422, "Is not a branch name that git accepts.");
+    refused.expect(422, "Default branch is not a branch name that git accepts.");
     server.stop().await;
 }
 
@@ -129,7 +129,8 @@ async fn reader_sees_no_forms_and_cannot_send_them() {
     let bob = Browser::register(&server, "bob").await;
     make_project(&alice, "hello", "private").await;
     let add = [("username", " @Bob "), ("role", "reader")];
-    alice.post_form("/alice/hello/-/members", &add).await.expect_redirect("/alice/hello/-/members");
+    let added = alice.post_form("/alice/hello/-/members", &add).await;
+    added.expect_redirect("/alice/hello/-/members?done=added");
     let page = bob.page("/alice/hello").await;
     assert!(page.contains("your role: reader") && !page.contains("New repository"));
     assert!(!page.contains("/-/settings"));
@@ -155,14 +156,18 @@ async fn members_are_added_changed_and_removed() {
     let missing = alice.post_form(members, &[("username", "nosuch"), ("role", "writer")]).await;
     missing.expect(404, "User not found.");
     assert!(missing.html.contains("value=\"nosuch\""));
-    alice.post_form(members, &[("username", "bob"), ("role", "writer")]).await.expect_redirect(members);
+    let added = alice.post_form(members, &[("username", "bob"), ("role", "writer")]).await;
+    added.expect_redirect(&format!("{members}?done=added"));
+    alice.get(added.header("location")).await.expect(200, "The member is added.");
     let role = format!("{members}/bob/role");
-    alice.post_form(&role, &[("role", "maintainer")]).await.expect_redirect(members);
+    let changed = alice.post_form(&role, &[("role", "maintainer")]).await;
+    changed.expect_redirect(&format!("{members}?done=role"));
     bob.get("/alice/hello").await.expect(200, "your role: maintainer");
     // The namesake of the project stays its owner.
     let refused = alice.post_form(&format!("{members}/alice/remove"), &[]).await;
     refused.expect(409, "the user remains its owner");
-    alice.post_form(&format!("{members}/bob/remove"), &[]).await.expect_redirect(members);
+    let removed = alice.post_form(&format!("{members}/bob/remove"), &[]).await;
+    removed.expect_redirect(&format!("{members}?done=removed"));
     bob.get("/alice/hello").await.expect(404, "Page not found");
     server.stop().await;
 }
@@ -182,7 +187,7 @@ async fn member_leaves_a_project_and_stops_watching_it() {
         assert_eq!(watches().await, watch);
     }
     assert!(bob.page("/alice/hello/-/members").await.contains("Leave hello"));
-    bob.post_form("/alice/hello/-/members/bob/remove", &[]).await.expect_redirect("/projects");
+    bob.post_form("/alice/hello/-/members/bob/remove", &[]).await.expect_redirect("/projects?done=left");
     assert!(!bob.page("/projects").await.contains("/alice/hello"));
     server.stop().await;
 }
@@ -195,16 +200,19 @@ async fn project_becomes_public_only_with_its_typed_name() {
     let path = "/alice/Hello/-/settings/visibility";
     for typed in ["", "hello", "Hell"] {
         let form = [("visibility", "public"), ("confirm_public", typed)];
-        alice.post_form(path, &form).await.expect(422, "Must be exactly Hello.");
+        alice.post_form(path, &form).await.expect(422, "The typed name must be exactly Hello.");
     }
     let visitor = Browser::anonymous(&server);
     assert_eq!(visitor.get("/alice/Hello").await.status, 303);
     let form = [("visibility", "public"), ("confirm_public", "Hello")];
-    alice.post_form(path, &form).await.expect_redirect("/alice/Hello/-/settings");
+    alice.post_form(path, &form).await.expect_redirect("/alice/Hello/-/settings?done=saved");
     let page = visitor.get("/alice/Hello").await;
-    page.expect(200, "public");
+    page.expect(200, "Public");
     assert!(!page.text().contains("owner"), "members are for users with an account");
-    alice.post_form(path, &[("visibility", "private")]).await.expect_redirect("/alice/Hello/-/settings");
+    alice
+        .post_form(path, &[("visibility", "private")])
+        .await
+        .expect_redirect("/alice/Hello/-/settings?done=saved");
     assert_eq!(visitor.get("/alice/Hello").await.status, 303);
     server.stop().await;
 }
@@ -216,10 +224,10 @@ async fn former_names_lead_to_the_present_pages() {
     make_project(&alice, "old", "public").await;
     alice.post_form("/alice/old/-/repos/new", &[("name", "code")]).await.expect_redirect("/alice/old/code");
     let form = [("name", "new"), ("description", "")];
-    alice.post_form("/alice/old/-/settings", &form).await.expect_redirect("/alice/new/-/settings");
+    alice.post_form("/alice/old/-/settings", &form).await.expect_redirect("/alice/new/-/settings?done=saved");
     let form = [("name", "web"), ("description", ""), ("default_branch", "main")];
     let renamed = alice.post_form("/alice/old/code/-/settings", &form).await;
-    renamed.expect_redirect("/alice/new/web/-/settings");
+    renamed.expect_redirect("/alice/new/web/-/settings?done=saved");
     for (old, new) in [
         ("/alice/old", "/alice/new"),
         ("/alice/old/-/members?cursor=1", "/alice/new/-/members?cursor=1"),
@@ -247,7 +255,7 @@ async fn branch_rules_are_added_moved_and_removed() {
     };
     let rules = format!("{settings}/rules");
     let add = [("pattern", "main"), ("push", "maintainer")];
-    alice.post_form(&rules, &add).await.expect_redirect(&format!("{settings}#rules"));
+    alice.post_form(&rules, &add).await.expect_redirect(&format!("{settings}?done=rule-added#rules"));
     let add = [("pattern", "release/*"), ("push", "owner"), ("force", "1"), ("delete", "1")];
     assert_eq!(alice.post_form(&rules, &add).await.status, 303);
     assert_eq!(patterns().await, ["main", "release/*"]);
@@ -260,10 +268,13 @@ async fn branch_rules_are_added_moved_and_removed() {
     let gone = alice.post_form(&change, &[("pattern", "main"), ("change", "remove")]).await;
     gone.expect(409, "This rule was removed meanwhile.");
     let refused = alice.post_form(&rules, &[("pattern", "a..b"), ("push", "owner")]).await;
-    refused.expect(422, "Have a pattern that matches no valid branch name.");
+    refused.expect(422, "Branches have a pattern that matches no valid branch name.");
     assert!(refused.html.contains("value=\"a..b\""));
     let branch = format!("{settings}/default-branch");
-    alice.post_form(&branch, &[("default_branch", "trunk")]).await.expect_redirect(settings);
+    alice
+        .post_form(&branch, &[("default_branch", "trunk")])
+        .await
+        .expect_redirect(&format!("{settings}?done=saved"));
     assert!(alice.page("/alice/hello/-/repos/new").await.contains("value=\"trunk\""));
     server.stop().await;
 }
@@ -276,13 +287,19 @@ async fn deletion_needs_the_typed_name() {
     make_project(&alice, "hello", "private").await;
     alice.post_form("/alice/hello/-/repos/new", &[("name", "web")]).await.expect_redirect("/alice/hello/web");
     for path in ["/alice/hello/web/-/settings/delete", "/alice/hello/-/settings/delete"] {
-        alice.post_form(path, &[("confirm_delete", "alice")]).await.expect(422, "Must be exactly");
+        alice
+            .post_form(path, &[("confirm_delete", "alice")])
+            .await
+            .expect(422, "The typed name must be exactly");
     }
     let path = "/alice/hello/web/-/settings/delete";
-    alice.post_form(path, &[("confirm_delete", "web")]).await.expect_redirect("/alice/hello");
+    alice.post_form(path, &[("confirm_delete", "web")]).await.expect_redirect("/alice/hello?done=deleted");
     assert_eq!(api.get("/api/projects/alice/hello/repos").await.body["items"], json!([]));
     let path = "/alice/hello/-/settings/delete";
-    alice.post_form(path, &[("confirm_delete", "hello")]).await.expect_redirect("/projects?member=1");
+    alice
+        .post_form(path, &[("confirm_delete", "hello")])
+        .await
+        .expect_redirect("/projects?member=1&done=deleted");
     alice.get("/alice/hello").await.expect(404, "Page not found");
     server.stop().await;
 }

@@ -18,7 +18,14 @@ async fn settings_lead_anonymous_visitors_to_the_login() {
         let (path, next) = (format!("/settings/{page}"), format!("/settings/{page}").replace('/', "%2F"));
         visitor.get(&path).await.expect_redirect(&format!("/login?next={next}"));
     }
-    for path in ["profile", "password", "logins/end-all", "logins/end-others", "tokens/new", "appearance"] {
+    for (path, page) in [
+        ("profile", "profile"),
+        ("password", "password"),
+        ("logins/end-all", "logins"),
+        ("logins/end-others", "logins"),
+        ("tokens/new", "tokens%2Fnew"),
+        ("appearance", "appearance"),
+    ] {
         let form = [
             ("display_name", "x"),
             ("name", "x"),
@@ -28,7 +35,7 @@ async fn settings_lead_anonymous_visitors_to_the_login() {
             ("theme", "dark"),
         ];
         let refused = visitor.post_form(&format!("/settings/{path}"), &form).await;
-        refused.expect_redirect("/login");
+        refused.expect_redirect(&format!("/login?next=%2Fsettings%2F{page}"));
     }
     server.stop().await;
 }
@@ -40,7 +47,7 @@ async fn profile_is_changed_and_shown() {
     let form = [("display_name", "Alice Liddell"), ("email", " alice@example.org ")];
     alice.post_form("/settings/profile", &form).await.expect_redirect("/settings/profile?done=saved");
     let page = alice.get("/settings/profile?done=saved").await;
-    page.expect(200, "Your profile is saved.");
+    page.expect(200, "Your changes are saved.");
     assert!(page.html.contains("value=\"Alice Liddell\"") && page.html.contains("\"alice@example.org\""));
     assert!(page.html.contains(">AL</span>"), "the header has the initials");
     alice.get("/people/alice").await.expect(200, "Alice Liddell alice, here since");
@@ -88,11 +95,20 @@ async fn logins_are_listed_and_ended() {
     assert!(text_of(&page).contains("Browser from 127.0.0.1"));
     let of_third = third.page("/settings/logins").await;
     let id = between(&of_third, "action=\"/settings/logins/", "/end\"");
-    third.post_form(&format!("/settings/logins/{id}/end"), &[]).await.expect_redirect("/settings/logins");
+    third
+        .post_form(&format!("/settings/logins/{id}/end"), &[])
+        .await
+        .expect_redirect("/settings/logins?done=ended");
     // A second click does not fail.
-    third.post_form(&format!("/settings/logins/{id}/end"), &[]).await.expect_redirect("/settings/logins");
+    third
+        .post_form(&format!("/settings/logins/{id}/end"), &[])
+        .await
+        .expect_redirect("/settings/logins?done=ended");
     assert_eq!(third.page("/settings/logins").await.matches("/end\"").count(), 1);
-    third.post_form("/settings/logins/end-others", &[]).await.expect_redirect("/settings/logins");
+    third
+        .post_form("/settings/logins/end-others", &[])
+        .await
+        .expect_redirect("/settings/logins?done=others-ended");
     for ended in [&alice, &second] {
         assert_eq!(ended.get("/settings/logins").await.status, 303);
     }
@@ -137,7 +153,7 @@ async fn token_is_shown_once_works_and_is_revoked() {
     let id = between(&listed, "action=\"/settings/tokens/", "/revoke\"");
     for _ in 0..2 {
         let revoked = alice.post_form(&format!("/settings/tokens/{id}/revoke"), &[]).await;
-        revoked.expect_redirect("/settings/tokens");
+        revoked.expect_redirect("/settings/tokens?done=revoked");
     }
     assert_eq!(api.get("/api/projects").await.unwrap().status, 401);
     server.stop().await;
@@ -150,10 +166,10 @@ async fn token_form_names_its_problems() {
     let form = [("name", " "), ("days", "99999"), ("repositories", "")];
     let refused = alice.post_form("/settings/tokens/new", &form).await;
     refused.expect(422, "3 fields below need a change.");
-    assert!(refused.text().contains("Must name at least one scope."));
+    assert!(refused.text().contains("The token must name at least one scope."));
     let form = [("name", "x"), ("repo:read", "1"), ("days", "7"), ("repositories", "alice/none/none")];
     let refused = alice.post_form("/settings/tokens/new", &form).await;
-    refused.expect(422, "Include a repository that does not exist.");
+    refused.expect(422, "Repositories include a repository that does not exist, or that you may not see.");
     assert!(refused.text().contains("alice/none/none"));
     let bob = Browser::register(&server, "bob").await;
     assert!(!bob.page("/settings/tokens/new").await.contains("server:admin"));
@@ -169,7 +185,7 @@ async fn old_login_needs_the_password_for_a_token() {
     assert!(alice.page("/settings/tokens/new").await.contains("name=\"password\""));
     let form = [("name", "laptop"), ("repo:read", "1"), ("days", "7"), ("password", "")];
     let refused = alice.post_form("/settings/tokens/new", &form).await;
-    refused.expect(422, "Is needed, because you logged in some time ago.");
+    refused.expect(422, "Your password is needed, because you logged in some time ago.");
     assert!(refused.html.contains("value=\"laptop\""));
     let form = [("name", "laptop"), ("repo:read", "1"), ("days", "7"), ("password", "wrong password")];
     alice.post_form("/settings/tokens/new", &form).await.expect(403, "The password is wrong.");
@@ -185,7 +201,7 @@ async fn appearance_is_kept_in_a_cookie() {
     assert!(!alice.page("/settings/appearance").await.contains("<html lang=\"en\" dir=\"ltr\" class"));
     for theme in ["dark", "light"] {
         let chosen = alice.post_form("/settings/appearance", &[("theme", theme)]).await;
-        chosen.expect_redirect("/settings/appearance");
+        chosen.expect_redirect("/settings/appearance?done=saved");
         let cookie = chosen.header("set-cookie");
         assert!(cookie.starts_with(&format!("theme={theme};")), "{cookie}");
         for part in ["SameSite=Lax", "Path=/", "Max-Age=31536000"] {

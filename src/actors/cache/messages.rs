@@ -14,8 +14,8 @@ use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
-    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryToPush, TokenHolder,
-    TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
+    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
+    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
     WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
@@ -66,6 +66,7 @@ instrumented_actor!(
         Repositories,
         RepositoryById,
         RepositoryNamed,
+        RepositoryPaths,
         RepositoryToPush,
         SendReceipts,
         SnapshotRead,

@@ -52,7 +52,8 @@ pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, MemberView, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister,
-    ProjectView, ProjectsOwned, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryView,
+    ProjectView, ProjectsOwned, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
+    RepositoryView,
 };
 pub use push_queries::RepositoryToPush;
 pub use queries::{

@@ -216,6 +216,26 @@ impl Query for RepositoryById {
     }
 }
 
+/// The paths of those of these repositories that the caller may read.
+pub struct RepositoryPaths(pub Vec<RepositoryId>);
+
+impl Query for RepositoryPaths {
+    type Answer = Vec<String>;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
+
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        let read = &context.read;
+        let path = |id: &RepositoryId| {
+            let (state, repository) = read.projects.repository(*id)?;
+            let role = state.role(who.map(|who| who.user));
+            permission::check(Act::Read, state.project.visibility, role, "repository").ok()?;
+            let owner = read.directory.username(state.project.owner_id);
+            Some(format!("{owner}/{}/{}", state.project.name, repository.name))
+        };
+        QueryOutcome::Now(Ok(self.0.iter().filter_map(path).collect()))
+    }
+}
+
 /// Bytes of all repositories under a user's name, for the server itself.
 pub struct AccountBytes(pub UserId);
 
@@ -290,6 +310,7 @@ pub struct MemberView {
     pub username: String,
     pub display_name: String,
     pub role: ProjectRole,
+    pub active: bool,
 }
 
 impl Query for Members {
@@ -311,6 +332,7 @@ impl Query for Members {
                 username: context.read.directory.username(*id).to_owned(),
                 display_name: display_name(*id),
                 role: *role,
+                active: context.read.directory.user(*id).is_some_and(|user| user.active),
             });
             Ok(Page::take(members, self.limit))
         }))

@@ -23,6 +23,8 @@ struct LoginPage {
     username: String,
     next: String,
     is_open: bool,
+    /// Whether the visitor had a login that has ended.
+    has_ended: bool,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +53,7 @@ pub(in crate::web) async fn show(
         username: String::new(),
         next: next.to_owned(),
         is_open: services.is_registration_open(),
+        has_ended: visitor.has_ended(),
     };
     layout::page(&request, &page).await
 }
@@ -84,6 +87,7 @@ pub(in crate::web) async fn submit(
                 username,
                 next: own_path(&next).to_owned(),
                 is_open: services.is_registration_open(),
+                has_ended: false,
             };
             layout::page_of(&request, status, &page).await
         }

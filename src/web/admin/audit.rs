@@ -25,6 +25,8 @@ struct AuditRow {
     /// Empty: the operator of the machine.
     actor: String,
     action: String,
+    /// The action as words; empty for one that this page does not know.
+    words: &'static str,
     /// The user that the action is about, or the kind and id of another object.
     target: String,
     target_is_user: bool,
@@ -50,6 +52,41 @@ impl AuditPage {
 #[derive(Deserialize)]
 pub(in crate::web) struct AuditQuery {
     cursor: Option<i64>,
+}
+
+/// Actions as words.
+const ACTIONS: [(&str, &str); 26] = [
+    ("chat.archive", "Chat archived or reopened"),
+    ("chat.delete", "Chat deleted"),
+    ("chat.remove", "Member of a chat removed"),
+    ("chat.rename", "Chat renamed"),
+    ("chat.retention", "Retention of a chat changed"),
+    ("chat.role", "Role in a chat changed"),
+    ("chat.take_over", "Chat taken over"),
+    ("message.delete", "Message of another user deleted"),
+    ("project.config", "Branches of a project configured"),
+    ("project.delete", "Project deleted"),
+    ("project.member", "Member of a project changed"),
+    ("project.take_over", "Project taken over"),
+    ("project.update", "Project changed"),
+    ("repository.delete", "Repository deleted"),
+    ("repository.update", "Repository changed"),
+    ("token.create", "Access token created"),
+    ("token.revoke", "Access token revoked"),
+    ("token.revoke_all", "All access tokens revoked"),
+    ("user.activate", "User reactivated"),
+    ("user.add", "User added"),
+    ("user.deactivate", "User deactivated"),
+    ("user.password", "Password of a user set"),
+    ("user.demote", "Made an ordinary user"),
+    ("user.promote", "Made an administrator"),
+    ("user.rename", "User renamed"),
+    ("user.setup", "First administrator set up"),
+];
+
+/// Returns an action as words.
+fn in_words(action: &str) -> &'static str {
+    ACTIONS.iter().find(|(known, _)| *known == action).map_or("", |(_, words)| words)
 }
 
 /// Returns the user that an event is about.
@@ -110,6 +147,7 @@ pub(in crate::web) async fn show(
         AuditRow {
             at: Moment::of(event.created_at),
             actor: event.actor_id.map(name_of).unwrap_or_default(),
+            words: in_words(&event.action),
             action: event.action.clone(),
             target: about.map_or_else(|| event.target.replacen(':', " ", 1), name_of),
             target_is_user: about.is_some(),

@@ -10,7 +10,7 @@ use crate::http::error::HttpResult;
 use crate::services::Services;
 use crate::services::health::Health;
 use crate::web::layout::{self, Shell};
-use crate::web::shown::{Moment, duration, size};
+use crate::web::shown::{Moment, count, duration, size};
 use crate::web::visitor::Visitor;
 
 struct MessageRow {
@@ -37,6 +37,8 @@ struct ActorRow {
     wait: String,
     handling: String,
     messages: Vec<MessageRow>,
+    /// The number of kinds of messages, with its noun.
+    kinds: String,
 }
 
 /// Returns the mean of a total in microseconds.
@@ -71,6 +73,7 @@ impl From<&ActorSnapshot> for ActorRow {
         let handled = total(|message| message.handled);
         let inside = actor.inside.zip(actor.capacity);
         let used = actor.messages.iter().filter(|message| message.enqueued > 0);
+        let messages: Vec<_> = used.map(MessageRow::from).collect();
         Self {
             name: actor.actor,
             inside: inside.map(|(inside, capacity)| format!("{inside} of {capacity}")).unwrap_or_default(),
@@ -82,7 +85,8 @@ impl From<&ActorSnapshot> for ActorRow {
             panics: total(|message| message.panics),
             wait: mean(total(|message| message.queue_wait_us), handled),
             handling: mean(total(|message| message.handling_us), handled),
-            messages: used.map(MessageRow::from).collect(),
+            kinds: count(messages.len(), "kind of message", "kinds of messages"),
+            messages,
         }
     }
 }

@@ -162,7 +162,10 @@ pub(in crate::web) async fn set_active(
         Err(error) => Err(error),
     };
     match changed {
-        Ok(()) => Ok(see_other(&page_of(&username))),
+        Ok(()) => {
+            let done = if active { "reactivated" } else { "deactivated" };
+            Ok(see_other(&format!("{}?done={done}", page_of(&username))))
+        }
         Err(error) => {
             let problems = Problems::of(error)?;
             let status = problems.status();

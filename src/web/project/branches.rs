@@ -31,7 +31,7 @@ pub(in crate::web) async fn set_default(
     let default_branch = form.0.default_branch.trim().to_owned();
     let config = ProjectConfig { default_branch: default_branch.clone(), ..view.project.config.clone() };
     match services.set_project_config(who, &at.0, config).await {
-        Ok(_) => Ok(see_other(&settings_path(&view))),
+        Ok(_) => Ok(see_other(&format!("{}?done=saved", settings_path(&view)))),
         Err(error) => {
             let branches = Problems::of(error)?;
             let status = branches.status();
@@ -69,7 +69,7 @@ pub(in crate::web) async fn add_rule(
         None => config.protected_branches.push(rule.clone()),
     }
     match services.set_project_config(who, &at.0, config).await {
-        Ok(_) => Ok(see_other(&format!("{}#rules", settings_path(&view)))),
+        Ok(_) => Ok(see_other(&format!("{}?done=rule-added#rules", settings_path(&view)))),
         Err(error) => {
             let rules = Problems::of(error)?;
             let status = rules.status();
@@ -83,7 +83,7 @@ pub(in crate::web) async fn add_rule(
 }
 
 /// A change of the list of rules.
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RuleChange {
     Up,
@@ -109,6 +109,10 @@ pub(in crate::web) async fn change_rule(
     let mut config = view.project.config.clone();
     let rules = &mut config.protected_branches;
     let place = rules.iter().position(|rule| rule.pattern == form.0.pattern);
+    let done = match form.0.change {
+        RuleChange::Up => "rule-moved",
+        RuleChange::Remove => "rule-removed",
+    };
     let changed = match (place, form.0.change) {
         (Some(place), RuleChange::Remove) => {
             rules.remove(place);
@@ -122,7 +126,7 @@ pub(in crate::web) async fn change_rule(
         (None, _) => Err(ServiceError::new(Code::Conflict, "this rule was removed meanwhile")),
     };
     match changed {
-        Ok(()) => Ok(see_other(&format!("{}#rules", settings_path(&view)))),
+        Ok(()) => Ok(see_other(&format!("{}?done={done}#rules", settings_path(&view)))),
         Err(error) => {
             let rules = Problems::of(error)?;
             let status = rules.status();

@@ -47,6 +47,7 @@ struct MemberRow {
     /// The address of the forms of this member.
     href: String,
     is_self: bool,
+    is_active: bool,
     /// The project is in this user's namespace, so the user stays its owner.
     is_namesake: bool,
 }
@@ -110,6 +111,7 @@ impl MembersPage {
             role: member.role.as_str(),
             href: member_path(&member.username),
             is_self: member.user_id == who.user,
+            is_active: member.active,
             is_namesake: member.user_id == view.project.owner_id,
         });
         let own_name = visitor.user().map(|user| user.username.clone()).unwrap_or_default();
@@ -148,7 +150,10 @@ pub(in crate::web) async fn add(
     let AddForm { username, role } = form.0;
     let name = username.trim().trim_start_matches('@').to_ascii_lowercase();
     match services.set_member(who, &at.0, name, Some(role)).await {
-        Ok(_) => to_members(who, &at.0, &services).await,
+        Ok(was_member) => {
+            let done = if was_member { "role" } else { "added" };
+            to_members(who, &at.0, done, &services).await
+        }
         Err(error) => with_problem(&visitor, &request, &at.0, error, (username, role), &services).await,
     }
 }
@@ -183,7 +188,7 @@ pub(in crate::web) async fn change_role(
     let who = visitor.required()?;
     let (at, username) = path.0.into_parts();
     match services.set_member(who, &at, username, Some(form.0.role)).await {
-        Ok(_) => to_members(who, &at, &services).await,
+        Ok(_) => to_members(who, &at, "role", &services).await,
         Err(error) => {
             let typed = (String::new(), ProjectRole::Writer);
             with_problem(&visitor, &request, &at, error, typed, &services).await
@@ -200,8 +205,11 @@ pub(in crate::web) async fn remove(
 ) -> HttpResult {
     let who = visitor.required()?;
     let (at, username) = path.0.into_parts();
-    match services.set_member(who, &at, username, None).await {
-        Ok(_) => to_members(who, &at, &services).await,
+    match services.set_member(who, &at, username.clone(), None).await {
+        Ok(_) => {
+            let is_own = visitor.user().is_some_and(|user| user.username == username);
+            to_members(who, &at, if is_own { "left" } else { "removed" }, &services).await
+        }
         Err(error) => {
             let typed = (String::new(), ProjectRole::Writer);
             with_problem(&visitor, &request, &at, error, typed, &services).await
@@ -210,10 +218,10 @@ pub(in crate::web) async fn remove(
 }
 
 /// Returns a redirect to the members; to the projects if the visitor may not read this one any more.
-async fn to_members(who: Credential, at: &ProjectPath, services: &Services) -> HttpResult {
-    let left: HttpResponse = see_other("/projects");
+async fn to_members(who: Credential, at: &ProjectPath, done: &str, services: &Services) -> HttpResult {
+    let left: HttpResponse = see_other(&format!("/projects?done={done}"));
     let Ok(view) = services.project(Some(who), at, Act::Read).await else { return Ok(left) };
-    Ok(see_other(&format!("{}/-/members", path_of(&view))))
+    Ok(see_other(&format!("{}/-/members?done={done}", path_of(&view))))
 }
 
 async fn with_problem(
@@ -225,6 +233,7 @@ async fn with_problem(
     services: &Services,
 ) -> HttpResult {
     let problems = Problems::of(error)?;
+    let problems = if username.is_empty() { problems } else { problems.beside("user not found", "username") };
     let (who, status) = (visitor.required()?, problems.status());
     let page = MembersPage::load(request, visitor, who, at, UserId(0), services).await?;
     let page = MembersPage { problems, username, role: role.as_str(), ..page };

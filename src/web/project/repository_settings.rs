@@ -13,16 +13,20 @@ use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::Path;
 use crate::services::access::RepositoryPath;
 use crate::services::repositories::RepositoryChange;
-use crate::services::{RepositoryView, Services};
+use crate::services::{RepositoryView, ServiceError, Services};
+use crate::web::code::frame::{Frame, Tab};
 use crate::web::form::{Form, Problems, check_typed};
-use crate::web::layout::{self, Crumb, Shell, see_other};
+use crate::web::layout::{self, Shell, see_other};
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "project/repository_settings.html")]
 struct RepositorySettingsPage {
     shell: Shell,
+    frame: Frame,
     path: String,
+    /// The address of the settings of the project; empty for visitors who may not change them.
+    project_settings: String,
     /// The present name, which is typed to delete.
     current_name: String,
     may_delete: bool,
@@ -34,26 +38,32 @@ struct RepositorySettingsPage {
 }
 
 impl RepositorySettingsPage {
-    fn new(request: &HttpRequest, visitor: &Visitor, view: &RepositoryView) -> Self {
-        let title = format!("Settings · {}", view.path());
+    async fn load(
+        request: &HttpRequest,
+        visitor: &Visitor,
+        view: &RepositoryView,
+        services: &Services,
+    ) -> Result<Self, ServiceError> {
+        let frame = Frame::load(request, services, view, Tab::Settings, None).await?;
         let (owner, project) = (percent_encoded(&view.owner), percent_encoded(&view.project.name));
-        let crumbs = [
-            Crumb::new(&view.owner, format!("/people/{owner}")),
-            Crumb::new(&view.project.name, format!("/{owner}/{project}")),
-            Crumb::new(&view.repository.name, repository_path_of(view)),
-        ];
+        let may_manage = view.may(Act::Manage);
         let repository = &view.repository;
-        Self {
-            shell: Shell::new(request, visitor, title).crumbs(crumbs),
+        Ok(Self {
+            shell: frame.shell(request, visitor, "Settings"),
+            frame,
+            project_settings: match may_manage {
+                true => format!("/{owner}/{project}/-/settings"),
+                false => String::new(),
+            },
             path: repository_path_of(view),
             current_name: repository.name.clone(),
-            may_delete: view.may(Act::Manage),
+            may_delete: may_manage,
             typed_name: repository.name.clone(),
             description: repository.description.clone(),
             default_branch: repository.default_branch.clone(),
             general: Problems::default(),
             deletion: Problems::default(),
-        }
+        })
     }
 }
 
@@ -77,7 +87,7 @@ pub(in crate::web) async fn show(
     if view.moved {
         return Ok(address::moved(&request, 3, &repository_path_of(&view)));
     }
-    layout::page(&request, &RepositorySettingsPage::new(&request, &visitor, &view)).await
+    layout::page(&request, &RepositorySettingsPage::load(&request, &visitor, &view, &services).await?).await
 }
 
 #[derive(Deserialize)]
@@ -105,11 +115,11 @@ pub(in crate::web) async fn change(
         default_branch: (default_branch != view.repository.default_branch).then(|| default_branch.clone()),
     };
     match services.update_repository(who, &at.0, change).await {
-        Ok(view) => Ok(see_other(&format!("{}/-/settings", repository_path_of(&view)))),
+        Ok(view) => Ok(see_other(&format!("{}/-/settings?done=saved", repository_path_of(&view)))),
         Err(error) => {
             let general = Problems::of(error)?;
             let status = general.status();
-            let page = RepositorySettingsPage::new(&request, &visitor, &view);
+            let page = RepositorySettingsPage::load(&request, &visitor, &view, &services).await?;
             let page =
                 RepositorySettingsPage { general, typed_name: name, description, default_branch, ..page };
             layout::page_of(&request, status, &page).await
@@ -139,12 +149,12 @@ pub(in crate::web) async fn delete(
     match deleted {
         Ok(()) => {
             let (owner, project) = (percent_encoded(&view.owner), percent_encoded(&view.project.name));
-            Ok(see_other(&format!("/{owner}/{project}")))
+            Ok(see_other(&format!("/{owner}/{project}?done=deleted")))
         }
         Err(error) => {
             let deletion = Problems::of(error)?;
             let status = deletion.status();
-            let page = RepositorySettingsPage::new(&request, &visitor, &view);
+            let page = RepositorySettingsPage::load(&request, &visitor, &view, &services).await?;
             layout::page_of(&request, status, &RepositorySettingsPage { deletion, ..page }).await
         }
     }

@@ -48,6 +48,11 @@ pub(super) struct SettingsPage {
 }
 
 impl SettingsPage {
+    /// Returns whether the confirmation is about a rule, and is shown beside the rules.
+    fn is_about_rules(&self) -> bool {
+        self.shell.done.starts_with("The rule")
+    }
+
     pub(super) fn new(request: &HttpRequest, visitor: &Visitor, view: &ProjectView) -> Self {
         let config = view.project.config.clone();
         let title = format!("Settings · {}/{}", view.owner, view.project.name);
@@ -125,9 +130,9 @@ pub(in crate::web) async fn change(
     let renamed = (name != view.project.name).then(|| name.clone());
     let change = ProjectChange { name: renamed, description: Some(description.clone()), visibility: None };
     match services.update_project(who, &at.0, change).await {
-        Ok(view) => Ok(see_other(&settings_path(&view))),
+        Ok(view) => Ok(see_other(&format!("{}?done=saved", settings_path(&view)))),
         Err(error) => {
-            let general = Problems::of(error)?;
+            let general = Problems::of(error)?.beside(super::NAME_TAKEN, "name");
             let status = general.status();
             let page = SettingsPage::new(&request, &visitor, &view);
             let page = SettingsPage { general, typed_name: name, description, ..page };
@@ -166,7 +171,7 @@ pub(in crate::web) async fn change_visibility(
         Err(error) => Err(error),
     };
     match changed {
-        Ok(view) => Ok(see_other(&settings_path(&view))),
+        Ok(view) => Ok(see_other(&format!("{}?done=saved", settings_path(&view)))),
         Err(error) => {
             let visibility = Problems::of(error)?;
             let status = visibility.status();
@@ -196,7 +201,7 @@ pub(in crate::web) async fn delete(
         Err(error) => Err(error),
     };
     match deleted {
-        Ok(()) => Ok(see_other("/projects?member=1")),
+        Ok(()) => Ok(see_other("/projects?member=1&done=deleted")),
         Err(error) => {
             let deletion = Problems::of(error)?;
             let status = deletion.status();

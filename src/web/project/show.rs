@@ -53,6 +53,7 @@ impl From<&RepositoryView> for RepositoryRow {
 struct MemberFace {
     face: Face,
     role: &'static str,
+    is_active: bool,
 }
 
 #[derive(Template)]
@@ -74,6 +75,8 @@ struct ProjectPage {
     /// The address of the server and the visitor's name, for commands.
     base_url: String,
     username: String,
+    /// The address of the server with the visitor's name, for the remote of a repository.
+    push_base: String,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +123,8 @@ pub(in crate::web) async fn show(
         }
         None => None,
     };
+    let base = base_url(&request, &services);
+    let username = visitor.user().map(|user| user.username.clone()).unwrap_or_default();
     let title = format!("{} · {}", view.project.name, view.owner);
     let page = ProjectPage {
         shell: Shell::new(&request, &visitor, title).crumbs(crumbs_of(&view)),
@@ -135,11 +140,18 @@ pub(in crate::web) async fn show(
             .map(|member| MemberFace {
                 face: Face::new(&member.username, &member.display_name),
                 role: member.role.as_str(),
+                is_active: member.active,
             })
             .collect(),
         created: Moment::of(view.project.created_at),
-        base_url: base_url(&request, &services),
-        username: visitor.user().map(|user| user.username.clone()).unwrap_or_default(),
+        push_base: match base.split_once("://") {
+            Some((scheme, host)) if !username.is_empty() => {
+                format!("{scheme}://{}@{host}", percent_encoded(&username))
+            }
+            _ => base.clone(),
+        },
+        base_url: base,
+        username,
         head: Head::new(&view, &visitor, "overview"),
     };
     layout::page(&request, &page).await

@@ -63,7 +63,7 @@ pub(in crate::web) async fn submit(
         .secure(is_https(&request))
         .max_age(age)
         .finish();
-    let mut response = see_other("/settings/appearance");
+    let mut response = see_other("/settings/appearance?done=saved");
     // The value is one of the constants above.
     let _ = response.add_cookie(&cookie);
     Ok(response)

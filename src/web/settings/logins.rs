@@ -76,7 +76,7 @@ pub(in crate::web) async fn end(
         Err(error) if error.code == Code::NotFound => {}
         outcome => outcome?,
     }
-    Ok(see_other("/settings/logins"))
+    Ok(see_other("/settings/logins?done=ended"))
 }
 
 /// Ends all logins but that of this browser.
@@ -88,7 +88,7 @@ pub(in crate::web) async fn end_others(visitor: Visitor, services: web::Data<Ser
             outcome => outcome?,
         }
     }
-    Ok(see_other("/settings/logins"))
+    Ok(see_other("/settings/logins?done=others-ended"))
 }
 
 /// Ends all logins, and revokes the access tokens that were created within the last day.

@@ -9,22 +9,9 @@ pub(super) mod profile;
 pub(super) mod tokens;
 
 use actix_web::HttpRequest;
-use serde::Deserialize;
 
 use super::layout::{Crumb, Shell};
 use super::visitor::Visitor;
-
-/// Whether the page is shown after one of its forms was accepted.
-#[derive(Deserialize)]
-pub(in crate::web) struct Done {
-    done: Option<String>,
-}
-
-impl Done {
-    fn is(&self, what: &str) -> bool {
-        self.done.as_deref() == Some(what)
-    }
-}
 
 fn shell(request: &HttpRequest, visitor: &Visitor, title: &str) -> Shell {
     let title = format!("{title} · Settings");

@@ -95,7 +95,7 @@ pub(in crate::web) async fn show(
     services: web::Data<Services>,
 ) -> HttpResult {
     let who = visitor.required()?;
-    let chosen = [Scope::RepoRead, Scope::RepoWrite];
+    let chosen = [Scope::RepoRead];
     let page = NewTokenPage::new(&request, &visitor, who, &services, &chosen).await?;
     layout::page(&request, &page).await
 }
@@ -150,6 +150,8 @@ struct TokenPage {
     name: String,
     secret: String,
     scopes: String,
+    /// The repositories that the token is limited to; empty: all of the user.
+    repositories: Vec<String>,
     expires: Option<Moment>,
     reads_repositories: bool,
     /// The address of the server without its scheme, and the scheme.
@@ -178,10 +180,7 @@ pub(in crate::web) async fn submit(
     };
     let password = form.0.password.as_ref().map(|password| password.expose().to_owned());
     let password = password.filter(|password| !password.is_empty());
-    let repository = match &wanted.repositories {
-        Some(chosen) => chosen.first().cloned(),
-        None => None,
-    };
+    let chosen = wanted.repositories.clone().unwrap_or_default();
     match services.create_token(who, peer.0, wanted, password).await {
         Ok((token, secret)) => {
             let base = base_url(&request, &services);
@@ -190,8 +189,8 @@ pub(in crate::web) async fn submit(
                 Some((_, host)) => ("http", host.to_owned()),
                 None => ("http", base),
             };
-            let repository = match repository {
-                Some(path) => path,
+            let repository = match chosen.first() {
+                Some(path) => path.clone(),
                 None => a_repository(who, &services).await?,
             };
             let words: Vec<_> = token.scopes.iter().map(|scope| in_words(*scope)).collect();
@@ -200,6 +199,7 @@ pub(in crate::web) async fn submit(
                 name: token.name.clone(),
                 secret,
                 scopes: words.join(", "),
+                repositories: chosen,
                 expires: token.expires_at.map(Moment::of),
                 reads_repositories: scopes
                     .iter()
@@ -212,7 +212,7 @@ pub(in crate::web) async fn submit(
             layout::secret_page(&request, &page).await
         }
         Err(error) => {
-            let problems = Problems::of(as_form_problem(error))?;
+            let problems = Problems::of(as_form_problem(error))?.beside("the password is wrong", "password");
             let status = problems.status();
             let page = NewTokenPage::new(&request, &visitor, who, &services, &scopes).await?;
             let TokenForm { name, repositories, days, .. } = form.0;

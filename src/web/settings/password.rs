@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Done, shell};
+use super::shell;
 use crate::core::config::Secret;
 use crate::http::error::HttpResult;
-use crate::http::extract::{Peer, Query, user_agent_of};
+use crate::http::extract::{Peer, user_agent_of};
 use crate::services::{ServiceError, Services};
 use crate::web::account::welcome;
 use crate::web::form::{Form, Problems};
@@ -21,7 +21,6 @@ struct PasswordPage {
     problems: Problems,
     /// For password managers, which keep the name with the password.
     username: String,
-    is_changed: bool,
 }
 
 impl PasswordPage {
@@ -31,15 +30,13 @@ impl PasswordPage {
             shell: shell(request, visitor, "Password"),
             problems: Problems::default(),
             username: user.username.clone(),
-            is_changed: false,
         })
     }
 }
 
 /// Returns the form.
-pub(in crate::web) async fn show(visitor: Visitor, request: HttpRequest, query: Query<Done>) -> HttpResult {
-    let is_changed = query.0.is("changed");
-    layout::page(&request, &PasswordPage { is_changed, ..PasswordPage::new(&request, &visitor)? }).await
+pub(in crate::web) async fn show(visitor: Visitor, request: HttpRequest) -> HttpResult {
+    layout::page(&request, &PasswordPage::new(&request, &visitor)?).await
 }
 
 #[derive(Deserialize)]
@@ -61,7 +58,7 @@ pub(in crate::web) async fn submit(
     let PasswordForm { current_password, new_password } = form.0;
     let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
     if let Err(error) = services.change_password(who, peer.0, current, new.clone()).await {
-        let problems = Problems::of(error)?;
+        let problems = Problems::of(error)?.beside("the current password is wrong", "current_password");
         let status = problems.status();
         return layout::page_of(&request, status, &PasswordPage { problems, ..page }).await;
     }

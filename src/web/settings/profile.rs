@@ -4,9 +4,8 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Done, shell};
+use super::shell;
 use crate::http::error::HttpResult;
-use crate::http::extract::Query;
 use crate::services::{ServiceError, Services};
 use crate::web::form::{Form, Problems};
 use crate::web::layout::{self, Shell, see_other};
@@ -21,7 +20,6 @@ struct ProfilePage {
     face: Face,
     display_name: String,
     email: String,
-    is_saved: bool,
 }
 
 impl ProfilePage {
@@ -33,15 +31,13 @@ impl ProfilePage {
             face: Face::of(user),
             display_name: user.display_name.clone(),
             email: user.email.clone().unwrap_or_default(),
-            is_saved: false,
         })
     }
 }
 
 /// Returns the form.
-pub(in crate::web) async fn show(visitor: Visitor, request: HttpRequest, query: Query<Done>) -> HttpResult {
-    let is_saved = query.0.is("saved");
-    layout::page(&request, &ProfilePage { is_saved, ..ProfilePage::new(&request, &visitor)? }).await
+pub(in crate::web) async fn show(visitor: Visitor, request: HttpRequest) -> HttpResult {
+    layout::page(&request, &ProfilePage::new(&request, &visitor)?).await
 }
 
 #[derive(Deserialize)]

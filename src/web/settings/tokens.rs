@@ -29,10 +29,14 @@ pub(super) fn in_words(scope: Scope) -> &'static str {
     }
 }
 
+/// Repositories that a token of the list is limited to and that are named; the others are counted.
+const NAMED: usize = 3;
+
 struct TokenRow {
     id: AccessTokenId,
     name: String,
     scopes: String,
+    /// What the token is limited to; empty: all repositories of the user.
     repositories: String,
     created: Moment,
     used: Option<Moment>,
@@ -41,21 +45,30 @@ struct TokenRow {
 }
 
 impl TokenRow {
-    fn new(token: &AccessToken, now: Timestamp) -> Self {
+    fn new(token: &AccessToken, names: Vec<String>, now: Timestamp) -> Self {
         let scopes: Vec<_> = token.scopes.iter().map(|scope| in_words(*scope)).collect();
-        let chosen = token.repositories.as_ref().map(|chosen| chosen.len());
+        let chosen = token.repositories.as_ref().map_or(0, |chosen| chosen.len());
         Self {
             id: token.id,
             name: token.name.clone(),
             scopes: scopes.join(", "),
-            repositories: chosen
-                .map(|number| count(number, "repository", "repositories"))
-                .unwrap_or_default(),
+            repositories: limits_in_words(&names, chosen, token.repositories.is_some()),
             created: Moment::of(token.created_at),
             used: token.last_used_at.map(Moment::of),
             expires: token.expires_at.map(Moment::of),
             is_expired: !token.is_live(now),
         }
+    }
+}
+
+/// Returns the names of some repositories of a token and the number of the others.
+fn limits_in_words(names: &[String], chosen: usize, is_limited: bool) -> String {
+    let others = chosen.saturating_sub(names.len());
+    match (is_limited, names.is_empty(), others) {
+        (false, ..) => String::new(),
+        (true, true, _) => count(chosen, "repository", "repositories"),
+        (true, false, 0) => names.join(", "),
+        (true, false, _) => format!("{} and {}", names.join(", "), count(others, "other", "others")),
     }
 }
 
@@ -72,12 +85,15 @@ pub(in crate::web) async fn show(
     request: HttpRequest,
     services: web::Data<Services>,
 ) -> HttpResult {
-    let tokens: Vec<Arc<AccessToken>> = services.tokens(visitor.required()?).await?;
-    let now = Timestamp::now();
-    let page = TokensPage {
-        shell: shell(&request, &visitor, "Access tokens"),
-        tokens: tokens.iter().map(|token| TokenRow::new(token, now)).collect(),
-    };
+    let who = visitor.required()?;
+    let tokens: Vec<Arc<AccessToken>> = services.tokens(who).await?;
+    let (now, mut rows) = (Timestamp::now(), Vec::with_capacity(tokens.len()));
+    for token in &tokens {
+        let named: Vec<_> = token.repositories.iter().flatten().take(NAMED).copied().collect();
+        let names = if named.is_empty() { Vec::new() } else { services.repository_paths(who, named).await? };
+        rows.push(TokenRow::new(token, names, now));
+    }
+    let page = TokensPage { shell: shell(&request, &visitor, "Access tokens"), tokens: rows };
     layout::page(&request, &page).await
 }
 
@@ -92,5 +108,5 @@ pub(in crate::web) async fn revoke(
         Err(error) if error.code == Code::NotFound => {}
         outcome => outcome?,
     }
-    Ok(see_other("/settings/tokens"))
+    Ok(see_other("/settings/tokens?done=revoked"))
 }

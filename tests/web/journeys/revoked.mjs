@@ -12,6 +12,8 @@ export default async function journey({ server, browser }) {
   await page.fill('#display_name', 'Changed after the end');
   await page.click('main button.primary');
   assert.equal(new URL(page.url()).pathname, '/login');
+  assert.equal(new URL(page.url()).searchParams.get('next'), '/settings/profile');
+  assert.match(await page.textContent('main'), /Your login has ended/);
   await page.goto(`${server.url}/settings/tokens`);
   assert.equal(new URL(page.url()).searchParams.get('next'), '/settings/tokens');
   await page.fill('#username', 'bob');

@@ -34,7 +34,7 @@ export default async function settings({ server, browser }) {
   await page.fill('#display_name', 'Alice Liddell');
   await page.fill('#email', 'alice@example.org');
   await press(page, 'Save');
-  assert.match(await text(page), /Your profile is saved/);
+  assert.match(await text(page), /Your changes are saved/);
   assert.equal(await page.textContent('header .avatar'), 'AL');
   await look(page, 'settings-02-profile');
 
@@ -54,7 +54,7 @@ export default async function settings({ server, browser }) {
   await page.uncheck('[name="repo:read"]');
   await page.uncheck('[name="repo:write"]');
   await press(page, 'Create token');
-  assert.match(await text(page), /Must name at least one scope/);
+  assert.match(await text(page), /The token must name at least one scope/);
   assert.equal(await page.inputValue('#name'), 'laptop');
   await look(page, 'settings-05-token-without-scope');
   await page.check('[name="repo:write"]');
@@ -124,7 +124,7 @@ export default async function settings({ server, browser }) {
   assert.match(await text(page), /maintainer and above/);
   await page.fill('#confirm_public', 'wrong');
   await press(page, 'Make public');
-  assert.match(await text(page), /Must be exactly hello/);
+  assert.match(await text(page), /The typed name must be exactly hello/);
   await look(page, 'settings-14-project-settings');
   await page.fill('#confirm_public', 'hello');
   await press(page, 'Make public');

@@ -36,10 +36,16 @@ export function focusProblems(root) {
  */
 export function setupCode(root, place) {
   const input = root.querySelector('form[data-setup] input[name=code]');
-  const code = new URLSearchParams(place.hash.slice(1)).get('code');
-  if (!(input instanceof HTMLInputElement) || !code) return;
-  input.value = code;
-  const field = input.closest('.field');
-  if (field instanceof HTMLElement) field.hidden = true;
-  history.replaceState(null, '', place.pathname);
+  if (!(input instanceof HTMLInputElement)) return;
+  const take = () => {
+    const code = new URLSearchParams(place.hash.slice(1)).get('code');
+    if (!code) return;
+    input.value = code;
+    const field = input.closest('.field');
+    if (field instanceof HTMLElement) field.hidden = true;
+    history.replaceState(null, '', place.pathname);
+  };
+  take();
+  // The address was pasted into a tab that shows this page already.
+  addEventListener('hashchange', take);
 }

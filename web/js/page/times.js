@@ -19,7 +19,8 @@ export function relative(date, nowMs) {
 }
 
 /**
- * Shows each `<time>` relative to now, with the full time as its title.
+ * Shows each `<time>` relative to now, with the full time as its title; those with `data-full` as
+ * date and time.
  * @param {ParentNode} root
  */
 export function localTimes(root) {
@@ -27,6 +28,8 @@ export function localTimes(root) {
     const date = new Date(time.getAttribute('datetime') ?? '');
     if (Number.isNaN(date.getTime())) continue;
     time.setAttribute('title', date.toLocaleString(undefined, { dateStyle: 'full', timeStyle: 'long' }));
-    time.textContent = relative(date, Date.now());
+    time.textContent = time.hasAttribute('data-full')
+      ? date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+      : relative(date, Date.now());
   }
 }
