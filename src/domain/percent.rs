@@ -10,7 +10,8 @@ pub fn percent_encoded(text: &str) -> String {
                 encoded.push(char::from(byte))
             }
             _ => {
-                let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
+                let digit =
+                    |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
                 encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
             }
         }

@@ -34,7 +34,7 @@ pub(super) struct Visitor {
 impl Visitor {
     /// Returns a visitor whose login was not looked up.
     fn unknown(request: &HttpRequest) -> Self {
-        let has_cookie = cookie::secret(request).is_some();
+        let has_cookie = cookie::is_sent(request);
         Self { login: None, has_cookie, is_looked_up: false, theme: theme_of(request) }
     }
 
