@@ -38,7 +38,7 @@ impl Visitor {
         Self { login: None, has_cookie, is_looked_up: false, theme: theme_of(request) }
     }
 
-    /// Returns whether the visitor has no login, as far as the request tells.
+    /// Returns whether the visitor has no login, as far as is known.
     pub(super) fn is_anonymous(&self) -> bool {
         self.login.is_none() && (self.is_looked_up || !self.has_cookie)
     }
@@ -75,7 +75,9 @@ impl Visitor {
 
     /// Returns the visitor that the extractor found for this request.
     pub(super) fn of(request: &HttpRequest) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self::unknown(request))
+        // The cookies are read into the extensions, so their borrow ends first.
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or_else(|| Self::unknown(request))
     }
 }
 

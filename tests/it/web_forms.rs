@@ -1,4 +1,4 @@
-//! What forms have in common: their page, the way back after a login that ended, and confirmations.
+//! Rules of all forms: their page, the way back after a login that ended, and confirmations.
 
 use crate::harness::browser::Browser;
 use crate::harness::{PASSWORD, TestServer};

@@ -65,7 +65,7 @@ async fn list_of_projects_continues_on_the_next_page() {
 
 #[actix_web::test]
 async fn new_project_shows_its_commands_and_takes_a_repository() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(|config| config.git.push_to_create = true).await;
     let alice = Browser::set_up(&server, "alice").await;
     assert!(alice.page("/projects/new").await.contains("id=\"name\""));
     let form = [("name", "hello"), ("description", "Says hello."), ("visibility", "private")];

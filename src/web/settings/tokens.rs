@@ -36,7 +36,7 @@ struct TokenRow {
     id: AccessTokenId,
     name: String,
     scopes: String,
-    /// What the token is limited to; empty: all repositories of the user.
+    /// The repositories that the token is limited to; empty: all of the user.
     repositories: String,
     created: Moment,
     used: Option<Moment>,
