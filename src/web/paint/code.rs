@@ -5,8 +5,11 @@
 //!
 //! # Limits
 //! A text is highlighted up to the limits of a [`Budget`]. The rest is plain text: reading goes on
-//! without colours, and [`Highlighted::highlighted_to`] reports the line. A single regular
-//! expression is bounded by the retry limit of the engine, so the time is checked for each line.
+//! without colours, and [`Highlighted::highlighted_to`] reports the line.
+//!
+//! The time is checked after each line; within a line nothing stops the engine. Its retry limit
+//! bounds one attempt of one regular expression, and a line has thousands. So the lines themselves
+//! are bounded: see [`HIGHLIGHT_LINE_BYTES_MAX`], [`WORD_HYPHENS_MAX`] and [`SLOW_SYNTAXES`].
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -20,13 +23,22 @@ use super::scope_class::ScopeClasses;
 /// Maximum size of a highlighted text.
 pub const HIGHLIGHT_BYTES_MAX: usize = 512 * 1024;
 /// Maximum length of a highlighted line; a longer line is plain text.
-pub const HIGHLIGHT_LINE_BYTES_MAX: usize = 2_000;
+pub const HIGHLIGHT_LINE_BYTES_MAX: usize = 500;
+/// Maximum time of a line; the lines after it are plain text.
+pub const HIGHLIGHT_LINE_TIME_MAX: Duration = Duration::from_millis(50);
 /// Maximum time of highlighting for one page.
 pub const HIGHLIGHT_TIME_MAX: Duration = Duration::from_millis(100);
 /// Maximum size of the HTML of the highlighted part.
 pub const HIGHLIGHT_HTML_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Length of the part of the first line that can name the language.
 const FIRST_LINE_BYTES_MAX: usize = 200;
+/// Maximum hyphens between characters of a word; a line with more is plain text. Less, Sass and SCSS
+/// match names of elements in a time that grows with the third power of the hyphens: 200 hyphens
+/// took 40 s. Other languages can contain these, so the rule is for all.
+const WORD_HYPHENS_MAX: usize = 16;
+/// Languages that are plain text. One line of [`HIGHLIGHT_LINE_BYTES_MAX`] took 200 to 500 ms; for
+/// all other languages, at most 150 ms.
+const SLOW_SYNTAXES: &[&str] = &["Lisp", "LiveScript", "SystemVerilog"];
 /// Names of files and languages that the syntax definitions do not list, with an extension of the
 /// language.
 const ALIASES: &[(&str, &str)] = &[
@@ -95,6 +107,7 @@ impl Class {
 pub struct Budget {
     pub bytes_left: usize,
     pub time_left: Duration,
+    pub line_time_max: Duration,
     pub html_bytes_left: usize,
 }
 
@@ -103,6 +116,7 @@ impl Default for Budget {
         Self {
             bytes_left: HIGHLIGHT_BYTES_MAX,
             time_left: HIGHLIGHT_TIME_MAX,
+            line_time_max: HIGHLIGHT_LINE_TIME_MAX,
             html_bytes_left: HIGHLIGHT_HTML_BYTES_MAX,
         }
     }
@@ -165,6 +179,7 @@ fn syntax_of_extension(extension: &str) -> Option<&'static SyntaxReference> {
 }
 
 fn lines(text: &str, syntax: Option<&'static SyntaxReference>, budget: &mut Budget) -> Highlighted {
+    let syntax = syntax.filter(|syntax| !SLOW_SYNTAXES.contains(&syntax.name.as_str()));
     let mut result =
         Highlighted { language: syntax.map(|syntax| syntax.name.as_str()), ..Highlighted::default() };
     let mut marks = Marks::default();
@@ -208,11 +223,27 @@ struct Highlighter {
     state: ParseState,
     stack: ScopeStack,
     classes: ScopeClasses,
+    /// Whether a line took longer than its limit.
+    was_slow: bool,
+}
+
+/// Returns whether the syntax definitions may read a line.
+fn is_bounded(line: &str) -> bool {
+    let inner = |word: &str| {
+        word.as_bytes().windows(2).filter(|pair| matches!(pair, [b'-', c] if *c != b'-')).count()
+    };
+    line.len() <= HIGHLIGHT_LINE_BYTES_MAX
+        && line.split_ascii_whitespace().all(|word| inner(word) <= WORD_HYPHENS_MAX)
 }
 
 impl Highlighter {
     fn new(syntax: &SyntaxReference) -> Self {
-        Self { state: ParseState::new(syntax), stack: ScopeStack::new(), classes: ScopeClasses::default() }
+        Self {
+            state: ParseState::new(syntax),
+            stack: ScopeStack::new(),
+            classes: ScopeClasses::default(),
+            was_slow: false,
+        }
     }
 
     /// Appends a line. `shown` is `line` without its line end.
@@ -224,10 +255,10 @@ impl Highlighter {
         marks: &mut Marks,
         budget: &mut Budget,
     ) -> Written {
-        if budget.time_left.is_zero() || shown.len() > budget.html_bytes_left {
+        if self.was_slow || budget.time_left.is_zero() || shown.len() > budget.html_bytes_left {
             return Written::Stopped;
         }
-        if shown.len() > HIGHLIGHT_LINE_BYTES_MAX {
+        if !is_bounded(shown) {
             marks.push(html, shown, 0..shown.len());
             return Written::Line;
         }
@@ -237,7 +268,9 @@ impl Highlighter {
             Ok(changes) => self.push_pieces(html, shown, &changes, marks),
             Err(_) => Written::Stopped,
         };
-        budget.time_left = budget.time_left.saturating_sub(begin.elapsed());
+        let time = begin.elapsed();
+        self.was_slow = time > budget.line_time_max;
+        budget.time_left = budget.time_left.saturating_sub(time);
         budget.html_bytes_left = budget.html_bytes_left.saturating_sub(html.len());
         written
     }

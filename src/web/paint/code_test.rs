@@ -4,7 +4,8 @@ use super::*;
 
 /// A budget without a limit of time, so that a slow machine does not change the result.
 fn patient() -> Budget {
-    Budget { time_left: Duration::from_secs(60), ..Budget::default() }
+    let long = Duration::from_secs(60);
+    Budget { time_left: long, line_time_max: long, ..Budget::default() }
 }
 
 fn shown(path: &str, text: &str) -> Vec<String> {
@@ -85,9 +86,13 @@ fn highlighting_stops_when_time_is_used() {
     assert_eq!((result.highlighted_to, result.lines.len()), (0, 2));
     assert_eq!(result.lines[1].as_str(), "fn b() {}");
     assert_eq!(result.language, Some("Rust"));
-    let mut budget = Budget { time_left: Duration::from_nanos(1), ..Budget::default() };
-    let result = highlight("a.rs", "fn a() {}\nfn b() {}\n", &mut budget);
-    assert_eq!(result.highlighted_to, 1, "the time is checked for each line");
+    for mut budget in [
+        Budget { time_left: Duration::from_nanos(1), ..patient() },
+        Budget { line_time_max: Duration::ZERO, ..patient() },
+    ] {
+        let result = highlight("a.rs", "fn a() {}\nfn b() {}\nfn c() {}\n", &mut budget);
+        assert_eq!(result.highlighted_to, 1, "the time is checked for each line");
+    }
 }
 
 #[test]
@@ -114,6 +119,24 @@ fn long_line_is_plain_and_the_next_is_not() {
 }
 
 #[test]
+fn line_with_many_hyphens_is_plain() {
+    let class_of = |line: &str| highlight("a.rs", line, &mut patient()).lines[0].as_str().contains("hl-c");
+    assert!(class_of(&format!("// {}b", "a-".repeat(WORD_HYPHENS_MAX))));
+    assert!(!class_of(&format!("// {}b", "a-".repeat(WORD_HYPHENS_MAX + 1))));
+    assert!(class_of(&format!("//{}", "-".repeat(200))), "a rule of hyphens");
+    assert!(class_of(&format!("// {}", "a-b ".repeat(50))), "each word has few");
+}
+
+#[test]
+fn slow_language_is_plain() {
+    for name in SLOW_SYNTAXES {
+        assert!(SYNTAXES.find_syntax_by_name(name).is_some(), "{name}");
+        let result = highlight_language(name, "a\n", &mut patient());
+        assert_eq!((result.language, result.highlighted_to), (None, 1), "{name}");
+    }
+}
+
+#[test]
 fn deep_nesting_keeps_the_stack_small() {
     let mut highlighter = Highlighter::new(syntax_of_file("a.json", "").unwrap());
     let mut html = String::new();
@@ -131,6 +154,49 @@ fn hidden_characters_are_marked_in_code() {
     assert!(!line.contains("U+FEFF"), "a byte order mark is not a part of the text");
     assert!(!highlight("a.rs", "\u{feff}let a;", &mut patient()).has_hidden);
     assert!(plain_lines("a\u{2066}").has_hidden);
+}
+
+/// Texts that take an engine with backtracking long, if they repeat.
+const HOSTILE_UNITS: &[&str] = &[
+    "a",
+    "(",
+    "[",
+    " ",
+    "\t",
+    "\"",
+    "\\",
+    "a<",
+    "a.",
+    "*a",
+    "_a ",
+    "$a{",
+    "<%",
+    "int a(",
+    "std::a<b,",
+    "`a",
+    "f(a,{b:c=>[",
+    "@a(",
+    "a-",
+    "!",
+    "a--",
+];
+
+#[test]
+fn every_syntax_survives_hostile_lines() {
+    // Far above the usual time, for slow machines. Without the bounds of a line it was 40 s.
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    for unit in HOSTILE_UNITS {
+        for begin in ["", "a("] {
+            let line = format!("{begin}{}x\n", unit.repeat((HIGHLIGHT_LINE_BYTES_MAX - 3) / unit.len()));
+            for syntax in SYNTAXES.syntaxes() {
+                let start = Instant::now();
+                let result = lines(&line, Some(syntax), &mut Budget::default());
+                let time = start.elapsed();
+                assert_eq!(result.lines.len(), 1);
+                assert!(time < TIME_MAX, "{} {begin}{unit}: {time:?}", syntax.name);
+            }
+        }
+    }
 }
 
 #[test]

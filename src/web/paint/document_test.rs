@@ -265,6 +265,25 @@ fn patterns_with_backtracking_take_linear_time() {
 }
 
 #[test]
+fn document_ends_when_time_is_used() {
+    let text = "a\n\n".repeat(100);
+    let cut = document_within("a.md", &text, &(), Duration::ZERO);
+    assert!(cut.truncated && cut.html.is_empty());
+    assert!(!document_within("a.md", &text, &(), Duration::from_secs(60)).truncated);
+    let html = format!("<div>\n{}", "<b>a</b>\n".repeat(100));
+    let begun = Clock::start(Duration::ZERO);
+    let mut emitter = Emitter::new("a.md", &(), begun);
+    emitter.raw_html(&html);
+    assert!(emitter.truncated && emitter.output.html.is_empty(), "a part of HTML ends, too");
+}
+
+#[test]
+fn incomplete_tags_use_the_budget_of_tags() {
+    let (document, _) = hostile(&format!("<div>\n{}", "<a x\n".repeat(RAW_TAGS_MAX)));
+    assert!(document.truncated);
+}
+
+#[test]
 fn references_do_not_multiply_long_addresses() {
     let address = "a".repeat(1_900);
     let (document, _) = hostile(&format!("{}\n\n[a]: /{address}\n", "[a] ".repeat(50_000)));

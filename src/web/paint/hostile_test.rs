@@ -1,6 +1,8 @@
 //! Feeds attacks and random texts to every function of this module, and checks that the output has
 //! allowed markup only.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 
 use super::code::{Budget, highlight, plain_lines};
@@ -162,6 +164,35 @@ fn attacks_in_pairs_become_harmless() {
         for second in ATTACKS.iter().step_by(3) {
             assert_safe(document("a.md", &format!("{first}{second}"), &Echo).html.as_str(), first);
         }
+    }
+}
+
+/// Texts of the size of a file that took seconds or minutes.
+#[test]
+fn slow_texts_end_in_time() {
+    // Far above the usual time, for slow machines.
+    const TIME_MAX: Duration = Duration::from_secs(10);
+    let incomplete = "<a \" x=\"".repeat(10) + "\n";
+    let fences = |language: &str, line: &str| format!("```{language}\n{line}\n```\n").repeat(200);
+    for (path, text) in [
+        ("a.md", format!("<div>\n{}", incomplete.repeat(500 * 1024 / incomplete.len()))),
+        ("a.md", "&".repeat(500_000)),
+        ("a.md", format!("```\n{}\n```\n", "&\n".repeat(250_000))),
+        ("a.md", fences("ini", &format!("{}x", " ".repeat(1_990)))),
+        ("a.md", fences("sv", &"@a(".repeat(160))),
+        ("a.md", fences("scss", &"a-".repeat(240))),
+        ("a.md", fences("lisp", &format!("a({}", "!".repeat(490)))),
+        ("a.ini", format!("{}x\n", " ".repeat(1_990))),
+        ("a.sv", "@a(".repeat(660) + "\n"),
+        ("a.less", "a-".repeat(250) + "\n"),
+        ("a.vue", format!("<style lang=\"scss\">\n{}\n", "a-".repeat(240))),
+        ("a.pug", ("<%".repeat(990) + "\n").repeat(3)),
+    ] {
+        let begin = Instant::now();
+        assert_safe(document(path, &text, &()).html.as_str(), path);
+        highlight(path, &text, &mut Budget::default());
+        let time = begin.elapsed();
+        assert!(time < TIME_MAX, "{path}: {time:?} {:?}", text.chars().take(20).collect::<String>());
     }
 }
 

@@ -123,6 +123,17 @@ fn hex(high: u8, low: u8) -> Option<u8> {
     digit(high)?.checked_mul(16)?.checked_add(digit(low)?)
 }
 
+/// Returns the anchor of a heading: lower-case letters and digits, with hyphens for spaces.
+pub(super) fn anchor(text: &str) -> String {
+    const CHARS_MAX: usize = 100;
+    let kept = text.trim().chars().filter_map(|c| match c {
+        ' ' | '-' => Some('-'),
+        c if c.is_alphanumeric() || c == '_' => Some(c),
+        _ => None,
+    });
+    kept.take(CHARS_MAX).flat_map(char::to_lowercase).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,10 +10,11 @@ use pulldown_cmark::{
 use super::super::code::{Budget, highlight_language};
 use super::super::link::next_url;
 use super::super::safe_html::push_attribute;
-use super::address::{ID_PREFIX, Resolver, Target};
+use super::address::{ID_PREFIX, Resolver, Target, anchor};
+use super::clock::Clock;
 use super::output::{Output, Source};
 use super::tag_end::End;
-use super::{CELLS_MAX, DOCUMENT_HTML_BYTES_MAX, Links, RAW_TAGS_MAX};
+use super::{CELLS_MAX, Links, RAW_TAGS_MAX};
 
 /// HTML before the sanitizer.
 pub(super) struct Emitted {
@@ -49,6 +50,7 @@ pub(super) struct Emitter<'l> {
     pub(super) resolver: Resolver<'l>,
     pub(super) raw_tags_left: usize,
     pub(super) truncated: bool,
+    pub(super) clock: Clock,
     budget: Budget,
     cells_left: usize,
     image: Option<Image>,
@@ -71,12 +73,13 @@ struct Footnote {
 }
 
 impl<'l> Emitter<'l> {
-    pub(super) fn new(path: &'l str, links: &'l dyn Links) -> Self {
+    pub(super) fn new(path: &'l str, links: &'l dyn Links, clock: Clock) -> Self {
         Self {
             output: Output::default(),
             resolver: Resolver::new(path, links),
             raw_tags_left: RAW_TAGS_MAX,
             truncated: false,
+            clock,
             budget: Budget::default(),
             cells_left: CELLS_MAX,
             image: None,
@@ -99,8 +102,7 @@ impl<'l> Emitter<'l> {
             | Options::ENABLE_FOOTNOTES
             | Options::ENABLE_GFM;
         for event in TextMergeStream::new(Parser::new_ext(markdown, options)) {
-            if self.output.html.len() > DOCUMENT_HTML_BYTES_MAX {
-                self.truncated = true;
+            if self.is_over() {
                 break;
             }
             self.event(event);
@@ -427,15 +429,4 @@ fn alert(kind: BlockQuoteKind) -> (&'static str, &'static str) {
         BlockQuoteKind::Warning => ("alert-warning", "Warning"),
         BlockQuoteKind::Caution => ("alert-caution", "Caution"),
     }
-}
-
-/// Returns the anchor of a heading: lower-case letters and digits, with hyphens for spaces.
-fn anchor(text: &str) -> String {
-    const CHARS_MAX: usize = 100;
-    let kept = text.trim().chars().filter_map(|c| match c {
-        ' ' | '-' => Some('-'),
-        c if c.is_alphanumeric() || c == '_' => Some(c),
-        _ => None,
-    });
-    kept.take(CHARS_MAX).flat_map(char::to_lowercase).collect()
 }

@@ -17,6 +17,7 @@
 //!   [`Links`] returned.
 
 mod address;
+mod clock;
 mod elements;
 mod emitter;
 mod output;
@@ -25,6 +26,9 @@ mod raw_writer;
 mod sanitizer;
 mod tag_end;
 
+use std::time::Duration;
+
+use clock::Clock;
 use emitter::Emitter;
 
 use super::SafeHtml;
@@ -40,6 +44,10 @@ pub const CELLS_MAX: usize = 20_000;
 pub const RAW_TAGS_MAX: usize = 10_000;
 /// Maximum size of the HTML of a document; the rest is left out.
 pub const DOCUMENT_HTML_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Maximum time of reading a document; the rest is left out. The sanitizer follows, whose time is
+/// bounded by [`DOCUMENT_HTML_BYTES_MAX`]. Builds without optimisation are slower.
+pub const DOCUMENT_TIME_MAX: Duration =
+    if cfg!(debug_assertions) { Duration::from_secs(10) } else { Duration::from_millis(500) };
 /// Maximum questions to [`Links`] for one document.
 pub const LINKS_MAX: usize = 5_000;
 /// File name extensions of Markdown.
@@ -83,9 +91,15 @@ pub fn is_markdown(path: &str) -> bool {
 
 /// Turns Markdown into HTML. Relative links are relative to the folder of `path`.
 pub fn document(path: &str, markdown: &str, links: &dyn Links) -> Document {
+    document_within(path, markdown, links, DOCUMENT_TIME_MAX)
+}
+
+/// Turns Markdown into HTML, with another limit than [`DOCUMENT_TIME_MAX`].
+fn document_within(path: &str, markdown: &str, links: &dyn Links, time_max: Duration) -> Document {
+    let clock = Clock::start(time_max);
     let shown = cut(markdown);
     let text = shown.strip_prefix('\u{feff}').unwrap_or(shown);
-    let emitted = Emitter::new(path, links).run(text);
+    let emitted = Emitter::new(path, links, clock).run(text);
     Document {
         html: sanitizer::clean(&emitted.html),
         truncated: emitted.truncated || shown.len() < markdown.len(),

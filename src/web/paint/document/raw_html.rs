@@ -2,11 +2,15 @@
 //!
 //! The scanner is simpler than a browser: it recognizes tags, attributes and comments. A construct
 //! that it reads differently from a browser is not dangerous, because only listed elements with
-//! escaped attributes are written, and the sanitizer follows. It reads each byte a bounded number of
-//! times.
+//! escaped attributes are written, and the sanitizer follows.
+//!
+//! The scanner reads each byte a bounded number of times. A tag that does not end becomes text up to
+//! the place where its scan stopped, so no byte of it begins another scan.
 
 /// Maximum attributes of a tag; the others are ignored.
 const ATTRIBUTES_MAX: usize = 20;
+/// Maximum length of a tag; a longer one is text.
+pub(super) const TAG_BYTES_MAX: usize = 4 * 1024;
 /// Elements that are left out with their contents.
 const WITH_CONTENTS: &[&str] = &[
     "audio", "canvas", "iframe", "math", "noembed", "noframes", "noscript", "object", "script", "select",
@@ -18,6 +22,8 @@ const WITH_CONTENTS: &[&str] = &[
 pub(super) enum Part<'h> {
     /// Text with references to characters, such as `&amp;`.
     Text(&'h str),
+    /// A tag that does not end, or that is too long: text.
+    Broken(&'h str),
     Start {
         tag: String,
         attributes: Vec<Attribute>,
@@ -76,19 +82,29 @@ impl<'h> Iterator for Parts<'h> {
                 self.skip_past("]]>");
             } else if after.starts_with(['!', '?']) {
                 self.skip_past(">");
-            } else if let Some(tag) = Tag::at_start(after) {
-                self.rest = tag.rest;
-                if tag.is_end {
-                    return Some(Part::End { tag: tag.name });
-                }
-                if !WITH_CONTENTS.contains(&tag.name.as_str()) {
-                    return Some(Part::Start { tag: tag.name, attributes: tag.attributes });
-                }
-                self.skip_contents(&tag.name);
             } else {
-                let (text, rest) = self.rest.split_at_checked(1)?;
-                self.rest = rest;
-                return Some(Part::Text(text));
+                match Scan::of(after) {
+                    Scan::Tag { tag, length } => {
+                        self.rest = after.get(length..)?;
+                        if tag.is_end {
+                            return Some(Part::End { tag: tag.name });
+                        }
+                        if !WITH_CONTENTS.contains(&tag.name.as_str()) {
+                            return Some(Part::Start { tag: tag.name, attributes: tag.attributes });
+                        }
+                        self.skip_contents(&tag.name);
+                    }
+                    Scan::Broken { length } => {
+                        let (text, rest) = self.rest.split_at_checked(length.saturating_add(1))?;
+                        self.rest = rest;
+                        return Some(Part::Broken(text));
+                    }
+                    Scan::NoTag => {
+                        let (text, rest) = self.rest.split_at_checked(1)?;
+                        self.rest = rest;
+                        return Some(Part::Text(text));
+                    }
+                }
             }
         }
         None
@@ -105,19 +121,34 @@ fn find_ignoring_case(text: &str, wanted: &str) -> Option<usize> {
     matching.next()
 }
 
-struct Tag<'h> {
+struct Tag {
     name: String,
     is_end: bool,
     attributes: Vec<Attribute>,
-    rest: &'h str,
 }
 
-impl<'h> Tag<'h> {
-    /// Parses a tag after its `<`.
-    fn at_start(text: &'h str) -> Option<Self> {
-        let (is_end, text) = text.strip_prefix('/').map_or((false, text), |text| (true, text));
+/// The result of a scan after a `<`. The lengths do not count the `<`.
+enum Scan {
+    Tag {
+        tag: Tag,
+        length: usize,
+    },
+    /// A tag begins and does not end. `length` is all that was scanned.
+    Broken {
+        length: usize,
+    },
+    /// The text does not begin like a tag.
+    NoTag,
+}
+
+impl Scan {
+    /// Scans a tag after its `<`, up to [`TAG_BYTES_MAX`].
+    fn of(text: &str) -> Self {
+        let window = text.get(..text.floor_char_boundary(TAG_BYTES_MAX)).unwrap_or_default();
+        let scanned = |rest: &str| window.len().saturating_sub(rest.len());
+        let (is_end, text) = window.strip_prefix('/').map_or((false, window), |text| (true, text));
         if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return None;
+            return Self::NoTag;
         }
         let (name, mut rest) =
             split_at_first(text, |c| c.is_ascii_whitespace() || matches!(c, '/' | '>' | '<'));
@@ -125,13 +156,17 @@ impl<'h> Tag<'h> {
         loop {
             rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
             if let Some(rest) = rest.strip_prefix('>') {
-                return Some(Self { name: name.to_ascii_lowercase(), is_end, attributes, rest });
+                let tag = Tag { name: name.to_ascii_lowercase(), is_end, attributes };
+                return Self::Tag { tag, length: scanned(rest) };
             }
             // A tag inside of a tag: the first is not complete.
             if rest.is_empty() || rest.starts_with('<') {
-                return None;
+                return Self::Broken { length: scanned(rest) };
             }
-            let (attribute, after) = attribute(rest)?;
+            // The value of an attribute does not end, so all was scanned.
+            let Some((attribute, after)) = attribute(rest) else {
+                return Self::Broken { length: window.len() };
+            };
             if attributes.len() < ATTRIBUTES_MAX {
                 attributes.push(attribute);
             }
@@ -232,6 +267,7 @@ mod tests {
     fn shown(html: &str) -> String {
         let parts = Parts::of(html).map(|part| match part {
             Part::Text(text) => format!("[{text}]"),
+            Part::Broken(text) => format!("{{{text}}}"),
             Part::End { tag } => format!("</{tag}>"),
             Part::Start { tag, attributes } => {
                 let pairs = attributes.iter().map(|a| format!(" {}={}", a.name, a.value));
@@ -250,8 +286,8 @@ mod tests {
             ("<script>a<b></script>c<STYLE>x</Style>d", "[c][d]"),
             ("<script>a", ""),
             ("a < b <3 <", "[a ][<][ b ][<][3 ][<]"),
-            ("<a <b>", "[<][a ]<b>"),
-            ("<a href=\"x", "[<][a href=\"x]"),
+            ("<a <b>", "{<a }<b>"),
+            ("<a href=\"x", "{<a href=\"x}"),
             ("<a\nhref=x>", "<a href=x>"),
             ("<a href=&#106;&#x61;v&colon;x>", "<a href=jav:x>"),
             ("<a =x>", "<a =x=>"),
@@ -260,6 +296,33 @@ mod tests {
         ] {
             assert_eq!(shown(html), expected, "{html}");
         }
+    }
+
+    #[test]
+    fn tag_without_end_is_scanned_once() {
+        for part in ["<a \" x=\"", "<a x='", "<a ", "</a\n", "<a x=", "<a x=<"] {
+            let html = part.repeat(10_000);
+            let (mut pieces, mut bytes) = (0, 0);
+            for part in Parts::of(&html) {
+                let (Part::Text(text) | Part::Broken(text)) = part else { continue };
+                pieces += 1;
+                bytes += text.len();
+            }
+            assert!(bytes <= html.len(), "{part}: {bytes}");
+            // Each `<` begins at most one scan, and each scan takes what it read.
+            assert!(pieces <= 2 * 10_000, "{part}: {pieces}");
+        }
+    }
+
+    #[test]
+    fn tag_above_the_limit_becomes_text() {
+        let fits = format!("<a x=\"{}\">b", "y".repeat(TAG_BYTES_MAX - 7));
+        assert!(matches!(Parts::of(&fits).next(), Some(Part::Start { .. })));
+        let long = format!("<a x=\"{}\">b", "y".repeat(TAG_BYTES_MAX - 6));
+        assert!(matches!(Parts::of(&long).next(), Some(Part::Broken(_))));
+        assert_eq!(shown(&long).len(), long.len() + 4, "nothing is lost");
+        let wide = format!("<a x=\"{}", "é".repeat(TAG_BYTES_MAX));
+        assert!(matches!(Parts::of(&wide).next(), Some(Part::Broken(_))));
     }
 
     #[test]

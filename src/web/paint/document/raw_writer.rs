@@ -1,6 +1,7 @@
 //! Writes the HTML inside of a document, as far as it is listed.
 
 use super::super::safe_html::push_attribute;
+use super::DOCUMENT_HTML_BYTES_MAX;
 use super::address::{Target, in_document};
 use super::elements::{Kind, ended_by, known};
 use super::emitter::Emitter;
@@ -16,6 +17,9 @@ impl Emitter<'_> {
     /// Writes a part of a document that is HTML.
     pub(super) fn raw_html(&mut self, html: &str) {
         for part in Parts::of(html) {
+            if self.is_over() {
+                return;
+            }
             if let Part::Text(text) = part {
                 self.raw_text(text);
                 continue;
@@ -26,6 +30,7 @@ impl Emitter<'_> {
             };
             self.raw_tags_left = left;
             match part {
+                Part::Broken(text) => self.raw_text(text),
                 Part::Start { tag, attributes } => self.raw_start(&tag, &attributes),
                 Part::End { tag } => {
                     if let Some(element) = known(&tag) {
@@ -35,6 +40,13 @@ impl Emitter<'_> {
                 Part::Text(_) => {}
             }
         }
+    }
+
+    /// Returns whether the time or the size of the document is used up. Records that it was cut.
+    pub(super) fn is_over(&mut self) -> bool {
+        let over = self.output.html.len() > DOCUMENT_HTML_BYTES_MAX || self.clock.is_over();
+        self.truncated |= over;
+        over
     }
 
     /// Writes a text with references to characters.

@@ -1,4 +1,8 @@
 //! The last step before a page: parses HTML as a browser does and keeps listed elements.
+//!
+//! The parser joins the pieces of a text, and copies the text for each piece. Each reference such as
+//! `&amp;` is a piece, so a text of references takes a time that grows with the square of its length.
+//! Comments, which are removed again, bound the length of a text: [`with_breaks`].
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -98,6 +102,11 @@ const CLASSES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Length of a text after which a comment breaks it.
+const TEXT_BYTES_MAX: usize = 4 * 1024;
+/// A comment.
+const BREAK: &str = "<!---->";
+
 /// The rules, which never change.
 static RULES: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let lists = |lists: &[(&'static str, &[&'static str])]| -> HashMap<&'static str, HashSet<&'static str>> {
@@ -129,13 +138,47 @@ static RULES: LazyLock<Builder<'static>> = LazyLock::new(|| {
 
 /// Keeps listed elements and attributes, and closes all elements.
 pub(super) fn clean(html: &str) -> SafeHtml {
-    SafeHtml::written(RULES.clean(html).to_string())
+    SafeHtml::written(RULES.clean(&with_breaks(html)).to_string())
+}
+
+/// Breaks long texts of the emitter with comments. It escapes `<` and `>` in texts and attributes.
+fn with_breaks(html: &str) -> String {
+    let mut broken = String::with_capacity(html.len());
+    let (mut in_tag, mut length, mut from) = (false, 0_usize, 0);
+    for (at, byte) in html.bytes().enumerate() {
+        match byte {
+            b'<' => in_tag = true,
+            b'>' => (in_tag, length) = (false, 0),
+            b'&' | b'\n' if !in_tag && length >= TEXT_BYTES_MAX => {
+                broken.push_str(html.get(from..at).unwrap_or_default());
+                broken.push_str(BREAK);
+                (from, length) = (at, 0);
+            }
+            _ => {}
+        }
+        length = length.saturating_add(1);
+    }
+    broken.push_str(html.get(from..).unwrap_or_default());
+    broken
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::html_check_test::assert_safe;
     use super::*;
+
+    #[test]
+    fn long_text_is_broken_and_comes_back_whole() {
+        for piece in ["&amp;", "\n", "a\n", "é&lt;"] {
+            let text = piece.repeat(4 * TEXT_BYTES_MAX);
+            let html = format!("<pre>a{text}</pre><p title=\"{text}\">{text}</p>");
+            let broken = with_breaks(&html);
+            let longest = broken.split(BREAK).map(|text| text.rsplit('>').next().unwrap_or_default().len());
+            assert!(longest.max() <= Some(TEXT_BYTES_MAX + piece.len()), "{piece:?}");
+            assert_eq!(broken.replace(BREAK, ""), html);
+            assert_eq!(clean(&html).as_str(), html, "{piece:?}");
+        }
+    }
 
     #[test]
     fn unlisted_markup_is_removed() {
