@@ -100,7 +100,7 @@ async fn token_names_the_repositories_that_it_is_limited_to() {
     for (name, repositories) in [("one", "alice/hello/b2"), ("four", four)] {
         let form = [("name", name), ("repo:read", "1"), ("days", "7"), ("repositories", repositories)];
         let made = alice.post_form("/settings/tokens/new", &form).await;
-        made.expect(200, "in these repositories only: alice/hello/");
+        made.expect(200, "It is limited to alice/hello/");
     }
     let list = alice.get("/settings/tokens").await;
     list.expect(200, "only in alice/hello/b2.");
