@@ -24,7 +24,7 @@ async fn refused_ref_does_not_stop_the_others_of_its_push() {
         ("refs/heads/-x".to_owned(), "not allowed"),
         (format!("refs/heads/{head}"), "object id"),
         (format!("refs/tags/{head}"), "object id"),
-        (format!("refs/heads/{}", vec!["deep"; 17].join("/")), "not allowed"),
+        (format!("refs/heads/{}", vec!["deep"; 17].join("/")), "more than 16 parts"),
     ]
     .into_iter()
     .enumerate()
