@@ -131,6 +131,32 @@ async fn http_websocket_and_tcp_sessions_are_encrypted() {
 }
 
 #[actix_web::test]
+async fn login_cookie_is_secure_over_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = server(directory.path()).await;
+    token(directory.path(), &server).await;
+    let login = async |origin: &str| {
+        let mut stream = connect(directory.path(), server.app.addresses.http).await.unwrap();
+        let form = format!("username=alice&password={}", PASSWORD.replace(' ', "+"));
+        let head = format!(
+            "POST /login HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        soon(stream.read_to_end(&mut answer)).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    let answer = login("https://localhost").await;
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    assert!(cookie.starts_with("__Host-netbit=") && cookie.contains("; Secure"), "{cookie}");
+    let unencrypted = login("http://localhost").await;
+    assert!(unencrypted.starts_with("HTTP/1.1 403 "), "{unencrypted}");
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn connection_without_tls_handshake_gets_no_answer() {
     let directory = tempfile::tempdir().unwrap();
     let server = server_with_hello_timeout(directory.path(), 200).await;
