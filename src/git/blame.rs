@@ -42,6 +42,9 @@ pub struct BlameRange {
     pub previous: Option<PreviousFile>,
 }
 
+/// Maximum length of a path in the answer, as in browsing: it is repeated for each range of lines.
+const PREVIOUS_PATH_BYTES_MAX: usize = 4096;
+
 /// A file in the parent of the commit that changed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PreviousFile {
@@ -163,11 +166,14 @@ impl LineOrigin {
 }
 
 impl PreviousFile {
-    /// Parses `<commit> <path>`.
+    /// Parses `<commit> <path>`. A longer path than browsing accepts yields `None`.
     fn parse(value: &[u8]) -> Option<Self> {
         let (oid, path) = value.split_at_checked(Oid::DIGITS)?;
         let oid = Oid::parse(std::str::from_utf8(oid).ok()?)?;
         let path = unquoted(path.strip_prefix(b" ")?)?;
+        if path.len() > PREVIOUS_PATH_BYTES_MAX {
+            return None;
+        }
         Some(Self { oid, path: path_text::escaped(&path) })
     }
 }
@@ -213,6 +219,17 @@ mod tests {
             "author {name}\nauthor-mail <{name}@x>\nauthor-time 1700000000\nauthor-tz +0100\ncommitter c\n\
              committer-mail <c@x>\ncommitter-time 1\ncommitter-tz +0000\nsummary {summary}\nfilename f\n"
         )
+    }
+
+    /// A renamed file in deep folders: its former path would be repeated for each range.
+    #[test]
+    fn previous_path_above_the_limit_is_left_out() {
+        let previous = |bytes: usize| {
+            let line = format!("{ONE} {}", "p".repeat(bytes));
+            PreviousFile::parse(line.as_bytes()).map(|previous| previous.path.len())
+        };
+        assert_eq!(previous(PREVIOUS_PATH_BYTES_MAX), Some(PREVIOUS_PATH_BYTES_MAX));
+        assert_eq!(previous(PREVIOUS_PATH_BYTES_MAX + 1), None);
     }
 
     #[test]

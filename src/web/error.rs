@@ -95,7 +95,10 @@ fn next_step(request: &HttpRequest, status: StatusCode) -> &'static str {
         408 | 503 => "Load the page again in a moment.",
         429 => "Wait a moment, then try again.",
         507 => "Reading still works. Inform the administrator of this server.",
-        500..=599 => "Try again. If it happens again, send the administrator the number below.",
+        500..=599 => "Try again. If it happens again, send the administrator the request id below.",
+        403 => "Open the page again, then send the form.",
+        413 => "Send less at once.",
+        414 => "Shorten the address.",
         _ => "Go back and try again.",
     }
 }

@@ -103,7 +103,10 @@ impl Shell {
 /// The confirmations that a page shows after a form: the value of `done` in its address.
 const CONFIRMATIONS: [(&str, &str); 15] = [
     ("saved", "Your changes are saved."),
-    ("changed", "Your password is changed. All other logins have ended."),
+    (
+        "changed",
+        "Your password is changed. All other logins have ended, and access tokens of the last day are revoked.",
+    ),
     ("added", "The member is added."),
     ("role", "The role is changed."),
     ("removed", "The member is removed."),
@@ -114,7 +117,7 @@ const CONFIRMATIONS: [(&str, &str); 15] = [
     ("revoked", "The access token is revoked."),
     ("ended", "The login has ended."),
     ("others-ended", "All other logins have ended."),
-    ("deleted", "It is deleted."),
+    ("deleted", "The deletion is done."),
     ("deactivated", "The user is deactivated."),
     ("reactivated", "The user is active again."),
 ];
@@ -186,9 +189,12 @@ pub(super) async fn built<T: Template>(
     let (body, is_packed, tag) = services.paint(view, work).await??;
     let mut response = HttpResponse::Ok();
     response.content_type("text/html; charset=utf-8");
+    let vary = (header::VARY, HeaderValue::from_static("accept-encoding, cookie"));
+    response.insert_header(vary.clone());
     match validator {
         Some(validator) => {
-            validator.mark(&mut response);
+            // It knows the cookie only.
+            validator.mark(&mut response).insert_header(vary);
         }
         None => {
             let fresh = knows(request, &tag);
@@ -200,7 +206,6 @@ pub(super) async fn built<T: Template>(
             }
         }
     }
-    response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding, cookie")));
     if is_packed {
         response.insert_header(header::ContentEncoding::Gzip);
     }

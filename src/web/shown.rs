@@ -2,6 +2,7 @@
 
 use super::paint::SafeHtml;
 use super::paint::avatar::{Avatar, avatar};
+use crate::core::plural::plural;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::http::address::percent_encoded;
@@ -78,7 +79,7 @@ const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 /// Returns a size with a unit: `812 bytes`, `4.5 KiB`.
 pub(super) fn size(bytes: u64) -> String {
     if bytes < KIB {
-        return count(usize::try_from(bytes).unwrap_or(0), "byte", "bytes");
+        return plural(bytes, "byte", "bytes");
     }
     let (mut unit_bytes, mut unit) = (KIB, "KiB");
     for larger in UNITS.into_iter().skip(1) {
@@ -90,11 +91,6 @@ pub(super) fn size(bytes: u64) -> String {
     let tenths = u128::from(bytes).saturating_mul(10).saturating_add(u128::from(unit_bytes / 2))
         / u128::from(unit_bytes);
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
-}
-
-/// Returns a number with its noun: `1 member`, `2 members`.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Returns a duration in its two largest units: `3 d 4 h`.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use diesel::connection::SimpleConnection;
 use netbit::client::{HttpClient, TcpClient, TcpError};
+use netbit::core::config::Config;
 use netbit::core::config::Synchronous;
 use netbit::core::database;
 use netbit::domain::access::Credential;
@@ -252,6 +253,33 @@ async fn logins_beyond_the_limit_end_the_stalest_web_login() {
     let alice = server.login("alice").await;
     assert!(accepted(&server, &second).await.is_none());
     assert_eq!(listed(&alice.http).await.len(), 2);
+    server.stop().await;
+}
+
+/// The expiry of a web login moves once a day only, so it does not order logins by their use.
+#[actix_web::test]
+async fn login_in_use_stays_when_the_limit_ends_another() {
+    let few = |config: &mut Config| config.limits.logins_per_user = 2;
+    let server = TestServer::with(few).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let (used, idle) = (browser(&server, "alice").await, browser(&server, "alice").await);
+    let server = server
+        .restart(|config| {
+            few(config);
+            // The older login was used since; the younger one expires later.
+            let older = "(SELECT MIN(id) FROM sessions)";
+            change_database(
+                &config.data_dir.0,
+                &format!("UPDATE sessions SET last_used_at = last_used_at + 60000 WHERE id = {older}"),
+            );
+            change_database(
+                &config.data_dir.0,
+                &format!("UPDATE sessions SET expires_at = expires_at + 60000 WHERE id <> {older}"),
+            );
+        })
+        .await;
+    browser(&server, "alice").await;
+    assert!(accepted(&server, &used).await.is_some() && accepted(&server, &idle).await.is_none());
     server.stop().await;
 }
 

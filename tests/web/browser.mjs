@@ -41,6 +41,7 @@ export async function logIn(page, server, username, password) {
   await page.fill('#username', username);
   await page.fill('#password', password);
   await page.click('form.card button.primary');
+  if (new URL(page.url()).pathname === '/login') throw new Error(`${username} could not log in`);
 }
 
 /** Returns the accessibility problems of the page. The tool runs in a world of its own. */

@@ -14,7 +14,7 @@ export async function startServer(binary, extra = {}) {
   const child = spawn(binary, ['serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const base = await new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`no address after ${START_SECONDS_MAX} s:\n${output}`)), START_SECONDS_MAX * 1000);
+    const late = setTimeout(() => { child.kill('SIGKILL'); reject(new Error(`no address after ${START_SECONDS_MAX} s:\n${output}`)); }, START_SECONDS_MAX * 1000);
     const read = (chunk) => {
       output += chunk;
       const found = output.match(/Set up: (http:\/\/[^/\s]+)\/setup#code=(\S+)/);
@@ -29,11 +29,14 @@ export async function startServer(binary, extra = {}) {
     log: () => output,
     /** Ends the server, and returns the panics of its log. */
     async stop() {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      await ended;
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
+      const code = hasEnded ? child.exitCode ?? child.signalCode : await new Promise((resolve) => {
+        child.once('exit', (status, signal) => resolve(status ?? signal));
+        child.kill('SIGTERM');
+      });
       rmSync(dir, { recursive: true, force: true });
-      return output.split('\n').filter((line) => line.includes('panicked'));
+      const problems = output.split('\n').filter((line) => line.includes('panicked'));
+      return hasEnded || code !== 0 ? [...problems, `the server ended with ${code}`] : problems;
     },
   };
 }

@@ -17,6 +17,8 @@ use crate::storage::snapshot::Snapshot;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Directory {
     users: HashMap<UserId, Entry>,
+    /// The active administrators.
+    administrators: BTreeSet<UserId>,
     names: BTreeMap<String, UserId>,
     /// Display names in lower case, which several users may share.
     display_names: BTreeSet<(String, UserId)>,
@@ -81,7 +83,16 @@ impl Directory {
     fn insert(&mut self, user: Arc<User>, password_hash: Arc<str>) {
         self.names.insert(user.username.clone(), user.id);
         self.display_names.insert((user.display_name.to_lowercase(), user.id));
+        self.index_administrator(&user);
         self.users.insert(user.id, Entry { user, password_hash });
+    }
+
+    fn index_administrator(&mut self, user: &User) {
+        if user.is_admin && user.active {
+            self.administrators.insert(user.id);
+        } else {
+            self.administrators.remove(&user.id);
+        }
     }
 
     fn insert_token(&mut self, token: Arc<AccessToken>, hash: [u8; 32]) {
@@ -132,6 +143,7 @@ impl Directory {
         match event {
             Event::UserRegistered { user, password_hash } => self.insert(user.clone(), password_hash.clone()),
             Event::UserUpdated { user } => {
+                self.index_administrator(user);
                 if let Some(entry) = self.users.get_mut(&user.id) {
                     let old = std::mem::replace(&mut entry.user, user.clone());
                     if old.display_name != user.display_name {
@@ -241,9 +253,9 @@ impl Directory {
         self.users.get(&id).map(|entry| &entry.user)
     }
 
-    /// Returns whether a user is an active administrator. Without one, visits all users.
+    /// Returns whether a user is an active administrator.
     pub(super) fn has_administrator(&self) -> bool {
-        self.users.values().any(|entry| entry.user.is_admin && entry.user.active)
+        !self.administrators.is_empty()
     }
 
     /// Returns the user of this name, ignoring case.

@@ -23,11 +23,15 @@ impl Browser {
         let is_small = self.blob_size(place.oid).is_some_and(|bytes| bytes <= FILE_BYTES_MAX);
         let listed = if is_small { parse(&self.read_blob(place.oid, FILE_BYTES_MAX)?) } else { Vec::new() };
         // git refuses an id that is not the id of a commit.
-        let is_commit = |oid: &Oid| {
-            let stored = self.look_up(oid.raw(), "commit");
-            stored.is_ok_and(|stored| stored.kind == ObjectType::Commit)
-        };
-        Ok(listed.into_iter().filter(is_commit).collect())
+        let mut commits = Vec::with_capacity(listed.len());
+        for oid in listed {
+            match self.look_up(oid.raw(), "commit") {
+                Ok(stored) if stored.kind == ObjectType::Commit => commits.push(oid),
+                Ok(_) | Err(BrowseError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(commits)
     }
 }
 

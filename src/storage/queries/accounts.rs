@@ -1,6 +1,8 @@
 //! Users, login sessions and refresh tokens.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::ids::{LoginId, UserId};
@@ -192,12 +194,15 @@ pub fn live_logins_of(db: &mut Db, user: UserId) -> QueryResult<Vec<LoginId>> {
         .load(db)
 }
 
-/// Returns the open login of a user that was not refreshed for the longest time.
-pub fn stalest_login_of(db: &mut Db, user: UserId) -> QueryResult<Option<LoginId>> {
+/// Returns the open login of a user that was not used for the longest time. Logins of earlier versions
+/// have no time of use: they were refreshed `lifetime_ms` before they expire.
+pub fn stalest_login_of(db: &mut Db, user: UserId, lifetime_ms: i64) -> QueryResult<Option<LoginId>> {
+    let last_used = sql::<BigInt>("COALESCE(last_used_at, expires_at - ");
+    let last_used = last_used.bind::<BigInt, _>(lifetime_ms).sql(")");
     sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(sessions::ended_at.is_null())
-        .order((sessions::expires_at, sessions::id))
+        .order((last_used, sessions::id))
         .select(sessions::id)
         .first(db)
         .optional()

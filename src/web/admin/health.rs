@@ -5,12 +5,13 @@ use askama::Template;
 
 use super::shell;
 use crate::core::actor::{ActorSnapshot, MessageSnapshot};
+use crate::core::plural::plural;
 use crate::domain::timestamp::Timestamp;
 use crate::http::error::HttpResult;
 use crate::services::Services;
 use crate::services::health::Health;
 use crate::web::layout::{self, Shell};
-use crate::web::shown::{Moment, count, duration, size};
+use crate::web::shown::{Moment, duration, size};
 use crate::web::visitor::Visitor;
 
 struct MessageRow {
@@ -85,7 +86,7 @@ impl From<&ActorSnapshot> for ActorRow {
             panics: total(|message| message.panics),
             wait: mean(total(|message| message.queue_wait_us), handled),
             handling: mean(total(|message| message.handling_us), handled),
-            kinds: count(messages.len(), "kind of message", "kinds of messages"),
+            kinds: plural(messages.len(), "kind of message", "kinds of messages"),
             messages,
         }
     }

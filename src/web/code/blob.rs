@@ -8,7 +8,9 @@ use super::documents;
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
 use super::lines::{CodeLines, LINES_MAX};
 use super::missing;
-use super::words::{self, Step, steps};
+use super::words::{Step, steps};
+use crate::core::plural::plural;
+use crate::core::saturate;
 use crate::git::browse::{Blob, ResolvedRef, TreePart};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Path, Query};
@@ -16,6 +18,7 @@ use crate::protocol::code::Code;
 use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::document::{DOCUMENT_BYTES_MAX, Document, is_markdown};
+use crate::web::shown::size;
 use crate::web::visitor::Visitor;
 
 /// Ends of names of images that browsers show. The route of the image checks the content.
@@ -109,12 +112,12 @@ async fn page(
     };
     let (folders, name) = steps(&frame.base, &frame.reference, &path);
     let has_forms = has_forms(&blob);
-    let mut facts = vec![words::size(blob.size_bytes)];
+    let mut facts = vec![size(saturate::to_u64(blob.size_bytes))];
     let (is_lossy, is_text) = (blob.lossy, blob.content.is_some());
     let body = body(services, &view, blob, &frame, is_plain || !has_forms).await?;
     let is_cut = match &body {
         Body::Lines(lines) => {
-            facts.insert(0, words::count(lines.count, "line"));
+            facts.insert(0, plural(lines.count, "line", "lines"));
             facts.extend(lines.language.map(str::to_owned));
             lines.highlighted_to.is_some()
         }
@@ -189,8 +192,8 @@ fn lfs_size(text: &str) -> Option<String> {
     if text.len() > LFS_BYTES_MAX || !text.starts_with(LFS_START) {
         return None;
     }
-    let size = text.lines().find_map(|line| line.strip_prefix("size ")?.parse().ok());
-    Some(size.map_or_else(|| "unknown size".to_owned(), words::size))
+    let stored = text.lines().find_map(|line| line.strip_prefix("size ")?.parse().ok());
+    Some(stored.map_or_else(|| "unknown size".to_owned(), size))
 }
 
 /// Leads to the page of a folder, if the path is one.

@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 
 use super::frame::{At, Frame, Tab, href};
 use crate::git::browse::{EntryKind, Oid, Tree, TreePart};
+use crate::http::error::HttpError;
 use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::paint::document::{
     DOCUMENT_BYTES_MAX, Document, Links, document, is_markdown, plain_document,
@@ -72,18 +73,20 @@ pub(super) async fn readme(
     Ok(Some(Readme { name: entry.name.clone(), href: frame.href("blob", &entry.path), document }))
 }
 
-/// Returns the README of the default branch, for the page of the project. `None` also if the
-/// repository cannot be read now: the page of the project does not depend on it.
+/// Returns the README of the default branch, for the page of the project.
+///
+/// # Errors
+/// If the repository cannot be read now. The page of the project does not depend on it.
 pub(in crate::web) async fn readme_of_default_branch(
     request: &HttpRequest,
     services: &Services,
     view: &RepositoryView,
-) -> Option<Readme> {
-    let commit = services.default_head(view).await.ok()??;
+) -> Result<Option<Readme>, HttpError> {
+    let Some(commit) = services.default_head(view).await? else { return Ok(None) };
     let at = At { commit: &commit, view: "tree", path: "" };
-    let frame = Frame::load(request, services, view, Tab::Code, Some(at)).await.ok()?;
-    let tree = services.tree(view, commit.oid, String::new(), false, TreePart::default()).await.ok()?;
-    readme(services, view, commit.oid, &tree.answer, &frame).await.ok()?
+    let frame = Frame::load(request, services, view, Tab::Code, Some(at)).await?;
+    let tree = services.tree(view, commit.oid, String::new(), false, TreePart::default()).await?;
+    Ok(readme(services, view, commit.oid, &tree.answer, &frame).await?)
 }
 
 /// Turns a text into a document.

@@ -107,13 +107,15 @@ pub(super) async fn read(
     (commit, path): (Oid, &str),
     part: TreePart,
 ) -> Result<(Arc<Tree>, bool), ServiceError> {
-    let plain = services.tree(view, commit, path.to_owned(), false, part).await?.answer;
     let history = services.tree(view, commit, path.to_owned(), true, part);
-    // The walk goes on, and its result is kept for the next load.
+    // A walk that is late goes on, and its result is kept for the next load.
     match tokio::time::timeout(HISTORY_TIME_MAX, history).await {
-        Ok(Ok(found)) => Ok((found.answer, false)),
-        Ok(Err(_)) | Err(_) => Ok((plain, true)),
+        Ok(Ok(found)) => return Ok((found.answer, false)),
+        // The error of the folder itself follows from the plain read.
+        Ok(Err(error)) => error.log_causes(),
+        Err(_) => {}
     }
+    Ok((services.tree(view, commit, path.to_owned(), false, part).await?.answer, true))
 }
 
 impl Listing {

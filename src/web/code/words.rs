@@ -1,4 +1,4 @@
-//! Values as words: dates, sizes, short object ids, parts of paths.
+//! Values as words: dates, short object ids, parts of paths.
 
 use super::frame::href;
 use crate::domain::timestamp::Timestamp;
@@ -8,7 +8,6 @@ use crate::git::browse::Oid;
 const SHORT_OID: usize = 10;
 /// Characters of a date without the time: `2026-11-29`.
 const DATE: usize = 10;
-const KIB: usize = 1024;
 
 /// Returns the date of a time in UTC. The script of the page shows it in the reader's zone.
 pub(in crate::web) fn day(at: Timestamp) -> String {
@@ -18,26 +17,6 @@ pub(in crate::web) fn day(at: Timestamp) -> String {
 /// Returns the first digits of an object id.
 pub(in crate::web) fn short(oid: Oid) -> String {
     oid.to_string().chars().take(SHORT_OID).collect()
-}
-
-/// Returns a size with a unit: `812 bytes`, `4.5 KiB`.
-pub(in crate::web) fn size(bytes: usize) -> String {
-    let scaled = |unit: usize| {
-        let tenths = bytes.saturating_mul(10).saturating_add(unit / 2) / unit;
-        format!("{}.{}", tenths / 10, tenths % 10)
-    };
-    match bytes {
-        1 => "1 byte".to_owned(),
-        0..KIB => format!("{bytes} bytes"),
-        _ if bytes < KIB * KIB => format!("{} KiB", scaled(KIB)),
-        _ => format!("{} MiB", scaled(KIB * KIB)),
-    }
-}
-
-/// Returns a number with its noun: `1 line`, `2 lines`.
-pub(in crate::web) fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }
 
 /// A folder above a file, or the file itself.
@@ -63,16 +42,6 @@ pub(in crate::web) fn steps(base: &str, reference: &str, path: &str) -> (Vec<Ste
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn size_has_the_unit_that_fits() {
-        for (bytes, text) in
-            [(0, "0 bytes"), (1, "1 byte"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (1 << 20, "1.0 MiB")]
-        {
-            assert_eq!(size(bytes), text);
-        }
-        assert_eq!((count(1, "line"), count(0, "line")), ("1 line".to_owned(), "0 lines".to_owned()));
-    }
 
     #[test]
     fn steps_lead_from_the_root_to_the_file() {

@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! * Names are resolved first, then only object ids are used. A client that already has the page of
-//!   these commits gets 304 before anything is read.
+//!   these commits gets 304 before commits or differences are read.
 //! * A page of changes is built and rendered outside of the event loop, within the limits of
 //!   [`changes`].
 

@@ -1,9 +1,9 @@
 //! A project in a list.
 
 use super::path_of;
+use crate::core::plural::plural;
 use crate::domain::project::Visibility;
 use crate::services::ProjectView;
-use crate::web::shown::count;
 
 /// See the [module](self).
 pub(in crate::web) struct ProjectRow {
@@ -25,8 +25,8 @@ impl From<ProjectView> for ProjectRow {
             description: view.project.description.clone(),
             is_public: view.project.visibility == Visibility::Public,
             role: view.role.map_or("", |role| role.as_str()),
-            repositories: count(view.repository_count, "repository", "repositories"),
-            members: count(view.member_count, "member", "members"),
+            repositories: plural(view.repository_count, "repository", "repositories"),
+            members: plural(view.member_count, "member", "members"),
             owner: view.owner,
         }
     }

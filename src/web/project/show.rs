@@ -119,7 +119,15 @@ pub(in crate::web) async fn show(
         Some(repository) => {
             let repository = counted(&request, repository.clone())?;
             let readme = readme_of_default_branch(&request, &services, &repository);
-            tokio::time::timeout(README_TIME_MAX, readme).await.ok().flatten()
+            match tokio::time::timeout(README_TIME_MAX, readme).await {
+                Ok(Ok(readme)) => readme,
+                Ok(Err(failed)) => {
+                    failed.error.log_causes();
+                    None
+                }
+                // It takes too long for a part of a page.
+                Err(_) => None,
+            }
         }
         None => None,
     };

@@ -181,6 +181,11 @@ pub(in crate::web) async fn submit(
     let password = form.0.password.as_ref().map(|password| password.expose().to_owned());
     let password = password.filter(|password| !password.is_empty());
     let chosen = wanted.repositories.clone().unwrap_or_default();
+    // Before the token is made: an error after it would hide the secret, which is shown once.
+    let example = match chosen.first() {
+        Some(path) => path.clone(),
+        None => a_repository(who, &services).await?,
+    };
     match services.create_token(who, peer.0, wanted, password).await {
         Ok((token, secret)) => {
             let base = base_url(&request, &services);
@@ -189,10 +194,7 @@ pub(in crate::web) async fn submit(
                 Some((_, host)) => ("http", host.to_owned()),
                 None => ("http", base),
             };
-            let repository = match chosen.first() {
-                Some(path) => path.clone(),
-                None => a_repository(who, &services).await?,
-            };
+            let repository = example;
             let words: Vec<_> = token.scopes.iter().map(|scope| in_words(*scope)).collect();
             let page = TokenPage {
                 shell: shell(&request, &visitor, "New access token"),

@@ -66,6 +66,9 @@ pub(in crate::web) async fn submit(
     match services.web_login(peer.0, device, page.username, new).await {
         Ok(login) => Ok(welcome(&request, login, "/settings/password?done=changed")),
         // The password is changed; the user can log in with it.
-        Err(_) => Ok(see_other("/login")),
+        Err(error) => {
+            error.log_causes();
+            Ok(see_other("/login"))
+        }
     }
 }

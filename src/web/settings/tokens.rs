@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::shell;
+use crate::core::plural::plural;
 use crate::domain::access::{AccessToken, Scope};
 use crate::domain::ids::AccessTokenId;
 use crate::domain::timestamp::Timestamp;
@@ -14,7 +15,7 @@ use crate::http::extract::Path;
 use crate::protocol::code::Code;
 use crate::services::Services;
 use crate::web::layout::{self, Shell, see_other};
-use crate::web::shown::{Moment, count};
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// Returns the permission of a scope in words.
@@ -66,9 +67,9 @@ fn limits_in_words(names: &[String], chosen: usize, is_limited: bool) -> String 
     let others = chosen.saturating_sub(names.len());
     match (is_limited, names.is_empty(), others) {
         (false, ..) => String::new(),
-        (true, true, _) => count(chosen, "repository", "repositories"),
+        (true, true, _) => plural(chosen, "repository", "repositories"),
         (true, false, 0) => names.join(", "),
-        (true, false, _) => format!("{} and {}", names.join(", "), count(others, "other", "others")),
+        (true, false, _) => format!("{} and {}", names.join(", "), plural(others, "other", "others")),
     }
 }
 

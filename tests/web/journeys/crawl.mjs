@@ -5,6 +5,9 @@ import { accessibility, logIn, overflow, shot, visitor } from '../browser.mjs';
 import { PASSWORD, fill } from '../world.mjs';
 
 const PAGES_MAX = 220;
+/** Kinds of pages that every walk reaches. */
+const KINDS_OF_ALL = ['place 2?', 'place 3?', 'repository/tree?', 'repository/blob?', 'repository/blame?', 'repository/commit?', 'repository/commits?', 'repository/branches?', 'repository/tags?', 'repository/find?'];
+const KINDS_OF_ADMIN = ['settings/logins?', 'settings/tokens?', 'admin/users?', 'admin/audit?', 'admin/health?', 'project/settings?', 'project/members?'];
 /** Pages of one kind that are visited. */
 const KIND_MAX = 3;
 
@@ -69,6 +72,9 @@ async function crawl(server, browser, name, login) {
       await page.emulateMedia({ colorScheme: 'light' });
     }
     for (const link of facts.links) if (link.startsWith(`${server.url}/`)) queue.push(link);
+  }
+  for (const wanted of KINDS_OF_ALL.concat(name === 'admin' ? KINDS_OF_ADMIN : [])) {
+    if (!kinds.has(wanted)) found.push(`no page of the kind ${wanted}`);
   }
   await context.close();
   console.log(`   ${name}: ${seen.size} pages of ${kinds.size} kinds`);

@@ -15,7 +15,8 @@ export default async function journey({ server, browser }) {
   await page.goto(`${server.url}/settings/profile`);
   await page.fill('#display_name', 'Bob');
   await page.click('main button.primary');
-  assert.match(await page.content(), /Bob/);
+  await page.goto(`${server.url}/people/bob`);
+  assert.equal(await page.textContent('h1'), 'Bob');
   await page.goto(`${server.url}/alice/hello/web`);
   await page.click('main >> text=src');
   await page.click('main >> text=main.rs');

@@ -121,7 +121,11 @@ impl Command for StartLogin {
         let live = accounts::live_logins_of(tx.reader(), self.user)?;
         let (now, limits) = (tx.now, tx.limits);
         if saturate::to_i64(live.len()) >= limits.logins_per_user
-            && let Some(stalest) = accounts::stalest_login_of(tx.reader(), self.user)?
+            && let Some(stalest) = accounts::stalest_login_of(
+                tx.reader(),
+                self.user,
+                limits.refresh_token_seconds.saturating_mul(1000),
+            )?
         {
             end(tx, stalest, self.user)?;
         }
