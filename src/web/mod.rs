@@ -24,6 +24,8 @@ mod history;
 mod layout;
 #[cfg(test)]
 mod link;
+#[cfg(test)]
+mod link_test;
 mod origin_page;
 pub mod paint;
 mod people;
