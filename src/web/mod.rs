@@ -17,6 +17,7 @@ mod about;
 mod account;
 mod admin;
 mod assets;
+mod chat;
 mod code;
 mod error;
 mod form;
@@ -53,6 +54,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/about").get(about::show))
         .service(page("/people").get(people::list::show))
         .service(page("/people/{username}").get(people::show::show))
+        .configure(chat::routes)
         .configure(own_settings)
         .configure(administration)
         .configure(projects)
