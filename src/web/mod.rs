@@ -27,6 +27,7 @@ mod layout;
 mod link;
 #[cfg(test)]
 mod link_test;
+mod loose;
 mod origin_page;
 pub mod paint;
 mod people;
@@ -37,6 +38,7 @@ mod visitor;
 
 use actix_web::web;
 pub use error::page as error_page;
+pub use loose::LooseFiles;
 
 /// Registers every page.
 pub fn routes(config: &mut web::ServiceConfig) {

@@ -62,6 +62,7 @@ mod web_admin;
 mod web_chat;
 mod web_code;
 mod web_cookies;
+mod web_files;
 mod web_forms;
 mod web_history;
 mod web_logins;

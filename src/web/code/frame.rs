@@ -127,7 +127,7 @@ impl Frame {
         commits: &[&ResolvedRef],
     ) -> Validator {
         let user = visitor.user().map(|user| (user.id, user.is_admin));
-        let shown = format!("{} {} {user:?} {self:?}", assets::ROOT, visitor.theme);
+        let shown = format!("{} {} {user:?} {self:?}", assets::root_of(request), visitor.theme);
         Validator::of_view(request, commits, &shown)
     }
 }
