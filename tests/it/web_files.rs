@@ -29,7 +29,7 @@ async fn files_come_from_the_folder_and_from_nowhere_else() {
     symlink(web.join("js/kit/a.js"), web.join("js/inside.js")).unwrap();
     let server = TestServer::with(|config| config.web_dir = Some(web.clone())).await;
     let visitor = Browser::anonymous(&server);
-    let page = visitor.page("/login").await;
+    let page = visitor.page("/about").await;
     assert!(
         page.contains("src=\"/assets/dev/page/main.js\"") && page.contains("/assets/dev/app.css"),
         "{page}"
