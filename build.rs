@@ -1,8 +1,8 @@
 //! Embeds the files of the pages in the binary, and rebuilds the crate when a migration is added.
 //!
-//! `web/css/*.css` become one style sheet, in the order of their names. The modules of a script, such
-//! as `web/js/page/main.js`, become one script. Each file is also compressed. All are served below
-//! `/assets/HASH/`, where the hash covers all of them, so every address is immutable.
+//! `web/css/*.css` become one style sheet, in the order of their names. The modules that an entry
+//! imports, such as `web/js/page/main.js`, become one script. Each file is also compressed. All are
+//! served below `/assets/HASH/`, where the hash covers all of them, so every address is immutable.
 
 #[path = "src/web/link.rs"]
 mod link;
@@ -44,13 +44,13 @@ fn style_sheet(folder: &Path) -> Result<Vec<u8>, Failure> {
     Ok(joined)
 }
 
-/// Joins the modules of each script below a folder: a script is a module named `main.js`.
+/// Joins the modules of each script below a folder: the entry of a script is `FOLDER/main.js`.
 fn scripts(folder: &Path, files: &mut Files) -> Result<(), Failure> {
     let mut found = Files::new();
     collect(folder, "", &mut found)?;
     let text = |(path, bytes)| String::from_utf8(bytes).map(|text| (path, text));
     let modules = found.into_iter().map(text).collect::<Result<link::Modules, _>>()?;
-    for entry in modules.keys().filter(|path| path.ends_with("main.js")) {
+    for entry in modules.keys().filter(|path| path.ends_with("/main.js")) {
         files.insert(entry.clone(), link::link(&modules, entry)?.into_bytes());
     }
     Ok(())

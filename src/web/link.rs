@@ -2,7 +2,8 @@
 //!
 //! `build.rs` includes this file. Modules are written in the order of their dependencies, without the
 //! words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
-//! exports, renames, `import *`, dynamic imports, cycles, and equal names in two modules.
+//! exports, renames, `import *`, dynamic imports, `await` at the top level, cycles, and equal names in
+//! two modules.
 
 use std::collections::BTreeMap;
 
@@ -44,11 +45,14 @@ impl<'a> Linker<'a> {
             return Err(format!("{path} imports itself through other modules"));
         }
         self.open.push(path);
-        let imports = text.lines().filter(|line| line.starts_with("import"));
-        for line in imports {
-            let name = imported(line).ok_or_else(|| format!("{path}: cannot link: {line}"))?;
-            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-            self.module(&format!("{folder}{name}"))?;
+        for line in text.lines().filter(|line| line.starts_with("import")) {
+            let read = imported(line).and_then(|(names, file)| Some((names, resolved(path, file)?)));
+            let (names, other) = read.ok_or_else(|| format!("{path}: cannot link: {line}"))?;
+            self.module(&other)?;
+            let text = self.modules.get(&other).map_or("", String::as_str);
+            if let Some(name) = names.split(", ").find(|name| !exports(text, name)) {
+                return Err(format!("{path}: {other} does not export {name}"));
+            }
         }
         self.write(path, text)?;
         self.open.pop();
@@ -67,10 +71,12 @@ impl<'a> Linker<'a> {
                 Some(_) => return Err(format!("{path}: cannot link: {line}")),
                 None => line,
             };
-            if own.contains("import(") && !is_comment {
+            let name = declared(own);
+            let awaits = own.starts_with("await ") || name.is_some() && own.contains(" = await ");
+            if !is_comment && (awaits || own.contains("import(")) {
                 return Err(format!("{path}: cannot link: {line}"));
             }
-            if let Some(name) = declared(own) {
+            if let Some(name) = name {
                 if name.is_empty() {
                     return Err(format!("{path}: a name at the top level is not plain: {line}"));
                 }
@@ -92,49 +98,31 @@ fn declared(line: &str) -> Option<&str> {
     rest.get(..end)
 }
 
-/// Returns the file of `import { a, b } from './file.js';`.
-fn imported(line: &str) -> Option<&str> {
-    let (names, file) = line.strip_prefix("import { ")?.split_once(" } from './")?;
-    let are_plain = names.split(", ").all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    file.strip_suffix("';").filter(|file| are_plain && !file.contains(".."))
+fn exports(text: &str, name: &str) -> bool {
+    text.lines().any(|line| line.strip_prefix("export ").and_then(declared) == Some(name))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Returns the names and the file of `import { a, b } from './file.js';`.
+fn imported(line: &str) -> Option<(&str, &str)> {
+    let (names, file) = line.strip_prefix("import { ")?.strip_suffix("';")?.split_once(" } from '")?;
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
+    names.split(", ").all(is_plain).then_some((names, file))
+}
 
-    fn linked(modules: &[(&str, &str)]) -> Result<String, String> {
-        let owned = modules.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        link(&owned.collect(), "p/main.js")
+/// Returns the path of a module that the module at `path` names: `./x.js` is in its folder,
+/// `../kit/x.js` in a folder beside it.
+fn resolved(path: &str, file: &str) -> Option<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let (folder, rest) = match file.strip_prefix("../") {
+        Some(_) if folder.is_empty() => return None,
+        Some(rest) => (folder.rsplit_once('/').map_or("", |(above, _)| above), rest),
+        None => (folder, file.strip_prefix("./")?),
+    };
+    let is_plain = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    };
+    if !rest.strip_suffix(".js")?.split('/').all(is_plain) {
+        return None;
     }
-
-    #[test]
-    fn modules_are_joined_after_their_imports() {
-        let main = "// Main.\nimport { a } from './a.js';\nimport { b } from './b.js';\na(b);\n";
-        let one = "import { b } from './b.js';\nexport function a() {\n  return b;\n}\n";
-        let two = "/** @type {import('./x.js').X} */\nexport const b = 1;\n";
-        let script = linked(&[("p/main.js", main), ("p/a.js", one), ("p/b.js", two)]).unwrap();
-        let expected =
-            "/** @type {import('./x.js').X} */\nconst b = 1;\nfunction a() {\n  return b;\n}\na(b);\n";
-        assert_eq!(script, expected);
-    }
-
-    #[test]
-    fn forms_that_cannot_be_joined_are_refused() {
-        for (text, why) in [
-            ("import a from './a.js';", "cannot link"),
-            ("import { a as b } from './a.js';", "cannot link"),
-            ("import * as a from './a.js';", "cannot link"),
-            ("import { a } from './none.js';", "does not exist"),
-            ("import { a } from './main.js';", "imports itself"),
-            ("export default 1;", "cannot link"),
-            ("export { a };", "cannot link"),
-            ("const x = await import('./a.js');", "cannot link"),
-            ("const { x } = y;", "is not plain"),
-            ("import { a } from './a.js';\nconst a = 2;", "both declare a"),
-        ] {
-            let refused = linked(&[("p/main.js", text), ("p/a.js", "export const a = 1;")]).unwrap_err();
-            assert!(refused.contains(why), "{text}: {refused}");
-        }
-    }
+    Some(if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") })
 }

@@ -15,7 +15,7 @@ use super::{
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
     ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
-    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
+    StartingChats, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder,
     WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
@@ -70,11 +70,13 @@ instrumented_actor!(
         RepositoryToPush,
         SendReceipts,
         SnapshotRead,
+        StartingChats,
         TokenHolder,
         TokenUsesToWrite,
         UserIds,
         UsersById,
         UsersByPrefix,
+        UsersInEvents,
         UsersToAdminister,
         Verify,
         WebLoginHolder,

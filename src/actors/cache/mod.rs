@@ -18,6 +18,7 @@
 //!   evicted.
 
 mod actor;
+mod chat_start;
 mod chats;
 mod common_chats;
 mod counters;
@@ -44,6 +45,7 @@ mod window;
 #[cfg(test)]
 mod model_test;
 
+pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
