@@ -27,27 +27,27 @@ const MENTION_NAME_MAX = 39;
 /** The name that mentions all members. */
 const MENTION_ALL = 'all';
 
-const WORD = /^[\p{L}\p{N}\p{M}]$/u;
+const MENTION_WORD = /^[\p{L}\p{N}\p{M}]$/u;
 /** White space as Unicode defines it: `trim()` of JavaScript differs in U+0085 and U+FEFF. */
-const SPACE = /^[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
+const MENTION_SPACE = /^[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/;
 
 /** @param {string} c */
-const isPlain = (c) => (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+const isAsciiWord = (c) => (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
 
 /**
  * Returns whether a character is a letter, digit or mark of any script.
  * @param {string} c
  */
 export function isWord(c) {
-  if (c.length === 1 && c < '\x80') return isPlain(c);
-  return WORD.test(c);
+  if (c.length === 1 && c < '\x80') return isAsciiWord(c);
+  return MENTION_WORD.test(c);
 }
 
 /** @param {string} c */
-const isName = (c) => isWord(c) || c === '.' || c === '_' || c === '-';
+export const isNameChar = (c) => isWord(c) || c === '.' || c === '_' || c === '-';
 
 /** @param {string} c */
-export const isSpace = (c) => SPACE.test(c);
+export const isSpace = (c) => MENTION_SPACE.test(c);
 
 /**
  * Returns the character at a position; '' at the end.
@@ -91,7 +91,7 @@ export function trimSpace(line) {
  * @param {string} text
  * @param {string} c
  */
-function repeats(text, c) {
+function runLength(text, c) {
   let count = 0;
   while (text.charAt(count) === c) count += 1;
   return count;
@@ -102,10 +102,10 @@ function repeats(text, c) {
  * @param {string} line
  * @returns {{ c: string, count: number, info: string } | null}
  */
-function fenceOf(line) {
+function openedFence(line) {
   const c = line.charAt(0);
   if (c !== '`' && c !== '~') return null;
-  const count = repeats(line, c);
+  const count = runLength(line, c);
   const info = line.slice(count);
   if (count < 3 || (c === '`' && info.includes(c))) return null;
   return { c, count, info: trimSpace(info) };
@@ -135,7 +135,7 @@ export function blocksOf(text, meter = new Meter()) {
     const follows = quoted;
     quoted = false;
     if (fence) {
-      if (trimmed !== '' && repeats(trimmed, fence.c) === trimmed.length && trimmed.length >= fence.count) {
+      if (trimmed !== '' && runLength(trimmed, fence.c) === trimmed.length && trimmed.length >= fence.count) {
         fence.block.closed = true;
         fence = null;
       } else {
@@ -143,7 +143,7 @@ export function blocksOf(text, meter = new Meter()) {
       }
       continue;
     }
-    const opened = fenceOf(trimmed);
+    const opened = openedFence(trimmed);
     if (opened) {
       endParagraph();
       const indent = line.indexOf(opened.c);
@@ -201,9 +201,9 @@ function codeSpans(text, meter) {
  * @param {number} end the end of the word in the text
  */
 function isAddress(word, text, end) {
-  if (text.startsWith('://', end)) return isPlain(word.charAt(word.length - 1));
+  if (text.startsWith('://', end)) return isAsciiWord(word.charAt(word.length - 1));
   const point = word.lastIndexOf('.');
-  return text.charAt(end) === '/' && point > 0 && isPlain(word.charAt(point + 1));
+  return text.charAt(end) === '/' && point > 0 && isAsciiWord(word.charAt(point + 1));
 }
 
 /**
@@ -256,20 +256,20 @@ export function tokensOf(text, meter = new Meter()) {
       const linked = link();
       if (linked > 0) [end, last] = [linked, ')'];
     } else if (c === '@' && !isWord(before)) {
-      end = endOf(text, at + 1, isName, meter);
+      end = endOf(text, at + 1, isNameChar, meter);
       if (end > at + 1) {
         token('name', end, text.slice(at + 1, end));
-        last = lastOf(text, end);
+        last = charBefore(text, end);
       }
     } else if (isWord(c)) {
-      const word = endOf(text, at, (other) => isName(other) || other === '+', meter);
+      const word = endOf(text, at, (other) => isNameChar(other) || other === '+', meter);
       if (isAddress(text.slice(at, word), text, word)) {
         end = endOf(text, at, (other) => !isSpace(other) && other !== '<' && other !== '>', meter);
         token('address', end, text.slice(at, end));
         last = ' ';
       } else {
         end = word;
-        last = lastOf(text, end);
+        last = charBefore(text, end);
       }
     }
     at = end;
@@ -284,7 +284,7 @@ export function tokensOf(text, meter = new Meter()) {
  * @param {string} text
  * @param {number} end
  */
-function lastOf(text, end) {
+export function charBefore(text, end) {
   const low = text.charCodeAt(end - 1);
   return charAt(text, low >= 0xdc00 && low <= 0xdfff ? end - 2 : end - 1);
 }
@@ -296,7 +296,7 @@ function lastOf(text, end) {
  */
 export function candidatesOf(written) {
   if (!/^[a-z0-9][a-z0-9._-]*$/i.test(written)) return [];
-  const name = stemOf(written);
+  const name = nameStem(written);
   if (name.length > MENTION_NAME_MAX) return [];
   const longest = written.slice(0, MENTION_NAME_MAX).toLowerCase();
   const names = [];
@@ -308,7 +308,7 @@ export function candidatesOf(written) {
  * Returns a name without the punctuation at its end, in lower case.
  * @param {string} written
  */
-function stemOf(written) {
+function nameStem(written) {
   let end = written.length;
   while (end > 0 && '._-'.includes(written.charAt(end - 1))) end -= 1;
   return written.slice(0, end).toLowerCase();
