@@ -295,8 +295,8 @@ class TextWriter {
    * @returns {Node}
    */
   block(block) {
-    if (block.type === 'paragraph') return el('p', { dir: 'auto' }, ...this.inline(block.children));
-    if (block.type === 'quote') return el('blockquote', { dir: 'auto' }, ...block.children.map((child) => this.block(child)));
+    if (block.type === 'paragraph') return withOwnDirection(el('p', null, ...this.inline(block.children)));
+    if (block.type === 'quote') return withOwnDirection(el('blockquote', null, ...block.children.map((child) => this.block(child))));
     if (block.type === 'code_block') return this.code(block.info, block.text);
     return this.list(block);
   }
@@ -318,7 +318,7 @@ class TextWriter {
    * @returns {Node}
    */
   list({ start, items }) {
-    const nodes = items.map(({ children, lists }) => el('li', { dir: 'auto' }, ...this.inline(children), ...lists.map((list) => this.list(list))));
+    const nodes = items.map(({ children, lists }) => withOwnDirection(el('li', null, ...this.inline(children), ...lists.map((list) => this.list(list)))));
     if (start === null) return el('ul', null, ...nodes);
     return el('ol', start === 1 ? null : { start }, ...nodes);
   }
@@ -393,6 +393,17 @@ class TextWriter {
     if (href === null) return this.marked(referenceText(path, oid), false);
     return [el('a', { class: 'reference', href, dir: 'ltr' }, referenceText(path, oid))];
   }
+}
+
+/**
+ * Sets `dir=auto` on an element that has its children: with it, each appended child makes the
+ * browser look for the direction again.
+ * @template {HTMLElement} T
+ * @param {T} node
+ */
+function withOwnDirection(node) {
+  node.dir = 'auto';
+  return node;
 }
 
 /** @param {string} href */
