@@ -255,6 +255,7 @@ function shortcodeAt(text, at, to, state) {
 function referenceOf(text, from, to) {
   if (to - from > REFERENCE_MAX) return null;
   const written = withoutEnd(text.slice(from, to), '._/-');
+  if (!written.includes('/') && !written.includes('@')) return null;
   const [path = '', oid = '', ...more] = written.split('@');
   const names = path.split('/');
   if (more.length > 0 || names.some((name) => !/^[a-z0-9][a-z0-9._-]*$/i.test(name))) return null;
