@@ -27,7 +27,7 @@ const refused = (detail) => Promise.reject({ code: 'bad_request', detail });
 const userNames = (rest) => rest.split(/[\s,]+/).map((name) => name.replace(/^@/, '').toLowerCase()).filter((name) => name !== '');
 
 /** @param {Chat} chat */
-const chatTitle = (chat) => chat.name ?? chat.peer ?? 'the chat';
+const commandChatTitle = (chat) => chat.name ?? chat.peer ?? 'the chat';
 
 /** @type {Command[]} */
 export const COMMANDS = [
@@ -38,7 +38,7 @@ export const COMMANDS = [
       if (name === undefined) return refused('Write /invite @name.');
       if (role !== undefined && role !== 'owner' && role !== 'admin' && role !== 'member' && role !== 'reader') return refused(`"${role}" is not a role: owner, admin, member or reader.`);
       await actions.invite(chat.id, name, role);
-      return `${name} is now in ${chatTitle(chat)}.`;
+      return `${name} is now in ${commandChatTitle(chat)}.`;
     },
   },
   {
@@ -47,15 +47,15 @@ export const COMMANDS = [
       const [name] = userNames(rest);
       if (name === undefined) return refused('Write /remove @name.');
       await actions.removeMember(chat.id, name);
-      return `${name} was removed from ${chatTitle(chat)}.`;
+      return `${name} was removed from ${commandChatTitle(chat)}.`;
     },
   },
   {
-    name: 'leave', usage: '', about: 'Leave this chat', applies: hasMembers, confirms: (chat) => `Leave ${chatTitle(chat)}`,
+    name: 'leave', usage: '', about: 'Leave this chat', applies: hasMembers, confirms: (chat) => `Leave ${commandChatTitle(chat)}`,
     async run({ actions, router }, chat) {
       await actions.leave(chat.id);
       router.go('/chat');
-      return `You left ${chatTitle(chat)}.`;
+      return `You left ${commandChatTitle(chat)}.`;
     },
   },
   {

@@ -22,7 +22,7 @@ import { parseText, plainText } from './markdown.js';
 /** A pause of typing (milliseconds) after which the draft is written. */
 const DRAFT_DELAY_MS = 300;
 /** A typing packet is sent at most this often (milliseconds). */
-const TYPING_EVERY_MS = 2_500;
+const COMPOSER_TYPING_MS = 2_500;
 /** Enter this soon (milliseconds) after an input method ended belongs to the input method. */
 const COMPOSED_MS = 60;
 /** Characters of the message that is answered. */
@@ -386,7 +386,7 @@ export function createComposer(root, ctx, options = {}) {
     if (!problem.hidden) say('');
     if (draftTimer === 0) draftTimer = view.setTimeout(flush, DRAFT_DELAY_MS);
     complete.update();
-    if (editing || field.value.trim() === '' || field.value.startsWith('/') || now() - typedAt < TYPING_EVERY_MS) return;
+    if (editing || field.value.trim() === '' || field.value.startsWith('/') || now() - typedAt < COMPOSER_TYPING_MS) return;
     typedAt = now();
     void actions.typing(chatId).catch(() => {});
   }
