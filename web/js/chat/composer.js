@@ -8,7 +8,7 @@ import { composerOptions } from './composer_options.js';
 import { closedReason, composerBanners, composerSay } from './composer_note.js';
 import { COUNTER_BYTES, MESSAGE_BYTES_MAX, SPLIT_MAX, byteLength, isInFence, kilobytes, sentText, splitMessages, writtenAs } from './compose_text.js';
 import { COMMANDS } from './commands.js';
-import { createMembers } from './members.js';
+import { membersOf } from './members.js';
 import { parseText, plainText } from './markdown.js';
 
 /** @typedef {import('./types.js').Context} Context */
@@ -59,7 +59,7 @@ export function createComposer(root, ctx, options = {}) {
   const list = el('ul', { id: `${prefix}-list`, class: 'composer-list', role: 'listbox', 'aria-label': 'Suggestions', hidden: true });
   const label = el('label', { class: 'sr', for: `${prefix}-text` });
   const field = el('textarea', {
-    id: `${prefix}-text`, rows: 1, dir: 'auto', autocomplete: 'off', enterkeyhint: 'enter', maxlength: 2_000_000,
+    id: `${prefix}-text`, rows: 1, dir: 'auto', autocomplete: 'off', enterkeyhint: 'enter',
     'aria-autocomplete': 'list', 'aria-haspopup': 'listbox', 'aria-controls': list.id, 'aria-describedby': `${prefix}-hint`,
   });
   const send = el('button', { type: 'submit', class: 'primary' });
@@ -72,7 +72,7 @@ export function createComposer(root, ctx, options = {}) {
   const closed = el('p', { class: 'composer-closed', hidden: true, tabIndex: -1 });
   root.append(form, closed);
 
-  const members = createMembers(ctx);
+  const members = membersOf(ctx);
   let chatId = 0;
   /** @type {ReplyNote | null} */
   let reply = null;
@@ -84,6 +84,8 @@ export function createComposer(root, ctx, options = {}) {
   let draftTimer = 0;
   let typedAt = -Infinity;
   let composedAt = -Infinity;
+  /** Events up to this seq are known. */
+  let seen = 0;
   /** What the buttons of the problem do. @type {Record<string, () => void>} */
   let offered = {};
 
@@ -198,8 +200,25 @@ export function createComposer(root, ctx, options = {}) {
     say('');
     setField(edit ? edit.text : draftOf(chat));
     drawState();
-    const known = store.chat(chat);
-    if (known && known.kind !== 'direct') void members.load(chat).then(() => { if (chatId === chat) drawState(); });
+    seen = store.timeline(chat).last;
+    loadMembers();
+  }
+
+  /** Reads who is in the chat: for names, and for the own role. */
+  function loadMembers() {
+    const chat = chatId;
+    if (store.chat(chat)?.kind === 'direct') return;
+    void members.load(chat).then(() => { if (chatId === chat) drawState(); });
+  }
+
+  /** Reads the members again after events that change them. */
+  function followMembers() {
+    const { last } = store.timeline(chatId);
+    const changed = store.events(chatId, seen + 1, last).some(({ kind }) => kind === 'join' || kind === 'leave' || kind === 'role');
+    seen = Math.max(seen, last);
+    if (!changed) return;
+    members.forget(chatId);
+    loadMembers();
   }
 
   /** @param {Message} message @param {string} [changed] */
@@ -481,6 +500,7 @@ export function createComposer(root, ctx, options = {}) {
       if (chatId === 0) return;
       if (changes.has('chats') || changes.has(`chat:${chatId}`)) drawState();
       if (!changes.has(`timeline:${chatId}`)) return;
+      followMembers();
       if (reply && store.message(reply.id)?.deleted) setReply(null);
       if (editing && store.message(editing)?.deleted) {
         const written = field.value;

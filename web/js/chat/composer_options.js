@@ -15,7 +15,7 @@ const PLAIN_CHAT_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}\p{M}._/-]*[\p{L}\p{N}\p{M}]
 
 /**
  * @param {Context} ctx
- * @param {ReturnType<typeof import('./members.js').createMembers>} members
+ * @param {ReturnType<typeof import('./members.js').membersOf>} members
  * @param {() => number} chatId
  */
 export function composerOptions(ctx, members, chatId) {
@@ -77,7 +77,7 @@ export function composerOptions(ctx, members, chatId) {
 const userOption = ({ username, display_name }) => ({ insert: `@${username} `, name: `@${username}`, about: display_name });
 
 /**
- * @param {ReturnType<typeof import('./members.js').createMembers>} members
+ * @param {ReturnType<typeof import('./members.js').membersOf>} members
  * @param {number} chatId
  * @param {import('./types.js').User} user
  */

@@ -1,4 +1,5 @@
-// The participants of chats, as far as the composer needs them: names to complete, own role.
+// The participants of chats, as far as texts need them: names to complete, names that are
+// mentions, own role.
 
 /** @typedef {import('./types.js').Participant} Participant */
 
@@ -9,8 +10,21 @@ const MEMBERS_FRESH_MS = 120_000;
 
 /** @typedef {{ people: Map<string, Participant>, complete: boolean, read_at: number, reading: Promise<void> | null }} Members */
 
+/** @type {WeakMap<import('./types.js').StoreReads, ReturnType<typeof createMembers>>} */
+const membersOfStores = new WeakMap();
+
+/**
+ * Returns the participants that all views share.
+ * @param {import('./types.js').Context} ctx
+ */
+export function membersOf(ctx) {
+  const known = membersOfStores.get(ctx.store) ?? createMembers(ctx);
+  membersOfStores.set(ctx.store, known);
+  return known;
+}
+
 /** @param {import('./types.js').Context} ctx */
-export function createMembers({ actions, store, now }) {
+function createMembers({ actions, store, now }) {
   /** @type {Map<number, Members>} */
   const chats = new Map();
 
@@ -65,8 +79,11 @@ export function createMembers({ actions, store, now }) {
      * Returns a member; null if there is none of this name, undefined if it is not known.
      * @param {number} chatId
      * @param {string} username
+     * @returns {{ username: string } | null | undefined}
      */
     find(chatId, username) {
+      const chat = store.chat(chatId);
+      if (chat?.kind === 'direct') return username === chat.peer || username === store.me.username ? { username } : null;
       const members = chats.get(chatId);
       return members?.people.get(username) ?? (members?.complete ? null : undefined);
     },
