@@ -6,13 +6,14 @@ const POPOVER_EDGE = 8;
 
 /**
  * Shows a popover below a button, or above it where there is more room. It is removed when it
- * closes, and the focus returns.
+ * closes, and the focus returns to where it was, or to the row of the button.
  * @param {HTMLElement} node
  * @param {Element} near
  * @param {HTMLElement} parent
  */
 export function showPopover(node, near, parent) {
   const before = document.activeElement;
+  const row = near.closest('article');
   node.setAttribute('popover', 'auto');
   node.classList.add('popover');
   parent.append(node);
@@ -29,7 +30,8 @@ export function showPopover(node, near, parent) {
     const active = document.activeElement;
     const isLost = !active || active === document.body || node.contains(active);
     node.remove();
-    if (isLost && before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+    const home = [before, row].find((target) => target?.isConnected && target !== document.body);
+    if (isLost && home instanceof HTMLElement) home.focus({ preventScroll: true });
   });
 }
 

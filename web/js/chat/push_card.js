@@ -150,8 +150,8 @@ function cardHead(push, marked) {
       : ['pushed ', el('strong', null, commitWords(push)), ' to ', ...names, ' of ', repository];
   const words = { new: tag ? 'new tag' : 'new branch', deleted: tag ? 'tag deleted' : 'branch deleted', forced: tag ? 'tag moved' : 'forced', moved: '' }[change];
   const mark = change === 'forced' ? 'warning' : change === 'deleted' ? 'trash' : 'plus';
-  return el('p', { class: 'push-head' }, icon(tag ? 'tag' : 'branch'), el('span', { class: 'push-words' }, sentence),
-    words ? el('span', { class: `push-change is-${change}` }, icon(mark), words) : null);
+  return el('p', { class: 'push-head' }, icon(tag ? 'tag' : 'branch'), el('span', { class: 'push-words' }, sentence,
+    words ? [' ', el('span', { class: `push-change is-${change}` }, icon(mark), words)] : null));
 }
 
 /** @param {Push} push @param {Marker} marked */
@@ -160,11 +160,11 @@ function commitList(push, marked) {
   const items = shown.map(({ oid, summary, author }) => {
     const cut = summary.length > PUSH_SUMMARY_CHARS ? `${summary.slice(0, PUSH_SUMMARY_CHARS)}…` : summary;
     return el('li', null, el('a', { class: 'oid', href: pagePath(push.repository, `commit/${oid}`) }, shortOid(oid)),
-      el('span', { class: 'summary', dir: 'auto', title: `${cut} (${author})` }, marked(cut, true)));
+      el('span', { class: 'push-summary', dir: 'auto', title: `${cut} (${author})` }, marked(cut, true)));
   });
   const more = push.commit_count - shown.length;
   if (more > 0) items.push(el('li', { class: 'muted' }, `and ${more.toLocaleString()} more`));
-  return el('ol', { class: 'commits', 'aria-label': 'Commits' }, items);
+  return el('ol', { class: 'push-commits', 'aria-label': 'Commits' }, items);
 }
 
 /** @param {Push} push @param {Message | undefined} message */

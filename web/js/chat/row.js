@@ -2,6 +2,7 @@
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
+import { parseText, plainText } from './markdown.js';
 import { textNodes } from './text_context.js';
 import { avatar } from './avatar.js';
 import { codeCards } from './code_card.js';
@@ -17,6 +18,8 @@ const ROW_NAMES_MAX = 20;
 /** Characters of a quotation, and of the text in the name of a row for screen readers. */
 const ROW_QUOTE_CHARS = 120;
 const ROW_LABEL_CHARS = 400;
+/** Characters of a message that are read for a quotation. */
+const ROW_QUOTE_SOURCE_CHARS = 1000;
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
@@ -93,7 +96,7 @@ export function renderPending(pending, ctx, head) {
   }
   node.append(el('div', { class: 'text', dir: 'auto' }, textNodes(pending.content, ctx)));
   if (failed) {
-    node.append(el('p', { class: 'not-sent' }, icon('warning'), el('span', null, `Not sent: ${pending.error?.detail ?? 'the server refused it.'}`),
+    node.append(el('p', { class: 'not-sent' }, el('span', null, icon('warning'), ` Not sent: ${pending.error?.detail ?? 'the server refused it.'}`),
       rowButton('retry', 'Retry'), rowButton('copy-pending', 'Copy text'), rowButton('discard', 'Discard')));
   }
   const title = failed ? 'The server does not have this message.' : 'Sending. The message is stored in this browser, and is sent again until the server has it.';
@@ -109,13 +112,13 @@ export function renderPending(pending, ctx, head) {
  */
 function rowFrame(ctx, sender, { head, label, flags }) {
   const classes = Object.entries(flags).filter(([, on]) => on).map(([flag]) => `is-${flag}`);
-  const node = el('article', { class: ['message', head ? 'with-head' : 'follower', ...classes].join(' '), tabindex: -1, 'aria-label': label });
+  const node = el('article', { class: ['chat-message', head ? 'with-head' : 'follower', ...classes].join(' '), tabindex: -1, 'aria-label': label });
   if (!head) return node;
   const user = ctx.store.user(sender);
   const name = el('bdi', null, personName(ctx, sender));
   node.append(avatar(user), user.missing
-    ? el('span', { class: 'who' }, name)
-    : el('a', { class: 'who', href: `/people/${encodeURIComponent(user.username)}`, title: `@${user.username}` }, name));
+    ? el('span', { class: 'sender' }, name)
+    : el('a', { class: 'sender', href: `/people/${encodeURIComponent(user.username)}`, title: `@${user.username}` }, name));
   return node;
 }
 
@@ -161,7 +164,7 @@ function quoteLine(message, ctx) {
 
 /** @param {Message} target @param {Context} ctx */
 function quoteButton(target, ctx) {
-  const text = target.deleted ? 'Message deleted' : cutText(target.content, ROW_QUOTE_CHARS);
+  const text = target.deleted ? 'Message deleted' : cutText(plainText(parseText(target.content.slice(0, ROW_QUOTE_SOURCE_CHARS)), ROW_QUOTE_CHARS), ROW_QUOTE_CHARS);
   const name = personName(ctx, target.sender_id);
   return el('button', { type: 'button', class: 'quote', title: 'Go to this message; Escape leads back', dataset: { act: 'jump', seq: target.seq } },
     icon('reply'), el('bdi', { class: 'quoted-name' }, name), el('span', { class: 'quoted', dir: 'auto' }, text));

@@ -100,12 +100,15 @@ export function messageClicks(root, ctx, { onUnread, onState } = {}) {
   const left = () => placeBar('hover', null);
   const focused = (/** @type {FocusEvent} */ event) => placeBar('focus', articleAt(event.target));
   const blurred = (/** @type {FocusEvent} */ event) => {
-    if (!(event.relatedTarget instanceof Node) || !root.contains(event.relatedTarget)) placeBar('focus', null);
+    const to = event.relatedTarget;
+    const isInPopover = to instanceof Element && to.closest('[popover], dialog') !== null;
+    const isLeft = to instanceof Node ? !root.contains(to) : ctx.root.hasFocus();
+    if (isLeft && !isInPopover) placeBar('focus', null);
   };
   /** @param {number} id */
   function redraw(id) {
     const message = ctx.store.message(id);
-    for (const article of root.querySelectorAll('article.message')) {
+    for (const article of root.querySelectorAll('article.chat-message')) {
       if (!(article instanceof HTMLElement) || !message || article.dataset.id !== String(id)) continue;
       replaceRow(article, renderMessage(message, ctx, { head: article.classList.contains('with-head') }));
     }
@@ -154,7 +157,7 @@ export function replaceRow(article, made) {
 
 /** @param {EventTarget | null} target */
 function articleAt(target) {
-  return target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest('article.message')) : null;
+  return target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest('article.chat-message')) : null;
 }
 
 /**

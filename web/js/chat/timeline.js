@@ -63,6 +63,7 @@ export function createTimeline(root, ctx) {
   let isBegun = false;
   /** @type {number | undefined} */
   let newAfter;
+  let unreadOnEntry = 0;
   /** Whether the reader has had the New line on the screen. */
   let isNewSeen = false;
   /** Whether the window lost the focus, and no message has arrived since. */
@@ -144,6 +145,7 @@ export function createTimeline(root, ctx) {
     if (!chat) return;
     isBegun = true;
     const { count } = store.unread(chatId);
+    unreadOnEntry = count;
     if (count > 0) newAfter = chat.read_seq;
     marks.reset(chat.read_seq);
     awayFrom = facts().last + 1;
@@ -397,14 +399,22 @@ export function createTimeline(root, ctx) {
     const away = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
     const isAway = !win.tail || (!anchor.atEnd() && away > scroller.clientHeight / 2);
     if (anchor.atEnd() && win.tail) awayFrom = facts().last + 1;
-    const count = store.events(chatId, awayFrom, facts().last).filter(({ kind, message }) => kind === 'message' && message?.sender_id !== store.me.id && !message?.deleted).length;
+    const count = newCount();
     const visible = visibleRows();
     const at = visible.find(({ row }) => row.at !== undefined)?.row.at;
     const firstSeq = visible.find(({ row }) => row.seq !== undefined)?.row.seq ?? 0;
-    const isUnreadAbove = newAfter !== undefined && firstSeq > newAfter + 1 && !visible.some(({ row }) => row.kind === 'new') && !isNewSeen;
-    const unread = isUnreadAbove && newAfter !== undefined ? Math.max(store.unread(chatId).count, 1) : 0;
+    const isUnreadAbove = newAfter !== undefined && unreadOnEntry > 0 && firstSeq > newAfter + 1 && !visible.some(({ row }) => row.kind === 'new') && !isNewSeen;
+    const unread = isUnreadAbove && newAfter !== undefined ? unreadOnEntry : 0;
     pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread });
     if (newAfter !== undefined && visible.some(({ row }) => row.kind === 'new')) isNewSeen = true;
+  }
+
+  /** Returns the messages of others since the reader left the end. Those that are not loaded count. */
+  function newCount() {
+    const { last } = facts();
+    if (awayFrom > last) return 0;
+    const loaded = store.events(chatId, awayFrom, last).filter(({ kind, message }) => kind === 'message' && message?.sender_id !== store.me.id && !message?.deleted).length;
+    return gapsIn({ first: awayFrom, last, tail: true }, facts()).reduce((sum, gap) => sum + gap.to - gap.from + 1, loaded);
   }
 
   function seeRows() {

@@ -42,7 +42,7 @@ export function createRowFocus({ list, scroller, anchor, ctx, home, end, back })
   /** Returns the row with the focus. */
   function focused() {
     const active = ctx.root.activeElement;
-    const article = active instanceof Element ? active.closest('article.message') : null;
+    const article = active instanceof Element ? active.closest('article.chat-message') : null;
     return article instanceof HTMLElement && list.contains(article) ? article : null;
   }
 
@@ -97,20 +97,28 @@ export function createRowFocus({ list, scroller, anchor, ctx, home, end, back })
     if (!article || event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const isOnRow = ctx.root.activeElement === article;
     const isLetter = event.key.length === 1;
+    const isInBar = event.target instanceof Element && event.target.closest('.action-bar') !== null;
+    if (isInBar && (event.key === 'Home' || event.key === 'End')) return;
     if (isLetter && ctx.local.get('single_keys') === false) return;
     if (FOCUS_MOVES[event.key] !== undefined) move(FOCUS_MOVES[event.key] ?? 0);
     else if (event.key === 'Home') void edge('first');
     else if (event.key === 'End') void edge('last');
     else if (event.key === 'Escape' && back()) ctx.announce('Back');
-    else if (event.key === 'Enter' && isOnRow) article.querySelector('.action-bar button') instanceof HTMLElement && /** @type {HTMLElement} */ (article.querySelector('.action-bar button')).focus();
+    else if (event.key === 'Enter' && isOnRow) enterBar(article);
     else if (FOCUS_ACTIONS[event.key] !== undefined && !event.shiftKey || event.key === '+') act(FOCUS_ACTIONS[event.key] ?? '');
     else return;
     event.preventDefault();
   }
 
+  /** @param {HTMLElement} article */
+  function enterBar(article) {
+    const button = article.querySelector('.action-bar button');
+    if (button instanceof HTMLElement) button.focus();
+  }
+
   /** @param {FocusEvent} event */
   function entered(event) {
-    const article = event.target instanceof Element ? event.target.closest('article.message') : null;
+    const article = event.target instanceof Element ? event.target.closest('article.chat-message') : null;
     if (article instanceof HTMLElement && article !== current) stop(article);
     if (article) isChosen = true;
   }

@@ -19,7 +19,7 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
   const arrow = icon('down');
   const date = el('button', { type: 'button', class: 'pill-date', title: 'Jump to a date', 'aria-haspopup': 'dialog', dataset: { pill: 'date' } }, icon('clock'), day);
   const present = el('button', { type: 'button', class: 'pill-present', dataset: { pill: 'present' } }, words, arrow);
-  const pill = el('div', { class: 'pill', hidden: true }, date, present);
+  const pill = el('div', { class: 'timeline-pill', hidden: true }, date, present);
   const unreadWords = el('span', null);
   const unread = el('button', { type: 'button', class: 'pill-unread', hidden: true, dataset: { pill: 'unread' } }, icon('up'), unreadWords);
   root.append(unread, pill);
@@ -35,7 +35,7 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
   function openDate() {
     const field = el('input', { type: 'date', id: 'jump-date', max: localDay(ctx.now()), required: true });
     const problem = el('p', { class: 'problem', role: 'alert' });
-    const form = el('form', { class: 'date-form' }, el('label', { for: 'jump-date' }, 'Jump to a date'), el('div', { class: 'with-button' }, field, el('button', { class: 'primary' }, 'Go')), problem);
+    const form = el('form', { class: 'jump-date-form' }, el('label', { for: 'jump-date' }, 'Jump to a date'), el('div', { class: 'with-button' }, field, el('button', { class: 'primary' }, 'Go')), problem);
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       try {
