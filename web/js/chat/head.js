@@ -3,9 +3,7 @@
 import { api } from '../kit/api.js';
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { millis } from '../kit/time.js';
 import { ask, problemText } from './ask.js';
-import { dayStart, seqAtTime } from './date_jump.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
 
 const RENAME_MAX = 100;
@@ -121,13 +119,9 @@ export function createHead(root, ctx) {
    * @param {string} day
    */
   async function goToDay(chat, day) {
-    const wanted = dayStart(day);
-    if (!Number.isFinite(wanted)) return;
-    const seq = await seqAtTime(wanted, chat.last_seq, async (at) => {
-      const page = await api('GET', `/api/chats/${chat.id}/events?after_seq=${at - 1}&limit=1`);
-      const first = page?.items?.[0] ?? page?.events?.[0];
-      return first ? millis(first.created_at) : null;
-    });
+    const start = dayStart(day);
+    if (!start) return;
+    const { seq } = await api('GET', `/api/chats/${chat.id}/seq?at=${encodeURIComponent(start.toISOString())}`);
     closeMenu();
     router.go(`/chat/${chat.id}/${seq}`);
   }
@@ -140,7 +134,7 @@ export function createHead(root, ctx) {
     const { panel, act } = button.dataset;
     if (act) void run(act, chat).catch(refused);
     else if (panel === 'people' || panel === 'pins') {
-      if (router.current().panel === panel) router.back(`/chat/${chat.id}`);
+      if (router.current().panel === panel) router.closePanel();
       else router.go(`/chat/${chat.id}`, { panel });
     }
   }
@@ -197,6 +191,15 @@ export function createHead(root, ctx) {
       fill(root);
     },
   };
+}
+
+/**
+ * Returns the beginning of a local day, if the text is a date.
+ * @param {string} day `2026-11-29`
+ */
+export function dayStart(day) {
+  const found = /^(\d{4,6})-(\d\d)-(\d\d)$/.exec(day);
+  return found ? new Date(Number(found[1]), Number(found[2]) - 1, Number(found[3])) : undefined;
 }
 
 /**

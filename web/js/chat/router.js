@@ -2,6 +2,8 @@
 
 /** The longest text of `?code=` that is read. */
 const CODE_TEXT_MAX = 2048;
+/** In a narrow window, list, chat and panel are screens of their own. */
+export const NARROW_SCREEN = '(max-width: 700px)';
 const NUMBER_PATTERN = /^[1-9]\d{0,15}$/;
 
 /** @typedef {{ repository: string, oid: string, path: string, from: number, to: number }} CodeRef */
@@ -122,8 +124,13 @@ export function createRouter(root) {
     const url = new URL(path, location.href);
     if (url.origin !== location.origin || !parsePlace(url.pathname)) return location.assign(url.href);
     const isSame = url.pathname + url.search === location.pathname + location.search && panel === history.state?.panel;
-    const step = { ...(panel && { panel }), depth: (history.state?.depth ?? 0) + (replace || isSame ? 0 : 1) };
-    if (replace || isSame) history.replaceState(step, '', url.pathname + url.search);
+    const next = parsePlace(url.pathname, url.search, { panel });
+    // Panels of a chat replace each other: Back always closes the panel.
+    const isPanelChange = place.panel !== undefined && next?.panel !== undefined && next.chat === place.chat;
+    const isReplaced = replace || isSame || isPanelChange;
+    const isOver = isPanelChange ? history.state?.over : next?.panel !== undefined && place.page === 'chat' && next.chat === place.chat;
+    const step = { ...(panel && { panel }), over: Boolean(isOver), depth: (history.state?.depth ?? 0) + (isReplaced ? 0 : 1) };
+    if (isReplaced) history.replaceState(step, '', url.pathname + url.search);
     else history.pushState(step, '', url.pathname + url.search);
     changed();
   }
@@ -135,6 +142,13 @@ export function createRouter(root) {
   function back(path) {
     if ((history.state?.depth ?? 0) > 0) history.back();
     else go(path, { replace: true });
+  }
+
+  /** Closes the panel: back to the entry of the chat, if the panel was opened over it. */
+  function closePanel() {
+    if (place.panel === undefined) return;
+    if (history.state?.over) history.back();
+    else go(`/chat/${place.chat}`, { replace: true });
   }
 
   /** @param {MouseEvent} event */
@@ -155,6 +169,7 @@ export function createRouter(root) {
   return {
     go,
     back,
+    closePanel,
     current: () => place,
     /** @param {(place: Place, before: Place) => void} listener */
     onChange(listener) {
