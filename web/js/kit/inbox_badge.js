@@ -4,11 +4,12 @@
  * Shows the number of unread notifications at a link; 0 removes it.
  * @param {Element} link
  * @param {number} count
+ * @param {number} [most] the largest number that is known exactly
  */
-export function inboxBadge(link, count) {
+export function inboxBadge(link, count, most = 99) {
   const { ownerDocument: root } = link;
   const old = link.querySelector('.inbox-count');
-  const shown = count > 99 ? '99+' : String(count);
+  const shown = count > most ? `${most}+` : String(count);
   if (old?.getAttribute('data-count') === String(count) || (!old && count === 0)) return;
   old?.remove();
   if (count === 0) return;
@@ -21,5 +22,5 @@ export function inboxBadge(link, count) {
   number.textContent = shown;
   const words = badge.appendChild(root.createElement('span'));
   words.className = 'sr';
-  words.textContent = `, ${count} unread`;
+  words.textContent = `, ${shown} unread`;
 }
