@@ -2,7 +2,8 @@
 
 import { el, fill } from '../kit/dom.js';
 import { problemText } from './ask.js';
-import { messageClicks, renderMessage } from './row.js';
+import { renderMessage } from './row.js';
+import { messageClicks } from './row_actions.js';
 
 const PIN_ROWS_MAX = 200;
 

@@ -3,7 +3,8 @@
 import { el, fill } from '../kit/dom.js';
 import { problemText } from './ask.js';
 import { createComposer } from './composer.js';
-import { messageClicks, renderMessage } from './row.js';
+import { renderMessage } from './row.js';
+import { messageClicks } from './row_actions.js';
 
 /** Messages of a thread that are drawn: the first, and the newest of the others. */
 const THREAD_ROWS_MAX = 300;
