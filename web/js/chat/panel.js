@@ -44,6 +44,9 @@ export function createPanel(root, ctx) {
     if (!wanted || !panel || chat === undefined) return returned();
     if (!wasOpen) opener = ctx.root.activeElement;
     title.textContent = PANEL_TITLES[panel];
+    // As a screen of its own, the panel is the page.
+    if (matchMedia(NARROW_SCREEN).matches) title.setAttribute('aria-level', '1');
+    else title.removeAttribute('aria-level');
     root.dataset.panel = panel;
     if (panel === 'thread') view = createThread(body, ctx, { chat, thread: thread ?? 0 });
     else view = panel === 'people' ? createPeople(body, ctx, { chat }) : createPins(body, ctx, { chat });

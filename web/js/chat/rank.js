@@ -68,7 +68,8 @@ export function matching(entries, typed, recents, max) {
   }
   const order = (/** @type {{ entry: Entry, rank: number, age: number }} */ one, /** @type {{ entry: Entry, rank: number, age: number }} */ other) => {
     const tier = Math.floor(one.rank / 2) - Math.floor(other.rank / 2);
-    return tier || one.age - other.age || one.rank - other.rank
+    const places = Number(one.entry.kind === 'command') - Number(other.entry.kind === 'command');
+    return tier || places || one.age - other.age || one.rank - other.rank
       || Number((other.entry.unread ?? 0) > 0) - Number((one.entry.unread ?? 0) > 0) || (wanted ? one.entry.name.length - other.entry.name.length : 0);
   };
   return found.sort(order).slice(0, max).map(({ entry }) => entry);

@@ -50,13 +50,14 @@ export function showKeys(root) {
   const close = el('button', { type: 'button', class: 'primary' }, 'Close');
   const tables = KEY_LIST.map(([title, rows]) => el('section', null, el('h3', null, title),
     el('table', null, el('tbody', null, ...rows.map(([keys, words]) => el('tr', null, el('th', { scope: 'row' }, ...keyNames(keys)), el('td', null, words)))))));
-  const dialog = el('dialog', { class: 'chat-dialog keys-dialog', 'aria-labelledby': 'keys-title' }, el('h2', { id: 'keys-title' }, 'Keyboard shortcuts'),
+  const title = el('h2', { id: 'keys-title', tabindex: -1 }, 'Keyboard shortcuts');
+  const dialog = el('dialog', { class: 'chat-dialog keys-dialog', 'aria-labelledby': 'keys-title' }, title,
     el('div', { class: 'keys-tables' }, ...tables), el('div', { class: 'choice' }, choice, el('label', { for: 'single-keys' }, 'Use single keys')), el('div', { class: 'actions' }, close));
   close.addEventListener('click', () => dialog.close());
   dialog.addEventListener('close', () => dialog.remove());
   (root.getElementById('main') ?? root.body).append(dialog);
   dialog.showModal();
-  close.focus();
+  title.focus();
 }
 
 /** @param {string} keys */

@@ -23,7 +23,8 @@ export function createSidebar(root, ctx) {
   const list = el('div', { class: 'chat-list', tabindex: -1 });
   const above = el('button', { type: 'button', class: 'pill pill-above', hidden: true });
   const below = el('button', { type: 'button', class: 'pill pill-below', hidden: true });
-  fill(root, el('div', { class: 'sidebar-head' }, search, add), el('div', { class: 'sidebar-body' }, above, list, below));
+  const title = el('h1', { class: 'sidebar-title' }, 'Chats');
+  fill(root, title, el('div', { class: 'sidebar-head' }, search, add), el('div', { class: 'sidebar-body' }, above, list, below));
   /** @type {import('./sections.js').Section[]} */
   let sections = [];
   /** @type {Map<number, { node: HTMLLIElement, drawn: string }>} */
@@ -53,8 +54,9 @@ export function createSidebar(root, ctx) {
   }
 
   function draw() {
-    const { chat: open } = router.current();
+    const { chat: open, page } = router.current();
     const chats = store.chats();
+    title.hidden = page !== 'chat' || open !== undefined;
     const isHeld = isInside && sections.length > 0;
     sections = arrange({ chats, unread: store.unread, before: sections, isHeld, open });
     let left = SIDEBAR_ROWS_MAX;
