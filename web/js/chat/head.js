@@ -164,7 +164,14 @@ export function createHead(root, ctx) {
 
   const toggled = () => {
     const chat = open();
-    if (menu.open && chat) drawMenu(chat);
+    if (!menu.open || !chat) return;
+    drawMenu(chat);
+    if (chat.role !== undefined || chat.kind === 'direct') return;
+    // Members may not rename or archive: the menu leaves out what the server would refuse.
+    actions.participants(chat.id).then(() => {
+      const now = open();
+      if (menu.open && now?.id === chat.id && now.role !== undefined && now.role !== 'owner' && now.role !== 'admin') drawMenu(now);
+    }, () => {});
   };
   const outside = (/** @type {Event} */ event) => {
     if (menu.open && event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
@@ -175,9 +182,13 @@ export function createHead(root, ctx) {
   root.addEventListener('keydown', pressed);
   menu.addEventListener('toggle', toggled);
   ctx.root.addEventListener('pointerdown', outside);
-  const off = router.onChange(() => {
+  const off = router.onChange((place, before) => {
     menu.open = false;
     draw();
+    const isOther = place.page === 'chat' && place.chat !== undefined && (place.chat !== before.chat || before.page !== 'chat');
+    if (!isOther) return;
+    const chat = open();
+    if (chat) announce(`${chatName(store, chat)} is open.`);
   });
   draw();
   return {

@@ -118,6 +118,7 @@ export function createSwitcher(root, ctx, commands = {}) {
   async function openDirect(username) {
     const known = store.chats().find((chat) => chat.kind === 'direct' && chat.peer === username);
     const chat = known ?? await actions.create({ kind: 'direct', participants: [username] });
+    if (chat.hidden) await actions.hide(chat.id, false);
     router.go(`/chat/${chat.id}`);
   }
 
