@@ -75,7 +75,15 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
   let noticesRemoved = 0;
 
   /** What the server must be asked for. */
-  const needs = { counts: new Set(), users: new Set(), stale: new Set(), notices: false };
+  const needs = {
+    /** Chats whose counts are uncertain. @type {Set<number>} */
+    counts: new Set(),
+    /** @type {Set<number>} */
+    users: new Set(),
+    /** Chats whose loaded messages may be outdated. @type {Set<number>} */
+    stale: new Set(),
+    notices: false,
+  };
   /** @type {Set<(changes: Set<string>) => void>} */
   const subscribers = new Set();
   /** @type {Set<() => void>} */
@@ -262,6 +270,18 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     chatChanged(id);
   }
 
+  /** What is held of the chat belongs to another history. @param {number} id @param {number} head */
+  function reset(id, head) {
+    const entry = chats.get(id);
+    if (!entry) return;
+    dropWindow(id);
+    entry.counted = 0;
+    entry.fieldsAt = 0;
+    entry.head = head;
+    skip(id, head);
+    recount(id);
+  }
+
   /** @param {Extract<Fact, { type: 'marks' }>} fact */
   function applyMarks(fact) {
     const entry = chats.get(fact.chat_id);
@@ -395,7 +415,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
         case 'chats': applyChats(fact); break;
         case 'chat_gone': dropChat(fact.chat_id); break;
         case 'skip': skip(fact.chat_id, fact.head); break;
-        case 'reset': dropWindow(fact.chat_id); skip(fact.chat_id, fact.head); recount(fact.chat_id); break;
+        case 'reset': reset(fact.chat_id, fact.head); break;
         case 'event': applyEvent(fact.event); break;
         case 'window': windowOf(fact.chat_id); break;
         case 'page': return applyPage(fact);
