@@ -85,6 +85,8 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   let listed = null;
   /** Counts listings: the pages of an earlier one do not end a later one. */
   let listing = 0;
+  /** Whether the listing in progress began with `Welcome`: its chats are live. */
+  let isFirstListing = true;
   /** Cancel functions of the timers of this connection. @type {Set<() => void>} */
   const timers = new Set();
   /** @type {(() => void) | null} */
@@ -292,10 +294,11 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     }
     listed = new Set();
     listing += 1;
+    isFirstListing = true;
     show({ state: 'online' });
     tell({ packet_type: 'Ping' });
     beat(mine);
-    onChats(packet, store.marksToken(), listing, true);
+    onChats(packet, store.marksToken(), listing);
     welcomed?.(packet.epoch, packet.user_id);
     const waiters = onlineWaiters;
     onlineWaiters = new Set();
@@ -323,16 +326,16 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
    * @param {{ chats: Chat[], has_more: boolean }} packet
    * @param {number} token
    * @param {number} round
-   * @param {boolean} [isWelcome]
    */
-  function onChats(packet, token, round, isWelcome = false) {
+  function onChats(packet, token, round) {
     const behind = [];
     for (const chat of packet.chats) {
       listed?.add(chat.id);
       const last = store.last(chat.id);
       // A chat without loaded events needs no replay: it is live from `Welcome` on.
-      const jumps = last === undefined || (isWelcome && last < chat.last_seq && !store.hasWindow(chat.id));
-      if (!jumps && last !== chat.last_seq) behind.push(chat.id);
+      const isIdle = isFirstListing && !store.hasWindow(chat.id) && !resuming.has(chat.id);
+      const jumps = last === undefined || (isIdle && last < chat.last_seq);
+      if (jumps ? !isFirstListing : last !== chat.last_seq) behind.push(chat.id);
       store.apply({ type: 'chats', chats: [chat], token });
       if (jumps && last !== undefined) store.apply({ type: 'skip', chat_id: chat.id, head: chat.last_seq });
     }
@@ -350,6 +353,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     if (afterId === 0) {
       listed = new Set();
       listing += 1;
+      isFirstListing = false;
     }
     const token = store.marksToken();
     const round = listing;
