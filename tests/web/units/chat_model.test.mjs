@@ -14,13 +14,14 @@ const CLIENTS = [1, 2, 3];
 const OTHERS = [4, 5];
 const EVENTS = Number(process.env.EVENTS ?? 10_000);
 const SEEDS = process.env.SEED ? [Number(process.env.SEED)] : [1, 2, 3, 4, 5, 6];
+/** Faults can cancel each other's effects: states are compared often. */
+const CHECK_EVERY = 250;
 const EMOJI = ['👍', '❤️', '🎉'];
 
 /** A browser of one user. Its storage survives reloads. */
 class Client {
   /** @param {any} world @param {number} user */
   constructor(world, user) {
-    Object.assign(this, { world, user, storage: sharedStorage(), connection: null });
     this.world = world;
     this.user = user;
     this.storage = sharedStorage();
@@ -28,28 +29,37 @@ class Client {
     this.connection = null;
     /** Texts by client_id in the order in which they were written. @type {Map<string, { chat: number, text: string, epoch: number }>} */
     this.written = new Map();
-    this.load();
+    this.page = this.load();
   }
 
   load() {
     const { clock, random } = this.world;
-    this.tab = this.storage.tab();
-    this.store = createStore({ now: clock.now });
-    this.session = createSession({
-      store: this.store, now: clock.now, after: clock.after, random, connect: (events) => this.connect(events),
-      welcomed: (epoch, user) => this.outbox.open(epoch, user),
+    const tab = this.storage.tab();
+    const store = createStore({ now: clock.now });
+    /** @type {import('../../../web/js/chat/session.js').Session} */
+    const session = createSession({
+      store, now: clock.now, after: clock.after, random, connect: (events) => this.connect(events),
+      welcomed: (epoch, user) => outbox.open(epoch, user),
     });
-    const { session } = this;
-    this.outbox = createOutbox({ store: this.store, local: this.tab, now: clock.now, after: clock.after, request: session.request, isOnline: session.isOnline, newId: () => uuid7(clock.now()) });
-    this.actions = createActions({ store: this.store, session, outbox: this.outbox, now: clock.now, call: () => Promise.reject(new Error('no HTTP')) });
-    this.session.start();
+    const outbox = createOutbox({ store, local: tab, now: clock.now, after: clock.after, request: session.request, isOnline: session.isOnline, newId: () => uuid7(clock.now()) });
+    const actions = createActions({ store, session, outbox, now: clock.now, call: () => Promise.reject(new Error('no HTTP')) });
+    session.start();
+    return { tab, store, session, outbox, actions };
   }
+
+  get store() { return this.page.store; }
+
+  get session() { return this.page.session; }
+
+  get outbox() { return this.page.outbox; }
+
+  get actions() { return this.page.actions; }
 
   /** The page is closed and opened again. */
   reload() {
     this.session.stop();
-    this.tab.close();
-    this.load();
+    this.page.tab.close();
+    this.page = this.load();
   }
 
   /** @param {any} events */
@@ -116,7 +126,6 @@ async function run(seed) {
   const clients = CLIENTS.map((user) => new Client(world, user));
   let snapshot = save(server);
   let count = 0;
-  let epochs = 0;
 
   /** Something that happens on the server. */
   function serverStep() {
@@ -199,20 +208,23 @@ async function run(seed) {
     if (chance(0.012)) fault(pick(clients));
     if (chance(0.0004)) { snapshot = save(server); }
     if (chance(0.0003)) {
-      epochs += 1;
       for (const client of clients) client.connection?.end();
       for (const session of [...server.sessions]) server.disconnect(session);
       restore(server, snapshot, 1000 + count);
     }
-    await clock.run(random() * 120);
+    await clock.run(chance(0.02) ? 2000 : random() * 40);
+    if (count % CHECK_EVERY === 0) await check();
   }
 
-  isCalm = true;
-  down.clear();
-  for (const client of clients) client.session.nudge();
-  for (let round = 0; round < 40; round += 1) await clock.run(10_000);
-  for (const client of clients) compare(server, client);
-  return { epochs, chats: server.chats.size };
+  /** Lets the network rest until every client has caught up, and compares. */
+  async function check() {
+    isCalm = true;
+    down.clear();
+    for (const client of clients) client.session.nudge();
+    for (let round = 0; round < 30 && (round < 8 || clients.some((client) => client.session.isCatchingUp())); round += 1) await clock.run(10_000);
+    for (const client of clients) compare(server, client);
+    isCalm = false;
+  }
 }
 
 /** @param {ModelServer} server */

@@ -16,7 +16,7 @@
 
 export class ModelServer {
   /** @param {{ random: () => number, now: () => number, after: (ms: number, fn: () => void) => unknown, replayMax?: number, pageMax?: number, listMax?: number }} options */
-  constructor({ random, now, after, replayMax = 40, pageMax = 100, listMax = 3 }) {
+  constructor({ random, now, after, replayMax = 12, pageMax = 100, listMax = 3 }) {
     Object.assign(this, { random, now, after, replayMax, pageMax, listMax });
     this.random = random;
     this.now = now;

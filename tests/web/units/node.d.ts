@@ -14,3 +14,4 @@ declare module 'node:fs' {
   export function readdirSync(path: string | URL): string[];
 }
 declare const process: { env: Record<string, string | undefined>; argv: string[] };
+declare function setImmediate(fn: (value?: unknown) => void): void;

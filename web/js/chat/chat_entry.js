@@ -56,6 +56,7 @@ export class ChatEntry {
    * @returns {boolean} whether the counts were taken
    */
   learn(chat, token) {
+    const isFirst = !this.isListed;
     this.isListed = true;
     this.view = undefined;
     this.head = Math.max(this.head, chat.last_seq);
@@ -68,7 +69,7 @@ export class ChatEntry {
       for (const key of /** @type {const} */ (['kind', 'peer', 'project_id', 'notify'])) Object.assign(this.fields, { [key]: chat[key] });
       this.fields.name ??= chat.name;
     }
-    return this.#recount(chat, token);
+    return this.#recount(chat, isFirst && this.markedAt > token ? this.markedAt : token) && this.markedAt <= token;
   }
 
   /**
@@ -152,7 +153,7 @@ export class ChatEntry {
    * @param {number} me
    */
   #message(message, isNew, me) {
-    if (this.fields.hidden) this.fields = { ...this.fields, hidden: undefined };
+    if (this.fields.hidden && message.seq > this.fieldsAt) this.fields = { ...this.fields, hidden: undefined };
     const isOwn = message.sender_id === me;
     const isCounted = !isOwn && (message.seq <= this.exact || !message.deleted);
     this.recent.set(message.id, { seq: message.seq, isCounted });

@@ -93,6 +93,8 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   let cancelRetry = null;
   /** @type {Set<() => void>} */
   let onlineWaiters = new Set();
+  /** @type {Set<(value?: unknown) => void>} */
+  let listWaiters = new Set();
   let isRecounting = false;
   let isAskingUsers = false;
 
@@ -144,7 +146,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     transport = null;
     attempt += 1;
     isWelcomed = false;
-    listed = null;
+    endListing();
     resuming.clear();
     isRecounting = false;
     isAskingUsers = false;
@@ -344,8 +346,15 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     if (!listed || round !== listing) return;
     if (packet.has_more && end !== undefined) return list(end);
     const seen = listed;
-    listed = null;
     for (const [id] of store.lasts()) if (!seen.has(id)) store.apply({ type: 'chat_gone', chat_id: id });
+    endListing();
+  }
+
+  function endListing() {
+    listed = null;
+    const waiters = listWaiters;
+    listWaiters = new Set();
+    for (const fn of waiters) fn();
   }
 
   /** @param {number} [afterId] */
@@ -509,8 +518,11 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
    * @param {{ before_seq?: number, after_seq?: number, limit?: number }} range
    */
   async function page(chatId, range) {
-    store.apply({ type: 'window', chat_id: chatId });
+    if (listed && store.last(chatId) === undefined) await new Promise((done) => { listWaiters.add(done); });
     for (let round = 0; round < 5; round += 1) {
+      // Only chats in the list are loaded: changes of others are not pushed.
+      if (store.last(chatId) === undefined) throw isWelcomed ? new RequestProblem('not_found', 'You are not in this chat.') : offlineProblem();
+      store.apply({ type: 'window', chat_id: chatId });
       const answer = await request({ packet_type: 'GetEvents', chat_id: chatId, ...range });
       const covered = coveredRange(range, answer);
       if (store.apply({ type: 'page', chat_id: chatId, ...covered, events: answer.events, as_of: answer.as_of })) return;

@@ -71,6 +71,8 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
   let connection = { state: 'connecting' };
   /** The number of own marks that arrived: a list that was requested before one is outdated. */
   let ownMarks = 0;
+  /** The number of the own mark of chats that are not listed yet. @type {Map<number, number>} */
+  const earlyMarks = new Map();
   /** The number of removals of notifications. */
   let noticesRemoved = 0;
 
@@ -137,9 +139,13 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
 
   /** @param {number} id @param {number} last */
   function entryOf(id, last) {
-    const found = chats.get(id) ?? new ChatEntry(id, last);
-    chats.set(id, found);
-    return found;
+    const found = chats.get(id);
+    if (found) return found;
+    const made = new ChatEntry(id, last);
+    made.markedAt = earlyMarks.get(id) ?? 0;
+    earlyMarks.delete(id);
+    chats.set(id, made);
+    return made;
   }
 
   /** Returns the window of a chat, as the one used last. @param {number} id */
@@ -285,7 +291,10 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
   /** @param {Extract<Fact, { type: 'marks' }>} fact */
   function applyMarks(fact) {
     const entry = chats.get(fact.chat_id);
-    if (!entry) return;
+    if (!entry) {
+      if (earlyMarks.size < STORE_MARKS_MAX) earlyMarks.set(fact.chat_id, ownMarks += 1);
+      return;
+    }
     for (const mark of fact.marks) {
       const held = entry.marks.get(mark.user_id);
       if (held || entry.marks.size < STORE_MARKS_MAX) entry.marks.set(mark.user_id, { read_seq: mark.read_seq, delivered_seq: mark.delivered_seq });
@@ -345,7 +354,8 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
   /** @param {Extract<Fact, { type: 'page' }>} fact */
   function applyPage(fact) {
     const entry = chats.get(fact.chat_id);
-    if (entry) entry.head = Math.max(entry.head, fact.as_of);
+    if (!entry) return false;
+    entry.head = Math.max(entry.head, fact.as_of);
     if (!windowOf(fact.chat_id).addPage(fact.from, fact.to, fact.events, fact.as_of)) return false;
     for (const event of fact.events) if (event.message) arrived(event.message);
     changed(`timeline:${fact.chat_id}`);
@@ -354,7 +364,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
 
   /** @param {Extract<Fact, { type: 'messages' }>} fact */
   function applyMessages(fact) {
-    if (!windowOf(fact.chat_id).addMessages(fact.messages, fact.as_of)) return false;
+    if (!chats.has(fact.chat_id) || !windowOf(fact.chat_id).addMessages(fact.messages, fact.as_of)) return false;
     fact.messages.forEach(arrived);
     changed(`timeline:${fact.chat_id}`);
     return true;
@@ -386,6 +396,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     } else if (fact.type === 'typing_over') changed(`typing:${fact.chat_id}`);
     else if (fact.type === 'session_over') {
       presence.clear();
+      earlyMarks.clear();
       for (const entry of chats.values()) if (entry.typing.size > 0) { entry.typing.clear(); changed(`typing:${entry.id}`); }
       changed('presence');
     } else if (fact.type === 'connection') { connection = fact.connection; changed('connection'); }
@@ -417,7 +428,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
         case 'skip': skip(fact.chat_id, fact.head); break;
         case 'reset': reset(fact.chat_id, fact.head); break;
         case 'event': applyEvent(fact.event); break;
-        case 'window': windowOf(fact.chat_id); break;
+        case 'window': if (chats.has(fact.chat_id)) windowOf(fact.chat_id); break;
         case 'page': return applyPage(fact);
         case 'messages': return applyMessages(fact);
         case 'focus': { const window = windows.get(fact.chat_id); if (window) { windowOf(fact.chat_id); window.focus = fact.seq; } break; }
