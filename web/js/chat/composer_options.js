@@ -1,0 +1,87 @@
+// What the composer offers for a word: members and other users, chats, emoji and commands.
+
+import { OPTIONS_MAX } from './complete.js';
+import { commandsLike } from './commands.js';
+import { emojiLike } from './emoji.js';
+
+/** @typedef {import('./types.js').Context} Context */
+/** @typedef {import('./complete.js').Option} Option */
+
+/** The pause of typing (milliseconds) before the server is asked for users. */
+const USERS_DELAY_MS = 150;
+
+/** A name that `#name` can express. Others become links. */
+const PLAIN_CHAT_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}\p{M}._/-]*[\p{L}\p{N}\p{M}])?$/u;
+
+/**
+ * @param {Context} ctx
+ * @param {ReturnType<typeof import('./members.js').membersOf>} members
+ * @param {() => number} chatId
+ */
+export function composerOptions(ctx, members, chatId) {
+  let timer = 0;
+
+  /** @param {string} query @param {(options: Option[]) => void} more */
+  function users(query, more) {
+    const chat = ctx.store.chat(chatId());
+    if (!chat) return [];
+    const known = () => {
+      const found = members.like(chat.id, query, OPTIONS_MAX).map(userOption);
+      const isAll = chat.kind !== 'direct' && query !== '' && 'all'.startsWith(query.toLowerCase());
+      return isAll ? [...found.slice(0, OPTIONS_MAX - 1), { insert: '@all ', name: '@all', about: 'all members' }] : found;
+    };
+    clearTimeout(timer);
+    /** @type {import('./types.js').User[]} */
+    let found = [];
+    const all = () => {
+      const own = known();
+      const others = found.filter(({ id, username }) => id !== ctx.store.me.id && !own.some((option) => option.name === `@${username}`));
+      return [...own, ...others.map((user) => ({ ...userOption(user), about: aboutOther(members, chat.id, user) }))];
+    };
+    void members.load(chat.id).then(() => more(all()));
+    if (query !== '') {
+      timer = window.setTimeout(async () => {
+        found = await ctx.actions.findUsers(query).catch(() => []);
+        more(all());
+      }, USERS_DELAY_MS);
+    }
+    return all();
+  }
+
+  /** @param {string} query */
+  function chats(query) {
+    const wanted = query.toLowerCase();
+    const found = ctx.store.chats().filter(({ name }) => name?.toLowerCase().includes(wanted));
+    found.sort((one, other) => Number(other.name?.toLowerCase().startsWith(wanted)) - Number(one.name?.toLowerCase().startsWith(wanted)));
+    return found.slice(0, OPTIONS_MAX).map(({ id, name = '', kind }) => ({
+      insert: PLAIN_CHAT_NAME.test(name) ? `#${name} ` : `[#${name.replace(/[[\]]/g, '')}](/chat/${id}) `, name: `#${name}`, about: kind,
+    }));
+  }
+
+  /**
+   * @param {import('./compose_text.js').Completed} word
+   * @param {(options: Option[]) => void} more
+   * @returns {Option[]}
+   */
+  return ({ trigger, query }, more) => {
+    clearTimeout(timer);
+    if (trigger === '@') return users(query.replace(/\+.*/, ''), more);
+    if (trigger === '#') return chats(query);
+    if (trigger === ':') return emojiLike(query, OPTIONS_MAX).map(({ name, char }) => ({ insert: `${char} `, name: `:${name}:`, sign: char }));
+    const chat = ctx.store.chat(chatId());
+    return chat ? commandsLike(chat, query).map(({ name, usage, about }) => ({ insert: `/${name} `, name: `/${name} ${usage}`.trim(), about })) : [];
+  };
+}
+
+/** @param {{ username: string, display_name: string }} user @returns {Option} */
+const userOption = ({ username, display_name }) => ({ insert: `@${username} `, name: `@${username}`, about: display_name });
+
+/**
+ * @param {ReturnType<typeof import('./members.js').membersOf>} members
+ * @param {number} chatId
+ * @param {import('./types.js').User} user
+ */
+function aboutOther(members, chatId, { username, display_name }) {
+  const isOutside = members.find(chatId, username) === null;
+  return [display_name, isOutside ? 'not in this chat' : ''].filter(Boolean).join(' · ');
+}
