@@ -1,0 +1,204 @@
+// Rows, windows and cards of the timeline: pure functions.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { buildRows, noteLines, noteSentence, pushOf, threadsOf } from '../../../web/js/chat/timeline_rows.js';
+import { followTail, gapsIn, growDown, growUp, pageOfGap, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from '../../../web/js/chat/timeline_window.js';
+import { isAtEnd } from '../../../web/js/chat/anchor.js';
+import { createReadMarks } from '../../../web/js/chat/read_marks.js';
+import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
+import { newsSentence } from '../../../web/js/chat/timeline_news.js';
+
+const ME = 1;
+const BEGIN = new Date(2026, 10, 27, 9, 0).getTime();
+const at = (/** @type {number} */ minute) => new Date(BEGIN + minute * 60_000).toISOString();
+/** @param {number} seq @param {number} sender @param {number} minute @param {object} [more] */
+const message = (seq, sender, minute, more = {}) => ({ chat_id: 7, seq, kind: 'message', actor_id: sender, created_at: at(minute), message: { id: 100 + seq, chat_id: 7, seq, sender_id: sender, content: `text ${seq}`, created_at: at(minute), ...more } });
+/** @param {number} seq @param {string} kind @param {number} minute @param {object} [more] */
+const change = (seq, kind, minute, more = {}) => ({ chat_id: 7, seq, kind, actor_id: 2, created_at: at(minute), ...more });
+/** @param {any[]} events @param {object} [more] */
+const rows = (events, more = {}) => buildRows({ events, me: ME, last: events.at(-1)?.seq ?? 0, ...more });
+/** @param {import('../../../web/js/chat/timeline_rows.js').TimelineRow[]} list */
+const kinds = (list) => list.map((row) => row.kind).join(' ');
+/** @param {[number, number][]} ranges @param {number} last */
+const facts = (ranges, last) => ({ ranges: ranges.map(([from, to]) => ({ from, to })), last, first_known: 1 });
+
+test('messages_of_one_sender_share_a_head_within_five_minutes', () => {
+  const list = rows([message(1, 2, 0), message(2, 2, 5), message(3, 2, 11), message(4, 3, 12), message(5, 2, 13)]);
+  assert.deepEqual(list.filter((row) => row.kind === 'message').map((row) => row.head), [true, false, true, true, true]);
+});
+
+test('change_between_messages_ends_the_head', () => {
+  const list = rows([message(1, 2, 0), change(2, 'rename', 1, { name: 'x' }), message(3, 2, 2)]);
+  assert.equal(kinds(list), 'day message note message');
+  assert.equal(list.at(-1)?.head, true);
+});
+
+test('day_line_stands_before_the_first_row_of_each_day', () => {
+  assert.equal(kinds(rows([message(1, 2, 0), message(2, 2, 1), message(3, 2, 24 * 60)])), 'day message message day message');
+});
+
+test('new_line_stands_before_the_first_unread_message_of_others', () => {
+  assert.equal(kinds(rows([message(1, 2, 0), message(2, ME, 1), message(3, 2, 2), message(4, 2, 3)], { newAfter: 1 })), 'day message message new message message');
+  assert.equal(kinds(rows([message(1, 2, 0), message(2, 2, 1)], { newAfter: 2 })), 'day message message');
+  assert.equal(kinds(rows([message(1, 2, 0), message(2, 2, 1)])), 'day message message');
+});
+
+test('events_that_change_messages_have_no_row', () => {
+  const list = rows([message(1, 2, 0), change(2, 'react', 1), change(3, 'edit', 1), change(4, 'delete', 1), change(5, 'unknown_kind', 1)]);
+  assert.equal(kinds(list), 'day message');
+  assert.equal(list.at(-1)?.through, 5);
+});
+
+test('joins_are_folded_when_they_follow_each_other', () => {
+  const joins = [1, 2, 3, 4].map((n) => change(n, 'join', n, { user_id: n, actor_id: n, role: 'member' }));
+  const [row] = rows(joins).filter((item) => item.kind === 'note');
+  const lines = noteLines(row?.groups ?? [], (id) => `u${id}`);
+  assert.deepEqual(lines.map((line) => [line.text, line.more.length]), [['4 joined', 4]]);
+});
+
+test('long_run_of_changes_is_one_line_of_counts', () => {
+  const groups = ['join', 'leave', 'join', 'rename'].map((kind, n) => ({ kind, events: [change(n, kind, 0, { user_id: 3, name: 'x' })] }));
+  assert.equal(noteLines(groups, () => 'a')[0]?.text, '2 joined · 1 left · renamed once');
+});
+
+test('sentence_names_the_actor_when_another_user_is_changed', () => {
+  const name = (/** @type {number | undefined} */ id) => `u${id}`;
+  assert.equal(noteSentence(change(1, 'join', 0, { user_id: 3 }), name), 'u2 added u3');
+  assert.equal(noteSentence(change(1, 'join', 0, { user_id: 2 }), name), 'u2 joined');
+  assert.equal(noteSentence(change(1, 'leave', 0, { user_id: 3 }), name), 'u2 removed u3');
+  assert.equal(noteSentence(change(1, 'role', 0, { user_id: 3, role: 'owner' }), name), 'u2 made u3 an owner');
+});
+
+const PUSH = { repository_id: 1, repository: 'alice/hello/web', refs: [{ ref: 'refs/heads/main', old: 'a'.repeat(40), new: 'b'.repeat(40) }], ref_count: 1, commits: [], commit_count: 0 };
+
+test('push_and_its_message_are_one_row', () => {
+  const list = rows([change(1, 'push', 0, { push: PUSH }), message(2, 2, 0, { metadata: { push_seq: 1 } })]);
+  assert.equal(kinds(list), 'day message');
+  assert.equal(list.at(-1)?.push?.seq, 1);
+});
+
+test('push_is_not_taken_from_metadata_of_another_user', () => {
+  const push = change(1, 'push', 0, { push: PUSH });
+  assert.equal(pushOf(/** @type {any} */ (message(2, 3, 0, { metadata: { push_seq: 1 } }).message), () => push), undefined);
+  assert.equal(pushOf(/** @type {any} */ (message(3, 2, 0, { metadata: { push_seq: 1 } }).message), () => push), undefined);
+  assert.equal(pushOf(/** @type {any} */ (message(2, 2, 0, { metadata: { push_seq: '1' } }).message), () => push), undefined);
+});
+
+test('push_without_its_message_has_a_row_of_its_own', () => {
+  const events = [change(1, 'push', 0, { push: PUSH }), message(2, 2, 0, { deleted: true })];
+  assert.equal(kinds(rows(events)), 'day push message');
+  assert.equal(kinds(rows(events.slice(0, 1))), '', 'the message of the newest push is about to arrive');
+});
+
+test('own_message_keeps_the_key_of_its_pending_row', () => {
+  const pending = { client_id: 'x', chat_id: 7, content: 'hi', state: /** @type {const} */ ('sending'), created_at: BEGIN };
+  const [, waiting] = buildRows({ events: [], pending: [pending], me: ME, last: 0 });
+  const [, sent] = rows([message(1, ME, 0, { client_id: 'x' })]);
+  assert.equal(waiting?.key, sent?.key);
+});
+
+test('gap_stands_between_the_loaded_rows', () => {
+  const list = rows([message(1, 2, 0), message(9, 2, 1)], { gaps: [{ from: 2, to: 8 }] });
+  assert.equal(kinds(list), 'day message gap message');
+  assert.equal(list[1]?.through, 1, 'what is not loaded is not read');
+});
+
+test('replies_are_counted_for_the_root_of_their_thread', () => {
+  const threads = threadsOf([message(1, 2, 0), message(2, 3, 1, { thread_id: 101 }), message(3, 3, 2, { thread_id: 101 }), message(4, 3, 3, { thread_id: 101, deleted: true })]);
+  assert.deepEqual(threads.get(101), { count: 2, last: at(2) });
+});
+
+test('window_at_the_end_follows_new_events', () => {
+  const { window, need } = windowAtEnd(facts([[1, 500]], 500));
+  assert.deepEqual([window, need], [{ first: 401, last: 500, tail: true }, undefined]);
+  assert.equal(followTail(window, facts([[1, 501]], 501)).last, 501);
+  assert.deepEqual(windowAtEnd(facts([], 500)).need, { before: 501 });
+  assert.deepEqual(windowAtEnd(facts([], 0)).window, { first: 1, last: 0, tail: true });
+});
+
+test('window_around_a_seq_requests_the_page_when_it_is_not_loaded', () => {
+  const known = facts([[100, 200], [400, 500]], 500);
+  assert.deepEqual(windowAround(known, 300).need, { around: 300 });
+  assert.deepEqual(windowAround(known, 190).window, { first: 101, last: 200, tail: false });
+  assert.equal(windowAround(known, 480).window.tail, true);
+});
+
+test('window_grows_within_loaded_ranges_then_by_pages', () => {
+  const known = facts([[100, 200], [400, 500]], 500);
+  const up = growUp({ first: 120, last: 200, tail: false }, known);
+  assert.deepEqual(up.window, { first: 100, last: 200, tail: false });
+  assert.deepEqual(growUp(up.window, known).need, { before: 100 });
+  assert.deepEqual(growDown(up.window, known).need, { after: 200 });
+  assert.equal(growDown({ first: 401, last: 460, tail: false }, known).window.tail, true);
+  assert.equal(growUp({ first: 1, last: 9, tail: false }, facts([[1, 9]], 9)).need, undefined);
+});
+
+test('gap_is_closed_from_the_side_of_the_reader', () => {
+  const known = facts([[1, 50], [90, 100]], 120);
+  assert.deepEqual(gapsIn({ first: 40, last: 120, tail: true }, known), [{ from: 51, to: 89 }, { from: 101, to: 120 }]);
+  assert.deepEqual(pageOfGap({ from: 51, to: 89 }, 'up'), { before: 90 });
+  assert.deepEqual(pageOfGap({ from: 51, to: 89 }, 'down'), { after: 50 });
+});
+
+test('window_is_trimmed_on_the_far_side_by_rows_and_weight', () => {
+  const list = Array.from({ length: 400 }, (_, n) => ({ seq: n + 1, through: n + 1, weight: 5 }));
+  const window = { first: 1, last: 400, tail: true };
+  assert.deepEqual(trimWindow(window, list, 'top', { rows: WINDOW_ROWS_MAX, weight: 1e9 }), { first: 101, last: 400, tail: true });
+  assert.deepEqual(trimWindow(window, list, 'bottom', { rows: WINDOW_ROWS_MAX, weight: 1e9 }), { first: 1, last: 300, tail: false });
+  assert.deepEqual(trimWindow(window, list, 'top', { rows: WINDOW_ROWS_MAX, weight: 500 }), { first: 301, last: 400, tail: true });
+  assert.equal(trimWindow(window, list.slice(0, 10), 'top', { rows: WINDOW_ROWS_MAX, weight: 500 }), window);
+});
+
+test('reader_near_the_end_is_at_the_end_unless_scrolling_up', () => {
+  assert.equal(isAtEnd({ top: 900, height: 600, full: 1600, sinceUpMs: 1000 }), true);
+  assert.equal(isAtEnd({ top: 899, height: 600, full: 1600, sinceUpMs: 1000 }), false);
+  assert.equal(isAtEnd({ top: 950, height: 600, full: 1600, sinceUpMs: 150 }), false);
+});
+
+test('row_is_read_after_half_a_second_on_the_screen', () => {
+  let now = 0;
+  const marks = createReadMarks(() => now);
+  marks.reset(3);
+  marks.see([4, 5]);
+  assert.equal(marks.due(), 0);
+  now = 400;
+  marks.see([5, 6]);
+  now = 500;
+  assert.equal(marks.due(), 5, 'row 6 came later');
+  now = 1000;
+  assert.equal(marks.due(), 0, 'at most one mark a second');
+  now = 1500;
+  assert.equal(marks.due(), 6);
+  marks.see([7]);
+  marks.leave();
+  now = 9000;
+  assert.equal(marks.due(), 0, 'the window had lost the focus');
+});
+
+test('nothing_is_read_after_mark_unread_until_the_chat_opens', () => {
+  let now = 0;
+  const marks = createReadMarks(() => now);
+  marks.see([4]);
+  marks.hold();
+  now = 5000;
+  assert.equal(marks.due(), 0);
+  marks.reset(2);
+  marks.see([4]);
+  now = 6000;
+  assert.equal(marks.due(), 4);
+});
+
+test('one_message_is_announced_by_its_text_and_many_by_count', () => {
+  assert.equal(newsSentence([{ name: 'bob', text: 'hi' }], 1, 'dev'), 'bob: hi');
+  assert.equal(newsSentence([{ name: 'bob', text: 'hi' }, { name: 'bob', text: 'yo' }], 3, 'dev'), '3 new in dev');
+});
+
+test('avatar_has_initials_and_hue_of_the_pages', () => {
+  for (const [name, expected] of [['Alice', 'A'], ['alice liddell', 'AL'], ['Ada King Lovelace', 'AL'], ['bob-smith', 'BS'], ['e\u0301mile zola', 'ÉZ'], ['किरण', 'कि'], ['山田 太郎', '山太'], ['4 you', '4Y'], ['<b> x', 'BX'], ['ßa', 'SS'], ['🎉', '']]) {
+    assert.equal(initialsOf(/** @type {string} */ (name)), expected, name);
+  }
+  assert.equal(avatarClass('alice'), 'avatar-0');
+  const hash = (/** @type {string} */ value) => xxh3(new TextEncoder().encode(value)).toString(16);
+  assert.equal(hash('a'), 'e6c632b61e964e1f');
+  assert.equal(hash('abc'), '78af5f94892f3950');
+});

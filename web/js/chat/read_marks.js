@@ -1,0 +1,62 @@
+// Decides which messages were read: a row that was visible for half a second, while the window had
+// the focus and the tab was visible. No DOM.
+
+/** A row counts as read after this time on the screen, in milliseconds. */
+const READ_VISIBLE_MS = 500;
+/** Marks are sent at most this often, in milliseconds. */
+const READ_EVERY_MS = 1000;
+
+/**
+ * Returns the marks of one chat.
+ * @param {() => number} now
+ */
+export function createReadMarks(now) {
+  /** When each visible row became visible, by its last seq. @type {Map<number, number>} */
+  let since = new Map();
+  let sentAt = -Infinity;
+  let sent = 0;
+  let isHeld = false;
+  return {
+    /**
+     * Takes the rows that are visible now.
+     * @param {number[]} throughs
+     */
+    see(throughs) {
+      const at = now();
+      since = new Map(throughs.map((through) => [through, since.get(through) ?? at]));
+    },
+    /** No row is visible: the window has lost the focus, or another chat is open. */
+    leave() {
+      since = new Map();
+    },
+    /** Stops until `reset`: the user marked messages as unread. */
+    hold() {
+      isHeld = true;
+    },
+    /** @param {number} readSeq */
+    reset(readSeq) {
+      since = new Map();
+      sent = readSeq;
+      sentAt = -Infinity;
+      isHeld = false;
+    },
+    /**
+     * Returns the seq to mark as read; 0 if there is none now.
+     * @returns {number}
+     */
+    due() {
+      const at = now();
+      if (isHeld || at - sentAt < READ_EVERY_MS) return 0;
+      let seq = 0;
+      for (const [through, began] of since) if (at - began >= READ_VISIBLE_MS && through > seq) seq = through;
+      if (seq <= sent) return 0;
+      sent = seq;
+      sentAt = at;
+      return seq;
+    },
+    /** Returns whether a later call of `due` may have a mark. */
+    waits() {
+      return !isHeld && [...since.keys()].some((through) => through > sent);
+    },
+  };
+}

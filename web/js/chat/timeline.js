@@ -1,0 +1,551 @@
+// The messages of the open chat: a window of real rows, which keeps what the reader sees in place.
+//
+// Owns the window, the selection and the place of each chat. Facts come from the store; changes go
+// through the actions. `anchor.js` is the only writer of the scroll position.
+import { el } from '../kit/dom.js';
+import { api } from '../kit/api.js';
+import { createAnchor } from './anchor.js';
+import { buildRows, threadsOf } from './timeline_rows.js';
+import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
+import { createRowList } from './timeline_list.js';
+import { createPill } from './timeline_pill.js';
+import { createRowFocus } from './timeline_focus.js';
+import { createNews } from './timeline_news.js';
+import { chatTitle, edgeNode } from './timeline_nodes.js';
+import { createReadMarks } from './read_marks.js';
+import { messageClicks } from './row_actions.js';
+import { sendRemovals } from './row_state.js';
+
+/** Elements on the page at most, besides those of the fewest rows that fill a screen. */
+const TIMELINE_WEIGHT_MAX = 3000;
+/** Unread messages up to which a chat opens at the first of them. */
+const TIMELINE_UNREAD_MAX = 300;
+/** Pages are requested this many screens ahead. */
+const TIMELINE_AHEAD_SCREENS = 1.5;
+/** Room above the New line and above a date that was jumped to, in pixels. */
+const TIMELINE_ABOVE_PX = 64;
+const TIMELINE_TICK_MS = 250;
+/** Places of chats that are remembered, and jumps that Escape undoes. */
+const TIMELINE_PLACES_MAX = 200;
+const TIMELINE_BACK_MAX = 20;
+/** "Seen by" is shown in chats with at most as many members. */
+const TIMELINE_SEEN_MAX = 100;
+const TIMELINE_KEPT_MAX = 200;
+
+/** @typedef {import('./types.js').Context} Context */
+/** @typedef {import('./types.js').Message} Message */
+/** @typedef {import('./timeline_window.js').Window} Window */
+/** @typedef {import('./timeline_rows.js').TimelineRow} TimelineRow */
+/** @typedef {{ highlight?: boolean, focus?: boolean, place?: 'start' | 'center', offset?: number }} GoOptions */
+
+/**
+ * Creates the timeline in an empty element.
+ * @param {HTMLElement} root
+ * @param {Context} ctx
+ */
+export function createTimeline(root, ctx) {
+  const { store, actions, now } = ctx;
+  const list = el('ol', { class: 'messages', 'aria-label': 'Messages' });
+  const scroller = el('div', { class: 'timeline-scroll', tabindex: -1 }, list);
+  root.classList.add('timeline');
+  root.append(scroller);
+  const rowList = createRowList(list, ctx);
+  const marks = createReadMarks(now);
+
+  /** The open chat; 0: none. */
+  let chatId = 0;
+  /** Counts the chats that were opened and the jumps, to drop answers that came too late. */
+  let visit = 0;
+  /** @type {Window} */
+  let win = { first: 1, last: 0, tail: true };
+  /** @type {TimelineRow[]} */
+  let rows = [];
+  let isBegun = false;
+  /** @type {number | undefined} */
+  let newAfter;
+  let unreadOnEntry = 0;
+  /** Whether the reader has had the New line on the screen. */
+  let isNewSeen = false;
+  /** Whether the window lost the focus, and no message has arrived since. */
+  let isAbsent = false;
+  /** The first seq that is new since the reader left the end. */
+  let awayFrom = 0;
+  let targetSeq = 0;
+  let frame = 0;
+  /** @type {number | undefined} */
+  let wantedSeq;
+  const loading = new Set();
+  const failed = new Set();
+  /** @type {{ seq: number, y: number }[]} */
+  const backs = [];
+  /** @type {Map<number, { seq: number, y: number }>} */
+  const places = new Map();
+  /** Messages that were sent from this page, by client_id. @type {Set<string>} */
+  const kept = new Set();
+
+  const anchor = createAnchor(scroller, list, { now, moved: () => afterMove() });
+  const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: (day) => toDate(day) });
+  const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack() });
+  const news = createNews(ctx);
+  const offClicks = messageClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: () => { if (isBegun) render(); } });
+
+  const facts = () => store.timeline(chatId);
+  const main = () => ctx.root.getElementById('main');
+
+  // Opening.
+
+  /** @param {number} id @param {{ seq?: number }} [options] */
+  function open(id, { seq } = {}) {
+    if (id === chatId) {
+      if (seq !== undefined && isBegun) void go(seq, { highlight: true, place: 'center' });
+      else if (seq !== undefined) wantedSeq = seq;
+      return;
+    }
+    leave();
+    chatId = id;
+    visit += 1;
+    isBegun = false;
+    wantedSeq = seq;
+    targetSeq = 0;
+    newAfter = undefined;
+    isNewSeen = false;
+    backs.length = 0;
+    loading.clear();
+    failed.clear();
+    focus.reset();
+    marks.leave();
+    rowList.clear();
+    rows = [];
+    begin();
+  }
+
+  /** Remembers the place in the chat that is left. */
+  function leave() {
+    if (!isBegun) return;
+    const place = currentPlace();
+    places.delete(chatId);
+    if (place && !anchor.atEnd()) places.set(chatId, place);
+    if (places.size > TIMELINE_PLACES_MAX) places.delete(places.keys().next().value ?? 0);
+  }
+
+  /** Returns the first visible event and its distance to the top edge. */
+  function currentPlace() {
+    for (let node = anchor.first(); node; node = node.nextElementSibling) {
+      const row = rowOf(node);
+      if (row?.seq !== undefined) return { seq: row.seq, y: anchor.topOf(node) };
+    }
+    return undefined;
+  }
+
+  /** Chooses where the chat opens, once the store has it. */
+  function begin() {
+    const chat = store.chat(chatId);
+    list.setAttribute('aria-label', `Messages in ${chatTitle(ctx, chat)}`);
+    pill.show({ at: undefined, count: 0, isShown: false, unread: 0 });
+    if (!chat) return;
+    isBegun = true;
+    const { count } = store.unread(chatId);
+    unreadOnEntry = count;
+    if (count > 0) newAfter = chat.read_seq;
+    marks.reset(chat.read_seq);
+    awayFrom = facts().last + 1;
+    news.open(chatId, facts().last);
+    const place = places.get(chatId);
+    if (wantedSeq !== undefined) return void go(wantedSeq, { highlight: true, place: 'center' });
+    if (count > 0 && count <= TIMELINE_UNREAD_MAX) return void toUnread();
+    if (count === 0 && place) return void go(place.seq, { place: 'start', offset: place.y });
+    return void toPresent();
+  }
+
+  // Moving.
+
+  /**
+   * Shows the message at a seq; loads what is around it.
+   * @param {number} seq
+   * @param {GoOptions} options
+   */
+  async function go(seq, { highlight = false, focus: takesFocus = false, place = 'center', offset = 0 }) {
+    visit += 1;
+    const own = visit;
+    const chat = chatId;
+    wantedSeq = undefined;
+    const wanted = Math.max(facts().first_known, Math.min(seq, facts().last));
+    if (!isInWindow(wanted)) {
+      let step = windowAround(facts(), wanted);
+      if (step.need) {
+        if (rows.length === 0) render();
+        await page(step.need, 'jump');
+        if (own !== visit || chat !== chatId) return;
+        step = windowAround(facts(), wanted);
+        // The page does not have the seq: it failed, or the events were removed.
+        if (step.need) step = windowAtEnd(facts());
+      }
+      win = step.window;
+      // The rows of another part of the history have no place to keep.
+      rowList.clear();
+    }
+    targetSeq = highlight ? wanted : 0;
+    render();
+    const node = nodeAt(wanted);
+    if (!node) return;
+    anchor.show(node, place, offset || (place === 'start' ? TIMELINE_ABOVE_PX : 0));
+    const article = node.querySelector('article');
+    if (article instanceof HTMLElement) focus.stop(article);
+    if (takesFocus) article?.focus({ preventScroll: true });
+  }
+
+  /** @param {number} seq */
+  const isInWindow = (seq) => rows.length > 0 && win.first <= seq && seq <= win.last && rangeAt(facts(), seq) !== undefined;
+
+  /** Returns the row of an event; events without a row belong to the row before them. @param {number} seq */
+  function nodeAt(seq) {
+    const row = rows.find((item) => (item.through ?? -1) >= seq) ?? rows.findLast((item) => item.seq !== undefined);
+    return row && rowList.node(row.key);
+  }
+
+  async function toPresent() {
+    visit += 1;
+    const own = visit;
+    wantedSeq = undefined;
+    targetSeq = 0;
+    if (!win.tail || rows.length === 0 || !rangeAt(facts(), facts().last)) {
+      let step = windowAtEnd(facts());
+      if (step.need) {
+        if (rows.length === 0) render();
+        await page(step.need, 'jump');
+        if (own !== visit) return;
+        step = windowAtEnd(facts());
+      }
+      win = step.window;
+      rowList.clear();
+    }
+    render();
+    anchor.end();
+  }
+
+  async function toUnread() {
+    if (newAfter === undefined) return;
+    const after = newAfter;
+    await go(after + 1, { place: 'start' });
+    const line = rowList.node('new');
+    if (line) anchor.show(line, 'start', TIMELINE_ABOVE_PX);
+  }
+
+  async function toFirst() {
+    await go(facts().first_known, { place: 'start' });
+  }
+
+  /** @param {string} day */
+  async function toDate(day) {
+    const at = new Date(`${day}T00:00:00`);
+    const { seq } = await api('GET', `/api/chats/${chatId}/seq?at=${encodeURIComponent(at.toISOString())}`);
+    await go(seq, { place: 'start', focus: true });
+  }
+
+  /** @param {Event} event */
+  function jumped(event) {
+    const { chat, seq, from } = /** @type {CustomEvent} */ (event).detail;
+    if (chat !== chatId) return ctx.router.go(`/chat/${chat}/${seq}`);
+    const place = currentPlace();
+    if (place) backs.push(from ? { ...place, seq: from } : place);
+    if (backs.length > TIMELINE_BACK_MAX) backs.shift();
+    void go(seq, { highlight: true, focus: true, place: 'center' });
+  }
+
+  /** Returns to where the last jump began. Returns whether there was one. */
+  function goBack() {
+    const place = backs.pop();
+    if (place) void go(place.seq, { focus: true, place: 'center' });
+    return place !== undefined;
+  }
+
+  // Drawing.
+
+  /** @param {boolean} [isAppended] */
+  function render(isAppended = false) {
+    anchor.keep(() => draw(isAppended ? 'top' : undefined), isAppended);
+  }
+
+  /** @param {'top' | 'bottom'} [trimmed] the side that is far from the reader */
+  function draw(trimmed) {
+    const known = facts();
+    if (win.tail && !anchor.atEnd() && rows.length >= WINDOW_ROWS_MAX && known.last > win.last) win = { ...win, tail: false };
+    win = followTail(win, known);
+    rows = rowsOf(win);
+    const side = trimmed ?? (anchor.atEnd() ? 'top' : 'bottom');
+    const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row.key) }));
+    const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX });
+    if (cut !== win) {
+      win = cut;
+      rows = rowsOf(win);
+    }
+    const state = { name: chatTitle(ctx, store.chat(chatId)) };
+    const isFirst = win.first <= known.first_known;
+    rowList.show(rows, rowFacts(), {
+      top: edgeNode(isFirst ? 'start' : 'older', { ...state, failed: failed.has('up') }),
+      bottom: win.tail ? undefined : edgeNode('newer', { ...state, failed: failed.has('down') }),
+    });
+    showTarget();
+  }
+
+  /** @param {Window} window */
+  function rowsOf(window) {
+    const { first, last, tail } = window;
+    return buildRows({
+      events: store.events(chatId, first, last), gaps: gapsIn(window, facts()), pending: tail ? store.pending(chatId) : [],
+      newAfter, me: store.me.id, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
+    });
+  }
+
+  function rowFacts() {
+    const known = facts();
+    const from = known.ranges[0]?.from ?? 0;
+    const lastOwn = rows.findLast((row) => row.message?.sender_id === store.me.id && !row.message.deleted)?.seq ?? 0;
+    const readers = store.marks(chatId);
+    const seen = readers.size > TIMELINE_SEEN_MAX ? [] : [...readers].filter(([id, mark]) => id !== store.me.id && mark.read_seq >= lastOwn).map(([id]) => id);
+    for (const { client_id: client } of store.pending(chatId)) kept.add(client);
+    if (kept.size > TIMELINE_KEPT_MAX) kept.delete(kept.values().next().value ?? '');
+    return { threads: threadsOf(store.events(chatId, from, known.last)), lastOwn, seen, kept };
+  }
+
+  function showTarget() {
+    for (const node of list.querySelectorAll('.is-target')) node.classList.remove('is-target');
+    if (targetSeq > 0) nodeAt(targetSeq)?.classList.add('is-target');
+  }
+
+  /** @param {Element} node */
+  const rowOf = (node) => (node instanceof HTMLElement ? rows.find((row) => row.key === node.dataset.key) : undefined);
+
+  // After every change of the place: load ahead, show the buttons, notice what is read.
+
+  function afterMove() {
+    if (frame || !isBegun) return;
+    frame = requestAnimationFrame(() => {
+      frame = 0;
+      if (!isBegun) return;
+      loadAhead();
+      showPill();
+      focus.follow();
+      seeRows();
+    });
+  }
+
+  function loadAhead() {
+    const height = scroller.clientHeight;
+    if (height === 0 || rows.length === 0 && loading.has('jump')) return;
+    const room = scroller.scrollHeight - height;
+    // A full window is only so high: loading at both ends in turn must end.
+    const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 ? room / 3 : Infinity);
+    if (scroller.scrollTop < ahead) grow('up');
+    if (room - scroller.scrollTop < ahead && !win.tail) grow('down');
+    for (const { row, node } of visibleRows()) if (row.gap) loadGap(row.gap, node);
+  }
+
+  /** @param {'up' | 'down'} direction */
+  function grow(direction) {
+    const step = direction === 'up' ? growUp(win, facts()) : growDown(win, facts());
+    if (step.need) {
+      if (!loading.has(direction) && !failed.has(direction)) void page(step.need, direction);
+      return;
+    }
+    if (step.window === win || (step.window.first === win.first && step.window.last === win.last && step.window.tail === win.tail)) return;
+    win = step.window;
+    anchor.keep(() => draw(direction === 'up' ? 'bottom' : 'top'));
+  }
+
+  /** @param {import('./types.js').Range} gap @param {Element} node */
+  function loadGap(gap, node) {
+    if (failed.has('gap')) return;
+    const comesFromAbove = node.previousElementSibling !== null && anchor.topOf(node) > scroller.clientHeight / 3 && !anchor.atEnd();
+    void page(pageOfGap(gap, comesFromAbove ? 'down' : 'up'), 'gap');
+  }
+
+  /**
+   * Requests a page. A refused one is not requested again by itself, but by its button, and when
+   * the connection returns.
+   * @param {{ before?: number, after?: number, around?: number }} range
+   * @param {string} what
+   */
+  async function page(range, what) {
+    if (loading.has(what) && what !== 'jump') return;
+    const chat = chatId;
+    const before = JSON.stringify(facts().ranges);
+    loading.add(what);
+    try {
+      await actions.page(chat, range);
+      if (chat === chatId && JSON.stringify(facts().ranges) === before) failed.add(what);
+    } catch {
+      if (chat === chatId) failed.add(what);
+    } finally {
+      if (chat === chatId) {
+        loading.delete(what);
+        if (isBegun && what !== 'jump') render();
+      }
+    }
+  }
+
+  /** Returns the rows on the screen. */
+  function visibleRows() {
+    const found = [];
+    const bottom = scroller.clientHeight;
+    for (let node = anchor.first(); node && anchor.topOf(node) < bottom; node = node.nextElementSibling) {
+      const row = rowOf(node);
+      if (row) found.push({ row, node });
+    }
+    return found;
+  }
+
+  function showPill() {
+    const away = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
+    const isAway = !win.tail || (!anchor.atEnd() && away > scroller.clientHeight / 2);
+    if (anchor.atEnd() && win.tail) awayFrom = facts().last + 1;
+    const count = newCount();
+    const visible = visibleRows();
+    const at = visible.find(({ row }) => row.at !== undefined)?.row.at;
+    const firstSeq = visible.find(({ row }) => row.seq !== undefined)?.row.seq ?? 0;
+    const isUnreadAbove = newAfter !== undefined && unreadOnEntry > 0 && firstSeq > newAfter + 1 && !visible.some(({ row }) => row.kind === 'new') && !isNewSeen;
+    const unread = isUnreadAbove && newAfter !== undefined ? unreadOnEntry : 0;
+    pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread });
+    if (newAfter !== undefined && visible.some(({ row }) => row.kind === 'new')) isNewSeen = true;
+  }
+
+  /** Returns the messages of others since the reader left the end. Those that are not loaded count. */
+  function newCount() {
+    const { last } = facts();
+    if (awayFrom > last) return 0;
+    const loaded = store.events(chatId, awayFrom, last).filter(({ kind, message }) => kind === 'message' && message?.sender_id !== store.me.id && !message?.deleted).length;
+    return gapsIn({ first: awayFrom, last, tail: true }, facts()).reduce((sum, gap) => sum + gap.to - gap.from + 1, loaded);
+  }
+
+  function seeRows() {
+    if (!isLooking()) return marks.leave();
+    const bottom = scroller.clientHeight;
+    const seen = visibleRows().filter(({ row, node }) => {
+      const { height } = node.getBoundingClientRect();
+      const end = anchor.topOf(node) + height;
+      return row.through !== undefined && (end <= bottom + 4 || height > bottom / 2);
+    });
+    marks.see(seen.map(({ row }) => row.through ?? 0));
+  }
+
+  const isLooking = () => isBegun && ctx.root.hasFocus() && ctx.root.visibilityState === 'visible' && scroller.clientHeight > 0;
+
+  function tick() {
+    if (!isBegun) return;
+    if (!isLooking()) return marks.leave();
+    if (!marks.waits()) return;
+    const seq = marks.due();
+    const read = store.chat(chatId)?.read_seq ?? 0;
+    if (seq > read) actions.read(chatId, seq).catch(() => {});
+  }
+
+  /** Shows the New line after a seq, and marks nothing as read until the chat is opened again. @param {number} seq */
+  function holdAt(seq) {
+    newAfter = seq;
+    isNewSeen = true;
+    marks.hold();
+    render();
+  }
+
+  /** The reader went away: the next message gets the New line, if all before were read. */
+  function blurred() {
+    marks.leave();
+    isAbsent = true;
+  }
+
+  // Changes of the store.
+
+  /** @param {Set<string>} changes */
+  function update(changes) {
+    if (chatId === 0) return;
+    if (changes.has('connection') && store.connection().state === 'online' && failed.size > 0) {
+      failed.clear();
+      afterMove();
+    }
+    if (!isBegun) {
+      if (store.chat(chatId)) begin();
+      return;
+    }
+    if (!store.chat(chatId)) return lost();
+    const own = ['timeline', 'pending', 'marks', 'chat'].some((key) => changes.has(`${key}:${chatId}`));
+    if (!own && !changes.has('users')) return;
+    const isNew = facts().last > news.last();
+    if (isNew) {
+      const others = news.take(chatTitle(ctx, store.chat(chatId)));
+      if (isAbsent && others > 0 && (newAfter === undefined || isNewSeen)) {
+        newAfter = store.chat(chatId)?.read_seq;
+        isNewSeen = false;
+      }
+      if (others > 0) isAbsent = false;
+    }
+    if (win.tail === false && loading.has('jump')) return;
+    const sent = store.pending(chatId).at(-1);
+    const isOwnNew = sent !== undefined && !kept.has(sent.client_id) && sent.state === 'sending';
+    render(isNew);
+    if (isOwnNew) void toPresent();
+  }
+
+  /** The chat does not exist for this user any more. */
+  function lost() {
+    isBegun = false;
+    rows = [];
+    rowList.clear();
+  }
+
+  /** @param {MouseEvent} event */
+  function clicked(event) {
+    const button = event.target instanceof Element ? event.target.closest('button') : null;
+    if (!button) return;
+    const { gapFrom, gapTo, edge, noteJump } = button.dataset;
+    if (noteJump) return jumped(new CustomEvent('chat:jump', { detail: { chat: chatId, seq: Number(noteJump) } }));
+    if (edge) {
+      failed.delete(edge === 'older' ? 'up' : 'down');
+      grow(edge === 'older' ? 'up' : 'down');
+    }
+    if (gapFrom && gapTo) {
+      failed.delete('gap');
+      loadGap({ from: Number(gapFrom), to: Number(gapTo) }, button.closest('li') ?? button);
+    }
+  }
+
+  const timer = setInterval(tick, TIMELINE_TICK_MS);
+  const offs = listenAll([
+    [list, 'click', /** @type {EventListener} */ (clicked)], [main() ?? root, 'chat:jump', jumped],
+    [window, 'focus', () => afterMove()], [window, 'blur', blurred], [window, 'pagehide', sendRemovals],
+    [ctx.root, 'visibilitychange', () => afterMove()],
+  ]);
+
+  return {
+    open,
+    update,
+    move: focus.move,
+    edge: focus.edge,
+    selected: focus.selected,
+    act: focus.act,
+    clear: focus.clear,
+    focus: focus.enter,
+    end: () => void toPresent(),
+    openDate: () => pill.openDate(),
+    destroy() {
+      clearInterval(timer);
+      cancelAnimationFrame(frame);
+      offs();
+      offClicks();
+      focus.destroy();
+      pill.destroy();
+      anchor.destroy();
+      root.replaceChildren();
+    },
+  };
+}
+
+/**
+ * Adds listeners; returns the function that removes them.
+ * @param {[EventTarget, string, EventListener | (() => void)][]} listeners
+ */
+function listenAll(listeners) {
+  for (const [target, name, fn] of listeners) target.addEventListener(name, fn);
+  return () => {
+    for (const [target, name, fn] of listeners) target.removeEventListener(name, fn);
+  };
+}

@@ -1,0 +1,75 @@
+// The buttons over the timeline: the date with the way to another date, the way to the present, the
+// way to the first unread message.
+import { el, text } from '../kit/dom.js';
+import { icon } from '../kit/icons.js';
+import { dayLabel } from '../kit/time.js';
+import { showPopover } from './popover.js';
+
+/** @typedef {{ at: string | number | undefined, count: number, isShown: boolean, unread: number }} PillState */
+
+/**
+ * Creates the buttons.
+ * @param {HTMLElement} root
+ * @param {import('./types.js').Context} ctx
+ * @param {{ onPresent: () => void, onUnread: () => void, onDate: (day: string) => Promise<unknown> }} acts
+ */
+export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
+  const day = el('span', null);
+  const words = el('span', null);
+  const arrow = icon('down');
+  const date = el('button', { type: 'button', class: 'pill-date', title: 'Jump to a date', 'aria-haspopup': 'dialog', dataset: { pill: 'date' } }, icon('clock'), day);
+  const present = el('button', { type: 'button', class: 'pill-present', dataset: { pill: 'present' } }, words, arrow);
+  const pill = el('div', { class: 'timeline-pill', hidden: true }, date, present);
+  const unreadWords = el('span', null);
+  const unread = el('button', { type: 'button', class: 'pill-unread', hidden: true, dataset: { pill: 'unread' } }, icon('up'), unreadWords);
+  root.append(unread, pill);
+
+  const clicked = (/** @type {MouseEvent} */ event) => {
+    const button = event.target instanceof Element ? event.target.closest('[data-pill]') : null;
+    if (button === date) openDate();
+    if (button === present) onPresent();
+    if (button === unread) onUnread();
+  };
+  root.addEventListener('click', clicked);
+
+  function openDate() {
+    const field = el('input', { type: 'date', id: 'jump-date', max: localDay(ctx.now()), required: true });
+    const problem = el('p', { class: 'problem', role: 'alert' });
+    const form = el('form', { class: 'jump-date-form' }, el('label', { for: 'jump-date' }, 'Jump to a date'), el('div', { class: 'with-button' }, field, el('button', { class: 'primary' }, 'Go')), problem);
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      try {
+        await onDate(field.value);
+        form.hidePopover();
+      } catch (error) {
+        text(problem, /** @type {{ detail?: string }} */ (error)?.detail ?? 'The date was not found.');
+      }
+    });
+    form.addEventListener('keydown', (event) => event.stopPropagation());
+    showPopover(form, pill.hidden ? root : date, root);
+    field.focus();
+  }
+
+  return {
+    openDate,
+    /** @param {PillState} state */
+    show(state) {
+      pill.hidden = !state.isShown;
+      pill.classList.toggle('has-new', state.count > 0);
+      const name = state.at === undefined ? '' : dayLabel(state.at, ctx.now());
+      text(day, name.charAt(0).toUpperCase() + name.slice(1));
+      date.hidden = name === '';
+      text(words, state.count > 0 ? `${state.count.toLocaleString()} new` : 'Jump to present');
+      unread.hidden = state.unread === 0;
+      text(unreadWords, `Jump to first unread (${state.unread.toLocaleString()})`);
+    },
+    destroy: () => root.removeEventListener('click', clicked),
+  };
+}
+
+/** @param {number} ms */
+function localDay(ms) {
+  const date = new Date(ms);
+  const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
