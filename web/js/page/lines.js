@@ -1,26 +1,13 @@
 // Lines of a file: choose one or a range, by mouse, by number or by address (`#L10-L20`).
+import { discussLines } from './discuss.js';
+import { fragment, parseRange } from './range.js';
 
 /** The width of the numbers beside the code, in pixels. */
 const NUMBERS = 64;
 /** The height of a line, in pixels. */
 const LINE = 19;
 
-/** @typedef {{ from: number, to: number }} Range */
-
-/**
- * Returns the lines that an address or a text names: `#L10`, `#L10-L20`, `10`, `10-20`.
- * @param {string} text
- * @returns {Range | null}
- */
-export function parseRange(text) {
-  const found = /^#?L?(\d{1,7})(?:-L?(\d{1,7}))?$/.exec(text.trim());
-  if (!found) return null;
-  const [one, other] = [Number(found[1]), Number(found[2] ?? found[1])];
-  return { from: Math.min(one, other), to: Math.max(one, other) };
-}
-
-/** @param {Range} range */
-export const fragment = ({ from, to }) => (from === to ? `#L${from}` : `#L${from}-L${to}`);
+/** @typedef {import('./range.js').Range} Range */
 
 /** @param {Range} range */
 const words = ({ from, to }) => (from === to ? `Line ${from}` : `Lines ${from} to ${to}`);
@@ -45,6 +32,7 @@ function numberAt(event) {
 export function lines(root) {
   const code = root.querySelector('[data-code]');
   if (!(code instanceof HTMLElement)) return;
+  const discuss = discussLines(root, code);
   const bar = root.querySelector('[data-line-bar]');
   const field = root.querySelector('[data-line-form] input');
   /** @type {Range | null} */
@@ -67,6 +55,7 @@ export function lines(root) {
     for (const link of root.querySelectorAll('a[data-lines]')) {
       if (link instanceof HTMLAnchorElement) link.hash = end;
     }
+    discuss(chosen);
     if (bar instanceof HTMLElement) {
       bar.hidden = !chosen;
       const name = bar.querySelector('[data-line-name]');

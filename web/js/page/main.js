@@ -8,6 +8,8 @@ import { keys } from './keys.js';
 import { lines } from './lines.js';
 import { finder } from './find.js';
 import { refPicker } from './refs.js';
+import { discussChanges } from './discuss.js';
+import { inboxCount } from './inbox.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -20,3 +22,5 @@ keys(document);
 lines(document);
 finder(document);
 refPicker(document);
+discussChanges(document);
+inboxCount(document);

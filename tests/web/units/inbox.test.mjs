@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { noticesToShow } from '../../../web/js/chat/desktop.js';
+import { groupNotices, noticeHref, reasonOf } from '../../../web/js/chat/inbox_groups.js';
+
+/** @returns {any} */
+const notice = (/** @type {number} */ id, /** @type {string} */ kind, more = {}) => ({ id, kind, text: 'x', created_at: '2026-11-29T10:00:00Z', ...more });
+const name = (/** @type {number} */ id) => `chat ${id}`;
+
+test('notices_are_grouped_by_chat_or_repository', () => {
+  const all = [notice(5, 'push', { chat_id: 3, seq: 9, repository: 'alice/hello/web' }), notice(4, 'mention', { chat_id: 1, seq: 7 }), notice(3, 'account'), notice(2, 'reply', { chat_id: 1, seq: 2, read_at: 'x' })];
+  const shape = (/** @type {any[]} */ groups) => groups.map((group) => [group.title, group.href, ...group.notices.map((/** @type {any} */ one) => one.id)]);
+  assert.deepEqual(shape(groupNotices(all, name, false)), [['alice/hello/web', '/alice/hello/web', 5], ['chat 1', '/chat/1', 4, 2], ['Your account', '/settings/tokens', 3]]);
+  assert.deepEqual(shape(groupNotices(all, name, true))[1], ['chat 1', '/chat/1', 4]);
+});
+
+test('every_kind_states_its_reason', () => {
+  for (const kind of ['mention', 'direct', 'reply', 'thread', 'added', 'push', 'account']) assert.match(reasonOf(notice(1, kind)), /^[A-Z].*\.$/, kind);
+  assert.equal(reasonOf(notice(1, 'push', { repository: 'alice/hello/web', reason: 'watch' })), 'You watch alice/hello.');
+  assert.equal(reasonOf(notice(1, 'push', { reason: 'named' })), 'A commit names you.');
+  assert.equal(reasonOf(notice(1, 'later kind')), '');
+});
+
+test('notice_leads_to_its_message', () => {
+  assert.equal(noticeHref(notice(1, 'mention', { chat_id: 7, seq: 1234 })), '/chat/7/1234');
+  assert.equal(noticeHref(notice(1, 'added', { chat_id: 7 })), '/chat/7');
+  assert.equal(noticeHref(notice(1, 'account')), '/settings/tokens');
+});
+
+test('desktop_notices_skip_old_read_and_visible_ones', () => {
+  const all = [notice(9, 'mention', { chat_id: 1 }), notice(8, 'direct', { chat_id: 2 }), notice(7, 'push', { chat_id: 3, read_at: 'x' }), notice(6, 'account'), notice(3, 'reply', { chat_id: 2 })];
+  assert.deepEqual(noticesToShow(all, 5, 1).map((one) => one.id), [6, 8]);
+  assert.deepEqual(noticesToShow(all, 5, undefined).map((one) => one.id), [6, 8, 9]);
+  assert.equal(noticesToShow(Array.from({ length: 50 }, (_, at) => notice(100 - at, 'mention')), 0, undefined).length, 5);
+});

@@ -1,0 +1,73 @@
+// Notices of the desktop. They are asked for with a button in the inbox only, and exist only where
+// the browser has them: not on http://host.lan.
+
+import { noticeHref } from './inbox_groups.js';
+
+const DESKTOP_SHOWN_MAX = 5;
+
+/**
+ * Returns whether notices are shown, can be asked for, or are not possible.
+ * @param {import('../kit/local.js').Local} local
+ * @returns {'on' | 'ask' | 'never'}
+ */
+export function noticesState(local) {
+  if (typeof Notification === 'undefined' || Notification.permission === 'denied') return 'never';
+  return Notification.permission === 'granted' && local.get('desktop') === true ? 'on' : 'ask';
+}
+
+/**
+ * Returns the notifications that deserve a notice: new, unread, and not of the chat that the user
+ * looks at.
+ * @param {import('./types.js').Notification[]} all newest first
+ * @param {number} after the id of the newest notification that was handled
+ * @param {number | undefined} visible the chat on the screen of a focused window
+ */
+export function noticesToShow(all, after, visible) {
+  const found = all.filter((notice) => notice.id > after && !notice.read_at && (notice.chat_id === undefined || notice.chat_id !== visible));
+  return found.slice(0, DESKTOP_SHOWN_MAX).reverse();
+}
+
+/** @param {import('./head.js').AroundContext} ctx */
+export function createDesktop(ctx) {
+  const { store, router, local, root } = ctx;
+  let handled = store.notifications()[0]?.id ?? 0;
+  let isReady = handled > 0 || store.connection().state === 'online';
+
+  /** @param {import('./types.js').Notification} notice */
+  function show(notice) {
+    try {
+      const shown = new Notification('NetBit', { body: notice.text, tag: `netbit-${notice.id}`, icon: root.querySelector('link[rel=icon]')?.getAttribute('href') ?? '' });
+      shown.addEventListener('click', () => {
+        window.focus();
+        router.go(noticeHref(notice));
+        shown.close();
+      });
+    } catch {
+      // Some browsers show notices of service workers only.
+    }
+  }
+
+  return {
+    async allow() {
+      if (typeof Notification === 'undefined') return;
+      const permission = await Notification.requestPermission();
+      local.set('desktop', permission === 'granted');
+      ctx.announce(permission === 'granted' ? 'Desktop notices are on.' : 'The browser does not allow notices of this page.');
+    },
+    /** @param {Set<string>} changes */
+    update(changes) {
+      if (!changes.has('notifications')) return;
+      const all = store.notifications();
+      const newest = all[0]?.id ?? 0;
+      // The first list is not news.
+      if (isReady && noticesState(local) === 'on') {
+        const { page, chat } = router.current();
+        const isSeen = root.visibilityState === 'visible' && root.hasFocus() && page === 'chat';
+        for (const notice of noticesToShow(all, handled, isSeen ? chat : undefined)) show(notice);
+      }
+      isReady = true;
+      handled = Math.max(handled, newest);
+    },
+    destroy() {},
+  };
+}

@@ -1,0 +1,244 @@
+// The list of chats: unread ones first, then by kind. Its order is stable while the pointer is
+// inside.
+
+import { clear, el, fill } from '../kit/dom.js';
+import { icon } from '../kit/icons.js';
+import { newChat } from './new_chat.js';
+import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
+import { SECTION_TITLES, arrange, filtered, neighbour, wantsAttention } from './sections.js';
+
+/** Chats that are drawn. The filter finds the others. */
+const SIDEBAR_ROWS_MAX = 500;
+
+/** @typedef {import('./types.js').Chat} Chat */
+
+/**
+ * @param {HTMLElement} root
+ * @param {import('./types.js').Context} ctx
+ */
+export function createSidebar(root, ctx) {
+  const { store, router } = ctx;
+  const search = el('input', { type: 'search', id: 'chat-filter', placeholder: 'Filter', autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Filter chats' });
+  const add = el('button', { type: 'button', class: 'plain icon-button', dataset: { new: '' }, 'aria-label': 'New chat', title: 'New chat' }, icon('plus'));
+  const list = el('div', { class: 'chat-list', tabindex: -1 });
+  const above = el('button', { type: 'button', class: 'pill pill-above', hidden: true });
+  const below = el('button', { type: 'button', class: 'pill pill-below', hidden: true });
+  const title = el('h1', { class: 'sidebar-title' }, 'Chats');
+  fill(root, title, el('div', { class: 'sidebar-head' }, search, add), el('div', { class: 'sidebar-body' }, above, list, below));
+  /** @type {import('./sections.js').Section[]} */
+  let sections = [];
+  /** @type {Map<number, { node: HTMLLIElement, drawn: string }>} */
+  const rows = new Map();
+  let isInside = false;
+  let isMeasuring = false;
+
+  /** @param {Chat} chat */
+  function rowOf(chat) {
+    const unread = store.unread(chat.id);
+    const isOpen = router.current().page === 'chat' && router.current().chat === chat.id;
+    const peer = peerOf(store, chat);
+    const presence = chat.kind === 'direct' ? (peer === undefined ? 'offline' : store.presence(peer)) : '';
+    const asks = wantsAttention(chat, unread);
+    const name = chatName(store, chat);
+    const drawn = [name, chat.kind, presence, unread.count, unread.mentions, asks, isOpen, chat.notify, chat.archived, chat.active].join('\n');
+    const known = rows.get(chat.id);
+    if (known?.drawn === drawn) return known.node;
+    const node = known?.node ?? el('li', null, el('a', { href: `/chat/${chat.id}` }));
+    const link = /** @type {HTMLAnchorElement} */ (node.firstElementChild);
+    node.className = [asks && 'is-unread', chat.notify === 'none' && 'is-muted', chat.archived && 'is-archived'].filter(Boolean).join(' ');
+    if (isOpen) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+    fill(link, glyphOf(chat, presence), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
+    rows.set(chat.id, { node, drawn });
+    return node;
+  }
+
+  function draw() {
+    const { chat: open, page } = router.current();
+    const chats = store.chats();
+    title.hidden = page !== 'chat' || open !== undefined;
+    const isHeld = isInside && sections.length > 0;
+    sections = arrange({ chats, unread: store.unread, before: sections, isHeld, open });
+    let left = SIDEBAR_ROWS_MAX;
+    /** @type {HTMLElement[]} */
+    const shown = [];
+    for (const { key, chats: all } of filtered(sections, search.value)) {
+      const some = all.slice(0, left);
+      left -= some.length;
+      if (!some.length) break;
+      const title = el('h2', { id: `chats-${key}` }, SECTION_TITLES[key]);
+      shown.push(el('section', { 'aria-labelledby': `chats-${key}` }, title, el('ul', null, ...some.map(rowOf))));
+    }
+    if (!chats.length) shown.push(el('div', { class: 'empty' }, el('p', null, 'You are not in a chat yet.'), el('button', { type: 'button', dataset: { new: '' } }, 'Start a chat')));
+    else if (!shown.length) shown.push(el('p', { class: 'muted note' }, 'No chat has this name.'));
+    else if (left <= 0) shown.push(el('p', { class: 'muted note' }, `The first ${SIDEBAR_ROWS_MAX} chats are shown. Filter to find others.`));
+    keepFocus(shown);
+    for (const id of rows.keys()) if (!store.chat(id)) rows.delete(id);
+    measure();
+  }
+
+  /**
+   * Replaces the sections; the focus and the scroll position stay.
+   * @param {HTMLElement[]} shown
+   */
+  function keepFocus(shown) {
+    const { activeElement } = ctx.root;
+    const top = list.scrollTop;
+    const focused = activeElement instanceof HTMLElement && list.contains(activeElement) && activeElement !== list ? activeElement : null;
+    clear(list);
+    list.append(...shown);
+    list.scrollTop = top;
+    if (focused?.isConnected) focused.focus({ preventScroll: true });
+  }
+
+  function measure() {
+    if (isMeasuring) return;
+    isMeasuring = true;
+    requestAnimationFrame(() => {
+      isMeasuring = false;
+      const frame = list.getBoundingClientRect();
+      let over = 0;
+      let under = 0;
+      for (const row of list.querySelectorAll('.is-unread')) {
+        const box = row.getBoundingClientRect();
+        if (box.bottom <= frame.top + 4) over += 1;
+        else if (box.top >= frame.bottom - 4) under += 1;
+      }
+      above.hidden = over === 0;
+      below.hidden = under === 0;
+      above.textContent = `↑ ${over} unread above`;
+      below.textContent = `↓ ${under} unread below`;
+    });
+  }
+
+  /** @param {-1 | 1} step */
+  function scrollToUnread(step) {
+    const frame = list.getBoundingClientRect();
+    const hidden = [...list.querySelectorAll('.is-unread')].filter((row) => {
+      const box = row.getBoundingClientRect();
+      return step < 0 ? box.bottom <= frame.top + 4 : box.top >= frame.bottom - 4;
+    });
+    const row = hidden.at(step < 0 ? -1 : 0);
+    row?.scrollIntoView({ block: step < 0 ? 'start' : 'end' });
+    row?.querySelector('a')?.focus({ preventScroll: true });
+  }
+
+  /** @param {MouseEvent} event */
+  function clicked(event) {
+    const button = event.target instanceof Element ? event.target.closest('button') : null;
+    if (button === above) scrollToUnread(-1);
+    else if (button === below) scrollToUnread(1);
+    else if (button?.hasAttribute('data-new')) newChat(ctx);
+  }
+
+  /** @param {KeyboardEvent} event */
+  function pressed(event) {
+    if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const links = [...list.querySelectorAll('a')];
+    const at = links.findIndex((link) => link === ctx.root.activeElement);
+    const isFilter = event.target === search;
+    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      if (isFilter && event.key === 'ArrowUp') return;
+      event.preventDefault();
+      const next = links[isFilter ? 0 : at + (event.key === 'ArrowDown' ? 1 : -1)];
+      if (next) next.focus();
+      else if (at === 0) search.focus();
+    } else if (isFilter && event.key === 'Enter') {
+      event.preventDefault();
+      const first = links[0];
+      if (!first) return;
+      search.value = '';
+      router.go(first.pathname);
+      draw();
+    } else if (isFilter && event.key === 'Escape' && search.value) {
+      event.preventDefault();
+      event.stopPropagation();
+      search.value = '';
+      draw();
+    }
+  }
+
+  const entered = () => { isInside = true; };
+  const left = () => { isInside = false; draw(); };
+  root.addEventListener('click', clicked);
+  root.addEventListener('keydown', pressed);
+  root.addEventListener('pointerenter', entered);
+  root.addEventListener('pointerleave', left);
+  search.addEventListener('input', draw);
+  list.addEventListener('scroll', measure, { passive: true });
+  const resized = new ResizeObserver(measure);
+  resized.observe(list);
+  const off = router.onChange(() => {
+    draw();
+    list.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
+  });
+  draw();
+
+  return {
+    /** @param {Set<string>} changes */
+    update(changes) {
+      const isOwn = [...changes].some((key) => key === 'chats' || key === 'presence' || key === 'notifications' || key.startsWith('chat:') || key.startsWith('marks:'));
+      if (isOwn) draw();
+    },
+    focus() {
+      const current = list.querySelector('[aria-current]') ?? list.querySelector('a');
+      if (current instanceof HTMLElement) current.focus();
+      else add.focus();
+    },
+    focusFilter: () => search.focus(),
+    /**
+     * Opens the chat beside the open one; of unread ones or of those that name the user only.
+     * @param {1 | -1} step
+     * @param {'all' | 'unread' | 'mentions'} which
+     */
+    go(step, which) {
+      const wants = (/** @type {Chat} */ chat) => which === 'all' || (which === 'mentions' ? store.unread(chat.id).mentions > 0 : wantsAttention(chat, store.unread(chat.id)));
+      const next = neighbour(sections, router.current().chat, step, wants);
+      if (next) router.go(`/chat/${next.id}`);
+      else ctx.announce(which === 'mentions' ? 'No unread mentions.' : 'No other unread chats.');
+    },
+    destroy() {
+      off();
+      resized.disconnect();
+      root.removeEventListener('click', clicked);
+      root.removeEventListener('keydown', pressed);
+      root.removeEventListener('pointerenter', entered);
+      root.removeEventListener('pointerleave', left);
+      clear(root);
+    },
+  };
+}
+
+/**
+ * @param {Chat} chat
+ * @param {string} presence
+ */
+function glyphOf(chat, presence) {
+  if (chat.kind === 'direct') return presenceMark(presence);
+  return icon(chat.archived ? 'archive' : chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project');
+}
+
+/**
+ * Returns the words and marks after the name.
+ * @param {Chat} chat
+ * @param {string} presence
+ * @param {{ count: number, mentions: number }} unread
+ * @param {boolean} asks
+ */
+function marksOf(chat, presence, unread, asks) {
+  /** @type {HTMLElement[]} */
+  const marks = [];
+  if (presence) marks.push(el('span', { class: presence === 'offline' ? 'sr' : 'word muted' }, ` ${presenceWord(presence)}`));
+  if (chat.notify === 'none') marks.push(el('span', { class: 'sr' }, ', muted'));
+  if (chat.archived) marks.push(el('span', { class: 'sr' }, ', archived'));
+  if (unread.mentions) marks.push(el('span', { class: 'badge' }, el('span', { 'aria-hidden': 'true' }, countText(unread.mentions)), el('span', { class: 'sr' }, `, ${unread.mentions} ${unread.mentions === 1 ? 'mention' : 'mentions'}`)));
+  else if (asks) marks.push(el('span', { class: 'dot', 'aria-hidden': 'true' }));
+  if (unread.count) marks.push(el('span', { class: 'sr' }, `, ${unread.count} unread`));
+  return marks;
+}
+
+/**
+ * Returns a count that fits into a badge.
+ * @param {number} count
+ */
+export const countText = (count) => (count > 999 ? '999+' : String(count));

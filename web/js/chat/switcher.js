@@ -1,0 +1,312 @@
+// The switcher (Ctrl-K): goes to chats, users, projects, repositories and files, and runs commands.
+// It searches in memory; lists of the server are read once when it opens.
+
+import { api } from '../kit/api.js';
+import { el, fill } from '../kit/dom.js';
+import { icon } from '../kit/icons.js';
+import { avatar } from './avatar.js';
+import { newChat } from './new_chat.js';
+import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
+import { matching, splitTyped } from './rank.js';
+
+const SWITCHER_ROWS = 12;
+const RECENTS_MAX = 30;
+const SWITCHER_PAGE = 100;
+/** Pages of projects and of repositories that are read. */
+const SWITCHER_PAGES_MAX = 5;
+const SWITCHER_USERS_MAX = 2000;
+const SWITCHER_FILES_MAX = 50_000;
+/** Repositories of the open project whose files are listed. */
+const FILE_REPOSITORIES_MAX = 3;
+/** The lists are read again when the switcher opens after this time. */
+const LISTS_FRESH_MS = 60_000;
+const FIND_USERS_DELAY_MS = 150;
+
+/** @typedef {import('./rank.js').Entry & { run: () => unknown, chat?: import('./types.js').Chat, user?: import('./types.js').User }} SwitcherEntry */
+
+/** @type {Record<import('./rank.js').EntryKind, [string, import('../kit/icons.js').IconName]>} */
+const ENTRY_WORDS = { chat: ['Chat', 'chat'], user: ['User', 'person'], project: ['Project', 'project'], repository: ['Repository', 'code'], file: ['File', 'copy'], command: ['Command', 'right'] };
+
+/**
+ * Returns the address of a path with several parts.
+ * @param {string} path
+ */
+const encodedPath = (path) => path.split('/').map(encodeURIComponent).join('/');
+
+/**
+ * @param {HTMLElement} root
+ * @param {import('./head.js').AroundContext} ctx
+ * @param {{ keys?: () => void, allowNotices?: () => void }} [commands]
+ */
+export function createSwitcher(root, ctx, commands = {}) {
+  const { store, actions, router, local } = ctx;
+  const input = el('input', { role: 'combobox', id: 'switcher-field', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', placeholder: 'Go to a chat, a user, a project …', 'aria-label': 'Go to', 'aria-expanded': 'true', 'aria-controls': 'switcher-list', 'aria-autocomplete': 'list' });
+  const list = el('ul', { id: 'switcher-list', role: 'listbox', 'aria-label': 'Places' });
+  const note = el('p', { class: 'muted note', role: 'status' });
+  const help = el('p', { class: 'switcher-help muted', id: 'switcher-help' });
+  const hint = (/** @type {string} */ key, /** @type {string} */ word) => el('span', null, el('kbd', null, key), ` ${word}`);
+  fill(help, hint('#', 'chats'), hint('@', 'users'), hint('/', 'files of the open project'), hint('>', 'commands'));
+  input.setAttribute('aria-describedby', 'switcher-help');
+  const dialog = el('dialog', { class: 'switcher', 'aria-label': 'Switcher' }, input, list, note, help);
+  root.append(dialog);
+
+  /** @type {SwitcherEntry[]} */
+  let shown = [];
+  let active = 0;
+  let readAt = 0;
+  /** @type {{ owner: string, name: string, description: string }[]} */
+  let projects = [];
+  /** @type {{ full_name: string, description: string, default_branch: string }[]} */
+  let repositories = [];
+  /** @type {Map<number, import('./types.js').User>} */
+  const users = new Map();
+  /** @type {SwitcherEntry[]} */
+  let files = [];
+  let filesOf = '';
+  let isFilesCut = false;
+  let timer = 0;
+  /** @type {SwitcherEntry[] | null} made again when the facts changed */
+  let entries = null;
+
+  /** @returns {string[]} */
+  const recents = () => {
+    const kept = local.get('recents');
+    return Array.isArray(kept) ? kept.filter((key) => typeof key === 'string') : [];
+  };
+
+  /** @returns {SwitcherEntry[]} */
+  function all() {
+    if (entries) return entries;
+    const chats = store.chats().map((chat) => {
+      const unread = store.unread(chat.id);
+      /** @type {SwitcherEntry} */
+      const entry = { kind: 'chat', key: `chat:${chat.id}`, name: chatName(store, chat), chat, unread: chat.notify === 'none' ? unread.mentions : unread.count, detail: chat.archived ? 'archived' : '', run: () => router.go(`/chat/${chat.id}`) };
+      const peer = peerOf(store, chat);
+      if (peer !== undefined) entry.words = store.user(peer).display_name;
+      return entry;
+    });
+    const peers = new Set(store.chats().map((chat) => chat.peer));
+    for (const user of storeUsers()) if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
+    const people = [...users.values()].filter((user) => user.id !== store.me.id && !user.missing && user.active !== false && !peers.has(user.username))
+      .map((user) => /** @type {SwitcherEntry} */ ({ kind: 'user', key: `user:${user.username}`, name: user.username, words: user.display_name, detail: user.display_name, user, run: () => openDirect(user.username) }));
+    const places = projects.map(({ owner, name, description }) => /** @type {SwitcherEntry} */ ({ kind: 'project', key: `project:${owner}/${name}`, name: `${owner}/${name}`, detail: description, run: () => location.assign(`/${encodedPath(`${owner}/${name}`)}`) }));
+    const code = repositories.map(({ full_name: name, description }) => /** @type {SwitcherEntry} */ ({ kind: 'repository', key: `repository:${name}`, name, detail: description, run: () => location.assign(`/${encodedPath(name)}`) }));
+    entries = [...chats, ...people, ...places, ...code, ...commandEntries(), ...files];
+    return entries;
+  }
+
+  /** @returns {import('./types.js').User[]} */
+  const storeUsers = () => /** @type {any} */ (store).users?.() ?? [];
+
+  /** @returns {SwitcherEntry[]} */
+  function commandEntries() {
+    const make = (/** @type {string} */ name, /** @type {() => unknown} */ run) => /** @type {SwitcherEntry} */ ({ kind: 'command', key: `command:${name}`, name, run });
+    const made = [
+      make('New chat', () => newChat(ctx)), make('Find channels to join', () => newChat(ctx, 'join')),
+      make('Inbox', () => router.go('/inbox')), make('Mark all chats as read', () => actions.readAll().then(() => ctx.announce('All chats are read.'))),
+      make('Status: online', () => actions.status('online')), make('Status: away', () => actions.status('away')), make('Status: busy', () => actions.status('dnd')), make('Status: invisible', () => actions.status('invisible')),
+      make('Projects', () => location.assign('/projects')), make('New project', () => location.assign('/projects/new')), make('People', () => location.assign('/people')), make('Settings', () => location.assign('/settings/profile')),
+    ];
+    if (commands.keys) made.push(make('Keyboard shortcuts', commands.keys));
+    if (commands.allowNotices) made.push(make('Desktop notices', commands.allowNotices));
+    const { chat, page } = router.current();
+    if (page === 'chat' && chat !== undefined) made.push(make('Pinned messages', () => router.go(`/chat/${chat}`, { panel: 'pins' })), make('People of this chat', () => router.go(`/chat/${chat}`, { panel: 'people' })));
+    return made;
+  }
+
+  /** @param {string} username */
+  async function openDirect(username) {
+    const known = store.chats().find((chat) => chat.kind === 'direct' && chat.peer === username);
+    const chat = known ?? await actions.create({ kind: 'direct', participants: [username] });
+    if (chat.hidden) await actions.hide(chat.id, false);
+    router.go(`/chat/${chat.id}`);
+  }
+
+  /**
+   * Reads pages of a list.
+   * @param {string} path
+   * @returns {Promise<any[]>}
+   */
+  async function pages(path) {
+    /** @type {any[]} */
+    const found = [];
+    let cursor = '';
+    for (let page = 0; page < SWITCHER_PAGES_MAX; page += 1) {
+      const answer = await api('GET', `${path}${path.includes('?') ? '&' : '?'}limit=${SWITCHER_PAGE}${cursor}`);
+      found.push(...(answer?.items ?? []));
+      if (answer?.next === null || answer?.next === undefined) break;
+      cursor = `&cursor=${encodeURIComponent(String(answer.next))}`;
+    }
+    return found;
+  }
+
+  async function read() {
+    if (ctx.now() - readAt < LISTS_FRESH_MS) return;
+    readAt = ctx.now();
+    const [some, code] = await Promise.allSettled([pages('/api/projects'), pages('/api/repos')]);
+    if (some.status === 'fulfilled') projects = some.value;
+    if (code.status === 'fulfilled') repositories = code.value;
+    if (some.status === 'rejected' || code.status === 'rejected') readAt = 0;
+    refresh();
+  }
+
+  /** Reads the files of the repositories of the open project. */
+  async function readFiles() {
+    const { chat: id } = router.current();
+    const chat = id === undefined ? undefined : store.chat(id);
+    const project = chat?.project_id !== undefined ? chat.name ?? '' : '';
+    if (!project || project === filesOf) return;
+    filesOf = project;
+    files = [];
+    isFilesCut = false;
+    const own = repositories.filter((repository) => repository.full_name.startsWith(`${project}/`)).slice(0, FILE_REPOSITORIES_MAX);
+    const isSingle = own.length === 1;
+    for (const { full_name: name, default_branch: branch } of own) {
+      try {
+        const repository = name.slice(name.lastIndexOf('/') + 1);
+        const answer = await api('GET', `/api/projects/${encodedPath(project)}/repos/${encodeURIComponent(repository)}/files/${encodeURIComponent(branch)}`);
+        isFilesCut ||= Boolean(answer.truncated);
+        for (const path of answer.paths ?? []) {
+          if (files.length >= SWITCHER_FILES_MAX) break;
+          files.push({ kind: 'file', key: `file:${name}:${path}`, name: path, detail: isSingle ? '' : repository, run: () => location.assign(`/${encodedPath(name)}/-/blob/${encodedPath(branch)}/${encodedPath(path)}`) });
+        }
+      } catch {
+        // An empty repository has no files.
+      }
+    }
+    refresh();
+  }
+
+  /** @param {string} prefix */
+  async function findUsers(prefix) {
+    try {
+      for (const user of await actions.findUsers(prefix)) {
+        if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
+      }
+      refresh();
+    } catch {
+      // The known users remain.
+    }
+  }
+
+  function refresh() {
+    entries = null;
+    if (dialog.open) draw();
+  }
+
+  function draw() {
+    const { prefix, wanted } = splitTyped(input.value);
+    const key = shown[active]?.key;
+    shown = matching(all(), input.value, recents(), SWITCHER_ROWS);
+    active = Math.max(0, shown.findIndex((entry) => entry.key === key));
+    fill(list, ...shown.map((entry, at) => el('li', { id: `switcher-${at}`, role: 'option', 'aria-selected': String(at === active), dataset: { at } }, ...partsOf(entry))));
+    if (shown.length) input.setAttribute('aria-activedescendant', `switcher-${active}`);
+    else input.removeAttribute('aria-activedescendant');
+    note.textContent = shown.length ? (prefix === '/' && isFilesCut ? 'Not all files are listed.' : '') : emptyText(prefix, wanted);
+  }
+
+  /** @param {string} prefix @param {string} wanted */
+  function emptyText(prefix, wanted) {
+    if (prefix !== '/') return wanted ? `Nothing matches "${wanted}".` : 'Nothing is here yet.';
+    const { chat: id } = router.current();
+    if (id === undefined || store.chat(id)?.project_id === undefined) return 'Open the channel of a project to find its files.';
+    return wanted ? `No file matches "${wanted}".` : 'This project has no files yet.';
+  }
+
+  /** @param {SwitcherEntry} entry */
+  function partsOf(entry) {
+    const { chat, user } = entry;
+    const [word, sign] = ENTRY_WORDS[entry.kind];
+    const peer = chat ? peerOf(store, chat) : undefined;
+    const status = peer === undefined ? '' : store.presence(peer);
+    const mark = user ? avatar(user) : chat?.kind === 'direct' ? presenceMark(status || 'offline') : icon(chat ? (chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project') : sign);
+    const isUnread = (entry.unread ?? 0) > 0;
+    return [
+      el('span', { class: 'entry-mark' }, mark),
+      el('span', { class: isUnread ? 'name unread' : 'name', dir: 'auto' }, entry.name),
+      entry.detail ? el('span', { class: 'muted detail', dir: 'auto' }, entry.detail) : null,
+      el('span', { class: 'muted kind' }, isUnread ? `${entry.unread} unread` : status ? presenceWord(status) : chat ? { direct: 'Direct', group: 'Group', channel: chat.project_id === undefined ? 'Channel' : 'Project channel' }[chat.kind] : word),
+    ];
+  }
+
+  /** @param {number} step */
+  function move(step) {
+    if (!shown.length) return;
+    active = (active + step + shown.length) % shown.length;
+    for (const [at, row] of [...list.children].entries()) row.setAttribute('aria-selected', String(at === active));
+    input.setAttribute('aria-activedescendant', `switcher-${active}`);
+    list.children[active]?.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** @param {number} at */
+  async function choose(at) {
+    const entry = shown[at];
+    if (!entry) return;
+    if (entry.kind !== 'command') local.set('recents', [entry.key, ...recents().filter((key) => key !== entry.key)].slice(0, RECENTS_MAX));
+    dialog.close();
+    try {
+      await entry.run();
+    } catch (error) {
+      ctx.announce(/** @type {{ detail?: string }} */ (error)?.detail ?? 'This did not work.');
+    }
+  }
+
+  input.addEventListener('input', () => {
+    active = 0;
+    shown = [];
+    draw();
+    const { prefix, wanted } = splitTyped(input.value);
+    if (prefix === '/') void readFiles();
+    clearTimeout(timer);
+    if ((prefix === '@' || prefix === '') && wanted) timer = setTimeout(() => findUsers(wanted), FIND_USERS_DELAY_MS);
+  });
+  dialog.addEventListener('keydown', (event) => {
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      event.preventDefault();
+      move(event.key === 'ArrowDown' ? 1 : -1);
+    } else if (event.key === 'Enter') {
+      event.preventDefault();
+      void choose(active);
+    }
+  });
+  dialog.addEventListener('click', (event) => {
+    if (event.target === dialog) return dialog.close();
+    const row = event.target instanceof Element ? event.target.closest('[data-at]') : null;
+    if (row instanceof HTMLElement) void choose(Number(row.dataset.at));
+  });
+
+  /** Remembers the chats that were opened. */
+  const off = router.onChange(({ page, chat }, before) => {
+    entries = null;
+    if (page !== 'chat' || chat === undefined || chat === before.chat) return;
+    const key = `chat:${chat}`;
+    local.set('recents', [key, ...recents().filter((other) => other !== key)].slice(0, RECENTS_MAX));
+  });
+
+  return {
+    isOpen: () => dialog.open,
+    open(typed = '') {
+      if (dialog.open) return input.select();
+      entries = null;
+      input.value = typed;
+      shown = [];
+      draw();
+      // The chat before the open one is the likely aim.
+      const { chat } = router.current();
+      if (!typed && shown[0]?.key === `chat:${chat}` && shown.length > 1) move(1);
+      dialog.showModal();
+      input.focus();
+      void read();
+    },
+    close: () => dialog.close(),
+    /** @param {Set<string>} changes */
+    update(changes) {
+      if (changes.has('chats') || changes.has('users') || [...changes].some((key) => key.startsWith('chat:'))) refresh();
+    },
+    destroy() {
+      off();
+      dialog.remove();
+    },
+  };
+}
