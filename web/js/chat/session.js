@@ -71,7 +71,9 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   let windowMax = 64;
   let nextId = 1;
   let statusVersion = 0;
-  let status = 'online';
+  /** The status that the user chose; `online` is replaced by `away` while the page is idle. */
+  let chosen = 'online';
+  let isIdle = false;
   let hiddenAt = 0;
   /** @type {string | undefined} */
   let notice;
@@ -123,7 +125,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     transport = connect({
       opened() {
         if (mine !== attempt) return;
-        write({ packet_type: 'Hello', device_id: deviceId, status: status === 'online' ? undefined : status }, {
+        write({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }, {
           done: () => {}, failed: (problem) => refused(mine, problem),
         });
       },
@@ -530,10 +532,14 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     throw new RequestProblem('overloaded', 'The chat changes faster than it can be read. Try again.', 1000);
   }
 
-  function sendStatus() {
+  const status = () => (chosen === 'online' && isIdle ? 'away' : chosen);
+
+  /** Sends the status if it differs from the one before. @param {string} before */
+  async function sendStatus(before) {
+    if (!isWelcomed || status() === before) return;
     statusVersion = Math.max(statusVersion + 1, Math.floor(now()));
     const version = statusVersion;
-    return request({ packet_type: 'Status', status, version });
+    await request({ packet_type: 'Status', status: status(), version });
   }
 
   store.onNeed(needs);
@@ -574,11 +580,17 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     isOnline: () => isWelcomed,
     /** Whether something is being caught up. */
     isCatchingUp: () => resuming.size > 0 || listed !== null || store.needs.counts.size > 0,
-    /** @param {string} wanted */
+    /** The user chose a status. @param {string} wanted */
     setStatus(wanted) {
-      if (status === wanted) return Promise.resolve();
-      status = wanted;
-      return isWelcomed ? sendStatus().then(() => {}) : Promise.resolve();
+      const before = status();
+      chosen = wanted;
+      return sendStatus(before);
+    },
+    /** The page is hidden or without input, or no longer. @param {boolean} idle */
+    setIdle(idle) {
+      const before = status();
+      isIdle = idle;
+      return sendStatus(before);
     },
     epoch: () => epoch,
   };

@@ -164,6 +164,8 @@
  * @property {(chatId: number, seq: number) => Message | undefined} messageAt
  * @property {(chatId: number) => Pending[]} pending in the order in which they were written
  * @property {(id: number) => User} user
+ * @property {() => User[]} users those that are known
+ * @property {(chatId: number) => number | undefined} peer the other user of a direct chat, once known
  * @property {(userId: number) => Presence} presence
  * @property {(chatId: number) => number[]} typing
  * @property {(chatId: number) => Map<number, { read_seq: number, delivered_seq: number }>} marks
