@@ -1,0 +1,113 @@
+// Joins session, store, outbox and actions with the browser: socket, timers, visibility.
+import { uuid7 } from '../kit/uuid7.js';
+import { createActions } from './actions.js';
+import { createDrafts, createOutbox } from './outbox.js';
+import { createSession } from './session.js';
+import { createStore } from './store.js';
+
+/** Without input for this long the user is away (milliseconds). */
+const IDLE_MS = 5 * 60_000;
+const IDLE_EVENTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'];
+
+/**
+ * Starts the program without its views.
+ * @param {import('./types.js').PageState | null} state the state block of the page
+ * @param {import('../kit/local.js').Local} local
+ */
+export function createConnection(state, local) {
+  const now = () => Date.now();
+  /** @param {number} ms @param {() => void} fn */
+  const after = (ms, fn) => {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  };
+  const store = createStore({ now, me: state?.me });
+  let epoch = state?.epoch ?? 0;
+  /** @type {import('./session.js').Session} */
+  const session = createSession({
+    store, now, after, random: Math.random, connect: openSocket, epoch: state?.epoch, deviceId: `web-${uuid7()}`,
+    welcomed(newEpoch, userId) {
+      epoch = newEpoch;
+      outbox.open(newEpoch, userId);
+      actions.loadNotifications().catch(() => {});
+    },
+  });
+  const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
+  const actions = createActions({ store, session, outbox, now });
+  const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
+  if (state) applyState(store, state);
+  if (state) outbox.open(state.epoch, state.me.id);
+  followPage(session, actions, now);
+  session.start();
+  return { store, session, actions, drafts, now };
+}
+
+/**
+ * Takes the facts of the page: they are as of its last_seqs, and the session resumes from there.
+ * @param {import('./store.js').Store} store
+ * @param {import('./types.js').PageState} state
+ */
+function applyState(store, state) {
+  store.apply({ type: 'chats', chats: state.chats, token: 0 });
+  store.apply({ type: 'users', users: state.users });
+  const open = state.open;
+  const last = open ? store.last(open.chat_id) : undefined;
+  if (!open || last === undefined) return;
+  // The events were read beside the list. Those above its seq are pushed again; if they are older
+  // than the list, the store refuses them.
+  const events = open.events.filter((event) => event.seq <= last);
+  const newest = open.events.at(-1)?.seq ?? 0;
+  const from = open.has_more ? events[0]?.seq ?? last + 1 : 1;
+  store.apply({ type: 'page', chat_id: open.chat_id, from, to: Math.min(last, newest), events, as_of: newest });
+}
+
+/**
+ * Opens a socket to this server.
+ * @param {import('./session.js').TransportEvents} events
+ * @returns {import('./session.js').Transport}
+ */
+function openSocket(events) {
+  const url = new URL('/ws', location.href);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  const socket = new WebSocket(url);
+  socket.onopen = () => events.opened();
+  socket.onmessage = (event) => { if (typeof event.data === 'string') events.message(event.data); };
+  socket.onclose = () => events.closed();
+  return {
+    send: (text) => { if (socket.readyState === WebSocket.OPEN) socket.send(text); },
+    close: () => {
+      socket.onclose = null;
+      socket.close();
+    },
+  };
+}
+
+/**
+ * Follows network, visibility and input. A page with an open socket cannot be kept for the Back
+ * button, so the socket is closed when the page is left.
+ * @param {import('./session.js').Session} session
+ * @param {import('./types.js').Actions} actions
+ * @param {() => number} now
+ */
+function followPage(session, actions, now) {
+  let activeAt = now();
+  const present = () => {
+    session.setIdle(document.hidden || now() - activeAt >= IDLE_MS).catch(() => {});
+  };
+  const active = () => {
+    const wasIdle = now() - activeAt >= IDLE_MS;
+    activeAt = now();
+    if (wasIdle) present();
+  };
+  for (const name of IDLE_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
+  window.addEventListener('online', () => actions.reconnect());
+  window.addEventListener('pagehide', () => session.stop());
+  window.addEventListener('pageshow', (event) => { if (event.persisted) session.start(); });
+  document.addEventListener('visibilitychange', () => {
+    session.visible(document.hidden);
+    if (!document.hidden) activeAt = now();
+    present();
+  });
+  if (document.hidden) session.visible(true);
+  setInterval(present, 60_000);
+}

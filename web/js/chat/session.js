@@ -1,0 +1,610 @@
+// The session over /ws: section 16 of PROTOCOL.md. It has no DOM and no timers of its own.
+//
+// The store keeps `last` of each chat: everything up to it is applied. The session applies an event
+// only if it is the next one, and resumes the chat otherwise.
+
+/** @typedef {import('./types.js').Event} Event */
+/** @typedef {import('./types.js').Chat} Chat */
+/** @typedef {import('./store.js').Store} Store */
+
+/**
+ * A connection that is being opened or is open.
+ * @typedef {{ send: (text: string) => void, close: () => void }} Transport
+ * @typedef {{ opened: () => void, message: (text: string) => void, closed: () => void }} TransportEvents
+ */
+
+/**
+ * @typedef {object} SessionOptions
+ * @property {Store} store
+ * @property {(events: TransportEvents) => Transport} connect
+ * @property {() => number} now milliseconds
+ * @property {(ms: number, fn: () => void) => () => void} after returns the function that cancels it
+ * @property {() => number} random 0 to 1
+ * @property {(epoch: number, userId: number) => void} [welcomed] after the chats of `Welcome` are in
+ *   the store
+ * @property {(epoch: number) => void} [forgotten] the history of the server was replaced
+ * @property {string} [deviceId]
+ * @property {number} [epoch] of the facts that the store has already
+ */
+
+/** @typedef {{ packet: Record<string, any>, done: (answer: any) => void, failed: (problem: RequestProblem) => void }} Waiting */
+
+const SESSION_WAITING_MAX = 1000;
+/** Cursors in one `Resume`: the packet stays far below 64 KiB. */
+const SESSION_CURSORS_MAX = 1000;
+const SESSION_HELLO_MS = 10_000;
+const SESSION_BACKOFF_MAX_S = 60;
+const SESSION_HIDDEN_MS = 30_000;
+/** After the page was hidden, an answer must arrive within this time. */
+const SESSION_PROBE_MS = 5000;
+const SESSION_RECOUNT_MS = 1000;
+/** Codes of refusals that end when the same packet is sent again later. */
+export const LATER_CODES = new Set(['rate_limited', 'overloaded', 'read_only', 'internal']);
+
+/** A request without a success. `code` is `offline` when its outcome is unknown. */
+export class RequestProblem extends Error {
+  /** @param {string} code @param {string} detail @param {number} [retryAfterMs] */
+  constructor(code, detail, retryAfterMs) {
+    super(detail);
+    this.code = code;
+    this.detail = detail;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export const offlineProblem = () => new RequestProblem('offline', 'The connection was lost. Try again when it is back.');
+
+/** @typedef {ReturnType<typeof createSession>} Session */
+
+/** @param {SessionOptions} options */
+export function createSession({ store, connect, now, after, random, welcomed, forgotten, deviceId, epoch: knownEpoch }) {
+  /** @type {Transport | null} */
+  let transport = null;
+  /** Counts connections: callbacks of earlier ones are ignored. */
+  let attempt = 0;
+  let isWelcomed = false;
+  let isStopped = true;
+  let epoch = knownEpoch;
+  let backoff = 1;
+  let heard = 0;
+  let beatMs = 30_000;
+  let windowMax = 64;
+  let nextId = 1;
+  let statusVersion = 0;
+  /** The status that the user chose; `online` is replaced by `away` while the page is idle. */
+  let chosen = 'online';
+  let isIdle = false;
+  let hiddenAt = 0;
+  /** @type {string | undefined} */
+  let notice;
+  /** @type {Map<number, Waiting>} */
+  const inFlight = new Map();
+  /** @type {Waiting[]} */
+  let waiting = [];
+  /** Chats that are catching up. @type {Set<number>} */
+  const resuming = new Set();
+  /** Chats seen in the listing in progress; null: none is in progress. @type {Set<number> | null} */
+  let listed = null;
+  /** Counts listings: the pages of an earlier one do not end a later one. */
+  let listing = 0;
+  /** Whether the listing in progress began with `Welcome`: its chats are live. */
+  let isFirstListing = true;
+  /** Cancel functions of the timers of this connection. @type {Set<() => void>} */
+  const timers = new Set();
+  /** @type {(() => void) | null} */
+  let cancelRetry = null;
+  /** @type {Set<() => void>} */
+  let onlineWaiters = new Set();
+  /** @type {Set<(value?: unknown) => void>} */
+  let listWaiters = new Set();
+  let isRecounting = false;
+  let isAskingUsers = false;
+
+  /** @param {number} ms @param {() => void} fn */
+  function later(ms, fn) {
+    const cancel = after(ms, () => { timers.delete(cancel); fn(); });
+    timers.add(cancel);
+    return () => { timers.delete(cancel); cancel(); };
+  }
+
+  /** @param {import('./types.js').Connection} connection */
+  function show(connection) {
+    store.apply({ type: 'connection', connection: notice ? { ...connection, notice } : connection });
+  }
+
+  function open() {
+    cancelRetry?.();
+    cancelRetry = null;
+    drop();
+    isStopped = false;
+    attempt += 1;
+    const mine = attempt;
+    show({ state: 'connecting' });
+    heard = now();
+    later(SESSION_HELLO_MS, () => { if (!isWelcomed) lost(mine, {}); });
+    transport = connect({
+      opened() {
+        if (mine !== attempt) return;
+        write({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }, {
+          done: () => {}, failed: (problem) => refused(mine, problem),
+        });
+      },
+      message(text) { if (mine === attempt) received(mine, text); },
+      closed() { if (mine === attempt) lost(mine, {}); },
+    });
+  }
+
+  /** The `Hello` was refused. @param {number} mine @param {RequestProblem} problem */
+  function refused(mine, problem) {
+    if (problem.code === 'offline') return;
+    lost(mine, { code: problem.code, after_ms: problem.retryAfterMs });
+  }
+
+  /** Closes the connection; requests without an answer fail. */
+  function drop() {
+    for (const cancel of timers) cancel();
+    timers.clear();
+    const closing = transport;
+    transport = null;
+    attempt += 1;
+    isWelcomed = false;
+    endListing();
+    resuming.clear();
+    isRecounting = false;
+    isAskingUsers = false;
+    closing?.close();
+    const failed = [...inFlight.values(), ...waiting];
+    inFlight.clear();
+    waiting = [];
+    for (const request of failed) request.failed(offlineProblem());
+    store.apply({ type: 'session_over' });
+  }
+
+  /**
+   * The connection ended.
+   * @param {number} mine
+   * @param {{ code?: string, after_ms?: number }} bye
+   */
+  function lost(mine, bye) {
+    if (mine !== attempt) return;
+    drop();
+    if (bye.code === 'revoked' || bye.code === 'unauthenticated') {
+      isStopped = true;
+      return show({ state: 'logged_out' });
+    }
+    const wait = Math.min(backoff * (1 + random()), SESSION_BACKOFF_MAX_S) * 1000;
+    retry(Math.max(wait, bye.after_ms ?? 0));
+    backoff = Math.min(backoff * 2, SESSION_BACKOFF_MAX_S);
+  }
+
+  /** @param {number} ms */
+  function retry(ms) {
+    show({ state: 'waiting', retry_at: now() + ms });
+    cancelRetry = after(ms, () => { cancelRetry = null; open(); });
+  }
+
+  /**
+   * Writes a packet with a new request_id.
+   * @param {Record<string, any>} packet
+   * @param {{ done: (answer: any) => void, failed: (problem: RequestProblem) => void }} to
+   */
+  function write(packet, to) {
+    const id = nextId;
+    nextId += 1;
+    inFlight.set(id, { packet, ...to });
+    // The id comes first: a refusal repeats it only if it is found early.
+    transport?.send(JSON.stringify({ request_id: id, ...packet }));
+  }
+
+  /** Writes a packet whose answer needs no handling of its own. @param {Record<string, any>} packet */
+  function tell(packet) {
+    write(packet, { done: () => {}, failed: () => {} });
+  }
+
+  function pump() {
+    // One place stays free for the heartbeat.
+    while (isWelcomed && waiting.length > 0 && inFlight.size < windowMax - 2) {
+      const next = waiting.shift();
+      if (next) write(next.packet, next);
+    }
+  }
+
+  /**
+   * Sends a packet; resolves with its answer.
+   * @param {Record<string, any>} packet
+   * @returns {Promise<any>}
+   */
+  function request(packet) {
+    return new Promise((done, failed) => {
+      if (!isWelcomed) return failed(offlineProblem());
+      if (waiting.length >= SESSION_WAITING_MAX) return failed(new RequestProblem('overloaded', 'Too many requests are waiting.', 1000));
+      waiting.push({ packet, done, failed });
+      pump();
+    });
+  }
+
+  /** @param {number} mine @param {string} text */
+  function received(mine, text) {
+    heard = now();
+    /** @type {any} */
+    let packet;
+    try {
+      packet = JSON.parse(text);
+    } catch {
+      return lost(mine, {});
+    }
+    handle(mine, packet);
+    if (mine === attempt) pump();
+  }
+
+  /** @param {number} mine @param {any} packet */
+  function handle(mine, packet) {
+    switch (packet.packet_type) {
+      case 'Welcome': return onWelcome(mine, packet);
+      case 'Event': return onEvent(packet);
+      case 'Synced': return onSynced(packet);
+      case 'Limited': return onLimited(packet);
+      case 'Reset': return onReset(mine, packet);
+      case 'Goodbye': return lost(mine, packet.code === 'bye' ? {} : packet);
+      case 'Pong': settle(packet); return onPong(packet);
+      case 'Marks': return void store.apply({ ...packet, type: 'marks', is_live: !resuming.has(packet.chat_id) });
+      case 'Presence': return void store.apply({ type: 'presence', users: packet.users ?? [] });
+      case 'Typing': return onTyping(packet);
+      case 'Notification': return void store.apply({ type: 'notification', notification: packet.notification });
+      case 'NotificationsRead': return void store.apply({ ...packet, type: 'notifications_read' });
+      default: return settle(packet);
+    }
+  }
+
+  /** Ends the request that a packet answers. @param {any} packet */
+  function settle(packet) {
+    const found = inFlight.get(packet.request_id);
+    if (!found) return;
+    inFlight.delete(packet.request_id);
+    if (packet.packet_type !== 'Ack' || packet.success) {
+      if (packet.packet_type === 'Ack' && found.packet.packet_type === 'SendMessage') setNotice(undefined);
+      return found.done(packet);
+    }
+    const problem = new RequestProblem(packet.code ?? 'bad_request', packet.error ?? 'The server refused the request.', packet.retry_after_ms);
+    if (problem.code === 'read_only') setNotice('The disk of the server is full. Reading works; messages are sent later.');
+    found.failed(problem);
+  }
+
+  /** @param {string | undefined} text */
+  function setNotice(text) {
+    if (notice === text) return;
+    notice = text;
+    show({ state: 'online' });
+  }
+
+  /** @param {number} mine @param {any} packet */
+  function onWelcome(mine, packet) {
+    settle(packet);
+    if (store.me.id !== 0 && store.me.id !== packet.user_id) {
+      drop();
+      isStopped = true;
+      return show({ state: 'replaced' });
+    }
+    isWelcomed = true;
+    backoff = 1;
+    notice = undefined;
+    beatMs = packet.heartbeat_ms ?? 30_000;
+    windowMax = Math.max(4, Math.min(packet.window ?? 64, 64));
+    store.apply({ type: 'me', me: { id: packet.user_id, username: packet.username } });
+    if (epoch !== packet.epoch) {
+      const isFirst = epoch === undefined;
+      epoch = packet.epoch;
+      if (!isFirst) { store.apply({ type: 'forget' }); forgotten?.(packet.epoch); }
+    }
+    listed = new Set();
+    listing += 1;
+    isFirstListing = true;
+    show({ state: 'online' });
+    tell({ packet_type: 'Ping' });
+    beat(mine);
+    onChats(packet, store.marksToken(), listing);
+    welcomed?.(packet.epoch, packet.user_id);
+    const waiters = onlineWaiters;
+    onlineWaiters = new Set();
+    for (const fn of waiters) fn();
+    needs();
+  }
+
+  /** @param {number} mine */
+  function beat(mine) {
+    later(beatMs, () => {
+      if (mine !== attempt) return;
+      if (now() - heard >= 2 * beatMs) return again();
+      tell({ packet_type: 'Ping' });
+      beat(mine);
+    });
+  }
+
+  /** Reconnects at once: the connection is dead. */
+  function again() {
+    drop();
+    open();
+  }
+
+  /**
+   * @param {{ chats: Chat[], has_more: boolean }} packet
+   * @param {number} token
+   * @param {number} round
+   */
+  function onChats(packet, token, round) {
+    const behind = [];
+    for (const chat of packet.chats) {
+      listed?.add(chat.id);
+      const last = store.last(chat.id);
+      // A chat without loaded events needs no replay: it is live from `Welcome` on.
+      const isIdle = isFirstListing && !store.hasWindow(chat.id) && !resuming.has(chat.id);
+      const jumps = last === undefined || (isIdle && last < chat.last_seq);
+      if (jumps ? !isFirstListing : last !== chat.last_seq) behind.push(chat.id);
+      store.apply({ type: 'chats', chats: [chat], token });
+      if (jumps && last !== undefined) store.apply({ type: 'skip', chat_id: chat.id, head: chat.last_seq });
+    }
+    resume(behind);
+    const end = packet.chats.at(-1)?.id;
+    if (!listed || round !== listing) return;
+    if (packet.has_more && end !== undefined) return list(end);
+    const seen = listed;
+    for (const [id] of store.lasts()) if (!seen.has(id)) store.apply({ type: 'chat_gone', chat_id: id });
+    endListing();
+  }
+
+  function endListing() {
+    listed = null;
+    const waiters = listWaiters;
+    listWaiters = new Set();
+    for (const fn of waiters) fn();
+  }
+
+  /** @param {number} [afterId] */
+  function list(afterId = 0) {
+    if (afterId === 0) {
+      listed = new Set();
+      listing += 1;
+      isFirstListing = false;
+    }
+    const token = store.marksToken();
+    const round = listing;
+    write({ packet_type: 'GetChats', after_chat_id: afterId }, {
+      done: (answer) => onChats(answer, token, round),
+      failed: (problem) => { if (problem.code !== 'offline') later(problem.retryAfterMs ?? 1000, () => { if (round === listing) list(); }); },
+    });
+  }
+
+  /** @param {number[]} chats */
+  function resume(chats) {
+    const fresh = chats.filter((id) => !resuming.has(id));
+    for (const id of fresh) resuming.add(id);
+    for (let at = 0; at < fresh.length; at += SESSION_CURSORS_MAX) {
+      const part = fresh.slice(at, at + SESSION_CURSORS_MAX);
+      const cursors = Object.fromEntries(part.map((id) => [String(id), store.last(id) ?? 0]));
+      write({ packet_type: 'Resume', epoch, cursors }, { done: () => {}, failed: (problem) => notResumed(part, problem) });
+    }
+  }
+
+  /** @param {number[]} chats @param {RequestProblem} problem */
+  function notResumed(chats, problem) {
+    if (problem.code === 'offline') return;
+    for (const id of chats) resuming.delete(id);
+    if (LATER_CODES.has(problem.code)) later(problem.retryAfterMs ?? 1000, () => resume(chats.filter((id) => store.last(id) !== undefined)));
+  }
+
+  /** @param {any} packet */
+  function onEvent(packet) {
+    const { packet_type: _, ...rest } = packet;
+    const event = /** @type {Event} */ (rest);
+    listed?.add(event.chat_id);
+    const last = store.last(event.chat_id) ?? event.seq - 1;
+    if (event.seq > last + 1) return resume([event.chat_id]);
+    if (event.seq <= last) return;
+    store.apply({ type: 'event', event });
+    if (event.kind === 'leave' && event.user_id === store.me.id && !resuming.has(event.chat_id)) {
+      listed?.delete(event.chat_id);
+      store.apply({ type: 'chat_gone', chat_id: event.chat_id });
+    }
+  }
+
+  /** @param {any} packet */
+  function onSynced(packet) {
+    resuming.delete(packet.chat_id);
+    needs();
+  }
+
+  /** @param {any} packet */
+  function onLimited(packet) {
+    if (packet.chat_id === undefined) {
+      resuming.clear();
+      resume(store.lasts().map(([id]) => id));
+      return list();
+    }
+    resuming.delete(packet.chat_id);
+    const last = store.last(packet.chat_id);
+    if (last !== undefined && packet.head > last) store.apply({ type: 'skip', chat_id: packet.chat_id, head: packet.head });
+    needs();
+  }
+
+  /** @param {number} mine @param {any} packet */
+  function onReset(mine, packet) {
+    if (packet.epoch !== undefined) {
+      // The next `Welcome` has the new epoch.
+      return lost(mine, {});
+    }
+    if (packet.chat_id === undefined) return;
+    resuming.delete(packet.chat_id);
+    if (packet.head !== undefined) return void store.apply({ type: 'reset', chat_id: packet.chat_id, head: packet.head });
+    listed?.delete(packet.chat_id);
+    store.apply({ type: 'chat_gone', chat_id: packet.chat_id });
+  }
+
+  /** @param {any} packet */
+  function onPong(packet) {
+    if (resuming.size > 0 || listed) return;
+    const lasts = store.lasts();
+    const sum = lasts.reduce((total, [, last]) => total + last, 0);
+    if (packet.chats !== lasts.length || packet.heads_sum !== sum) list();
+  }
+
+  /** @param {any} packet */
+  function onTyping(packet) {
+    store.apply({ type: 'typing', chat_id: packet.chat_id, user_id: packet.user_id });
+    later(6050, () => store.apply({ type: 'typing_over', chat_id: packet.chat_id }));
+  }
+
+  /** Asks the server for what the store misses: counts, users, pages that are outdated. */
+  function needs() {
+    if (!isWelcomed) return;
+    recountSoon();
+    requestUsers();
+    for (const id of [...store.needs.stale]) {
+      store.needs.stale.delete(id);
+      if (id === store.recent()) void refresh(id);
+      else store.unload(id);
+    }
+  }
+
+  function recountSoon() {
+    if (isRecounting || store.needs.counts.size === 0) return;
+    isRecounting = true;
+    later(SESSION_RECOUNT_MS, () => { isRecounting = false; void recount(); });
+  }
+
+  async function recount() {
+    const chats = [...store.needs.counts].filter((id) => !resuming.has(id)).sort((a, b) => a - b);
+    try {
+      for (const id of chats) {
+        // An earlier answer may have contained this chat.
+        if (!store.needs.counts.has(id)) continue;
+        const token = store.marksToken();
+        const answer = await request({ packet_type: 'GetChats', after_chat_id: id - 1 });
+        const wanted = answer.chats.filter((/** @type {Chat} */ chat) => store.needs.counts.has(chat.id) && !resuming.has(chat.id));
+        store.apply({ type: 'chats', chats: wanted, token });
+        if (answer.chats[0]?.id !== id) store.needs.counts.delete(id);
+      }
+    } catch {
+      // The next list has the counts.
+    }
+    recountSoon();
+  }
+
+  function requestUsers() {
+    const ids = [...store.needs.users].slice(0, 100);
+    if (ids.length === 0 || isAskingUsers) return;
+    isAskingUsers = true;
+    request({ packet_type: 'GetUsers', user_ids: ids }).then(
+      (answer) => { store.apply({ type: 'users', users: answer.people ?? [], asked: ids }); isAskingUsers = false; requestUsers(); },
+      (problem) => { isAskingUsers = false; if (problem.code !== 'offline') later(problem.retryAfterMs ?? 5000, requestUsers); },
+    );
+  }
+
+  /** Loads the outdated ranges of a chat again. @param {number} id */
+  async function refresh(id) {
+    try {
+      for (let round = 0; round < 60; round += 1) {
+        const range = store.stale(id)[0];
+        if (!range) return;
+        await page(id, { after_seq: range.from - 1, before_seq: range.to + 1, limit: 100 });
+      }
+      store.unload(id);
+    } catch (problem) {
+      if (problem instanceof RequestProblem && problem.code === 'offline') store.needs.stale.add(id);
+      else store.unload(id);
+    }
+  }
+
+  /**
+   * Reads one page of events into the store.
+   * @param {number} chatId
+   * @param {{ before_seq?: number, after_seq?: number, limit?: number }} range
+   */
+  async function page(chatId, range) {
+    if (listed && store.last(chatId) === undefined) await new Promise((done) => { listWaiters.add(done); });
+    for (let round = 0; round < 5; round += 1) {
+      // Only chats in the list are loaded: changes of others are not pushed.
+      if (store.last(chatId) === undefined) throw isWelcomed ? new RequestProblem('not_found', 'You are not in this chat.') : offlineProblem();
+      store.apply({ type: 'window', chat_id: chatId });
+      const answer = await request({ packet_type: 'GetEvents', chat_id: chatId, ...range });
+      const covered = coveredRange(range, answer);
+      if (store.apply({ type: 'page', chat_id: chatId, ...covered, events: answer.events, as_of: answer.as_of })) return;
+    }
+    throw new RequestProblem('overloaded', 'The chat changes faster than it can be read. Try again.', 1000);
+  }
+
+  const status = () => (chosen === 'online' && isIdle ? 'away' : chosen);
+
+  /** Sends the status if it differs from the one before. @param {string} before */
+  async function sendStatus(before) {
+    if (!isWelcomed || status() === before) return;
+    statusVersion = Math.max(statusVersion + 1, Math.floor(now()));
+    const version = statusVersion;
+    await request({ packet_type: 'Status', status: status(), version });
+  }
+
+  store.onNeed(needs);
+
+  return {
+    /** Connects, unless the session is connected or connecting. */
+    start() { if (isStopped) { isStopped = false; backoff = 1; open(); } },
+    /** Ends the connection. `start` opens it again. */
+    stop() {
+      cancelRetry?.();
+      cancelRetry = null;
+      isStopped = true;
+      drop();
+      show({ state: 'waiting' });
+    },
+    /** Tries at once: the browser is online again, or the user asks for it. */
+    nudge() {
+      if (isStopped || (transport && isWelcomed)) return;
+      backoff = 1;
+      open();
+    },
+    /** The page was hidden or shown. @param {boolean} isHidden */
+    visible(isHidden) {
+      if (isHidden) { hiddenAt ||= now(); return; }
+      const wasLong = hiddenAt > 0 && now() - hiddenAt >= SESSION_HIDDEN_MS;
+      hiddenAt = 0;
+      if (!wasLong || isStopped) return;
+      if (!isWelcomed) { backoff = 1; return open(); }
+      const asked = now();
+      const mine = attempt;
+      tell({ packet_type: 'Ping' });
+      later(SESSION_PROBE_MS, () => { if (mine === attempt && heard < asked) again(); });
+    },
+    request,
+    page,
+    /** Resolves when the session is welcomed. @returns {Promise<void>} */
+    online() { return isWelcomed ? Promise.resolve() : new Promise((done) => { onlineWaiters.add(done); }); },
+    isOnline: () => isWelcomed,
+    /** Whether something is being caught up. */
+    isCatchingUp: () => resuming.size > 0 || listed !== null || store.needs.counts.size > 0,
+    /** The user chose a status. @param {string} wanted */
+    setStatus(wanted) {
+      const before = status();
+      chosen = wanted;
+      return sendStatus(before);
+    },
+    /** The page is hidden or without input, or no longer. @param {boolean} idle */
+    setIdle(idle) {
+      const before = status();
+      isIdle = idle;
+      return sendStatus(before);
+    },
+    epoch: () => epoch,
+  };
+}
+
+/**
+ * Returns the seqs that a page covers.
+ * @param {{ before_seq?: number, after_seq?: number }} range
+ * @param {{ events: Event[], has_more: boolean, as_of: number }} answer
+ */
+export function coveredRange({ before_seq: before, after_seq: after }, { events, has_more: hasMore, as_of: asOf }) {
+  const first = events[0]?.seq;
+  const last = events.at(-1)?.seq;
+  const end = before === undefined ? asOf : Math.min(before - 1, asOf);
+  if (after !== undefined) return { from: after + 1, to: hasMore && last !== undefined ? last : end };
+  return { from: hasMore && first !== undefined ? first : 1, to: end };
+}

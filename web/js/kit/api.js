@@ -1,0 +1,72 @@
+// Requests to the HTTP API with the login cookie of the page.
+
+const API_TIMEOUT_MS = 30_000;
+
+/** An answer of the API that is not a success. `code` is `offline` if there was no answer. */
+export class ApiProblem extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {string} detail a sentence for the user
+   * @param {number | undefined} retryAfter seconds
+   * @param {{ field: string, problem: string }[]} errors the invalid fields
+   */
+  constructor(status, code, detail, retryAfter, errors) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+    this.retryAfter = retryAfter;
+    this.errors = errors;
+  }
+}
+
+/**
+ * Sends a request; returns the answer, or null if it has no body.
+ * @param {'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} method
+ * @param {string} path begins with `/api/`
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ * @throws {ApiProblem}
+ */
+export async function api(method, path, body) {
+  /** @type {Record<string, string>} */
+  const headers = { 'X-NetBit-Web': '1', Accept: 'application/json' };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), API_TIMEOUT_MS);
+  try {
+    const response = await fetch(path, {
+      method, headers, signal: patience.signal, credentials: 'same-origin', cache: 'no-store',
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const answer = parsed(await response.text());
+    if (response.ok) return answer;
+    throw problemOf(response, answer);
+  } catch (error) {
+    if (error instanceof ApiProblem) throw error;
+    throw new ApiProblem(0, 'offline', 'The server cannot be reached. Check the connection, then try again.', undefined, []);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {string} body */
+function parsed(body) {
+  try {
+    return body === '' ? null : JSON.parse(body);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {Response} response
+ * @param {any} answer
+ */
+function problemOf(response, answer) {
+  const seconds = Number(response.headers.get('Retry-After') ?? NaN);
+  const code = typeof answer?.code === 'string' ? answer.code : 'internal';
+  const detail = typeof answer?.detail === 'string' ? answer.detail : `The server answered with the status ${response.status}.`;
+  return new ApiProblem(response.status, code, detail, Number.isFinite(seconds) ? seconds : undefined, answer?.errors ?? []);
+}
