@@ -4,8 +4,11 @@
 //! words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
 //! exports, renames, `import *`, dynamic imports, `await` at the top level, cycles, and equal names in
 //! two modules.
+//!
+//! A script has at most two files: `main.js`, and `more.js`, which the page loads when it is needed,
+//! by `import('./more.js')`. Modules that both use are in `main.js` and exported from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The modules by their path.
 pub(crate) type Modules = BTreeMap<String, String>;
@@ -13,8 +16,15 @@ pub(crate) type Modules = BTreeMap<String, String>;
 /// The words that begin a declaration.
 const DECLARATIONS: [&str; 5] = ["function ", "async function ", "const ", "let ", "class "];
 
+/// The only dynamic import.
+const LATER: &str = "import('./more.js')";
+
 struct Linker<'a> {
     modules: &'a Modules,
+    /// The modules of `main.js`, while `more.js` is linked.
+    earlier: Vec<&'a str>,
+    /// Their names that `more.js` imports.
+    shared: BTreeSet<String>,
     /// Modules that are being written: an import of one of them is a cycle.
     open: Vec<&'a str>,
     done: Vec<&'a str>,
@@ -23,15 +33,26 @@ struct Linker<'a> {
     output: String,
 }
 
-/// Returns the module `entry` with all modules that it imports, as one script.
+/// Returns the files of the script of a folder: `main.js`, and `more.js` if the folder has it.
 ///
 /// # Errors
 /// Returns a sentence that names the module and the line that cannot be linked.
-pub(crate) fn link(modules: &Modules, entry: &str) -> Result<String, String> {
-    let (open, done) = (Vec::new(), Vec::new());
-    let mut linker = Linker { modules, open, done, names: BTreeMap::new(), output: String::new() };
-    linker.module(entry)?;
-    Ok(linker.output)
+pub(crate) fn link(modules: &Modules, folder: &str) -> Result<Vec<(String, String)>, String> {
+    let (main, more) = (format!("{folder}/main.js"), format!("{folder}/more.js"));
+    let (earlier, open, done) = (Vec::new(), Vec::new(), Vec::new());
+    let (shared, names) = (BTreeSet::new(), BTreeMap::new());
+    let mut linker = Linker { modules, earlier, shared, open, done, names, output: String::new() };
+    linker.module(&main)?;
+    let Some(entry) = modules.get(&more) else { return Ok(vec![(main, linker.output)]) };
+    let mut first = std::mem::take(&mut linker.output);
+    linker.earlier = std::mem::take(&mut linker.done);
+    linker.module(&more)?;
+    let names = |names: Vec<&str>| names.join(", ");
+    let shared = names(linker.shared.iter().map(String::as_str).collect());
+    first.push_str(&format!("export {{ {shared} }};\n"));
+    let own = names(entry.lines().filter_map(|line| line.strip_prefix("export ").and_then(declared)).collect());
+    let second = format!("import {{ {shared} }} from './main.js';\n{}export {{ {own} }};\n", linker.output);
+    Ok(vec![(main, first), (more, second)])
 }
 
 impl<'a> Linker<'a> {
@@ -48,7 +69,11 @@ impl<'a> Linker<'a> {
         for line in text.lines().filter(|line| line.starts_with("import")) {
             let read = imported(line).and_then(|(names, file)| Some((names, resolved(path, file)?)));
             let (names, other) = read.ok_or_else(|| format!("{path}: cannot link: {line}"))?;
-            self.module(&other)?;
+            if self.earlier.contains(&other.as_str()) {
+                self.shared.extend(names.split(", ").map(str::to_owned));
+            } else {
+                self.module(&other)?;
+            }
             let text = self.modules.get(&other).map_or("", String::as_str);
             if let Some(name) = names.split(", ").find(|name| !exports(text, name)) {
                 return Err(format!("{path}: {other} does not export {name}"));
@@ -58,6 +83,11 @@ impl<'a> Linker<'a> {
         self.open.pop();
         self.done.push(path);
         Ok(())
+    }
+
+    /// Returns whether the folder of a module has a `more.js`.
+    fn has_later(&self, path: &str) -> bool {
+        resolved(path, "./more.js").is_some_and(|more| self.modules.contains_key(&more))
     }
 
     fn write(&mut self, path: &'a str, text: &str) -> Result<(), String> {
@@ -73,7 +103,8 @@ impl<'a> Linker<'a> {
             };
             let name = declared(own);
             let awaits = own.starts_with("await ") || name.is_some() && own.contains(" = await ");
-            if !is_comment && (awaits || own.contains("import(")) {
+            let imports = own.contains("import(") && !(self.has_later(path) && own.contains(LATER));
+            if !is_comment && (awaits || imports) {
                 return Err(format!("{path}: cannot link: {line}"));
             }
             if let Some(name) = name {

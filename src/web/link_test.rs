@@ -4,7 +4,7 @@ use super::link::link;
 
 fn linked(modules: &[(&str, &str)]) -> Result<String, String> {
     let owned = modules.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-    link(&owned.collect(), "p/main.js")
+    link(&owned.collect(), "p").map(|mut files| files.remove(0).1)
 }
 
 #[test]
@@ -42,8 +42,28 @@ fn each_entry_has_its_own_script() {
     let mut modules: super::link::Modules =
         modules.into_iter().map(|(path, text)| (path.to_owned(), text)).collect();
     modules.insert("kit/a.js".to_owned(), "export const a = Number;".to_owned());
-    assert_eq!(link(&modules, "p/main.js").unwrap(), "const a = Number;\na(1);\n");
-    assert_eq!(link(&modules, "q/main.js").unwrap(), "const a = Number;\nconst p = a(2);\n");
+    assert_eq!(link(&modules, "p").unwrap()[0].1, "const a = Number;\na(1);\n");
+    assert_eq!(link(&modules, "q").unwrap()[0].1, "const a = Number;\nconst p = a(2);\n");
+}
+
+#[test]
+fn later_file_imports_what_it_shares_with_the_first() {
+    let modules = [
+        ("p/main.js", "import { a } from './a.js';\nconst later = () => import('./more.js');\na(later);\n"),
+        ("p/a.js", "export const a = 1;\nexport const unused = 2;\n"),
+        ("p/more.js", "import { b } from './b.js';\nexport const open = b;\n"),
+        ("p/b.js", "import { a } from './a.js';\nexport const b = a;\n"),
+    ];
+    let owned = modules.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let files = link(&owned.collect(), "p").unwrap();
+    let first = "const a = 1;\nconst unused = 2;\nconst later = () => import('./more.js');\na(later);\nexport { a };\n";
+    let second = "import { a } from './main.js';\nconst b = a;\nconst open = b;\nexport { open };\n";
+    let expected = [("p/main.js", first), ("p/more.js", second)];
+    assert_eq!(files, expected.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    let mut clash = modules;
+    clash[3].1 = "export const b = 1;\nconst unused = 3;\n";
+    let owned = clash.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    assert!(link(&owned.collect(), "p").unwrap_err().contains("both declare unused"));
 }
 
 #[test]
