@@ -11,9 +11,10 @@ fn linked(modules: &[(&str, &str)]) -> Result<String, String> {
 fn modules_are_joined_after_their_imports() {
     let main = "// Main.\nimport { a } from './a.js';\nimport { b } from './b.js';\na(b);\n";
     let one = "import { b } from './b.js';\nexport function a() {\n  return b;\n}\n";
-    let two = "/** @type {import('./x.js').X} */\nexport const b = 1;\n";
+    let two = "/** @type {import('./x.js').X} */\nexport const b = /** @type {import('./x.js').X} */ (1);\n";
     let script = linked(&[("p/main.js", main), ("p/a.js", one), ("p/b.js", two)]).unwrap();
-    let expected = "/** @type {import('./x.js').X} */\nconst b = 1;\nfunction a() {\n  return b;\n}\na(b);\n";
+    let expected =
+        "const b = /** @type {import('./x.js').X} */ (1);\nfunction a() {\n  return b;\n}\na(b);\n";
     assert_eq!(script, expected);
 }
 
@@ -33,6 +34,14 @@ fn modules_of_other_folders_are_joined() {
     let mut deeper = modules;
     deeper[3].1 = part;
     assert!(linked(&deeper).unwrap_err().contains("cannot link"), "one folder up is enough");
+}
+
+#[test]
+fn comments_on_lines_of_their_own_are_left_out() {
+    let text = "/**\n * Text.\n * @param {import('./x.js').X} x\n */\nf(1);\n\n  /* one */\n  // two\n/** @type {X} */ (g).h();\nconst s = '/* x */'; // y\n/* a\nb */\n";
+    let script = linked(&[("p/main.js", text)]).unwrap();
+    assert_eq!(script, "f(1);\n/** @type {X} */ (g).h();\nconst s = '/* x */'; // y\n");
+    assert!(linked(&[("p/main.js", "/* a\n*/ f();")]).unwrap_err().contains("cannot link"));
 }
 
 #[test]
@@ -74,6 +83,8 @@ fn forms_that_cannot_be_joined_are_refused() {
         ("export { a };", "cannot link"),
         ("export * from './a.js';", "cannot link"),
         ("const x = await import('./a.js');", "cannot link"),
+        ("/** @type {T} */ (x); import('./a.js');", "cannot link"),
+        ("import('./a.js'); /** @type {import('./a.js').T} */", "cannot link"),
         ("const x = await fetch('/');", "cannot link"),
         ("await fetch('/');", "cannot link"),
         ("const { x } = y;", "is not plain"),
