@@ -52,12 +52,15 @@ fn style_sheet(folder: &Path, has: &dyn Fn(&str) -> bool) -> Result<Vec<u8>, Fai
 fn scripts(folder: &Path, files: &mut Files) -> Result<(), Failure> {
     let mut found = Files::new();
     collect(folder, "", &mut found)?;
-    let text = |(path, bytes)| String::from_utf8(bytes).map(|text| (path, text));
-    let modules = found.into_iter().map(text).collect::<Result<link::Modules, _>>()?;
+    let mut modules = link::Modules::new();
+    for (path, bytes) in found {
+        let code = compact::without_comments(&String::from_utf8(bytes)?);
+        modules.insert(path.clone(), code.map_err(|problem| format!("{path}: {problem}"))?);
+    }
     for entry in modules.keys() {
         let Some(folder) = entry.strip_suffix("/main.js") else { continue };
         for (name, script) in link::link(&modules, folder)? {
-            files.insert(name, compact::script(&script)?.into_bytes());
+            files.insert(name, compact::without_indentation(&script).into_bytes());
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Removes comments and indentation from scripts and style sheets, and names the style sheets.
 //!
-//! `build.rs` includes this file. Names are kept, so that errors of a browser can be read.
+//! `build.rs` includes this file. Comments are a fourth of the compressed chat program. Names are kept,
+//! so that errors of a browser can be read.
 
 /// Decides by the name of a file below `web/css/` whether a style sheet has it.
 type Selection = dyn Fn(&str) -> bool + Sync;
@@ -12,26 +13,40 @@ pub(crate) const STYLE_SHEETS: &[(&str, &Selection)] = &[
     ("chat.css", &|name| name < "50" || name >= "80"),
 ];
 
-/// Returns a script without comments at the beginning of lines, and without indentation.
+/// Returns a module without comments that begin a line, and without casts. Its indentation stays: the
+/// linker reads it.
 ///
 /// # Errors
-/// Returns a sentence for a template literal of several lines: its indentation is a part of it.
-pub(crate) fn script(text: &str) -> Result<String, String> {
-    let mut compact = String::with_capacity(text.len());
+/// Returns a sentence for a template literal of several lines, whose text could look like a comment.
+pub(crate) fn without_comments(text: &str) -> Result<String, String> {
+    let mut code = String::with_capacity(text.len());
     let mut is_comment = false;
-    for line in text.lines().map(str::trim) {
-        if !is_comment && line.matches('`').count() % 2 == 1 {
-            return Err(format!("a template literal has several lines: {line}"));
+    for line in text.lines() {
+        let words = line.trim();
+        let begins = !is_comment && words.starts_with("/*") && !words.starts_with("/** @type ");
+        is_comment |= begins;
+        if is_comment {
+            is_comment = !words.contains("*/");
+            if !words.ends_with("*/") && !is_comment {
+                return Err(format!("code follows a comment: {line}"));
+            }
+        } else if !words.is_empty() && !words.starts_with("//") {
+            let plain = without_types(line);
+            if plain.replace("'`'", "").matches('`').count() % 2 == 1 {
+                return Err(format!("a template literal has several lines: {line}"));
+            }
+            if !plain.trim().is_empty() {
+                code.push_str(&plain);
+                code.push('\n');
+            }
         }
-        is_comment |= line.starts_with("/*") && !line.contains("*/");
-        let is_whole = line.starts_with("/*") && line.ends_with("*/");
-        if !is_comment && !is_whole && !line.is_empty() {
-            compact.push_str(&without_types(line));
-            compact.push('\n');
-        }
-        is_comment &= !line.contains("*/");
     }
-    Ok(compact)
+    Ok(code)
+}
+
+/// Returns a linked script without indentation.
+pub(crate) fn without_indentation(script: &str) -> String {
+    script.lines().flat_map(|line| [line.trim(), "\n"]).collect()
 }
 
 /// Removes the casts `/** @type {…} */` from a line.
@@ -64,11 +79,13 @@ mod tests {
 
     #[test]
     fn scripts_keep_everything_but_comments_and_indentation() {
-        let text = "/**\n * A.\n * @param {string} a\n */\nfunction f(a) {\n  // kept by the linker only\n\n  /** B. */\n  const b = /** @type {X} */ (a); // c\n}\n";
-        let expected = "function f(a) {\n// kept by the linker only\nconst b = (a); // c\n}\n";
-        assert_eq!(script(text).unwrap(), expected);
-        assert_eq!(script("const a = `b`;\n").unwrap(), "const a = `b`;\n");
-        assert!(script("const a = `b\n  c`;").unwrap_err().contains("several lines"));
+        let text = "/**\n * A.\n * @param {string} a\n */\nfunction f(a) {\n  // B.\n\n  /** @type {Y} */\n  /** C. */\n  const b = /** @type {import('./x.js').X} */ (a); // c\n}\n";
+        let code = without_comments(text).unwrap();
+        assert_eq!(code, "function f(a) {\n  const b = (a); // c\n}\n");
+        assert_eq!(without_indentation(&code), "function f(a) {\nconst b = (a); // c\n}\n");
+        assert_eq!(without_comments("const a = `b`;\n").unwrap(), "const a = `b`;\n");
+        assert!(without_comments("const a = `b\n  c`;").unwrap_err().contains("several lines"));
+        assert!(without_comments("/* a\n */ b();").unwrap_err().contains("follows"));
     }
 
     #[test]

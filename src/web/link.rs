@@ -1,7 +1,7 @@
 //! Joins the modules of a script into one file, so that a page loads one script.
 //!
-//! `build.rs` includes this file. Modules are written in the order of their dependencies, without the
-//! words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
+//! `build.rs` includes this file. Modules come without comments (`compact.rs`). They are written in the
+//! order of their dependencies, without the words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
 //! exports, renames, `import *`, dynamic imports, `await` at the top level, cycles, and equal names in
 //! two modules.
 //!
@@ -47,10 +47,9 @@ pub(crate) fn link(modules: &Modules, folder: &str) -> Result<Vec<(String, Strin
     let mut first = std::mem::take(&mut linker.output);
     linker.earlier = std::mem::take(&mut linker.done);
     linker.module(&more)?;
-    let names = |names: Vec<&str>| names.join(", ");
-    let shared = names(linker.shared.iter().map(String::as_str).collect());
+    let shared = Vec::from_iter(linker.shared).join(", ");
     first.push_str(&format!("export {{ {shared} }};\n"));
-    let own = names(entry.lines().filter_map(|line| line.strip_prefix("export ").and_then(declared)).collect());
+    let own = Vec::from_iter(entry.lines().filter_map(exported)).join(", ");
     let second = format!("import {{ {shared} }} from './main.js';\n{}export {{ {own} }};\n", linker.output);
     Ok(vec![(main, first), (more, second)])
 }
@@ -75,7 +74,8 @@ impl<'a> Linker<'a> {
                 self.module(&other)?;
             }
             let text = self.modules.get(&other).map_or("", String::as_str);
-            if let Some(name) = names.split(", ").find(|name| !exports(text, name)) {
+            let is_missing = |name: &&str| !text.lines().any(|line| exported(line) == Some(*name));
+            if let Some(name) = names.split(", ").find(is_missing) {
                 return Err(format!("{path}: {other} does not export {name}"));
             }
         }
@@ -85,35 +85,27 @@ impl<'a> Linker<'a> {
         Ok(())
     }
 
-    /// Returns whether the folder of a module has a `more.js`.
-    fn has_later(&self, path: &str) -> bool {
-        resolved(path, "./more.js").is_some_and(|more| self.modules.contains_key(&more))
-    }
-
     fn write(&mut self, path: &'a str, text: &str) -> Result<(), String> {
         for line in text.lines() {
-            if line.starts_with("import") || line.trim_start().starts_with("//") {
+            if line.starts_with("import") {
                 continue;
             }
-            let is_comment = line.trim_start().starts_with(['*', '/']);
-            let own = match line.strip_prefix("export ") {
-                Some(rest) if declared(rest).is_some() => rest,
-                Some(_) => return Err(format!("{path}: cannot link: {line}")),
-                None => line,
-            };
+            let own = line.strip_prefix("export ").unwrap_or(line);
             let name = declared(own);
+            let is_other_export = name.is_none() && own.len() < line.len();
             let awaits = own.starts_with("await ") || name.is_some() && own.contains(" = await ");
-            let imports = own.contains("import(") && !(self.has_later(path) && own.contains(LATER));
-            if !is_comment && (awaits || imports) {
+            let has_later = || resolved(path, "./more.js").is_some_and(|more| self.modules.contains_key(&more));
+            let imports = own.contains("import(") && !(own.contains(LATER) && has_later());
+            if is_other_export || awaits || imports {
                 return Err(format!("{path}: cannot link: {line}"));
             }
-            if let Some(name) = name {
-                if name.is_empty() {
-                    return Err(format!("{path}: a name at the top level is not plain: {line}"));
-                }
-                if let Some(other) = self.names.insert(name.to_owned(), path) {
-                    return Err(format!("{path} and {other} both declare {name}"));
-                }
+            if name == Some("") {
+                return Err(format!("{path}: a name at the top level is not plain: {line}"));
+            }
+            if let Some(name) = name
+                && let Some(other) = self.names.insert(name.to_owned(), path)
+            {
+                return Err(format!("{path} and {other} both declare {name}"));
             }
             self.output.push_str(own);
             self.output.push('\n');
@@ -129,8 +121,8 @@ fn declared(line: &str) -> Option<&str> {
     rest.get(..end)
 }
 
-fn exports(text: &str, name: &str) -> bool {
-    text.lines().any(|line| line.strip_prefix("export ").and_then(declared) == Some(name))
+fn exported(line: &str) -> Option<&str> {
+    line.strip_prefix("export ").and_then(declared)
 }
 
 /// Returns the names and the file of `import { a, b } from './file.js';`.
@@ -152,8 +144,6 @@ fn resolved(path: &str, file: &str) -> Option<String> {
     let is_plain = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
     };
-    if !rest.strip_suffix(".js")?.split('/').all(is_plain) {
-        return None;
-    }
-    Some(if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") })
+    let found = if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") };
+    rest.strip_suffix(".js")?.split('/').all(is_plain).then_some(found)
 }
