@@ -77,7 +77,8 @@ export function createSidebar(root, ctx) {
       placeChildren(/** @type {Element} */ (node.lastElementChild), some.map(rowOf));
       shown.push(node);
     }
-    if (!chats.length) shown.push(el('div', { class: 'empty' }, el('p', null, 'You are not in a chat yet.'), el('button', { type: 'button', dataset: { new: '' } }, 'Start a chat')));
+    if (!chats.length && store.connection().state !== 'online') shown.push(el('p', { class: 'muted note' }, 'Loading…'));
+    else if (!chats.length) shown.push(el('div', { class: 'empty' }, el('p', null, 'You are not in a chat yet.'), el('button', { type: 'button', dataset: { new: '' } }, 'Start a chat')));
     else if (!shown.length) shown.push(el('p', { class: 'muted note' }, 'No chat has this name.'));
     else if (left <= 0) shown.push(el('p', { class: 'muted note' }, `The first ${SIDEBAR_ROWS_MAX} chats are shown. Filter to find others.`));
     placeChildren(list, shown);
@@ -173,7 +174,7 @@ export function createSidebar(root, ctx) {
   return {
     /** @param {Set<string>} changes */
     update(changes) {
-      const isOwn = [...changes].some((key) => key === 'chats' || key === 'presence' || key === 'notifications' || key.startsWith('chat:') || key.startsWith('marks:'));
+      const isOwn = [...changes].some((key) => key === 'chats' || key === 'presence' || key === 'notifications' || key === 'connection' || key.startsWith('chat:') || key.startsWith('marks:'));
       if (isOwn) draw();
     },
     focus() {

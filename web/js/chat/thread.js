@@ -62,7 +62,7 @@ export function createThread(root, ctx, { chat, thread }) {
     const rows = shown.map((message) => {
       const known = drawn.get(message.id);
       if (known?.message === message) return known.node;
-      const node = el('li', null, renderMessage(message, ctx, { head: true }));
+      const node = el('li', null, renderMessage(message, ctx, { compact: message.reply_to === rootId }));
       drawn.set(message.id, { message, node });
       return node;
     });
