@@ -152,7 +152,9 @@ export class ChatEntry {
     const before = { unread: this.unread, read: this.read };
     const isNew = event.seq > this.counted;
     if (isNew) this.counted = event.seq;
-    const isCertain = this.#effect(event, isNew, me);
+    // Without a list nothing is known of what was unread before.
+    const isPlain = this.isListed || !(event.kind === 'delete' || event.kind === 'trim' || event.message?.sender_id === me);
+    const isCertain = this.#effect(event, isNew, me) && isPlain;
     if (isNew) this.#noted(event.seq, isCertain ? this.unread - before.unread : Number.NaN, this.read > before.read ? this.read : 0);
     return isCertain;
   }
