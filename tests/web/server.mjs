@@ -11,7 +11,7 @@ export async function startServer(binary, extra = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'netbit-web-'));
   const env = { ...process.env, NETBIT_DATA_DIR: join(dir, 'data'), ...extra };
   for (const part of ['HTTP', 'TCP', 'UDP', 'OPS']) env[`NETBIT_${part}__LISTEN`] ??= '127.0.0.1:0';
-  const child = spawn(binary, ['serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let child = spawn(binary, ['serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const base = await new Promise((resolve, reject) => {
     const late = setTimeout(() => { child.kill('SIGKILL'); reject(new Error(`no address after ${START_SECONDS_MAX} s:\n${output}`)); }, START_SECONDS_MAX * 1000);
@@ -27,6 +27,25 @@ export async function startServer(binary, extra = {}) {
   return {
     ...base, dir,
     log: () => output,
+    /** Kills the server without a warning. */
+    async kill() {
+      const ended = new Promise((resolve) => { child.once('exit', resolve); });
+      child.kill('SIGKILL');
+      await ended;
+    },
+    /** Starts it again after `kill`, at the same address with the same data. */
+    async restart() {
+      env.NETBIT_HTTP__LISTEN = new URL(base.url).host;
+      child = spawn(binary, ['serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { output += chunk; });
+      for (let tries = 0; tries < START_SECONDS_MAX * 10; tries += 1) {
+        const answer = await fetch(`${base.url}/api/server`).catch(() => null);
+        if (answer?.ok) return;
+        if (child.exitCode !== null) break;
+        await new Promise((resolve) => { setTimeout(resolve, 100); });
+      }
+      throw new Error(`the server did not start again:\n${output.slice(-2000)}`);
+    },
     /** Ends the server, and returns the panics of its log. */
     async stop() {
       const hasEnded = child.exitCode !== null || child.signalCode !== null;

@@ -32,8 +32,13 @@ export class ChatEntry {
     /** What events above `effectsFrom` did to the counts. @type {{ seq: number, unread: number, read: number }[]} */
     this.effects = [];
     this.effectsFrom = last;
-    /** The fields are those of this seq or a later one. */
+    /** The seq of the list from which the fields are; then those of later changes. */
     this.fieldsAt = 0;
+    this.nameAt = 0;
+    this.archivedAt = 0;
+    this.messageAt = 0;
+    /** The seq as of which `hidden` is: a later message shows the chat again. */
+    this.hiddenAt = 0;
     /** The newest message of another user among the events above `otherFrom`. */
     this.otherAt = 0;
     this.otherFrom = last;
@@ -60,16 +65,37 @@ export class ChatEntry {
     this.isListed = true;
     this.view = undefined;
     this.head = Math.max(this.head, chat.last_seq);
-    if (chat.last_seq >= this.last) {
-      const { id: _, last_seq: __, read_seq: ___, unread_count: ____, ...fields } = chat;
-      if (this.markedAt > token) fields.hidden = this.fields.hidden;
-      this.fields = fields;
-      this.fieldsAt = chat.last_seq;
-    } else {
-      for (const key of /** @type {const} */ (['kind', 'peer', 'project_id', 'notify'])) Object.assign(this.fields, { [key]: chat[key] });
-      this.fields.name ??= chat.name;
-    }
+    this.#describe(chat, token);
     return this.#recount(chat, isFirst && this.markedAt > token ? this.markedAt : token) && this.markedAt <= token;
+  }
+
+  /**
+   * Takes the fields of a list, except for those that a later event changed.
+   * @param {Chat} chat
+   * @param {number} token
+   */
+  #describe(chat, token) {
+    const { id: _, last_seq: at, read_seq: __, unread_count: ___, ...fields } = chat;
+    if (at < this.fieldsAt) return;
+    if (this.nameAt > at) fields.name = this.fields.name;
+    if (this.archivedAt > at) fields.archived = this.fields.archived;
+    if (this.markedAt > token) fields.hidden = this.fields.hidden;
+    else this.hiddenAt = at;
+    if (this.messageAt > this.hiddenAt) fields.hidden = undefined;
+    this.fields = fields;
+    this.fieldsAt = at;
+  }
+
+  /** Takes a new name or state of the chat. @param {Event} event */
+  change(event) {
+    if (event.seq <= this.fieldsAt) return;
+    if (event.kind === 'rename') {
+      this.fields = { ...this.fields, name: event.name };
+      this.nameAt = event.seq;
+    } else if (event.kind === 'archive') {
+      this.fields = { ...this.fields, archived: event.archived || undefined };
+      this.archivedAt = event.seq;
+    }
   }
 
   /**
@@ -95,15 +121,18 @@ export class ChatEntry {
    * @param {number} read
    * @param {number | undefined} unread
    * @param {number} token
+   * @param {boolean | undefined} hidden
    * @param {boolean} isLive false: the count is of a later seq than `last`
    * @returns {boolean} whether the counts are certain
    */
-  mark(read, unread, token, isLive) {
+  mark(read, unread, token, hidden, isLive) {
     this.view = undefined;
     this.read = read;
     this.markedAt = token;
     if (unread === undefined) return true;
     this.unread = unread;
+    this.fields = { ...this.fields, hidden: hidden || undefined };
+    this.hiddenAt = isLive ? this.last : Infinity;
     if (!isLive) return false;
     this.exact = this.last;
     this.counted = this.last;
@@ -123,7 +152,9 @@ export class ChatEntry {
     const before = { unread: this.unread, read: this.read };
     const isNew = event.seq > this.counted;
     if (isNew) this.counted = event.seq;
-    const isCertain = this.#effect(event, isNew, me);
+    // Without a list nothing is known of what was unread before.
+    const isPlain = this.isListed || !(event.kind === 'delete' || event.kind === 'trim' || event.message?.sender_id === me);
+    const isCertain = this.#effect(event, isNew, me) && isPlain;
     if (isNew) this.#noted(event.seq, isCertain ? this.unread - before.unread : Number.NaN, this.read > before.read ? this.read : 0);
     return isCertain;
   }
@@ -153,7 +184,8 @@ export class ChatEntry {
    * @param {number} me
    */
   #message(message, isNew, me) {
-    if (this.fields.hidden && message.seq > this.fieldsAt) this.fields = { ...this.fields, hidden: undefined };
+    this.messageAt = message.seq;
+    if (this.fields.hidden && message.seq > this.hiddenAt) this.fields = { ...this.fields, hidden: undefined };
     const isOwn = message.sender_id === me;
     const isCounted = !isOwn && (message.seq <= this.exact || !message.deleted);
     this.recent.set(message.id, { seq: message.seq, isCounted });

@@ -248,9 +248,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
       users.delete(event.user_id);
       want(event.user_id);
     }
-    if (event.seq <= entry.fieldsAt) return;
-    if (event.kind === 'rename') entry.fields = { ...entry.fields, name: event.name };
-    if (event.kind === 'archive') entry.fields = { ...entry.fields, archived: event.archived || undefined };
+    entry.change(event);
   }
 
   /** @param {Extract<Fact, { type: 'chats' }>} fact */
@@ -300,8 +298,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
       if (held || entry.marks.size < STORE_MARKS_MAX) entry.marks.set(mark.user_id, { read_seq: mark.read_seq, delivered_seq: mark.delivered_seq });
       if (mark.user_id !== store.me.id) continue;
       ownMarks += 1;
-      if (!entry.mark(mark.read_seq, fact.unread_count, ownMarks, fact.is_live !== false)) recount(entry.id);
-      if (fact.unread_count !== undefined) entry.fields = { ...entry.fields, hidden: fact.hidden || undefined };
+      if (!entry.mark(mark.read_seq, fact.unread_count, ownMarks, fact.hidden, fact.is_live !== false)) recount(entry.id);
       if (notices.read({ chat_id: entry.id, seq: mark.read_seq, read_at: new Date(now()).toISOString() })) changed('notifications', `chat:${entry.id}`);
       chatChanged(entry.id);
     }
