@@ -9,6 +9,8 @@
 mod compact;
 #[path = "src/web/link.rs"]
 mod link;
+#[path = "src/web/sheets.rs"]
+mod sheets;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +31,7 @@ fn main() -> Result<(), Failure> {
         println!("cargo::rerun-if-changed={path}");
     }
     let mut files = Files::new();
-    for (name, has) in compact::STYLE_SHEETS {
+    for (name, has) in sheets::STYLE_SHEETS {
         files.insert((*name).to_owned(), style_sheet(Path::new("web/css"), has)?);
     }
     scripts(Path::new("web/js"), &mut files)?;

@@ -1,17 +1,7 @@
-//! Removes comments and indentation from scripts and style sheets, and names the style sheets.
+//! Removes comments and indentation from scripts and style sheets.
 //!
 //! `build.rs` includes this file. Comments are a fourth of the compressed chat program. Names are kept,
 //! so that errors of a browser can be read.
-
-/// Decides by the name of a file below `web/css/` whether a style sheet has it.
-type Selection = dyn Fn(&str) -> bool + Sync;
-
-/// The style sheets: of the pages, and of the chat. Files from `50` on belong to code and people, those
-/// from `80` on to the chat, `90` to both.
-pub(crate) const STYLE_SHEETS: &[(&str, &Selection)] = &[
-    ("app.css", &|name| !name.starts_with('8')),
-    ("chat.css", &|name| name < "50" || name >= "80"),
-];
 
 /// Returns a module without comments that begin a line, and without casts. Its indentation stays: the
 /// linker reads it.
@@ -92,18 +82,5 @@ mod tests {
     fn style_sheets_keep_everything_but_comments_and_indentation() {
         let text = "/* A. */\n.a { /* b */ color: red;\n  margin: 0; }\n";
         assert_eq!(style(text), ".a {  color: red;\nmargin: 0; }\n");
-    }
-
-    #[test]
-    fn chat_and_pages_have_their_own_style_sheets() {
-        let has = |sheet: usize, name: &str| STYLE_SHEETS[sheet].1(name);
-        for (name, in_pages, in_chat) in [
-            ("10-tokens.css", true, true),
-            ("50-code.css", true, false),
-            ("80-chat.css", false, true),
-            ("90-media.css", true, true),
-        ] {
-            assert_eq!((has(0, name), has(1, name)), (in_pages, in_chat), "{name}");
-        }
     }
 }

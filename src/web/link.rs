@@ -94,7 +94,8 @@ impl<'a> Linker<'a> {
             let name = declared(own);
             let is_other_export = name.is_none() && own.len() < line.len();
             let awaits = own.starts_with("await ") || name.is_some() && own.contains(" = await ");
-            let has_later = || resolved(path, "./more.js").is_some_and(|more| self.modules.contains_key(&more));
+            let has_later =
+                || resolved(path, "./more.js").is_some_and(|more| self.modules.contains_key(&more));
             let imports = own.contains("import(") && !(own.contains(LATER) && has_later());
             if is_other_export || awaits || imports {
                 return Err(format!("{path}: cannot link: {line}"));

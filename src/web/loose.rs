@@ -12,6 +12,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::assets::content_type;
+use super::sheets::{STYLE_SHEETS, Selection};
 use crate::core::saturate;
 use crate::http::error::{HttpResult, no_route};
 use crate::services::ServiceError;
@@ -47,20 +48,21 @@ pub(super) async fn serve(folder: &Path, name: &str) -> HttpResult {
 /// Returns the file that pages call `name`.
 fn read(folder: &Path, name: &str) -> Option<Vec<u8>> {
     let folder = folder.canonicalize().ok()?;
-    if name == "app.css" {
-        return style_sheet(&folder);
+    if let Some((_, has)) = STYLE_SHEETS.iter().find(|(sheet, _)| *sheet == name) {
+        return style_sheet(&folder, has);
     }
     let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     let kind = if name.ends_with(".js") { "js" } else { "images" };
     if is_plain { file_below(&folder, &folder.join(kind).join(name)) } else { None }
 }
 
-/// Joins the style sheets in the order of their names, as `build.rs` does.
-fn style_sheet(folder: &Path) -> Option<Vec<u8>> {
+/// Joins the files of a style sheet in the order of their names, as `build.rs` does.
+fn style_sheet(folder: &Path, has: &Selection) -> Option<Vec<u8>> {
     let entries = fs::read_dir(folder.join("css")).ok()?.take(SHEETS_MAX);
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
-    let sheets = paths.iter().filter_map(|path| file_below(folder, path));
+    let is_part = |path: &&PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(has);
+    let sheets = paths.iter().filter(is_part).filter_map(|path| file_below(folder, path));
     Some(sheets.collect::<Vec<_>>().concat())
 }
 

@@ -19,6 +19,8 @@ mod admin;
 mod assets;
 mod chat;
 mod code;
+#[cfg(test)]
+mod compact;
 mod error;
 mod form;
 mod history;
@@ -33,6 +35,7 @@ pub mod paint;
 mod people;
 mod project;
 mod settings;
+mod sheets;
 mod shown;
 mod visitor;
 
