@@ -148,10 +148,17 @@ function cardHead(push, marked) {
   const sentence = isDeleted ? ['deleted ', ...names, ' in ', repository]
     : push.commit_count === 0 ? ['pushed ', ...names, ' to ', repository]
       : ['pushed ', el('strong', null, commitWords(push)), ' to ', ...names, ' of ', repository];
-  const words = { new: tag ? 'new tag' : 'new branch', deleted: tag ? 'tag deleted' : 'branch deleted', forced: tag ? 'tag moved' : 'forced', moved: '' }[change];
+  // A mark in the head is about all refs; the details name the change of each.
+  const isShared = push.refs.every((ref) => refChange(ref, push) === change && isTag(ref) === tag);
+  const words = isShared ? changeWords(change, tag) : '';
   const mark = change === 'forced' ? 'warning' : change === 'deleted' ? 'trash' : 'plus';
   return el('p', { class: 'push-head' }, icon(tag ? 'tag' : 'branch'), el('span', { class: 'push-words' }, sentence,
     words ? [' ', el('span', { class: `push-change is-${change}` }, icon(mark), words)] : null));
+}
+
+/** @param {ReturnType<typeof refChange>} change @param {boolean} tag */
+function changeWords(change, tag) {
+  return { new: tag ? 'new tag' : 'new branch', deleted: tag ? 'tag deleted' : 'branch deleted', forced: tag ? 'tag moved' : 'forced', moved: '' }[change];
 }
 
 /** @param {Push} push @param {Marker} marked */
@@ -180,7 +187,7 @@ function cardActions(push, message) {
 /** @param {Push} push @param {Marker} marked */
 function refDetails(push, marked) {
   const items = push.refs.map((ref) => el('li', null, el('bdi', { class: 'ref' }, marked(shortRef(ref), true)), ' ',
-    el('code', null, ref.old ?? 'none'), ' → ', el('code', null, ref.new ?? 'none')));
+    el('span', { class: 'muted' }, changeWords(refChange(ref, push), isTag(ref))), ' ', el('code', null, ref.old ?? 'none'), ' → ', el('code', null, ref.new ?? 'none')));
   if (push.ref_count > push.refs.length) items.push(el('li', { class: 'muted' }, `and ${push.ref_count - push.refs.length} more`));
   return el('details', { class: 'push-details' }, el('summary', null, 'Details'), el('ul', null, items));
 }

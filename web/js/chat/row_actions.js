@@ -344,7 +344,6 @@ function showPicker(message, button, ctx) {
     const items = /** @type {HTMLElement[]} */ ([...found.querySelectorAll('button')]);
     if (!moveFocus(event, items, false) && event.key === 'ArrowUp') { event.preventDefault(); field.focus(); }
   });
-  node.addEventListener('keydown', (event) => event.stopPropagation());
   found.addEventListener('click', (event) => {
     const item = event.target instanceof Element ? event.target.closest('[data-emoji]') : null;
     if (item instanceof HTMLElement && item.dataset.emoji) choose(item.dataset.emoji);
