@@ -43,6 +43,10 @@ test('new_line_stands_before_the_first_unread_message_of_others', () => {
   assert.equal(kinds(rows([message(1, 2, 0), message(2, 2, 1)])), 'day message message');
 });
 
+test('new_line_is_left_out_when_it_is_above_the_window', () => {
+  assert.equal(kinds(rows([message(9, 2, 0), message(10, 2, 1)], { newAfter: 3, first: 9 })), 'day message message');
+});
+
 test('events_that_change_messages_have_no_row', () => {
   const list = rows([message(1, 2, 0), change(2, 'react', 1), change(3, 'edit', 1), change(4, 'delete', 1), change(5, 'unknown_kind', 1)]);
   assert.equal(kinds(list), 'day message');

@@ -5,6 +5,7 @@ import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 import { parseText, plainText } from './markdown.js';
 import { textNodes } from './text_context.js';
 import { avatar } from './avatar.js';
+import { emojiOf } from './emoji.js';
 import { codeCards } from './code_card.js';
 import { pushCard, pushText } from './push_card.js';
 import { isExpanded, isRemoving } from './row_state.js';
@@ -244,12 +245,19 @@ function reactionsOf(message, ctx) {
   const list = el('div', { class: 'reactions', role: 'group', 'aria-label': 'Reactions' });
   for (const { emoji, user_ids: users } of message.reactions ?? []) {
     const names = namesOf(users, ctx);
+    const shown = reactionText(emoji);
     const own = users.includes(ctx.store.me.id);
-    list.append(el('button', { type: 'button', class: 'reaction', title: `${names} reacted with ${emoji}`, 'aria-label': `${emoji} ${users.length}: ${names}`, 'aria-pressed': String(own), dataset: { act: 'toggle', emoji } },
-      el('span', { class: 'emoji' }, emoji), el('span', { class: 'number' }, users.length)));
+    list.append(el('button', { type: 'button', class: 'reaction', title: `${names} reacted with ${shown}`, 'aria-label': `${shown} ${users.length}: ${names}`, 'aria-pressed': String(own), dataset: { act: 'toggle', emoji } },
+      el('span', { class: 'emoji' }, shown), el('span', { class: 'number' }, users.length)));
   }
   list.append(el('button', { type: 'button', class: 'reaction add', title: 'Add a reaction', 'aria-label': 'Add a reaction', dataset: { act: 'react' } }, icon('react')));
   return list;
+}
+
+/** Returns a reaction as it is shown: a shortcode as its emoji, if it has one. @param {string} emoji */
+function reactionText(emoji) {
+  const name = /^:?([A-Za-z0-9_+-]+):?$/.exec(emoji)?.[1];
+  return name === undefined ? emoji : emojiOf(name) || `:${name}:`;
 }
 
 /** @param {Message} message @param {boolean} kept */

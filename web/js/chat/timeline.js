@@ -74,18 +74,22 @@ export function createTimeline(root, ctx) {
   let frame = 0;
   /** @type {number | undefined} */
   let wantedSeq;
+  /** The jump to repeat when the timeline has a size. @type {(() => Promise<void>) | undefined} */
+  let unseen;
   const loading = new Set();
   const failed = new Set();
   /** @type {{ seq: number, y: number }[]} */
   const backs = [];
   /** @type {Map<number, { seq: number, y: number }>} */
   const places = new Map();
+  /** @type {Map<string, HTMLLIElement>} */
+  const edges = new Map();
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
   const anchor = createAnchor(scroller, list, { now, moved: () => afterMove() });
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: (day) => toDate(day) });
-  const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack() });
+  const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
   const offClicks = messageClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: () => { if (isBegun) render(); } });
 
@@ -142,8 +146,9 @@ export function createTimeline(root, ctx) {
     const chat = store.chat(chatId);
     list.setAttribute('aria-label', `Messages in ${chatTitle(ctx, chat)}`);
     pill.show({ at: undefined, count: 0, isShown: false, unread: 0 });
-    if (!chat) return;
+    if (!chat) return showMissing();
     isBegun = true;
+    list.replaceChildren();
     const { count } = store.unread(chatId);
     unreadOnEntry = count;
     if (count > 0) newAfter = chat.read_seq;
@@ -155,6 +160,13 @@ export function createTimeline(root, ctx) {
     if (count > 0 && count <= TIMELINE_UNREAD_MAX) return void toUnread();
     if (count === 0 && place) return void go(place.seq, { place: 'start', offset: place.y });
     return void toPresent();
+  }
+
+  /** The store does not have the chat: yet, or because this user is not in it. */
+  function showMissing() {
+    const isListed = store.connection().state === 'online' && store.chats().length > 0;
+    const words = isListed ? 'This chat does not exist, or you are not in it.' : 'Loading…';
+    list.replaceChildren(el('li', { class: 'edge-row muted' }, words));
   }
 
   // Moving.
@@ -188,6 +200,8 @@ export function createTimeline(root, ctx) {
     render();
     const node = nodeAt(wanted);
     if (!node) return;
+    // On a phone another screen may be shown: the place is found when this one is.
+    unseen = scroller.clientHeight === 0 ? () => go(seq, { highlight, place, offset }) : undefined;
     anchor.show(node, place, offset || (place === 'start' ? TIMELINE_ABOVE_PX : 0));
     const article = node.querySelector('article');
     if (article instanceof HTMLElement) focus.stop(article);
@@ -207,6 +221,7 @@ export function createTimeline(root, ctx) {
     visit += 1;
     const own = visit;
     wantedSeq = undefined;
+    unseen = undefined;
     targetSeq = 0;
     if (!win.tail || rows.length === 0 || !rangeAt(facts(), facts().last)) {
       let step = windowAtEnd(facts());
@@ -263,7 +278,7 @@ export function createTimeline(root, ctx) {
 
   /** @param {boolean} [isAppended] */
   function render(isAppended = false) {
-    anchor.keep(() => draw(isAppended ? 'top' : undefined), isAppended);
+    anchor.keep(() => draw(), isAppended);
   }
 
   /** @param {'top' | 'bottom'} [trimmed] the side that is far from the reader */
@@ -272,20 +287,36 @@ export function createTimeline(root, ctx) {
     if (win.tail && !anchor.atEnd() && rows.length >= WINDOW_ROWS_MAX && known.last > win.last) win = { ...win, tail: false };
     win = followTail(win, known);
     rows = rowsOf(win);
-    const side = trimmed ?? (anchor.atEnd() ? 'top' : 'bottom');
+    const side = trimmed ?? farSide();
     const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row.key) }));
     const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX });
     if (cut !== win) {
       win = cut;
       rows = rowsOf(win);
     }
-    const state = { name: chatTitle(ctx, store.chat(chatId)) };
-    const isFirst = win.first <= known.first_known;
     rowList.show(rows, rowFacts(), {
-      top: edgeNode(isFirst ? 'start' : 'older', { ...state, failed: failed.has('up') }),
-      bottom: win.tail ? undefined : edgeNode('newer', { ...state, failed: failed.has('down') }),
+      top: edge(win.first <= known.first_known ? 'start' : 'older', failed.has('up')),
+      bottom: win.tail ? undefined : edge('newer', failed.has('down')),
     });
     showTarget();
+  }
+
+  /** Returns the row of an end of the window; an unchanged one stays. @param {'start' | 'older' | 'newer'} kind @param {boolean} isFailed */
+  function edge(kind, isFailed) {
+    const name = chatTitle(ctx, store.chat(chatId));
+    const key = `${kind} ${isFailed} ${name}`;
+    const node = edges.get(kind);
+    if (node?.dataset.edgeKey === key) return node;
+    const made = edgeNode(kind, { failed: isFailed, name });
+    made.dataset.edgeKey = key;
+    edges.set(kind, made);
+    return made;
+  }
+
+  /** Returns the side of the window that is far from the reader. */
+  function farSide() {
+    const isLow = scroller.scrollTop > (scroller.scrollHeight - scroller.clientHeight) / 2;
+    return anchor.atEnd() || isLow ? 'top' : 'bottom';
   }
 
   /** @param {Window} window */
@@ -293,7 +324,7 @@ export function createTimeline(root, ctx) {
     const { first, last, tail } = window;
     return buildRows({
       events: store.events(chatId, first, last), gaps: gapsIn(window, facts()), pending: tail ? store.pending(chatId) : [],
-      newAfter, me: store.me.id, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
+      newAfter, me: store.me.id, first, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
     });
   }
 
@@ -309,8 +340,9 @@ export function createTimeline(root, ctx) {
   }
 
   function showTarget() {
-    for (const node of list.querySelectorAll('.is-target')) node.classList.remove('is-target');
-    if (targetSeq > 0) nodeAt(targetSeq)?.classList.add('is-target');
+    const target = targetSeq > 0 ? nodeAt(targetSeq) : undefined;
+    for (const node of list.querySelectorAll(':scope > .is-target')) if (node !== target) node.classList.remove('is-target');
+    if (target && !target.classList.contains('is-target')) target.classList.add('is-target');
   }
 
   /** @param {Element} node */
@@ -323,6 +355,7 @@ export function createTimeline(root, ctx) {
     frame = requestAnimationFrame(() => {
       frame = 0;
       if (!isBegun) return;
+      if (unseen && scroller.clientHeight > 0) void unseen();
       loadAhead();
       showPill();
       focus.follow();
@@ -462,10 +495,7 @@ export function createTimeline(root, ctx) {
       failed.clear();
       afterMove();
     }
-    if (!isBegun) {
-      if (store.chat(chatId)) begin();
-      return;
-    }
+    if (!isBegun) return begin();
     if (!store.chat(chatId)) return lost();
     const own = ['timeline', 'pending', 'marks', 'chat'].some((key) => changes.has(`${key}:${chatId}`));
     if (!own && !changes.has('users')) return;
@@ -490,6 +520,7 @@ export function createTimeline(root, ctx) {
     isBegun = false;
     rows = [];
     rowList.clear();
+    showMissing();
   }
 
   /** @param {MouseEvent} event */
