@@ -83,7 +83,8 @@ export function codePlaces(message, origin) {
 }
 
 /**
- * Returns the cards of a message. Their height is reserved; they load when they are near the screen.
+ * Returns the cards of a message. Their height is reserved; they load when they are near the
+ * screen.
  * @param {import('./types.js').Message} message
  * @param {import('./types.js').Context} ctx
  */

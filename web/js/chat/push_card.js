@@ -61,7 +61,8 @@ function commitWords(push) {
 }
 
 /**
- * Returns the text that the pusher wrote (`-o chat=`): the lines before those that the server added.
+ * Returns the text that the pusher wrote (`-o chat=`): the lines before those that the server
+ * added.
  * An edited message is shown as it is.
  * @param {string} content
  * @param {Push} push
@@ -95,7 +96,8 @@ export function comparePath(push, content) {
 }
 
 /**
- * Returns the command that fetches the pushed refs. Names of refs may contain characters that a shell
+ * Returns the command that fetches the pushed refs. Names of refs may contain characters that a
+ * shell
  * interprets.
  * @param {Push} push
  * @param {string} origin
@@ -123,7 +125,7 @@ export function pushCard(event, message, ctx) {
   const marked = hiddenMarker();
   card.append(cardHead(push, marked));
   const own = message ? ownText(message.content, push) : '';
-  if (own.trim() !== '') card.append(el('div', { class: 'text', dir: 'auto' }, textNodes(own, ctx)));
+  if (own.trim() !== '') card.append(el('div', { class: 'text' }, textNodes(own, ctx, event.chat_id)));
   if (push.commits.length > 0) card.append(commitList(push, marked));
   card.append(cardActions(push, message), refDetails(push, marked));
   return card;

@@ -95,7 +95,7 @@ export function renderPending(pending, ctx, head) {
     const target = ctx.store.message(pending.reply_to);
     if (target) node.append(quoteButton(target, ctx));
   }
-  node.append(el('div', { class: 'text', dir: 'auto' }, textNodes(pending.content, ctx)));
+  node.append(el('div', { class: 'text' }, textNodes(pending.content, ctx, pending.chat_id)));
   if (failed) {
     node.append(el('p', { class: 'not-sent' }, el('span', null, icon('warning'), ` Not sent: ${pending.error?.detail ?? 'the server refused it.'}`),
       rowButton('retry', 'Retry'), rowButton('copy-pending', 'Copy text'), rowButton('discard', 'Discard')));
@@ -183,7 +183,7 @@ function textOf(message, ctx) {
   const { content } = message;
   const isLong = content.length > ROW_FOLD_CHARS || content.split('\n', ROW_FOLD_LINES + 1).length > ROW_FOLD_LINES;
   const open = !isLong || isExpanded(message.id);
-  const text = el('div', { class: open ? 'text' : 'text folded', dir: 'auto' }, textNodes(content, ctx));
+  const text = el('div', { class: open ? 'text' : 'text folded' }, textNodes(content, ctx, message.chat_id));
   const nodes = /** @type {Node[]} */ ([text]);
   if (isLong) nodes.push(el('button', { type: 'button', class: 'unfold', 'aria-expanded': String(open), dataset: { act: 'unfold' } }, open ? 'Show less' : 'Show all'));
   if (message.edited_at) {
@@ -254,7 +254,10 @@ function reactionsOf(message, ctx) {
   return list;
 }
 
-/** Returns a reaction as it is shown: a shortcode as its emoji, if it has one. @param {string} emoji */
+/**
+ * Returns a reaction as it is shown: a shortcode as its emoji, if it has one.
+ * @param {string} emoji
+ */
 function reactionText(emoji) {
   const name = /^:?([A-Za-z0-9_+-]+):?$/.exec(emoji)?.[1];
   return name === undefined ? emoji : emojiOf(name) || `:${name}:`;

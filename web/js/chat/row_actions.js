@@ -1,6 +1,7 @@
 // What a user can do with a message: a bar of buttons at the row, a menu, reactions.
 //
-// One set of listeners serves all rows of a list. The bar exists twice at most: at the row under the
+// One set of listeners serves all rows of a list. The bar exists twice at most: at the row under
+// the
 // pointer, and at the row with the focus.
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';

@@ -211,7 +211,10 @@ export function createTimeline(root, ctx) {
   /** @param {number} seq */
   const isInWindow = (seq) => rows.length > 0 && win.first <= seq && seq <= win.last && rangeAt(facts(), seq) !== undefined;
 
-  /** Returns the row of an event; events without a row belong to the row before them. @param {number} seq */
+  /**
+   * Returns the row of an event; events without a row belong to the row before them.
+   * @param {number} seq
+   */
   function nodeAt(seq) {
     const row = rows.find((item) => (item.through ?? -1) >= seq) ?? rows.findLast((item) => item.seq !== undefined);
     return row && rowList.node(row.key);
@@ -301,7 +304,11 @@ export function createTimeline(root, ctx) {
     showTarget();
   }
 
-  /** Returns the row of an end of the window; an unchanged one stays. @param {'start' | 'older' | 'newer'} kind @param {boolean} isFailed */
+  /**
+   * Returns the row of an end of the window; an unchanged one stays.
+   * @param {'start' | 'older' | 'newer'} kind
+   * @param {boolean} isFailed
+   */
   function edge(kind, isFailed) {
     const name = chatTitle(ctx, store.chat(chatId));
     const key = `${kind} ${isFailed} ${name}`;
@@ -442,7 +449,10 @@ export function createTimeline(root, ctx) {
     if (newAfter !== undefined && visible.some(({ row }) => row.kind === 'new')) isNewSeen = true;
   }
 
-  /** Returns the messages of others since the reader left the end. Those that are not loaded count. */
+  /**
+   * Returns the messages of others since the reader left the end. Those that are not loaded
+   * count.
+   */
   function newCount() {
     const { last } = facts();
     if (awayFrom > last) return 0;
@@ -472,7 +482,10 @@ export function createTimeline(root, ctx) {
     if (seq > read) actions.read(chatId, seq).catch(() => {});
   }
 
-  /** Shows the New line after a seq, and marks nothing as read until the chat is opened again. @param {number} seq */
+  /**
+   * Shows the New line after a seq, and marks nothing as read until the chat is opened again.
+   * @param {number} seq
+   */
   function holdAt(seq) {
     newAfter = seq;
     isNewSeen = true;
