@@ -8,6 +8,8 @@ import { createAnchor } from './anchor.js';
 import { buildRows, threadsOf } from './timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
 import { createRowList } from './timeline_list.js';
+import { createPages } from './timeline_pages.js';
+import { createUnread } from './timeline_unread.js';
 import { createPill } from './timeline_pill.js';
 import { createRowFocus } from './timeline_focus.js';
 import { createNews } from './timeline_news.js';
@@ -51,6 +53,8 @@ export function createTimeline(root, ctx) {
   root.append(scroller);
   const rowList = createRowList(list, ctx);
   const marks = createReadMarks(now);
+  const unread = createUnread();
+  const pages = createPages({ ctx, chat: () => chatId, changed: () => { if (isBegun) render(); } });
 
   /** The open chat; 0: none. */
   let chatId = 0;
@@ -61,23 +65,12 @@ export function createTimeline(root, ctx) {
   /** @type {TimelineRow[]} */
   let rows = [];
   let isBegun = false;
-  /** @type {number | undefined} */
-  let newAfter;
-  let unreadOnEntry = 0;
-  /** Whether the reader has had the New line on the screen. */
-  let isNewSeen = false;
-  /** Whether the window lost the focus, and no message has arrived since. */
-  let isAbsent = false;
-  /** The first seq that is new since the reader left the end. */
-  let awayFrom = 0;
   let targetSeq = 0;
   let frame = 0;
   /** @type {number | undefined} */
   let wantedSeq;
   /** The jump to repeat when the timeline has a size. @type {(() => Promise<void>) | undefined} */
   let unseen;
-  const loading = new Set();
-  const failed = new Set();
   /** @type {{ seq: number, y: number }[]} */
   const backs = [];
   /** @type {Map<number, { seq: number, y: number }>} */
@@ -111,11 +104,8 @@ export function createTimeline(root, ctx) {
     isBegun = false;
     wantedSeq = seq;
     targetSeq = 0;
-    newAfter = undefined;
-    isNewSeen = false;
     backs.length = 0;
-    loading.clear();
-    failed.clear();
+    pages.reset();
     focus.reset();
     marks.leave();
     rowList.clear();
@@ -150,10 +140,8 @@ export function createTimeline(root, ctx) {
     isBegun = true;
     list.replaceChildren();
     const { count } = store.unread(chatId);
-    unreadOnEntry = count;
-    if (count > 0) newAfter = chat.read_seq;
+    unread.open(chat.read_seq, count, facts().last);
     marks.reset(chat.read_seq);
-    awayFrom = facts().last + 1;
     news.open(chatId, facts().last);
     const place = places.get(chatId);
     if (wantedSeq !== undefined) return void go(wantedSeq, { highlight: true, place: 'center' });
@@ -186,7 +174,7 @@ export function createTimeline(root, ctx) {
       let step = windowAround(facts(), wanted);
       if (step.need) {
         if (rows.length === 0) render();
-        await page(step.need, 'jump');
+        await pages.load(step.need, 'jump');
         if (own !== visit || chat !== chatId) return;
         step = windowAround(facts(), wanted);
         // The page does not have the seq: it failed, or the events were removed.
@@ -230,7 +218,7 @@ export function createTimeline(root, ctx) {
       let step = windowAtEnd(facts());
       if (step.need) {
         if (rows.length === 0) render();
-        await page(step.need, 'jump');
+        await pages.load(step.need, 'jump');
         if (own !== visit) return;
         step = windowAtEnd(facts());
       }
@@ -242,8 +230,8 @@ export function createTimeline(root, ctx) {
   }
 
   async function toUnread() {
-    if (newAfter === undefined) return;
-    const after = newAfter;
+    const after = unread.newAfter();
+    if (after === undefined) return;
     await go(after + 1, { place: 'start' });
     const line = rowList.node('new');
     if (line) anchor.show(line, 'start', TIMELINE_ABOVE_PX);
@@ -298,8 +286,8 @@ export function createTimeline(root, ctx) {
       rows = rowsOf(win);
     }
     rowList.show(rows, rowFacts(), {
-      top: edge(win.first <= known.first_known ? 'start' : 'older', failed.has('up')),
-      bottom: win.tail ? undefined : edge('newer', failed.has('down')),
+      top: edge(win.first <= known.first_known ? 'start' : 'older', pages.isFailed('up')),
+      bottom: win.tail ? undefined : edge('newer', pages.isFailed('down')),
     });
     showTarget();
   }
@@ -331,7 +319,7 @@ export function createTimeline(root, ctx) {
     const { first, last, tail } = window;
     return buildRows({
       events: store.events(chatId, first, last), gaps: gapsIn(window, facts()), pending: tail ? store.pending(chatId) : [],
-      newAfter, me: store.me.id, first, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
+      newAfter: unread.newAfter(), me: store.me.id, first, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
     });
   }
 
@@ -372,7 +360,7 @@ export function createTimeline(root, ctx) {
 
   function loadAhead() {
     const height = scroller.clientHeight;
-    if (height === 0 || rows.length === 0 && loading.has('jump')) return;
+    if (height === 0 || rows.length === 0 && pages.isLoading('jump')) return;
     const room = scroller.scrollHeight - height;
     // A full window is only so high: loading at both ends in turn must end.
     const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 ? room / 3 : Infinity);
@@ -384,10 +372,7 @@ export function createTimeline(root, ctx) {
   /** @param {'up' | 'down'} direction */
   function grow(direction) {
     const step = direction === 'up' ? growUp(win, facts()) : growDown(win, facts());
-    if (step.need) {
-      if (!loading.has(direction) && !failed.has(direction)) void page(step.need, direction);
-      return;
-    }
+    if (step.need) return void pages.load(step.need, direction);
     if (step.window === win || (step.window.first === win.first && step.window.last === win.last && step.window.tail === win.tail)) return;
     win = step.window;
     anchor.keep(() => draw(direction === 'up' ? 'bottom' : 'top'));
@@ -395,33 +380,8 @@ export function createTimeline(root, ctx) {
 
   /** @param {import('./types.js').Range} gap @param {Element} node */
   function loadGap(gap, node) {
-    if (failed.has('gap')) return;
     const comesFromAbove = node.previousElementSibling !== null && anchor.topOf(node) > scroller.clientHeight / 3 && !anchor.atEnd();
-    void page(pageOfGap(gap, comesFromAbove ? 'down' : 'up'), 'gap');
-  }
-
-  /**
-   * Requests a page. A refused one is not requested again by itself, but by its button, and when
-   * the connection returns.
-   * @param {{ before?: number, after?: number, around?: number }} range
-   * @param {string} what
-   */
-  async function page(range, what) {
-    if (loading.has(what) && what !== 'jump') return;
-    const chat = chatId;
-    const before = JSON.stringify(facts().ranges);
-    loading.add(what);
-    try {
-      await actions.page(chat, range);
-      if (chat === chatId && JSON.stringify(facts().ranges) === before) failed.add(what);
-    } catch {
-      if (chat === chatId) failed.add(what);
-    } finally {
-      if (chat === chatId) {
-        loading.delete(what);
-        if (isBegun && what !== 'jump') render();
-      }
-    }
+    void pages.load(pageOfGap(gap, comesFromAbove ? 'down' : 'up'), 'gap');
   }
 
   /** Returns the rows on the screen. */
@@ -438,15 +398,13 @@ export function createTimeline(root, ctx) {
   function showPill() {
     const away = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
     const isAway = !win.tail || (!anchor.atEnd() && away > scroller.clientHeight / 2);
-    if (anchor.atEnd() && win.tail) awayFrom = facts().last + 1;
+    if (anchor.atEnd() && win.tail) unread.atEnd(facts().last);
     const count = newCount();
     const visible = visibleRows();
     const at = visible.find(({ row }) => row.at !== undefined)?.row.at;
     const firstSeq = visible.find(({ row }) => row.seq !== undefined)?.row.seq ?? 0;
-    const isUnreadAbove = newAfter !== undefined && unreadOnEntry > 0 && firstSeq > newAfter + 1 && !visible.some(({ row }) => row.kind === 'new') && !isNewSeen;
-    const unread = isUnreadAbove && newAfter !== undefined ? unreadOnEntry : 0;
-    pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread });
-    if (newAfter !== undefined && visible.some(({ row }) => row.kind === 'new')) isNewSeen = true;
+    if (visible.some(({ row }) => row.kind === 'new')) unread.lineShown();
+    pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread: unread.above(firstSeq) });
   }
 
   /**
@@ -455,6 +413,7 @@ export function createTimeline(root, ctx) {
    */
   function newCount() {
     const { last } = facts();
+    const awayFrom = unread.awayFrom();
     if (awayFrom > last) return 0;
     const loaded = store.events(chatId, awayFrom, last).filter(({ kind, message }) => kind === 'message' && message?.sender_id !== store.me.id && !message?.deleted).length;
     return gapsIn({ first: awayFrom, last, tail: true }, facts()).reduce((sum, gap) => sum + gap.to - gap.from + 1, loaded);
@@ -487,8 +446,7 @@ export function createTimeline(root, ctx) {
    * @param {number} seq
    */
   function holdAt(seq) {
-    newAfter = seq;
-    isNewSeen = true;
+    unread.hold(seq);
     marks.hold();
     render();
   }
@@ -496,7 +454,7 @@ export function createTimeline(root, ctx) {
   /** The reader went away: the next message gets the New line, if all before were read. */
   function blurred() {
     marks.leave();
-    isAbsent = true;
+    unread.left();
   }
 
   // Changes of the store.
@@ -504,10 +462,7 @@ export function createTimeline(root, ctx) {
   /** @param {Set<string>} changes */
   function update(changes) {
     if (chatId === 0) return;
-    if (changes.has('connection') && store.connection().state === 'online' && failed.size > 0) {
-      failed.clear();
-      afterMove();
-    }
+    if (changes.has('connection') && store.connection().state === 'online' && pages.retryAll()) afterMove();
     if (!isBegun) return begin();
     if (!store.chat(chatId)) return lost();
     const own = ['timeline', 'pending', 'marks', 'chat'].some((key) => changes.has(`${key}:${chatId}`));
@@ -515,17 +470,16 @@ export function createTimeline(root, ctx) {
     const isNew = facts().last > news.last();
     if (isNew) {
       const others = news.take(chatTitle(ctx, store.chat(chatId)));
-      if (isAbsent && others > 0 && (newAfter === undefined || isNewSeen)) {
-        newAfter = store.chat(chatId)?.read_seq;
-        isNewSeen = false;
-      }
-      if (others > 0) isAbsent = false;
+      unread.arrived(others, store.chat(chatId)?.read_seq ?? 0);
     }
-    if (win.tail === false && loading.has('jump')) return;
+    if (win.tail === false && pages.isLoading('jump')) return;
     const sent = store.pending(chatId).at(-1);
     const isOwnNew = sent !== undefined && !kept.has(sent.client_id) && sent.state === 'sending';
     render(isNew);
-    if (isOwnNew) void toPresent();
+    if (!isOwnNew) return;
+    // A user who writes has read what stands above.
+    marks.reset(store.chat(chatId)?.read_seq ?? 0);
+    void toPresent();
   }
 
   /** The chat does not exist for this user any more. */
@@ -543,11 +497,11 @@ export function createTimeline(root, ctx) {
     const { gapFrom, gapTo, edge, noteJump } = button.dataset;
     if (noteJump) return jumped(new CustomEvent('chat:jump', { detail: { chat: chatId, seq: Number(noteJump) } }));
     if (edge) {
-      failed.delete(edge === 'older' ? 'up' : 'down');
+      pages.retry(edge === 'older' ? 'up' : 'down');
       grow(edge === 'older' ? 'up' : 'down');
     }
     if (gapFrom && gapTo) {
-      failed.delete('gap');
+      pages.retry('gap');
       loadGap({ from: Number(gapFrom), to: Number(gapTo) }, button.closest('li') ?? button);
     }
   }
