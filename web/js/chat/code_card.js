@@ -197,6 +197,9 @@ function runLoads() {
   }
 }
 
+/** Cards load before they are on the screen. `scrollMargin` reaches into lists that scroll. */
+const CODE_AHEAD = { rootMargin: '600px', scrollMargin: '600px' };
+
 /** @type {IntersectionObserver | undefined} */
 let cardWatch;
 /** @type {WeakMap<Element, () => void>} */
@@ -210,7 +213,7 @@ function watchCard(card, load) {
       cardWatch?.unobserve(target);
       cardLoads.get(target)?.();
     }
-  }, { rootMargin: '200px' });
+  }, CODE_AHEAD);
   cardLoads.set(card, load);
   cardWatch.observe(card);
 }
