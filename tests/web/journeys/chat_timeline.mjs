@@ -168,6 +168,24 @@ async function keyboard(page) {
   await waitFor(page, inPage.atEnd);
 }
 
+/** The bar at the row under the pointer, and its menu. */
+async function pointer(page) {
+  const row = page.locator('.timeline .chat-message').nth(-3);
+  await row.hover();
+  await row.locator('.action-bar [data-act=menu]').click();
+  await page.waitForSelector('.row-menu:popover-open');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('.row-menu', { state: 'detached' });
+  await row.locator('.action-bar [data-act=react]').click();
+  await page.waitForSelector('.emoji-picker:popover-open');
+  await page.keyboard.press('Escape');
+  await row.locator('.action-bar [data-act=thread]').click();
+  await page.waitForURL(/\/thread\/\d+$/);
+  await page.goBack();
+  await settle(page);
+  assert.ok(await page.evaluate(inPage.atEnd), 'closing a thread moves nothing');
+}
+
 async function news(page, server, chat, { bob }) {
   await page.bringToFront();
   await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'hello out there' });
@@ -178,6 +196,7 @@ async function news(page, server, chat, { bob }) {
 async function deletion(page, server, chat, { alice }) {
   const { id } = await api(server, alice, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'to be deleted' });
   await textShown(page, 'to be deleted');
+  await page.locator('.timeline .chat-message').last().focus();
   await page.keyboard.press('End');
   await waitFor(page, (wanted) => document.activeElement?.dataset.id === String(wanted), id);
   await page.keyboard.press('Delete');
@@ -240,6 +259,7 @@ export default async function journey({ server, browser }) {
   await changes(page, server, chat, ids, people);
   await jumps(page, server, chat);
   await keyboard(page);
+  await pointer(page);
   await news(page, server, chat, people);
   await deletion(page, server, chat, people);
   await cards(page, server, chat);

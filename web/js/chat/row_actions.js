@@ -82,12 +82,13 @@ export function messageClicks(root, ctx, { onUnread, onState } = {}) {
     bar?.remove();
     bars[name] = null;
     const message = article && messageOf(article, ctx);
-    const other = name === 'hover' ? bars.focus : bars.hover;
     if (!article || !message) return;
-    if (other?.parentElement === article) {
-      if (name === 'hover') return;
-      other.remove();
+    if (name === 'hover' && bars.focus?.parentElement === article) return;
+    if (name === 'focus' && bars.hover?.parentElement === article) {
+      // A press on a button of the bar moves the focus: the bar must stay where it is.
+      bars.focus = bars.hover;
       bars.hover = null;
+      return;
     }
     const made = actionBar(message, ctx);
     article.prepend(made);

@@ -69,6 +69,9 @@ export function createTimeline(root, ctx) {
   let frame = 0;
   /** @type {number | undefined} */
   let wantedSeq;
+  /** The message and the panel of the last route. @type {number | undefined} */
+  let routeSeq;
+  let routePanel = ':';
   /** The jump to repeat when the timeline has a size. @type {(() => Promise<void>) | undefined} */
   let unseen;
   /** @type {{ seq: number, y: number }[]} */
@@ -93,7 +96,9 @@ export function createTimeline(root, ctx) {
 
   /** @param {number} id @param {{ seq?: number }} [options] */
   function open(id, { seq } = {}) {
+    const isPanelOnly = noteRoute(seq);
     if (id === chatId) {
+      if (isPanelOnly) return;
       if (seq !== undefined && isBegun) void go(seq, { highlight: true, place: 'center' });
       else if (seq !== undefined) wantedSeq = seq;
       return;
@@ -111,6 +116,20 @@ export function createTimeline(root, ctx) {
     rowList.clear();
     rows = [];
     begin();
+  }
+
+  /**
+   * Returns whether the route differs from the one before only in its panel: a thread that closes
+   * leads back to an address with a message, which is not a jump.
+   * @param {number | undefined} seq
+   */
+  function noteRoute(seq) {
+    const { panel, thread } = /** @type {{ panel?: string | null, thread?: number }} */ (ctx.router.current());
+    const at = `${panel ?? ''}:${thread ?? ''}`;
+    const isPanelOnly = at !== routePanel && (seq === routeSeq || thread !== undefined);
+    routePanel = at;
+    if (thread === undefined) routeSeq = seq;
+    return isPanelOnly;
   }
 
   /** Remembers the place in the chat that is left. */
