@@ -6,6 +6,8 @@ import { followTail, gapsIn, growDown, growUp, pageOfGap, trimWindow, windowArou
 import { isAtEnd } from '../../../web/js/chat/anchor.js';
 import { createReadMarks } from '../../../web/js/chat/read_marks.js';
 import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
+import { createUnread } from '../../../web/js/chat/timeline_unread.js';
+import { createPages } from '../../../web/js/chat/timeline_pages.js';
 import { newsSentence } from '../../../web/js/chat/timeline_news.js';
 
 const ME = 1;
@@ -41,6 +43,10 @@ test('new_line_stands_before_the_first_unread_message_of_others', () => {
   assert.equal(kinds(rows([message(1, 2, 0), message(2, ME, 1), message(3, 2, 2), message(4, 2, 3)], { newAfter: 1 })), 'day message message new message message');
   assert.equal(kinds(rows([message(1, 2, 0), message(2, 2, 1)], { newAfter: 2 })), 'day message message');
   assert.equal(kinds(rows([message(1, 2, 0), message(2, 2, 1)])), 'day message message');
+});
+
+test('new_line_is_left_out_when_it_is_above_the_window', () => {
+  assert.equal(kinds(rows([message(9, 2, 0), message(10, 2, 1)], { newAfter: 3, first: 9 })), 'day message message');
 });
 
 test('events_that_change_messages_have_no_row', () => {
@@ -186,6 +192,40 @@ test('nothing_is_read_after_mark_unread_until_the_chat_opens', () => {
   marks.see([4]);
   now = 6000;
   assert.equal(marks.due(), 4);
+});
+
+test('new_line_moves_only_after_it_was_seen_and_the_reader_left', () => {
+  const unread = createUnread();
+  unread.open(10, 5, 20);
+  assert.deepEqual([unread.newAfter(), unread.above(15), unread.above(11)], [10, 5, 0]);
+  unread.left();
+  unread.arrived(1, 20);
+  assert.equal(unread.newAfter(), 10, 'the reader has not seen the line');
+  unread.lineShown();
+  assert.equal(unread.above(15), 0);
+  unread.arrived(1, 21);
+  assert.equal(unread.newAfter(), 10, 'the reader is here');
+  unread.left();
+  unread.arrived(1, 22);
+  assert.equal(unread.newAfter(), 22);
+});
+
+test('refused_page_is_requested_again_only_on_demand', async () => {
+  let calls = 0;
+  let ranges = [{ from: 5, to: 9 }];
+  let isRefused = true;
+  const ctx = /** @type {any} */ ({ store: { timeline: () => ({ ranges }) }, actions: { page: async () => { calls += 1; if (isRefused) throw new Error('offline'); ranges = [{ from: 1, to: 9 }]; } } });
+  const pages = createPages({ ctx, chat: () => 7, changed: () => {} });
+  await Promise.all([pages.load({ before: 5 }, 'up'), pages.load({ before: 5 }, 'up')]);
+  assert.deepEqual([calls, pages.isFailed('up'), pages.isFailed('down')], [1, true, false]);
+  await pages.load({ before: 5 }, 'up');
+  assert.equal(calls, 1);
+  isRefused = false;
+  pages.retry('up');
+  await pages.load({ before: 5 }, 'up');
+  assert.deepEqual([calls, pages.isFailed('up')], [2, false]);
+  await pages.load({ before: 1 }, 'up');
+  assert.equal(pages.isFailed('up'), true, 'a page without events ends the requests');
 });
 
 test('one_message_is_announced_by_its_text_and_many_by_count', () => {

@@ -1,8 +1,9 @@
 // The one rule for scrolling: what the reader sees keeps its place.
 //
 // Only this module writes `scrollTop`. The end is a place of its own: a reader who is at the end
-// stays there. Otherwise the first row that begins on the screen keeps its distance to the top edge. The rule applies
-// to every change: rows before, after, edited, removed; a composer that grows; a window resize.
+// stays there. Otherwise the first row that begins on the screen keeps its distance to the top edge.
+// The rule applies to every change: rows before, after, edited, removed; a composer that grows; a
+// window resize.
 
 /** A reader who is this near to the end is at the end, in pixels. */
 const ANCHOR_END_PX = 100;
@@ -72,7 +73,8 @@ export function createAnchor(scroller, list, { now, moved = () => {} }) {
       const node = list.children[at];
       if (node) place.rows.push({ node, y: topOf(node) });
     }
-    // A row that is cut by the edge may change its height itself: the rows below it are what is read.
+    // A row that is cut by the edge may change its height itself: the rows below it are what
+    // is read.
     const [cut, next] = place.rows;
     if (cut && next && cut.y < -1 && next.y < scroller.clientHeight / 2) place.rows.push(...place.rows.splice(0, 1));
   }

@@ -83,7 +83,8 @@ export function codePlaces(message, origin) {
 }
 
 /**
- * Returns the cards of a message. Their height is reserved; they load when they are near the screen.
+ * Returns the cards of a message. Their height is reserved; they load when they are near the
+ * screen.
  * @param {import('./types.js').Message} message
  * @param {import('./types.js').Context} ctx
  */
@@ -196,6 +197,9 @@ function runLoads() {
   }
 }
 
+/** Cards load before they are on the screen. `scrollMargin` reaches into lists that scroll. */
+const CODE_AHEAD = { rootMargin: '600px', scrollMargin: '600px' };
+
 /** @type {IntersectionObserver | undefined} */
 let cardWatch;
 /** @type {WeakMap<Element, () => void>} */
@@ -209,7 +213,7 @@ function watchCard(card, load) {
       cardWatch?.unobserve(target);
       cardLoads.get(target)?.();
     }
-  }, { rootMargin: '200px' });
+  }, CODE_AHEAD);
   cardLoads.set(card, load);
   cardWatch.observe(card);
 }

@@ -25,6 +25,13 @@ export function showPopover(node, near, parent) {
   const left = getComputedStyle(near).direction === 'rtl' ? box.left : box.right - width;
   node.style.setProperty('top', `${clamped(top, innerHeight - height - POPOVER_EDGE)}px`);
   node.style.setProperty('left', `${clamped(left, innerWidth - width - POPOVER_EDGE)}px`);
+  // Escape closes the popover and nothing else; other keys are not keys of the page.
+  node.addEventListener('keydown', (event) => {
+    event.stopPropagation();
+    if (event.key !== 'Escape' || event.isComposing) return;
+    event.preventDefault();
+    node.hidePopover();
+  });
   node.addEventListener('toggle', (event) => {
     if (/** @type {ToggleEvent} */ (event).newState !== 'closed') return;
     const active = document.activeElement;

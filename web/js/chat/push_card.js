@@ -61,7 +61,8 @@ function commitWords(push) {
 }
 
 /**
- * Returns the text that the pusher wrote (`-o chat=`): the lines before those that the server added.
+ * Returns the text that the pusher wrote (`-o chat=`): the lines before those that the server
+ * added.
  * An edited message is shown as it is.
  * @param {string} content
  * @param {Push} push
@@ -95,7 +96,8 @@ export function comparePath(push, content) {
 }
 
 /**
- * Returns the command that fetches the pushed refs. Names of refs may contain characters that a shell
+ * Returns the command that fetches the pushed refs. Names of refs may contain characters that a
+ * shell
  * interprets.
  * @param {Push} push
  * @param {string} origin
@@ -123,7 +125,7 @@ export function pushCard(event, message, ctx) {
   const marked = hiddenMarker();
   card.append(cardHead(push, marked));
   const own = message ? ownText(message.content, push) : '';
-  if (own.trim() !== '') card.append(el('div', { class: 'text', dir: 'auto' }, textNodes(own, ctx)));
+  if (own.trim() !== '') card.append(el('div', { class: 'text' }, textNodes(own, ctx, event.chat_id)));
   if (push.commits.length > 0) card.append(commitList(push, marked));
   card.append(cardActions(push, message), refDetails(push, marked));
   return card;
@@ -148,10 +150,17 @@ function cardHead(push, marked) {
   const sentence = isDeleted ? ['deleted ', ...names, ' in ', repository]
     : push.commit_count === 0 ? ['pushed ', ...names, ' to ', repository]
       : ['pushed ', el('strong', null, commitWords(push)), ' to ', ...names, ' of ', repository];
-  const words = { new: tag ? 'new tag' : 'new branch', deleted: tag ? 'tag deleted' : 'branch deleted', forced: tag ? 'tag moved' : 'forced', moved: '' }[change];
+  // A mark in the head is about all refs; the details name the change of each.
+  const isShared = push.refs.every((ref) => refChange(ref, push) === change && isTag(ref) === tag);
+  const words = isShared ? changeWords(change, tag) : '';
   const mark = change === 'forced' ? 'warning' : change === 'deleted' ? 'trash' : 'plus';
   return el('p', { class: 'push-head' }, icon(tag ? 'tag' : 'branch'), el('span', { class: 'push-words' }, sentence,
     words ? [' ', el('span', { class: `push-change is-${change}` }, icon(mark), words)] : null));
+}
+
+/** @param {ReturnType<typeof refChange>} change @param {boolean} tag */
+function changeWords(change, tag) {
+  return { new: tag ? 'new tag' : 'new branch', deleted: tag ? 'tag deleted' : 'branch deleted', forced: tag ? 'tag moved' : 'forced', moved: '' }[change];
 }
 
 /** @param {Push} push @param {Marker} marked */
@@ -180,7 +189,7 @@ function cardActions(push, message) {
 /** @param {Push} push @param {Marker} marked */
 function refDetails(push, marked) {
   const items = push.refs.map((ref) => el('li', null, el('bdi', { class: 'ref' }, marked(shortRef(ref), true)), ' ',
-    el('code', null, ref.old ?? 'none'), ' → ', el('code', null, ref.new ?? 'none')));
+    el('span', { class: 'muted' }, changeWords(refChange(ref, push), isTag(ref))), ' ', el('code', null, ref.old ?? 'none'), ' → ', el('code', null, ref.new ?? 'none')));
   if (push.ref_count > push.refs.length) items.push(el('li', { class: 'muted' }, `and ${push.ref_count - push.refs.length} more`));
   return el('details', { class: 'push-details' }, el('summary', null, 'Details'), el('ul', null, items));
 }

@@ -5,6 +5,7 @@ import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 import { parseText, plainText } from './markdown.js';
 import { textNodes } from './text_context.js';
 import { avatar } from './avatar.js';
+import { emojiOf } from './emoji.js';
 import { codeCards } from './code_card.js';
 import { pushCard, pushText } from './push_card.js';
 import { isExpanded, isRemoving } from './row_state.js';
@@ -94,7 +95,7 @@ export function renderPending(pending, ctx, head) {
     const target = ctx.store.message(pending.reply_to);
     if (target) node.append(quoteButton(target, ctx));
   }
-  node.append(el('div', { class: 'text', dir: 'auto' }, textNodes(pending.content, ctx)));
+  node.append(el('div', { class: 'text' }, textNodes(pending.content, ctx, pending.chat_id)));
   if (failed) {
     node.append(el('p', { class: 'not-sent' }, el('span', null, icon('warning'), ` Not sent: ${pending.error?.detail ?? 'the server refused it.'}`),
       rowButton('retry', 'Retry'), rowButton('copy-pending', 'Copy text'), rowButton('discard', 'Discard')));
@@ -182,7 +183,7 @@ function textOf(message, ctx) {
   const { content } = message;
   const isLong = content.length > ROW_FOLD_CHARS || content.split('\n', ROW_FOLD_LINES + 1).length > ROW_FOLD_LINES;
   const open = !isLong || isExpanded(message.id);
-  const text = el('div', { class: open ? 'text' : 'text folded', dir: 'auto' }, textNodes(content, ctx));
+  const text = el('div', { class: open ? 'text' : 'text folded' }, textNodes(content, ctx, message.chat_id));
   const nodes = /** @type {Node[]} */ ([text]);
   if (isLong) nodes.push(el('button', { type: 'button', class: 'unfold', 'aria-expanded': String(open), dataset: { act: 'unfold' } }, open ? 'Show less' : 'Show all'));
   if (message.edited_at) {
@@ -244,12 +245,22 @@ function reactionsOf(message, ctx) {
   const list = el('div', { class: 'reactions', role: 'group', 'aria-label': 'Reactions' });
   for (const { emoji, user_ids: users } of message.reactions ?? []) {
     const names = namesOf(users, ctx);
+    const shown = reactionText(emoji);
     const own = users.includes(ctx.store.me.id);
-    list.append(el('button', { type: 'button', class: 'reaction', title: `${names} reacted with ${emoji}`, 'aria-label': `${emoji} ${users.length}: ${names}`, 'aria-pressed': String(own), dataset: { act: 'toggle', emoji } },
-      el('span', { class: 'emoji' }, emoji), el('span', { class: 'number' }, users.length)));
+    list.append(el('button', { type: 'button', class: 'reaction', title: `${names} reacted with ${shown}`, 'aria-label': `${shown} ${users.length}: ${names}`, 'aria-pressed': String(own), dataset: { act: 'toggle', emoji } },
+      el('span', { class: 'emoji' }, shown), el('span', { class: 'number' }, users.length)));
   }
   list.append(el('button', { type: 'button', class: 'reaction add', title: 'Add a reaction', 'aria-label': 'Add a reaction', dataset: { act: 'react' } }, icon('react')));
   return list;
+}
+
+/**
+ * Returns a reaction as it is shown: a shortcode as its emoji, if it has one.
+ * @param {string} emoji
+ */
+function reactionText(emoji) {
+  const name = /^:?([A-Za-z0-9_+-]+):?$/.exec(emoji)?.[1];
+  return name === undefined ? emoji : emojiOf(name) || `:${name}:`;
 }
 
 /** @param {Message} message @param {boolean} kept */

@@ -1,6 +1,7 @@
 // What a user can do with a message: a bar of buttons at the row, a menu, reactions.
 //
-// One set of listeners serves all rows of a list. The bar exists twice at most: at the row under the
+// One set of listeners serves all rows of a list. The bar exists twice at most: at the row under
+// the
 // pointer, and at the row with the focus.
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
@@ -81,12 +82,13 @@ export function messageClicks(root, ctx, { onUnread, onState } = {}) {
     bar?.remove();
     bars[name] = null;
     const message = article && messageOf(article, ctx);
-    const other = name === 'hover' ? bars.focus : bars.hover;
     if (!article || !message) return;
-    if (other?.parentElement === article) {
-      if (name === 'hover') return;
-      other.remove();
+    if (name === 'hover' && bars.focus?.parentElement === article) return;
+    if (name === 'focus' && bars.hover?.parentElement === article) {
+      // A press on a button of the bar moves the focus: the bar must stay where it is.
+      bars.focus = bars.hover;
       bars.hover = null;
+      return;
     }
     const made = actionBar(message, ctx);
     article.prepend(made);
@@ -344,7 +346,6 @@ function showPicker(message, button, ctx) {
     const items = /** @type {HTMLElement[]} */ ([...found.querySelectorAll('button')]);
     if (!moveFocus(event, items, false) && event.key === 'ArrowUp') { event.preventDefault(); field.focus(); }
   });
-  node.addEventListener('keydown', (event) => event.stopPropagation());
   found.addEventListener('click', (event) => {
     const item = event.target instanceof Element ? event.target.closest('[data-emoji]') : null;
     if (item instanceof HTMLElement && item.dataset.emoji) choose(item.dataset.emoji);

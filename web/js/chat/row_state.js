@@ -1,4 +1,5 @@
-// What only this page knows about messages: long ones that are unfolded, deletions that can still be
+// What only this page knows about messages: long ones that are unfolded, deletions that can
+// still be
 // undone. One writer: `row_actions.js`.
 
 /** Time in which a deletion can be undone, in milliseconds. */

@@ -8,6 +8,8 @@ import { createAnchor } from './anchor.js';
 import { buildRows, threadsOf } from './timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
 import { createRowList } from './timeline_list.js';
+import { createPages } from './timeline_pages.js';
+import { createUnread } from './timeline_unread.js';
 import { createPill } from './timeline_pill.js';
 import { createRowFocus } from './timeline_focus.js';
 import { createNews } from './timeline_news.js';
@@ -51,6 +53,8 @@ export function createTimeline(root, ctx) {
   root.append(scroller);
   const rowList = createRowList(list, ctx);
   const marks = createReadMarks(now);
+  const unread = createUnread();
+  const pages = createPages({ ctx, chat: () => chatId, changed: () => { if (isBegun) render(); } });
 
   /** The open chat; 0: none. */
   let chatId = 0;
@@ -61,31 +65,27 @@ export function createTimeline(root, ctx) {
   /** @type {TimelineRow[]} */
   let rows = [];
   let isBegun = false;
-  /** @type {number | undefined} */
-  let newAfter;
-  let unreadOnEntry = 0;
-  /** Whether the reader has had the New line on the screen. */
-  let isNewSeen = false;
-  /** Whether the window lost the focus, and no message has arrived since. */
-  let isAbsent = false;
-  /** The first seq that is new since the reader left the end. */
-  let awayFrom = 0;
   let targetSeq = 0;
   let frame = 0;
   /** @type {number | undefined} */
   let wantedSeq;
-  const loading = new Set();
-  const failed = new Set();
+  /** The message and the panel of the last route. @type {number | undefined} */
+  let routeSeq;
+  let routePanel = ':';
+  /** The jump to repeat when the timeline has a size. @type {(() => Promise<void>) | undefined} */
+  let unseen;
   /** @type {{ seq: number, y: number }[]} */
   const backs = [];
   /** @type {Map<number, { seq: number, y: number }>} */
   const places = new Map();
+  /** @type {Map<string, HTMLLIElement>} */
+  const edges = new Map();
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
   const anchor = createAnchor(scroller, list, { now, moved: () => afterMove() });
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: (day) => toDate(day) });
-  const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack() });
+  const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
   const offClicks = messageClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: () => { if (isBegun) render(); } });
 
@@ -96,7 +96,9 @@ export function createTimeline(root, ctx) {
 
   /** @param {number} id @param {{ seq?: number }} [options] */
   function open(id, { seq } = {}) {
+    const isPanelOnly = noteRoute(seq);
     if (id === chatId) {
+      if (isPanelOnly) return;
       if (seq !== undefined && isBegun) void go(seq, { highlight: true, place: 'center' });
       else if (seq !== undefined) wantedSeq = seq;
       return;
@@ -107,16 +109,27 @@ export function createTimeline(root, ctx) {
     isBegun = false;
     wantedSeq = seq;
     targetSeq = 0;
-    newAfter = undefined;
-    isNewSeen = false;
     backs.length = 0;
-    loading.clear();
-    failed.clear();
+    pages.reset();
     focus.reset();
     marks.leave();
     rowList.clear();
     rows = [];
     begin();
+  }
+
+  /**
+   * Returns whether the route differs from the one before only in its panel: a thread that closes
+   * leads back to an address with a message, which is not a jump.
+   * @param {number | undefined} seq
+   */
+  function noteRoute(seq) {
+    const { panel, thread } = /** @type {{ panel?: string | null, thread?: number }} */ (ctx.router.current());
+    const at = `${panel ?? ''}:${thread ?? ''}`;
+    const isPanelOnly = at !== routePanel && (seq === routeSeq || thread !== undefined);
+    routePanel = at;
+    if (thread === undefined) routeSeq = seq;
+    return isPanelOnly;
   }
 
   /** Remembers the place in the chat that is left. */
@@ -142,19 +155,25 @@ export function createTimeline(root, ctx) {
     const chat = store.chat(chatId);
     list.setAttribute('aria-label', `Messages in ${chatTitle(ctx, chat)}`);
     pill.show({ at: undefined, count: 0, isShown: false, unread: 0 });
-    if (!chat) return;
+    if (!chat) return showMissing();
     isBegun = true;
+    list.replaceChildren();
     const { count } = store.unread(chatId);
-    unreadOnEntry = count;
-    if (count > 0) newAfter = chat.read_seq;
+    unread.open(chat.read_seq, count, facts().last);
     marks.reset(chat.read_seq);
-    awayFrom = facts().last + 1;
     news.open(chatId, facts().last);
     const place = places.get(chatId);
     if (wantedSeq !== undefined) return void go(wantedSeq, { highlight: true, place: 'center' });
     if (count > 0 && count <= TIMELINE_UNREAD_MAX) return void toUnread();
     if (count === 0 && place) return void go(place.seq, { place: 'start', offset: place.y });
     return void toPresent();
+  }
+
+  /** The store does not have the chat: yet, or because this user is not in it. */
+  function showMissing() {
+    const isListed = store.connection().state === 'online' && store.chats().length > 0;
+    const words = isListed ? 'This chat does not exist, or you are not in it.' : 'Loading…';
+    list.replaceChildren(el('li', { class: 'edge-row muted' }, words));
   }
 
   // Moving.
@@ -174,7 +193,7 @@ export function createTimeline(root, ctx) {
       let step = windowAround(facts(), wanted);
       if (step.need) {
         if (rows.length === 0) render();
-        await page(step.need, 'jump');
+        await pages.load(step.need, 'jump');
         if (own !== visit || chat !== chatId) return;
         step = windowAround(facts(), wanted);
         // The page does not have the seq: it failed, or the events were removed.
@@ -188,6 +207,8 @@ export function createTimeline(root, ctx) {
     render();
     const node = nodeAt(wanted);
     if (!node) return;
+    // On a phone another screen may be shown: the place is found when this one is.
+    unseen = scroller.clientHeight === 0 ? () => go(seq, { highlight, place, offset }) : undefined;
     anchor.show(node, place, offset || (place === 'start' ? TIMELINE_ABOVE_PX : 0));
     const article = node.querySelector('article');
     if (article instanceof HTMLElement) focus.stop(article);
@@ -197,7 +218,10 @@ export function createTimeline(root, ctx) {
   /** @param {number} seq */
   const isInWindow = (seq) => rows.length > 0 && win.first <= seq && seq <= win.last && rangeAt(facts(), seq) !== undefined;
 
-  /** Returns the row of an event; events without a row belong to the row before them. @param {number} seq */
+  /**
+   * Returns the row of an event; events without a row belong to the row before them.
+   * @param {number} seq
+   */
   function nodeAt(seq) {
     const row = rows.find((item) => (item.through ?? -1) >= seq) ?? rows.findLast((item) => item.seq !== undefined);
     return row && rowList.node(row.key);
@@ -207,12 +231,13 @@ export function createTimeline(root, ctx) {
     visit += 1;
     const own = visit;
     wantedSeq = undefined;
+    unseen = undefined;
     targetSeq = 0;
     if (!win.tail || rows.length === 0 || !rangeAt(facts(), facts().last)) {
       let step = windowAtEnd(facts());
       if (step.need) {
         if (rows.length === 0) render();
-        await page(step.need, 'jump');
+        await pages.load(step.need, 'jump');
         if (own !== visit) return;
         step = windowAtEnd(facts());
       }
@@ -224,8 +249,8 @@ export function createTimeline(root, ctx) {
   }
 
   async function toUnread() {
-    if (newAfter === undefined) return;
-    const after = newAfter;
+    const after = unread.newAfter();
+    if (after === undefined) return;
     await go(after + 1, { place: 'start' });
     const line = rowList.node('new');
     if (line) anchor.show(line, 'start', TIMELINE_ABOVE_PX);
@@ -263,7 +288,7 @@ export function createTimeline(root, ctx) {
 
   /** @param {boolean} [isAppended] */
   function render(isAppended = false) {
-    anchor.keep(() => draw(isAppended ? 'top' : undefined), isAppended);
+    anchor.keep(() => draw(), isAppended);
   }
 
   /** @param {'top' | 'bottom'} [trimmed] the side that is far from the reader */
@@ -272,20 +297,40 @@ export function createTimeline(root, ctx) {
     if (win.tail && !anchor.atEnd() && rows.length >= WINDOW_ROWS_MAX && known.last > win.last) win = { ...win, tail: false };
     win = followTail(win, known);
     rows = rowsOf(win);
-    const side = trimmed ?? (anchor.atEnd() ? 'top' : 'bottom');
+    const side = trimmed ?? farSide();
     const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row.key) }));
     const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX });
     if (cut !== win) {
       win = cut;
       rows = rowsOf(win);
     }
-    const state = { name: chatTitle(ctx, store.chat(chatId)) };
-    const isFirst = win.first <= known.first_known;
     rowList.show(rows, rowFacts(), {
-      top: edgeNode(isFirst ? 'start' : 'older', { ...state, failed: failed.has('up') }),
-      bottom: win.tail ? undefined : edgeNode('newer', { ...state, failed: failed.has('down') }),
+      top: edge(win.first <= known.first_known ? 'start' : 'older', pages.isFailed('up')),
+      bottom: win.tail ? undefined : edge('newer', pages.isFailed('down')),
     });
     showTarget();
+  }
+
+  /**
+   * Returns the row of an end of the window; an unchanged one stays.
+   * @param {'start' | 'older' | 'newer'} kind
+   * @param {boolean} isFailed
+   */
+  function edge(kind, isFailed) {
+    const name = chatTitle(ctx, store.chat(chatId));
+    const key = `${kind} ${isFailed} ${name}`;
+    const node = edges.get(kind);
+    if (node?.dataset.edgeKey === key) return node;
+    const made = edgeNode(kind, { failed: isFailed, name });
+    made.dataset.edgeKey = key;
+    edges.set(kind, made);
+    return made;
+  }
+
+  /** Returns the side of the window that is far from the reader. */
+  function farSide() {
+    const isLow = scroller.scrollTop > (scroller.scrollHeight - scroller.clientHeight) / 2;
+    return anchor.atEnd() || isLow ? 'top' : 'bottom';
   }
 
   /** @param {Window} window */
@@ -293,7 +338,7 @@ export function createTimeline(root, ctx) {
     const { first, last, tail } = window;
     return buildRows({
       events: store.events(chatId, first, last), gaps: gapsIn(window, facts()), pending: tail ? store.pending(chatId) : [],
-      newAfter, me: store.me.id, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
+      newAfter: unread.newAfter(), me: store.me.id, first, last, eventAt: (seq) => store.events(chatId, seq, seq)[0],
     });
   }
 
@@ -309,8 +354,9 @@ export function createTimeline(root, ctx) {
   }
 
   function showTarget() {
-    for (const node of list.querySelectorAll('.is-target')) node.classList.remove('is-target');
-    if (targetSeq > 0) nodeAt(targetSeq)?.classList.add('is-target');
+    const target = targetSeq > 0 ? nodeAt(targetSeq) : undefined;
+    for (const node of list.querySelectorAll(':scope > .is-target')) if (node !== target) node.classList.remove('is-target');
+    if (target && !target.classList.contains('is-target')) target.classList.add('is-target');
   }
 
   /** @param {Element} node */
@@ -323,6 +369,7 @@ export function createTimeline(root, ctx) {
     frame = requestAnimationFrame(() => {
       frame = 0;
       if (!isBegun) return;
+      if (unseen && scroller.clientHeight > 0) void unseen();
       loadAhead();
       showPill();
       focus.follow();
@@ -332,7 +379,7 @@ export function createTimeline(root, ctx) {
 
   function loadAhead() {
     const height = scroller.clientHeight;
-    if (height === 0 || rows.length === 0 && loading.has('jump')) return;
+    if (height === 0 || rows.length === 0 && pages.isLoading('jump')) return;
     const room = scroller.scrollHeight - height;
     // A full window is only so high: loading at both ends in turn must end.
     const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 ? room / 3 : Infinity);
@@ -344,10 +391,7 @@ export function createTimeline(root, ctx) {
   /** @param {'up' | 'down'} direction */
   function grow(direction) {
     const step = direction === 'up' ? growUp(win, facts()) : growDown(win, facts());
-    if (step.need) {
-      if (!loading.has(direction) && !failed.has(direction)) void page(step.need, direction);
-      return;
-    }
+    if (step.need) return void pages.load(step.need, direction);
     if (step.window === win || (step.window.first === win.first && step.window.last === win.last && step.window.tail === win.tail)) return;
     win = step.window;
     anchor.keep(() => draw(direction === 'up' ? 'bottom' : 'top'));
@@ -355,33 +399,8 @@ export function createTimeline(root, ctx) {
 
   /** @param {import('./types.js').Range} gap @param {Element} node */
   function loadGap(gap, node) {
-    if (failed.has('gap')) return;
     const comesFromAbove = node.previousElementSibling !== null && anchor.topOf(node) > scroller.clientHeight / 3 && !anchor.atEnd();
-    void page(pageOfGap(gap, comesFromAbove ? 'down' : 'up'), 'gap');
-  }
-
-  /**
-   * Requests a page. A refused one is not requested again by itself, but by its button, and when
-   * the connection returns.
-   * @param {{ before?: number, after?: number, around?: number }} range
-   * @param {string} what
-   */
-  async function page(range, what) {
-    if (loading.has(what) && what !== 'jump') return;
-    const chat = chatId;
-    const before = JSON.stringify(facts().ranges);
-    loading.add(what);
-    try {
-      await actions.page(chat, range);
-      if (chat === chatId && JSON.stringify(facts().ranges) === before) failed.add(what);
-    } catch {
-      if (chat === chatId) failed.add(what);
-    } finally {
-      if (chat === chatId) {
-        loading.delete(what);
-        if (isBegun && what !== 'jump') render();
-      }
-    }
+    void pages.load(pageOfGap(gap, comesFromAbove ? 'down' : 'up'), 'gap');
   }
 
   /** Returns the rows on the screen. */
@@ -398,20 +417,22 @@ export function createTimeline(root, ctx) {
   function showPill() {
     const away = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
     const isAway = !win.tail || (!anchor.atEnd() && away > scroller.clientHeight / 2);
-    if (anchor.atEnd() && win.tail) awayFrom = facts().last + 1;
+    if (anchor.atEnd() && win.tail) unread.atEnd(facts().last);
     const count = newCount();
     const visible = visibleRows();
     const at = visible.find(({ row }) => row.at !== undefined)?.row.at;
     const firstSeq = visible.find(({ row }) => row.seq !== undefined)?.row.seq ?? 0;
-    const isUnreadAbove = newAfter !== undefined && unreadOnEntry > 0 && firstSeq > newAfter + 1 && !visible.some(({ row }) => row.kind === 'new') && !isNewSeen;
-    const unread = isUnreadAbove && newAfter !== undefined ? unreadOnEntry : 0;
-    pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread });
-    if (newAfter !== undefined && visible.some(({ row }) => row.kind === 'new')) isNewSeen = true;
+    if (visible.some(({ row }) => row.kind === 'new')) unread.lineShown();
+    pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread: unread.above(firstSeq) });
   }
 
-  /** Returns the messages of others since the reader left the end. Those that are not loaded count. */
+  /**
+   * Returns the messages of others since the reader left the end. Those that are not loaded
+   * count.
+   */
   function newCount() {
     const { last } = facts();
+    const awayFrom = unread.awayFrom();
     if (awayFrom > last) return 0;
     const loaded = store.events(chatId, awayFrom, last).filter(({ kind, message }) => kind === 'message' && message?.sender_id !== store.me.id && !message?.deleted).length;
     return gapsIn({ first: awayFrom, last, tail: true }, facts()).reduce((sum, gap) => sum + gap.to - gap.from + 1, loaded);
@@ -439,10 +460,12 @@ export function createTimeline(root, ctx) {
     if (seq > read) actions.read(chatId, seq).catch(() => {});
   }
 
-  /** Shows the New line after a seq, and marks nothing as read until the chat is opened again. @param {number} seq */
+  /**
+   * Shows the New line after a seq, and marks nothing as read until the chat is opened again.
+   * @param {number} seq
+   */
   function holdAt(seq) {
-    newAfter = seq;
-    isNewSeen = true;
+    unread.hold(seq);
     marks.hold();
     render();
   }
@@ -450,7 +473,7 @@ export function createTimeline(root, ctx) {
   /** The reader went away: the next message gets the New line, if all before were read. */
   function blurred() {
     marks.leave();
-    isAbsent = true;
+    unread.left();
   }
 
   // Changes of the store.
@@ -458,31 +481,24 @@ export function createTimeline(root, ctx) {
   /** @param {Set<string>} changes */
   function update(changes) {
     if (chatId === 0) return;
-    if (changes.has('connection') && store.connection().state === 'online' && failed.size > 0) {
-      failed.clear();
-      afterMove();
-    }
-    if (!isBegun) {
-      if (store.chat(chatId)) begin();
-      return;
-    }
+    if (changes.has('connection') && store.connection().state === 'online' && pages.retryAll()) afterMove();
+    if (!isBegun) return begin();
     if (!store.chat(chatId)) return lost();
     const own = ['timeline', 'pending', 'marks', 'chat'].some((key) => changes.has(`${key}:${chatId}`));
     if (!own && !changes.has('users')) return;
     const isNew = facts().last > news.last();
     if (isNew) {
       const others = news.take(chatTitle(ctx, store.chat(chatId)));
-      if (isAbsent && others > 0 && (newAfter === undefined || isNewSeen)) {
-        newAfter = store.chat(chatId)?.read_seq;
-        isNewSeen = false;
-      }
-      if (others > 0) isAbsent = false;
+      unread.arrived(others, store.chat(chatId)?.read_seq ?? 0);
     }
-    if (win.tail === false && loading.has('jump')) return;
+    if (win.tail === false && pages.isLoading('jump')) return;
     const sent = store.pending(chatId).at(-1);
     const isOwnNew = sent !== undefined && !kept.has(sent.client_id) && sent.state === 'sending';
     render(isNew);
-    if (isOwnNew) void toPresent();
+    if (!isOwnNew) return;
+    // A user who writes has read what stands above.
+    marks.reset(store.chat(chatId)?.read_seq ?? 0);
+    void toPresent();
   }
 
   /** The chat does not exist for this user any more. */
@@ -490,6 +506,7 @@ export function createTimeline(root, ctx) {
     isBegun = false;
     rows = [];
     rowList.clear();
+    showMissing();
   }
 
   /** @param {MouseEvent} event */
@@ -499,11 +516,11 @@ export function createTimeline(root, ctx) {
     const { gapFrom, gapTo, edge, noteJump } = button.dataset;
     if (noteJump) return jumped(new CustomEvent('chat:jump', { detail: { chat: chatId, seq: Number(noteJump) } }));
     if (edge) {
-      failed.delete(edge === 'older' ? 'up' : 'down');
+      pages.retry(edge === 'older' ? 'up' : 'down');
       grow(edge === 'older' ? 'up' : 'down');
     }
     if (gapFrom && gapTo) {
-      failed.delete('gap');
+      pages.retry('gap');
       loadGap({ from: Number(gapFrom), to: Number(gapTo) }, button.closest('li') ?? button);
     }
   }

@@ -22,8 +22,9 @@ const FOCUS_EDGE_PX = 12;
  * @param {() => Promise<void>} parts.home
  * @param {() => Promise<void>} parts.end
  * @param {() => boolean} parts.back
+ * @param {(message: import('./types.js').Message) => void} parts.onUnread
  */
-export function createRowFocus({ list, scroller, anchor, ctx, home, end, back }) {
+export function createRowFocus({ list, scroller, anchor, ctx, home, end, back, onUnread }) {
   /** The row in the order of Tab. @type {HTMLElement | null} */
   let current = null;
   /** Whether the user chose it. */
@@ -88,7 +89,7 @@ export function createRowFocus({ list, scroller, anchor, ctx, home, end, back })
     if (!article?.isConnected) return;
     const wanted = FOCUS_NAMES[name] ?? name;
     const button = article.querySelector(`.action-bar [data-act="${wanted}"]`) ?? article.querySelector('.action-bar [data-act="menu"]');
-    runAction(wanted, { button: button instanceof HTMLElement ? button : article, article, ctx });
+    runAction(wanted, { button: button instanceof HTMLElement ? button : article, article, ctx, onUnread });
   }
 
   /** @param {KeyboardEvent} event */

@@ -1,4 +1,5 @@
-// Keeps the `<li>` of the timeline equal to a list of rows: nodes of unchanged rows stay as they are.
+// Keeps the `<li>` of the timeline equal to a list of rows: nodes of unchanged rows stay as they
+// are.
 import { el } from '../kit/dom.js';
 import { renderMessage, renderPending, renderPush } from './row.js';
 import { replaceRow } from './row_actions.js';
@@ -101,7 +102,11 @@ export function createRowList(list, ctx) {
   }
 
   return {
-    /** @param {TimelineRow[]} rows @param {RowFacts} facts @param {{ top?: HTMLLIElement, bottom?: HTMLLIElement }} edges */
+    /**
+     * @param {TimelineRow[]} rows
+     * @param {RowFacts} facts
+     * @param {{ top?: HTMLLIElement, bottom?: HTMLLIElement }} edges
+     */
     show(rows, facts, edges) {
       const keys = new Set(rows.map((row) => row.key));
       for (const [key] of drawn) if (!keys.has(key)) drawn.delete(key);

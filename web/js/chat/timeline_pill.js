@@ -45,7 +45,6 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
         text(problem, /** @type {{ detail?: string }} */ (error)?.detail ?? 'The date was not found.');
       }
     });
-    form.addEventListener('keydown', (event) => event.stopPropagation());
     showPopover(form, pill.hidden ? root : date, root);
     field.focus();
   }

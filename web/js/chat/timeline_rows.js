@@ -52,11 +52,12 @@ export function pushOf(message, eventAt) {
  * @param {Pending[]} [input.pending] only at the end of the chat
  * @param {number} [input.newAfter] the read cursor on entry, if there were unread messages
  * @param {number} input.me
+ * @param {number} [input.first] the first seq of the window: the New line may be above it
  * @param {number} input.last the last seq of the window
  * @param {(seq: number) => Event | undefined} [input.eventAt]
  * @returns {TimelineRow[]}
  */
-export function buildRows({ events, gaps = [], pending = [], newAfter, me, last, eventAt = () => undefined }) {
+export function buildRows({ events, gaps = [], pending = [], newAfter, me, first = 1, last, eventAt = () => undefined }) {
   /** @type {TimelineRow[]} */
   const rows = [];
   const bySeq = new Map(events.filter((event) => event.kind === 'push').map((event) => [event.seq, event]));
@@ -64,7 +65,7 @@ export function buildRows({ events, gaps = [], pending = [], newAfter, me, last,
   const announced = new Set(events.map((event) => (event.message && pushOf(event.message, pushAt))?.seq));
   const waitingGaps = [...gaps];
   let day = '';
-  let isNewShown = newAfter === undefined;
+  let isNewShown = newAfter === undefined || first > newAfter + 1;
   /** @type {TimelineRow | undefined} */
   let previous;
 
