@@ -59,6 +59,57 @@ async function keysOnly(page, server, { dev, direct, bob }) {
   await page.waitForURL(`${server.url}/chat/${dev.id}`);
 }
 
+/** F6 visits the parts; Escape closes one thing at a time; single keys can be switched off. */
+async function partsAndKeys(page, server, { dev, first, named }) {
+  await page.goto(`${server.url}/chat/${dev.id}/thread/${first.id}`);
+  await page.waitForSelector('#panel .chat-message');
+  await page.waitForSelector('#chat .chat-message');
+  const part = () => page.evaluate(() => {
+    const inside = (name) => document.activeElement?.closest(name) !== null && document.activeElement !== document.body;
+    return ['#sidebar', '.timeline', '.composer-place', '#panel'].find(inside) ?? '';
+  });
+  await page.locator('#sidebar [aria-current]').focus();
+  const seen = [];
+  for (let n = 0; n < 4; n += 1) {
+    await page.keyboard.press('F6');
+    seen.push(await part());
+  }
+  assert.deepEqual(seen, ['.timeline', '.composer-place', '#panel', '#sidebar']);
+  await page.keyboard.press('Shift+F6');
+  assert.equal(await part(), '#panel');
+  await page.keyboard.press('Escape');
+  await page.waitForURL(`${server.url}/chat/${dev.id}`);
+  await page.keyboard.press('Escape');
+  await focused(page, '#composer-text');
+  await page.locator('#chat-filter').focus();
+  await page.keyboard.press('F6');
+  await page.keyboard.press('k');
+  await page.keyboard.press('k');
+  await focused(page, '.chat-message');
+  await page.keyboard.press('t');
+  await page.waitForSelector('#panel:not([hidden])');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('#panel', { state: 'hidden' });
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await focused(page, '#composer-text');
+  await page.keyboard.type('?n');
+  assert.equal(await page.inputValue('#composer-text'), '?n');
+  await page.fill('#composer-text', '');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('?');
+  await page.locator('#single-keys').uncheck();
+  await page.keyboard.press('Escape');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('?');
+  await page.keyboard.press('/');
+  assert.equal(await page.locator('dialog[open]').count(), 0);
+  assert.ok(await page.evaluate(() => document.activeElement?.id !== 'chat-filter'));
+  await page.evaluate(() => localStorage.removeItem('keys-off'));
+  await page.goto(`${server.url}/chat/${dev.id}/${named.seq}`);
+  await page.waitForSelector('#chat .chat-message:has-text("the build is red")');
+}
+
 /** The switcher finds chats, users, projects, repositories and files, and runs commands. */
 async function switcher(page, server, { dev, alice }) {
   const open = async (typed) => {
@@ -93,7 +144,8 @@ async function switcher(page, server, { dev, alice }) {
 }
 
 /** The inbox opens a notification at its message; its count and the badge are the same. */
-async function inbox(page, server, { dev, named, say, bob }) {
+async function inbox(page, server, { dev, say, bob }) {
+  const named = await say(bob, '@alice the tests are green');
   await page.goto(`${server.url}/inbox`);
   await page.waitForSelector('.notice-row');
   const heading = async () => Number(/\d+/.exec(await page.locator('.inbox-head [role=status]').textContent())?.[0] ?? 0);
@@ -111,7 +163,7 @@ async function inbox(page, server, { dev, named, say, bob }) {
   await page.locator(`.notice-link[href="/chat/${dev.id}/${named.seq}"]`).focus();
   await page.keyboard.press('Enter');
   await page.waitForURL(`${server.url}/chat/${dev.id}/${named.seq}`);
-  await page.waitForSelector('#chat .chat-message:has-text("the build is red")');
+  await page.waitForSelector('#chat .chat-message:has-text("the tests are green")');
   await page.goBack();
   await page.waitForURL(`${server.url}/inbox`);
   await page.locator('#inbox-title').press('Shift+E');
@@ -240,6 +292,7 @@ export default async function journey({ server, browser }) {
   page.setDefaultTimeout(10_000);
   await logIn(page, server, 'alice', PASSWORD);
   await keysOnly(page, server, facts);
+  await partsAndKeys(page, server, facts);
   await switcher(page, server, facts);
   await inbox(page, server, facts);
   await thread(page, server, facts);

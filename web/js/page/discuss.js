@@ -131,7 +131,8 @@ export function discussChanges(root) {
       choose(of, file === of ? chosen : null);
       field.focus();
     });
-    of.querySelector('.links')?.append(' ', button);
+    const links = of.querySelector('.links');
+    links?.insertBefore(button, links.querySelector('.viewed'));
   }
   place.addEventListener('click', (event) => {
     const cell = event.target instanceof Element ? event.target.closest('td[data-new]') : null;
