@@ -236,6 +236,70 @@ async function begin(page, server) {
   assert.ok(path(page).startsWith('/chat'), server.url);
 }
 
+/** The title counts unread messages; n opens the next unread chat; a muted chat is grey. */
+async function attention(page, server, { dev, direct, bob, say }) {
+  await page.goto(`${server.url}/chat/${direct.id}`);
+  await page.waitForFunction(() => document.title === 'bob · NetBit');
+  await say(bob, 'unread for a moment');
+  await page.waitForFunction(() => document.title === '(1) bob · NetBit');
+  await page.waitForSelector('#sidebar section:first-child h2:text-is("Unread")');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('n');
+  await page.waitForURL(`${server.url}/chat/${dev.id}`);
+  await page.waitForFunction(() => document.title === 'dev · NetBit');
+  await page.click('.chat-head summary');
+  await page.check('#notify-none');
+  await page.waitForSelector('#sidebar li.is-muted a:has-text("dev")');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('.chat-head .chat-state:text-is("muted")');
+  await page.click('.chat-head summary');
+  await page.check('#notify-all');
+  await page.waitForSelector('#sidebar li.is-muted', { state: 'detached' });
+  await page.keyboard.press('Escape');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('g');
+  await page.keyboard.press('i');
+  await page.waitForURL(`${server.url}/inbox`);
+}
+
+/** Notices of the desktop begin with a button, and skip the chat on the screen. */
+async function notices(page, server, { dev, direct, say, bob }) {
+  await page.goto(`${server.url}/inbox`);
+  await page.click('[data-allow]');
+  await page.waitForSelector('[data-allow]', { state: 'hidden' });
+  await page.goto(`${server.url}/chat/${direct.id}`);
+  await page.waitForSelector('#sidebar [aria-current]');
+  await say(bob, '@alice a notice');
+  await page.waitForFunction(() => window.shownNotices.length === 1);
+  const [body, tag] = await page.evaluate(() => window.shownNotices[0]);
+  assert.equal(body, 'bob mentioned you in dev');
+  assert.match(tag, /^netbit-\d+$/);
+  await page.goto(`${server.url}/chat/${dev.id}`);
+  await page.waitForSelector('#chat .chat-message:has-text("a notice")');
+  await say(bob, '@alice seen at once');
+  await page.waitForSelector('#chat .chat-message:has-text("seen at once")');
+  await page.waitForTimeout(300);
+  assert.deepEqual(await page.evaluate(() => window.shownNotices), []);
+}
+
+/** The bar states that the connection is lost, reconnects on request, and leads to the login. */
+async function stateBar(page, server, sockets) {
+  await page.goto(`${server.url}/chat`);
+  await page.waitForSelector('#chat .chat-message');
+  assert.ok(await page.isHidden('#state-bar'));
+  sockets.refuse = true;
+  for (const socket of sockets.open.splice(0)) await socket.close();
+  await page.waitForSelector('#state-bar:has-text("Not connected")');
+  await check(page, 'state-bar');
+  sockets.refuse = false;
+  await page.click('#state-bar button');
+  await page.waitForSelector('#state-bar', { state: 'hidden' });
+  await page.evaluate(() => fetch('/logout', { method: 'POST' }));
+  await page.waitForSelector('#state-bar a:text-is("Log in")');
+  await check(page, 'logged-out');
+  assert.match(await page.getAttribute('#state-bar a', 'href'), /^\/login\?next=%2Fchat%2F\d+$/);
+}
+
 /** Every state in the other themes, and the screens of a phone. */
 async function looks(browser, server, { dev, first }) {
   for (const [theme, options] of THEMES) {
@@ -290,6 +354,23 @@ export default async function journey({ server, browser }) {
   const facts = await world(server);
   const { page, problems, context } = await visitor(browser);
   page.setDefaultTimeout(10_000);
+  await page.addInitScript(() => {
+    window.shownNotices = [];
+    window.Notification = class extends EventTarget {
+      static permission = 'granted';
+      static requestPermission = async () => 'granted';
+      constructor(_, { body, tag }) {
+        super();
+        window.shownNotices.push([body, tag]);
+      }
+    };
+  });
+  const sockets = { open: [], refuse: false };
+  await page.routeWebSocket('**/ws', (socket) => {
+    if (sockets.refuse) return socket.close();
+    socket.connectToServer();
+    sockets.open.push(socket);
+  });
   await logIn(page, server, 'alice', PASSWORD);
   await keysOnly(page, server, facts);
   await partsAndKeys(page, server, facts);
@@ -298,6 +379,9 @@ export default async function journey({ server, browser }) {
   await thread(page, server, facts);
   await people(page, server, facts);
   await begin(page, server);
+  await attention(page, server, facts);
+  await notices(page, server, facts);
+  await stateBar(page, server, sockets);
   assert.deepEqual(problems, []);
   await context.close();
   await looks(browser, server, facts);
