@@ -290,6 +290,8 @@ async function stateBar(page, server, sockets) {
   sockets.refuse = true;
   for (const socket of sockets.open.splice(0)) await socket.close();
   await page.waitForSelector('#state-bar:has-text("Not connected")');
+  const [bar, head] = await Promise.all(['#state-bar', '.chat-head'].map((part) => page.locator(part).boundingBox()));
+  assert.ok(bar.y + bar.height <= head.y, 'the bar covers nothing');
   await check(page, 'state-bar');
   sockets.refuse = false;
   await page.click('#state-bar button');
@@ -322,7 +324,7 @@ async function looks(browser, server, { dev, first }) {
     for (const panel of ['people', 'pins']) {
       await page.click(`.chat-head [data-panel=${panel}]`);
       await page.waitForSelector('#panel:not([hidden])');
-      if (isPhone) assert.ok(await page.isHidden('#chat'), 'the panel is a screen of its own');
+      if (isPhone) assert.ok(await page.isVisible('#panel') && await page.isHidden('#chat'), 'the panel is a screen of its own');
       await check(page, `${theme}-${panel}`);
       await page.goBack();
       await page.waitForSelector('#panel', { state: 'hidden' });
