@@ -302,6 +302,19 @@ async function stateBar(page, server, sockets) {
   assert.match(await page.getAttribute('#state-bar a', 'href'), /^\/login\?next=%2Fchat%2F\d+$/);
 }
 
+/** An address of a channel that the user is not in offers to join; of no chat, it says so. */
+async function missing(page, server, { bob }) {
+  await page.goto(`${server.url}/chat/999999`);
+  await page.waitForSelector('.chat-head h1:has-text("Chat not found")');
+  await check(page, 'missing');
+  assert.ok(await page.isHidden('.chat-head [data-join]'));
+  const { id } = await api(server, bob, 'POST', '/api/chats', { kind: 'channel', name: 'open to all', participants: [] });
+  await page.goto(`${server.url}/chat/${id}`);
+  await page.click('.chat-head [data-join]');
+  await page.waitForSelector('.chat-head h1:has-text("open to all")');
+  await page.waitForSelector('#sidebar [aria-current]:has-text("open to all")');
+}
+
 /** Every state in the other themes, and the screens of a phone. */
 async function looks(browser, server, { dev, first }) {
   for (const [theme, options] of THEMES) {
@@ -381,6 +394,7 @@ export default async function journey({ server, browser }) {
   await thread(page, server, facts);
   await people(page, server, facts);
   await begin(page, server);
+  await missing(page, server, facts);
   await attention(page, server, facts);
   await notices(page, server, facts);
   await stateBar(page, server, sockets);
