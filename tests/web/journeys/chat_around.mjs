@@ -50,7 +50,7 @@ async function keysOnly(page, server, { dev, direct, bob }) {
   await focused(page, '#composer-text');
   await page.keyboard.type('sent with keys only');
   await page.keyboard.press('Enter');
-  await page.waitForSelector('#chat .chat-message:has-text("sent with keys only")');
+  await page.waitForSelector('#chat .chat-message:not(.is-sending):has-text("sent with keys only")');
   const kept = await api(server, bob, 'GET', `/api/chats/${dev.id}/messages?limit=1`);
   assert.equal(kept.items[0].content, 'sent with keys only');
   await page.keyboard.press('Alt+ArrowUp');
@@ -181,6 +181,7 @@ async function thread(page, server, { dev, first, bob }) {
   await page.locator('#panel textarea').fill('answered beside the chat');
   await page.locator('#panel textarea').press('Enter');
   await page.waitForSelector('#panel .chat-message:has-text("answered beside the chat")');
+  await page.waitForSelector('#panel .pending-reply', { state: 'detached' });
   const replies = await api(server, bob, 'GET', `/api/chats/${dev.id}/messages?thread=${first.id}`);
   assert.equal(replies.items.at(-1).content, 'answered beside the chat');
   await page.click('#panel [data-follow]');
@@ -237,7 +238,8 @@ async function begin(page, server) {
 }
 
 /** The title counts unread messages; n opens the next unread chat; a muted chat is grey. */
-async function attention(page, server, { dev, direct, bob, say }) {
+async function attention(page, server, { dev, direct, alice, bob, say }) {
+  await api(server, alice, 'POST', '/api/chats/read', {});
   await page.goto(`${server.url}/chat/${direct.id}`);
   await page.waitForFunction(() => document.title === 'bob · NetBit');
   await say(bob, 'unread for a moment');
