@@ -1,4 +1,4 @@
-// Around a chat: keys only from the list of chats to a sent message, switcher, inbox, thread, people.
+// Around a chat: only keys from the list of chats to a sent message; switcher, inbox, panels.
 import assert from 'node:assert/strict';
 import { accessibility, logIn, overflow, shot, visitor } from '../browser.mjs';
 import { PASSWORD, api, fill } from '../world.mjs';
@@ -214,6 +214,17 @@ async function people(page, server, { dev, alice }) {
   await page.waitForSelector('#panel', { state: 'hidden' });
 }
 
+/** A date in the menu of the chat leads to the first event of that day. */
+async function day(page, server, { dev }) {
+  await page.goto(`${server.url}/chat/${dev.id}`);
+  await page.click('.chat-head summary');
+  const yesterday = new Date(Date.now() - 86_400_000);
+  await page.fill('#chat-date', yesterday.toISOString().slice(0, 10));
+  await page.click('.date-form button');
+  await page.waitForURL(`${server.url}/chat/${dev.id}/1`);
+  await page.waitForSelector('#chat .chat-message:has-text("release on Friday")');
+}
+
 /** New chats: a group with a user, and a channel that another user made. */
 async function begin(page, server) {
   await page.click('#sidebar [data-new]');
@@ -395,6 +406,7 @@ export default async function journey({ server, browser }) {
   await inbox(page, server, facts);
   await thread(page, server, facts);
   await people(page, server, facts);
+  await day(page, server, facts);
   await begin(page, server);
   await missing(page, server, facts);
   await attention(page, server, facts);

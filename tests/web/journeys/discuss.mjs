@@ -1,5 +1,5 @@
-// Discuss these lines: from a file, a blame and changes to a message with code. And the count of the
-// inbox in the header of other pages.
+// Discuss these lines: from a file, a blame and changes to a message with code. And the count of
+// the inbox in the header of other pages.
 import assert from 'node:assert/strict';
 import { accessibility, logIn, overflow, shot, visitor } from '../browser.mjs';
 import { PASSWORD, api, fill } from '../world.mjs';
