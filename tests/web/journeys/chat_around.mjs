@@ -87,7 +87,7 @@ async function partsAndKeys(page, server, { dev, first, named }) {
   await page.keyboard.press('k');
   await focused(page, '.chat-message');
   await page.keyboard.press('t');
-  await page.waitForSelector('#panel:not([hidden])');
+  await focused(page, '#panel textarea');
   await page.keyboard.press('Escape');
   await page.waitForSelector('#panel', { state: 'hidden' });
   await page.keyboard.press('Escape');

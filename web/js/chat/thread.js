@@ -100,6 +100,8 @@ export function createThread(root, ctx, { chat, thread }) {
       scroller.scrollTop = scroller.scrollHeight;
       composer = createComposer(foot, /** @type {any} */ (ctx), { reply_to: rootId, label: 'Reply in the thread' });
       composer.open?.(chat, { thread: rootId });
+      // The panel has just opened: the next key writes a reply. On touch, the keyboard would open.
+      if (ctx.root.activeElement?.id === 'panel-title' && !matchMedia('(pointer: coarse)').matches) composer.focus();
     } catch (error) {
       if (!isGone) fill(scroller, el('p', { class: 'problem note' }, problemText(error)));
     }
