@@ -1,4 +1,4 @@
-// Around a chat: keys only from the list of chats to a sent message, switcher, inbox, thread, people.
+// Around a chat: only keys from the list of chats to a sent message; switcher, inbox, panels.
 import assert from 'node:assert/strict';
 import { accessibility, logIn, overflow, shot, visitor } from '../browser.mjs';
 import { PASSWORD, api, fill } from '../world.mjs';
@@ -50,13 +50,64 @@ async function keysOnly(page, server, { dev, direct, bob }) {
   await focused(page, '#composer-text');
   await page.keyboard.type('sent with keys only');
   await page.keyboard.press('Enter');
-  await page.waitForSelector('#chat .chat-message:has-text("sent with keys only")');
+  await page.waitForSelector('#chat .chat-message:not(.is-sending):has-text("sent with keys only")');
   const kept = await api(server, bob, 'GET', `/api/chats/${dev.id}/messages?limit=1`);
   assert.equal(kept.items[0].content, 'sent with keys only');
   await page.keyboard.press('Alt+ArrowUp');
   await page.waitForFunction((id) => location.pathname !== `/chat/${id}`, dev.id);
   await page.goBack();
   await page.waitForURL(`${server.url}/chat/${dev.id}`);
+}
+
+/** F6 visits the parts; Escape closes one thing at a time; single keys can be switched off. */
+async function partsAndKeys(page, server, { dev, first, named }) {
+  await page.goto(`${server.url}/chat/${dev.id}/thread/${first.id}`);
+  await page.waitForSelector('#panel .chat-message');
+  await page.waitForSelector('#chat .chat-message');
+  const part = () => page.evaluate(() => {
+    const inside = (name) => document.activeElement?.closest(name) !== null && document.activeElement !== document.body;
+    return ['#sidebar', '.timeline', '.composer-place', '#panel'].find(inside) ?? '';
+  });
+  await page.locator('#sidebar [aria-current]').focus();
+  const seen = [];
+  for (let n = 0; n < 4; n += 1) {
+    await page.keyboard.press('F6');
+    seen.push(await part());
+  }
+  assert.deepEqual(seen, ['.timeline', '.composer-place', '#panel', '#sidebar']);
+  await page.keyboard.press('Shift+F6');
+  assert.equal(await part(), '#panel');
+  await page.keyboard.press('Escape');
+  await page.waitForURL(`${server.url}/chat/${dev.id}`);
+  await page.keyboard.press('Escape');
+  await focused(page, '#composer-text');
+  await page.locator('#chat-filter').focus();
+  await page.keyboard.press('F6');
+  await page.keyboard.press('k');
+  await page.keyboard.press('k');
+  await focused(page, '.chat-message');
+  await page.keyboard.press('t');
+  await focused(page, '#panel textarea');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('#panel', { state: 'hidden' });
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await focused(page, '#composer-text');
+  await page.keyboard.type('?n');
+  assert.equal(await page.inputValue('#composer-text'), '?n');
+  await page.fill('#composer-text', '');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('?');
+  await page.locator('#single-keys').uncheck();
+  await page.keyboard.press('Escape');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('?');
+  await page.keyboard.press('/');
+  assert.equal(await page.locator('dialog[open]').count(), 0);
+  assert.ok(await page.evaluate(() => document.activeElement?.id !== 'chat-filter'));
+  await page.evaluate(() => localStorage.removeItem('keys-off'));
+  await page.goto(`${server.url}/chat/${dev.id}/${named.seq}`);
+  await page.waitForSelector('#chat .chat-message:has-text("the build is red")');
 }
 
 /** The switcher finds chats, users, projects, repositories and files, and runs commands. */
@@ -93,7 +144,8 @@ async function switcher(page, server, { dev, alice }) {
 }
 
 /** The inbox opens a notification at its message; its count and the badge are the same. */
-async function inbox(page, server, { dev, named, say, bob }) {
+async function inbox(page, server, { dev, say, bob }) {
+  const named = await say(bob, '@alice the tests are green');
   await page.goto(`${server.url}/inbox`);
   await page.waitForSelector('.notice-row');
   const heading = async () => Number(/\d+/.exec(await page.locator('.inbox-head [role=status]').textContent())?.[0] ?? 0);
@@ -111,7 +163,7 @@ async function inbox(page, server, { dev, named, say, bob }) {
   await page.locator(`.notice-link[href="/chat/${dev.id}/${named.seq}"]`).focus();
   await page.keyboard.press('Enter');
   await page.waitForURL(`${server.url}/chat/${dev.id}/${named.seq}`);
-  await page.waitForSelector('#chat .chat-message:has-text("the build is red")');
+  await page.waitForSelector('#chat .chat-message:has-text("the tests are green")');
   await page.goBack();
   await page.waitForURL(`${server.url}/inbox`);
   await page.locator('#inbox-title').press('Shift+E');
@@ -129,6 +181,7 @@ async function thread(page, server, { dev, first, bob }) {
   await page.locator('#panel textarea').fill('answered beside the chat');
   await page.locator('#panel textarea').press('Enter');
   await page.waitForSelector('#panel .chat-message:has-text("answered beside the chat")');
+  await page.waitForSelector('#panel .pending-reply', { state: 'detached' });
   const replies = await api(server, bob, 'GET', `/api/chats/${dev.id}/messages?thread=${first.id}`);
   assert.equal(replies.items.at(-1).content, 'answered beside the chat');
   await page.click('#panel [data-follow]');
@@ -161,6 +214,17 @@ async function people(page, server, { dev, alice }) {
   await page.waitForSelector('#panel', { state: 'hidden' });
 }
 
+/** A date in the menu of the chat leads to the first event of that day. */
+async function day(page, server, { dev }) {
+  await page.goto(`${server.url}/chat/${dev.id}`);
+  await page.click('.chat-head summary');
+  const yesterday = new Date(Date.now() - 86_400_000);
+  await page.fill('#chat-date', yesterday.toISOString().slice(0, 10));
+  await page.click('.date-form button');
+  await page.waitForURL(`${server.url}/chat/${dev.id}/1`);
+  await page.waitForSelector('#chat .chat-message:has-text("release on Friday")');
+}
+
 /** New chats: a group with a user, and a channel that another user made. */
 async function begin(page, server) {
   await page.click('#sidebar [data-new]');
@@ -182,6 +246,86 @@ async function begin(page, server) {
   await page.click('dialog .danger');
   await page.waitForSelector('#sidebar a:has-text("random")', { state: 'detached' });
   assert.ok(path(page).startsWith('/chat'), server.url);
+}
+
+/** The title counts unread messages; n opens the next unread chat; a muted chat is grey. */
+async function attention(page, server, { dev, direct, alice, bob, say }) {
+  await api(server, alice, 'POST', '/api/chats/read', {});
+  await page.goto(`${server.url}/chat/${direct.id}`);
+  await page.waitForFunction(() => document.title === 'bob · NetBit');
+  await say(bob, 'unread for a moment');
+  await page.waitForFunction(() => document.title === '(1) bob · NetBit');
+  await page.waitForSelector('#sidebar section:first-child h2:text-is("Unread")');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('n');
+  await page.waitForURL(`${server.url}/chat/${dev.id}`);
+  await page.waitForFunction(() => document.title === 'dev · NetBit');
+  await page.click('.chat-head summary');
+  await page.check('#notify-none');
+  await page.waitForSelector('#sidebar li.is-muted a:has-text("dev")');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('.chat-head .chat-state:text-is("muted")');
+  await page.click('.chat-head summary');
+  await page.check('#notify-all');
+  await page.waitForSelector('#sidebar li.is-muted', { state: 'detached' });
+  await page.keyboard.press('Escape');
+  await page.locator('#sidebar [aria-current]').focus();
+  await page.keyboard.press('g');
+  await page.keyboard.press('i');
+  await page.waitForURL(`${server.url}/inbox`);
+}
+
+/** Notices of the desktop begin with a button, and skip the chat on the screen. */
+async function notices(page, server, { dev, direct, say, bob }) {
+  await page.goto(`${server.url}/inbox`);
+  await page.click('[data-allow]');
+  await page.waitForSelector('[data-allow]', { state: 'hidden' });
+  await page.goto(`${server.url}/chat/${direct.id}`);
+  await page.waitForSelector('#sidebar [aria-current]');
+  await say(bob, '@alice a notice');
+  await page.waitForFunction(() => window.shownNotices.length === 1);
+  const [body, tag] = await page.evaluate(() => window.shownNotices[0]);
+  assert.equal(body, 'bob mentioned you in dev');
+  assert.match(tag, /^netbit-\d+$/);
+  await page.goto(`${server.url}/chat/${dev.id}`);
+  await page.waitForSelector('#chat .chat-message:has-text("a notice")');
+  await say(bob, '@alice seen at once');
+  await page.waitForSelector('#chat .chat-message:has-text("seen at once")');
+  await page.waitForTimeout(300);
+  assert.deepEqual(await page.evaluate(() => window.shownNotices), []);
+}
+
+/** The bar states that the connection is lost, reconnects on request, and leads to the login. */
+async function stateBar(page, server, sockets) {
+  await page.goto(`${server.url}/chat`);
+  await page.waitForSelector('#chat .chat-message');
+  assert.ok(await page.isHidden('#state-bar'));
+  sockets.refuse = true;
+  for (const socket of sockets.open.splice(0)) await socket.close();
+  await page.waitForSelector('#state-bar:has-text("Not connected")');
+  const [bar, head] = await Promise.all(['#state-bar', '.chat-head'].map((part) => page.locator(part).boundingBox()));
+  assert.ok(bar.y + bar.height <= head.y, 'the bar covers nothing');
+  await check(page, 'state-bar');
+  sockets.refuse = false;
+  await page.click('#state-bar button');
+  await page.waitForSelector('#state-bar', { state: 'hidden' });
+  await page.evaluate(() => fetch('/logout', { method: 'POST' }));
+  await page.waitForSelector('#state-bar a:text-is("Log in")');
+  await check(page, 'logged-out');
+  assert.match(await page.getAttribute('#state-bar a', 'href'), /^\/login\?next=%2Fchat%2F\d+$/);
+}
+
+/** An address of a channel that the user is not in offers to join; of no chat, it says so. */
+async function missing(page, server, { bob }) {
+  await page.goto(`${server.url}/chat/999999`);
+  await page.waitForSelector('.chat-head h1:has-text("Chat not found")');
+  await check(page, 'missing');
+  assert.ok(await page.isHidden('.chat-head [data-join]'));
+  const { id } = await api(server, bob, 'POST', '/api/chats', { kind: 'channel', name: 'open to all', participants: [] });
+  await page.goto(`${server.url}/chat/${id}`);
+  await page.click('.chat-head [data-join]');
+  await page.waitForSelector('.chat-head h1:has-text("open to all")');
+  await page.waitForSelector('#sidebar [aria-current]:has-text("open to all")');
 }
 
 /** Every state in the other themes, and the screens of a phone. */
@@ -206,7 +350,7 @@ async function looks(browser, server, { dev, first }) {
     for (const panel of ['people', 'pins']) {
       await page.click(`.chat-head [data-panel=${panel}]`);
       await page.waitForSelector('#panel:not([hidden])');
-      if (isPhone) assert.ok(await page.isHidden('#chat'), 'the panel is a screen of its own');
+      if (isPhone) assert.ok(await page.isVisible('#panel') && await page.isHidden('#chat'), 'the panel is a screen of its own');
       await check(page, `${theme}-${panel}`);
       await page.goBack();
       await page.waitForSelector('#panel', { state: 'hidden' });
@@ -238,13 +382,36 @@ export default async function journey({ server, browser }) {
   const facts = await world(server);
   const { page, problems, context } = await visitor(browser);
   page.setDefaultTimeout(10_000);
+  await page.addInitScript(() => {
+    window.shownNotices = [];
+    window.Notification = class extends EventTarget {
+      static permission = 'granted';
+      static requestPermission = async () => 'granted';
+      constructor(_, { body, tag }) {
+        super();
+        window.shownNotices.push([body, tag]);
+      }
+    };
+  });
+  const sockets = { open: [], refuse: false };
+  await page.routeWebSocket('**/ws', (socket) => {
+    if (sockets.refuse) return socket.close();
+    socket.connectToServer();
+    sockets.open.push(socket);
+  });
   await logIn(page, server, 'alice', PASSWORD);
   await keysOnly(page, server, facts);
+  await partsAndKeys(page, server, facts);
   await switcher(page, server, facts);
   await inbox(page, server, facts);
   await thread(page, server, facts);
   await people(page, server, facts);
+  await day(page, server, facts);
   await begin(page, server);
+  await missing(page, server, facts);
+  await attention(page, server, facts);
+  await notices(page, server, facts);
+  await stateBar(page, server, sockets);
   assert.deepEqual(problems, []);
   await context.close();
   await looks(browser, server, facts);

@@ -1,5 +1,5 @@
-// Discuss these lines: from a file, a blame and changes to a message with code. And the count of the
-// inbox in the header of other pages.
+// Discuss these lines: from a file, a blame and changes to a message with code. And the count of
+// the inbox in the header of other pages.
 import assert from 'node:assert/strict';
 import { accessibility, logIn, overflow, shot, visitor } from '../browser.mjs';
 import { PASSWORD, api, fill } from '../world.mjs';
@@ -34,7 +34,7 @@ export default async function journey({ server, browser }) {
   await check(page, 'chip');
   await page.fill('#composer-text', 'Why is this here?');
   await page.press('#composer-text', 'Enter');
-  await page.waitForSelector('#chat .chat-message:has-text("Why is this here?")');
+  await page.waitForSelector('#chat .chat-message:not(.is-sending):has-text("Why is this here?")');
   const sent = (await api(server, bob, 'GET', `/api/chats/${channel}/messages?limit=1`)).items[0];
   const { oid, ...lines } = sent.metadata.code;
   assert.deepEqual(lines, { repository: 'alice/hello/web', path: 'src/main.rs', from: 2, to: 3 });

@@ -29,7 +29,11 @@ export function createHead(root, ctx) {
   const popup = el('div', { class: 'popup chat-menu' });
   const menu = el('details', { class: 'menu', dataset: { menu: '' } }, summary, popup);
   fill(root, back, title, state, el('div', { class: 'end' }, people, pins, menu));
+  const join = el('button', { type: 'button', class: 'primary', hidden: true, dataset: { join: '' } }, 'Join');
+  const refusal = el('span', { class: 'problem', role: 'alert' });
+  root.append(join, refusal);
   let titled = '';
+  let missing = 0;
 
   const open = () => {
     const { page, chat } = router.current();
@@ -38,8 +42,11 @@ export function createHead(root, ctx) {
 
   function draw() {
     const chat = open();
-    root.hidden = !chat;
-    if (!chat) return;
+    if (!chat) return drawMissing();
+    root.hidden = false;
+    missing = 0;
+    for (const node of [people, pins, menu]) node.hidden = false;
+    for (const node of [join, refusal]) node.hidden = true;
     const name = chatName(store, chat);
     const peer = peerOf(store, chat);
     const presence = chat.kind === 'direct' ? (peer === undefined ? 'offline' : store.presence(peer)) : '';
@@ -54,6 +61,35 @@ export function createHead(root, ctx) {
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));
     people.hidden = chat.kind === 'direct';
+  }
+
+  /** The address names a chat that the user is not in, or that does not exist. */
+  function drawMissing() {
+    const { page, chat: id } = router.current();
+    root.hidden = page !== 'chat' || id === undefined || store.connection().state !== 'online';
+    if (root.hidden || id === undefined || missing === id) return;
+    missing = id;
+    titled = '';
+    fill(title, el('span', null, 'Chat not found'));
+    text(state, '');
+    text(refusal, '');
+    for (const node of [people, pins, menu, join, refusal]) node.hidden = true;
+    /** @param {{ status?: number }} answer 403: the user must join first */
+    const known = (answer) => { join.hidden = missing !== id || (answer.status !== undefined && answer.status !== 403); };
+    api('GET', `/api/chats/${id}`).then(() => known({}), known);
+  }
+
+  async function joinMissing() {
+    const id = missing;
+    join.disabled = true;
+    try {
+      await actions.join(id);
+      router.go(`/chat/${id}`);
+    } catch (error) {
+      refusal.hidden = false;
+      text(refusal, problemText(error));
+    }
+    join.disabled = false;
   }
 
   /** @param {import('./types.js').Chat} chat */
@@ -129,6 +165,7 @@ export function createHead(root, ctx) {
   /** @param {MouseEvent} event */
   function clicked(event) {
     const button = event.target instanceof Element ? event.target.closest('button') : null;
+    if (button === join) return void joinMissing();
     const chat = open();
     if (!button || !chat) return;
     const { panel, act } = button.dataset;
@@ -194,7 +231,7 @@ export function createHead(root, ctx) {
   return {
     /** @param {Set<string>} changes */
     update(changes) {
-      if ([...changes].some((key) => key === 'chats' || key === 'presence' || key.startsWith('chat:') || key.startsWith('marks:'))) draw();
+      if ([...changes].some((key) => key === 'chats' || key === 'presence' || key === 'connection' || key.startsWith('chat:') || key.startsWith('marks:'))) draw();
     },
     destroy() {
       off();

@@ -1,4 +1,5 @@
-// Gives an element its children with as few moves as possible: a node that is moved loses the focus.
+// Gives an element its children with as few moves as possible: a node that is moved loses the
+// focus.
 
 /**
  * @param {Element} parent

@@ -9,6 +9,7 @@
  * @property {string} [detail]
  * @property {string} [words] further words that match
  * @property {number} [unread]
+ * @property {string} [lower] the name in lower case, made at the first search
  */
 
 /** The prefixes that limit a search to some kinds. */
@@ -25,21 +26,27 @@ export function splitTyped(typed) {
 }
 
 /**
+ * Returns whether a character belongs to a word; all characters beyond ASCII do.
+ * @param {number} code
+ */
+const isWordCharacter = (code) => code > 127 || (code >= 48 && code <= 57) || (code >= 97 && code <= 122);
+
+/**
  * Returns how well a name matches, 0 is best; -1 if it does not match.
  * @param {string} name in lower case
  * @param {string} wanted in lower case
+ * @param {string} [letters] of `wanted`, without white space
  */
-export function rankOf(name, wanted) {
-  if (name === wanted) return 0;
-  if (name.startsWith(wanted)) return 1;
-  const last = name.slice(name.lastIndexOf('/') + 1);
-  if (last.startsWith(wanted)) return 2;
-  for (let at = name.indexOf(wanted); at > 0; at = name.indexOf(wanted, at + 1)) {
-    if (!/[\p{L}\p{N}]/u.test(name.charAt(at - 1))) return 3;
+export function rankOf(name, wanted, letters = wanted.replace(/\s/g, '')) {
+  const first = name.indexOf(wanted);
+  if (first === 0) return name.length === wanted.length ? 0 : 1;
+  if (first > 0 && name.startsWith(wanted, name.lastIndexOf('/') + 1)) return 2;
+  for (let at = first; at > 0; at = name.indexOf(wanted, at + 1)) {
+    if (!isWordCharacter(name.charCodeAt(at - 1))) return 3;
   }
-  if (name.includes(wanted)) return 4;
+  if (first > 0) return 4;
   let at = 0;
-  for (const letter of wanted.replace(/\s/g, '')) {
+  for (const letter of letters) {
     at = name.indexOf(letter, at) + 1;
     if (at === 0) return -1;
   }
@@ -58,30 +65,53 @@ export function rankOf(name, wanted) {
 export function matching(entries, typed, recents, max) {
   const { prefix, wanted } = splitTyped(typed);
   const kinds = SWITCHER_PREFIXES[prefix];
-  const age = new Map(recents.map((key, at) => [key, at]));
+  const ages = new Map(recents.map((key, at) => [key, at]));
+  const letters = wanted.replace(/\s/g, '');
+  // The best ones so far, in order. Most entries are worse than all of them: that costs no sort.
   /** @type {{ entry: T, rank: number, age: number }[]} */
   const found = [];
   for (const entry of entries) {
     if (kinds ? !kinds.includes(entry.kind) : entry.kind === 'file' || (entry.kind === 'command' && !wanted)) continue;
-    const rank = wanted ? best(entry, wanted) : 0;
-    if (rank >= 0) found.push({ entry, rank, age: age.get(entry.key) ?? recents.length });
+    const rank = wanted ? best(entry, wanted, letters) : 0;
+    if (rank < 0) continue;
+    const last = found.at(-1);
+    if (last && found.length >= max && (rank >> 1) > (last.rank >> 1)) continue;
+    const made = { entry, rank, age: ages.get(entry.key) ?? recents.length };
+    if (last && found.length >= max && precedes(last, made, wanted)) continue;
+    let at = found.length;
+    while (at > 0 && !precedes(/** @type {typeof made} */ (found[at - 1]), made, wanted)) at -= 1;
+    found.splice(at, 0, made);
+    if (found.length > max) found.pop();
   }
-  const order = (/** @type {{ entry: Entry, rank: number, age: number }} */ one, /** @type {{ entry: Entry, rank: number, age: number }} */ other) => {
-    const tier = Math.floor(one.rank / 2) - Math.floor(other.rank / 2);
-    const places = Number(one.entry.kind === 'command') - Number(other.entry.kind === 'command');
-    return tier || places || one.age - other.age || one.rank - other.rank
-      || Number((other.entry.unread ?? 0) > 0) - Number((one.entry.unread ?? 0) > 0) || (wanted ? one.entry.name.length - other.entry.name.length : 0);
-  };
-  return found.sort(order).slice(0, max).map(({ entry }) => entry);
+  return found.map(({ entry }) => entry);
+}
+
+/** @typedef {{ entry: Entry, rank: number, age: number }} Ranked */
+
+/**
+ * Returns whether `one` stays before `other`: equal ones keep their order.
+ * @param {Ranked} one
+ * @param {Ranked} other
+ * @param {string} wanted
+ */
+function precedes(one, other, wanted) {
+  const order = (one.rank >> 1) - (other.rank >> 1)
+    || Number(one.entry.kind === 'command') - Number(other.entry.kind === 'command')
+    || one.age - other.age || one.rank - other.rank
+    || Number((other.entry.unread ?? 0) > 0) - Number((one.entry.unread ?? 0) > 0)
+    || (wanted ? one.entry.name.length - other.entry.name.length : 0);
+  return order <= 0;
 }
 
 /**
  * @param {Entry} entry
  * @param {string} wanted
+ * @param {string} letters of `wanted`, without white space
  */
-function best(entry, wanted) {
-  const rank = rankOf(entry.name.toLowerCase(), wanted);
+function best(entry, wanted, letters) {
+  entry.lower ??= entry.name.toLowerCase();
+  const rank = rankOf(entry.lower, wanted, letters);
   if (rank === 0 || !entry.words) return rank;
-  const other = rankOf(entry.words.toLowerCase(), wanted);
+  const other = rankOf(entry.words.toLowerCase(), wanted, letters);
   return rank < 0 ? other : other < 0 ? rank : Math.min(rank, other);
 }

@@ -19,7 +19,8 @@ const REPOSITORY_PROJECTS_MAX = 40;
 /** Requests at once. */
 const SWITCHER_REQUESTS = 4;
 const SWITCHER_USERS_MAX = 2000;
-const SWITCHER_FILES_MAX = 50_000;
+/** A search in as many files takes less than 30 ms. */
+const SWITCHER_FILES_MAX = 10_000;
 /** Repositories of the open project whose files are listed. */
 const FILE_REPOSITORIES_MAX = 3;
 /** The lists are read again when the switcher opens after this time. */
@@ -190,7 +191,10 @@ export function createSwitcher(root, ctx, commands = {}) {
         const answer = await api('GET', `/api/projects/${encodedPath(project)}/repos/${encodeURIComponent(repository)}/files/${encodeURIComponent(branch)}`);
         isFilesCut ||= Boolean(answer.truncated);
         for (const path of answer.paths ?? []) {
-          if (files.length >= SWITCHER_FILES_MAX) break;
+          if (files.length >= SWITCHER_FILES_MAX) {
+            isFilesCut = true;
+            break;
+          }
           files.push({ kind: 'file', key: `file:${name}:${path}`, name: path, detail: isSingle ? '' : repository, run: () => location.assign(`/${encodedPath(name)}/-/blob/${encodedPath(branch)}/${encodedPath(path)}`) });
         }
       } catch {

@@ -31,7 +31,7 @@ export function createThread(root, ctx, { chat, thread }) {
   const { store, actions } = ctx;
   const list = el('ol', { class: 'thread-list', 'aria-label': 'Messages of the thread' });
   const scroller = el('div', { class: 'thread-scroll', tabindex: 0, role: 'region', 'aria-label': 'Thread' }, el('p', { class: 'muted note' }, 'Loading…'));
-  const follow = el('button', { type: 'button', class: 'plain', dataset: { follow: '' } });
+  const follow = el('button', { type: 'button', class: 'plain', hidden: true, dataset: { follow: '' } });
   const problem = el('p', { class: 'problem', role: 'alert' });
   const foot = el('div', { class: 'thread-composer' });
   fill(root, el('div', { class: 'thread-bar' }, el('a', { href: `/chat/${chat}`, dataset: { jump: '' } }, 'Show in chat'), follow), problem, scroller, foot);
@@ -72,6 +72,7 @@ export function createThread(root, ctx, { chat, thread }) {
     if (atEnd) scroller.scrollTop = scroller.scrollHeight;
     const wrote = all.some((message) => message.sender_id === store.me.id && !message.deleted);
     const on = follows ?? wrote;
+    follow.hidden = false;
     follow.textContent = on ? 'Mute thread' : 'Follow thread';
     follow.title = on ? 'Stop notifications of replies' : 'Notify me of replies';
     follow.dataset.follow = on ? 'off' : 'on';
@@ -99,6 +100,8 @@ export function createThread(root, ctx, { chat, thread }) {
       scroller.scrollTop = scroller.scrollHeight;
       composer = createComposer(foot, /** @type {any} */ (ctx), { reply_to: rootId, label: 'Reply in the thread' });
       composer.open?.(chat, { thread: rootId });
+      // The panel has just opened: the next key writes a reply. On touch, the keyboard would open.
+      if (ctx.root.activeElement?.id === 'panel-title' && !matchMedia('(pointer: coarse)').matches) composer.focus();
     } catch (error) {
       if (!isGone) fill(scroller, el('p', { class: 'problem note' }, problemText(error)));
     }

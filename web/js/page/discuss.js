@@ -1,5 +1,5 @@
-// Discuss these lines: a link that opens the channel of the project with the chosen lines. The block
-// of code names the channel (`data-chat`); without it there is no link.
+// Discuss these lines: a link that opens the channel of the project with the chosen lines. The
+// block of code names the channel (`data-chat`); without it there is no link.
 import { fragment, parseRange } from './range.js';
 
 /** @typedef {import('./range.js').Range} Range */
@@ -131,7 +131,8 @@ export function discussChanges(root) {
       choose(of, file === of ? chosen : null);
       field.focus();
     });
-    of.querySelector('.links')?.append(' ', button);
+    const links = of.querySelector('.links');
+    links?.insertBefore(button, links.querySelector('.viewed'));
   }
   place.addEventListener('click', (event) => {
     const cell = event.target instanceof Element ? event.target.closest('td[data-new]') : null;
