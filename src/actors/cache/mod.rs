@@ -45,8 +45,8 @@ mod window;
 #[cfg(test)]
 mod model_test;
 
-pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use actor::{CacheActor, Sources};
+pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};
