@@ -83,6 +83,8 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   let waiting = [];
   /** Chats that are catching up. @type {Set<number>} */
   const resuming = new Set();
+  /** The time at which a chat began to catch up or received something. */
+  let resumedAt = 0;
   /** Chats seen in the listing in progress; null: none is in progress. @type {Set<number> | null} */
   let listed = null;
   /** Counts listings: the pages of an earlier one do not end a later one. */
@@ -315,6 +317,11 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     later(beatMs, () => {
       if (mine !== attempt) return;
       if (now() - heard >= 2 * beatMs) return again();
+      // A chat whose answer does not come would end the check of the heartbeat for ever.
+      if (resuming.size > 0 && now() - resumedAt >= 2 * beatMs) {
+        resuming.clear();
+        list();
+      }
       tell({ packet_type: 'Ping' });
       beat(mine);
     });
@@ -378,6 +385,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   function resume(chats) {
     const fresh = chats.filter((id) => !resuming.has(id));
     for (const id of fresh) resuming.add(id);
+    resumedAt = now();
     for (let at = 0; at < fresh.length; at += SESSION_CURSORS_MAX) {
       const part = fresh.slice(at, at + SESSION_CURSORS_MAX);
       const cursors = Object.fromEntries(part.map((id) => [String(id), store.last(id) ?? 0]));
@@ -398,6 +406,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     const event = /** @type {Event} */ (rest);
     listed?.add(event.chat_id);
     const last = store.last(event.chat_id) ?? event.seq - 1;
+    if (resuming.has(event.chat_id)) resumedAt = now();
     if (event.seq > last + 1) return resume([event.chat_id]);
     if (event.seq <= last) return;
     store.apply({ type: 'event', event });
