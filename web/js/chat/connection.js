@@ -35,7 +35,7 @@ export function createConnection(state, local) {
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
   const actions = createActions({ store, session, outbox, now });
   const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
-  if (state) applyState(store, state);
+  if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   followPage(session, actions, now);
   session.start();
@@ -47,7 +47,7 @@ export function createConnection(state, local) {
  * @param {import('./store.js').Store} store
  * @param {import('./types.js').PageState} state
  */
-function applyState(store, state) {
+export function applyPageState(store, state) {
   store.apply({ type: 'chats', chats: state.chats, token: 0 });
   store.apply({ type: 'users', users: state.users });
   const open = state.open;
