@@ -1,11 +1,16 @@
 //! Embeds the files of the pages in the binary, and rebuilds the crate when a migration is added.
 //!
-//! `web/css/*.css` become one style sheet, in the order of their names. The modules of a script, such
-//! as `web/js/page/main.js`, become one script. Each file is also compressed. All are served below
-//! `/assets/HASH/`, where the hash covers all of them, so every address is immutable.
+//! The files of `web/css/` become one style sheet for pages and one for the chat, in the order of their
+//! names. The modules that an entry imports, such as `web/js/page/main.js`, become one script. Each
+//! file is also compressed. All are served below `/assets/HASH/`, where the hash covers all of them,
+//! so every address is immutable.
 
+#[path = "src/web/compact.rs"]
+mod compact;
 #[path = "src/web/link.rs"]
 mod link;
+#[path = "src/web/sheets.rs"]
+mod sheets;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,32 +31,39 @@ fn main() -> Result<(), Failure> {
         println!("cargo::rerun-if-changed={path}");
     }
     let mut files = Files::new();
-    files.insert("app.css".into(), style_sheet(Path::new("web/css"))?);
+    for (name, has) in sheets::STYLE_SHEETS {
+        files.insert((*name).to_owned(), style_sheet(Path::new("web/css"), has)?);
+    }
     scripts(Path::new("web/js"), &mut files)?;
     collect(Path::new("web/images"), "", &mut files)?;
     write(&files, &PathBuf::from(std::env::var("OUT_DIR")?))
 }
 
-/// Joins the style sheets of a folder, in the order of their names.
-fn style_sheet(folder: &Path) -> Result<Vec<u8>, Failure> {
-    let mut paths: Vec<_> =
-        fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    paths.sort();
-    let mut joined = Vec::new();
-    for path in paths {
-        joined.extend(fs::read(path)?);
+/// Joins the style sheets of a folder that belong together, in the order of their names.
+fn style_sheet(folder: &Path, has: &dyn Fn(&str) -> bool) -> Result<Vec<u8>, Failure> {
+    let mut found = Files::new();
+    collect(folder, "", &mut found)?;
+    let mut joined = String::new();
+    for (_, bytes) in found.into_iter().filter(|(name, _)| has(name)) {
+        joined.push_str(&compact::style(&String::from_utf8(bytes)?));
     }
-    Ok(joined)
+    Ok(joined.into_bytes())
 }
 
-/// Joins the modules of each script below a folder: a script is a module named `main.js`.
+/// Joins the modules of each script below a folder: the entry of a script is `FOLDER/main.js`.
 fn scripts(folder: &Path, files: &mut Files) -> Result<(), Failure> {
     let mut found = Files::new();
     collect(folder, "", &mut found)?;
-    let text = |(path, bytes)| String::from_utf8(bytes).map(|text| (path, text));
-    let modules = found.into_iter().map(text).collect::<Result<link::Modules, _>>()?;
-    for entry in modules.keys().filter(|path| path.ends_with("main.js")) {
-        files.insert(entry.clone(), link::link(&modules, entry)?.into_bytes());
+    let mut modules = link::Modules::new();
+    for (path, bytes) in found {
+        let code = compact::without_comments(&String::from_utf8(bytes)?);
+        modules.insert(path.clone(), code.map_err(|problem| format!("{path}: {problem}"))?);
+    }
+    for entry in modules.keys() {
+        let Some(folder) = entry.strip_suffix("/main.js") else { continue };
+        for (name, script) in link::link(&modules, folder)? {
+            files.insert(name, compact::without_indentation(&script).into_bytes());
+        }
     }
     Ok(())
 }

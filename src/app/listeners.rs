@@ -11,7 +11,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App as WebApp, HttpRequest, HttpResponse, HttpServer, middleware, web};
 use rustls::ServerConfig;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::idle::{IdleConnections, Registered};
 use super::instruments::Instruments;
@@ -70,6 +70,9 @@ fn serve_http(
     (metrics, pools): (HttpMetrics, &PoolMetrics),
     (config, tls): (&Config, Option<&Tls>),
 ) -> std::io::Result<ServerHandle> {
+    if let Some(folder) = &config.web_dir {
+        warn!(folder = %folder.display(), "serving the files of the pages from a folder, for development");
+    }
     let limits = &config.limits;
     let proxies = web::Data::new(config.http.trusted_proxies.clone());
     let (workers, stall_ms) = (Limits::per_core(limits.http_workers), limits.write_stall_ms);
@@ -85,6 +88,7 @@ fn serve_http(
     actix_tls::accept::max_concurrent_tls_connect(limits.http_connections + limits.http_handshakes);
     let origins = config.http.allowed_origins.clone();
     let allowed = web::Data::new(origins.clone());
+    let loose_files = web::Data::new(pages::LooseFiles(config.web_dir.clone()));
     let error_page = web::Data::new(http::ErrorPage(pages::error_page));
     let server = HttpServer::new(move || {
         WebApp::new()
@@ -98,6 +102,7 @@ fn serve_http(
             .app_data(proxies.clone())
             .app_data(sessions.clone())
             .app_data(error_page.clone())
+            .app_data(loose_files.clone())
             .wrap(middleware::Condition::new(!origins.is_empty(), http::cors::cors(origins.clone())))
             .wrap(middleware::from_fn(http::observe::observe))
             .configure(api::routes)

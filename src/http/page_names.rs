@@ -1,7 +1,7 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a route.
-pub(crate) const PAGES: [(&str, &str); 71] = [
+pub(crate) const PAGES: [(&str, &str); 76] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin/audit"),
@@ -10,7 +10,12 @@ pub(crate) const PAGES: [(&str, &str); 71] = [
     ("GET", "/admin/users/{username}"),
     ("POST", "/admin/users/{username}"),
     ("GET", "/assets/{hash}/{file}"),
+    ("GET", "/chat"),
+    ("GET", "/chat/{chat}"),
+    ("GET", "/chat/{chat}/thread/{message}"),
+    ("GET", "/chat/{chat}/{seq}"),
     ("GET", "/favicon.ico"),
+    ("GET", "/inbox"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("POST", "/logout"),

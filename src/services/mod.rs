@@ -12,6 +12,7 @@ mod blamed_lines;
 pub mod blames;
 mod blocking;
 pub mod browsing;
+pub mod chat_start;
 pub mod chats;
 mod entitlement;
 mod error;
@@ -40,7 +41,7 @@ pub mod tokens;
 pub mod transfers;
 pub mod web_logins;
 
-pub use crate::actors::cache::{ChatView, ListedChat, MemberView, ProjectView, RepositoryView};
+pub use crate::actors::cache::{ChatView, FirstChats, ListedChat, MemberView, ProjectView, RepositoryView};
 pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
 use health::HealthSources;

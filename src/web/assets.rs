@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
+use super::loose;
 use crate::http::compressed::accepts_gzip;
 use crate::http::error::{HttpResult, no_route};
 use crate::http::extract::Path;
@@ -32,19 +33,27 @@ const COMPRESSED_FROM: usize = 1_000;
 const ROBOTS: &str = "User-agent: *\nDisallow: /api/\nDisallow: /docs/\nDisallow: /*/-/archive/\nDisallow: /*/-/blame/\n\
      Disallow: /*/-/commits/\nDisallow: /*/-/compare/\nDisallow: /*/-/find/\nDisallow: /*/-/raw/\n";
 
-fn content_type(name: &str) -> &'static str {
+/// Returns the type of a file; `None` for files that no page uses.
+pub(super) fn content_type(name: &str) -> Option<&'static str> {
     match name.rsplit('.').next() {
-        Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("json") => "application/json",
-        _ => "application/octet-stream",
+        Some("css") => Some("text/css; charset=utf-8"),
+        Some("js") => Some("text/javascript; charset=utf-8"),
+        Some("svg") => Some("image/svg+xml"),
+        _ => None,
     }
 }
 
-/// Returns an embedded file.
+/// Returns where pages find their files.
+pub(super) fn root_of(request: &HttpRequest) -> &'static str {
+    if loose::folder_of(request).is_some() { loose::ROOT } else { ROOT }
+}
+
+/// Returns an embedded file, or a loose file for the development of pages.
 pub(super) async fn file(request: HttpRequest, path: Path<(String, String)>) -> HttpResult {
     let (hash, name) = path.0;
+    if let Some(folder) = loose::folder_of(&request).filter(|_| hash == loose::HASH) {
+        return loose::serve(folder, &name).await;
+    }
     if hash != HASH {
         return no_route().await;
     }
@@ -60,7 +69,7 @@ async fn serve(request: &HttpRequest, name: &str, cache: &'static str) -> HttpRe
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name) else { return no_route().await };
     let mut response = HttpResponse::Ok();
     response
-        .content_type(content_type(name))
+        .content_type(content_type(name).unwrap_or("application/octet-stream"))
         .insert_header((header::CACHE_CONTROL, cache))
         .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
     let bytes = if asset.bytes.len() >= COMPRESSED_FROM && accepts_gzip(request) {

@@ -46,6 +46,8 @@ pub(super) struct Shell {
     pub(super) wide: bool,
     /// The confirmation of a form that was accepted; empty without one.
     pub(super) done: &'static str,
+    /// Where the page finds its style sheet and script.
+    assets: &'static str,
     visitor: Visitor,
     /// Path and query of the page, for the way back after the login.
     path: String,
@@ -55,7 +57,8 @@ impl Shell {
     pub(super) fn new(request: &HttpRequest, visitor: &Visitor, title: impl Into<String>) -> Self {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let (crumbs, done) = (Vec::new(), done_of(request.query_string()));
-        Self { title: title.into(), crumbs, wide: false, done, visitor: visitor.clone(), path }
+        let (assets, visitor) = (assets::root_of(request), visitor.clone());
+        Self { title: title.into(), crumbs, wide: false, done, assets, visitor, path }
     }
 
     pub(super) fn crumbs(mut self, crumbs: impl IntoIterator<Item = Crumb>) -> Self {
@@ -91,7 +94,7 @@ impl Shell {
     }
 
     pub(super) fn assets(&self) -> &'static str {
-        assets::ROOT
+        self.assets
     }
 
     /// Returns the address of the login page, which leads back to this page.

@@ -1,10 +1,14 @@
 //! Joins the modules of a script into one file, so that a page loads one script.
 //!
-//! `build.rs` includes this file. Modules are written in the order of their dependencies, without the
-//! words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
-//! exports, renames, `import *`, dynamic imports, cycles, and equal names in two modules.
+//! `build.rs` includes this file. Modules come without comments (`compact.rs`). They are written in the
+//! order of their dependencies, without the words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
+//! exports, renames, `import *`, dynamic imports, `await` at the top level, cycles, and equal names in
+//! two modules.
+//!
+//! A script has at most two files: `main.js`, and `more.js`, which the page loads when it is needed,
+//! by `import('./more.js')`. Modules that both use are in `main.js` and exported from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The modules by their path.
 pub(crate) type Modules = BTreeMap<String, String>;
@@ -12,8 +16,15 @@ pub(crate) type Modules = BTreeMap<String, String>;
 /// The words that begin a declaration.
 const DECLARATIONS: [&str; 5] = ["function ", "async function ", "const ", "let ", "class "];
 
+/// The only dynamic import.
+const LATER: &str = "import('./more.js')";
+
 struct Linker<'a> {
     modules: &'a Modules,
+    /// The modules of `main.js`, while `more.js` is linked.
+    earlier: Vec<&'a str>,
+    /// Their names that `more.js` imports.
+    shared: BTreeSet<String>,
     /// Modules that are being written: an import of one of them is a cycle.
     open: Vec<&'a str>,
     done: Vec<&'a str>,
@@ -22,15 +33,25 @@ struct Linker<'a> {
     output: String,
 }
 
-/// Returns the module `entry` with all modules that it imports, as one script.
+/// Returns the files of the script of a folder: `main.js`, and `more.js` if the folder has it.
 ///
 /// # Errors
 /// Returns a sentence that names the module and the line that cannot be linked.
-pub(crate) fn link(modules: &Modules, entry: &str) -> Result<String, String> {
-    let (open, done) = (Vec::new(), Vec::new());
-    let mut linker = Linker { modules, open, done, names: BTreeMap::new(), output: String::new() };
-    linker.module(entry)?;
-    Ok(linker.output)
+pub(crate) fn link(modules: &Modules, folder: &str) -> Result<Vec<(String, String)>, String> {
+    let (main, more) = (format!("{folder}/main.js"), format!("{folder}/more.js"));
+    let (earlier, open, done) = (Vec::new(), Vec::new(), Vec::new());
+    let (shared, names) = (BTreeSet::new(), BTreeMap::new());
+    let mut linker = Linker { modules, earlier, shared, open, done, names, output: String::new() };
+    linker.module(&main)?;
+    let Some(entry) = modules.get(&more) else { return Ok(vec![(main, linker.output)]) };
+    let mut first = std::mem::take(&mut linker.output);
+    linker.earlier = std::mem::take(&mut linker.done);
+    linker.module(&more)?;
+    let shared = Vec::from_iter(linker.shared).join(", ");
+    first.push_str(&format!("export {{ {shared} }};\n"));
+    let own = Vec::from_iter(entry.lines().filter_map(exported)).join(", ");
+    let second = format!("import {{ {shared} }} from './main.js';\n{}export {{ {own} }};\n", linker.output);
+    Ok(vec![(main, first), (more, second)])
 }
 
 impl<'a> Linker<'a> {
@@ -44,11 +65,19 @@ impl<'a> Linker<'a> {
             return Err(format!("{path} imports itself through other modules"));
         }
         self.open.push(path);
-        let imports = text.lines().filter(|line| line.starts_with("import"));
-        for line in imports {
-            let name = imported(line).ok_or_else(|| format!("{path}: cannot link: {line}"))?;
-            let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-            self.module(&format!("{folder}{name}"))?;
+        for line in text.lines().filter(|line| line.starts_with("import")) {
+            let read = imported(line).and_then(|(names, file)| Some((names, resolved(path, file)?)));
+            let (names, other) = read.ok_or_else(|| format!("{path}: cannot link: {line}"))?;
+            if self.earlier.contains(&other.as_str()) {
+                self.shared.extend(names.split(", ").map(str::to_owned));
+            } else {
+                self.module(&other)?;
+            }
+            let text = self.modules.get(&other).map_or("", String::as_str);
+            let is_missing = |name: &&str| !text.lines().any(|line| exported(line) == Some(*name));
+            if let Some(name) = names.split(", ").find(is_missing) {
+                return Err(format!("{path}: {other} does not export {name}"));
+            }
         }
         self.write(path, text)?;
         self.open.pop();
@@ -58,25 +87,26 @@ impl<'a> Linker<'a> {
 
     fn write(&mut self, path: &'a str, text: &str) -> Result<(), String> {
         for line in text.lines() {
-            if line.starts_with("import") || line.trim_start().starts_with("//") {
+            if line.starts_with("import") {
                 continue;
             }
-            let is_comment = line.trim_start().starts_with(['*', '/']);
-            let own = match line.strip_prefix("export ") {
-                Some(rest) if declared(rest).is_some() => rest,
-                Some(_) => return Err(format!("{path}: cannot link: {line}")),
-                None => line,
-            };
-            if own.contains("import(") && !is_comment {
+            let own = line.strip_prefix("export ").unwrap_or(line);
+            let name = declared(own);
+            let is_other_export = name.is_none() && own.len() < line.len();
+            let awaits = own.starts_with("await ") || name.is_some() && own.contains(" = await ");
+            let has_later =
+                || resolved(path, "./more.js").is_some_and(|more| self.modules.contains_key(&more));
+            let imports = own.contains("import(") && !(own.contains(LATER) && has_later());
+            if is_other_export || awaits || imports {
                 return Err(format!("{path}: cannot link: {line}"));
             }
-            if let Some(name) = declared(own) {
-                if name.is_empty() {
-                    return Err(format!("{path}: a name at the top level is not plain: {line}"));
-                }
-                if let Some(other) = self.names.insert(name.to_owned(), path) {
-                    return Err(format!("{path} and {other} both declare {name}"));
-                }
+            if name == Some("") {
+                return Err(format!("{path}: a name at the top level is not plain: {line}"));
+            }
+            if let Some(name) = name
+                && let Some(other) = self.names.insert(name.to_owned(), path)
+            {
+                return Err(format!("{path} and {other} both declare {name}"));
             }
             self.output.push_str(own);
             self.output.push('\n');
@@ -92,49 +122,29 @@ fn declared(line: &str) -> Option<&str> {
     rest.get(..end)
 }
 
-/// Returns the file of `import { a, b } from './file.js';`.
-fn imported(line: &str) -> Option<&str> {
-    let (names, file) = line.strip_prefix("import { ")?.split_once(" } from './")?;
-    let are_plain = names.split(", ").all(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    file.strip_suffix("';").filter(|file| are_plain && !file.contains(".."))
+fn exported(line: &str) -> Option<&str> {
+    line.strip_prefix("export ").and_then(declared)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Returns the names and the file of `import { a, b } from './file.js';`.
+fn imported(line: &str) -> Option<(&str, &str)> {
+    let (names, file) = line.strip_prefix("import { ")?.strip_suffix("';")?.split_once(" } from '")?;
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
+    names.split(", ").all(is_plain).then_some((names, file))
+}
 
-    fn linked(modules: &[(&str, &str)]) -> Result<String, String> {
-        let owned = modules.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        link(&owned.collect(), "p/main.js")
-    }
-
-    #[test]
-    fn modules_are_joined_after_their_imports() {
-        let main = "// Main.\nimport { a } from './a.js';\nimport { b } from './b.js';\na(b);\n";
-        let one = "import { b } from './b.js';\nexport function a() {\n  return b;\n}\n";
-        let two = "/** @type {import('./x.js').X} */\nexport const b = 1;\n";
-        let script = linked(&[("p/main.js", main), ("p/a.js", one), ("p/b.js", two)]).unwrap();
-        let expected =
-            "/** @type {import('./x.js').X} */\nconst b = 1;\nfunction a() {\n  return b;\n}\na(b);\n";
-        assert_eq!(script, expected);
-    }
-
-    #[test]
-    fn forms_that_cannot_be_joined_are_refused() {
-        for (text, why) in [
-            ("import a from './a.js';", "cannot link"),
-            ("import { a as b } from './a.js';", "cannot link"),
-            ("import * as a from './a.js';", "cannot link"),
-            ("import { a } from './none.js';", "does not exist"),
-            ("import { a } from './main.js';", "imports itself"),
-            ("export default 1;", "cannot link"),
-            ("export { a };", "cannot link"),
-            ("const x = await import('./a.js');", "cannot link"),
-            ("const { x } = y;", "is not plain"),
-            ("import { a } from './a.js';\nconst a = 2;", "both declare a"),
-        ] {
-            let refused = linked(&[("p/main.js", text), ("p/a.js", "export const a = 1;")]).unwrap_err();
-            assert!(refused.contains(why), "{text}: {refused}");
-        }
-    }
+/// Returns the path of a module that the module at `path` names: `./x.js` is in its folder,
+/// `../kit/x.js` in a folder beside it.
+fn resolved(path: &str, file: &str) -> Option<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let (folder, rest) = match file.strip_prefix("../") {
+        Some(_) if folder.is_empty() => return None,
+        Some(rest) => (folder.rsplit_once('/').map_or("", |(above, _)| above), rest),
+        None => (folder, file.strip_prefix("./")?),
+    };
+    let is_plain = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    };
+    let found = if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") };
+    rest.strip_suffix(".js")?.split('/').all(is_plain).then_some(found)
 }

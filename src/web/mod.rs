@@ -17,23 +17,31 @@ mod about;
 mod account;
 mod admin;
 mod assets;
+mod chat;
 mod code;
+#[cfg(test)]
+mod compact;
 mod error;
 mod form;
 mod history;
 mod layout;
 #[cfg(test)]
 mod link;
+#[cfg(test)]
+mod link_test;
+mod loose;
 mod origin_page;
 pub mod paint;
 mod people;
 mod project;
 mod settings;
+mod sheets;
 mod shown;
 mod visitor;
 
 use actix_web::web;
 pub use error::page as error_page;
+pub use loose::LooseFiles;
 
 /// Registers every page.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -51,6 +59,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/about").get(about::show))
         .service(page("/people").get(people::list::show))
         .service(page("/people/{username}").get(people::show::show))
+        .configure(chat::routes)
         .configure(own_settings)
         .configure(administration)
         .configure(projects)

@@ -5,6 +5,7 @@ use netbit::client::HttpClient;
 use crate::harness::browser::{Browser, Page};
 use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, soon};
+use crate::web_chat::state_of;
 
 /// Pages of a project and of its repository `web`, each with the address of the API that returns the
 /// same things. `HEAD` stands for the id of the newest commit.
@@ -107,6 +108,26 @@ async fn pages_and_api_agree_for_every_role_and_visibility() {
         .collect();
     assert!(!unnamed.iter().any(|line| line.contains("2xx") && !line.ends_with(" 0")), "{unnamed:?}");
     assert!(metrics.contains("route=\"/{user}/{project}/{repo}/-/blob/{rest}\""));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn chat_page_opens_the_chats_that_the_api_returns() {
+    let server = TestServer::start().await;
+    let (alice, _) = world(&server).await;
+    for role in ["outsider"].iter().chain(&ROLES) {
+        let (browser, person) = (Browser::login(&server, role).await, server.login(role).await);
+        for visibility in ["public", "private"] {
+            let project = alice.get(&format!("/api/projects/alice/{visibility}")).await.body;
+            let channel = project["channel_id"].as_i64().unwrap();
+            let events = person.get(&format!("/api/chats/{channel}/events?after_seq=0")).await;
+            let open = &state_of(&browser.page(&format!("/chat/{channel}")).await)["open"];
+            assert_eq!(open.is_null(), events.status != 200, "{role}: {visibility}: {open}");
+            if !open.is_null() {
+                assert_eq!(open["events"], events.body["items"], "{role}: {visibility}");
+            }
+        }
+    }
     server.stop().await;
 }
 

@@ -32,10 +32,11 @@ async fn start_page_lists_own_projects_and_public_ones_for_others() {
     let bob = Browser::register(&server, "bob").await;
     make_project(&alice, "open", "public").await;
     make_project(&alice, "hidden", "private").await;
-    let own = alice.page("/").await;
+    alice.get("/").await.expect_redirect("/chat");
+    let own = alice.page("/projects?member=1").await;
     assert!(own.contains("/alice/open") && own.contains("/alice/hidden"));
     let others = bob.page("/").await;
-    assert!(!others.contains("/alice/open"), "bob is a member of no project");
+    assert!(!others.contains("/alice/open"), "bob is a member of no project, and in no chat");
     for visitor in [&bob, &Browser::anonymous(&server)] {
         let all = visitor.page("/projects").await;
         assert!(all.contains("/alice/open") && !all.contains("/alice/hidden"));
@@ -316,7 +317,7 @@ async fn hostile_texts_stay_texts_on_all_pages() {
     let repository = [("name", "web"), ("description", hostile)];
     assert_eq!(alice.post_form("/alice/hello/-/repos/new", &repository).await.status, 303);
     for path in [
-        "/",
+        "/chat",
         "/projects",
         "/alice/hello",
         "/alice/hello/-/members",

@@ -15,8 +15,8 @@ use super::{
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
     ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
-    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
-    WebLoginUsesToWrite,
+    StartingChats, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents,
+    UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -70,11 +70,13 @@ instrumented_actor!(
         RepositoryToPush,
         SendReceipts,
         SnapshotRead,
+        StartingChats,
         TokenHolder,
         TokenUsesToWrite,
         UserIds,
         UsersById,
         UsersByPrefix,
+        UsersInEvents,
         UsersToAdminister,
         Verify,
         WebLoginHolder,

@@ -18,6 +18,7 @@
 //!   evicted.
 
 mod actor;
+mod chat_start;
 mod chats;
 mod common_chats;
 mod counters;
@@ -45,6 +46,7 @@ mod window;
 mod model_test;
 
 pub use actor::{CacheActor, Sources};
+pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};

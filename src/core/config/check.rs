@@ -28,6 +28,11 @@ impl Config {
                 format!("\"{url}\" is not a base URL; allowed: a URL without a path, for example https://git.example.org"),
             ));
         }
+        if let Some(folder) = self.web_dir.as_ref().filter(|folder| !folder.is_dir()) {
+            let problem =
+                format!("{} is not a folder; allowed: the folder `web` of the sources", folder.display());
+            problems.push(("web_dir".to_owned(), problem));
+        }
         let limits = self.limits.check().into_iter();
         problems
             .extend(limits.map(|(key, allowed)| (format!("limits.{key}"), format!("allowed: {allowed}"))));

@@ -13,7 +13,7 @@ use super::{Config, ConfigError};
 pub const DEFAULT_FILE: &str = "netbit.toml";
 const PREFIX: &str = "NETBIT_";
 /// Keys that exist without being in the printed defaults.
-const SECRET_KEYS: &[&str] = &["auth.secret"];
+const UNPRINTED_KEYS: &[&str] = &["auth.secret", "web_dir"];
 
 /// Renamed keys: the earlier and the current name. The earlier name is still read.
 const RENAMED_KEYS: &[(&str, &str)] = &[("limits.mirror_facts", "limits.writer_cache_entries")];
@@ -75,7 +75,7 @@ pub fn load(
     for (name, value) in environment {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let key = rest.to_lowercase().replace("__", ".");
-        if known.contains(&key) || SECRET_KEYS.contains(&key.as_str()) {
+        if known.contains(&key) || UNPRINTED_KEYS.contains(&key.as_str()) {
             // One provider per variable, so that a mistake names the variable.
             figment = figment.merge(Named::text(format!("environment variable {name}"), &key, value));
         } else if let Some((old, new)) = RENAMED_KEYS.iter().find(|(old, _)| *old == key) {
@@ -201,7 +201,7 @@ impl Named {
     fn text(source: String, key: &str, text: &str) -> Self {
         // figment's own parsing of a variable's text: numbers, booleans and quoted strings.
         let value = match key {
-            "data_dir" | "auth.secret" | "log.level" => text.to_owned().into(),
+            "data_dir" | "web_dir" | "auth.secret" | "log.level" => text.to_owned().into(),
             _ => match text.parse() {
                 Ok(value) => value,
                 Err(never) => match never {},

@@ -11,6 +11,8 @@ mod mistake;
 mod secret;
 mod sections;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use listen::Listen;
@@ -28,6 +30,10 @@ use super::limits::Limits;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub data_dir: DataDirPath,
+    /// For the development of pages: the folder whose style sheets and scripts replace the embedded
+    /// ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_dir: Option<PathBuf>,
     pub http: Http,
     pub tcp: Tcp,
     pub udp: Udp,

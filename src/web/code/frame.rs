@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::missing;
 use super::refs::RefPicker;
-use crate::domain::permission::project::Act;
+use crate::domain::chat::ChatRole;
+use crate::domain::ids::ChatId;
+use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::Visibility;
 use crate::git::browse::{RefKind, ResolvedRef, path_text};
 use crate::http::address::{self, base_url, path_encoded, percent_decoded};
@@ -56,6 +58,8 @@ pub(in crate::web) struct Frame {
     pub(in crate::web) is_private: bool,
     pub(in crate::web) may_maintain: bool,
     pub(in crate::web) clone_url: String,
+    /// The channel of the project, if the visitor may write there: for messages about lines.
+    pub(in crate::web) channel: Option<ChatId>,
     /// The shown ref as in addresses, encoded; the default branch on pages without a ref.
     pub(in crate::web) reference: String,
     pub(in crate::web) tab: Tab,
@@ -87,6 +91,7 @@ impl Frame {
             description: view.repository.description.clone(),
             is_private: view.project.visibility == Visibility::Private,
             may_maintain: view.may(Act::Maintain),
+            channel: channel_to_write(view),
             clone_url: format!("{}/{}.git", base_url(request, services), view.path()),
             base,
             reference,
@@ -122,9 +127,16 @@ impl Frame {
         commits: &[&ResolvedRef],
     ) -> Validator {
         let user = visitor.user().map(|user| (user.id, user.is_admin));
-        let shown = format!("{} {} {user:?} {self:?}", assets::ROOT, visitor.theme);
+        let shown = format!("{} {} {user:?} {self:?}", assets::root_of(request), visitor.theme);
         Validator::of_view(request, commits, &shown)
     }
+}
+
+/// Returns the channel of a project in whose repository the visitor may write messages. Channels of
+/// projects are never archived.
+fn channel_to_write(view: &RepositoryView) -> Option<ChatId> {
+    let may_write = |role| permission::channel_role(role) >= ChatRole::Member;
+    view.role.is_some_and(may_write).then_some(view.project.channel_id)
 }
 
 /// Returns the address of a view of a path; `reference` is encoded already.

@@ -30,6 +30,7 @@
 pub mod avatar;
 pub mod code;
 pub mod commit_text;
+pub mod data_block;
 pub mod diff;
 pub mod document;
 pub mod hidden;

@@ -1,6 +1,7 @@
 //! The head of all pages of a project: its path, its visibility, the visitor's role, and tabs.
 
 use super::path_of;
+use crate::domain::ids::ChatId;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::Visibility;
 use crate::services::ProjectView;
@@ -16,6 +17,7 @@ pub(super) struct Head {
     pub(super) role: &'static str,
     pub(super) watches: bool,
     pub(super) members: usize,
+    pub(super) channel: ChatId,
     /// Whether the visitor has an account.
     pub(super) is_known: bool,
     pub(super) may_maintain: bool,
@@ -36,6 +38,7 @@ impl Head {
             role: view.role.map_or("", |role| role.as_str()),
             watches: view.watches,
             members: view.member_count,
+            channel: view.project.channel_id,
             is_known: visitor.who().is_some(),
             may_maintain: may(Act::Maintain),
             may_manage: may(Act::Manage),

@@ -5,6 +5,7 @@
 //! name (308), and forms act at once.
 
 pub(super) mod branches;
+mod channel_lines;
 pub(super) mod create;
 mod head;
 pub(super) mod list;

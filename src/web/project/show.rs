@@ -1,4 +1,4 @@
-//! `/{user}/{project}`: the repositories and members of a project.
+//! `/{user}/{project}`: the repositories, members and last messages of a project.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
+use super::channel_lines::{ChannelLine, channel_lines};
 use super::head::Head;
 use super::{crumbs_of, moved, path_of, repository_path_of};
 use crate::domain::ids::UserId;
@@ -67,6 +68,8 @@ struct ProjectPage {
     next: Option<String>,
     members: Vec<MemberFace>,
     more_members: usize,
+    /// The newest messages of the channel, for visitors with an account.
+    lines: Vec<ChannelLine>,
     created: Moment,
     /// The README of the repository that has the name of the project, else of the first.
     readme: Option<Readme>,
@@ -103,9 +106,12 @@ pub(in crate::web) async fn show(
     let found = services.repositories(visitor.who(), id, query.0.cursor, limit).await?;
     let next = found
         .next_cursor(|view| format!("?cursor={}", percent_encoded(&view.repository.name.to_lowercase())));
-    let members = match visitor.who() {
-        Some(who) => services.members(who, id, UserId(0), MEMBERS_SHOWN).await?.items,
-        None => Vec::new(),
+    let (members, lines) = match visitor.who() {
+        Some(who) => (
+            services.members(who, id, UserId(0), MEMBERS_SHOWN).await?.items,
+            channel_lines(&services, who, view.project.channel_id).await,
+        ),
+        None => Default::default(),
     };
     let shown = match is_first {
         true => found
@@ -151,6 +157,7 @@ pub(in crate::web) async fn show(
                 is_active: member.active,
             })
             .collect(),
+        lines,
         created: Moment::of(view.project.created_at),
         push_base: match base.split_once("://") {
             Some((scheme, host)) if !username.is_empty() => {

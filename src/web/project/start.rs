@@ -1,10 +1,10 @@
-//! `/`: the visitor's projects; for anonymous visitors the public projects.
+//! `/`: the chat program; the projects for users without a chat and for anonymous visitors.
 
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::row::ProjectRow;
-use crate::domain::ids::ProjectId;
+use crate::domain::ids::{ChatId, ProjectId};
 use crate::http::error::HttpResult;
 use crate::services::Services;
 use crate::web::layout::{self, Shell, see_other};
@@ -19,7 +19,8 @@ struct StartPage {
     is_open: bool,
 }
 
-/// Returns the start page. A server without an administrator leads to its setup.
+/// Returns the start page. It leads to the chats of the visitor, and to the setup of a server without
+/// an administrator.
 pub(in crate::web) async fn show(
     visitor: Visitor,
     request: HttpRequest,
@@ -27,6 +28,11 @@ pub(in crate::web) async fn show(
 ) -> HttpResult {
     if visitor.who().is_none() && services.needs_setup().await? {
         return Ok(see_other("/setup"));
+    }
+    if let Some(who) = visitor.who()
+        && !services.chats(who, ChatId(0), 1, false).await?.items.is_empty()
+    {
+        return Ok(see_other("/chat"));
     }
     let is_member = visitor.who().is_some();
     let limit = services.limits.page_default;

@@ -11,7 +11,7 @@ async function world(server) {
   const dev = await api(server, alice, 'POST', '/api/chats', { kind: 'group', name: 'dev', participants: ['bob', 'carol'] });
   const direct = await api(server, alice, 'POST', '/api/chats', { kind: 'direct', participants: ['bob'] });
   await api(server, bob, 'POST', '/api/chats', { kind: 'channel', name: 'random', participants: [] });
-  const say = async (token, content, more = {}) => (await api(server, token, 'POST', `/api/chats/${dev.id}/messages`, { client_id: crypto.randomUUID(), content, ...more })).message;
+  const say = async (token, content, more = {}) => api(server, token, 'POST', `/api/chats/${dev.id}/messages`, { client_id: crypto.randomUUID(), content, ...more });
   const first = await say(alice, 'Shall we release on Friday?');
   await api(server, alice, 'PUT', `/api/chats/${dev.id}/messages/${first.id}/pin`);
   for (let n = 0; n < 20; n += 1) await say(n % 2 ? alice : bob, `message ${n}`);
@@ -50,7 +50,7 @@ async function keysOnly(page, server, { dev, direct, bob }) {
   await focused(page, '#composer-text');
   await page.keyboard.type('sent with keys only');
   await page.keyboard.press('Enter');
-  await page.waitForSelector('#chat .message:has-text("sent with keys only")');
+  await page.waitForSelector('#chat .chat-message:has-text("sent with keys only")');
   const kept = await api(server, bob, 'GET', `/api/chats/${dev.id}/messages?limit=1`);
   assert.equal(kept.items[0].content, 'sent with keys only');
   await page.keyboard.press('Alt+ArrowUp');
@@ -111,7 +111,7 @@ async function inbox(page, server, { dev, named, say, bob }) {
   await page.locator(`.notice-link[href="/chat/${dev.id}/${named.seq}"]`).focus();
   await page.keyboard.press('Enter');
   await page.waitForURL(`${server.url}/chat/${dev.id}/${named.seq}`);
-  await page.waitForSelector('#chat .message:has-text("the build is red")');
+  await page.waitForSelector('#chat .chat-message:has-text("the build is red")');
   await page.goBack();
   await page.waitForURL(`${server.url}/inbox`);
   await page.locator('#inbox-title').press('Shift+E');
@@ -122,13 +122,13 @@ async function inbox(page, server, { dev, named, say, bob }) {
 /** A thread beside the chat takes replies; Back and Escape close it. */
 async function thread(page, server, { dev, first, bob }) {
   await page.goto(`${server.url}/chat/${dev.id}`);
-  await page.waitForSelector('#chat .message');
+  await page.waitForSelector('#chat .chat-message');
   await page.goto(`${server.url}/chat/${dev.id}/thread/${first.id}`);
-  await page.waitForSelector('#panel .message:has-text("the build is red")');
+  await page.waitForSelector('#panel .chat-message:has-text("the build is red")');
   await check(page, 'thread');
   await page.locator('#panel textarea').fill('answered beside the chat');
   await page.locator('#panel textarea').press('Enter');
-  await page.waitForSelector('#panel .message:has-text("answered beside the chat")');
+  await page.waitForSelector('#panel .chat-message:has-text("answered beside the chat")');
   const replies = await api(server, bob, 'GET', `/api/chats/${dev.id}/messages?thread=${first.id}`);
   assert.equal(replies.items.at(-1).content, 'answered beside the chat');
   await page.click('#panel [data-follow]');
@@ -146,7 +146,7 @@ async function people(page, server, { dev, alice }) {
   await check(page, 'people');
   await page.selectOption('#panel [data-role=bob]', 'admin');
   await page.waitForFunction(() => document.getElementById('announce')?.textContent?.includes('bob is now admin'));
-  await page.fill('#panel .picker-field input', 'mall');
+  await page.fill('#panel .picker-field input', 'mallory');
   await page.waitForSelector('#panel [role=option]:has-text("mallory")');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#panel [data-remove=mallory]');
@@ -155,7 +155,7 @@ async function people(page, server, { dev, alice }) {
   await page.goBack();
   assert.ok(await page.isHidden('#panel'));
   await page.click('.chat-head [data-panel=pins]');
-  await page.waitForSelector('#panel .message:has-text("release on Friday")');
+  await page.waitForSelector('#panel .chat-message:has-text("release on Friday")');
   await check(page, 'pins');
   await page.click('#panel .panel-head button');
   await page.waitForSelector('#panel', { state: 'hidden' });
@@ -198,7 +198,7 @@ async function looks(browser, server, { dev, first }) {
     } else {
       await page.goto(`${server.url}/chat/${dev.id}`);
     }
-    await page.waitForSelector('#chat .message');
+    await page.waitForSelector('#chat .chat-message');
     await check(page, `${theme}-chat`);
     await page.click('.chat-head summary');
     await check(page, `${theme}-menu`);
@@ -217,7 +217,7 @@ async function looks(browser, server, { dev, first }) {
       assert.ok(await page.isVisible('#sidebar'));
     }
     await page.goto(`${server.url}/chat/${dev.id}/thread/${first.id}`);
-    await page.waitForSelector('#panel .message');
+    await page.waitForSelector('#panel .chat-message');
     await check(page, `${theme}-thread`);
     await page.goto(`${server.url}/inbox`);
     await page.waitForSelector('.inbox-groups > *');
@@ -237,6 +237,7 @@ async function looks(browser, server, { dev, first }) {
 export default async function journey({ server, browser }) {
   const facts = await world(server);
   const { page, problems, context } = await visitor(browser);
+  page.setDefaultTimeout(10_000);
   await logIn(page, server, 'alice', PASSWORD);
   await keysOnly(page, server, facts);
   await switcher(page, server, facts);

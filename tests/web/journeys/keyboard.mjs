@@ -26,7 +26,7 @@ export default async function journey({ server, browser }) {
   await tabTo(page, '#password');
   await page.keyboard.type(PASSWORD);
   await page.keyboard.press('Enter');
-  await page.waitForURL(`${server.url}/`);
+  await page.waitForURL(`${server.url}/chat`);
   await page.goto(`${server.url}/projects/new`);
   await tabTo(page, '#name');
   await page.keyboard.type('keys');

@@ -75,7 +75,7 @@ function lineEnds(text) {
  * Returns the characters that open a fence, without the language after them.
  * @param {string} line
  */
-const fenceMarks = (line) => /^(`+|~+)/.exec(line)?.[0] ?? '';
+const fenceMarks = (line) => /^(\x60+|~+)/.exec(line)?.[0] ?? '';
 
 /**
  * Divides a text into parts of at most `limit` bytes, which joined are the text. A part ends at a

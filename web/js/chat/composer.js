@@ -1,7 +1,7 @@
 // The field in which messages are written. It never loses a text: what is not yet with the outbox
 // is in the field, in the draft of its chat, or both.
 
-import { el, fill, text as setText } from '../kit/dom.js';
+import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { createComplete } from './complete.js';
 import { composerOptions } from './composer_options.js';
@@ -158,7 +158,7 @@ export function createComposer(root, ctx, options = {}) {
     }
     // Up to a third of the limit no count is needed.
     const bytes = field.value.length * 3 < COUNTER_BYTES ? 0 : byteLength(field.value);
-    setText(counter, bytes < COUNTER_BYTES ? '' : `${kilobytes(bytes)} of 16 KB`);
+    text(counter, bytes < COUNTER_BYTES ? '' : `${kilobytes(bytes)} of 16 KB`);
     counter.classList.toggle('over', bytes > MESSAGE_BYTES_MAX);
     send.classList.toggle('idle', field.value.trim() === '');
   }
@@ -170,12 +170,12 @@ export function createComposer(root, ctx, options = {}) {
     const hadFocus = page.activeElement === field;
     form.hidden = !chat || reason !== '';
     closed.hidden = reason === '';
-    setText(closed, reason);
+    text(closed, reason);
     if (hadFocus && reason !== '') closed.focus();
     if (wantsFocus && !form.hidden) field.focus({ preventScroll: true });
     if (chat) wantsFocus = false;
     const title = chat?.kind === 'direct' ? chat.peer : chat?.name;
-    setText(label, options.label ?? `Message to ${title ?? 'the chat'}`);
+    text(label, options.label ?? `Message to ${title ?? 'the chat'}`);
     field.placeholder = options.label ?? `Message to ${title ?? 'the chat'}`;
     const shown = JSON.stringify([editing, reply, code]);
     if (banners.dataset.shown !== shown) fill(banners, ...composerBanners({ editing: editing !== 0, reply, code }));
@@ -186,8 +186,8 @@ export function createComposer(root, ctx, options = {}) {
     if (send.dataset.word !== word) fill(send, icon(editing ? 'check' : 'send'));
     send.dataset.word = word;
     const isSwapped = local.get(ENTER_BREAKS) === true;
-    setText(hint, touch.matches ? '' : isSwapped ? 'Enter breaks the line, Shift+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.');
-    setText(swap, isSwapped ? 'Let Enter send' : 'Let Enter break the line');
+    text(hint, touch.matches ? '' : isSwapped ? 'Enter breaks the line, Shift+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.');
+    text(swap, isSwapped ? 'Let Enter send' : 'Let Enter break the line');
     swap.hidden = !isMain || touch.matches;
   }
 

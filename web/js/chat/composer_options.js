@@ -38,7 +38,7 @@ export function composerOptions(ctx, members, chatId) {
       const others = found.filter(({ id, username }) => id !== ctx.store.me.id && !own.some((option) => option.name === `@${username}`));
       return [...own, ...others.map((user) => ({ ...userOption(user), about: aboutOther(members, chat.id, user) }))];
     };
-    void members.load(chat.id).then(() => more(all()));
+    void members.load(chat.id, true).then(() => more(all()));
     if (query !== '') {
       timer = window.setTimeout(async () => {
         found = await ctx.actions.findUsers(query).catch(() => []);

@@ -59,7 +59,8 @@ export function createInbox(root, ctx, desktop) {
     root.hidden = !isShown;
     if (!isShown) return;
     const unread = store.notificationsUnread();
-    const all = /** @type {import('./inbox_groups.js').Notice[]} */ (store.notifications()).slice(0, INBOX_ROWS_MAX);
+    /** @type {import('./inbox_groups.js').Notice[]} */
+    const all = store.notifications().slice(0, INBOX_ROWS_MAX);
     const wanted = isUnreadOnly ? all.filter((notice) => !notice.read_at || kept.has(notice.id)) : all;
     count.textContent = unread === 0 ? 'Nothing unread' : `${unread} unread`;
     for (const button of tabs.querySelectorAll('button')) button.setAttribute('aria-pressed', String((button.dataset.show === 'unread') === isUnreadOnly));
@@ -76,7 +77,7 @@ export function createInbox(root, ctx, desktop) {
     if (again instanceof HTMLElement) again.focus({ preventScroll: true });
   }
 
-  const hasMore = () => /** @type {any} */ (store).notificationsHaveMore?.() ?? false;
+  const hasMore = () => store.notificationsHaveMore();
 
   /** @param {Promise<unknown>} done */
   function tried(done) {

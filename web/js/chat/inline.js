@@ -59,7 +59,7 @@ export function safeAddress(written) {
  * @param {ParseState} state
  */
 function addressEnd(text, from, to, state) {
-  let end = from + endOf(text.slice(from, to), 0, (c) => !'"`|\\^{}'.includes(c) && !/[\p{Cc}\p{Cf}]/u.test(c), state.meter);
+  let end = from + endOf(text.slice(from, to), 0, (c) => !'"\x60|\\^{}'.includes(c) && !/[\p{Cc}\p{Cf}]/u.test(c), state.meter);
   const open = { ')': 0, ']': 0 };
   for (let at = from; at < end; at += 1) {
     const c = text.charAt(at);

@@ -8,7 +8,14 @@ const MEMBER_PAGES_MAX = 10;
 /** After this time (milliseconds) the participants are read again. */
 const MEMBERS_FRESH_MS = 120_000;
 
-/** @typedef {{ people: Map<string, Participant>, complete: boolean, read_at: number, reading: Promise<void> | null }} Members */
+/**
+ * @typedef {object} Members
+ * @property {Map<string, Participant>} people
+ * @property {string | null | undefined} next the cursor of the next page; null after the last one
+ * @property {number} pages that were read
+ * @property {number} read_at
+ * @property {Promise<void> | null} reading
+ */
 
 /** @type {WeakMap<import('./types.js').StoreReads, ReturnType<typeof createMembers>>} */
 const membersOfStores = new WeakMap();
@@ -28,21 +35,24 @@ function createMembers({ actions, store, now }) {
   /** @type {Map<number, Members>} */
   const chats = new Map();
 
-  /** @param {number} chatId @param {Members} members */
-  async function read(chatId, members) {
-    /** @type {Map<string, Participant>} */
-    const people = new Map();
-    /** @type {string | null | undefined} */
-    let cursor;
-    for (let page = 0; page < MEMBER_PAGES_MAX; page += 1) {
-      const { items, next } = await actions.participants(chatId, cursor ?? undefined);
-      for (const person of items) people.set(person.username, person);
-      cursor = next;
-      if (!next) break;
+  /**
+   * Reads pages until the own role is known, or all of them.
+   * @param {number} chatId
+   * @param {Members} members
+   * @param {boolean} isAll
+   */
+  async function read(chatId, members, isAll) {
+    if (now() - members.read_at >= MEMBERS_FRESH_MS) {
+      const { items, next } = await actions.participants(chatId);
+      members.people = new Map(items.map((person) => [person.username, person]));
+      Object.assign(members, { next: next ?? null, pages: 1, read_at: now() });
     }
-    members.people = people;
-    members.complete = !cursor;
-    members.read_at = now();
+    while (members.next && members.pages < MEMBER_PAGES_MAX && (isAll || !members.people.has(store.me.username))) {
+      const { items, next } = await actions.participants(chatId, members.next);
+      for (const person of items) members.people.set(person.username, person);
+      members.next = next ?? null;
+      members.pages += 1;
+    }
   }
 
   return {
@@ -50,14 +60,15 @@ function createMembers({ actions, store, now }) {
      * Reads the participants unless they were read a short time ago. Without an answer the known
      * ones remain.
      * @param {number} chatId
+     * @param {boolean} [isAll] false: the first page, and more only to find the own role
      * @returns {Promise<void>}
      */
-    load(chatId) {
-      const members = chats.get(chatId) ?? { people: new Map(), complete: false, read_at: -Infinity, reading: null };
+    async load(chatId, isAll = false) {
+      const members = chats.get(chatId) ?? { people: new Map(), next: undefined, pages: 0, read_at: -Infinity, reading: null };
       chats.set(chatId, members);
-      if (now() - members.read_at < MEMBERS_FRESH_MS) return Promise.resolve();
-      members.reading ??= read(chatId, members).catch(() => {}).finally(() => { members.reading = null; });
-      return members.reading;
+      await members.reading;
+      members.reading ??= read(chatId, members, isAll).catch(() => {}).finally(() => { members.reading = null; });
+      await members.reading;
     },
 
     /** @param {number} chatId */
@@ -85,7 +96,7 @@ function createMembers({ actions, store, now }) {
       const chat = store.chat(chatId);
       if (chat?.kind === 'direct') return username === chat.peer || username === store.me.username ? { username } : null;
       const members = chats.get(chatId);
-      return members?.people.get(username) ?? (members?.complete ? null : undefined);
+      return members?.people.get(username) ?? (members?.next === null ? null : undefined);
     },
 
     /**

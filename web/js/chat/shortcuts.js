@@ -164,7 +164,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
       return;
     }
     // Arrows, Home and End belong to lists, menus and regions that scroll, except for the timeline.
-    const isOwn = !target || target === root.body || target === main || target.closest('#inbox, .timeline, #chat .message') !== null;
+    const isOwn = !target || target === root.body || target === main || target.closest('#inbox, .timeline, .chat-message') !== null;
     if (/^(Arrow|Home|End)/.test(event.key) && !event.altKey && !isOwn) return;
     const run = commands[command];
     if (run) run();

@@ -4,6 +4,7 @@
 import { clear, el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { newChat } from './new_chat.js';
+import { placeChildren } from './place_children.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
 import { SECTION_TITLES, arrange, filtered, neighbour, wantsAttention } from './sections.js';
 
@@ -29,6 +30,8 @@ export function createSidebar(root, ctx) {
   let sections = [];
   /** @type {Map<number, { node: HTMLLIElement, drawn: string }>} */
   const rows = new Map();
+  /** @type {Map<string, HTMLElement>} */
+  const frames = new Map();
   let isInside = false;
   let isMeasuring = false;
 
@@ -60,35 +63,29 @@ export function createSidebar(root, ctx) {
     const isHeld = isInside && sections.length > 0;
     sections = arrange({ chats, unread: store.unread, before: sections, isHeld, open });
     let left = SIDEBAR_ROWS_MAX;
+    const { activeElement } = ctx.root;
+    const focused = activeElement instanceof HTMLElement && activeElement !== list && list.contains(activeElement) ? activeElement : null;
+    const top = list.scrollTop;
     /** @type {HTMLElement[]} */
     const shown = [];
     for (const { key, chats: all } of filtered(sections, search.value)) {
       const some = all.slice(0, left);
       left -= some.length;
       if (!some.length) break;
-      const title = el('h2', { id: `chats-${key}` }, SECTION_TITLES[key]);
-      shown.push(el('section', { 'aria-labelledby': `chats-${key}` }, title, el('ul', null, ...some.map(rowOf))));
+      const node = frames.get(key) ?? el('section', { 'aria-labelledby': `chats-${key}` }, el('h2', { id: `chats-${key}` }, SECTION_TITLES[key]), el('ul', null));
+      frames.set(key, node);
+      placeChildren(/** @type {Element} */ (node.lastElementChild), some.map(rowOf));
+      shown.push(node);
     }
-    if (!chats.length) shown.push(el('div', { class: 'empty' }, el('p', null, 'You are not in a chat yet.'), el('button', { type: 'button', dataset: { new: '' } }, 'Start a chat')));
+    if (!chats.length && store.connection().state !== 'online') shown.push(el('p', { class: 'muted note' }, 'Loading…'));
+    else if (!chats.length) shown.push(el('div', { class: 'empty' }, el('p', null, 'You are not in a chat yet.'), el('button', { type: 'button', dataset: { new: '' } }, 'Start a chat')));
     else if (!shown.length) shown.push(el('p', { class: 'muted note' }, 'No chat has this name.'));
     else if (left <= 0) shown.push(el('p', { class: 'muted note' }, `The first ${SIDEBAR_ROWS_MAX} chats are shown. Filter to find others.`));
-    keepFocus(shown);
+    placeChildren(list, shown);
+    list.scrollTop = top;
+    if (focused?.isConnected && focused !== ctx.root.activeElement) focused.focus({ preventScroll: true });
     for (const id of rows.keys()) if (!store.chat(id)) rows.delete(id);
     measure();
-  }
-
-  /**
-   * Replaces the sections; the focus and the scroll position stay.
-   * @param {HTMLElement[]} shown
-   */
-  function keepFocus(shown) {
-    const { activeElement } = ctx.root;
-    const top = list.scrollTop;
-    const focused = activeElement instanceof HTMLElement && list.contains(activeElement) && activeElement !== list ? activeElement : null;
-    clear(list);
-    list.append(...shown);
-    list.scrollTop = top;
-    if (focused?.isConnected) focused.focus({ preventScroll: true });
   }
 
   function measure() {
@@ -177,7 +174,7 @@ export function createSidebar(root, ctx) {
   return {
     /** @param {Set<string>} changes */
     update(changes) {
-      const isOwn = [...changes].some((key) => key === 'chats' || key === 'presence' || key === 'notifications' || key.startsWith('chat:') || key.startsWith('marks:'));
+      const isOwn = [...changes].some((key) => key === 'chats' || key === 'presence' || key === 'notifications' || key === 'connection' || key.startsWith('chat:') || key.startsWith('marks:'));
       if (isOwn) draw();
     },
     focus() {

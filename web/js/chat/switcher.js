@@ -12,8 +12,12 @@ import { matching, splitTyped } from './rank.js';
 const SWITCHER_ROWS = 12;
 const RECENTS_MAX = 30;
 const SWITCHER_PAGE = 100;
-/** Pages of projects and of repositories that are read. */
+/** Pages of projects that are read. */
 const SWITCHER_PAGES_MAX = 5;
+/** Projects whose repositories are read: those of the user first. */
+const REPOSITORY_PROJECTS_MAX = 40;
+/** Requests at once. */
+const SWITCHER_REQUESTS = 4;
 const SWITCHER_USERS_MAX = 2000;
 const SWITCHER_FILES_MAX = 50_000;
 /** Repositories of the open project whose files are listed. */
@@ -54,7 +58,7 @@ export function createSwitcher(root, ctx, commands = {}) {
   let shown = [];
   let active = 0;
   let readAt = 0;
-  /** @type {{ owner: string, name: string, description: string }[]} */
+  /** @type {{ owner: string, name: string, description: string, repository_count: number, role?: string }[]} */
   let projects = [];
   /** @type {{ full_name: string, description: string, default_branch: string }[]} */
   let repositories = [];
@@ -143,11 +147,29 @@ export function createSwitcher(root, ctx, commands = {}) {
   async function read() {
     if (ctx.now() - readAt < LISTS_FRESH_MS) return;
     readAt = ctx.now();
-    const [some, code] = await Promise.allSettled([pages('/api/projects'), pages('/api/repos')]);
-    if (some.status === 'fulfilled') projects = some.value;
-    if (code.status === 'fulfilled') repositories = code.value;
-    if (some.status === 'rejected' || code.status === 'rejected') readAt = 0;
-    refresh();
+    try {
+      projects = await pages('/api/projects');
+      refresh();
+      const some = projects.filter((project) => project.repository_count > 0).sort((one, other) => Number(Boolean(other.role)) - Number(Boolean(one.role)));
+      repositories = await repositoriesOf(some.slice(0, REPOSITORY_PROJECTS_MAX));
+      refresh();
+    } catch {
+      readAt = 0; // The chats and users are in memory.
+    }
+  }
+
+  /**
+   * Reads the first page of the repositories of each project.
+   * @param {{ owner: string, name: string }[]} some
+   */
+  async function repositoriesOf(some) {
+    /** @type {typeof repositories} */
+    const found = [];
+    for (let at = 0; at < some.length; at += SWITCHER_REQUESTS) {
+      const lists = some.slice(at, at + SWITCHER_REQUESTS).map(({ owner, name }) => api('GET', `/api/projects/${encodedPath(`${owner}/${name}`)}/repos?limit=${SWITCHER_PAGE}`));
+      for (const list of await Promise.allSettled(lists)) if (list.status === 'fulfilled') found.push(...list.value.items);
+    }
+    return found;
   }
 
   /** Reads the files of the repositories of the open project. */
@@ -159,7 +181,8 @@ export function createSwitcher(root, ctx, commands = {}) {
     filesOf = project;
     files = [];
     isFilesCut = false;
-    const own = repositories.filter((repository) => repository.full_name.startsWith(`${project}/`)).slice(0, FILE_REPOSITORIES_MAX);
+    const [owner = '', name = ''] = project.split('/');
+    const own = (await repositoriesOf([{ owner, name }])).slice(0, FILE_REPOSITORIES_MAX);
     const isSingle = own.length === 1;
     for (const { full_name: name, default_branch: branch } of own) {
       try {

@@ -3,6 +3,7 @@
 import { el, fill } from '../kit/dom.js';
 import { problemText } from './ask.js';
 import { createComposer } from './composer.js';
+import { placeChildren } from './place_children.js';
 import { renderMessage } from './row.js';
 import { messageClicks } from './row_actions.js';
 
@@ -61,14 +62,13 @@ export function createThread(root, ctx, { chat, thread }) {
     const rows = shown.map((message) => {
       const known = drawn.get(message.id);
       if (known?.message === message) return known.node;
-      const node = el('li', null, renderMessage(message, ctx, { head: true }));
+      const node = el('li', null, renderMessage(message, ctx, { compact: message.reply_to === rootId }));
       drawn.set(message.id, { message, node });
       return node;
     });
     if (cut) rows.splice(1, 0, el('li', { class: 'muted note' }, `${cut} earlier replies are in the chat.`));
     rows.push(...waiting());
-    const isChanged = rows.length !== list.children.length || rows.some((row, at) => row !== list.children[at]);
-    if (isChanged) list.replaceChildren(...rows);
+    placeChildren(list, rows);
     if (atEnd) scroller.scrollTop = scroller.scrollHeight;
     const wrote = all.some((message) => message.sender_id === store.me.id && !message.deleted);
     const on = follows ?? wrote;

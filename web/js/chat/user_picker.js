@@ -52,7 +52,7 @@ export function userPicker({ label, find, pick, accepts = () => true }) {
       const found = await find(prefix);
       if (prefix !== input.value.trim().replace(/^@/, '')) return;
       users = found.filter(accepts).slice(0, PICKER_ROWS);
-      note.textContent = users.length ? '' : `No other user whose name begins with "${prefix}" was found.`;
+      note.textContent = users.length ? '' : `No user was found for "${prefix}". Users with whom you share no chat are found by their whole user name.`;
     } catch {
       users = [];
       note.textContent = 'The server did not answer. Type again to retry.';
