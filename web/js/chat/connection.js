@@ -5,7 +5,7 @@ import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
 import { createStore } from './store.js';
 
-/** Without input for this long the user is away (milliseconds). */
+/** Without input for this long the user is away (milliseconds). A hidden page gets none. */
 const IDLE_MS = 5 * 60_000;
 const IDLE_EVENTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'];
 
@@ -92,7 +92,7 @@ function openSocket(events) {
 function followPage(session, actions, now) {
   let activeAt = now();
   const present = () => {
-    session.setIdle(document.hidden || now() - activeAt >= IDLE_MS).catch(() => {});
+    session.setIdle(now() - activeAt >= IDLE_MS).catch(() => {});
   };
   const active = () => {
     const wasIdle = now() - activeAt >= IDLE_MS;

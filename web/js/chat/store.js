@@ -390,8 +390,11 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     else if (fact.type === 'typing') {
       chats.get(fact.chat_id)?.typing.set(fact.user_id, now() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
-    } else if (fact.type === 'typing_over') changed(`typing:${fact.chat_id}`);
-    else if (fact.type === 'session_over') {
+    } else if (fact.type === 'typing_over') {
+      const typing = chats.get(fact.chat_id)?.typing;
+      for (const [id, end] of typing ?? []) if (end <= now()) typing?.delete(id);
+      changed(`typing:${fact.chat_id}`);
+    } else if (fact.type === 'session_over') {
       presence.clear();
       earlyMarks.clear();
       for (const entry of chats.values()) if (entry.typing.size > 0) { entry.typing.clear(); changed(`typing:${entry.id}`); }
