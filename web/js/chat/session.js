@@ -22,7 +22,7 @@
  * @property {() => number} random 0 to 1
  * @property {(epoch: number, userId: number) => void} [welcomed] after the chats of `Welcome` are in
  *   the store
- * @property {(epoch: number) => void} [forgotten] the history of the server was replaced
+ * @property {(epoch: number) => void} [cleared] the history of the server was replaced
  * @property {string} [deviceId]
  * @property {number} [epoch] of the facts that the store has already
  */
@@ -57,7 +57,7 @@ export const offlineProblem = () => new RequestProblem('offline', 'The connectio
 /** @typedef {ReturnType<typeof createSession>} Session */
 
 /** @param {SessionOptions} options */
-export function createSession({ store, connect, now, after, random, welcomed, forgotten, deviceId, epoch: knownEpoch }) {
+export function createSession({ store, connect, now, after, random, welcomed, cleared, deviceId, epoch: knownEpoch }) {
   /** @type {Transport | null} */
   let transport = null;
   /** Counts connections: callbacks of earlier ones are ignored. */
@@ -66,7 +66,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   let isStopped = true;
   let epoch = knownEpoch;
   let backoff = 1;
-  let heard = 0;
+  let receivedAt = 0;
   let beatMs = 30_000;
   let windowMax = 64;
   let nextId = 1;
@@ -122,7 +122,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     attempt += 1;
     const mine = attempt;
     show({ state: 'connecting' });
-    heard = now();
+    receivedAt = now();
     later(SESSION_HELLO_MS, () => { if (!isWelcomed) lost(mine, {}); });
     transport = connect({
       opened() {
@@ -199,7 +199,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   }
 
   /** Writes a packet whose answer needs no handling of its own. @param {Record<string, any>} packet */
-  function tell(packet) {
+  function sendOnly(packet) {
     write(packet, { done: () => {}, failed: () => {} });
   }
 
@@ -227,7 +227,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
 
   /** @param {number} mine @param {string} text */
   function received(mine, text) {
-    heard = now();
+    receivedAt = now();
     /** @type {any} */
     let packet;
     try {
@@ -296,13 +296,13 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     if (epoch !== packet.epoch) {
       const isFirst = epoch === undefined;
       epoch = packet.epoch;
-      if (!isFirst) { store.apply({ type: 'forget' }); forgotten?.(packet.epoch); }
+      if (!isFirst) { store.apply({ type: 'clear' }); cleared?.(packet.epoch); }
     }
     listed = new Set();
     listing += 1;
     isFirstListing = true;
     show({ state: 'online' });
-    tell({ packet_type: 'Ping' });
+    sendOnly({ packet_type: 'Ping' });
     beat(mine);
     onChats(packet, store.marksToken(), listing);
     welcomed?.(packet.epoch, packet.user_id);
@@ -316,13 +316,13 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   function beat(mine) {
     later(beatMs, () => {
       if (mine !== attempt) return;
-      if (now() - heard >= 2 * beatMs) return again();
+      if (now() - receivedAt >= 2 * beatMs) return again();
       // A chat whose answer does not come would end the check of the heartbeat for ever.
       if (resuming.size > 0 && now() - resumedAt >= 2 * beatMs) {
         resuming.clear();
         list();
       }
-      tell({ packet_type: 'Ping' });
+      sendOnly({ packet_type: 'Ping' });
       beat(mine);
     });
   }
@@ -579,8 +579,8 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
       if (!isWelcomed) { backoff = 1; return open(); }
       const asked = now();
       const mine = attempt;
-      tell({ packet_type: 'Ping' });
-      later(SESSION_PROBE_MS, () => { if (mine === attempt && heard < asked) again(); });
+      sendOnly({ packet_type: 'Ping' });
+      later(SESSION_PROBE_MS, () => { if (mine === attempt && receivedAt < asked) again(); });
     },
     request,
     page,
