@@ -2,7 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createStore } from '../../../web/js/chat/store.js';
 import { OUTBOX_MESSAGES_MAX, createDrafts, createOutbox } from '../../../web/js/chat/outbox.js';
-import { RequestProblem } from '../../../web/js/chat/session.js';
+import { RequestProblem } from '../../../web/js/chat/wire.js';
 import { fakeClock, settled, sharedStorage } from './fake.mjs';
 
 const chat = /** @type {any} */ ({ id: 3, kind: 'group', name: 'three', last_seq: 10, read_seq: 10, unread_count: 0 });

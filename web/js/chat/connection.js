@@ -63,8 +63,8 @@ export function applyPageState(store, state) {
 
 /**
  * Opens a socket to this server.
- * @param {import('./session.js').TransportEvents} events
- * @returns {import('./session.js').Transport}
+ * @param {import('./wire.js').TransportEvents} events
+ * @returns {import('./wire.js').Transport}
  */
 function openSocket(events) {
   const url = new URL('/ws', location.href);

@@ -4,7 +4,7 @@
 // message is sent by the tab in which it was written; another tab sends it when it stays unsent.
 // Two tabs may send the same message: the server writes a client_id once.
 import { uuid7 } from '../kit/uuid7.js';
-import { LATER_CODES } from './session.js';
+import { LATER_CODES } from './wire.js';
 
 /** @typedef {import('./types.js').Pending} Pending */
 /** @typedef {import('./store.js').Store} Store */
