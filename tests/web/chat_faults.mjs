@@ -74,8 +74,9 @@ export async function runFaults({ server, seconds, seed, log = () => {} }) {
     const kind = random();
     if (kind < 0.6) quiet(client.send(chat, `${store.me.username} ${count}`));
     else if (kind < 0.7) quiet(actions.page(chat, pick([{}, { before: last }, { around: Math.floor(random() * last) + 1 }, { after: Math.max(0, last - 80) }])));
-    else if (kind < 0.78) quiet(actions.read(chat, pick([last, Math.floor(random() * last) + 1])));
-    else if (kind < 0.8) quiet(actions.unreadFrom(chat, Math.floor(random() * last) + 1));
+    else if (kind < 0.78) quiet(actions.read(chat, pick([last, last, Math.floor(random() * last) + 1])));
+    // The server finds own messages in 100 runs above the cursor: more unread ones are not exact.
+    else if (kind < 0.8) quiet(actions.unreadFrom(chat, Math.max(1, last - Math.floor(random() * 60))));
     else if (message) {
       if (random() < 0.6) quiet(actions.react(chat, message.id, pick(EMOJI), random() < 0.7));
       else if (random() < 0.5 && message.sender_id === store.me.id) quiet(actions.edit(chat, message.id, `edited ${count}`));

@@ -27,7 +27,7 @@ function scripted(options = {}) {
     ...options,
   });
   const now = () => connections[connections.length - 1];
-  const tell = (/** @type {any[]} */ ...packets) => { for (const packet of packets) now().events.message(JSON.stringify(packet)); };
+  const push = (/** @type {any[]} */ ...packets) => { for (const packet of packets) now().events.message(JSON.stringify(packet)); };
   const take = (/** @type {string} */ type) => {
     const at = now().sent.findIndex((/** @type {any} */ packet) => packet.packet_type === type);
     return at < 0 ? undefined : now().sent.splice(at, 1)[0];
@@ -35,10 +35,10 @@ function scripted(options = {}) {
   const welcome = (/** @type {any[]} */ chats, more = {}) => {
     now().events.opened();
     const hello = take('Hello');
-    tell({ packet_type: 'Welcome', request_id: hello.request_id, user_id: 1, username: 'alice', session_id: 1, epoch: 7, heartbeat_ms: 30_000, max_frame_bytes: 65536, window: 64, chats, has_more: false, ...more });
+    push({ packet_type: 'Welcome', request_id: hello.request_id, user_id: 1, username: 'alice', session_id: 1, epoch: 7, heartbeat_ms: 30_000, max_frame_bytes: 65536, window: 64, chats, has_more: false, ...more });
   };
   session.start();
-  return { clock, store, session, connections, tell, take, welcome, now };
+  return { clock, store, session, connections, push, take, welcome, now };
 }
 
 test('session_sends_hello_without_token_and_ping_after_welcome', () => {
@@ -52,16 +52,16 @@ test('session_sends_hello_without_token_and_ping_after_welcome', () => {
 });
 
 test('session_resumes_chat_after_gap_and_applies_replay', () => {
-  const { welcome, take, tell, store } = scripted();
+  const { welcome, take, push, store } = scripted();
   welcome([chat(3, 10)]);
-  tell(message(3, 12));
+  push(message(3, 12));
   assert.deepEqual(take('Resume').cursors, { 3: 10 });
-  tell(message(3, 13));
+  push(message(3, 13));
   assert.equal(take('Resume'), undefined);
-  tell(message(3, 11), message(3, 12), message(3, 13), { packet_type: 'Synced', chat_id: 3, seq: 13 });
+  push(message(3, 11), message(3, 12), message(3, 13), { packet_type: 'Synced', chat_id: 3, seq: 13 });
   assert.deepEqual(store.lasts(), [[3, 13]]);
   assert.equal(store.chat(3)?.unread_count, 3);
-  tell(message(3, 13));
+  push(message(3, 13));
   assert.equal(store.chat(3)?.unread_count, 3);
 });
 
@@ -101,9 +101,9 @@ test('session_reconnects_when_hello_gets_no_answer', async () => {
 
 test('session_ends_when_login_ended', async () => {
   for (const code of ['revoked', 'unauthenticated']) {
-    const { clock, welcome, tell, store, connections } = scripted();
+    const { clock, welcome, push, store, connections } = scripted();
     welcome([]);
-    tell({ packet_type: 'Goodbye', code, reconnect: false });
+    push({ packet_type: 'Goodbye', code, reconnect: false });
     await clock.run(300_000);
     assert.equal(store.connection().state, 'logged_out');
     assert.equal(connections.length, 1);
@@ -111,16 +111,16 @@ test('session_ends_when_login_ended', async () => {
 });
 
 test('session_ends_when_hello_is_refused', () => {
-  const { now, take, tell, store } = scripted();
+  const { now, take, push, store } = scripted();
   now().events.opened();
-  tell({ packet_type: 'Ack', success: false, code: 'unauthenticated', error: 'log in', request_id: take('Hello').request_id });
+  push({ packet_type: 'Ack', success: false, code: 'unauthenticated', error: 'log in', request_id: take('Hello').request_id });
   assert.equal(store.connection().state, 'logged_out');
 });
 
 test('session_waits_as_long_as_goodbye_asks', () => {
-  const { clock, welcome, tell, store } = scripted();
+  const { clock, welcome, push, store } = scripted();
   welcome([]);
-  tell({ packet_type: 'Goodbye', code: 'overloaded', reconnect: true, after_ms: 90_000 });
+  push({ packet_type: 'Goodbye', code: 'overloaded', reconnect: true, after_ms: 90_000 });
   assert.equal((store.connection().retry_at ?? 0) - clock.now(), 90_000);
 });
 
@@ -132,14 +132,14 @@ test('session_reconnects_at_once_when_online_again', () => {
 });
 
 test('session_probes_connection_when_shown_after_30_s', async () => {
-  const { clock, welcome, session, connections, take, tell } = scripted();
+  const { clock, welcome, session, connections, take, push } = scripted();
   welcome([]);
   take('Ping');
   session.visible(true);
   await clock.run(29_000);
   session.visible(false);
   assert.equal(take('Ping'), undefined);
-  tell({ packet_type: 'Pong', chats: 0, heads_sum: 0 });
+  push({ packet_type: 'Pong', chats: 0, heads_sum: 0 });
   session.visible(true);
   await clock.run(31_000);
   take('Ping');
@@ -150,112 +150,112 @@ test('session_probes_connection_when_shown_after_30_s', async () => {
 });
 
 test('session_lists_chats_when_heads_sum_differs', () => {
-  const { welcome, take, tell, store } = scripted();
+  const { welcome, take, push, store } = scripted();
   welcome([chat(3, 10)]);
-  tell({ packet_type: 'Pong', chats: 1, heads_sum: 10 });
+  push({ packet_type: 'Pong', chats: 1, heads_sum: 10 });
   assert.equal(take('GetChats'), undefined);
-  tell({ packet_type: 'Pong', chats: 1, heads_sum: 11 });
+  push({ packet_type: 'Pong', chats: 1, heads_sum: 11 });
   const list = take('GetChats');
   assert.equal(list.after_chat_id, 0);
-  tell({ packet_type: 'Chats', request_id: list.request_id, chats: [chat(3, 11)], has_more: false });
+  push({ packet_type: 'Chats', request_id: list.request_id, chats: [chat(3, 11)], has_more: false });
   assert.deepEqual(take('Resume').cursors, { 3: 10 });
   assert.deepEqual(store.lasts(), [[3, 10]]);
 });
 
 test('session_removes_chats_that_list_does_not_name', () => {
-  const { welcome, take, tell, store } = scripted();
+  const { welcome, take, push, store } = scripted();
   welcome([chat(1, 1), chat(2, 1)], { has_more: true });
   const next = take('GetChats');
   assert.equal(next.after_chat_id, 2);
-  tell({ packet_type: 'Chats', request_id: next.request_id, chats: [chat(3, 1)], has_more: false });
+  push({ packet_type: 'Chats', request_id: next.request_id, chats: [chat(3, 1)], has_more: false });
   assert.deepEqual(store.chats().map(({ id }) => id), [1, 2, 3]);
-  tell({ packet_type: 'Pong', chats: 2, heads_sum: 2 });
-  tell({ packet_type: 'Chats', request_id: take('GetChats').request_id, chats: [chat(1, 1), chat(3, 1)], has_more: false });
+  push({ packet_type: 'Pong', chats: 2, heads_sum: 2 });
+  push({ packet_type: 'Chats', request_id: take('GetChats').request_id, chats: [chat(1, 1), chat(3, 1)], has_more: false });
   assert.deepEqual(store.chats().map(({ id }) => id), [1, 3]);
 });
 
 test('session_keeps_chats_when_earlier_list_ends_after_limited', () => {
-  const { welcome, take, tell, store } = scripted();
+  const { welcome, take, push, store } = scripted();
   welcome([chat(1, 1), chat(2, 1)], { has_more: true });
   const early = take('GetChats');
-  tell({ packet_type: 'Limited' });
-  tell({ packet_type: 'Chats', request_id: early.request_id, chats: [chat(3, 1)], has_more: false });
+  push({ packet_type: 'Limited' });
+  push({ packet_type: 'Chats', request_id: early.request_id, chats: [chat(3, 1)], has_more: false });
   assert.deepEqual(store.chats().map(({ id }) => id), [1, 2, 3]);
-  tell({ packet_type: 'Chats', request_id: take('GetChats').request_id, chats: [chat(1, 1), chat(2, 1), chat(3, 1)], has_more: false });
+  push({ packet_type: 'Chats', request_id: take('GetChats').request_id, chats: [chat(1, 1), chat(2, 1), chat(3, 1)], has_more: false });
   assert.deepEqual(store.chats().map(({ id }) => id), [1, 2, 3]);
 });
 
 test('session_resumes_every_chat_after_limited', () => {
-  const { welcome, take, tell } = scripted();
+  const { welcome, take, push } = scripted();
   welcome([chat(1, 5), chat(2, 6)]);
-  tell({ packet_type: 'Limited' });
+  push({ packet_type: 'Limited' });
   assert.deepEqual(take('Resume').cursors, { 1: 5, 2: 6 });
-  tell({ packet_type: 'Chats', request_id: take('GetChats').request_id, chats: [chat(1, 5), chat(2, 6), chat(9, 4)], has_more: false });
+  push({ packet_type: 'Chats', request_id: take('GetChats').request_id, chats: [chat(1, 5), chat(2, 6), chat(9, 4)], has_more: false });
   assert.deepEqual(take('Resume').cursors, { 9: 4 });
 });
 
 test('session_leaves_gap_and_refreshes_loaded_messages_after_limited', async () => {
-  const { clock, welcome, take, tell, store, session } = scripted();
+  const { clock, welcome, take, push, store, session } = scripted();
   welcome([chat(3, 10)]);
   const loaded = session.page(3, { limit: 50 });
   await settled();
-  tell({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
+  push({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
   await loaded;
-  tell(message(3, 12));
+  push(message(3, 12));
   take('Resume');
-  tell({ packet_type: 'Limited', chat_id: 3, from: 11, head: 5000 }, message(3, 5001));
+  push({ packet_type: 'Limited', chat_id: 3, from: 11, head: 5000 }, message(3, 5001));
   assert.deepEqual(store.timeline(3).ranges, [{ from: 10, to: 10 }, { from: 5001, to: 5001 }]);
   await settled();
   const again = take('GetEvents');
   assert.deepEqual([again.after_seq, again.before_seq], [9, 11]);
-  tell({ packet_type: 'Events', request_id: again.request_id, chat_id: 3, events: [message(3, 10, { content: 'edited', updated_seq: 800 })], has_more: false, as_of: 5001 });
+  push({ packet_type: 'Events', request_id: again.request_id, chat_id: 3, events: [message(3, 10, { content: 'edited', updated_seq: 800 })], has_more: false, as_of: 5001 });
   await settled();
   assert.equal(store.messageAt(3, 10)?.content, 'edited');
   assert.deepEqual(store.stale(3), []);
   await clock.run(1000);
   const counts = take('GetChats');
-  tell({ packet_type: 'Chats', request_id: counts.request_id, chats: [chat(3, 5000, { unread_count: 4000 })], has_more: false });
+  push({ packet_type: 'Chats', request_id: counts.request_id, chats: [chat(3, 5000, { unread_count: 4000 })], has_more: false });
   await settled();
   assert.equal(store.chat(3)?.unread_count, 4001);
 });
 
 test('session_refuses_page_that_is_older_than_skipped_events', async () => {
-  const { welcome, take, tell, store, session } = scripted();
+  const { welcome, take, push, store, session } = scripted();
   welcome([chat(3, 10)]);
   const loaded = session.page(3, { limit: 50 });
   await settled();
   const first = take('GetEvents');
-  tell(message(3, 12));
-  tell({ packet_type: 'Limited', chat_id: 3, from: 11, head: 40 });
-  tell({ packet_type: 'Events', request_id: first.request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
+  push(message(3, 12));
+  push({ packet_type: 'Limited', chat_id: 3, from: 11, head: 40 });
+  push({ packet_type: 'Events', request_id: first.request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
   await settled();
   assert.equal(store.messageAt(3, 10), undefined);
-  tell({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10, { content: 'new' })], has_more: true, as_of: 40 });
+  push({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10, { content: 'new' })], has_more: true, as_of: 40 });
   await loaded;
   assert.equal(store.messageAt(3, 10)?.content, 'new');
 });
 
 test('session_discards_chat_after_reset', async () => {
-  const { welcome, take, tell, store, session } = scripted();
+  const { welcome, take, push, store, session } = scripted();
   welcome([chat(3, 10), chat(4, 1)]);
   const loaded = session.page(3, {});
   await settled();
-  tell({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
+  push({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
   await loaded;
-  tell({ packet_type: 'Reset', chat_id: 3, head: 4 }, { packet_type: 'Reset', chat_id: 4 });
+  push({ packet_type: 'Reset', chat_id: 3, head: 4 }, { packet_type: 'Reset', chat_id: 4 });
   assert.deepEqual(store.lasts(), [[3, 4]]);
   assert.deepEqual(store.timeline(3).ranges, []);
 });
 
-test('session_forgets_everything_when_epoch_changes', () => {
+test('session_clears_everything_when_epoch_changes', () => {
   /** @type {number[]} */
-  const forgotten = [];
-  const { welcome, now, store, session } = scripted({ forgotten: (/** @type {number} */ epoch) => forgotten.push(epoch) });
+  const cleared = [];
+  const { welcome, now, store, session } = scripted({ cleared: (/** @type {number} */ epoch) => cleared.push(epoch) });
   welcome([chat(3, 10)]);
   now().events.closed();
   session.nudge();
   welcome([chat(5, 2)], { epoch: 8 });
-  assert.deepEqual(forgotten, [8]);
+  assert.deepEqual(cleared, [8]);
   assert.deepEqual(store.lasts(), [[5, 2]]);
 });
 
@@ -269,12 +269,12 @@ test('session_stops_when_another_user_is_logged_in', () => {
 });
 
 test('session_keeps_requests_below_window', async () => {
-  const { welcome, session, now, tell } = scripted();
+  const { welcome, session, now, push } = scripted();
   welcome([]);
   const requests = Array.from({ length: 200 }, (_, n) => session.request({ packet_type: 'Typing', chat_id: n }));
   const written = () => now().sent.filter((/** @type {any} */ packet) => packet.packet_type === 'Typing');
   assert.ok(written().length < 64, `${written().length} in flight`);
-  for (let n = 0; n < 200; n += 1) tell({ packet_type: 'Ack', success: true, request_id: written()[n].request_id });
+  for (let n = 0; n < 200; n += 1) push({ packet_type: 'Ack', success: true, request_id: written()[n].request_id });
   await Promise.all(requests);
   assert.equal(written().length, 200);
 });
@@ -289,14 +289,14 @@ test('session_fails_requests_when_connection_ends', async () => {
 });
 
 test('session_requests_unknown_users_in_one_batch', async () => {
-  const { welcome, store, take, tell } = scripted();
+  const { welcome, store, take, push } = scripted();
   welcome([]);
   assert.equal(store.user(5).missing, true);
   store.user(6);
   await settled();
   const asked = take('GetUsers');
   assert.deepEqual(asked.user_ids, [5, 6]);
-  tell({ packet_type: 'Users', request_id: asked.request_id, people: [{ id: 5, username: 'eve', display_name: 'Eve' }] });
+  push({ packet_type: 'Users', request_id: asked.request_id, people: [{ id: 5, username: 'eve', display_name: 'Eve' }] });
   await settled();
   assert.equal(store.user(5).username, 'eve');
   assert.equal(store.user(6).missing, true);
@@ -305,11 +305,11 @@ test('session_requests_unknown_users_in_one_batch', async () => {
 });
 
 test('session_sends_status_with_growing_versions', async () => {
-  const { welcome, session, take, tell, now } = scripted();
+  const { welcome, session, take, push, now } = scripted();
   welcome([]);
   const first = session.setStatus('away');
   const away = take('Status');
-  tell({ packet_type: 'Ack', success: true, request_id: away.request_id });
+  push({ packet_type: 'Ack', success: true, request_id: away.request_id });
   await first;
   void session.setStatus('online').catch(() => {});
   const online = take('Status');

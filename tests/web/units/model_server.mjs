@@ -60,7 +60,7 @@ export class ModelServer {
   leave(chat, actor, user) {
     this.event(chat, { kind: 'leave', actor_id: actor, user_id: user, role: chat.members.get(user)?.role });
     chat.members.delete(user);
-    for (const session of this.#of(user)) { session.live.delete(chat.id); session.catching.delete(chat.id); }
+    for (const session of this.#of(user)) session.live.delete(chat.id);
   }
 
   /** @param {ModelChat} chat */
@@ -69,7 +69,6 @@ export class ModelServer {
     for (const session of this.sessions) {
       if (!chat.members.has(session.user)) continue;
       session.live.delete(chat.id);
-      session.catching.delete(chat.id);
       if (session.welcomed) session.push({ packet_type: 'Reset', chat_id: chat.id });
     }
   }

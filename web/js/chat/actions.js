@@ -1,6 +1,6 @@
 // What users do. Every change of the program begins here.
 import { api } from '../kit/api.js';
-import { RequestProblem, offlineProblem } from './session.js';
+import { RequestProblem, offlineProblem } from './wire.js';
 
 /** @typedef {import('./types.js').Message} Message */
 

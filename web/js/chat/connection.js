@@ -5,7 +5,7 @@ import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
 import { createStore } from './store.js';
 
-/** Without input for this long the user is away (milliseconds). */
+/** Without input for this long the user is away (milliseconds). A hidden page gets none. */
 const IDLE_MS = 5 * 60_000;
 const IDLE_EVENTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'];
 
@@ -35,7 +35,7 @@ export function createConnection(state, local) {
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
   const actions = createActions({ store, session, outbox, now });
   const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
-  if (state) applyState(store, state);
+  if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   followPage(session, actions, now);
   session.start();
@@ -47,7 +47,7 @@ export function createConnection(state, local) {
  * @param {import('./store.js').Store} store
  * @param {import('./types.js').PageState} state
  */
-function applyState(store, state) {
+export function applyPageState(store, state) {
   store.apply({ type: 'chats', chats: state.chats, token: 0 });
   store.apply({ type: 'users', users: state.users });
   const open = state.open;
@@ -63,8 +63,8 @@ function applyState(store, state) {
 
 /**
  * Opens a socket to this server.
- * @param {import('./session.js').TransportEvents} events
- * @returns {import('./session.js').Transport}
+ * @param {import('./wire.js').TransportEvents} events
+ * @returns {import('./wire.js').Transport}
  */
 function openSocket(events) {
   const url = new URL('/ws', location.href);
@@ -92,7 +92,7 @@ function openSocket(events) {
 function followPage(session, actions, now) {
   let activeAt = now();
   const present = () => {
-    session.setIdle(document.hidden || now() - activeAt >= IDLE_MS).catch(() => {});
+    session.setIdle(now() - activeAt >= IDLE_MS).catch(() => {});
   };
   const active = () => {
     const wasIdle = now() - activeAt >= IDLE_MS;

@@ -5,15 +5,10 @@ import { el, fill } from '../kit/dom.js';
 import { createLocal } from '../kit/local.js';
 import { createComposer } from './composer.js';
 import { createConnection } from './connection.js';
-import { createDesktop } from './desktop.js';
 import { createHead, createTyping } from './head.js';
-import { createInbox } from './inbox.js';
-import { createPanel } from './panel.js';
 import { createRouter } from './router.js';
-import { createShortcuts, showKeys } from './shortcuts.js';
 import { createSidebar } from './sidebar.js';
 import { createStateBar } from './state_bar.js';
-import { createSwitcher } from './switcher.js';
 import { createTimeline } from './timeline.js';
 import { createTitle } from './title.js';
 
@@ -21,6 +16,8 @@ import { createTitle } from './title.js';
 const NARROW = '(max-width: 700px)';
 /** Changes of a hidden page are drawn this late (milliseconds): no frames are made then. */
 const HIDDEN_DRAW_MS = 250;
+/** The pause before `more.js` is loaded again (milliseconds). */
+const MORE_AGAIN_MS = 5000;
 
 /** Returns the state block of the page; null if it is absent. */
 function pageState() {
@@ -56,17 +53,19 @@ function startChat() {
   fill(partOf('chat'), headRoot, timelineRoot, typingRoot, composerRoot);
   partOf('chat').after(inboxRoot);
 
-  const desktop = createDesktop(ctx);
   const timeline = createTimeline(timelineRoot, ctx);
   const composer = createComposer(composerRoot, ctx);
   const sidebar = createSidebar(partOf('sidebar'), ctx);
-  const panel = createPanel(partOf('panel'), ctx);
-  const inbox = createInbox(inboxRoot, ctx, desktop);
-  const switcher = createSwitcher(main, ctx, { keys: () => showKeys(document), allowNotices: () => void desktop.allow() });
-  const views = [
-    timeline, composer, sidebar, createHead(headRoot, ctx), createTyping(typingRoot, ctx), panel, inbox, switcher,
-    createStateBar(bar, ctx), createTitle(ctx), desktop, createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox }),
-  ];
+  /** @type {{ update: (changes: Set<string>) => void }[]} */
+  const views = [timeline, composer, sidebar, createHead(headRoot, ctx), createTyping(typingRoot, ctx), createStateBar(bar, ctx), createTitle(ctx)];
+
+  /** Loads panel, inbox, switcher and keys; again after a while if the server cannot be reached. */
+  function loadMore() {
+    import('./more.js').then(
+      ({ createMoreViews }) => views.push(...createMoreViews(ctx, { main, panelRoot: partOf('panel'), inboxRoot }, { timeline, sidebar })),
+      () => setTimeout(loadMore, MORE_AGAIN_MS),
+    );
+  }
 
   /** @type {Set<string>} */
   let pending = new Set();
@@ -108,6 +107,8 @@ function startChat() {
   }
   router.onChange(openPlace);
   openPlace();
+  // Not in the frame of the messages.
+  setTimeout(loadMore);
 }
 
 startChat();

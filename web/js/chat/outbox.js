@@ -4,7 +4,7 @@
 // message is sent by the tab in which it was written; another tab sends it when it stays unsent.
 // Two tabs may send the same message: the server writes a client_id once.
 import { uuid7 } from '../kit/uuid7.js';
-import { LATER_CODES } from './session.js';
+import { LATER_CODES } from './wire.js';
 
 /** @typedef {import('./types.js').Pending} Pending */
 /** @typedef {import('./store.js').Store} Store */
@@ -56,7 +56,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   }
 
   /** @param {string} id */
-  function forget(id) {
+  function drop(id) {
     const item = items.get(id);
     local.remove(keyOf(id));
     if (items.delete(id) && item) publish(item.chat_id);
@@ -112,7 +112,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
     item.isBusy = false;
     local.remove(keyOf(item.client_id));
     // The row stays until the event arrives, unless it arrived before.
-    if ((store.last(item.chat_id) ?? Infinity) >= (answer.seq ?? 0)) return forget(item.client_id);
+    if ((store.last(item.chat_id) ?? Infinity) >= (answer.seq ?? 0)) return drop(item.client_id);
     item.ackSeq = answer.seq ?? 0;
   }
 
@@ -137,7 +137,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   function settle(changes) {
     for (const item of [...items.values()]) {
       if (item.ackSeq === undefined || !changes.has(`chat:${item.chat_id}`)) continue;
-      if ((store.last(item.chat_id) ?? Infinity) >= item.ackSeq) forget(item.client_id);
+      if ((store.last(item.chat_id) ?? Infinity) >= item.ackSeq) drop(item.client_id);
     }
   }
 
@@ -150,7 +150,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
     const held = items.get(id);
     if (kept === undefined) {
       // The other tab has the acknowledgement, or the user discarded the message there.
-      if (held && !held.isBusy && held.ackSeq === undefined) forget(id);
+      if (held && !held.isBusy && held.ackSeq === undefined) drop(id);
       return;
     }
     if (held && !held.isBusy) items.set(id, { ...held, ...kept, client_id: id });
@@ -159,7 +159,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
     flush();
   }
 
-  store.onArrival((clientId) => { if (items.has(clientId)) forget(clientId); });
+  store.onArrival((clientId) => { if (items.has(clientId)) drop(clientId); });
   store.subscribe(settle);
   local.onChange(otherTab);
 
@@ -225,7 +225,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
       flush();
     },
     /** @param {string} clientId */
-    discard(clientId) { forget(clientId); },
+    discard(clientId) { drop(clientId); },
     /** The number of messages that are not acknowledged. */
     size: () => [...items.values()].filter((item) => item.state === 'sending').length,
   };

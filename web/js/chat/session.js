@@ -1,98 +1,55 @@
-// The session over /ws: section 16 of PROTOCOL.md. It has no DOM and no timers of its own.
+// The session over /ws: section 16 of PROTOCOL.md. The connection itself is in wire.js.
 //
 // The store keeps `last` of each chat: everything up to it is applied. The session applies an event
 // only if it is the next one, and resumes the chat otherwise.
+import { LATER_CODES, RequestProblem, createWire, offlineProblem } from './wire.js';
 
 /** @typedef {import('./types.js').Event} Event */
 /** @typedef {import('./types.js').Chat} Chat */
 /** @typedef {import('./store.js').Store} Store */
 
 /**
- * A connection that is being opened or is open.
- * @typedef {{ send: (text: string) => void, close: () => void }} Transport
- * @typedef {{ opened: () => void, message: (text: string) => void, closed: () => void }} TransportEvents
- */
-
-/**
  * @typedef {object} SessionOptions
  * @property {Store} store
- * @property {(events: TransportEvents) => Transport} connect
+ * @property {import('./wire.js').WireOptions['connect']} connect
  * @property {() => number} now milliseconds
  * @property {(ms: number, fn: () => void) => () => void} after returns the function that cancels it
  * @property {() => number} random 0 to 1
  * @property {(epoch: number, userId: number) => void} [welcomed] after the chats of `Welcome` are in
  *   the store
- * @property {(epoch: number) => void} [forgotten] the history of the server was replaced
+ * @property {(epoch: number) => void} [cleared] the history of the server was replaced
  * @property {string} [deviceId]
  * @property {number} [epoch] of the facts that the store has already
  */
 
-/** @typedef {{ packet: Record<string, any>, done: (answer: any) => void, failed: (problem: RequestProblem) => void }} Waiting */
-
-const SESSION_WAITING_MAX = 1000;
 /** Cursors in one `Resume`: the packet stays far below 64 KiB. */
 const SESSION_CURSORS_MAX = 1000;
-const SESSION_HELLO_MS = 10_000;
-const SESSION_BACKOFF_MAX_S = 60;
 const SESSION_HIDDEN_MS = 30_000;
 /** After the page was hidden, an answer must arrive within this time. */
 const SESSION_PROBE_MS = 5000;
 const SESSION_RECOUNT_MS = 1000;
-/** Codes of refusals that end when the same packet is sent again later. */
-export const LATER_CODES = new Set(['rate_limited', 'overloaded', 'read_only', 'internal']);
-
-/** A request without a success. `code` is `offline` when its outcome is unknown. */
-export class RequestProblem extends Error {
-  /** @param {string} code @param {string} detail @param {number} [retryAfterMs] */
-  constructor(code, detail, retryAfterMs) {
-    super(detail);
-    this.code = code;
-    this.detail = detail;
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
-export const offlineProblem = () => new RequestProblem('offline', 'The connection was lost. Try again when it is back.');
 
 /** @typedef {ReturnType<typeof createSession>} Session */
 
 /** @param {SessionOptions} options */
-export function createSession({ store, connect, now, after, random, welcomed, forgotten, deviceId, epoch: knownEpoch }) {
-  /** @type {Transport | null} */
-  let transport = null;
-  /** Counts connections: callbacks of earlier ones are ignored. */
-  let attempt = 0;
-  let isWelcomed = false;
-  let isStopped = true;
+export function createSession({ store, connect, now, after, random, welcomed, cleared, deviceId, epoch: knownEpoch }) {
   let epoch = knownEpoch;
-  let backoff = 1;
-  let heard = 0;
   let beatMs = 30_000;
-  let windowMax = 64;
-  let nextId = 1;
   let statusVersion = 0;
   /** The status that the user chose; `online` is replaced by `away` while the page is idle. */
   let chosen = 'online';
   let isIdle = false;
   let hiddenAt = 0;
-  /** @type {string | undefined} */
-  let notice;
-  /** @type {Map<number, Waiting>} */
-  const inFlight = new Map();
-  /** @type {Waiting[]} */
-  let waiting = [];
   /** Chats that are catching up. @type {Set<number>} */
   const resuming = new Set();
+  /** The time at which a chat began to catch up or received something. */
+  let resumedAt = 0;
   /** Chats seen in the listing in progress; null: none is in progress. @type {Set<number> | null} */
   let listed = null;
   /** Counts listings: the pages of an earlier one do not end a later one. */
   let listing = 0;
   /** Whether the listing in progress began with `Welcome`: its chats are live. */
   let isFirstListing = true;
-  /** Cancel functions of the timers of this connection. @type {Set<() => void>} */
-  const timers = new Set();
-  /** @type {(() => void) | null} */
-  let cancelRetry = null;
   /** @type {Set<() => void>} */
   let onlineWaiters = new Set();
   /** @type {Set<(value?: unknown) => void>} */
@@ -100,208 +57,57 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   let isRecounting = false;
   let isAskingUsers = false;
 
-  /** @param {number} ms @param {() => void} fn */
-  function later(ms, fn) {
-    const cancel = after(ms, () => { timers.delete(cancel); fn(); });
-    timers.add(cancel);
-    return () => { timers.delete(cancel); cancel(); };
-  }
+  const wire = createWire({
+    connect, now, after, random, received: handle, ended,
+    hello: () => ({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }),
+    show: (connection) => store.apply({ type: 'connection', connection }),
+  });
+  const { later, write, sendOnly, request } = wire;
 
-  /** @param {import('./types.js').Connection} connection */
-  function show(connection) {
-    store.apply({ type: 'connection', connection: notice ? { ...connection, notice } : connection });
-  }
-
-  function open() {
-    cancelRetry?.();
-    cancelRetry = null;
-    drop();
-    isStopped = false;
-    attempt += 1;
-    const mine = attempt;
-    show({ state: 'connecting' });
-    heard = now();
-    later(SESSION_HELLO_MS, () => { if (!isWelcomed) lost(mine, {}); });
-    transport = connect({
-      opened() {
-        if (mine !== attempt) return;
-        write({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }, {
-          done: () => {}, failed: (problem) => refused(mine, problem),
-        });
-      },
-      message(text) { if (mine === attempt) received(mine, text); },
-      closed() { if (mine === attempt) lost(mine, {}); },
-    });
-  }
-
-  /** The `Hello` was refused. @param {number} mine @param {RequestProblem} problem */
-  function refused(mine, problem) {
-    if (problem.code === 'offline') return;
-    lost(mine, { code: problem.code, after_ms: problem.retryAfterMs });
-  }
-
-  /** Closes the connection; requests without an answer fail. */
-  function drop() {
-    for (const cancel of timers) cancel();
-    timers.clear();
-    const closing = transport;
-    transport = null;
-    attempt += 1;
-    isWelcomed = false;
+  /** Nothing of the connection arrives any more. */
+  function ended() {
     endListing();
     resuming.clear();
     isRecounting = false;
     isAskingUsers = false;
-    closing?.close();
-    const failed = [...inFlight.values(), ...waiting];
-    inFlight.clear();
-    waiting = [];
-    for (const request of failed) request.failed(offlineProblem());
     store.apply({ type: 'session_over' });
   }
 
-  /**
-   * The connection ended.
-   * @param {number} mine
-   * @param {{ code?: string, after_ms?: number }} bye
-   */
-  function lost(mine, bye) {
-    if (mine !== attempt) return;
-    drop();
-    if (bye.code === 'revoked' || bye.code === 'unauthenticated') {
-      isStopped = true;
-      return show({ state: 'logged_out' });
-    }
-    const wait = Math.min(backoff * (1 + random()), SESSION_BACKOFF_MAX_S) * 1000;
-    retry(Math.max(wait, bye.after_ms ?? 0));
-    backoff = Math.min(backoff * 2, SESSION_BACKOFF_MAX_S);
-  }
-
-  /** @param {number} ms */
-  function retry(ms) {
-    show({ state: 'waiting', retry_at: now() + ms });
-    cancelRetry = after(ms, () => { cancelRetry = null; open(); });
-  }
-
-  /**
-   * Writes a packet with a new request_id.
-   * @param {Record<string, any>} packet
-   * @param {{ done: (answer: any) => void, failed: (problem: RequestProblem) => void }} to
-   */
-  function write(packet, to) {
-    const id = nextId;
-    nextId += 1;
-    inFlight.set(id, { packet, ...to });
-    // The id comes first: a refusal repeats it only if it is found early.
-    transport?.send(JSON.stringify({ request_id: id, ...packet }));
-  }
-
-  /** Writes a packet whose answer needs no handling of its own. @param {Record<string, any>} packet */
-  function tell(packet) {
-    write(packet, { done: () => {}, failed: () => {} });
-  }
-
-  function pump() {
-    // One place stays free for the heartbeat.
-    while (isWelcomed && waiting.length > 0 && inFlight.size < windowMax - 2) {
-      const next = waiting.shift();
-      if (next) write(next.packet, next);
-    }
-  }
-
-  /**
-   * Sends a packet; resolves with its answer.
-   * @param {Record<string, any>} packet
-   * @returns {Promise<any>}
-   */
-  function request(packet) {
-    return new Promise((done, failed) => {
-      if (!isWelcomed) return failed(offlineProblem());
-      if (waiting.length >= SESSION_WAITING_MAX) return failed(new RequestProblem('overloaded', 'Too many requests are waiting.', 1000));
-      waiting.push({ packet, done, failed });
-      pump();
-    });
-  }
-
-  /** @param {number} mine @param {string} text */
-  function received(mine, text) {
-    heard = now();
-    /** @type {any} */
-    let packet;
-    try {
-      packet = JSON.parse(text);
-    } catch {
-      return lost(mine, {});
-    }
-    handle(mine, packet);
-    if (mine === attempt) pump();
-  }
-
-  /** @param {number} mine @param {any} packet */
-  function handle(mine, packet) {
+  /** @param {any} packet */
+  function handle(packet) {
     switch (packet.packet_type) {
-      case 'Welcome': return onWelcome(mine, packet);
+      case 'Welcome': return onWelcome(packet);
       case 'Event': return onEvent(packet);
       case 'Synced': return onSynced(packet);
       case 'Limited': return onLimited(packet);
-      case 'Reset': return onReset(mine, packet);
-      case 'Goodbye': return lost(mine, packet.code === 'bye' ? {} : packet);
-      case 'Pong': settle(packet); return onPong(packet);
+      case 'Reset': return onReset(packet);
+      case 'Goodbye': return wire.lost(packet.code === 'bye' ? {} : packet);
+      case 'Pong': return onPong(packet);
       case 'Marks': return void store.apply({ ...packet, type: 'marks', is_live: !resuming.has(packet.chat_id) });
       case 'Presence': return void store.apply({ type: 'presence', users: packet.users ?? [] });
       case 'Typing': return onTyping(packet);
       case 'Notification': return void store.apply({ type: 'notification', notification: packet.notification });
       case 'NotificationsRead': return void store.apply({ ...packet, type: 'notifications_read' });
-      default: return settle(packet);
+      default:
     }
   }
 
-  /** Ends the request that a packet answers. @param {any} packet */
-  function settle(packet) {
-    const found = inFlight.get(packet.request_id);
-    if (!found) return;
-    inFlight.delete(packet.request_id);
-    if (packet.packet_type !== 'Ack' || packet.success) {
-      if (packet.packet_type === 'Ack' && found.packet.packet_type === 'SendMessage') setNotice(undefined);
-      return found.done(packet);
-    }
-    const problem = new RequestProblem(packet.code ?? 'bad_request', packet.error ?? 'The server refused the request.', packet.retry_after_ms);
-    if (problem.code === 'read_only') setNotice('The disk of the server is full. Reading works; messages are sent later.');
-    found.failed(problem);
-  }
-
-  /** @param {string | undefined} text */
-  function setNotice(text) {
-    if (notice === text) return;
-    notice = text;
-    show({ state: 'online' });
-  }
-
-  /** @param {number} mine @param {any} packet */
-  function onWelcome(mine, packet) {
-    settle(packet);
-    if (store.me.id !== 0 && store.me.id !== packet.user_id) {
-      drop();
-      isStopped = true;
-      return show({ state: 'replaced' });
-    }
-    isWelcomed = true;
-    backoff = 1;
-    notice = undefined;
+  /** @param {any} packet */
+  function onWelcome(packet) {
+    if (store.me.id !== 0 && store.me.id !== packet.user_id) return wire.end('replaced');
+    wire.welcome(packet.window);
     beatMs = packet.heartbeat_ms ?? 30_000;
-    windowMax = Math.max(4, Math.min(packet.window ?? 64, 64));
     store.apply({ type: 'me', me: { id: packet.user_id, username: packet.username } });
     if (epoch !== packet.epoch) {
       const isFirst = epoch === undefined;
       epoch = packet.epoch;
-      if (!isFirst) { store.apply({ type: 'forget' }); forgotten?.(packet.epoch); }
+      if (!isFirst) { store.apply({ type: 'clear' }); cleared?.(packet.epoch); }
     }
     listed = new Set();
     listing += 1;
     isFirstListing = true;
-    show({ state: 'online' });
-    tell({ packet_type: 'Ping' });
-    beat(mine);
+    sendOnly({ packet_type: 'Ping' });
+    beat();
     onChats(packet, store.marksToken(), listing);
     welcomed?.(packet.epoch, packet.user_id);
     const waiters = onlineWaiters;
@@ -310,20 +116,17 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     needs();
   }
 
-  /** @param {number} mine */
-  function beat(mine) {
+  function beat() {
     later(beatMs, () => {
-      if (mine !== attempt) return;
-      if (now() - heard >= 2 * beatMs) return again();
-      tell({ packet_type: 'Ping' });
-      beat(mine);
+      if (now() - wire.receivedAt() >= 2 * beatMs) return wire.again();
+      // A chat whose answer does not come would end the check of the heartbeat for ever.
+      if (resuming.size > 0 && now() - resumedAt >= 2 * beatMs) {
+        resuming.clear();
+        list();
+      }
+      sendOnly({ packet_type: 'Ping' });
+      beat();
     });
-  }
-
-  /** Reconnects at once: the connection is dead. */
-  function again() {
-    drop();
-    open();
   }
 
   /**
@@ -378,6 +181,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   function resume(chats) {
     const fresh = chats.filter((id) => !resuming.has(id));
     for (const id of fresh) resuming.add(id);
+    resumedAt = now();
     for (let at = 0; at < fresh.length; at += SESSION_CURSORS_MAX) {
       const part = fresh.slice(at, at + SESSION_CURSORS_MAX);
       const cursors = Object.fromEntries(part.map((id) => [String(id), store.last(id) ?? 0]));
@@ -398,6 +202,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     const event = /** @type {Event} */ (rest);
     listed?.add(event.chat_id);
     const last = store.last(event.chat_id) ?? event.seq - 1;
+    if (resuming.has(event.chat_id)) resumedAt = now();
     if (event.seq > last + 1) return resume([event.chat_id]);
     if (event.seq <= last) return;
     store.apply({ type: 'event', event });
@@ -426,11 +231,11 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     needs();
   }
 
-  /** @param {number} mine @param {any} packet */
-  function onReset(mine, packet) {
+  /** @param {any} packet */
+  function onReset(packet) {
     if (packet.epoch !== undefined) {
       // The next `Welcome` has the new epoch.
-      return lost(mine, {});
+      return wire.lost({});
     }
     if (packet.chat_id === undefined) return;
     resuming.delete(packet.chat_id);
@@ -455,7 +260,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
 
   /** Asks the server for what the store misses: counts, users, pages that are outdated. */
   function needs() {
-    if (!isWelcomed) return;
+    if (!wire.isWelcomed()) return;
     recountSoon();
     requestUsers();
     for (const id of [...store.needs.stale]) {
@@ -523,7 +328,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
     if (listed && store.last(chatId) === undefined) await new Promise((done) => { listWaiters.add(done); });
     for (let round = 0; round < 5; round += 1) {
       // Only chats in the list are loaded: changes of others are not pushed.
-      if (store.last(chatId) === undefined) throw isWelcomed ? new RequestProblem('not_found', 'You are not in this chat.') : offlineProblem();
+      if (store.last(chatId) === undefined) throw wire.isWelcomed() ? new RequestProblem('not_found', 'You are not in this chat.') : offlineProblem();
       store.apply({ type: 'window', chat_id: chatId });
       const answer = await request({ packet_type: 'GetEvents', chat_id: chatId, ...range });
       const covered = coveredRange(range, answer);
@@ -536,7 +341,7 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
 
   /** Sends the status if it differs from the one before. @param {string} before */
   async function sendStatus(before) {
-    if (!isWelcomed || status() === before) return;
+    if (!wire.isWelcomed() || status() === before) return;
     statusVersion = Math.max(statusVersion + 1, Math.floor(now()));
     const version = statusVersion;
     await request({ packet_type: 'Status', status: status(), version });
@@ -545,39 +350,27 @@ export function createSession({ store, connect, now, after, random, welcomed, fo
   store.onNeed(needs);
 
   return {
-    /** Connects, unless the session is connected or connecting. */
-    start() { if (isStopped) { isStopped = false; backoff = 1; open(); } },
+    start: wire.start,
     /** Ends the connection. `start` opens it again. */
-    stop() {
-      cancelRetry?.();
-      cancelRetry = null;
-      isStopped = true;
-      drop();
-      show({ state: 'waiting' });
-    },
-    /** Tries at once: the browser is online again, or the user asks for it. */
-    nudge() {
-      if (isStopped || (transport && isWelcomed)) return;
-      backoff = 1;
-      open();
-    },
+    stop: () => wire.end('waiting'),
+    /** Tries at once: the browser is online again, or the user wishes it. */
+    nudge: wire.nudge,
     /** The page was hidden or shown. @param {boolean} isHidden */
     visible(isHidden) {
       if (isHidden) { hiddenAt ||= now(); return; }
       const wasLong = hiddenAt > 0 && now() - hiddenAt >= SESSION_HIDDEN_MS;
       hiddenAt = 0;
-      if (!wasLong || isStopped) return;
-      if (!isWelcomed) { backoff = 1; return open(); }
-      const asked = now();
-      const mine = attempt;
-      tell({ packet_type: 'Ping' });
-      later(SESSION_PROBE_MS, () => { if (mine === attempt && heard < asked) again(); });
+      if (!wasLong || wire.isStopped()) return;
+      if (!wire.isWelcomed()) return wire.nudge();
+      const sentAt = now();
+      sendOnly({ packet_type: 'Ping' });
+      later(SESSION_PROBE_MS, () => { if (wire.receivedAt() < sentAt) wire.again(); });
     },
     request,
     page,
     /** Resolves when the session is welcomed. @returns {Promise<void>} */
-    online() { return isWelcomed ? Promise.resolve() : new Promise((done) => { onlineWaiters.add(done); }); },
-    isOnline: () => isWelcomed,
+    online() { return wire.isWelcomed() ? Promise.resolve() : new Promise((done) => { onlineWaiters.add(done); }); },
+    isOnline: wire.isWelcomed,
     /** Whether something is being caught up. */
     isCatchingUp: () => resuming.size > 0 || listed !== null || store.needs.counts.size > 0,
     /** The user chose a status. @param {string} wanted */

@@ -14,7 +14,7 @@ import { NoticeList } from './notices.js';
 /**
  * A change of the facts.
  * @typedef {{ type: 'me', me: import('./types.js').Me }
- *   | { type: 'forget' }
+ *   | { type: 'clear' }
  *   | { type: 'chats', chats: Chat[], token: number }
  *   | { type: 'chat_gone', chat_id: number }
  *   | { type: 'skip', chat_id: number, head: number }
@@ -367,7 +367,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     return true;
   }
 
-  function forget() {
+  function clearFacts() {
     for (const id of [...chats.keys()]) dropChat(id);
     windows.clear();
     pending.clear();
@@ -390,8 +390,11 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     else if (fact.type === 'typing') {
       chats.get(fact.chat_id)?.typing.set(fact.user_id, now() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
-    } else if (fact.type === 'typing_over') changed(`typing:${fact.chat_id}`);
-    else if (fact.type === 'session_over') {
+    } else if (fact.type === 'typing_over') {
+      const typing = chats.get(fact.chat_id)?.typing;
+      for (const [id, end] of typing ?? []) if (end <= now()) typing?.delete(id);
+      changed(`typing:${fact.chat_id}`);
+    } else if (fact.type === 'session_over') {
       presence.clear();
       earlyMarks.clear();
       for (const entry of chats.values()) if (entry.typing.size > 0) { entry.typing.clear(); changed(`typing:${entry.id}`); }
@@ -419,7 +422,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     apply(fact) {
       switch (fact.type) {
         case 'me': store.me = { ...store.me, ...fact.me }; changed('users'); break;
-        case 'forget': forget(); break;
+        case 'clear': clearFacts(); break;
         case 'chats': applyChats(fact); break;
         case 'chat_gone': dropChat(fact.chat_id); break;
         case 'skip': skip(fact.chat_id, fact.head); break;
