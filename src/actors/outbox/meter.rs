@@ -59,11 +59,13 @@ impl DeliveryMetrics {
 }
 
 impl DeliveryMeter {
+    #[inline]
     pub(super) fn waiting(&self, bytes: usize) {
         self.0.waiting_bytes.inc_by(saturate::to_i64(bytes));
     }
 
     /// Counts frames that reached the socket.
+    #[inline]
     pub(super) fn written(&self, frames: usize, bytes: usize) {
         self.0.waiting_bytes.dec_by(saturate::to_i64(bytes));
         self.0.frames.inc_by(saturate::to_u64(frames));

@@ -140,6 +140,7 @@ impl Outbox {
         !self.held.load(Acquire) && self.push_below(frame, self.bytes_max / 2, self.frames_max / 2)
     }
 
+    #[inline]
     fn push_below(&self, frame: &Bytes, bytes_max: usize, frames_max: usize) -> bool {
         if self.ended.load(Acquire) {
             return true;
@@ -217,17 +218,20 @@ impl Outbox {
         self.bytes.load(Acquire)
     }
 
+    #[inline]
     fn enqueue(&self, frame: Bytes) {
         self.count(&frame);
         self.send(QueuedFrame::Frame(frame));
     }
 
+    #[inline]
     fn count(&self, frame: &Bytes) {
         self.bytes.fetch_add(frame.len(), AcqRel);
         self.meter.waiting(frame.len());
         self.frames.fetch_add(1, AcqRel);
     }
 
+    #[inline]
     fn send(&self, item: QueuedFrame) {
         // A closed receiver means that the socket is already gone.
         drop(self.sender.unbounded_send(item));
@@ -272,6 +276,7 @@ impl OutboxDrain {
         }
     }
 
+    #[inline]
     fn took(&mut self, frame: &Bytes) {
         self.taken = self.taken.saturating_add(saturate::to_u64(frame.len()));
     }
