@@ -9,6 +9,7 @@ pub mod access;
 mod access_test;
 pub mod audit;
 pub mod chat;
+pub mod code_talk;
 pub mod device;
 pub mod emoji;
 pub mod event;
