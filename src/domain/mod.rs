@@ -34,5 +34,6 @@ pub mod refusal;
 pub mod repository;
 pub mod text;
 pub(crate) mod text_enum;
+pub mod thread;
 pub mod timestamp;
 pub mod user;

@@ -14,7 +14,7 @@ use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
-    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
+    ReadCursors, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
     TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
     WebLoginUsesToWrite,
 };
@@ -61,6 +61,7 @@ instrumented_actor!(
         ProjectToAdminister,
         ProjectsOwned,
         Publish,
+        ReadCursors,
         ReadersNamed,
         Replay,
         Repositories,

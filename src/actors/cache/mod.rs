@@ -21,6 +21,7 @@ mod actor;
 mod chats;
 mod common_chats;
 mod counters;
+mod cursor_queries;
 mod deleted;
 mod directory;
 mod handle;
@@ -46,6 +47,7 @@ mod model_test;
 
 pub use actor::{CacheActor, Sources};
 pub use counters::{CacheCounters, CacheSnapshot};
+pub use cursor_queries::ReadCursors;
 pub use handle::CacheHandle;
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};
 pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
