@@ -145,6 +145,7 @@ fn browsing(config: &mut web::ServiceConfig) {
         .service(repository("/branches").get(browse::branches))
         .service(repository("/tags").get(browse::tags))
         .service(repository("/talks").get(talk::list))
+        .service(repository("/visitors").post(presence::visit))
         .service(repository("/tree").get(browse::tree_of_default_branch))
         .service(repository("/tree/{ref}").get(browse::tree_of_ref))
         .service(repository("/tree/{ref}/{path:.*}").get(browse::tree))

@@ -194,6 +194,7 @@ const TAGS: [(&str, &str); 10] = [
         notification::mark_read,
         presence::issue_ticket,
         presence::look,
+        presence::visit,
         project::config,
         project::create,
         project::delete,

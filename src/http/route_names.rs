@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
 /// routes without credentials, and for routes that check the role which a token grants: projects,
 /// repositories and git.
-pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 91] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 92] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/health", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
@@ -80,6 +80,7 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 91] = [
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", RequiredScope::Identity),
+    ("POST", "/api/projects/{user}/{project}/repos/{repo}/visitors", RequiredScope::ChatWrite),
     ("DELETE", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
     ("PUT", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
     ("GET", "/api/repos", RequiredScope::Identity),

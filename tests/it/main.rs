@@ -60,6 +60,7 @@ mod texts;
 mod threads;
 mod tidy;
 mod tls;
+mod visitors;
 mod web_access;
 mod web_admin;
 mod web_code;

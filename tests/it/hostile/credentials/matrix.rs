@@ -29,7 +29,7 @@ enum Reach {
     Owner,
     /// Creating a project.
     NewProject,
-    /// Watching a private project: reading it, and writing to chats.
+    /// Watching a private project, or being shown in it: reading it, and writing to chats.
     Watch,
 }
 
@@ -153,6 +153,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", repo("/branches"), Reach::Reader, none.clone()),
         ("GET", repo("/tags"), Reach::Reader, none.clone()),
         ("GET", repo("/talks"), Reach::Reader, none.clone()),
+        ("POST", repo("/visitors"), Reach::Watch, json!({"place": "README"})),
         ("GET", repo("/tree"), Reach::Reader, none.clone()),
         ("GET", repo("/tree/{ref}"), Reach::Reader, none.clone()),
         ("GET", repo("/tree/{ref}/{path}"), Reach::Reader, none.clone()),
