@@ -9,6 +9,7 @@ import { lines } from './lines.js';
 import { finder } from './find.js';
 import { refPicker } from './refs.js';
 import { talks } from './talks.js';
+import { here } from './here.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -22,3 +23,4 @@ lines(document);
 finder(document);
 refPicker(document);
 talks(document);
+here(document);
