@@ -37,8 +37,9 @@ impl Services {
     ) -> Result<Page<FoundTalk>, ServiceError> {
         let (repository, below) = (view.repository.id, before.unwrap_or(MessageId(i64::MAX)));
         let (file, count) = (path.clone(), saturate::to_i64(TALKS_PER_PAGE + 1));
-        let read =
-            self.readers.read(view.holder, move |db| code_talks::of_path(db, repository, &file, below, count));
+        let read = self
+            .readers
+            .read(view.holder, move |db| code_talks::of_path(db, repository, &file, below, count));
         let found = Page::take(read.await?, TALKS_PER_PAGE);
         let Some(shown) = shown else {
             let items = found.items.into_iter().map(|talk| FoundTalk { talk, is_unchanged: None }).collect();

@@ -27,9 +27,8 @@ impl Services {
         }
         let range = ThreadRange { cursors, unread, before: before.unwrap_or(MessageId(i64::MAX)) };
         let (user, one_more) = (who.user, limit.saturating_add(1));
-        let read = self
-            .readers
-            .read(Holder::Account(user), move |db| threads::followed(db, user, &range, one_more));
+        let read =
+            self.readers.read(Holder::Account(user), move |db| threads::followed(db, user, &range, one_more));
         Ok(Page::take(read.await?, limit))
     }
 }

@@ -103,10 +103,11 @@ async fn assert_data_is_complete(name: &str) {
     let members = alice.get("/api/projects/alice/hello/members").await.unwrap().body;
     assert_eq!(members["items"].as_array().unwrap().len(), 2);
 
-    // Old messages are no talks, and old notifications state no reason. New ones do.
+    // Old messages are not indexed as talks, and old notifications do not state a reason.
     let readme = format!("{repository}/talks?path=README");
     assert_eq!(alice.get(&readme).await.unwrap().body, json!({"items": []}));
-    let code = json!({"repository": "alice/hello/web", "oid": facts["head"], "path": "README", "from": 1, "to": 1});
+    let code = json!({"repository": "alice/hello/web", "oid": facts["head"], "path": "README",
+        "from": 1, "to": 1});
     let talk = json!({"content": "why?", "metadata": {"code": code}});
     assert_eq!(alice.post(&format!("/api/chats/{channel}/messages"), &talk).await.unwrap().status, 201);
     assert_eq!(alice.get(&readme).await.unwrap().body["items"][0]["from"], 1);

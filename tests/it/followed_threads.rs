@@ -44,7 +44,10 @@ async fn thread_is_unread_while_a_reply_is_above_the_cursor() {
     let thread = &item["items"][0];
     let excerpt: String = long.chars().take(200).collect();
     assert_eq!((&thread["excerpt"], &thread["chat_id"]), (&json!(excerpt), &json!(team)));
-    assert_eq!((&thread["sender_id"], &thread["last_reply"]["sender_id"]), (&json!(alice.id), &json!(carol.id)));
+    assert_eq!(
+        (&thread["sender_id"], &thread["last_reply"]["sender_id"]),
+        (&json!(alice.id), &json!(carol.id))
+    );
     let next = item["next"].as_str().unwrap();
     assert_eq!(threads(&alice, &format!("?unread=true&cursor={next}")).await, [(second, 1)]);
 
@@ -52,7 +55,10 @@ async fn thread_is_unread_while_a_reply_is_above_the_cursor() {
     alice.post(&format!("/api/chats/{team}/read"), json!({"read_seq": last - 1})).await;
     assert_eq!(threads(&alice, UNREAD).await, [(first, 1)]);
     alice.post(&format!("/api/chats/{team}/read"), json!({})).await;
-    assert_eq!((threads(&alice, UNREAD).await, threads(&alice, "").await), (vec![], vec![(first, 0), (second, 0)]));
+    assert_eq!(
+        (threads(&alice, UNREAD).await, threads(&alice, "").await),
+        (vec![], vec![(first, 0), (second, 0)])
+    );
     alice.post(&format!("/api/chats/{team}/unread"), json!({"from_seq": last})).await;
     assert_eq!(threads(&alice, UNREAD).await, [(first, 1)]);
     // The user's own reply reads the chat, also before the server has written the cursor.
@@ -68,7 +74,8 @@ async fn thread_is_not_listed_when_muted_deleted_or_left() {
     let team = alice.group(&[&bob]).await;
     let one = start(&alice, team, "one").await;
     reply(&bob, team, &one, "a reply").await;
-    let newest = alice.get(&format!("/api/chats/{team}/messages?limit=1")).await.body["items"][0]["id"].clone();
+    let newest =
+        alice.get(&format!("/api/chats/{team}/messages?limit=1")).await.body["items"][0]["id"].clone();
     let thread = one.as_i64().unwrap();
     assert_eq!(threads(&alice, UNREAD).await, [(thread, 1)]);
     let follow = format!("/api/chats/{team}/messages/{one}/follow");

@@ -47,7 +47,11 @@ async fn seq_at_time_is_the_first_event_from_then_on() {
     }
     let path = format!("/api/chats/{team}/seq");
     assert_problem(&eve.get(&format!("{path}?at=2026-11-24T09:00:00Z")).await, 404, "not_found");
-    assert_problem(&server.http.get(&format!("{path}?at=2026-11-24T09:00:00Z")).await.unwrap(), 401, "unauthenticated");
+    assert_problem(
+        &server.http.get(&format!("{path}?at=2026-11-24T09:00:00Z")).await.unwrap(),
+        401,
+        "unauthenticated",
+    );
     for bad in ["", "?at=yesterday", "?at=2026-11-24"] {
         assert_problem(&alice.get(&format!("{path}{bad}")).await, 400, "bad_request");
     }

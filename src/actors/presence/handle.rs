@@ -4,9 +4,7 @@ use crate::actors::error::QueryError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::PresenceActor;
-use super::messages::{
-    PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate, VisitPlace,
-};
+use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate, VisitPlace};
 use super::places::Place;
 use crate::core::actor::{Gate, Mailbox};
 use crate::domain::ids::{SessionId, UserId};

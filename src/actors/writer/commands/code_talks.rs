@@ -35,11 +35,7 @@ pub(super) fn index_again(
 }
 
 /// Returns the named repository, if it belongs to the project. Former names do not count.
-fn repository_of(
-    tx: &mut Tx<'_>,
-    id: ProjectId,
-    named: &NamedRepository,
-) -> Execution<Option<RepositoryId>> {
+fn repository_of(tx: &mut Tx<'_>, id: ProjectId, named: &NamedRepository) -> Execution<Option<RepositoryId>> {
     let Some(project) = projects::project(tx.reader(), id)? else { return Ok(None) };
     let found = match named {
         NamedRepository::Id(repository) => Some(*repository),
