@@ -377,11 +377,6 @@ impl TrackedUsers {
         self.people.get(&user).is_some_and(|person| person.hidden)
     }
 
-    /// Returns whether the user is connected and invisible on every device.
-    pub(super) fn is_hidden(&self, user: UserId) -> bool {
-        self.people.get(&user).is_some_and(|person| person.hidden)
-    }
-
     pub(super) fn is_shown(&self, user: UserId) -> bool {
         self.people.get(&user).is_some_and(|person| person.shown != Shown::Offline)
     }
