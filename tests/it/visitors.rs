@@ -23,13 +23,13 @@ async fn members_at_one_place_see_each_other() {
     let eve = server.user("eve").await;
     alice.hello_web("private").await;
     alice.member("hello", "bob", "reader").await;
-    assert_eq!(visit(&alice, "src/main.rs").await, []);
-    assert_eq!(visit(&bob, "main...fix").await, []);
+    assert_eq!(visit(&alice, "src/main.rs").await, [0_i64; 0]);
+    assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
     assert_eq!(visit(&bob, "src/main.rs").await, [alice.id.0]);
     assert_eq!(visit(&alice, "src/main.rs").await, [bob.id.0]);
     let left = bob.post(VISITORS, json!({"place": "src/main.rs", "stays": false})).await;
     assert_eq!(ids(&left.body), [alice.id.0]);
-    assert_eq!(visit(&alice, "src/main.rs").await, []);
+    assert_eq!(visit(&alice, "src/main.rs").await, [0_i64; 0]);
     assert_eq!(visit(&alice, "main...fix").await, [bob.id.0]);
     // A user who is invisible is at no place.
     let (mut session, _) = bob.tcp_welcomed().await;
@@ -39,7 +39,7 @@ async fn members_at_one_place_see_each_other() {
         ..Default::default()
     };
     assert!(soon(session.ask(invisible)).await.unwrap().success);
-    assert_eq!(visit(&alice, "main...fix").await, []);
+    assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
 
     assert_problem(&eve.post(VISITORS, json!({"place": "x"})).await, 404, "not_found");
     assert_eq!(alice.patch("/api/projects/alice/hello", json!({"visibility": "public"})).await.status, 200);

@@ -14,9 +14,9 @@ use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
-    ReadCursors, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
-    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
-    WebLoginUsesToWrite,
+    ReadCursors, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
+    RepositoryToPush, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister,
+    WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
