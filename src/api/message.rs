@@ -9,9 +9,10 @@ use super::page::{self, JsonLine};
 use super::schemas::{EventShape, MessageShape, PostShape};
 use crate::core::shares::{Holder, Slot};
 use crate::domain::event_page::{EventPage, EventRange};
-use crate::domain::ids::{ChatId, MessageId};
+use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{ClientId, Message, NewMessage};
 use crate::domain::metadata::Metadata;
+use crate::domain::timestamp::Timestamp;
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::protocol::json_size::{JSON_BYTES_MAX, json_bytes_max};
@@ -134,6 +135,38 @@ pub(super) async fn events(
     let items: Vec<_> = found.events.iter().map(|event| EventView::listed(event)).collect();
     let (link, bytes) = (next_link(&request, &range, &found), found.bytes());
     page::read_about(&request, &PageAnswer { items, has_more: found.has_more }, link, (bytes, space))
+}
+
+#[derive(Deserialize)]
+pub(super) struct TimeQuery {
+    /// RFC 3339.
+    at: String,
+}
+
+/// A position in a chat.
+#[derive(Serialize, ToSchema)]
+struct SeqAnswer {
+    seq: Seq,
+}
+
+/// Returns the seq of the first event at or after a time, or the newest seq.
+///
+/// If the clock of the server was set back, several events can be the first after this time. The
+/// answer is one of them.
+#[utoipa::path(get, operation_id = "get_seq_at_time", path = "/api/chats/{id}/seq",
+    params(("id" = i64, Path), ("at" = String, Query, description = "RFC 3339, such as `2026-11-24T09:00:00Z`")),
+    responses((status = 200, body = SeqAnswer), (status = 400), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn seq_at(
+    caller: AuthenticatedUser,
+    request: HttpRequest,
+    id: Path<i64>,
+    query: Query<TimeQuery>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let at = Timestamp::parse(&query.0.at)
+        .ok_or_else(|| HttpError::bad_request("at must be a time like 2026-11-24T09:00:00Z"))?;
+    let seq = services.seq_at(caller.0, ChatId(id.0), at).await?;
+    page::read(&request, &SeqAnswer { seq }, None)
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -26,6 +26,8 @@ mod remote_archives;
 mod repo;
 mod schemas;
 mod server;
+mod talk;
+mod thread;
 mod token;
 mod user;
 
@@ -63,6 +65,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/chats").get(chat::list).post(chat::create))
         .service(web::resource("/api/chats/read").post(chat::mark_all_read))
         .service(web::resource("/api/chats/leave").post(people::leave_chats))
+        .service(web::resource("/api/chats/threads").get(thread::list))
         .service(web::resource("/api/chats/{id}").get(chat::get).patch(chat::update).delete(chat::delete))
         .service(web::resource("/api/chats/{id}/participants").get(chat::participants))
         .service(
@@ -96,6 +99,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .delete(message_update::unpin),
         )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
+        .service(web::resource("/api/chats/{id}/seq").get(message::seq_at))
         .service(web::resource("/api/presence").get(presence::look))
         .service(web::resource("/api/udp/ticket").post(presence::issue_ticket))
         .service(web::resource("/api/notifications").get(notification::list))
@@ -140,6 +144,8 @@ fn browsing(config: &mut web::ServiceConfig) {
     config
         .service(repository("/branches").get(browse::branches))
         .service(repository("/tags").get(browse::tags))
+        .service(repository("/talks").get(talk::list))
+        .service(repository("/visitors").post(presence::visit))
         .service(repository("/tree").get(browse::tree_of_default_branch))
         .service(repository("/tree/{ref}").get(browse::tree_of_ref))
         .service(repository("/tree/{ref}/{path:.*}").get(browse::tree))

@@ -16,7 +16,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     admin, browse, chat, history, login, message, message_update, notification, people, presence, project,
-    repo, server, token, user,
+    repo, server, talk, thread, token, user,
 };
 use crate::http::error::Problem;
 use crate::http::pieces::Pieces;
@@ -179,6 +179,7 @@ const TAGS: [(&str, &str); 10] = [
         message::events,
         message::list,
         message::post,
+        message::seq_at,
         message_update::delete,
         message_update::edit,
         message_update::follow,
@@ -187,11 +188,13 @@ const TAGS: [(&str, &str); 10] = [
         message_update::react,
         message_update::unpin,
         message_update::unreact,
+        thread::list,
         notification::list,
         notification::mark_all_read,
         notification::mark_read,
         presence::issue_ticket,
         presence::look,
+        presence::visit,
         project::config,
         project::create,
         project::delete,
@@ -218,6 +221,7 @@ const TAGS: [(&str, &str); 10] = [
         browse::files,
         browse::raw,
         browse::tags,
+        talk::list,
         browse::tree,
         browse::tree_of_default_branch,
         browse::tree_of_ref,

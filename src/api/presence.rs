@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::page::{self, JsonLine};
+use super::repo;
 use crate::domain::device::DeviceKey;
+use crate::domain::ids::UserId;
+use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::http::address::reachable;
 use crate::http::error::{HttpError, HttpResult};
-use crate::http::extract::{AuthenticatedUser, Body, Query};
+use crate::http::extract::{AuthenticatedUser, Body, Path, Query};
 use crate::protocol::view::PresenceView;
+use crate::services::access::RepositoryPath;
 use crate::services::{ServiceError, Services};
 
 #[derive(Deserialize)]
@@ -37,6 +41,51 @@ pub(super) async fn look(
     }
     let users = services.presence_of(caller.0, names).await?;
     page::items(&request, users, None)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VisitBody {
+    /// The page, such as `src/main.rs` or `main...feature`: 1 to 4200 bytes. Pages with equal names
+    /// are one place.
+    place: String,
+    /// `false`: the caller leaves the place.
+    #[serde(default = "stays")]
+    stays: bool,
+}
+
+fn stays() -> bool {
+    true
+}
+
+/// A user at a place.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PlaceVisitor {
+    #[schema(value_type = i64)]
+    user_id: UserId,
+}
+
+/// Shows the caller at a page of a repository for 60 seconds, and returns the other users there.
+///
+/// For members of the project. Nothing is stored. A user has at most 4 places; an invisible user is
+/// not shown.
+#[utoipa::path(post, operation_id = "visit_place", path = "/api/projects/{user}/{project}/repos/{repo}/visitors",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path)), request_body = VisitBody,
+    responses((status = 200, body = page::Items<PlaceVisitor>), (status = 308), (status = 401), (status = 403), (status = 404), (status = 422), (status = 429)))]
+pub(super) async fn visit(
+    caller: AuthenticatedUser,
+    request: HttpRequest,
+    at: Path<RepositoryPath>,
+    body: Body<VisitBody>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let view = services.repository(Some(caller.0), &at.0, Act::Read).await?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let others = services.visit(caller.0, &view, &body.0.place, body.0.stays).await?;
+    let items = others.into_iter().map(|user_id| PlaceVisitor { user_id }).collect();
+    Ok(HttpResponse::Ok().json_line(page::Items { items, next: None }))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -97,6 +97,10 @@ impl Metadata {
         Self(BTreeMap::from([(key.to_owned(), Value::Integer(value))]))
     }
 
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|(key, value)| 48 + key.len() + value.json_bytes()).sum()
     }

@@ -36,6 +36,17 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// The reason of a [`NotificationKind::Push`]. Other kinds state their reason themselves.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum PushReason {
+        /// The user watches the project.
+        Watch = "watch",
+        /// A commit message names the user.
+        Named = "named",
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     pub id: NotificationId,
@@ -49,6 +60,10 @@ pub struct Notification {
     pub read_at: Option<Timestamp>,
     /// The position of the cause in its chat: the seq of the message, or of the join.
     pub seq: Option<Seq>,
+    /// The repository of a push, as `owner/project/name` at the time of the push.
+    pub repository: Option<String>,
+    /// The reason of a push. Pushes of earlier versions have none.
+    pub reason: Option<PushReason>,
 }
 
 /// The notifications of a user that were read.
@@ -108,6 +123,11 @@ impl RecipientFacts {
         blocks_actor: false,
         level: NotifyLevel::All,
     };
+
+    /// Returns the reason for which [`decide`] notifies the recipient of a push.
+    pub fn push_reason(self) -> PushReason {
+        if self.mentioned { PushReason::Named } else { PushReason::Watch }
+    }
 
     /// Returns the facts of `user` for a message of `sender` in a chat that the user is in.
     /// `named`: by name or by `@all`; `replied_to`: the sender of the message that it replies to.
@@ -228,6 +248,8 @@ mod tests {
         assert!(is_notified(WATCHER));
         assert!(is_notified(RecipientFacts { watches: false, mentioned: true, ..WATCHER }));
         assert!(!is_notified(RecipientFacts { watches: false, ..WATCHER }));
+        assert_eq!(WATCHER.push_reason(), PushReason::Watch);
+        assert_eq!(RecipientFacts { mentioned: true, ..WATCHER }.push_reason(), PushReason::Named);
         assert!(!is_notified(RecipientFacts { is_actor: true, ..WATCHER }));
         assert!(!is_notified(RecipientFacts { may_read: false, mentioned: true, ..WATCHER }));
         assert!(!is_notified(RecipientFacts { active: false, ..WATCHER }));

@@ -14,6 +14,11 @@ impl Timestamp {
         Self(jiff::Timestamp::now().as_millisecond())
     }
 
+    /// Parses an RFC 3339 time.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
+    }
+
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))

@@ -11,13 +11,15 @@ use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
 /// Method, path and keys of every route with keys. A test compares them with the OpenAPI document.
-const QUERY_KEYS: [(&str, &str, &[&str]); 23] = [
+const QUERY_KEYS: [(&str, &str, &[&str]); 26] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
     ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
     ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
     ("GET", "/api/chats/{id}/events", &["before_seq", "after_seq", "limit"]),
     ("GET", "/api/chats/{id}/messages", &["before_seq", "after_seq", "limit", "thread", "pinned"]),
     ("GET", "/api/chats/{id}/participants", &["limit", "cursor"]),
+    ("GET", "/api/chats/{id}/seq", &["at"]),
+    ("GET", "/api/chats/threads", &["unread", "limit", "cursor"]),
     ("GET", "/api/notifications", &["unread", "limit", "cursor"]),
     ("GET", "/api/presence", &["users"]),
     ("GET", "/api/projects", &["limit", "cursor", "member"]),
@@ -33,6 +35,7 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 23] = [
         &["file", "context", "whitespace"],
     ),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", &["limit", "cursor"]),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/talks", &["path", "ref", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", &["last_commit", "limit", "cursor"]),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", &["last_commit", "limit", "cursor"]),
     (

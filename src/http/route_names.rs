@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
 /// routes without credentials, and for routes that check the role which a token grants: projects,
 /// repositories and git.
-pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 88] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 92] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/health", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
@@ -25,6 +25,8 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 88] = [
     ("GET", "/api/chats/{id}", RequiredScope::ChatRead),
     ("PATCH", "/api/chats/{id}", RequiredScope::ChatWrite),
     ("GET", "/api/chats/{id}/events", RequiredScope::ChatRead),
+    ("GET", "/api/chats/{id}/seq", RequiredScope::ChatRead),
+    ("GET", "/api/chats/threads", RequiredScope::ChatRead),
     ("GET", "/api/chats/{id}/messages", RequiredScope::ChatRead),
     ("POST", "/api/chats/{id}/messages", RequiredScope::ChatWrite),
     ("DELETE", "/api/chats/{id}/messages/{message_id}", RequiredScope::ChatWrite),
@@ -74,9 +76,11 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 88] = [
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/files/{ref}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tags", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/repos/{repo}/talks", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}", RequiredScope::Identity),
     ("GET", "/api/projects/{user}/{project}/repos/{repo}/tree/{ref}/{path}", RequiredScope::Identity),
+    ("POST", "/api/projects/{user}/{project}/repos/{repo}/visitors", RequiredScope::ChatWrite),
     ("DELETE", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
     ("PUT", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
     ("GET", "/api/repos", RequiredScope::Identity),

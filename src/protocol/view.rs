@@ -9,7 +9,7 @@ use crate::domain::chat::{ChatKind, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, NotificationId, ProjectId, Seq, UserId};
 use crate::domain::message::Message;
-use crate::domain::notification::{Notification, NotificationKind, NotifyLevel};
+use crate::domain::notification::{Notification, NotificationKind, NotifyLevel, PushReason};
 use crate::domain::presence::Shown;
 use crate::domain::push::Push;
 use crate::domain::timestamp::Timestamp;
@@ -144,6 +144,13 @@ pub struct NotificationView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>)]
     pub read_at: Option<Timestamp>,
+    /// The repository of a `push`, as `owner/project/name` at the time of the push.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repository: Option<String>,
+    /// The reason of a `push`: `watch` (you watch the project) or `named` (a commit names you).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<PushReason>,
 }
 
 impl From<&Notification> for NotificationView {
@@ -158,6 +165,8 @@ impl From<&Notification> for NotificationView {
             text: notification.text.clone(),
             created_at: notification.created_at,
             read_at: notification.read_at,
+            repository: notification.repository.clone(),
+            reason: notification.reason,
         }
     }
 }

@@ -156,7 +156,7 @@ impl Services {
                 tracing::warn!(repository.id = %repository.id, error = %chain(&error), "cannot remove a repository");
                 continue;
             }
-            self.writer.execute(Caller::Server, FinishDeletion { repository: repository.id }).await?;
+            while self.writer.execute(Caller::Server, FinishDeletion { repository: repository.id }).await? {}
         }
         let store = self.git.store.clone();
         blocking(move || store.empty_trash()).await?.map_err(StoreError::from)?;

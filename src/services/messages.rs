@@ -15,8 +15,9 @@ use crate::domain::event::ChatEvent;
 use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{Message, MessageUpdate, NewMessage};
-use crate::storage::queries::messages;
+use crate::domain::timestamp::Timestamp;
 pub use crate::storage::queries::messages::Choice;
+use crate::storage::queries::{chats, messages};
 use crate::storage::snapshot;
 
 impl Services {
@@ -93,6 +94,26 @@ impl Services {
         Ok(self.writer.execute(who, command).await?)
     }
 
+    /// Returns the seq of the first event of a chat at or after a time; the newest seq if there is
+    /// none. Trimmed events do not count.
+    pub async fn seq_at(&self, who: Credential, chat: ChatId, at: Timestamp) -> Result<Seq, ServiceError> {
+        let last = self.head_of(who, chat).await?;
+        let read = self.readers.read(Holder::Account(who.user), move |db| {
+            let trimmed = chats::chat(db, chat)?.map_or(0, |chat| chat.trimmed_seq);
+            messages::first_at(db, chat, trimmed, last, at)
+        });
+        Ok(read.await?)
+    }
+
+    /// Returns the seq of the newest event of a chat that the caller may read.
+    async fn head_of(&self, who: Credential, chat: ChatId) -> Result<Seq, ServiceError> {
+        let newest_event = EventRange { before: None, after: None, limit: 1, messages_only: false };
+        Ok(match self.cache.ask(who, Events { chat, range: newest_event }).await? {
+            FoundEvents::Page(page) => page.as_of,
+            FoundEvents::InDatabase { as_of } => as_of,
+        })
+    }
+
     /// Returns messages of a thread, or pinned ones, always from the database. The query for the
     /// newest event comes first: it decides whether the caller may read the chat.
     pub async fn chosen_messages(
@@ -102,11 +123,7 @@ impl Services {
         choice: Choice,
         range: EventRange,
     ) -> Result<EventPage, ServiceError> {
-        let newest_event = EventRange { before: None, after: None, limit: 1, messages_only: false };
-        let as_of = match self.cache.ask(who, Events { chat, range: newest_event }).await? {
-            FoundEvents::Page(page) => page.as_of,
-            FoundEvents::InDatabase { as_of } => as_of,
-        };
+        let as_of = self.head_of(who, chat).await?;
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let (newest, limit) = (range.after.is_none(), range.limit);
         let count = saturate::to_i64(limit + 1);

@@ -37,6 +37,8 @@ mod rates;
 pub mod repositories;
 mod room;
 pub mod spool;
+pub mod talks;
+pub mod threads;
 pub mod tokens;
 pub mod transfers;
 pub mod web_logins;

@@ -3,13 +3,41 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::PeopleSeen;
-use crate::actors::presence::Ticket;
+use crate::actors::cache::{PeopleSeen, RepositoryView};
+use crate::actors::presence::{Place, Ticket};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
+use crate::domain::ids::UserId;
+use crate::domain::refusal::Refusal;
 use crate::protocol::view::PresenceView;
 
+/// Maximum size of the name of a place, in bytes: a path and its view.
+const PLACE_BYTES_MAX: usize = 4200;
+
 impl Services {
+    /// Shows the caller at a place of a repository for a minute, or no longer (`stays: false`).
+    /// Returns the other users there.
+    ///
+    /// Members only: they share the channel of the project, and only users who share a chat see
+    /// each other.
+    pub async fn visit(
+        &self,
+        who: Credential,
+        view: &RepositoryView,
+        place: &str,
+        stays: bool,
+    ) -> Result<Vec<UserId>, ServiceError> {
+        self.rates.lookup(who.user)?;
+        if view.role.is_none() {
+            return Err(Refusal::Forbidden("only members of the project see who is here").into());
+        }
+        if !(1..=PLACE_BYTES_MAX).contains(&place.len()) {
+            return Err(Refusal::invalid("place", "must have 1 to 4200 bytes").into());
+        }
+        let place = Place::of(view.repository.id, place);
+        Ok(self.presence.visit(who.user, place, stays).await?)
+    }
+
     /// Returns the address under which clients reach the UDP socket.
     pub fn udp_address(&self) -> &Arc<str> {
         &self.udp_address

@@ -103,6 +103,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    code_talks (message_id) {
+        message_id -> BigInt,
+        repository_id -> BigInt,
+        path -> Text,
+        oid -> Text,
+        from_line -> BigInt,
+        to_line -> BigInt,
+    }
+}
+
+diesel::table! {
     fan_outs (id) {
         id -> BigInt,
         kind -> Text,
@@ -175,6 +186,8 @@ diesel::table! {
         created_at -> BigInt,
         read_at -> Nullable<BigInt>,
         seq -> Nullable<BigInt>,
+        repository -> Nullable<Text>,
+        reason -> Nullable<Text>,
     }
 }
 
@@ -317,6 +330,8 @@ diesel::joinable!(chat_former_participants -> chats (chat_id));
 diesel::joinable!(chat_former_participants -> users (user_id));
 diesel::joinable!(chat_participants -> chats (chat_id));
 diesel::joinable!(chats -> users (retention_by));
+diesel::joinable!(code_talks -> messages (message_id));
+diesel::joinable!(code_talks -> repositories (repository_id));
 diesel::joinable!(fan_outs -> chats (chat_id));
 diesel::joinable!(fan_outs -> users (user_id));
 diesel::joinable!(former_usernames -> users (user_id));
@@ -345,6 +360,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     chat_former_participants,
     chat_participants,
     chats,
+    code_talks,
     fan_outs,
     former_names,
     former_usernames,

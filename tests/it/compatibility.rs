@@ -103,6 +103,18 @@ async fn assert_data_is_complete(name: &str) {
     let members = alice.get("/api/projects/alice/hello/members").await.unwrap().body;
     assert_eq!(members["items"].as_array().unwrap().len(), 2);
 
+    // Old messages are not indexed as talks, and old notifications do not state a reason.
+    let readme = format!("{repository}/talks?path=README");
+    assert_eq!(alice.get(&readme).await.unwrap().body, json!({"items": []}));
+    let code = json!({"repository": "alice/hello/web", "oid": facts["head"], "path": "README",
+        "from": 1, "to": 1});
+    let talk = json!({"content": "why?", "metadata": {"code": code}});
+    assert_eq!(alice.post(&format!("/api/chats/{channel}/messages"), &talk).await.unwrap().status, 201);
+    assert_eq!(alice.get(&readme).await.unwrap().body["items"][0]["from"], 1);
+    let notifications = alice.get("/api/notifications").await.unwrap().body;
+    assert!(notifications["items"].as_array().unwrap().iter().all(|n| n.get("reason").is_none()));
+    assert_eq!(alice.get("/api/chats/threads").await.unwrap().status, 200);
+
     // The migrated server accepts new messages.
     assert_eq!(
         alice

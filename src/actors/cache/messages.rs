@@ -14,9 +14,9 @@ use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
     HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
-    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
-    StartingChats, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents,
-    UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
+    ReadCursors, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
+    RepositoryToPush, StartingChats, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix,
+    UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -61,6 +61,7 @@ instrumented_actor!(
         ProjectToAdminister,
         ProjectsOwned,
         Publish,
+        ReadCursors,
         ReadersNamed,
         Replay,
         Repositories,

@@ -184,6 +184,8 @@ mod tests {
             created_at: Timestamp(1),
             read_at: None,
             seq: None,
+            repository: None,
+            reason: None,
         })
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tracing::{error, warn};
 
 use super::counters::DatagramCounters;
-use super::messages::{Datagrams, PresenceItems, PresenceQuery, SubmitUpdate};
+use super::messages::{Datagrams, PresenceItems, PresenceQuery, SubmitUpdate, VisitPlace};
 use super::state::{Outgoing, PresenceState};
 use crate::core::actor::{Ask, Ctx, Mailbox};
 use crate::core::fail_points;
@@ -140,6 +140,15 @@ impl Handler<Ask<PresenceQuery>> for PresenceActor {
     fn handle(&mut self, ask: Ask<PresenceQuery>, _: &mut Ctx<Self>) {
         let presence = self.state.query(ask.request.watcher, &ask.request.users);
         ask.answer(Ok(presence));
+    }
+}
+
+impl Handler<Ask<VisitPlace>> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<VisitPlace>, _: &mut Ctx<Self>) {
+        let VisitPlace { user, place, stays } = ask.request;
+        let others = self.state.visit(user, place, stays, Instant::now());
+        ask.answer(Ok(others));
     }
 }
 

@@ -4,7 +4,8 @@ use crate::actors::error::QueryError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::actor::PresenceActor;
-use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate};
+use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate, VisitPlace};
+use super::places::Place;
 use crate::core::actor::{Gate, Mailbox};
 use crate::domain::ids::{SessionId, UserId};
 use crate::protocol::view::PresenceView;
@@ -50,5 +51,11 @@ impl PresenceHandle {
         users: Vec<(UserId, bool)>,
     ) -> Result<Vec<PresenceView>, QueryError> {
         self.mailbox.ask(&self.gate, watcher, PresenceQuery { watcher, users }).await
+    }
+
+    /// Shows `user` at a place for a minute, or no longer (`stays: false`). Returns the other users
+    /// there.
+    pub async fn visit(&self, user: UserId, place: Place, stays: bool) -> Result<Vec<UserId>, QueryError> {
+        self.mailbox.ask(&self.gate, user, VisitPlace { user, place, stays }).await
     }
 }

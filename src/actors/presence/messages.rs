@@ -9,6 +9,7 @@ use actix::Message;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::actor::PresenceActor;
+use super::places::Place;
 use super::tickets::Ticket;
 use crate::core::actor::{Request, instrumented_actor};
 use crate::domain::access::Credential;
@@ -17,7 +18,11 @@ use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
 use crate::domain::presence::Status;
 use crate::protocol::view::{MarkView, PresenceView};
 
-instrumented_actor!(PresenceActor, "presence", [Datagrams, PresenceItems, PresenceQuery, SubmitUpdate]);
+instrumented_actor!(
+    PresenceActor,
+    "presence",
+    [Datagrams, PresenceItems, PresenceQuery, SubmitUpdate, VisitPlace]
+);
 
 /// An update from the cache, in commit order: sessions, tickets and memberships.
 pub enum PresenceItem {
@@ -99,6 +104,18 @@ pub(super) struct PresenceQuery {
 
 impl Request for PresenceQuery {
     type Answer = Vec<PresenceView>;
+    type Error = QueryError;
+}
+
+/// A user is at a place, or leaves it. Returns the other users there.
+pub(super) struct VisitPlace {
+    pub(super) user: UserId,
+    pub(super) place: Place,
+    pub(super) stays: bool,
+}
+
+impl Request for VisitPlace {
+    type Answer = Vec<UserId>;
     type Error = QueryError;
 }
 

@@ -13,6 +13,7 @@
 //! * `people`: which users are online, and which users see each other.
 //! * `tickets` and `replay`: whether a datagram is authentic.
 //! * `paths`: the addresses to which a ticket's datagrams may be sent.
+//! * `places`: the files and comparisons that users show to be at.
 //! * `state`: the updates that each user must receive.
 //!
 //! An idle presence actor has no deadline except the expiry of tickets. It runs no periodic timer.
@@ -24,6 +25,7 @@ mod handle;
 mod messages;
 mod paths;
 mod people;
+mod places;
 mod replay;
 mod state;
 mod tickets;
@@ -32,4 +34,5 @@ pub use actor::PresenceActor;
 pub use counters::{DatagramCounters, DatagramSnapshot};
 pub use handle::PresenceHandle;
 pub use messages::{PresenceItem, PresenceUpdate};
+pub use places::Place;
 pub use tickets::Ticket;

@@ -21,6 +21,7 @@ use sessions::SubscriberEntry;
 
 use super::messages::PresenceUpdate;
 use super::people::TrackedUsers;
+use super::places::{Place, Places};
 use super::tickets::Tickets;
 use crate::core::limits::Limits;
 use crate::domain::ids::{ChatId, SessionId, UserId};
@@ -43,6 +44,7 @@ pub(super) struct PresenceState {
     typing: BTreeSet<(ChatId, UserId)>,
     typed: HashMap<(UserId, ChatId), Instant>,
     flush_at: Option<Instant>,
+    places: Places,
     limits: Limits,
 }
 
@@ -58,6 +60,7 @@ impl PresenceState {
             typing: BTreeSet::new(),
             typed: HashMap::new(),
             flush_at: None,
+            places: Places::default(),
             limits,
         }
     }
@@ -152,6 +155,17 @@ impl PresenceState {
         }
         self.schedule(now);
         out
+    }
+
+    /// Records that a user is at a place, or leaves it. Returns the other users there who are not
+    /// invisible.
+    pub(super) fn visit(&mut self, user: UserId, place: Place, stays: bool, now: Instant) -> Vec<UserId> {
+        if stays {
+            self.places.enter(user, place, now);
+        } else {
+            self.places.leave(user, place);
+        }
+        self.places.others(place, user, now, |user| self.people.is_hidden(user))
     }
 
     pub(super) fn query(&self, watcher: UserId, users: &[(UserId, bool)]) -> Vec<PresenceView> {

@@ -89,6 +89,14 @@ impl Browser {
         Ok(FileSize { oid: oid.into(), size_bytes })
     }
 
+    /// Returns the object id of the file at `path`; `None` if the commit has no such file, or cannot
+    /// be read.
+    pub fn file_id(&self, commit: Oid, path: &str) -> Option<Oid> {
+        let commit = self.find_commit(commit.raw()).ok()?;
+        let (_, place) = self.place_in(&commit, path).ok()?;
+        (!place.is_tree() && place.mode != MODE_COMMIT).then(|| place.oid.into())
+    }
+
     /// Returns the id, mode, size and path of the file at `path`.
     fn file(&self, commit: Oid, path: &str) -> Result<(git2::Oid, String, usize, String), BrowseError> {
         let commit = self.find_commit(commit.raw())?;

@@ -10,8 +10,10 @@ use crate::domain::message::{ClientId, Message};
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
 use crate::storage::schema::{chats, messages};
 
+mod at_time;
 mod trimming;
 
+pub use at_time::first_at;
 pub use trimming::{
     RemovedMessage, Trim, any_reply_goes, edited_above, event_above, remove, remove_events, removed, seqs_in,
     to_trim, within_followers,

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod audit;
 pub mod blocks;
 pub mod chats;
+pub mod code_talks;
 pub mod consistency;
 pub mod fan_outs;
 pub mod listeners;

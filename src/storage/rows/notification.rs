@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::chat::unreadable;
 use crate::domain::ids::{ChatId, MessageId, NotificationId, UserId};
-use crate::domain::notification::{Notification, NotificationKind};
+use crate::domain::notification::{Notification, NotificationKind, PushReason};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::notifications;
 
@@ -21,12 +21,17 @@ pub struct NotificationRow {
     pub created_at: i64,
     pub read_at: Option<i64>,
     pub seq: Option<i64>,
+    pub repository: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl TryFrom<NotificationRow> for Notification {
     type Error = diesel::result::Error;
 
     fn try_from(row: NotificationRow) -> QueryResult<Self> {
+        let reason = |name: &String| {
+            PushReason::from_name(name).ok_or_else(|| unreadable("notifications.reason", name))
+        };
         Ok(Self {
             id: row.id,
             user_id: row.user_id,
@@ -39,6 +44,8 @@ impl TryFrom<NotificationRow> for Notification {
             created_at: Timestamp(row.created_at),
             read_at: row.read_at.map(Timestamp),
             seq: row.seq,
+            reason: row.reason.as_ref().map(reason).transpose()?,
+            repository: row.repository,
         })
     }
 }
@@ -55,4 +62,6 @@ pub struct NewNotificationRow<'a> {
     pub created_at: i64,
     pub read_at: Option<i64>,
     pub seq: Option<i64>,
+    pub repository: Option<&'a str>,
+    pub reason: Option<&'a str>,
 }

@@ -68,6 +68,15 @@ async fn push_creates_event_message_and_notifications_of_watchers() {
     assert!(texts(&bob).await.is_empty(), "the pusher gets no notification");
     assert!(texts(&dora).await.is_empty(), "an e-mail address is not a mention, and dora does not watch");
 
+    let reason = async |person: &crate::harness::Person| {
+        let list = person.get("/api/notifications").await.body["items"].as_array().unwrap().clone();
+        let push = list.iter().find(|n| n["kind"] == "push").unwrap().clone();
+        assert_eq!(push["repository"], "alice/hello/web");
+        assert!(list.iter().all(|n| n["kind"] == "push" || n.get("reason").is_none()));
+        push["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((reason(&alice).await, reason(&carol).await), ("watch".to_owned(), "named".to_owned()));
+
     let unread = alice.get("/api/notifications?unread=true").await.body;
     let id = unread["items"][0]["id"].as_i64().unwrap();
     assert_eq!(unread["items"][0]["message_id"], messages[0].id.0);

@@ -10,6 +10,8 @@ import { finder } from './find.js';
 import { refPicker } from './refs.js';
 import { discussChanges } from './discuss.js';
 import { inboxCount } from './inbox.js';
+import { talks } from './talks.js';
+import { here } from './here.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -24,3 +26,5 @@ finder(document);
 refPicker(document);
 discussChanges(document);
 inboxCount(document);
+talks(document);
+here(document);

@@ -56,6 +56,8 @@ fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
         created_at: tx.now.0,
         read_at: None,
         seq: None,
+        repository: None,
+        reason: None,
     };
     notify(tx, &row)
 }

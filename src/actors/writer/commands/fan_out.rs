@@ -104,6 +104,8 @@ impl MessageNotifier {
             // The recipient may have read the message before a slice runs.
             read_at: (listener.read_seq >= self.seq).then_some(tx.now.0),
             seq: Some(self.seq),
+            repository: None,
+            reason: None,
         };
         notify(tx, &row)
     }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::administration::is_administrator;
 use super::chats::{keep_name, load};
+use super::code_talks;
 use super::fan_out::retract;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -89,6 +90,7 @@ impl Command for UpdateMessage {
         let seq = chat.last_seq + 1;
         message.updated_seq = Some(seq);
         store(tx, &old, &message)?;
+        code_talks::index_again(tx, &chat, (&old, &message))?;
         let message = Arc::new(message);
         let change = match change {
             Announcement::Edit => Change::Edit(message.clone()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::code_talks;
 use super::fan_out::notify_of_message;
 use crate::actors::writer::command::{Command, ExecuteError, Execution, Tx};
 use crate::actors::writer::pending_inserts::PendingMessage;
@@ -68,6 +69,7 @@ impl Command for AppendMessage {
         let written = write(tx, (&chat, head), self.who.user, new, thread, metadata, request_hash)?;
         match written {
             Some(message) => {
+                code_talks::index(tx, &chat, &message)?;
                 let unnotified = !notify_of_message(tx, &chat, &message, replied_to)?;
                 Ok(Appended { message, duplicate: false, unnotified })
             }

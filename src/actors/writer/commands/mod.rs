@@ -9,6 +9,7 @@ mod adding;
 mod administration;
 mod blocks;
 mod chats;
+mod code_talks;
 mod cursors;
 mod fan_out;
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub(super) fn notify_of_being_added(
         created_at: tx.now.0,
         read_at: None,
         seq: Some(seq),
+        repository: None,
+        reason: None,
     };
     notify(tx, &row)
 }

@@ -203,7 +203,8 @@ impl Command for SettlePush {
             Some(text) => text,
             None => headline(tx, &intent, &project, seq)?,
         };
-        let more = notify_slice(tx, &intent, &project, seq, &mentioned, &text)?;
+        let announced = Announced { seq, mentioned: &mentioned, text: &text, repository: &repository };
+        let more = notify_slice(tx, &intent, &project, &announced)?;
         if !more {
             pushes::set_settled(tx.write(), self.push, now)?;
         }
@@ -221,6 +222,12 @@ fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -
     })
 }
 
+/// Returns `owner/project/name` as of now.
+fn path_of(tx: &mut Tx<'_>, project: &Project, repository: &Repository) -> Execution<String> {
+    let owner = username(tx, project.owner_id)?;
+    Ok(format!("{owner}/{}/{}", project.name, repository.name))
+}
+
 /// Stores event and message. Returns the seq of the event and the push in one line.
 fn announce(
     tx: &mut Tx<'_>,
@@ -230,10 +237,9 @@ fn announce(
     summary: &PushSummary,
 ) -> Execution<(Seq, String)> {
     let mut chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
-    let owner = username(tx, project.owner_id)?;
     let push = Push {
         repository_id: repository.id,
-        repository: format!("{owner}/{}/{}", project.name, repository.name),
+        repository: path_of(tx, project, repository)?,
         refs: summary.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
         ref_count: summary.ref_count,
         commits: summary.commits.clone(),
@@ -294,15 +300,25 @@ fn post(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> 
     written.map(drop).ok_or(Refusal::ClientIdReused.into())
 }
 
+/// A push that has its event.
+struct Announced<'a> {
+    /// The seq of the event.
+    seq: Seq,
+    /// Users whom commit messages name.
+    mentioned: &'a [UserId],
+    /// The push in one line.
+    text: &'a str,
+    repository: &'a Repository,
+}
+
 /// Notifies the next users. Returns whether more are left.
 fn notify_slice(
     tx: &mut Tx<'_>,
     intent: &PushIntent,
     project: &Project,
-    seq: Seq,
-    mentioned: &[UserId],
-    text: &str,
+    announced: &Announced<'_>,
 ) -> Execution<bool> {
+    let Announced { seq, mentioned, text, repository } = *announced;
     let first = intent.notified_to == UserId(0);
     // Mentioned users are part of the first slice, and count.
     let named = if first { saturate::to_i64(mentioned.len()) } else { 0 };
@@ -319,6 +335,7 @@ fn notify_slice(
     let named = mentioned.iter().copied().filter(|_| first).map(|user| (user, true));
     let others = watchers.iter().copied().filter(|user| !mentioned.contains(user));
     let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();
+    let repository = path_of(tx, project, repository)?;
     for (user, mentioned) in people {
         let facts = recipient_facts(tx, intent, project, user, mentioned)?;
         if let Decision::Notify(kind, _) = decide(Cause::Push, facts) {
@@ -335,6 +352,8 @@ fn notify_slice(
                 created_at: tx.now.0,
                 read_at: is_read.then_some(tx.now.0),
                 seq: Some(message.seq),
+                repository: Some(&repository),
+                reason: Some(facts.push_reason().as_str()),
             };
             notify(tx, &row)?;
         }

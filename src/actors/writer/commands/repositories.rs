@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::projects::{access, check_room_for_name};
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::event::Event;
 use crate::domain::ids::{ProjectId, RepositoryId};
@@ -16,7 +17,7 @@ use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::storage::queries::projects::Renamed;
-use crate::storage::queries::{projects, pushes, repositories};
+use crate::storage::queries::{code_talks, projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 
 /// Reserves a name and a directory for a new repository. It is invisible before
@@ -175,16 +176,24 @@ impl Command for DeleteRepository {
     }
 }
 
-/// Records that the directory of a deleted repository is removed.
+/// Records that the directory of a deleted repository is removed. Before that, removes the index of
+/// messages about its files, `limits.trimmed_per_command` rows at a time. Returns whether rows are
+/// left: send the command again.
 pub struct FinishDeletion {
     pub repository: RepositoryId,
 }
 
 impl Command for FinishDeletion {
-    type Output = ();
+    type Output = bool;
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        Ok(repositories::set_state(tx.write(), self.repository, repositories::DELETED)?)
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
+        let limit = tx.limits.trimmed_per_command;
+        let removed = code_talks::remove_some(tx.write(), self.repository, limit)?;
+        if saturate::to_i64(removed) >= limit {
+            return Ok(true);
+        }
+        repositories::set_state(tx.write(), self.repository, repositories::DELETED)?;
+        Ok(false)
     }
 }
 

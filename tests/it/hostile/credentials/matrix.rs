@@ -29,7 +29,7 @@ enum Reach {
     Owner,
     /// Creating a project.
     NewProject,
-    /// Watching a private project: reading it, and writing to chats.
+    /// Watching a private project, or being shown in it: reading it, and writing to chats.
     Watch,
 }
 
@@ -128,6 +128,8 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("DELETE", chat("/messages/{message_id}/pin"), Reach::ChatWrite, none.clone()),
         ("DELETE", chat("/messages/{message_id}"), Reach::ChatWrite, none.clone()),
         ("GET", chat("/events"), Reach::ChatRead, none.clone()),
+        ("GET", chat("/seq"), Reach::ChatRead, none.clone()),
+        ("GET", path("/api/chats/threads"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/presence"), Reach::ChatRead, none.clone()),
         ("POST", path("/api/udp/ticket"), Reach::Person, empty.clone()),
         ("GET", path("/api/notifications"), Reach::ChatRead, none.clone()),
@@ -150,6 +152,8 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("PATCH", repo(""), Reach::Maintainer, json!({"description": "x"})),
         ("GET", repo("/branches"), Reach::Reader, none.clone()),
         ("GET", repo("/tags"), Reach::Reader, none.clone()),
+        ("GET", repo("/talks"), Reach::Reader, none.clone()),
+        ("POST", repo("/visitors"), Reach::Watch, json!({"place": "README"})),
         ("GET", repo("/tree"), Reach::Reader, none.clone()),
         ("GET", repo("/tree/{ref}"), Reach::Reader, none.clone()),
         ("GET", repo("/tree/{ref}/{path}"), Reach::Reader, none.clone()),
@@ -228,7 +232,13 @@ impl Things {
             .replace("{oid}", &self.head)
             .replace("{base}", "main")
             .replace("{head}", "main");
-        if route == "/api/presence" { format!("{path}?users=bob") } else { path }
+        let query = match route {
+            "/api/presence" => "?users=bob",
+            "/api/chats/{id}/seq" => "?at=2026-11-24T09:00:00Z",
+            _ if route.ends_with("/talks") => "?path=README",
+            _ => "",
+        };
+        format!("{path}{query}")
     }
 }
 

@@ -1,0 +1,2 @@
+ALTER TABLE notifications DROP COLUMN reason;
+ALTER TABLE notifications DROP COLUMN repository;

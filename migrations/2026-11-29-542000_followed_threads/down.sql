@@ -1,0 +1,1 @@
+DROP INDEX thread_followers_by_user;

@@ -1,0 +1,28 @@
+//! Queries about the caller's cursors.
+
+use std::collections::HashMap;
+
+use super::queries::{Query, QueryContext, QueryOutcome, user_of};
+use crate::domain::access::{Credential, RequiredScope};
+use crate::domain::ids::{ChatId, Seq};
+
+/// The read cursors of the caller in their chats.
+pub struct ReadCursors {
+    /// Only chats with events above the cursor.
+    pub unread: bool,
+}
+
+impl Query for ReadCursors {
+    type Answer = HashMap<ChatId, Seq>;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
+
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Self::Answer> {
+        QueryOutcome::Now(user_of(who).map(|user| {
+            let own = context.read.chats.of_user(user, ChatId(0)).filter_map(|state| {
+                let read_seq = state.people.get(&user)?.read_seq;
+                (!self.unread || state.chat.last_seq > read_seq).then_some((state.chat.id, read_seq))
+            });
+            own.collect()
+        }))
+    }
+}

@@ -1,0 +1,104 @@
+//! The route of messages about lines of a file.
+
+use actix_web::{HttpRequest, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::browse::as_sent;
+use super::page;
+use super::repo;
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::permission::project::Act;
+use crate::domain::timestamp::Timestamp;
+use crate::http::error::HttpResult;
+use crate::http::extract::{Anyone, Path, Query, counted};
+use crate::services::Services;
+use crate::services::access::RepositoryPath;
+use crate::services::talks::FoundTalk;
+
+#[derive(Deserialize)]
+pub(super) struct TalksQuery {
+    /// The file.
+    path: String,
+    /// The ref or commit that is shown: each message has `unchanged` then.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// `next` of the previous page.
+    cursor: Option<i64>,
+}
+
+/// A message about lines of a file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Talk {
+    #[schema(value_type = i64)]
+    message_id: MessageId,
+    #[schema(value_type = i64)]
+    chat_id: ChatId,
+    seq: Seq,
+    #[schema(value_type = i64)]
+    sender_id: UserId,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    /// The commit in which the lines have these numbers, as the sender named it. It may not exist.
+    oid: String,
+    /// The first line.
+    from: i64,
+    /// The last line.
+    to: i64,
+    /// The number of replies in the thread that the message begins, of its first 100 replies.
+    replies: i64,
+    /// With `ref`: whether the file at `ref` has the same content as at `oid`, so that it has the
+    /// same lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<bool>,
+}
+
+impl From<FoundTalk> for Talk {
+    fn from(FoundTalk { talk, is_unchanged }: FoundTalk) -> Self {
+        Self {
+            message_id: talk.message_id,
+            chat_id: talk.chat_id,
+            seq: talk.seq,
+            sender_id: talk.sender_id,
+            created_at: talk.created_at,
+            oid: talk.oid,
+            from: talk.from,
+            to: talk.to,
+            replies: talk.replies,
+            unchanged: is_unchanged,
+        }
+    }
+}
+
+/// Lists the messages about lines of a file, newest first, at most 200 in a page.
+///
+/// These are the messages in the channel of the project whose `metadata.code` names the file.
+#[utoipa::path(get, operation_id = "list_talks", path = "/api/projects/{user}/{project}/repos/{repo}/talks",
+    params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("path" = String, Query), ("ref" = Option<String>, Query), ("cursor" = Option<i64>, Query)),
+    responses((status = 200, body = page::Items<Talk>), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]
+pub(super) async fn list(
+    anyone: Anyone,
+    request: HttpRequest,
+    at: Path<RepositoryPath>,
+    query: Query<TalksQuery>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let view = services.repository(anyone.0, &at.0, Act::Read).await?;
+    let view = counted(&request, view)?;
+    if let Some(answer) = repo::moved(&request, &view) {
+        return Ok(answer);
+    }
+    let TalksQuery { path, reference, cursor } = query.0;
+    let encoded = || {
+        let pairs = request.query_string().split('&');
+        pairs.filter_map(|pair| pair.strip_prefix("path=")).next_back()
+    };
+    let path = as_sent(path, encoded);
+    let shown = match reference {
+        Some(reference) => Some(services.resolve(&view, Some(reference)).await?.oid),
+        None => None,
+    };
+    let found = services.talks(&view, path, cursor.map(MessageId), shown).await?;
+    let next = found.next_cursor(|last| last.talk.message_id.to_string());
+    page::items(&request, found.items.into_iter().map(Talk::from).collect(), next)
+}
