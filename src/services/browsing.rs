@@ -4,6 +4,7 @@
 //! commit that [`Services::resolve`] found. Names are resolved once; after that only object ids are
 //! used.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::domain::permission::project::Act;
 use crate::git::archive_request::ArchiveRequest;
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CONTEXT_LINES_MAX, CommitDiff,
-    CommitPage, Comparison, DiffPart, FileList, Oid, RefPage, RefPath, ResolvedRef, Tag, Tree, TreePart,
+    CommitPage, Comparison, DiffPart, FileList, Oid, RefNames, RefPage, RefPath, ResolvedRef, Tag, Tree, TreePart,
 };
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};
@@ -155,6 +156,20 @@ impl Services {
         limit: usize,
     ) -> Result<RefPage<Tag>, ServiceError> {
         self.ask_browser(view, move |browser| browser.tags(after.as_deref(), limit)).await
+    }
+
+    /// Returns the first `limit` names of branches and of tags. Reads no object.
+    pub async fn ref_names(&self, view: &RepositoryView, limit: usize) -> Result<RefNames, ServiceError> {
+        self.ask_browser(view, move |browser| browser.names(limit)).await
+    }
+
+    /// Returns those of the names that are names of branches. Reads no object.
+    pub async fn branches_among(
+        &self,
+        view: &RepositoryView,
+        names: Vec<String>,
+    ) -> Result<BTreeSet<String>, ServiceError> {
+        self.ask_browser(view, move |browser| browser.branches_among(&names)).await
     }
 
     /// Returns a folder.
