@@ -252,7 +252,7 @@ impl Services {
         fields.done()?;
         // Wrong guesses are delayed here as they are at login.
         if self.prove(from, Some(who.user), me.username.clone(), current).await?.is_none() {
-            return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
+            return Err(ServiceError::new(Code::Forbidden, "the current password is wrong").at("current_password"));
         }
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
         Ok(self.writer.execute(who, ChangePassword { who, password_hash }).await?)

@@ -81,15 +81,6 @@ impl Problems {
         Ok(Self { summary, fields: error.fields, status })
     }
 
-    /// Shows a problem of the whole form beside the field that causes it, if it is `problem`.
-    pub(super) fn beside(mut self, problem: &str, field: &'static str) -> Self {
-        if self.summary == problem {
-            let problem = std::mem::take(&mut self.summary);
-            self.fields.push(FieldProblem { field, problem });
-        }
-        self
-    }
-
     /// Returns the problem of a field; empty if it has none.
     pub(super) fn of_field(&self, name: &str) -> &str {
         self.fields.iter().find(|field| field.field == name).map_or("", |field| field.problem.as_str())

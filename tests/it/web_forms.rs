@@ -70,6 +70,28 @@ async fn refused_value_is_named_beside_its_field() {
     let taken = alice.post_form("/projects/new", &[("name", "hello")]).await;
     taken.expect(409, "You have a project with this name; choose another name.");
     assert!(taken.html.contains("id=\"name-problem\""));
+    for (project, repository) in [("other", "web"), ("third", "api")] {
+        assert_eq!(alice.post_form("/projects/new", &[("name", project)]).await.status, 303);
+        assert_eq!(alice.post_form("/alice/hello/-/repos/new", &[("name", repository)]).await.status, 303);
+    }
+    let rename = [("name", "hello"), ("description", "")];
+    let repository = [("name", "web"), ("description", ""), ("default_branch", "main")];
+    for (path, form, text) in [
+        ("/alice/other/-/settings", rename.as_slice(), "A project with this name exists"),
+        ("/alice/hello/-/repos/new", &repository, "The project has a repository with this name"),
+        ("/alice/hello/api/-/settings", &repository, "The project has a repository with this name"),
+    ] {
+        let taken = alice.post_form(path, form).await;
+        taken.expect(409, text);
+        assert!(taken.html.contains("id=\"name-problem\""), "{path}: {}", taken.html);
+    }
+    let role = [("username", "nobody"), ("role", "reader")];
+    let missing = alice.post_form("/alice/hello/-/members", &role).await;
+    missing.expect(404, "User not found.");
+    assert!(missing.html.contains("id=\"username-problem\""), "{}", missing.html);
+    let missing = alice.post_form("/alice/hello/-/members/nobody/role", &[("role", "reader")]).await;
+    missing.expect(404, "User not found.");
+    assert!(!missing.html.contains("id=\"username-problem\""), "{}", missing.html);
     server.stop().await;
 }
 

@@ -214,7 +214,7 @@ pub(in crate::web) async fn submit(
             layout::secret_page(&request, &page).await
         }
         Err(error) => {
-            let problems = Problems::of(as_form_problem(error))?.beside("the password is wrong", "password");
+            let problems = Problems::of(as_form_problem(error))?;
             let status = problems.status();
             let page = NewTokenPage::new(&request, &visitor, who, &services, &scopes).await?;
             let TokenForm { name, repositories, days, .. } = form.0;

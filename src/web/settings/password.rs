@@ -58,7 +58,7 @@ pub(in crate::web) async fn submit(
     let PasswordForm { current_password, new_password } = form.0;
     let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
     if let Err(error) = services.change_password(who, peer.0, current, new.clone()).await {
-        let problems = Problems::of(error)?.beside("the current password is wrong", "current_password");
+        let problems = Problems::of(error)?;
         let status = problems.status();
         return layout::page_of(&request, status, &PasswordPage { problems, ..page }).await;
     }

@@ -42,7 +42,7 @@ pub struct NewUser {
 impl NewUser {
     pub(super) fn insert(&self, tx: &mut Tx<'_>, is_admin: bool) -> Execution<Arc<User>> {
         if accounts::holder_of_username(tx.reader(), self.username.as_str())?.is_some() {
-            return Err(Refusal::Conflict("the username is taken").into());
+            return Err(Refusal::Taken { field: "username", sentence: "the username is taken" }.into());
         }
         let row = NewUserRow {
             username: self.username.as_str(),

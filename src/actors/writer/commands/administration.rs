@@ -113,7 +113,7 @@ impl Command for RenameUser {
             return Ok(Arc::new(old));
         }
         if accounts::holder_of_username(tx.reader(), name)?.is_some_and(|holder| holder != self.user) {
-            return Err(Refusal::Conflict("the username is taken").into());
+            return Err(Refusal::Taken { field: "username", sentence: "the username is taken" }.into());
         }
         if accounts::former_username_count(tx.reader(), self.user)? >= tx.limits.former_names {
             return Err(
