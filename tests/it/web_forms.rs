@@ -96,6 +96,26 @@ async fn refused_value_is_named_beside_its_field() {
 }
 
 #[actix_web::test]
+async fn form_refused_for_a_time_has_retry_after() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.login_failures_free, limits.logins_patience_ms) = (1, 10);
+    })
+    .await;
+    Browser::set_up(&server, "alice").await;
+    let visitor = Browser::anonymous(&server);
+    let form = [("username", "alice"), ("password", "wrong password")];
+    for _ in 0..2 {
+        let wrong = visitor.post_form("/login", &form).await;
+        assert_eq!((wrong.status, wrong.header("retry-after")), (401, ""), "{}", wrong.text());
+    }
+    let refused = visitor.post_form("/login", &form).await;
+    refused.expect(429, "try again in");
+    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    assert!(seconds > 0 && refused.text().contains(&format!("in {seconds} s")), "{}", refused.text());
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn confirmation_of_an_address_is_a_fixed_sentence() {
     let server = TestServer::start().await;
     let alice = Browser::set_up(&server, "alice").await;
