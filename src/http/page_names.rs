@@ -1,7 +1,7 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a route.
-pub(crate) const PAGES: [(&str, &str); 71] = [
+pub(crate) const PAGES: [(&str, &str); 73] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin/audit"),
@@ -59,6 +59,8 @@ pub(crate) const PAGES: [(&str, &str); 71] = [
     ("GET", "/{user}/{project}/{repo}/-/blame/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/blob/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/branches"),
+    ("GET", "/{user}/{project}/{repo}/-/branches/delete/{branch}"),
+    ("POST", "/{user}/{project}/{repo}/-/branches/delete/{branch}"),
     ("GET", "/{user}/{project}/{repo}/-/commit/{oid}"),
     ("GET", "/{user}/{project}/{repo}/-/commits"),
     ("GET", "/{user}/{project}/{repo}/-/commits/{rest}"),

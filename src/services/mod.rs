@@ -11,6 +11,7 @@ pub mod answers;
 mod blamed_lines;
 pub mod blames;
 mod blocking;
+pub mod branch_deletions;
 pub mod browsing;
 pub mod chats;
 mod entitlement;

@@ -59,6 +59,7 @@ mod tidy;
 mod tls;
 mod web_access;
 mod web_admin;
+mod web_branches;
 mod web_code;
 mod web_cookies;
 mod web_forms;

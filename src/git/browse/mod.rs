@@ -71,7 +71,7 @@ use git2::{ErrorCode, ObjectType, Repository, RepositoryOpenFlags};
 pub use archive_size::{ArchiveLimits, ArchiveSize};
 pub use blob::{Blob, FileSize};
 pub use changes::ChangeStatus;
-pub use compare::Comparison;
+pub use compare::{Comparison, Distance};
 pub use diff::{CommitDiff, Diff, FileDiff};
 pub use diff_part::{CONTEXT_LINES_MAX, DiffPart};
 pub use error::BrowseError;

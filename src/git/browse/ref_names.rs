@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use git2::{ErrorClass, ErrorCode, Reference};
 
-use super::{BrowseError, Browser};
+use super::{BrowseError, Browser, Oid};
 
 const BRANCHES: &str = "refs/heads/";
 const TAGS: &str = "refs/tags/";
@@ -52,6 +52,11 @@ impl Browser {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the object that a branch points to, not peeled; `None` if the branch does not exist.
+    pub fn branch_target(&self, name: &str) -> Result<Option<Oid>, BrowseError> {
+        Ok(self.ref_target(&format!("{BRANCHES}{name}"))?.map(Oid::from))
     }
 
     /// Returns the first names below `prefix`, and whether more exist.
