@@ -1,14 +1,19 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a route.
-pub(crate) const PAGES: [(&str, &str); 73] = [
+pub(crate) const PAGES: [(&str, &str); 78] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin/audit"),
+    ("GET", "/admin/audit.csv"),
     ("GET", "/admin/health"),
     ("GET", "/admin/users"),
     ("GET", "/admin/users/{username}"),
     ("POST", "/admin/users/{username}"),
+    ("GET", "/admin/users/{username}/password"),
+    ("POST", "/admin/users/{username}/password"),
+    ("GET", "/admin/users/{username}/role"),
+    ("POST", "/admin/users/{username}/role"),
     ("GET", "/assets/{hash}/{file}"),
     ("GET", "/favicon.ico"),
     ("GET", "/login"),

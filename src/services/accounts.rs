@@ -255,12 +255,28 @@ impl Services {
         fields.check("current_password", password::check_size(&current));
         fields.check("new_password", password::check_new(&new, &names_of(&me)));
         fields.done()?;
-        // Wrong guesses are delayed here as they are at login.
-        if self.prove(from, Some(who.user), me.username.clone(), current).await?.is_none() {
-            return Err(ServiceError::new(Code::Forbidden, "the current password is wrong").at("current_password"));
-        }
+        self.check_own_password(who, from, current, "current_password").await?;
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
         Ok(ProvenUser(self.writer.execute(who, ChangePassword { who, password_hash }).await?))
+    }
+
+    /// Checks the caller's password, which `field` of the request has. Wrong guesses are delayed as
+    /// they are at login.
+    pub(super) async fn check_own_password(
+        &self,
+        who: Credential,
+        from: IpAddr,
+        typed: String,
+        field: &'static str,
+    ) -> Result<(), ServiceError> {
+        let mut fields = Fields::default();
+        fields.check(field, password::check_size(&typed));
+        fields.done()?;
+        let (me, _) = self.cache.ask(who, Me).await?;
+        match self.prove(from, Some(who.user), me.username.clone(), typed).await? {
+            Some(_) => Ok(()),
+            None => Err(ServiceError::new(Code::Forbidden, "the current password is wrong").at(field)),
+        }
     }
 
     /// Deactivates a user, which ends all of the user's access at once, or reactivates the user.

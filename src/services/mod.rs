@@ -7,6 +7,7 @@
 pub mod access;
 pub mod accounts;
 pub mod administration;
+pub mod administrators;
 pub mod answers;
 mod blamed_lines;
 pub mod blames;

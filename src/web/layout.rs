@@ -104,7 +104,7 @@ impl Shell {
 }
 
 /// The confirmations that a page shows after a form: the value of `done` in its address.
-const CONFIRMATIONS: [(&str, &str); 15] = [
+const CONFIRMATIONS: [(&str, &str); 18] = [
     ("saved", "Your changes are saved."),
     (
         "changed",
@@ -123,6 +123,9 @@ const CONFIRMATIONS: [(&str, &str); 15] = [
     ("deleted", "The deletion is done."),
     ("deactivated", "The user is deactivated."),
     ("reactivated", "The user is active again."),
+    ("promoted", "The user is an administrator now."),
+    ("demoted", "The user is not an administrator any more."),
+    ("password-set", "The new password is set. All logins and access tokens of the user have ended."),
 ];
 
 /// Returns the confirmation that a query asks for. Only fixed sentences are shown, so that no address
@@ -264,7 +267,11 @@ async fn send(
 }
 
 /// Sends a body. A large one holds space until its client has received it.
-fn answer(request: &HttpRequest, response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
+pub(super) fn answer(
+    request: &HttpRequest,
+    response: &mut HttpResponseBuilder,
+    body: Vec<u8>,
+) -> HttpResult {
     let services = services(request)?;
     if body.len() <= services.limits.answer_small_bytes {
         return Ok(response.body(body));

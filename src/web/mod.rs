@@ -83,11 +83,20 @@ fn own_settings(config: &mut web::ServiceConfig) {
 
 /// Registers the pages for administrators of the server.
 fn administration(config: &mut web::ServiceConfig) {
-    use admin::{audit, health, users};
+    use admin::{audit, audit_csv, health, user_changes, users};
     config
         .service(page("/admin/users").get(users::show))
         .service(page("/admin/users/{username}").get(users::show_user).post(users::set_active))
+        .service(
+            page("/admin/users/{username}/role").get(user_changes::show_role).post(user_changes::set_role),
+        )
+        .service(
+            page("/admin/users/{username}/password")
+                .get(user_changes::show_password)
+                .post(user_changes::set_password),
+        )
         .service(page("/admin/audit").get(audit::show))
+        .service(page("/admin/audit.csv").get(audit_csv::file))
         .service(page("/admin/health").get(health::show));
 }
 

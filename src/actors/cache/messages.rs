@@ -12,7 +12,7 @@ use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
-    HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
+    HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
     ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
     TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersToAdminister, WebLoginHolder,
@@ -52,6 +52,7 @@ instrumented_actor!(
         NotificationList,
         OpenSession,
         Participants,
+        PathsToAdminister,
         PeopleSeen,
         PeopleToAdd,
         PersonFormerlyNamed,

@@ -18,6 +18,7 @@
 //!   evicted.
 
 mod actor;
+mod audit_queries;
 mod chats;
 mod common_chats;
 mod counters;
@@ -45,6 +46,7 @@ mod window;
 mod model_test;
 
 pub use actor::{CacheActor, Sources};
+pub use audit_queries::{PathsFound, PathsToAdminister};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use handle::CacheHandle;
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};

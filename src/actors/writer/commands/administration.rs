@@ -171,6 +171,9 @@ impl Command for SetUserAdmin {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
+        if self.user == self.who.user {
+            return Err(Refusal::Conflict("another administrator can change your account").into());
+        }
         let (old, _) = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         if old.is_admin == self.is_admin {
             return Ok(());
