@@ -8,6 +8,7 @@ import { keys } from './keys.js';
 import { lines } from './lines.js';
 import { finder } from './find.js';
 import { refPicker } from './refs.js';
+import { health } from './health.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -20,3 +21,4 @@ keys(document);
 lines(document);
 finder(document);
 refPicker(document);
+health(document);
