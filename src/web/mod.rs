@@ -138,3 +138,52 @@ fn code(config: &mut web::ServiceConfig) {
         .service(page("/-/image/{rest:.*}").get(code::contents::image))
         .service(page("/-/archive/{rest:.*}").get(code::contents::archive));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::http::page_names::PAGES;
+
+    /// The source of the functions that register pages, each with the start of the paths in it.
+    const SOURCES: [(&str, &str, &str); 6] = [
+        (include_str!("mod.rs"), "pub fn routes(", ""),
+        (include_str!("mod.rs"), "fn own_settings(", ""),
+        (include_str!("mod.rs"), "fn administration(", ""),
+        (include_str!("mod.rs"), "fn projects(", ""),
+        (include_str!("mod.rs"), "fn code(", "/{user}/{project}/{repo}"),
+        (include_str!("history/mod.rs"), "fn routes(", "/{user}/{project}/{repo}/-/"),
+    ];
+
+    /// Adds method and path of the pages that the function registers. An address that only leads to
+    /// the page of its form is not a page.
+    fn add_registered(found: &mut BTreeSet<(String, String)>, (source, function, start): (&str, &str, &str)) {
+        let (_, body) = source.split_once(function).unwrap();
+        let body: String = body.split("\n}").next().unwrap().split_whitespace().collect();
+        for service in body.split(".service(").skip(1) {
+            let (call, rest) = service.split_once("(\"").unwrap();
+            let (path, methods) = rest.split_once("\")").unwrap();
+            let start = if call == "of" { "/{user}/{project}" } else { start };
+            for (method, call) in [("GET", ".get("), ("POST", ".post(")] {
+                let Some((_, handler)) = methods.split_once(call) else { continue };
+                if !matches!(handler.split(')').next(), Some("lead" | "origin_page::lead")) {
+                    found.insert((method.to_owned(), format!("{start}{path}").replace(":.*}", "}")));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn page_list_equals_registered_pages() {
+        let mut registered = BTreeSet::new();
+        for source in SOURCES {
+            add_registered(&mut registered, source);
+        }
+        let listed: BTreeSet<_> =
+            PAGES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+        let (missing, extra): (Vec<_>, Vec<_>) =
+            (registered.difference(&listed).collect(), listed.difference(&registered).collect());
+        assert!(missing.is_empty() && extra.is_empty(), "not listed: {missing:?}, not registered: {extra:?}");
+        assert_eq!(listed.len(), PAGES.len(), "a page is listed twice");
+    }
+}

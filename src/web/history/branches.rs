@@ -7,7 +7,6 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::signer::Moment;
 use crate::domain::permission::project::Act;
 use crate::git::browse::{Branch, Distance, Oid};
 use crate::http::address::{path_encoded, percent_encoded};
@@ -20,6 +19,7 @@ use crate::web::code::frame::{Frame, Tab, href, in_repository};
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
 use crate::web::paint::SafeHtml;
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// Branches of a page.

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::branches::RefsQuery;
-use super::signer::{Moment, Signer};
+use super::signer::Signer;
 use crate::git::browse::Tag;
 use crate::http::address::{path_encoded, percent_encoded};
 use crate::http::error::HttpResult;
@@ -15,6 +15,7 @@ use crate::web::code::frame::{Frame, Tab, href, in_repository};
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
 use crate::web::paint::commit_text::{CommitText, commit_text};
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// Tags of a page.
