@@ -56,11 +56,7 @@ impl Services {
     }
 
     /// Returns another user, for an administrator who is logged in.
-    async fn user_to_change(
-        &self,
-        who: Credential,
-        username: String,
-    ) -> Result<Arc<User>, ServiceError> {
+    async fn user_to_change(&self, who: Credential, username: String) -> Result<Arc<User>, ServiceError> {
         AccessGrant::person(who.auth_method)?;
         self.cache.ask(who, Administrator).await?;
         let user = self.person(who, username).await?;

@@ -100,5 +100,8 @@ async fn whole(body: TransferBody) -> Result<Bytes, ServiceError> {
 }
 
 fn unknown() -> ServiceError {
-    ServiceError::new(Code::Internal, "git failed; load the list of branches to see whether the branch exists")
+    ServiceError::new(
+        Code::Internal,
+        "git failed; load the list of branches to see whether the branch exists",
+    )
 }

@@ -19,7 +19,8 @@ use crate::domain::permission::project::Act;
 use crate::git::archive_request::ArchiveRequest;
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CONTEXT_LINES_MAX, CommitDiff,
-    CommitPage, Comparison, DiffPart, Distance, FileList, Oid, RefNames, RefPage, RefPath, ResolvedRef, Tag, Tree, TreePart,
+    CommitPage, Comparison, DiffPart, Distance, FileList, Oid, RefNames, RefPage, RefPath, ResolvedRef, Tag,
+    Tree, TreePart,
 };
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};

@@ -241,11 +241,7 @@ pub(super) fn render(template: &impl Template) -> Result<String, ServiceError> {
 }
 
 /// Sends a body, compressed if the client accepts it.
-async fn send(
-    request: &HttpRequest,
-    mut response: HttpResponseBuilder,
-    body: Vec<u8>,
-) -> HttpResult {
+async fn send(request: &HttpRequest, mut response: HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
     let body = if body.len() >= COMPRESSED_FROM && accepts_gzip(request) {
         let (packed, body) = if body.len() < COMPRESSED_ASIDE_FROM {
             (gzip(&body), body)
@@ -267,11 +263,7 @@ async fn send(
 }
 
 /// Sends a body. A large one holds space until its client has received it.
-pub(super) fn answer(
-    request: &HttpRequest,
-    response: &mut HttpResponseBuilder,
-    body: Vec<u8>,
-) -> HttpResult {
+pub(super) fn answer(request: &HttpRequest, response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
     let services = services(request)?;
     if body.len() <= services.limits.answer_small_bytes {
         return Ok(response.body(body));

@@ -444,7 +444,7 @@ async fn user_without_a_share_of_presence_queries_is_refused() {
         })
         .await;
         let alice = server.user("alice").await;
-        let answer = alice.get(&format!("/api/presence?users={}", alice.id)).await;
+        let answer = alice.get(&format!("/api/presence?users={}", alice.name)).await;
         assert_eq!(answer.status, status, "a share of {share}: {}", answer.body);
         server.stop().await;
     }

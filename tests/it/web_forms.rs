@@ -1,7 +1,7 @@
 //! Rules of all forms: their page, the way back after a login that ended, and confirmations.
 
 use crate::harness::browser::Browser;
-use crate::harness::{PASSWORD, TestServer};
+use crate::harness::{PASSWORD, TestServer, eventually};
 
 #[actix_web::test]
 async fn address_of_a_form_leads_to_its_page() {
@@ -104,11 +104,12 @@ async fn form_refused_for_a_time_has_retry_after() {
     Browser::set_up(&server, "alice").await;
     let visitor = Browser::anonymous(&server);
     let form = [("username", "alice"), ("password", "wrong password")];
-    for _ in 0..2 {
-        let wrong = visitor.post_form("/login", &form).await;
-        assert_eq!((wrong.status, wrong.header("retry-after")), (401, ""), "{}", wrong.text());
-    }
-    let refused = visitor.post_form("/login", &form).await;
+    let refused = eventually(async || {
+        let answer = visitor.post_form("/login", &form).await;
+        assert_eq!(answer.status == 401, answer.header("retry-after").is_empty(), "{}", answer.text());
+        (answer.status != 401).then_some(answer)
+    })
+    .await;
     refused.expect(429, "try again in");
     let seconds: u64 = refused.header("retry-after").parse().unwrap();
     assert!(seconds > 0 && refused.text().contains(&format!("in {seconds} s")), "{}", refused.text());

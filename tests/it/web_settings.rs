@@ -12,7 +12,8 @@ fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
 /// Returns how many passwords were hashed.
 async fn hashes(server: &TestServer) -> f64 {
     let (_, metrics) = server.operations("/metrics").await;
-    let counts = metrics.lines().filter(|line| line.starts_with("netbit_pool_wait_seconds_count{pool=\"hashes"));
+    let counts =
+        metrics.lines().filter(|line| line.starts_with("netbit_pool_wait_seconds_count{pool=\"hashes"));
     counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 

@@ -162,11 +162,7 @@ pub(in crate::web) async fn set_password(
     }
 }
 
-fn proving(
-    visitor: &Visitor,
-    peer: &Peer,
-    own_password: &Secret,
-) -> Result<ProvingAdministrator, HttpError> {
+fn proving(visitor: &Visitor, peer: &Peer, own_password: &Secret) -> Result<ProvingAdministrator, HttpError> {
     let own_password = own_password.expose().to_owned();
     Ok(ProvingAdministrator { who: visitor.required()?, from: peer.0, own_password })
 }

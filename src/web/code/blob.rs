@@ -182,7 +182,9 @@ async fn body(
         return Ok(Body::Lines(services.paint(view, paint).await?));
     }
     if is_markdown(&path) {
-        return Ok(Body::Document(documents::painted(services, view, path, text, PageLinks::of(frame)).await?));
+        return Ok(Body::Document(
+            documents::painted(services, view, path, text, PageLinks::of(frame)).await?,
+        ));
     }
     Ok(Body::Image(frame.href("image", &path)))
 }

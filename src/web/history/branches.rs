@@ -133,8 +133,7 @@ impl BranchRow {
     fn of(branch: &Branch, view: &RepositoryView, frame: &Frame, distance: Option<&Distance>) -> Self {
         let (base, reference) = (&frame.base, path_encoded(&branch.name));
         // On pages without a ref, the frame's ref is the default branch.
-        let may_delete =
-            view.may(Act::Push) && check_branch_deletion(view, &branch.name, branch.oid).is_ok();
+        let may_delete = view.may(Act::Push) && check_branch_deletion(view, &branch.name, branch.oid).is_ok();
         let compare = || format!("{base}/-/compare/{}...{reference}", frame.reference);
         Self {
             name: branch.name.clone(),

@@ -345,7 +345,9 @@ mod tests {
         let runs = in_runs(diff_rows(patch).rows);
         let kinds: Vec<String> = runs
             .iter()
-            .map(|run| run.iter().map(|row| row.kind.css().trim_start_matches("diff-").get(..1).unwrap()).collect())
+            .map(|run| {
+                run.iter().map(|row| row.kind.css().trim_start_matches("diff-").get(..1).unwrap()).collect()
+            })
             .collect();
         assert_eq!(kinds, ["hc", "rraa", "ra", "c", "an"]);
         assert!(in_runs(Vec::new()).is_empty());

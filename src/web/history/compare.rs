@@ -158,7 +158,8 @@ pub(super) async fn show(
         let is_kept = is_whole && !answer.diff.truncated && !answer.commits_truncated;
         let title = format!("{} {SEPARATOR} {}", choice.base, choice.head);
         let shell = frame.shell(&request, &visitor, &title).wide();
-        let build = move || ComparisonPage::new(shell, frame, choice, (&base, &head), (answer, is_split), &part);
+        let build =
+            move || ComparisonPage::new(shell, frame, choice, (&base, &head), (answer, is_split), &part);
         layout::built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await

@@ -62,7 +62,7 @@ pub(super) struct LinkedMessage {
     pub(super) is_whole: bool,
 }
 
-/// Returns whether a later look-up of the same text would fail again.
+/// Returns whether the same text will not be found later either.
 fn is_missing(error: &ServiceError) -> bool {
     matches!(error.code, Code::NotFound | Code::BadRequest | Code::TooLarge)
 }
