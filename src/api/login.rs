@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::page;
 use crate::domain::ids::LoginId;
+use crate::domain::login::Login;
 use crate::domain::timestamp::Timestamp;
 use crate::http::error::HttpResult;
 use crate::http::extract::{AuthenticatedUser, Path};
@@ -39,7 +40,8 @@ pub(super) struct LoginAnswer {
 
 impl From<LoginView> for LoginAnswer {
     fn from(view: LoginView) -> Self {
-        let LoginView { id, device, address, created_at, last_used_at, expires_at, web, current } = view;
+        let LoginView { login, current } = view;
+        let Login { id, device, address, created_at, last_used_at, expires_at, web } = login;
         Self { id, device, address, created_at, last_used_at, expires_at, web, current }
     }
 }

@@ -75,7 +75,7 @@ fn print_banner(app: &RunningApp) {
     });
     let lines = [
         format!(
-            "NetBit is ready. Register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {base}/api/users/register"
+            "NetBit is ready. Open {base} in a browser, or register: curl --json '{{\"username\":\"you\",\"password\":\"correct horse\"}}' {base}/api/users/register"
         ),
         format!(
             "Chat sessions: {}://{} (netbit chat --server {base} --user you)",

@@ -77,10 +77,12 @@ pub struct WebLoginUse {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     pub id: LoginId,
+    /// The `User-Agent` of the client that logged in, cut.
     pub device: Option<String>,
     pub address: Option<String>,
     pub created_at: Timestamp,
-    /// `None`: not used since an earlier version of the server.
+    /// Of a web login: accurate to `limits.token_use_seconds`. Of another: its start or last
+    /// refresh. `None`: not used since an earlier version of the server.
     pub last_used_at: Option<Timestamp>,
     pub expires_at: Timestamp,
     /// Whether it is the login of a browser, by cookie.

@@ -17,6 +17,9 @@ pub enum Refusal {
     FreshLoginRequired,
     #[error("{0}")]
     Conflict(&'static str),
+    /// The value of a field is taken, such as a name.
+    #[error("{sentence}")]
+    Taken { field: &'static str, sentence: &'static str },
     #[error("this client_id was used for another message")]
     ClientIdReused,
     #[error("too many requests; try again later")]

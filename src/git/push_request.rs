@@ -4,6 +4,7 @@
 //! Invariant: the bytes forwarded to git are exactly the bytes read here, except for the declined
 //! commands ([`PushRequest::decline`]): git and the server see the same commands.
 
+mod deletion;
 mod reader;
 mod ref_name;
 

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::pkt_line;
+use super::pkt_line::{self, Line, MalformedLine};
 use super::push_request::{Declined, PushRequest};
 use crate::domain::push::RefUpdate;
 
@@ -84,6 +84,30 @@ pub fn refusal(head: &PushRequest, detail: Option<&str>, mut why: impl FnMut(&Re
     output.freeze()
 }
 
+/// Returns the reason why a push of a single ref was refused, from a report without side bands;
+/// `None` if the ref was updated.
+///
+/// # Errors
+/// If the report is not complete.
+pub fn refused_in(report: &[u8]) -> Result<Option<String>, MalformedLine> {
+    let mut report = BytesMut::from(report);
+    let mut unpacked = None;
+    while let Some(Line::Data(line)) = pkt_line::take(&mut report)? {
+        let line = String::from_utf8_lossy(&line);
+        let mut words = line.trim_end().splitn(3, ' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("unpack"), Some("ok"), None) => {}
+            (Some("unpack"), why, more) => {
+                unpacked = Some([why.unwrap_or_default(), more.unwrap_or_default()].join(" "));
+            }
+            (Some("ok"), ..) => return Ok(None),
+            (Some("ng"), _, why) => return Ok(Some(unpacked.or(why.map(str::to_owned)).unwrap_or_default())),
+            _ => return Err(MalformedLine),
+        }
+    }
+    Err(MalformedLine)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +130,18 @@ mod tests {
         let banded = refusal(&head("report-status side-band-64k"), Some("no"), |_| "why".to_owned());
         assert!(banded.starts_with(b"0008\x02no\n"));
         assert!(banded.ends_with(b"00000000"), "the flush of the report, then the flush of the answer");
+    }
+
+    #[test]
+    fn report_of_a_single_ref_is_read() {
+        let plain = refusal(&head("report-status"), None, |_| "protected branch: no".to_owned());
+        assert_eq!(refused_in(&plain), Ok(Some("protected branch: no".to_owned())));
+        assert_eq!(refused_in(b"000eunpack ok\n0014ok refs/heads/x\n0000"), Ok(None));
+        let broken = b"0011unpack bad x\n0016ng refs/heads/x y\n0000";
+        assert_eq!(refused_in(broken), Ok(Some("bad x".to_owned())));
+        for incomplete in [&b""[..], b"0000", b"000eunpack ok\n", b"000eunpack ok\n0000", b"0006?\n"] {
+            assert_eq!(refused_in(incomplete), Err(MalformedLine), "{incomplete:?}");
+        }
     }
 
     #[test]

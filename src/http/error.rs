@@ -89,8 +89,7 @@ impl HttpError {
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
         if let Some(ms) = self.error.retry_after_ms {
-            // RFC 9110 section 10.2.3: whole seconds.
-            response.insert_header((header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1))));
+            response.insert_header((header::RETRY_AFTER, retry_seconds(ms)));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"NetBit\""));
@@ -121,6 +120,11 @@ impl ResponseError for HttpError {
     fn error_response(&self) -> HttpResponse {
         self.respond("")
     }
+}
+
+/// Returns the value of `Retry-After` (RFC 9110 section 10.2.3): whole seconds.
+pub(crate) fn retry_seconds(ms: u64) -> HeaderValue {
+    HeaderValue::from(ms.div_ceil(1000).max(1))
 }
 
 /// Returns 404 for a path without a route.

@@ -17,7 +17,7 @@ pub mod head;
 pub mod metrics;
 pub mod observe;
 pub(crate) mod origin;
-mod page_names;
+pub(crate) mod page_names;
 pub(crate) mod pieces;
 mod query_keys;
 mod refused;

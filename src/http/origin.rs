@@ -4,12 +4,16 @@
 //! uses the cookie and changes something must come from a page of this server
 //! ([`check_same_origin`]), as the browser itself states: `Sec-Fetch-Site`, else `Origin`.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use actix_web::http::header::{self, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, web};
 
 use super::address::is_https;
 use super::error::HttpError;
+use crate::core::telemetry::cut;
 use crate::protocol::code::Code;
 use crate::services::Services;
 
@@ -47,9 +51,27 @@ pub(crate) fn check_same_origin(request: &HttpRequest) -> Result<(), HttpError> 
     if is_own {
         return Ok(());
     }
-    let detail = "this request did not come from a page of this server; open the page again. \
-                  Behind a proxy that replaces Host, set http.public_url to the address of the users";
+    warn_of_host(request);
+    let detail = "this request did not come from a page of this server; open the page again";
     Err(HttpError::with_status(StatusCode::FORBIDDEN, Code::Forbidden, detail))
+}
+
+/// Informs the operator once that a proxy may replace `Host`: the forms of all users fail then. A
+/// page of another site causes the same refusal.
+fn warn_of_host(request: &HttpRequest) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let is_browser = request.headers().contains_key(SEC_FETCH_SITE);
+    if is_browser || origin.is_none() || WARNED.swap(true, Relaxed) {
+        return;
+    }
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    tracing::warn!(
+        origin = %cut(origin.unwrap_or_default()),
+        host = %cut(host.unwrap_or_default()),
+        "a form was refused because Origin and Host differ; if a proxy replaces Host, set http.public_url \
+         to the address of the users"
+    );
 }
 
 #[cfg(test)]

@@ -1,14 +1,19 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a route.
-pub(crate) const PAGES: [(&str, &str); 76] = [
+pub(crate) const PAGES: [(&str, &str); 83] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin/audit"),
+    ("GET", "/admin/audit.csv"),
     ("GET", "/admin/health"),
     ("GET", "/admin/users"),
     ("GET", "/admin/users/{username}"),
     ("POST", "/admin/users/{username}"),
+    ("GET", "/admin/users/{username}/password"),
+    ("POST", "/admin/users/{username}/password"),
+    ("GET", "/admin/users/{username}/role"),
+    ("POST", "/admin/users/{username}/role"),
     ("GET", "/assets/{hash}/{file}"),
     ("GET", "/chat"),
     ("GET", "/chat/{chat}"),
@@ -64,6 +69,8 @@ pub(crate) const PAGES: [(&str, &str); 76] = [
     ("GET", "/{user}/{project}/{repo}/-/blame/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/blob/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/branches"),
+    ("GET", "/{user}/{project}/{repo}/-/branches/delete/{branch}"),
+    ("POST", "/{user}/{project}/{repo}/-/branches/delete/{branch}"),
     ("GET", "/{user}/{project}/{repo}/-/commit/{oid}"),
     ("GET", "/{user}/{project}/{repo}/-/commits"),
     ("GET", "/{user}/{project}/{repo}/-/commits/{rest}"),

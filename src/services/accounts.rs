@@ -45,6 +45,10 @@ pub struct IssuedTokens {
     pub user: Arc<User>,
 }
 
+/// A user whose password was proven, or set, in this request.
+#[derive(Debug)]
+pub struct ProvenUser(pub(super) Arc<User>);
+
 /// Collects the problems of all fields, so that one error names them all.
 #[derive(Default)]
 pub(super) struct Fields(Vec<FieldProblem>);
@@ -235,14 +239,15 @@ impl Services {
         Ok(self.writer.execute(who, command).await?)
     }
 
-    /// Changes the password. All logins of the user end, including the calling one.
+    /// Changes the password. All logins of the user end, including the calling one. The answer
+    /// proves the new password.
     pub async fn change_password(
         &self,
         who: Credential,
         from: IpAddr,
         current: String,
         new: String,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<ProvenUser, ServiceError> {
         let mut fields = Fields::default();
         // Before any comparison: a token must not be a way to guess the password.
         access::AccessGrant::person(who.auth_method)?;
@@ -250,12 +255,28 @@ impl Services {
         fields.check("current_password", password::check_size(&current));
         fields.check("new_password", password::check_new(&new, &names_of(&me)));
         fields.done()?;
-        // Wrong guesses are delayed here as they are at login.
-        if self.prove(from, Some(who.user), me.username.clone(), current).await?.is_none() {
-            return Err(ServiceError::new(Code::Forbidden, "the current password is wrong"));
-        }
+        self.check_own_password(who, from, current, "current_password").await?;
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
-        Ok(self.writer.execute(who, ChangePassword { who, password_hash }).await?)
+        Ok(ProvenUser(self.writer.execute(who, ChangePassword { who, password_hash }).await?))
+    }
+
+    /// Checks the caller's password, which `field` of the request has. Wrong guesses are delayed as
+    /// they are at login.
+    pub(super) async fn check_own_password(
+        &self,
+        who: Credential,
+        from: IpAddr,
+        typed: String,
+        field: &'static str,
+    ) -> Result<(), ServiceError> {
+        let mut fields = Fields::default();
+        fields.check(field, password::check_size(&typed));
+        fields.done()?;
+        let (me, _) = self.cache.ask(who, Me).await?;
+        match self.prove(from, Some(who.user), me.username.clone(), typed).await? {
+            Some(_) => Ok(()),
+            None => Err(ServiceError::new(Code::Forbidden, "the current password is wrong").at(field)),
+        }
     }
 
     /// Deactivates a user, which ends all of the user's access at once, or reactivates the user.

@@ -4,6 +4,7 @@
 //! commit that [`Services::resolve`] found. Names are resolved once; after that only object ids are
 //! used.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::domain::permission::project::Act;
 use crate::git::archive_request::ArchiveRequest;
 use crate::git::browse::{
     ArchiveLimits, Blob, Branch, BrowseError, BrowseLimits, Browser, CONTEXT_LINES_MAX, CommitDiff,
-    CommitPage, Comparison, DiffPart, FileList, Oid, RefPage, RefPath, ResolvedRef, Tag, Tree, TreePart,
+    CommitPage, Comparison, DiffPart, Distance, FileList, Oid, RefNames, RefPage, RefPath, ResolvedRef, Tag,
+    Tree, TreePart,
 };
 use crate::git::metrics::Work;
 use crate::git::program::{ArchiveFormat, ArchivePart};
@@ -73,10 +75,19 @@ impl Services {
         view: &RepositoryView,
         question: Q,
     ) -> impl FnOnce() -> Result<T, ServiceError> + use<T, Q> {
+        self.browsing_within(view, BrowseLimits::default(), question)
+    }
+
+    fn browsing_within<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
+        &self,
+        view: &RepositoryView,
+        limits: BrowseLimits,
+        question: Q,
+    ) -> impl FnOnce() -> Result<T, ServiceError> + use<T, Q> {
         let (store, repository) = (self.git.store.clone(), view.repository.clone());
         move || {
             let directory = store.existing(repository.storage_key)?;
-            let browser = Browser::open(&directory, &repository.default_branch, BrowseLimits::default())?;
+            let browser = Browser::open(&directory, &repository.default_branch, limits)?;
             Ok(question(&browser)?)
         }
     }
@@ -155,6 +166,20 @@ impl Services {
         limit: usize,
     ) -> Result<RefPage<Tag>, ServiceError> {
         self.ask_browser(view, move |browser| browser.tags(after.as_deref(), limit)).await
+    }
+
+    /// Returns the first `limit` names of branches and of tags. Reads no object.
+    pub async fn ref_names(&self, view: &RepositoryView, limit: usize) -> Result<RefNames, ServiceError> {
+        self.ask_browser(view, move |browser| browser.names(limit)).await
+    }
+
+    /// Returns those of the names that are names of branches. Reads no object.
+    pub async fn branches_among(
+        &self,
+        view: &RepositoryView,
+        names: Vec<String>,
+    ) -> Result<BTreeSet<String>, ServiceError> {
+        self.ask_browser(view, move |browser| browser.branches_among(&names)).await
     }
 
     /// Returns a folder.
@@ -280,6 +305,19 @@ impl Services {
         check_context(&part)?;
         let question = move |browser: &Browser| browser.compare_part(base, head, &part);
         self.ask_history(view, Reading::of(question)).await
+    }
+
+    /// Returns how far the commits are from `base`, as far as that is counted in a fraction of a
+    /// second.
+    pub async fn distances(
+        &self,
+        view: &RepositoryView,
+        base: Oid,
+        heads: Vec<Oid>,
+    ) -> Result<BTreeMap<Oid, Distance>, ServiceError> {
+        let question = move |browser: &Browser| Ok(browser.distances(base, &heads));
+        let work = self.browsing_within(view, BrowseLimits::of_a_detail(), question);
+        self.git.walking(view.client(), work).await?
     }
 
     /// Streams all files of a commit, in this folder. Without its name, the folder is named after the

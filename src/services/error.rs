@@ -18,7 +18,8 @@
 //!   concern the whole batch.
 //! * In `services`, return a [`Refusal`] with `.into()` where a variant fits. Use
 //!   [`ServiceError::invalid`] for several invalid fields, [`ServiceError::later`] if a retry can
-//!   succeed, and [`ServiceError::new`] otherwise.
+//!   succeed, and [`ServiceError::new`] otherwise; [`ServiceError::at`] names the field that
+//!   causes it.
 //! * Convert errors of git, SQLite and the file system in one `From` implementation per type, and
 //!   keep the cause with [`ServiceError::because`]. The sentence for the client contains no paths,
 //!   no SQL and no output of git.
@@ -111,6 +112,13 @@ impl ServiceError {
         Self { fields, ..Self::new(Code::Validation, names.join("; ")) }
     }
 
+    /// Names the field that causes the error.
+    #[must_use]
+    pub fn at(self, field: &'static str) -> Self {
+        let problem = self.detail.clone();
+        Self { fields: vec![FieldProblem { field, problem }], ..self }
+    }
+
     /// Returns the detail with the time to retry, for clients that display only a sentence.
     pub fn sentence(&self) -> String {
         let Some(ms) = self.retry_after_ms else { return self.detail.clone() };
@@ -133,6 +141,7 @@ impl From<Refusal> for ServiceError {
             Refusal::Forbidden(_) => Self::new(Code::Forbidden, detail),
             Refusal::FreshLoginRequired => Self::new(Code::FreshLoginRequired, detail),
             Refusal::Conflict(_) => Self::new(Code::Conflict, detail),
+            Refusal::Taken { field, .. } => Self::new(Code::Conflict, detail).at(field),
             Refusal::ClientIdReused => Self::new(Code::ClientIdReused, detail),
             Refusal::RateLimited { retry_after_ms } | Refusal::TooManyAdditions { retry_after_ms } => {
                 Self::later(Code::RateLimited, detail, retry_after_ms)

@@ -7,10 +7,12 @@
 pub mod access;
 pub mod accounts;
 pub mod administration;
+pub mod administrators;
 pub mod answers;
 mod blamed_lines;
 pub mod blames;
 mod blocking;
+pub mod branch_deletions;
 pub mod browsing;
 pub mod chat_start;
 pub mod chats;

@@ -61,7 +61,7 @@ impl Services {
             fields.check("password", password::check_size(&password));
             fields.done()?;
             if self.prove(from, Some(who.user), me.username.clone(), password).await?.is_none() {
-                return Err(ServiceError::new(Code::Forbidden, "the password is wrong"));
+                return Err(ServiceError::new(Code::Forbidden, "the password is wrong").at("password"));
             }
         }
         self.make_token(who, request, password_proven).await

@@ -6,12 +6,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::accounts::NewAccount;
+use super::accounts::{NewAccount, ProvenUser};
 use super::{ServiceError, Services};
 use crate::actors::cache::{Me, WebLoginHolder, WebLoginUsesToWrite};
 use crate::actors::writer::commands::{EndOwnLogin, LoginSecret, RecordWebLoginUses, StartLogin};
 use crate::core::actor::Caller;
 use crate::core::auth::web_secret::{WebSecret, web_secret_hash};
+use crate::core::database::Db;
 use crate::core::shares::Holder;
 use crate::domain::access::{AccessGrant, Credential};
 use crate::domain::ids::LoginId;
@@ -40,27 +41,9 @@ pub struct WebLogin {
 /// An open login in the list of its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginView {
-    pub id: LoginId,
-    /// The `User-Agent` of the client that logged in, cut.
-    pub device: Option<String>,
-    pub address: Option<String>,
-    pub created_at: Timestamp,
-    /// Of a web login: accurate to `limits.token_use_seconds`. Of another: its start or last
-    /// refresh.
-    pub last_used_at: Option<Timestamp>,
-    pub expires_at: Timestamp,
-    /// Whether it is the login of a browser, by cookie.
-    pub web: bool,
+    pub login: Login,
     /// Whether the caller uses this login.
     pub current: bool,
-}
-
-impl LoginView {
-    fn new(login: Login, who: Credential) -> Self {
-        let Login { id, device, address, created_at, last_used_at, expires_at, web } = login;
-        let current = who.auth_method.login() == Some(id);
-        Self { id, device, address, created_at, last_used_at, expires_at, web, current }
-    }
 }
 
 impl Services {
@@ -93,6 +76,16 @@ impl Services {
         self.start_web_login(user, LoginClient::new(device, from)).await
     }
 
+    /// Starts the login of a browser whose user has just changed the password.
+    pub async fn log_in_again(
+        &self,
+        from: IpAddr,
+        device: &str,
+        user: ProvenUser,
+    ) -> Result<WebLogin, ServiceError> {
+        self.start_web_login(user.0, LoginClient::new(device, from)).await
+    }
+
     async fn start_web_login(&self, user: Arc<User>, client: LoginClient) -> Result<WebLogin, ServiceError> {
         let secret = WebSecret::fresh();
         let command = StartLogin {
@@ -120,8 +113,11 @@ impl Services {
         // The list is read from the database, so the cache checks the caller.
         self.cache.ask(who, Me).await?;
         let (holder, user) = (Holder::Account(who.user), who.user);
-        let listed = self.readers.read(holder, move |db| logins::open_of(db, user, LISTED_MAX)).await?;
-        Ok(listed.into_iter().map(|login| LoginView::new(login, who)).collect())
+        // A task ends expired logins once an hour.
+        let open = move |db: &mut Db| logins::open_of(db, user, Timestamp::now(), LISTED_MAX);
+        let current = who.auth_method.login();
+        let view = |login: Login| LoginView { current: current == Some(login.id), login };
+        Ok(self.readers.read(holder, open).await?.into_iter().map(view).collect())
     }
 
     /// Ends one login of the caller, which may be the current one. Its sessions end.

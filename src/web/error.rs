@@ -10,7 +10,7 @@ use super::layout::{self, Shell, login_href};
 use super::origin_page::page_of_form;
 use super::shown;
 use super::visitor::Visitor;
-use crate::http::error::{HttpError, HttpResult};
+use crate::http::error::{HttpError, HttpResult, retry_seconds};
 
 /// Returns 404 for a path without a page or route. The visitor is extracted for the page's header.
 pub(super) async fn not_found(_: Visitor) -> HttpResult {
@@ -49,7 +49,7 @@ pub fn page(request: &HttpRequest, error: &HttpError, request_id: &str) -> HttpR
     };
     let mut response = HttpResponse::build(status);
     if let Some(ms) = error.error.retry_after_ms {
-        response.insert_header((header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000).max(1))));
+        response.insert_header((header::RETRY_AFTER, retry_seconds(ms)));
     }
     response.content_type("text/html; charset=utf-8");
     response.body(template.render().unwrap_or_else(|_| format!("<h1>{heading}</h1>")))

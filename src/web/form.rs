@@ -47,13 +47,32 @@ pub(super) fn check_typed(field: &'static str, typed: &str, name: &str) -> Resul
     Err(ServiceError::invalid(vec![FieldProblem { field, problem }]))
 }
 
+/// The status of a page with a form, and when a refused form may be sent again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageStatus {
+    pub(super) code: StatusCode,
+    pub(super) retry_after_ms: Option<u64>,
+}
+
+impl Default for PageStatus {
+    fn default() -> Self {
+        StatusCode::OK.into()
+    }
+}
+
+impl From<StatusCode> for PageStatus {
+    fn from(code: StatusCode) -> Self {
+        Self { code, retry_after_ms: None }
+    }
+}
+
 /// The problems of a form that was sent. Empty before.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     /// The problem of the form as a whole.
     pub(super) summary: String,
     fields: Vec<FieldProblem>,
-    status: Option<StatusCode>,
+    status: PageStatus,
 }
 
 impl Problems {
@@ -76,18 +95,10 @@ impl Problems {
         if !shown {
             return Err(error.into());
         }
-        let status = StatusCode::from_u16(error.code.http_status()).ok();
+        let code = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = PageStatus { code, retry_after_ms: error.retry_after_ms };
         let summary = if error.fields.is_empty() { error.sentence() } else { String::new() };
         Ok(Self { summary, fields: error.fields, status })
-    }
-
-    /// Shows a problem of the whole form beside the field that causes it, if it is `problem`.
-    pub(super) fn beside(mut self, problem: &str, field: &'static str) -> Self {
-        if self.summary == problem {
-            let problem = std::mem::take(&mut self.summary);
-            self.fields.push(FieldProblem { field, problem });
-        }
-        self
     }
 
     /// Returns the problem of a field; empty if it has none.
@@ -105,7 +116,7 @@ impl Problems {
     }
 
     /// Returns the status of the page: 200 before the form was sent.
-    pub(super) fn status(&self) -> StatusCode {
-        self.status.unwrap_or(StatusCode::OK)
+    pub(super) fn status(&self) -> PageStatus {
+        self.status
     }
 }

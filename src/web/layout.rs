@@ -2,15 +2,16 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use askama::Template;
 
 use super::assets;
+use super::form::PageStatus;
 use super::shown::Face;
 use super::visitor::Visitor;
 use crate::domain::user::User;
 use crate::http::compressed::{accepts_gzip, gzip};
-use crate::http::error::HttpResult;
+use crate::http::error::{HttpResult, retry_seconds};
 use crate::http::extract::{holder_of, services};
 use crate::http::pieces::Pieces;
 use crate::http::validator::{Validator, knows, tag};
@@ -21,6 +22,8 @@ use crate::services::{RepositoryView, Services};
 
 /// From this size on, a page is compressed for clients that accept it.
 const COMPRESSED_FROM: usize = 1_400;
+/// Pages depend on the login and the appearance, which are cookies.
+const VARY: HeaderValue = HeaderValue::from_static("accept-encoding, cookie");
 /// From this size on, a page is compressed outside of the worker's event loop.
 const COMPRESSED_ASIDE_FROM: usize = 64 * 1024;
 
@@ -104,7 +107,7 @@ impl Shell {
 }
 
 /// The confirmations that a page shows after a form: the value of `done` in its address.
-const CONFIRMATIONS: [(&str, &str); 15] = [
+const CONFIRMATIONS: [(&str, &str); 18] = [
     ("saved", "Your changes are saved."),
     (
         "changed",
@@ -123,6 +126,9 @@ const CONFIRMATIONS: [(&str, &str); 15] = [
     ("deleted", "The deletion is done."),
     ("deactivated", "The user is deactivated."),
     ("reactivated", "The user is active again."),
+    ("promoted", "The user is an administrator now."),
+    ("demoted", "The user is not an administrator any more."),
+    ("password-set", "The new password is set. All logins and access tokens of the user have ended."),
 ];
 
 /// Returns the confirmation that a query asks for. Only fixed sentences are shown, so that no address
@@ -151,24 +157,36 @@ pub(super) async fn page(request: &HttpRequest, template: &impl Template) -> Htt
 /// Like [`page`], with another status: a form with problems.
 pub(super) async fn page_of(
     request: &HttpRequest,
-    status: StatusCode,
+    status: impl Into<PageStatus>,
     template: &impl Template,
 ) -> HttpResult {
+    let PageStatus { code, retry_after_ms } = status.into();
     let html = render(template)?;
-    let mut response = HttpResponse::build(status);
-    response.content_type("text/html; charset=utf-8");
-    response.insert_header((header::VARY, HeaderValue::from_static("accept-encoding, cookie")));
-    if status == StatusCode::OK {
-        let tag = tag(html.as_bytes());
-        let fresh = knows(request, &tag);
-        response.insert_header((header::ETAG, tag));
-        response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
-        if fresh {
-            response.status(StatusCode::NOT_MODIFIED);
-            return Ok(response.finish());
-        }
+    let mut response = start(code);
+    if let Some(ms) = retry_after_ms {
+        response.insert_header((header::RETRY_AFTER, retry_seconds(ms)));
+    }
+    if code == StatusCode::OK
+        && let Some(answer) = tagged(request, &mut response, tag(html.as_bytes()))
+    {
+        return Ok(answer);
     }
     send(request, response, html.into_bytes()).await
+}
+
+/// Returns the start of the response that carries a page.
+fn start(status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.content_type("text/html; charset=utf-8");
+    response.insert_header((header::VARY, VARY));
+    response
+}
+
+/// Sets the tag of a page. Returns 304 if the client already has the page.
+fn tagged(request: &HttpRequest, response: &mut HttpResponseBuilder, tag: String) -> Option<HttpResponse> {
+    let is_known = knows(request, &tag);
+    response.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    is_known.then(|| response.status(StatusCode::NOT_MODIFIED).finish())
 }
 
 /// Returns a page of a repository, which may be large: it is built, rendered and compressed outside
@@ -190,22 +208,15 @@ pub(super) async fn built<T: Template>(
         Ok::<_, ServiceError>((packed.unwrap_or(html), is_packed, tag))
     };
     let (body, is_packed, tag) = services.paint(view, work).await??;
-    let mut response = HttpResponse::Ok();
-    response.content_type("text/html; charset=utf-8");
-    let vary = (header::VARY, HeaderValue::from_static("accept-encoding, cookie"));
-    response.insert_header(vary.clone());
+    let mut response = start(StatusCode::OK);
     match validator {
         Some(validator) => {
-            // It knows the cookie only.
-            validator.mark(&mut response).insert_header(vary);
+            // It names the cookie only.
+            validator.mark(&mut response).insert_header((header::VARY, VARY));
         }
         None => {
-            let fresh = knows(request, &tag);
-            response.insert_header((header::ETAG, tag));
-            response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
-            if fresh {
-                response.status(StatusCode::NOT_MODIFIED);
-                return Ok(response.finish());
+            if let Some(answer) = tagged(request, &mut response, tag) {
+                return Ok(answer);
             }
         }
     }
@@ -233,11 +244,7 @@ pub(super) fn render(template: &impl Template) -> Result<String, ServiceError> {
 }
 
 /// Sends a body, compressed if the client accepts it.
-async fn send(
-    request: &HttpRequest,
-    mut response: actix_web::HttpResponseBuilder,
-    body: Vec<u8>,
-) -> HttpResult {
+async fn send(request: &HttpRequest, mut response: HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
     let body = if body.len() >= COMPRESSED_FROM && accepts_gzip(request) {
         let (packed, body) = if body.len() < COMPRESSED_ASIDE_FROM {
             (gzip(&body), body)
@@ -259,7 +266,7 @@ async fn send(
 }
 
 /// Sends a body. A large one holds space until its client has received it.
-fn answer(request: &HttpRequest, response: &mut actix_web::HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
+pub(super) fn answer(request: &HttpRequest, response: &mut HttpResponseBuilder, body: Vec<u8>) -> HttpResult {
     let services = services(request)?;
     if body.len() <= services.limits.answer_small_bytes {
         return Ok(response.body(body));

@@ -92,11 +92,20 @@ fn own_settings(config: &mut web::ServiceConfig) {
 
 /// Registers the pages for administrators of the server.
 fn administration(config: &mut web::ServiceConfig) {
-    use admin::{audit, health, users};
+    use admin::{audit, audit_csv, health, user_changes, users};
     config
         .service(page("/admin/users").get(users::show))
         .service(page("/admin/users/{username}").get(users::show_user).post(users::set_active))
+        .service(
+            page("/admin/users/{username}/role").get(user_changes::show_role).post(user_changes::set_role),
+        )
+        .service(
+            page("/admin/users/{username}/password")
+                .get(user_changes::show_password)
+                .post(user_changes::set_password),
+        )
         .service(page("/admin/audit").get(audit::show))
+        .service(page("/admin/audit.csv").get(audit_csv::file))
         .service(page("/admin/health").get(health::show));
 }
 
@@ -137,4 +146,53 @@ fn code(config: &mut web::ServiceConfig) {
         .service(page("/-/raw/{rest:.*}").get(code::contents::raw))
         .service(page("/-/image/{rest:.*}").get(code::contents::image))
         .service(page("/-/archive/{rest:.*}").get(code::contents::archive));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::http::page_names::PAGES;
+
+    /// The source of the functions that register pages, each with the start of the paths in it.
+    const SOURCES: [(&str, &str, &str); 6] = [
+        (include_str!("mod.rs"), "pub fn routes(", ""),
+        (include_str!("mod.rs"), "fn own_settings(", ""),
+        (include_str!("mod.rs"), "fn administration(", ""),
+        (include_str!("mod.rs"), "fn projects(", ""),
+        (include_str!("mod.rs"), "fn code(", "/{user}/{project}/{repo}"),
+        (include_str!("history/mod.rs"), "fn routes(", "/{user}/{project}/{repo}/-/"),
+    ];
+
+    /// Adds method and path of the pages that the function registers. An address that only leads to
+    /// the page of its form is not a page.
+    fn add_registered(found: &mut BTreeSet<(String, String)>, (source, function, start): (&str, &str, &str)) {
+        let (_, body) = source.split_once(function).unwrap();
+        let body: String = body.split("\n}").next().unwrap().split_whitespace().collect();
+        for service in body.split(".service(").skip(1) {
+            let (call, rest) = service.split_once("(\"").unwrap();
+            let (path, methods) = rest.split_once("\")").unwrap();
+            let start = if call == "of" { "/{user}/{project}" } else { start };
+            for (method, call) in [("GET", ".get("), ("POST", ".post(")] {
+                let Some((_, handler)) = methods.split_once(call) else { continue };
+                if !matches!(handler.split(')').next(), Some("lead" | "origin_page::lead")) {
+                    found.insert((method.to_owned(), format!("{start}{path}").replace(":.*}", "}")));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn page_list_equals_registered_pages() {
+        let mut registered = BTreeSet::new();
+        for source in SOURCES {
+            add_registered(&mut registered, source);
+        }
+        let listed: BTreeSet<_> =
+            PAGES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+        let (missing, extra): (Vec<_>, Vec<_>) =
+            (registered.difference(&listed).collect(), listed.difference(&registered).collect());
+        assert!(missing.is_empty() && extra.is_empty(), "not listed: {missing:?}, not registered: {extra:?}");
+        assert_eq!(listed.len(), PAGES.len(), "a page is listed twice");
+    }
 }

@@ -3,6 +3,7 @@
 use netbit::app::{RunningApp, StartError};
 use netbit::core::limits::Limits;
 
+use crate::harness::browser::Browser;
 use crate::harness::{TestServer, config, eventually};
 
 #[actix_web::test]
@@ -164,19 +165,37 @@ async fn same_old_copy_restored_twice_revives_no_token() {
 /// Regression: an older database got a new epoch, which ends access tokens. The logins of the copy
 /// stayed open, so a refresh token started them again, even if the user had logged out since.
 #[actix_web::test]
-async fn older_database_copy_revives_no_refresh_token() {
+async fn older_database_copy_revives_no_login() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let phone = server.login("alice").await;
+    let (kept, ended) = (Browser::login(&server, "alice").await, Browser::login(&server, "alice").await);
+    let pages = async |server: &TestServer, browser: &Browser| {
+        let url = format!("http://{}/settings/profile", server.app.addresses.http);
+        // The name of the cookie contains the port, which another start may change.
+        let cookie = browser.cookie();
+        let secret = cookie.split_once('=').unwrap().1;
+        let name = format!("netbit-{}", server.app.addresses.http.port());
+        let request = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let request = request.get(url).header("cookie", format!("{name}={secret}"));
+        request.header("accept", "text/html").send().await.unwrap().status().as_u16()
+    };
     let path = server.path().to_owned();
     let server = server.restart(|_| ()).await;
     std::fs::copy(path.join("netbit.db"), path.join("copy.db")).unwrap();
     let phone_http = server.http.with_token(phone.http.token().unwrap().to_owned());
     let logout = phone_http.post("/api/users/logout", &serde_json::json!({})).await.unwrap();
     assert_eq!(logout.status, 204);
+    assert_eq!((pages(&server, &kept).await, pages(&server, &ended).await), (200, 200));
+    let secret = ended.cookie().split_once('=').unwrap().1.to_owned();
+    let who = server.app.services.web_credential(&secret).await.unwrap();
+    let this = netbit::actors::writer::commands::Logout::This;
+    server.app.services.logout(who, this).await.unwrap();
+    assert_eq!((pages(&server, &kept).await, pages(&server, &ended).await), (200, 303));
     server.user("bob").await;
 
     let server = server.restart(put_copy_back).await;
+    assert_eq!((pages(&server, &kept).await, pages(&server, &ended).await), (303, 303));
     for token in [&alice.refresh_token, &phone.refresh_token] {
         assert!(server.http.refresh(token).await.is_err(), "the login of the copy has ended");
     }

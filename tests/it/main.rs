@@ -63,6 +63,7 @@ mod tls;
 mod visitors;
 mod web_access;
 mod web_admin;
+mod web_branches;
 mod web_chat;
 mod web_code;
 mod web_cookies;

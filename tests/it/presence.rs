@@ -435,3 +435,17 @@ async fn idle_sessions_cost_no_messages_and_receive_changes() {
     }
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn user_without_a_share_of_presence_queries_is_refused() {
+    for (share, status) in [(0, 503), (1, 200)] {
+        let server = TestServer::with_limits(|limits| {
+            (limits.presence_queries_per_user, limits.ask_patience_ms) = (share, 1_000 * share as u64 + 50);
+        })
+        .await;
+        let alice = server.user("alice").await;
+        let answer = alice.get(&format!("/api/presence?users={}", alice.name)).await;
+        assert_eq!(answer.status, status, "a share of {share}: {}", answer.body);
+        server.stop().await;
+    }
+}

@@ -1,9 +1,17 @@
 //! Pages of people and of the administration, and rules that all of these pages keep.
 
-use crate::harness::TestServer;
 use crate::harness::browser::{Browser, text_of};
+use crate::harness::{PASSWORD, TestServer};
 
-const ADMIN_PAGES: [&str; 4] = ["/admin/users", "/admin/users/bob", "/admin/audit", "/admin/health"];
+const ADMIN_PAGES: [&str; 7] = [
+    "/admin/users",
+    "/admin/users/bob",
+    "/admin/users/bob/role",
+    "/admin/users/bob/password",
+    "/admin/audit",
+    "/admin/audit.csv",
+    "/admin/health",
+];
 
 #[actix_web::test]
 async fn administration_refuses_other_users() {
@@ -18,6 +26,11 @@ async fn administration_refuses_other_users() {
     }
     let form = [("active", "false"), ("confirm_name", "alice")];
     assert_eq!(bob.post_form("/admin/users/alice", &form).await.status, 403);
+    let typed = [("confirm_name", "bob"), ("own_password", PASSWORD)];
+    for change in [("role", ("is_admin", "true")), ("password", ("new_password", "a new password"))] {
+        let (path, form) = (format!("/admin/users/bob/{}", change.0), [typed[0], typed[1], change.1]);
+        assert_eq!(bob.post_form(&path, &form).await.status, 403, "{path}");
+    }
     assert!(!bob.page("/").await.contains("/admin/users") && alice.page("/").await.contains("/admin/users"));
     server.stop().await;
 }
@@ -47,6 +60,89 @@ async fn user_is_deactivated_with_the_typed_name_and_reactivated() {
     Browser::login(&server, "bob").await;
     // The page for the own account has no form.
     assert!(!alice.page("/admin/users/alice").await.contains("confirm_name"));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn administrator_is_made_and_removed_with_name_and_password() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    let bob = Browser::register(&server, "bob").await;
+    let path = "/admin/users/bob/role";
+    assert!(alice.page("/admin/users/bob").await.contains(&format!("href=\"{path}\"")));
+    for (name, password, status, why) in [
+        ("bo", PASSWORD, 422, "The typed name must be exactly bob."),
+        ("bob", "wrong password", 403, "The current password is wrong."),
+    ] {
+        let form = [("is_admin", "true"), ("confirm_name", name), ("own_password", password)];
+        alice.post_form(path, &form).await.expect(status, why);
+    }
+    assert_eq!(bob.get("/admin/users").await.status, 403);
+    let form = [("is_admin", "true"), ("confirm_name", "bob"), ("own_password", PASSWORD)];
+    let made = alice.post_form(path, &form).await;
+    made.expect_redirect("/admin/users/bob?done=promoted");
+    alice.get(made.header("location")).await.expect(200, "The user is an administrator now.");
+    assert_eq!(bob.get("/admin/users").await.status, 200);
+    let own = [("is_admin", "false"), ("confirm_name", "bob"), ("own_password", PASSWORD)];
+    bob.post_form(path, &own).await.expect(409, "Another administrator can change your account.");
+    assert!(!bob.page(path).await.contains("<button class=\"danger\">"));
+    let removed = alice.post_form(path, &own).await;
+    removed.expect_redirect("/admin/users/bob?done=demoted");
+    assert_eq!(bob.get("/admin/users").await.status, 403);
+    let audit = text_of(&alice.page("/admin/audit").await);
+    let places = ["user.demote", "user.promote"].map(|action| audit.find(action));
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{audit}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn password_of_a_user_is_set_and_ends_the_logins() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    let bob = Browser::register(&server, "bob").await;
+    let (path, new) = ("/admin/users/bob/password", "battery staple 7");
+    let form = |name, own, new| [("confirm_name", name), ("own_password", own), ("new_password", new)];
+    for (form, status, why) in [
+        (form("bob", PASSWORD, "short"), 422, "New password of the user must"),
+        (form("alice", PASSWORD, new), 422, "The typed name must be exactly bob."),
+        (form("bob", "wrong password", new), 403, "The current password is wrong."),
+    ] {
+        let refused = alice.post_form(path, &form).await;
+        refused.expect(status, why);
+        assert!(!refused.html.contains(new) && !refused.html.contains(PASSWORD));
+    }
+    assert_eq!(bob.get("/settings/profile").await.status, 200);
+    let set = alice.post_form(path, &form("bob", PASSWORD, new)).await;
+    set.expect_redirect("/admin/users/bob?done=password-set");
+    assert_eq!(bob.get("/settings/profile").await.status, 303);
+    assert_eq!(server.http.login("bob", new).await.unwrap().user.username, "bob");
+    let own = alice.post_form("/admin/users/alice/password", &form("alice", PASSWORD, new)).await;
+    own.expect(409, "Another administrator can change your account.");
+    alice.get("/admin/audit").await.expect(200, "Password of a user set user.password");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn audit_log_names_projects_and_is_a_safe_file() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    assert_eq!(alice.post_form("/projects/new", &[("name", "hello")]).await.status, 303);
+    let form = [("name", "hello"), ("description", "=HYPERLINK(\"x\"), y")];
+    assert_eq!(alice.post_form("/alice/hello/-/settings", &form).await.status, 303);
+    let page = alice.page("/admin/audit").await;
+    assert!(page.contains("<a href=\"/alice/hello\">alice/hello</a>"), "{page}");
+    assert!(page.contains("href=\"/admin/audit.csv\""));
+    let file = alice.get("/admin/audit.csv").await;
+    assert_eq!((file.status, file.header("cache-control")), (200, "no-store"));
+    assert!(file.header("content-type").starts_with("text/csv"));
+    assert!(file.header("content-disposition").starts_with("attachment"));
+    let lines: Vec<_> = file.html.split("\r\n").collect();
+    assert_eq!(lines[0], "id,time,actor_id,actor,action,target,target_name,detail,request_id");
+    assert!(lines[1].contains("\"alice\",\"project.update\",\"project:1\",\"alice/hello\""), "{}", lines[1]);
+    assert!(lines[1].contains("\"\"description\"\":\"\"=HYPERLINK(\\\"\"x\\\"\"), y\"\""), "{}", lines[1]);
+    assert!(lines[2].contains("\"user.setup\",\"user:1\",\"alice\""), "{}", lines[2]);
+    let older = alice.get("/admin/audit.csv?cursor=1").await;
+    assert_eq!(older.html.lines().count(), 1, "{}", older.html);
     server.stop().await;
 }
 
@@ -146,7 +242,7 @@ async fn about_names_version_and_licences() {
 }
 
 /// Paths of pages with a visitor who may see everything.
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 30] = [
     "/chat",
     "/chat/1",
     "/chat/1/1",
@@ -171,6 +267,8 @@ const PAGES: [&str; 28] = [
     "/settings/appearance",
     "/admin/users",
     "/admin/users/bob",
+    "/admin/users/bob/role",
+    "/admin/users/bob/password",
     "/admin/audit",
     "/admin/health",
     "/about",

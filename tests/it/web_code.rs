@@ -65,6 +65,29 @@ async fn empty_repository_page_shows_commands_with_its_address() {
 }
 
 #[actix_web::test]
+async fn project_page_shows_readme_of_first_repository_with_commits() {
+    let world = World::start("public").await;
+    let anyone = Browser::anonymous(&world.server);
+    for name in ["a", "hello"] {
+        let made = world.alice.post("/api/projects/alice/hello/repos/create", json!({"name": name})).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+    let page = anyone.get("/alice/hello").await;
+    assert!(page.html.contains("<p>hello\nworld</p>"), "{}", page.text());
+    assert!(page.html.contains("href=\"/alice/hello/web/-/blob/main/README.md\""), "{}", page.html);
+    // The repository with the name of the project comes first, once it has a commit.
+    let (folder, host) = (world.path(), world.server.app.addresses.http);
+    blocking(move || {
+        let url = format!("http://alice:correct%20horse@{host}/alice/hello/hello");
+        git(&folder, &["push", "-q", &url, "v1.0^{commit}:refs/heads/main"]);
+    })
+    .await;
+    let page = anyone.get("/alice/hello").await;
+    assert!(page.html.contains("href=\"/alice/hello/hello/-/blob/main/README.md\""), "{}", page.html);
+    world.server.stop().await;
+}
+
+#[actix_web::test]
 async fn former_names_and_clone_address_lead_to_the_page() {
     let world = World::start("public").await;
     let anyone = Browser::anonymous(&world.server);
@@ -318,7 +341,8 @@ async fn file_page_is_not_sent_again_until_it_changes() {
         let tag = response.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
         (response.status().as_u16(), tag.unwrap_or_default())
     };
-    for path in ["/-/blob/main/src/main.rs", "/-/find/main?q=x", "", "/-/raw/main/README.md"] {
+    let blame = "/-/blame/main/src/main.rs";
+    for path in ["/-/blob/main/src/main.rs", blame, "/-/find/main?q=x", "", "/-/raw/main/README.md"] {
         let (_, tag) = status(&alice, path, "none").await;
         assert_eq!(status(&alice, path, &tag).await, (304, tag), "{path}");
     }

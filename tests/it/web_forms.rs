@@ -1,7 +1,7 @@
 //! Rules of all forms: their page, the way back after a login that ended, and confirmations.
 
 use crate::harness::browser::Browser;
-use crate::harness::{PASSWORD, TestServer};
+use crate::harness::{PASSWORD, TestServer, eventually};
 
 #[actix_web::test]
 async fn address_of_a_form_leads_to_its_page() {
@@ -70,6 +70,49 @@ async fn refused_value_is_named_beside_its_field() {
     let taken = alice.post_form("/projects/new", &[("name", "hello")]).await;
     taken.expect(409, "You have a project with this name; choose another name.");
     assert!(taken.html.contains("id=\"name-problem\""));
+    for (project, repository) in [("other", "web"), ("third", "api")] {
+        assert_eq!(alice.post_form("/projects/new", &[("name", project)]).await.status, 303);
+        assert_eq!(alice.post_form("/alice/hello/-/repos/new", &[("name", repository)]).await.status, 303);
+    }
+    let rename = [("name", "hello"), ("description", "")];
+    let repository = [("name", "web"), ("description", ""), ("default_branch", "main")];
+    for (path, form, text) in [
+        ("/alice/other/-/settings", rename.as_slice(), "A project with this name exists"),
+        ("/alice/hello/-/repos/new", &repository, "The project has a repository with this name"),
+        ("/alice/hello/api/-/settings", &repository, "The project has a repository with this name"),
+    ] {
+        let taken = alice.post_form(path, form).await;
+        taken.expect(409, text);
+        assert!(taken.html.contains("id=\"name-problem\""), "{path}: {}", taken.html);
+    }
+    let role = [("username", "nobody"), ("role", "reader")];
+    let missing = alice.post_form("/alice/hello/-/members", &role).await;
+    missing.expect(404, "User not found.");
+    assert!(missing.html.contains("id=\"username-problem\""), "{}", missing.html);
+    let missing = alice.post_form("/alice/hello/-/members/nobody/role", &[("role", "reader")]).await;
+    missing.expect(404, "User not found.");
+    assert!(!missing.html.contains("id=\"username-problem\""), "{}", missing.html);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn form_refused_for_a_time_has_retry_after() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.login_failures_free, limits.logins_patience_ms) = (1, 10);
+    })
+    .await;
+    Browser::set_up(&server, "alice").await;
+    let visitor = Browser::anonymous(&server);
+    let form = [("username", "alice"), ("password", "wrong password")];
+    let refused = eventually(async || {
+        let answer = visitor.post_form("/login", &form).await;
+        assert_eq!(answer.status == 401, answer.header("retry-after").is_empty(), "{}", answer.text());
+        (answer.status != 401).then_some(answer)
+    })
+    .await;
+    refused.expect(429, "try again in");
+    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    assert!(seconds > 0 && refused.text().contains(&format!("in {seconds} s")), "{}", refused.text());
     server.stop().await;
 }
 

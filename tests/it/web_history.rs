@@ -176,6 +176,21 @@ async fn changes_ignore_white_space_and_show_context() {
 }
 
 #[actix_web::test]
+async fn changes_are_shown_in_two_columns_on_request() {
+    let world = World::start("private").await;
+    let browser = Browser::login(&world.server, "alice").await;
+    let page = format!("{WEB}/commit/{}", world.git(&["rev-parse", "main"]));
+    let one = browser.page(&page).await;
+    assert!(one.contains("class=\"changes\"") && one.contains(&format!("href=\"{page}?view=split\"")));
+    let two = browser.page(&format!("{page}?view=split")).await;
+    assert!(two.contains("class=\"changes split\"") && two.contains(&format!("href=\"{page}\"")), "{two}");
+    assert!(two.contains(&format!("href=\"{page}?whitespace=ignore&#38;view=split\"")), "{two}");
+    let changed = file(&two, "src/main.rs");
+    assert!(changed.contains("<tbody><tr class=\"diff-added\">"), "a change is a run of its own: {changed}");
+    world.stop().await;
+}
+
+#[actix_web::test]
 async fn page_of_many_changes_is_bounded() {
     let world = World::start("private").await;
     push(&world, |at| {

@@ -9,6 +9,14 @@ fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
     html.split_once(start).and_then(|(_, rest)| rest.split_once(end)).unwrap().0
 }
 
+/// Returns how many passwords were hashed.
+async fn hashes(server: &TestServer) -> f64 {
+    let (_, metrics) = server.operations("/metrics").await;
+    let counts =
+        metrics.lines().filter(|line| line.starts_with("netbit_pool_wait_seconds_count{pool=\"hashes"));
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
 #[actix_web::test]
 async fn settings_lead_anonymous_visitors_to_the_login() {
     let server = TestServer::start().await;
@@ -73,10 +81,11 @@ async fn new_password_ends_other_logins_and_keeps_this_browser() {
     let refused = alice.post_form("/settings/password", &weak).await;
     refused.expect(422, "1 field below needs a change.");
     assert!(!refused.html.contains(PASSWORD));
-    let before = alice.cookie();
+    let (before, hashed) = (alice.cookie(), hashes(&server).await);
     let form = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
     let changed = alice.post_form("/settings/password", &form).await;
     changed.expect_redirect("/settings/password?done=changed");
+    assert_eq!(hashes(&server).await - hashed, 2.0, "the current password is proven, the new one hashed");
     assert_ne!(alice.cookie(), before);
     alice.get("/settings/password?done=changed").await.expect(200, "Your password is changed.");
     assert_eq!(other.get("/settings/profile").await.status, 303);
@@ -105,6 +114,8 @@ async fn logins_are_listed_and_ended() {
         .await
         .expect_redirect("/settings/logins?done=ended");
     assert_eq!(third.page("/settings/logins").await.matches("/end\"").count(), 1);
+    let form = [("name", "laptop"), ("repo:read", "1"), ("days", "30")];
+    third.post_form("/settings/tokens/new", &form).await.expect(200, "It is not shown again.");
     third
         .post_form("/settings/logins/end-others", &[])
         .await
@@ -113,6 +124,7 @@ async fn logins_are_listed_and_ended() {
         assert_eq!(ended.get("/settings/logins").await.status, 303);
     }
     assert!(!third.page("/settings/logins").await.contains("End all others"));
+    assert!(third.page("/settings/tokens").await.contains("laptop"), "tokens stay");
     let eve = Browser::register(&server, "eve").await;
     let of_eve = eve.page("/settings/logins").await;
     assert!(!of_eve.contains("/end\""), "eve has one login");

@@ -12,11 +12,11 @@ use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
-    HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PeopleSeen, PeopleToAdd,
-    PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
-    ReadCursors, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
-    RepositoryToPush, StartingChats, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix,
-    UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
+    HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PathsToAdminister,
+    PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed,
+    ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories, RepositoryById,
+    RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, TokenHolder, TokenUsesToWrite,
+    UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -52,6 +52,7 @@ instrumented_actor!(
         NotificationList,
         OpenSession,
         Participants,
+        PathsToAdminister,
         PeopleSeen,
         PeopleToAdd,
         PersonFormerlyNamed,

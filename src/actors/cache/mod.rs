@@ -18,6 +18,7 @@
 //!   evicted.
 
 mod actor;
+mod audit_queries;
 mod chat_start;
 mod chats;
 mod common_chats;
@@ -47,6 +48,7 @@ mod window;
 mod model_test;
 
 pub use actor::{CacheActor, Sources};
+pub use audit_queries::{PathsFound, PathsToAdminister};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use cursor_queries::ReadCursors;

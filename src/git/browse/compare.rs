@@ -1,5 +1,8 @@
 //! Compares two commits like a pull request: the changes of the head since the merge base.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,7 +33,35 @@ pub struct Comparison {
     pub diff: Diff,
 }
 
+/// How far a commit is from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distance {
+    /// Number of commits that are only in its history.
+    pub ahead: usize,
+    /// Number of commits that are only in the history of the other.
+    pub behind: usize,
+}
+
 impl Browser {
+    /// Returns how far each of the commits is from `base`. Leaves out those whose history is broken,
+    /// or too long for the limits and the time of this request.
+    pub fn distances(&self, base: Oid, heads: &[Oid]) -> BTreeMap<Oid, Distance> {
+        let mut distances = BTreeMap::new();
+        for head in heads {
+            if distances.contains_key(head) {
+                continue;
+            }
+            if Instant::now() >= self.budget.until() {
+                break;
+            }
+            let walk = self.walk_diff(base, *head);
+            if walk.exhausted.is_none() && !walk.is_broken {
+                distances.insert(*head, Distance { ahead: walk.ahead.len(), behind: walk.behind });
+            }
+        }
+        distances
+    }
+
     /// Returns the changes of `head` compared with its merge base with `base` (`base...head` in
     /// git).
     pub fn compare(&self, base: Oid, head: Oid) -> Result<Comparison, BrowseError> {

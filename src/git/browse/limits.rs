@@ -140,6 +140,17 @@ impl Default for BrowseLimits {
 }
 
 impl BrowseLimits {
+    /// Returns the limits of a part of a page that may be missing: the page does not wait for long.
+    pub fn of_a_detail() -> Self {
+        Self {
+            walk_commits: 20_000,
+            read_bytes: 32 * 1024 * 1024,
+            read_ms: 250,
+            walk_ms: 150,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn time(&self) -> Duration {
         Duration::from_millis(self.time_ms)
     }

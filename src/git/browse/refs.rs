@@ -3,10 +3,8 @@
 //! Only refs under [`VISIBLE`] are accessible, also as the target of a symbolic ref: the server
 //! keeps private refs.
 
-use std::collections::BTreeSet;
-
 use encoding_rs::Encoding;
-use git2::{ErrorClass, ErrorCode, ObjectType, Reference};
+use git2::{ErrorCode, ObjectType, Reference};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -228,35 +226,6 @@ impl Browser {
             before = Some(name);
         }
         Ok(RefPage { items, next })
-    }
-
-    /// Returns the first `count` names under `prefix` after `after`, without the prefix. Reads all
-    /// names and keeps only these.
-    pub(super) fn ref_names(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        count: usize,
-    ) -> Result<BTreeSet<String>, BrowseError> {
-        let mut names = BTreeSet::new();
-        let mut references = self.repository.references_glob(&format!("{prefix}*"))?;
-        for name in references.names() {
-            let name = match name {
-                Ok(name) => name,
-                // A name that is not UTF-8 cannot be requested.
-                Err(error) if error.class() == ErrorClass::None => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(name) = name.strip_prefix(prefix) else { continue };
-            if after.is_some_and(|after| name <= after) {
-                continue;
-            }
-            names.insert(name.to_owned());
-            if names.len() > count {
-                names.pop_last();
-            }
-        }
-        Ok(names)
     }
 
     /// Returns the target of a visible ref. Follows symbolic refs; does not peel tags.

@@ -303,3 +303,25 @@ fn resolve_accepts_head_and_unique_short_ids() {
     let ambiguous = sample.browser().resolve(&twice[..4]);
     assert!(matches!(ambiguous, Err(BrowseError::BadRequest(_))), "{ambiguous:?}");
 }
+
+#[test]
+fn names_of_refs_are_listed_without_their_objects() {
+    let (sample, oid) = with_main();
+    sample.set("refs/tags/main", oid);
+    sample.set("refs/tags/v1", oid);
+    std::fs::write(sample.path().join("refs/heads/gone"), format!("{}\n", "12".repeat(20))).unwrap();
+    let browser = sample.limited(|limits| limits.read_bytes = 0);
+    let tag = |name: &str, is_branch_too| TagName { name: name.to_owned(), is_branch_too };
+    let all = RefNames {
+        branches: vec!["gone".to_owned(), "main".to_owned()],
+        tags: vec![tag("main", true), tag("v1", false)],
+        has_more: false,
+    };
+    assert_eq!(browser.names(2).unwrap(), all);
+    let first = RefNames { branches: vec!["gone".to_owned()], tags: vec![tag("main", true)], has_more: true };
+    assert_eq!(browser.names(1).unwrap(), first);
+    let asked = ["main", "v1", "..", "gone"].map(str::to_owned);
+    let found: Vec<_> = browser.branches_among(&asked).unwrap().into_iter().collect();
+    assert_eq!(found, ["gone", "main"]);
+    assert!(browser.has_read_all());
+}

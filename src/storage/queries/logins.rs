@@ -60,12 +60,13 @@ pub fn all_web(db: &mut Db) -> QueryResult<Vec<(LoginId, WebHandle)>> {
     rows.into_iter().map(handle).collect()
 }
 
-/// Returns the open logins of a user, the last used first, at most `limit`.
-pub fn open_of(db: &mut Db, user: UserId, limit: i64) -> QueryResult<Vec<Login>> {
+/// Returns the open logins of a user that have not expired, the last used first, at most `limit`.
+pub fn open_of(db: &mut Db, user: UserId, now: Timestamp, limit: i64) -> QueryResult<Vec<Login>> {
     type Row = (LoginId, Option<String>, Option<String>, i64, Option<i64>, i64, bool);
     let rows: Vec<Row> = sessions::table
         .filter(sessions::user_id.eq(user))
         .filter(sessions::ended_at.is_null())
+        .filter(sessions::expires_at.ge(now.0))
         .order((sessions::last_used_at.desc(), sessions::id.desc()))
         .limit(limit)
         .select((

@@ -83,7 +83,7 @@ pub(in crate::web) async fn submit(
     match services.register_and_log_in(peer.0, user_agent_of(&request), new).await {
         Ok(login) => Ok(welcome(&request, login, "/projects/new")),
         Err(error) => {
-            let problems = Problems::of(error)?.beside("the username is taken", "username");
+            let problems = Problems::of(error)?;
             let status = problems.status();
             let page = SetupPage { problems, username, code, ..SetupPage::new(&request, &visitor, &peer) };
             layout::page_of(&request, status, &page).await

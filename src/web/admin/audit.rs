@@ -1,18 +1,15 @@
 //! `/admin/audit`: actions of administrators and owners, the newest first.
 
-use std::collections::{BTreeSet, HashMap};
-
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::audit_csv::ENTRIES_MAX;
+use super::audit_names::{AuditNames, NamedTarget, href_of, user_of, values_of};
 use super::shell;
 use crate::core::saturate;
-use crate::domain::audit::AuditEvent;
-use crate::domain::ids::UserId;
 use crate::domain::page::Page;
-use crate::http::address::percent_encoded;
 use crate::http::error::HttpResult;
 use crate::http::extract::Query;
 use crate::services::Services;
@@ -27,9 +24,10 @@ struct AuditRow {
     action: String,
     /// The action as words; empty for one that this page does not know.
     words: &'static str,
-    /// The user that the action is about, or the kind and id of another object.
+    /// The name of the object that the action is about, or its kind and id.
     target: String,
-    target_is_user: bool,
+    /// The address of its page; empty if it has none.
+    target_href: String,
     details: Vec<(String, String)>,
     request_id: String,
 }
@@ -41,17 +39,20 @@ struct AuditPage {
     events: Vec<AuditRow>,
     is_first: bool,
     next: Option<String>,
+    /// Entries of the file for spreadsheets.
+    entries_max: usize,
 }
 
 impl AuditPage {
     fn href(username: &str) -> String {
-        format!("/people/{}", percent_encoded(username))
+        href_of(username)
     }
 }
 
 #[derive(Deserialize)]
 pub(in crate::web) struct AuditQuery {
-    cursor: Option<i64>,
+    /// Only entries before this one.
+    pub(super) cursor: Option<i64>,
 }
 
 /// Actions as words.
@@ -89,22 +90,6 @@ fn in_words(action: &str) -> &'static str {
     ACTIONS.iter().find(|(known, _)| *known == action).map_or("", |(_, words)| words)
 }
 
-/// Returns the user that an event is about.
-fn target_of(event: &AuditEvent) -> Option<UserId> {
-    event.target.strip_prefix("user:").and_then(|id| id.parse().ok()).map(UserId)
-}
-
-/// Returns the values that an action set.
-fn values_of(event: &AuditEvent) -> Map<String, Value> {
-    serde_json::from_str(&event.detail).unwrap_or_default()
-}
-
-/// Returns the user that a value names by id.
-fn user_of(name: &str, value: &Value) -> Option<UserId> {
-    let is_user = matches!(name, "user_id" | "owner_id");
-    value.as_i64().filter(|_| is_user).map(UserId)
-}
-
 /// Returns a value as text.
 fn text_of(value: &Value) -> String {
     match value {
@@ -131,33 +116,28 @@ pub(in crate::web) async fn show(
     let (below, limit) = (query.0.cursor.unwrap_or(i64::MAX), services.limits.page_default);
     let wanted = saturate::to_i64(limit).saturating_add(1);
     let found = Page::take(services.audit(Some(who), below, wanted).await?, limit);
-    let values: Vec<_> = found.items.iter().map(values_of).collect();
-    let mentioned = found.items.iter().flat_map(|event| [event.actor_id, target_of(event)]).flatten();
-    let named = values.iter().flatten().filter_map(|(name, value)| user_of(name, value));
-    let ids: BTreeSet<_> = mentioned.chain(named).collect();
-    let users = services.users_to_administer(who, ids).await?;
-    let names: HashMap<_, _> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
-    let name_of = |id: UserId| names.get(&id).map_or_else(|| format!("user {id}"), |name| (*name).to_owned());
+    let names = AuditNames::load(&services, who, &found.items).await?;
     let detail_of = |(name, value): (&String, &Value)| match user_of(name, value) {
-        Some(id) => (name.trim_end_matches("_id").to_owned(), name_of(id)),
+        Some(id) => (name.trim_end_matches("_id").to_owned(), names.user(id)),
         None => (name.replace('_', " "), text_of(value)),
     };
-    let rows = found.items.iter().zip(&values).map(|(event, values)| {
-        let about = target_of(event).filter(|id| names.contains_key(id));
+    let rows = found.items.iter().map(|event| {
+        let NamedTarget { name, href } = names.target(event);
         AuditRow {
             at: Moment::of(event.created_at),
-            actor: event.actor_id.map(name_of).unwrap_or_default(),
+            actor: event.actor_id.map(|id| names.user(id)).unwrap_or_default(),
             words: in_words(&event.action),
             action: event.action.clone(),
-            target: about.map_or_else(|| event.target.replacen(':', " ", 1), name_of),
-            target_is_user: about.is_some(),
-            details: values.iter().filter(|(_, value)| !value.is_null()).map(detail_of).collect(),
+            target: name,
+            target_href: href,
+            details: values_of(event).iter().filter(|(_, value)| !value.is_null()).map(detail_of).collect(),
             request_id: event.request_id.clone().unwrap_or_default(),
         }
     });
     let page = AuditPage {
         shell: shell(&request, &visitor, "Audit log"),
         events: rows.collect(),
+        entries_max: ENTRIES_MAX,
         is_first: query.0.cursor.is_none(),
         next: found.next_cursor(|event| format!("/admin/audit?cursor={}", event.id)),
     };

@@ -2,7 +2,10 @@
 //! contents of chats and repositories.
 
 pub(super) mod audit;
+pub(super) mod audit_csv;
+mod audit_names;
 pub(super) mod health;
+pub(super) mod user_changes;
 pub(super) mod users;
 
 use actix_web::HttpRequest;

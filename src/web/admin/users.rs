@@ -46,7 +46,8 @@ pub(in crate::web) struct UsersQuery {
     cursor: Option<i64>,
 }
 
-fn page_of(username: &str) -> String {
+/// Returns the address of the page of a user.
+pub(super) fn page_of(username: &str) -> String {
     format!("/admin/users/{}", percent_encoded(username))
 }
 

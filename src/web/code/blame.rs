@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
 use super::listing::LastCommit;
 use super::missing;
-use super::words::{Step, steps};
+use super::words::{Step, day, steps};
 use crate::domain::timestamp::Timestamp;
 use crate::git::blame::BlameRange;
 use crate::git::browse::{CommitSummary, Oid};
@@ -103,6 +103,13 @@ async fn page(
     let Found { view, commit, path } = found;
     let at = At { commit: &commit, view: "blame", path: &path };
     let frame = Frame::load(request, services, &view, Tab::Code, Some(at)).await?;
+    let now = Timestamp::now();
+    // The classes of the ages change with the day.
+    let today = day(now);
+    let validator = frame.validator_with(request, visitor, &[&commit], &today);
+    if let Some(answer) = validator.unchanged(request) {
+        return Ok(answer);
+    }
     let ignores = query.ignore == "1";
     let from = query.from.unwrap_or(1);
     let part = BlamePart {
@@ -117,7 +124,7 @@ async fn page(
             return missing::of_path(here, &view, frame, ("file", &path), error).await;
         }
     };
-    let (lines, has_hidden) = lines(services, &view, commit.oid, &blame).await?;
+    let Painted { lines, has_hidden, is_cut } = lines(services, &view, commit.oid, &blame).await?;
     let page_at = |from: usize| {
         let ignored = if ignores { "&ignore=1" } else { "" };
         format!("{}?from={from}{ignored}", frame.href("blame", &path))
@@ -130,7 +137,7 @@ async fn page(
         shell: frame.shell(request, visitor, &format!("Blame of {path}")).wide(),
         folders,
         name,
-        groups: groups(&blame, lines, &frame.base),
+        groups: groups(&blame, lines, &frame.base, now),
         lines_from: blame.lines_from,
         lines_to: blame.lines_to,
         line_count: blame.line_count,
@@ -143,7 +150,18 @@ async fn page(
         path,
         frame,
     };
-    layout::built(request, (services, &view), None, move || page).await
+    // How far the highlighting comes in its time differs.
+    let kept = Some(&validator).filter(|_| !is_cut);
+    layout::built(request, (services, &view), kept, move || page).await
+}
+
+/// The lines of the page.
+#[derive(Default)]
+struct Painted {
+    lines: Vec<SafeHtml>,
+    has_hidden: bool,
+    /// Whether a limit ended the highlighting.
+    is_cut: bool,
 }
 
 /// Returns the highlighted lines of the page.
@@ -152,20 +170,21 @@ async fn lines(
     view: &RepositoryView,
     commit: Oid,
     blame: &Blame,
-) -> Result<(Vec<SafeHtml>, bool), ServiceError> {
+) -> Result<Painted, ServiceError> {
     let blob = services.blob(view, commit, blame.path.clone()).await?;
-    let Some(text) = blob.content else { return Ok((Vec::new(), false)) };
+    let Some(text) = blob.content else { return Ok(Painted::default()) };
     let (path, first, last) = (blob.path, blame.lines_from.saturating_sub(1), blame.lines_to);
     let paint = move || {
         let painted = highlight(&path, &text, &mut Budget::default());
-        let shown = painted.lines.into_iter().take(last).skip(first).collect();
-        (shown, painted.has_hidden)
+        let is_cut = painted.highlighted_to < painted.lines.len();
+        let lines = painted.lines.into_iter().take(last).skip(first).collect();
+        Painted { lines, has_hidden: painted.has_hidden, is_cut }
     };
     services.paint(view, paint).await
 }
 
-fn groups(blame: &Blame, lines: Vec<SafeHtml>, base: &str) -> Vec<Group> {
-    let (mut lines, now) = (lines.into_iter(), Timestamp::now());
+fn groups(blame: &Blame, lines: Vec<SafeHtml>, base: &str, now: Timestamp) -> Vec<Group> {
+    let mut lines = lines.into_iter();
     let group = |range: &BlameRange| {
         let BlameRange { from, to, oid, author, authored_at, summary, previous } = range;
         let summary = CommitSummary {

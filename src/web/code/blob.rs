@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::documents;
+use super::documents::{self, PageLinks};
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
 use super::lines::{CodeLines, LINES_MAX};
 use super::missing;
@@ -182,7 +182,9 @@ async fn body(
         return Ok(Body::Lines(services.paint(view, paint).await?));
     }
     if is_markdown(&path) {
-        return Ok(Body::Document(documents::painted(services, view, path, text, frame).await?));
+        return Ok(Body::Document(
+            documents::painted(services, view, path, text, PageLinks::of(frame)).await?,
+        ));
     }
     Ok(Body::Image(frame.href("image", &path)))
 }

@@ -1,10 +1,8 @@
 //! Documents of a repository: READMEs, and Markdown files.
 
-use actix_web::HttpRequest;
-
-use super::frame::{At, Frame, Tab, href};
+use super::frame::{Frame, base_of, href, name_in_address};
 use crate::git::browse::{EntryKind, Oid, Tree, TreePart};
-use crate::http::error::HttpError;
+use crate::http::address::path_encoded;
 use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::paint::document::{
     DOCUMENT_BYTES_MAX, Document, Links, document, is_markdown, plain_document,
@@ -53,7 +51,7 @@ pub(super) async fn readme(
     view: &RepositoryView,
     commit: Oid,
     tree: &Tree,
-    frame: &Frame,
+    links: PageLinks,
 ) -> Result<Option<Readme>, ServiceError> {
     let rank = |name: &str| {
         let lower = name.to_lowercase();
@@ -69,24 +67,28 @@ pub(super) async fn readme(
     let Some((_, entry)) = ranked.min_by_key(|(rank, _)| *rank) else { return Ok(None) };
     let blob = services.blob(view, commit, entry.path.clone()).await?;
     let Some(text) = blob.content else { return Ok(None) };
-    let document = painted(services, view, entry.path.clone(), text, frame).await?;
-    Ok(Some(Readme { name: entry.name.clone(), href: frame.href("blob", &entry.path), document }))
+    let href = href(&links.base, "blob", &links.reference, &entry.path);
+    let document = painted(services, view, entry.path.clone(), text, links).await?;
+    Ok(Some(Readme { name: entry.name.clone(), href, document }))
 }
 
-/// Returns the README of the default branch, for the page of the project.
+/// Returns the README of the first of the repositories that has a commit, at its default branch, for
+/// the page of a project.
 ///
 /// # Errors
-/// If the repository cannot be read now. The page of the project does not depend on it.
-pub(in crate::web) async fn readme_of_default_branch(
-    request: &HttpRequest,
+/// If a repository cannot be read now. The page of the project does not depend on it.
+pub(in crate::web) async fn readme_of_first(
     services: &Services,
-    view: &RepositoryView,
-) -> Result<Option<Readme>, HttpError> {
-    let Some(commit) = services.default_head(view).await? else { return Ok(None) };
-    let at = At { commit: &commit, view: "tree", path: "" };
-    let frame = Frame::load(request, services, view, Tab::Code, Some(at)).await?;
-    let tree = services.tree(view, commit.oid, String::new(), false, TreePart::default()).await?;
-    Ok(readme(services, view, commit.oid, &tree.answer, &frame).await?)
+    views: &[RepositoryView],
+) -> Result<Option<Readme>, ServiceError> {
+    for view in views {
+        let Some(commit) = services.default_head(view).await? else { continue };
+        let reference = path_encoded(name_in_address(&commit));
+        let links = PageLinks { base: base_of(view), reference };
+        let tree = services.tree(view, commit.oid, String::new(), false, TreePart::default()).await?;
+        return readme(services, view, commit.oid, &tree.answer, links).await;
+    }
+    Ok(None)
 }
 
 /// Turns a text into a document.
@@ -95,9 +97,8 @@ pub(super) async fn painted(
     view: &RepositoryView,
     path: String,
     text: String,
-    frame: &Frame,
+    links: PageLinks,
 ) -> Result<Document, ServiceError> {
-    let links = PageLinks::of(frame);
     let work = move || {
         if is_markdown(&path) { document(&path, &text, &links) } else { plain_document(&text) }
     };

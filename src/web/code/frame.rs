@@ -126,8 +126,19 @@ impl Frame {
         visitor: &Visitor,
         commits: &[&ResolvedRef],
     ) -> Validator {
+        self.validator_with(request, visitor, commits, "")
+    }
+
+    /// Like [`Frame::validator`], for a page that depends on something more.
+    pub(in crate::web) fn validator_with(
+        &self,
+        request: &HttpRequest,
+        visitor: &Visitor,
+        commits: &[&ResolvedRef],
+        more: &str,
+    ) -> Validator {
         let user = visitor.user().map(|user| (user.id, user.is_admin));
-        let shown = format!("{} {} {user:?} {self:?}", assets::root_of(request), visitor.theme);
+        let shown = format!("{} {} {user:?} {self:?} {more}", assets::root_of(request), visitor.theme);
         Validator::of_view(request, commits, &shown)
     }
 }

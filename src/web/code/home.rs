@@ -63,7 +63,7 @@ async fn empty(
     view: &RepositoryView,
 ) -> HttpResult {
     let frame = Frame::load(request, services, view, Tab::Code, None).await?;
-    let branches = services.branches(view, None, 1).await?;
+    let names = services.ref_names(view, 1).await?;
     let user = visitor.user().map(|user| user.username.as_str());
     let push_url = match (user, frame.clone_url.split_once("://")) {
         (Some(user), Some((scheme, rest))) => format!("{scheme}://{}@{rest}", percent_encoded(user)),
@@ -74,7 +74,7 @@ async fn empty(
         default_branch: view.repository.default_branch.clone(),
         push_url,
         may_push: view.may(Act::Push),
-        has_branches: !branches.items.is_empty(),
+        has_branches: !names.branches.is_empty(),
         frame,
     };
     layout::page(request, &page).await

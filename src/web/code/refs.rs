@@ -1,9 +1,7 @@
 //! The list in which a visitor chooses another branch or tag.
 
-use std::collections::HashSet;
-
 use super::frame::{At, href, name_in_address};
-use crate::git::browse::RefKind;
+use crate::git::browse::{RefKind, TagName};
 use crate::http::address::path_encoded;
 use crate::services::{RepositoryView, ServiceError, Services};
 
@@ -44,20 +42,15 @@ impl RefPicker {
         at: At<'_>,
         base: &str,
     ) -> Result<Self, ServiceError> {
-        let branches = services.branches(view, None, LISTED_MAX).await?;
-        let tags = services.tags(view, None, LISTED_MAX).await?;
-        let has_more = branches.next.is_some() || tags.next.is_some();
+        let names = services.ref_names(view, LISTED_MAX).await?;
         let link = |reference: &str, name: &str, kind: RefKind| RefLink {
             href: href(base, at.view, &path_encoded(reference), at.path),
             is_current: at.commit.kind == kind && at.commit.name == name,
             is_protected: kind == RefKind::Branch && view.project.config.rule_for(name).is_some(),
             name: name.to_owned(),
         };
-        // A name of both kinds means the branch.
-        let taken: HashSet<&str> = branches.items.iter().map(|branch| branch.name.as_str()).collect();
-        let tag_link = |name: &str| {
-            let is_taken = taken.contains(name);
-            let reference = if is_taken { format!("refs/tags/{name}") } else { name.to_owned() };
+        let tag_link = |TagName { name, is_branch_too }: &TagName| {
+            let reference = if *is_branch_too { format!("refs/tags/{name}") } else { name.clone() };
             link(&reference, name, RefKind::Tag)
         };
         let name = name_in_address(at.commit);
@@ -70,13 +63,9 @@ impl RefPicker {
         Ok(Self {
             kind,
             name: name.to_owned(),
-            tags: tags.items.iter().map(|tag| tag_link(&tag.name)).collect(),
-            branches: branches
-                .items
-                .iter()
-                .map(|branch| link(&branch.name, &branch.name, RefKind::Branch))
-                .collect(),
-            has_more,
+            tags: names.tags.iter().map(tag_link).collect(),
+            branches: names.branches.iter().map(|name| link(name, name, RefKind::Branch)).collect(),
+            has_more: names.has_more,
             view: at.view,
             path: at.path.to_owned(),
         })

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::documents::{Readme, readme};
+use super::documents::{PageLinks, Readme, readme};
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref};
 use super::listing::{self, ENTRIES, LastCommit, Listing};
 use super::missing;
@@ -109,7 +109,7 @@ pub(super) async fn page(
         None
     };
     let readme = match part.cursor {
-        None => readme(services, view, commit.oid, &tree, &frame).await?,
+        None => readme(services, view, commit.oid, &tree, PageLinks::of(&frame)).await?,
         Some(_) => None,
     };
     let (folders, name) = steps(&frame.base, &frame.reference, &path);

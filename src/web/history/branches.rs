@@ -1,25 +1,33 @@
 //! `/{user}/{project}/{repo}/-/branches`: the branches, sorted by name.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::signer::Moment;
 use crate::domain::permission::project::Act;
-use crate::git::browse::Branch;
+use crate::git::browse::{Branch, Distance, Oid};
 use crate::http::address::{path_encoded, percent_encoded};
 use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
 use crate::services::access::RepositoryPath;
-use crate::services::{RepositoryView, Services};
+use crate::services::branch_deletions::check_branch_deletion;
+use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::code::frame::{Frame, Tab, href, in_repository};
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
 use crate::web::paint::SafeHtml;
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// Branches of a page.
 const PAGE_BRANCHES: usize = 50;
+/// Branches of a page whose distance from the default branch is counted.
+const COUNTED_MAX: usize = 20;
+/// How long the page waits for the distances. A choice: as long as a reader waits without noticing.
+const COUNT_TIME_MAX: Duration = Duration::from_millis(300);
 
 struct BranchRow {
     name: String,
@@ -34,6 +42,10 @@ struct BranchRow {
     commits_href: String,
     /// The comparison with the default branch; `None` for the default branch.
     compare_href: Option<String>,
+    /// How far the branch is from the default branch, in words; empty if it was not counted.
+    distance: String,
+    /// The page on which the branch is deleted; `None` if the visitor may not delete it.
+    delete_href: Option<String>,
 }
 
 #[derive(Template)]
@@ -44,7 +56,6 @@ struct BranchesPage {
     branches: Vec<BranchRow>,
     first_href: Option<String>,
     next_href: Option<String>,
-    may_push: bool,
 }
 
 /// The query of a list of refs.
@@ -68,12 +79,16 @@ pub(super) async fn show(
         let found = services.branches(&view, after, PAGE_BRANCHES).await?;
         let frame = Frame::load(&request, &services, &view, Tab::Branches, None).await?;
         let here = format!("{}/-/branches", frame.base);
+        let distances = distances(&services, &view, &found.items).await;
         let page = BranchesPage {
             shell: frame.shell(&request, &visitor, "Branches"),
-            branches: found.items.iter().map(|branch| BranchRow::of(branch, &view, &frame)).collect(),
+            branches: found
+                .items
+                .iter()
+                .map(|branch| BranchRow::of(branch, &view, &frame, distances.get(&branch.oid)))
+                .collect(),
             first_href: (!is_first).then(|| here.clone()),
             next_href: found.next.map(|next| format!("{here}?after={}", percent_encoded(&next))),
-            may_push: view.may(Act::Push),
             frame,
         };
         layout::page(&request, &page).await
@@ -81,10 +96,44 @@ pub(super) async fn show(
     .await
 }
 
+/// Returns how far the first branches are from the default branch. Leaves out those that cannot be
+/// counted in time: the page does not depend on them.
+async fn distances(
+    services: &Services,
+    view: &RepositoryView,
+    branches: &[Branch],
+) -> BTreeMap<Oid, Distance> {
+    let counted = async {
+        let Some(base) = services.default_head(view).await? else { return Ok(BTreeMap::new()) };
+        let others = branches.iter().filter(|branch| !branch.default).take(COUNTED_MAX);
+        services.distances(view, base.oid, others.map(|branch| branch.oid).collect()).await
+    };
+    match tokio::time::timeout(COUNT_TIME_MAX, counted).await {
+        Ok(Ok(distances)) => distances,
+        Ok(Err(error)) => {
+            let error: ServiceError = error;
+            error.log_causes();
+            BTreeMap::new()
+        }
+        Err(_) => BTreeMap::new(),
+    }
+}
+
+/// Returns a distance in words: `2 ahead, 1 behind`.
+fn in_words(distance: &Distance) -> String {
+    match (distance.ahead, distance.behind) {
+        (0, 0) => "no difference".to_owned(),
+        (ahead, 0) => format!("{ahead} ahead"),
+        (0, behind) => format!("{behind} behind"),
+        (ahead, behind) => format!("{ahead} ahead, {behind} behind"),
+    }
+}
+
 impl BranchRow {
-    fn of(branch: &Branch, view: &RepositoryView, frame: &Frame) -> Self {
+    fn of(branch: &Branch, view: &RepositoryView, frame: &Frame, distance: Option<&Distance>) -> Self {
         let (base, reference) = (&frame.base, path_encoded(&branch.name));
         // On pages without a ref, the frame's ref is the default branch.
+        let may_delete = view.may(Act::Push) && check_branch_deletion(view, &branch.name, branch.oid).is_ok();
         let compare = || format!("{base}/-/compare/{}...{reference}", frame.reference);
         Self {
             name: branch.name.clone(),
@@ -97,6 +146,8 @@ impl BranchRow {
             committed: branch.committed_at.map(Moment::of),
             commits_href: href(base, "commits", &reference, ""),
             compare_href: (!branch.default).then(compare),
+            distance: distance.filter(|_| !branch.default).map(in_words).unwrap_or_default(),
+            delete_href: may_delete.then(|| href(base, "branches", "delete", &branch.name)),
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::git::browse::{ChangeStatus, Diff, DiffPart, FileDiff, Oid};
 use crate::http::address::path_encoded;
 use crate::web::paint::SafeHtml;
-use crate::web::paint::diff::{DiffBudget, DiffRow, diff_rows_within};
+use crate::web::paint::diff::{DiffBudget, DiffKind, DiffRow, diff_rows_within};
 
 use super::generated::is_generated;
 use super::part;
@@ -38,6 +38,8 @@ pub(super) struct Sides {
     /// The commit of the old side; `None` for the empty tree.
     pub(super) old: Option<Oid>,
     pub(super) new: Oid,
+    /// Whether both sides are beside each other, in a wide window.
+    pub(super) is_split: bool,
 }
 
 /// The changes of a page.
@@ -55,6 +57,9 @@ pub(super) struct Changes {
     pub(super) whitespace_href: String,
     /// The page of all files.
     pub(super) all_href: String,
+    pub(super) is_split: bool,
+    /// The same changes, with both sides beside each other or one after the other.
+    pub(super) split_href: String,
 }
 
 /// A changed file.
@@ -111,7 +116,9 @@ pub(super) enum Body {
 /// Some rows of a file: a table.
 #[derive(Debug)]
 pub(super) struct RowsPart {
-    pub(super) rows: Vec<DiffRow>,
+    /// The rows, in runs: unchanged ones, or those of a change. Lines of a change that belong
+    /// together are beside each other in the split view.
+    pub(super) runs: Vec<Vec<DiffRow>>,
     /// The class with the expected height.
     pub(super) class: &'static str,
 }
@@ -145,8 +152,10 @@ impl Changes {
             renames_skipped,
             is_single: part.file.is_some(),
             ignores_whitespace: part.ignore_whitespace,
-            whitespace_href: part::href(&sides.page, &switched),
-            all_href: part::href(&sides.page, &all),
+            whitespace_href: part::href(&sides.page, &switched, sides.is_split),
+            all_href: part::href(&sides.page, &all, sides.is_split),
+            is_split: sides.is_split,
+            split_href: part::href(&sides.page, part, !sides.is_split),
         }
     }
 }
@@ -165,7 +174,7 @@ impl Painter<'_> {
         let (body, has_hidden) = self.body(number, &file);
         let only =
             |context_lines| DiffPart { file: Some(file.path.clone()), context_lines, ..self.part.clone() };
-        let at_page = |part: &DiffPart| part::href(&self.sides.page, part);
+        let at_page = |part: &DiffPart| part::href(&self.sides.page, part, self.sides.is_split);
         let context_lines = part::more_context(self.part.context_lines);
         let is_modified = file.old_oid.is_some() && file.new_oid.is_some();
         let more = context_lines.filter(|_| is_modified && matches!(body, Body::Rows { .. }));
@@ -296,7 +305,51 @@ fn in_parts(rows: Vec<DiffRow>) -> Vec<RowsPart> {
             50.. => "of-50",
             _ => "",
         };
-        parts.push(RowsPart { rows, class });
+        parts.push(RowsPart { runs: in_runs(rows), class });
     }
     parts
+}
+
+/// Returns the rows in runs. A remark, such as that of a missing end of line, stays in the run of the
+/// line before it.
+fn in_runs(rows: Vec<DiffRow>) -> Vec<Vec<DiffRow>> {
+    let is_change = |row: &DiffRow| matches!(row.kind, DiffKind::Added | DiffKind::Removed);
+    let mut runs: Vec<Vec<DiffRow>> = Vec::new();
+    for row in rows {
+        let joins = runs.last().is_some_and(|run| {
+            let in_change = run.first().is_some_and(is_change);
+            let has_added = run.iter().rev().any(|row| row.kind == DiffKind::Added);
+            match row.kind {
+                DiffKind::Note => true,
+                DiffKind::Added => in_change,
+                DiffKind::Removed => in_change && !has_added,
+                DiffKind::Context | DiffKind::Hunk => !in_change,
+            }
+        });
+        match runs.last_mut().filter(|_| joins) {
+            Some(run) => run.push(row),
+            None => runs.push(vec![row]),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::paint::diff::diff_rows;
+
+    #[test]
+    fn runs_are_changes_and_the_lines_between_them() {
+        let patch = "@@ -1,4 +1,5 @@\n a\n-b\n-c\n+B\n+C\n-d\n+D\n e\n+f\n\\ No newline at end of file\n";
+        let runs = in_runs(diff_rows(patch).rows);
+        let kinds: Vec<String> = runs
+            .iter()
+            .map(|run| {
+                run.iter().map(|row| row.kind.css().trim_start_matches("diff-").get(..1).unwrap()).collect()
+            })
+            .collect();
+        assert_eq!(kinds, ["hc", "rraa", "ra", "c", "an"]);
+        assert!(in_runs(Vec::new()).is_empty());
+    }
 }

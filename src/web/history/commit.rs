@@ -7,8 +7,7 @@ use serde::Deserialize;
 use super::changes::{Body, Changes, Sides};
 use super::message_links::linked;
 use super::part::{self, PartQuery};
-
-use super::signer::{Moment, Signer};
+use super::signer::Signer;
 use crate::git::browse::{CommitDiff, CommitView, DiffPart, Oid};
 use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
@@ -20,6 +19,7 @@ use crate::web::code::missing;
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::commit_text::CommitText;
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// A parent of a commit.
@@ -74,9 +74,10 @@ pub(super) async fn show(
         };
         let frame = Frame::load(&request, &services, &view, Tab::Commits, None).await?;
         let page = format!("{}/-/commit/{}", frame.base, commit.oid);
+        let is_split = query.0.is_split();
         let part = query.0.part(&request);
         if commit.oid.to_string() != oid {
-            return Ok(found_at(&part::href(&page, &part)));
+            return Ok(found_at(&part::href(&page, &part, is_split)));
         }
         let validator = frame.validator(&request, &visitor, &[&commit]);
         if let Some(answer) = validator.unchanged(&request) {
@@ -84,11 +85,11 @@ pub(super) async fn show(
         }
         let Reading { answer: found, is_whole } =
             services.commit_part(&view, commit.oid, part.clone()).await?;
-        let is_kept = is_whole && !found.diff.truncated;
-        let text = linked(&services, &visitor, &view, &frame.base, &found.commit.message).await;
+        let linked = linked(&services, &visitor, &view, &frame.base, &found.commit.message).await;
+        let is_kept = is_whole && !found.diff.truncated && linked.is_whole;
         let title = format!("{} · {}", found.commit.summary, short(commit.oid));
         let shell = frame.shell(&request, &visitor, &title).wide();
-        let build = move || CommitShown::new(shell, frame, text, found, &part, page);
+        let build = move || CommitShown::new(shell, frame, linked.text, found, &part, (page, is_split));
         layout::built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await
@@ -101,12 +102,12 @@ impl CommitShown {
         text: CommitText,
         found: CommitDiff,
         part: &DiffPart,
-        page: String,
+        (page, is_split): (String, bool),
     ) -> Self {
         let CommitDiff { commit, diff } = found;
         let CommitView { oid, parents, author, committer, .. } = &commit;
         let base = &frame.base;
-        let sides = Sides { base: base.clone(), page, old: parents.first().copied(), new: *oid };
+        let sides = Sides { base: base.clone(), page, old: parents.first().copied(), new: *oid, is_split };
         let parent = |oid: &Oid| Parent { href: format!("{base}/-/commit/{oid}"), short: short(*oid) };
         Self {
             is_message_cut: commit.message_truncated || text.truncated,

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::signer::{Moment, Signer, day_of};
+use super::signer::{Signer, day_of};
 use crate::git::browse::{CommitPage, CommitView, Oid};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Path, Query};
@@ -16,6 +16,7 @@ use crate::web::code::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, bas
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::SafeHtml;
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// Commits of a page.

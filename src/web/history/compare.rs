@@ -151,13 +151,15 @@ pub(super) async fn show(
         if let Some(answer) = validator.unchanged(&request) {
             return Ok(answer);
         }
+        let is_split = query.0.is_split();
         let (choice, part) = (choice.await?, query.0.part(&request));
         let Reading { answer, is_whole } =
             services.compare_part(&view, base.oid, head.oid, part.clone()).await?;
         let is_kept = is_whole && !answer.diff.truncated && !answer.commits_truncated;
         let title = format!("{} {SEPARATOR} {}", choice.base, choice.head);
         let shell = frame.shell(&request, &visitor, &title).wide();
-        let build = move || ComparisonPage::new(shell, frame, choice, (&base, &head), answer, &part);
+        let build =
+            move || ComparisonPage::new(shell, frame, choice, (&base, &head), (answer, is_split), &part);
         layout::built(&request, (&services, &view), is_kept.then_some(&validator), build).await
     })
     .await
@@ -193,7 +195,7 @@ impl ComparisonPage {
         frame: Frame,
         choice: Choice,
         (base, head): (&ResolvedRef, &ResolvedRef),
-        found: Comparison,
+        (found, is_split): (Comparison, bool),
         part: &DiffPart,
     ) -> Self {
         let (base_name, head_name) = (name_in_address(base), name_in_address(head));
@@ -202,6 +204,7 @@ impl ComparisonPage {
             page: href(&frame, base_name, head_name),
             old: found.merge_base,
             new: found.head_oid,
+            is_split,
         };
         let range = |dots: &str| quoted(&format!("{}{dots}{}", in_clone(base), in_clone(head)));
         Self {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::http::address::path_encoded;
-use crate::services::{RepositoryView, Services};
+use crate::protocol::code::Code;
+use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::paint::commit_text::{CommitLinks, CommitText, commit_text};
 use crate::web::visitor::Visitor;
 
@@ -54,6 +55,18 @@ impl CommitLinks for Known {
     }
 }
 
+/// A message as HTML.
+pub(super) struct LinkedMessage {
+    pub(super) text: CommitText,
+    /// Whether every link was looked up. If not, a later page may have more.
+    pub(super) is_whole: bool,
+}
+
+/// Returns whether the same text will not be found later either.
+fn is_missing(error: &ServiceError) -> bool {
+    matches!(error.code, Code::NotFound | Code::BadRequest | Code::TooLarge)
+}
+
 /// Returns the message as HTML. Commits are linked if they exist, users if the visitor may see them.
 pub(super) async fn linked(
     services: &Services,
@@ -61,22 +74,42 @@ pub(super) async fn linked(
     view: &RepositoryView,
     base: &str,
     message: &str,
-) -> CommitText {
+) -> LinkedMessage {
     let named = Named::default();
     let text = commit_text(message, &named);
     let (ids, names) = (named.ids.into_inner(), named.names.into_inner());
-    let mut known = Known::default();
+    let (mut known, mut is_whole) = (Known::default(), true);
     for hex in ids {
-        if let Ok(commit) = services.resolve_id(view, hex.clone()).await {
-            known.commits.insert(hex, format!("{base}/-/commit/{}", commit.oid));
+        match services.resolve_id(view, hex.clone()).await {
+            Ok(commit) => drop(known.commits.insert(hex, format!("{base}/-/commit/{}", commit.oid))),
+            Err(error) => is_whole &= is_missing(&error),
         }
     }
     if let Some(who) = visitor.who() {
         for name in names {
-            if let Ok(user) = services.person(who, name.clone()).await {
-                known.users.insert(name, format!("/people/{}", path_encoded(&user.username)));
+            match services.person(who, name.clone()).await {
+                Ok(user) => {
+                    drop(known.users.insert(name, format!("/people/{}", path_encoded(&user.username))));
+                }
+                Err(error) => is_whole &= is_missing(&error),
             }
         }
     }
-    if known.commits.is_empty() && known.users.is_empty() { text } else { commit_text(message, &known) }
+    let has_links = !known.commits.is_empty() || !known.users.is_empty();
+    LinkedMessage { text: if has_links { commit_text(message, &known) } else { text }, is_whole }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_server_does_not_decide_that_a_link_is_missing() {
+        for code in [Code::NotFound, Code::BadRequest, Code::TooLarge] {
+            assert!(is_missing(&ServiceError::new(code, "")), "{code:?}");
+        }
+        for code in [Code::Overloaded, Code::RateLimited, Code::Internal] {
+            assert!(!is_missing(&ServiceError::new(code, "")), "{code:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod changes;
 mod commit;
 mod commits;
 mod compare;
+mod delete_branch;
 mod generated;
 mod message_links;
 mod part;
@@ -30,5 +31,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(page("compare").get(compare::choose))
         .service(page("compare/{rest:.*}").get(compare::show))
         .service(page("branches").get(branches::show))
+        .service(page("branches/delete/{branch:.*}").get(delete_branch::show).post(delete_branch::submit))
         .service(page("tags").get(tags::show));
 }

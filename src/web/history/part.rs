@@ -18,9 +18,18 @@ pub(super) struct PartQuery {
     context: Option<u32>,
     /// `ignore`: lines that differ only in white space are unchanged.
     whitespace: Option<String>,
+    /// `split`: both sides beside each other, in a wide window.
+    view: Option<String>,
 }
 
+/// The value of `view` for both sides beside each other.
+const SPLIT: &str = "split";
+
 impl PartQuery {
+    pub(super) fn is_split(&self) -> bool {
+        self.view.as_deref() == Some(SPLIT)
+    }
+
     pub(super) fn part(self, request: &HttpRequest) -> DiffPart {
         DiffPart {
             file: self.file.filter(|file| !file.is_empty()).map(|file| as_sent(request, file)),
@@ -42,7 +51,7 @@ fn as_sent(request: &HttpRequest, file: String) -> String {
 }
 
 /// Returns the address of a part of the changes on the page at `page`.
-pub(super) fn href(page: &str, part: &DiffPart) -> String {
+pub(super) fn href(page: &str, part: &DiffPart, is_split: bool) -> String {
     let mut pairs = Vec::new();
     if let Some(file) = &part.file {
         pairs.push(format!("file={}", percent_encoded(file)));
@@ -52,6 +61,9 @@ pub(super) fn href(page: &str, part: &DiffPart) -> String {
     }
     if part.ignore_whitespace {
         pairs.push("whitespace=ignore".to_owned());
+    }
+    if is_split {
+        pairs.push(format!("view={SPLIT}"));
     }
     if pairs.is_empty() { page.to_owned() } else { format!("{page}?{}", pairs.join("&")) }
 }
@@ -71,11 +83,12 @@ mod tests {
     fn address_of_a_part_is_read_back() {
         let part =
             DiffPart { file: Some("a b/ü&c%E9".to_owned()), context_lines: 20, ignore_whitespace: true };
-        let address = href("/p", &part);
+        let address = href("/p", &part, true);
         let request = TestRequest::with_uri(&address).to_http_request();
         let query = actix_web::web::Query::<PartQuery>::from_query(request.query_string()).unwrap();
+        assert!(query.is_split());
         assert_eq!(query.into_inner().part(&request), part);
-        assert_eq!(href("/p", &DiffPart::default()), "/p");
+        assert_eq!(href("/p", &DiffPart::default(), false), "/p");
     }
 
     #[test]

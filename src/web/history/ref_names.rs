@@ -9,10 +9,9 @@ const OFFERED_MAX: usize = 100;
 
 /// Returns the names that a form offers.
 pub(super) async fn offered(services: &Services, view: &RepositoryView) -> Result<Vec<String>, ServiceError> {
-    let branches = services.branches(view, None, OFFERED_MAX).await?.items;
-    let tags = services.tags(view, None, OFFERED_MAX).await?.items;
-    let tags = tags.into_iter().map(|tag| tag.name);
-    Ok(branches.into_iter().map(|branch| branch.name).chain(tags).collect())
+    let names = services.ref_names(view, OFFERED_MAX).await?;
+    let tags = names.tags.into_iter().map(|tag| tag.name);
+    Ok(names.branches.into_iter().chain(tags).collect())
 }
 
 /// Returns the name of a ref in a clone with the remote `origin`, as an argument of a shell command.

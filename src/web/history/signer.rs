@@ -1,4 +1,4 @@
-//! The author, committer or tagger of an object, and times, as pages show them.
+//! The author, committer or tagger of an object, and days, as pages show them.
 
 use crate::domain::timestamp::Timestamp;
 use crate::git::browse::Person;
@@ -22,27 +22,10 @@ impl Signer {
     }
 }
 
-/// A time for programs and for people. The script of the pages makes it relative.
-#[derive(Debug)]
-pub(super) struct Moment {
-    pub(super) iso: String,
-    pub(super) text: String,
-}
-
-impl Moment {
-    pub(super) fn of(time: Timestamp) -> Self {
-        Self { iso: time.to_string(), text: formatted(time, "%-d %B %Y, %H:%M UTC") }
-    }
-}
-
 /// Returns the day of a time (UTC), such as `29 November 2026`.
 pub(super) fn day_of(time: Timestamp) -> String {
-    formatted(time, "%-d %B %Y")
-}
-
-fn formatted(time: Timestamp, format: &str) -> String {
     let parsed = jiff::Timestamp::from_millisecond(time.0);
-    parsed.map_or_else(|_| time.to_string(), |time| time.strftime(format).to_string())
+    parsed.map_or_else(|_| time.to_string(), |time| time.strftime("%-d %B %Y").to_string())
 }
 
 #[cfg(test)]
@@ -50,10 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_shown_for_people_and_programs() {
-        let moment = Moment::of(Timestamp(1_795_910_400_000));
-        assert_eq!(moment.iso, "2026-11-29T00:00:00Z");
-        assert_eq!(moment.text, "29 November 2026, 00:00 UTC");
+    fn day_is_shown_in_words() {
         assert_eq!(day_of(Timestamp(1_795_910_400_000)), "29 November 2026");
         assert_eq!(day_of(Timestamp(i64::MAX)), format!("{} ms", i64::MAX));
     }

@@ -1,12 +1,10 @@
 //! `/{user}/{project}/{repo}/-/tags`: the tags, sorted by name.
 
-use std::collections::HashSet;
-
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::branches::RefsQuery;
-use super::signer::{Moment, Signer};
+use super::signer::Signer;
 use crate::git::browse::Tag;
 use crate::http::address::{path_encoded, percent_encoded};
 use crate::http::error::HttpResult;
@@ -17,12 +15,11 @@ use crate::web::code::frame::{Frame, Tab, href, in_repository};
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
 use crate::web::paint::commit_text::{CommitText, commit_text};
+use crate::web::shown::Moment;
 use crate::web::visitor::Visitor;
 
 /// Tags of a page.
 const PAGE_TAGS: usize = 50;
-/// Branches that are read to find tags whose name is also the name of a branch.
-const BRANCHES_READ: usize = 100;
 
 struct TagRow {
     name: String,
@@ -64,15 +61,18 @@ pub(super) async fn show(
         let after = query.0.after;
         let is_first = after.is_none();
         let found = services.tags(&view, after, PAGE_TAGS).await?;
-        let branches = services.branches(&view, None, BRANCHES_READ).await?;
-        let names: HashSet<_> = branches.items.into_iter().map(|branch| branch.name).collect();
-        let may_be_branch = move |name: &str| branches.next.is_some() || names.contains(name);
+        let names = found.items.iter().map(|tag| tag.name.clone()).collect();
+        let branches = services.branches_among(&view, names).await?;
         let frame = Frame::load(&request, &services, &view, Tab::Tags, None).await?;
         let here = format!("{}/-/tags", frame.base);
         let shell = frame.shell(&request, &visitor, "Tags");
         let build = move || TagsPage {
             shell,
-            tags: found.items.iter().map(|tag| TagRow::of(tag, &frame, may_be_branch(&tag.name))).collect(),
+            tags: found
+                .items
+                .iter()
+                .map(|tag| TagRow::of(tag, &frame, branches.contains(&tag.name)))
+                .collect(),
             first_href: (!is_first).then(|| here.clone()),
             next_href: found.next.map(|next| format!("{here}?after={}", percent_encoded(&next))),
             frame,
@@ -84,9 +84,9 @@ pub(super) async fn show(
 
 impl TagRow {
     /// A short name that is also the name of a branch means the branch.
-    fn of(tag: &Tag, frame: &Frame, may_be_branch: bool) -> Self {
+    fn of(tag: &Tag, frame: &Frame, is_branch_too: bool) -> Self {
         let name = path_encoded(&tag.name);
-        let reference = if may_be_branch { format!("refs/tags/{name}") } else { name };
+        let reference = if is_branch_too { format!("refs/tags/{name}") } else { name };
         let base = &frame.base;
         let commit = (tag.target_kind == Some("commit")).then(|| TaggedCommit {
             tree_href: href(base, "tree", &reference, ""),

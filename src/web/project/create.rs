@@ -67,8 +67,7 @@ pub(in crate::web) async fn submit(
     match services.create_project(who, name.trim(), &description, visibility).await {
         Ok(view) => Ok(see_other(&path_of(&view))),
         Err(error) => {
-            let (problems, is_public) =
-                (Problems::of(error)?.beside(super::NAME_TAKEN, "name"), visibility == Visibility::Public);
+            let (problems, is_public) = (Problems::of(error)?, visibility == Visibility::Public);
             let status = problems.status();
             let empty = CreatePage::new(&request, &visitor);
             let page = CreatePage { problems, typed_name: name, description, is_public, ..empty };

@@ -232,8 +232,9 @@ async fn with_problem(
     (username, role): (String, ProjectRole),
     services: &Services,
 ) -> HttpResult {
+    // The forms of single members have no field for the name.
+    let error = if username.is_empty() { ServiceError { fields: Vec::new(), ..error } } else { error };
     let problems = Problems::of(error)?;
-    let problems = if username.is_empty() { problems } else { problems.beside("user not found", "username") };
     let (who, status) = (visitor.required()?, problems.status());
     let page = MembersPage::load(request, visitor, who, at, UserId(0), services).await?;
     let page = MembersPage { problems, username, role: role.as_str(), ..page };

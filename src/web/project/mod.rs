@@ -23,9 +23,6 @@ use super::layout::Crumb;
 use crate::http::address::{self, percent_encoded};
 use crate::services::{ProjectView, RepositoryView};
 
-/// The refusal of a name that another project of the user has.
-const NAME_TAKEN: &str = "you have a project with this name; choose another name";
-
 /// Returns the address of a project's page.
 pub(super) fn path_of(view: &ProjectView) -> String {
     format!("/{}/{}", percent_encoded(&view.owner), percent_encoded(&view.project.name))

@@ -132,7 +132,7 @@ pub(in crate::web) async fn change(
     match services.update_project(who, &at.0, change).await {
         Ok(view) => Ok(see_other(&format!("{}?done=saved", settings_path(&view)))),
         Err(error) => {
-            let general = Problems::of(error)?.beside(super::NAME_TAKEN, "name");
+            let general = Problems::of(error)?;
             let status = general.status();
             let page = SettingsPage::new(&request, &visitor, &view);
             let page = SettingsPage { general, typed_name: name, description, ..page };

@@ -12,11 +12,11 @@ use super::{crumbs_of, moved, path_of, repository_path_of};
 use crate::domain::ids::UserId;
 use crate::domain::permission::project::Act;
 use crate::http::address::{base_url, percent_encoded};
-use crate::http::error::HttpResult;
+use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Path, Query, counted};
 use crate::services::access::ProjectPath;
-use crate::services::{RepositoryView, Services};
-use crate::web::code::documents::{Readme, readme_of_default_branch};
+use crate::services::{ProjectView, RepositoryView, Services};
+use crate::web::code::documents::{Readme, readme_of_first};
 use crate::web::form::Form;
 use crate::web::layout::{self, Shell, see_other};
 use crate::web::shown::{Face, Moment, size};
@@ -25,6 +25,8 @@ use crate::web::visitor::Visitor;
 /// How long the page waits for the README, which is a part of it only. A choice: as long as a reader
 /// waits without noticing.
 const README_TIME_MAX: Duration = Duration::from_millis(300);
+/// Repositories that are tried for the README: those without a commit have none.
+const README_REPOSITORIES: usize = 5;
 /// Members on the page of a project; the page of the members has all.
 const MEMBERS_SHOWN: usize = 10;
 
@@ -71,7 +73,7 @@ struct ProjectPage {
     /// The newest messages of the channel, for visitors with an account.
     lines: Vec<ChannelLine>,
     created: Moment,
-    /// The README of the repository that has the name of the project, else of the first.
+    /// See [`readme_of`].
     readme: Option<Readme>,
     /// Whether the first push creates a repository.
     creates_by_push: bool,
@@ -113,29 +115,9 @@ pub(in crate::web) async fn show(
         ),
         None => Default::default(),
     };
-    let shown = match is_first {
-        true => found
-            .items
-            .iter()
-            .find(|found| found.repository.name == view.project.name)
-            .or(found.items.first()),
+    let readme = match is_first {
+        true => readme_of(&request, &services, &view, &found.items).await?,
         false => None,
-    };
-    let readme = match shown {
-        Some(repository) => {
-            let repository = counted(&request, repository.clone())?;
-            let readme = readme_of_default_branch(&request, &services, &repository);
-            match tokio::time::timeout(README_TIME_MAX, readme).await {
-                Ok(Ok(readme)) => readme,
-                Ok(Err(failed)) => {
-                    failed.error.log_causes();
-                    None
-                }
-                // It takes too long for a part of a page.
-                Err(_) => None,
-            }
-        }
-        None => None,
     };
     let base = base_url(&request, &services);
     let username = visitor.user().map(|user| user.username.clone()).unwrap_or_default();
@@ -170,6 +152,30 @@ pub(in crate::web) async fn show(
         head: Head::new(&view, &visitor, "overview"),
     };
     layout::page(&request, &page).await
+}
+
+/// Returns the README of the repository that has the name of the project, if it has a commit; else of
+/// the first repository that has one.
+async fn readme_of(
+    request: &HttpRequest,
+    services: &Services,
+    project: &ProjectView,
+    repositories: &[RepositoryView],
+) -> Result<Option<Readme>, HttpError> {
+    let is_namesake = |view: &&RepositoryView| view.repository.name == project.project.name;
+    let namesake = repositories.iter().find(is_namesake);
+    let others = repositories.iter().filter(|view| !is_namesake(view));
+    let tried = namesake.into_iter().chain(others).take(README_REPOSITORIES);
+    let tried: Vec<_> = tried.map(|view| counted(request, view.clone())).collect::<Result<_, _>>()?;
+    match tokio::time::timeout(README_TIME_MAX, readme_of_first(services, &tried)).await {
+        Ok(Ok(readme)) => Ok(readme),
+        Ok(Err(error)) => {
+            error.log_causes();
+            Ok(None)
+        }
+        // It takes too long for a part of a page.
+        Err(_) => Ok(None),
+    }
 }
 
 #[derive(Deserialize)]

@@ -28,13 +28,13 @@ struct LoginRow {
 }
 
 impl From<LoginView> for LoginRow {
-    fn from(login: LoginView) -> Self {
+    fn from(LoginView { login, current }: LoginView) -> Self {
         Self {
             id: login.id,
             device: device_name(login.device.as_deref().unwrap_or_default()),
             address: login.address.unwrap_or_default(),
             is_browser: login.web,
-            is_current: login.current,
+            is_current: current,
             began: Moment::of(login.created_at),
             used: Moment::of(login.last_used_at.unwrap_or(login.created_at)),
         }
@@ -81,13 +81,7 @@ pub(in crate::web) async fn end(
 
 /// Ends all logins but that of this browser.
 pub(in crate::web) async fn end_others(visitor: Visitor, services: web::Data<Services>) -> HttpResult {
-    let who = visitor.required()?;
-    for login in services.logins(who).await?.into_iter().filter(|login| !login.current) {
-        match services.end_login_by_id(who, login.id).await {
-            Err(error) if error.code == Code::NotFound => {}
-            outcome => outcome?,
-        }
-    }
+    services.logout(visitor.required()?, Logout::Others).await?;
     Ok(see_other("/settings/logins?done=others-ended"))
 }
 

@@ -71,7 +71,7 @@ impl NewTokenPage {
     ) -> Result<Self, ServiceError> {
         let logins = services.logins(who).await?;
         let fresh_since = Timestamp::now().plus_seconds(-services.limits.fresh_login_seconds);
-        let is_fresh = logins.iter().any(|login| login.current && login.created_at > fresh_since);
+        let is_fresh = logins.iter().any(|view| view.current && view.login.created_at > fresh_since);
         let is_admin = visitor.is_admin();
         let offered = Scope::ALL.into_iter().filter(|scope| is_admin || *scope != Scope::ServerAdmin);
         let may_be_endless = services.allows_endless_tokens();
@@ -214,7 +214,7 @@ pub(in crate::web) async fn submit(
             layout::secret_page(&request, &page).await
         }
         Err(error) => {
-            let problems = Problems::of(as_form_problem(error))?.beside("the password is wrong", "password");
+            let problems = Problems::of(as_form_problem(error))?;
             let status = problems.status();
             let page = NewTokenPage::new(&request, &visitor, who, &services, &scopes).await?;
             let TokenForm { name, repositories, days, .. } = form.0;

@@ -57,13 +57,15 @@ pub(in crate::web) async fn submit(
     let page = PasswordPage::new(&request, &visitor)?;
     let PasswordForm { current_password, new_password } = form.0;
     let (current, new) = (current_password.expose().to_owned(), new_password.expose().to_owned());
-    if let Err(error) = services.change_password(who, peer.0, current, new.clone()).await {
-        let problems = Problems::of(error)?.beside("the current password is wrong", "current_password");
-        let status = problems.status();
-        return layout::page_of(&request, status, &PasswordPage { problems, ..page }).await;
-    }
-    let device = user_agent_of(&request);
-    match services.web_login(peer.0, device, page.username, new).await {
+    let user = match services.change_password(who, peer.0, current, new).await {
+        Ok(user) => user,
+        Err(error) => {
+            let problems = Problems::of(error)?;
+            let status = problems.status();
+            return layout::page_of(&request, status, &PasswordPage { problems, ..page }).await;
+        }
+    };
+    match services.log_in_again(peer.0, user_agent_of(&request), user).await {
         Ok(login) => Ok(welcome(&request, login, "/settings/password?done=changed")),
         // The password is changed; the user can log in with it.
         Err(error) => {

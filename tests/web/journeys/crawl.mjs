@@ -23,7 +23,7 @@ function kind(url) {
   return `place ${parts.length}?${query}`;
 }
 
-const isFile = (url) => /^\/(docs|api|assets)(\/|$)|\/-\/(raw|archive|image)\//.test(url.pathname);
+const isFile = (url) => /^\/(docs|api|assets)(\/|$)|^\/admin\/audit\.csv$|\/-\/(raw|archive|image)\//.test(url.pathname);
 
 async function crawl(server, browser, name, login) {
   const { context, page, problems } = await visitor(browser);

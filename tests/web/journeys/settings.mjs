@@ -141,6 +141,13 @@ export default async function settings({ server, browser }) {
     await open(address);
     await look(page, `settings-17-${name}`);
   }
+  // The page of the server's state measures again by itself, until that is switched off.
+  await open('/admin/health');
+  const uptime = () => page.textContent('[data-value="uptime"]');
+  const before = await uptime();
+  await page.waitForFunction((shown) => document.querySelector('[data-value="uptime"]')?.textContent !== shown, before, { timeout: 10_000 });
+  assert.match(await uptime() ?? '', /^\d+ (s|min)/);
+  await page.uncheck('[data-measure] input');
   await open('/admin/users/bob');
   await page.fill('#confirm_name', 'bob');
   await press(page, 'Deactivate');

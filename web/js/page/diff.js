@@ -70,10 +70,44 @@ function current(files) {
   return files.findLastIndex((file) => file.getBoundingClientRect().top < 80);
 }
 
+const VIEW_STORE = 'diff-view';
+const VIEW_WORDS = { one: 'One column', two: 'Two columns' };
+
+/**
+ * Lets the link of the two columns switch them at once, and keeps the choice. An address with
+ * `view` comes first.
+ * @param {Element} place
+ */
+function splitLink(place) {
+  const link = place.querySelector('a[data-split]');
+  if (!link) return;
+  /** @param {boolean} isSplit */
+  const show = (isSplit) => {
+    place.classList.toggle('split', isSplit);
+    link.textContent = isSplit ? VIEW_WORDS.one : VIEW_WORDS.two;
+  };
+  try {
+    if (localStorage.getItem(VIEW_STORE) === 'split') show(true);
+  } catch {
+    // Private windows may have no storage: the choice lasts as long as the page.
+  }
+  link.addEventListener('click', (event) => {
+    event.preventDefault();
+    const isSplit = !place.classList.contains('split');
+    show(isSplit);
+    try {
+      localStorage.setItem(VIEW_STORE, isSplit ? 'split' : 'one');
+    } catch {
+      // See above.
+    }
+  });
+}
+
 /** @param {Document} root */
 export function changes(root) {
   const place = root.querySelector('[data-changes]');
   if (!place) return;
+  splitLink(place);
   const files = /** @type {HTMLDetailsElement[]} */ ([...place.querySelectorAll('details.diff-file')]);
   const marks = new Set(readMarks());
   for (const file of files) addBox(file, marks);

@@ -42,14 +42,14 @@ export function finder(root) {
   const count = root.querySelector('[data-count]');
   if (!(form instanceof HTMLFormElement) || !field || !list || !count) return;
   const { list: address = '', blobs = '' } = form.dataset;
-  /** @type {Promise<string[]> | null} */
-  let paths = null;
+  /** @type {Promise<{ paths: string[], truncated: boolean }> | null} */
+  let files = null;
   let active = -1;
 
   async function load() {
     const response = await fetch(address, { headers: { 'X-NetBit-Web': '1' } });
     if (!response.ok) throw new Error(`the list of files: ${response.status}`);
-    return /** @type {Promise<string[]>} */ (response.json().then((files) => files.paths));
+    return response.json();
   }
 
   /** @param {number} index */
@@ -63,16 +63,16 @@ export function finder(root) {
 
   async function show() {
     const wanted = field?.value.trim().toLowerCase() ?? '';
-    paths ??= load();
+    files ??= load();
     let all;
     try {
-      all = await paths;
+      all = await files;
     } catch {
-      paths = null; // The form still works.
+      files = null; // The form still works.
       return;
     }
     if (wanted !== field?.value.trim().toLowerCase()) return;
-    const found = best(all, wanted);
+    const found = best(all.paths, wanted);
     const items = found.slice(0, LISTED).map((path) => {
       const link = root.createElement('a');
       link.href = `${blobs}/${path.split('/').map(encodeURIComponent).join('/')}`;
@@ -87,7 +87,9 @@ export function finder(root) {
     active = -1;
     if (wanted && items.length) activate(0);
     const noun = found.length === 1 ? 'file matches' : 'files match';
-    if (count) count.textContent = `${found.length} ${noun}.`;
+    const rest = found.length > LISTED ? `; the first ${LISTED} are listed` : '';
+    const cut = all.truncated ? '; the repository has more files than this list' : '';
+    if (count) count.textContent = `${found.length} ${noun}${rest}${cut}.`;
   }
 
   field.addEventListener('input', show);

@@ -12,6 +12,7 @@ import { discussChanges } from './discuss.js';
 import { inboxCount } from './inbox.js';
 import { talks } from './talks.js';
 import { here } from './here.js';
+import { health } from './health.js';
 
 localTimes(document);
 passwordButtons(document);
@@ -28,3 +29,4 @@ discussChanges(document);
 inboxCount(document);
 talks(document);
 here(document);
+health(document);

@@ -42,7 +42,7 @@ pub struct NewUser {
 impl NewUser {
     pub(super) fn insert(&self, tx: &mut Tx<'_>, is_admin: bool) -> Execution<Arc<User>> {
         if accounts::holder_of_username(tx.reader(), self.username.as_str())?.is_some() {
-            return Err(Refusal::Conflict("the username is taken").into());
+            return Err(Refusal::Taken { field: "username", sentence: "the username is taken" }.into());
         }
         let row = NewUserRow {
             username: self.username.as_str(),
@@ -230,6 +230,8 @@ impl Command for RefreshLogin {
 pub enum Logout {
     /// This login.
     This,
+    /// Every login but this one.
+    Others,
     /// Every login, and the access tokens created within `limits.recent_token_seconds`: a stolen
     /// login may have created them.
     AllLogins,
@@ -251,11 +253,15 @@ impl Command for EndLogin {
         let user = self.who.user;
         let logins = match self.reach {
             Logout::This => self.who.auth_method.login().into_iter().collect(),
-            Logout::AllLogins | Logout::Everything => accounts::live_logins_of(tx.reader(), user)?,
+            Logout::Others | Logout::AllLogins | Logout::Everything => {
+                accounts::live_logins_of(tx.reader(), user)?
+            }
         };
+        let stays = self.who.auth_method.login().filter(|_| self.reach == Logout::Others);
+        let logins = logins.into_iter().filter(|login| Some(*login) != stays);
         logins.into_iter().try_for_each(|login| end(tx, login, user))?;
         match self.reach {
-            Logout::This => Ok(()),
+            Logout::This | Logout::Others => Ok(()),
             Logout::AllLogins => end_tokens(tx, self.who, recently(tx)),
             Logout::Everything => end_tokens(tx, self.who, Timestamp(i64::MIN)),
         }
@@ -294,19 +300,20 @@ impl Command for EndExpiredLogins {
 
 /// Stores a new password. Every login of the user ends, including the current one, and so do the
 /// access tokens created within `limits.recent_token_seconds`: a stolen login may have created
-/// them.
+/// them. Returns the user, whose `token_version` is that of the new password.
 pub struct ChangePassword {
     pub who: Credential,
     pub password_hash: String,
 }
 
 impl Command for ChangePassword {
-    type Output = ();
+    type Output = Arc<User>;
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Arc<User>> {
         tx.authenticate(self.who, RequiredScope::Person)?;
-        set_password(tx, self.who.user, &self.password_hash)?;
-        end_tokens(tx, self.who, recently(tx))
+        let user = set_password(tx, self.who.user, &self.password_hash)?;
+        end_tokens(tx, self.who, recently(tx))?;
+        Ok(Arc::new(user))
     }
 }
 

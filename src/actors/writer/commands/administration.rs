@@ -113,7 +113,7 @@ impl Command for RenameUser {
             return Ok(Arc::new(old));
         }
         if accounts::holder_of_username(tx.reader(), name)?.is_some_and(|holder| holder != self.user) {
-            return Err(Refusal::Conflict("the username is taken").into());
+            return Err(Refusal::Taken { field: "username", sentence: "the username is taken" }.into());
         }
         if accounts::former_username_count(tx.reader(), self.user)? >= tx.limits.former_names {
             return Err(
@@ -171,6 +171,9 @@ impl Command for SetUserAdmin {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         check_administrator(tx, self.who)?;
+        if self.user == self.who.user {
+            return Err(Refusal::Conflict("another administrator can change your account").into());
+        }
         let (old, _) = accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?.into_parts();
         if old.is_admin == self.is_admin {
             return Ok(());

@@ -17,6 +17,9 @@ use crate::domain::{chat, text};
 use crate::storage::queries::chats;
 use crate::storage::rows::chat::{NewChatRow, direct_key};
 
+const NAME_TAKEN: Refusal =
+    Refusal::Taken { field: "name", sentence: "a channel with this name exists; choose another name" };
+
 /// A chat to create. Its creator is always a participant.
 #[derive(Debug, Clone)]
 pub enum NewChat {
@@ -62,7 +65,7 @@ impl Command for CreateChat {
         if let Some(key) = &channel_key
             && channel_with(tx, key)?.is_some()
         {
-            return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
+            return Err(NAME_TAKEN.into());
         }
         check_room_for(tx, me)?;
         for user in people {
@@ -110,7 +113,7 @@ impl Command for UpdateChat {
         if let Some(key) = &key
             && channel_with(tx, key)?.is_some_and(|other| other != chat.id)
         {
-            return Err(Refusal::Conflict("a channel with this name exists; choose another name").into());
+            return Err(NAME_TAKEN.into());
         }
         let mut last_seq = chat.last_seq;
         if let Some(name) = name {

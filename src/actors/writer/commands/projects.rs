@@ -85,7 +85,11 @@ impl Command for CreateProject {
         tx.authenticate(self.who, RequiredScope::Identity)?.check_create_project()?;
         let name_key = self.name.key();
         if projects::project_named(tx.reader(), me, &name_key)?.is_some() {
-            return Err(Refusal::Conflict("you have a project with this name; choose another name").into());
+            return Err(Refusal::Taken {
+                field: "name",
+                sentence: "you have a project with this name; choose another name",
+            }
+            .into());
         }
         if projects::project_count_of(tx.reader(), me)? >= tx.limits.projects_per_user {
             return Err(Refusal::Conflict("you have too many projects; delete a project first").into());
@@ -156,7 +160,11 @@ impl Command for UpdateProject {
         let (old_key, new_key) = (name::key(&old.name), name::key(name));
         let owner = old.owner_id;
         if new_key != old_key && projects::project_named(tx.reader(), owner, &new_key)?.is_some() {
-            return Err(Refusal::Conflict("a project with this name exists; choose another name").into());
+            return Err(Refusal::Taken {
+                field: "name",
+                sentence: "a project with this name exists; choose another name",
+            }
+            .into());
         }
         if new_key != old_key {
             check_room_for_name(tx, Renamed::Project { owner, project: old.id })?;

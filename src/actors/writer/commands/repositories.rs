@@ -20,6 +20,11 @@ use crate::storage::queries::projects::Renamed;
 use crate::storage::queries::{code_talks, projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 
+const NAME_TAKEN: Refusal = Refusal::Taken {
+    field: "name",
+    sentence: "the project has a repository with this name; choose another name",
+};
+
 /// Reserves a name and a directory for a new repository. It is invisible before
 /// [`ActivateRepository`].
 pub struct BeginRepository {
@@ -39,10 +44,7 @@ impl Command for BeginRepository {
         let (project, _) = access(tx, self.who, self.project, None, Act::Maintain)?;
         let name_key = self.name.key();
         if repositories::repository_named(tx.reader(), project.id, &name_key)?.is_some() {
-            return Err(Refusal::Conflict(
-                "the project has a repository with this name; choose another name",
-            )
-            .into());
+            return Err(NAME_TAKEN.into());
         }
         if repositories::repository_count_of(tx.reader(), project.id)? >= tx.limits.repositories_per_project {
             return Err(Refusal::Conflict(
@@ -126,10 +128,7 @@ impl Command for UpdateRepository {
         let project = old.project_id;
         let renamed = Renamed::Repository { project, repository: old.id };
         if new_key != old_key && repositories::repository_named(tx.reader(), project, &new_key)?.is_some() {
-            return Err(Refusal::Conflict(
-                "the project has a repository with this name; choose another name",
-            )
-            .into());
+            return Err(NAME_TAKEN.into());
         }
         if new_key != old_key {
             check_room_for_name(tx, renamed)?;
