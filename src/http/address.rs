@@ -44,6 +44,14 @@ pub(crate) fn is_https(request: &HttpRequest) -> bool {
     trusted && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
+/// Returns whether users reach the server by https as far as it knows: [`is_https`], or the configured
+/// address of the users begins with `https` and its host is that of the request.
+pub(crate) fn is_public_https(request: &HttpRequest, public_url: Option<&str>) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let public = public_url.and_then(|url| url.strip_prefix("https://"));
+    is_https(request) || public.zip(host).is_some_and(|(public, host)| public.eq_ignore_ascii_case(host))
+}
+
 /// Returns a 308 redirect to the same route under the present name: `now` replaces the first `old`
 /// path segments.
 pub(crate) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpResponse {

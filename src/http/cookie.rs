@@ -11,7 +11,7 @@ use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 
-use super::address::is_https;
+use super::address::is_public_https;
 use super::error::HttpError;
 use super::extract::services;
 use crate::domain::access::Credential;
@@ -28,9 +28,7 @@ const SECRETS_MAX: usize = 3;
 fn is_secure(request: &HttpRequest) -> bool {
     let services = request.app_data::<web::Data<Services>>();
     let public = services.and_then(|services| services.git.public_url());
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = public.and_then(|url| url.strip_prefix("https://"));
-    is_https(request) || authority.zip(host).is_some_and(|(public, host)| public.eq_ignore_ascii_case(host))
+    is_public_https(request, public)
 }
 
 fn name(request: &HttpRequest) -> Cow<'static, str> {

@@ -11,7 +11,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, web};
 
-use super::address::is_https;
+use super::address::is_public_https;
 use super::error::HttpError;
 use crate::core::telemetry::cut;
 use crate::protocol::code::Code;
@@ -27,7 +27,8 @@ pub(crate) fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> 
         return Some(false);
     };
     // A proxy that is not trusted may use TLS, which the server does not know.
-    let is_scheme = |scheme: &str| scheme == "https" || scheme == "http" && !is_https(request);
+    let is_plain = !is_public_https(request, public_url);
+    let is_scheme = |scheme: &str| scheme == "https" || scheme == "http" && is_plain;
     let own = origin
         .split_once("://")
         .is_some_and(|(scheme, authority)| is_scheme(scheme) && authority.eq_ignore_ascii_case(host));
@@ -102,6 +103,17 @@ mod tests {
         ] {
             assert_eq!(own(Some(origin)), Some(false), "{origin}");
         }
+    }
+
+    #[test]
+    fn plain_origin_is_foreign_when_users_come_by_https() {
+        let own = |origin: &'static str, public_url: &str| {
+            let request = TestRequest::get().insert_header((header::HOST, "git.example.org"));
+            is_own_origin(&request.insert_header((header::ORIGIN, origin)).to_http_request(), Some(public_url))
+        };
+        assert_eq!(own("https://git.example.org", "https://git.example.org"), Some(true));
+        assert_eq!(own("http://git.example.org", "https://git.example.org"), Some(false));
+        assert_eq!(own("http://git.example.org", "https://other.example.org"), Some(true));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a route.
-pub(crate) const PAGES: [(&str, &str); 83] = [
+pub(crate) const PAGES: [(&str, &str); 85] = [
     ("GET", "/"),
     ("GET", "/about"),
+    ("GET", "/admin"),
     ("GET", "/admin/audit"),
     ("GET", "/admin/audit.csv"),
     ("GET", "/admin/health"),
@@ -32,6 +33,7 @@ pub(crate) const PAGES: [(&str, &str); 83] = [
     ("GET", "/register"),
     ("POST", "/register"),
     ("GET", "/robots.txt"),
+    ("GET", "/settings"),
     ("GET", "/settings/appearance"),
     ("POST", "/settings/appearance"),
     ("GET", "/settings/logins"),

@@ -78,6 +78,7 @@ fn own_settings(config: &mut web::ServiceConfig) {
     use origin_page::lead;
     use settings::{appearance, logins, new_token, password, profile, tokens};
     config
+        .service(page("/settings").get(profile::lead))
         .service(page("/settings/profile").get(profile::show).post(profile::submit))
         .service(page("/settings/password").get(password::show).post(password::submit))
         .service(page("/settings/logins").get(logins::show))
@@ -94,6 +95,7 @@ fn own_settings(config: &mut web::ServiceConfig) {
 fn administration(config: &mut web::ServiceConfig) {
     use admin::{audit, audit_csv, health, user_changes, users};
     config
+        .service(page("/admin").get(users::lead))
         .service(page("/admin/users").get(users::show))
         .service(page("/admin/users/{username}").get(users::show_user).post(users::set_active))
         .service(

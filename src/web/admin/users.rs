@@ -1,6 +1,6 @@
 //! `/admin/users`: all users, and their deactivation.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
@@ -49,6 +49,11 @@ pub(in crate::web) struct UsersQuery {
 /// Returns the address of the page of a user.
 pub(super) fn page_of(username: &str) -> String {
     format!("/admin/users/{}", percent_encoded(username))
+}
+
+/// Leads `/admin` to the first page of the administration.
+pub(in crate::web) async fn lead() -> HttpResponse {
+    see_other("/admin/users")
 }
 
 /// Returns a page of the list.

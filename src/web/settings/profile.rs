@@ -1,6 +1,6 @@
 //! `/settings/profile`: display name and email address.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
@@ -33,6 +33,11 @@ impl ProfilePage {
             email: user.email.clone().unwrap_or_default(),
         })
     }
+}
+
+/// Leads `/settings` to the first page of the settings.
+pub(in crate::web) async fn lead() -> HttpResponse {
+    see_other("/settings/profile")
 }
 
 /// Returns the form.
