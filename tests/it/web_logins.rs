@@ -86,8 +86,8 @@ async fn web_login_authenticates_and_is_listed_by_all_logins() {
 #[actix_web::test]
 async fn web_login_fails_like_a_login_over_the_api() {
     let server = TestServer::with_limits(|limits| {
-        // Shorter than the first delay, which is a second.
-        (limits.login_failures_free, limits.logins_patience_ms) = (4, 800);
+        // Far shorter than the first delay, which is a second.
+        (limits.login_failures_free, limits.logins_patience_ms) = (4, 200);
     })
     .await;
     server.http.register("alice", PASSWORD).await.unwrap();
