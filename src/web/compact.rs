@@ -7,7 +7,7 @@
 /// linker reads it.
 ///
 /// # Errors
-/// Returns a sentence for a template literal of several lines, whose text could look like a comment.
+/// Returns a sentence for a template literal of several lines, because its text may begin like a comment.
 pub(crate) fn without_comments(text: &str) -> Result<String, String> {
     let mut code = String::with_capacity(text.len());
     let mut is_comment = false;
