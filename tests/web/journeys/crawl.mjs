@@ -46,7 +46,7 @@ async function crawl(server, browser, name, login) {
     if (!response || response.status() >= 400) { found.push(`${url.pathname}${url.search}: ${response?.status()}`); continue; }
     const facts = await page.evaluate(() => ({
       links: [...document.querySelectorAll('a[href]')].map((link) => /** @type {HTMLAnchorElement} */ (link).href),
-      headings: document.querySelectorAll('h1').length,
+      headings: [...document.querySelectorAll('h1')].filter((heading) => heading.checkVisibility()).length,
       inline: document.querySelectorAll('[style], script:not([src]):not([type="application/json"]), style').length,
       forms: [...document.querySelectorAll('form')].map((form) => `${form.method} ${new URL(form.action).origin}`),
       language: document.documentElement.lang,

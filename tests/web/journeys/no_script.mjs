@@ -7,8 +7,12 @@ export default async function journey({ server, browser }) {
   await fill(server);
   const { page, problems, context } = await visitor(browser, { javaScriptEnabled: false });
   await logIn(page, server, 'bob', PASSWORD);
-  assert.equal(new URL(page.url()).pathname, '/');
-  await page.goto(`${server.url}/projects/new`);
+  // Chat needs scripts: the page states it, and leads to what works without them.
+  assert.equal(new URL(page.url()).pathname, '/chat');
+  assert.equal(await page.textContent('h1'), 'Chat needs JavaScript');
+  await page.click('main a[href="/projects"]');
+  assert.equal(new URL(page.url()).pathname, '/projects');
+  await page.click('main >> text=New project');
   await page.fill('#name', 'plain');
   await page.click('main button.primary');
   assert.equal(new URL(page.url()).pathname, '/bob/plain');

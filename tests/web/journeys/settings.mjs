@@ -169,6 +169,7 @@ export default async function settings({ server, browser }) {
 
   const plain = await visitor(browser, { javaScriptEnabled: false });
   await logIn(plain.page, server, 'alice', NEW_PASSWORD);
+  await plain.page.goto(`${server.url}/projects`);
   await plain.page.click('main >> text=New project');
   await plain.page.fill('#name', 'without-scripts');
   await plain.page.click('main button.primary');
