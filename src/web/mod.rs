@@ -157,12 +157,13 @@ mod tests {
     use crate::http::page_names::PAGES;
 
     /// The source of the functions that register pages, each with the start of the paths in it.
-    const SOURCES: [(&str, &str, &str); 6] = [
+    const SOURCES: [(&str, &str, &str); 7] = [
         (include_str!("mod.rs"), "pub fn routes(", ""),
         (include_str!("mod.rs"), "fn own_settings(", ""),
         (include_str!("mod.rs"), "fn administration(", ""),
         (include_str!("mod.rs"), "fn projects(", ""),
         (include_str!("mod.rs"), "fn code(", "/{user}/{project}/{repo}"),
+        (include_str!("chat/mod.rs"), "fn routes(", ""),
         (include_str!("history/mod.rs"), "fn routes(", "/{user}/{project}/{repo}/-/"),
     ];
 
