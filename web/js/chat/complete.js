@@ -2,7 +2,7 @@
 // in the field; `aria-activedescendant` names the active option.
 
 import { el, fill } from '../kit/dom.js';
-import { completedAt } from './compose_text.js';
+import { completedAt } from './completed.js';
 
 /**
  * @typedef {object} Option
@@ -12,7 +12,7 @@ import { completedAt } from './compose_text.js';
  * @property {string} [sign] an emoji
  */
 
-/** @typedef {import('./compose_text.js').Completed} Completed */
+/** @typedef {import('./completed.js').Completed} Completed */
 
 /** Options that are listed at most. */
 export const OPTIONS_MAX = 8;

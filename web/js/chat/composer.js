@@ -3,18 +3,16 @@
 
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { createComplete } from './complete.js';
-import { composerOptions } from './composer_options.js';
-import { closedReason, composerBanners, composerSay } from './composer_note.js';
-import { COUNTER_BYTES, MESSAGE_BYTES_MAX, SPLIT_MAX, byteLength, isInFence, kilobytes, sentText, splitMessages, writtenAs } from './compose_text.js';
-import { COMMANDS } from './commands.js';
+import { closedReason, composerSay } from './composer_note.js';
+import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
+import { later, more } from './later.js';
 import { membersOf } from './members.js';
 import { parseText, plainText } from './markdown.js';
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
-/** @typedef {import('./composer_note.js').ReplyNote} ReplyNote */
-/** @typedef {import('./composer_note.js').CodeNote} CodeNote */
+/** @typedef {import('./composer_banner.js').ReplyNote} ReplyNote */
+/** @typedef {import('./composer_banner.js').CodeNote} CodeNote */
 
 /** What this browser keeps beside the draft. `draft` only in threads. */
 /** @typedef {{ draft?: string, reply?: ReplyNote, edit?: { id: number, text: string } }} Kept */
@@ -31,6 +29,10 @@ const REPLY_CHARS = 140;
 const INSERTED_LINES = 50;
 /** Key of the setting: Enter breaks the line. */
 const ENTER_BREAKS = 'enter_breaks';
+/** A word that may be completed begins with one of these. */
+const COMPLETED_WORD = /[@#:/]\S*$/;
+/** Characters before the caret in which such a word is searched. */
+const COMPLETED_CHARS = 80;
 const FILES_REFUSED = 'Files cannot be sent yet; text up to 16 KB can.';
 
 let composerCount = 0;
@@ -89,7 +91,8 @@ export function createComposer(root, ctx, options = {}) {
   /** What the buttons of the problem do. @type {Record<string, () => void>} */
   let offered = {};
 
-  const complete = createComplete(field, list, { find: composerOptions(ctx, members, () => chatId), insert: insertAt, announce });
+  /** @type {ReturnType<import('./later.js').More['createComplete']> | undefined} */
+  let complete;
 
   /** @returns {string} the name of what this browser keeps of the chat */
   const keptKey = (/** @type {number} */ chat) => (isMain ? `composer:${chat}` : `composer:${chat}:${threadId}`);
@@ -132,7 +135,7 @@ export function createComposer(root, ctx, options = {}) {
   function setField(value, caret = value.length) {
     field.value = value;
     field.setSelectionRange(caret, caret);
-    complete.close();
+    complete?.close();
     drawText();
   }
 
@@ -178,8 +181,7 @@ export function createComposer(root, ctx, options = {}) {
     text(label, options.label ?? `Message to ${title ?? 'the chat'}`);
     field.placeholder = options.label ?? `Message to ${title ?? 'the chat'}`;
     const shown = JSON.stringify([editing, reply, code]);
-    if (banners.dataset.shown !== shown) fill(banners, ...composerBanners({ editing: editing !== 0, reply, code }));
-    banners.dataset.shown = shown;
+    if (banners.dataset.shown !== shown) drawBanners(shown);
     const word = editing ? 'Save' : 'Send';
     send.setAttribute('aria-label', word);
     send.title = word;
@@ -189,6 +191,25 @@ export function createComposer(root, ctx, options = {}) {
     text(hint, touch.matches ? '' : isSwapped ? 'Enter breaks the line, Shift+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.');
     text(swap, isSwapped ? 'Let Enter send' : 'Let Enter break the line');
     swap.hidden = !isMain || touch.matches;
+  }
+
+  /** Draws what is answered, edited or attached. @param {string} shown the key of this state */
+  function drawBanners(shown) {
+    banners.dataset.shown = shown;
+    fill(banners);
+    const state = { editing: editing !== 0, reply, code };
+    if (!editing && !reply && !code) return;
+    later(({ composerBanners }) => { if (banners.dataset.shown === shown) fill(banners, ...composerBanners(state)); });
+  }
+
+  /** Offers words for what is written, once there is something to complete. */
+  function updateComplete() {
+    if (complete) return complete.update();
+    if (!COMPLETED_WORD.test(field.value.slice(Math.max(0, field.selectionStart - COMPLETED_CHARS), field.selectionStart))) return;
+    later(({ createComplete, composerOptions }) => {
+      complete ??= createComplete(field, list, { find: composerOptions(ctx, members, () => chatId), insert: insertAt, announce });
+      if (page.activeElement === field) complete.update();
+    });
   }
 
   /** @param {number} chat */
@@ -334,27 +355,49 @@ export function createComposer(root, ctx, options = {}) {
 
   function submit() {
     if (chatId === 0 || form.hidden) return;
-    complete.close();
+    complete?.close();
     if (editing) return void saveEdit();
+    // A text that begins with / may be a command.
+    if (/^ ?\//.test(field.value)) return void submitWith(submitSlash);
+    deliverText(sentText(field.value.replaceAll('\0', '')));
+  }
+
+  /**
+   * Submits the text with the second part of the program, unless the text changes meanwhile.
+   * @param {(part: import('./later.js').More) => void} run
+   */
+  async function submitWith(run) {
+    const [chat, written] = [chatId, field.value];
+    try {
+      const part = await more();
+      if (chat === chatId && written === field.value && !editing) run(part);
+    } catch {
+      say('Not sent: a part of this page did not load. Try again.');
+    }
+  }
+
+  /** @param {import('./later.js').More} part */
+  function submitSlash({ slashText }) {
     const chat = store.chat(chatId);
-    const applies = (/** @type {string} */ name) => COMMANDS.find((command) => command.name === name && chat && (command.applies?.(chat) ?? true));
-    const written = writtenAs(field.value.replaceAll('\0', ''), (name) => applies(name) !== undefined);
-    if (written.kind === 'unknown') {
-      const names = COMMANDS.filter(({ name }) => applies(name)).map(({ name }) => `/${name}`).join(' ');
-      return say(`"/${written.name}" is not a command of this chat; there are ${names}. To send it as text, begin with a space or with //.`);
-    }
-    if (written.kind === 'command') {
-      const command = applies(written.name);
-      if (!command || !chat) return;
-      if (!command.confirms) return void run(command, written.rest);
-      return say(`${command.about}?`, { confirm: { label: command.confirms(chat), run: () => void run(command, written.rest) } });
-    }
-    if (written.text === '') return;
-    const bytes = byteLength(written.text);
-    if (bytes <= MESSAGE_BYTES_MAX) return void deliver([written.text]);
-    const messages = splitMessages(written.text);
-    if (messages.length > SPLIT_MAX) return say(`The text has ${kilobytes(bytes)} KB, a message at most 16 KB. Shorten it: up to ${SPLIT_MAX} messages can be sent at once.`);
-    say(`The text has ${kilobytes(bytes)} KB, a message at most 16 KB.`, { split: { label: `Send as ${messages.length} messages`, primary: true, run: () => void deliver(messages) } });
+    if (!chat) return;
+    const { command, rest, problem: refusal } = slashText(field.value.replaceAll('\0', ''), chat);
+    if (refusal) return say(refusal);
+    if (!command) return deliverText(rest);
+    if (!command.confirms) return void run(command, rest);
+    say(`${command.about}?`, { confirm: { label: command.confirms(chat), run: () => void run(command, rest) } });
+  }
+
+  /** @param {string} content */
+  function deliverText(content) {
+    if (content === '') return;
+    const bytes = byteLength(content);
+    if (bytes <= MESSAGE_BYTES_MAX) return void deliver([content]);
+    void submitWith(({ SPLIT_MAX, splitMessages }) => {
+      const messages = splitMessages(content);
+      const sentence = `The text has ${kilobytes(bytes)} KB, a message at most 16 KB.`;
+      if (messages.length > SPLIT_MAX) say(`${sentence} Shorten it: up to ${SPLIT_MAX} messages can be sent at once.`);
+      else say(sentence, { split: { label: `Send as ${messages.length} messages`, primary: true, run: () => void deliver(messages) } });
+    });
   }
 
   /** Edits the newest own message that is loaded. */
@@ -372,7 +415,7 @@ export function createComposer(root, ctx, options = {}) {
     // The key belongs to the input method: some browsers end the composition before the key.
     if (event.isComposing || event.keyCode === 229) return;
     if (event.key === 'Enter' && event.timeStamp - composedAt < COMPOSED_MS) return event.preventDefault();
-    if (complete.key(event)) return;
+    if (complete?.key(event)) return;
     const hasModifier = event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
     if (event.key === 'Enter' && !event.altKey) {
       const isForced = event.ctrlKey || event.metaKey;
@@ -404,7 +447,7 @@ export function createComposer(root, ctx, options = {}) {
     drawText();
     if (!problem.hidden) say('');
     if (draftTimer === 0) draftTimer = view.setTimeout(flush, DRAFT_DELAY_MS);
-    complete.update();
+    updateComplete();
     if (editing || field.value.trim() === '' || field.value.startsWith('/') || now() - typedAt < COMPOSER_TYPING_MS) return;
     typedAt = now();
     void actions.typing(chatId).catch(() => {});
@@ -413,7 +456,7 @@ export function createComposer(root, ctx, options = {}) {
   /** @param {MouseEvent} event */
   function click(event) {
     if (!(event.target instanceof Element)) return;
-    complete.clicked(event.target);
+    complete?.clicked(event.target);
     const act = event.target.closest('[data-act]')?.getAttribute('data-act') ?? '';
     if (act === 'cancel-edit') endEdit();
     if (act === 'cancel-reply') setReply(null);
@@ -448,9 +491,9 @@ export function createComposer(root, ctx, options = {}) {
   field.addEventListener('paste', paste, { signal });
   field.addEventListener('compositionend', (event) => { composedAt = event.timeStamp; }, { signal });
   field.addEventListener('keyup', () => { composedAt = -Infinity; }, { signal });
-  field.addEventListener('blur', () => { flush(); complete.close(); }, { signal });
-  field.addEventListener('click', () => complete.update(), { signal });
-  field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) complete.update(); }, { signal });
+  field.addEventListener('blur', () => { flush(); complete?.close(); }, { signal });
+  field.addEventListener('click', updateComplete, { signal });
+  field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) updateComplete(); }, { signal });
   form.addEventListener('submit', (event) => { event.preventDefault(); submit(); field.focus(); }, { signal });
   form.addEventListener('click', click, { signal });
   // A press on the list or a button must not take the focus, which closes the list and the keyboard.

@@ -1,34 +1,8 @@
-// The lines around the field of the composer: what is answered or edited, problems, the counter.
+// The sentences below the field of the composer.
 
 import { el, fill } from '../kit/dom.js';
-import { icon } from '../kit/icons.js';
 
-/** @typedef {{ id: number, name: string, text: string }} ReplyNote a message that is answered */
-/** @typedef {{ repository: string | number, oid: string, path: string, from: number, to: number }} CodeNote */
 /** @typedef {{ label: string, act: string, primary?: boolean }} NoteButton */
-
-/**
- * Returns the line over the field: edit, reply, attached code.
- * @param {{ editing: boolean, reply: ReplyNote | null, code: CodeNote | null }} state
- * @returns {HTMLElement[]}
- */
-export function composerBanners({ editing, reply, code }) {
-  const banners = [];
-  if (editing) {
-    banners.push(el('p', { class: 'composer-banner' }, icon('edit'), el('span', { class: 'grow' }, 'Editing your message. Esc cancels.'), cancelButton('cancel-edit', 'Cancel the edit')));
-  }
-  if (reply && !editing) {
-    banners.push(el('p', { class: 'composer-banner' }, icon('reply'), el('span', { class: 'grow' }, 'Reply to ', el('bdi', { class: 'name' }, reply.name), ': ', el('bdi', { class: 'muted' }, reply.text)), cancelButton('cancel-reply', 'Cancel the reply')));
-  }
-  if (code && !editing) {
-    const lines = code.from === code.to ? `line ${code.from}` : `lines ${code.from} to ${code.to}`;
-    banners.push(el('p', { class: 'composer-banner' }, icon('code'), el('span', { class: 'grow' }, el('bdi', { class: 'mono' }, code.path), ` ${lines}`), cancelButton('cancel-code', 'Do not attach these lines')));
-  }
-  return banners;
-}
-
-/** @param {string} act @param {string} label */
-const cancelButton = (act, label) => el('button', { type: 'button', class: 'plain', dataset: { act }, 'aria-label': label, title: label }, icon('close'));
 
 /**
  * Shows a sentence with buttons; '' removes it.

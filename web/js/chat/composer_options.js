@@ -59,7 +59,7 @@ export function composerOptions(ctx, members, chatId) {
   }
 
   /**
-   * @param {import('./compose_text.js').Completed} word
+   * @param {import('./completed.js').Completed} word
    * @param {(options: Option[]) => void} more
    * @returns {Option[]}
    */

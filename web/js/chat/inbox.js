@@ -140,6 +140,7 @@ export function createInbox(root, ctx, desktop) {
       if (isShown && (changes.has('notifications') || changes.has('users') || changes.has('chats'))) draw();
     },
     isShown: () => isShown,
+    enter: () => title.focus({ preventScroll: true }),
     /**
      * Moves the focus over the notifications.
      * @param {number} step

@@ -1,9 +1,20 @@
-// The parts of the chat program that are not needed for its first frame: `main.js` loads them after
-// it. The page stays small, and the messages are shown earlier.
+// The second part of the chat program: what is not needed to show a chat, to read it, and to write
+// plain text. `later.js` loads it at its first use.
+import { fillCodeSpace } from './code_card.js';
+import { slashText } from './commands.js';
+import { createComplete } from './complete.js';
+import { composerBanners } from './composer_banner.js';
+import { composerOptions } from './composer_options.js';
+import { askDay } from './day_jump.js';
 import { createDesktop } from './desktop.js';
+import { createHeadMenu, offerJoin } from './head_menu.js';
 import { createInbox } from './inbox.js';
+import { showKeys } from './key_list.js';
+import { newChat } from './new_chat.js';
 import { createPanel } from './panel.js';
-import { createShortcuts, showKeys } from './shortcuts.js';
+import { clickRow, messageClicks, runAction } from './row_actions.js';
+import { createShortcuts } from './shortcuts.js';
+import { SPLIT_MAX, splitMessages } from './split_text.js';
 import { createSwitcher } from './switcher.js';
 
 /**
@@ -11,11 +22,18 @@ import { createSwitcher } from './switcher.js';
  * @param {import('./head.js').AroundContext} ctx
  * @param {{ main: HTMLElement, panelRoot: HTMLElement, inboxRoot: HTMLElement }} parts
  * @param {{ timeline: ReturnType<typeof import('./timeline.js').createTimeline>, sidebar: ReturnType<typeof import('./sidebar.js').createSidebar> }} views
+ * @param {number} handled the newest notification that needs no notice of the desktop
  */
-export function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sidebar }) {
-  const desktop = createDesktop(ctx);
+function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sidebar }, handled) {
+  const desktop = createDesktop(ctx, handled);
   const panel = createPanel(panelRoot, ctx);
   const inbox = createInbox(inboxRoot, ctx, desktop);
   const switcher = createSwitcher(main, ctx, { keys: () => showKeys(ctx.root), allowNotices: () => void desktop.allow() });
-  return [panel, inbox, switcher, desktop, createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox })];
+  const { run } = createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox });
+  return { views: [panel, inbox, switcher, desktop], inbox, run };
 }
+
+export const MORE = {
+  SPLIT_MAX, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, fillCodeSpace, messageClicks, newChat, offerJoin, runAction,
+  slashText, splitMessages,
+};

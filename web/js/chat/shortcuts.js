@@ -1,12 +1,6 @@
-// The keys of the chat program. Single keys share the setting `keys-off` with the other pages.
+// What the keys of the chat program do. `keys.js` finds the command of a key.
 
-import { el } from '../kit/dom.js';
-import { KEY_LIST, commandOf } from './key_table.js';
-
-/** The name of the setting that all pages share (`page/keys.js`). */
-const SINGLE_KEYS_OFF = 'keys-off';
-/** The time between g and the next key. */
-const AFTER_G_MS = 1500;
+import { showKeys } from './key_list.js';
 
 /**
  * @typedef {object} ShortcutViews
@@ -17,54 +11,6 @@ const AFTER_G_MS = 1500;
  * @property {ReturnType<typeof import('./inbox.js').createInbox>} inbox
  */
 
-/** Returns whether single keys are switched off. */
-function areKeysOff() {
-  try {
-    return localStorage.getItem(SINGLE_KEYS_OFF) === '1';
-  } catch {
-    return false;
-  }
-}
-
-/** @param {boolean} off */
-function setKeysOff(off) {
-  try {
-    localStorage.setItem(SINGLE_KEYS_OFF, off ? '1' : '0');
-  } catch {
-    // The choice ends with the page.
-  }
-}
-
-/** @param {EventTarget | null} target */
-const isTextField = (target) => target instanceof HTMLElement
-  && (target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) || (target instanceof HTMLInputElement && !/^(checkbox|radio|button)$/.test(target.type)));
-
-/**
- * Shows the list of all keys.
- * @param {Document} root
- */
-export function showKeys(root) {
-  if (root.querySelector('dialog[open]')) return;
-  const choice = el('input', { type: 'checkbox', id: 'single-keys', checked: !areKeysOff() });
-  choice.addEventListener('change', () => setKeysOff(!choice.checked));
-  const close = el('button', { type: 'button', class: 'primary' }, 'Close');
-  const tables = KEY_LIST.map(([title, rows]) => el('section', null, el('h3', null, title),
-    el('table', null, el('tbody', null, ...rows.map(([keys, words]) => el('tr', null, el('th', { scope: 'row' }, ...keyNames(keys)), el('td', null, words)))))));
-  const title = el('h2', { id: 'keys-title', tabindex: -1 }, 'Keyboard shortcuts');
-  const dialog = el('dialog', { class: 'chat-dialog keys-dialog', 'aria-labelledby': 'keys-title' }, title,
-    el('div', { class: 'keys-tables' }, ...tables), el('div', { class: 'choice' }, choice, el('label', { for: 'single-keys' }, 'Use single keys')), el('div', { class: 'actions' }, close));
-  close.addEventListener('click', () => dialog.close());
-  dialog.addEventListener('close', () => dialog.remove());
-  (root.getElementById('main') ?? root.body).append(dialog);
-  dialog.showModal();
-  title.focus();
-}
-
-/** @param {string} keys */
-function keyNames(keys) {
-  return keys.split(' ').flatMap((key, at) => [at ? ' ' : null, el('kbd', null, key)]);
-}
-
 /**
  * @param {import('./head.js').AroundContext} ctx
  * @param {ShortcutViews} views
@@ -72,7 +18,6 @@ function keyNames(keys) {
 export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox }) {
   const { root, router, store, actions } = ctx;
   const main = root.getElementById('main');
-  let gAt = -Infinity;
 
   const focusComposer = () => main?.dispatchEvent(new CustomEvent('chat:focus-composer'));
   const isInbox = () => router.current().page === 'inbox';
@@ -124,7 +69,6 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     'go-inbox': () => router.go('/inbox'),
     'go-projects': () => location.assign('/projects'),
     'go-settings': () => location.assign('/settings/profile'),
-    filter: () => sidebar.focusFilter(),
     keys: () => showKeys(root),
     escape,
   };
@@ -150,31 +94,16 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     return true;
   }
 
-  /** @param {KeyboardEvent} event */
-  function pressed(event) {
-    if (event.defaultPrevented) return;
-    const target = event.target instanceof Element ? event.target : null;
-    const openDialog = root.querySelector('dialog[open]');
-    const afterG = ctx.now() - gAt < AFTER_G_MS;
-    const command = commandOf(event, { inField: isTextField(target), inDialog: openDialog !== null, singleOff: areKeysOff(), afterG });
-    if (event.key !== 'Shift') gAt = -Infinity;
-    if (!command || (command === 'switcher' && openDialog && !switcher.isOpen())) return;
-    if (command === 'g') {
-      gAt = ctx.now();
-      return;
-    }
-    // Arrows, Home and End belong to lists, menus and regions that scroll, except for the timeline.
-    const isOwn = !target || target === root.body || target === main || target.closest('#inbox, .timeline, .chat-message') !== null;
-    if (/^(Arrow|Home|End)/.test(event.key) && !event.altKey && !isOwn) return;
-    const run = commands[command];
-    if (run) run();
-    else if (!onRows(command)) return;
-    event.preventDefault();
-  }
-
-  root.addEventListener('keydown', pressed);
   return {
-    update() {},
-    destroy: () => root.removeEventListener('keydown', pressed),
+    /**
+     * Runs a command.
+     * @param {string} command
+     */
+    run(command) {
+      if (command === 'switcher' && root.querySelector('dialog[open]') && !switcher.isOpen()) return;
+      const run = commands[command];
+      if (run) run();
+      else onRows(command);
+    },
   };
 }

@@ -3,7 +3,7 @@
 
 import { clear, el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { newChat } from './new_chat.js';
+import { later } from './later.js';
 import { placeChildren } from './place_children.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
 import { SECTION_TITLES, arrange, filtered, neighbour, wantsAttention } from './sections.js';
@@ -125,7 +125,7 @@ export function createSidebar(root, ctx) {
     const button = event.target instanceof Element ? event.target.closest('button') : null;
     if (button === above) scrollToUnread(-1);
     else if (button === below) scrollToUnread(1);
-    else if (button?.hasAttribute('data-new')) newChat(ctx);
+    else if (button?.hasAttribute('data-new')) later(({ newChat }) => newChat(ctx));
   }
 
   /** @param {KeyboardEvent} event */

@@ -1,6 +1,7 @@
 // Keys and the focus in the list of messages: one row at a time is in the order of Tab, with its
 // buttons and links.
-import { runAction, messageOf } from './row_actions.js';
+import { later } from './later.js';
+import { messageOf } from './row_clicks.js';
 import { hideFromTab } from './timeline_list.js';
 
 /** @typedef {import('./types.js').Context} Context */
@@ -88,8 +89,10 @@ export function createRowFocus({ list, scroller, anchor, ctx, home, end, back, o
     const article = focused() ?? (isChosen ? current : null);
     if (!article?.isConnected) return;
     const wanted = FOCUS_NAMES[name] ?? name;
-    const button = article.querySelector(`.action-bar [data-act="${wanted}"]`) ?? article.querySelector('.action-bar [data-act="menu"]');
-    runAction(wanted, { button: button instanceof HTMLElement ? button : article, article, ctx, onUnread });
+    later(({ runAction }) => {
+      const button = article.querySelector(`.action-bar [data-act="${wanted}"]`) ?? article.querySelector('.action-bar [data-act="menu"]');
+      runAction(wanted, { button: button instanceof HTMLElement ? button : article, article, ctx, onUnread });
+    });
   }
 
   /** @param {KeyboardEvent} event */
