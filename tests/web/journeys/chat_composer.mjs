@@ -111,7 +111,7 @@ export default async function journey({ server, browser }) {
   // An unknown command is not sent, unless a space or a second slash is in front of it.
   await keys.type('/shrug me');
   await keys.press('Enter');
-  assert.match(await page.textContent('.composer-problem'), /is not a command/);
+  await page.waitForSelector('.composer-problem:has-text("is not a command")');
   assert.equal(await value(), '/shrug me');
   await keys.press('Home');
   await keys.type('/');

@@ -4,6 +4,8 @@
 
 const LATER_FAILED = 'A part of this page did not load: the server cannot be reached, or has a new version.';
 
+/** @type {((part: More) => void)[]} */
+const moreListeners = [];
 /** @type {Promise<More> | undefined} */
 let loadingMore;
 
@@ -13,7 +15,10 @@ let loadingMore;
  * @returns {Promise<More>}
  */
 export async function more() {
-  loadingMore ??= import('./more.js').then(({ MORE }) => MORE);
+  loadingMore ??= import('./more.js').then(({ MORE }) => {
+    for (const fn of moreListeners) fn(MORE);
+    return MORE;
+  });
   try {
     const part = await loadingMore;
     showLater('');
@@ -23,6 +28,14 @@ export async function more() {
     showLater(LATER_FAILED);
     throw error;
   }
+}
+
+/**
+ * Runs a function when the second part of the program is there, before it is used.
+ * @param {(part: More) => void} fn
+ */
+export function whenMore(fn) {
+  moreListeners.push(fn);
 }
 
 /**

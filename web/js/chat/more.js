@@ -1,5 +1,8 @@
 // The second part of the chat program: what is not needed to show a chat, to read it, and to write
 // plain text. `later.js` loads it at its first use.
+import { addIcons } from '../kit/icons.js';
+import { MORE_ICONS } from '../kit/icons_more.js';
+import { addActions } from './actions_more.js';
 import { fillCodeSpace } from './code_card.js';
 import { slashText } from './commands.js';
 import { createComplete } from './complete.js';
@@ -16,6 +19,8 @@ import { clickRow, messageClicks, runAction } from './row_actions.js';
 import { createShortcuts } from './shortcuts.js';
 import { SPLIT_MAX, splitMessages } from './split_text.js';
 import { createSwitcher } from './switcher.js';
+
+addIcons(MORE_ICONS);
 
 /**
  * Creates the views that open on demand.
@@ -34,6 +39,6 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 }
 
 export const MORE = {
-  SPLIT_MAX, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, fillCodeSpace, messageClicks, newChat, offerJoin, runAction,
+  SPLIT_MAX, addActions, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, fillCodeSpace, messageClicks, newChat, offerJoin, runAction,
   slashText, splitMessages,
 };
