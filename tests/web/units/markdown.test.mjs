@@ -2,7 +2,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { Meter, mentionsOf } from '../../../web/js/chat/mention.js';
+import { Meter } from '../../../web/js/chat/mention.js';
+import { mentionsOf } from './mentions_of.mjs';
 import { parseText, plainText } from '../../../web/js/chat/markdown.js';
 import { safeAddress } from '../../../web/js/chat/inline.js';
 import { splitHidden } from '../../../web/js/chat/hidden.js';

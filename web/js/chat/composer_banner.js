@@ -8,7 +8,7 @@ import { icon } from '../kit/icons.js';
 
 /**
  * Returns the line over the field: edit, reply, attached code.
- * @param {{ editing: boolean, reply: ReplyNote | null, code: CodeNote | null }} state
+ * @param {import('./composer.js').ComposerState} state
  * @returns {HTMLElement[]}
  */
 export function composerBanners({ editing, reply, code }) {

@@ -28,3 +28,12 @@ export function closedReason(chat, role, owners) {
   if (role === 'reader') return `You can read this channel, but not write. Ask an owner${owners.length ? `: ${owners.join(', ')}` : ' for another role'}.`;
   return '';
 }
+
+/**
+ * Returns the reason of a refusal.
+ * @param {unknown} error
+ */
+export function composerDetail(error) {
+  const { detail, message } = /** @type {{ detail?: string, message?: string }} */ (error ?? {});
+  return detail || message || 'The server did not answer.';
+}

@@ -93,7 +93,7 @@ export function createHead(root, ctx) {
   root.addEventListener('click', clicked);
   menu.addEventListener('toggle', toggled);
   ctx.root.addEventListener('pointerdown', outside);
-  const off = router.onChange((place, before) => {
+  router.onChange((place, before) => {
     menu.open = false;
     draw();
     const isOther = place.page === 'chat' && place.chat !== undefined && (place.chat !== before.chat || before.page !== 'chat');
@@ -106,11 +106,6 @@ export function createHead(root, ctx) {
     /** @param {Set<string>} changes */
     update(changes) {
       if ([...changes].some((key) => key === 'chats' || key === 'presence' || key === 'connection' || key.startsWith('chat:') || key.startsWith('marks:'))) draw();
-    },
-    destroy() {
-      off();
-      ctx.root.removeEventListener('pointerdown', outside);
-      fill(root);
     },
   };
 }
@@ -140,13 +135,12 @@ export function createTyping(root, ctx) {
     const users = page === 'chat' && chat !== undefined ? store.typing(chat).map((id) => store.user(id)) : [];
     text(root, typingText(users.map((user) => user.display_name || user.username)));
   }
-  const off = router.onChange(draw);
+  router.onChange(draw);
   draw();
   return {
     /** @param {Set<string>} changes */
     update(changes) {
       if (changes.has('users') || [...changes].some((key) => key.startsWith('typing:'))) draw();
     },
-    destroy: off,
   };
 }

@@ -33,7 +33,6 @@ const isTextField = (target) => target instanceof HTMLElement
  * Finds the command of each key.
  * @param {import('./head.js').AroundContext} ctx
  * @param {(command: string) => void} run
- * @returns {() => void} ends it
  */
 export function createKeys({ root, now }, run) {
   const main = root.getElementById('main');
@@ -56,5 +55,4 @@ export function createKeys({ root, now }, run) {
   }
 
   root.addEventListener('keydown', pressed);
-  return () => root.removeEventListener('keydown', pressed);
 }

@@ -4,20 +4,20 @@ import { addIcons } from '../kit/icons.js';
 import { MORE_ICONS } from '../kit/icons_more.js';
 import { addActions } from './actions_more.js';
 import { fillCodeSpace } from './code_card.js';
-import { slashText } from './commands.js';
 import { createComplete } from './complete.js';
 import { composerBanners } from './composer_banner.js';
+import { editLast, offerSplit, saveEdit, submitSlash } from './composer_more.js';
 import { composerOptions } from './composer_options.js';
 import { askDay } from './day_jump.js';
 import { createDesktop } from './desktop.js';
 import { createHeadMenu, offerJoin } from './head_menu.js';
+import { HIDDEN_NAMES } from './hidden_names.js';
 import { createInbox } from './inbox.js';
 import { showKeys } from './key_list.js';
 import { newChat } from './new_chat.js';
 import { createPanel } from './panel.js';
 import { clickRow, messageClicks, runAction } from './row_actions.js';
 import { createShortcuts } from './shortcuts.js';
-import { SPLIT_MAX, splitMessages } from './split_text.js';
 import { createSwitcher } from './switcher.js';
 
 addIcons(MORE_ICONS);
@@ -39,6 +39,6 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 }
 
 export const MORE = {
-  SPLIT_MAX, addActions, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, fillCodeSpace, messageClicks, newChat, offerJoin, runAction,
-  slashText, splitMessages,
+  HIDDEN_NAMES, addActions, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
+  offerJoin, offerSplit, runAction, saveEdit, submitSlash,
 };

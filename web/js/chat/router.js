@@ -135,15 +135,6 @@ export function createRouter(root) {
     changed();
   }
 
-  /**
-   * Goes back if this program made the entry before; otherwise to `path`.
-   * @param {string} path
-   */
-  function back(path) {
-    if ((history.state?.depth ?? 0) > 0) history.back();
-    else go(path, { replace: true });
-  }
-
   /** Closes the panel: back to the entry of the chat, if the panel was opened over it. */
   function closePanel() {
     if (place.panel === undefined) return;
@@ -168,18 +159,12 @@ export function createRouter(root) {
 
   return {
     go,
-    back,
     closePanel,
     current: () => place,
     /** @param {(place: Place, before: Place) => void} listener */
     onChange(listener) {
       listeners.add(listener);
       return () => { listeners.delete(listener); };
-    },
-    destroy() {
-      root.removeEventListener('click', clicked);
-      view.removeEventListener('popstate', changed);
-      listeners.clear();
     },
   };
 }

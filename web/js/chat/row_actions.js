@@ -9,6 +9,7 @@ import { ask } from './ask.js';
 import { showPopover, moveFocus } from './popover.js';
 import { removeLater, undoRemoval, toggleExpanded, isRemoving, onRowState } from './row_state.js';
 import { namesOf, renderMessage } from './row.js';
+import { fetchCommand, fillPushDetails } from './push_details.js';
 import { articleAt, messageOf, replaceRow } from './row_clicks.js';
 import { copyText } from './clipboard.js';
 
@@ -177,11 +178,19 @@ export function runAction(act, at) {
   const chat = Number(article.dataset.chat);
   const client = article.dataset.client;
   if (act === 'jump') return tellViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq), from: Number(article.dataset.seq) });
-  if (act === 'push-seq') return tellViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq) });
-  if (act === 'copy-value') return void copyWith(button, button.dataset.value ?? '');
+  if (act === 'push-details' || act === 'copy-fetch') return pushAction(act, at);
   if (client) return void pendingAction(act, client, at);
   const message = messageOf(article, ctx);
   if (message) messageAction(act, message, at);
+}
+
+/** @param {string} act @param {ActionAt} at */
+function pushAction(act, { button, article, ctx }) {
+  const seq = Number(button.closest('.push-card')?.getAttribute('data-push'));
+  const push = ctx.store.events(Number(article.dataset.chat), seq, seq)[0]?.push;
+  if (!push) return;
+  if (act === 'copy-fetch') void copyWith(button, fetchCommand(push, location.origin));
+  else if (button.parentElement) fillPushDetails(button.parentElement, push);
 }
 
 /** @param {string} act @param {string} client @param {ActionAt} at */

@@ -14,15 +14,13 @@ const ROW_EVENTS = ['pointerover', 'focusin', 'click'];
  * @param {HTMLElement} root
  * @param {Context} ctx
  * @param {RowHooks} hooks
- * @returns {() => void} ends it
  */
 export function rowClicks(root, ctx, hooks) {
   /** @type {{ button: HTMLElement, article: HTMLElement }[]} */
   const clicks = [];
   let isHovered = false;
-  let isEnded = false;
-  let offMore = () => {};
-  const offState = onRowState(hooks.onState);
+  let isServed = false;
+  onRowState(hooks.onState);
 
   /** @param {Event} event */
   function first(event) {
@@ -38,24 +36,16 @@ export function rowClicks(root, ctx, hooks) {
   /** @param {import('./later.js').More} part */
   function served({ messageClicks, clickRow }) {
     // Several first events wait for the same part.
-    if (!isEnded) {
-      end();
-      offMore = messageClicks(root, ctx, hooks, isHovered);
+    if (!isServed) {
+      isServed = true;
+      for (const name of ROW_EVENTS) root.removeEventListener(name, first);
+      messageClicks(root, ctx, hooks, isHovered);
     }
     // The row may have been drawn again meanwhile.
     for (const { button, article } of clicks.splice(0)) clickRow(button.isConnected ? button : sameButton(article, button) ?? button, article, ctx, hooks);
   }
 
-  function end() {
-    isEnded = true;
-    for (const name of ROW_EVENTS) root.removeEventListener(name, first);
-  }
   for (const name of ROW_EVENTS) root.addEventListener(name, first);
-  return () => {
-    end();
-    offState();
-    offMore();
-  };
 }
 
 /**

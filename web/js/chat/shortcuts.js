@@ -1,6 +1,8 @@
 // What the keys of the chat program do. `keys.js` finds the command of a key.
 
 import { showKeys } from './key_list.js';
+import { neighbour } from './neighbour.js';
+import { wantsAttention } from './sections.js';
 
 /**
  * @typedef {object} ShortcutViews
@@ -43,6 +45,18 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     next?.focus();
   }
 
+  /**
+   * Opens the chat beside the open one; of unread ones or of those that name the user only.
+   * @param {1 | -1} step
+   * @param {'all' | 'unread' | 'mentions'} which
+   */
+  function goBeside(step, which) {
+    const wants = (/** @type {import('./types.js').Chat} */ chat) => which === 'all' || (which === 'mentions' ? store.unread(chat.id).mentions > 0 : wantsAttention(chat, store.unread(chat.id)));
+    const next = neighbour(sidebar.sections(), router.current().chat, step, wants);
+    if (next) router.go(`/chat/${next.id}`);
+    else ctx.announce(which === 'mentions' ? 'No unread mentions.' : 'No other unread chats.');
+  }
+
   /** Closes one thing at a time, the innermost first. */
   function escape() {
     if (isInbox()) return router.go('/chat');
@@ -59,12 +73,12 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     switcher: () => (switcher.isOpen() ? switcher.close() : switcher.open()),
     part: () => nextPart(1),
     'part-back': () => nextPart(-1),
-    'chat-back': () => sidebar.go(-1, 'all'),
-    'chat-forward': () => sidebar.go(1, 'all'),
-    'unread-back': () => sidebar.go(-1, 'unread'),
-    'unread-forward': () => sidebar.go(1, 'unread'),
-    'next-unread': () => sidebar.go(1, 'unread'),
-    'next-mention': () => sidebar.go(1, 'mentions'),
+    'chat-back': () => goBeside(-1, 'all'),
+    'chat-forward': () => goBeside(1, 'all'),
+    'unread-back': () => goBeside(-1, 'unread'),
+    'unread-forward': () => goBeside(1, 'unread'),
+    'next-unread': () => goBeside(1, 'unread'),
+    'next-mention': () => goBeside(1, 'mentions'),
     'go-chat': () => router.go('/chat'),
     'go-inbox': () => router.go('/inbox'),
     'go-projects': () => location.assign('/projects'),

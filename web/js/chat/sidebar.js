@@ -1,12 +1,12 @@
 // The list of chats: unread ones first, then by kind. Its order is stable while the pointer is
 // inside.
 
-import { clear, el, fill } from '../kit/dom.js';
+import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { later } from './later.js';
 import { placeChildren } from './place_children.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
-import { SECTION_TITLES, arrange, filtered, neighbour, wantsAttention } from './sections.js';
+import { SECTION_TITLES, arrange, filtered, wantsAttention } from './sections.js';
 
 /** Chats that are drawn. The filter finds the others. */
 const SIDEBAR_ROWS_MAX = 500;
@@ -155,17 +155,14 @@ export function createSidebar(root, ctx) {
     }
   }
 
-  const entered = () => { isInside = true; };
-  const left = () => { isInside = false; draw(); };
   root.addEventListener('click', clicked);
   root.addEventListener('keydown', pressed);
-  root.addEventListener('pointerenter', entered);
-  root.addEventListener('pointerleave', left);
+  root.addEventListener('pointerenter', () => { isInside = true; });
+  root.addEventListener('pointerleave', () => { isInside = false; draw(); });
   search.addEventListener('input', draw);
   list.addEventListener('scroll', measure, { passive: true });
-  const resized = new ResizeObserver(measure);
-  resized.observe(list);
-  const off = router.onChange(() => {
+  new ResizeObserver(measure).observe(list);
+  router.onChange(() => {
     draw();
     list.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
   });
@@ -183,26 +180,7 @@ export function createSidebar(root, ctx) {
       else add.focus();
     },
     focusFilter: () => search.focus(),
-    /**
-     * Opens the chat beside the open one; of unread ones or of those that name the user only.
-     * @param {1 | -1} step
-     * @param {'all' | 'unread' | 'mentions'} which
-     */
-    go(step, which) {
-      const wants = (/** @type {Chat} */ chat) => which === 'all' || (which === 'mentions' ? store.unread(chat.id).mentions > 0 : wantsAttention(chat, store.unread(chat.id)));
-      const next = neighbour(sections, router.current().chat, step, wants);
-      if (next) router.go(`/chat/${next.id}`);
-      else ctx.announce(which === 'mentions' ? 'No unread mentions.' : 'No other unread chats.');
-    },
-    destroy() {
-      off();
-      resized.disconnect();
-      root.removeEventListener('click', clicked);
-      root.removeEventListener('keydown', pressed);
-      root.removeEventListener('pointerenter', entered);
-      root.removeEventListener('pointerleave', left);
-      clear(root);
-    },
+    sections: () => sections,
   };
 }
 

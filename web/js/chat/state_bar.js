@@ -114,9 +114,5 @@ export function createStateBar(root, ctx) {
     update(changes) {
       if (changes.has('connection')) draw();
     },
-    destroy() {
-      clearInterval(timer);
-      fill(root);
-    },
   };
 }

@@ -87,7 +87,7 @@ export function createTimeline(root, ctx) {
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: askDate });
   const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
-  const offClicks = rowClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: redraw });
+  rowClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: redraw });
 
   const facts = () => store.timeline(chatId);
   const main = () => ctx.root.getElementById('main');
@@ -527,12 +527,13 @@ export function createTimeline(root, ctx) {
     }
   }
 
-  const timer = setInterval(tick, TIMELINE_TICK_MS);
-  const offs = listenAll([
-    [list, 'click', /** @type {EventListener} */ (clicked)], [main() ?? root, 'chat:jump', jumped],
-    [window, 'focus', () => afterMove()], [window, 'blur', blurred], [window, 'pagehide', sendRemovals],
-    [ctx.root, 'visibilitychange', () => afterMove()],
-  ]);
+  setInterval(tick, TIMELINE_TICK_MS);
+  list.addEventListener('click', clicked);
+  (main() ?? root).addEventListener('chat:jump', jumped);
+  window.addEventListener('focus', afterMove);
+  window.addEventListener('blur', blurred);
+  window.addEventListener('pagehide', sendRemovals);
+  ctx.root.addEventListener('visibilitychange', afterMove);
 
   return {
     open,
@@ -544,26 +545,5 @@ export function createTimeline(root, ctx) {
     clear: focus.clear,
     focus: focus.enter,
     end: () => void toPresent(),
-    destroy() {
-      clearInterval(timer);
-      cancelAnimationFrame(frame);
-      offs();
-      offClicks();
-      focus.destroy();
-      pill.destroy();
-      anchor.destroy();
-      root.replaceChildren();
-    },
-  };
-}
-
-/**
- * Adds listeners; returns the function that removes them.
- * @param {[EventTarget, string, EventListener | (() => void)][]} listeners
- */
-function listenAll(listeners) {
-  for (const [target, name, fn] of listeners) target.addEventListener(name, fn);
-  return () => {
-    for (const [target, name, fn] of listeners) target.removeEventListener(name, fn);
   };
 }

@@ -163,9 +163,5 @@ export function createRowFocus({ list, scroller, anchor, ctx, home, end, back, o
       stop(null);
       isChosen = false;
     },
-    destroy() {
-      list.removeEventListener('keydown', pressed);
-      list.removeEventListener('focusin', entered);
-    },
   };
 }

@@ -43,6 +43,5 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
       unread.hidden = state.unread === 0;
       text(unreadWords, `Jump to first unread (${state.unread.toLocaleString()})`);
     },
-    destroy: () => root.removeEventListener('click', clicked),
   };
 }
