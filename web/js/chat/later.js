@@ -1,6 +1,11 @@
 // Loads `more.js`: what is not needed to show a chat, to read it, and to write plain text.
 
+import { el } from '../kit/dom.js';
+
 /** @typedef {typeof import('./more.js').MORE} More */
+
+/** The id of the style sheet of the second part. */
+const LATER_SHEET = 'later-sheet';
 
 const LATER_FAILED = 'A part of this page did not load: the server cannot be reached, or has a new version.';
 
@@ -15,7 +20,7 @@ let loadingMore;
  * @returns {Promise<More>}
  */
 export async function more() {
-  loadingMore ??= import('./more.js').then(({ MORE }) => {
+  loadingMore ??= Promise.all([import('./more.js'), loadSheet()]).then(([{ MORE }]) => {
     for (const fn of moreListeners) fn(MORE);
     return MORE;
   });
@@ -44,6 +49,22 @@ export function whenMore(fn) {
  */
 export function later(run) {
   void more().then(run, () => {});
+}
+
+/** Loads the style sheet of the second part. It stands beside that of the first. */
+function loadSheet() {
+  const first = document.querySelector('link[rel=stylesheet][href$="/chat.css"]');
+  if (!first || document.getElementById(LATER_SHEET)) return undefined;
+  const href = first.getAttribute('href')?.replace(/chat\.css$/, 'chat-more.css');
+  const link = el('link', { id: LATER_SHEET, rel: 'stylesheet', href });
+  first.after(link);
+  return new Promise((done, failed) => {
+    link.addEventListener('load', done);
+    link.addEventListener('error', () => {
+      link.remove();
+      failed(new Error('the style sheet did not load'));
+    });
+  });
 }
 
 /** The problem that is shown. */
