@@ -1,7 +1,8 @@
 // The inbox: notifications by chat or repository. Enter opens the message, `e` marks it as read.
 
 import { el, fill } from '../kit/dom.js';
-import { fullTime, relativeTime } from '../kit/time.js';
+import { relativeTime } from '../kit/relative_time.js';
+import { fullTime } from '../kit/time.js';
 import { problemText } from './ask.js';
 import { avatar } from './avatar.js';
 import { noticesState } from './desktop.js';

@@ -16,7 +16,8 @@ import { createInbox } from './inbox.js';
 import { showKeys } from './key_list.js';
 import { newChat } from './new_chat.js';
 import { createPanel } from './panel.js';
-import { clickRow, messageClicks, runAction } from './row_actions.js';
+import { clickRow, messageClicks } from './row_actions.js';
+import { rowKeys } from './row_keys.js';
 import { createShortcuts } from './shortcuts.js';
 import { createSwitcher } from './switcher.js';
 
@@ -40,5 +41,5 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 
 export const MORE = {
   HIDDEN_NAMES, addActions, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
-  offerJoin, offerSplit, runAction, saveEdit, submitSlash,
+  offerJoin, offerSplit, rowKeys, saveEdit, submitSlash,
 };

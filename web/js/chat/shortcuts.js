@@ -2,11 +2,12 @@
 
 import { showKeys } from './key_list.js';
 import { neighbour } from './neighbour.js';
+import { rowKeys } from './row_keys.js';
 import { wantsAttention } from './sections.js';
 
 /**
  * @typedef {object} ShortcutViews
- * @property {any} timeline
+ * @property {ReturnType<typeof import('./timeline.js').createTimeline>} timeline
  * @property {ReturnType<typeof import('./sidebar.js').createSidebar>} sidebar
  * @property {ReturnType<typeof import('./panel.js').createPanel>} panel
  * @property {ReturnType<typeof import('./switcher.js').createSwitcher>} switcher
@@ -19,6 +20,7 @@ import { wantsAttention } from './sections.js';
  */
 export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox }) {
   const { root, router, store, actions } = ctx;
+  const rows = rowKeys(timeline.rows);
   const main = root.getElementById('main');
 
   const focusComposer = () => main?.dispatchEvent(new CustomEvent('chat:focus-composer'));
@@ -30,7 +32,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     const all = [
       { node: id('sidebar'), focus: () => sidebar.focus() },
       ...(isInbox() ? [{ node: id('inbox'), focus: () => inbox.focus() }] : [
-        { node: main?.querySelector('#chat .timeline'), focus: () => (timeline?.focus ? timeline.focus() : timeline?.move?.(0)) },
+        { node: main?.querySelector('#chat .timeline'), focus: () => rows.enter() },
         { node: id('composer-text')?.closest('form') ?? id('composer-text')?.parentElement, focus: focusComposer },
         { node: id('panel'), focus: () => panel.focus() }]),
     ];
@@ -61,7 +63,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
   function escape() {
     if (isInbox()) return router.go('/chat');
     if (panel.isOpen()) return panel.close();
-    if (timeline?.clear?.()) return focusComposer();
+    if (timeline.rows.clear()) return focusComposer();
     const { chat: id } = router.current();
     const chat = id === undefined ? undefined : store.chat(id);
     if (chat && store.unread(chat.id).count > 0) void actions.read(chat.id, chat.last_seq).then(() => ctx.announce('Marked as read.'), () => {});
@@ -100,10 +102,10 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
       else return false;
       return true;
     }
-    if (router.current().chat === undefined || !timeline) return false;
-    if (command === 'down' || command === 'up') timeline.move?.(command === 'down' ? 1 : -1);
-    else if (command === 'first' || command === 'last') timeline.edge?.(command);
-    else if (timeline.selected?.()) timeline.act?.(command);
+    if (router.current().chat === undefined) return false;
+    if (command === 'down' || command === 'up') rows.move(command === 'down' ? 1 : -1);
+    else if (command === 'first' || command === 'last') void rows.edge(command);
+    else if (timeline.rows.selected()) rows.act(command);
     else return false;
     return true;
   }

@@ -538,12 +538,6 @@ export function createTimeline(root, ctx) {
   return {
     open,
     update,
-    move: focus.move,
-    edge: focus.edge,
-    selected: focus.selected,
-    act: focus.act,
-    clear: focus.clear,
-    focus: focus.enter,
-    end: () => void toPresent(),
+    rows: focus,
   };
 }
