@@ -3,7 +3,7 @@
 
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { closedReason, composerDetail, composerSay } from './composer_note.js';
+import { composerDetail, composerSay, isClosed } from './composer_note.js';
 import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
 import { later, more } from './later.js';
 import { membersOf } from './members.js';
@@ -187,12 +187,13 @@ export function createComposer(root, ctx, options = {}) {
   /** Draws what depends on the chat and on what is written. */
   function drawState() {
     const chat = store.chat(state.chat);
-    const reason = chat ? closedReason(chat, members.ownRole(state.chat), members.owners(state.chat)) : '';
+    const role = members.ownRole(state.chat);
+    const isOver = chat !== undefined && isClosed(chat, role);
     const hadFocus = page.activeElement === field;
-    form.hidden = !chat || reason !== '';
-    closed.hidden = reason === '';
-    text(closed, reason);
-    if (hadFocus && reason !== '') closed.focus();
+    form.hidden = !chat || isOver;
+    closed.hidden = !isOver;
+    if (isOver) later(({ closedReason }) => text(closed, closedReason(chat, role, members.owners(chat.id))));
+    if (hadFocus && isOver) closed.focus();
     if (wantsFocus && !form.hidden) field.focus({ preventScroll: true });
     if (chat) wantsFocus = false;
     const title = chat?.kind === 'direct' ? chat.peer : chat?.name;

@@ -1,4 +1,5 @@
-// The line over the field of the composer: what is answered, edited or attached.
+// The line over the field of the composer: what is answered, edited or attached. The sentence in
+// place of the field.
 
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
@@ -28,3 +29,16 @@ export function composerBanners({ editing, reply, code }) {
 
 /** @param {string} act @param {string} label */
 const cancelButton = (act, label) => el('button', { type: 'button', class: 'plain', dataset: { act }, 'aria-label': label, title: label }, icon('close'));
+
+/**
+ * Returns why the user cannot write in a chat, or ''.
+ * @param {import('./types.js').Chat} chat
+ * @param {string | undefined} role
+ * @param {string[]} owners
+ */
+export function closedReason(chat, role, owners) {
+  if (chat.archived) return 'This chat is archived and accepts no messages. An owner can reopen it.';
+  if (chat.kind === 'direct' && chat.active === false) return `The account of ${chat.peer ?? 'this user'} is deactivated. You can read this chat, but not write.`;
+  if (role === 'reader') return `You can read this channel, but not write. Ask an owner${owners.length ? `: ${owners.join(', ')}` : ' for another role'}.`;
+  return '';
+}

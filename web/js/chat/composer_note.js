@@ -17,17 +17,11 @@ export function composerSay(node, sentence, buttons = []) {
 }
 
 /**
- * Returns why the user cannot write in a chat, or ''.
+ * Returns whether the user cannot write in a chat.
  * @param {import('./types.js').Chat} chat
  * @param {string | undefined} role
- * @param {string[]} owners
  */
-export function closedReason(chat, role, owners) {
-  if (chat.archived) return 'This chat is archived and accepts no messages. An owner can reopen it.';
-  if (chat.kind === 'direct' && chat.active === false) return `The account of ${chat.peer ?? 'this user'} is deactivated. You can read this chat, but not write.`;
-  if (role === 'reader') return `You can read this channel, but not write. Ask an owner${owners.length ? `: ${owners.join(', ')}` : ' for another role'}.`;
-  return '';
-}
+export const isClosed = (chat, role) => chat.archived === true || (chat.kind === 'direct' && chat.active === false) || role === 'reader';
 
 /**
  * Returns the reason of a refusal.

@@ -1,18 +1,19 @@
 // The chat program: creates the parts of the page and keeps them up to date. The facts are in the
 // store, the connection in connection.js; this module only joins them with the views.
+// The order is that of the linked script: it is smaller when similar modules are near each other.
+import { createTimeline } from './timeline.js';
+import { createHead, createTyping } from './head.js';
+import { createSidebar } from './sidebar.js';
+import { createRouter } from './router.js';
+import { createKeys } from './keys.js';
+import { createTitle } from './title.js';
+import { createStateBar } from './state_bar.js';
+import { createComposer } from './composer.js';
+import { createConnection } from './connection.js';
 import { createAnnounce } from '../kit/announce.js';
 import { el, fill } from '../kit/dom.js';
 import { createLocal } from '../kit/local.js';
-import { createComposer } from './composer.js';
-import { createConnection } from './connection.js';
-import { createHead, createTyping } from './head.js';
-import { createKeys } from './keys.js';
 import { later } from './later.js';
-import { createRouter } from './router.js';
-import { createSidebar } from './sidebar.js';
-import { createStateBar } from './state_bar.js';
-import { createTimeline } from './timeline.js';
-import { createTitle } from './title.js';
 
 /** A narrow window shows the list of chats alone. */
 const NARROW = '(max-width: 700px)';
@@ -122,7 +123,7 @@ function startChat() {
     local.set('last_chat', place.chat);
     timeline.open(place.chat, { seq: place.seq });
     composer.open(place.chat, { seq: place.seq, thread: place.thread });
-    if (place.code) composer.attach({ code: place.code });
+    if (place.code) later(({ parseCodeRef }) => { if (router.current() === place) composer.attach({ code: parseCodeRef(place.code) ?? null }); });
   }
 
   /** Shows the inbox or a panel, if the address names them. @param {boolean} [isEntered] */

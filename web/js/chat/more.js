@@ -5,7 +5,7 @@ import { MORE_ICONS } from '../kit/icons_more.js';
 import { addActions } from './actions_more.js';
 import { fillCodeSpace } from './code_card.js';
 import { createComplete } from './complete.js';
-import { composerBanners } from './composer_banner.js';
+import { closedReason, composerBanners } from './composer_banner.js';
 import { editLast, offerSplit, saveEdit, submitSlash } from './composer_more.js';
 import { composerOptions } from './composer_options.js';
 import { askDay } from './day_jump.js';
@@ -15,9 +15,11 @@ import { HIDDEN_NAMES } from './hidden_names.js';
 import { createInbox } from './inbox.js';
 import { showKeys } from './key_list.js';
 import { newChat } from './new_chat.js';
+import { parseCodeRef } from './code_ref.js';
 import { createPanel } from './panel.js';
 import { clickRow, messageClicks } from './row_actions.js';
 import { rowKeys } from './row_keys.js';
+import { scrollToUnread } from './scroll_unread.js';
 import { createShortcuts } from './shortcuts.js';
 import { createSwitcher } from './switcher.js';
 
@@ -40,6 +42,6 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 }
 
 export const MORE = {
-  HIDDEN_NAMES, addActions, askDay, clickRow, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
-  offerJoin, offerSplit, rowKeys, saveEdit, submitSlash,
+  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
+  offerJoin, offerSplit, parseCodeRef, rowKeys, saveEdit, scrollToUnread, submitSlash,
 };

@@ -108,23 +108,10 @@ export function createSidebar(root, ctx) {
     });
   }
 
-  /** @param {-1 | 1} step */
-  function scrollToUnread(step) {
-    const frame = list.getBoundingClientRect();
-    const hidden = [...list.querySelectorAll('.is-unread')].filter((row) => {
-      const box = row.getBoundingClientRect();
-      return step < 0 ? box.bottom <= frame.top + 4 : box.top >= frame.bottom - 4;
-    });
-    const row = hidden.at(step < 0 ? -1 : 0);
-    row?.scrollIntoView({ block: step < 0 ? 'start' : 'end' });
-    row?.querySelector('a')?.focus({ preventScroll: true });
-  }
-
   /** @param {MouseEvent} event */
   function clicked(event) {
     const button = event.target instanceof Element ? event.target.closest('button') : null;
-    if (button === above) scrollToUnread(-1);
-    else if (button === below) scrollToUnread(1);
+    if (button === above || button === below) later(({ scrollToUnread }) => scrollToUnread(list, button === above ? -1 : 1));
     else if (button?.hasAttribute('data-new')) later(({ newChat }) => newChat(ctx));
   }
 
