@@ -19,7 +19,7 @@ const MARK_TRIES_MAX = 5;
  * @property {typeof api} [call] the HTTP API
  */
 
-/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, noticeCursor: string | undefined }} ActionParts */
+/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined }} ActionParts */
 /** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { loadNotifications: () => Promise<void>, parts: ActionParts }} FirstActions */
 
 /**
@@ -38,7 +38,7 @@ export function createActions({ store, session, outbox, now, call = api }) {
   const pages = new Map();
   let isLoadingNotices = false;
   /** What the actions of `actions_more.js` need. @type {ActionParts} */
-  const parts = { store, now, call, noticeCursor: undefined };
+  const parts = { store, now, call, change, noticeCursor: undefined };
 
   /**
    * Sends a packet that changes something, once.
@@ -120,11 +120,6 @@ export function createActions({ store, session, outbox, now, call = api }) {
     async send(chatId, content, options) { return outbox.add(chatId, content, options); },
     async retry(clientId) { outbox.retry(clientId); },
     async discard(clientId) { outbox.discard(clientId); },
-    edit: (chatId, messageId, content) => change({ packet_type: 'EditMessage', chat_id: chatId, message_id: messageId, message: { content } }),
-    remove: (chatId, messageId) => change({ packet_type: 'DeleteMessage', chat_id: chatId, message_id: messageId }),
-    react: (chatId, messageId, emoji, on) => change({ packet_type: 'React', chat_id: chatId, message_id: messageId, emoji, remove: !on }),
-    pin: (chatId, messageId, on) => change({ packet_type: 'Pin', chat_id: chatId, message_id: messageId, remove: !on }),
-    follow: (chatId, messageId, on) => change({ packet_type: 'Follow', chat_id: chatId, message_id: messageId, remove: !on }),
     async read(chatId, seq) {
       store.apply({ type: 'focus', chat_id: chatId, seq });
       if (seq <= Math.max(reading.get(chatId) ?? 0, store.chat(chatId)?.read_seq ?? 0)) return;
@@ -135,7 +130,6 @@ export function createActions({ store, session, outbox, now, call = api }) {
       reading.delete(chatId);
       await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
     },
-    readAll: () => change({ packet_type: 'MarkAllRead' }),
     async typing(chatId) {
       if (!session.isOnline() || now() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
       typedAt.set(chatId, now());
@@ -155,7 +149,6 @@ export function createActions({ store, session, outbox, now, call = api }) {
       store.apply({ type: 'participants', chat_id: chatId, items: answer.items });
       return { items: answer.items, next: answer.next ?? null };
     },
-    hide: (chatId, on) => change({ packet_type: 'Hide', chat_id: chatId, remove: !on }),
     reconnect: () => session.nudge(),
     parts,
     loadNotifications,

@@ -1,9 +1,9 @@
-// The actions of what `more.js` shows. They are requests of the HTTP API.
+// The actions of what `more.js` shows.
 
 import { NOTICE_PAGE } from './actions.js';
 
 /** @typedef {import('./types.js').Message} Message */
-/** @typedef {Pick<import('./types.js').Actions, 'thread' | 'pins' | 'join' | 'leave' | 'rename' | 'archive' | 'invite' | 'removeMember' | 'notify' | 'create' | 'joinable' | 'findUsers' | 'readNotification' | 'readNotifications' | 'moreNotifications'>} MoreActions */
+/** @typedef {Pick<import('./types.js').Actions, 'edit' | 'remove' | 'react' | 'pin' | 'follow' | 'readAll' | 'hide' | 'thread' | 'pins' | 'join' | 'leave' | 'rename' | 'archive' | 'invite' | 'removeMember' | 'notify' | 'create' | 'joinable' | 'findUsers' | 'readNotification' | 'readNotifications' | 'moreNotifications'>} MoreActions */
 
 /** Messages of a thread or pins that are loaded. */
 const LISTED_PAGES_MAX = 10;
@@ -15,7 +15,7 @@ const LISTED_PAGES_MAX = 10;
  */
 export function addActions(actions) {
   const { parts } = actions;
-  const { store, now, call } = parts;
+  const { store, now, call, change } = parts;
 
   /** @param {number} chatId */
   const chatPath = (chatId) => `/api/chats/${chatId}`;
@@ -46,6 +46,13 @@ export function addActions(actions) {
 
   /** @type {MoreActions} */
   const added = {
+    edit: (chatId, messageId, content) => change({ packet_type: 'EditMessage', chat_id: chatId, message_id: messageId, message: { content } }),
+    remove: (chatId, messageId) => change({ packet_type: 'DeleteMessage', chat_id: chatId, message_id: messageId }),
+    react: (chatId, messageId, emoji, on) => change({ packet_type: 'React', chat_id: chatId, message_id: messageId, emoji, remove: !on }),
+    pin: (chatId, messageId, on) => change({ packet_type: 'Pin', chat_id: chatId, message_id: messageId, remove: !on }),
+    follow: (chatId, messageId, on) => change({ packet_type: 'Follow', chat_id: chatId, message_id: messageId, remove: !on }),
+    readAll: () => change({ packet_type: 'MarkAllRead' }),
+    hide: (chatId, on) => change({ packet_type: 'Hide', chat_id: chatId, remove: !on }),
     thread: (chatId, messageId) => listed(chatId, `thread=${messageId}`),
     pins: (chatId) => listed(chatId, 'pinned=true'),
     join: (chatId) => call('PUT', `${chatPath(chatId)}/participants/${nameIn(store.me.username)}`, {}),

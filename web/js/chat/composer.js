@@ -47,8 +47,6 @@ const COMPOSER_TYPING_MS = 2_500;
 const COMPOSED_MS = 60;
 /** Characters of the message that is answered. */
 const REPLY_CHARS = 140;
-/** A text with fewer lines is inserted so that the browser can undo it. */
-const INSERTED_LINES = 50;
 /** Key of the setting: Enter breaks the line. */
 const ENTER_BREAKS = 'enter_breaks';
 /** A word that may be completed begins with one of these. */
@@ -157,18 +155,6 @@ export function createComposer(root, ctx, options = {}) {
     drawText();
   }
 
-  /** Replaces a range, so that the browser can undo it. @param {number} from @param {number} to @param {string} inserted */
-  function insertAt(from, to, inserted) {
-    field.focus();
-    // A space after the word is not doubled.
-    const end = inserted.endsWith(' ') && field.value.charAt(to) === ' ' ? to + 1 : to;
-    field.setSelectionRange(from, end);
-    // Chromium needs seconds to insert a thousand lines in this way.
-    if (inserted.split('\n').length < INSERTED_LINES && page.execCommand('insertText', false, inserted)) return;
-    field.setRangeText(inserted, from, end, 'end');
-    field.dispatchEvent(new Event('input', { bubbles: true }));
-  }
-
   const enterBreaks = () => local.get(ENTER_BREAKS) === true || touch.matches;
 
   /** Draws what depends on the text. */
@@ -225,7 +211,7 @@ export function createComposer(root, ctx, options = {}) {
     if (complete) return complete.update();
     if (!COMPLETED_WORD.test(field.value.slice(Math.max(0, field.selectionStart - COMPLETED_CHARS), field.selectionStart))) return;
     later(({ createComplete, composerOptions }) => {
-      complete ??= createComplete(field, list, { find: composerOptions(ctx, members, () => state.chat), insert: insertAt, announce });
+      complete ??= createComplete(field, list, { find: composerOptions(ctx, members, () => state.chat), announce });
       if (page.activeElement === field) complete.update();
     });
   }

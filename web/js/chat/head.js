@@ -3,7 +3,7 @@
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { later } from './later.js';
-import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
+import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
 
 /** @typedef {Omit<import('./types.js').Context, 'router'> & { router: import('./router.js').Router }} AroundContext */
 
@@ -49,9 +49,8 @@ export function createHead(root, ctx) {
     for (const button of [people, pins]) button.setAttribute('aria-expanded', String(panel === button.dataset.panel));
     if (drawn === titled) return;
     titled = drawn;
-    const glyph = chat.kind === 'direct' ? presenceMark(presence) : icon(chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project');
     const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}` }, name) : el('span', null, name);
-    fill(title, glyph, label);
+    fill(title, chatGlyph(chat, presence), label);
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));
     people.hidden = chat.kind === 'direct';

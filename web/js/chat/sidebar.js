@@ -5,7 +5,7 @@ import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { later } from './later.js';
 import { placeChildren } from './place_children.js';
-import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
+import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
 import { SECTION_TITLES, arrange, filtered, wantsAttention } from './sections.js';
 
 /** Chats that are drawn. The filter finds the others. */
@@ -51,7 +51,7 @@ export function createSidebar(root, ctx) {
     node.className = [asks && 'is-unread', chat.notify === 'none' && 'is-muted', chat.archived && 'is-archived'].filter(Boolean).join(' ');
     if (isOpen) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
-    fill(link, glyphOf(chat, presence), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
+    fill(link, chatGlyph(chat, presence), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
     rows.set(chat.id, { node, drawn });
     return node;
   }
@@ -169,15 +169,6 @@ export function createSidebar(root, ctx) {
     focusFilter: () => search.focus(),
     sections: () => sections,
   };
-}
-
-/**
- * @param {Chat} chat
- * @param {string} presence
- */
-function glyphOf(chat, presence) {
-  if (chat.kind === 'direct') return presenceMark(presence);
-  return icon(chat.archived ? 'archive' : chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project');
 }
 
 /**

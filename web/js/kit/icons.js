@@ -47,11 +47,23 @@ export function addIcons(paths) {
  * @returns {SVGSVGElement}
  */
 export function icon(name) {
+  return svgMark({ class: 'icon', fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5', 'stroke-linecap': 'round', 'stroke-linejoin': 'round' }, ['path', { d: iconPaths[name] ?? '' }]);
+}
+
+/**
+ * Returns a drawing of 16 px that assistive technology ignores.
+ * @param {Record<string, string>} attributes
+ * @param {...[string, Record<string, string>]} shapes
+ * @returns {SVGSVGElement}
+ */
+export function svgMark(attributes, ...shapes) {
   const svg = document.createElementNS(ICON_SPACE, 'svg');
-  const path = document.createElementNS(ICON_SPACE, 'path');
-  const attributes = { viewBox: '0 0 16 16', width: '16', height: '16', fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5', 'stroke-linecap': 'round', 'stroke-linejoin': 'round', 'aria-hidden': 'true', focusable: 'false', class: 'icon' };
-  for (const [key, value] of Object.entries(attributes)) svg.setAttribute(key, value);
-  path.setAttribute('d', iconPaths[name] ?? '');
-  svg.append(path);
+  setAttributes(svg, { viewBox: '0 0 16 16', width: '16', height: '16', 'aria-hidden': 'true', focusable: 'false', ...attributes });
+  for (const [tag, values] of shapes) setAttributes(svg.appendChild(document.createElementNS(ICON_SPACE, tag)), values);
   return svg;
+}
+
+/** @param {Element} node @param {Record<string, string>} attributes */
+function setAttributes(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
 }
