@@ -64,7 +64,8 @@ function startChat() {
 
   /** The views of `more.js`. @type {ReturnType<import('./later.js').More['createMoreViews']> | undefined} */
   let others;
-  /** The newest notification when the list was read; -1: it was not read yet. */
+  const startedAt = now();
+  /** The newest notification that needs no notice of the desktop; -1: the list was not read yet. */
   let handled = -1;
 
   /** Runs a function with the views that open on demand. @param {(made: NonNullable<typeof others>) => void} [run] */
@@ -80,10 +81,12 @@ function startChat() {
 
   /** A new notification may become a notice of the desktop, if the user wants them. */
   function notice() {
-    const newest = store.notifications()[0]?.id ?? 0;
-    const isNew = handled >= 0 && newest > handled;
-    if (isNew && local.get('desktop') === true) return withOthers();
-    handled = Math.max(handled, newest);
+    const all = store.notifications();
+    // The first list is not new, except for what happened since the start.
+    if (handled < 0) handled = all.find(({ created_at: at }) => Date.parse(at) < startedAt)?.id ?? 0;
+    const newest = all[0]?.id ?? 0;
+    if (newest > handled && local.get('desktop') === true) withOthers();
+    else handled = Math.max(handled, newest);
   }
 
   /** @type {Set<string>} */
