@@ -70,6 +70,9 @@ function loadSheet() {
 /** The problem that is shown. */
 let laterProblem = '';
 
+/** Returns whether the last load failed: then the pointer alone does not load again. */
+export const hasLaterFailed = () => laterProblem !== '';
+
 /** @param {string} problem */
 function showLater(problem) {
   if (problem === laterProblem) return;

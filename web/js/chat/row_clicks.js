@@ -1,6 +1,6 @@
 // The rows of messages, as far as they are needed before `more.js` is there: the first click on a
 // button of a row loads it, and is handled then.
-import { later } from './later.js';
+import { hasLaterFailed, more } from './later.js';
 import { onRowState } from './row_state.js';
 
 /** @typedef {import('./types.js').Context} Context */
@@ -28,9 +28,11 @@ export function rowClicks(root, ctx, hooks) {
     const isTouch = event instanceof PointerEvent && event.pointerType === 'touch';
     if (!article || (event.type === 'pointerover' && isTouch)) return;
     if (event.type === 'pointerover') isHovered = true;
+    if (event.type !== 'click' && hasLaterFailed()) return;
     const button = /** @type {Element} */ (event.target).closest('[data-act], [data-copy-code]');
     if (event.type === 'click' && button instanceof HTMLElement) clicks.push({ button, article });
-    later(served);
+    // A click that failed is not repeated by a later one.
+    more().then(served, () => { clicks.length = 0; });
   }
 
   /** @param {import('./later.js').More} part */
