@@ -3,6 +3,7 @@ import { createStore } from '../../web/js/chat/store.js';
 import { createSession } from '../../web/js/chat/session.js';
 import { createOutbox } from '../../web/js/chat/outbox.js';
 import { createActions } from '../../web/js/chat/actions.js';
+import { addActions } from '../../web/js/chat/actions_more.js';
 import { createLocal } from '../../web/js/kit/local.js';
 import { openSocket } from './socket.mjs';
 
@@ -43,7 +44,7 @@ export class ChatClient {
       welcomed: (epoch, user) => outbox.open(epoch, user),
     });
     const outbox = createOutbox({ store, local: createLocal('test:', this.storage), now, after, request: session.request, isOnline: session.isOnline });
-    const actions = createActions({ store, session, outbox, now, call: () => Promise.reject(new Error('no HTTP here')) });
+    const actions = addActions(createActions({ store, session, outbox, now, call: () => Promise.reject(new Error('no HTTP here')) }));
     session.start();
     return { store, session, outbox, actions };
   }

@@ -1,7 +1,8 @@
 // Cards of pushes and of lines of code: what they take from a message.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { comparePath, fetchCommand, ownText, pushText, refChange } from '../../../web/js/chat/push_card.js';
+import { comparePath, ownText, pushText, refChange } from '../../../web/js/chat/push_card.js';
+import { fetchCommand } from '../../../web/js/chat/push_details.js';
 import { codePlaceIn, codePlaceOf, codePlaces } from '../../../web/js/chat/code_card.js';
 
 const OID = 'a'.repeat(40);

@@ -1,6 +1,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createActions } from '../../../web/js/chat/actions.js';
+import { addActions } from '../../../web/js/chat/actions_more.js';
 import { createStore } from '../../../web/js/chat/store.js';
 import { RequestProblem } from '../../../web/js/chat/wire.js';
 import { fakeClock, settled } from './fake.mjs';
@@ -27,7 +28,7 @@ function acting() {
     page: (/** @type {number} */ chat, /** @type {any} */ range) => request({ packet_type: 'GetEvents', chat, ...range }),
   });
   const call = (/** @type {string} */ method, /** @type {string} */ path) => new Promise((done) => { calls.push({ path: `${method} ${path}`, done }); });
-  const actions = createActions({ store, session, outbox: /** @type {any} */ ({}), now: clock.now, call });
+  const actions = addActions(createActions({ store, session, outbox: /** @type {any} */ ({}), now: clock.now, call }));
   return { clock, store, sent, calls, state, waiters, actions };
 }
 

@@ -6,6 +6,7 @@ import { createStore } from '../../../web/js/chat/store.js';
 import { createSession } from '../../../web/js/chat/session.js';
 import { createOutbox } from '../../../web/js/chat/outbox.js';
 import { createActions } from '../../../web/js/chat/actions.js';
+import { addActions } from '../../../web/js/chat/actions_more.js';
 import { uuid7 } from '../../../web/js/kit/uuid7.js';
 import { ModelServer } from './model_server.mjs';
 import { fakeClock, randomOf, settled, sharedStorage } from './fake.mjs';
@@ -42,7 +43,7 @@ class Client {
       welcomed: (epoch, user) => outbox.open(epoch, user),
     });
     const outbox = createOutbox({ store, local: tab, now: clock.now, after: clock.after, request: session.request, isOnline: session.isOnline, newId: () => uuid7(clock.now()) });
-    const actions = createActions({ store, session, outbox, now: clock.now, call: () => Promise.reject(new Error('no HTTP')) });
+    const actions = addActions(createActions({ store, session, outbox, now: clock.now, call: () => Promise.reject(new Error('no HTTP')) }));
     session.start();
     return { tab, store, session, outbox, actions };
   }

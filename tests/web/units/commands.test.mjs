@@ -2,7 +2,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { COMMANDS, commandsLike } from '../../../web/js/chat/commands.js';
-import { closedReason } from '../../../web/js/chat/composer_note.js';
+import { closedReason } from '../../../web/js/chat/composer_banner.js';
+import { membersLike } from '../../../web/js/chat/composer_options.js';
 import { membersOf } from '../../../web/js/chat/members.js';
 
 /** @typedef {any} Any */
@@ -87,8 +88,8 @@ test('members are read in pages, once, and again after a change', async () => {
   assert.equal(members.find(7, 'bob')?.username, 'bob');
   assert.equal(members.ownRole(7), 'owner');
   assert.deepEqual(members.owners(7), ['alice']);
-  assert.deepEqual(members.like(7, 'b', 9).map(({ username }) => username), ['bob']);
-  assert.deepEqual(members.like(7, 'bui', 9).map(({ username }) => username), ['bob']);
+  assert.deepEqual(membersLike(ctx, members.people(7), 'b').map(({ username }) => username), ['bob']);
+  assert.deepEqual(membersLike(ctx, members.people(7), 'bui').map(({ username }) => username), ['bob']);
   members.forget(7);
   await members.load(7, true);
   assert.equal(reads, 4);

@@ -1,7 +1,10 @@
 // What the composer knows about a text: bytes, parts, fences, completion and commands.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { MESSAGE_BYTES_MAX, byteLength, completedAt, isInFence, sentText, splitMessages, splitText, writtenAs } from '../../../web/js/chat/compose_text.js';
+import { writtenAs } from '../../../web/js/chat/commands.js';
+import { completedAt } from '../../../web/js/chat/completed.js';
+import { MESSAGE_BYTES_MAX, byteLength, isInFence, sentText } from '../../../web/js/chat/compose_text.js';
+import { splitMessages, splitText } from '../../../web/js/chat/split_text.js';
 
 const encoder = new TextEncoder();
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { parseCodeRef } from '../../../web/js/chat/code_ref.js';
 import { parsePlace } from '../../../web/js/chat/router.js';
 import { discussHref } from '../../../web/js/page/discuss.js';
 
@@ -8,7 +9,7 @@ test('address_of_discussed_lines_is_read_by_the_chat', () => {
   const href = discussHref('7', `/alice/hello/web/-/blob/${oid}/a%20file%20%231%20%2541.txt`, { from: 3, to: 9 });
   const url = new URL(href, 'http://x');
   assert.equal(url.hash, '');
-  assert.deepEqual(parsePlace(url.pathname, url.search)?.code, { repository: 'alice/hello/web', oid, path: 'a file #1 %41.txt', from: 3, to: 9 });
+  assert.deepEqual(parseCodeRef(parsePlace(url.pathname, url.search)?.code), { repository: 'alice/hello/web', oid, path: 'a file #1 %41.txt', from: 3, to: 9 });
 });
 
 test('lines_without_permalink_are_not_discussed', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { dayStart, typingText } from '../../../web/js/chat/head.js';
+import { dayStart } from '../../../web/js/chat/day_jump.js';
+import { typingText } from '../../../web/js/chat/head.js';
 
 test('typing_names_at_most_three_users', () => {
   const texts = [[], ['bob'], ['bob', 'carol'], ['bob', 'carol', 'dave'], ['bob', 'carol', 'dave', 'erin']].map(typingText);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { KEY_LIST, commandOf } from '../../../web/js/chat/key_table.js';
+import { KEY_LIST } from '../../../web/js/chat/key_list.js';
+import { commandOf } from '../../../web/js/chat/key_table.js';
 import { barOf } from '../../../web/js/chat/state_bar.js';
 
 const press = (/** @type {string} */ key, more = {}) => ({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, isComposing: false, ...more });

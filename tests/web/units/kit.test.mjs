@@ -2,7 +2,8 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { uuid7 } from '../../../web/js/kit/uuid7.js';
 import { createLocal } from '../../../web/js/kit/local.js';
-import { dayKey, relativeTime } from '../../../web/js/kit/time.js';
+import { relativeTime } from '../../../web/js/kit/relative_time.js';
+import { dayKey } from '../../../web/js/kit/time.js';
 
 test('uuid7_has_version_variant_and_time', () => {
   const at = Date.parse('2035-01-02T03:04:05.678Z');

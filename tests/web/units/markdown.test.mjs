@@ -2,11 +2,13 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { Meter, mentionsOf } from '../../../web/js/chat/mention.js';
+import { Meter } from '../../../web/js/chat/mention.js';
+import { mentionsOf } from './mentions_of.mjs';
 import { parseText, plainText } from '../../../web/js/chat/markdown.js';
 import { safeAddress } from '../../../web/js/chat/inline.js';
 import { splitHidden } from '../../../web/js/chat/hidden.js';
-import { emojiLike, emojiName, emojiOf, QUICK_EMOJI } from '../../../web/js/chat/emoji.js';
+import { emojiLike, emojiName, QUICK_EMOJI } from '../../../web/js/chat/emoji.js';
+import { emojiOf } from '../../../web/js/chat/emoji_names.js';
 
 /** @typedef {any} Any */
 

@@ -2,7 +2,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { Meter, blocksOf, candidatesOf, mentionsOf, tokensOf, trimSpace } from '../../../web/js/chat/mention.js';
+import { Meter, blocksOf, candidatesOf, tokensOf, trimSpace } from '../../../web/js/chat/mention.js';
+import { mentionsOf } from './mentions_of.mjs';
 
 const { vectors } = JSON.parse(readFileSync(new URL('../../../examples/mentions.json', import.meta.url), 'utf8'));
 

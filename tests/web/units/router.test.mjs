@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCodeRef, parsePlace, screenOf, titleOf } from '../../../web/js/chat/router.js';
+import { parseCodeRef } from '../../../web/js/chat/code_ref.js';
+import { parsePlace, screenOf, titleOf } from '../../../web/js/chat/router.js';
 
 test('addresses_name_chat_message_and_thread', () => {
   assert.deepEqual(parsePlace('/inbox'), { page: 'inbox' });
@@ -28,7 +29,7 @@ test('code_reference_keeps_path_with_spaces_and_hash', () => {
   const reference = `alice/hello/web@${oid}:docs/a #1: b@c.md#L9-L3`;
   const code = { repository: 'alice/hello/web', oid, path: 'docs/a #1: b@c.md', from: 3, to: 9 };
   assert.deepEqual(parseCodeRef(reference), code);
-  assert.deepEqual(parsePlace('/chat/7', `?code=${encodeURIComponent(reference)}`)?.code, code);
+  assert.equal(parsePlace('/chat/7', `?code=${encodeURIComponent(reference)}`)?.code, reference);
   assert.equal(parseCodeRef(`a/b/c@${oid}:x#L4`)?.to, 4);
 });
 

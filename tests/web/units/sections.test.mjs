@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { arrange, filtered, neighbour, wantsAttention } from '../../../web/js/chat/sections.js';
+import { neighbour } from '../../../web/js/chat/neighbour.js';
+import { arrange, filtered, wantsAttention } from '../../../web/js/chat/sections.js';
 
 /** @returns {any} */
 const chat = (/** @type {number} */ id, /** @type {string} */ kind, /** @type {string} */ name, more = {}) => ({ id, kind, ...(kind === 'direct' ? { peer: name } : { name }), ...more });

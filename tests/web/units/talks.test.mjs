@@ -5,7 +5,7 @@ import { talkFile, talkLines, talkMarkName, talkMarks } from '../../../web/js/pa
 
 const oid = '8d8f1fb2a0b3f2a9d6a3d6c5a1e0f9b8c7d6e5f4';
 let id = 100;
-const talk = (from, to = from, unchanged = true) => {
+const talk = (/** @type {number} */ from, to = from, unchanged = true) => {
   id -= 1;
   return { message_id: id, chat_id: 7, seq: id, created_at: '2026-11-24T09:00:00Z', oid, from, to, replies: 0, unchanged };
 };

@@ -7,9 +7,7 @@ import { RequestProblem, offlineProblem } from './wire.js';
 const TYPING_EVERY_MS = 2500;
 /** Pages of notifications that are loaded at the start: all unread ones. */
 const NOTICE_PAGES_MAX = 4;
-const NOTICE_PAGE = 100;
-/** Messages of a thread or pins that are loaded. */
-const LISTED_PAGES_MAX = 10;
+export const NOTICE_PAGE = 100;
 const MARK_TRIES_MAX = 5;
 
 /**
@@ -21,9 +19,13 @@ const MARK_TRIES_MAX = 5;
  * @property {typeof api} [call] the HTTP API
  */
 
+/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined }} ActionParts */
+/** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { loadNotifications: () => Promise<void>, parts: ActionParts }} FirstActions */
+
 /**
+ * Returns the actions that are needed before `more.js` is there.
  * @param {ActionOptions} options
- * @returns {import('./types.js').Actions & { loadNotifications: () => Promise<void> }}
+ * @returns {FirstActions}
  */
 export function createActions({ store, session, outbox, now, call = api }) {
   /** The seq up to which each chat is read, not acknowledged yet. @type {Map<number, number>} */
@@ -35,11 +37,8 @@ export function createActions({ store, session, outbox, now, call = api }) {
   /** Pages that are being loaded. @type {Map<string, Promise<void>>} */
   const pages = new Map();
   let isLoadingNotices = false;
-
-  /** @param {number} chatId */
-  const chatPath = (chatId) => `/api/chats/${chatId}`;
-  /** @param {string} username */
-  const nameIn = (username) => encodeURIComponent(username);
+  /** What the actions of `actions_more.js` need. @type {ActionParts} */
+  const parts = { store, now, call, change, noticeCursor: undefined };
 
   /**
    * Sends a packet that changes something, once.
@@ -84,28 +83,6 @@ export function createActions({ store, session, outbox, now, call = api }) {
     }
   }
 
-  /**
-   * Reads all pages of messages of a list over HTTP.
-   * @param {number} chatId
-   * @param {string} query
-   */
-  async function listed(chatId, query) {
-    store.apply({ type: 'window', chat_id: chatId });
-    const asOf = store.last(chatId) ?? 0;
-    /** @type {Message[]} */
-    let messages = [];
-    let more = '';
-    for (let page = 0; page < LISTED_PAGES_MAX; page += 1) {
-      const answer = await call('GET', `${chatPath(chatId)}/messages?${query}&limit=100${more}`);
-      messages = [...answer.items, ...messages];
-      const first = answer.items[0]?.seq;
-      if (!answer.has_more || first === undefined) break;
-      more = `&before_seq=${first}`;
-    }
-    if (!store.apply({ type: 'messages', chat_id: chatId, messages, as_of: asOf })) return messages;
-    return messages.map((message) => store.message(message.id) ?? message);
-  }
-
   /** Loads the unread notifications and the newest page of all. */
   async function loadNotifications() {
     if (isLoadingNotices) return;
@@ -125,17 +102,14 @@ export function createActions({ store, session, outbox, now, call = api }) {
         }
         // A message that was deleted meanwhile took its notification with it.
         if (removed !== store.noticesToken()) continue;
-        noticeCursor = all.next ?? undefined;
-        store.apply({ type: 'notifications', items, newest, has_more: noticeCursor !== undefined });
+        parts.noticeCursor = all.next ?? undefined;
+        store.apply({ type: 'notifications', items, newest, has_more: parts.noticeCursor !== undefined });
         return;
       }
     } finally {
       isLoadingNotices = false;
     }
   }
-  /** @type {string | undefined} */
-  let noticeCursor;
-
   store.onNeed(() => {
     if (!store.needs.notices) return;
     store.needs.notices = false;
@@ -146,11 +120,6 @@ export function createActions({ store, session, outbox, now, call = api }) {
     async send(chatId, content, options) { return outbox.add(chatId, content, options); },
     async retry(clientId) { outbox.retry(clientId); },
     async discard(clientId) { outbox.discard(clientId); },
-    edit: (chatId, messageId, content) => change({ packet_type: 'EditMessage', chat_id: chatId, message_id: messageId, message: { content } }),
-    remove: (chatId, messageId) => change({ packet_type: 'DeleteMessage', chat_id: chatId, message_id: messageId }),
-    react: (chatId, messageId, emoji, on) => change({ packet_type: 'React', chat_id: chatId, message_id: messageId, emoji, remove: !on }),
-    pin: (chatId, messageId, on) => change({ packet_type: 'Pin', chat_id: chatId, message_id: messageId, remove: !on }),
-    follow: (chatId, messageId, on) => change({ packet_type: 'Follow', chat_id: chatId, message_id: messageId, remove: !on }),
     async read(chatId, seq) {
       store.apply({ type: 'focus', chat_id: chatId, seq });
       if (seq <= Math.max(reading.get(chatId) ?? 0, store.chat(chatId)?.read_seq ?? 0)) return;
@@ -161,7 +130,6 @@ export function createActions({ store, session, outbox, now, call = api }) {
       reading.delete(chatId);
       await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
     },
-    readAll: () => change({ packet_type: 'MarkAllRead' }),
     async typing(chatId) {
       if (!session.isOnline() || now() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
       typedAt.set(chatId, now());
@@ -176,49 +144,13 @@ export function createActions({ store, session, outbox, now, call = api }) {
       pages.set(key, running);
       return running;
     },
-    thread: (chatId, messageId) => listed(chatId, `thread=${messageId}`),
-    pins: (chatId) => listed(chatId, 'pinned=true'),
     async participants(chatId, cursor) {
-      const answer = await call('GET', `${chatPath(chatId)}/participants?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
+      const answer = await call('GET', `/api/chats/${chatId}/participants?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
       store.apply({ type: 'participants', chat_id: chatId, items: answer.items });
       return { items: answer.items, next: answer.next ?? null };
     },
-    join: (chatId) => call('PUT', `${chatPath(chatId)}/participants/${nameIn(store.me.username)}`, {}),
-    leave: (chatId) => call('DELETE', `${chatPath(chatId)}/participants/${nameIn(store.me.username)}`),
-    rename: (chatId, name) => call('PATCH', chatPath(chatId), { name }),
-    archive: (chatId, on) => call('PATCH', chatPath(chatId), { archived: on }),
-    invite: (chatId, username, role) => call('PUT', `${chatPath(chatId)}/participants/${nameIn(username)}`, role ? { role } : {}),
-    removeMember: (chatId, username) => call('DELETE', `${chatPath(chatId)}/participants/${nameIn(username)}`),
-    hide: (chatId, on) => change({ packet_type: 'Hide', chat_id: chatId, remove: !on }),
-    async notify(chatId, level) {
-      await call('PUT', `${chatPath(chatId)}/notify`, { level });
-      store.apply({ type: 'notify', chat_id: chatId, level });
-    },
-    create: (chat) => call('POST', '/api/chats', chat),
-    async joinable(cursor) {
-      const answer = await call('GET', `/api/chats?joinable=true&limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
-      return { items: answer.items, next: answer.next ?? null };
-    },
-    async findUsers(prefix) {
-      const answer = await call('GET', `/api/users?prefix=${encodeURIComponent(prefix)}&limit=20`);
-      store.apply({ type: 'users', users: answer.items });
-      return answer.items.map((/** @type {{ id: number }} */ user) => store.user(user.id));
-    },
-    async readNotification(id) {
-      await call('POST', `/api/notifications/${id}/read`, {});
-      store.apply({ type: 'notifications_read', notification_id: id, read_at: new Date(now()).toISOString() });
-    },
-    async readNotifications() {
-      await call('POST', '/api/notifications/read', {});
-      store.apply({ type: 'notifications_read', read_at: new Date(now()).toISOString() });
-    },
-    async moreNotifications() {
-      if (noticeCursor === undefined) return;
-      const answer = await call('GET', `/api/notifications?limit=${NOTICE_PAGE}&cursor=${encodeURIComponent(noticeCursor)}`);
-      noticeCursor = answer.next ?? undefined;
-      store.apply({ type: 'notifications', items: answer.items, has_more: noticeCursor !== undefined });
-    },
     reconnect: () => session.nudge(),
+    parts,
     loadNotifications,
   };
 }

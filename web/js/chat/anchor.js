@@ -30,7 +30,6 @@ export function isAtEnd({ top, height, full, sinceUpMs }) {
  * @property {() => boolean} atEnd
  * @property {() => Element | null} first the first visible row
  * @property {(node: Element) => number} topOf the distance of a row to the top edge
- * @property {() => void} destroy
  */
 
 /**
@@ -178,10 +177,5 @@ export function createAnchor(scroller, list, { now, moved = () => {} }) {
     atEnd: () => place.end,
     first: () => list.children[firstIndex()] ?? null,
     topOf,
-    destroy() {
-      sizes.disconnect();
-      scroller.removeEventListener('scroll', scrolled);
-      scroller.removeEventListener('wheel', wheeled);
-    },
   };
 }

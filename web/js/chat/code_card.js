@@ -4,6 +4,7 @@ import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { api } from '../kit/api.js';
 import { hiddenMarker } from './hidden.js';
+import { hideFromTab } from './timeline_list.js';
 
 /** Lines that a card shows. */
 const CODE_LINES_MAX = 12;
@@ -83,14 +84,17 @@ export function codePlaces(message, origin) {
 }
 
 /**
- * Returns the cards of a message. Their height is reserved; they load when they are near the
+ * Replaces the space of the code cards of a message by the cards. They load when they are near the
  * screen.
+ * @param {HTMLElement} space
  * @param {import('./types.js').Message} message
  * @param {import('./types.js').Context} ctx
  */
-export function codeCards(message, ctx) {
+export function fillCodeSpace(space, message, ctx) {
   const { origin } = new URL(ctx.root.baseURI);
-  return codePlaces(message, origin).map((place) => codeCard(place));
+  const article = space.closest('article');
+  space.replaceWith(...codePlaces(message, origin).map((place) => codeCard(place)));
+  if (article?.closest('.messages')) hideFromTab(article, article.tabIndex === 0);
 }
 
 /** @param {CodePlace} place */

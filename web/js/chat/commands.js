@@ -1,5 +1,7 @@
 // The commands of the composer. Each is an action that the program also has elsewhere.
 
+import { sentText } from './compose_text.js';
+
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Chat} Chat */
 
@@ -132,3 +134,37 @@ export const COMMANDS = [
  * @param {string} begin
  */
 export const commandsLike = (chat, begin) => COMMANDS.filter(({ name, applies }) => name.startsWith(begin.toLowerCase()) && (applies?.(chat) ?? true));
+
+/** @typedef {{ kind: 'text', text: string } | { kind: 'command', name: string, rest: string } | { kind: 'unknown', name: string }} Written */
+
+/**
+ * Returns what the text of the composer is: a text or a command. A space or another `/` before
+ * the `/` makes it a text, and a path such as `/usr/bin` is a text, too.
+ * @param {string} text
+ * @param {(name: string) => boolean} exists
+ * @returns {Written}
+ */
+export function writtenAs(text, exists) {
+  if (text.startsWith('//')) return { kind: 'text', text: sentText(text.slice(1)) };
+  if (/^ \/[a-z]/i.test(text)) return { kind: 'text', text: sentText(text.slice(1)) };
+  const name = /^\/([a-z][a-z0-9_-]*)(?=\s|$)/i.exec(text)?.[1]?.toLowerCase();
+  if (name === undefined) return { kind: 'text', text: sentText(text) };
+  if (!exists(name)) return { kind: 'unknown', name };
+  return { kind: 'command', name, rest: text.slice(name.length + 1).trim() };
+}
+
+/**
+ * Returns what a text that begins with `/` is: a command with its arguments, a text in `rest`, or a
+ * problem.
+ * @param {string} text
+ * @param {Chat} chat
+ * @returns {{ command?: Command, rest: string, problem?: string }}
+ */
+export function slashText(text, chat) {
+  const known = commandsLike(chat, '');
+  const written = writtenAs(text, (name) => known.some((command) => command.name === name));
+  if (written.kind === 'text') return { rest: written.text };
+  if (written.kind === 'command') return { command: known.find(({ name }) => name === written.name), rest: written.rest };
+  const names = known.map(({ name }) => `/${name}`).join(' ');
+  return { rest: '', problem: `"/${written.name}" is not a command of this chat; there are ${names}. To send it as text, begin with a space or with //.` };
+}

@@ -2,7 +2,7 @@
 // in the field; `aria-activedescendant` names the active option.
 
 import { el, fill } from '../kit/dom.js';
-import { completedAt } from './compose_text.js';
+import { completedAt } from './completed.js';
 
 /**
  * @typedef {object} Option
@@ -12,7 +12,7 @@ import { completedAt } from './compose_text.js';
  * @property {string} [sign] an emoji
  */
 
-/** @typedef {import('./compose_text.js').Completed} Completed */
+/** @typedef {import('./completed.js').Completed} Completed */
 
 /** Options that are listed at most. */
 export const OPTIONS_MAX = 8;
@@ -23,10 +23,9 @@ export const OPTIONS_MAX = 8;
  * @param {object} parts
  * @param {(word: Completed, more: (options: Option[]) => void) => Option[]} parts.find returns what
  *   is known at once, and may pass more later
- * @param {(from: number, to: number, text: string) => void} parts.insert
  * @param {(sentence: string) => void} parts.announce
  */
-export function createComplete(field, list, { find, insert, announce }) {
+export function createComplete(field, list, { find, announce }) {
   /** @type {Completed | null} */
   let word = null;
   /** @type {Option[]} */
@@ -72,7 +71,7 @@ export function createComplete(field, list, { find, insert, announce }) {
     if (!option || !word) return;
     const { from, to } = word;
     close();
-    insert(from, to, option.insert);
+    insertAt(field, from, to, option.insert);
     closed = '';
     close();
   }
@@ -125,4 +124,21 @@ export function createComplete(field, list, { find, insert, announce }) {
       if (item instanceof HTMLElement && list.contains(item)) accept(Number(item.dataset.at));
     },
   };
+}
+
+/**
+ * Replaces a range of the field, so that the browser can undo it.
+ * @param {HTMLTextAreaElement} field
+ * @param {number} from
+ * @param {number} to
+ * @param {string} inserted
+ */
+function insertAt(field, from, to, inserted) {
+  field.focus();
+  // A space after the word is not doubled.
+  const end = inserted.endsWith(' ') && field.value.charAt(to) === ' ' ? to + 1 : to;
+  field.setSelectionRange(from, end);
+  if (field.ownerDocument.execCommand('insertText', false, inserted)) return;
+  field.setRangeText(inserted, from, end, 'end');
+  field.dispatchEvent(new Event('input', { bubbles: true }));
 }

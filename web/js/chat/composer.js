@@ -3,21 +3,41 @@
 
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { createComplete } from './complete.js';
-import { composerOptions } from './composer_options.js';
-import { closedReason, composerBanners, composerSay } from './composer_note.js';
-import { COUNTER_BYTES, MESSAGE_BYTES_MAX, SPLIT_MAX, byteLength, isInFence, kilobytes, sentText, splitMessages, writtenAs } from './compose_text.js';
-import { COMMANDS } from './commands.js';
+import { composerDetail, composerSay, isClosed } from './composer_note.js';
+import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
+import { later, more } from './later.js';
 import { membersOf } from './members.js';
 import { parseText, plainText } from './markdown.js';
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
-/** @typedef {import('./composer_note.js').ReplyNote} ReplyNote */
-/** @typedef {import('./composer_note.js').CodeNote} CodeNote */
+/** @typedef {import('./composer_banner.js').ReplyNote} ReplyNote */
+/** @typedef {import('./composer_banner.js').CodeNote} CodeNote */
 
 /** What this browser keeps beside the draft. `draft` only in threads. */
 /** @typedef {{ draft?: string, reply?: ReplyNote, edit?: { id: number, text: string } }} Kept */
+
+/** @typedef {{ chat: number, editing: number, reply: ReplyNote | null, code: CodeNote | null }} ComposerState */
+/** @typedef {{ run: () => void, label: string, primary?: boolean }} OfferedButton */
+/**
+ * @typedef {object} ComposerSelf
+ * @property {Context} ctx
+ * @property {HTMLTextAreaElement} field
+ * @property {ComposerState} state
+ * @property {boolean} isMain
+ * @property {number} threadId
+ * @property {(sentence: string, buttons?: Record<string, OfferedButton>) => void} say
+ * @property {(value: string) => void} setField
+ * @property {(chat: number, draft: string) => void} setDraft
+ * @property {(chat: number) => string} draftOf
+ * @property {(chat: number, change: Kept) => void} keep
+ * @property {() => void} flush
+ * @property {(message: Message) => void} startEdit
+ * @property {() => void} endEdit
+ * @property {() => void} drawState
+ * @property {(messages: string[]) => Promise<void>} deliver
+ * @property {(content: string) => void} deliverText
+ */
 
 /** A pause of typing (milliseconds) after which the draft is written. */
 const DRAFT_DELAY_MS = 300;
@@ -27,10 +47,12 @@ const COMPOSER_TYPING_MS = 2_500;
 const COMPOSED_MS = 60;
 /** Characters of the message that is answered. */
 const REPLY_CHARS = 140;
-/** A text with fewer lines is inserted so that the browser can undo it. */
-const INSERTED_LINES = 50;
 /** Key of the setting: Enter breaks the line. */
 const ENTER_BREAKS = 'enter_breaks';
+/** A word that may be completed begins with one of these. */
+const COMPLETED_WORD = /[@#:/]\S*$/;
+/** Characters before the caret in which such a word is searched. */
+const COMPLETED_CHARS = 80;
 const FILES_REFUSED = 'Files cannot be sent yet; text up to 16 KB can.';
 
 let composerCount = 0;
@@ -73,12 +95,8 @@ export function createComposer(root, ctx, options = {}) {
   root.append(form, closed);
 
   const members = membersOf(ctx);
-  let chatId = 0;
-  /** @type {ReplyNote | null} */
-  let reply = null;
-  /** @type {CodeNote | null} */
-  let code = null;
-  let editing = 0;
+  /** The chat, the message that is edited (0: none), and what the next message gets. @type {ComposerState} */
+  const state = { chat: 0, editing: 0, reply: null, code: null };
   /** The chat was opened, but it is not known yet. */
   let wantsFocus = false;
   let draftTimer = 0;
@@ -89,7 +107,8 @@ export function createComposer(root, ctx, options = {}) {
   /** What the buttons of the problem do. @type {Record<string, () => void>} */
   let offered = {};
 
-  const complete = createComplete(field, list, { find: composerOptions(ctx, members, () => chatId), insert: insertAt, announce });
+  /** @type {ReturnType<import('./later.js').More['createComplete']> | undefined} */
+  let complete;
 
   /** @returns {string} the name of what this browser keeps of the chat */
   const keptKey = (/** @type {number} */ chat) => (isMain ? `composer:${chat}` : `composer:${chat}:${threadId}`);
@@ -117,9 +136,9 @@ export function createComposer(root, ctx, options = {}) {
   function flush() {
     clearTimeout(draftTimer);
     draftTimer = 0;
-    if (chatId === 0) return;
-    if (editing) keep(chatId, { edit: { id: editing, text: field.value } });
-    else if (draftOf(chatId) !== field.value) setDraft(chatId, field.value);
+    if (state.chat === 0) return;
+    if (state.editing) keep(state.chat, { edit: { id: state.editing, text: field.value } });
+    else if (draftOf(state.chat) !== field.value) setDraft(state.chat, field.value);
   }
 
   /** @param {string} sentence @param {Record<string, { label: string, run: () => void, primary?: boolean }>} [buttons] */
@@ -132,20 +151,8 @@ export function createComposer(root, ctx, options = {}) {
   function setField(value, caret = value.length) {
     field.value = value;
     field.setSelectionRange(caret, caret);
-    complete.close();
+    complete?.close();
     drawText();
-  }
-
-  /** Replaces a range, so that the browser can undo it. @param {number} from @param {number} to @param {string} inserted */
-  function insertAt(from, to, inserted) {
-    field.focus();
-    // A space after the word is not doubled.
-    const end = inserted.endsWith(' ') && field.value.charAt(to) === ' ' ? to + 1 : to;
-    field.setSelectionRange(from, end);
-    // Chromium needs seconds to insert a thousand lines in this way.
-    if (inserted.split('\n').length < INSERTED_LINES && page.execCommand('insertText', false, inserted)) return;
-    field.setRangeText(inserted, from, end, 'end');
-    field.dispatchEvent(new Event('input', { bubbles: true }));
   }
 
   const enterBreaks = () => local.get(ENTER_BREAKS) === true || touch.matches;
@@ -165,25 +172,25 @@ export function createComposer(root, ctx, options = {}) {
 
   /** Draws what depends on the chat and on what is written. */
   function drawState() {
-    const chat = store.chat(chatId);
-    const reason = chat ? closedReason(chat, members.ownRole(chatId), members.owners(chatId)) : '';
+    const chat = store.chat(state.chat);
+    const role = members.ownRole(state.chat);
+    const isOver = chat !== undefined && isClosed(chat, role);
     const hadFocus = page.activeElement === field;
-    form.hidden = !chat || reason !== '';
-    closed.hidden = reason === '';
-    text(closed, reason);
-    if (hadFocus && reason !== '') closed.focus();
+    form.hidden = !chat || isOver;
+    closed.hidden = !isOver;
+    if (isOver) later(({ closedReason }) => text(closed, closedReason(chat, role, members.owners(chat.id))));
+    if (hadFocus && isOver) closed.focus();
     if (wantsFocus && !form.hidden) field.focus({ preventScroll: true });
     if (chat) wantsFocus = false;
     const title = chat?.kind === 'direct' ? chat.peer : chat?.name;
     text(label, options.label ?? `Message to ${title ?? 'the chat'}`);
     field.placeholder = options.label ?? `Message to ${title ?? 'the chat'}`;
-    const shown = JSON.stringify([editing, reply, code]);
-    if (banners.dataset.shown !== shown) fill(banners, ...composerBanners({ editing: editing !== 0, reply, code }));
-    banners.dataset.shown = shown;
-    const word = editing ? 'Save' : 'Send';
+    const shown = JSON.stringify(state);
+    if (banners.dataset.shown !== shown) drawBanners(shown);
+    const word = state.editing ? 'Save' : 'Send';
     send.setAttribute('aria-label', word);
     send.title = word;
-    if (send.dataset.word !== word) fill(send, icon(editing ? 'check' : 'send'));
+    if (send.dataset.word !== word) fill(send, icon(state.editing ? 'check' : 'send'));
     send.dataset.word = word;
     const isSwapped = local.get(ENTER_BREAKS) === true;
     text(hint, touch.matches ? '' : isSwapped ? 'Enter breaks the line, Shift+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.');
@@ -191,11 +198,28 @@ export function createComposer(root, ctx, options = {}) {
     swap.hidden = !isMain || touch.matches;
   }
 
+  /** Draws what is answered, edited or attached. @param {string} shown the key of this state */
+  function drawBanners(shown) {
+    banners.dataset.shown = shown;
+    fill(banners);
+    if (!state.editing && !state.reply && !state.code) return;
+    later(({ composerBanners }) => { if (banners.dataset.shown === shown) fill(banners, ...composerBanners(state)); });
+  }
+
+  /** Offers words for what is written, once there is something to complete. */
+  function updateComplete() {
+    if (complete) return complete.update();
+    if (!COMPLETED_WORD.test(field.value.slice(Math.max(0, field.selectionStart - COMPLETED_CHARS), field.selectionStart))) return;
+    later(({ createComplete, composerOptions }) => {
+      complete ??= createComplete(field, list, { find: composerOptions(ctx, members, () => state.chat), announce });
+      if (page.activeElement === field) complete.update();
+    });
+  }
+
   /** @param {number} chat */
   function enter(chat) {
-    chatId = chat;
-    const { reply: answered, edit } = kept(chat);
-    [reply, code, editing] = [isMain ? answered ?? null : null, null, edit?.id ?? 0];
+    const { reply, edit } = kept(chat);
+    Object.assign(state, { chat, editing: edit?.id ?? 0, reply: (isMain && reply) || null, code: null });
     typedAt = -Infinity;
     say('');
     setField(edit ? edit.text : draftOf(chat));
@@ -206,27 +230,27 @@ export function createComposer(root, ctx, options = {}) {
 
   /** Reads who is in the chat: for names, and for the own role. */
   function loadMembers() {
-    const chat = chatId;
+    const chat = state.chat;
     if (store.chat(chat)?.kind === 'direct') return;
-    void members.load(chat).then(() => { if (chatId === chat) drawState(); });
+    void members.load(chat).then(() => { if (state.chat === chat) drawState(); });
   }
 
   /** Reads the members again after events that change them. */
   function followMembers() {
-    const { last } = store.timeline(chatId);
-    const changed = store.events(chatId, seen + 1, last).some(({ kind }) => kind === 'join' || kind === 'leave' || kind === 'role');
+    const { last } = store.timeline(state.chat);
+    const changed = store.events(state.chat, seen + 1, last).some(({ kind }) => kind === 'join' || kind === 'leave' || kind === 'role');
     seen = Math.max(seen, last);
     if (!changed) return;
-    members.forget(chatId);
+    members.forget(state.chat);
     loadMembers();
   }
 
   /** @param {Message} message @param {string} [changed] */
   function startEdit(message, changed = message.content) {
-    if (message.chat_id !== chatId || message.deleted || form.hidden) return;
+    if (message.chat_id !== state.chat || message.deleted || form.hidden) return;
     flush();
-    editing = message.id;
-    keep(chatId, { edit: { id: editing, text: changed } });
+    state.editing = message.id;
+    keep(state.chat, { edit: { id: state.editing, text: changed } });
     say('');
     setField(changed);
     drawState();
@@ -235,55 +259,24 @@ export function createComposer(root, ctx, options = {}) {
   }
 
   function endEdit() {
-    editing = 0;
-    keep(chatId, { edit: undefined });
+    state.editing = 0;
+    keep(state.chat, { edit: undefined });
     say('');
-    setField(draftOf(chatId));
+    setField(draftOf(state.chat));
     drawState();
   }
 
   /** @param {ReplyNote | null} note */
   function setReply(note) {
-    reply = note;
-    keep(chatId, { reply: note ?? undefined });
+    state.reply = note;
+    keep(state.chat, { reply: note ?? undefined });
     drawState();
-  }
-
-  /** @param {unknown} error */
-  const detailOf = (error) => {
-    const { detail, message } = /** @type {{ detail?: string, message?: string }} */ (error ?? {});
-    return detail || message || 'The server did not answer.';
-  };
-
-  async function saveEdit() {
-    const [chat, id, content] = [chatId, editing, sentText(field.value)];
-    if (content === '') return say('A message cannot be empty. Delete it instead: the menu of the message.');
-    const bytes = byteLength(content);
-    if (bytes > MESSAGE_BYTES_MAX) return say(`The text has ${kilobytes(bytes)} KB, a message at most 16 KB.`);
-    const before = store.message(id)?.content;
-    endEdit();
-    if (before === content) return;
-    try {
-      await actions.edit(chat, id, content);
-      announce('The message was changed.');
-    } catch (error) {
-      if (chat !== chatId || editing) {
-        keep(chat, { edit: { id, text: content } });
-      } else {
-        flush();
-        editing = id;
-        keep(chat, { edit: { id, text: content } });
-        setField(content);
-        drawState();
-      }
-      say(`The message was not changed: ${detailOf(error)}`);
-    }
   }
 
   /** Puts a text that was not sent before what is in the field or the draft. @param {number} chat @param {string} content */
   function restore(chat, content) {
     const joined = (/** @type {string} */ other) => (other === '' ? content : `${content}\n${other}`);
-    if (chat === chatId && !editing) {
+    if (chat === state.chat && !state.editing) {
       setField(joined(field.value));
       flush();
     } else {
@@ -293,10 +286,10 @@ export function createComposer(root, ctx, options = {}) {
 
   /** Sends messages in their order. @param {string[]} messages */
   async function deliver(messages) {
-    const chat = chatId;
-    const answered = isMain ? reply?.id : threadId;
-    const metadata = code ? { code: { ...code } } : undefined;
-    code = null;
+    const chat = state.chat;
+    const answered = isMain ? state.reply?.id : threadId;
+    const metadata = state.code ? { code: { ...state.code } } : undefined;
+    state.code = null;
     setReply(null);
     say('');
     setField('');
@@ -306,65 +299,47 @@ export function createComposer(root, ctx, options = {}) {
         await actions.send(chat, content, { ...(replyTo ? { reply_to: replyTo } : {}), ...(metadata && at === 0 ? { metadata } : {}) });
       } catch (error) {
         restore(chat, messages.slice(at).join('\n'));
-        say(`Not sent: ${detailOf(error)}`);
+        say(`Not sent: ${composerDetail(error)}`);
         return;
       }
     }
     // Only now is the text with the outbox.
-    if (chat === chatId) flush();
+    if (chat === state.chat) flush();
     else if (draftOf(chat) === messages.join('\n')) setDraft(chat, '');
   }
 
-  /** @param {import('./commands.js').Command} command @param {string} rest */
-  async function run(command, rest) {
-    const chat = store.chat(chatId);
-    const written = field.value;
-    if (!chat) return;
-    try {
-      const sentence = await command.run(ctx, chat, rest);
-      if (field.value === written) setField('');
-      if (draftOf(chat.id) === written) setDraft(chat.id, '');
-      flush();
-      say('');
-      announce(sentence);
-    } catch (error) {
-      say(`/${command.name}: ${detailOf(error)}`);
-    }
-  }
+  /** What `composer_more.js` uses of this composer. */
+  const self = { ctx, field, state, isMain, threadId, say, setField, setDraft, draftOf, keep, flush, startEdit, endEdit, drawState, deliver, deliverText };
 
   function submit() {
-    if (chatId === 0 || form.hidden) return;
-    complete.close();
-    if (editing) return void saveEdit();
-    const chat = store.chat(chatId);
-    const applies = (/** @type {string} */ name) => COMMANDS.find((command) => command.name === name && chat && (command.applies?.(chat) ?? true));
-    const written = writtenAs(field.value.replaceAll('\0', ''), (name) => applies(name) !== undefined);
-    if (written.kind === 'unknown') {
-      const names = COMMANDS.filter(({ name }) => applies(name)).map(({ name }) => `/${name}`).join(' ');
-      return say(`"/${written.name}" is not a command of this chat; there are ${names}. To send it as text, begin with a space or with //.`);
-    }
-    if (written.kind === 'command') {
-      const command = applies(written.name);
-      if (!command || !chat) return;
-      if (!command.confirms) return void run(command, written.rest);
-      return say(`${command.about}?`, { confirm: { label: command.confirms(chat), run: () => void run(command, written.rest) } });
-    }
-    if (written.text === '') return;
-    const bytes = byteLength(written.text);
-    if (bytes <= MESSAGE_BYTES_MAX) return void deliver([written.text]);
-    const messages = splitMessages(written.text);
-    if (messages.length > SPLIT_MAX) return say(`The text has ${kilobytes(bytes)} KB, a message at most 16 KB. Shorten it: up to ${SPLIT_MAX} messages can be sent at once.`);
-    say(`The text has ${kilobytes(bytes)} KB, a message at most 16 KB.`, { split: { label: `Send as ${messages.length} messages`, primary: true, run: () => void deliver(messages) } });
+    if (state.chat === 0 || form.hidden) return;
+    complete?.close();
+    if (state.editing) return void submitWith(({ saveEdit }) => saveEdit(self));
+    // A text that begins with / may be a command.
+    if (/^ ?\//.test(field.value)) return void submitWith(({ submitSlash }) => submitSlash(self));
+    deliverText(sentText(field.value.replaceAll('\0', '')));
   }
 
-  /** Edits the newest own message that is loaded. */
-  function editLast() {
-    const { ranges, last } = store.timeline(chatId);
-    const range = ranges.at(-1);
-    if (!range || range.to < last) return;
-    const own = store.events(chatId, range.from, range.to).findLast(({ message }) => message && message.sender_id === store.me.id && !message.deleted && message.metadata?.push_seq === undefined
-      && (isMain || message.thread_id === threadId));
-    if (own?.message) startEdit(own.message);
+  /**
+   * Submits the text with the second part of the program, unless the text changes meanwhile.
+   * @param {(part: import('./later.js').More) => void} run
+   */
+  async function submitWith(run) {
+    const [chat, editing, written] = [state.chat, state.editing, field.value];
+    try {
+      const part = await more();
+      if (chat === state.chat && editing === state.editing && written === field.value) run(part);
+    } catch {
+      say('A part of this page did not load. Your text is kept; try again.');
+    }
+  }
+
+  /** @param {string} content */
+  function deliverText(content) {
+    if (content === '') return;
+    const bytes = byteLength(content);
+    if (bytes <= MESSAGE_BYTES_MAX) return void deliver([content]);
+    void submitWith(({ offerSplit }) => offerSplit(self, content));
   }
 
   /** @param {KeyboardEvent} event */
@@ -372,7 +347,7 @@ export function createComposer(root, ctx, options = {}) {
     // The key belongs to the input method: some browsers end the composition before the key.
     if (event.isComposing || event.keyCode === 229) return;
     if (event.key === 'Enter' && event.timeStamp - composedAt < COMPOSED_MS) return event.preventDefault();
-    if (complete.key(event)) return;
+    if (complete?.key(event)) return;
     const hasModifier = event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
     if (event.key === 'Enter' && !event.altKey) {
       const isForced = event.ctrlKey || event.metaKey;
@@ -384,18 +359,18 @@ export function createComposer(root, ctx, options = {}) {
       if (!escape()) return;
       event.preventDefault();
       event.stopPropagation();
-    } else if (event.key === 'ArrowUp' && !hasModifier && field.value === '' && !editing) {
+    } else if (event.key === 'ArrowUp' && !hasModifier && field.value === '' && !state.editing) {
       event.preventDefault();
-      editLast();
+      later(({ editLast }) => editLast(self));
     }
   }
 
   /** Undoes the innermost state; returns whether there was one. */
   function escape() {
-    if (editing) endEdit();
+    if (state.editing) endEdit();
     else if (!problem.hidden) say('');
-    else if (code) { code = null; drawState(); }
-    else if (reply) setReply(null);
+    else if (state.code) { state.code = null; drawState(); }
+    else if (state.reply) setReply(null);
     else return false;
     return true;
   }
@@ -404,20 +379,20 @@ export function createComposer(root, ctx, options = {}) {
     drawText();
     if (!problem.hidden) say('');
     if (draftTimer === 0) draftTimer = view.setTimeout(flush, DRAFT_DELAY_MS);
-    complete.update();
-    if (editing || field.value.trim() === '' || field.value.startsWith('/') || now() - typedAt < COMPOSER_TYPING_MS) return;
+    updateComplete();
+    if (state.editing || field.value.trim() === '' || field.value.startsWith('/') || now() - typedAt < COMPOSER_TYPING_MS) return;
     typedAt = now();
-    void actions.typing(chatId).catch(() => {});
+    void actions.typing(state.chat).catch(() => {});
   }
 
   /** @param {MouseEvent} event */
   function click(event) {
     if (!(event.target instanceof Element)) return;
-    complete.clicked(event.target);
+    complete?.clicked(event.target);
     const act = event.target.closest('[data-act]')?.getAttribute('data-act') ?? '';
     if (act === 'cancel-edit') endEdit();
     if (act === 'cancel-reply') setReply(null);
-    if (act === 'cancel-code') { code = null; drawState(); }
+    if (act === 'cancel-code') { state.code = null; drawState(); }
     if (act === 'swap') { local.set(ENTER_BREAKS, local.get(ENTER_BREAKS) !== true); drawState(); }
     if (act && act in offered) offered[act]?.();
     if (act) field.focus();
@@ -448,9 +423,9 @@ export function createComposer(root, ctx, options = {}) {
   field.addEventListener('paste', paste, { signal });
   field.addEventListener('compositionend', (event) => { composedAt = event.timeStamp; }, { signal });
   field.addEventListener('keyup', () => { composedAt = -Infinity; }, { signal });
-  field.addEventListener('blur', () => { flush(); complete.close(); }, { signal });
-  field.addEventListener('click', () => complete.update(), { signal });
-  field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) complete.update(); }, { signal });
+  field.addEventListener('blur', () => { flush(); complete?.close(); }, { signal });
+  field.addEventListener('click', updateComplete, { signal });
+  field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) updateComplete(); }, { signal });
   form.addEventListener('submit', (event) => { event.preventDefault(); submit(); field.focus(); }, { signal });
   form.addEventListener('click', click, { signal });
   // A press on the list or a button must not take the focus, which closes the list and the keyboard.
@@ -463,22 +438,21 @@ export function createComposer(root, ctx, options = {}) {
   drop?.addEventListener('dragover', drag, { signal });
   drop?.addEventListener('drop', drag, { signal });
   const offDrafts = isMain ? drafts.onChange((chat) => {
-    if (chat === chatId && !editing && page.activeElement !== field) setField(drafts.get(chat));
+    if (chat === state.chat && !state.editing && page.activeElement !== field) setField(drafts.get(chat));
   }) : () => {};
 
   /** @param {string} name @param {(detail: any) => void} fn */
   const onMain = (name, fn) => main?.addEventListener(name, (event) => fn(/** @type {CustomEvent} */ (event).detail ?? {}), { signal });
   if (isMain) {
     onMain('chat:reply', ({ message }) => {
-      if (message?.chat_id !== chatId || form.hidden) return;
-      if (editing) endEdit();
+      if (message?.chat_id !== state.chat || form.hidden) return;
+      if (state.editing) endEdit();
       const { display_name, username } = store.user(message.sender_id);
       setReply({ id: message.id, name: display_name || username, text: plainText(parseText(message.content), REPLY_CHARS) });
       field.focus();
     });
     onMain('chat:edit', ({ message }) => { if (message) startEdit(message); });
     onMain('chat:focus-composer', () => (closed.hidden ? field : closed).focus());
-    onMain('chat:insert', ({ text: inserted }) => { if (inserted && !form.hidden) insertAt(field.selectionStart, field.selectionEnd, String(inserted)); });
   }
 
   return {
@@ -489,7 +463,7 @@ export function createComposer(root, ctx, options = {}) {
      * @param {{ seq?: number, thread?: number }} [place]
      */
     open(chat, place = {}) {
-      if (chat === chatId) return;
+      if (chat === state.chat) return;
       flush();
       wantsFocus = isMain && !touch.matches && place.seq === undefined && place.thread === undefined;
       enter(chat);
@@ -497,15 +471,15 @@ export function createComposer(root, ctx, options = {}) {
 
     /** @param {Set<string>} changes */
     update(changes) {
-      if (chatId === 0) return;
-      if (changes.has('chats') || changes.has(`chat:${chatId}`)) drawState();
-      if (!changes.has(`timeline:${chatId}`)) return;
+      if (state.chat === 0) return;
+      if (changes.has('chats') || changes.has(`chat:${state.chat}`)) drawState();
+      if (!changes.has(`timeline:${state.chat}`)) return;
       followMembers();
-      if (reply && store.message(reply.id)?.deleted) setReply(null);
-      if (editing && store.message(editing)?.deleted) {
+      if (state.reply && store.message(state.reply.id)?.deleted) setReply(null);
+      if (state.editing && store.message(state.editing)?.deleted) {
         const written = field.value;
         endEdit();
-        restore(chatId, written);
+        restore(state.chat, written);
         say('The message that you edited was deleted. Your text is now a new message.');
       }
     },
@@ -519,7 +493,7 @@ export function createComposer(root, ctx, options = {}) {
      * @param {{ code: CodeNote | null }} attached
      */
     attach(attached) {
-      code = attached.code;
+      state.code = attached.code;
       drawState();
       if (!form.hidden) field.focus();
     },

@@ -1,34 +1,8 @@
-// The lines around the field of the composer: what is answered or edited, problems, the counter.
+// The sentences below the field of the composer.
 
 import { el, fill } from '../kit/dom.js';
-import { icon } from '../kit/icons.js';
 
-/** @typedef {{ id: number, name: string, text: string }} ReplyNote a message that is answered */
-/** @typedef {{ repository: string | number, oid: string, path: string, from: number, to: number }} CodeNote */
 /** @typedef {{ label: string, act: string, primary?: boolean }} NoteButton */
-
-/**
- * Returns the line over the field: edit, reply, attached code.
- * @param {{ editing: boolean, reply: ReplyNote | null, code: CodeNote | null }} state
- * @returns {HTMLElement[]}
- */
-export function composerBanners({ editing, reply, code }) {
-  const banners = [];
-  if (editing) {
-    banners.push(el('p', { class: 'composer-banner' }, icon('edit'), el('span', { class: 'grow' }, 'Editing your message. Esc cancels.'), cancelButton('cancel-edit', 'Cancel the edit')));
-  }
-  if (reply && !editing) {
-    banners.push(el('p', { class: 'composer-banner' }, icon('reply'), el('span', { class: 'grow' }, 'Reply to ', el('bdi', { class: 'name' }, reply.name), ': ', el('bdi', { class: 'muted' }, reply.text)), cancelButton('cancel-reply', 'Cancel the reply')));
-  }
-  if (code && !editing) {
-    const lines = code.from === code.to ? `line ${code.from}` : `lines ${code.from} to ${code.to}`;
-    banners.push(el('p', { class: 'composer-banner' }, icon('code'), el('span', { class: 'grow' }, el('bdi', { class: 'mono' }, code.path), ` ${lines}`), cancelButton('cancel-code', 'Do not attach these lines')));
-  }
-  return banners;
-}
-
-/** @param {string} act @param {string} label */
-const cancelButton = (act, label) => el('button', { type: 'button', class: 'plain', dataset: { act }, 'aria-label': label, title: label }, icon('close'));
 
 /**
  * Shows a sentence with buttons; '' removes it.
@@ -43,14 +17,17 @@ export function composerSay(node, sentence, buttons = []) {
 }
 
 /**
- * Returns why the user cannot write in a chat, or ''.
+ * Returns whether the user cannot write in a chat.
  * @param {import('./types.js').Chat} chat
  * @param {string | undefined} role
- * @param {string[]} owners
  */
-export function closedReason(chat, role, owners) {
-  if (chat.archived) return 'This chat is archived and accepts no messages. An owner can reopen it.';
-  if (chat.kind === 'direct' && chat.active === false) return `The account of ${chat.peer ?? 'this user'} is deactivated. You can read this chat, but not write.`;
-  if (role === 'reader') return `You can read this channel, but not write. Ask an owner${owners.length ? `: ${owners.join(', ')}` : ' for another role'}.`;
-  return '';
+export const isClosed = (chat, role) => chat.archived === true || (chat.kind === 'direct' && chat.active === false) || role === 'reader';
+
+/**
+ * Returns the reason of a refusal.
+ * @param {unknown} error
+ */
+export function composerDetail(error) {
+  const { detail, message } = /** @type {{ detail?: string, message?: string }} */ (error ?? {});
+  return detail || message || 'The server did not answer.';
 }

@@ -26,7 +26,7 @@ export function composerOptions(ctx, members, chatId) {
     const chat = ctx.store.chat(chatId());
     if (!chat) return [];
     const known = () => {
-      const found = members.like(chat.id, query, OPTIONS_MAX).map(userOption);
+      const found = membersLike(ctx, members.people(chat.id), query).map(userOption);
       const isAll = chat.kind !== 'direct' && query !== '' && 'all'.startsWith(query.toLowerCase());
       return isAll ? [...found.slice(0, OPTIONS_MAX - 1), { insert: '@all ', name: '@all', about: 'all members' }] : found;
     };
@@ -59,7 +59,7 @@ export function composerOptions(ctx, members, chatId) {
   }
 
   /**
-   * @param {import('./compose_text.js').Completed} word
+   * @param {import('./completed.js').Completed} word
    * @param {(options: Option[]) => void} more
    * @returns {Option[]}
    */
@@ -84,4 +84,24 @@ const userOption = ({ username, display_name }) => ({ insert: `@${username} `, n
 function aboutOther(members, chatId, { username, display_name }) {
   const isOutside = members.find(chatId, username) === null;
   return [display_name, isOutside ? 'not in this chat' : ''].filter(Boolean).join(' · ');
+}
+
+/**
+ * Returns members whose user name or a word of whose display name begins with a text.
+ * @param {Context} ctx
+ * @param {import('./types.js').Participant[]} people
+ * @param {string} begin
+ * @returns {{ username: string, display_name: string }[]}
+ */
+export function membersLike({ store }, people, begin) {
+  const wanted = begin.toLowerCase();
+  const found = [];
+  for (const { username, user_id } of people) {
+    if (user_id === store.me.id) continue;
+    const { display_name = '' } = store.user(user_id);
+    const isLike = username.startsWith(wanted) || display_name.toLowerCase().split(/\s+/).some((word) => word.startsWith(wanted));
+    if (isLike) found.push({ username, display_name });
+    if (found.length >= OPTIONS_MAX) break;
+  }
+  return found;
 }

@@ -1,6 +1,7 @@
 // Joins session, store, outbox and actions with the browser: socket, timers, visibility.
 import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
+import { whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
 import { createStore } from './store.js';
@@ -34,12 +35,15 @@ export function createConnection(state, local) {
   });
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
   const actions = createActions({ store, session, outbox, now });
+  whenMore(({ addActions }) => addActions(actions));
   const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
   if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   followPage(session, actions, now);
   session.start();
-  return { store, session, actions, drafts, now };
+  // Views that use the other actions are in `more.js`, too.
+  const all = /** @type {import('./types.js').Actions} */ (/** @type {unknown} */ (actions));
+  return { store, session, actions: all, drafts, now };
 }
 
 /**
@@ -86,7 +90,7 @@ function openSocket(events) {
  * Follows network, visibility and input. A page with an open socket cannot be kept for the Back
  * button, so the socket is closed when the page is left.
  * @param {import('./session.js').Session} session
- * @param {import('./types.js').Actions} actions
+ * @param {import('./actions.js').FirstActions} actions
  * @param {() => number} now
  */
 function followPage(session, actions, now) {

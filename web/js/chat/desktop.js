@@ -27,11 +27,12 @@ export function noticesToShow(all, after, visible) {
   return found.slice(0, DESKTOP_SHOWN_MAX).reverse();
 }
 
-/** @param {import('./head.js').AroundContext} ctx */
-export function createDesktop(ctx) {
+/**
+ * @param {import('./head.js').AroundContext} ctx
+ * @param {number} handled the newest notification that needs no notice; -1: the first list is not there yet
+ */
+export function createDesktop(ctx, handled) {
   const { store, router, local, root } = ctx;
-  let handled = store.notifications()[0]?.id ?? 0;
-  let isReady = handled > 0 || store.connection().state === 'online';
 
   /** @param {import('./types.js').Notification} notice */
   function show(notice) {
@@ -47,6 +48,17 @@ export function createDesktop(ctx) {
     }
   }
 
+  function showNew() {
+    const newest = store.notifications()[0]?.id ?? 0;
+    if (handled >= 0 && noticesState(local) === 'on') {
+      const { page, chat } = router.current();
+      const isSeen = root.visibilityState === 'visible' && root.hasFocus() && page === 'chat';
+      for (const notice of noticesToShow(store.notifications(), handled, isSeen ? chat : undefined)) show(notice);
+    }
+    handled = Math.max(handled, newest);
+  }
+  if (handled >= 0) showNew();
+
   return {
     async allow() {
       if (typeof Notification === 'undefined') return;
@@ -56,17 +68,7 @@ export function createDesktop(ctx) {
     },
     /** @param {Set<string>} changes */
     update(changes) {
-      if (!changes.has('notifications')) return;
-      const all = store.notifications();
-      const newest = all[0]?.id ?? 0;
-      // The first list is not news.
-      if (isReady && noticesState(local) === 'on') {
-        const { page, chat } = router.current();
-        const isSeen = root.visibilityState === 'visible' && root.hasFocus() && page === 'chat';
-        for (const notice of noticesToShow(all, handled, isSeen ? chat : undefined)) show(notice);
-      }
-      isReady = true;
-      handled = Math.max(handled, newest);
+      if (changes.has('notifications')) showNew();
     },
     destroy() {},
   };

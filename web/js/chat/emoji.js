@@ -1,6 +1,8 @@
 // The shortcodes of emoji that the program completes, and that reactions offer. Any other emoji can
 // be typed.
 
+import { EMOJI_CHARS } from './emoji_names.js';
+
 /** Names and characters, separated by spaces. The first name of a character is its usual one. */
 const EMOJI_ROWS = [
   '+1 👍 thumbsup 👍 -1 👎 thumbsdown 👎 heart ❤️ tada 🎉 eyes 👀 smile 😄 joy 😂 thinking 🤔 rocket 🚀 white_check_mark ✅',
@@ -32,23 +34,10 @@ const EMOJI_ROWS = [
 /** Emoji that a reaction offers first. */
 export const QUICK_EMOJI = ['👍', '❤️', '🎉', '😄', '👀', '🚀', '✅', '👎'];
 
-const EMOJI_CHARS = emojiTable();
-
-function emojiTable() {
-  /** @type {Map<string, string>} */
-  const table = new Map();
-  for (const row of EMOJI_ROWS) {
-    const words = row.split(' ');
-    for (let at = 0; at + 1 < words.length; at += 2) table.set(words[at] ?? '', words[at + 1] ?? '');
-  }
-  return table;
+for (const row of EMOJI_ROWS) {
+  const words = row.split(' ');
+  for (let at = 0; at + 1 < words.length; at += 2) EMOJI_CHARS.set(words[at] ?? '', words[at + 1] ?? '');
 }
-
-/**
- * Returns the emoji of a shortcode, without its colons; '' if there is none.
- * @param {string} name
- */
-export const emojiOf = (name) => EMOJI_CHARS.get(name.toLowerCase()) ?? '';
 
 /**
  * Returns the first name of an emoji; '' if it has none here.

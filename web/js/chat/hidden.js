@@ -2,6 +2,7 @@
 // are those of the pages of code (`src/web/paint/hidden.rs`).
 
 import { el } from '../kit/dom.js';
+import { later } from './later.js';
 
 /** Maximum marks in a message: a mark is much larger than the character. */
 const HIDDEN_MARKS_MAX = 500;
@@ -16,15 +17,6 @@ const HIDDEN_NOT = /^[\u0600-\u0605\u06dd\u070f\u0890-\u0891\u08e2\u{110bd}\u{11
 const HIDDEN_BLANK = /^[\u034f\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]$/u;
 /** Finds texts that need no look at their characters. */
 const HIDDEN_NOTHING = /^[\t\n -~\u00a1-\u00ac\u00ae-\u034e\u0370-\u05ff\u0900-\u0dff\u3041-\u3163\u4e00-\u9fff\uac00-\ud7a3]*$/;
-
-/** @type {Record<string, string>} */
-const HIDDEN_NAMES = {
-  '\u00ad': 'soft hyphen', '\u061c': 'Arabic letter mark', '\u200b': 'zero width space', '\u200c': 'zero width non-joiner',
-  '\u200d': 'zero width joiner', '\u200e': 'left-to-right mark', '\u200f': 'right-to-left mark', '\u202a': 'left-to-right embedding',
-  '\u202b': 'right-to-left embedding', '\u202c': 'pop directional formatting', '\u202d': 'left-to-right override',
-  '\u202e': 'right-to-left override', '\u2060': 'word joiner', '\u2066': 'left-to-right isolate', '\u2067': 'right-to-left isolate',
-  '\u2068': 'first strong isolate', '\u2069': 'pop directional isolate', '\ufeff': 'zero width no-break space',
-};
 
 /** @param {string} c */
 export const isHiddenChar = (c) => (HIDDEN_FORMAT.test(c) && !HIDDEN_NOT.test(c)) || HIDDEN_BLANK.test(c);
@@ -94,6 +86,8 @@ export function hiddenMarker() {
     if (left === 0) return HIDDEN_REPLACEMENT;
     left -= 1;
     const point = `U+${(text.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
-    return el('span', { class: 'hidden-char', title: `${point} ${HIDDEN_NAMES[text] ?? 'invisible character'}` }, point);
+    const node = el('span', { class: 'hidden-char', title: point }, point);
+    later(({ HIDDEN_NAMES }) => { node.title = `${point} ${HIDDEN_NAMES[text] ?? 'invisible character'}`; });
+    return node;
   });
 }

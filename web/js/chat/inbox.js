@@ -1,7 +1,8 @@
 // The inbox: notifications by chat or repository. Enter opens the message, `e` marks it as read.
 
 import { el, fill } from '../kit/dom.js';
-import { fullTime, relativeTime } from '../kit/time.js';
+import { relativeTime } from '../kit/relative_time.js';
+import { fullTime } from '../kit/time.js';
 import { problemText } from './ask.js';
 import { avatar } from './avatar.js';
 import { noticesState } from './desktop.js';
@@ -140,6 +141,7 @@ export function createInbox(root, ctx, desktop) {
       if (isShown && (changes.has('notifications') || changes.has('users') || changes.has('chats'))) draw();
     },
     isShown: () => isShown,
+    enter: () => title.focus({ preventScroll: true }),
     /**
      * Moves the focus over the notifications.
      * @param {number} step

@@ -2,7 +2,7 @@
 // is decided by `mention.js` alone; the rest of this module only divides the text between.
 
 import { charAt, charBefore, endOf, isNameChar, isSpace, isWord, tokensOf } from './mention.js';
-import { emojiOf } from './emoji.js';
+import { emojiOf } from './emoji_names.js';
 
 /**
  * @typedef {{ type: 'text', text: string }

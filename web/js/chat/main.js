@@ -1,23 +1,26 @@
 // The chat program: creates the parts of the page and keeps them up to date. The facts are in the
 // store, the connection in connection.js; this module only joins them with the views.
+// The order is that of the linked script: it is smaller when similar modules are near each other.
+import { createTimeline } from './timeline.js';
+import { createHead, createTyping } from './head.js';
+import { createSidebar } from './sidebar.js';
+import { createRouter } from './router.js';
+import { createKeys } from './keys.js';
+import { createTitle } from './title.js';
+import { createStateBar } from './state_bar.js';
+import { createComposer } from './composer.js';
+import { createConnection } from './connection.js';
 import { createAnnounce } from '../kit/announce.js';
 import { el, fill } from '../kit/dom.js';
 import { createLocal } from '../kit/local.js';
-import { createComposer } from './composer.js';
-import { createConnection } from './connection.js';
-import { createHead, createTyping } from './head.js';
-import { createRouter } from './router.js';
-import { createSidebar } from './sidebar.js';
-import { createStateBar } from './state_bar.js';
-import { createTimeline } from './timeline.js';
-import { createTitle } from './title.js';
+import { later } from './later.js';
 
 /** A narrow window shows the list of chats alone. */
 const NARROW = '(max-width: 700px)';
 /** Changes of a hidden page are drawn this late (milliseconds): no frames are made then. */
 const HIDDEN_DRAW_MS = 250;
-/** The pause before `more.js` is loaded again (milliseconds). */
-const MORE_AGAIN_MS = 5000;
+/** Chats that the switcher offers first. */
+const RECENT_CHATS_MAX = 30;
 
 /** Returns the state block of the page; null if it is absent. */
 function pageState() {
@@ -59,12 +62,31 @@ function startChat() {
   /** @type {{ update: (changes: Set<string>) => void }[]} */
   const views = [timeline, composer, sidebar, createHead(headRoot, ctx), createTyping(typingRoot, ctx), createStateBar(bar, ctx), createTitle(ctx)];
 
-  /** Loads panel, inbox, switcher and keys; again after a while if the server cannot be reached. */
-  function loadMore() {
-    import('./more.js').then(
-      ({ createMoreViews }) => views.push(...createMoreViews(ctx, { main, panelRoot: partOf('panel'), inboxRoot }, { timeline, sidebar })),
-      () => setTimeout(loadMore, MORE_AGAIN_MS),
-    );
+  /** The views of `more.js`. @type {ReturnType<import('./later.js').More['createMoreViews']> | undefined} */
+  let others;
+  const startedAt = now();
+  /** The newest notification that needs no notice of the desktop; -1: the list was not read yet. */
+  let handled = -1;
+
+  /** Runs a function with the views that open on demand. @param {(made: NonNullable<typeof others>) => void} [run] */
+  function withOthers(run) {
+    later(({ createMoreViews }) => {
+      if (!others) {
+        others = createMoreViews(ctx, { main, panelRoot: partOf('panel'), inboxRoot }, { timeline, sidebar }, handled);
+        views.push(...others.views);
+      }
+      run?.(others);
+    });
+  }
+
+  /** A new notification may become a notice of the desktop, if the user wants them. */
+  function notice() {
+    const all = store.notifications();
+    // The first list is not new, except for what happened since the start.
+    if (handled < 0) handled = all.find(({ created_at: at }) => Date.parse(at) < startedAt)?.id ?? 0;
+    const newest = all[0]?.id ?? 0;
+    if (newest > handled && local.get('desktop') === true) withOthers();
+    else handled = Math.max(handled, newest);
   }
 
   /** @type {Set<string>} */
@@ -75,6 +97,7 @@ function startChat() {
     const changes = pending;
     pending = new Set();
     openLast();
+    if (!others && changes.has('notifications')) notice();
     for (const view of views) view.update(changes);
   }
   store.subscribe((changes) => {
@@ -103,12 +126,39 @@ function startChat() {
     local.set('last_chat', place.chat);
     timeline.open(place.chat, { seq: place.seq });
     composer.open(place.chat, { seq: place.seq, thread: place.thread });
-    if (place.code) composer.attach({ code: place.code });
+    if (place.code) later(({ parseCodeRef }) => { if (router.current() === place) composer.attach({ code: parseCodeRef(place.code) ?? null }); });
   }
-  router.onChange(openPlace);
+
+  /** Shows the inbox or a panel, if the address names them. @param {boolean} [isEntered] */
+  function openOther(isEntered = false) {
+    const { page, panel } = router.current();
+    const isFirst = !others;
+    if (isFirst && (page === 'inbox' || panel)) withOthers(({ inbox }) => { if (isEntered && page === 'inbox') inbox.enter(); });
+  }
+
+  router.onChange(({ chat }, before) => {
+    if (chat !== undefined && chat !== before.chat) remember(`chat:${chat}`);
+    openPlace();
+    openOther(true);
+  });
+  main.addEventListener('chat:open-thread', (event) => {
+    const { chat, message } = /** @type {CustomEvent} */ (event).detail;
+    router.go(`/chat/${chat}/thread/${message}`);
+  });
+  createKeys(ctx, (command) => {
+    // What is typed next belongs to the filter.
+    if (command === 'filter') sidebar.focusFilter();
+    else withOthers(({ run }) => run(command));
+  });
   openPlace();
-  // Not in the frame of the messages.
-  setTimeout(loadMore);
+  openOther();
+
+  /** Remembers a chat for the switcher. @param {string} key */
+  function remember(key) {
+    const kept = local.get('recents');
+    const recents = Array.isArray(kept) ? kept.filter((other) => other !== key) : [];
+    local.set('recents', [key, ...recents].slice(0, RECENT_CHATS_MAX));
+  }
 }
 
 startChat();

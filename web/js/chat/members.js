@@ -99,24 +99,7 @@ function createMembers({ actions, store, now }) {
       return members?.people.get(username) ?? (members?.next === null ? null : undefined);
     },
 
-    /**
-     * Returns members whose user name or a word of whose display name begins with a text.
-     * @param {number} chatId
-     * @param {string} begin
-     * @param {number} limit
-     * @returns {{ username: string, display_name: string }[]}
-     */
-    like(chatId, begin, limit) {
-      const wanted = begin.toLowerCase();
-      const found = [];
-      for (const { username, user_id } of chats.get(chatId)?.people.values() ?? []) {
-        if (user_id === store.me.id) continue;
-        const { display_name = '' } = store.user(user_id);
-        const isLike = username.startsWith(wanted) || display_name.toLowerCase().split(/\s+/).some((word) => word.startsWith(wanted));
-        if (isLike) found.push({ username, display_name });
-        if (found.length >= limit) break;
-      }
-      return found;
-    },
+    /** Returns the members that are known. @param {number} chatId */
+    people: (chatId) => [...chats.get(chatId)?.people.values() ?? []],
   };
 }

@@ -24,8 +24,6 @@ export class Meter {
 
 /** Maximum bytes of a user name. */
 const MENTION_NAME_MAX = 39;
-/** The name that mentions all members. */
-const MENTION_ALL = 'all';
 
 const MENTION_WORD = /^[\p{L}\p{N}\p{M}]$/u;
 /** White space as Unicode defines it: `trim()` of JavaScript differs in U+0085 and U+FEFF. */
@@ -312,26 +310,4 @@ function nameStem(written) {
   let end = written.length;
   while (end > 0 && '._-'.includes(written.charAt(end - 1))) end -= 1;
   return written.slice(0, end).toLowerCase();
-}
-
-/**
- * Returns the mentions of a text.
- * @param {string} text
- * @param {Meter} [meter]
- * @returns {{ all: boolean, names: string[] }} `names` in the order of the text, each once, without
- *   punctuation at the end
- */
-export function mentionsOf(text, meter = new Meter()) {
-  const names = new Set();
-  let all = false;
-  for (const block of blocksOf(text, meter)) {
-    if (block.kind !== 'paragraph') continue;
-    for (const token of tokensOf(block.text, meter)) {
-      if (token.kind !== 'name') continue;
-      const name = candidatesOf(token.inner).at(-1);
-      if (name === MENTION_ALL) all = true;
-      else if (name !== undefined) names.add(name);
-    }
-  }
-  return { all, names: [...names] };
 }

@@ -62,21 +62,6 @@ export function createPanel(root, ctx) {
     opener = null;
   }
 
-  /** @param {Event} event */
-  function openThread(event) {
-    const { chat, message } = /** @type {CustomEvent} */ (event).detail ?? {};
-    const id = typeof message === 'number' ? message : message?.thread_id ?? message?.id;
-    const chatId = typeof chat === 'number' ? chat : chat?.id ?? message?.chat_id;
-    if (id && chatId) router.go(`/chat/${chatId}/thread/${id}`);
-  }
-
-  /** @param {Event} event */
-  function openPanel(event) {
-    const { name } = /** @type {CustomEvent} */ (event).detail ?? {};
-    const { chat } = router.current();
-    if (chat !== undefined && (name === 'people' || name === 'pins')) router.go(`/chat/${chat}`, { panel: name });
-  }
-
   /**
    * A link to a message of this chat moves the timeline; the panel stays open beside it.
    * @param {MouseEvent} event
@@ -94,8 +79,6 @@ export function createPanel(root, ctx) {
     main?.dispatchEvent(new CustomEvent('chat:jump', { detail: { chat, seq: to.seq } }));
   }
 
-  main?.addEventListener('chat:open-thread', openThread);
-  main?.addEventListener('chat:open-panel', openPanel);
   root.addEventListener('click', clicked);
   const off = router.onChange(show);
   show();
@@ -108,8 +91,6 @@ export function createPanel(root, ctx) {
     destroy() {
       off();
       view?.destroy();
-      main?.removeEventListener('chat:open-thread', openThread);
-      main?.removeEventListener('chat:open-panel', openPanel);
       root.removeEventListener('click', clicked);
     },
   };

@@ -1,6 +1,6 @@
 // The mark of a user's presence: a shape and a word, not only a colour.
 
-const PRESENCE_SPACE = 'http://www.w3.org/2000/svg';
+import { icon, svgMark } from '../kit/icons.js';
 
 /** @type {Record<string, [string, string]>} word, and path of the shape */
 const PRESENCE_SHAPES = {
@@ -21,25 +21,30 @@ export const presenceWord = (status) => (PRESENCE_SHAPES[status] ?? PRESENCE_SHA
  * @param {string} status
  */
 export function presenceMark(status) {
-  const svg = document.createElementNS(PRESENCE_SPACE, 'svg');
   const known = status in PRESENCE_SHAPES ? status : 'offline';
-  for (const [key, value] of Object.entries({ viewBox: '0 0 16 16', width: '16', height: '16', 'aria-hidden': 'true', class: `presence presence-${known}` })) svg.setAttribute(key, value);
-  const ring = svg.appendChild(document.createElementNS(PRESENCE_SPACE, 'circle'));
-  for (const [key, value] of Object.entries({ cx: '8', cy: '8', r: '4.5', fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' })) ring.setAttribute(key, value);
-  const shape = svg.appendChild(document.createElementNS(PRESENCE_SPACE, 'path'));
-  shape.setAttribute('d', PRESENCE_SHAPES[known]?.[1] ?? '');
-  shape.setAttribute('fill', 'currentColor');
-  return svg;
+  return svgMark({ class: `presence presence-${known}` },
+    ['circle', { cx: '8', cy: '8', r: '4.5', fill: 'none', stroke: 'currentColor', 'stroke-width': '1.5' }],
+    ['path', { d: PRESENCE_SHAPES[known]?.[1] ?? '', fill: 'currentColor' }]);
+}
+
+/**
+ * Returns the mark before the name of a chat.
+ * @param {import('./types.js').Chat} chat
+ * @param {string} presence of the other user of a direct chat
+ */
+export function chatGlyph(chat, presence) {
+  if (chat.kind === 'direct') return presenceMark(presence);
+  return icon(chat.archived ? 'archive' : chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project');
 }
 
 /**
  * Returns the id of the other user of a direct chat, if it is known.
- * @param {import('./types.js').StoreReads & { peer?: (chatId: number) => number | undefined }} store
+ * @param {import('./types.js').StoreReads} store
  * @param {import('./types.js').Chat} chat
  */
 export function peerOf(store, chat) {
   if (chat.kind !== 'direct') return undefined;
-  return store.peer?.(chat.id) ?? [...store.marks(chat.id).keys()].find((id) => id !== store.me.id);
+  return store.peer(chat.id) ?? [...store.marks(chat.id).keys()].find((id) => id !== store.me.id);
 }
 
 /**

@@ -5,7 +5,7 @@ import { textNodes } from './text_context.js';
 import { hiddenMarker } from './hidden.js';
 
 /** Names of refs in the first line; the others are counted. */
-const PUSH_NAMES_MAX = 3;
+export const PUSH_NAMES_MAX = 3;
 const PUSH_COMMITS_SHOWN_MAX = 10;
 const PUSH_OID_CHARS = 8;
 const PUSH_SUMMARY_CHARS = 160;
@@ -15,10 +15,16 @@ const PUSH_SUMMARY_CHARS = 160;
 /** @typedef {import('./types.js').Push} Push */
 /** @typedef {import('./types.js').PushRef & { forced?: boolean }} PushedRef */
 
-/** @param {PushedRef} ref */
-const shortRef = (ref) => ref.ref.replace(/^refs\/(heads\/|tags\/)?/, '');
-/** @param {PushedRef} ref */
-const isTag = (ref) => ref.ref.startsWith('refs/tags/');
+/**
+ * Returns the name of a branch or tag.
+ * @param {PushedRef} ref
+ */
+export const shortRef = (ref) => ref.ref.replace(/^refs\/(heads\/|tags\/)?/, '');
+/**
+ * Returns whether a ref is a tag.
+ * @param {PushedRef} ref
+ */
+export const isTag = (ref) => ref.ref.startsWith('refs/tags/');
 /** @param {string | null | undefined} oid */
 const shortOid = (oid) => oid?.slice(0, PUSH_OID_CHARS) ?? '';
 
@@ -96,23 +102,6 @@ export function comparePath(push, content) {
 }
 
 /**
- * Returns the command that fetches the pushed refs. Names of refs may contain characters that a
- * shell
- * interprets.
- * @param {Push} push
- * @param {string} origin
- */
-export function fetchCommand(push, origin) {
-  const refs = push.refs.filter((ref) => ref.new).slice(0, PUSH_NAMES_MAX);
-  if (refs.length === 0) return '';
-  const names = refs.map((ref) => {
-    const name = ref.ref.startsWith('refs/heads/') && !shortRef(ref).startsWith('-') ? shortRef(ref) : ref.ref;
-    return /^[\w./+-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
-  });
-  return `git fetch ${origin}/${push.repository}.git ${names.join(' ')}`;
-}
-
-/**
  * Returns the card.
  * @param {Event} event
  * @param {Message | undefined} message undefined: it was deleted
@@ -127,7 +116,9 @@ export function pushCard(event, message, ctx) {
   const own = message ? ownText(message.content, push) : '';
   if (own.trim() !== '') card.append(el('div', { class: 'text' }, textNodes(own, ctx, event.chat_id)));
   if (push.commits.length > 0) card.append(commitList(push, marked));
-  card.append(cardActions(push, message), refDetails(push, marked));
+  card.dataset.push = String(event.seq);
+  // `push_details.js` fills them.
+  card.append(cardActions(push, message), el('details', { class: 'push-details' }, el('summary', { dataset: { act: 'push-details' } }, 'Details')));
   return card;
 }
 
@@ -158,8 +149,12 @@ function cardHead(push, marked) {
     words ? [' ', el('span', { class: `push-change is-${change}` }, icon(mark), words)] : null));
 }
 
-/** @param {ReturnType<typeof refChange>} change @param {boolean} tag */
-function changeWords(change, tag) {
+/**
+ * Returns the words of a change; '' for a branch that moved.
+ * @param {ReturnType<typeof refChange>} change
+ * @param {boolean} tag
+ */
+export function changeWords(change, tag) {
   return { new: tag ? 'new tag' : 'new branch', deleted: tag ? 'tag deleted' : 'branch deleted', forced: tag ? 'tag moved' : 'forced', moved: '' }[change];
 }
 
@@ -178,18 +173,9 @@ function commitList(push, marked) {
 
 /** @param {Push} push @param {Message | undefined} message */
 function cardActions(push, message) {
-  const command = fetchCommand(push, globalThis.location?.origin ?? '');
   const compares = push.refs.some((ref) => ref.new);
   return el('div', { class: 'card-actions' },
     el('a', { class: 'button', href: comparePath(push, message?.content) }, compares ? 'Compare' : 'Branches'),
     message ? el('button', { type: 'button', dataset: { act: 'thread' } }, 'Discuss') : null,
-    command ? el('button', { type: 'button', title: command, dataset: { act: 'copy-value', value: command } }, el('span', { dataset: { words: '' } }, 'Copy git fetch')) : null);
-}
-
-/** @param {Push} push @param {Marker} marked */
-function refDetails(push, marked) {
-  const items = push.refs.map((ref) => el('li', null, el('bdi', { class: 'ref' }, marked(shortRef(ref), true)), ' ',
-    el('span', { class: 'muted' }, changeWords(refChange(ref, push), isTag(ref))), ' ', el('code', null, ref.old ?? 'none'), ' → ', el('code', null, ref.new ?? 'none')));
-  if (push.ref_count > push.refs.length) items.push(el('li', { class: 'muted' }, `and ${push.ref_count - push.refs.length} more`));
-  return el('details', { class: 'push-details' }, el('summary', null, 'Details'), el('ul', null, items));
+    compares ? el('button', { type: 'button', dataset: { act: 'copy-fetch' } }, el('span', { dataset: { words: '' } }, 'Copy git fetch')) : null);
 }

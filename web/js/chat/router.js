@@ -1,12 +1,9 @@
 // Addresses of the chat program, by the history of the browser. Links are plain `<a href>`.
 
-/** The longest text of `?code=` that is read. */
-const CODE_TEXT_MAX = 2048;
 /** In a narrow window, list, chat and panel are screens of their own. */
 export const NARROW_SCREEN = '(max-width: 700px)';
 const NUMBER_PATTERN = /^[1-9]\d{0,15}$/;
 
-/** @typedef {{ repository: string, oid: string, path: string, from: number, to: number }} CodeRef */
 /** @typedef {'thread' | 'people' | 'pins'} PanelName */
 /**
  * @typedef {object} Place
@@ -15,7 +12,7 @@ const NUMBER_PATTERN = /^[1-9]\d{0,15}$/;
  * @property {number} [seq] the message to show
  * @property {number} [thread] id of a message of the thread in the panel
  * @property {PanelName} [panel]
- * @property {CodeRef} [code] lines that a new message discusses
+ * @property {string} [code] the lines that a new message discusses, as `code_ref.js` reads them
  */
 
 /**
@@ -25,21 +22,6 @@ const NUMBER_PATTERN = /^[1-9]\d{0,15}$/;
 function idOf(part) {
   const number = Number(part);
   return part && NUMBER_PATTERN.test(part) && Number.isSafeInteger(number) ? number : undefined;
-}
-
-/**
- * Returns the lines that a text names: `owner/project/repo@oid:path#L3-L9`.
- * @param {string | null} reference
- * @returns {CodeRef | undefined}
- */
-export function parseCodeRef(reference) {
-  if (!reference || reference.length > CODE_TEXT_MAX) return undefined;
-  const found = /^([^/@:\s]+\/[^/@:\s]+\/[^/@:\s]+)@([0-9a-f]{40}|[0-9a-f]{64}):(.+)#L(\d{1,7})(?:-L(\d{1,7}))?$/u.exec(reference);
-  if (!found) return undefined;
-  const [, repository = '', oid = '', path = '', first = '', last = first] = found;
-  const [one, other] = [Number(first), Number(last)];
-  if (path.includes('\0') || Math.min(one, other) < 1) return undefined;
-  return { repository, oid, path, from: Math.min(one, other), to: Math.max(one, other) };
 }
 
 /**
@@ -61,7 +43,7 @@ export function parsePlace(pathname, search = '', state = null) {
   const named = /** @type {{ panel?: unknown } | null} */ (state)?.panel;
   /** @type {PanelName | undefined} */
   const panel = thread !== undefined ? 'thread' : named === 'people' || named === 'pins' ? named : undefined;
-  return { page: 'chat', chat, seq, thread, panel, code: parseCodeRef(new URLSearchParams(search).get('code')) };
+  return { page: 'chat', chat, seq, thread, panel, code: new URLSearchParams(search).get('code') ?? undefined };
 }
 
 /**
@@ -135,15 +117,6 @@ export function createRouter(root) {
     changed();
   }
 
-  /**
-   * Goes back if this program made the entry before; otherwise to `path`.
-   * @param {string} path
-   */
-  function back(path) {
-    if ((history.state?.depth ?? 0) > 0) history.back();
-    else go(path, { replace: true });
-  }
-
   /** Closes the panel: back to the entry of the chat, if the panel was opened over it. */
   function closePanel() {
     if (place.panel === undefined) return;
@@ -168,18 +141,12 @@ export function createRouter(root) {
 
   return {
     go,
-    back,
     closePanel,
     current: () => place,
     /** @param {(place: Place, before: Place) => void} listener */
     onChange(listener) {
       listeners.add(listener);
       return () => { listeners.delete(listener); };
-    },
-    destroy() {
-      root.removeEventListener('click', clicked);
-      view.removeEventListener('popstate', changed);
-      listeners.clear();
     },
   };
 }

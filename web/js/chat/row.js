@@ -5,8 +5,8 @@ import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 import { parseText, plainText } from './markdown.js';
 import { textNodes } from './text_context.js';
 import { avatar } from './avatar.js';
-import { emojiOf } from './emoji.js';
-import { codeCards } from './code_card.js';
+import { emojiOf } from './emoji_names.js';
+import { codeSpace } from './code_space.js';
 import { pushCard, pushText } from './push_card.js';
 import { isExpanded, isRemoving } from './row_state.js';
 import { personName } from './person_name.js';
@@ -189,7 +189,7 @@ function textOf(message, ctx) {
   if (message.edited_at) {
     nodes.push(el('span', { class: 'edited', title: `Edited ${fullTime(message.edited_at)}` }, `edited ${editTime(message)}`));
   }
-  return [...nodes, ...codeCards(message, ctx)];
+  return [...nodes, ...codeSpace(message, ctx)];
 }
 
 /** @param {Message} message */

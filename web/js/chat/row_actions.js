@@ -1,8 +1,7 @@
 // What a user can do with a message: a bar of buttons at the row, a menu, reactions.
 //
 // One set of listeners serves all rows of a list. The bar exists twice at most: at the row under
-// the
-// pointer, and at the row with the focus.
+// the pointer, and at the row with the focus.
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { QUICK_EMOJI, emojiLike } from './emoji.js';
@@ -10,6 +9,8 @@ import { ask } from './ask.js';
 import { showPopover, moveFocus } from './popover.js';
 import { removeLater, undoRemoval, toggleExpanded, isRemoving, onRowState } from './row_state.js';
 import { namesOf, renderMessage } from './row.js';
+import { fetchCommand, fillPushDetails } from './push_details.js';
+import { articleAt, messageOf, replaceRow } from './row_clicks.js';
 import { copyText } from './clipboard.js';
 
 /** Emoji that a search in the picker shows. */
@@ -68,10 +69,12 @@ function actionBar(message, ctx) {
  * @param {HTMLElement} root
  * @param {Context} ctx
  * @param {{ onUnread?: (message: Message) => void, onState?: (messageId: number) => void }} [hooks]
- *   `onState`: what only this page knows of a message changed; without it the row is drawn again
+ *   `onState`: the caller draws rows when what only this page knows of a message changes; without it
+ *   the row is drawn again here
+ * @param {boolean} [isHovered] the pointer is on a row already
  * @returns {() => void} ends it
  */
-export function messageClicks(root, ctx, { onUnread, onState } = {}) {
+export function messageClicks(root, ctx, hooks = {}, isHovered = false) {
   /** @type {{ hover: HTMLElement | null, focus: HTMLElement | null }} */
   const bars = { hover: null, focus: null };
 
@@ -116,12 +119,9 @@ export function messageClicks(root, ctx, { onUnread, onState } = {}) {
     }
   }
   const clicked = (/** @type {MouseEvent} */ event) => {
-    const copy = event.target instanceof Element ? event.target.closest('[data-copy-code]') : null;
-    if (copy instanceof HTMLElement) return void copyWith(copy, copy.closest('figure')?.querySelector('pre')?.textContent ?? '');
-    const button = event.target instanceof Element ? event.target.closest('[data-act]') : null;
+    const button = event.target instanceof Element ? event.target.closest('[data-act], [data-copy-code]') : null;
     const article = articleAt(event.target);
-    if (!(button instanceof HTMLElement) || !article || !root.contains(button)) return;
-    runAction(button.dataset.act ?? '', { button, article, ctx, onUnread });
+    if (button instanceof HTMLElement && article) clickRow(button, article, ctx, hooks);
   };
   const pressed = (/** @type {KeyboardEvent} */ event) => {
     const bar = event.target instanceof Element ? event.target.closest('.action-bar') : null;
@@ -129,7 +129,9 @@ export function messageClicks(root, ctx, { onUnread, onState } = {}) {
   };
   const listeners = /** @type {const} */ ([['pointerover', over], ['pointerleave', left], ['focusin', focused], ['focusout', blurred], ['click', clicked], ['keydown', pressed]]);
   for (const [name, fn] of listeners) root.addEventListener(name, /** @type {EventListener} */ (fn));
-  const offState = onRowState(onState ?? redraw);
+  const offState = hooks.onState ? () => {} : onRowState(redraw);
+  if (isHovered) placeBar('hover', root.querySelector('article.chat-message:hover'));
+  if (root.contains(ctx.root.activeElement)) placeBar('focus', articleAt(ctx.root.activeElement));
   return () => {
     offState();
     for (const [name, fn] of listeners) root.removeEventListener(name, /** @type {EventListener} */ (fn));
@@ -137,38 +139,15 @@ export function messageClicks(root, ctx, { onUnread, onState } = {}) {
 }
 
 /**
- * Gives an article the contents of a new one. The bar with its focus stays; the focus of another
- * button moves to the same button.
+ * Handles a click on a button of a row.
+ * @param {HTMLElement} button
  * @param {HTMLElement} article
- * @param {HTMLElement} made
- */
-export function replaceRow(article, made) {
-  const active = article.ownerDocument.activeElement;
-  const focus = active instanceof HTMLElement && article.contains(active) && active !== article ? active : null;
-  const bar = [...article.children].find((child) => child.classList.contains('action-bar'));
-  for (const child of [...article.children]) if (child !== bar) child.remove();
-  for (const { name } of [...article.attributes]) if (name !== 'tabindex') article.removeAttribute(name);
-  for (const { name, value } of made.attributes) if (name !== 'tabindex') article.setAttribute(name, value);
-  article.append(...made.childNodes);
-  if (!focus || focus.isConnected) return;
-  const { act, emoji } = focus.dataset;
-  const same = [...article.querySelectorAll('[data-act]')].find((node) => node instanceof HTMLElement && node.dataset.act === act && node.dataset.emoji === emoji);
-  const target = same instanceof HTMLElement ? same : article;
-  target.focus({ preventScroll: true });
-}
-
-/** @param {EventTarget | null} target */
-function articleAt(target) {
-  return target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest('article.chat-message')) : null;
-}
-
-/**
- * Returns the message of an article.
- * @param {HTMLElement | Element} article
  * @param {Context} ctx
+ * @param {{ onUnread?: (message: Message) => void }} hooks
  */
-export function messageOf(article, ctx) {
-  return article instanceof HTMLElement && article.dataset.id ? ctx.store.message(Number(article.dataset.id)) : undefined;
+export function clickRow(button, article, ctx, { onUnread }) {
+  if (button.dataset.copyCode !== undefined) void copyWith(button, button.closest('figure')?.querySelector('pre')?.textContent ?? '');
+  else runAction(button.dataset.act ?? '', { button, article, ctx, onUnread });
 }
 
 /**
@@ -199,11 +178,19 @@ export function runAction(act, at) {
   const chat = Number(article.dataset.chat);
   const client = article.dataset.client;
   if (act === 'jump') return tellViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq), from: Number(article.dataset.seq) });
-  if (act === 'push-seq') return tellViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq) });
-  if (act === 'copy-value') return void copyWith(button, button.dataset.value ?? '');
+  if (act === 'push-details' || act === 'copy-fetch') return pushAction(act, at);
   if (client) return void pendingAction(act, client, at);
   const message = messageOf(article, ctx);
   if (message) messageAction(act, message, at);
+}
+
+/** @param {string} act @param {ActionAt} at */
+function pushAction(act, { button, article, ctx }) {
+  const seq = Number(button.closest('.push-card')?.getAttribute('data-push'));
+  const push = ctx.store.events(Number(article.dataset.chat), seq, seq)[0]?.push;
+  if (!push) return;
+  if (act === 'copy-fetch') void copyWith(button, fetchCommand(push, location.origin));
+  else if (button.parentElement) fillPushDetails(button.parentElement, push);
 }
 
 /** @param {string} act @param {string} client @param {ActionAt} at */

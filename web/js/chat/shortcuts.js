@@ -1,69 +1,18 @@
-// The keys of the chat program. Single keys share the setting `keys-off` with the other pages.
+// What the keys of the chat program do. `keys.js` finds the command of a key.
 
-import { el } from '../kit/dom.js';
-import { KEY_LIST, commandOf } from './key_table.js';
-
-/** The name of the setting that all pages share (`page/keys.js`). */
-const SINGLE_KEYS_OFF = 'keys-off';
-/** The time between g and the next key. */
-const AFTER_G_MS = 1500;
+import { showKeys } from './key_list.js';
+import { neighbour } from './neighbour.js';
+import { rowKeys } from './row_keys.js';
+import { wantsAttention } from './sections.js';
 
 /**
  * @typedef {object} ShortcutViews
- * @property {any} timeline
+ * @property {ReturnType<typeof import('./timeline.js').createTimeline>} timeline
  * @property {ReturnType<typeof import('./sidebar.js').createSidebar>} sidebar
  * @property {ReturnType<typeof import('./panel.js').createPanel>} panel
  * @property {ReturnType<typeof import('./switcher.js').createSwitcher>} switcher
  * @property {ReturnType<typeof import('./inbox.js').createInbox>} inbox
  */
-
-/** Returns whether single keys are switched off. */
-function areKeysOff() {
-  try {
-    return localStorage.getItem(SINGLE_KEYS_OFF) === '1';
-  } catch {
-    return false;
-  }
-}
-
-/** @param {boolean} off */
-function setKeysOff(off) {
-  try {
-    localStorage.setItem(SINGLE_KEYS_OFF, off ? '1' : '0');
-  } catch {
-    // The choice ends with the page.
-  }
-}
-
-/** @param {EventTarget | null} target */
-const isTextField = (target) => target instanceof HTMLElement
-  && (target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) || (target instanceof HTMLInputElement && !/^(checkbox|radio|button)$/.test(target.type)));
-
-/**
- * Shows the list of all keys.
- * @param {Document} root
- */
-export function showKeys(root) {
-  if (root.querySelector('dialog[open]')) return;
-  const choice = el('input', { type: 'checkbox', id: 'single-keys', checked: !areKeysOff() });
-  choice.addEventListener('change', () => setKeysOff(!choice.checked));
-  const close = el('button', { type: 'button', class: 'primary' }, 'Close');
-  const tables = KEY_LIST.map(([title, rows]) => el('section', null, el('h3', null, title),
-    el('table', null, el('tbody', null, ...rows.map(([keys, words]) => el('tr', null, el('th', { scope: 'row' }, ...keyNames(keys)), el('td', null, words)))))));
-  const title = el('h2', { id: 'keys-title', tabindex: -1 }, 'Keyboard shortcuts');
-  const dialog = el('dialog', { class: 'chat-dialog keys-dialog', 'aria-labelledby': 'keys-title' }, title,
-    el('div', { class: 'keys-tables' }, ...tables), el('div', { class: 'choice' }, choice, el('label', { for: 'single-keys' }, 'Use single keys')), el('div', { class: 'actions' }, close));
-  close.addEventListener('click', () => dialog.close());
-  dialog.addEventListener('close', () => dialog.remove());
-  (root.getElementById('main') ?? root.body).append(dialog);
-  dialog.showModal();
-  title.focus();
-}
-
-/** @param {string} keys */
-function keyNames(keys) {
-  return keys.split(' ').flatMap((key, at) => [at ? ' ' : null, el('kbd', null, key)]);
-}
 
 /**
  * @param {import('./head.js').AroundContext} ctx
@@ -71,8 +20,8 @@ function keyNames(keys) {
  */
 export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox }) {
   const { root, router, store, actions } = ctx;
+  const rows = rowKeys(timeline.rows);
   const main = root.getElementById('main');
-  let gAt = -Infinity;
 
   const focusComposer = () => main?.dispatchEvent(new CustomEvent('chat:focus-composer'));
   const isInbox = () => router.current().page === 'inbox';
@@ -83,7 +32,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     const all = [
       { node: id('sidebar'), focus: () => sidebar.focus() },
       ...(isInbox() ? [{ node: id('inbox'), focus: () => inbox.focus() }] : [
-        { node: main?.querySelector('#chat .timeline'), focus: () => (timeline?.focus ? timeline.focus() : timeline?.move?.(0)) },
+        { node: main?.querySelector('#chat .timeline'), focus: () => rows.enter() },
         { node: id('composer-text')?.closest('form') ?? id('composer-text')?.parentElement, focus: focusComposer },
         { node: id('panel'), focus: () => panel.focus() }]),
     ];
@@ -98,11 +47,23 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     next?.focus();
   }
 
+  /**
+   * Opens the chat beside the open one; of unread ones or of those that name the user only.
+   * @param {1 | -1} step
+   * @param {'all' | 'unread' | 'mentions'} which
+   */
+  function goBeside(step, which) {
+    const wants = (/** @type {import('./types.js').Chat} */ chat) => which === 'all' || (which === 'mentions' ? store.unread(chat.id).mentions > 0 : wantsAttention(chat, store.unread(chat.id)));
+    const next = neighbour(sidebar.sections(), router.current().chat, step, wants);
+    if (next) router.go(`/chat/${next.id}`);
+    else ctx.announce(which === 'mentions' ? 'No unread mentions.' : 'No other unread chats.');
+  }
+
   /** Closes one thing at a time, the innermost first. */
   function escape() {
     if (isInbox()) return router.go('/chat');
     if (panel.isOpen()) return panel.close();
-    if (timeline?.clear?.()) return focusComposer();
+    if (timeline.rows.clear()) return focusComposer();
     const { chat: id } = router.current();
     const chat = id === undefined ? undefined : store.chat(id);
     if (chat && store.unread(chat.id).count > 0) void actions.read(chat.id, chat.last_seq).then(() => ctx.announce('Marked as read.'), () => {});
@@ -114,17 +75,16 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     switcher: () => (switcher.isOpen() ? switcher.close() : switcher.open()),
     part: () => nextPart(1),
     'part-back': () => nextPart(-1),
-    'chat-back': () => sidebar.go(-1, 'all'),
-    'chat-forward': () => sidebar.go(1, 'all'),
-    'unread-back': () => sidebar.go(-1, 'unread'),
-    'unread-forward': () => sidebar.go(1, 'unread'),
-    'next-unread': () => sidebar.go(1, 'unread'),
-    'next-mention': () => sidebar.go(1, 'mentions'),
+    'chat-back': () => goBeside(-1, 'all'),
+    'chat-forward': () => goBeside(1, 'all'),
+    'unread-back': () => goBeside(-1, 'unread'),
+    'unread-forward': () => goBeside(1, 'unread'),
+    'next-unread': () => goBeside(1, 'unread'),
+    'next-mention': () => goBeside(1, 'mentions'),
     'go-chat': () => router.go('/chat'),
     'go-inbox': () => router.go('/inbox'),
     'go-projects': () => location.assign('/projects'),
     'go-settings': () => location.assign('/settings/profile'),
-    filter: () => sidebar.focusFilter(),
     keys: () => showKeys(root),
     escape,
   };
@@ -142,39 +102,24 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
       else return false;
       return true;
     }
-    if (router.current().chat === undefined || !timeline) return false;
-    if (command === 'down' || command === 'up') timeline.move?.(command === 'down' ? 1 : -1);
-    else if (command === 'first' || command === 'last') timeline.edge?.(command);
-    else if (timeline.selected?.()) timeline.act?.(command);
+    if (router.current().chat === undefined) return false;
+    if (command === 'down' || command === 'up') rows.move(command === 'down' ? 1 : -1);
+    else if (command === 'first' || command === 'last') void rows.edge(command);
+    else if (timeline.rows.selected()) rows.act(command);
     else return false;
     return true;
   }
 
-  /** @param {KeyboardEvent} event */
-  function pressed(event) {
-    if (event.defaultPrevented) return;
-    const target = event.target instanceof Element ? event.target : null;
-    const openDialog = root.querySelector('dialog[open]');
-    const afterG = ctx.now() - gAt < AFTER_G_MS;
-    const command = commandOf(event, { inField: isTextField(target), inDialog: openDialog !== null, singleOff: areKeysOff(), afterG });
-    if (event.key !== 'Shift') gAt = -Infinity;
-    if (!command || (command === 'switcher' && openDialog && !switcher.isOpen())) return;
-    if (command === 'g') {
-      gAt = ctx.now();
-      return;
-    }
-    // Arrows, Home and End belong to lists, menus and regions that scroll, except for the timeline.
-    const isOwn = !target || target === root.body || target === main || target.closest('#inbox, .timeline, .chat-message') !== null;
-    if (/^(Arrow|Home|End)/.test(event.key) && !event.altKey && !isOwn) return;
-    const run = commands[command];
-    if (run) run();
-    else if (!onRows(command)) return;
-    event.preventDefault();
-  }
-
-  root.addEventListener('keydown', pressed);
   return {
-    update() {},
-    destroy: () => root.removeEventListener('keydown', pressed),
+    /**
+     * Runs a command.
+     * @param {string} command
+     */
+    run(command) {
+      if (command === 'switcher' && root.querySelector('dialog[open]') && !switcher.isOpen()) return;
+      const run = commands[command];
+      if (run) run();
+      else onRows(command);
+    },
   };
 }

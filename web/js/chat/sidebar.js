@@ -1,12 +1,12 @@
 // The list of chats: unread ones first, then by kind. Its order is stable while the pointer is
 // inside.
 
-import { clear, el, fill } from '../kit/dom.js';
+import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { newChat } from './new_chat.js';
+import { later } from './later.js';
 import { placeChildren } from './place_children.js';
-import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
-import { SECTION_TITLES, arrange, filtered, neighbour, wantsAttention } from './sections.js';
+import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
+import { SECTION_TITLES, arrange, filtered, wantsAttention } from './sections.js';
 
 /** Chats that are drawn. The filter finds the others. */
 const SIDEBAR_ROWS_MAX = 500;
@@ -51,7 +51,7 @@ export function createSidebar(root, ctx) {
     node.className = [asks && 'is-unread', chat.notify === 'none' && 'is-muted', chat.archived && 'is-archived'].filter(Boolean).join(' ');
     if (isOpen) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
-    fill(link, glyphOf(chat, presence), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
+    fill(link, chatGlyph(chat, presence), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
     rows.set(chat.id, { node, drawn });
     return node;
   }
@@ -108,24 +108,11 @@ export function createSidebar(root, ctx) {
     });
   }
 
-  /** @param {-1 | 1} step */
-  function scrollToUnread(step) {
-    const frame = list.getBoundingClientRect();
-    const hidden = [...list.querySelectorAll('.is-unread')].filter((row) => {
-      const box = row.getBoundingClientRect();
-      return step < 0 ? box.bottom <= frame.top + 4 : box.top >= frame.bottom - 4;
-    });
-    const row = hidden.at(step < 0 ? -1 : 0);
-    row?.scrollIntoView({ block: step < 0 ? 'start' : 'end' });
-    row?.querySelector('a')?.focus({ preventScroll: true });
-  }
-
   /** @param {MouseEvent} event */
   function clicked(event) {
     const button = event.target instanceof Element ? event.target.closest('button') : null;
-    if (button === above) scrollToUnread(-1);
-    else if (button === below) scrollToUnread(1);
-    else if (button?.hasAttribute('data-new')) newChat(ctx);
+    if (button === above || button === below) later(({ scrollToUnread }) => scrollToUnread(list, button === above ? -1 : 1));
+    else if (button?.hasAttribute('data-new')) later(({ newChat }) => newChat(ctx));
   }
 
   /** @param {KeyboardEvent} event */
@@ -155,17 +142,14 @@ export function createSidebar(root, ctx) {
     }
   }
 
-  const entered = () => { isInside = true; };
-  const left = () => { isInside = false; draw(); };
   root.addEventListener('click', clicked);
   root.addEventListener('keydown', pressed);
-  root.addEventListener('pointerenter', entered);
-  root.addEventListener('pointerleave', left);
+  root.addEventListener('pointerenter', () => { isInside = true; });
+  root.addEventListener('pointerleave', () => { isInside = false; draw(); });
   search.addEventListener('input', draw);
   list.addEventListener('scroll', measure, { passive: true });
-  const resized = new ResizeObserver(measure);
-  resized.observe(list);
-  const off = router.onChange(() => {
+  new ResizeObserver(measure).observe(list);
+  router.onChange(() => {
     draw();
     list.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest' });
   });
@@ -183,36 +167,8 @@ export function createSidebar(root, ctx) {
       else add.focus();
     },
     focusFilter: () => search.focus(),
-    /**
-     * Opens the chat beside the open one; of unread ones or of those that name the user only.
-     * @param {1 | -1} step
-     * @param {'all' | 'unread' | 'mentions'} which
-     */
-    go(step, which) {
-      const wants = (/** @type {Chat} */ chat) => which === 'all' || (which === 'mentions' ? store.unread(chat.id).mentions > 0 : wantsAttention(chat, store.unread(chat.id)));
-      const next = neighbour(sections, router.current().chat, step, wants);
-      if (next) router.go(`/chat/${next.id}`);
-      else ctx.announce(which === 'mentions' ? 'No unread mentions.' : 'No other unread chats.');
-    },
-    destroy() {
-      off();
-      resized.disconnect();
-      root.removeEventListener('click', clicked);
-      root.removeEventListener('keydown', pressed);
-      root.removeEventListener('pointerenter', entered);
-      root.removeEventListener('pointerleave', left);
-      clear(root);
-    },
+    sections: () => sections,
   };
-}
-
-/**
- * @param {Chat} chat
- * @param {string} presence
- */
-function glyphOf(chat, presence) {
-  if (chat.kind === 'direct') return presenceMark(presence);
-  return icon(chat.archived ? 'archive' : chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project');
 }
 
 /**

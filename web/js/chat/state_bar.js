@@ -12,6 +12,7 @@ const STATE_BAR_PATIENCE_MS = 1000;
  * @property {boolean} isSlow it has been connecting for a while
  * @property {boolean} isOutdated the server has another version
  * @property {number} now
+ * @property {string} [problem] of another part of the page
  */
 
 /**
@@ -19,7 +20,7 @@ const STATE_BAR_PATIENCE_MS = 1000;
  * @param {BarFacts} facts
  * @returns {{ tone: 'info' | 'warning', words: string, count?: string, action?: 'now' | 'login' | 'reload' } | null}
  */
-export function barOf({ connection, isSlow, isOutdated, now }) {
+export function barOf({ connection, isSlow, isOutdated, now, problem }) {
   const { state, retry_at: retryAt, notice } = connection;
   if (state === 'logged_out') return { tone: 'warning', words: 'You were logged out. Messages that are not sent stay in this browser.', action: 'login' };
   if (state === 'replaced') return { tone: 'warning', words: 'Another user logged in in this browser.', action: 'reload' };
@@ -28,6 +29,7 @@ export function barOf({ connection, isSlow, isOutdated, now }) {
     return { tone: 'info', words: 'Not connected. Messages wait in this browser.', count: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting…', action: 'now' };
   }
   if (isOutdated) return { tone: 'info', words: 'The server has a new version.', action: 'reload' };
+  if (problem) return { tone: 'warning', words: problem, action: 'reload' };
   if (notice) return { tone: 'warning', words: notice };
   if (state === 'connecting' && isSlow) return { tone: 'info', words: 'Connecting…' };
   return null;
@@ -50,6 +52,7 @@ export function createStateBar(root, ctx) {
   /** @type {string | null} */
   let version = null;
   let isOutdated = false;
+  let problem = '';
   let since = now();
   let before = '';
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -62,7 +65,7 @@ export function createStateBar(root, ctx) {
       if (connection.state === 'online' && before !== 'online') void compare();
       before = connection.state;
     }
-    const bar = barOf({ connection, isSlow: now() - since >= STATE_BAR_PATIENCE_MS, isOutdated, now: now() });
+    const bar = barOf({ connection, isSlow: now() - since >= STATE_BAR_PATIENCE_MS, isOutdated, now: now(), problem });
     root.hidden = bar === null;
     root.classList.toggle('is-warning', bar?.tone === 'warning');
     if (words.textContent !== (bar?.words ?? '')) words.textContent = bar?.words ?? '';
@@ -101,15 +104,15 @@ export function createStateBar(root, ctx) {
   }
 
   button.addEventListener('click', clicked);
+  ctx.root.getElementById('main')?.addEventListener('chat:problem', (event) => {
+    ({ problem } = /** @type {CustomEvent} */ (event).detail);
+    draw();
+  });
   draw();
   return {
     /** @param {Set<string>} changes */
     update(changes) {
       if (changes.has('connection')) draw();
-    },
-    destroy() {
-      clearInterval(timer);
-      fill(root);
     },
   };
 }

@@ -303,14 +303,6 @@ export function createSwitcher(root, ctx, commands = {}) {
     if (row instanceof HTMLElement) void choose(Number(row.dataset.at));
   });
 
-  /** Remembers the chats that were opened. */
-  const off = router.onChange(({ page, chat }, before) => {
-    entries = null;
-    if (page !== 'chat' || chat === undefined || chat === before.chat) return;
-    const key = `chat:${chat}`;
-    local.set('recents', [key, ...recents().filter((other) => other !== key)].slice(0, RECENTS_MAX));
-  });
-
   return {
     isOpen: () => dialog.open,
     open(typed = '') {
@@ -332,7 +324,6 @@ export function createSwitcher(root, ctx, commands = {}) {
       if (changes.has('chats') || changes.has('users') || [...changes].some((key) => key.startsWith('chat:'))) refresh();
     },
     destroy() {
-      off();
       dialog.remove();
     },
   };

@@ -3,20 +3,20 @@
 // Owns the window, the selection and the place of each chat. Facts come from the store; changes go
 // through the actions. `anchor.js` is the only writer of the scroll position.
 import { el } from '../kit/dom.js';
-import { api } from '../kit/api.js';
-import { createAnchor } from './anchor.js';
+import { createRowList } from './timeline_list.js';
 import { buildRows, threadsOf } from './timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
-import { createRowList } from './timeline_list.js';
-import { createPages } from './timeline_pages.js';
-import { createUnread } from './timeline_unread.js';
-import { createPill } from './timeline_pill.js';
-import { createRowFocus } from './timeline_focus.js';
-import { createNews } from './timeline_news.js';
 import { chatTitle, edgeNode } from './timeline_nodes.js';
-import { createReadMarks } from './read_marks.js';
-import { messageClicks } from './row_actions.js';
+import { rowClicks } from './row_clicks.js';
 import { sendRemovals } from './row_state.js';
+import { createRowFocus } from './timeline_focus.js';
+import { createPages } from './timeline_pages.js';
+import { createPill } from './timeline_pill.js';
+import { createNews } from './timeline_news.js';
+import { createReadMarks } from './read_marks.js';
+import { createUnread } from './timeline_unread.js';
+import { createAnchor } from './anchor.js';
+import { later } from './later.js';
 
 /** Elements on the page at most, besides those of the fewest rows that fill a screen. */
 const TIMELINE_WEIGHT_MAX = 3000;
@@ -51,10 +51,10 @@ export function createTimeline(root, ctx) {
   const scroller = el('div', { class: 'timeline-scroll', tabindex: -1 }, list);
   root.classList.add('timeline');
   root.append(scroller);
-  const rowList = createRowList(list, ctx);
+  const rowList = createRowList(list, ctx, redraw);
   const marks = createReadMarks(now);
   const unread = createUnread();
-  const pages = createPages({ ctx, chat: () => chatId, changed: () => { if (isBegun) render(); } });
+  const pages = createPages({ ctx, chat: () => chatId, changed: redraw });
 
   /** The open chat; 0: none. */
   let chatId = 0;
@@ -84,10 +84,10 @@ export function createTimeline(root, ctx) {
   const kept = new Set();
 
   const anchor = createAnchor(scroller, list, { now, moved: () => afterMove() });
-  const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: (day) => toDate(day) });
+  const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: askDate });
   const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
-  const offClicks = messageClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: () => { if (isBegun) render(); } });
+  rowClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: redraw });
 
   const facts = () => store.timeline(chatId);
   const main = () => ctx.root.getElementById('main');
@@ -260,11 +260,9 @@ export function createTimeline(root, ctx) {
     await go(facts().first_known, { place: 'start' });
   }
 
-  /** @param {string} day */
-  async function toDate(day) {
-    const at = new Date(`${day}T00:00:00`);
-    const { seq } = await api('GET', `/api/chats/${chatId}/seq?at=${encodeURIComponent(at.toISOString())}`);
-    await go(seq, { place: 'start', focus: true });
+  /** @param {HTMLElement} near */
+  function askDate(near) {
+    later(({ askDay }) => askDay(ctx, chatId, { near, parent: root }, (seq) => go(seq, { place: 'start', focus: true })));
   }
 
   /** @param {Event} event */
@@ -285,6 +283,10 @@ export function createTimeline(root, ctx) {
   }
 
   // Drawing.
+
+  function redraw() {
+    if (isBegun) render();
+  }
 
   /** @param {boolean} [isAppended] */
   function render(isAppended = false) {
@@ -525,44 +527,17 @@ export function createTimeline(root, ctx) {
     }
   }
 
-  const timer = setInterval(tick, TIMELINE_TICK_MS);
-  const offs = listenAll([
-    [list, 'click', /** @type {EventListener} */ (clicked)], [main() ?? root, 'chat:jump', jumped],
-    [window, 'focus', () => afterMove()], [window, 'blur', blurred], [window, 'pagehide', sendRemovals],
-    [ctx.root, 'visibilitychange', () => afterMove()],
-  ]);
+  setInterval(tick, TIMELINE_TICK_MS);
+  list.addEventListener('click', clicked);
+  (main() ?? root).addEventListener('chat:jump', jumped);
+  window.addEventListener('focus', afterMove);
+  window.addEventListener('blur', blurred);
+  window.addEventListener('pagehide', sendRemovals);
+  ctx.root.addEventListener('visibilitychange', afterMove);
 
   return {
     open,
     update,
-    move: focus.move,
-    edge: focus.edge,
-    selected: focus.selected,
-    act: focus.act,
-    clear: focus.clear,
-    focus: focus.enter,
-    end: () => void toPresent(),
-    openDate: () => pill.openDate(),
-    destroy() {
-      clearInterval(timer);
-      cancelAnimationFrame(frame);
-      offs();
-      offClicks();
-      focus.destroy();
-      pill.destroy();
-      anchor.destroy();
-      root.replaceChildren();
-    },
-  };
-}
-
-/**
- * Adds listeners; returns the function that removes them.
- * @param {[EventTarget, string, EventListener | (() => void)][]} listeners
- */
-function listenAll(listeners) {
-  for (const [target, name, fn] of listeners) target.addEventListener(name, fn);
-  return () => {
-    for (const [target, name, fn] of listeners) target.removeEventListener(name, fn);
+    rows: focus,
   };
 }

@@ -2,7 +2,9 @@
 // are.
 import { el } from '../kit/dom.js';
 import { renderMessage, renderPending, renderPush } from './row.js';
-import { replaceRow } from './row_actions.js';
+import { replaceRow } from './row_clicks.js';
+import { EMOJI_CHARS, missedEmoji } from './emoji_names.js';
+import { later } from './later.js';
 import { isExpanded, isRemoving } from './row_state.js';
 import { plainRow } from './timeline_nodes.js';
 import { personName } from './person_name.js';
@@ -14,7 +16,7 @@ const LIST_WEIGHT_GUESS = 10;
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
 /** @typedef {import('./timeline_rows.js').TimelineRow} TimelineRow */
-/** @typedef {{ li: HTMLLIElement, row: TimelineRow, facts: unknown[], weight: number }} Drawn */
+/** @typedef {{ li: HTMLLIElement, row: TimelineRow, facts: unknown[], weight: number, waits: boolean }} Drawn `waits`: it was drawn without the emoji of its shortcodes */
 
 /**
  * @typedef {object} RowFacts what a row shows besides its event
@@ -27,8 +29,9 @@ const LIST_WEIGHT_GUESS = 10;
 /**
  * @param {HTMLElement} list
  * @param {Context} ctx
+ * @param {() => void} again draws the rows again
  */
-export function createRowList(list, ctx) {
+export function createRowList(list, ctx, again) {
   /** @type {Map<string, Drawn>} */
   const drawn = new Map();
 
@@ -73,15 +76,19 @@ export function createRowList(list, ctx) {
   function nodeOf(row, facts) {
     const now = factsOf(row, facts);
     const known = drawn.get(row.key);
-    if (known && known.row.kind === row.kind && known.facts.every((value, at) => value === now[at])) {
+    const isStale = known?.waits && EMOJI_CHARS.size > 0;
+    if (known && !isStale && known.row.kind === row.kind && known.facts.every((value, at) => value === now[at])) {
       known.row = row;
       return known.li;
     }
+    const misses = missedEmoji();
     const made = contents(row, facts);
+    const waits = missedEmoji() > misses;
+    if (waits) later(again);
     const li = made instanceof HTMLLIElement ? made : frame(made, known?.li);
     li.dataset.key = row.key;
     li.classList.toggle('with-head', row.head === true);
-    drawn.set(row.key, { li, row, facts: now, weight: li.getElementsByTagName('*').length + 1 });
+    drawn.set(row.key, { li, row, facts: now, weight: li.getElementsByTagName('*').length + 1, waits });
     return li;
   }
 

@@ -3,7 +3,6 @@
 import { el, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { dayLabel } from '../kit/time.js';
-import { showPopover } from './popover.js';
 
 /** @typedef {{ at: string | number | undefined, count: number, isShown: boolean, unread: number }} PillState */
 
@@ -11,7 +10,7 @@ import { showPopover } from './popover.js';
  * Creates the buttons.
  * @param {HTMLElement} root
  * @param {import('./types.js').Context} ctx
- * @param {{ onPresent: () => void, onUnread: () => void, onDate: (day: string) => Promise<unknown> }} acts
+ * @param {{ onPresent: () => void, onUnread: () => void, onDate: (near: HTMLElement) => void }} acts
  */
 export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
   const day = el('span', null);
@@ -26,31 +25,13 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
 
   const clicked = (/** @type {MouseEvent} */ event) => {
     const button = event.target instanceof Element ? event.target.closest('[data-pill]') : null;
-    if (button === date) openDate();
+    if (button === date) onDate(date);
     if (button === present) onPresent();
     if (button === unread) onUnread();
   };
   root.addEventListener('click', clicked);
 
-  function openDate() {
-    const field = el('input', { type: 'date', id: 'jump-date', max: localDay(ctx.now()), required: true });
-    const problem = el('p', { class: 'problem', role: 'alert' });
-    const form = el('form', { class: 'jump-date-form' }, el('label', { for: 'jump-date' }, 'Jump to a date'), el('div', { class: 'with-button' }, field, el('button', { class: 'primary' }, 'Go')), problem);
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      try {
-        await onDate(field.value);
-        form.hidePopover();
-      } catch (error) {
-        text(problem, /** @type {{ detail?: string }} */ (error)?.detail ?? 'The date was not found.');
-      }
-    });
-    showPopover(form, pill.hidden ? root : date, root);
-    field.focus();
-  }
-
   return {
-    openDate,
     /** @param {PillState} state */
     show(state) {
       pill.hidden = !state.isShown;
@@ -62,13 +43,5 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
       unread.hidden = state.unread === 0;
       text(unreadWords, `Jump to first unread (${state.unread.toLocaleString()})`);
     },
-    destroy: () => root.removeEventListener('click', clicked),
   };
-}
-
-/** @param {number} ms */
-function localDay(ms) {
-  const date = new Date(ms);
-  const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }

@@ -21,13 +21,12 @@ export function createTitle(ctx) {
       else link.removeAttribute('aria-current');
     }
   }
-  const off = router.onChange(draw);
+  router.onChange(draw);
   draw();
   return {
     /** @param {Set<string>} changes */
     update(changes) {
       if ([...changes].some((key) => key === 'chats' || key === 'notifications' || key.startsWith('chat:') || key.startsWith('marks:'))) draw();
     },
-    destroy: off,
   };
 }

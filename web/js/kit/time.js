@@ -1,7 +1,6 @@
 // Times in the zone and language of the reader. Times are RFC 3339 text or milliseconds.
 
 const DAY_MS = 86_400_000;
-const RELATIVE_UNITS = /** @type {const} */ ([['day', 86400], ['hour', 3600], ['minute', 60]]);
 
 /** @type {Map<string, Intl.DateTimeFormat>} */
 const dateFormats = new Map();
@@ -80,20 +79,4 @@ export function dayLabel(at, nowMs) {
   if (key === dayKey(nowMs - DAY_MS)) return words.format(-1, 'day');
   const isThisYear = new Date(millis(at)).getFullYear() === new Date(nowMs).getFullYear();
   return formatted(at, isThisYear ? { weekday: 'long', day: 'numeric', month: 'long' } : { dateStyle: 'long' });
-}
-
-/**
- * Returns a time relative to now, up to a week; then the date.
- * @param {string | number} at
- * @param {number} nowMs
- */
-export function relativeTime(at, nowMs) {
-  const seconds = Math.round((millis(at) - nowMs) / 1000);
-  if (!Number.isFinite(seconds)) return '';
-  if (Math.abs(seconds) >= 7 * 86400) return shortDate(at);
-  const words = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
-  for (const [unit, size] of RELATIVE_UNITS) {
-    if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit);
-  }
-  return words.format(0, 'second');
 }
