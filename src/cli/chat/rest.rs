@@ -50,12 +50,18 @@ impl From<HttpError> for RestError {
 #[derive(Debug)]
 pub(super) struct Rest {
     http: HttpClient,
-    refresh_token: String,
+    /// Absent with the token of `netbit login`, which is valid until it is revoked or expires.
+    refresh_token: Option<String>,
 }
 
 impl Rest {
     pub(super) fn new(http: &HttpClient, account: Account) -> Self {
-        Self { http: http.with_token(account.token), refresh_token: account.refresh_token }
+        Self { http: http.with_token(account.token), refresh_token: Some(account.refresh_token) }
+    }
+
+    /// Returns a user with a personal access token.
+    pub(super) fn with_token(http: &HttpClient, token: String) -> Self {
+        Self { http: http.with_token(token), refresh_token: None }
     }
 
     /// Returns the address of the server if it uses TLS.
@@ -93,7 +99,8 @@ impl Rest {
 
     /// Exchanges the tokens for fresh ones.
     pub(super) async fn refresh(&mut self) -> Result<(), RestError> {
-        match in_time(self.http.refresh(&self.refresh_token)).await {
+        let Some(refresh_token) = &self.refresh_token else { return Err(RestError::LoginNeeded) };
+        match in_time(self.http.refresh(refresh_token)).await {
             Ok(account) => {
                 *self = Self::new(&self.http, account);
                 Ok(())

@@ -16,13 +16,21 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use self::store::{CredentialStore, Login, key_of};
+use self::store::{CredentialStore, key_of};
 use super::output::{print_line, report_error};
 use super::remote::{Server, open};
 use crate::client::HttpClient;
 use crate::domain::user::login_name;
 
 pub(super) use credential::{CredentialArguments, run as run_credential};
+pub(super) use store::Login;
+
+/// Returns the saved login of a server, if there is one.
+pub(super) fn saved_login(base: &str) -> anyhow::Result<Option<Login>> {
+    // Without a home directory no login can have been saved.
+    let Ok(store) = CredentialStore::of_user() else { return Ok(None) };
+    store.get(&key_of(base)?)
+}
 
 #[derive(Args)]
 pub(super) struct LoginArguments {

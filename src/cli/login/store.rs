@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::remote::user_folder;
 use crate::core::private_file;
 
 /// Login at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Login {
-    pub(super) username: String,
-    pub(super) token: String,
+pub(in crate::cli) struct Login {
+    pub(in crate::cli) username: String,
+    pub(in crate::cli) token: String,
     pub(super) token_id: i64,
     /// Absent if the token never expires.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,13 +42,10 @@ pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
 
 impl CredentialStore {
     pub(super) fn of_user() -> anyhow::Result<Self> {
-        // Relative paths must be ignored (XDG Base Directory Specification).
-        let absolute =
-            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+        let folder = user_folder("XDG_CONFIG_HOME", ".config");
         let folder =
             folder.context("cannot store logins: set HOME or XDG_CONFIG_HOME to an absolute path")?;
-        Ok(Self { folder: folder.join("netbit") })
+        Ok(Self { folder })
     }
 
     fn path(&self) -> PathBuf {
