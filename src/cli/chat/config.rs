@@ -112,7 +112,7 @@ impl Config {
             "mouse" => self.mouse = value.as_bool().ok_or("must be true or false")?,
             "time" => {
                 let format = value.as_str().ok_or("must be a text such as \"%H:%M\"")?;
-                let shown = jiff::fmt::strtime::format(format, &jiff::Zoned::now());
+                let shown = jiff::fmt::strtime::format(format, &jiff::ZonedDateTime::now());
                 shown.map_err(|error| error.to_string())?;
                 format.clone_into(&mut self.time);
             }
@@ -151,7 +151,7 @@ impl Config {
 
     fn formatted(&self, at: Timestamp, format: &str) -> String {
         let time = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
-        jiff::fmt::strtime::format(format, &time.to_zoned(self.zone.clone())).unwrap_or_default()
+        jiff::fmt::strtime::format(format, &time.to_zoned_datetime(self.zone.clone())).unwrap_or_default()
     }
 
     #[cfg(test)]

@@ -47,11 +47,6 @@ impl People {
         self.shown.get(&user).map(|(shown, _)| *shown).unwrap_or_default()
     }
 
-    /// Returns the users whose presence is known.
-    pub(super) fn users(&self) -> impl Iterator<Item = UserId> {
-        self.shown.keys().copied()
-    }
-
     /// Returns the users who type in a chat now, by id.
     pub(super) fn typing(&self, chat: ChatId, now: Instant) -> Vec<UserId> {
         let recent = self.typing.iter().filter(|((other, _), at)| {

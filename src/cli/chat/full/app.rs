@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::desk::{Desk, Done};
 use super::kept::KeptFile;
 use super::model::{AHEAD_MAX, Asked, Connection, Model, Order};
+use super::press::is_interrupt;
 use super::terminal::Terminal;
 use crate::cli::chat::link::{Backoff, Happening, Wire, packet_of};
 use crate::client::Received;
@@ -25,7 +26,7 @@ const EVENTS_AT_ONCE: usize = 512;
 const IN_FLIGHT_MAX: usize = 48;
 /// Maximum age of unsaved drafts.
 const SAVE_AFTER: Duration = Duration::from_millis(250);
-/// Time that messages and the last packets may take when the user quits.
+/// Time that each of the last messages and packets may take when the user quits.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why the client ended.
@@ -115,7 +116,7 @@ impl App {
             }
             self.draw_in_time(now)?;
             let due = self.next_due(now);
-            let can_read = self.model.ahead.len() < AHEAD_MAX && self.leave_at.is_none();
+            let can_read = self.model.ahead.len() < AHEAD_MAX;
             tokio::select! {
                 event = self.events.recv(), if can_read => match event {
                     Some(event) => self.take_events(event),
@@ -144,10 +145,19 @@ impl App {
 
     /// Handles an event of the terminal and those that wait behind it.
     fn take_events(&mut self, first: Event) {
-        self.model.input(first);
+        self.take_event(first);
         for _ in 0..EVENTS_AT_ONCE {
             let Ok(event) = self.events.try_recv() else { return };
-            self.model.input(event);
+            self.take_event(event);
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match &mut self.leave_at {
+            // The user does not want to wait for the last messages.
+            Some(until) if is_interrupt(&event) => *until = Instant::now(),
+            Some(_) => {}
+            None => self.model.input(event),
         }
     }
 
@@ -164,7 +174,14 @@ impl App {
                 if packet.code.as_deref() == Some("unauthenticated") {
                     return self.lost("the login must be renewed");
                 }
+                let waiting = self.model.sending.waiting();
                 self.model.packet(*packet, asked, Instant::now());
+                if let Some(until) = &mut self.leave_at
+                    && self.model.sending.waiting() < waiting
+                {
+                    // Further messages may follow.
+                    *until = Instant::now() + LEAVE_PATIENCE;
+                }
             }
             Happening::Heartbeat => self.model.heartbeat(),
             Happening::Lost(reason) => self.lost(&reason),
@@ -216,7 +233,10 @@ impl App {
                 order @ (Order::Send(..) | Order::Rest(_)) => later.push_back(order),
                 Order::Bell => drop(self.terminal.bell()),
                 Order::Disconnect(reason) => self.lost(&reason),
-                Order::Quit => self.leave_at = Some(now + LEAVE_PATIENCE),
+                Order::Quit => {
+                    self.model.info("sending the last messages… Ctrl-C: keep them for the next start");
+                    self.leave_at = Some(now + LEAVE_PATIENCE);
+                }
             }
         }
         self.model.orders = later;

@@ -29,10 +29,6 @@ impl Editor {
         &self.text
     }
 
-    pub(super) fn cursor(&self) -> usize {
-        self.cursor
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -276,7 +272,7 @@ mod tests {
         editor.delete();
         assert_eq!(editor.text(), "aé");
         editor.backspace();
-        assert_eq!((editor.text(), editor.cursor()), ("é", 0));
+        assert_eq!((editor.text(), editor.cursor), ("é", 0));
     }
 
     #[test]
@@ -344,7 +340,7 @@ mod tests {
                     _ => editor.insert(&character.to_string()),
                 }
                 let layout = editor.layout(width);
-                prop_assert!(editor.text().is_char_boundary(editor.cursor()));
+                prop_assert!(editor.text().is_char_boundary(editor.cursor));
                 prop_assert!(layout.cursor.1 < layout.rows.len());
             }
         }

@@ -32,6 +32,8 @@ mod sending;
 mod store;
 #[cfg(test)]
 mod store_test;
+#[cfg(test)]
+mod support_test;
 mod terminal;
 mod view;
 

@@ -39,7 +39,7 @@ impl Names {
     /// Returns ids to request, at most the server's maximum, and counts them as requested.
     pub(super) fn batch(&mut self) -> Vec<UserId> {
         let batch: Vec<_> = self.wanted.iter().take(BATCH).copied().collect();
-        batch.iter().for_each(|user| drop(self.wanted.remove(user)));
+        self.wanted.retain(|user| !batch.contains(user));
         batch
     }
 

@@ -210,23 +210,31 @@ impl Model {
         if self.open != Some(id) {
             return;
         }
-        if let (Some((_, seq)), Some(chat)) = (self.jump.filter(|(chat, _)| *chat == id), self.open_state()) {
-            let history = &chat.history;
-            let is_here = history.is_loaded() && (seq > history.from() || history.is_at_start());
-            if is_here && seq <= history.to().max(history.rows().back().map_or(0, Row::seq)) {
-                self.jump = None;
-                self.selected = history.message_at(seq).map(|message| message.seq);
-                if self.selected.is_some() {
-                    self.focus = Focus::Navigate;
-                }
-                let index = history.index_at(seq).unwrap_or(0);
-                self.set_bottom(index, 0);
-                self.scroll(-isize::try_from(view::timeline_size(self).1 / 2).unwrap_or(0));
-            }
+        if let Some((_, seq)) = self.jump.filter(|(chat, _)| *chat == id) {
+            self.arrive(seq);
         }
         if self.search.as_ref().is_some_and(|search| search.is_running) {
             self.find_next();
         }
+    }
+
+    /// Ends a jump if its target is loaded: the target is in the middle of the screen.
+    fn arrive(&mut self, seq: Seq) {
+        let Some(chat) = self.open_state() else { return };
+        let history = &chat.history;
+        let is_behind_start = history.is_loaded() && (seq > history.from() || history.is_at_start());
+        if !is_behind_start || seq > history.to().max(history.rows().back().map_or(0, Row::seq)) {
+            return;
+        }
+        let selected = history.message_at(seq).map(|message| message.seq);
+        let index = history.index_at(seq).unwrap_or(0);
+        self.jump = None;
+        self.selected = selected;
+        if selected.is_some() {
+            self.focus = Focus::Navigate;
+        }
+        self.set_bottom(index, 0);
+        self.scroll(-isize::try_from(view::timeline_size(self).1 / 2).unwrap_or(0));
     }
 
     pub(super) fn start_search(&mut self, query: String) {

@@ -101,7 +101,7 @@ impl Model {
         self.info("the messages are unread again; the chat is closed");
     }
 
-    fn open_thread(&mut self) {
+    pub(super) fn open_thread(&mut self) {
         let (Some(chat), Some(message)) = (self.open, self.target()) else {
             return self.problem("no message is loaded");
         };
@@ -129,7 +129,8 @@ impl Model {
 
     pub(super) fn read_notification(&mut self) {
         let Pane::Inbox(selected) = self.pane else { return };
-        if let Some(id) = self.inbox.newest_first().nth(selected).map(|found| found.id) {
+        let id = self.inbox.newest_first().nth(selected).map(|found| found.id);
+        if let Some(id) = id {
             let path = format!("/api/notifications/{id}/read");
             self.call_online(Method::POST, path, None, Then::Done("not marked"));
         }

@@ -75,7 +75,7 @@ pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             }
             title
         }
-        (Pane::Chat, None) => "NetBit".to_owned(),
+        (Pane::Chat, None) => format!("NetBit at {}, as {}", model.server, clean_line(&model.username)),
     };
     let right = right_of_title(model);
     let room = width.saturating_sub(right.width() + 1);
