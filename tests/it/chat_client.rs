@@ -150,7 +150,8 @@ async fn chat_client_sends_every_line_of_one_read() {
         expected.extend(lines.clone());
         let (mut stored, mut after) = (Vec::new(), 0);
         while stored.len() < expected.len() {
-            let (page, _) = alice.http.messages(team, &format!("?limit=100&after_seq={after}")).await.unwrap();
+            let (page, _) =
+                alice.http.messages(team, &format!("?limit=100&after_seq={after}")).await.unwrap();
             let Some(last) = page.last() else { break };
             after = last.seq;
             stored.extend(page.into_iter().map(|message| message.content));

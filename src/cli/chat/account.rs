@@ -6,14 +6,14 @@ use serde_json::Value;
 use super::ChatArguments;
 use super::rest::{Rest, RestError};
 use super::text::clean_line;
-use crate::cli::login::saved_login;
+use crate::cli::login::SavedLogin;
 use crate::cli::remote::{Server, password};
 use crate::domain::user::login_name;
 
 /// Proof of the user's identity, before the server has checked it.
 pub(super) enum Proof {
-    /// The token of `netbit login`.
-    Token(String),
+    /// The login that `netbit login` saved.
+    Saved(SavedLogin),
     Password(String),
 }
 
@@ -31,15 +31,19 @@ impl Identity {
         let server = arguments.server.open()?;
         let wanted = arguments.user.as_deref();
         let saved = match arguments.password_file {
-            None => saved_login(&server.base)?,
+            None => SavedLogin::find(&server.base)?,
             Some(_) => None,
         };
-        let saved = saved.filter(|login| wanted.is_none_or(|user| login_name(user) == login.username));
+        let saved = saved.filter(|login| wanted.is_none_or(|user| login_name(user) == login.username()));
         if let Some(login) = saved {
-            return Ok(Self { server, user: login.username, proof: Proof::Token(login.token) });
+            let user = login.username().to_owned();
+            return Ok(Self { server, user, proof: Proof::Saved(login) });
         }
         let user = wanted.with_context(|| {
-            format!("no login is saved for {0}: run netbit login {0} --user NAME, or use --user NAME", server.base)
+            format!(
+                "no login is saved for {0}: run netbit login {0} --user NAME, or use --user NAME",
+                server.base
+            )
         })?;
         Self::greet(&server).await?;
         let password = password(user, arguments.password_file.as_deref())?;
@@ -56,7 +60,7 @@ impl Identity {
     /// Logs in.
     pub(super) async fn log_in(&self) -> anyhow::Result<Rest> {
         match &self.proof {
-            Proof::Token(token) => Ok(Rest::with_token(&self.server.http, token.clone())),
+            Proof::Saved(login) => Ok(Rest::saved(&self.server.http, login.clone())),
             Proof::Password(password) => {
                 let account = self.server.http.login(&self.user, password).await;
                 let account = account.map_err(|error| failed("the login failed", error.into()))?;
@@ -68,7 +72,7 @@ impl Identity {
     /// Returns the next step for a login that the server refuses.
     pub(super) fn login_needed(&self) -> anyhow::Error {
         match self.proof {
-            Proof::Token(_) => anyhow!(
+            Proof::Saved(_) => anyhow!(
                 "the saved login is not valid any more: run netbit login {} --user {}",
                 self.server.base,
                 self.user

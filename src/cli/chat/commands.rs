@@ -56,7 +56,10 @@ pub(super) enum Command {
     Send(String),
     Chats,
     Open(String),
-    New { name: String, people: Vec<String> },
+    New {
+        name: String,
+        people: Vec<String>,
+    },
     Direct(String),
     Join(String),
     Leave,
@@ -64,7 +67,10 @@ pub(super) enum Command {
     Who,
     Edit(String),
     Delete,
-    React { emoji: String, remove: bool },
+    React {
+        emoji: String,
+        remove: bool,
+    },
     Status(String),
     More,
     Help,

@@ -122,9 +122,9 @@ impl Config {
                 self.list_width = width.ok_or("must be a number from 12 to 60")?;
             }
             _ => {
-                let similar = KEYS.into_iter().max_by(|a, b| {
-                    strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key))
-                });
+                let similar = KEYS
+                    .into_iter()
+                    .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
                 let similar = similar.filter(|other| strsim::jaro_winkler(other, key) >= SIMILAR);
                 let hint = similar.map_or_else(String::new, |other| format!("; did you mean {other}?"));
                 return Err(format!("this key is unknown and ignored{hint}"));
@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn unknown_keys_and_wrong_values_are_warnings() {
         let (config, warnings) =
-            Config::parse("bel = \"all\"\nmouse = 1\ntime = \"%Q%\"\nbell = \"loud\"\nlist_width = 5\n").unwrap();
+            Config::parse("bel = \"all\"\nmouse = 1\ntime = \"%Q%\"\nbell = \"loud\"\nlist_width = 5\n")
+                .unwrap();
         assert_eq!(config.bell, Bell::Mentions);
         assert_eq!(warnings.len(), 5, "{warnings:?}");
         assert!(warnings.iter().any(|warning| warning.contains("did you mean bell?")), "{warnings:?}");

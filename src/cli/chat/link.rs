@@ -102,7 +102,7 @@ pub(super) enum Happening {
 pub(super) type Reopened = Option<(Box<Wire>, Rest, Box<ReceivedPacket>)>;
 
 /// Reason why a connection could not be opened.
-pub(super) enum OpenError {
+enum OpenError {
     /// The token was refused; a fresh one may be accepted.
     Token,
     Failed(String),
@@ -130,7 +130,7 @@ impl Link {
 impl Wire {
     /// Connects and sends `Hello`: over WebSocket if the server uses TLS, so that proxies and one
     /// certificate are enough; otherwise to its TCP listener.
-    pub(super) async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
+    async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
         let opened = timeout(PATIENCE, connect(rest, host)).await;
         let mut client = opened.map_err(|_| OpenError::Failed(format!("{host} does not answer")))??;
         let welcome = timeout(PATIENCE, client.hello(rest.token())).await;
@@ -210,10 +210,13 @@ pub(super) async fn open_once(
     rest: &mut Rest,
     host: &str,
 ) -> Result<Option<(Box<Wire>, Box<ReceivedPacket>)>, String> {
-    match Wire::open(rest, host).await {
-        Ok(opened) => return Ok(Some(opened)),
-        Err(OpenError::Failed(reason)) => return Err(reason),
-        Err(OpenError::Token) => {}
+    // Without a token the saved login is exchanged first.
+    if !rest.token().is_empty() {
+        match Wire::open(rest, host).await {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(OpenError::Failed(reason)) => return Err(reason),
+            Err(OpenError::Token) => {}
+        }
     }
     match rest.refresh().await {
         Ok(()) => {}

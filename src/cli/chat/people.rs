@@ -49,9 +49,10 @@ impl People {
 
     /// Returns the users who type in a chat now, by id.
     pub(super) fn typing(&self, chat: ChatId, now: Instant) -> Vec<UserId> {
-        let recent = self.typing.iter().filter(|((other, _), at)| {
-            *other == chat && now.saturating_duration_since(**at) < TYPING_SHOWN
-        });
+        let recent = self
+            .typing
+            .iter()
+            .filter(|((other, _), at)| *other == chat && now.saturating_duration_since(**at) < TYPING_SHOWN);
         let mut users: Vec<_> = recent.map(|((_, user), _)| *user).collect();
         users.sort();
         users
@@ -70,7 +71,7 @@ impl People {
         }
     }
 
-    /// Forgets typing notices that are too old.
+    /// Discards typing notices that are too old.
     pub(super) fn expire(&mut self, now: Instant) {
         self.typing.retain(|_, at| now.saturating_duration_since(*at) < TYPING_SHOWN);
     }

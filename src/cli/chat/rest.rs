@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cli::login::{SavedLogin, SavedLoginError};
 use crate::client::{Account, HttpClient, HttpError, Origin, root_cause};
 
 /// Timeout of a request; a user waits at the terminal.
@@ -50,18 +51,25 @@ impl From<HttpError> for RestError {
 #[derive(Debug)]
 pub(super) struct Rest {
     http: HttpClient,
-    /// Absent with the token of `netbit login`, which is valid until it is revoked or expires.
-    refresh_token: Option<String>,
+    renewal: Renewal,
+}
+
+/// Where fresh tokens come from.
+#[derive(Debug)]
+enum Renewal {
+    RefreshToken(String),
+    Saved(SavedLogin),
 }
 
 impl Rest {
     pub(super) fn new(http: &HttpClient, account: Account) -> Self {
-        Self { http: http.with_token(account.token), refresh_token: Some(account.refresh_token) }
+        let renewal = Renewal::RefreshToken(account.refresh_token);
+        Self { http: http.with_token(account.token), renewal }
     }
 
-    /// Returns a user with a personal access token.
-    pub(super) fn with_token(http: &HttpClient, token: String) -> Self {
-        Self { http: http.with_token(token), refresh_token: None }
+    /// Returns a user whose login is saved. It has no token until it is refreshed.
+    pub(super) fn saved(http: &HttpClient, login: SavedLogin) -> Self {
+        Self { http: http.clone(), renewal: Renewal::Saved(login) }
     }
 
     /// Returns the address of the server if it uses TLS.
@@ -99,10 +107,23 @@ impl Rest {
 
     /// Exchanges the tokens for fresh ones.
     pub(super) async fn refresh(&mut self) -> Result<(), RestError> {
-        let Some(refresh_token) = &self.refresh_token else { return Err(RestError::LoginNeeded) };
-        match in_time(self.http.refresh(refresh_token)).await {
+        let account = match &self.renewal {
+            Renewal::RefreshToken(token) => in_time(self.http.refresh(token)).await,
+            Renewal::Saved(login) => match login.refresh(&self.http).await {
+                Ok(account) => Ok(account),
+                Err(SavedLoginError::Server(error)) => Err(error.into()),
+                Err(SavedLoginError::Gone) => Err(RestError::LoginNeeded),
+                Err(SavedLoginError::File(error)) => {
+                    Err(RestError::Failed { status: None, reason: format!("{error:#}") })
+                }
+            },
+        };
+        match account {
             Ok(account) => {
-                *self = Self::new(&self.http, account);
+                self.http = self.http.with_token(account.token);
+                if let Renewal::RefreshToken(token) = &mut self.renewal {
+                    *token = account.refresh_token;
+                }
                 Ok(())
             }
             Err(RestError::Failed { status: Some(UNAUTHENTICATED), .. }) => Err(RestError::LoginNeeded),

@@ -18,18 +18,22 @@ use crate::core::private_file;
 
 /// Login at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::cli) struct Login {
-    pub(in crate::cli) username: String,
-    pub(in crate::cli) token: String,
+pub(super) struct Login {
+    pub(super) username: String,
+    pub(super) token: String,
     pub(super) token_id: i64,
     /// Absent if the token never expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<String>,
+    /// Refresh token of a login for `netbit chat`: access tokens cannot open sessions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) refresh_token: Option<String>,
 }
 
 type Logins = BTreeMap<String, Login>;
 
 /// Folder of the file and of its lock.
+#[derive(Debug, Clone)]
 pub(super) struct CredentialStore {
     folder: PathBuf,
 }
@@ -76,8 +80,18 @@ impl CredentialStore {
         Ok(())
     }
 
+    /// Stores the new refresh token of a server's login.
+    pub(super) fn renew(&self, key: &str, refresh_token: String) -> anyhow::Result<()> {
+        let mut logins = self.read()?;
+        if let Some(login) = logins.get_mut(key) {
+            login.refresh_token = Some(refresh_token);
+            self.write(&logins)?;
+        }
+        Ok(())
+    }
+
     /// Locks the file for changes until the returned value is dropped.
-    fn lock(&self) -> anyhow::Result<File> {
+    pub(super) fn lock(&self) -> anyhow::Result<File> {
         let path = self.folder.join("logins.lock");
         let lock = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
@@ -138,6 +152,7 @@ mod tests {
             token: "nbp_x".to_owned(),
             token_id: 7,
             expires_at: None,
+            refresh_token: None,
         };
         let (one, two) = ("http://localhost:8080", "https://git.example.org");
         assert_eq!(store.put(one, login("alice")).unwrap(), None);
@@ -161,6 +176,7 @@ mod tests {
             token: "nbp_x".to_owned(),
             token_id: 7,
             expires_at: None,
+            refresh_token: None,
         };
         std::thread::scope(|scope| {
             for server in 0..servers {

@@ -99,11 +99,7 @@ impl Model {
     }
 
     /// Answers a question by a key.
-    pub(super) fn reply_to_question(
-        &mut self,
-        question: Question,
-        key: KeyEvent,
-    ) {
+    pub(super) fn reply_to_question(&mut self, question: Question, key: KeyEvent) {
         let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
         match question {
             Question::Delete(chat, message) if is_yes => {
@@ -126,13 +122,18 @@ impl Model {
                 self.call_online(Method::DELETE, path, None, Then::Done("not left"));
             }
             Question::Quit if is_yes || matches!(key.code, KeyCode::Char('c' | 'q')) => self.quit(),
-            Question::Quit if matches!(key.code, KeyCode::Char(_)) => {}
             Question::Split(_) => self.info("not sent: the text is still here"),
             _ => self.info("nothing was done"),
         }
     }
 
-    pub(super) fn call_online(&mut self, method: Method, path: String, body: Option<serde_json::Value>, then: Then) {
+    pub(super) fn call_online(
+        &mut self,
+        method: Method,
+        path: String,
+        body: Option<serde_json::Value>,
+        then: Then,
+    ) {
         if self.is_online() {
             self.call(method, path, body, then);
         } else {
@@ -162,12 +163,24 @@ impl Model {
             },
             Command::New { name, people } => {
                 let body = json!({"kind": "group", "name": name, "participants": people});
-                self.begin(format!("creating {name}"), Method::POST, "/api/chats".to_owned(), Some(body), Then::Open { peer: None });
+                self.begin(
+                    format!("creating {name}"),
+                    Method::POST,
+                    "/api/chats".to_owned(),
+                    Some(body),
+                    Then::Open { peer: None },
+                );
             }
             Command::Direct(user) => {
                 let body = json!({"kind": "direct", "participants": [user]});
                 let then = Then::Open { peer: Some(user.clone()) };
-                self.begin(format!("opening @{user}"), Method::POST, "/api/chats".to_owned(), Some(body), then);
+                self.begin(
+                    format!("opening @{user}"),
+                    Method::POST,
+                    "/api/chats".to_owned(),
+                    Some(body),
+                    then,
+                );
             }
             Command::Join(name) => {
                 let path = "/api/chats?joinable=true&limit=100".to_owned();
@@ -249,7 +262,12 @@ impl Model {
                     return self.problem("usage: /notify all, mentions or none");
                 };
                 let path = format!("/api/chats/{chat}/notify");
-                self.call_online(Method::PUT, path, Some(json!({"level": level.as_str()})), Then::Done("not set"));
+                self.call_online(
+                    Method::PUT,
+                    path,
+                    Some(json!({"level": level.as_str()})),
+                    Then::Done("not set"),
+                );
                 if let Some(chat) = self.store.chats.get_mut(&chat) {
                     chat.notify = level;
                 }
@@ -259,7 +277,14 @@ impl Model {
     }
 
     /// Begins a command that changes the open chat: the input behind it waits.
-    fn begin(&mut self, what: String, method: Method, path: String, body: Option<serde_json::Value>, then: Then) {
+    fn begin(
+        &mut self,
+        what: String,
+        method: Method,
+        path: String,
+        body: Option<serde_json::Value>,
+        then: Then,
+    ) {
         if !self.is_online() {
             self.problem("not connected: try again after the reconnect");
             return self.stop_waiting();
@@ -289,7 +314,11 @@ impl Model {
         let has = target.is_some_and(|target| {
             target.reactions.iter().any(|reaction| reaction.emoji == emoji && reaction.user_ids.contains(&me))
         });
-        let packet = MessagePacket { emoji: Some(emoji.to_owned()), remove: Some(remove || has), ..packet_of("React") };
+        let packet = MessagePacket {
+            emoji: Some(emoji.to_owned()),
+            remove: Some(remove || has),
+            ..packet_of("React")
+        };
         self.change(message, packet);
     }
 

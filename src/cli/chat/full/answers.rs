@@ -93,8 +93,10 @@ impl Model {
 
     fn opened(&mut self, summary: &ChatSummary) {
         self.store.learn(summary);
-        self.open_chat(summary.id);
-        self.busy = None;
+        // Without a running command, the user has interrupted it and writes in another chat.
+        if self.busy.take().is_some() {
+            self.open_with_text(summary.id);
+        }
         self.run_ahead();
     }
 

@@ -63,8 +63,10 @@ impl App {
         desk: Desk,
         file: Option<KeptFile>,
     ) -> anyhow::Result<Self> {
-        let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
-        let signals = kinds.into_iter().map(signal).collect::<Result<_, _>>().context("cannot handle signals")?;
+        let kinds =
+            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
+        let signals =
+            kinds.into_iter().map(signal).collect::<Result<_, _>>().context("cannot handle signals")?;
         Ok(Self {
             model,
             terminal,
@@ -302,7 +304,11 @@ async fn next_of(wire: &mut Option<Box<Wire>>) -> Happening {
 async fn any(signals: &mut [Signal]) {
     std::future::poll_fn(|context| {
         let mut received = signals.iter_mut().map(|signal| signal.poll_recv(context));
-        if received.any(|received| received.is_ready()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if received.any(|received| received.is_ready()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
 }

@@ -54,7 +54,8 @@ impl Model {
 
     fn candidates(&self) -> Option<Completion> {
         let before = self.editor.before();
-        let start = before.rfind(char::is_whitespace).map_or(0, |at| at + before.get(at..).map_or(0, first_len));
+        let start =
+            before.rfind(char::is_whitespace).map_or(0, |at| at + before.get(at..).map_or(0, first_len));
         let word = before.get(start..)?;
         let found = |candidates: Vec<Candidate>| {
             (!candidates.is_empty()).then_some(Completion { start, candidates, chosen: 0 })
@@ -113,7 +114,8 @@ fn emoji(prefix: &str) -> Vec<Candidate> {
         })
         .collect();
     found.sort_by_key(|(code, _)| (code.len(), *code));
-    let candidates =
-        found.into_iter().map(|(code, emoji)| Candidate { shown: format!("{emoji} {code}"), text: emoji.to_owned() });
+    let candidates = found
+        .into_iter()
+        .map(|(code, emoji)| Candidate { shown: format!("{emoji} {code}"), text: emoji.to_owned() });
     candidates.take(CANDIDATES_MAX).collect()
 }

@@ -194,7 +194,8 @@ impl Editor {
         let rows = self.row_ranges(width);
         let here = rows.iter().rposition(|(start, _)| *start <= self.cursor).unwrap_or(0);
         let target = if down { here.checked_add(1) } else { here.checked_sub(1) };
-        let (Some((start, _)), Some((to, end))) = (rows.get(here), target.and_then(|row| rows.get(row))) else {
+        let (Some((start, _)), Some((to, end))) = (rows.get(here), target.and_then(|row| rows.get(row)))
+        else {
             return false;
         };
         let column = shown(self.text.get(*start..self.cursor).unwrap_or_default()).width();
@@ -207,6 +208,10 @@ impl Editor {
             position = to + at + cluster.len();
         }
         self.cursor = position;
+        // The end of a wrapped row is the beginning of the next one.
+        if position == *end && rows.iter().any(|(start, _)| *start == position && position != *to) {
+            self.left();
+        }
         true
     }
 
@@ -303,12 +308,16 @@ mod tests {
         let layout = editor.layout(4);
         assert_eq!(layout.rows, ["abc", "def", "你", "好", "吗"]);
         assert_eq!(layout.cursor, (2, 4));
-        assert!(editor.vertical(false, 4) && editor.vertical(false, 4) && editor.vertical(false, 4));
+        let mut editor = with("abcdef\nab");
+        assert!(editor.vertical(false, 4));
         assert_eq!(editor.before(), "abcde");
         assert!(editor.vertical(false, 4) && !editor.vertical(false, 4));
         assert_eq!(editor.before(), "ab");
-        assert!(editor.vertical(true, 4));
-        assert_eq!(editor.before(), "abcde");
+        editor.right();
+        editor.right();
+        editor.end();
+        assert!(editor.vertical(false, 4));
+        assert_eq!(editor.before(), "ab", "the end of the first row is the beginning of the second");
     }
 
     #[test]

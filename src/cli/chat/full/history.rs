@@ -152,7 +152,14 @@ impl History {
 
     /// Adds a page. Returns `false` if the page does not fit the window, or is older than changes
     /// that were applied already: then it must be requested again.
-    pub(super) fn page(&mut self, part: Part, events: &[EventData], has_more: bool, as_of: Seq, last: Seq) -> bool {
+    pub(super) fn page(
+        &mut self,
+        part: Part,
+        events: &[EventData],
+        has_more: bool,
+        as_of: Seq,
+        last: Seq,
+    ) -> bool {
         if self.loading.take() != Some(part) {
             return false;
         }
@@ -242,7 +249,7 @@ impl History {
     }
 }
 
-/// Changes a message as an event says.
+/// Applies the change of an event to a message.
 pub(super) fn change(message: &mut Message, event: &EventData) {
     let user = event.actor_id.unwrap_or(UserId(0));
     let emoji = event.emoji.as_deref().unwrap_or_default();

@@ -56,7 +56,8 @@ fn window_is_bounded_in_both_directions() {
 fn changes_apply_to_loaded_messages_once() {
     let mut history = History::default();
     load(&mut history, Part::Newest, &messages(1, 3), false, 3);
-    let react = |seq| event(TEAM, seq, "react", json!({"actor_id": 2, "message_id": 7_000_002, "emoji": "+1"}));
+    let react =
+        |seq| event(TEAM, seq, "react", json!({"actor_id": 2, "message_id": 7_000_002, "emoji": "+1"}));
     history.apply(&react(4));
     history.apply(&react(5));
     assert_eq!(history.message_at(2).unwrap().reactions[0].user_ids.len(), 1);

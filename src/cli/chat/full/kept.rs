@@ -1,4 +1,4 @@
-//! What survives the end of the client: unsent messages, drafts and the open chat.
+//! State that survives the end of the client: unsent messages, drafts and the open chat.
 //!
 //! A file for each server and user below `$XDG_STATE_HOME/netbit` or `~/.local/state/netbit`, which
 //! only its owner can read. Several clients of a user may run at once: each locks a file of its own
@@ -149,7 +149,9 @@ impl KeptFile {
                 continue;
             }
             let left: Option<Kept> = match fs::read(&path) {
-                Ok(bytes) => Some(serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?),
+                Ok(bytes) => {
+                    Some(serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?)
+                }
                 Err(_) => None,
             };
             kept.absorb(left.unwrap_or_default());

@@ -67,15 +67,26 @@ pub(super) struct Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Then {
     /// The answer is a chat, which is opened. `peer` is the other user of a direct chat.
-    Open { peer: Option<String> },
+    Open {
+        peer: Option<String>,
+    },
     /// The answer is a page of channels; the one with this name is joined.
-    Join { name: String, pages: usize },
+    Join {
+        name: String,
+        pages: usize,
+    },
     /// The user joined a channel.
     Joined(ChatId),
     /// The answer lists the participants; shown as a text if `show`.
-    Participants { chat: ChatId, show: bool },
+    Participants {
+        chat: ChatId,
+        show: bool,
+    },
     Notifications,
-    Thread { chat: ChatId, root: MessageId },
+    Thread {
+        chat: ChatId,
+        root: MessageId,
+    },
     /// Only a refusal is shown, after this text.
     Done(&'static str),
 }
@@ -87,7 +98,7 @@ pub(super) enum Connection {
     Waiting { until: Instant, reason: String },
 }
 
-/// What the new text refers to.
+/// The message that the new text refers to, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Purpose {
     #[default]
@@ -186,6 +197,8 @@ pub(super) struct Model {
     pub(super) ahead: VecDeque<Event>,
     /// Enter begins a new line: the text was typed for a chat that could not be opened.
     pub(super) hold: bool,
+    /// Until this time, further input belongs to the text that is held.
+    pub(super) hold_until: Option<Instant>,
     pub(super) open: Option<ChatId>,
     /// Chats in the order in which they were open, the last one first.
     recent: VecDeque<ChatId>,
@@ -241,6 +254,7 @@ impl Model {
             busy: None,
             ahead: VecDeque::new(),
             hold: false,
+            hold_until: None,
             open: None,
             recent: VecDeque::new(),
             new_after: None,

@@ -44,7 +44,8 @@ fn input_behind_a_command_waits_for_its_answer() {
     assert_eq!(prompt(&alice), "hello news");
     let (_, path, then) = call(&mut alice);
     assert_eq!(path, "/api/chats?joinable=true&limit=100");
-    let news = json!({"id": 9, "kind": "channel", "name": "News", "last_seq": 4, "read_seq": 0, "unread_count": 4});
+    let news =
+        json!({"id": 9, "kind": "channel", "name": "News", "last_seq": 4, "read_seq": 0, "unread_count": 4});
     alice.answered(then, Ok(json!({"items": [news]})));
     let (method, path, then) = call(&mut alice);
     assert_eq!((method, path.as_str()), (Method::PUT, "/api/chats/9/participants/alice"));
@@ -66,11 +67,32 @@ fn input_behind_a_failed_command_stays_in_the_prompt() {
     assert_eq!(prompt(&alice), "secret\nlines\n");
     assert!(accept_messages(&mut alice, 20).is_empty());
     assert!(alice.note.as_ref().is_some_and(|note| note.is_problem));
+    alice.hold_until = None;
     // Ctrl-C while a command runs brings the text back as well.
     alice.editor.take();
     type_text(&mut alice, "/dm slow\nmore\n");
     alice.input(with(KeyCode::Char('c'), KeyModifiers::CONTROL));
     assert_eq!((prompt(&alice), alice.busy.is_none()), ("more\n", true));
+}
+
+/// The text behind a command that fails at once went to the chat that was open before.
+#[test]
+fn input_behind_a_chat_that_does_not_exist_is_not_sent() {
+    let mut alice = alice();
+    type_text(&mut alice, "/open nowhere\nnot for the team\n");
+    assert_eq!(prompt(&alice), "not for the team\n");
+    assert!(accept_messages(&mut alice, 20).is_empty());
+    assert!(alice.note.as_ref().is_some_and(|note| note.text.contains("nowhere")));
+}
+
+#[test]
+fn letters_that_are_not_keys_are_not_lost() {
+    let mut alice = alice();
+    alice.input(key(KeyCode::Up));
+    type_text(&mut alice, "what");
+    alice.input(key(KeyCode::F(2)));
+    type_text(&mut alice, "ever");
+    assert_eq!(prompt(&alice), "whatver", "e marks a notification as read");
 }
 
 #[test]
@@ -165,7 +187,8 @@ fn own_message_shows_sending_kept_and_failed() {
     assert_eq!(screen(&mut alice, 80, 24).matches("hello ✓").count(), 1);
     type_text(&mut alice, "too late\n");
     sent(&mut alice, "SendMessage");
-    let nack = json!({"packet_type": "Ack", "success": false, "code": "forbidden", "error": "the chat is archived"});
+    let nack =
+        json!({"packet_type": "Ack", "success": false, "code": "forbidden", "error": "the chat is archived"});
     alice.packet(packet(nack), Some(Asked::Message), Instant::now());
     let text = screen(&mut alice, 120, 24);
     assert!(text.contains("too late ✗ the chat is archived (forbidden): /retry or /discard"), "{text}");
@@ -205,6 +228,7 @@ fn selected_message_is_replied_to_edited_reacted_and_deleted() {
 #[test]
 fn rows_that_arrive_do_not_move_what_is_read() {
     let mut alice = alice();
+    alice.list_hidden = true;
     screen(&mut alice, 80, 12);
     alice.input(key(KeyCode::PageUp));
     let before = screen(&mut alice, 80, 12);
@@ -242,8 +266,10 @@ fn search_goes_through_the_whole_history_in_bounded_memory() {
     type_text(&mut alice, "nN");
     assert_eq!(alice.selected, Some(779));
     type_text(&mut alice, "nnnnnnnnnnn");
-    alice.pump(Instant::now());
-    serve_page(&mut alice, last);
+    while alice.search.as_ref().unwrap().is_running {
+        alice.pump(Instant::now());
+        serve_page(&mut alice, last).expect("a page is requested");
+    }
     assert_eq!(alice.selected, Some(77));
     // Back to the newest messages.
     alice.input(key(KeyCode::Esc));

@@ -70,7 +70,8 @@ impl Names {
     pub(super) fn beginning_with(&self, prefix: &str) -> Vec<String> {
         let prefix = prefix.to_lowercase();
         let names = self.known.values().flatten();
-        let mut names: Vec<_> = names.filter(|name| name.to_lowercase().starts_with(&prefix)).cloned().collect();
+        let mut names: Vec<_> =
+            names.filter(|name| name.to_lowercase().starts_with(&prefix)).cloned().collect();
         names.sort();
         names.dedup();
         names
@@ -87,7 +88,8 @@ mod tests {
         (1..=150).for_each(|user| names.want(UserId(user)));
         let batch = names.batch();
         assert_eq!((batch.len(), names.batch().len(), names.batch().len()), (100, 50, 0));
-        let bob = UserView { id: UserId(2), username: "Bob".into(), display_name: "Bob".into(), active: true };
+        let bob =
+            UserView { id: UserId(2), username: "Bob".into(), display_name: "Bob".into(), active: true };
         names.answered(&batch, &[bob]);
         names.want(UserId(1));
         names.want(UserId(2));

@@ -266,7 +266,8 @@ impl Model {
         // The place from which the search continues when the next page has arrived.
         let edge = if older { rows.front() } else { rows.back() }.map(Row::seq);
         let is_done = if older { history.is_at_start() } else { history.is_at_end(chat.last) };
-        let place = edge.and_then(|seq| history.index_at(seq)).and_then(|index| history.get(index)).map(Row::at);
+        let place =
+            edge.and_then(|seq| history.index_at(seq)).and_then(|index| history.get(index)).map(Row::at);
         match found {
             Some(seq) => {
                 self.selected = Some(seq);

@@ -16,6 +16,8 @@ use crate::protocol::packet::MessagePacket;
 const TYPING_EVERY: std::time::Duration = std::time::Duration::from_millis(2_500);
 /// Largest paste that is inserted; a larger one stays in the clipboard.
 const PASTE_BYTES_MAX: usize = 1 << 20;
+/// Pause after which input does not belong to text that was typed ahead.
+const HOLD: std::time::Duration = std::time::Duration::from_millis(if cfg!(test) { 60_000 } else { 150 });
 /// Lines that the wheel of the mouse scrolls.
 const WHEEL_LINES: isize = 3;
 
@@ -33,6 +35,9 @@ impl Model {
             }
             event if !self.ahead.is_empty() && is_interrupt(&event) => self.stop_waiting(),
             event if self.ahead.len() < AHEAD_MAX => {
+                let now = Instant::now();
+                self.hold = self.hold_until.is_some_and(|until| now < until);
+                self.hold_until = self.hold.then(|| now + HOLD);
                 self.ahead.push_back(event);
                 self.run_ahead();
             }
@@ -50,7 +55,6 @@ impl Model {
                 self.handle(event);
             }
         }
-        self.hold = false;
     }
 
     /// The chat that the waiting text was meant for could not be opened: the text goes into the
@@ -61,7 +65,8 @@ impl Model {
         while let Some(event) = self.ahead.pop_front() {
             self.handle(event);
         }
-        self.hold = false;
+        // More of it may be on its way.
+        self.hold_until = Some(Instant::now() + HOLD);
     }
 
     fn must_wait(&self, event: &Event) -> bool {
@@ -96,12 +101,22 @@ impl Model {
     }
 
     fn key(&mut self, key: KeyEvent) {
-        self.note = None;
+        if !self.hold {
+            self.note = None;
+        }
         if key.code != KeyCode::PageUp && key.code != KeyCode::PageDown {
             self.report.clear();
         }
         if let Some(question) = self.question.take() {
-            return self.reply_to_question(question, key);
+            self.reply_to_question(question, key);
+            if matches!(
+                key.code,
+                KeyCode::Char('y' | 'Y' | 'n' | 'N' | 'c' | 'q') | KeyCode::Esc | KeyCode::Enter
+            ) {
+                return;
+            }
+            // Not an answer: the key is not lost.
+            self.note = None;
         }
         if self.global_key(key) {
             return;
@@ -150,7 +165,7 @@ impl Model {
         true
     }
 
-    fn compose_key(&mut self, key: KeyEvent) {
+    pub(super) fn compose_key(&mut self, key: KeyEvent) {
         let (control, alt) =
             (key.modifiers.contains(KeyModifiers::CONTROL), key.modifiers.contains(KeyModifiers::ALT));
         if key.code != KeyCode::Tab && key.code != KeyCode::BackTab {
@@ -195,7 +210,7 @@ impl Model {
         self.is_unsaved = true;
     }
 
-    /// Inserts text and tells the others that the user types.
+    /// Inserts text and notifies the others that the user types.
     fn write(&mut self, text: &str) {
         self.editor.insert(text);
         self.is_unsaved = true;
@@ -305,7 +320,7 @@ impl Model {
             KeyCode::Up | KeyCode::Char('k') => *top = top.saturating_sub(1),
             KeyCode::PageDown | KeyCode::Char(' ') => *top += 10,
             KeyCode::PageUp => *top = top.saturating_sub(10),
-            _ => self.pane = Pane::Chat,
+            _ => self.back_to_chat(key),
         }
         if let Pane::Help(top) = &mut self.pane {
             *top = (*top).min(view::help_lines().len().saturating_sub(1));
@@ -323,7 +338,16 @@ impl Model {
             KeyCode::Enter => self.open_notification(),
             KeyCode::Char('e') => self.read_notification(),
             KeyCode::Char('E') => self.read_notifications(),
-            _ => self.pane = Pane::Chat,
+            _ => self.back_to_chat(key),
+        }
+    }
+
+    /// Closes the help or the notifications. A letter is the beginning of a message.
+    pub(super) fn back_to_chat(&mut self, key: KeyEvent) {
+        self.pane = Pane::Chat;
+        if matches!(key.code, KeyCode::Char(_)) {
+            self.stop_navigating();
+            self.compose_key(key);
         }
     }
 

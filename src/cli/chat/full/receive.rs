@@ -87,7 +87,7 @@ impl Model {
         if !std::mem::replace(&mut self.ready, true) {
             let last = self.last_open.filter(|id| self.store.chats.contains_key(id));
             match last.or_else(|| self.store.order().first().copied()) {
-                Some(id) if self.open.is_none() => self.open_at_start(id),
+                Some(id) if self.open.is_none() => self.open_with_text(id),
                 Some(_) => {}
                 None => self.info("You are in no chat yet: /dm USER, /new NAME USER… or /join CHANNEL"),
             }
@@ -95,8 +95,8 @@ impl Model {
         self.run_ahead();
     }
 
-    /// Opens the first chat; text that was typed before belongs to it.
-    fn open_at_start(&mut self, id: ChatId) {
+    /// Opens the chat that the text in the prompt was typed for, before the chat could be opened.
+    pub(super) fn open_with_text(&mut self, id: ChatId) {
         let typed = self.editor.take();
         self.open_chat(id);
         if !typed.is_empty() {

@@ -37,12 +37,16 @@ impl Model {
                 }
             }
             KeyCode::Char('p') => {
-                if let Some((id, pinned)) = self.selected_message().map(|message| (message.id, message.pinned)) {
+                if let Some((id, pinned)) =
+                    self.selected_message().map(|message| (message.id, message.pinned))
+                {
                     self.change(id, MessagePacket { remove: Some(pinned), ..packet_of("Pin") });
                 }
             }
             KeyCode::Char('u') => self.mark_unread(),
-            KeyCode::Esc if self.search.as_ref().is_some_and(|search| search.is_running) => self.pause_search(),
+            KeyCode::Esc if self.search.as_ref().is_some_and(|search| search.is_running) => {
+                self.pause_search()
+            }
             KeyCode::Esc | KeyCode::Enter | KeyCode::Char('i' | 'q') => {
                 if matches!(self.pane, Pane::Thread(_)) {
                     self.focus = Focus::Compose;
@@ -50,6 +54,8 @@ impl Model {
                     self.stop_navigating();
                 }
             }
+            // Any other letter is the beginning of a message.
+            KeyCode::Char(_) => self.back_to_chat(key),
             _ => self.info("? lists the keys; Esc goes back to the message"),
         }
     }
@@ -64,15 +70,22 @@ impl Model {
             KeyCode::Home | KeyCode::Char('g') => thread.selected = 0,
             KeyCode::End | KeyCode::Char('G') => thread.selected = last,
             KeyCode::Char('/' | 'n' | 'N' | 't' | 'u') => {}
+            KeyCode::Char(letter) if !"red+:pi?q".contains(letter) => self.compose_in_thread(key),
             _ => return false,
         }
         true
+    }
+
+    fn compose_in_thread(&mut self, key: KeyEvent) {
+        self.focus = Focus::Compose;
+        self.compose_key(key);
     }
 
     fn reply(&mut self) {
         let Some(id) = self.selected_message().map(|message| message.id) else { return };
         self.purpose = Purpose::Reply(id);
         self.focus = Focus::Compose;
+        self.selected = None;
         self.is_unsaved = true;
     }
 
@@ -86,6 +99,7 @@ impl Model {
         self.editor.set(content);
         self.purpose = Purpose::Edit(id);
         self.focus = Focus::Compose;
+        self.selected = None;
     }
 
     fn mark_unread(&mut self) {
@@ -141,4 +155,3 @@ impl Model {
         self.call_online(Method::POST, path, Some(json!({})), Then::Done("not marked"));
     }
 }
-

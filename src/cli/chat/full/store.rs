@@ -1,4 +1,4 @@
-//! What the server reported: chats, their positions, and the rule of the client for events
+//! The state that the server reported: chats, their positions, and the rule of the client for events
 //! (docs/PROTOCOL.md, sections 6, 9 and 10). A plain struct without I/O.
 //!
 //! Invariants

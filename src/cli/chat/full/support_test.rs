@@ -83,12 +83,15 @@ pub(super) fn serve_page(model: &mut Model, last: Seq) -> Option<Part> {
         Part::Before(before) => ((before - 100).max(1), before - 1),
         Part::After(after) => (after + 1, (after + 100).min(last)),
     };
-    let events: Vec<_> = (first..=end).map(|seq| json!({
-        "chat_id": chat, "seq": seq, "kind": "message", "actor_id": 2,
-        "created_at": crate::domain::timestamp::Timestamp(START_MS + seq * 1_000),
-        "message": message(chat, seq, 2, &format!("text {seq}")),
-    }))
-    .collect();
+    let events: Vec<_> = (first..=end)
+        .map(|seq| {
+            json!({
+                "chat_id": chat, "seq": seq, "kind": "message", "actor_id": 2,
+                "created_at": crate::domain::timestamp::Timestamp(START_MS + seq * 1_000),
+                "message": message(chat, seq, 2, &format!("text {seq}")),
+            })
+        })
+        .collect();
     let has_more = if matches!(part, Part::After(_)) { end < last } else { first > 1 };
     let page = json!({"packet_type": "Events", "chat_id": chat, "events": events, "has_more": has_more, "as_of": last});
     model.packet(packet(page), Some(asked), Instant::now());
@@ -143,8 +146,7 @@ pub(super) fn accept_messages(model: &mut Model, mut next_seq: Seq) -> Vec<(Chat
 /// Returns the screen as text.
 pub(super) fn screen(model: &mut Model, width: u16, height: u16) -> String {
     model.input(Event::Resize(width, height));
-    let mut terminal =
-        ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
+    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| super::view::draw(model, frame)).unwrap();
     let buffer = terminal.backend().buffer().clone();
     let line = |y| {

@@ -8,16 +8,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cli::chat::commands::{self, Command, HELP};
 use super::line::Line;
+use super::session::{Asked, READ_EVERY, Session, Stop};
+use crate::cli::chat::commands::{self, Command, HELP};
 use crate::cli::chat::link::{Link, packet_of};
 use crate::cli::chat::outgoing::Unsent;
 use crate::cli::chat::rest::RestError;
-use super::session::{Asked, READ_EVERY, Session, Stop};
 use crate::domain::chat::channel_key;
 use crate::domain::ids::{ChatId, UserId};
-use crate::domain::percent::percent_encoded;
 use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message};
+use crate::domain::percent::percent_encoded;
 use crate::protocol::packet::{MessagePacket, PacketMessage};
 use crate::protocol::view::ChatSummary;
 

@@ -7,11 +7,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::line::Line;
+use super::session::{Asked, Session, Stop};
 use crate::cli::chat::link::{Link, packet_of};
 use crate::cli::chat::outgoing::Refused;
 use crate::cli::chat::people::People;
 use crate::cli::chat::rest::RestError;
-use super::session::{Asked, Session, Stop};
 use crate::cli::chat::text::shorten;
 use crate::client::Received;
 use crate::domain::ids::UserId;

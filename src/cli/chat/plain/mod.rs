@@ -26,18 +26,17 @@ use self::model::Model;
 use self::session::{Session, Stop};
 use super::ChatArguments;
 use super::account::Identity;
-use super::link::{OpenError, Wire};
+use super::link::open_once;
 use super::text;
 use crate::domain::ids::UserId;
 
 pub(super) async fn run(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     let identity = Identity::find(arguments).await?;
     let version = Identity::greet(&identity.server).await?;
-    let rest = identity.log_in().await?;
-    let (wire, welcome) = Wire::open(&rest, &identity.server.host).await.map_err(|error| match error {
-        OpenError::Token => identity.login_needed(),
-        OpenError::Failed(reason) => anyhow!(text::clean_line(&reason)),
-    })?;
+    let mut rest = identity.log_in().await?;
+    let opened = open_once(&mut rest, &identity.server.host).await;
+    let opened = opened.map_err(|reason| anyhow!(text::clean_line(&reason)))?;
+    let (wire, welcome) = opened.ok_or_else(|| identity.login_needed())?;
     let username = welcome.username.clone().unwrap_or_else(|| identity.user.clone());
     let model = Model::new(welcome.user_id.unwrap_or(UserId(0)), username);
 

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::time::Instant;
 
 use super::line::Line;
-use crate::cli::chat::people::People;
 use super::recent::Recent;
+use crate::cli::chat::people::People;
 use crate::cli::chat::text;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, Seq, UserId};

@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::line::Line;
-use crate::cli::chat::link::{Happening, Link, Wire, packet_of, reopen};
 use super::model::Model;
+use super::screen::{Input, Screen, Typed};
+use crate::cli::chat::link::{Happening, Link, Wire, packet_of, reopen};
 use crate::cli::chat::outgoing::Outgoing;
 use crate::cli::chat::rest::Rest;
-use super::screen::{Input, Screen, Typed};
 use crate::core::plural::plural;
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::ReceivedPacket;

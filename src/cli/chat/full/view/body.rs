@@ -49,7 +49,12 @@ fn columns(model: &Model, width: usize) -> Columns {
 }
 
 /// Returns the lines of a message. `state` is absent for messages of the history.
-pub(super) fn lines(model: &Model, message: &Message, state: Option<&State>, look: Look) -> Vec<Line<'static>> {
+pub(super) fn lines(
+    model: &Model,
+    message: &Message,
+    state: Option<&State>,
+    look: Look,
+) -> Vec<Line<'static>> {
     let columns = columns(model, look.width);
     let own = message.sender_id == model.store.me;
     let mentions = Mentions::of(&message.content);
@@ -214,7 +219,9 @@ fn highlighted(pieces: Vec<Piece>, query: &str) -> Vec<Piece> {
         // Lower case may have other lengths; such texts are shown without marks.
         if lower.len() == text.len() && !query.is_empty() {
             for (at, found) in lower.match_indices(&query) {
-                let (Some(before), Some(hit)) = (text.get(done..at), text.get(at..at + found.len())) else { break };
+                let (Some(before), Some(hit)) = (text.get(done..at), text.get(at..at + found.len())) else {
+                    break;
+                };
                 marked.push((before.to_owned(), piece_style));
                 marked.push((hit.to_owned(), piece_style.patch(style::REVERSE)));
                 done = at + found.len();

@@ -61,8 +61,12 @@ pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let title = match (&model.pane, model.open) {
         (Pane::Help(_), _) => "Help (Esc: back)".to_owned(),
-        (Pane::Inbox(_), _) => format!("Notifications, {} unread (Enter: open, e: read, E: all read)", model.inbox.unread()),
-        (Pane::Thread(thread), _) => format!("Thread in {} (Esc: back)", clean_line(&model.store.title(thread.chat))),
+        (Pane::Inbox(_), _) => {
+            format!("Notifications, {} unread (Enter: open, e: read, E: all read)", model.inbox.unread())
+        }
+        (Pane::Thread(thread), _) => {
+            format!("Thread in {} (Esc: back)", clean_line(&model.store.title(thread.chat)))
+        }
         (Pane::Chat, Some(id)) => {
             let mut title = clean_line(&model.store.title(id));
             if let Some(chat) = model.store.chats.get(&id) {
@@ -132,7 +136,8 @@ fn state(model: &Model) -> (String, Style) {
         return (text, style::BOLD);
     }
     if let Some(completion) = &model.completion {
-        let shown = completion.candidates.iter().enumerate().skip(completion.chosen.saturating_sub(CANDIDATES / 2));
+        let shown =
+            completion.candidates.iter().enumerate().skip(completion.chosen.saturating_sub(CANDIDATES / 2));
         let names = shown.take(CANDIDATES).map(|(index, candidate)| match index == completion.chosen {
             true => format!("[{}]", candidate.shown),
             false => candidate.shown.clone(),
@@ -151,7 +156,9 @@ fn state(model: &Model) -> (String, Style) {
         return (format!("{busy}…"), style::BOLD);
     }
     match model.purpose {
-        Purpose::Edit(_) => return ("editing your message (Esc: leave it as it was)".to_owned(), style::BOLD),
+        Purpose::Edit(_) => {
+            return ("editing your message (Esc: leave it as it was)".to_owned(), style::BOLD);
+        }
         Purpose::Reply(id) => {
             let found = model.open_state().and_then(|chat| chat.history.message(id));
             let quoted = found.map_or_else(String::new, |message| {
@@ -163,7 +170,8 @@ fn state(model: &Model) -> (String, Style) {
         Purpose::Message => {}
     }
     if model.focus == Focus::Navigate {
-        let keys = "r reply  t thread  e edit  + react  d delete  p pin  u unread  / n N search  ? help  Esc back";
+        let keys =
+            "r reply  t thread  e edit  + react  d delete  p pin  u unread  / n N search  ? help  Esc back";
         return (keys.to_owned(), style::DIM);
     }
     let size = model.editor.text().len();
@@ -202,7 +210,8 @@ fn connection(model: &Model) -> (String, Style) {
             parts.push(format!("not connected ({reason}): again in {seconds} s, Ctrl-R: now"));
         }
     }
-    let look = if model.is_online() && model.sending.failed() == 0 { style::DIM } else { style::problem(model) };
+    let look =
+        if model.is_online() && model.sending.failed() == 0 { style::DIM } else { style::problem(model) };
     (parts.join(" · "), look)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn chat_at(model: &Model, area: Rect, row: u16) -> Option<ChatId> {
     }
 }
 
-/// Returns the mark of a user's presence; its shape says the same without colours.
+/// Returns the mark of a user's presence. Its shape has the meaning, with and without colours.
 pub(super) fn presence(shown: Shown) -> &'static str {
     match shown {
         Shown::Online => "●",

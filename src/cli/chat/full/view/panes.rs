@@ -1,4 +1,4 @@
-//! What replaces the history: a thread, the notifications, the help.
+//! The panes that replace the history: a thread, the notifications, the help.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -46,7 +46,8 @@ pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, 
     let mut lines: Vec<_> = shown
         .map(|(index, item)| {
             let is_unread = item.read_at.is_none();
-            let chat = item.chat_id.map_or_else(String::new, |chat| format!(" [{}]", model.store.title(chat)));
+            let chat =
+                item.chat_id.map_or_else(String::new, |chat| format!(" [{}]", model.store.title(chat)));
             let mark = if is_unread { "●" } else { " " };
             let (date, time) = (model.config.date(item.created_at), model.config.clock(item.created_at));
             let text = format!("{mark} {date} {time} {:<8}{chat} {}", item.kind.as_str(), item.text);

@@ -15,8 +15,8 @@ use crate::cli::chat::full::model::Model;
 use crate::cli::chat::full::store::Chat;
 use crate::cli::chat::outgoing::Unsent;
 use crate::cli::chat::text::clean_line;
-use crate::domain::message::Message;
 use crate::domain::ids::MessageId;
+use crate::domain::message::Message;
 use crate::protocol::view::EventData;
 
 /// Messages of one sender within this time share a name.
@@ -41,7 +41,8 @@ fn row(model: &Model, chat: &Chat, index: usize, width: usize) -> Vec<Line<'stat
         lines.push(rule(&day, width, style::DIM));
     }
     let is_first_new = |row: &Row| model.new_after.is_some_and(|read| row.seq() > read);
-    let is_new = is_first_new(row) && before.map_or(chat.history.is_at_start(), |before| !is_first_new(before));
+    let is_new =
+        is_first_new(row) && before.map_or(chat.history.is_at_start(), |before| !is_first_new(before));
     if is_new {
         lines.push(rule("New", width, style::new_line(model)));
     }
@@ -49,7 +50,8 @@ fn row(model: &Model, chat: &Chat, index: usize, width: usize) -> Vec<Line<'stat
         Row::Message(message) => {
             let selected = model.selected == Some(message.seq);
             let earlier = before.and_then(Row::message);
-            let follows = !is_new_day && !is_new && earlier.is_some_and(|earlier| belongs_to(message, earlier));
+            let follows =
+                !is_new_day && !is_new && earlier.is_some_and(|earlier| belongs_to(message, earlier));
             lines.extend(body::lines(model, message, None, Look { width, selected, follows }));
         }
         Row::Change(event) => lines.extend(change(model, event, width)),
@@ -80,7 +82,9 @@ fn change(model: &Model, event: &EventData, width: usize) -> Vec<Line<'static>> 
         "join" => format!("{actor} added {person}"),
         "leave" if by_oneself => format!("{person} left"),
         "leave" => format!("{actor} removed {person}"),
-        "role" => format!("{actor} made {person} {}", event.role.map_or("something else", |role| role.as_str())),
+        "role" => {
+            format!("{actor} made {person} {}", event.role.map_or("something else", |role| role.as_str()))
+        }
         "rename" => format!("{actor} renamed the chat to \"{}\"", event.name.as_deref().unwrap_or_default()),
         "pin" => format!("{actor} pinned a message"),
         "unpin" => format!("{actor} unpinned a message"),
@@ -161,7 +165,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 fn visible(model: &Model, chat: &Chat, width: usize, height: usize) -> Vec<Line<'static>> {
     let history = &chat.history;
     if !history.is_loaded() {
-        let state = if model.is_online() { "Loading…" } else { "The history is loaded after the reconnect." };
+        let state =
+            if model.is_online() { "Loading…" } else { "The history is loaded after the reconnect." };
         let mut lines = vec![Line::styled(cut(state, width), style::DIM)];
         lines.extend(own(model, chat, width));
         return last(lines, height);

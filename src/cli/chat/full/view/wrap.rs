@@ -29,6 +29,7 @@ pub(super) fn wrap(pieces: &[Piece], width: usize) -> Vec<Line<'static>> {
                 continue;
             }
             for cluster in word.graphemes(true) {
+                let cluster = if cluster.width() > width { "…" } else { cluster };
                 let columns = cluster.width();
                 if used + columns > width && used > 0 {
                     rows.push(Line::from(std::mem::take(&mut row)));
