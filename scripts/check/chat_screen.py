@@ -202,7 +202,7 @@ class Check:
         name = f"paste {width}"
         chat = self.alice.group(name, "bob")
         screen = self.open(width, height)
-        screen.wait("> ")
+        screen.wait(">")
         screen.type(f"/open {name}\r")
         lines = [f"pasted line {number}: {random.randrange(10**9)}" for number in range(200)]
         # Bracketed: one message.
@@ -249,7 +249,7 @@ class Check:
         chat = self.alice.group(name, "bob")
         self.alice.say(chat, "begin")
         screen = self.open(width, height)
-        screen.wait("> ")
+        screen.wait(">")
         screen.type(f"/open {name}\r")
         screen.wait("begin")
         typed = []
@@ -299,9 +299,12 @@ class Check:
         for number in range(300):
             self.bob.say(chat, f"history line {number} of bob")
         screen = self.open(width, height)
-        screen.wait("> ")
+        screen.wait(">")
         screen.type(f"/open {name}\r")
-        screen.wait("history line 299", "New" if width > 60 else "history")
+        # The chat opens at the first unread message.
+        screen.wait("New", "history line 0 of bob")
+        screen.keys("C-End")
+        screen.wait("history line 299")
         last = self.bob.say(chat, "hello @alice, look at `src/main.rs`")
         screen.wait("hello @alice")
         self.keep(f"chat-{width}x{height}", screen)

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use ratatui::crossterm::event::Event;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -22,6 +23,8 @@ use crate::client::Received;
 const FRAME: Duration = Duration::from_millis(16);
 /// Events that are handled before the screen is drawn again.
 const EVENTS_AT_ONCE: usize = 512;
+/// Packets that are handled before the screen is drawn again.
+const PACKETS_AT_ONCE: usize = 64;
 /// Unanswered packets, below the server's window of 64.
 const IN_FLIGHT_MAX: usize = 48;
 /// Maximum age of unsaved drafts.
@@ -47,10 +50,12 @@ pub(super) struct App {
     /// Pause that the last `Goodbye` asked for.
     after_ms: Option<u64>,
     file: Option<KeptFile>,
-    drawn_at: Option<Instant>,
+    /// The screen is not drawn again before this time.
+    draw_at: Option<Instant>,
     is_dirty: bool,
     unsaved_since: Option<Instant>,
     signals: Vec<Signal>,
+    resized: Signal,
     /// The user quits: messages may still be sent until this time.
     leave_at: Option<Instant>,
 }
@@ -67,6 +72,7 @@ impl App {
             [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
         let signals =
             kinds.into_iter().map(signal).collect::<Result<_, _>>().context("cannot handle signals")?;
+        let resized = signal(SignalKind::window_change()).context("cannot handle signals")?;
         Ok(Self {
             model,
             terminal,
@@ -77,10 +83,11 @@ impl App {
             backoff: Backoff::default(),
             after_ms: None,
             file,
-            drawn_at: None,
+            draw_at: None,
             is_dirty: true,
             unsaved_since: None,
             signals,
+            resized,
             leave_at: None,
         })
     }
@@ -125,7 +132,13 @@ impl App {
                     // The terminal is gone.
                     None => return Ok(End::Quit),
                 },
-                happening = next_of(&mut self.wire) => self.happened(happening),
+                happening = next_of(&mut self.wire) => {
+                    self.happened(happening);
+                    for _ in 1..PACKETS_AT_ONCE {
+                        let Some(happening) = next_of(&mut self.wire).now_or_never() else { break };
+                        self.happened(happening);
+                    }
+                }
                 done = self.desk.next() => match done {
                     Done::Answer(then, answer) => self.model.answered(then, answer),
                     Done::Attempt(attempt) => match *attempt {
@@ -138,6 +151,10 @@ impl App {
                         Err(reason) => self.wait(&reason),
                     },
                 },
+                _ = self.resized.recv() => {
+                    let (width, height) = self.terminal.size()?;
+                    self.model.input(Event::Resize(width, height));
+                }
                 () = any(&mut self.signals) => return Ok(End::Quit),
                 () = sleep_until(due), if due.is_some() => {}
             }
@@ -254,10 +271,11 @@ impl App {
     }
 
     fn draw_in_time(&mut self, now: Instant) -> anyhow::Result<()> {
-        let is_due = self.drawn_at.is_none_or(|at| now.duration_since(at) >= FRAME);
-        if self.is_dirty && is_due {
+        if self.is_dirty && self.draw_at.is_none_or(|at| at <= now) {
             self.terminal.draw(&self.model).context("cannot write to the terminal")?;
-            self.drawn_at = Some(now);
+            // Drawing takes at most half of the time, also over a slow connection.
+            let drawn = Instant::now();
+            self.draw_at = Some(drawn + FRAME.max(drawn - now));
             self.is_dirty = false;
         }
         Ok(())
@@ -283,7 +301,7 @@ impl App {
     }
 
     fn next_due(&self, now: Instant) -> Option<Instant> {
-        let frame = self.drawn_at.filter(|_| self.is_dirty).map(|at| at + FRAME);
+        let frame = self.draw_at.filter(|_| self.is_dirty);
         let save = self.unsaved_since.map(|since| since + SAVE_AFTER);
         let connect = match &self.model.connection {
             Connection::Waiting { until, .. } => Some(*until),

@@ -1,115 +1,61 @@
 //! Events of the terminal, read by a thread of their own.
 //!
-//! Invariant: no typed byte is lost. Bytes that were typed before the terminal was in raw mode are
-//! read first ([`typed_ahead`]): the terminal has turned their Enter into a line feed, which later
-//! means a new line. While the client is busy, the events wait in a bounded channel, and the bytes
-//! behind them in the terminal.
+//! Invariant: no typed byte is lost. While the client is busy, the events wait in a bounded channel,
+//! and the bytes behind them in the terminal. crossterm's reader is not used: it waits for a new
+//! byte while more than 1,024 bytes wait in the terminal, so a fast paste never arrives.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::time::Duration;
 
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::Event;
 use tokio::sync::mpsc;
+
+use super::decoder::Decoder;
 
 /// Events that wait for the client.
 const EVENTS_MAX: usize = 4_096;
-/// Bytes that are read as typed ahead.
-const AHEAD_BYTES_MAX: u64 = 1 << 20;
+const READ_BYTES: usize = 4_096;
+/// Time after which an incomplete sequence is the Esc key. Sequences may arrive in parts over a
+/// slow connection.
+const ESCAPE_WAIT: Duration = Duration::from_millis(50);
 
 /// Starts to read. The channel closes when the terminal fails.
 pub(super) fn start() -> mpsc::Receiver<Event> {
     let (events, received) = mpsc::channel(EVENTS_MAX);
     std::thread::spawn(move || {
-        for event in typed_ahead().unwrap_or_default() {
-            if events.blocking_send(event).is_err() {
-                return;
-            }
-        }
-        while let Ok(event) = event::read() {
-            if events.blocking_send(event).is_err() {
-                return;
-            }
-        }
+        // The end of the channel reports the error.
+        drop(read(&events));
     });
     received
 }
 
-/// Reads what was typed before the terminal was in raw mode.
-fn typed_ahead() -> io::Result<Vec<Event>> {
-    let stdin = io::stdin();
-    let mut bytes = Vec::new();
+fn read(events: &mpsc::Sender<Event>) -> io::Result<()> {
+    // Not through the buffer of `Stdin`: its bytes could not be counted.
+    let mut terminal = File::from(rustix::io::dup(io::stdin())?);
+    let (mut decoder, mut bytes) = (Decoder::default(), vec![0; READ_BYTES]);
+    // Bytes that were typed before the terminal was in raw mode: it has turned their Enter into a
+    // line feed, which later means a new line.
+    let mut ahead = rustix::io::ioctl_fionread(&terminal)?;
     loop {
-        let waiting = rustix::io::ioctl_fionread(&stdin)?;
-        if waiting == 0 || bytes.len() as u64 >= AHEAD_BYTES_MAX {
-            break;
+        let count = terminal.read(&mut bytes)?;
+        let Some(some) = bytes.get_mut(..count).filter(|some| !some.is_empty()) else { return Ok(()) };
+        for byte in some.iter_mut().take(usize::try_from(ahead).unwrap_or(usize::MAX)) {
+            if *byte == b'\n' {
+                *byte = b'\r';
+            }
         }
-        // Not through the buffer of `Stdin`: the rest belongs to the reader of events.
-        let mut raw = std::fs::File::from(rustix::io::dup(&stdin)?);
-        let mut some = vec![0; usize::try_from(waiting).unwrap_or(0)];
-        let count = raw.read(&mut some)?;
-        bytes.extend(some.get(..count).unwrap_or_default());
-        if count == 0 {
-            break;
+        ahead = ahead.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        send(events, decoder.feed(some))?;
+        if decoder.is_ambiguous() {
+            std::thread::sleep(ESCAPE_WAIT);
+            if rustix::io::ioctl_fionread(&terminal)? == 0 {
+                send(events, decoder.settle())?;
+            }
         }
     }
-    Ok(events_of(&bytes))
 }
 
-/// Returns the keys of bytes that were typed ahead. Escape sequences are dropped.
-fn events_of(bytes: &[u8]) -> Vec<Event> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut events = Vec::new();
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let (code, modifiers) = match character {
-            '\r' | '\n' => (KeyCode::Enter, KeyModifiers::NONE),
-            '\t' => (KeyCode::Tab, KeyModifiers::NONE),
-            '\u{7f}' => (KeyCode::Backspace, KeyModifiers::NONE),
-            '\u{1b}' => {
-                if characters.next_if_eq(&'[').is_some() {
-                    while characters.next_if(|c| !('@'..='~').contains(c)).is_some() {}
-                    characters.next();
-                }
-                continue;
-            }
-            '\u{1}'..='\u{1a}' => {
-                let letter = char::from_u32(u32::from(character) + 0x60).unwrap_or(' ');
-                (KeyCode::Char(letter), KeyModifiers::CONTROL)
-            }
-            control if control.is_control() => continue,
-            other => (KeyCode::Char(other), KeyModifiers::NONE),
-        };
-        events.push(Event::Key(KeyEvent::new(code, modifiers)));
-    }
-    events
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_typed_ahead_become_keys() {
-        let keys = events_of("hé\n/q\u{1b}[1;5A\r\u{7f}\u{15}".as_bytes());
-        let codes: Vec<_> = keys
-            .into_iter()
-            .map(|event| match event {
-                Event::Key(key) => (key.code, key.modifiers),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        let plain = |code| (code, KeyModifiers::NONE);
-        assert_eq!(
-            codes,
-            [
-                plain(KeyCode::Char('h')),
-                plain(KeyCode::Char('é')),
-                plain(KeyCode::Enter),
-                plain(KeyCode::Char('/')),
-                plain(KeyCode::Char('q')),
-                plain(KeyCode::Enter),
-                plain(KeyCode::Backspace),
-                (KeyCode::Char('u'), KeyModifiers::CONTROL),
-            ]
-        );
-    }
+fn send(events: &mpsc::Sender<Event>, decoded: Vec<Event>) -> io::Result<()> {
+    decoded.into_iter().try_for_each(|event| events.blocking_send(event)).map_err(io::Error::other)
 }

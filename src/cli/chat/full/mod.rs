@@ -1,6 +1,6 @@
 //! The full screen of `netbit chat`.
 //!
-//! Events of the terminal ([`input`]), packets ([`receive`]) and answers ([`answers`]) change the
+//! Events of the terminal ([`input`], [`decoder`]), packets ([`receive`]) and answers ([`answers`]) change the
 //! [`model`], which is free of I/O. [`view`] draws it. [`app`] carries out its orders over the
 //! session and over REST ([`desk`]).
 //!
@@ -12,6 +12,7 @@ mod actions;
 mod answers;
 mod app;
 mod complete;
+mod decoder;
 mod desk;
 mod editor;
 mod history;

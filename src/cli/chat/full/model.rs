@@ -218,6 +218,8 @@ pub(super) struct Model {
     pub(super) search: Option<Search>,
     /// Seq at which the screen shall be, once it is loaded.
     pub(super) jump: Option<(ChatId, Seq)>,
+    /// The chat was opened with unread messages: the screen begins with the first one.
+    pub(super) starts_at_new: bool,
     pub(super) completion: Option<Completion>,
     pub(super) note: Option<Note>,
     /// Lines of a longer answer, shown above the prompt until the next key.
@@ -269,6 +271,7 @@ impl Model {
             question: None,
             search: None,
             jump: None,
+            starts_at_new: false,
             completion: None,
             note: None,
             report: Vec::new(),
@@ -329,29 +332,35 @@ impl Model {
 
     /// Opens a chat. The text that was being written stays the draft of the former chat.
     pub(super) fn open_chat(&mut self, id: ChatId) {
-        if self.open != Some(id) {
-            self.put_draft_away();
-            self.open = Some(id);
-            self.recent.retain(|other| *other != id);
-            self.recent.push_front(id);
-            self.unload_others();
-            let draft = self.drafts.remove(&id).unwrap_or_default();
-            self.editor.set(draft.text);
-            self.purpose = draft.purpose;
-            self.new_after = self.store.chats.get(&id).map(|chat| chat.read_seq);
-            self.search = None;
-            self.is_unsaved = true;
-            let path = format!("/api/chats/{id}/participants?limit=100");
-            if self.is_online() {
-                self.call(Method::GET, path, None, Then::Participants { chat: id, show: false });
-            }
-        }
         self.pane = Pane::Chat;
         self.focus = Focus::Compose;
         self.selected = None;
+        self.completion = None;
+        if self.open == Some(id) {
+            return;
+        }
+        self.put_draft_away();
+        self.open = Some(id);
         self.anchor = None;
         self.jump = None;
-        self.completion = None;
+        self.search = None;
+        self.recent.retain(|other| *other != id);
+        self.recent.push_front(id);
+        self.unload_others();
+        let draft = self.drafts.remove(&id).unwrap_or_default();
+        self.editor.set(draft.text);
+        self.purpose = draft.purpose;
+        self.is_unsaved = true;
+        if self.is_online() {
+            let path = format!("/api/chats/{id}/participants?limit=100");
+            self.call(Method::GET, path, None, Then::Participants { chat: id, show: false });
+        }
+        let Some(chat) = self.store.chats.get(&id) else { return };
+        let has_unread = chat.unread > 0;
+        self.new_after = Some(chat.read_seq);
+        if has_unread {
+            self.start_at_new(id);
+        }
     }
 
     /// Keeps the text in the prompt as a draft and empties the prompt.

@@ -246,6 +246,24 @@ fn rows_that_arrive_do_not_move_what_is_read() {
 }
 
 #[test]
+fn chat_with_many_unread_messages_opens_at_the_first() {
+    let mut alice = alice();
+    alice.open_chat(OTHER);
+    for seq in 11..=60 {
+        alice.event(&said(TEAM, seq, 2, &format!("text {seq}")));
+    }
+    alice.orders.clear();
+    alice.open_chat(TEAM);
+    alice.pump(Instant::now());
+    serve_page(&mut alice, 60);
+    let text = screen(&mut alice, 80, 24);
+    assert!(text.contains(" New ") && text.contains("text 9\n") && !text.contains("text 60"), "{text}");
+    assert!(sent(&mut alice, "Mark").is_empty() && alice.focus == Focus::Compose);
+    type_text(&mut alice, "hello\n");
+    assert!(screen(&mut alice, 80, 24).contains("text 60"));
+}
+
+#[test]
 fn search_goes_through_the_whole_history_in_bounded_memory() {
     let (last, mut alice) = (5_000, model(Kept::default()));
     alice.welcomed(&welcome(5, last));

@@ -113,6 +113,7 @@ impl Model {
     pub(super) fn to_end(&mut self) {
         self.anchor = None;
         self.jump = None;
+        self.starts_at_new = false;
         if let Some(chat) = self.open.and_then(|id| self.store.chats.get_mut(&id))
             && !chat.history.is_at_end(chat.last)
         {
@@ -131,12 +132,26 @@ impl Model {
         self.go_to(id, 1);
     }
 
+    /// Shows the first unread message at the top, if not all unread messages fit the screen.
+    pub(super) fn start_at_new(&mut self, id: ChatId) {
+        let Some(read) = self.new_after else { return };
+        self.starts_at_new = true;
+        self.jump = Some((id, read + 1));
+        self.paged(id);
+        if self.jump.is_some()
+            && let Some(chat) = self.store.chats.get_mut(&id)
+        {
+            chat.history.unload();
+        }
+    }
+
     /// Shows the message at a position of a chat.
     pub(super) fn go_to(&mut self, id: ChatId, seq: Seq) {
         if self.open != Some(id) {
             self.open_chat(id);
         }
         self.jump = Some((id, seq));
+        self.starts_at_new = false;
         self.paged(id);
         if self.jump.is_some()
             && let Some(chat) = self.store.chats.get_mut(&id)
@@ -149,7 +164,8 @@ impl Model {
     pub(super) fn select(&mut self, down: bool) {
         let Some(chat) = self.open_state() else { return };
         let history = &chat.history;
-        let (rows, now) = (history.rows(), self.selected.and_then(|seq| history.index_at(seq)));
+        let selected = self.selected.filter(|_| self.focus == Focus::Navigate);
+        let (rows, now) = (history.rows(), selected.and_then(|seq| history.index_at(seq)));
         let is_target = |row: &&Row| row.message().is_some();
         let next = match (now, down) {
             (Some(now), true) => rows.range(now + 1..).find(is_target),
@@ -229,12 +245,24 @@ impl Model {
         let selected = history.message_at(seq).map(|message| message.seq);
         let index = history.index_at(seq).unwrap_or(0);
         self.jump = None;
+        if std::mem::take(&mut self.starts_at_new) {
+            return self.show_from(index);
+        }
         self.selected = selected;
         if selected.is_some() {
             self.focus = Focus::Navigate;
         }
         self.set_bottom(index, 0);
         self.scroll(-isize::try_from(view::timeline_size(self).1 / 2).unwrap_or(0));
+    }
+
+    /// Shows the rows from one on, at the top of the screen, or the newest rows if they fit.
+    fn show_from(&mut self, index: usize) {
+        let height = view::timeline_size(self).1;
+        let first = view::row_height(self, index);
+        let (bottom, skip) = self.below(index, 0, height.saturating_sub(first));
+        let (bottom, skip) = if first > height { (index, first - height) } else { (bottom, skip) };
+        self.set_bottom(bottom, skip);
     }
 
     pub(super) fn start_search(&mut self, query: String) {

@@ -121,6 +121,7 @@ impl Model {
         };
         let root = message.thread_id.unwrap_or(message.id);
         self.focus = Focus::Compose;
+        self.selected = None;
         let messages = Vec::new();
         self.pane =
             Pane::Thread(Thread { chat, root, messages, selected: 0, is_loading: false, is_stale: true });

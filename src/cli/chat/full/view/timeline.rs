@@ -35,6 +35,9 @@ fn row(model: &Model, chat: &Chat, index: usize, width: usize) -> Vec<Line<'stat
     let Some(row) = chat.history.get(index) else { return Vec::new() };
     let before = index.checked_sub(1).and_then(|before| chat.history.get(before));
     let mut lines = Vec::new();
+    if before.is_none() && chat.history.is_at_start() {
+        lines.push(rule("beginning of the chat", width, style::DIM));
+    }
     let day = model.config.date(row.at());
     let is_new_day = before.is_none_or(|before| model.config.date(before.at()) != day);
     if is_new_day {
@@ -186,9 +189,8 @@ fn visible(model: &Model, chat: &Chat, width: usize, height: usize) -> Vec<Line<
         above.append(&mut lines);
         lines = above;
     }
-    if lines.len() < height && index == 0 {
-        let text = if history.is_at_start() { "beginning of the chat" } else { "loading older messages…" };
-        lines.insert(0, rule(text, width, style::DIM));
+    if lines.len() < height && index == 0 && !history.is_at_start() {
+        lines.insert(0, rule("loading older messages…", width, style::DIM));
     }
     last(lines, height)
 }
