@@ -16,6 +16,8 @@ use crate::protocol::packet::MessagePacket;
 const TYPING_EVERY: std::time::Duration = std::time::Duration::from_millis(2_500);
 /// Largest paste that is inserted; a larger one stays in the clipboard.
 const PASTE_BYTES_MAX: usize = 1 << 20;
+/// Letters that have a meaning with Alt.
+const ALT_KEYS: &str = "abf123456789";
 /// Pause after which input does not belong to text that was typed ahead.
 const HOLD: std::time::Duration = std::time::Duration::from_millis(if cfg!(test) { 60_000 } else { 150 });
 /// Lines that the wheel of the mouse scrolls.
@@ -36,7 +38,7 @@ impl Model {
             event if !self.ahead.is_empty() && is_interrupt(&event) => self.stop_waiting(),
             event if self.ahead.len() < AHEAD_MAX => {
                 let now = Instant::now();
-                self.hold = self.hold_until.is_some_and(|until| now < until);
+                self.hold = is_text(&event) && self.hold_until.is_some_and(|until| now < until);
                 self.hold_until = self.hold.then(|| now + HOLD);
                 self.ahead.push_back(event);
                 self.run_ahead();
@@ -93,6 +95,13 @@ impl Model {
 
     fn handle(&mut self, event: Event) {
         match event {
+            // Esc and a letter that follows it at once arrive as one key.
+            Event::Key(KeyEvent {
+                code: code @ KeyCode::Char(letter), modifiers: KeyModifiers::ALT, ..
+            }) if !ALT_KEYS.contains(letter) => {
+                self.key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
+                self.key(KeyEvent::new(code, KeyModifiers::NONE));
+            }
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(key),
             Event::Paste(text) => self.paste(&text),
             Event::Mouse(mouse) => self.mouse(mouse),
@@ -362,6 +371,17 @@ impl Model {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether the event writes text.
+fn is_text(event: &Event) -> bool {
+    match event {
+        Event::Key(key) => {
+            key.modifiers.difference(KeyModifiers::SHIFT).is_empty()
+                && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab | KeyCode::Backspace)
+        }
+        event => matches!(event, Event::Paste(_)),
     }
 }
 

@@ -22,6 +22,8 @@ use crate::domain::message::CONTENT_BYTES_MAX;
 const TYPING_NAMES: usize = 3;
 /// Size of a text from which its bytes are counted.
 const COUNT_FROM: usize = 15 * 1024;
+/// Size of a text whose rows are not counted.
+const LARGE_BYTES: usize = 8 * 1024;
 /// Candidates of a completion that are shown.
 const CANDIDATES: usize = 12;
 /// Characters of the message that a reply refers to.
@@ -53,6 +55,8 @@ pub(super) fn text_width(model: &Model, width: u16) -> usize {
 pub(super) fn rows(model: &Model, width: u16) -> usize {
     match &model.prompt {
         Some(_) => 1,
+        // Such a text fills the prompt at any width, and its layout would take long.
+        None if model.editor.text().len() > LARGE_BYTES => usize::MAX,
         None => model.editor.layout(text_width(model, width)).rows.len(),
     }
 }
@@ -127,9 +131,7 @@ fn state(model: &Model) -> (String, Style) {
     if let Some(question) = &model.question {
         let text = match question {
             Question::Delete(..) => "Delete this message? y/n".to_owned(),
-            Question::Split(count) => {
-                format!("A message has at most {CONTENT_BYTES_MAX} bytes. Send as {count} messages? y/n")
-            }
+            Question::Split(count) => format!("Above 16 KiB: send as {count} messages? y/n"),
             Question::Leave(chat) => format!("Leave {}? y/n", model.store.title(*chat)),
             Question::Quit => "Quit? y/n".to_owned(),
         };
