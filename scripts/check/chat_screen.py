@@ -20,7 +20,7 @@ import urllib.parse
 import urllib.request
 
 PASSWORD = "correct horse battery"
-PATIENCE = 60  # seconds for anything to happen
+PATIENCE = 120  # seconds for anything to happen
 
 
 class Server:

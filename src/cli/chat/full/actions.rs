@@ -4,7 +4,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use reqwest::Method;
 use serde_json::json;
 
-use super::model::{Asked, Model, Pane, PromptKind, Purpose, Question, Then};
+use super::draft::Purpose;
+use super::model::{Asked, Model, Pane, PromptKind, Question, Then};
 use crate::cli::chat::commands::{self, Command, FullCommand};
 use crate::cli::chat::link::packet_of;
 use crate::cli::chat::outgoing::Unsent;

@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn layout_wraps_rows_and_places_the_cursor() {
-        let mut editor = with("abcdef\n你好吗");
+        let editor = with("abcdef\n你好吗");
         let layout = editor.layout(4);
         assert_eq!(layout.rows, ["abc", "def", "你", "好", "吗"]);
         assert_eq!(layout.cursor, (2, 4));

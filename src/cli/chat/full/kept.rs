@@ -14,7 +14,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::model::{Draft, Purpose};
+use super::draft::{Draft, Purpose};
 use super::sending::Sending;
 use crate::cli::chat::outgoing::Unsent;
 use crate::cli::remote::user_folder;

@@ -5,7 +5,7 @@
 //! session and over REST ([`desk`]).
 //!
 //! * [`store`], [`history`], [`names`] and [`inbox`]: what the server reported.
-//! * [`sending`] and [`kept`]: the user's own messages until they are committed, also on disk.
+//! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on disk.
 //! * [`press`], [`actions`], [`navigate`], [`editor`] and [`complete`]: what the user does.
 
 mod actions;
@@ -14,6 +14,7 @@ mod app;
 mod complete;
 mod decoder;
 mod desk;
+mod draft;
 mod editor;
 mod history;
 #[cfg(test)]

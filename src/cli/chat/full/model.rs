@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::complete::Completion;
+use super::draft::{Draft, Purpose};
 use super::editor::Editor;
 use super::history::Part;
 use super::inbox::Inbox;
@@ -96,21 +97,6 @@ pub(super) enum Connection {
     Connecting,
     Online,
     Waiting { until: Instant, reason: String },
-}
-
-/// The message that the new text refers to, if any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Purpose {
-    #[default]
-    Message,
-    Reply(MessageId),
-    Edit(MessageId),
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Draft {
-    pub(super) text: String,
-    pub(super) purpose: Purpose,
 }
 
 /// Where keys go.
@@ -297,7 +283,7 @@ impl Model {
         let mut drafts = self.drafts.clone();
         // The prompt is the draft of the open chat.
         let draft = Draft { text: self.editor.text().to_owned(), purpose: self.purpose };
-        drafts.insert(self.open.unwrap_or(ChatId(0)), draft);
+        drafts.entry(self.open.unwrap_or(ChatId(0))).or_default().extend(draft);
         Kept::of(self.epoch, self.open.or(self.last_open), &drafts, &self.sending)
     }
 
@@ -367,9 +353,20 @@ impl Model {
     pub(super) fn put_draft_away(&mut self) {
         let draft = Draft { text: self.editor.take(), purpose: std::mem::take(&mut self.purpose) };
         if !draft.text.is_empty() {
-            self.drafts.insert(self.open.unwrap_or(ChatId(0)), draft);
+            self.drafts.entry(self.open.unwrap_or(ChatId(0))).or_default().extend(draft);
         }
         self.is_unsaved = true;
+    }
+
+    /// Opens the chat that the input was typed for, before the chat could be opened. Its draft is
+    /// not mixed with this input.
+    pub(super) fn open_with_text(&mut self, id: ChatId) {
+        let typed = self.editor.take();
+        self.open_chat(id);
+        if !typed.is_empty() || !self.ahead.is_empty() {
+            self.put_draft_away();
+            self.editor.set(typed);
+        }
     }
 
     /// The open chat does not exist any more.

@@ -5,8 +5,9 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::draft::Purpose;
 use super::kept::Kept;
-use super::model::{Asked, Focus, Model, Order, Pane, Purpose, Question, Then};
+use super::model::{Asked, Focus, Model, Order, Pane, Question, Then};
 use super::support_test::{
     OTHER, TEAM, accept_messages, alice, event, key, message, model, packet, said, screen, sent, serve_page,
     type_text, welcome, with,
@@ -109,6 +110,18 @@ fn text_written_in_a_chat_stays_its_draft() {
     assert_eq!((again.open, prompt(&again)), (Some(TEAM), "for the team"));
     again.open_chat(OTHER);
     assert_eq!(prompt(&again), "for bob");
+}
+
+/// A command that was typed ahead was appended to the draft of the chat that was open last.
+#[test]
+fn input_typed_ahead_is_not_mixed_with_a_draft() {
+    let mut alice = alice();
+    type_text(&mut alice, "a draft");
+    let mut again = model(alice.kept());
+    type_text(&mut again, "/open bob\nhello\n/open team\n");
+    again.welcomed(&welcome(5, 10));
+    assert_eq!(accept_messages(&mut again, 20), [(OTHER, "hello".to_owned())]);
+    assert_eq!((again.open, prompt(&again)), (Some(TEAM), "a draft"));
 }
 
 #[test]

@@ -254,11 +254,11 @@ impl Model {
 
     fn escape(&mut self) {
         match (&self.pane, self.purpose) {
-            (_, super::model::Purpose::Edit(_)) => {
+            (_, super::draft::Purpose::Edit(_)) => {
                 self.editor.take();
-                self.purpose = super::model::Purpose::Message;
+                self.purpose = super::draft::Purpose::Message;
             }
-            (_, super::model::Purpose::Reply(_)) => self.purpose = super::model::Purpose::Message,
+            (_, super::draft::Purpose::Reply(_)) => self.purpose = super::draft::Purpose::Message,
             (Pane::Chat, _) => self.select(false),
             _ => self.pane = Pane::Chat,
         }
@@ -275,7 +275,7 @@ impl Model {
             return;
         }
         self.editor.set(String::new());
-        self.purpose = super::model::Purpose::Message;
+        self.purpose = super::draft::Purpose::Message;
         self.is_unsaved = true;
         self.info("the text was removed: Ctrl-Z brings it back");
     }

@@ -95,16 +95,6 @@ impl Model {
         self.run_ahead();
     }
 
-    /// Opens the chat that the text in the prompt was typed for, before the chat could be opened.
-    pub(super) fn open_with_text(&mut self, id: ChatId) {
-        let typed = self.editor.take();
-        self.open_chat(id);
-        if !typed.is_empty() {
-            let draft = self.editor.text().to_owned();
-            self.editor.set([draft, typed].concat());
-        }
-    }
-
     pub(super) fn event(&mut self, event: &EventData) {
         let id = event.chat_id;
         self.inbox.apply(event);

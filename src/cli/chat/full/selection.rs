@@ -4,7 +4,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use reqwest::Method;
 use serde_json::json;
 
-use super::model::{Asked, Focus, Model, Pane, PromptKind, Purpose, Question, Then, Thread};
+use super::draft::Purpose;
+use super::model::{Asked, Focus, Model, Pane, PromptKind, Question, Then, Thread};
 use crate::cli::chat::link::packet_of;
 use crate::protocol::packet::MessagePacket;
 
