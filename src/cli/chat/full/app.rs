@@ -116,10 +116,10 @@ impl App {
             let now = Instant::now();
             self.model.pump(now);
             if std::mem::take(&mut self.model.must_save) {
-                self.save()?;
+                self.try_to_save();
             }
             self.obey().await;
-            self.save_in_time(now)?;
+            self.save_in_time(now);
             if self.is_over(now) {
                 return Ok(End::Quit);
             }
@@ -281,15 +281,21 @@ impl App {
         Ok(())
     }
 
-    fn save_in_time(&mut self, now: Instant) -> anyhow::Result<()> {
+    fn save_in_time(&mut self, now: Instant) {
         if !std::mem::take(&mut self.model.is_unsaved) && self.unsaved_since.is_none() {
-            return Ok(());
+            return;
         }
         let since = *self.unsaved_since.get_or_insert(now);
         if now.duration_since(since) >= SAVE_AFTER {
-            self.save()?;
+            self.try_to_save();
         }
-        Ok(())
+    }
+
+    /// Saves the state. A failure does not end the client: its text exists nowhere else.
+    fn try_to_save(&mut self) {
+        if let Err(error) = self.save() {
+            self.model.problem(format!("{error:#}"));
+        }
     }
 
     fn save(&mut self) -> anyhow::Result<()> {

@@ -57,7 +57,7 @@ impl Editor {
     }
 
     pub(super) fn insert(&mut self, text: &str) {
-        if text.len() > 1 {
+        if text.chars().nth(1).is_some() {
             self.keep_undo();
         }
         self.text.insert_str(self.cursor, text);

@@ -303,6 +303,8 @@ impl Model {
                 self.pause_search();
                 self.note = None;
                 self.show_selected();
+                // Near the first message, the rows begin at the top.
+                self.scroll(0);
             }
             None if is_done => {
                 self.pause_search();

@@ -183,7 +183,9 @@ impl Model {
         if key.code == KeyCode::Enter {
             return if self.is_submit(key) && !self.hold { self.submit() } else { self.write("\n") };
         }
-        let width = view::prompt_width(self);
+        // The width is computed for the keys that need it only: a fast paste has many keys.
+        let is_vertical = matches!(key.code, KeyCode::Up | KeyCode::Down);
+        let width = if is_vertical { view::prompt_width(self) } else { 0 };
         let editor = &mut self.editor;
         match key.code {
             KeyCode::Char('j') if control => self.write("\n"),

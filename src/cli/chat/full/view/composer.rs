@@ -86,7 +86,7 @@ pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         }
         (Pane::Chat, None) => format!("NetBit at {}, as {}", model.server, clean_line(&model.username)),
     };
-    let right = right_of_title(model);
+    let right = cut(&right_of_title(model), width / 2);
     let room = width.saturating_sub(right.width() + 1);
     let text = format!("{}{right} ", fit(&format!(" {title}"), room));
     frame.render_widget(Line::styled(cut(&text, width), style::REVERSE), area);
@@ -97,10 +97,10 @@ fn right_of_title(model: &Model) -> String {
     if let (Some((seq, _)), Some(chat), Pane::Chat) = (model.anchor, model.open_state(), &model.pane) {
         let history = &chat.history;
         if let Some(row) = history.index_at(seq).and_then(|index| history.get(index)).map(Row::at) {
-            parts.push(format!("{} ↓ Ctrl-End: newest", model.config.date(row)));
+            parts.push(format!("↓ Ctrl-End · {}", model.config.date(row)));
         }
     }
-    if model.inbox.unread() > 0 {
+    if model.inbox.unread() > 0 && !matches!(model.pane, Pane::Inbox(_)) {
         parts.push(format!("F2: {}", plural(model.inbox.unread(), "notification", "notifications")));
     }
     parts.join(" · ")
@@ -116,7 +116,9 @@ pub(super) fn draw_state(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let (left, look) = state(model);
     let (right, right_look) = connection(model);
-    let right = cut(&right, width);
+    // A question or an error is more important than the connection.
+    let is_important = model.question.is_some() || model.note.is_some();
+    let right = cut(&right, if is_important { width / 3 } else { width });
     let room = width.saturating_sub(right.width() + 1);
     let gap = if right.is_empty() { "" } else { " " };
     let line = Line::from(vec![
@@ -210,7 +212,7 @@ fn connection(model: &Model) -> (String, Style) {
         Connection::Waiting { until, reason } => {
             let seconds = until.saturating_duration_since(Instant::now()).as_secs() + 1;
             let reason = shorten(reason, QUOTE_CHARACTERS);
-            parts.push(format!("not connected ({reason}): again in {seconds} s, Ctrl-R: now"));
+            parts.push(format!("not connected, again in {seconds} s (Ctrl-R: now): {reason}"));
         }
     }
     let look =

@@ -11,6 +11,9 @@ use super::wrap::cut;
 use crate::cli::chat::full::model::{Focus, Model, Thread};
 use crate::cli::chat::text::clean_line;
 
+/// Width below which notifications have no date and no kind.
+const NARROW: usize = 70;
+
 pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     if thread.messages.is_empty() {
@@ -49,8 +52,13 @@ pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, 
             let chat =
                 item.chat_id.map_or_else(String::new, |chat| format!(" [{}]", model.store.title(chat)));
             let mark = if is_unread { "●" } else { " " };
-            let (date, time) = (model.config.date(item.created_at), model.config.clock(item.created_at));
-            let text = format!("{mark} {date} {time} {:<8}{chat} {}", item.kind.as_str(), item.text);
+            let time = model.config.clock(item.created_at);
+            let text = if width < NARROW {
+                format!("{mark} {time}{chat} {}", item.text)
+            } else {
+                let date = model.config.date(item.created_at);
+                format!("{mark} {date} {time} {:<8}{chat} {}", item.kind.as_str(), item.text)
+            };
             let look = if is_unread { style::BOLD } else { style::DIM };
             let look = if index == selected { look.patch(style::REVERSE) } else { look };
             Line::styled(cut(&clean_line(&text), width), look)

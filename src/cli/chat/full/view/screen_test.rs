@@ -83,7 +83,7 @@ fn states_of_the_connection_are_shown() {
     let mut alice = alice();
     alice.disconnected("the server closed the session (shutdown)", Instant::now());
     let text = screen(&mut alice, 120, 24);
-    assert!(text.contains("not connected (the server closed the session (shutdown)"), "{text}");
+    assert!(text.contains("(Ctrl-R: now): the server closed the session (shutdown)"), "{text}");
     alice.connection = Connection::Connecting;
     type_text(&mut alice, "still possible\n");
     let text = screen(&mut alice, 120, 24);

@@ -27,11 +27,12 @@ const COMMITS: usize = 5;
 /// Returns the number of lines of a row of the open chat.
 pub(in crate::cli::chat::full) fn row_height(model: &Model, index: usize) -> usize {
     let width = super::areas(model).main.width;
-    model.open_state().map_or(0, |chat| row(model, chat, index, width.into()).len())
+    model.open_state().map_or(0, |chat| row(model, chat, index, width.into(), false).len())
 }
 
-/// Returns the lines of a row, with the day and the New line above it.
-fn row(model: &Model, chat: &Chat, index: usize, width: usize) -> Vec<Line<'static>> {
+/// Returns the lines of a row, with the day and the New line above it. The row at the top of the
+/// screen has the name of its sender in any case.
+fn row(model: &Model, chat: &Chat, index: usize, width: usize, is_top: bool) -> Vec<Line<'static>> {
     let Some(row) = chat.history.get(index) else { return Vec::new() };
     let before = index.checked_sub(1).and_then(|before| chat.history.get(before));
     let mut lines = Vec::new();
@@ -177,7 +178,7 @@ fn visible(model: &Model, chat: &Chat, width: usize, height: usize) -> Vec<Line<
     let (mut index, mut lines) = match model.anchor {
         Some((seq, skip)) => {
             let Some(index) = history.index_at(seq) else { return Vec::new() };
-            let mut lines = row(model, chat, index, width);
+            let mut lines = row(model, chat, index, width, false);
             lines.truncate(lines.len().saturating_sub(skip));
             (index, lines)
         }
@@ -185,7 +186,10 @@ fn visible(model: &Model, chat: &Chat, width: usize, height: usize) -> Vec<Line<
     };
     while lines.len() < height && index > 0 {
         index -= 1;
-        let mut above = row(model, chat, index, width);
+        let mut above = row(model, chat, index, width, false);
+        if above.len() + lines.len() >= height {
+            above = row(model, chat, index, width, true);
+        }
         above.append(&mut lines);
         lines = above;
     }
