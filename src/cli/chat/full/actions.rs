@@ -118,6 +118,9 @@ impl Model {
                     parts.into_iter().for_each(|part| self.queue(chat, part));
                 }
             }
+            Question::Leave(chat) if is_yes && self.sending.is_sending(chat) => {
+                self.problem("messages to this chat are being sent: try again when they are kept");
+            }
             Question::Leave(chat) if is_yes => {
                 let path = format!("/api/chats/{chat}/participants/{}", percent_encoded(&self.username));
                 self.call_online(Method::DELETE, path, None, Then::Done("not left"));

@@ -107,7 +107,7 @@ impl Model {
             Applied::Message | Applied::Other => {}
         }
         if let Some(chat) = self.store.chats.get(&id) {
-            self.sending.echoed(id, chat.last, &chat.history);
+            self.sending.arrived(id, chat.last, &chat.history);
         }
         if let Pane::Thread(thread) = &mut self.pane
             && thread.chat == id
@@ -171,7 +171,7 @@ impl Model {
         }
         self.sending.acknowledged(packet.seq.unwrap_or(0));
         for (id, chat) in &self.store.chats {
-            self.sending.echoed(*id, chat.last, &chat.history);
+            self.sending.arrived(*id, chat.last, &chat.history);
         }
         self.is_unsaved = true;
         if packet.unnotified {
@@ -216,7 +216,7 @@ impl Model {
         let Some(chat) = self.store.chats.get_mut(&id) else { return };
         let as_of = packet.as_of.unwrap_or(0);
         chat.history.page(part, &packet.events, packet.has_more, as_of, chat.last);
-        self.sending.echoed(id, chat.last, &chat.history);
+        self.sending.arrived(id, chat.last, &chat.history);
         self.paged(id);
     }
 

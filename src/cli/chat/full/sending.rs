@@ -21,7 +21,7 @@ pub(super) enum State {
 pub(super) struct Sending {
     outgoing: Outgoing,
     failed: Vec<(Unsent, String)>,
-    echoes: Vec<(Unsent, Seq)>,
+    committed: Vec<(Unsent, Seq)>,
 }
 
 impl Sending {
@@ -56,7 +56,7 @@ impl Sending {
     /// The message on its way is committed at `seq`.
     pub(super) fn acknowledged(&mut self, seq: Seq) {
         if let Some(sent) = self.outgoing.acknowledged() {
-            self.echoes.push((sent, seq));
+            self.committed.push((sent, seq));
         }
     }
 
@@ -77,12 +77,12 @@ impl Sending {
         let reason = "the server's history was replaced".to_owned();
         let waiting = self.outgoing.abandon().into_iter();
         self.failed.extend(waiting.map(|unsent| (unsent, reason.clone())));
-        self.echoes.clear();
+        self.committed.clear();
     }
 
-    /// Removes echoes whose event has arrived.
-    pub(super) fn echoed(&mut self, chat: ChatId, last: Seq, history: &History) {
-        self.echoes.retain(|(sent, seq)| {
+    /// Removes committed whose event has arrived.
+    pub(super) fn arrived(&mut self, chat: ChatId, last: Seq, history: &History) {
+        self.committed.retain(|(sent, seq)| {
             sent.chat != chat || (*seq > last && !history.has_client_id(sent.client_id))
         });
     }
@@ -107,16 +107,21 @@ impl Sending {
 
     /// Returns the messages of a chat in the order in which they are shown.
     pub(super) fn of_chat(&self, chat: ChatId) -> Vec<(&Unsent, State)> {
-        let echoes = self.echoes.iter().map(|(sent, seq)| (sent, State::Kept(*seq)));
+        let committed = self.committed.iter().map(|(sent, seq)| (sent, State::Kept(*seq)));
         let failed = self.failed.iter().map(|(unsent, reason)| (unsent, State::Failed(reason.clone())));
         let waiting = self.outgoing.waiting().map(|unsent| (unsent, State::Sending));
-        echoes.chain(failed).chain(waiting).filter(|(unsent, _)| unsent.chat == chat).collect()
+        committed.chain(failed).chain(waiting).filter(|(unsent, _)| unsent.chat == chat).collect()
     }
 
     /// Returns the messages that are not committed yet, each with the reason if it failed.
     pub(super) fn unsent(&self) -> impl Iterator<Item = (&Unsent, Option<&str>)> {
         let failed = self.failed.iter().map(|(unsent, reason)| (unsent, Some(reason.as_str())));
         failed.chain(self.outgoing.waiting().map(|unsent| (unsent, None)))
+    }
+
+    /// Returns whether messages to a chat wait for the server.
+    pub(super) fn is_sending(&self, chat: ChatId) -> bool {
+        self.outgoing.waiting().any(|unsent| unsent.chat == chat)
     }
 
     /// Returns the number of messages that wait for the server.

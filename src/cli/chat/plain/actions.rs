@@ -242,6 +242,7 @@ impl Session {
 
     async fn leave(&mut self) -> Result<(), Stop> {
         let Some(id) = self.model.open else { return self.problem("no chat is open".to_owned()) };
+        self.send_waiting().await?;
         let path = format!("/api/chats/{id}/participants/{}", self.model.name(self.model.me));
         self.ask::<Value>(Method::DELETE, &path, None).await.map(drop)
     }

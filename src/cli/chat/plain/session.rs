@@ -203,6 +203,20 @@ impl Session {
         }
     }
 
+    /// Waits until the messages that were typed before are committed, for some time.
+    pub(super) async fn send_waiting(&mut self) -> Result<(), Stop> {
+        let until = Instant::now() + LEAVE_PATIENCE;
+        while !self.outgoing.is_empty() && matches!(self.link, Link::Online { .. }) && Instant::now() < until
+        {
+            self.pump().await?;
+            tokio::select! {
+                happening = self.link.next() => self.happened(happening).await?,
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Handles the loss of the connection: reports it once and starts to reopen it.
     pub(super) fn lost(&mut self, reason: &str) -> Result<(), Stop> {
         let offline = Link::Offline(Box::pin(std::future::pending()));

@@ -54,8 +54,10 @@ fn row(model: &Model, chat: &Chat, index: usize, width: usize, is_top: bool) -> 
         Row::Message(message) => {
             let selected = model.selected == Some(message.seq);
             let earlier = before.and_then(Row::message);
-            let follows =
-                !is_new_day && !is_new && earlier.is_some_and(|earlier| belongs_to(message, earlier));
+            let follows = !is_top
+                && !is_new_day
+                && !is_new
+                && earlier.is_some_and(|earlier| belongs_to(message, earlier));
             lines.extend(body::lines(model, message, None, Look { width, selected, follows }));
         }
         Row::Change(event) => lines.extend(change(model, event, width)),
