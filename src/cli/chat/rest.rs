@@ -58,7 +58,7 @@ pub(super) struct Rest {
 #[derive(Debug)]
 enum Renewal {
     RefreshToken(String),
-    Saved(SavedLogin),
+    Saved(Box<SavedLogin>),
 }
 
 impl Rest {
@@ -69,7 +69,7 @@ impl Rest {
 
     /// Returns a user whose login is saved. It has no token until it is refreshed.
     pub(super) fn saved(http: &HttpClient, login: SavedLogin) -> Self {
-        Self { http: http.clone(), renewal: Renewal::Saved(login) }
+        Self { http: http.clone(), renewal: Renewal::Saved(Box::new(login)) }
     }
 
     /// Returns the address of the server if it uses TLS.

@@ -65,7 +65,7 @@ impl Model {
         self.typing_sent_at = None;
         self.must_save = true;
         if matches!(self.pane, Pane::Chat) {
-            self.to_end();
+            self.go_to_end();
         }
     }
 

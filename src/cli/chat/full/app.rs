@@ -244,7 +244,7 @@ impl App {
             match order {
                 Order::Send(packet, asked) if self.asked.len() < IN_FLIGHT_MAX => {
                     let Some(wire) = &mut self.wire else { continue };
-                    match wire.send(packet).await {
+                    match wire.send(*packet).await {
                         Ok(request) => drop(self.asked.insert(request, asked)),
                         Err(reason) => self.lost(&reason),
                     }

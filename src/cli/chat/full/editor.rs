@@ -149,7 +149,7 @@ impl Editor {
 
     fn word_start(&self) -> usize {
         let trimmed = self.before().trim_end();
-        trimmed.unicode_word_indices().last().map_or(0, |(at, _)| at)
+        trimmed.unicode_word_indices().next_back().map_or(0, |(at, _)| at)
     }
 
     fn word_end(&self) -> usize {

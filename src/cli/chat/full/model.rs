@@ -33,7 +33,7 @@ pub(super) const AHEAD_MAX: usize = 100_000;
 /// Work for the part of the client that does I/O.
 #[derive(Debug)]
 pub(super) enum Order {
-    Send(MessagePacket, Asked),
+    Send(Box<MessagePacket>, Asked),
     Rest(Call),
     Bell,
     /// Drop the connection, and connect again.
@@ -308,7 +308,7 @@ impl Model {
 
     pub(super) fn send(&mut self, packet: MessagePacket, asked: Asked) {
         if self.is_online() {
-            self.orders.push_back(Order::Send(packet, asked));
+            self.orders.push_back(Order::Send(Box::new(packet), asked));
         }
     }
 

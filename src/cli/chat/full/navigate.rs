@@ -110,7 +110,7 @@ impl Model {
     }
 
     /// Shows the newest messages.
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn go_to_end(&mut self) {
         self.anchor = None;
         self.jump = None;
         self.starts_at_new = false;
@@ -122,7 +122,7 @@ impl Model {
     }
 
     /// Shows the first messages of the chat.
-    pub(super) fn to_start(&mut self) {
+    pub(super) fn go_to_start(&mut self) {
         let Some(id) = self.open else { return };
         if let Some(chat) = self.store.chats.get_mut(&id)
             && !chat.history.is_at_start()
@@ -191,7 +191,7 @@ impl Model {
         self.focus = Focus::Compose;
         self.selected = None;
         self.search = None;
-        self.to_end();
+        self.go_to_end();
     }
 
     /// Scrolls as little as needed to show the selected message.

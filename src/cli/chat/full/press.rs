@@ -167,8 +167,8 @@ impl Model {
                 let page = isize::try_from(view::timeline_size(self).1.saturating_sub(1)).unwrap_or(1).max(1);
                 self.scroll(if key.code == KeyCode::PageUp { page } else { -page });
             }
-            KeyCode::End if control => self.to_end(),
-            KeyCode::Home if control => self.to_start(),
+            KeyCode::End if control => self.go_to_end(),
+            KeyCode::Home if control => self.go_to_start(),
             _ => return false,
         }
         true

@@ -18,7 +18,7 @@ impl Model {
         match key.code {
             KeyCode::Up | KeyCode::Char('k') => self.select(false),
             KeyCode::Down | KeyCode::Char('j') => self.select(true),
-            KeyCode::Home | KeyCode::Char('g') => self.to_start(),
+            KeyCode::Home | KeyCode::Char('g') => self.go_to_start(),
             KeyCode::End | KeyCode::Char('G') => self.stop_navigating(),
             KeyCode::Char('/') => self.ask(PromptKind::Search),
             KeyCode::Char('n') => self.search_again(true),

@@ -120,7 +120,7 @@ pub(super) fn sent(model: &mut Model, packet_type: &str) -> Vec<MessagePacket> {
     let mut found = Vec::new();
     model.orders.retain(|order| match order {
         Order::Send(packet, _) if packet.packet_type == packet_type => {
-            found.push(packet.clone());
+            found.push((**packet).clone());
             false
         }
         _ => true,
