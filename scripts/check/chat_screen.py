@@ -285,6 +285,10 @@ class Check:
         screen.keys("C-r")
         screen.wait("a draft that is not sent", "kept on disk 4")
         self.compare(chat, typed)
+        # The next check begins with an empty prompt.
+        screen.keys("C-u")
+        screen.gone("a draft that is not sent")
+        time.sleep(0.6)
         # SIGTERM restores the terminal.
         os.kill(screen.pid(), signal.SIGTERM)
         until(screen.is_dead, screen.text)
