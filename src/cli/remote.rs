@@ -60,6 +60,15 @@ fn parse(text: &str) -> anyhow::Result<(String, String)> {
     Ok((url.as_str().trim_end_matches('/').to_owned(), host))
 }
 
+/// Returns this program's folder in a base directory of the user: the one in a variable of the
+/// environment, or the default below the home directory. Relative paths are ignored (XDG Base
+/// Directory Specification).
+pub(super) fn user_folder(variable: &str, default: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(default)))?;
+    Some(base.join("netbit"))
+}
+
 /// Reads the user's password from the first line of a file, or from the terminal.
 pub(super) fn password(user: &str, file: Option<&Path>) -> anyhow::Result<String> {
     let Some(path) = file else {

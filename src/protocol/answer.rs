@@ -241,6 +241,8 @@ pub struct ReceivedPacket {
     #[serde(default)]
     pub retry_after_ms: Option<u64>,
     #[serde(default)]
+    pub after_ms: Option<u64>,
+    #[serde(default)]
     pub user_id: Option<UserId>,
     #[serde(default)]
     pub username: Option<String>,

@@ -309,6 +309,8 @@ pub struct EventData {
     #[serde(default)]
     pub actor_id: Option<UserId>,
     #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    #[serde(default)]
     pub message: Option<Message>,
     #[serde(default)]
     pub message_id: Option<MessageId>,
@@ -324,6 +326,8 @@ pub struct EventData {
     pub push: Option<Push>,
     #[serde(default)]
     pub emoji: Option<String>,
+    #[serde(default)]
+    pub to_seq: Option<Seq>,
     #[serde(default)]
     pub chat: Option<ChatSummary>,
 }

@@ -16,6 +16,8 @@ fn chat(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
     command.args(["chat", "--user", "alice", "--password-file", "password"]).args(arguments);
     command.current_dir(folder).env("TERM", "xterm").env_remove("SSL_CERT_FILE");
+    // No configuration, saved login or unsent message of the user who runs the tests.
+    command.env("HOME", folder).env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
     command
 }
 
@@ -138,19 +140,48 @@ async fn chat_client_sends_every_line_of_one_read() {
     let mut lines: Vec<String> = (1..=300).map(|n| format!("line {n} of what was pasted")).collect();
     // A line longer than the 4 KiB that a terminal edits by itself.
     lines.insert(200, "long ".repeat(1_200).trim_end().to_owned());
-    let keys = format!("/open team\r{}\r/quit\r", lines.join("\r")).into_bytes();
     let url = format!("http://{}", server.app.addresses.http);
-    let command = chat(folder.path(), &["--server", &url]);
-    let ended = tokio::task::spawn_blocking(move || type_at_terminal(command, keys));
-    assert_eq!(soon(ended).await.unwrap(), Some(0));
-    let (mut stored, mut after) = (Vec::new(), 0);
-    while stored.len() < lines.len() {
-        let (page, _) = alice.http.messages(team, &format!("?limit=100&after_seq={after}")).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        stored.extend(page.into_iter().map(|message| message.content));
+    let mut expected = Vec::new();
+    for front_end in [&["--plain"][..], &[]] {
+        let keys = format!("/open team\r{}\r/quit\r", lines.join("\r")).into_bytes();
+        let command = chat(folder.path(), &[&["--server", &url], front_end].concat());
+        let ended = tokio::task::spawn_blocking(move || type_at_terminal(command, keys));
+        assert_eq!(soon(ended).await.unwrap(), Some(0));
+        expected.extend(lines.clone());
+        let (mut stored, mut after) = (Vec::new(), 0);
+        while stored.len() < expected.len() {
+            let (page, _) =
+                alice.http.messages(team, &format!("?limit=100&after_seq={after}")).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            stored.extend(page.into_iter().map(|message| message.content));
+        }
+        assert_eq!(stored, expected, "{front_end:?}");
     }
-    assert_eq!(stored, lines);
+    server.stop().await;
+}
+
+/// `netbit login` is enough: no user name and no password.
+#[actix_web::test]
+async fn chat_client_uses_the_saved_login() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", server.app.addresses.http);
+    std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+    let netbit = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+        command.args(arguments).current_dir(folder.path()).env("HOME", folder.path());
+        command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
+        command
+    };
+    let refused = script(netbit(&["chat", "--server", &url]), "").await;
+    assert!(text(&refused.stderr).contains("run netbit login"), "{}", text(&refused.stderr));
+    let login = ["login", &url, "--user", "alice", "--password-file", "password"];
+    assert!(script(netbit(&login), "").await.status.success());
+    let done = script(netbit(&["chat", "--server", &url]), "/new team\nhello\n/leave\n").await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("alice: hello"), "{}", text(&done.stdout));
     server.stop().await;
 }
 

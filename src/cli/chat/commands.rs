@@ -2,22 +2,53 @@
 //!
 //! A line that begins with `/` is a command; `//` sends a line that begins with `/`.
 
+/// A command in the help: its form, its effect, and whether it needs the full screen.
+pub(super) struct Help {
+    pub(super) form: &'static str,
+    pub(super) effect: &'static str,
+    pub(super) full_only: bool,
+}
+
+const fn always(form: &'static str, effect: &'static str) -> Help {
+    Help { form, effect, full_only: false }
+}
+
+const fn full(form: &'static str, effect: &'static str) -> Help {
+    Help { form, effect, full_only: true }
+}
+
 /// Output of `/help`.
-pub(super) const HELP: &[&str] = &[
-    "/chats                    list your chats",
-    "/open N, /open NAME       open a chat; your messages then go to it",
-    "/new NAME USER USER…      create a group (\"a name with spaces\" in quotes)",
-    "/dm USER                  open the direct chat with a user",
-    "/join NAME                join a channel",
-    "/who                      list the participants of the open chat and their presence",
-    "/edit TEXT                replace your last message",
-    "/delete                   delete your last message",
-    "/react EMOJI              react to the last message; /unreact removes the reaction",
-    "/status STATUS            set your status: online, away, dnd or invisible",
-    "/more                     show older messages of the open chat",
-    "/quit                     quit (also Ctrl-D)",
-    "//TEXT                    send a line that begins with /",
+pub(super) const HELP: &[Help] = &[
+    always("/chats", "list your chats"),
+    always("/open N, /open NAME", "open a chat; your messages then go to it"),
+    always("/new NAME USER USER…", "create a group (\"a name with spaces\" in quotes)"),
+    always("/dm USER", "open the direct chat with a user"),
+    always("/join NAME", "join a channel"),
+    always("/leave", "leave the open chat"),
+    always("/invite USER USER…", "add users to the open chat"),
+    always("/who", "list the participants of the open chat and their presence"),
+    always("/edit TEXT", "replace your last message"),
+    always("/delete", "delete your last message"),
+    always("/react EMOJI", "react to the last message; /unreact removes the reaction"),
+    always("/status STATUS", "set your status: online, away, dnd or invisible"),
+    always("/more", "show older messages of the open chat"),
+    full("/search TEXT", "find text in the history; n and N go to older and newer matches"),
+    full("/inbox", "show your notifications"),
+    full("/thread", "show the thread of the selected or the last message"),
+    full("/retry, /discard", "send the failed messages of the open chat again, or remove them"),
+    full("/read", "mark all chats as read"),
+    full("/notify LEVEL", "choose the notifications of the open chat: all, mentions or none"),
+    full("/reconnect", "connect now instead of waiting"),
+    always("/quit", "quit (also Ctrl-D)"),
+    always("//TEXT", "send a line that begins with /"),
 ];
+
+/// Returns the names of all commands, without the slash.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let forms = HELP.iter().flat_map(|help| help.form.split(", "));
+    let names = forms.filter_map(|form| form.strip_prefix('/')?.split(' ').next());
+    names.filter(|name| !name.starts_with('/')).chain(["unreact", "help"])
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
@@ -25,17 +56,44 @@ pub(super) enum Command {
     Send(String),
     Chats,
     Open(String),
-    New { name: String, people: Vec<String> },
+    New {
+        name: String,
+        people: Vec<String>,
+    },
     Direct(String),
     Join(String),
+    Leave,
+    Invite(Vec<String>),
     Who,
     Edit(String),
     Delete,
-    React { emoji: String, remove: bool },
+    React {
+        emoji: String,
+        remove: bool,
+    },
     Status(String),
     More,
     Help,
     Quit,
+    /// A command of the full screen.
+    Full(FullCommand),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FullCommand {
+    Search(String),
+    Inbox,
+    Thread,
+    Retry,
+    Discard,
+    ReadAll,
+    Notify(String),
+    Reconnect,
+}
+
+/// Returns whether the text will be sent as a message.
+pub(super) fn is_talk(text: &str) -> bool {
+    !text.trim().is_empty() && (!text.starts_with('/') || text.starts_with("//"))
 }
 
 /// Returns the command, or a sentence about the mistake in the line.
@@ -70,6 +128,11 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         },
         "dm" => one("/dm USER").map(|user| Command::Direct(person(&user))),
         "join" => one("/join NAME").map(Command::Join),
+        "leave" => alone(Command::Leave),
+        "invite" => match words(rest)?.as_slice() {
+            [] => Err("usage: /invite USER USER…".to_owned()),
+            people => Ok(Command::Invite(people.iter().map(|word| person(word)).collect())),
+        },
         "who" => alone(Command::Who),
         "edit" if rest.is_empty() => Err("usage: /edit TEXT".to_owned()),
         "edit" => Ok(Command::Edit(rest.to_owned())),
@@ -80,6 +143,15 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "more" => alone(Command::More),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
+        "search" if rest.is_empty() => Err("usage: /search TEXT".to_owned()),
+        "search" => Ok(Command::Full(FullCommand::Search(rest.to_owned()))),
+        "inbox" => alone(Command::Full(FullCommand::Inbox)),
+        "thread" => alone(Command::Full(FullCommand::Thread)),
+        "retry" => alone(Command::Full(FullCommand::Retry)),
+        "discard" => alone(Command::Full(FullCommand::Discard)),
+        "read" => alone(Command::Full(FullCommand::ReadAll)),
+        "notify" => one("/notify all, mentions or none").map(|l| Command::Full(FullCommand::Notify(l))),
+        "reconnect" => alone(Command::Full(FullCommand::Reconnect)),
         _ => Err(format!(
             "unknown command /{name}: /help lists the commands, // sends a line that begins with /"
         )),
@@ -138,8 +210,30 @@ mod tests {
             ("/more", Command::More),
             ("/help", Command::Help),
             ("/quit ", Command::Quit),
+            ("/leave", Command::Leave),
+            ("/invite @bob carol", Command::Invite(vec!["bob".into(), "carol".into()])),
+            ("/search two words", Command::Full(FullCommand::Search("two words".into()))),
+            ("/notify none", Command::Full(FullCommand::Notify("none".into()))),
         ] {
             assert_eq!(parse(line), Ok(command));
+        }
+    }
+
+    /// The help named a command that the parser refused.
+    #[test]
+    fn parse_accepts_every_command_of_the_help() {
+        for name in names() {
+            let refused = parse(&format!("/{name}")).is_err_and(|error| error.contains("unknown"));
+            assert!(!refused, "{name}");
+        }
+        assert!(names().any(|name| name == "discard") && !names().any(|name| name.contains(['/', ' '])));
+    }
+
+    #[test]
+    fn commands_are_not_talk() {
+        for (line, talk) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
+        {
+            assert_eq!(is_talk(line), talk, "{line}");
         }
     }
 

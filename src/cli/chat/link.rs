@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::rest::{Rest, RestError};
@@ -15,24 +17,70 @@ use crate::client::{FrameReader, FrameWriter, Received, TcpClient, TcpError};
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
 
-/// Pause before the first new attempt; it doubles up to the maximum.
-const PAUSE_FIRST: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A connection that lasted this long resets the pause to the first one.
-const LASTED: Duration = Duration::from_secs(10);
+/// Pause before the first new attempt; it doubles up to the maximum. A `Welcome` resets it.
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Pause that a server may ask for in its `Goodbye`.
+const AFTER_MAX: Duration = Duration::from_secs(300);
+/// Packets that wait for the socket. A client never has more unanswered ones.
+const WAITING_MAX: usize = 64;
 /// Time that a server may take to answer `Hello` or to accept a packet.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Bounds of the heartbeat interval, in milliseconds, whatever the server requests.
 const HEARTBEAT: (u64, u64) = (50, 120_000);
 
-/// An open connection.
+/// An open connection. A task of its own writes, so a server that does not read does not stop the
+/// client from reading.
 pub(super) struct Wire {
     reader: FrameReader,
-    writer: FrameWriter,
+    /// `None` while the connection is being closed.
+    out: Option<mpsc::Sender<MessagePacket>>,
+    writer: JoinHandle<()>,
     next_request: u64,
     heartbeat: Interval,
     last_heard: Instant,
-    opened: Instant,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.writer.abort();
+    }
+}
+
+/// Writes packets until the connection fails or is dropped.
+async fn write_all(mut writer: FrameWriter, mut packets: mpsc::Receiver<MessagePacket>) {
+    while let Some(packet) = packets.recv().await {
+        // The reading half reports the end of the connection, and `send` finds the channel closed.
+        if !matches!(timeout(PATIENCE, writer.send(&packet)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+pub(super) fn packet_of(packet_type: &str) -> MessagePacket {
+    MessagePacket { packet_type: packet_type.to_owned(), ..MessagePacket::default() }
+}
+
+/// Pauses between attempts to connect: doubled after each failure, with a random part, so that the
+/// clients of a restarted server do not return at once.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    last: Duration,
+}
+
+impl Backoff {
+    /// Returns the wait before the next attempt. `after_ms` is the minimum that the server asked
+    /// for.
+    pub(super) fn next(&mut self, after_ms: Option<u64>) -> Duration {
+        self.last = (self.last * 2).clamp(PAUSE_FIRST, PAUSE_MAX);
+        let asked = after_ms.map_or(Duration::ZERO, Duration::from_millis).min(AFTER_MAX);
+        self.last.mul_f64(0.5 + rand::random::<f64>() / 2.0).max(asked)
+    }
+
+    /// The server answered with a `Welcome`.
+    pub(super) fn reset(&mut self) {
+        self.last = Duration::ZERO;
+    }
 }
 
 pub(super) enum Link {
@@ -54,7 +102,7 @@ pub(super) enum Happening {
 pub(super) type Reopened = Option<(Box<Wire>, Rest, Box<ReceivedPacket>)>;
 
 /// Reason why a connection could not be opened.
-pub(super) enum OpenError {
+enum OpenError {
     /// The token was refused; a fresh one may be accepted.
     Token,
     Failed(String),
@@ -82,7 +130,7 @@ impl Link {
 impl Wire {
     /// Connects and sends `Hello`: over WebSocket if the server uses TLS, so that proxies and one
     /// certificate are enough; otherwise to its TCP listener.
-    pub(super) async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
+    async fn open(rest: &Rest, host: &str) -> Result<(Box<Self>, Box<ReceivedPacket>), OpenError> {
         let opened = timeout(PATIENCE, connect(rest, host)).await;
         let mut client = opened.map_err(|_| OpenError::Failed(format!("{host} does not answer")))??;
         let welcome = timeout(PATIENCE, client.hello(rest.token())).await;
@@ -96,14 +144,17 @@ impl Wire {
         let period = welcome.heartbeat_ms.unwrap_or(HEARTBEAT.1).clamp(HEARTBEAT.0, HEARTBEAT.1);
         let period = Duration::from_millis(period);
         let now = Instant::now();
-        let mut heartbeat = interval_at(now + period, period);
+        let mut heartbeat = interval_at(now, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (reader, writer) = client.into_halves();
-        let wire = Self { reader, writer, next_request: 2, heartbeat, last_heard: now, opened: now };
+        let (out, packets) = mpsc::channel(WAITING_MAX);
+        let writer = tokio::spawn(write_all(writer, packets));
+        let wire = Self { reader, out: Some(out), writer, next_request: 2, heartbeat, last_heard: now };
         Ok((Box::new(wire), Box::new(welcome)))
     }
 
-    async fn next(&mut self) -> Happening {
+    /// Returns the next event. Cancel safe.
+    pub(super) async fn next(&mut self) -> Happening {
         tokio::select! {
             incoming = self.reader.next_incoming() => match incoming {
                 Ok(incoming) => {
@@ -112,9 +163,9 @@ impl Wire {
                 }
                 Err(error) => Happening::Lost(error.to_string()),
             },
-            // The server answers each heartbeat: silence over 2.5 intervals means that the
+            // The server answers each heartbeat. At the second one without an answer the
             // connection is lost.
-            _ = self.heartbeat.tick() => if self.last_heard.elapsed() * 2 > self.heartbeat.period() * 5 {
+            _ = self.heartbeat.tick() => if self.last_heard.elapsed() * 2 > self.heartbeat.period() * 3 {
                 Happening::Lost("the server does not answer heartbeats".to_owned())
             } else {
                 Happening::Heartbeat
@@ -127,16 +178,21 @@ impl Wire {
         let request = self.next_request;
         self.next_request += 1;
         packet.request_id = Some(request);
-        match timeout(PATIENCE, self.writer.send(&packet)).await {
+        let sent = match &self.out {
+            Some(out) => timeout(PATIENCE, out.send(packet)).await,
+            None => return Err("the connection is closed".to_owned()),
+        };
+        match sent {
             Ok(Ok(())) => Ok(request),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(_)) => Err("the connection failed".to_owned()),
             Err(_) => Err("the server does not accept data".to_owned()),
         }
     }
 
-    /// Returns the wait before the next attempt, when the last pause was `before`.
-    pub(super) fn pause_after(&self, before: Duration) -> Duration {
-        if self.opened.elapsed() > LASTED { PAUSE_FIRST } else { (before * 2).clamp(PAUSE_FIRST, PAUSE_MAX) }
+    /// Writes the remaining packets, within `patience`, and closes the connection.
+    pub(super) async fn close(mut self: Box<Self>, patience: Duration) {
+        drop(self.out.take());
+        drop(timeout(patience, &mut self.writer).await);
     }
 }
 
@@ -148,25 +204,42 @@ async fn connect(rest: &Rest, host: &str) -> Result<TcpClient, OpenError> {
     TcpClient::connect(address).await.map_err(|error| OpenError::Failed(format!("{address}: {error}")))
 }
 
+/// Tries once to open a connection; a refused token is exchanged for a fresh one. `Ok(None)`: the
+/// login is not valid any more.
+pub(super) async fn open_once(
+    rest: &mut Rest,
+    host: &str,
+) -> Result<Option<(Box<Wire>, Box<ReceivedPacket>)>, String> {
+    // Without a token the saved login is exchanged first.
+    if !rest.token().is_empty() {
+        match Wire::open(rest, host).await {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(OpenError::Failed(reason)) => return Err(reason),
+            Err(OpenError::Token) => {}
+        }
+    }
+    match rest.refresh().await {
+        Ok(()) => {}
+        Err(RestError::LoginNeeded) => return Ok(None),
+        Err(RestError::Failed { reason, .. }) => return Err(reason),
+    }
+    match Wire::open(rest, host).await {
+        Ok(opened) => Ok(Some(opened)),
+        Err(OpenError::Failed(reason)) => Err(reason),
+        Err(OpenError::Token) => Ok(None),
+    }
+}
+
 /// Tries until a connection opens or the login is not valid any more.
-pub(super) async fn reopen(mut rest: Rest, host: String, mut pause: Duration) -> Reopened {
-    // A single fresh token serves many attempts: each use of a refresh token whose answer is lost
-    // could end the login.
-    let mut fresh = false;
+pub(super) async fn reopen(mut rest: Rest, host: String, after_ms: Option<u64>) -> Reopened {
+    let mut backoff = Backoff::default();
+    let mut pause = backoff.next(after_ms);
     loop {
         sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
-        if !fresh {
-            match rest.refresh().await {
-                Ok(()) => fresh = true,
-                Err(RestError::LoginNeeded) => return None,
-                Err(RestError::Failed { .. }) => continue,
-            }
-        }
-        match Wire::open(&rest, &host).await {
-            Ok((wire, welcome)) => return Some((wire, rest, welcome)),
-            Err(OpenError::Token) => fresh = false,
-            Err(OpenError::Failed(_)) => {}
+        match open_once(&mut rest, &host).await {
+            Ok(Some((wire, welcome))) => return Some((wire, rest, welcome)),
+            Ok(None) => return None,
+            Err(_) => pause = backoff.next(None),
         }
     }
 }
@@ -195,6 +268,18 @@ async fn tcp_address(info: &Value, host: &str) -> Result<SocketAddr, String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn pauses_double_up_to_a_minute_with_a_random_part() {
+        let mut backoff = Backoff::default();
+        for whole in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let (pause, whole) = (backoff.next(None), Duration::from_secs(whole));
+            assert!(pause >= whole / 2 && pause <= whole, "{pause:?} of {whole:?}");
+        }
+        assert_eq!(backoff.next(Some(90_000)), Duration::from_secs(90));
+        backoff.reset();
+        assert!(backoff.next(None) <= Duration::from_secs(1));
+    }
 
     #[tokio::test]
     async fn wildcard_address_means_the_host_of_the_api() {

@@ -1,48 +1,36 @@
 //! `netbit chat`: a chat client in the terminal.
 //!
-//! The client uses the public interfaces: REST to log in and for commands, a TCP session (WebSocket
-//! with TLS) for messages. Modules:
+//! The client uses the public interfaces: a TCP session (WebSocket with TLS) for messages and
+//! history, REST to log in and for everything else. Two front ends:
 //!
-//! * [`model`]: state of the client, free of I/O.
-//! * [`session`]: applies typed lines ([`commands`], [`actions`]) and packets of the server
-//!   ([`incoming`]) to the model.
-//! * [`outgoing`]: messages that are not acknowledged yet.
-//! * [`link`] and [`rest`]: the two ways to the server.
-//! * [`line`], [`text`] and [`screen`]: output to the terminal, cleaned of everything but text.
+//! * [`full`]: the full screen, for users at a terminal.
+//! * [`plain`]: lines, for pipes, scripts and screen readers (`--plain`).
+//!
+//! Both use [`account`] (the login), [`link`] and [`rest`] (the ways to the server), [`commands`]
+//! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`people`] (presence
+//! and typing) and [`text`] (cleaning of untrusted text).
 
-mod actions;
+mod account;
 mod commands;
-mod directory;
+mod config;
 mod export;
-mod incoming;
-mod keys;
-mod line;
+mod full;
 mod link;
 mod list;
-mod model;
-#[cfg(test)]
-mod model_test;
 mod outgoing;
 mod people;
-mod recent;
+mod plain;
 mod rest;
-mod screen;
-mod session;
 mod text;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 
-use self::line::{Line, render};
-use self::link::{OpenError, Wire};
-use self::model::Model;
-use self::rest::{Rest, RestError};
-use self::session::{Session, Stop};
 use super::output::report_error;
-use super::remote::{ServerFlag, password};
+use super::remote::ServerFlag;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -51,12 +39,19 @@ pub(super) struct ChatArguments {
     command: Option<ChatSubcommand>,
     #[command(flatten)]
     server: ServerFlag,
-    /// Your user name on the server.
-    #[arg(long, value_name = "NAME", required = true, default_value = "", hide_default_value = true)]
-    user: String,
+    /// Your user name on the server; by default the one of `netbit login`.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Read the password from the first line of this file instead of asking for it.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// Read and write lines instead of using the full screen: for screen readers. This is the
+    /// default without a terminal.
+    #[arg(long)]
+    plain: bool,
+    /// Configuration file; by default netbit/chat.toml in the user's configuration directory.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Operator commands for chats.
@@ -86,42 +81,10 @@ pub(super) fn run(arguments: &ChatArguments) -> Result<ExitCode, ExitCode> {
 }
 
 async fn chat(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
-    let server = arguments.server.open()?;
-    let (base, http) = (&server.base, &server.http);
-    // Reach the server before asking for the password: the user should not type it in vain.
-    let info = http.server().await.map_err(|error| failed(base, error.into()))?;
-    let password = password(&arguments.user, arguments.password_file.as_deref())?;
-    let account = http.login(&arguments.user, &password).await;
-    let account = account.map_err(|error| failed("the login failed", error.into()))?;
-    drop(password);
-    let model = Model::new(account.user.id, account.user.username.clone());
-    let rest = Rest::new(http, account);
-    let (wire, welcome) = Wire::open(&rest, &server.host).await.map_err(|error| match error {
-        OpenError::Token => anyhow!("the server refuses the token that it has just issued"),
-        OpenError::Failed(reason) => anyhow!(text::clean_line(&reason)),
-    })?;
-
-    let (mut screen, input) = screen::open();
-    let version = info.get("version").and_then(serde_json::Value::as_str).unwrap_or("(unknown version)");
-    let greeting =
-        format!("NetBit {version} at {base}, as {}. /help lists the commands.", model.name(model.me));
-    screen.show(&[Line::Info(greeting)])?;
-    let mut session = Session::new((screen, input), model, (wire, rest), server.host);
-    match session.run(&welcome).await {
-        Ok(true) => Ok(ExitCode::SUCCESS),
-        Ok(false) => Ok(ExitCode::FAILURE),
-        Err(Stop::LoginNeeded) => bail!("the login is not valid any more: run the command again to log in"),
-        // The reader of standard output has closed it: `netbit chat | head`.
-        Err(Stop::Screen(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
-        Err(Stop::Screen(error)) => Err(error).context("cannot write to the terminal"),
+    let has_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if arguments.plain || !has_terminal || is_dumb {
+        return plain::run(arguments).await;
     }
-}
-
-/// Converts an error of the server. Its text is untrusted, so it is cleaned.
-fn failed(what: &str, error: RestError) -> anyhow::Error {
-    let reason = match error {
-        RestError::LoginNeeded => "the login is not valid".to_owned(),
-        RestError::Failed { reason, .. } => reason,
-    };
-    anyhow!(render(&Line::Info(format!("{what}: {reason}")), false))
+    full::run(arguments).await
 }

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::ClientId;
+use crate::domain::timestamp::Timestamp;
+use crate::protocol::packet::MessagePacket;
 
 /// Attempts for a message while the server answers that it cannot accept it now.
 const ATTEMPTS_MAX: u32 = 10;
@@ -26,7 +28,35 @@ pub(super) struct Unsent {
     pub(super) chat: ChatId,
     pub(super) client_id: ClientId,
     pub(super) content: String,
+    pub(super) reply_to: Option<MessageId>,
+    pub(super) created_at: Timestamp,
     attempts: u32,
+}
+
+impl Unsent {
+    /// Returns a new message with a `client_id` of its own.
+    pub(super) fn new(chat: ChatId, content: String, reply_to: Option<MessageId>) -> Self {
+        Self::again(chat, ClientId::fresh(), content, reply_to, Timestamp::now())
+    }
+
+    /// Returns a message that may have been sent before.
+    pub(super) fn again(
+        chat: ChatId,
+        client_id: ClientId,
+        content: String,
+        reply_to: Option<MessageId>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self { chat, client_id, content, reply_to, created_at, attempts: 0 }
+    }
+
+    pub(super) fn packet(&self) -> MessagePacket {
+        let mut packet = crate::client::saying(self.chat, self.client_id, &self.content);
+        if let Some(message) = &mut packet.message {
+            message.reply_to = self.reply_to;
+        }
+        packet
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,8 +77,13 @@ pub(super) enum Refused {
 }
 
 impl Outgoing {
-    pub(super) fn push(&mut self, chat: ChatId, content: String) {
-        self.queue.push_back(Unsent { chat, client_id: ClientId::fresh(), content, attempts: 0 });
+    pub(super) fn push(&mut self, unsent: Unsent) {
+        self.queue.push_back(Unsent { attempts: 0, ..unsent });
+    }
+
+    /// Returns the messages in the order in which they are sent.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Unsent> {
+        self.queue.iter()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,10 +111,9 @@ impl Outgoing {
         Some(first.clone())
     }
 
-    /// The message on its way is committed. Returns its chat.
-    pub(super) fn acknowledged(&mut self) -> Option<ChatId> {
-        let sent = std::mem::take(&mut self.in_flight).then(|| self.queue.pop_front());
-        sent.flatten().map(|sent| sent.chat)
+    /// The message on its way is committed. Returns it.
+    pub(super) fn acknowledged(&mut self) -> Option<Unsent> {
+        std::mem::take(&mut self.in_flight).then(|| self.queue.pop_front()).flatten()
     }
 
     /// Handles the refusal of the message on its way.
@@ -109,11 +143,9 @@ impl Outgoing {
         self.paused_until = None;
     }
 
-    /// Discards all messages and returns their number.
-    pub(super) fn abandon(&mut self) -> usize {
-        let count = self.queue.len();
-        *self = Self::default();
-        count
+    /// Removes all messages and returns them.
+    pub(super) fn abandon(&mut self) -> VecDeque<Unsent> {
+        std::mem::take(self).queue
     }
 }
 
@@ -123,8 +155,8 @@ mod tests {
 
     fn two() -> (Outgoing, Instant) {
         let mut outgoing = Outgoing::default();
-        outgoing.push(ChatId(1), "one".into());
-        outgoing.push(ChatId(1), "two".into());
+        outgoing.push(Unsent::new(ChatId(1), "one".into(), None));
+        outgoing.push(Unsent::new(ChatId(1), "two".into(), None));
         (outgoing, Instant::now())
     }
 
@@ -136,7 +168,7 @@ mod tests {
         outgoing.connection_lost();
         let again = outgoing.next(now).unwrap();
         assert_eq!((again.client_id, again.content.as_str()), (first.client_id, "one"));
-        assert_eq!(outgoing.acknowledged(), Some(ChatId(1)));
+        assert_eq!(outgoing.acknowledged().map(|sent| sent.chat), Some(ChatId(1)));
         assert_eq!(outgoing.next(now).unwrap().content, "two");
         outgoing.acknowledged();
         assert!(outgoing.is_empty());

@@ -34,12 +34,46 @@ impl People {
 
     /// Returns the text shown after a name. A user without an entry is offline.
     pub(super) fn mark(&self, user: UserId) -> &'static str {
-        match self.shown.get(&user).map(|(shown, _)| *shown).unwrap_or_default() {
+        match self.presence(user) {
             Shown::Online => "online",
             Shown::Away => "away",
             Shown::Dnd => "do not disturb",
             Shown::Offline => "offline",
         }
+    }
+
+    /// Returns the presence of a user. A user without an entry is offline.
+    pub(super) fn presence(&self, user: UserId) -> Shown {
+        self.shown.get(&user).map(|(shown, _)| *shown).unwrap_or_default()
+    }
+
+    /// Returns the users who type in a chat now, by id.
+    pub(super) fn typing(&self, chat: ChatId, now: Instant) -> Vec<UserId> {
+        let recent = self
+            .typing
+            .iter()
+            .filter(|((other, _), at)| *other == chat && now.saturating_duration_since(**at) < TYPING_SHOWN);
+        let mut users: Vec<_> = recent.map(|((_, user), _)| *user).collect();
+        users.sort();
+        users
+    }
+
+    /// Returns whether a typing notice of a chat may still be on the screen.
+    pub(super) fn is_anyone_typing(&self, chat: ChatId) -> bool {
+        self.typing.keys().any(|(other, _)| *other == chat)
+    }
+
+    /// Records that a user types, for the full screen: a repeated notice lasts longer.
+    pub(super) fn still_types(&mut self, chat: ChatId, user: UserId, now: Instant) {
+        self.typing.retain(|_, at| now.saturating_duration_since(*at) < TYPING_SHOWN);
+        if self.typing.len() < PEOPLE_MAX {
+            self.typing.insert((chat, user), now);
+        }
+    }
+
+    /// Discards typing notices that are too old.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.typing.retain(|_, at| now.saturating_duration_since(*at) < TYPING_SHOWN);
     }
 
     /// Records that a user types; returns whether to show a line.

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cli::login::{SavedLogin, SavedLoginError};
 use crate::client::{Account, HttpClient, HttpError, Origin, root_cause};
 
 /// Timeout of a request; a user waits at the terminal.
@@ -50,12 +51,25 @@ impl From<HttpError> for RestError {
 #[derive(Debug)]
 pub(super) struct Rest {
     http: HttpClient,
-    refresh_token: String,
+    renewal: Renewal,
+}
+
+/// Where fresh tokens come from.
+#[derive(Debug)]
+enum Renewal {
+    RefreshToken(String),
+    Saved(Box<SavedLogin>),
 }
 
 impl Rest {
     pub(super) fn new(http: &HttpClient, account: Account) -> Self {
-        Self { http: http.with_token(account.token), refresh_token: account.refresh_token }
+        let renewal = Renewal::RefreshToken(account.refresh_token);
+        Self { http: http.with_token(account.token), renewal }
+    }
+
+    /// Returns a user whose login is saved. It has no token until it is refreshed.
+    pub(super) fn saved(http: &HttpClient, login: SavedLogin) -> Self {
+        Self { http: http.clone(), renewal: Renewal::Saved(Box::new(login)) }
     }
 
     /// Returns the address of the server if it uses TLS.
@@ -93,9 +107,23 @@ impl Rest {
 
     /// Exchanges the tokens for fresh ones.
     pub(super) async fn refresh(&mut self) -> Result<(), RestError> {
-        match in_time(self.http.refresh(&self.refresh_token)).await {
+        let account = match &self.renewal {
+            Renewal::RefreshToken(token) => in_time(self.http.refresh(token)).await,
+            Renewal::Saved(login) => match login.refresh(&self.http).await {
+                Ok(account) => Ok(account),
+                Err(SavedLoginError::Server(error)) => Err(error.into()),
+                Err(SavedLoginError::Gone) => Err(RestError::LoginNeeded),
+                Err(SavedLoginError::File(error)) => {
+                    Err(RestError::Failed { status: None, reason: format!("{error:#}") })
+                }
+            },
+        };
+        match account {
             Ok(account) => {
-                *self = Self::new(&self.http, account);
+                self.http = self.http.with_token(account.token);
+                if let Renewal::RefreshToken(token) = &mut self.renewal {
+                    *token = account.refresh_token;
+                }
                 Ok(())
             }
             Err(RestError::Failed { status: Some(UNAUTHENTICATED), .. }) => Err(RestError::LoginNeeded),

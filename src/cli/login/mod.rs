@@ -1,10 +1,13 @@
-//! `netbit login`: creates an access token for curl and git and stores it in a file of the user.
+//! `netbit login`: creates an access token for curl and git, opens a login for `netbit chat`, and
+//! stores both in a file of the user.
 //!
-//! The password is entered once and is not stored. The token that it yields reaches only
-//! repositories and chats and can be revoked separately. [`store`] is the file; [`credential`]
-//! prints the token for git, as a credential helper, and for scripts.
+//! The password is entered once and is not stored. The access token reaches only repositories and
+//! chats and can be revoked separately. Sessions need a login, so `netbit chat` has the refresh token
+//! of one. [`store`] is the file; [`saved`] exchanges the refresh token; [`credential`] prints the
+//! access token for git, as a credential helper, and for scripts.
 
 mod credential;
+mod saved;
 mod store;
 
 use std::ffi::OsStr;
@@ -19,10 +22,11 @@ use serde_json::{Value, json};
 use self::store::{CredentialStore, Login, key_of};
 use super::output::{print_line, report_error};
 use super::remote::{Server, open};
-use crate::client::HttpClient;
+use crate::client::{Account, HttpClient};
 use crate::domain::user::login_name;
 
 pub(super) use credential::{CredentialArguments, run as run_credential};
+pub(super) use saved::{SavedLogin, SavedLoginError};
 
 #[derive(Args)]
 pub(super) struct LoginArguments {
@@ -41,6 +45,9 @@ pub(super) struct LoginArguments {
     /// configuration.
     #[arg(long)]
     git: bool,
+    /// Save only the access token; `netbit chat` then asks for the password.
+    #[arg(long)]
+    token_only: bool,
     /// Days until the token expires: 1 to 3650, or 0 for never.
     #[arg(long, value_name = "DAYS")]
     expires_in_days: Option<i64>,
@@ -79,7 +86,8 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
     let store = CredentialStore::of_user()?;
     // Reach the server before asking for the password: the user should not type it in vain.
     server.http.server().await?;
-    let me = open_login(&server, &arguments.user, arguments.password_file.as_deref()).await?;
+    let account = log_in(&server, &arguments.user, arguments.password_file.as_deref()).await?;
+    let me = server.http.with_token(account.token);
     let machine = rustix::system::uname();
     let name = format!("netbit login on {}", machine.nodename().to_string_lossy());
     let scopes = ["repo:read", "repo:write", "chat:read", "chat:write"];
@@ -91,16 +99,25 @@ async fn login(arguments: &LoginArguments) -> anyhow::Result<()> {
         token: text("token").context("the server returned no token")?,
         token_id: made.get("id").and_then(Value::as_i64).unwrap_or_default(),
         expires_at: text("expires_at"),
+        refresh_token: Some(account.refresh_token).filter(|_| !arguments.token_only),
     };
     let until = login.expires_at.as_ref().map_or_else(String::new, |at| format!(", until {at}"));
     let username = login.username.clone();
     let before = store.put(&key, login)?;
-    // The token of an earlier login is not needed any more.
-    if let Some(before) = before.filter(|before| before.username == username) {
-        drop(me.send(Method::DELETE, &format!("/api/users/me/tokens/{}", before.token_id), None, &[]).await);
-    }
-    drop(me.post("/api/users/logout", &json!({})).await);
     print_line!("logged in at {key} as {username}{until}")?;
+    // The token and the login of an earlier command are not needed any more.
+    if let Some(before) = before {
+        end_login(&server.http, before.refresh_token.as_deref()).await;
+        if before.username == username {
+            let path = format!("/api/users/me/tokens/{}", before.token_id);
+            drop(me.send(Method::DELETE, &path, None, &[]).await);
+        }
+    }
+    if arguments.token_only {
+        drop(me.post("/api/users/logout", &json!({})).await);
+    } else {
+        print_line!("  netbit chat --server {key} now needs no password")?;
+    }
     print_line!("  curl -H \"Authorization: Bearer $(netbit credential token {key})\" {key}/api/chats")?;
     if arguments.git {
         set_helper(&key, arguments.ca.as_deref())?;
@@ -116,7 +133,8 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     let key = key_of(&server.base)?;
     let store = CredentialStore::of_user()?;
     let kept = store.get(&key)?.with_context(|| format!("no login for {key}"))?;
-    let me = open_login(&server, &kept.username, arguments.password_file.as_deref()).await?;
+    let account = log_in(&server, &kept.username, arguments.password_file.as_deref()).await?;
+    let me = server.http.with_token(account.token);
     let path = format!("/api/users/me/tokens/{}", kept.token_id);
     let revoked = me.send(Method::DELETE, &path, None, &[]).await?;
     // The token may have been revoked elsewhere.
@@ -127,15 +145,24 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
         revoked.body
     );
     drop(me.post("/api/users/logout", &json!({})).await);
+    end_login(&server.http, kept.refresh_token.as_deref()).await;
     store.remove(&key, &kept.token)?;
     Ok(print_line!("logged out at {key}; the token is revoked")?)
 }
 
-/// Logs in with the user's password, for the duration of the command.
-async fn open_login(server: &Server, user: &str, password_file: Option<&Path>) -> anyhow::Result<HttpClient> {
+/// Logs in with the user's password.
+async fn log_in(server: &Server, user: &str, password_file: Option<&Path>) -> anyhow::Result<Account> {
     let password = super::remote::password(user, password_file)?;
-    let account = server.http.login(user, &password).await.context("the login failed")?;
-    Ok(server.http.with_token(account.token))
+    server.http.login(user, &password).await.context("the login failed")
+}
+
+/// Ends a login that is not needed any more. A failure is not reported: the login ends by itself
+/// when it is not used.
+async fn end_login(http: &HttpClient, refresh_token: Option<&str>) {
+    let Some(refresh_token) = refresh_token else { return };
+    if let Ok(account) = http.refresh(refresh_token).await {
+        drop(http.with_token(account.token).post("/api/users/logout", &json!({})).await);
+    }
 }
 
 /// Sets this program as git's credential helper for the server. git checks the server's certificate

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::remote::user_folder;
 use crate::core::private_file;
 
 /// Login at a server.
@@ -24,11 +25,15 @@ pub(super) struct Login {
     /// Absent if the token never expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expires_at: Option<String>,
+    /// Refresh token of a login for `netbit chat`: access tokens cannot open sessions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) refresh_token: Option<String>,
 }
 
 type Logins = BTreeMap<String, Login>;
 
 /// Folder of the file and of its lock.
+#[derive(Debug, Clone)]
 pub(super) struct CredentialStore {
     folder: PathBuf,
 }
@@ -41,13 +46,10 @@ pub(super) fn key_of(url: &str) -> anyhow::Result<String> {
 
 impl CredentialStore {
     pub(super) fn of_user() -> anyhow::Result<Self> {
-        // Relative paths must be ignored (XDG Base Directory Specification).
-        let absolute =
-            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+        let folder = user_folder("XDG_CONFIG_HOME", ".config");
         let folder =
             folder.context("cannot store logins: set HOME or XDG_CONFIG_HOME to an absolute path")?;
-        Ok(Self { folder: folder.join("netbit") })
+        Ok(Self { folder })
     }
 
     fn path(&self) -> PathBuf {
@@ -78,8 +80,18 @@ impl CredentialStore {
         Ok(())
     }
 
+    /// Stores the new refresh token of a server's login.
+    pub(super) fn renew(&self, key: &str, refresh_token: String) -> anyhow::Result<()> {
+        let mut logins = self.read()?;
+        if let Some(login) = logins.get_mut(key) {
+            login.refresh_token = Some(refresh_token);
+            self.write(&logins)?;
+        }
+        Ok(())
+    }
+
     /// Locks the file for changes until the returned value is dropped.
-    fn lock(&self) -> anyhow::Result<File> {
+    pub(super) fn lock(&self) -> anyhow::Result<File> {
         let path = self.folder.join("logins.lock");
         let lock = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
@@ -140,6 +152,7 @@ mod tests {
             token: "nbp_x".to_owned(),
             token_id: 7,
             expires_at: None,
+            refresh_token: None,
         };
         let (one, two) = ("http://localhost:8080", "https://git.example.org");
         assert_eq!(store.put(one, login("alice")).unwrap(), None);
@@ -163,6 +176,7 @@ mod tests {
             token: "nbp_x".to_owned(),
             token_id: 7,
             expires_at: None,
+            refresh_token: None,
         };
         std::thread::scope(|scope| {
             for server in 0..servers {

@@ -3,7 +3,7 @@
 //! Invariant: [`render`] cleans every text in a line. It is the only way to the screen, so no text
 //! of a server reaches the terminal unchanged.
 
-use super::text::{clean, clean_line, clock, date, shorten};
+use crate::cli::chat::text::{clean, clean_line, clock, date, shorten};
 use crate::domain::timestamp::Timestamp;
 
 /// Characters of a message in a notice about another chat.

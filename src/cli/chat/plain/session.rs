@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::line::Line;
-use super::link::{Happening, Link, Wire, reopen};
 use super::model::Model;
-use super::outgoing::Outgoing;
-use super::rest::Rest;
 use super::screen::{Input, Screen, Typed};
+use crate::cli::chat::link::{Happening, Link, Wire, packet_of, reopen};
+use crate::cli::chat::outgoing::Outgoing;
+use crate::cli::chat::rest::Rest;
 use crate::core::plural::plural;
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::answer::ReceivedPacket;
@@ -27,6 +27,8 @@ pub(super) const READ_EVERY: Duration = Duration::from_secs(1);
 const TYPING_EVERY: Duration = Duration::from_millis(2_500);
 /// Time that a user who quits waits for the acknowledgement of the last messages.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+/// Time that the last packets may take to be written.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 /// Pages of missed events requested at once.
 const PAGES_IN_FLIGHT: usize = 4;
 /// A script waits while this many of its lines are not acknowledged.
@@ -81,8 +83,9 @@ pub(super) struct Session {
     pub(super) epoch: Option<i64>,
     /// Time of the last typing notice that was sent.
     typing_sent_at: Option<Instant>,
+    /// Pause that the last `Goodbye` asked for.
+    pub(super) after_ms: Option<u64>,
     host: String,
-    pause: Duration,
 }
 
 impl Session {
@@ -107,8 +110,8 @@ impl Session {
             failures: 0,
             epoch: None,
             typing_sent_at: None,
+            after_ms: None,
             host,
-            pause: Duration::ZERO,
         }
     }
 
@@ -200,12 +203,25 @@ impl Session {
         }
     }
 
+    /// Waits until the messages that were typed before are committed, for some time.
+    pub(super) async fn send_waiting(&mut self) -> Result<(), Stop> {
+        let until = Instant::now() + LEAVE_PATIENCE;
+        while !self.outgoing.is_empty() && matches!(self.link, Link::Online { .. }) && Instant::now() < until
+        {
+            self.pump().await?;
+            tokio::select! {
+                happening = self.link.next() => self.happened(happening).await?,
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Handles the loss of the connection: reports it once and starts to reopen it.
     pub(super) fn lost(&mut self, reason: &str) -> Result<(), Stop> {
         let offline = Link::Offline(Box::pin(std::future::pending()));
-        let Link::Online { wire, rest } = std::mem::replace(&mut self.link, offline) else { return Ok(()) };
-        self.pause = wire.pause_after(self.pause);
-        self.link = Link::Offline(Box::pin(reopen(rest, self.host.clone(), self.pause)));
+        let Link::Online { rest, .. } = std::mem::replace(&mut self.link, offline) else { return Ok(()) };
+        self.link = Link::Offline(Box::pin(reopen(rest, self.host.clone(), self.after_ms.take())));
         self.outgoing.connection_lost();
         self.asked.clear();
         self.pages_from = None;
@@ -218,8 +234,7 @@ impl Session {
         while let Link::Online { .. } = self.link
             && let Some(unsent) = self.outgoing.next(now)
         {
-            let packet = crate::client::saying(unsent.chat, unsent.client_id, &unsent.content);
-            self.request(packet, Asked::Message).await?;
+            self.request(unsent.packet(), Asked::Message).await?;
         }
         if self.pages_from.is_none_or(|from| from <= now) {
             self.pages_from = None;
@@ -282,18 +297,16 @@ impl Session {
         if self.model.read_mark().is_some() {
             drop(self.mark_read().await);
         }
-        if let Link::Online { wire, .. } = &mut self.link {
+        let offline = Link::Offline(Box::pin(std::future::pending()));
+        if let Link::Online { mut wire, .. } = std::mem::replace(&mut self.link, offline) {
             drop(wire.send(packet_of("Bye")).await);
+            wire.close(GOODBYE_PATIENCE).await;
         }
     }
 
     pub(super) fn show(&mut self, lines: &[Line]) -> Result<(), Stop> {
         Ok(self.screen.show(lines)?)
     }
-}
-
-pub(super) fn packet_of(packet_type: &str) -> MessagePacket {
-    MessagePacket { packet_type: packet_type.to_owned(), ..MessagePacket::default() }
 }
 
 async fn sleep_until(due: Option<Instant>) {

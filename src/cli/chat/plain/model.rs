@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::time::Instant;
 
 use super::line::Line;
-use super::people::People;
 use super::recent::Recent;
-use super::text;
+use crate::cli::chat::people::People;
+use crate::cli::chat::text;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;

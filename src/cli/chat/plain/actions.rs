@@ -8,14 +8,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::commands::{self, Command, HELP};
 use super::line::Line;
-use super::link::Link;
-use super::rest::RestError;
-use super::session::{Asked, READ_EVERY, Session, Stop, packet_of};
+use super::session::{Asked, READ_EVERY, Session, Stop};
+use crate::cli::chat::commands::{self, Command, HELP};
+use crate::cli::chat::link::{Link, packet_of};
+use crate::cli::chat::outgoing::Unsent;
+use crate::cli::chat::rest::RestError;
 use crate::domain::chat::channel_key;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message};
+use crate::domain::percent::percent_encoded;
 use crate::protocol::packet::{MessagePacket, PacketMessage};
 use crate::protocol::view::ChatSummary;
 
@@ -73,6 +75,8 @@ impl Session {
                 self.create(&body, Some(user)).await
             }
             Command::Join(name) => self.join(&name).await,
+            Command::Leave => self.leave().await,
+            Command::Invite(people) => self.invite(&people).await,
             Command::Who => self.who().await,
             Command::Edit(content) => match Content::parse(content) {
                 Ok(content) => {
@@ -94,8 +98,13 @@ impl Session {
             }
             Command::More => self.more().await,
             Command::Help => {
-                let lines: Vec<_> = HELP.iter().map(|line| Line::Info((*line).to_owned())).collect();
+                let help = HELP.iter().filter(|help| !help.full_only);
+                let lines: Vec<_> =
+                    help.map(|help| Line::Info(format!("{:<25} {}", help.form, help.effect))).collect();
                 self.show(&lines)
+            }
+            Command::Full(_) => {
+                self.problem("not done: this command needs the full screen (without --plain)".to_owned())
             }
             Command::Quit => {
                 self.end();
@@ -129,7 +138,7 @@ impl Session {
         };
         match Content::parse(content) {
             Ok(content) => {
-                self.outgoing.push(chat, content.into_string());
+                self.outgoing.push(Unsent::new(chat, content.into_string(), None));
                 match self.link {
                     Link::Online { .. } => Ok(()),
                     Link::Offline(_) => self.show(&[Line::Info(
@@ -229,6 +238,23 @@ impl Session {
         }
         self.problem(format!("no channel that you can join is called {name}"))?;
         Ok(None)
+    }
+
+    async fn leave(&mut self) -> Result<(), Stop> {
+        let Some(id) = self.model.open else { return self.problem("no chat is open".to_owned()) };
+        self.send_waiting().await?;
+        let path = format!("/api/chats/{id}/participants/{}", self.model.name(self.model.me));
+        self.ask::<Value>(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    /// Adds users to the open chat; each refusal is reported.
+    async fn invite(&mut self, people: &[String]) -> Result<(), Stop> {
+        let Some(id) = self.model.open else { return self.problem("no chat is open".to_owned()) };
+        for person in people {
+            let path = format!("/api/chats/{id}/participants/{}", percent_encoded(person));
+            self.ask::<Value>(Method::PUT, &path, Some(&json!({}))).await?;
+        }
+        Ok(())
     }
 
     async fn who(&mut self) -> Result<(), Stop> {

@@ -7,12 +7,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::line::Line;
-use super::link::Link;
-use super::outgoing::Refused;
-use super::people::People;
-use super::rest::RestError;
-use super::session::{Asked, Session, Stop, packet_of};
-use super::text::shorten;
+use super::session::{Asked, Session, Stop};
+use crate::cli::chat::link::{Link, packet_of};
+use crate::cli::chat::outgoing::Refused;
+use crate::cli::chat::people::People;
+use crate::cli::chat::rest::RestError;
+use crate::cli::chat::text::shorten;
 use crate::client::Received;
 use crate::domain::ids::UserId;
 use crate::protocol::answer::{ListOrCount, ReceivedPacket};
@@ -44,7 +44,7 @@ impl Session {
             // Ids and seqs of another history have other meanings: an unsent message could go to
             // any chat.
             self.model.start_over();
-            self.failures += self.outgoing.abandon();
+            self.failures += self.outgoing.abandon().len();
             self.announce = false;
             let text = "the server's history was replaced: the open chat and unsent messages are discarded; see /chats";
             self.show(&[Line::Problem(text.to_owned())])?;
@@ -79,8 +79,8 @@ impl Session {
         match packet.packet_type.as_str() {
             "Ack" if packet.success => {
                 if asked == Some(Asked::Message) {
-                    let chat = self.outgoing.acknowledged();
-                    self.acknowledged = chat.zip(packet.seq);
+                    let sent = self.outgoing.acknowledged();
+                    self.acknowledged = sent.map(|sent| sent.chat).zip(packet.seq);
                 }
                 Ok(())
             }
@@ -109,10 +109,11 @@ impl Session {
                 self.show(&lines)
             }
             "Limited" => self.lost("this client reads messages too slowly"),
-            "Goodbye" => self.lost(&format!(
-                "the server closed the session ({})",
-                packet.code.as_deref().unwrap_or("no reason given")
-            )),
+            "Goodbye" => {
+                self.after_ms = packet.after_ms;
+                let code = packet.code.as_deref().unwrap_or("no reason given");
+                self.lost(&format!("the server closed the session ({code})"))
+            }
             // This client does not know this kind of packet.
             _ => Ok(()),
         }

@@ -7,6 +7,8 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::cli::chat::commands::is_talk;
+
 /// Hinter of the line editor, which asks it at each change of the line. It never returns a hint; it
 /// only signals that the user types.
 pub(super) struct Keys(Sender<()>);
@@ -17,11 +19,6 @@ impl Keys {
         let (changed, changes) = channel(1);
         (Self(changed), changes)
     }
-}
-
-/// Whether the line, as typed so far, will be sent as a message.
-fn is_talk(line: &str) -> bool {
-    !line.trim().is_empty() && (!line.starts_with('/') || line.starts_with("//"))
 }
 
 impl Hinter for Keys {
@@ -43,16 +40,3 @@ impl Completer for Keys {
 impl Highlighter for Keys {}
 impl Validator for Keys {}
 impl Helper for Keys {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_signal_typing_of_messages_only() {
-        for (line, talk) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
-        {
-            assert_eq!(is_talk(line), talk, "{line}");
-        }
-    }
-}

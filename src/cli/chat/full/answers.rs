@@ -1,0 +1,178 @@
+//! Answers of the REST API.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::model::{Call, Model, Order, Pane, Then};
+use crate::cli::chat::rest::RestError;
+use crate::cli::chat::text::clean_line;
+use crate::domain::chat::channel_key;
+use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::message::Message;
+use crate::domain::percent::percent_encoded;
+use crate::domain::presence::Shown;
+use crate::protocol::view::ChatSummary;
+
+/// Pages of channels that are searched for a name.
+const CHANNEL_PAGES_MAX: usize = 100;
+
+#[derive(Deserialize)]
+struct MessagePage {
+    items: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct ChannelPage {
+    items: Vec<ChatSummary>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    user_id: UserId,
+    username: String,
+    role: String,
+}
+
+#[derive(Deserialize)]
+struct PeoplePage {
+    items: Vec<Person>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl Model {
+    /// Handles the answer of a call.
+    pub(super) fn answered(&mut self, then: Then, answer: Result<Value, RestError>) {
+        match answer {
+            Ok(answer) => self.answer(then, answer),
+            Err(RestError::LoginNeeded) => self.refused_call(&then, "the login is not valid any more"),
+            Err(RestError::Failed { reason, .. }) => self.refused_call(&then, &reason),
+        }
+    }
+
+    fn refused_call(&mut self, then: &Then, reason: &str) {
+        let reason = clean_line(reason);
+        match then {
+            Then::Open { .. } | Then::Join { .. } | Then::Joined(_) => {
+                self.stop_waiting();
+                self.problem(format!("not opened: {reason}"));
+            }
+            Then::Participants { show: false, .. } | Then::Notifications => {}
+            Then::Participants { .. } => self.problem(reason),
+            Then::Thread { .. } => {
+                if let Pane::Thread(thread) = &mut self.pane {
+                    thread.is_loading = false;
+                }
+                self.problem(format!("the thread cannot be read: {reason}"));
+            }
+            Then::Done(what) => self.problem(format!("{what}: {reason}")),
+        }
+    }
+
+    fn answer(&mut self, then: Then, answer: Value) {
+        match then {
+            Then::Open { peer } => match serde_json::from_value::<ChatSummary>(answer) {
+                Ok(summary) => self.opened(&ChatSummary { peer: peer.or(summary.peer.clone()), ..summary }),
+                Err(error) => self.refused_call(&Then::Open { peer }, &error.to_string()),
+            },
+            Then::Join { name, pages } => self.channels(name, pages, answer),
+            Then::Joined(channel) => {
+                // The join event is on its way, but the user should not have to wait for it.
+                let path = format!("/api/chats/{channel}");
+                self.call(Method::GET, path, None, Then::Open { peer: None });
+            }
+            Then::Participants { chat, show } => self.participants(chat, show, answer),
+            Then::Notifications => self.inbox.load(answer),
+            Then::Thread { chat, root } => self.thread(chat, root, answer),
+            Then::Done(_) => {}
+        }
+    }
+
+    fn opened(&mut self, summary: &ChatSummary) {
+        self.store.learn(summary);
+        // Without a running command, the user has interrupted it and writes in another chat.
+        if self.busy.take().is_some() {
+            self.open_with_text(summary.id);
+        }
+        self.run_ahead();
+    }
+
+    /// Joins the channel with a name, or requests the next page of channels.
+    fn channels(&mut self, name: String, pages: usize, answer: Value) {
+        let page = serde_json::from_value::<ChannelPage>(answer);
+        let page = page.unwrap_or(ChannelPage { items: Vec::new(), next: None });
+        let wanted = channel_key(name.trim_start_matches('#'));
+        let is_wanted =
+            |channel: &&ChatSummary| channel.name.as_ref().is_some_and(|name| channel_key(name) == wanted);
+        if let Some(channel) = page.items.iter().find(is_wanted) {
+            let path = format!("/api/chats/{}/participants/{}", channel.id, percent_encoded(&self.username));
+            return self.call(Method::PUT, path, Some(json!({})), Then::Joined(channel.id));
+        }
+        let next = page.next.filter(|next| next.bytes().all(|byte| byte.is_ascii_digit()));
+        match next.filter(|_| pages < CHANNEL_PAGES_MAX) {
+            Some(cursor) => {
+                let path = format!("/api/chats?joinable=true&limit=100&cursor={cursor}");
+                self.call(Method::GET, path, None, Then::Join { name, pages: pages + 1 });
+            }
+            None => {
+                let known = self.store.find(&name);
+                self.stop_waiting();
+                match known {
+                    Ok(id) => self.open_chat(id),
+                    Err(_) => self.problem(format!("no channel that you can join is called {name}")),
+                }
+            }
+        }
+    }
+
+    fn participants(&mut self, chat: ChatId, show: bool, answer: Value) {
+        let Ok(page) = serde_json::from_value::<PeoplePage>(answer) else { return };
+        for person in &page.items {
+            self.store.names.learn(person.user_id, &person.username);
+        }
+        if !show {
+            return;
+        }
+        let title = self.store.title(chat);
+        let mut report = vec![format!("{title}:")];
+        report.extend(page.items.iter().map(|person| {
+            let status = match self.store.people.presence(person.user_id) {
+                Shown::Online => "● online",
+                Shown::Away => "◐ away",
+                Shown::Dnd => "⊖ do not disturb",
+                Shown::Offline => "○ offline",
+            };
+            format!("  {} ({}) {status}", person.username, person.role)
+        }));
+        if page.next.is_some() {
+            report.push("  and more".to_owned());
+        }
+        self.report = report;
+    }
+
+    fn thread(&mut self, chat: ChatId, root: MessageId, answer: Value) {
+        let Pane::Thread(thread) = &mut self.pane else { return };
+        if (thread.chat, thread.root) != (chat, root) {
+            return;
+        }
+        thread.is_loading = false;
+        let Ok(page) = serde_json::from_value::<MessagePage>(answer) else { return };
+        let was_at_end = thread.selected + 1 >= thread.messages.len();
+        thread.messages = page.items;
+        if was_at_end {
+            thread.selected = thread.messages.len().saturating_sub(1);
+        }
+    }
+
+    /// Returns the calls that wait, for the part that does I/O.
+    pub(super) fn next_call(&mut self) -> Option<Call> {
+        let index = self.orders.iter().position(|order| matches!(order, Order::Rest(_)))?;
+        match self.orders.remove(index) {
+            Some(Order::Rest(call)) => Some(call),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Completion by Tab: `@users`, `#chats`, `:emoji:`, `/commands` and their arguments.
+
+use super::model::Model;
+use crate::cli::chat::commands;
+
+/// Candidates that are offered.
+const CANDIDATES_MAX: usize = 50;
+
+/// A completion that further Tabs cycle through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Completion {
+    /// Byte position of the completed word.
+    start: usize,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) chosen: usize,
+}
+
+/// A text that is inserted, and how it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) shown: String,
+    text: String,
+}
+
+impl Candidate {
+    fn new(text: String) -> Self {
+        Self { shown: text.clone(), text }
+    }
+}
+
+impl Model {
+    /// Completes the word before the cursor, or goes to the next or previous candidate.
+    pub(super) fn complete(&mut self, forward: bool) {
+        let mut completion = match self.completion.take() {
+            Some(mut running) => {
+                let count = running.candidates.len();
+                let step = if forward { 1 } else { count.saturating_sub(1) };
+                running.chosen = (running.chosen + step) % count.max(1);
+                running
+            }
+            None => match self.candidates() {
+                Some(found) => found,
+                None => return self.info("nothing to complete: @user, #chat, :emoji: or /command"),
+            },
+        };
+        completion.candidates.truncate(CANDIDATES_MAX);
+        let is_only = completion.candidates.len() == 1;
+        if let Some(candidate) = completion.candidates.get(completion.chosen) {
+            let space = if is_only { " " } else { "" };
+            self.editor.replace_back_to(completion.start, &format!("{}{space}", candidate.text));
+        }
+        self.completion = (!is_only).then_some(completion);
+    }
+
+    fn candidates(&self) -> Option<Completion> {
+        let before = self.editor.before();
+        let start =
+            before.rfind(char::is_whitespace).map_or(0, |at| at + before.get(at..).map_or(0, first_len));
+        let word = before.get(start..)?;
+        let found = |candidates: Vec<Candidate>| {
+            (!candidates.is_empty()).then_some(Completion { start, candidates, chosen: 0 })
+        };
+        if let Some(prefix) = word.strip_prefix('/').filter(|_| start == 0) {
+            let mut names: Vec<_> = commands::names().filter(|name| name.starts_with(prefix)).collect();
+            names.sort_unstable();
+            return found(names.into_iter().map(|name| Candidate::new(format!("/{name}"))).collect());
+        }
+        if let Some(prefix) = word.strip_prefix('@') {
+            let mut names = self.store.names.beginning_with(prefix);
+            names.retain(|name| *name != self.username);
+            names.extend(Some("all".to_owned()).filter(|all| !prefix.is_empty() && all.starts_with(prefix)));
+            return found(names.into_iter().map(|name| Candidate::new(format!("@{name}"))).collect());
+        }
+        if let Some(prefix) = word.strip_prefix('#') {
+            let chats = self.chats_beginning_with(prefix).into_iter();
+            return found(chats.map(|name| Candidate::new(format!("#{name}"))).collect());
+        }
+        if let Some(prefix) = word.strip_prefix(':').filter(|prefix| !prefix.is_empty()) {
+            return found(emoji(prefix));
+        }
+        match before.split_once(' ').map(|(command, _)| command) {
+            Some("/open" | "/join") => {
+                let prefix = before.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
+                let start = before.len() - prefix.len();
+                let chats = self.chats_beginning_with(prefix).into_iter();
+                let candidates: Vec<_> = chats.map(Candidate::new).collect();
+                (!candidates.is_empty()).then_some(Completion { start, candidates, chosen: 0 })
+            }
+            Some("/dm" | "/invite" | "/new") => {
+                let names = self.store.names.beginning_with(word).into_iter();
+                found(names.filter(|name| *name != self.username).map(Candidate::new).collect())
+            }
+            _ => None,
+        }
+    }
+
+    fn chats_beginning_with(&self, prefix: &str) -> Vec<String> {
+        let prefix = prefix.to_lowercase();
+        let titles = self.store.order().into_iter().map(|id| self.store.title(id));
+        titles.filter(|title| title.trim_start_matches('@').to_lowercase().starts_with(&prefix)).collect()
+    }
+}
+
+fn first_len(text: &str) -> usize {
+    text.chars().next().map_or(0, char::len_utf8)
+}
+
+/// Returns emoji whose shortcodes begin with a text, the shortest first.
+fn emoji(prefix: &str) -> Vec<Candidate> {
+    let mut found: Vec<(&str, &str)> = emojis::iter()
+        .filter_map(|emoji| {
+            let code = emoji.shortcodes().find(|code| code.starts_with(prefix))?;
+            Some((code, emoji.as_str()))
+        })
+        .collect();
+    found.sort_by_key(|(code, _)| (code.len(), *code));
+    let candidates = found
+        .into_iter()
+        .map(|(code, emoji)| Candidate { shown: format!("{emoji} {code}"), text: emoji.to_owned() });
+    candidates.take(CANDIDATES_MAX).collect()
+}

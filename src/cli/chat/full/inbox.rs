@@ -1,0 +1,85 @@
+//! Notifications of the user.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::ids::{ChatId, NotificationId, Seq};
+use crate::domain::notification::NotificationKind;
+use crate::protocol::answer::ReceivedPacket;
+use crate::protocol::view::{EventData, NotificationView};
+
+/// Notifications kept; the server keeps 400.
+const KEPT_MAX: usize = 400;
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<NotificationView>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    by_id: BTreeMap<NotificationId, NotificationView>,
+}
+
+impl Inbox {
+    /// Replaces everything by a page of the server's list.
+    pub(super) fn load(&mut self, page: Value) {
+        let Ok(page) = serde_json::from_value::<Page>(page) else { return };
+        self.by_id = page.items.into_iter().map(|item| (item.id, item)).collect();
+    }
+
+    pub(super) fn add(&mut self, notification: NotificationView) {
+        self.by_id.insert(notification.id, notification);
+        while self.by_id.len() > KEPT_MAX {
+            self.by_id.pop_first();
+        }
+    }
+
+    /// Handles `NotificationsRead`.
+    pub(super) fn read(&mut self, packet: &ReceivedPacket) {
+        for notification in self.by_id.values_mut().filter(|kept| kept.read_at.is_none()) {
+            let is_read = match (packet.notification_id, packet.chat_id, packet.seq) {
+                (Some(id), ..) => notification.id == id,
+                (None, Some(chat), Some(seq)) => {
+                    notification.chat_id == Some(chat) && notification.seq.is_some_and(|at| at <= seq)
+                }
+                _ => true,
+            };
+            if is_read {
+                notification.read_at = packet.read_at;
+            }
+        }
+    }
+
+    /// A deleted message takes its notifications with it.
+    pub(super) fn apply(&mut self, event: &EventData) {
+        if event.kind == "delete" {
+            self.by_id.retain(|_, kept| kept.message_id.is_none() || kept.message_id != event.message_id);
+        }
+    }
+
+    /// Returns the notifications, the newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &NotificationView> {
+        self.by_id.values().rev()
+    }
+
+    pub(super) fn unread(&self) -> usize {
+        self.by_id.values().filter(|kept| kept.read_at.is_none()).count()
+    }
+
+    /// Returns the number of unread mentions and replies in a chat.
+    pub(super) fn mentions(&self, chat: ChatId, above: Seq) -> usize {
+        let counts = |kept: &&NotificationView| {
+            kept.read_at.is_none()
+                && kept.chat_id == Some(chat)
+                && kept.seq.is_some_and(|seq| seq > above)
+                && matches!(
+                    kept.kind,
+                    NotificationKind::Mention | NotificationKind::Reply | NotificationKind::Thread
+                )
+        };
+        self.by_id.values().filter(counts).count()
+    }
+}

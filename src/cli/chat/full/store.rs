@@ -1,0 +1,360 @@
+//! The state that the server reported: chats, their positions, and the rule of the client for events
+//! (docs/PROTOCOL.md, sections 6, 9 and 10). A plain struct without I/O.
+//!
+//! Invariants
+//! * `last` of a chat is the seq up to which every event was applied, each once and in order.
+//! * An event after a gap is dropped, and the chat is resumed from `last`. While the replay runs,
+//!   the chat is in `resuming`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::history::History;
+use super::names::Names;
+use crate::cli::chat::people::People;
+use crate::domain::chat::{ChatKind, channel_key};
+use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::domain::notification::NotifyLevel;
+use crate::domain::text::nfc;
+use crate::protocol::answer::ReceivedPacket;
+use crate::protocol::view::{ChatSummary, EventData};
+
+/// Chats without a summary whose heads are kept.
+const UNLISTED_MAX: usize = 10_000;
+/// Cursors in a `Resume`: the server's maximum.
+const CURSORS_MAX: usize = 10_000;
+
+#[derive(Debug)]
+pub(super) struct Chat {
+    pub(super) kind: ChatKind,
+    pub(super) name: Option<String>,
+    pub(super) peer: Option<String>,
+    pub(super) archived: bool,
+    pub(super) active: bool,
+    pub(super) hidden: bool,
+    pub(super) notify: NotifyLevel,
+    pub(super) unread: i64,
+    /// Unread messages up to this seq are in `unread` already.
+    counted_seq: Seq,
+    pub(super) read_seq: Seq,
+    /// The read cursor that was sent to the server.
+    pub(super) sent_read_seq: Seq,
+    pub(super) last: Seq,
+    pub(super) history: History,
+}
+
+impl Chat {
+    fn of(summary: &ChatSummary) -> Self {
+        Self {
+            kind: summary.kind,
+            name: None,
+            peer: None,
+            archived: false,
+            active: true,
+            hidden: false,
+            notify: NotifyLevel::All,
+            unread: 0,
+            counted_seq: 0,
+            read_seq: 0,
+            sent_read_seq: 0,
+            last: summary.last_seq,
+            history: History::default(),
+        }
+    }
+
+    /// Returns whether the user can write in the chat, as far as the client knows.
+    pub(super) fn is_open(&self) -> bool {
+        !self.archived && self.active
+    }
+}
+
+/// Effect of an event that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// The event was dropped or is not a message of another user.
+    Other,
+    /// A new message of another user.
+    Message,
+    /// The user left the chat or was removed.
+    Left,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) me: UserId,
+    pub(super) chats: BTreeMap<ChatId, Chat>,
+    pub(super) names: Names,
+    pub(super) people: People,
+    unlisted: HashMap<ChatId, Seq>,
+    /// Chats that must be resumed.
+    to_resume: BTreeSet<ChatId>,
+    resuming: BTreeSet<ChatId>,
+    /// Chats seen in the running listing; `None` outside of a listing.
+    listed: Option<BTreeSet<ChatId>>,
+}
+
+impl Store {
+    pub(super) fn new(me: UserId) -> Self {
+        Self {
+            me,
+            chats: BTreeMap::new(),
+            names: Names::default(),
+            people: People::default(),
+            unlisted: HashMap::new(),
+            to_resume: BTreeSet::new(),
+            resuming: BTreeSet::new(),
+            listed: None,
+        }
+    }
+
+    /// A session begins: nothing of the earlier one is in progress.
+    pub(super) fn connected(&mut self) {
+        self.resuming.clear();
+        self.to_resume.clear();
+        self.unlisted.clear();
+        self.people = People::default();
+        self.chats.values_mut().for_each(|chat| {
+            chat.history.loading = None;
+            chat.sent_read_seq = 0;
+        });
+        self.begin_listing();
+    }
+
+    pub(super) fn begin_listing(&mut self) {
+        self.listed = Some(BTreeSet::new());
+    }
+
+    /// Stores a page of the list of chats.
+    pub(super) fn list(&mut self, summaries: &[ChatSummary]) {
+        for summary in summaries {
+            self.learn(summary);
+            if let Some(listed) = &mut self.listed {
+                listed.insert(summary.id);
+            }
+        }
+    }
+
+    /// Completes the listing. Returns the chats that the user is no longer in.
+    pub(super) fn end_listing(&mut self) -> Vec<ChatId> {
+        let Some(listed) = self.listed.take() else { return Vec::new() };
+        let gone: Vec<_> = self.chats.keys().filter(|id| !listed.contains(id)).copied().collect();
+        gone.iter().for_each(|id| self.discard(*id));
+        self.unlisted.clear();
+        gone
+    }
+
+    pub(super) fn discard(&mut self, id: ChatId) {
+        self.chats.remove(&id);
+        self.to_resume.remove(&id);
+        self.resuming.remove(&id);
+    }
+
+    /// Stores a summary, which may be older than events that arrived before it.
+    pub(super) fn learn(&mut self, summary: &ChatSummary) {
+        let id = summary.id;
+        let head = summary.last_seq.max(self.unlisted.remove(&id).unwrap_or(0));
+        let chat = self.chats.entry(id).or_insert_with(|| Chat::of(summary));
+        if summary.last_seq >= chat.last {
+            chat.name.clone_from(&summary.name);
+            chat.archived = summary.archived;
+            chat.active = summary.active;
+            chat.hidden = summary.hidden;
+            chat.notify = summary.notify;
+        }
+        if summary.last_seq > chat.counted_seq {
+            chat.unread = summary.unread_count;
+            chat.counted_seq = summary.last_seq;
+        }
+        // An answer about a single chat does not include the other user of a direct chat.
+        if summary.peer.is_some() {
+            chat.peer.clone_from(&summary.peer);
+        }
+        chat.read_seq = chat.read_seq.max(summary.read_seq);
+        if chat.last != head {
+            self.to_resume.insert(id);
+        }
+    }
+
+    /// Returns the cursors of chats to resume now, and counts them as resuming.
+    pub(super) fn cursors(&mut self) -> BTreeMap<ChatId, u64> {
+        let ids = std::mem::take(&mut self.to_resume);
+        let mut cursors = BTreeMap::new();
+        for id in ids {
+            let Some(chat) = self.chats.get(&id).filter(|_| !self.resuming.contains(&id)) else { continue };
+            if cursors.len() == CURSORS_MAX {
+                self.to_resume.insert(id);
+                continue;
+            }
+            cursors.insert(id, u64::try_from(chat.last).unwrap_or(0));
+            self.resuming.insert(id);
+        }
+        cursors
+    }
+
+    /// Applies an event that was pushed, by the rule of the client.
+    pub(super) fn apply(&mut self, event: &EventData) -> Applied {
+        let id = event.chat_id;
+        let joined = event.chat.as_ref().filter(|_| event.kind == "join" && event.user_id == Some(self.me));
+        if let (Some(summary), false) = (joined, self.chats.contains_key(&id)) {
+            self.learn(summary);
+            if let Some(chat) = self.chats.get_mut(&id) {
+                chat.last = event.seq - 1;
+            }
+            self.to_resume.remove(&id);
+        }
+        if let Some(listed) = &mut self.listed {
+            listed.insert(id);
+        }
+        let Some(chat) = self.chats.get_mut(&id) else {
+            if self.unlisted.len() < UNLISTED_MAX {
+                let head = self.unlisted.entry(id).or_insert(event.seq);
+                *head = event.seq.max(*head);
+            }
+            return Applied::Other;
+        };
+        if event.seq > chat.last + 1 {
+            self.to_resume.insert(id);
+        }
+        if event.seq != chat.last + 1 {
+            return Applied::Other;
+        }
+        chat.last = event.seq;
+        chat.history.apply(event);
+        self.take(event)
+    }
+
+    fn take(&mut self, event: &EventData) -> Applied {
+        let (id, me) = (event.chat_id, self.me);
+        let Some(chat) = self.chats.get_mut(&id) else { return Applied::Other };
+        match event.kind.as_str() {
+            "message" => {
+                let Some(message) = &event.message else { return Applied::Other };
+                chat.hidden = false;
+                self.people.clear_typing(id, message.sender_id);
+                if message.sender_id == me {
+                    return Applied::Other;
+                }
+                if event.seq > chat.counted_seq {
+                    chat.unread += 1;
+                    chat.counted_seq = event.seq;
+                }
+                return Applied::Message;
+            }
+            "rename" => chat.name.clone_from(&event.name),
+            "archive" => chat.archived = event.archived.unwrap_or(false),
+            // In a replay, a later event may join the user again.
+            "leave" if event.user_id == Some(me) && !self.resuming.contains(&id) => {
+                self.discard(id);
+                return Applied::Left;
+            }
+            _ => {}
+        }
+        Applied::Other
+    }
+
+    /// Handles `Synced`: the chat is live.
+    pub(super) fn synced(&mut self, id: ChatId) {
+        self.resuming.remove(&id);
+    }
+
+    /// Handles `Limited` of a chat: too many events are missing. The part that is on the screen is
+    /// loaded again.
+    pub(super) fn limited(&mut self, id: ChatId, head: Seq) {
+        self.resuming.remove(&id);
+        if let Some(chat) = self.chats.get_mut(&id) {
+            chat.last = chat.last.max(head);
+            chat.history.unload();
+        }
+    }
+
+    /// Handles `Limited` without a chat: pushes were dropped, so every chat is resumed.
+    pub(super) fn fell_behind(&mut self) {
+        self.resuming.clear();
+        self.to_resume = self.chats.keys().copied().collect();
+        self.begin_listing();
+    }
+
+    /// Handles `Reset` of a chat: the cursor was above the head.
+    pub(super) fn reset(&mut self, id: ChatId, head: Seq) {
+        self.resuming.remove(&id);
+        if let Some(chat) = self.chats.get_mut(&id) {
+            chat.last = head;
+            chat.history.unload();
+        }
+    }
+
+    /// Returns whether the sums of a heartbeat's answer match, or cannot be compared now.
+    pub(super) fn agrees(&self, count: usize, heads_sum: Seq) -> bool {
+        if self.listed.is_some() || !self.resuming.is_empty() || !self.to_resume.is_empty() {
+            return true;
+        }
+        self.chats.len() == count && self.chats.values().map(|chat| chat.last).sum::<Seq>() == heads_sum
+    }
+
+    /// Handles `Marks`: the user's own cursor moved, perhaps on another device.
+    pub(super) fn marked(&mut self, packet: &ReceivedPacket) {
+        let own = packet.marks.iter().find(|mark| mark.user_id == self.me);
+        let (Some(id), Some(own), Some(unread)) = (packet.chat_id, own, packet.unread_count) else { return };
+        let Some(chat) = self.chats.get_mut(&id) else { return };
+        chat.read_seq = own.read_seq;
+        chat.unread = unread;
+        chat.counted_seq = chat.counted_seq.max(chat.last);
+        chat.hidden = packet.hidden.unwrap_or(false);
+    }
+
+    /// The chat was read up to `seq` on this screen.
+    pub(super) fn read(&mut self, id: ChatId, seq: Seq) {
+        if let Some(chat) = self.chats.get_mut(&id).filter(|chat| seq >= chat.last) {
+            chat.unread = 0;
+            chat.counted_seq = chat.counted_seq.max(seq);
+        }
+    }
+
+    pub(super) fn title(&self, id: ChatId) -> String {
+        let Some(chat) = self.chats.get(&id) else { return format!("chat {id}") };
+        match (&chat.name, &chat.peer) {
+            (Some(name), _) => name.clone(),
+            (None, Some(peer)) => format!("@{peer}"),
+            (None, None) => format!("chat {id}"),
+        }
+    }
+
+    /// Returns the chats of the list, in the order of the screen: direct chats, groups, channels.
+    pub(super) fn order(&self) -> Vec<ChatId> {
+        let shown = self.chats.iter().filter(|(_, chat)| !chat.hidden);
+        let place = |kind| match kind {
+            ChatKind::Direct => 0,
+            ChatKind::Group => 1,
+            ChatKind::Channel => 2,
+        };
+        let mut order: Vec<_> =
+            shown.map(|(id, chat)| (place(chat.kind), channel_key(&self.title(*id)), *id)).collect();
+        order.sort();
+        order.into_iter().map(|(.., id)| id).collect()
+    }
+
+    /// Returns the chat with a number of the list or a name; the strictest reading that matches
+    /// wins.
+    pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
+        let order = self.order();
+        let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        if let Some(id) = number.and_then(|index| order.get(index)) {
+            return Ok(*id);
+        }
+        let wanted_name = wanted.trim_start_matches(['#', '@']);
+        let (exact, lower) = (nfc(wanted_name), channel_key(wanted_name));
+        let readings: [&dyn Fn(&str) -> bool; 3] =
+            [&|title| nfc(title) == exact, &|title| channel_key(title) == lower, &|title| {
+                channel_key(title).starts_with(&lower)
+            }];
+        for fits in readings {
+            let is_found = |id: &&ChatId| fits(self.title(**id).trim_start_matches('@'));
+            let found: Vec<_> = self.chats.keys().filter(is_found).copied().collect();
+            match found.as_slice() {
+                [] => {}
+                [id] => return Ok(*id),
+                _ => return Err(format!("several chats are called {wanted}: use a number of /chats")),
+            }
+        }
+        Err(format!("no chat in your list is called {wanted}"))
+    }
+}

@@ -1,0 +1,78 @@
+//! The panes that replace the history: a thread, the notifications, the help.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
+
+use super::body::{self, Look};
+use super::style;
+use super::wrap::cut;
+use crate::cli::chat::full::model::{Focus, Model, Thread};
+use crate::cli::chat::text::clean_line;
+
+/// Width below which notifications have no date and no kind.
+const NARROW: usize = 70;
+
+pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    if thread.messages.is_empty() {
+        frame.render_widget(Line::styled(cut("Loading…", width), style::DIM), area);
+        return;
+    }
+    let mut lines = Vec::new();
+    for (index, message) in thread.messages.iter().enumerate() {
+        let selected = model.focus == Focus::Navigate && index == thread.selected;
+        lines.extend(body::lines(model, message, None, Look { width, selected, follows: false }));
+        // Without a selection the newest messages are shown.
+        if selected && lines.len() >= height {
+            break;
+        }
+    }
+    if model.focus == Focus::Compose {
+        let own = model.sending.of_chat(thread.chat).into_iter();
+        let own = own.filter(|(unsent, _)| unsent.reply_to == Some(thread.root));
+        lines.extend(own.map(|(unsent, _)| {
+            let text = format!("  … {}", clean_line(&unsent.content));
+            Line::styled(cut(&text, width), style::DIM)
+        }));
+    }
+    let surplus = lines.len().saturating_sub(height);
+    lines.drain(..surplus);
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let first = (selected + 1).saturating_sub(height);
+    let shown = model.inbox.newest_first().enumerate().skip(first).take(height);
+    let mut lines: Vec<_> = shown
+        .map(|(index, item)| {
+            let is_unread = item.read_at.is_none();
+            let chat =
+                item.chat_id.map_or_else(String::new, |chat| format!(" [{}]", model.store.title(chat)));
+            let mark = if is_unread { "●" } else { " " };
+            let time = model.config.clock(item.created_at);
+            let text = if width < NARROW {
+                format!("{mark} {time}{chat} {}", item.text)
+            } else {
+                let date = model.config.date(item.created_at);
+                format!("{mark} {date} {time} {:<8}{chat} {}", item.kind.as_str(), item.text)
+            };
+            let look = if is_unread { style::BOLD } else { style::DIM };
+            let look = if index == selected { look.patch(style::REVERSE) } else { look };
+            Line::styled(cut(&clean_line(&text), width), look)
+        })
+        .collect();
+    if lines.is_empty() {
+        lines.push(Line::styled(cut("No notifications.", width), style::DIM));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+pub(super) fn draw_help(top: usize, frame: &mut Frame<'_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let lines = super::help_lines().into_iter().skip(top).take(height);
+    let lines: Vec<_> = lines.map(|line| Line::raw(cut(&line, width))).collect();
+    frame.render_widget(Paragraph::new(lines), area);
+}
