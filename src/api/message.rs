@@ -163,7 +163,7 @@ pub(super) async fn seq_at(
     query: Query<TimeQuery>,
     services: web::Data<Services>,
 ) -> HttpResult {
-    let at = Timestamp::parse(&query.0.at)
+    let at = Timestamp::parse_nearest(&query.0.at)
         .ok_or_else(|| HttpError::bad_request("at must be a time like 2026-11-24T09:00:00Z"))?;
     let seq = services.seq_at(caller.0, ChatId(id.0), at).await?;
     page::read(&request, &SeqAnswer { seq }, None)

@@ -6,11 +6,12 @@ use utoipa::ToSchema;
 
 use super::page;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::thread::FollowedThread;
+use crate::domain::thread::{FollowedThread, ThreadPlace};
 use crate::domain::timestamp::Timestamp;
 use crate::http::error::HttpResult;
 use crate::http::extract::{AuthenticatedUser, Query};
-use crate::services::Services;
+use crate::protocol::code::Code;
+use crate::services::{ServiceError, Services};
 
 #[derive(Deserialize)]
 pub(super) struct ThreadsQuery {
@@ -19,7 +20,7 @@ pub(super) struct ThreadsQuery {
     unread: bool,
     limit: Option<i64>,
     /// `next` of the previous page.
-    cursor: Option<i64>,
+    cursor: Option<String>,
 }
 
 /// A thread that the caller follows.
@@ -79,10 +80,11 @@ impl From<FollowedThread> for Thread {
 /// Lists the threads that the caller follows, those with the newest replies first.
 ///
 /// A thread is unread while it has a reply of another user above the caller's read cursor in its
-/// chat.
+/// chat. A request reads a bounded number of rows: a user who follows thousands of threads gets
+/// them in several parts, and a page with `next` may be empty.
 #[utoipa::path(get, operation_id = "list_threads", path = "/api/chats/threads",
-    params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<i64>, Query)),
-    responses((status = 200, body = page::Items<Thread>), (status = 400), (status = 401), (status = 403)))]
+    params(("unread" = Option<bool>, Query), ("limit" = Option<i64>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = page::Items<Thread>), (status = 400), (status = 401), (status = 403), (status = 429)))]
 pub(super) async fn list(
     caller: AuthenticatedUser,
     request: HttpRequest,
@@ -91,7 +93,12 @@ pub(super) async fn list(
 ) -> HttpResult {
     let ThreadsQuery { unread, limit, cursor } = query.0;
     let limit = page::limit(limit, &services.limits)?;
-    let found = services.followed_threads(caller.0, unread, cursor.map(MessageId), limit).await?;
-    let next = found.next_cursor(|last| last.last_reply.message_id.to_string());
+    let place = match cursor {
+        None => ThreadPlace::FIRST,
+        Some(cursor) => ThreadPlace::parse(&cursor)
+            .ok_or_else(|| ServiceError::new(Code::BadRequest, "cursor must be `next` of a page"))?,
+    };
+    let found = services.followed_threads(caller.0, unread, place, limit).await?;
+    let next = found.next.map(|next| next.to_string());
     page::items(&request, found.items.into_iter().map(Thread::from).collect(), next)
 }

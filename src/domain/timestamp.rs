@@ -19,6 +19,17 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_millisecond()))
     }
 
+    /// Like [`Self::parse`], but returns the nearest time for one that the server cannot represent,
+    /// such as `9999-12-31T23:59:59Z`.
+    pub fn parse_nearest(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| {
+            let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+            pieces.time().and(pieces.to_numeric_offset())?;
+            let nearest = if pieces.date().year() > 0 { jiff::Timestamp::MAX } else { jiff::Timestamp::MIN };
+            Some(Self(nearest.as_millisecond()))
+        })
+    }
+
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))

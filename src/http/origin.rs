@@ -4,8 +4,10 @@
 //! uses the cookie and changes something must come from a page of this server
 //! ([`check_same_origin`]), as the browser itself states: `Sec-Fetch-Site`, else `Origin`.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{self, HeaderName};
 use actix_web::http::{Method, StatusCode};
@@ -57,13 +59,25 @@ pub(crate) fn check_same_origin(request: &HttpRequest) -> Result<(), HttpError> 
     Err(HttpError::with_status(StatusCode::FORBIDDEN, Code::Forbidden, detail))
 }
 
-/// Informs the operator once that a proxy may replace `Host`: the forms of all users fail then. A
+/// Minimum time between two warnings, so that a stranger cannot use up the only one.
+const WARNED_EVERY: Duration = Duration::from_secs(3600);
+
+/// Returns whether a warning is due at this time since the start, and records it. `due_s`: the
+/// second from which the next one is due.
+fn is_due(due_s: &AtomicU64, since_start: Duration) -> bool {
+    let (now, due) = (since_start.as_secs(), due_s.load(Relaxed));
+    let next = now.saturating_add(WARNED_EVERY.as_secs());
+    now >= due && due_s.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
+}
+
+/// Informs the operator, at most once an hour, that a proxy may replace `Host`: the forms of all users fail then. A
 /// page of another site causes the same refusal.
 fn warn_of_host(request: &HttpRequest) {
-    static WARNED: AtomicBool = AtomicBool::new(false);
+    static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static DUE_S: AtomicU64 = AtomicU64::new(0);
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let is_browser = request.headers().contains_key(SEC_FETCH_SITE);
-    if is_browser || origin.is_none() || WARNED.swap(true, Relaxed) {
+    if is_browser || origin.is_none() || !is_due(&DUE_S, STARTED.elapsed()) {
         return;
     }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -80,6 +94,13 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+
+    #[test]
+    fn warning_is_due_once_an_hour() {
+        let due = AtomicU64::new(0);
+        let at = |seconds| is_due(&due, Duration::from_secs(seconds));
+        assert_eq!([0, 1, 3599, 3600, 3601, 90_000].map(at), [true, false, false, true, false, true]);
+    }
 
     #[test]
     fn origin_is_own_if_it_names_this_host_or_the_public_url() {
@@ -109,7 +130,10 @@ mod tests {
     fn plain_origin_is_foreign_when_users_come_by_https() {
         let own = |origin: &'static str, public_url: &str| {
             let request = TestRequest::get().insert_header((header::HOST, "git.example.org"));
-            is_own_origin(&request.insert_header((header::ORIGIN, origin)).to_http_request(), Some(public_url))
+            is_own_origin(
+                &request.insert_header((header::ORIGIN, origin)).to_http_request(),
+                Some(public_url),
+            )
         };
         assert_eq!(own("https://git.example.org", "https://git.example.org"), Some(true));
         assert_eq!(own("http://git.example.org", "https://git.example.org"), Some(false));

@@ -55,10 +55,16 @@ impl Services {
         Ok(self.writer.execute(who, ResetPassword { who, user: user.id, password_hash }).await?)
     }
 
+    /// Refuses a caller who is not an administrator of the server.
+    pub async fn check_administrator(&self, who: Credential) -> Result<(), ServiceError> {
+        self.cache.ask(who, Administrator).await?;
+        Ok(())
+    }
+
     /// Returns another user, for an administrator who is logged in.
     async fn user_to_change(&self, who: Credential, username: String) -> Result<Arc<User>, ServiceError> {
         AccessGrant::person(who.auth_method)?;
-        self.cache.ask(who, Administrator).await?;
+        self.check_administrator(who).await?;
         let user = self.person(who, username).await?;
         if user.id == who.user {
             return Err(Refusal::Conflict("another administrator can change your account").into());

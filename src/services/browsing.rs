@@ -78,7 +78,7 @@ impl Services {
         self.browsing_within(view, BrowseLimits::default(), question)
     }
 
-    fn browsing_within<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
+    pub(super) fn browsing_within<T, Q: FnOnce(&Browser) -> Result<T, BrowseError>>(
         &self,
         view: &RepositoryView,
         limits: BrowseLimits,
@@ -316,7 +316,7 @@ impl Services {
         heads: Vec<Oid>,
     ) -> Result<BTreeMap<Oid, Distance>, ServiceError> {
         let question = move |browser: &Browser| Ok(browser.distances(base, &heads));
-        let work = self.browsing_within(view, BrowseLimits::of_a_detail(), question);
+        let work = self.browsing_within(view, BrowseLimits::of_distances(), question);
         self.git.walking(view.client(), work).await?
     }
 

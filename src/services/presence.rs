@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ServiceError, Services};
-use crate::actors::cache::{PeopleSeen, RepositoryView};
+use crate::actors::cache::{MembersAmong, PeopleSeen, RepositoryView};
 use crate::actors::presence::{Place, Ticket};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
@@ -35,7 +35,12 @@ impl Services {
             return Err(Refusal::invalid("place", "must have 1 to 4200 bytes").into());
         }
         let place = Place::of(view.repository.id, place);
-        Ok(self.presence.visit(who.user, place, stays).await?)
+        let others = self.presence.visit(who.user, place, stays).await?;
+        if others.is_empty() {
+            return Ok(others);
+        }
+        // A place outlasts a membership.
+        Ok(self.cache.ask(who, MembersAmong { project: view.project.id, users: others }).await?)
     }
 
     /// Returns the address under which clients reach the UDP socket.

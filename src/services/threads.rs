@@ -4,9 +4,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::ReadCursors;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
-use crate::domain::ids::MessageId;
-use crate::domain::page::Page;
-use crate::domain::thread::FollowedThread;
+use crate::domain::thread::{ThreadPage, ThreadPlace};
 use crate::storage::queries::threads::{self, ThreadRange};
 
 impl Services {
@@ -18,17 +16,17 @@ impl Services {
         &self,
         who: Credential,
         unread: bool,
-        before: Option<MessageId>,
+        place: ThreadPlace,
         limit: usize,
-    ) -> Result<Page<FollowedThread>, ServiceError> {
+    ) -> Result<ThreadPage, ServiceError> {
+        self.rates.lookup(who.user)?;
         let cursors = self.cache.ask(who, ReadCursors { unread }).await?;
         if cursors.is_empty() {
-            return Ok(Page::default());
+            return Ok(ThreadPage::default());
         }
-        let range = ThreadRange { cursors, unread, before: before.unwrap_or(MessageId(i64::MAX)) };
-        let (user, one_more) = (who.user, limit.saturating_add(1));
+        let (user, range) = (who.user, ThreadRange { cursors, unread, place });
         let read =
-            self.readers.read(Holder::Account(user), move |db| threads::followed(db, user, &range, one_more));
-        Ok(Page::take(read.await?, limit))
+            self.readers.read(Holder::Account(user), move |db| threads::followed(db, user, &range, limit));
+        Ok(read.await?)
     }
 }

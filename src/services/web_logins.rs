@@ -24,7 +24,7 @@ use crate::storage::queries::logins;
 /// How long a browser keeps the cookie of a login: the longest that browsers accept (RFC 6265bis,
 /// 400 days). The server decides when the login expires, so a use does not send the cookie again.
 const COOKIE_SECONDS: i64 = 400 * 24 * 3600;
-/// Maximum number of logins in a list. `limits.logins_per_user` is mostly lower.
+/// Maximum number of logins in a list: the largest `limits.logins_per_user`.
 const LISTED_MAX: i64 = 1_000;
 /// Maximum number of login uses written in one command: each is a row.
 const USES_PER_COMMAND: usize = 200;

@@ -78,7 +78,9 @@ async fn users_are_managed_with_and_without_a_running_server() {
     assert!(ok, "{printed}");
     let server = TestServer::on(directory).await;
     assert!(server.http.login("bob", "a long password").await.is_err());
-    assert!(server.http.login("bob", "another password").await.is_ok());
+    let bob = server.http.login("bob", "another password").await.unwrap();
+    let told = server.http.with_token(bob.token).get("/api/notifications").await.unwrap().body;
+    assert_eq!(told["items"][0]["kind"], "account", "{told}");
     server.stop().await;
 }
 

@@ -56,6 +56,9 @@ async fn seq_at_time_is_the_first_event_from_then_on() {
         assert_problem(&alice.get(&format!("{path}{bad}")).await, 400, "bad_request");
     }
     assert_eq!(alice.get(&format!("{path}?at=2026-11-24T10:00:25%2B01:00")).await.body["seq"], 3);
+    for (end, seq) in [("9999-12-31T23:59:59Z", 5), ("-009999-01-01T00:00:00Z", 1)] {
+        assert_eq!(alice.get(&format!("{path}?at={end}")).await.body["seq"], seq, "{end}");
+    }
     server.stop().await;
 }
 

@@ -130,7 +130,12 @@ async fn talks_of_a_private_project_are_hidden_from_outsiders() {
     assert_problem(&bob.get(&address).await, 404, "not_found");
     assert_eq!(alice.patch("/api/projects/alice/hello", json!({"visibility": "public"})).await.status, 200);
     assert_eq!(lines(&eve).await, [(1, 2)]);
-    assert_eq!(server.http.get(&address).await.unwrap().status, 200);
+    // The talks state who wrote in the channel, so they need an account, and a token the scope.
+    assert_problem(&server.http.get(&address).await.unwrap(), 401, "unauthenticated");
+    let (_, code) = bob.access_token(json!({"name": "code", "scopes": ["repo:read"]})).await;
+    assert_problem(&code.get(&address).await.unwrap(), 403, "forbidden");
+    let (_, both) = bob.access_token(json!({"name": "both", "scopes": ["repo:read", "chat:read"]})).await;
+    assert_eq!(both.get(&address).await.unwrap().status, 200);
     server.stop().await;
 }
 
@@ -203,6 +208,32 @@ async fn talk_is_unchanged_while_the_file_is_the_same() {
     discuss(&alice, chat, code(&third, (4, 4))).await;
     assert_eq!(unchanged(&third).await, [true, false, false, false]);
     assert_problem(&alice.get(&format!("{TALKS}?path=README&ref=absent")).await, 404, "not_found");
+    // The answer is known while the talks and the shown commit stay.
+    let path = format!("{TALKS}?path=README&ref={first}");
+    let tag = alice.get(&path).await.header("etag").unwrap().to_owned();
+    let again = async || {
+        let headers = [("if-none-match", tag.as_str())];
+        alice.http.send(reqwest::Method::GET, &path, None, &headers).await.unwrap().status
+    };
+    assert_eq!(again().await, 304);
+    let newest = alice.get(&path).await.body["items"][0].clone();
+    let reply = json!({"content": "because", "reply_to": newest["message_id"]});
+    alice.post(&format!("/api/chats/{chat}/messages"), reply).await;
+    assert_eq!(again().await, 200, "the number of replies has changed");
+    // A file that the shown commit does not have is unchanged in no commit.
+    workdir.git("work", &["rm", "--quiet", "README"]).await.ok();
+    let fourth = workdir.commit("work", "other.txt", "y", "remove the greeting").await;
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    discuss(&alice, chat, code(&fourth, (5, 5))).await;
+    assert_eq!(unchanged(&fourth).await, [false; 5]);
+    // Beyond 16 commits it is not known.
+    for at in 1..=16 {
+        discuss(&alice, chat, code(&format!("{at:040x}"), (6, 6))).await;
+    }
+    let found = alice.get(&format!("{TALKS}?path=README&ref={first}")).await;
+    let items = found.body["items"].as_array().unwrap();
+    let known: Vec<_> = items.iter().map(|item| item.get("unchanged").is_some()).collect();
+    assert_eq!(known, [vec![true; 16], vec![false; 5]].concat());
     server.stop().await;
 }
 

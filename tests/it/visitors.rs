@@ -40,6 +40,13 @@ async fn members_at_one_place_see_each_other() {
     };
     assert!(soon(session.ask(invisible)).await.unwrap().success);
     assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
+    // The choice outlasts the session, until another session is visible.
+    drop(session);
+    assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
+    assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
+    let _visible = bob.tcp_welcomed().await;
+    assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
+    assert_eq!(visit(&alice, "main...fix").await, [bob.id.0]);
 
     assert_problem(&eve.post(VISITORS, json!({"place": "x"})).await, 404, "not_found");
     assert_eq!(alice.patch("/api/projects/alice/hello", json!({"visibility": "public"})).await.status, 200);
@@ -47,5 +54,26 @@ async fn members_at_one_place_see_each_other() {
     for place in [String::new(), "x".repeat(5000)] {
         assert_problem(&alice.post(VISITORS, json!({"place": place})).await, 422, "validation");
     }
+    server.stop().await;
+}
+
+/// Regression: they stayed listed until their place expired.
+#[actix_web::test]
+async fn removed_and_deactivated_members_are_not_listed() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.admin("alice").await, server.user("bob").await);
+    let carol = server.user("carol").await;
+    alice.hello_web("private").await;
+    for name in ["bob", "carol"] {
+        alice.member("hello", name, "reader").await;
+    }
+    visit(&bob, "README").await;
+    visit(&carol, "README").await;
+    assert_eq!(visit(&alice, "README").await, [bob.id.0, carol.id.0]);
+    assert_eq!(alice.delete("/api/projects/alice/hello/members/bob").await.status, 204);
+    assert_eq!(visit(&alice, "README").await, [carol.id.0]);
+    let off = alice.patch("/api/admin/users/carol", json!({"active": false})).await;
+    assert_eq!(off.status, 200, "{}", off.body);
+    assert_eq!(visit(&alice, "README").await, [0_i64; 0]);
     server.stop().await;
 }

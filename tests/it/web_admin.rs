@@ -1,5 +1,7 @@
 //! Pages of people and of the administration, and rules that all of these pages keep.
 
+use serde_json::json;
+
 use crate::harness::browser::{Browser, text_of};
 use crate::harness::{PASSWORD, TestServer};
 
@@ -78,6 +80,11 @@ async fn administrator_is_made_and_removed_with_name_and_password() {
         alice.post_form(path, &form).await.expect(status, why);
     }
     assert_eq!(bob.get("/admin/users").await.status, 403);
+    for name in ["alice", "absent"] {
+        let (role, password) = (format!("/admin/users/{name}/role"), format!("/admin/users/{name}/password"));
+        let status = (bob.get(&role).await.status, bob.get(&password).await.status);
+        assert_eq!(status, (403, 403), "{name}: others must not learn which names exist");
+    }
     let form = [("is_admin", "true"), ("confirm_name", "bob"), ("own_password", PASSWORD)];
     let made = alice.post_form(path, &form).await;
     made.expect_redirect("/admin/users/bob?done=promoted");
@@ -115,7 +122,10 @@ async fn password_of_a_user_is_set_and_ends_the_logins() {
     let set = alice.post_form(path, &form("bob", PASSWORD, new)).await;
     set.expect_redirect("/admin/users/bob?done=password-set");
     assert_eq!(bob.get("/settings/profile").await.status, 303);
-    assert_eq!(server.http.login("bob", new).await.unwrap().user.username, "bob");
+    let account = server.http.login("bob", new).await.unwrap();
+    let told = server.http.with_token(account.token).get("/api/notifications").await.unwrap().body;
+    let text = "an administrator set your password; your logins and access tokens ended";
+    assert_eq!((&told["items"][0]["kind"], &told["items"][0]["text"]), (&json!("account"), &json!(text)));
     let own = alice.post_form("/admin/users/alice/password", &form("alice", PASSWORD, new)).await;
     own.expect(409, "Another administrator can change your account.");
     alice.get("/admin/audit").await.expect(200, "Password of a user set user.password");

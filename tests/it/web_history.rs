@@ -294,7 +294,8 @@ async fn history_page_is_not_sent_again_to_its_reader() {
         request.header("accept", "text/html").send().await.unwrap().status().as_u16()
     };
     let other = Browser::login(&world.server, "alice").await;
-    for page in [format!("commit/{head}"), "commits/main".to_owned(), "compare/v1.0...main".to_owned()] {
+    let pages = [&format!("commit/{head}"), "commits/main", "compare/v1.0...main", "branches"];
+    for page in pages.map(str::to_owned) {
         let tag = browser.get(&format!("{WEB}/{page}")).await.header("etag").to_owned();
         assert!(!tag.is_empty(), "{page}");
         assert_eq!(request(&page, browser.cookie(), &tag).await, 304, "{page}");

@@ -6,6 +6,18 @@ use super::queries::{Query, QueryContext, QueryOutcome, user_of};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::ids::{ChatId, Seq};
 
+/// Whether the caller may read chats at all: any login, or a token with the scope.
+pub struct ChatReader;
+
+impl Query for ChatReader {
+    type Answer = ();
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
+
+    fn answer(&self, who: Option<Credential>, _: &mut QueryContext<'_>) -> QueryOutcome<()> {
+        QueryOutcome::Now(user_of(who).map(drop))
+    }
+}
+
 /// The read cursors of the caller in their chats.
 pub struct ReadCursors {
     /// Only chats with events above the cursor.

@@ -11,9 +11,9 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
-    AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, Events,
-    HasAdministrator, LoginCandidate, Me, Members, NotificationList, Participants, PathsToAdminister,
-    PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed,
+    AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, ChatReader,
+    Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList, Participants,
+    PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed,
     ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories, RepositoryById,
     RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, TokenHolder, TokenUsesToWrite,
     UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
@@ -40,6 +40,7 @@ instrumented_actor!(
         Blocks,
         CatchUp,
         ChatDetails,
+        ChatReader,
         ChatList,
         CloseSession,
         Events,
@@ -49,6 +50,7 @@ instrumented_actor!(
         LoginCandidate,
         Me,
         Members,
+        MembersAmong,
         NotificationList,
         OpenSession,
         Participants,

@@ -51,15 +51,15 @@ pub use actor::{CacheActor, Sources};
 pub use audit_queries::{PathsFound, PathsToAdminister};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
-pub use cursor_queries::ReadCursors;
+pub use cursor_queries::{ChatReader, ReadCursors};
 pub use handle::CacheHandle;
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};
 pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
-    AccountBytes, MemberView, Members, NotificationList, ProjectList, ProjectNamed, ProjectToAdminister,
-    ProjectView, ProjectsOwned, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
-    RepositoryView,
+    AccountBytes, MemberView, Members, MembersAmong, NotificationList, ProjectList, ProjectNamed,
+    ProjectToAdminister, ProjectView, ProjectsOwned, ReadersNamed, Repositories, RepositoryById,
+    RepositoryNamed, RepositoryPaths, RepositoryView,
 };
 pub use push_queries::RepositoryToPush;
 pub use queries::{

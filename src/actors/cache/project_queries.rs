@@ -339,6 +339,25 @@ impl Query for Members {
     }
 }
 
+/// Those of some users who are active members of a project.
+pub struct MembersAmong {
+    pub project: ProjectId,
+    pub users: Vec<UserId>,
+}
+
+impl Query for MembersAmong {
+    type Answer = Vec<UserId>;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::Identity;
+
+    fn answer(&self, _: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Vec<UserId>> {
+        let state = context.read.projects.get(self.project);
+        let is_active = |id: UserId| context.read.directory.user(id).is_some_and(|user| user.active);
+        let is_member =
+            |id: &&UserId| state.is_some_and(|state| state.members.contains_key(*id)) && is_active(**id);
+        QueryOutcome::Now(Ok(self.users.iter().filter(is_member).copied().collect()))
+    }
+}
+
 /// The repositories of a project, by name in lower case.
 pub struct Repositories {
     pub project: ProjectId,

@@ -18,6 +18,9 @@ use crate::protocol::view::PresenceView;
 
 /// Exceeds the time until the last marks of an ended session are written and pushed.
 const HIDDEN_AT_LEAST: Duration = Duration::from_secs(15);
+/// Maximum number of users whose invisibility is remembered without a device: a few megabytes. At
+/// the maximum, every user without a device counts as invisible.
+const INVISIBLE_MAX: usize = 100_000;
 
 #[derive(Debug, Default)]
 struct Device {
@@ -65,6 +68,8 @@ pub(super) struct TrackedUsers {
     /// Users who must be sent to others although their status is unchanged.
     again: BTreeSet<UserId>,
     deadlines: BTreeSet<(Instant, UserId)>,
+    /// Users who were invisible when they last had a device, also after their sessions ended.
+    invisible: BTreeSet<UserId>,
     ttl: Duration,
     debounce: Duration,
     /// How long a user whose last device was invisible stays hidden.
@@ -80,6 +85,7 @@ impl TrackedUsers {
             dirty: BTreeSet::new(),
             again: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            invisible: BTreeSet::new(),
             ttl: Duration::from_millis(limits.presence_ttl_ms),
             debounce: Duration::from_millis(limits.offline_debounce_ms),
             hidden_for: HIDDEN_AT_LEAST.max(Duration::from_millis(limits.offline_debounce_ms)),
@@ -227,6 +233,13 @@ impl TrackedUsers {
                 if since >= self.debounce { Shown::Offline } else { person.shown }
             }
         };
+        if !person.devices.is_empty() {
+            if !person.hidden {
+                self.invisible.remove(&user);
+            } else if self.invisible.len() < INVISIBLE_MAX {
+                self.invisible.insert(user);
+            }
+        }
         if shown != person.shown {
             person.shown = shown;
             self.dirty.insert(user);
@@ -375,6 +388,14 @@ impl TrackedUsers {
     /// the last device has left, because the user's last marks arrive later.
     pub(super) fn is_hidden(&self, user: UserId) -> bool {
         self.people.get(&user).is_some_and(|person| person.hidden)
+    }
+
+    /// Returns whether the user chose to be invisible, now or before the last session ended.
+    pub(super) fn is_invisible(&self, user: UserId) -> bool {
+        let person = self.people.get(&user);
+        let has_device = person.is_some_and(|person| !person.devices.is_empty());
+        let is_unknown = !has_device && self.invisible.len() >= INVISIBLE_MAX;
+        self.is_hidden(user) || self.invisible.contains(&user) || is_unknown
     }
 
     pub(super) fn is_shown(&self, user: UserId) -> bool {

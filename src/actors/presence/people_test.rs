@@ -143,6 +143,25 @@ fn invisible_user_stays_hidden_for_a_while_after_leaving() {
 }
 
 #[test]
+fn invisible_choice_is_remembered_until_a_visible_session() {
+    let (mut people, now) = people();
+    assert!(!people.is_invisible(ALICE));
+    people.connect(ALICE, device("phone"), now);
+    people.set_status(ALICE, &device("phone"), Status::Invisible, None, now);
+    people.disconnect(ALICE, &device("phone"), now);
+    people.take_changed();
+    people.expire(now + seconds(600));
+    people.remove_if_gone(ALICE);
+    assert!(!people.people.contains_key(&ALICE) && people.is_invisible(ALICE));
+    people.track_user(ALICE, vec![CHAT]);
+    people.connect(ALICE, device("phone"), now + seconds(700));
+    assert!(!people.is_invisible(ALICE));
+    // Without memory for more choices, users without a device are not shown.
+    people.invisible = (100..).take(INVISIBLE_MAX).map(UserId).collect();
+    assert_eq!((people.is_invisible(ALICE), people.is_invisible(UserId(99))), (false, true));
+}
+
+#[test]
 fn offline_user_is_removed_once_others_are_notified() {
     let (mut people, now) = people();
     people.connect(ALICE, device("phone"), now);

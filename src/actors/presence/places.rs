@@ -1,8 +1,8 @@
 //! The places that users show to be at: a file or a comparison of a repository.
 //!
 //! A user asks for it with every request (opt-in), so nothing else is recorded. Soft state, bounded
-//! per user and in total. An entry expires [`STAY`] after its last request; expired entries are
-//! removed when their user or a new entry needs the space.
+//! per user and in total. An entry expires [`STAY`] after its last request; the next request of any
+//! user removes expired entries.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -38,32 +38,35 @@ impl Place {
 pub(super) struct Places {
     of_user: HashMap<UserId, Vec<(Place, Instant)>>,
     users: BTreeSet<(Place, UserId)>,
+    /// The same entries by the time at which they expire.
+    expiries: BTreeSet<(Instant, UserId, Place)>,
 }
 
 impl Places {
     /// Shows the user at the place from now on.
     pub(super) fn enter(&mut self, user: UserId, place: Place, now: Instant) {
-        if self.users.len() >= PLACES_MAX {
-            self.remove_expired(now);
-        }
+        self.remove_expired(now);
         let is_here = self.users.contains(&(place, user));
         if !is_here && self.users.len() >= PLACES_MAX {
             return;
         }
+        self.leave(user, place);
         let own = self.of_user.entry(user).or_default();
-        own.retain(|(known, _)| *known != place);
         own.push((place, now + STAY));
+        let oldest = own.first().filter(|_| own.len() > PLACES_PER_USER).map(|(oldest, _)| *oldest);
         self.users.insert((place, user));
-        if own.len() > PLACES_PER_USER {
-            let (oldest, _) = own.remove(0);
-            self.users.remove(&(oldest, user));
+        self.expiries.insert((now + STAY, user, place));
+        if let Some(oldest) = oldest {
+            self.leave(user, oldest);
         }
     }
 
     pub(super) fn leave(&mut self, user: UserId, place: Place) {
         self.users.remove(&(place, user));
         if let Some(own) = self.of_user.get_mut(&user) {
-            own.retain(|(known, _)| *known != place);
+            for (_, until) in own.extract_if(.., |(known, _)| *known == place) {
+                self.expiries.remove(&(until, user, place));
+            }
             if own.is_empty() {
                 self.of_user.remove(&user);
             }
@@ -88,13 +91,9 @@ impl Places {
     }
 
     fn remove_expired(&mut self, now: Instant) {
-        let users = &mut self.users;
-        self.of_user.retain(|user, own| {
-            for (place, _) in own.extract_if(.., |(_, until)| *until <= now) {
-                users.remove(&(place, *user));
-            }
-            !own.is_empty()
-        });
+        while let Some((_, user, place)) = self.expiries.first().copied().filter(|(at, ..)| *at <= now) {
+            self.leave(user, place);
+        }
     }
 }
 
@@ -125,6 +124,20 @@ mod tests {
         assert_eq!(places.others(place("a"), CAROL, now + STAY, shown), [ALICE]);
         places.leave(ALICE, place("a"));
         assert_eq!(places.others(place("a"), CAROL, now, shown), [BOB]);
+    }
+
+    #[test]
+    fn expired_places_leave_no_memory() {
+        let (mut places, now) = (Places::default(), Instant::now());
+        for user in 1..=100 {
+            places.enter(UserId(user), place("a"), now);
+            places.enter(UserId(user), place("a"), now + STAY / 2);
+        }
+        assert_eq!((places.users.len(), places.of_user.len(), places.expiries.len()), (100, 100, 100));
+        places.enter(ALICE, place("b"), now + STAY);
+        assert_eq!(places.users.len(), 101, "they have been entered again");
+        places.enter(BOB, place("b"), now + STAY + STAY / 2);
+        assert_eq!((places.users.len(), places.of_user.len(), places.expiries.len()), (2, 2, 2));
     }
 
     #[test]

@@ -160,12 +160,12 @@ impl PresenceState {
     /// Records that a user is at a place, or leaves it. Returns the other users there who are not
     /// invisible.
     pub(super) fn visit(&mut self, user: UserId, place: Place, stays: bool, now: Instant) -> Vec<UserId> {
-        if stays {
+        if stays && !self.people.is_invisible(user) {
             self.places.enter(user, place, now);
         } else {
             self.places.leave(user, place);
         }
-        self.places.others(place, user, now, |user| self.people.is_hidden(user))
+        self.places.others(place, user, now, |user| self.people.is_invisible(user))
     }
 
     pub(super) fn query(&self, watcher: UserId, users: &[(UserId, bool)]) -> Vec<PresenceView> {

@@ -72,6 +72,7 @@ impl Limits {
             trimmed_per_command 100,
             page_max 100,
             left_per_command 80,
+            logins_per_user 1000,
             create_participants 100,
             readers 1024,
             session_threads 1024,

@@ -1,5 +1,8 @@
 //! Reads files, as text for JSON or as raw bytes.
 
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -89,12 +92,43 @@ impl Browser {
         Ok(FileSize { oid: oid.into(), size_bytes })
     }
 
-    /// Returns the object id of the file at `path`; `None` if the commit has no such file, or cannot
-    /// be read.
-    pub fn file_id(&self, commit: Oid, path: &str) -> Option<Oid> {
-        let commit = self.find_commit(commit.raw()).ok()?;
-        let (_, place) = self.place_in(&commit, path).ok()?;
-        (!place.is_tree() && place.mode != MODE_COMMIT).then(|| place.oid.into())
+    /// Returns for each commit whether its file at `path` is that of `shown`. A file that `shown`
+    /// does not have is the same in no commit. A commit is absent if the budget ends before it, or
+    /// if its objects cannot be read.
+    pub fn same_files(&self, shown: Oid, path: &str, commits: &[Oid]) -> BTreeMap<Oid, bool> {
+        let (mut same, mut of_tree) = (BTreeMap::new(), HashMap::new());
+        let Ok(here) = self.file_id(shown, path, &mut of_tree) else { return same };
+        for commit in commits {
+            if Instant::now() >= self.budget.until() {
+                break;
+            }
+            if let Ok(there) = self.file_id(*commit, path, &mut of_tree) {
+                same.insert(*commit, here.is_some() && there == here);
+            }
+        }
+        same
+    }
+
+    /// Returns the object id of the file at `path`; `None` if the commit does not exist, or has no
+    /// such file. `of_tree` keeps the answers by root tree.
+    fn file_id(
+        &self,
+        commit: Oid,
+        path: &str,
+        of_tree: &mut HashMap<git2::Oid, Option<git2::Oid>>,
+    ) -> Result<Option<git2::Oid>, BrowseError> {
+        let commit = match self.find_commit(commit.raw()) {
+            Err(BrowseError::NotFound(_)) => return Ok(None),
+            found => found?,
+        };
+        if let Some(known) = of_tree.get(&commit.tree) {
+            return Ok(*known);
+        }
+        let (_, place) = self.find_path(&commit, path)?;
+        let file = place.filter(|place| !place.is_tree() && place.mode != MODE_COMMIT);
+        let file = file.map(|place| place.oid);
+        of_tree.insert(commit.tree, file);
+        Ok(file)
     }
 
     /// Returns the id, mode, size and path of the file at `path`.

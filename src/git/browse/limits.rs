@@ -151,6 +151,12 @@ impl BrowseLimits {
         }
     }
 
+    /// Returns the limits of the distances on a page of branches: reads begin for 150 ms, and the
+    /// last walk ends 100 ms later. A page that waits for 300 ms thus leaves no work behind.
+    pub fn of_distances() -> Self {
+        Self { read_ms: 150, walk_ms: 100, ..Self::of_a_detail() }
+    }
+
     pub(super) fn time(&self) -> Duration {
         Duration::from_millis(self.time_ms)
     }

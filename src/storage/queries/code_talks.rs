@@ -14,7 +14,7 @@ use crate::storage::schema::code_talks;
 
 type Db = SqliteConnection;
 
-/// Maximum number of replies of one message that are read to count them.
+/// Maximum number of replies of one message that are counted, in an index.
 const REPLIES_READ_MAX: i64 = 100;
 
 pub fn insert(
@@ -82,8 +82,8 @@ pub fn of_path(
 ) -> QueryResult<Vec<CodeTalk>> {
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT m.id, m.chat_id, m.seq, m.sender_id, m.created_at, t.oid, t.from_line, t.to_line,
-             (SELECT count(*) FROM (SELECT deleted_at FROM messages r WHERE r.thread_id = m.id LIMIT ?)
-              WHERE deleted_at IS NULL) AS replies
+             (SELECT count(*) FROM (SELECT 1 FROM messages r
+              WHERE r.thread_id = m.id AND r.deleted_at IS NULL LIMIT ?)) AS replies
          FROM code_talks t JOIN messages m ON m.id = t.message_id
          WHERE t.repository_id = ? AND t.path = ? AND t.message_id < ? ORDER BY t.message_id DESC LIMIT ?",
     )

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 
 use crate::core::saturate;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::thread::{FollowedThread, LastReply};
+use crate::domain::thread::{FollowedThread, LastReply, ThreadPage, ThreadPlace};
 use crate::domain::timestamp::Timestamp;
-use crate::storage::schema::thread_followers;
+use crate::storage::schema::{messages, thread_followers};
 
 type Db = SqliteConnection;
 
@@ -36,8 +37,12 @@ pub fn set_follows(db: &mut Db, thread: MessageId, user: UserId, follows: bool) 
     diesel::replace_into(thread_followers::table).values(row).execute(db).map(drop)
 }
 
-/// Maximum number of followed threads that one request reads; the threads that began last.
-const FOLLOWED_READ_MAX: i64 = 5_000;
+/// Maximum number of rows that a request reads to find the threads of a page: an index entry and a
+/// message for each thread, and index entries of its replies. 10,000 threads whose newest reply is
+/// of another user fit.
+const ROWS_READ_MAX: usize = 30_000;
+/// Number of threads that are read at once.
+const CHUNK_THREADS: i64 = 500;
 /// Maximum number of replies of one thread that are read, the newest first.
 const REPLIES_READ_MAX: i64 = 100;
 /// Length of an excerpt, in characters.
@@ -51,16 +56,12 @@ struct Followed {
     chat_id: ChatId,
 }
 
-#[derive(QueryableByName)]
+/// A reply, as the index has it.
+#[derive(Queryable)]
 struct Reply {
-    #[diesel(sql_type = BigInt)]
     id: MessageId,
-    #[diesel(sql_type = BigInt)]
     seq: Seq,
-    #[diesel(sql_type = BigInt)]
     sender_id: UserId,
-    #[diesel(sql_type = BigInt)]
-    created_at: i64,
 }
 
 #[derive(QueryableByName)]
@@ -80,78 +81,140 @@ pub struct ThreadRange {
     pub cursors: HashMap<ChatId, Seq>,
     /// Only threads with replies above the cursor.
     pub unread: bool,
-    /// Only threads whose newest reply has a smaller id.
-    pub before: MessageId,
+    pub place: ThreadPlace,
+}
+
+/// A thread that belongs to the list.
+struct Found {
+    newest: Reply,
+    thread_id: MessageId,
+    chat_id: ChatId,
+    read_seq: Seq,
 }
 
 /// Returns threads that a user follows, by their newest reply of another user, newest first. A
 /// thread without such a reply among its newest replies is left out.
-pub fn followed(
+pub fn followed(db: &mut Db, user: UserId, range: &ThreadRange, limit: usize) -> QueryResult<ThreadPage> {
+    followed_within(db, user, range, limit, ROWS_READ_MAX)
+}
+
+fn followed_within(
     db: &mut Db,
     user: UserId,
     range: &ThreadRange,
     limit: usize,
-) -> QueryResult<Vec<FollowedThread>> {
-    let threads: Vec<Followed> = diesel::sql_query(
-        "SELECT f.thread_id, m.chat_id FROM thread_followers f JOIN messages m ON m.id = f.thread_id
-         WHERE f.user_id = ? AND NOT f.muted ORDER BY f.thread_id DESC LIMIT ?",
-    )
-    .bind::<BigInt, _>(user)
-    .bind::<BigInt, _>(FOLLOWED_READ_MAX)
-    .load(db)?;
-    let mut found = Vec::new();
-    for Followed { thread_id, chat_id } in threads {
-        let Some(read_seq) = range.cursors.get(&chat_id).copied() else { continue };
-        let above = if range.unread { read_seq } else { 0 };
-        let newest = replies_of_others(db, thread_id, user, above, 1)?.pop();
-        if let Some(newest) = newest.filter(|newest| newest.id < range.before) {
-            found.push((newest, thread_id, chat_id, read_seq));
-        }
-    }
-    found.sort_unstable_by_key(|(newest, ..)| std::cmp::Reverse(newest.id));
+    rows_max: usize,
+) -> QueryResult<ThreadPage> {
+    let place = range.place;
+    let (mut found, window_end) = window(db, user, range, rows_max)?;
+    found.sort_unstable_by_key(|thread| std::cmp::Reverse(thread.newest.id));
+    let has_more = found.len() > limit;
     found.truncate(limit);
-    let mut listed = Vec::with_capacity(found.len());
-    for (newest, thread_id, chat_id, read_seq) in found {
+    let last = found.last().filter(|_| has_more).map(|thread| thread.newest.id);
+    let next = match last {
+        Some(before) => Some(ThreadPlace { before, top: place.top, end: window_end }),
+        None => (window_end > MessageId(0)).then(|| ThreadPlace::window(window_end)),
+    };
+    let mut items = Vec::with_capacity(found.len());
+    for Found { newest, thread_id, chat_id, read_seq } in found {
         let Some(first) = first_of(db, thread_id)? else { continue };
-        let unread = replies_of_others(db, thread_id, user, read_seq, REPLIES_READ_MAX)?;
-        listed.push(FollowedThread {
+        let unread = replies(db, thread_id, read_seq)?;
+        let unread = unread.iter().filter(|reply| reply.sender_id != user).count();
+        let created_at = messages::table.find(newest.id).select(messages::created_at).first(db)?;
+        items.push(FollowedThread {
             chat_id,
             thread_id,
             seq: first.seq,
             sender_id: first.sender_id,
             excerpt: first.excerpt,
-            unread_count: saturate::to_i64(unread.len()),
+            unread_count: saturate::to_i64(unread),
             last_reply: LastReply {
                 message_id: newest.id,
                 seq: newest.seq,
                 sender_id: newest.sender_id,
-                created_at: Timestamp(newest.created_at),
+                created_at: Timestamp(created_at),
             },
         });
     }
-    Ok(listed)
+    Ok(ThreadPage { items, next })
 }
 
-/// Returns replies above a seq that are not deleted and not of `reader`, newest first.
-fn replies_of_others(
+/// Returns the threads of the window, and the id at which the window ends; 0: it is the last one.
+fn window(
     db: &mut Db,
-    thread: MessageId,
-    reader: UserId,
-    above: Seq,
-    limit: i64,
-) -> QueryResult<Vec<Reply>> {
+    user: UserId,
+    range: &ThreadRange,
+    rows_max: usize,
+) -> QueryResult<(Vec<Found>, MessageId)> {
+    let ThreadPlace { before, top, end } = range.place;
+    let (mut found, mut below, mut rows) = (Vec::new(), top, 0_usize);
+    loop {
+        let threads = chunk(db, user, below, end)?;
+        if threads.is_empty() {
+            return Ok((found, end));
+        }
+        for Followed { thread_id, chat_id } in threads {
+            if rows >= rows_max {
+                return Ok((found, below));
+            }
+            below = thread_id;
+            rows = rows.saturating_add(2);
+            let Some(read_seq) = range.cursors.get(&chat_id).copied() else { continue };
+            let (newest, read) = newest_of_others(db, thread_id, user)?;
+            rows = rows.saturating_add(read);
+            let is_listed = |newest: &Reply| newest.id < before && (!range.unread || newest.seq > read_seq);
+            found.extend(newest.filter(is_listed).map(|newest| Found {
+                newest,
+                thread_id,
+                chat_id,
+                read_seq,
+            }));
+        }
+    }
+}
+
+/// Returns the next followed threads from `end` to below `top`, those that began last first.
+fn chunk(db: &mut Db, user: UserId, top: MessageId, end: MessageId) -> QueryResult<Vec<Followed>> {
     diesel::sql_query(
-        "SELECT id, seq, sender_id, created_at FROM (
-             SELECT id, seq, sender_id, created_at, deleted_at FROM messages
-             WHERE thread_id = ? AND seq > ? ORDER BY seq DESC LIMIT ?
-         ) WHERE sender_id <> ? AND deleted_at IS NULL LIMIT ?",
+        "SELECT f.thread_id, m.chat_id FROM thread_followers f JOIN messages m ON m.id = f.thread_id
+         WHERE f.user_id = ? AND NOT f.muted AND f.thread_id < ? AND f.thread_id >= ?
+         ORDER BY f.thread_id DESC LIMIT ?",
     )
-    .bind::<BigInt, _>(thread)
-    .bind::<BigInt, _>(above)
-    .bind::<BigInt, _>(REPLIES_READ_MAX)
-    .bind::<BigInt, _>(reader)
-    .bind::<BigInt, _>(limit)
+    .bind::<BigInt, _>(user)
+    .bind::<BigInt, _>(top)
+    .bind::<BigInt, _>(end)
+    .bind::<BigInt, _>(CHUNK_THREADS)
     .load(db)
+}
+
+/// Selects the newest replies above a seq that are not deleted.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn newest_replies(thread: MessageId, above: Seq) -> _ {
+    let limit: i64 = REPLIES_READ_MAX;
+    messages::table
+        .filter(messages::thread_id.eq(thread))
+        .filter(messages::deleted_at.is_null())
+        .filter(messages::seq.gt(above))
+        .order(messages::seq.desc())
+        .limit(limit)
+        .select((messages::id, messages::seq, messages::sender_id))
+}
+
+fn replies(db: &mut Db, thread: MessageId, above: Seq) -> QueryResult<Vec<Reply>> {
+    newest_replies(thread, above).load(db)
+}
+
+/// Returns the newest reply that is not of `reader`, and how many replies were read to find it.
+fn newest_of_others(db: &mut Db, thread: MessageId, reader: UserId) -> QueryResult<(Option<Reply>, usize)> {
+    let mut read = 0_usize;
+    for reply in newest_replies(thread, 0).load_iter::<Reply, DefaultLoadingMode>(db)? {
+        let reply = reply?;
+        read = read.saturating_add(1);
+        if reply.sender_id != reader {
+            return Ok((Some(reply), read));
+        }
+    }
+    Ok((None, read))
 }
 
 fn first_of(db: &mut Db, thread: MessageId) -> QueryResult<Option<First>> {
@@ -161,3 +224,7 @@ fn first_of(db: &mut Db, thread: MessageId) -> QueryResult<Option<First>> {
         .get_result(db)
         .optional()
 }
+
+#[cfg(test)]
+#[path = "threads_test.rs"]
+mod tests;

@@ -21,13 +21,14 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 const ENTRIES_READ: usize = 500;
 const COLUMNS: &str = "id,time,actor_id,actor,action,target,target_name,detail,request_id\r\n";
 
-/// A file, and the entry after which the next one begins.
+/// A file, and the oldest entry that it has if older ones follow.
 struct Part {
     text: String,
-    next: Option<i64>,
+    cut_at: Option<i64>,
 }
 
-/// Returns the newest entries, or those before `cursor`. `Link` has the address of the next part.
+/// Returns the newest entries, or those before `cursor`. If older entries follow, the name of the
+/// file ends with the id of its last entry: the `cursor` of the next file.
 pub(in crate::web) async fn file(
     visitor: Visitor,
     request: HttpRequest,
@@ -36,15 +37,17 @@ pub(in crate::web) async fn file(
 ) -> HttpResult {
     let who = visitor.required()?;
     let part = part(&services, who, query.0.cursor.unwrap_or(i64::MAX)).await?;
+    let disposition = format!("attachment; filename=\"{}\"", file_name(part.cut_at));
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/csv; charset=utf-8; header=present")
-        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"netbit-audit.csv\""))
+        .insert_header((header::CONTENT_DISPOSITION, disposition))
         .insert_header((header::CACHE_CONTROL, "no-store"));
-    if let Some(next) = part.next {
-        response.insert_header((header::LINK, format!("</admin/audit.csv?cursor={next}>; rel=\"next\"")));
-    }
     layout::answer(&request, &mut response, part.text.into_bytes())
+}
+
+fn file_name(cut_at: Option<i64>) -> String {
+    cut_at.map_or_else(|| "netbit-audit.csv".to_owned(), |id| format!("netbit-audit-cut-at-{id}.csv"))
 }
 
 async fn part(services: &Services, who: Credential, cursor: i64) -> Result<Part, ServiceError> {
@@ -58,15 +61,15 @@ async fn part(services: &Services, who: Credential, cursor: i64) -> Result<Part,
             put_row(&mut text, event, &names);
             below = event.id;
             if text.len() >= BYTES_MAX {
-                return Ok(Part { text, next: Some(below) });
+                return Ok(Part { text, cut_at: Some(below) });
             }
         }
         count = count.saturating_add(events.len());
         if events.len() < wanted {
-            return Ok(Part { text, next: None });
+            return Ok(Part { text, cut_at: None });
         }
         if count >= ENTRIES_MAX {
-            return Ok(Part { text, next: Some(below) });
+            return Ok(Part { text, cut_at: Some(below) });
         }
     }
 }
@@ -100,6 +103,12 @@ fn quoted(cell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_name_shows_that_entries_are_missing() {
+        assert_eq!(file_name(None), "netbit-audit.csv");
+        assert_eq!(file_name(Some(812)), "netbit-audit-cut-at-812.csv");
+    }
 
     #[test]
     fn cell_is_quoted_and_never_a_formula() {

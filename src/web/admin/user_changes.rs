@@ -30,7 +30,8 @@ struct Subject {
 impl Subject {
     async fn load(visitor: &Visitor, username: &str, services: &Services) -> Result<Self, HttpError> {
         let who = visitor.required()?;
-        // The second query checks the administrator.
+        // Others must not learn which names exist.
+        services.check_administrator(who).await?;
         let named = services.person(who, username.to_owned()).await?;
         let users = services.users_to_administer(who, [named.id].into()).await?;
         let user: &User = users.first().unwrap_or(&named);

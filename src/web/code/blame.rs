@@ -137,7 +137,7 @@ async fn page(
         shell: frame.shell(request, visitor, &format!("Blame of {path}")).wide(),
         folders,
         name,
-        groups: groups(&blame, lines, &frame.base, now),
+        groups: groups(&blame, lines, &frame.base, midnight(now)),
         lines_from: blame.lines_from,
         lines_to: blame.lines_to,
         line_count: blame.line_count,
@@ -206,6 +206,12 @@ fn groups(blame: &Blame, lines: Vec<SafeHtml>, base: &str, now: Timestamp) -> Ve
 }
 
 /// Returns the class of an age, 0 to 9.
+/// Returns the beginning of the day (UTC). The validator has the day, so the ages count from there:
+/// a page that is kept shows the same classes as a new one.
+fn midnight(now: Timestamp) -> Timestamp {
+    Timestamp(now.0.saturating_sub(now.0.rem_euclid(DAY_MS)))
+}
+
 fn age(at: Timestamp, now: Timestamp) -> usize {
     let days = now.0.saturating_sub(at.0) / DAY_MS;
     AGES.iter().rposition(|begin| days >= *begin).unwrap_or(0)
@@ -214,6 +220,16 @@ fn age(at: Timestamp, now: Timestamp) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn age_is_the_same_during_a_day() {
+        let begin = Timestamp(20_000 * DAY_MS);
+        let (noon, end) = (Timestamp(begin.0 + DAY_MS / 2), Timestamp(begin.0 + DAY_MS - 1));
+        assert_eq!([begin, noon, end].map(|now| midnight(now).0), [begin.0; 3]);
+        assert_eq!(midnight(Timestamp(begin.0 + DAY_MS)).0, begin.0 + DAY_MS);
+        let written = Timestamp(begin.0 - 2 * DAY_MS + 1);
+        assert_eq!(age(written, midnight(end)), age(written, midnight(begin)));
+    }
 
     #[test]
     fn age_has_ten_classes() {

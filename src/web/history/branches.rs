@@ -14,7 +14,7 @@ use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
 use crate::services::access::RepositoryPath;
 use crate::services::branch_deletions::check_branch_deletion;
-use crate::services::{RepositoryView, ServiceError, Services};
+use crate::services::{RepositoryView, Services};
 use crate::web::code::frame::{Frame, Tab, href, in_repository};
 use crate::web::code::words::short;
 use crate::web::layout::{self, Shell};
@@ -79,7 +79,19 @@ pub(super) async fn show(
         let found = services.branches(&view, after, PAGE_BRANCHES).await?;
         let frame = Frame::load(&request, &services, &view, Tab::Branches, None).await?;
         let here = format!("{}/-/branches", frame.base);
-        let distances = distances(&services, &view, &found.items).await;
+        let base = services.default_head(&view).await?;
+        // The refs and rules determine the page, so an unchanged one costs no walk.
+        let shown = (&found, &view.project.config.protected_branches, view.role);
+        let commits: Vec<_> = base.iter().collect();
+        let validator = frame.validator_with(&request, &visitor, &commits, &format!("{shown:?}"));
+        if let Some(answer) = validator.unchanged(&request) {
+            return Ok(answer);
+        }
+        let distances = match &base {
+            Some(base) => distances(&services, &view, base.oid, &found.items).await,
+            None => BTreeMap::new(),
+        };
+        let is_whole = counted(&found.items).all(|branch| distances.contains_key(&branch.oid));
         let page = BranchesPage {
             shell: frame.shell(&request, &visitor, "Branches"),
             branches: found
@@ -91,9 +103,15 @@ pub(super) async fn show(
             next_href: found.next.map(|next| format!("{here}?after={}", percent_encoded(&next))),
             frame,
         };
-        layout::page(&request, &page).await
+        let kept = Some(&validator).filter(|_| is_whole);
+        layout::built(&request, (&services, &view), kept, move || page).await
     })
     .await
+}
+
+/// Returns the branches whose distance is counted.
+fn counted(branches: &[Branch]) -> impl Iterator<Item = &Branch> {
+    branches.iter().filter(|branch| !branch.default).take(COUNTED_MAX)
 }
 
 /// Returns how far the first branches are from the default branch. Leaves out those that cannot be
@@ -101,17 +119,14 @@ pub(super) async fn show(
 async fn distances(
     services: &Services,
     view: &RepositoryView,
+    base: Oid,
     branches: &[Branch],
 ) -> BTreeMap<Oid, Distance> {
-    let counted = async {
-        let Some(base) = services.default_head(view).await? else { return Ok(BTreeMap::new()) };
-        let others = branches.iter().filter(|branch| !branch.default).take(COUNTED_MAX);
-        services.distances(view, base.oid, others.map(|branch| branch.oid).collect()).await
-    };
+    // The work ends by itself before this time: the wait may end in the queue.
+    let counted = services.distances(view, base, counted(branches).map(|branch| branch.oid).collect());
     match tokio::time::timeout(COUNT_TIME_MAX, counted).await {
         Ok(Ok(distances)) => distances,
         Ok(Err(error)) => {
-            let error: ServiceError = error;
             error.log_causes();
             BTreeMap::new()
         }

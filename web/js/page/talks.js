@@ -1,7 +1,7 @@
 // Marks at lines of a file that messages are about, and a list of these messages above the code.
 //
-// The server states for each message whether the file is the same as when it was written. Only then
-// the numbers of the lines are right, so other messages are listed without a mark.
+// Where the server knows it, a message has whether the file is the same as when it was written. Only
+// then the numbers of the lines are right, so other messages are listed without a mark.
 import { localTimes } from './times.js';
 
 /**
@@ -140,7 +140,8 @@ export async function talks(root) {
   const permalink = root.querySelector('a[data-key="y"]');
   if (!code || !(permalink instanceof HTMLAnchorElement)) return;
   const file = talkFile(permalink.pathname);
-  if (!file) return;
+  // Talks are listed for users only.
+  if (!file || !root.querySelector('[data-inbox]')) return;
   const [user, project, name] = file.repository.split('/');
   const query = new URLSearchParams({ path: file.path, ref: file.oid });
   let found;

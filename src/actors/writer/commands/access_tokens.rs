@@ -41,8 +41,8 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
     Err(Refusal::FreshLoginRequired.into())
 }
 
-/// Notifies the owner of a token of an event of that token.
-fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
+/// Notifies the owner of an account of a change of its credentials.
+pub(super) fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
     let active = accounts::user(tx.reader(), owner)?.is_some_and(|row| row.deactivated_at.is_none());
     let facts = RecipientFacts { active, ..RecipientFacts::BYSTANDER };
     let Decision::Notify(kind, _) = decide(Cause::Account, facts) else { return Ok(()) };

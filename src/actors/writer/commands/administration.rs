@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::access_tokens::revoke_made_since;
+use super::access_tokens::{notify_owner, revoke_made_since};
 use super::accounts::{NewUser, end, set_password};
 use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
@@ -194,7 +194,8 @@ impl Command for SetUserAdmin {
     }
 }
 
-/// Sets the password of a user. All logins and access tokens of the user end.
+/// Sets the password of a user. All logins and access tokens of the user end. The user is notified:
+/// the change must not stay unseen.
 pub struct ResetPassword {
     pub who: Credential,
     pub user: UserId,
@@ -209,6 +210,11 @@ impl Command for ResetPassword {
         accounts::user(tx.reader(), self.user)?.ok_or(Refusal::NotFound("user"))?;
         let user = set_password(tx, self.user, &self.password_hash)?;
         let tokens = revoke_made_since(tx, self.user, Timestamp(i64::MIN))?;
+        notify_owner(
+            tx,
+            self.user,
+            "an administrator set your password; your logins and access tokens ended",
+        )?;
         let detail = json!({"username": user.username, "tokens_revoked": tokens});
         tx.audit(self.who, "user.password", ("user", user.id.0), &detail)
     }

@@ -31,6 +31,8 @@ enum Reach {
     NewProject,
     /// Watching a private project, or being shown in it: reading it, and writing to chats.
     Watch,
+    /// Listing the messages about a file of a private project: reading it, and reading chats.
+    Talks,
 }
 
 impl Reach {
@@ -45,6 +47,7 @@ impl Reach {
             Self::Person => false,
             Self::Reader => has(&["repo:read", "repo:write", "admin"]),
             Self::Maintainer | Self::NewProject => has(&["repo:write", "admin"]),
+            Self::Talks => has(&["chat:read", "chat:write"]) && has(&["repo:read", "repo:write", "admin"]),
             Self::Watch => has(&["chat:write"]) && has(&["repo:read", "repo:write", "admin"]),
         }
     }
@@ -54,7 +57,7 @@ impl Reach {
     fn is_refused(self, status: u16) -> bool {
         match self {
             Self::Open => status == 403,
-            Self::Reader | Self::Maintainer | Self::Owner | Self::NewProject | Self::Watch => {
+            Self::Reader | Self::Maintainer | Self::Owner | Self::NewProject | Self::Watch | Self::Talks => {
                 matches!(status, 401 | 403 | 404)
             }
             _ => matches!(status, 401 | 403),
@@ -152,7 +155,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("PATCH", repo(""), Reach::Maintainer, json!({"description": "x"})),
         ("GET", repo("/branches"), Reach::Reader, none.clone()),
         ("GET", repo("/tags"), Reach::Reader, none.clone()),
-        ("GET", repo("/talks"), Reach::Reader, none.clone()),
+        ("GET", repo("/talks"), Reach::Talks, none.clone()),
         ("POST", repo("/visitors"), Reach::Watch, json!({"place": "README"})),
         ("GET", repo("/tree"), Reach::Reader, none.clone()),
         ("GET", repo("/tree/{ref}"), Reach::Reader, none.clone()),
