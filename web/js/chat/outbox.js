@@ -265,25 +265,32 @@ function pendingOf({ title: _, tries: __, isBusy: ___, ackSeq: ____, adoptAt: __
 }
 
 /**
- * Returns the drafts of a user.
+ * Returns the drafts of a user. Those of another user, or of a history that was replaced, have
+ * other keys: ids have other meanings there.
  * @param {Local} local
  * @param {() => string} space epoch and user
  * @returns {import('./types.js').Drafts}
  */
 export function createDrafts(local, space) {
-  const begin = () => `draft:${space()}:`;
+  const keyOf = (/** @type {string} */ at, /** @type {number | string} */ name = '') => `draft:${at}:${name}`;
+  // An earlier version kept these without the user.
+  for (const key of local.keys('composer:')) local.remove(key);
   return {
-    get(chatId) {
-      const kept = local.get(begin() + chatId);
-      return typeof kept === 'string' ? kept : '';
+    space,
+    get(at, name) {
+      const kept = local.get(keyOf(at, name));
+      return typeof kept === 'string' ? { draft: kept } : kept ?? {};
     },
-    set(chatId, text) {
-      if (text === '') local.remove(begin() + chatId);
-      else local.set(begin() + chatId, text);
+    set(at, name, change) {
+      const { title, at: _, ...kept } = { ...this.get(at, name), ...change };
+      const all = Object.entries(kept).filter(([, value]) => value);
+      if (all.length) local.set(keyOf(at, name), { ...Object.fromEntries(all), title, at: Date.now() });
+      else local.remove(keyOf(at, name));
     },
+    old: () => local.keys('draft:').filter((key) => !key.startsWith(keyOf(space())) && key.split(':')[2] === space().split(':')[1]),
     onChange(fn) {
       return local.onChange((key) => {
-        if (key.startsWith(begin())) fn(Number(key.slice(begin().length)));
+        if (key.startsWith(keyOf(space()))) fn(Number(key.slice(keyOf(space()).length)));
       });
     },
   };
