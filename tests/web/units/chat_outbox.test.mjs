@@ -206,6 +206,56 @@ test('messages_of_another_user_are_not_sent', () => {
   assert.deepEqual(texts(), []);
 });
 
+test('unsent_messages_of_other_users_stay_after_a_jump_of_the_clock', async () => {
+  const { outbox, state, storage, clock } = tabOf();
+  outbox.open(7, 1);
+  state.isOnline = false;
+  outbox.add(3, 'a');
+  await clock.run(40 * 86_400_000);
+  outbox.open(8, 2);
+  assert.equal(storage.values.size, 1);
+  outbox.open(8, 1);
+  assert.equal(storage.values.size, 0);
+});
+
+test('message_that_is_not_stored_says_so_until_it_is_sent', async () => {
+  const { outbox, local, next, texts, sent } = tabOf();
+  local.set = () => false;
+  outbox.open(7, 1);
+  const id = outbox.add(3, 'a');
+  assert.deepEqual(texts(), [['a', 'sending', 'not_stored']]);
+  next().failed(new RequestProblem('forbidden', 'no'));
+  await settled();
+  assert.deepEqual(texts(), [['a', 'failed', 'forbidden']]);
+  outbox.retry(id);
+  assert.equal(sent.length, 1);
+  assert.deepEqual(texts(), [['a', 'sending', 'not_stored']]);
+});
+
+test('page_with_unstored_messages_asks_before_it_is_left', async (t) => {
+  /** @type {((event: any) => void)[]} */
+  const asked = [];
+  const place = /** @type {any} */ (globalThis);
+  place.addEventListener = (/** @type {string} */ name, /** @type {any} */ fn) => { if (name === 'beforeunload') asked.push(fn); };
+  t.after(() => { delete place.addEventListener; });
+  const { outbox, local, next } = tabOf();
+  let count = 0;
+  const leave = () => asked.forEach((fn) => fn({ preventDefault() { count += 1; } }));
+  outbox.open(7, 1);
+  outbox.add(3, 'a');
+  next();
+  leave();
+  assert.equal(count, 0);
+  local.set = () => false;
+  outbox.add(4, 'b');
+  leave();
+  assert.equal(count, 1);
+  next().done({ success: true, message_id: 1, seq: 0 });
+  await settled();
+  leave();
+  assert.equal(count, 1);
+});
+
 test('outbox_refuses_messages_above_its_bound', () => {
   const { outbox, state } = tabOf();
   outbox.open(7, 1);

@@ -28,7 +28,7 @@ const OUTBOX_KEPT_MS = 30 * 86_400_000;
  * @property {() => string} [newId]
  */
 
-/** @typedef {Pending & { title: string, tries: number, isBusy?: boolean, ackSeq?: number, adoptAt: number }} Item */
+/** @typedef {Pending & { title: string, tries: number, isBusy?: boolean, isLoose?: boolean, ackSeq?: number, adoptAt: number }} Item */
 
 /** @typedef {ReturnType<typeof createOutbox>} Outbox */
 
@@ -45,8 +45,9 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
 
   /** @param {Item} item */
   function save(item) {
-    const { isBusy: _, ackSeq: __, adoptAt: ___, ...kept } = item;
-    local.set(keyOf(item.client_id), kept);
+    const { isBusy: _, ackSeq: __, adoptAt: ___, isLoose: ____, ...kept } = item;
+    item.isLoose = !local.set(keyOf(item.client_id), kept);
+    if (item.isLoose && item.state === 'sending') item.error = { code: 'not_stored', detail: 'Not stored: keep this page open' };
   }
 
   /** @param {number} chatId */
@@ -162,6 +163,9 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   store.onArrival((clientId) => { if (items.has(clientId)) drop(clientId); });
   store.subscribe(settle);
   local.onChange(otherTab);
+  globalThis.addEventListener?.('beforeunload', (event) => {
+    if ([...items.values()].some((item) => item.isLoose && item.ackSeq === undefined)) event.preventDefault();
+  });
 
   return {
     /**
@@ -244,10 +248,10 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   function rescue(userId) {
     for (const key of local.keys('unsent:')) {
       const [, epoch, user] = key.split(':');
-      if (`${epoch}:${user}` === space) continue;
+      if (user !== String(userId) || `${epoch}:${user}` === space) continue;
       const kept = local.get(key);
       const isOld = typeof kept?.created_at !== 'number' || now() - kept.created_at > OUTBOX_KEPT_MS;
-      const isHere = !isOld && user === String(userId) && kept.title !== '' && titleOf(kept.chat_id) === kept.title;
+      const isHere = !isOld && kept.title !== '' && titleOf(kept.chat_id) === kept.title;
       if (isOld || isHere) local.remove(key);
       if (!isHere) continue;
       const { reply_to: _, retry_at: __, ...rest } = kept;
@@ -260,7 +264,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
 }
 
 /** @param {Item} item @returns {Pending} */
-function pendingOf({ title: _, tries: __, isBusy: ___, ackSeq: ____, adoptAt: _____, ...pending }) {
+function pendingOf({ title: _, tries: __, isBusy: ___, ackSeq: ____, adoptAt: _____, isLoose: ______, ...pending }) {
   return pending;
 }
 
