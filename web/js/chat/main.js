@@ -126,7 +126,14 @@ function startChat() {
     local.set('last_chat', place.chat);
     timeline.open(place.chat, { seq: place.seq });
     composer.open(place.chat, { seq: place.seq, thread: place.thread });
-    if (place.code) later(({ parseCodeRef }) => { if (router.current() === place) composer.attach({ code: parseCodeRef(place.code) ?? null }); });
+    // Only a page that was loaded attaches lines, once: a link in a message must not add to a text.
+    if (place.code && !history.state) {
+      later(({ parseCodeRef }) => {
+        if (router.current() !== place) return;
+        history.replaceState({ depth: 0 }, '');
+        composer.attach({ code: parseCodeRef(place.code) ?? null });
+      });
+    }
   }
 
   /** Shows the inbox or a panel, if the address names them. @param {boolean} [isEntered] */
