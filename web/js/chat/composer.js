@@ -166,6 +166,7 @@ export function createComposer(root, ctx, options = {}) {
     text(counter, bytes < COUNTER_BYTES ? '' : `${kilobytes(bytes)} of 16 KB`);
     counter.classList.toggle('over', bytes > MESSAGE_BYTES_MAX);
     send.classList.toggle('idle', field.value.trim() === '');
+    drawHint();
   }
 
   /** Draws what depends on the chat and on what is written. */
@@ -191,9 +192,17 @@ export function createComposer(root, ctx, options = {}) {
     if (send.dataset.word !== word) fill(send, icon(state.editing ? 'check' : 'send'));
     send.dataset.word = word;
     const isSwapped = local.get(ENTER_BREAKS) === true;
-    text(hint, touch.matches ? '' : isSwapped ? 'Enter breaks the line, Shift+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.');
+    drawHint();
     text(swap, isSwapped ? 'Let Enter send' : 'Let Enter break the line');
     swap.hidden = !isMain || touch.matches;
+  }
+
+  /** Returns whether Enter breaks the line of code at the caret. */
+  const isInCode = () => isInFence(field.value.slice(0, field.selectionStart));
+
+  function drawHint() {
+    const words = local.get(ENTER_BREAKS) === true ? 'Enter breaks the line, Shift+Enter sends.' : isInCode() ? 'In code, Ctrl+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.';
+    text(hint, touch.matches ? '' : words);
   }
 
   /** Draws what is answered, edited or attached. @param {string} shown the key of this state */
@@ -355,7 +364,7 @@ export function createComposer(root, ctx, options = {}) {
     const hasModifier = event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
     if (event.key === 'Enter' && !event.altKey) {
       const isForced = event.ctrlKey || event.metaKey;
-      const sends = isForced || (enterBreaks() ? event.shiftKey && !touch.matches : !event.shiftKey && !isInFence(field.value.slice(0, field.selectionStart)));
+      const sends = isForced || (enterBreaks() ? event.shiftKey && !touch.matches : !event.shiftKey && !isInCode());
       if (!sends) return;
       event.preventDefault();
       submit();
@@ -426,9 +435,9 @@ export function createComposer(root, ctx, options = {}) {
   field.addEventListener('input', input, { signal });
   field.addEventListener('paste', paste, { signal });
   field.addEventListener('compositionend', (event) => { composedAt = event.timeStamp; }, { signal });
-  field.addEventListener('keyup', () => { composedAt = -Infinity; }, { signal });
+  field.addEventListener('keyup', () => { composedAt = -Infinity; drawHint(); }, { signal });
   field.addEventListener('blur', () => { flush(); complete?.close(); }, { signal });
-  field.addEventListener('click', updateComplete, { signal });
+  field.addEventListener('click', () => { drawHint(); updateComplete(); }, { signal });
   field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) updateComplete(); }, { signal });
   form.addEventListener('submit', (event) => { event.preventDefault(); submit(); field.focus(); }, { signal });
   form.addEventListener('click', click, { signal });
