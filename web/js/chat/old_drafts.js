@@ -1,5 +1,7 @@
 // Drafts of histories of the server that were replaced, for example by a restore.
 
+import { el } from '../kit/dom.js';
+
 /** Drafts of replaced histories are removed after this time (milliseconds). */
 const OLD_DRAFT_KEPT_MS = 30 * 86_400_000;
 
@@ -47,4 +49,17 @@ export function rescueDrafts({ drafts, local, store, now }) {
  */
 export function oldTexts({ drafts, local }) {
   return drafts.old().map((key) => textsOf(local.get(key))).filter(Boolean);
+}
+
+/**
+ * Shows the texts of replaced histories that belong to no chat.
+ * @param {import('./types.js').Context} ctx
+ */
+export function showOldTexts(ctx) {
+  const texts = oldTexts(ctx).map((text) => el('textarea', { readOnly: true, rows: 4, 'aria-label': 'Text', value: text }));
+  const dialog = el('dialog', { class: 'chat-dialog', 'aria-labelledby': 'old-texts' },
+    el('h2', { id: 'old-texts' }, 'Texts from before a restore'), el('p', null, 'The chats of these texts are gone. This browser keeps them for 30 days.'), ...texts, el('form', { method: 'dialog' }, el('button', null, 'Close')));
+  dialog.addEventListener('close', () => dialog.remove());
+  (ctx.root.getElementById('main') ?? ctx.root.body).append(dialog);
+  dialog.showModal();
 }
