@@ -23,6 +23,12 @@ export class ApiProblem extends Error {
   }
 }
 
+/** Another user logged in: the cookie is not of the user of this page. */
+let isApiEnded = false;
+export function endApi() {
+  isApiEnded = true;
+}
+
 /**
  * Sends a request; returns the answer, or null if it has no body.
  * @param {'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} method
@@ -32,6 +38,7 @@ export class ApiProblem extends Error {
  * @throws {ApiProblem}
  */
 export async function api(method, path, body) {
+  if (isApiEnded) throw new ApiProblem(401, 'unauthenticated', 'Another user logged in in this browser. Reload the page.', undefined, []);
   /** @type {Record<string, string>} */
   const headers = { 'X-NetBit-Web': '1', Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';

@@ -17,7 +17,7 @@ export function visitor(root) {
  * @param {string} key
  * @param {string} [value] to be written first
  */
-export function keptValueValue(key, value) {
+export function keptValue(key, value) {
   try {
     if (value !== undefined) localStorage.setItem(key, value);
     return localStorage.getItem(key);
