@@ -325,7 +325,7 @@ export function createComposer(root, ctx, options = {}) {
   const self = { ctx, field, state, isMain, threadId, say, setField, setDraft, draftOf, keep, space: () => space, flush, startEdit, endEdit, drawState, deliver, deliverText };
 
   function submit() {
-    if (state.chat === 0 || form.hidden) return;
+    if (state.chat === 0 || form.hidden || space !== drafts.space()) return;
     complete?.close();
     if (state.editing) return void submitWith(({ saveEdit }) => saveEdit(self));
     // A text that begins with / may be a command.

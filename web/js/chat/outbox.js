@@ -47,7 +47,15 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   function save(item) {
     const { isBusy: _, ackSeq: __, adoptAt: ___, isLoose: ____, ...kept } = item;
     item.isLoose = !local.set(keyOf(item.client_id), kept);
-    if (item.isLoose && item.state === 'sending') item.error = { code: 'not_stored', detail: 'Not stored: keep this page open' };
+    if (!item.isLoose) return;
+    // Only now: some browsers do not keep a page with this listener for the Back button.
+    globalThis.addEventListener?.('beforeunload', leaving);
+    if (item.state === 'sending') item.error = { code: 'not_stored', detail: 'Not stored: keep this page open' };
+  }
+
+  /** @param {BeforeUnloadEvent} event */
+  function leaving(event) {
+    if ([...items.values()].some((item) => item.isLoose && item.ackSeq === undefined)) event.preventDefault();
   }
 
   /** @param {number} chatId */
@@ -163,9 +171,6 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   store.onArrival((clientId) => { if (items.has(clientId)) drop(clientId); });
   store.subscribe(settle);
   local.onChange(otherTab);
-  globalThis.addEventListener?.('beforeunload', (event) => {
-    if ([...items.values()].some((item) => item.isLoose && item.ackSeq === undefined)) event.preventDefault();
-  });
 
   return {
     /**
