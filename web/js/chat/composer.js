@@ -280,7 +280,7 @@ export function createComposer(root, ctx, options = {}) {
     drawState();
   }
 
-  /** Changes what the next message gets. @param {{ reply?: ReplyNote | null, code?: CodeNote | null }} notes */
+  /** Changes what the next message gets. @param {Pick<Kept, 'reply' | 'code'>} notes */
   function setNotes(notes) {
     Object.assign(state, notes);
     keep(state.chat, notes);

@@ -1,4 +1,4 @@
-// Shows who else is at this file or comparison. Off until the user turns it on, for all pages of
+// Shows who else is at this file or comparison. Off until the user turns it on, for all pages in
 // this browser: only then the server learns where the user is.
 
 import { keptValue } from './visitor.js';
@@ -47,7 +47,10 @@ async function hereAsk(address, body) {
   }
 }
 
-/** @param {Document} root @param {string} visitorName the name of the user: others decide for themselves */
+/**
+ * @param {Document} root
+ * @param {string} visitorName the choice is that of this user
+ */
 export function here(root, visitorName) {
   const shown = root.querySelector('[data-code][data-chat], [data-changes][data-chat]');
   const section = shown?.closest('section');
