@@ -2,6 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createStore } from '../../../web/js/chat/store.js';
 import { OUTBOX_MESSAGES_MAX, createDrafts, createOutbox } from '../../../web/js/chat/outbox.js';
+import { oldTexts, rescueDrafts } from '../../../web/js/chat/old_drafts.js';
 import { RequestProblem } from '../../../web/js/chat/wire.js';
 import { fakeClock, settled, sharedStorage } from './fake.mjs';
 
@@ -205,6 +206,56 @@ test('messages_of_another_user_are_not_sent', () => {
   assert.deepEqual(texts(), []);
 });
 
+test('unsent_messages_of_other_users_stay_after_a_jump_of_the_clock', async () => {
+  const { outbox, state, storage, clock } = tabOf();
+  outbox.open(7, 1);
+  state.isOnline = false;
+  outbox.add(3, 'a');
+  await clock.run(40 * 86_400_000);
+  outbox.open(8, 2);
+  assert.equal(storage.values.size, 1);
+  outbox.open(8, 1);
+  assert.equal(storage.values.size, 0);
+});
+
+test('message_that_is_not_stored_says_so_until_it_is_sent', async () => {
+  const { outbox, local, next, texts, sent } = tabOf();
+  local.set = () => false;
+  outbox.open(7, 1);
+  const id = outbox.add(3, 'a');
+  assert.deepEqual(texts(), [['a', 'sending', 'not_stored']]);
+  next().failed(new RequestProblem('forbidden', 'no'));
+  await settled();
+  assert.deepEqual(texts(), [['a', 'failed', 'forbidden']]);
+  outbox.retry(id);
+  assert.equal(sent.length, 1);
+  assert.deepEqual(texts(), [['a', 'sending', 'not_stored']]);
+});
+
+test('page_with_unstored_messages_asks_before_it_is_left', async (t) => {
+  /** @type {((event: any) => void)[]} */
+  const asked = [];
+  const place = /** @type {any} */ (globalThis);
+  place.addEventListener = (/** @type {string} */ name, /** @type {any} */ fn) => { if (name === 'beforeunload') asked.push(fn); };
+  t.after(() => { delete place.addEventListener; });
+  const { outbox, local, next } = tabOf();
+  let count = 0;
+  const leave = () => asked.forEach((fn) => fn({ preventDefault() { count += 1; } }));
+  outbox.open(7, 1);
+  outbox.add(3, 'a');
+  next();
+  leave();
+  assert.equal(count, 0);
+  local.set = () => false;
+  outbox.add(4, 'b');
+  leave();
+  assert.equal(count, 1);
+  next().done({ success: true, message_id: 1, seq: 0 });
+  await settled();
+  leave();
+  assert.equal(count, 1);
+});
+
 test('outbox_refuses_messages_above_its_bound', () => {
   const { outbox, state } = tabOf();
   outbox.open(7, 1);
@@ -215,14 +266,38 @@ test('outbox_refuses_messages_above_its_bound', () => {
 
 test('drafts_belong_to_chat_user_and_history', () => {
   const storage = sharedStorage();
+  storage.values.set('composer:3:55', '{"draft":"of a user that is not known"}');
   let space = '7:1';
   const drafts = createDrafts(storage.tab(), () => space);
-  drafts.set(3, 'unfinished');
-  assert.equal(drafts.get(3), 'unfinished');
-  assert.equal(drafts.get(4), '');
-  space = '7:2';
-  assert.equal(drafts.get(3), '');
-  space = '7:1';
-  drafts.set(3, '');
   assert.equal(storage.values.size, 0);
+  drafts.set('7:1', '3:55', { draft: 'unfinished', edit: { id: 9, text: 'edited' } });
+  assert.equal(drafts.get('7:1', '3:55').draft, 'unfinished');
+  assert.deepEqual(drafts.get('7:1', 3), {});
+  assert.deepEqual(drafts.get('7:2', '3:55'), {});
+  assert.deepEqual(drafts.get('8:1', '3:55'), {});
+  space = '8:2';
+  assert.deepEqual(drafts.old(), []);
+  space = '8:1';
+  assert.deepEqual(drafts.old(), ['draft:7:1:3:55']);
+  drafts.set('7:1', '3:55', { draft: '', edit: null, title: 'three' });
+  assert.equal(storage.values.size, 0);
+});
+
+test('drafts_of_replaced_history_move_to_chat_of_same_id_and_title', () => {
+  const storage = sharedStorage();
+  const local = storage.tab();
+  const drafts = createDrafts(local, () => '8:1');
+  drafts.set('7:1', 3, { draft: 'a', edit: { id: 5, text: 'edited' }, reply: { id: 6, name: 'Bob', text: 'b' }, title: 'three' });
+  drafts.set('7:1', '3:55', { draft: 'in a thread', title: 'three' });
+  drafts.set('7:1', 4, { draft: 'of another chat', title: 'gone' });
+  drafts.set('7:2', 3, { draft: 'of another user', title: 'three' });
+  drafts.set('8:1', 3, { draft: 'new' });
+  const place = { drafts, local, now: Date.now, store: { chat: (/** @type {number} */ id) => ({ ...chat, id, name: id === 3 ? 'three' : 'four' }) } };
+  assert.deepEqual(rescueDrafts(place), [3, 3]);
+  assert.deepEqual(drafts.get('8:1', 3).draft?.split('\n').sort(), ['a', 'edited', 'in a thread', 'new']);
+  assert.deepEqual([drafts.get('8:1', 3).edit, drafts.get('8:1', 3).reply], [undefined, undefined]);
+  assert.deepEqual(oldTexts(place), ['of another chat']);
+  rescueDrafts({ ...place, now: () => Date.now() + 31 * 86_400_000 });
+  assert.deepEqual(oldTexts(place), []);
+  assert.equal(drafts.get('7:2', 3).draft, 'of another user');
 });

@@ -14,8 +14,7 @@ import { parseText, plainText } from './markdown.js';
 /** @typedef {import('./composer_banner.js').ReplyNote} ReplyNote */
 /** @typedef {import('./composer_banner.js').CodeNote} CodeNote */
 
-/** What this browser keeps beside the draft. `draft` only in threads. */
-/** @typedef {{ draft?: string, reply?: ReplyNote, edit?: { id: number, text: string } }} Kept */
+/** @typedef {import('./types.js').Kept} Kept */
 
 /** @typedef {{ chat: number, editing: number, reply: ReplyNote | null, code: CodeNote | null }} ComposerState */
 /** @typedef {{ run: () => void, label: string, primary?: boolean }} OfferedButton */
@@ -30,7 +29,8 @@ import { parseText, plainText } from './markdown.js';
  * @property {(value: string) => void} setField
  * @property {(chat: number, draft: string) => void} setDraft
  * @property {(chat: number) => string} draftOf
- * @property {(chat: number, change: Kept) => void} keep
+ * @property {() => string} space
+ * @property {(chat: number, change: Kept, at?: string) => void} keep
  * @property {() => void} flush
  * @property {(message: Message) => void} startEdit
  * @property {() => void} endEdit
@@ -110,27 +110,25 @@ export function createComposer(root, ctx, options = {}) {
   /** @type {ReturnType<import('./later.js').More['createComplete']> | undefined} */
   let complete;
 
-  /** @returns {string} the name of what this browser keeps of the chat */
-  const keptKey = (/** @type {number} */ chat) => (isMain ? `composer:${chat}` : `composer:${chat}:${threadId}`);
+  /** The history and the user to which the field belongs. */
+  let space = '';
 
-  /** @param {number} chat @returns {Kept} */
-  const kept = (chat) => local.get(keptKey(chat)) ?? {};
+  const nameOf = (/** @type {number} */ chat) => (isMain ? chat : `${chat}:${threadId}`);
 
-  /** @param {number} chat @param {Kept} change */
-  function keep(chat, change) {
-    const all = Object.entries({ ...kept(chat), ...change }).filter(([, value]) => value !== undefined && value !== '');
-    if (all.length > 0) local.set(keptKey(chat), Object.fromEntries(all));
-    else local.remove(keptKey(chat));
+  /** @param {number} chat @param {string} [at] */
+  const kept = (chat, at = space) => drafts.get(at, nameOf(chat));
+
+  /** @param {number} chat @param {Kept} change @param {string} [at] */
+  function keep(chat, change, at = space) {
+    const { name, peer } = store.chat(chat) ?? {};
+    drafts.set(at, nameOf(chat), { title: kept(chat, at).title || (name ?? peer), ...change });
   }
 
   /** @param {number} chat */
-  const draftOf = (chat) => (isMain ? drafts.get(chat) : kept(chat).draft ?? '');
+  const draftOf = (chat) => kept(chat).draft ?? '';
 
   /** @param {number} chat @param {string} draft */
-  function setDraft(chat, draft) {
-    if (isMain) drafts.set(chat, draft);
-    else keep(chat, { draft });
-  }
+  const setDraft = (chat, draft) => keep(chat, { draft });
 
   /** Writes what the field has to this browser. */
   function flush() {
@@ -168,6 +166,7 @@ export function createComposer(root, ctx, options = {}) {
     text(counter, bytes < COUNTER_BYTES ? '' : `${kilobytes(bytes)} of 16 KB`);
     counter.classList.toggle('over', bytes > MESSAGE_BYTES_MAX);
     send.classList.toggle('idle', field.value.trim() === '');
+    drawHint();
   }
 
   /** Draws what depends on the chat and on what is written. */
@@ -193,9 +192,17 @@ export function createComposer(root, ctx, options = {}) {
     if (send.dataset.word !== word) fill(send, icon(state.editing ? 'check' : 'send'));
     send.dataset.word = word;
     const isSwapped = local.get(ENTER_BREAKS) === true;
-    text(hint, touch.matches ? '' : isSwapped ? 'Enter breaks the line, Shift+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.');
+    drawHint();
     text(swap, isSwapped ? 'Let Enter send' : 'Let Enter break the line');
     swap.hidden = !isMain || touch.matches;
+  }
+
+  /** Returns whether Enter breaks the line of code at the caret. */
+  const isInCode = () => isInFence(field.value.slice(0, field.selectionStart));
+
+  function drawHint() {
+    const words = local.get(ENTER_BREAKS) === true ? 'Enter breaks the line, Shift+Enter sends.' : isInCode() ? 'In code, Ctrl+Enter sends.' : 'Enter sends, Shift+Enter breaks the line.';
+    text(hint, touch.matches ? '' : words);
   }
 
   /** Draws what is answered, edited or attached. @param {string} shown the key of this state */
@@ -218,8 +225,15 @@ export function createComposer(root, ctx, options = {}) {
 
   /** @param {number} chat */
   function enter(chat) {
-    const { reply, edit } = kept(chat);
-    Object.assign(state, { chat, editing: edit?.id ?? 0, reply: (isMain && reply) || null, code: null });
+    if (space !== drafts.space()) {
+      space = drafts.space();
+      if (isMain && drafts.old().length) later(({ rescueDrafts }) => {
+        flush();
+        if (rescueDrafts(ctx).includes(state.chat)) enter(state.chat);
+      });
+    }
+    const { reply = null, edit, code = null } = kept(chat);
+    Object.assign(state, { chat, editing: edit?.id ?? 0, reply, code });
     typedAt = -Infinity;
     say('');
     setField(edit ? edit.text : draftOf(chat));
@@ -260,16 +274,16 @@ export function createComposer(root, ctx, options = {}) {
 
   function endEdit() {
     state.editing = 0;
-    keep(state.chat, { edit: undefined });
+    keep(state.chat, { edit: null });
     say('');
     setField(draftOf(state.chat));
     drawState();
   }
 
-  /** @param {ReplyNote | null} note */
-  function setReply(note) {
-    state.reply = note;
-    keep(state.chat, { reply: note ?? undefined });
+  /** Changes what the next message gets. @param {Pick<Kept, 'reply' | 'code'>} notes */
+  function setNotes(notes) {
+    Object.assign(state, notes);
+    keep(state.chat, notes);
     drawState();
   }
 
@@ -289,8 +303,7 @@ export function createComposer(root, ctx, options = {}) {
     const chat = state.chat;
     const answered = isMain ? state.reply?.id : threadId;
     const metadata = state.code ? { code: { ...state.code } } : undefined;
-    state.code = null;
-    setReply(null);
+    setNotes({ reply: null, code: null });
     say('');
     setField('');
     for (const [at, content] of messages.entries()) {
@@ -309,10 +322,10 @@ export function createComposer(root, ctx, options = {}) {
   }
 
   /** What `composer_more.js` uses of this composer. */
-  const self = { ctx, field, state, isMain, threadId, say, setField, setDraft, draftOf, keep, flush, startEdit, endEdit, drawState, deliver, deliverText };
+  const self = { ctx, field, state, isMain, threadId, say, setField, setDraft, draftOf, keep, space: () => space, flush, startEdit, endEdit, drawState, deliver, deliverText };
 
   function submit() {
-    if (state.chat === 0 || form.hidden) return;
+    if (state.chat === 0 || form.hidden || space !== drafts.space()) return;
     complete?.close();
     if (state.editing) return void submitWith(({ saveEdit }) => saveEdit(self));
     // A text that begins with / may be a command.
@@ -351,7 +364,7 @@ export function createComposer(root, ctx, options = {}) {
     const hasModifier = event.ctrlKey || event.metaKey || event.altKey || event.shiftKey;
     if (event.key === 'Enter' && !event.altKey) {
       const isForced = event.ctrlKey || event.metaKey;
-      const sends = isForced || (enterBreaks() ? event.shiftKey && !touch.matches : !event.shiftKey && !isInFence(field.value.slice(0, field.selectionStart)));
+      const sends = isForced || (enterBreaks() ? event.shiftKey && !touch.matches : !event.shiftKey && !isInCode());
       if (!sends) return;
       event.preventDefault();
       submit();
@@ -369,8 +382,8 @@ export function createComposer(root, ctx, options = {}) {
   function escape() {
     if (state.editing) endEdit();
     else if (!problem.hidden) say('');
-    else if (state.code) { state.code = null; drawState(); }
-    else if (state.reply) setReply(null);
+    else if (state.code) setNotes({ code: null });
+    else if (state.reply) setNotes({ reply: null });
     else return false;
     return true;
   }
@@ -391,8 +404,8 @@ export function createComposer(root, ctx, options = {}) {
     complete?.clicked(event.target);
     const act = event.target.closest('[data-act]')?.getAttribute('data-act') ?? '';
     if (act === 'cancel-edit') endEdit();
-    if (act === 'cancel-reply') setReply(null);
-    if (act === 'cancel-code') { state.code = null; drawState(); }
+    if (act === 'cancel-reply') setNotes({ reply: null });
+    if (act === 'cancel-code') setNotes({ code: null });
     if (act === 'swap') { local.set(ENTER_BREAKS, local.get(ENTER_BREAKS) !== true); drawState(); }
     if (act && act in offered) offered[act]?.();
     if (act) field.focus();
@@ -422,9 +435,9 @@ export function createComposer(root, ctx, options = {}) {
   field.addEventListener('input', input, { signal });
   field.addEventListener('paste', paste, { signal });
   field.addEventListener('compositionend', (event) => { composedAt = event.timeStamp; }, { signal });
-  field.addEventListener('keyup', () => { composedAt = -Infinity; }, { signal });
+  field.addEventListener('keyup', () => { composedAt = -Infinity; drawHint(); }, { signal });
   field.addEventListener('blur', () => { flush(); complete?.close(); }, { signal });
-  field.addEventListener('click', updateComplete, { signal });
+  field.addEventListener('click', () => { drawHint(); updateComplete(); }, { signal });
   field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) updateComplete(); }, { signal });
   form.addEventListener('submit', (event) => { event.preventDefault(); submit(); field.focus(); }, { signal });
   form.addEventListener('click', click, { signal });
@@ -438,7 +451,7 @@ export function createComposer(root, ctx, options = {}) {
   drop?.addEventListener('dragover', drag, { signal });
   drop?.addEventListener('drop', drag, { signal });
   const offDrafts = isMain ? drafts.onChange((chat) => {
-    if (chat === state.chat && !state.editing && page.activeElement !== field) setField(drafts.get(chat));
+    if (chat === state.chat && !state.editing && page.activeElement !== field) setField(draftOf(chat));
   }) : () => {};
 
   /** @param {string} name @param {(detail: any) => void} fn */
@@ -448,7 +461,7 @@ export function createComposer(root, ctx, options = {}) {
       if (message?.chat_id !== state.chat || form.hidden) return;
       if (state.editing) endEdit();
       const { display_name, username } = store.user(message.sender_id);
-      setReply({ id: message.id, name: display_name || username, text: plainText(parseText(message.content), REPLY_CHARS) });
+      setNotes({ reply: { id: message.id, name: display_name || username, text: plainText(parseText(message.content), REPLY_CHARS) } });
       field.focus();
     });
     onMain('chat:edit', ({ message }) => { if (message) startEdit(message); });
@@ -472,10 +485,14 @@ export function createComposer(root, ctx, options = {}) {
     /** @param {Set<string>} changes */
     update(changes) {
       if (state.chat === 0) return;
+      if (space !== drafts.space()) {
+        flush();
+        enter(state.chat);
+      }
       if (changes.has('chats') || changes.has(`chat:${state.chat}`)) drawState();
       if (!changes.has(`timeline:${state.chat}`)) return;
       followMembers();
-      if (state.reply && store.message(state.reply.id)?.deleted) setReply(null);
+      if (state.reply && store.message(state.reply.id)?.deleted) setNotes({ reply: null });
       if (state.editing && store.message(state.editing)?.deleted) {
         const written = field.value;
         endEdit();
@@ -493,8 +510,7 @@ export function createComposer(root, ctx, options = {}) {
      * @param {{ code: CodeNote | null }} attached
      */
     attach(attached) {
-      state.code = attached.code;
-      drawState();
+      setNotes(attached);
       if (!form.hidden) field.focus();
     },
 

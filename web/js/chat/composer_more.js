@@ -12,7 +12,8 @@ import { SPLIT_MAX, splitMessages } from './split_text.js';
  * @param {ComposerSelf} composer
  */
 export async function saveEdit(composer) {
-  const { ctx, field, state, say, setField, keep, flush, endEdit, drawState } = composer;
+  const { ctx, field, state, say, setField, keep, space, flush, endEdit, drawState } = composer;
+  const at = space();
   const [chat, id, content] = [state.chat, state.editing, sentText(field.value)];
   if (content === '') return say('A message cannot be empty. Delete it instead: the menu of the message.');
   const bytes = byteLength(content);
@@ -24,8 +25,8 @@ export async function saveEdit(composer) {
     await ctx.actions.edit(chat, id, content);
     ctx.announce('The message was changed.');
   } catch (error) {
-    if (chat !== state.chat || state.editing) {
-      keep(chat, { edit: { id, text: content } });
+    if (chat !== state.chat || state.editing || at !== space()) {
+      keep(chat, { edit: { id, text: content } }, at);
     } else {
       flush();
       state.editing = id;

@@ -4,6 +4,7 @@ import { createActions } from './actions.js';
 import { whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
+import { tellUser, watchUser } from './same_user.js';
 import { createStore } from './store.js';
 
 /** Without input for this long the user is away (milliseconds). A hidden page gets none. */
@@ -30,6 +31,7 @@ export function createConnection(state, local) {
     welcomed(newEpoch, userId) {
       epoch = newEpoch;
       outbox.open(newEpoch, userId);
+      tellUser(local, store.me);
       actions.loadNotifications().catch(() => {});
     },
   });
@@ -39,6 +41,8 @@ export function createConnection(state, local) {
   const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
   if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
+  tellUser(local, store.me);
+  watchUser(local, store, session.stop);
   followPage(session, actions, now);
   session.start();
   // Views that use the other actions are in `more.js`, too.

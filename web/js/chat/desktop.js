@@ -7,12 +7,12 @@ const DESKTOP_SHOWN_MAX = 5;
 
 /**
  * Returns whether notices are shown, can be asked for, or are not possible.
- * @param {import('../kit/local.js').Local} local
+ * @param {Pick<import('./types.js').Context, 'local' | 'store'>} ctx
  * @returns {'on' | 'ask' | 'never'}
  */
-export function noticesState(local) {
+export function noticesState({ local, store }) {
   if (typeof Notification === 'undefined' || Notification.permission === 'denied') return 'never';
-  return Notification.permission === 'granted' && local.get('desktop') === true ? 'on' : 'ask';
+  return Notification.permission === 'granted' && local.get(`desktop:${store.me.id}`) === true ? 'on' : 'ask';
 }
 
 /**
@@ -50,7 +50,7 @@ export function createDesktop(ctx, handled) {
 
   function showNew() {
     const newest = store.notifications()[0]?.id ?? 0;
-    if (handled >= 0 && noticesState(local) === 'on') {
+    if (handled >= 0 && noticesState(ctx) === 'on') {
       const { page, chat } = router.current();
       const isSeen = root.visibilityState === 'visible' && root.hasFocus() && page === 'chat';
       for (const notice of noticesToShow(store.notifications(), handled, isSeen ? chat : undefined)) show(notice);
@@ -63,7 +63,7 @@ export function createDesktop(ctx, handled) {
     async allow() {
       if (typeof Notification === 'undefined') return;
       const permission = await Notification.requestPermission();
-      local.set('desktop', permission === 'granted');
+      local.set(`desktop:${store.me.id}`, permission === 'granted');
       ctx.announce(permission === 'granted' ? 'Desktop notices are on.' : 'The browser does not allow notices of this page.');
     },
     /** @param {Set<string>} changes */

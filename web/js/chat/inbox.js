@@ -29,7 +29,7 @@ export function createInbox(root, ctx, desktop) {
   const groups = el('div', { class: 'inbox-groups' });
   const more = el('button', { type: 'button', dataset: { more: '' }, hidden: true }, 'Show older ones');
   fill(root, el('div', { class: 'inbox-page' }, el('header', { class: 'inbox-head' }, title, count, el('div', { class: 'end' }, tabs, readAll, notices)), problem, groups, more));
-  let isUnreadOnly = local.get('inbox-all') !== true;
+  let isUnreadOnly = local.get(`inbox-all:${store.me.id}`) !== true;
   /** Notifications that were read here stay in the list until it is opened again. */
   const kept = new Set();
   let isShown = false;
@@ -66,7 +66,7 @@ export function createInbox(root, ctx, desktop) {
     count.textContent = unread === 0 ? 'Nothing unread' : `${unread} unread`;
     for (const button of tabs.querySelectorAll('button')) button.setAttribute('aria-pressed', String((button.dataset.show === 'unread') === isUnreadOnly));
     readAll.disabled = unread === 0;
-    notices.hidden = noticesState(local) !== 'ask' || !desktop;
+    notices.hidden = noticesState(ctx) !== 'ask' || !desktop;
     const active = ctx.root.activeElement;
     const focused = active instanceof HTMLElement && groups.contains(active) ? active.closest('li')?.getAttribute('data-id') : null;
     const sections = groupNotices(wanted, nameOf, false).map((group, at) => el('section', { 'aria-labelledby': `inbox-group-${at}` },
@@ -101,7 +101,7 @@ export function createInbox(root, ctx, desktop) {
   function show(which) {
     isUnreadOnly = which === 'unread';
     kept.clear();
-    local.set('inbox-all', !isUnreadOnly);
+    local.set(`inbox-all:${store.me.id}`, !isUnreadOnly);
     draw();
   }
 

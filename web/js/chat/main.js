@@ -44,6 +44,8 @@ function startChat() {
   const { store, actions, drafts, now } = createConnection(pageState(), local);
   const announce = createAnnounce(document.getElementById('announce'));
   const ctx = { store, actions, router, local, drafts, announce, now, root: document };
+  /** The key of a setting of this user. @param {string} name */
+  const mine = (name) => `${name}:${store.me.id}`;
 
   const main = partOf('main');
   const bar = el('div', { id: 'state-bar' });
@@ -85,7 +87,7 @@ function startChat() {
     // The first list is not new, except for what happened since the start.
     if (handled < 0) handled = all.find(({ created_at: at }) => Date.parse(at) < startedAt)?.id ?? 0;
     const newest = all[0]?.id ?? 0;
-    if (newest > handled && local.get('desktop') === true) withOthers();
+    if (newest > handled && local.get(mine('desktop')) === true) withOthers();
     else handled = Math.max(handled, newest);
   }
 
@@ -115,7 +117,7 @@ function startChat() {
     const place = router.current();
     if (place.page !== 'chat' || place.chat !== undefined || matchMedia(NARROW).matches) return;
     const known = store.chats();
-    const last = known.find((chat) => chat.id === local.get('last_chat')) ?? known[0];
+    const last = known.find((chat) => chat.id === local.get(mine('last_chat'))) ?? known[0];
     if (last) router.go(`/chat/${last.id}`, { replace: true });
   }
 
@@ -123,10 +125,17 @@ function startChat() {
     const place = router.current();
     if (place.page !== 'chat') return;
     if (place.chat === undefined) return openLast();
-    local.set('last_chat', place.chat);
+    local.set(mine('last_chat'), place.chat);
     timeline.open(place.chat, { seq: place.seq });
     composer.open(place.chat, { seq: place.seq, thread: place.thread });
-    if (place.code) later(({ parseCodeRef }) => { if (router.current() === place) composer.attach({ code: parseCodeRef(place.code) ?? null }); });
+    // Only a page that was loaded attaches lines, once: a link in a message must not add to a text.
+    if (place.code && !history.state) {
+      later(({ parseCodeRef }) => {
+        if (router.current() !== place) return;
+        history.replaceState({ depth: 0 }, '');
+        composer.attach({ code: parseCodeRef(place.code) ?? null });
+      });
+    }
   }
 
   /** Shows the inbox or a panel, if the address names them. @param {boolean} [isEntered] */
@@ -155,9 +164,9 @@ function startChat() {
 
   /** Remembers a chat for the switcher. @param {string} key */
   function remember(key) {
-    const kept = local.get('recents');
+    const kept = local.get(mine('recents'));
     const recents = Array.isArray(kept) ? kept.filter((other) => other !== key) : [];
-    local.set('recents', [key, ...recents].slice(0, RECENT_CHATS_MAX));
+    local.set(mine('recents'), [key, ...recents].slice(0, RECENT_CHATS_MAX));
   }
 }
 

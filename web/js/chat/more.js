@@ -17,6 +17,7 @@ import { showKeys } from './key_list.js';
 import { newChat } from './new_chat.js';
 import { parseCodeRef } from './code_ref.js';
 import { createPanel } from './panel.js';
+import { rescueDrafts } from './old_drafts.js';
 import { clickRow, messageClicks } from './row_actions.js';
 import { rowKeys } from './row_keys.js';
 import { scrollToUnread } from './scroll_unread.js';
@@ -43,5 +44,5 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 
 export const MORE = {
   HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
-  offerJoin, offerSplit, parseCodeRef, rowKeys, saveEdit, scrollToUnread, submitSlash,
+  offerJoin, offerSplit, parseCodeRef, rescueDrafts, rowKeys, saveEdit, scrollToUnread, submitSlash,
 };

@@ -28,7 +28,7 @@ const OUTBOX_KEPT_MS = 30 * 86_400_000;
  * @property {() => string} [newId]
  */
 
-/** @typedef {Pending & { title: string, tries: number, isBusy?: boolean, ackSeq?: number, adoptAt: number }} Item */
+/** @typedef {Pending & { title: string, tries: number, isBusy?: boolean, isLoose?: boolean, ackSeq?: number, adoptAt: number }} Item */
 
 /** @typedef {ReturnType<typeof createOutbox>} Outbox */
 
@@ -45,8 +45,17 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
 
   /** @param {Item} item */
   function save(item) {
-    const { isBusy: _, ackSeq: __, adoptAt: ___, ...kept } = item;
-    local.set(keyOf(item.client_id), kept);
+    const { isBusy: _, ackSeq: __, adoptAt: ___, isLoose: ____, ...kept } = item;
+    item.isLoose = !local.set(keyOf(item.client_id), kept);
+    if (!item.isLoose) return;
+    // Only now: some browsers do not keep a page with this listener for the Back button.
+    globalThis.addEventListener?.('beforeunload', leaving);
+    if (item.state === 'sending') item.error = { code: 'not_stored', detail: 'Not stored: keep this page open' };
+  }
+
+  /** @param {BeforeUnloadEvent} event */
+  function leaving(event) {
+    if ([...items.values()].some((item) => item.isLoose && item.ackSeq === undefined)) event.preventDefault();
   }
 
   /** @param {number} chatId */
@@ -244,10 +253,10 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   function rescue(userId) {
     for (const key of local.keys('unsent:')) {
       const [, epoch, user] = key.split(':');
-      if (`${epoch}:${user}` === space) continue;
+      if (user !== String(userId) || `${epoch}:${user}` === space) continue;
       const kept = local.get(key);
       const isOld = typeof kept?.created_at !== 'number' || now() - kept.created_at > OUTBOX_KEPT_MS;
-      const isHere = !isOld && user === String(userId) && kept.title !== '' && titleOf(kept.chat_id) === kept.title;
+      const isHere = !isOld && kept.title !== '' && titleOf(kept.chat_id) === kept.title;
       if (isOld || isHere) local.remove(key);
       if (!isHere) continue;
       const { reply_to: _, retry_at: __, ...rest } = kept;
@@ -260,30 +269,37 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
 }
 
 /** @param {Item} item @returns {Pending} */
-function pendingOf({ title: _, tries: __, isBusy: ___, ackSeq: ____, adoptAt: _____, ...pending }) {
+function pendingOf({ title: _, tries: __, isBusy: ___, ackSeq: ____, adoptAt: _____, isLoose: ______, ...pending }) {
   return pending;
 }
 
 /**
- * Returns the drafts of a user.
+ * Returns the drafts of a user. Those of another user, or of a history that was replaced, have
+ * other keys: ids have other meanings there.
  * @param {Local} local
  * @param {() => string} space epoch and user
  * @returns {import('./types.js').Drafts}
  */
 export function createDrafts(local, space) {
-  const begin = () => `draft:${space()}:`;
+  const keyOf = (/** @type {string} */ at, /** @type {number | string} */ name = '') => `draft:${at}:${name}`;
+  // An earlier version kept these without the user.
+  for (const key of local.keys('composer:')) local.remove(key);
   return {
-    get(chatId) {
-      const kept = local.get(begin() + chatId);
-      return typeof kept === 'string' ? kept : '';
+    space,
+    get(at, name) {
+      const kept = local.get(keyOf(at, name));
+      return typeof kept === 'string' ? { draft: kept } : kept ?? {};
     },
-    set(chatId, text) {
-      if (text === '') local.remove(begin() + chatId);
-      else local.set(begin() + chatId, text);
+    set(at, name, change) {
+      const { title, at: _, ...kept } = { ...this.get(at, name), ...change };
+      const all = Object.entries(kept).filter(([, value]) => value);
+      if (all.length) local.set(keyOf(at, name), { ...Object.fromEntries(all), title, at: Date.now() });
+      else local.remove(keyOf(at, name));
     },
+    old: () => local.keys('draft:').filter((key) => !key.startsWith(keyOf(space())) && key.split(':')[2] === space().split(':')[1]),
     onChange(fn) {
       return local.onChange((key) => {
-        if (key.startsWith(begin())) fn(Number(key.slice(begin().length)));
+        if (key.startsWith(keyOf(space()))) fn(Number(key.slice(keyOf(space()).length)));
       });
     },
   };

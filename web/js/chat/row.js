@@ -100,8 +100,8 @@ export function renderPending(pending, ctx, head) {
     node.append(el('p', { class: 'not-sent' }, el('span', null, icon('warning'), ` Not sent: ${pending.error?.detail ?? 'the server refused it.'}`),
       rowButton('retry', 'Retry'), rowButton('copy-pending', 'Copy text'), rowButton('discard', 'Discard')));
   }
-  const title = failed ? 'The server does not have this message.' : 'Sending. The message is stored in this browser, and is sent again until the server has it.';
-  node.append(el('span', { class: 'when', title }, icon(failed ? 'warning' : 'clock'), el('span', { class: head ? 'state' : 'sr' }, failed ? 'Not sent' : 'Sending')));
+  const title = failed ? 'The server does not have this message.' : pending.error?.detail ?? 'Sending. The message is stored in this browser, and is sent again until the server has it.';
+  node.append(el('span', { class: 'when', title }, icon(failed ? 'warning' : 'clock'), el('span', { class: head || pending.error ? 'state' : 'sr' }, failed ? 'Not sent' : pending.error?.detail ?? 'Sending')));
   return node;
 }
 

@@ -23,7 +23,7 @@ const STATE_BAR_PATIENCE_MS = 1000;
 export function barOf({ connection, isSlow, isOutdated, now, problem }) {
   const { state, retry_at: retryAt, notice } = connection;
   if (state === 'logged_out') return { tone: 'warning', words: 'You were logged out. Messages that are not sent stay in this browser.', action: 'login' };
-  if (state === 'replaced') return { tone: 'warning', words: 'Another user logged in in this browser.', action: 'reload' };
+  if (state === 'replaced') return { tone: 'warning', words: notice ?? 'Another user logged in in this browser.', action: 'reload' };
   if (state === 'waiting') {
     const seconds = retryAt === undefined ? 0 : Math.max(0, Math.ceil((retryAt - now) / 1000));
     return { tone: 'info', words: 'Not connected. Messages wait in this browser.', count: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting…', action: 'now' };

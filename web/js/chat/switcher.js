@@ -6,6 +6,7 @@ import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { avatar } from './avatar.js';
 import { newChat } from './new_chat.js';
+import { oldTexts, showOldTexts } from './old_drafts.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
 import { matching, splitTyped } from './rank.js';
 
@@ -75,7 +76,7 @@ export function createSwitcher(root, ctx, commands = {}) {
 
   /** @returns {string[]} */
   const recents = () => {
-    const kept = local.get('recents');
+    const kept = local.get(`recents:${store.me.id}`);
     return Array.isArray(kept) ? kept.filter((key) => typeof key === 'string') : [];
   };
 
@@ -114,6 +115,7 @@ export function createSwitcher(root, ctx, commands = {}) {
     ];
     if (commands.keys) made.push(make('Keyboard shortcuts', commands.keys));
     if (commands.allowNotices) made.push(make('Desktop notices', commands.allowNotices));
+    if (oldTexts(ctx).length) made.push(make('Texts from before a restore', () => showOldTexts(ctx)));
     const { chat, page } = router.current();
     if (page === 'chat' && chat !== undefined) made.push(make('Pinned messages', () => router.go(`/chat/${chat}`, { panel: 'pins' })), make('People of this chat', () => router.go(`/chat/${chat}`, { panel: 'people' })));
     return made;
@@ -269,7 +271,7 @@ export function createSwitcher(root, ctx, commands = {}) {
   async function choose(at) {
     const entry = shown[at];
     if (!entry) return;
-    if (entry.kind !== 'command') local.set('recents', [entry.key, ...recents().filter((key) => key !== entry.key)].slice(0, RECENTS_MAX));
+    if (entry.kind !== 'command') local.set(`recents:${store.me.id}`, [entry.key, ...recents().filter((key) => key !== entry.key)].slice(0, RECENTS_MAX));
     dialog.close();
     try {
       await entry.run();

@@ -236,10 +236,25 @@
  */
 
 /**
- * Unfinished texts of the composer, kept in this browser for each chat.
+ * What the composer keeps in this browser for a chat or thread. `title` and `at` tell of which chat
+ * and time it is.
+ * @typedef {object} Kept
+ * @property {string} [draft]
+ * @property {import('./composer_banner.js').ReplyNote | null} [reply]
+ * @property {import('./composer_banner.js').CodeNote | null} [code]
+ * @property {{ id: number, text: string } | null} [edit]
+ * @property {string} [title]
+ * @property {number} [at] milliseconds
+ */
+
+/**
+ * Unfinished texts of the composer, kept in this browser. A name is `CHAT` or `CHAT:THREAD`.
  * @typedef {object} Drafts
- * @property {(chatId: number) => string} get
- * @property {(chatId: number, text: string) => void} set an empty text removes the draft
+ * @property {() => string} space the history of the server and the user
+ * @property {(space: string, name: number | string) => Kept} get
+ * @property {(space: string, name: number | string, change: Kept) => void} set nothing is kept
+ *   without a text or note
+ * @property {() => string[]} old keys of this user in histories that were replaced
  * @property {(fn: (chatId: number) => void) => () => void} onChange changes by other tabs
  */
 

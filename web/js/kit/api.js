@@ -1,6 +1,8 @@
 // Requests to the HTTP API with the login cookie of the page.
 
 const API_TIMEOUT_MS = 30_000;
+/** The longest answer that is read. */
+export const API_BYTES_MAX = 2 * 1024 * 1024;
 
 /** An answer of the API that is not a success. `code` is `offline` if there was no answer. */
 export class ApiProblem extends Error {
@@ -21,6 +23,12 @@ export class ApiProblem extends Error {
   }
 }
 
+/** Another user logged in: the cookie is not of the user of this page. */
+let isApiEnded = false;
+export function endApi() {
+  isApiEnded = true;
+}
+
 /**
  * Sends a request; returns the answer, or null if it has no body.
  * @param {'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} method
@@ -30,6 +38,7 @@ export class ApiProblem extends Error {
  * @throws {ApiProblem}
  */
 export async function api(method, path, body) {
+  if (isApiEnded) throw new ApiProblem(401, 'unauthenticated', 'Another user logged in in this browser. Reload the page.', undefined, []);
   /** @type {Record<string, string>} */
   const headers = { 'X-NetBit-Web': '1', Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
@@ -40,7 +49,7 @@ export async function api(method, path, body) {
       method, headers, signal: patience.signal, credentials: 'same-origin', cache: 'no-store',
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    const answer = parsed(await response.text());
+    const answer = parsed(await bodyOf(response));
     if (response.ok) return answer;
     throw problemOf(response, answer);
   } catch (error) {
@@ -49,6 +58,27 @@ export async function api(method, path, body) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Reads an answer up to its limit.
+ * @param {Response} response
+ */
+async function bodyOf(response) {
+  const reader = response.body?.getReader();
+  const decoder = new TextDecoder();
+  let body = '';
+  for (let bytes = 0; reader;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    bytes += value.length;
+    if (bytes > API_BYTES_MAX) {
+      reader.cancel().catch(() => {});
+      throw new ApiProblem(response.status, 'internal', 'The answer of the server is too long.', undefined, []);
+    }
+    body += decoder.decode(value, { stream: true });
+  }
+  return body + decoder.decode();
 }
 
 /** @param {string} body */

@@ -1,7 +1,8 @@
-// Shows who else is at this file or comparison. Off until the user turns it on, for all pages of
+// Shows who else is at this file or comparison. Off until the user turns it on, for all pages in
 // this browser: only then the server learns where the user is.
 
-const HERE_STORE = 'here';
+import { keptValue } from './visitor.js';
+
 /** The server shows a user for 60 s after a request. */
 const HERE_EVERY_MS = 25_000;
 
@@ -46,8 +47,11 @@ async function hereAsk(address, body) {
   }
 }
 
-/** @param {Document} root */
-export function here(root) {
+/**
+ * @param {Document} root
+ * @param {string} visitorName the choice is that of this user
+ */
+export function here(root, visitorName) {
   const shown = root.querySelector('[data-code][data-chat], [data-changes][data-chat]');
   const section = shown?.closest('section');
   const permalink = root.querySelector('a[data-key="y"]');
@@ -70,7 +74,8 @@ export function here(root) {
   line.append(button, ' ', words);
   section.before(line);
 
-  const isOn = () => localStorage.getItem(HERE_STORE) === '1';
+  const hereKey = `here:${visitorName}`;
+  const isOn = () => keptValue(hereKey) === '1';
 
   /** @param {boolean} stays */
   const visit = (stays) => hereAsk(address, { place: at.place, stays });
@@ -95,7 +100,7 @@ export function here(root) {
   }
 
   button.addEventListener('click', () => {
-    localStorage.setItem(HERE_STORE, isOn() ? '0' : '1');
+    keptValue(hereKey, isOn() ? '0' : '1');
     show();
     if (isOn()) refresh();
     else visit(false);

@@ -12,6 +12,7 @@ import { discussChanges } from './discuss.js';
 import { inboxCount } from './inbox.js';
 import { talks } from './talks.js';
 import { here } from './here.js';
+import { visitor } from './visitor.js';
 import { health } from './health.js';
 
 localTimes(document);
@@ -28,5 +29,5 @@ refPicker(document);
 discussChanges(document);
 inboxCount(document);
 talks(document);
-here(document);
+here(document, visitor(document));
 health(document);
