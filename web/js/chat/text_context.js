@@ -11,16 +11,21 @@ import { parseText, renderText } from './markdown.js';
  */
 export function textContext(ctx, chatId) {
   const { store } = ctx;
+  // One copy of the lists for all names of a text.
+  /** @type {Set<string> | undefined} */
+  let names;
+  /** @type {Map<string | null | undefined, import('./types.js').Chat> | undefined} */
+  let chats;
   /** @param {string} name */
-  const user = (name) => store.users().find((known) => known.username === name && !known.missing);
+  const isUser = (name) => (names ??= new Set(store.users().map((user) => user.username))).has(name);
   return {
     me: store.me,
     person: (/** @type {string} */ name) => membersOf(ctx).find(chatId, name),
-    chat: (/** @type {string} */ name) => store.chats().find((chat) => chat.name === name) ?? null,
+    chat: (/** @type {string} */ name) => (chats ??= new Map(store.chats().toReversed().map((chat) => [chat.name, chat]))).get(name) ?? null,
     // Three words with slashes are a repository only if the first is a user.
     repository: (/** @type {string} */ path, /** @type {string} */ oid) => {
       const owner = path.split('/')[0] ?? '';
-      if (!path.includes('/') || (oid === '' && !user(owner))) return null;
+      if (!path.includes('/') || (oid === '' && !isUser(owner))) return null;
       return oid === '' ? `/${path}` : `/${path}/-/commit/${oid}`;
     },
   };
