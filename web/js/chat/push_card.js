@@ -81,12 +81,15 @@ export function ownText(content, push) {
   return isOriginal ? lines.slice(0, -added).join('\n') : content;
 }
 
+/** @param {string} repository */
+const repositoryPath = (repository) => `/${repository.split('/').map(encodeURIComponent).join('/')}`;
+
 /**
  * Returns a path of the web pages below a repository.
  * @param {string} repository
  * @param {string} rest
  */
-const pagePath = (repository, rest) => `/${repository.split('/').map(encodeURIComponent).join('/')}/-/${rest}`;
+const pagePath = (repository, rest) => `${repositoryPath(repository)}/-/${rest}`;
 
 /**
  * Returns the page that compares before and after; the server wrote it into its message.
@@ -136,7 +139,7 @@ function cardHead(push, marked) {
   });
   const more = push.ref_count - Math.min(push.refs.length, PUSH_NAMES_MAX);
   if (more > 0) names.push(` and ${more} more`);
-  const repository = el('a', { class: 'repository', href: `/${push.repository}` }, el('bdi', null, push.repository));
+  const repository = el('a', { class: 'repository', href: repositoryPath(push.repository) }, el('bdi', null, push.repository));
   const isDeleted = push.refs.length > 0 && push.refs.every((ref) => !ref.new);
   const sentence = isDeleted ? ['deleted ', ...names, ' in ', repository]
     : push.commit_count === 0 ? ['pushed ', ...names, ' to ', repository]
