@@ -165,17 +165,17 @@ test('row_is_read_after_half_a_second_on_the_screen', () => {
   let now = 0;
   const marks = createReadMarks(() => now);
   marks.reset(3);
-  marks.see([4, 5]);
+  marks.see([{ seq: 4, through: 4 }, { seq: 5, through: 5 }]);
   assert.equal(marks.due(), 0);
   now = 400;
-  marks.see([5, 6]);
+  marks.see([{ seq: 5, through: 5 }, { seq: 6, through: 6 }]);
   now = 500;
   assert.equal(marks.due(), 5, 'row 6 came later');
   now = 1000;
   assert.equal(marks.due(), 0, 'at most one mark a second');
   now = 1500;
   assert.equal(marks.due(), 6);
-  marks.see([7]);
+  marks.see([{ seq: 7, through: 7 }]);
   marks.leave();
   now = 9000;
   assert.equal(marks.due(), 0, 'the window had lost the focus');
@@ -184,14 +184,21 @@ test('row_is_read_after_half_a_second_on_the_screen', () => {
 test('nothing_is_read_after_mark_unread_until_the_chat_opens', () => {
   let now = 0;
   const marks = createReadMarks(() => now);
-  marks.see([4]);
+  marks.see([{ seq: 4, through: 4 }]);
   marks.hold();
   now = 5000;
   assert.equal(marks.due(), 0);
   marks.reset(2);
-  marks.see([4]);
+  marks.see([{ seq: 4, through: 4 }]);
   now = 6000;
   assert.equal(marks.due(), 4);
+});
+
+test('row_is_read_although_reactions_to_it_follow', () => {
+  let now = 0;
+  const marks = createReadMarks(() => now);
+  for (; now < 600; now += 100) marks.see([{ seq: 4, through: 4 + now }]);
+  assert.equal(marks.due(), 504);
 });
 
 test('new_line_moves_only_after_it_was_seen_and_the_reader_left', () => {

@@ -448,7 +448,7 @@ export function createTimeline(root, ctx) {
       const end = anchor.topOf(node) + height;
       return row.through !== undefined && (end <= bottom + 4 || height > bottom / 2);
     });
-    marks.see(seen.map(({ row }) => row.through ?? 0));
+    marks.see(seen.map(({ row: { seq = 0, through = 0 } }) => ({ seq, through })));
   }
 
   const isLooking = () => isBegun && ctx.root.hasFocus() && ctx.root.visibilityState === 'visible' && scroller.clientHeight > 0;
