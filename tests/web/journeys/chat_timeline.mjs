@@ -186,6 +186,20 @@ async function pointer(page) {
   assert.ok(await page.evaluate(inPage.atEnd), 'closing a thread moves nothing');
 }
 
+/** A reply from the panel moves nothing; a message of the composer leads to the end. */
+async function sending(page) {
+  await page.locator('.timeline .chat-message').nth(-3).hover();
+  await page.locator('.timeline .action-bar [data-act=thread]').first().click();
+  await page.waitForSelector('.thread-composer textarea');
+  await page.evaluate(() => { document.querySelector('.timeline-scroll').scrollTop -= 2000; });
+  await still(page, 'a reply in a thread', () => page.fill('.thread-composer textarea', 'from the panel').then(() => page.press('.thread-composer textarea', 'Enter')), () => waitFor(page, () => document.querySelector('.thread-list')?.textContent.includes('from the panel')));
+  await page.fill('#composer-text', 'from the composer');
+  await page.press('#composer-text', 'Enter');
+  await textShown(page, 'from the composer');
+  await waitFor(page, inPage.atEnd);
+  await page.goBack();
+}
+
 async function news(page, server, chat, { bob }) {
   await page.bringToFront();
   await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'hello out there' });
@@ -260,6 +274,7 @@ export default async function journey({ server, browser }) {
   await jumps(page, server, chat);
   await keyboard(page);
   await pointer(page);
+  await sending(page);
   await news(page, server, chat, people);
   await deletion(page, server, chat, people);
   await cards(page, server, chat);

@@ -293,6 +293,7 @@ export function createComposer(root, ctx, options = {}) {
     setReply(null);
     say('');
     setField('');
+    if (isMain) form.dispatchEvent(new CustomEvent('chat:sent', { bubbles: true }));
     for (const [at, content] of messages.entries()) {
       try {
         const replyTo = at === 0 || !isMain ? answered : undefined;

@@ -494,11 +494,12 @@ export function createTimeline(root, ctx) {
       unread.arrived(others, store.chat(chatId)?.read_seq ?? 0);
     }
     if (win.tail === false && pages.isLoading('jump')) return;
-    const sent = store.pending(chatId).at(-1);
-    const isOwnNew = sent !== undefined && !kept.has(sent.client_id) && sent.state === 'sending';
     render(isNew);
-    if (!isOwnNew) return;
-    // A user who writes has read what stands above.
+  }
+
+  /** The composer of this page sends: a user who writes has read what stands above. */
+  function sent() {
+    if (!isBegun) return;
     marks.reset(store.chat(chatId)?.read_seq ?? 0);
     void toPresent();
   }
@@ -530,6 +531,7 @@ export function createTimeline(root, ctx) {
   setInterval(tick, TIMELINE_TICK_MS);
   list.addEventListener('click', clicked);
   (main() ?? root).addEventListener('chat:jump', jumped);
+  (main() ?? root).addEventListener('chat:sent', sent);
   window.addEventListener('focus', afterMove);
   window.addEventListener('blur', blurred);
   window.addEventListener('pagehide', sendRemovals);
