@@ -263,7 +263,8 @@ export default async function journey({ server, browser }) {
   await logIn(page, server, 'alice', PASSWORD);
   await page.goto(`${server.url}/chat/${chat}`);
   await page.waitForSelector('.new-line');
-  assert.equal(await page.evaluate(() => document.querySelector('.new-line + .row .text').textContent), 'unread 0', 'the New line stands before the first unread message');
+  // The New line stands before the first unread message.
+  await waitFor(page, () => document.querySelector('.new-line + .row .text')?.textContent === 'unread 0');
   await page.click('.pill-present');
   await waitFor(page, inPage.atEnd);
   const isRead = async () => (await api(server, people.alice, 'GET', `/api/chats/${chat}`)).unread_count === 0;

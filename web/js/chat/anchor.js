@@ -36,14 +36,15 @@ export function isAtEnd({ top, height, full, sinceUpMs }) {
  * Keeps the place of the rows of `list`, which scrolls in `scroller`.
  * @param {HTMLElement} scroller
  * @param {HTMLElement} list its children are the rows, in order
- * @param {{ now: () => number, moved?: () => void }} options `moved`: called after every change of
- *   the place or of the size
+ * @param {{ moved?: () => void }} options `moved`: called after every change of the place or of the
+ *   size
  * @returns {Anchor}
  */
-export function createAnchor(scroller, list, { now, moved = () => {} }) {
+export function createAnchor(scroller, list, { moved = () => {} }) {
   /** The place when it was last known to be right. */
   const place = { end: true, top: 0, max: 0, rows: /** @type {{ node: Element, y: number }[]} */ ([]) };
   let upAt = -Infinity;
+  const now = () => performance.now();
 
   const topOf = (/** @type {Element} */ node) => node.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
   const max = () => Math.max(0, scroller.scrollHeight - scroller.clientHeight);

@@ -46,13 +46,13 @@ const TIMELINE_KEPT_MAX = 200;
  * @param {Context} ctx
  */
 export function createTimeline(root, ctx) {
-  const { store, actions, now } = ctx;
+  const { store, actions } = ctx;
   const list = el('ol', { class: 'messages', 'aria-label': 'Messages' });
   const scroller = el('div', { class: 'timeline-scroll', tabindex: -1 }, list);
   root.classList.add('timeline');
   root.append(scroller);
   const rowList = createRowList(list, ctx, redraw);
-  const marks = createReadMarks(now);
+  const marks = createReadMarks(() => performance.now());
   const unread = createUnread();
   const pages = createPages({ ctx, chat: () => chatId, changed: redraw });
 
@@ -83,7 +83,7 @@ export function createTimeline(root, ctx) {
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
-  const anchor = createAnchor(scroller, list, { now, moved: () => afterMove() });
+  const anchor = createAnchor(scroller, list, { moved: () => afterMove() });
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: askDate });
   const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
