@@ -200,6 +200,23 @@ async function sending(page) {
   await page.goBack();
 }
 
+/** A reader near the end, or with a selection at the end, stays where they are. */
+async function nearEnd(page, server, chat, { bob }) {
+  const say = (content) => () => api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content });
+  const pill = () => waitFor(page, () => document.querySelector('.timeline-pill:not([hidden]) .pill-present')?.textContent.includes('new'));
+  await page.locator('.timeline .chat-message').nth(-4).hover();
+  await page.mouse.wheel(0, -60);
+  await page.waitForTimeout(300);
+  await still(page, 'a message for a reader near the end', say('near'), pill);
+  await page.click('.pill-present');
+  await waitFor(page, inPage.atEnd);
+  await page.evaluate(() => getSelection().selectAllChildren([...document.querySelectorAll('.chat-message .text')].at(-3)));
+  await still(page, 'a message for a reader with a selection', say('selected'), pill);
+  await page.evaluate(() => getSelection().empty());
+  await page.click('.pill-present');
+  await waitFor(page, inPage.atEnd);
+}
+
 async function news(page, server, chat, { bob }) {
   await page.bringToFront();
   await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'hello out there' });
@@ -276,6 +293,7 @@ export default async function journey({ server, browser }) {
   await keyboard(page);
   await pointer(page);
   await sending(page);
+  await nearEnd(page, server, chat, people);
   await news(page, server, chat, people);
   await deletion(page, server, chat, people);
   await cards(page, server, chat);

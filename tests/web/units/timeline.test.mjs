@@ -156,9 +156,11 @@ test('window_is_trimmed_on_the_far_side_by_rows_and_weight', () => {
 });
 
 test('reader_near_the_end_is_at_the_end_unless_scrolling_up', () => {
-  assert.equal(isAtEnd({ top: 900, height: 600, full: 1600, sinceUpMs: 1000 }), true);
-  assert.equal(isAtEnd({ top: 899, height: 600, full: 1600, sinceUpMs: 1000 }), false);
-  assert.equal(isAtEnd({ top: 950, height: 600, full: 1600, sinceUpMs: 150 }), false);
+  assert.equal(isAtEnd({ top: 900, height: 600, full: 1600, sinceUpMs: Infinity }), true);
+  assert.equal(isAtEnd({ top: 899, height: 600, full: 1600, sinceUpMs: Infinity }), false);
+  assert.equal(isAtEnd({ top: 997, height: 600, full: 1600, sinceUpMs: 1000 }), false, 'after a scroll up');
+  assert.equal(isAtEnd({ top: 998, height: 600, full: 1600, sinceUpMs: 1000 }), true, 'back at the end');
+  assert.equal(isAtEnd({ top: 1000, height: 600, full: 1600, sinceUpMs: 150 }), false);
 });
 
 test('row_is_read_after_half_a_second_on_the_screen', () => {

@@ -83,13 +83,20 @@ export function createTimeline(root, ctx) {
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
-  const anchor = createAnchor(scroller, list, { moved: () => afterMove() });
+  const anchor = createAnchor(scroller, list, { moved: () => afterMove(), isHeld });
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: askDate });
   const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
   rowClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: redraw });
 
   const facts = () => store.timeline(chatId);
+
+  /** Returns whether the reader works with what is on the screen: a selection, a menu, a bar. */
+  function isHeld() {
+    const selection = ctx.root.getSelection();
+    return (selection && !selection.isCollapsed && list.contains(selection.anchorNode)) || main()?.querySelector('.popover:popover-open, .messages .action-bar:hover') !== null;
+  }
+
   const main = () => ctx.root.getElementById('main');
 
   // Opening.
