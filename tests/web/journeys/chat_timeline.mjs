@@ -215,6 +215,8 @@ async function nearEnd(page, server, chat, { bob }) {
   await page.evaluate(() => getSelection().empty());
   await page.click('.pill-present');
   await waitFor(page, inPage.atEnd);
+  // A sentence for screen readers tells at most a second of news.
+  await page.waitForTimeout(1100);
 }
 
 async function news(page, server, chat, { bob }) {
@@ -239,7 +241,7 @@ async function deletion(page, server, chat, { alice }) {
 }
 
 /** The card of a push, and the lines of a file, with the rights of each reader. */
-async function cards(page, server, chat) {
+async function cards(page, server, chat, { alice }) {
   await page.goto(`${server.url}/chat/${chat}/${MESSAGES - 1}`);
   await waitFor(page, () => document.querySelectorAll('.code-line').length === 11);
   assert.ok((await page.textContent('.code-line'))?.includes('VALUE_9'));
@@ -248,6 +250,15 @@ async function cards(page, server, chat) {
   await page.waitForSelector('.push-card');
   assert.match(await page.textContent('.push-words') ?? '', /pushed 13 commits to main.* of alice\/hello\/web/s);
   assert.equal(await page.locator('.push-commits .oid').count(), 10);
+  // An edited announcement shows what its sender wrote, and that it is edited.
+  const href = () => page.locator('.push-card .card-actions a').first().evaluate((link) => link.href);
+  const compare = await href();
+  const channel = Number(new URL(page.url()).pathname.split('/')[2]);
+  const id = await page.locator('article.is-push[data-id]').first().getAttribute('data-id');
+  await api(server, alice, 'PATCH', `/api/chats/${channel}/messages/${id}`, { content: `all reviewed\n${server.url}/alice/hello/web/-/../../../../settings` });
+  await page.waitForSelector('.is-push .edited');
+  assert.match(await page.locator('article.is-push').first().getAttribute('aria-label') ?? '', /pushed 13 commits.*: all reviewed .*edited/);
+  assert.equal(await href(), compare);
   await page.click('.push-details summary');
   assert.deepEqual(await accessibility(page), []);
 }
@@ -296,7 +307,7 @@ export default async function journey({ server, browser }) {
   await nearEnd(page, server, chat, people);
   await news(page, server, chat, people);
   await deletion(page, server, chat, people);
-  await cards(page, server, chat);
+  await cards(page, server, chat, people);
   assert.deepEqual(problems, []);
   await context.close();
   await looks(browser, server, chat);

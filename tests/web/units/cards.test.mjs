@@ -33,9 +33,9 @@ test('text_of_the_pusher_is_separated_from_that_of_the_server', () => {
 });
 
 test('compare_leads_to_pages_of_the_repository_only', () => {
-  assert.equal(comparePath(push(), 'x\nhttp://host/alice/hello/web/-/compare/main...x'), '/alice/hello/web/-/compare/main...x');
-  assert.equal(comparePath(push(), 'x\nhttp://host/evil/-/compare/1'), `/alice/hello/web/-/compare/${OID}...${NEW}`);
-  assert.equal(comparePath(push({ refs: [{ ref: 'refs/heads/a', old: OID }] }), undefined), '/alice/hello/web/-/branches');
+  assert.equal(comparePath(push()), `/alice/hello/web/-/compare/${OID}...${NEW}`);
+  assert.equal(comparePath(push({ repository: '\\evil/a?/b', refs: [{ ref: 'refs/heads/a', new: NEW }] })), `/%5Cevil/a%3F/b/-/commits/${NEW}`);
+  assert.equal(comparePath(push({ refs: [{ ref: 'refs/heads/a', old: OID }] })), '/alice/hello/web/-/branches');
 });
 
 test('fetch_command_quotes_names_for_the_shell', () => {
