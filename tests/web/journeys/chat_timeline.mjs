@@ -12,7 +12,7 @@ const SLOW_MS = 10_000;
 async function write(server, chat, { alice, bob }) {
   const ids = [];
   for (let n = 0; n < MESSAGES; n += 1) {
-    const content = n % 40 === 7 ? `Look: \`code\` **bold** @alice\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n> quote\n- a\n- b`
+    const content = n % 40 === 7 ? `Look: \`code\` **bold** @alice [our wiki](https://elsewhere.example/x)\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n> quote\n- a\n- b`
       : n === 60 ? `${'x'.repeat(3000)}\n${'a long message\n'.repeat(400)}`
         : n === MESSAGES - 4 ? `${server.url}/alice/hello/web/-/blob/main/src/long.rs#L10-L20`
           : `message ${n} ${'word '.repeat(n % 17)}`;
@@ -297,6 +297,7 @@ export default async function journey({ server, browser }) {
   await waitFor(page, inPage.atEnd);
   const isRead = async () => (await api(server, people.alice, 'GET', `/api/chats/${chat}`)).unread_count === 0;
   for (let n = 0; n < 50 && !(await isRead()); n += 1) await page.waitForTimeout(100);
+  assert.equal(await page.evaluate(() => document.querySelector('a[href^="https://elsewhere."]')?.nextElementSibling?.textContent), '(elsewhere.example)');
   assert.ok(await isRead(), 'what was on the screen is read');
   await scrolling(page);
   await changes(page, server, chat, ids, people);
