@@ -269,7 +269,9 @@ export function createTimeline(root, ctx) {
 
   /** @param {HTMLElement} near */
   function askDate(near) {
-    later(({ askDay }) => askDay(ctx, chatId, { near, parent: root }, (seq) => go(seq, { place: 'start', focus: true })));
+    const own = visit;
+    // The answer is for this chat, and for a reader who has not gone elsewhere.
+    later(({ askDay }) => own === visit && askDay(ctx, chatId, { near, parent: root }, async (seq) => own === visit && go(seq, { place: 'start', focus: true })));
   }
 
   /** @param {Event} event */
