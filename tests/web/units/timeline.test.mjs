@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { buildRows, noteLines, noteSentence, pushOf, threadsOf } from '../../../web/js/chat/timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from '../../../web/js/chat/timeline_window.js';
 import { isAtEnd } from '../../../web/js/chat/anchor.js';
-import { createReadMarks } from '../../../web/js/chat/read_marks.js';
+import { createReadMarks, isRowSeen } from '../../../web/js/chat/read_marks.js';
 import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
 import { createUnread } from '../../../web/js/chat/timeline_unread.js';
 import { createPages } from '../../../web/js/chat/timeline_pages.js';
@@ -194,6 +194,10 @@ test('nothing_is_read_after_mark_unread_until_the_chat_opens', () => {
   marks.see([{ seq: 4, through: 4 }]);
   now = 6000;
   assert.equal(marks.due(), 4);
+});
+
+test('tall_row_is_seen_when_its_end_or_half_a_screen_is_visible', () => {
+  assert.deepEqual([[797, 1439], [500, 600], [500, 805], [400, 1400], [410, 1400], [-600, 400], [-600, 1200]].map(([top = 0, end = 0]) => isRowSeen(top, end, 800)), [false, true, false, true, false, true, true]);
 });
 
 test('row_is_read_although_reactions_to_it_follow', () => {

@@ -7,6 +7,14 @@ const READ_VISIBLE_MS = 500;
 const READ_EVERY_MS = 1000;
 
 /**
+ * Returns whether enough of a row is on the screen: its end, or of a tall one half of the screen.
+ * @param {number} top
+ * @param {number} end
+ * @param {number} height of the screen
+ */
+export const isRowSeen = (top, end, height) => end <= height + 4 || Math.min(end, height) - Math.max(top, 0) >= height / 2;
+
+/**
  * Returns the marks of one chat.
  * @param {() => number} now
  */

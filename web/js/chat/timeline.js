@@ -13,7 +13,7 @@ import { createRowFocus } from './timeline_focus.js';
 import { createPages } from './timeline_pages.js';
 import { createPill } from './timeline_pill.js';
 import { createNews } from './timeline_news.js';
-import { createReadMarks } from './read_marks.js';
+import { createReadMarks, isRowSeen } from './read_marks.js';
 import { createUnread } from './timeline_unread.js';
 import { createAnchor } from './anchor.js';
 import { later } from './later.js';
@@ -454,8 +454,8 @@ export function createTimeline(root, ctx) {
     const bottom = scroller.clientHeight;
     const seen = visibleRows().filter(({ row, node }) => {
       const { height } = node.getBoundingClientRect();
-      const end = anchor.topOf(node) + height;
-      return row.through !== undefined && (end <= bottom + 4 || height > bottom / 2);
+      const top = anchor.topOf(node);
+      return row.through !== undefined && isRowSeen(top, top + height, bottom);
     });
     marks.see(seen.map(({ row: { seq = 0, through = 0 } }) => ({ seq, through })));
   }
