@@ -219,11 +219,21 @@ async function nearEnd(page, server, chat, { bob }) {
   await page.waitForTimeout(1100);
 }
 
-async function news(page, server, chat, { bob }) {
+async function news(page, server, chat, { alice, bob }) {
   await page.bringToFront();
   await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'hello out there' });
   await waitFor(page, () => document.querySelector('#announce')?.textContent.endsWith(': hello out there'));
   assert.ok(await page.evaluate(inPage.atEnd), 'a reader at the end stays there');
+  const unread = async () => (await api(server, alice, 'GET', `/api/chats/${chat}`)).unread_count;
+  await page.keyboard.press('Control+k');
+  await page.waitForSelector('dialog[open]');
+  await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'below the dialog' });
+  await textShown(page, 'below the dialog');
+  await page.waitForTimeout(1800);
+  assert.equal(await unread(), 1, 'a row below a dialog is not read');
+  await page.keyboard.press('Escape');
+  for (let n = 0; n < 50 && (await unread()); n += 1) await page.waitForTimeout(100);
+  assert.equal(await unread(), 0);
 }
 
 async function deletion(page, server, chat, { alice }) {

@@ -460,7 +460,7 @@ export function createTimeline(root, ctx) {
     marks.see(seen.map(({ row: { seq = 0, through = 0 } }) => ({ seq, through })));
   }
 
-  const isLooking = () => isBegun && ctx.root.hasFocus() && ctx.root.visibilityState === 'visible' && scroller.clientHeight > 0;
+  const isLooking = () => isBegun && ctx.root.hasFocus() && ctx.root.visibilityState === 'visible' && scroller.clientHeight > 0 && !ctx.root.querySelector('dialog[open]');
 
   function tick() {
     if (!isBegun) return;
