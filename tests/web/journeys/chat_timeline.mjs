@@ -225,6 +225,7 @@ async function news(page, server, chat, { alice, bob }) {
   await waitFor(page, () => document.querySelector('#announce')?.textContent.endsWith(': hello out there'));
   assert.ok(await page.evaluate(inPage.atEnd), 'a reader at the end stays there');
   const unread = async () => (await api(server, alice, 'GET', `/api/chats/${chat}`)).unread_count;
+  for (let n = 0; n < 50 && (await unread()); n += 1) await page.waitForTimeout(100);
   await page.keyboard.press('Control+k');
   await page.waitForSelector('dialog[open]');
   await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'below the dialog' });
@@ -273,6 +274,39 @@ async function cards(page, server, chat, { alice }) {
   assert.deepEqual(await accessibility(page), []);
 }
 
+/** Messages of thousands of lines: only what is shown of them is drawn, and the drawing ends. */
+async function heavy(page, server, { alice, bob }) {
+  const { id: chat } = await api(server, alice, 'POST', '/api/chats', { kind: 'group', name: 'heavy', participants: ['bob'] });
+  const say = (content, more = {}) => api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content, ...more });
+  const { id: root } = await say('the first');
+  for (let n = 0; n < 40; n += 1) await say(n % 2 ? 'a\n'.repeat(8190) : '*a* '.repeat(4000), n < 10 ? { reply_to: root } : {});
+  await page.goto(`${server.url}/chat/${chat}`);
+  await page.waitForSelector('.chat-message');
+  const elements = () => page.evaluate(() => document.querySelectorAll('*').length);
+  const rests = () => page.evaluate(() => new Promise((done) => {
+    let changes = 0;
+    const watch = new MutationObserver((found) => { changes += found.length; });
+    watch.observe(document.querySelector('.messages'), { childList: true });
+    setTimeout(() => { watch.disconnect(); done(changes); }, 700);
+  }));
+  await page.mouse.move(700, 400);
+  for (let n = 0; n < 150 && !(await page.$('.start-row')); n += 1) {
+    await page.mouse.wheel(0, -400);
+    await settle(page);
+    if (n % 20 === 5) await settle(page).then(rests).then((changes) => assert.equal(changes, 0, 'a reader who rests sees no drawing'));
+    assert.ok(await elements() < 8000, `${await elements()} elements`);
+  }
+  await page.waitForSelector('.start-row');
+  await page.goto(`${server.url}/chat/${chat}/41`);
+  await waitFor(page, () => document.querySelector('.is-target'));
+  await page.click('.is-target .unfold');
+  await waitFor(page, () => document.querySelector('.is-target .plain-lines')?.textContent.split('\n').length > 7000);
+  await page.goto(`${server.url}/chat/${chat}/thread/${root}`);
+  await page.waitForSelector('.thread-list li:nth-child(2)');
+  assert.match(await page.textContent('.thread-list') ?? '', /the first.*earlier replies are in the chat/s);
+  assert.ok(await elements() < 12_000, `${await elements()} elements`);
+}
+
 async function looks(browser, server, chat) {
   for (const [width, height] of [[360, 740], [768, 900], [1280, 800]]) {
     for (const colorScheme of ['light', 'dark']) {
@@ -319,6 +353,7 @@ export default async function journey({ server, browser }) {
   await news(page, server, chat, people);
   await deletion(page, server, chat, people);
   await cards(page, server, chat, people);
+  await heavy(page, server, people);
   assert.deepEqual(problems, []);
   await context.close();
   await looks(browser, server, chat);

@@ -8,6 +8,7 @@ import { createReadMarks, isRowSeen } from '../../../web/js/chat/read_marks.js';
 import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
 import { createUnread } from '../../../web/js/chat/timeline_unread.js';
 import { createPages } from '../../../web/js/chat/timeline_pages.js';
+import { foldedText } from '../../../web/js/chat/text_context.js';
 import { newsSentence } from '../../../web/js/chat/timeline_news.js';
 
 const ME = 1;
@@ -153,6 +154,21 @@ test('window_is_trimmed_on_the_far_side_by_rows_and_weight', () => {
   assert.deepEqual(trimWindow(window, list, 'bottom', { rows: WINDOW_ROWS_MAX, weight: 1e9 }), { first: 1, last: 300, tail: false });
   assert.deepEqual(trimWindow(window, list, 'top', { rows: WINDOW_ROWS_MAX, weight: 500 }), { first: 301, last: 400, tail: true });
   assert.equal(trimWindow(window, list.slice(0, 10), 'top', { rows: WINDOW_ROWS_MAX, weight: 500 }), window);
+});
+
+test('window_is_trimmed_at_both_sides_of_rows_that_stay', () => {
+  const window = { first: 1, last: 20, tail: true };
+  const list = Array.from({ length: 20 }, (_, n) => ({ seq: n + 1, through: n + 1, weight: 600 }));
+  const max = { rows: WINDOW_ROWS_MAX, weight: 3000 };
+  assert.deepEqual(trimWindow(window, list, 'bottom', max, { from: 12, to: 14 }), { first: 10, last: 14, tail: false });
+  assert.deepEqual(trimWindow(window, list, 'top', max, { from: 12, to: 20 }), { first: 13, last: 20, tail: true });
+  assert.deepEqual(trimWindow(window, list, 'top', max, { from: 2, to: 10 }), { first: 3, last: 10, tail: false });
+});
+
+test('folded_text_ends_after_its_first_lines_or_characters', () => {
+  assert.equal(foldedText('a\n'.repeat(8190)), 'a\n'.repeat(29) + 'a');
+  assert.equal(foldedText(`${'x'.repeat(2399)}😀`), 'x'.repeat(2399));
+  for (const short of ['', 'a\n'.repeat(29), 'x'.repeat(2400)]) assert.equal(foldedText(short), short);
 });
 
 test('reader_near_the_end_is_at_the_end_unless_scrolling_up', () => {

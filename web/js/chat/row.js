@@ -3,7 +3,7 @@ import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 import { parseText, plainText } from './markdown.js';
-import { textNodes } from './text_context.js';
+import { foldedText, textNodes } from './text_context.js';
 import { avatar } from './avatar.js';
 import { emojiOf } from './emoji_names.js';
 import { codeSpace } from './code_space.js';
@@ -11,9 +11,6 @@ import { ownText, pushCard, pushText } from './push_card.js';
 import { isExpanded, isRemoving } from './row_state.js';
 import { personName } from './person_name.js';
 
-/** A longer message is folded: characters, lines. */
-const ROW_FOLD_CHARS = 2400;
-const ROW_FOLD_LINES = 30;
 /** Names in a label; the others are counted. */
 const ROW_NAMES_MAX = 20;
 /** Characters of a quotation, and of the text in the name of a row for screen readers. */
@@ -185,9 +182,10 @@ const ownOf = (message, { push }) => (push ? ownText(message.content, push) : ''
 
 /** @param {Message} message @param {Context} ctx @param {string} content @returns {Node[]} */
 function textOf(message, ctx, content) {
-  const isLong = content.length > ROW_FOLD_CHARS || content.split('\n', ROW_FOLD_LINES + 1).length > ROW_FOLD_LINES;
+  const folded = foldedText(content);
+  const isLong = folded.length < content.length;
   const open = !isLong || isExpanded(message.id);
-  const text = el('div', { class: open ? 'text' : 'text folded' }, textNodes(content, ctx, message.chat_id));
+  const text = el('div', { class: open ? 'text' : 'text folded' }, textNodes(open ? content : folded, ctx, message.chat_id));
   const nodes = /** @type {Node[]} */ (content.trim() === '' ? [] : [text]);
   if (isLong) nodes.push(el('button', { type: 'button', class: 'unfold', 'aria-expanded': String(open), dataset: { act: 'unfold' } }, open ? 'Show less' : 'Show all'));
   if (message.edited_at) {

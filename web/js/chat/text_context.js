@@ -2,7 +2,31 @@
 import { membersOf } from './members.js';
 import { parseText, renderText } from './markdown.js';
 
+/** A longer message is folded: characters, lines. */
+const TEXT_FOLD_CHARS = 2400;
+const TEXT_FOLD_LINES = 30;
+/** Lines that are read as markup; further ones are shown as they are. */
+const TEXT_LINES_MAX = 1000;
+
 /** @typedef {import('./types.js').Context} Context */
+
+/** @param {string} content @param {number} count */
+function firstLines(content, count) {
+  let end = -1;
+  for (let n = 0; n < count; n += 1) {
+    end = content.indexOf('\n', end + 1);
+    if (end < 0) return content;
+  }
+  return content.slice(0, end);
+}
+
+/**
+ * Returns what is read and drawn of a message that is folded; the same text if it is short.
+ * @param {string} content
+ */
+export function foldedText(content) {
+  return firstLines(content, TEXT_FOLD_LINES).slice(0, TEXT_FOLD_CHARS).replace(/[\ud800-\udbff]$/, '');
+}
 
 /**
  * Returns the names that a text can refer to. Members whom this page does not know may exist.
@@ -38,5 +62,11 @@ export function textContext(ctx, chatId) {
  * @param {number} chatId
  */
 export function textNodes(content, ctx, chatId) {
-  return renderText(parseText(content), textContext(ctx, chatId));
+  const shown = firstLines(content, TEXT_LINES_MAX);
+  const tree = parseText(shown);
+  const isCut = shown.length < content.length;
+  if (isCut) tree.push({ type: 'paragraph', children: [{ type: 'text', text: content.slice(shown.length + 1) }] });
+  const nodes = renderText(tree, textContext(ctx, chatId));
+  if (isCut) nodes.lastElementChild?.classList.add('plain-lines');
+  return nodes;
 }

@@ -20,6 +20,10 @@ import { later } from './later.js';
 
 /** Elements on the page at most, besides those of the fewest rows that fill a screen. */
 const TIMELINE_WEIGHT_MAX = 3000;
+/** Rows beside those on the screen that stay in any case. */
+const TIMELINE_BESIDE_ROWS = 3;
+/** Rows at the end that stay for a reader there. */
+const TIMELINE_END_ROWS = 5;
 /** Unread messages up to which a chat opens at the first of them. */
 const TIMELINE_UNREAD_MAX = 300;
 /** Pages are requested this many screens ahead. */
@@ -80,6 +84,8 @@ export function createTimeline(root, ctx) {
   const places = new Map();
   /** @type {Map<string, HTMLLIElement>} */
   const edges = new Map();
+  /** The first visible row when rows of a side were removed: that side grows after the reader moved. @type {{ up?: string, down?: string }} */
+  let held = {};
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
@@ -120,7 +126,7 @@ export function createTimeline(root, ctx) {
     pages.reset();
     focus.reset();
     marks.leave();
-    rowList.clear();
+    clearRows();
     rows = [];
     begin();
   }
@@ -208,10 +214,10 @@ export function createTimeline(root, ctx) {
       }
       win = step.window;
       // The rows of another part of the history have no place to keep.
-      rowList.clear();
+      clearRows();
     }
     targetSeq = highlight ? wanted : 0;
-    render();
+    render(false, wanted);
     const node = nodeAt(wanted);
     if (!node) return;
     // On a phone another screen may be shown: the place is found when this one is.
@@ -249,9 +255,9 @@ export function createTimeline(root, ctx) {
         step = windowAtEnd(facts());
       }
       win = step.window;
-      rowList.clear();
+      clearRows();
     }
-    render();
+    render(false, Infinity);
     anchor.end();
   }
 
@@ -297,20 +303,40 @@ export function createTimeline(root, ctx) {
     if (isBegun) render();
   }
 
-  /** @param {boolean} [isAppended] */
-  function render(isAppended = false) {
-    anchor.keep(() => draw(), isAppended);
+  function clearRows() {
+    rowList.clear();
+    held = {};
   }
 
-  /** @param {'top' | 'bottom'} [trimmed] the side that is far from the reader */
-  function draw(trimmed) {
+  /**
+   * @param {boolean} [isAppended]
+   * @param {number} [goal] the seq that is shown next; Infinity: the end
+   */
+  function render(isAppended = false, goal) {
+    anchor.keep(() => draw(undefined, goal), isAppended);
+  }
+
+  /**
+   * @param {'top' | 'bottom'} [trimmed] the side that is far from the reader
+   * @param {number} [goal]
+   */
+  function draw(trimmed, goal) {
     const known = facts();
+    const visible = new Set(visibleRows().map(({ row }) => row.key));
     if (win.tail && !anchor.atEnd() && rows.length >= WINDOW_ROWS_MAX && known.last > win.last) win = { ...win, tail: false };
     win = followTail(win, known);
     rows = rowsOf(win);
-    const side = trimmed ?? farSide();
-    const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row.key) }));
-    const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX });
+    const side = goal === Infinity ? 'top' : trimmed ?? farSide();
+    const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ key: row.key, seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row) }));
+    /** @param {{ key: string, through: number }} row */
+    const isNear = ({ key, through }) => (goal === undefined ? visible.has(key) : through >= goal);
+    const end = weighed.length;
+    const isEnd = goal === Infinity || (goal === undefined && win.tail && anchor.atEnd());
+    // At the end the newest rows stay, and those that were on the screen may go.
+    const from = Math.max(weighed.findIndex(isNear), isEnd ? end - TIMELINE_END_ROWS : -1);
+    const to = isEnd ? end : goal === undefined ? weighed.findLastIndex(isNear) + 1 : from + 1;
+    const keep = isEnd || to > 0 ? { from: Math.max(0, from - TIMELINE_BESIDE_ROWS), to: Math.min(end, to + TIMELINE_BESIDE_ROWS) } : undefined;
+    const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX }, keep);
     if (cut !== win) {
       win = cut;
       rows = rowsOf(win);
@@ -393,7 +419,7 @@ export function createTimeline(root, ctx) {
     if (height === 0 || rows.length === 0 && pages.isLoading('jump')) return;
     const room = scroller.scrollHeight - height;
     // A full window is only so high: loading at both ends in turn must end.
-    const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 ? room / 3 : Infinity);
+    const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 || held.up || held.down ? Math.max(room / 3, TIMELINE_ABOVE_PX) : Infinity);
     if (scroller.scrollTop < ahead) grow('up');
     if (room - scroller.scrollTop < ahead && !win.tail) grow('down');
     for (const { row, node } of visibleRows()) if (row.gap) loadGap(row.gap, node);
@@ -401,11 +427,20 @@ export function createTimeline(root, ctx) {
 
   /** @param {'up' | 'down'} direction */
   function grow(direction) {
+    if (held[direction] && held[direction] === firstKey()) return;
     const step = direction === 'up' ? growUp(win, facts()) : growDown(win, facts());
     if (step.need) return void pages.load(step.need, direction);
     if (step.window === win || (step.window.first === win.first && step.window.last === win.last && step.window.tail === win.tail)) return;
     win = step.window;
     anchor.keep(() => draw(direction === 'up' ? 'bottom' : 'top'));
+    if (win.first > step.window.first) held.up = firstKey();
+    if (win.last < step.window.last) held.down = firstKey();
+  }
+
+  /** Returns the key of the first visible row. */
+  function firstKey() {
+    const node = anchor.first();
+    return node instanceof HTMLElement ? node.dataset.key : undefined;
   }
 
   /** @param {import('./types.js').Range} gap @param {Element} node */
@@ -517,7 +552,7 @@ export function createTimeline(root, ctx) {
   function lost() {
     isBegun = false;
     rows = [];
-    rowList.clear();
+    clearRows();
     showMissing();
   }
 
@@ -529,6 +564,7 @@ export function createTimeline(root, ctx) {
     if (noteJump) return jumped(new CustomEvent('chat:jump', { detail: { chat: chatId, seq: Number(noteJump) } }));
     if (edge) {
       pages.retry(edge === 'older' ? 'up' : 'down');
+      held = {};
       grow(edge === 'older' ? 'up' : 'down');
     }
     if (gapFrom && gapTo) {
