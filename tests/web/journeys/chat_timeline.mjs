@@ -307,6 +307,33 @@ async function heavy(page, server, { alice, bob }) {
   assert.ok(await elements() < 12_000, `${await elements()} elements`);
 }
 
+/** Thousands of events without a row: the requests end, and a button leads on. */
+async function idle(page, server, { alice, bob }) {
+  const { id: chat } = await api(server, alice, 'POST', '/api/chats', { kind: 'group', name: 'idle', participants: ['bob'] });
+  let last = 0;
+  for (let n = 0; n < 30; n += 1) last = (await api(server, alice, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: `message ${n}` })).id;
+  const at = `/api/chats/${chat}/messages/${last}/reactions/${encodeURIComponent('👍')}`;
+  for (let n = 0; n < 1200; n += 1) for (const method of ['PUT', 'DELETE']) await api(server, bob, method, at);
+  let pages = 0;
+  page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => { if (String(payload).includes('GetEvents')) pages += 1; }));
+  await page.goto(`${server.url}/chat/${chat}`);
+  await page.waitForSelector('.edge-row button, .gap-row button, .row');
+  await page.waitForTimeout(2500);
+  const before = pages;
+  await page.waitForTimeout(1500);
+  assert.equal(pages, before, 'the requests end');
+  assert.ok(pages < 30, `${pages} pages`);
+  for (let n = 0; n < 20 && !(await page.$('.messages .row')); n += 1) {
+    await page.locator('.edge-row button, .gap-row button').first().click();
+    await page.waitForTimeout(800);
+  }
+  await textShown(page, 'message 29');
+  await page.waitForTimeout(1000);
+  const end = pages;
+  await page.waitForTimeout(1000);
+  assert.equal(pages, end, 'the requests end after the button too');
+}
+
 async function looks(browser, server, chat) {
   for (const [width, height] of [[360, 740], [768, 900], [1280, 800]]) {
     for (const colorScheme of ['light', 'dark']) {
@@ -354,6 +381,7 @@ export default async function journey({ server, browser }) {
   await deletion(page, server, chat, people);
   await cards(page, server, chat, people);
   await heavy(page, server, people);
+  await idle(page, server, people);
   assert.deepEqual(problems, []);
   await context.close();
   await looks(browser, server, chat);

@@ -156,6 +156,22 @@ test('window_is_trimmed_on_the_far_side_by_rows_and_weight', () => {
   assert.equal(trimWindow(window, list.slice(0, 10), 'top', { rows: WINDOW_ROWS_MAX, weight: 500 }), window);
 });
 
+test('pages_without_a_new_row_end_the_requests_until_the_button', async () => {
+  let [calls, isNew] = [0, false];
+  const ctx = /** @type {any} */ ({ store: { timeline: () => ({ ranges: [calls] }) }, actions: { page: async () => { calls += 1; } } });
+  const pages = createPages({ ctx, chat: () => 7, changed: () => isNew });
+  for (let n = 0; n < 40; n += 1) await pages.load({ before: 5 }, n % 2 ? 'up' : 'gap');
+  assert.ok(calls <= 13, `${calls}`);
+  assert.equal(pages.isFailed('up') && pages.isFailed('gap'), true);
+  for (let n = 0; n < 40; n += 1) {
+    pages.retry('up');
+    await pages.load({ before: 5 }, 'up');
+  }
+  isNew = true;
+  for (let n = 0; n < 40; n += 1) await pages.load({ before: 5 }, 'up');
+  assert.ok(calls > 80);
+});
+
 test('window_is_trimmed_at_both_sides_of_rows_that_stay', () => {
   const window = { first: 1, last: 20, tail: true };
   const list = Array.from({ length: 20 }, (_, n) => ({ seq: n + 1, through: n + 1, weight: 600 }));

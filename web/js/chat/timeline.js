@@ -37,6 +37,7 @@ const TIMELINE_BACK_MAX = 20;
 /** "Seen by" is shown in chats with at most as many members. */
 const TIMELINE_SEEN_MAX = 100;
 const TIMELINE_KEPT_MAX = 200;
+const TIMELINE_KEYS_MAX = 10_000;
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
@@ -58,7 +59,7 @@ export function createTimeline(root, ctx) {
   const rowList = createRowList(list, ctx, redraw);
   const marks = createReadMarks(() => performance.now());
   const unread = createUnread();
-  const pages = createPages({ ctx, chat: () => chatId, changed: redraw });
+  const pages = createPages({ ctx, chat: () => chatId, changed: drawPage });
 
   /** The open chat; 0: none. */
   let chatId = 0;
@@ -86,6 +87,8 @@ export function createTimeline(root, ctx) {
   const edges = new Map();
   /** The first visible row when rows of a side were removed: that side grows after the reader moved. @type {{ up?: string, down?: string }} */
   let held = {};
+  /** Messages that were on the page. @type {Set<string>} */
+  const shownKeys = new Set();
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
@@ -124,6 +127,7 @@ export function createTimeline(root, ctx) {
     targetSeq = 0;
     backs.length = 0;
     pages.reset();
+    shownKeys.clear();
     focus.reset();
     marks.leave();
     clearRows();
@@ -301,6 +305,16 @@ export function createTimeline(root, ctx) {
 
   function redraw() {
     if (isBegun) render();
+  }
+
+  /** Draws a page. Returns whether a message is on the page that was not there before. */
+  function drawPage() {
+    redraw();
+    const size = shownKeys.size;
+    for (const { key, kind } of rows) if (kind === 'message' || kind === 'push') shownKeys.add(key);
+    const isNew = shownKeys.size > size;
+    if (shownKeys.size > TIMELINE_KEYS_MAX) shownKeys.clear();
+    return isNew;
   }
 
   function clearRows() {
@@ -575,6 +589,7 @@ export function createTimeline(root, ctx) {
 
   setInterval(tick, TIMELINE_TICK_MS);
   list.addEventListener('click', clicked);
+  for (const name of ['wheel', 'touchmove', 'keydown', 'pointerdown']) scroller.addEventListener(name, pages.moved, { passive: true });
   (main() ?? root).addEventListener('chat:jump', jumped);
   (main() ?? root).addEventListener('chat:sent', sent);
   window.addEventListener('focus', afterMove);
