@@ -70,6 +70,8 @@ export function createTimeline(root, ctx) {
   /** @type {TimelineRow[]} */
   let rows = [];
   let isBegun = false;
+  /** Whether the reader could see the rows at the last look. */
+  let isSeen = false;
   let targetSeq = 0;
   let frame = 0;
   /** @type {number | undefined} */
@@ -499,7 +501,8 @@ export function createTimeline(root, ctx) {
   }
 
   function seeRows() {
-    if (!isLooking()) return marks.leave();
+    isSeen = isLooking();
+    if (!isSeen) return marks.leave();
     const bottom = scroller.clientHeight;
     const seen = visibleRows().filter(({ row, node }) => {
       const { height } = node.getBoundingClientRect();
@@ -513,8 +516,9 @@ export function createTimeline(root, ctx) {
 
   function tick() {
     if (!isBegun) return;
-    if (!isLooking()) return marks.leave();
-    if (!marks.waits()) return;
+    // A dialog opens and closes without a movement.
+    if (!isSeen || !isLooking()) seeRows();
+    if (!isSeen || !marks.waits()) return;
     const seq = marks.due();
     const read = store.chat(chatId)?.read_seq ?? 0;
     if (seq > read) actions.read(chatId, seq).catch(() => {});
