@@ -105,7 +105,7 @@ export function createTimeline(root, ctx) {
   /** Returns whether the reader works with what is on the screen: a selection, a menu, a bar. */
   function isHeld() {
     const selection = ctx.root.getSelection();
-    return (selection && !selection.isCollapsed && list.contains(selection.anchorNode)) || main()?.querySelector('.popover:popover-open, .messages .action-bar:hover') !== null;
+    return (selection !== null && !selection.isCollapsed && list.contains(selection.anchorNode)) || Boolean(main()?.querySelector('.popover, .messages .action-bar:hover'));
   }
 
   const main = () => ctx.root.getElementById('main');
