@@ -12,7 +12,7 @@ const SLOW_MS = 10_000;
 async function write(server, chat, { alice, bob }) {
   const ids = [];
   for (let n = 0; n < MESSAGES; n += 1) {
-    const content = n % 40 === 7 ? `Look: \`code\` **bold** @alice\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n> quote\n- a\n- b`
+    const content = n % 40 === 7 ? `Look: \`code\` **bold** @alice [our wiki](https://elsewhere.example/x)\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n> quote\n- a\n- b`
       : n === 60 ? `${'x'.repeat(3000)}\n${'a long message\n'.repeat(400)}`
         : n === MESSAGES - 4 ? `${server.url}/alice/hello/web/-/blob/main/src/long.rs#L10-L20`
           : `message ${n} ${'word '.repeat(n % 17)}`;
@@ -186,11 +186,55 @@ async function pointer(page) {
   assert.ok(await page.evaluate(inPage.atEnd), 'closing a thread moves nothing');
 }
 
-async function news(page, server, chat, { bob }) {
+/** A reply from the panel moves nothing; a message of the composer leads to the end. */
+async function sending(page) {
+  await page.locator('.timeline .chat-message').nth(-3).hover();
+  await page.locator('.timeline .action-bar [data-act=thread]').first().click();
+  await page.waitForSelector('.thread-composer textarea');
+  await page.evaluate(() => { document.querySelector('.timeline-scroll').scrollTop -= 2000; });
+  await still(page, 'a reply in a thread', () => page.fill('.thread-composer textarea', 'from the panel').then(() => page.press('.thread-composer textarea', 'Enter')), () => waitFor(page, () => document.querySelector('.thread-list')?.textContent.includes('from the panel')));
+  await page.fill('#composer-text', 'from the composer');
+  await page.press('#composer-text', 'Enter');
+  await textShown(page, 'from the composer');
+  await waitFor(page, inPage.atEnd);
+  await page.goBack();
+}
+
+/** A reader near the end, or with a selection at the end, stays where they are. */
+async function nearEnd(page, server, chat, { bob }) {
+  const say = (content) => () => api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content });
+  const pill = () => waitFor(page, () => document.querySelector('.timeline-pill:not([hidden]) .pill-present')?.textContent.includes('new'));
+  await page.locator('.timeline .chat-message').nth(-4).hover();
+  await page.mouse.wheel(0, -60);
+  await page.waitForTimeout(300);
+  await still(page, 'a message for a reader near the end', say('near'), pill);
+  await page.click('.pill-present');
+  await waitFor(page, inPage.atEnd);
+  await page.evaluate(() => getSelection().selectAllChildren([...document.querySelectorAll('.chat-message .text')].at(-3)));
+  await still(page, 'a message for a reader with a selection', say('selected'), pill);
+  await page.evaluate(() => getSelection().empty());
+  await page.click('.pill-present');
+  await waitFor(page, inPage.atEnd);
+  // A sentence for screen readers tells at most a second of news.
+  await page.waitForTimeout(1100);
+}
+
+async function news(page, server, chat, { alice, bob }) {
   await page.bringToFront();
   await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'hello out there' });
   await waitFor(page, () => document.querySelector('#announce')?.textContent.endsWith(': hello out there'));
   assert.ok(await page.evaluate(inPage.atEnd), 'a reader at the end stays there');
+  const unread = async () => (await api(server, alice, 'GET', `/api/chats/${chat}`)).unread_count;
+  for (let n = 0; n < 50 && (await unread()); n += 1) await page.waitForTimeout(100);
+  await page.keyboard.press('Control+k');
+  await page.waitForSelector('dialog[open]');
+  await api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: 'below the dialog' });
+  await textShown(page, 'below the dialog');
+  await page.waitForTimeout(1800);
+  assert.equal(await unread(), 1, 'a row below a dialog is not read');
+  await page.keyboard.press('Escape');
+  for (let n = 0; n < 50 && (await unread()); n += 1) await page.waitForTimeout(100);
+  assert.equal(await unread(), 0);
 }
 
 async function deletion(page, server, chat, { alice }) {
@@ -208,7 +252,7 @@ async function deletion(page, server, chat, { alice }) {
 }
 
 /** The card of a push, and the lines of a file, with the rights of each reader. */
-async function cards(page, server, chat) {
+async function cards(page, server, chat, { alice }) {
   await page.goto(`${server.url}/chat/${chat}/${MESSAGES - 1}`);
   await waitFor(page, () => document.querySelectorAll('.code-line').length === 11);
   assert.ok((await page.textContent('.code-line'))?.includes('VALUE_9'));
@@ -217,8 +261,77 @@ async function cards(page, server, chat) {
   await page.waitForSelector('.push-card');
   assert.match(await page.textContent('.push-words') ?? '', /pushed 13 commits to main.* of alice\/hello\/web/s);
   assert.equal(await page.locator('.push-commits .oid').count(), 10);
+  // An edited announcement shows what its sender wrote, and that it is edited.
+  const href = () => page.locator('.push-card .card-actions a').first().evaluate((link) => link.href);
+  const compare = await href();
+  const channel = Number(new URL(page.url()).pathname.split('/')[2]);
+  const id = await page.locator('article.is-push[data-id]').first().getAttribute('data-id');
+  await api(server, alice, 'PATCH', `/api/chats/${channel}/messages/${id}`, { content: `all reviewed\n${server.url}/alice/hello/web/-/../../../../settings` });
+  await page.waitForSelector('.is-push .edited');
+  assert.match(await page.locator('article.is-push').first().getAttribute('aria-label') ?? '', /pushed 13 commits.*: all reviewed .*edited/);
+  assert.equal(await href(), compare);
   await page.click('.push-details summary');
   assert.deepEqual(await accessibility(page), []);
+}
+
+/** Messages of thousands of lines: only what is shown of them is drawn, and the drawing ends. */
+async function heavy(page, server, { alice, bob }) {
+  const { id: chat } = await api(server, alice, 'POST', '/api/chats', { kind: 'group', name: 'heavy', participants: ['bob'] });
+  const say = (content, more = {}) => api(server, bob, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content, ...more });
+  const { id: root } = await say('the first');
+  for (let n = 0; n < 40; n += 1) await say(n % 2 ? 'a\n'.repeat(8190) : '*a* '.repeat(4000), n < 10 ? { reply_to: root } : {});
+  await page.goto(`${server.url}/chat/${chat}`);
+  await page.waitForSelector('.chat-message');
+  const elements = () => page.evaluate(() => document.querySelectorAll('*').length);
+  const rests = () => page.evaluate(() => new Promise((done) => {
+    let changes = 0;
+    const watch = new MutationObserver((found) => { changes += found.length; });
+    watch.observe(document.querySelector('.messages'), { childList: true });
+    setTimeout(() => { watch.disconnect(); done(changes); }, 700);
+  }));
+  await page.mouse.move(700, 400);
+  for (let n = 0; n < 150 && !(await page.$('.start-row')); n += 1) {
+    await page.mouse.wheel(0, -400);
+    await settle(page);
+    if (n % 20 === 5) await settle(page).then(rests).then((changes) => assert.equal(changes, 0, 'a reader who rests sees no drawing'));
+    assert.ok(await elements() < 8000, `${await elements()} elements`);
+  }
+  await page.waitForSelector('.start-row');
+  await page.goto(`${server.url}/chat/${chat}/41`);
+  await waitFor(page, () => document.querySelector('.is-target'));
+  await page.click('.is-target .unfold');
+  await waitFor(page, () => document.querySelector('.is-target .plain-lines')?.textContent.split('\n').length > 7000);
+  await page.goto(`${server.url}/chat/${chat}/thread/${root}`);
+  await page.waitForSelector('.thread-list li:nth-child(2)');
+  assert.match(await page.textContent('.thread-list') ?? '', /the first.*earlier replies are in the chat/s);
+  assert.ok(await elements() < 12_000, `${await elements()} elements`);
+}
+
+/** Thousands of events without a row: the requests end, and a button leads on. */
+async function idle(page, server, { alice, bob }) {
+  const { id: chat } = await api(server, alice, 'POST', '/api/chats', { kind: 'group', name: 'idle', participants: ['bob'] });
+  let last = 0;
+  for (let n = 0; n < 30; n += 1) last = (await api(server, alice, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content: `message ${n}` })).id;
+  const at = `/api/chats/${chat}/messages/${last}/reactions/${encodeURIComponent('👍')}`;
+  for (let n = 0; n < 1200; n += 1) for (const method of ['PUT', 'DELETE']) await api(server, bob, method, at);
+  let pages = 0;
+  page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => { if (String(payload).includes('GetEvents')) pages += 1; }));
+  await page.goto(`${server.url}/chat/${chat}`);
+  await page.waitForSelector('.edge-row button, .gap-row button, .row');
+  await page.waitForTimeout(2500);
+  const before = pages;
+  await page.waitForTimeout(1500);
+  assert.equal(pages, before, 'the requests end');
+  assert.ok(pages < 30, `${pages} pages`);
+  for (let n = 0; n < 20 && !(await page.$('.messages .row')); n += 1) {
+    await page.locator('.edge-row button, .gap-row button').first().click();
+    await page.waitForTimeout(800);
+  }
+  await textShown(page, 'message 29');
+  await page.waitForTimeout(1000);
+  const end = pages;
+  await page.waitForTimeout(1000);
+  assert.equal(pages, end, 'the requests end after the button too');
 }
 
 async function looks(browser, server, chat) {
@@ -249,20 +362,26 @@ export default async function journey({ server, browser }) {
   await logIn(page, server, 'alice', PASSWORD);
   await page.goto(`${server.url}/chat/${chat}`);
   await page.waitForSelector('.new-line');
-  assert.equal(await page.evaluate(() => document.querySelector('.new-line + .row .text').textContent), 'unread 0', 'the New line stands before the first unread message');
+  // The New line stands before the first unread message.
+  await waitFor(page, () => document.querySelector('.new-line + .row .text')?.textContent === 'unread 0');
   await page.click('.pill-present');
   await waitFor(page, inPage.atEnd);
   const isRead = async () => (await api(server, people.alice, 'GET', `/api/chats/${chat}`)).unread_count === 0;
   for (let n = 0; n < 50 && !(await isRead()); n += 1) await page.waitForTimeout(100);
+  assert.equal(await page.evaluate(() => document.querySelector('a[href^="https://elsewhere."]')?.nextElementSibling?.textContent), '(elsewhere.example)');
   assert.ok(await isRead(), 'what was on the screen is read');
   await scrolling(page);
   await changes(page, server, chat, ids, people);
   await jumps(page, server, chat);
   await keyboard(page);
   await pointer(page);
+  await sending(page);
+  await nearEnd(page, server, chat, people);
   await news(page, server, chat, people);
   await deletion(page, server, chat, people);
-  await cards(page, server, chat);
+  await cards(page, server, chat, people);
+  await heavy(page, server, people);
+  await idle(page, server, people);
   assert.deepEqual(problems, []);
   await context.close();
   await looks(browser, server, chat);

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { buildRows, noteLines, noteSentence, pushOf, threadsOf } from '../../../web/js/chat/timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from '../../../web/js/chat/timeline_window.js';
 import { isAtEnd } from '../../../web/js/chat/anchor.js';
-import { createReadMarks } from '../../../web/js/chat/read_marks.js';
+import { createReadMarks, isRowSeen } from '../../../web/js/chat/read_marks.js';
 import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
 import { createUnread } from '../../../web/js/chat/timeline_unread.js';
 import { createPages } from '../../../web/js/chat/timeline_pages.js';
+import { foldedText } from '../../../web/js/chat/text_context.js';
 import { newsSentence } from '../../../web/js/chat/timeline_news.js';
 
 const ME = 1;
@@ -155,27 +156,60 @@ test('window_is_trimmed_on_the_far_side_by_rows_and_weight', () => {
   assert.equal(trimWindow(window, list.slice(0, 10), 'top', { rows: WINDOW_ROWS_MAX, weight: 500 }), window);
 });
 
+test('pages_without_a_new_row_end_the_requests_until_the_button', async () => {
+  let [calls, isNew] = [0, false];
+  const ctx = /** @type {any} */ ({ store: { timeline: () => ({ ranges: [calls] }) }, actions: { page: async () => { calls += 1; } } });
+  const pages = createPages({ ctx, chat: () => 7, changed: () => isNew });
+  for (let n = 0; n < 40; n += 1) await pages.load({ before: 5 }, n % 2 ? 'up' : 'gap');
+  assert.ok(calls <= 13, `${calls}`);
+  assert.equal(pages.isFailed('up') && pages.isFailed('gap'), true);
+  for (let n = 0; n < 40; n += 1) {
+    pages.retry('up');
+    await pages.load({ before: 5 }, 'up');
+  }
+  isNew = true;
+  for (let n = 0; n < 40; n += 1) await pages.load({ before: 5 }, 'up');
+  assert.ok(calls > 80);
+});
+
+test('window_is_trimmed_at_both_sides_of_rows_that_stay', () => {
+  const window = { first: 1, last: 20, tail: true };
+  const list = Array.from({ length: 20 }, (_, n) => ({ seq: n + 1, through: n + 1, weight: 600 }));
+  const max = { rows: WINDOW_ROWS_MAX, weight: 3000 };
+  assert.deepEqual(trimWindow(window, list, 'bottom', max, { from: 12, to: 14 }), { first: 10, last: 14, tail: false });
+  assert.deepEqual(trimWindow(window, list, 'top', max, { from: 12, to: 20 }), { first: 13, last: 20, tail: true });
+  assert.deepEqual(trimWindow(window, list, 'top', max, { from: 2, to: 10 }), { first: 3, last: 10, tail: false });
+});
+
+test('folded_text_ends_after_its_first_lines_or_characters', () => {
+  assert.equal(foldedText('a\n'.repeat(8190)), 'a\n'.repeat(29) + 'a');
+  assert.equal(foldedText(`${'x'.repeat(2399)}😀`), 'x'.repeat(2399));
+  for (const short of ['', 'a\n'.repeat(29), 'x'.repeat(2400)]) assert.equal(foldedText(short), short);
+});
+
 test('reader_near_the_end_is_at_the_end_unless_scrolling_up', () => {
-  assert.equal(isAtEnd({ top: 900, height: 600, full: 1600, sinceUpMs: 1000 }), true);
-  assert.equal(isAtEnd({ top: 899, height: 600, full: 1600, sinceUpMs: 1000 }), false);
-  assert.equal(isAtEnd({ top: 950, height: 600, full: 1600, sinceUpMs: 150 }), false);
+  assert.equal(isAtEnd({ top: 900, height: 600, full: 1600, sinceUpMs: Infinity }), true);
+  assert.equal(isAtEnd({ top: 899, height: 600, full: 1600, sinceUpMs: Infinity }), false);
+  assert.equal(isAtEnd({ top: 997, height: 600, full: 1600, sinceUpMs: 1000 }), false, 'after a scroll up');
+  assert.equal(isAtEnd({ top: 998, height: 600, full: 1600, sinceUpMs: 1000 }), true, 'back at the end');
+  assert.equal(isAtEnd({ top: 1000, height: 600, full: 1600, sinceUpMs: 150 }), false);
 });
 
 test('row_is_read_after_half_a_second_on_the_screen', () => {
   let now = 0;
   const marks = createReadMarks(() => now);
   marks.reset(3);
-  marks.see([4, 5]);
+  marks.see([{ seq: 4, through: 4 }, { seq: 5, through: 5 }]);
   assert.equal(marks.due(), 0);
   now = 400;
-  marks.see([5, 6]);
+  marks.see([{ seq: 5, through: 5 }, { seq: 6, through: 6 }]);
   now = 500;
   assert.equal(marks.due(), 5, 'row 6 came later');
   now = 1000;
   assert.equal(marks.due(), 0, 'at most one mark a second');
   now = 1500;
   assert.equal(marks.due(), 6);
-  marks.see([7]);
+  marks.see([{ seq: 7, through: 7 }]);
   marks.leave();
   now = 9000;
   assert.equal(marks.due(), 0, 'the window had lost the focus');
@@ -184,14 +218,25 @@ test('row_is_read_after_half_a_second_on_the_screen', () => {
 test('nothing_is_read_after_mark_unread_until_the_chat_opens', () => {
   let now = 0;
   const marks = createReadMarks(() => now);
-  marks.see([4]);
+  marks.see([{ seq: 4, through: 4 }]);
   marks.hold();
   now = 5000;
   assert.equal(marks.due(), 0);
   marks.reset(2);
-  marks.see([4]);
+  marks.see([{ seq: 4, through: 4 }]);
   now = 6000;
   assert.equal(marks.due(), 4);
+});
+
+test('tall_row_is_seen_when_its_end_or_half_a_screen_is_visible', () => {
+  assert.deepEqual([[797, 1439], [500, 600], [500, 805], [400, 1400], [410, 1400], [-600, 400], [-600, 1200]].map(([top = 0, end = 0]) => isRowSeen(top, end, 800)), [false, true, false, true, false, true, true]);
+});
+
+test('row_is_read_although_reactions_to_it_follow', () => {
+  let now = 0;
+  const marks = createReadMarks(() => now);
+  for (; now < 600; now += 100) marks.see([{ seq: 4, through: 4 + now }]);
+  assert.equal(marks.due(), 504);
 });
 
 test('new_line_moves_only_after_it_was_seen_and_the_reader_left', () => {

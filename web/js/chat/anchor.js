@@ -7,6 +7,8 @@
 
 /** A reader who is this near to the end is at the end, in pixels. */
 const ANCHOR_END_PX = 100;
+/** The same after the reader scrolled up, until they are back at the end. */
+const ANCHOR_BACK_PX = 2;
 /** A reader who scrolled up within this time is not at the end, in milliseconds. */
 const ANCHOR_UP_MS = 150;
 /** Rows that are remembered, in case that the first of them is removed. */
@@ -14,10 +16,11 @@ const ANCHOR_ROWS_MAX = 12;
 
 /**
  * Returns whether the view is at the end.
- * @param {{ top: number, height: number, full: number, sinceUpMs: number }} at
+ * @param {{ top: number, height: number, full: number, sinceUpMs: number }} at `sinceUpMs`: Infinity
+ *   for a reader who has not scrolled up since they were at the end
  */
 export function isAtEnd({ top, height, full, sinceUpMs }) {
-  return full - height - top <= ANCHOR_END_PX && sinceUpMs > ANCHOR_UP_MS;
+  return full - height - top <= (sinceUpMs < Infinity ? ANCHOR_BACK_PX : ANCHOR_END_PX) && sinceUpMs > ANCHOR_UP_MS;
 }
 
 /**
@@ -36,14 +39,15 @@ export function isAtEnd({ top, height, full, sinceUpMs }) {
  * Keeps the place of the rows of `list`, which scrolls in `scroller`.
  * @param {HTMLElement} scroller
  * @param {HTMLElement} list its children are the rows, in order
- * @param {{ now: () => number, moved?: () => void }} options `moved`: called after every change of
- *   the place or of the size
+ * @param {{ moved?: () => void, isHeld?: () => boolean }} options `moved`: called after every change
+ *   of the place or of the size; `isHeld`: new rows do not move the reader
  * @returns {Anchor}
  */
-export function createAnchor(scroller, list, { now, moved = () => {} }) {
+export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => false }) {
   /** The place when it was last known to be right. */
   const place = { end: true, top: 0, max: 0, rows: /** @type {{ node: Element, y: number }[]} */ ([]) };
   let upAt = -Infinity;
+  const now = () => performance.now();
 
   const topOf = (/** @type {Element} */ node) => node.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
   const max = () => Math.max(0, scroller.scrollHeight - scroller.clientHeight);
@@ -94,6 +98,7 @@ export function createAnchor(scroller, list, { now, moved = () => {} }) {
     const isClamped = byReader < 0 && scroller.scrollTop >= max() - 1 && max() < place.top;
     if (isClamped) return;
     if (byReader < 0) upAt = now();
+    else if (max() - scroller.scrollTop <= ANCHOR_BACK_PX) upAt = -Infinity;
     const wasMax = place.max;
     place.top = scroller.scrollTop;
     for (const row of place.rows) row.y -= byReader;
@@ -122,6 +127,10 @@ export function createAnchor(scroller, list, { now, moved = () => {} }) {
     if (place.end && sinceUpMs <= ANCHOR_UP_MS) record(false);
     // New rows take a reader along who is near to the end. Other changes do not move the reader.
     if (isAppended && isAtEnd({ top: place.top, height: 0, full: place.max, sinceUpMs })) place.end = true;
+    if (isAppended && place.end && isHeld()) {
+      upAt = now();
+      record(false);
+    }
     change();
     restore();
   }

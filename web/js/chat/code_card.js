@@ -4,6 +4,7 @@ import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { api } from '../kit/api.js';
 import { hiddenMarker } from './hidden.js';
+import { codeLinks } from './code_space.js';
 import { hideFromTab } from './timeline_list.js';
 
 /** Lines that a card shows. */
@@ -20,8 +21,7 @@ const CODE_LINE_CHARS = 400;
 const CODE_REF_PARTS_MAX = 3;
 
 /**
- * Lines of a file at a commit. `rest` is ref and path with slashes, as in addresses of pages; `oid`
- * and `path` are known if the message names them.
+ * Lines of a file at a commit. `rest` is ref and path with slashes, not encoded.
  * @typedef {object} CodePlace
  * @property {string} repository
  * @property {string} rest
@@ -38,6 +38,35 @@ const foundCode = new Map();
 const waitingLoads = [];
 let runningLoads = 0;
 
+/** Names of users, projects and repositories, as the server accepts them. */
+const CODE_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
+/** Longest path. */
+const CODE_PATH_CHARS = 2000;
+
+/**
+ * Returns a place if its parts are names and a path within a repository. The address is written
+ * here, so the reader's browser requests nothing else.
+ * @param {string} repository
+ * @param {string} rest not encoded
+ * @param {number} one
+ * @param {number} other
+ * @param {string} origin
+ * @returns {CodePlace | undefined}
+ */
+function checkedPlace(repository, rest, one, other, origin) {
+  const names = repository.split('/');
+  const parts = rest.split('/');
+  const isName = names.length === 3 && names.every((name) => CODE_NAME.test(name) && !name.includes('..'));
+  const isPath = rest.length <= CODE_PATH_CHARS && parts.length > 1 && !/[\\\p{Cc}\p{Cs}]/u.test(rest)
+    && !parts.some((part) => part === '' || part === '.' || part === '..');
+  const [from, to] = [Math.min(one, other), Math.max(one, other)];
+  if (!isName || !isPath || !Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < 1) return undefined;
+  const path = `/${repository}/-/blob/${parts.map(encodeURIComponent).join('/')}`;
+  const url = new URL(path, origin);
+  if (url.origin !== origin || url.pathname !== path) return undefined;
+  return { repository, rest, from, to, href: `${path}#L${from}${from === to ? '' : `-L${to}`}` };
+}
+
 /**
  * Returns the place that an address of this server names, if it has lines.
  * @param {string} address
@@ -49,26 +78,21 @@ export function codePlaceOf(address, origin) {
   const found = /^\/([^/?#]+\/[^/?#]+\/[^/?#]+)\/-\/blob\/([^?#]+)(?:\?[^#]*)?#L(\d{1,7})(?:-L?(\d{1,7}))?$/.exec(address.slice(origin.length));
   if (!found) return undefined;
   const [, repository = '', rest = '', one = '', other = one] = found;
-  const [from, to] = [Math.min(Number(one), Number(other)), Math.max(Number(one), Number(other))];
-  return from > 0 && rest.includes('/') ? { repository, rest, from, to, href: address.slice(origin.length) } : undefined;
+  return checkedPlace(repository, decoded(rest), Number(one), Number(other), origin);
 }
 
 /**
  * Returns the place of `metadata.code`. Any client can write it, so each field is checked.
  * @param {unknown} code
+ * @param {string} origin
  * @returns {CodePlace | undefined}
  */
-export function codePlaceIn(code) {
+export function codePlaceIn(code, origin) {
   if (typeof code !== 'object' || code === null) return undefined;
   const { repository, oid, path, from, to } = /** @type {Record<string, unknown>} */ (code);
-  const isName = typeof repository === 'string' && /^[^/\s?#%]+\/[^/\s?#%]+\/[^/\s?#%]+$/.test(repository);
   const isOid = typeof oid === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(oid);
-  const isPath = typeof path === 'string' && path !== '' && path.length <= 1000 && !path.split('/').some((part) => part === '' || part === '.' || part === '..');
-  const isRange = Number.isSafeInteger(from) && Number.isSafeInteger(to) && Number(from) > 0 && Number(to) >= Number(from);
-  if (!isName || !isOid || !isPath || !isRange) return undefined;
-  const rest = `${oid}/${path.split('/').map(encodeURIComponent).join('/')}`;
-  const lines = from === to ? `#L${from}` : `#L${from}-L${to}`;
-  return { repository, rest, from: Number(from), to: Number(to), href: `/${repository}/-/blob/${rest}${lines}` };
+  if (!isOid || typeof repository !== 'string' || typeof path !== 'string' || typeof from !== 'number' || typeof to !== 'number' || to < from) return undefined;
+  return checkedPlace(repository, `${oid}/${path}`, from, to, origin);
 }
 
 /**
@@ -77,8 +101,7 @@ export function codePlaceIn(code) {
  * @param {string} origin
  */
 export function codePlaces(message, origin) {
-  const links = message.content.match(/https?:\/\/[^\s<>()]+#L\d[\dL-]*/g) ?? [];
-  const places = [codePlaceIn(message.metadata?.code), ...links.slice(0, 20).map((link) => codePlaceOf(link, origin))];
+  const places = [codePlaceIn(message.metadata?.code, origin), ...codeLinks(message).map((link) => codePlaceOf(link, origin))];
   const seen = new Set();
   return places.filter((place) => place !== undefined).filter(({ href }) => !seen.has(href) && seen.add(href)).slice(0, CODE_CARDS_MAX);
 }
@@ -102,7 +125,7 @@ function codeCard(place) {
   const count = Math.min(place.to - place.from + 1, CODE_LINES_MAX);
   const body = el('pre', { class: 'code-lines', tabindex: 0 });
   body.style.setProperty('--lines', String(count));
-  const file = decoded(place.rest).split('/').slice(1).join('/');
+  const file = place.rest.split('/').slice(1).join('/');
   const words = place.from === place.to ? `line ${place.from}` : `lines ${place.from} to ${place.to}`;
   const card = el('figure', { class: 'code-card', dir: 'ltr' },
     el('figcaption', null, icon('code'), el('a', { href: place.href }, el('bdi', null, hiddenMarker()(file, true))), el('span', { class: 'muted' }, words), el('span', { class: 'muted code-repository' }, place.repository)),
@@ -150,7 +173,7 @@ function showCode(card, body, place, found) {
  * @returns {Promise<CodeFound>}
  */
 async function loadCode(place) {
-  const parts = decoded(place.rest).split('/');
+  const parts = place.rest.split('/');
   /** @type {CodeFound} */
   let found = { state: 'refused', words: 'You cannot read this file, or it does not exist.' };
   for (let size = 1; size <= Math.min(CODE_REF_PARTS_MAX, parts.length - 1); size += 1) {

@@ -306,6 +306,7 @@ export function createComposer(root, ctx, options = {}) {
     setNotes({ reply: null, code: null });
     say('');
     setField('');
+    if (isMain) form.dispatchEvent(new CustomEvent('chat:sent', { bubbles: true }));
     for (const [at, content] of messages.entries()) {
       try {
         const replyTo = at === 0 || !isMain ? answered : undefined;

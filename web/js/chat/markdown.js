@@ -357,10 +357,8 @@ class TextWriter {
     const isOther = external && !href.startsWith(`${location.origin}/`);
     const props = isOther ? { rel: 'noopener noreferrer nofollow', target: href.startsWith('mailto:') ? null : '_blank' } : {};
     const link = el('a', { href, dir: isBare ? 'ltr' : 'auto', title: isBare ? null : href, ...props }, ...this.inline(children));
-    const shown = plainInline(children);
-    // A text that looks like an address must not hide where the link leads.
-    const hidesHost = isOther && !isBare && /^\s*(https?:\/\/|www\.|[a-z0-9-]+(\.[a-z0-9-]+)+(\/|\s*$))/i.test(shown.slice(0, 300));
-    if (!hidesHost) return [link];
+    // A text must not hide where the link leads.
+    if (!isOther || isBare) return [link];
     return [link, ' ', el('bdi', { class: 'host muted', dir: 'ltr' }, `(${linkedHost(href)})`)];
   }
 

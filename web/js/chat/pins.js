@@ -6,6 +6,7 @@ import { renderMessage } from './row.js';
 import { messageClicks } from './row_actions.js';
 
 const PIN_ROWS_MAX = 200;
+const PIN_WEIGHT_MAX = 3000;
 
 /**
  * @param {HTMLElement} root
@@ -26,11 +27,19 @@ export function createPins(root, ctx, { chat }) {
   function draw() {
     const shown = [...pinned.values()].map((message) => store.message(message.id) ?? message).filter((message) => message.pinned && !message.deleted);
     shown.sort((one, other) => other.seq - one.seq);
-    fill(list, ...shown.slice(0, PIN_ROWS_MAX).map((message) => el('li', null, renderMessage(message, ctx, { compact: true }),
-      el('div', { class: 'actions' }, el('a', { class: 'button', href: `/chat/${chat}/${message.seq}` }, 'Show in chat'),
-        el('button', { type: 'button', class: 'plain', dataset: { unpin: message.id } }, 'Unpin')))));
-    const isCut = shown.length > PIN_ROWS_MAX;
-    note.textContent = shown.length === 0 ? 'No message is pinned. Pin a message with its menu, or with the key p.' : isCut ? `The newest ${PIN_ROWS_MAX} of ${shown.length} are shown.` : '';
+    const rows = [];
+    let weight = 0;
+    for (const message of shown.slice(0, PIN_ROWS_MAX)) {
+      const row = el('li', null, renderMessage(message, ctx, { compact: true }),
+        el('div', { class: 'actions' }, el('a', { class: 'button', href: `/chat/${chat}/${message.seq}` }, 'Show in chat'),
+          el('button', { type: 'button', class: 'plain', dataset: { unpin: message.id } }, 'Unpin')));
+      weight += row.getElementsByTagName('*').length;
+      if (rows.length > 0 && weight > PIN_WEIGHT_MAX) break;
+      rows.push(row);
+    }
+    fill(list, ...rows);
+    const isCut = rows.length < shown.length;
+    note.textContent = shown.length === 0 ? 'No message is pinned. Pin a message with its menu, or with the key p.' : isCut ? `The newest ${rows.length} of ${shown.length} are shown.` : '';
     note.hidden = note.textContent === '';
   }
 

@@ -1,7 +1,6 @@
 // A push as a card: the event with its commits, and the message that announces it.
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
-import { textNodes } from './text_context.js';
 import { hiddenMarker } from './hidden.js';
 
 /** Names of refs in the first line; the others are counted. */
@@ -11,7 +10,6 @@ const PUSH_OID_CHARS = 8;
 const PUSH_SUMMARY_CHARS = 160;
 
 /** @typedef {import('./types.js').Event} Event */
-/** @typedef {import('./types.js').Message} Message */
 /** @typedef {import('./types.js').Push} Push */
 /** @typedef {import('./types.js').PushRef & { forced?: boolean }} PushedRef */
 
@@ -81,21 +79,22 @@ export function ownText(content, push) {
   return isOriginal ? lines.slice(0, -added).join('\n') : content;
 }
 
+/** @param {string} repository */
+const repositoryPath = (repository) => `/${repository.split('/').map(encodeURIComponent).join('/')}`;
+
 /**
  * Returns a path of the web pages below a repository.
  * @param {string} repository
  * @param {string} rest
  */
-const pagePath = (repository, rest) => `/${repository.split('/').map(encodeURIComponent).join('/')}/-/${rest}`;
+const pagePath = (repository, rest) => `${repositoryPath(repository)}/-/${rest}`;
 
 /**
- * Returns the page that compares before and after; the server wrote it into its message.
+ * Returns the page that compares before and after. The text of the message is not asked: its sender
+ * can change it.
  * @param {Push} push
- * @param {string | undefined} content
  */
-export function comparePath(push, content) {
-  const written = content?.split('\n').at(-1)?.match(/^https?:\/\/[^/]+(\/.+)$/)?.[1];
-  if (written?.startsWith(pagePath(push.repository, ''))) return written;
+export function comparePath(push) {
   const ref = push.refs.find((item) => item.new);
   if (!ref?.new) return pagePath(push.repository, 'branches');
   return pagePath(push.repository, ref.old ? `compare/${ref.old}...${ref.new}` : `commits/${ref.new}`);
@@ -104,21 +103,20 @@ export function comparePath(push, content) {
 /**
  * Returns the card.
  * @param {Event} event
- * @param {Message | undefined} message undefined: it was deleted
- * @param {import('./types.js').Context} ctx
+ * @param {boolean} [isAnnounced] whether its message is there
+ * @param {Node[]} [own] the text of the pusher
  */
-export function pushCard(event, message, ctx) {
+export function pushCard(event, isAnnounced = false, own = []) {
   const { push } = event;
   const card = el('div', { class: 'push-card' });
   if (!push) return card;
   const marked = hiddenMarker();
   card.append(cardHead(push, marked));
-  const own = message ? ownText(message.content, push) : '';
-  if (own.trim() !== '') card.append(el('div', { class: 'text' }, textNodes(own, ctx, event.chat_id)));
+  card.append(...own);
   if (push.commits.length > 0) card.append(commitList(push, marked));
   card.dataset.push = String(event.seq);
   // `push_details.js` fills them.
-  card.append(cardActions(push, message), el('details', { class: 'push-details' }, el('summary', { dataset: { act: 'push-details' } }, 'Details')));
+  card.append(cardActions(push, isAnnounced), el('details', { class: 'push-details' }, el('summary', { dataset: { act: 'push-details' } }, 'Details')));
   return card;
 }
 
@@ -136,7 +134,7 @@ function cardHead(push, marked) {
   });
   const more = push.ref_count - Math.min(push.refs.length, PUSH_NAMES_MAX);
   if (more > 0) names.push(` and ${more} more`);
-  const repository = el('a', { class: 'repository', href: `/${push.repository}` }, el('bdi', null, push.repository));
+  const repository = el('a', { class: 'repository', href: repositoryPath(push.repository) }, el('bdi', null, push.repository));
   const isDeleted = push.refs.length > 0 && push.refs.every((ref) => !ref.new);
   const sentence = isDeleted ? ['deleted ', ...names, ' in ', repository]
     : push.commit_count === 0 ? ['pushed ', ...names, ' to ', repository]
@@ -171,11 +169,11 @@ function commitList(push, marked) {
   return el('ol', { class: 'push-commits', 'aria-label': 'Commits' }, items);
 }
 
-/** @param {Push} push @param {Message | undefined} message */
-function cardActions(push, message) {
+/** @param {Push} push @param {boolean} isAnnounced */
+function cardActions(push, isAnnounced) {
   const compares = push.refs.some((ref) => ref.new);
   return el('div', { class: 'card-actions' },
-    el('a', { class: 'button', href: comparePath(push, message?.content) }, compares ? 'Compare' : 'Branches'),
-    message ? el('button', { type: 'button', dataset: { act: 'thread' } }, 'Discuss') : null,
+    el('a', { class: 'button', href: comparePath(push) }, compares ? 'Compare' : 'Branches'),
+    isAnnounced ? el('button', { type: 'button', dataset: { act: 'thread' } }, 'Discuss') : null,
     compares ? el('button', { type: 'button', dataset: { act: 'copy-fetch' } }, el('span', { dataset: { words: '' } }, 'Copy git fetch')) : null);
 }

@@ -7,11 +7,19 @@ const READ_VISIBLE_MS = 500;
 const READ_EVERY_MS = 1000;
 
 /**
+ * Returns whether enough of a row is on the screen: its end, or of a tall one half of the screen.
+ * @param {number} top
+ * @param {number} end
+ * @param {number} height of the screen
+ */
+export const isRowSeen = (top, end, height) => end <= height + 4 || Math.min(end, height) - Math.max(top, 0) >= height / 2;
+
+/**
  * Returns the marks of one chat.
  * @param {() => number} now
  */
 export function createReadMarks(now) {
-  /** When each visible row became visible, by its last seq. @type {Map<number, number>} */
+  /** The visible rows by their first seq: later events may belong to a row. @type {Map<number, { at: number, through: number }>} */
   let since = new Map();
   let sentAt = -Infinity;
   let sent = 0;
@@ -19,11 +27,11 @@ export function createReadMarks(now) {
   return {
     /**
      * Takes the rows that are visible now.
-     * @param {number[]} throughs
+     * @param {{ seq: number, through: number }[]} rows
      */
-    see(throughs) {
+    see(rows) {
       const at = now();
-      since = new Map(throughs.map((through) => [through, since.get(through) ?? at]));
+      since = new Map(rows.map(({ seq, through }) => [seq, { at: since.get(seq)?.at ?? at, through }]));
     },
     /** No row is visible: the window has lost the focus, or another chat is open. */
     leave() {
@@ -48,7 +56,7 @@ export function createReadMarks(now) {
       const at = now();
       if (isHeld || at - sentAt < READ_EVERY_MS) return 0;
       let seq = 0;
-      for (const [through, began] of since) if (at - began >= READ_VISIBLE_MS && through > seq) seq = through;
+      for (const { at: began, through } of since.values()) if (at - began >= READ_VISIBLE_MS && through > seq) seq = through;
       if (seq <= sent) return 0;
       sent = seq;
       sentAt = at;
@@ -56,7 +64,7 @@ export function createReadMarks(now) {
     },
     /** Returns whether a later call of `due` may have a mark. */
     waits() {
-      return !isHeld && [...since.keys()].some((through) => through > sent);
+      return !isHeld && [...since.values()].some(({ through }) => through > sent);
     },
   };
 }

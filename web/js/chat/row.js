@@ -3,17 +3,14 @@ import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 import { parseText, plainText } from './markdown.js';
-import { textNodes } from './text_context.js';
+import { foldedText, textNodes } from './text_context.js';
 import { avatar } from './avatar.js';
 import { emojiOf } from './emoji_names.js';
 import { codeSpace } from './code_space.js';
-import { pushCard, pushText } from './push_card.js';
+import { ownText, pushCard, pushText } from './push_card.js';
 import { isExpanded, isRemoving } from './row_state.js';
 import { personName } from './person_name.js';
 
-/** A longer message is folded: characters, lines. */
-const ROW_FOLD_CHARS = 2400;
-const ROW_FOLD_LINES = 30;
 /** Names in a label; the others are counted. */
 const ROW_NAMES_MAX = 20;
 /** Characters of a quotation, and of the text in the name of a row for screen readers. */
@@ -57,8 +54,8 @@ export function renderMessage(message, ctx, options = {}) {
   node.dataset.chat = String(message.chat_id);
   if (!compact && message.reply_to !== undefined && !gone) node.append(quoteLine(message, ctx));
   if (gone) node.append(goneLine(message, removing));
-  else if (options.push) node.append(pushCard(options.push, message, ctx));
-  else node.append(...textOf(message, ctx));
+  else if (options.push) node.append(pushCard(options.push, true, textOf(message, ctx, ownOf(message, options.push))));
+  else node.append(...textOf(message, ctx, message.content), ...codeSpace(message, ctx));
   if (!gone) node.append(...below(message, ctx, options));
   node.append(timeOf(message, options.kept === true));
   return node;
@@ -74,7 +71,7 @@ export function renderPush(event, ctx) {
   const node = rowFrame(ctx, event.actor_id, { head: true, label: `${name} ${event.push ? pushText(event.push) : ''}, ${clockTime(event.created_at)}`, flags: { push: true } });
   node.dataset.seq = String(event.seq);
   node.dataset.chat = String(event.chat_id);
-  node.append(pushCard(event, undefined, ctx), timeLink(event.chat_id, event.seq, event.created_at, fullTime(event.created_at)));
+  node.append(pushCard(event), timeLink(event.chat_id, event.seq, event.created_at, fullTime(event.created_at)));
   return node;
 }
 
@@ -136,8 +133,10 @@ function rowLabel(message, name, options) {
     message.edited_at ? 'edited' : '', message.pinned ? 'pinned' : '',
     options.thread ? repliesWords(options.thread.count) : '',
   ].filter((fact) => fact !== '');
-  const text = options.push?.push ? pushText(options.push.push) : `: ${cutText(message.content, ROW_LABEL_CHARS)}`;
-  return [`${name}${options.push ? ' ' : ''}${text}`, ...facts, time].join(', ');
+  const { push } = options.push ?? {};
+  const own = cutText(options.push ? ownOf(message, options.push) : message.content, ROW_LABEL_CHARS);
+  const text = push ? ` ${pushText(push)}${own && `: ${own}`}` : `: ${own}`;
+  return [`${name}${text}`, ...facts, time].join(', ');
 }
 
 /**
@@ -178,18 +177,21 @@ function goneLine(message, removing) {
   return line;
 }
 
-/** @param {Message} message @param {Context} ctx @returns {Node[]} */
-function textOf(message, ctx) {
-  const { content } = message;
-  const isLong = content.length > ROW_FOLD_CHARS || content.split('\n', ROW_FOLD_LINES + 1).length > ROW_FOLD_LINES;
+/** @param {Message} message @param {Event} event */
+const ownOf = (message, { push }) => (push ? ownText(message.content, push) : '');
+
+/** @param {Message} message @param {Context} ctx @param {string} content @returns {Node[]} */
+function textOf(message, ctx, content) {
+  const folded = foldedText(content);
+  const isLong = folded.length < content.length;
   const open = !isLong || isExpanded(message.id);
-  const text = el('div', { class: open ? 'text' : 'text folded' }, textNodes(content, ctx, message.chat_id));
-  const nodes = /** @type {Node[]} */ ([text]);
+  const text = el('div', { class: open ? 'text' : 'text folded' }, textNodes(open ? content : folded, ctx, message.chat_id));
+  const nodes = /** @type {Node[]} */ (content.trim() === '' ? [] : [text]);
   if (isLong) nodes.push(el('button', { type: 'button', class: 'unfold', 'aria-expanded': String(open), dataset: { act: 'unfold' } }, open ? 'Show less' : 'Show all'));
   if (message.edited_at) {
     nodes.push(el('span', { class: 'edited', title: `Edited ${fullTime(message.edited_at)}` }, `edited ${editTime(message)}`));
   }
-  return [...nodes, ...codeSpace(message, ctx)];
+  return nodes;
 }
 
 /** @param {Message} message */

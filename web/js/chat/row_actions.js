@@ -43,7 +43,7 @@ export function rowActions(message, ctx) {
     isOpen && { act: 'react', words: 'React', icon: 'react', key: '+' },
     canWrite && { act: 'reply', words: 'Reply', icon: 'reply', key: 'r' },
     { act: 'thread', words: canWrite ? 'Reply in thread' : 'Open thread', icon: 'thread', key: 't' },
-    canWrite && isOwn && { act: 'edit', words: 'Edit', icon: 'edit', key: 'e' },
+    canWrite && isOwn && message.metadata?.push_seq === undefined && { act: 'edit', words: 'Edit', icon: 'edit', key: 'e' },
     { act: 'link', words: 'Copy link', icon: 'link', key: 'c' },
     { act: 'text', words: 'Copy text', icon: 'copy' },
     canWrite && { act: 'pin', words: message.pinned ? 'Unpin' : 'Pin', icon: 'pin', key: 'p' },

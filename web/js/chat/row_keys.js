@@ -1,5 +1,6 @@
 // The keys of the list of messages. Before this module is there, `keys.js` handles them.
-import { runAction } from './row_actions.js';
+import { rowActions, runAction } from './row_actions.js';
+import { messageOf } from './row_clicks.js';
 
 /** The action of a key on the selected row. */
 const FOCUS_ACTIONS = /** @type {Record<string, string>} */ ({ r: 'reply', t: 'thread', e: 'edit', '+': 'react', p: 'pin', c: 'link', Delete: 'delete' });
@@ -49,8 +50,9 @@ function createRowKeys({ parts, focused, chosen, choose, lastVisible }) {
   /** @param {string} name */
   function act(name) {
     const article = chosen();
-    if (!article) return;
+    const message = article && messageOf(article, ctx);
     const wanted = FOCUS_NAMES[name] ?? name;
+    if (!message || !rowActions(message, ctx).some((action) => action.act === wanted)) return;
     const button = article.querySelector(`.action-bar [data-act="${wanted}"]`) ?? article.querySelector('.action-bar [data-act="menu"]');
     runAction(wanted, { button: button instanceof HTMLElement ? button : article, article, ctx, onUnread });
   }

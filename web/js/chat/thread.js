@@ -9,6 +9,7 @@ import { messageClicks } from './row_actions.js';
 
 /** Messages of a thread that are drawn: the first, and the newest of the others. */
 const THREAD_ROWS_MAX = 300;
+const THREAD_WEIGHT_MAX = 3000;
 
 /** @typedef {import('./types.js').Message} Message */
 
@@ -57,15 +58,19 @@ export function createThread(root, ctx, { chat, thread }) {
       if (current) messages.set(id, current);
     }
     const all = threadOf(messages.values(), rootId);
-    const cut = Math.max(0, all.length - THREAD_ROWS_MAX);
-    const shown = cut ? [...all.slice(0, 1), ...all.slice(cut + 1)] : all;
-    const rows = shown.map((message) => {
+    /** @type {HTMLElement[]} */
+    const rows = [];
+    let weight = 0;
+    // The first message, then the newest ones.
+    for (const message of [...all.slice(0, 1), ...all.slice(1).reverse()]) {
       const known = drawn.get(message.id);
-      if (known?.message === message) return known.node;
-      const node = el('li', null, renderMessage(message, ctx, { compact: message.reply_to === rootId }));
+      const node = known?.message === message ? known.node : el('li', null, renderMessage(message, ctx, { compact: message.reply_to === rootId }));
       drawn.set(message.id, { message, node });
-      return node;
-    });
+      weight += node.getElementsByTagName('*').length;
+      if (rows.length > 1 && (weight > THREAD_WEIGHT_MAX || rows.length >= THREAD_ROWS_MAX)) break;
+      rows.splice(1, 0, node);
+    }
+    const cut = all.length - rows.length;
     if (cut) rows.splice(1, 0, el('li', { class: 'muted note' }, `${cut} earlier replies are in the chat.`));
     rows.push(...waiting());
     placeChildren(list, rows);

@@ -13,13 +13,17 @@ import { createRowFocus } from './timeline_focus.js';
 import { createPages } from './timeline_pages.js';
 import { createPill } from './timeline_pill.js';
 import { createNews } from './timeline_news.js';
-import { createReadMarks } from './read_marks.js';
+import { createReadMarks, isRowSeen } from './read_marks.js';
 import { createUnread } from './timeline_unread.js';
 import { createAnchor } from './anchor.js';
 import { later } from './later.js';
 
 /** Elements on the page at most, besides those of the fewest rows that fill a screen. */
 const TIMELINE_WEIGHT_MAX = 3000;
+/** Rows beside those on the screen that stay in any case. */
+const TIMELINE_BESIDE_ROWS = 3;
+/** Rows at the end that stay for a reader there. */
+const TIMELINE_END_ROWS = 5;
 /** Unread messages up to which a chat opens at the first of them. */
 const TIMELINE_UNREAD_MAX = 300;
 /** Pages are requested this many screens ahead. */
@@ -33,6 +37,7 @@ const TIMELINE_BACK_MAX = 20;
 /** "Seen by" is shown in chats with at most as many members. */
 const TIMELINE_SEEN_MAX = 100;
 const TIMELINE_KEPT_MAX = 200;
+const TIMELINE_KEYS_MAX = 10_000;
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
@@ -46,15 +51,15 @@ const TIMELINE_KEPT_MAX = 200;
  * @param {Context} ctx
  */
 export function createTimeline(root, ctx) {
-  const { store, actions, now } = ctx;
+  const { store, actions } = ctx;
   const list = el('ol', { class: 'messages', 'aria-label': 'Messages' });
   const scroller = el('div', { class: 'timeline-scroll', tabindex: -1 }, list);
   root.classList.add('timeline');
   root.append(scroller);
   const rowList = createRowList(list, ctx, redraw);
-  const marks = createReadMarks(now);
+  const marks = createReadMarks(() => performance.now());
   const unread = createUnread();
-  const pages = createPages({ ctx, chat: () => chatId, changed: redraw });
+  const pages = createPages({ ctx, chat: () => chatId, changed: drawPage });
 
   /** The open chat; 0: none. */
   let chatId = 0;
@@ -65,6 +70,8 @@ export function createTimeline(root, ctx) {
   /** @type {TimelineRow[]} */
   let rows = [];
   let isBegun = false;
+  /** Whether the reader could see the rows at the last look. */
+  let isSeen = false;
   let targetSeq = 0;
   let frame = 0;
   /** @type {number | undefined} */
@@ -80,16 +87,27 @@ export function createTimeline(root, ctx) {
   const places = new Map();
   /** @type {Map<string, HTMLLIElement>} */
   const edges = new Map();
+  /** The first visible row when rows of a side were removed: that side grows after the reader moved. @type {{ up?: string, down?: string }} */
+  let held = {};
+  /** Messages that were on the page. @type {Set<string>} */
+  const shownKeys = new Set();
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
-  const anchor = createAnchor(scroller, list, { now, moved: () => afterMove() });
+  const anchor = createAnchor(scroller, list, { moved: () => afterMove(), isHeld });
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: askDate });
   const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
   rowClicks(list, ctx, { onUnread: (message) => holdAt(message.seq - 1), onState: redraw });
 
   const facts = () => store.timeline(chatId);
+
+  /** Returns whether the reader works with what is on the screen: a selection, a menu, a bar. */
+  function isHeld() {
+    const selection = ctx.root.getSelection();
+    return (selection !== null && !selection.isCollapsed && list.contains(selection.anchorNode)) || Boolean(main()?.querySelector('.popover, .messages .action-bar:hover'));
+  }
+
   const main = () => ctx.root.getElementById('main');
 
   // Opening.
@@ -111,9 +129,10 @@ export function createTimeline(root, ctx) {
     targetSeq = 0;
     backs.length = 0;
     pages.reset();
+    shownKeys.clear();
     focus.reset();
     marks.leave();
-    rowList.clear();
+    clearRows();
     rows = [];
     begin();
   }
@@ -201,10 +220,10 @@ export function createTimeline(root, ctx) {
       }
       win = step.window;
       // The rows of another part of the history have no place to keep.
-      rowList.clear();
+      clearRows();
     }
     targetSeq = highlight ? wanted : 0;
-    render();
+    render(false, wanted);
     const node = nodeAt(wanted);
     if (!node) return;
     // On a phone another screen may be shown: the place is found when this one is.
@@ -242,9 +261,9 @@ export function createTimeline(root, ctx) {
         step = windowAtEnd(facts());
       }
       win = step.window;
-      rowList.clear();
+      clearRows();
     }
-    render();
+    render(false, Infinity);
     anchor.end();
   }
 
@@ -262,7 +281,9 @@ export function createTimeline(root, ctx) {
 
   /** @param {HTMLElement} near */
   function askDate(near) {
-    later(({ askDay }) => askDay(ctx, chatId, { near, parent: root }, (seq) => go(seq, { place: 'start', focus: true })));
+    const own = visit;
+    // The answer is for this chat, and for a reader who has not gone elsewhere.
+    later(({ askDay }) => own === visit && askDay(ctx, chatId, { near, parent: root }, async (seq) => own === visit && go(seq, { place: 'start', focus: true })));
   }
 
   /** @param {Event} event */
@@ -288,20 +309,50 @@ export function createTimeline(root, ctx) {
     if (isBegun) render();
   }
 
-  /** @param {boolean} [isAppended] */
-  function render(isAppended = false) {
-    anchor.keep(() => draw(), isAppended);
+  /** Draws a page. Returns whether a message is on the page that was not there before. */
+  function drawPage() {
+    redraw();
+    const size = shownKeys.size;
+    for (const { key, kind } of rows) if (kind === 'message' || kind === 'push') shownKeys.add(key);
+    const isNew = shownKeys.size > size;
+    if (shownKeys.size > TIMELINE_KEYS_MAX) shownKeys.clear();
+    return isNew;
   }
 
-  /** @param {'top' | 'bottom'} [trimmed] the side that is far from the reader */
-  function draw(trimmed) {
+  function clearRows() {
+    rowList.clear();
+    held = {};
+  }
+
+  /**
+   * @param {boolean} [isAppended]
+   * @param {number} [goal] the seq that is shown next; Infinity: the end
+   */
+  function render(isAppended = false, goal) {
+    anchor.keep(() => draw(undefined, goal), isAppended);
+  }
+
+  /**
+   * @param {'top' | 'bottom'} [trimmed] the side that is far from the reader
+   * @param {number} [goal]
+   */
+  function draw(trimmed, goal) {
     const known = facts();
+    const visible = new Set(visibleRows().map(({ row }) => row.key));
     if (win.tail && !anchor.atEnd() && rows.length >= WINDOW_ROWS_MAX && known.last > win.last) win = { ...win, tail: false };
     win = followTail(win, known);
     rows = rowsOf(win);
-    const side = trimmed ?? farSide();
-    const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row.key) }));
-    const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX });
+    const side = goal === Infinity ? 'top' : trimmed ?? farSide();
+    const weighed = rows.filter((row) => row.seq !== undefined).map((row) => ({ key: row.key, seq: row.seq ?? 0, through: row.through ?? 0, weight: rowList.weightOf(row) }));
+    /** @param {{ key: string, through: number }} row */
+    const isNear = ({ key, through }) => (goal === undefined ? visible.has(key) : through >= goal);
+    const end = weighed.length;
+    const isEnd = goal === Infinity || (goal === undefined && win.tail && anchor.atEnd());
+    // At the end the newest rows stay, and those that were on the screen may go.
+    const from = Math.max(weighed.findIndex(isNear), isEnd ? end - TIMELINE_END_ROWS : -1);
+    const to = isEnd ? end : goal === undefined ? weighed.findLastIndex(isNear) + 1 : from + 1;
+    const keep = isEnd || to > 0 ? { from: Math.max(0, from - TIMELINE_BESIDE_ROWS), to: Math.min(end, to + TIMELINE_BESIDE_ROWS) } : undefined;
+    const cut = trimWindow(win, weighed, side, { rows: WINDOW_ROWS_MAX - (rows.length - weighed.length), weight: TIMELINE_WEIGHT_MAX }, keep);
     if (cut !== win) {
       win = cut;
       rows = rowsOf(win);
@@ -384,7 +435,7 @@ export function createTimeline(root, ctx) {
     if (height === 0 || rows.length === 0 && pages.isLoading('jump')) return;
     const room = scroller.scrollHeight - height;
     // A full window is only so high: loading at both ends in turn must end.
-    const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 ? room / 3 : Infinity);
+    const ahead = Math.min(TIMELINE_AHEAD_SCREENS * height, rows.length > WINDOW_ROWS_MAX - 60 || held.up || held.down ? Math.max(room / 3, TIMELINE_ABOVE_PX) : Infinity);
     if (scroller.scrollTop < ahead) grow('up');
     if (room - scroller.scrollTop < ahead && !win.tail) grow('down');
     for (const { row, node } of visibleRows()) if (row.gap) loadGap(row.gap, node);
@@ -392,11 +443,20 @@ export function createTimeline(root, ctx) {
 
   /** @param {'up' | 'down'} direction */
   function grow(direction) {
+    if (held[direction] && held[direction] === firstKey()) return;
     const step = direction === 'up' ? growUp(win, facts()) : growDown(win, facts());
     if (step.need) return void pages.load(step.need, direction);
     if (step.window === win || (step.window.first === win.first && step.window.last === win.last && step.window.tail === win.tail)) return;
     win = step.window;
     anchor.keep(() => draw(direction === 'up' ? 'bottom' : 'top'));
+    if (win.first > step.window.first) held.up = firstKey();
+    if (win.last < step.window.last) held.down = firstKey();
+  }
+
+  /** Returns the key of the first visible row. */
+  function firstKey() {
+    const node = anchor.first();
+    return node instanceof HTMLElement ? node.dataset.key : undefined;
   }
 
   /** @param {import('./types.js').Range} gap @param {Element} node */
@@ -441,22 +501,24 @@ export function createTimeline(root, ctx) {
   }
 
   function seeRows() {
-    if (!isLooking()) return marks.leave();
+    isSeen = isLooking();
+    if (!isSeen) return marks.leave();
     const bottom = scroller.clientHeight;
     const seen = visibleRows().filter(({ row, node }) => {
       const { height } = node.getBoundingClientRect();
-      const end = anchor.topOf(node) + height;
-      return row.through !== undefined && (end <= bottom + 4 || height > bottom / 2);
+      const top = anchor.topOf(node);
+      return row.through !== undefined && isRowSeen(top, top + height, bottom);
     });
-    marks.see(seen.map(({ row }) => row.through ?? 0));
+    marks.see(seen.map(({ row: { seq = 0, through = 0 } }) => ({ seq, through })));
   }
 
-  const isLooking = () => isBegun && ctx.root.hasFocus() && ctx.root.visibilityState === 'visible' && scroller.clientHeight > 0;
+  const isLooking = () => isBegun && ctx.root.hasFocus() && ctx.root.visibilityState === 'visible' && scroller.clientHeight > 0 && !ctx.root.querySelector('dialog[open]');
 
   function tick() {
     if (!isBegun) return;
-    if (!isLooking()) return marks.leave();
-    if (!marks.waits()) return;
+    // A dialog opens and closes without a movement.
+    if (!isSeen || !isLooking()) seeRows();
+    if (!isSeen || !marks.waits()) return;
     const seq = marks.due();
     const read = store.chat(chatId)?.read_seq ?? 0;
     if (seq > read) actions.read(chatId, seq).catch(() => {});
@@ -494,11 +556,12 @@ export function createTimeline(root, ctx) {
       unread.arrived(others, store.chat(chatId)?.read_seq ?? 0);
     }
     if (win.tail === false && pages.isLoading('jump')) return;
-    const sent = store.pending(chatId).at(-1);
-    const isOwnNew = sent !== undefined && !kept.has(sent.client_id) && sent.state === 'sending';
     render(isNew);
-    if (!isOwnNew) return;
-    // A user who writes has read what stands above.
+  }
+
+  /** The composer of this page sends: a user who writes has read what stands above. */
+  function sent() {
+    if (!isBegun) return;
     marks.reset(store.chat(chatId)?.read_seq ?? 0);
     void toPresent();
   }
@@ -507,7 +570,7 @@ export function createTimeline(root, ctx) {
   function lost() {
     isBegun = false;
     rows = [];
-    rowList.clear();
+    clearRows();
     showMissing();
   }
 
@@ -519,6 +582,7 @@ export function createTimeline(root, ctx) {
     if (noteJump) return jumped(new CustomEvent('chat:jump', { detail: { chat: chatId, seq: Number(noteJump) } }));
     if (edge) {
       pages.retry(edge === 'older' ? 'up' : 'down');
+      held = {};
       grow(edge === 'older' ? 'up' : 'down');
     }
     if (gapFrom && gapTo) {
@@ -529,7 +593,9 @@ export function createTimeline(root, ctx) {
 
   setInterval(tick, TIMELINE_TICK_MS);
   list.addEventListener('click', clicked);
+  for (const name of ['wheel', 'touchmove', 'keydown', 'pointerdown']) scroller.addEventListener(name, pages.moved, { passive: true });
   (main() ?? root).addEventListener('chat:jump', jumped);
+  (main() ?? root).addEventListener('chat:sent', sent);
   window.addEventListener('focus', afterMove);
   window.addEventListener('blur', blurred);
   window.addEventListener('pagehide', sendRemovals);

@@ -7,11 +7,13 @@ import { EMOJI_CHARS, missedEmoji } from './emoji_names.js';
 import { later } from './later.js';
 import { isExpanded, isRemoving } from './row_state.js';
 import { plainRow } from './timeline_nodes.js';
+import { foldedText } from './text_context.js';
 import { personName } from './person_name.js';
 import { dayKey } from '../kit/time.js';
 
-/** Elements of a row before it was drawn. */
+/** Elements of a row before it was drawn, and characters of a text that may add one. */
 const LIST_WEIGHT_GUESS = 10;
+const LIST_CHARS_GUESS = 10;
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
@@ -130,8 +132,8 @@ export function createRowList(list, ctx, again) {
       }
       if (isFocusLost) list.parentElement?.focus({ preventScroll: true });
     },
-    /** @param {string} key */
-    weightOf: (key) => drawn.get(key)?.weight ?? LIST_WEIGHT_GUESS,
+    /** @param {TimelineRow} row */
+    weightOf: ({ key, message }) => drawn.get(key)?.weight ?? LIST_WEIGHT_GUESS + foldedText(message?.content ?? '').length / LIST_CHARS_GUESS,
     /** @param {string} key */
     node: (key) => drawn.get(key)?.li,
     clear() {

@@ -38,7 +38,7 @@ export function createNews(ctx) {
     timer = undefined;
     if (count === 0) return;
     if (ctx.root.visibilityState === 'visible') ctx.announce(newsSentence(waiting, count, chat));
-    spokenAt = ctx.now();
+    spokenAt = performance.now();
     waiting = [];
     count = 0;
   }
@@ -62,7 +62,7 @@ export function createNews(ctx) {
       const others = /** @type {Message[]} */ (events.filter(({ kind, message }) => kind === 'message' && message && !message.deleted && message.sender_id !== ctx.store.me.id).map(({ message }) => message));
       count += others.length;
       waiting = [...waiting, ...others.map((message) => ({ name: personName(ctx, message.sender_id), text: cutText(message.content, NEWS_TEXT_CHARS) }))].slice(-2);
-      if (others.length > 0) timer ??= setTimeout(() => speak(chat), Math.max(0, spokenAt + NEWS_EVERY_MS - ctx.now()));
+      if (others.length > 0) timer ??= setTimeout(() => speak(chat), Math.max(0, spokenAt + NEWS_EVERY_MS - performance.now()));
       return others.length;
     },
   };

@@ -1,19 +1,23 @@
 // Requests pages of the history for the timeline: one at a time for each place. A refused one is
 // requested again by its button, or when the connection returns. No DOM.
 
+/** Pages in a row that are requested without a new row and without a movement of the reader. */
+const PAGES_IDLE_MAX = 12;
+
 /** @typedef {'up' | 'down' | 'gap' | 'jump'} PagePlace */
 
 /**
  * @param {object} parts
  * @param {import('./types.js').Context} parts.ctx
  * @param {() => number} parts.chat the open chat
- * @param {() => void} parts.changed
+ * @param {() => boolean | void} parts.changed draws the page; returns false if it has no new row
  */
 export function createPages({ ctx, chat, changed }) {
   /** @type {Set<PagePlace>} */
   const loading = new Set();
   /** @type {Set<PagePlace>} */
   const failed = new Set();
+  let idle = 0;
   const rangesNow = () => JSON.stringify(ctx.store.timeline(chat()).ranges);
 
   /**
@@ -36,7 +40,11 @@ export function createPages({ ctx, chat, changed }) {
     if (own !== chat()) return;
     loading.delete(place);
     if (!isMore && place !== 'jump') failed.add(place);
-    if (place !== 'jump') changed();
+    if (place === 'jump') return;
+    idle = changed() === false ? idle + 1 : 0;
+    if (idle < PAGES_IDLE_MAX || failed.has(place)) return;
+    failed.add(place);
+    changed();
   }
 
   return {
@@ -46,7 +54,12 @@ export function createPages({ ctx, chat, changed }) {
     /** @param {PagePlace} place */
     isFailed: (place) => failed.has(place),
     /** @param {PagePlace} place */
-    retry: (place) => { failed.delete(place); },
+    retry: (place) => {
+      failed.delete(place);
+      idle = 0;
+    },
+    /** The reader moves. */
+    moved: () => { idle = 0; },
     /** Permits all places again. Returns whether one had failed. */
     retryAll() {
       const had = failed.size > 0;
@@ -56,6 +69,7 @@ export function createPages({ ctx, chat, changed }) {
     reset() {
       loading.clear();
       failed.clear();
+      idle = 0;
     },
   };
 }

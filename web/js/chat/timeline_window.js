@@ -122,24 +122,30 @@ export function pageOfGap(gap, direction) {
 }
 
 /**
- * Removes rows at one end of the window, until its weight is within the limits.
+ * Removes rows at one end of the window, then at the other, until its weight is within the limits.
  * @param {Window} window
  * @param {{ seq: number, through: number, weight: number }[]} rows ascending; rows without a seq are
  *   not part of it
  * @param {'top' | 'bottom'} side
  * @param {{ rows: number, weight: number }} max
+ * @param {{ from: number, to: number }} [keep] the indices of rows that stay
  * @returns {Window}
  */
-export function trimWindow(window, rows, side, max) {
+export function trimWindow(window, rows, side, max, keep = side === 'top' ? { from: rows.length - 1, to: rows.length } : { from: 0, to: 1 }) {
   let weight = rows.reduce((sum, row) => sum + row.weight, 0);
   let [from, to] = [0, rows.length];
-  while (to - from > max.rows || (weight > max.weight && to - from > 1)) {
-    const gone = side === 'top' ? rows[from] : rows[to - 1];
-    weight -= gone?.weight ?? 0;
-    if (side === 'top') from += 1;
-    else to -= 1;
+  while (to - from > max.rows || weight > max.weight) {
+    const [mayTop, mayBottom] = [from < keep.from, to > keep.to];
+    if (!mayTop && !mayBottom) break;
+    if (side === 'top' ? mayTop : !mayBottom) {
+      weight -= rows[from]?.weight ?? 0;
+      from += 1;
+    } else {
+      to -= 1;
+      weight -= rows[to]?.weight ?? 0;
+    }
   }
-  if (from > 0) return { ...window, first: rows[from]?.seq ?? window.first };
-  if (to < rows.length) return { ...window, last: rows[to - 1]?.through ?? window.last, tail: false };
-  return window;
+  if (from === 0 && to === rows.length) return window;
+  const first = from > 0 ? rows[from]?.seq ?? window.first : window.first;
+  return to < rows.length ? { first, last: rows[to - 1]?.through ?? window.last, tail: false } : { ...window, first };
 }
