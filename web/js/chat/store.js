@@ -449,6 +449,8 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     timeline(id) { return { ranges: windows.get(id)?.ranges ?? [], last: chats.get(id)?.last ?? 0, first_known: 1 }; },
     /** @param {number} id @param {number} from @param {number} to @returns {Event[]} */
     events(id, from, to) { return windows.get(id)?.between(from, to) ?? []; },
+    /** Keeps what the timeline shows. @param {number} id @param {number} from @param {number} to */
+    show(id, from, to) { windows.get(id)?.show(from, to); },
     /** @param {number} id @returns {Message | undefined} */
     message(id) {
       for (const window of windows.values()) { const found = window.message(id); if (found) return found; }

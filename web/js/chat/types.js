@@ -160,6 +160,7 @@
  * @property {(id: number) => TimelineFacts} timeline
  * @property {(id: number, from: number, to: number) => Event[]} events loaded ones, ascending; both
  *   ends inclusive
+ * @property {(id: number, from: number, to: number) => void} show what the timeline shows stays loaded
  * @property {(id: number) => Message | undefined} message
  * @property {(chatId: number, seq: number) => Message | undefined} messageAt
  * @property {(chatId: number) => Pending[]} pending in the order in which they were written
