@@ -3,6 +3,7 @@ import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
 import { whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
+import { keepRemovals, resendRemovals, sendRemovals } from './row_state.js';
 import { createSession } from './session.js';
 import { createStore } from './store.js';
 
@@ -30,13 +31,16 @@ export function createConnection(state, local) {
     welcomed(newEpoch, userId) {
       epoch = newEpoch;
       outbox.open(newEpoch, userId);
+      resendRemovals();
       actions.loadNotifications().catch(() => {});
     },
   });
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
   const actions = createActions({ store, session, outbox, now });
   whenMore(({ addActions }) => addActions(actions));
-  const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
+  const space = () => `${epoch}:${store.me.id}`;
+  const drafts = createDrafts(local, space);
+  keepRemovals({ store, local, space });
   if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   followPage(session, actions, now);
@@ -105,7 +109,10 @@ function followPage(session, actions, now) {
   };
   for (const name of IDLE_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
   window.addEventListener('online', () => actions.reconnect());
-  window.addEventListener('pagehide', () => session.stop());
+  window.addEventListener('pagehide', () => {
+    sendRemovals();
+    session.stop();
+  });
   window.addEventListener('pageshow', (event) => { if (event.persisted) session.start(); });
   document.addEventListener('visibilitychange', () => {
     session.visible(document.hidden);
