@@ -102,11 +102,12 @@ test('session_reconnects_when_hello_gets_no_answer', async () => {
 test('session_ends_when_login_ended', async () => {
   for (const code of ['revoked', 'unauthenticated']) {
     const { clock, welcome, push, store, connections } = scripted();
-    welcome([]);
+    welcome([chat(3, 10)]);
     push({ packet_type: 'Goodbye', code, reconnect: false });
     await clock.run(300_000);
     assert.equal(store.connection().state, 'logged_out');
     assert.equal(connections.length, 1);
+    assert.deepEqual([store.chats(), store.events(3, 1, 10)], [[], []]);
   }
 });
 

@@ -19,7 +19,7 @@ const MARK_TRIES_MAX = 5;
  * @property {typeof api} [call] the HTTP API
  */
 
-/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined }} ActionParts */
+/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined, reading: Map<number, number> }} ActionParts */
 /** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { loadNotifications: () => Promise<void>, parts: ActionParts }} FirstActions */
 
 /**
@@ -28,7 +28,7 @@ const MARK_TRIES_MAX = 5;
  * @returns {FirstActions}
  */
 export function createActions({ store, session, outbox, now, call = api }) {
-  /** The seq up to which each chat is read, not acknowledged yet. @type {Map<number, number>} */
+  /** The seq up to which each chat is read, not acknowledged yet; empty after another `epoch`. @type {Map<number, number>} */
   const reading = new Map();
   /** @type {Set<number>} */
   const marking = new Set();
@@ -38,7 +38,7 @@ export function createActions({ store, session, outbox, now, call = api }) {
   const pages = new Map();
   let isLoadingNotices = false;
   /** What the actions of `actions_more.js` need. @type {ActionParts} */
-  const parts = { store, now, call, change, noticeCursor: undefined };
+  const parts = { store, now, call, change, noticeCursor: undefined, reading };
 
   /**
    * Sends a packet that changes something, once.
@@ -74,7 +74,7 @@ export function createActions({ store, session, outbox, now, call = api }) {
       for (let tries = 0; tries < MARK_TRIES_MAX; tries += 1) {
         const seq = reading.get(chatId);
         if (seq === undefined || seq <= (store.chat(chatId)?.read_seq ?? 0)) return;
-        await patiently(() => session.request({ packet_type: 'Mark', chat_id: chatId, read_seq: seq }));
+        await patiently(async () => { if (reading.get(chatId) === seq) await session.request({ packet_type: 'Mark', chat_id: chatId, read_seq: seq }); });
         if (reading.get(chatId) === seq) return;
       }
     } finally {

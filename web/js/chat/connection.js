@@ -28,7 +28,9 @@ export function createConnection(state, local) {
   /** @type {import('./session.js').Session} */
   const session = createSession({
     store, now, after, random: Math.random, connect: openSocket, epoch: state?.epoch, deviceId: `web-${uuid7()}`,
+    cleared: () => actions.parts.reading.clear(),
     welcomed(newEpoch, userId) {
+      hideChats(false);
       epoch = newEpoch;
       outbox.open(newEpoch, userId);
       resendRemovals();
@@ -44,10 +46,17 @@ export function createConnection(state, local) {
   if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   followPage(session, actions, now);
+  store.subscribe(() => { if (['logged_out', 'replaced'].includes(store.connection().state)) hideChats(true); });
   session.start();
   // Views that use the other actions are in `more.js`, too.
   const all = /** @type {import('./types.js').Actions} */ (/** @type {unknown} */ (actions));
   return { store, session, actions: all, drafts, now };
+}
+
+/** Hides everything but the state bar, or shows it again. @param {boolean} isHidden */
+function hideChats(isHidden) {
+  document.getElementById('main')?.style.setProperty('visibility', isHidden ? 'hidden' : '');
+  document.getElementById('state-bar')?.style.setProperty('visibility', 'visible');
 }
 
 /**
@@ -109,9 +118,11 @@ function followPage(session, actions, now) {
   };
   for (const name of IDLE_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
   window.addEventListener('online', () => actions.reconnect());
-  window.addEventListener('pagehide', () => {
+  window.addEventListener('pagehide', (event) => {
     sendRemovals();
     session.stop();
+    // The Back button may show this page to another user: `Welcome` shows the chats again.
+    if (event.persisted) hideChats(true);
   });
   window.addEventListener('pageshow', (event) => { if (event.persisted) session.start(); });
   document.addEventListener('visibilitychange', () => {

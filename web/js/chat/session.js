@@ -60,7 +60,11 @@ export function createSession({ store, connect, now, after, random, welcomed, cl
   const wire = createWire({
     connect, now, after, random, received: handle, ended,
     hello: () => ({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }),
-    show: (connection) => store.apply({ type: 'connection', connection }),
+    show(connection) {
+      store.apply({ type: 'connection', connection });
+      // What is held belongs to a user who is not here any more.
+      if (connection.state === 'logged_out' || connection.state === 'replaced') store.apply({ type: 'clear' });
+    },
   });
   const { later, write, sendOnly, request } = wire;
 
