@@ -18,7 +18,7 @@ function scripted(options = {}) {
   /** @type {{ events: any, sent: any[], isClosed: boolean }[]} */
   const connections = [];
   const session = createSession({
-    store, now: clock.now, after: clock.after, random: () => 0.5,
+    store, now: clock.now, clock: clock.now, after: clock.after, random: () => 0.5,
     connect: (events) => {
       const connection = { events, sent: /** @type {any[]} */ ([]), isClosed: false };
       connections.push(connection);
@@ -74,6 +74,15 @@ test('session_reconnects_when_two_heartbeats_are_silent', async () => {
   assert.equal(connections.length, 2);
   assert.equal(connections[0]?.isClosed, true);
   assert.equal(store.connection().state, 'connecting');
+});
+
+test('session_notices_silence_when_wall_clock_goes_back', async () => {
+  let wall = 1e12;
+  const { welcome, connections, clock } = scripted({ now: () => wall });
+  welcome([]);
+  wall -= 3_600_000;
+  await clock.run(61_000);
+  assert.equal(connections.length, 2);
 });
 
 test('session_waits_longer_after_each_failure_up_to_a_minute', async () => {

@@ -130,6 +130,17 @@ test('window_keeps_what_the_timeline_shows', () => {
   assert.ok(store.isLoaded(3, 5900) && store.isLoaded(3, 5999));
 });
 
+test('typing_ends_when_wall_clock_goes_back', () => {
+  let [wall, steady] = [1e12, 0];
+  const store = createStore({ now: () => wall, clock: () => steady, me: { id: 1, username: 'alice' } });
+  store.apply({ type: 'chats', chats: [chat(3, 1)], token: 0 });
+  store.apply({ type: 'typing', chat_id: 3, user_id: 2 });
+  wall -= 3_600_000;
+  assert.deepEqual(store.typing(3), [2]);
+  steady = 6050;
+  assert.deepEqual(store.typing(3), []);
+});
+
 test('store_keeps_windows_of_chats_used_last', () => {
   const { store } = storeAt();
   for (let id = 1; id <= 60; id += 1) {

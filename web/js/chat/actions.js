@@ -16,6 +16,7 @@ const MARK_TRIES_MAX = 5;
  * @property {import('./session.js').Session} session
  * @property {import('./outbox.js').Outbox} outbox
  * @property {() => number} now
+ * @property {() => number} [clock] for durations
  * @property {typeof api} [call] the HTTP API
  */
 
@@ -27,7 +28,7 @@ const MARK_TRIES_MAX = 5;
  * @param {ActionOptions} options
  * @returns {FirstActions}
  */
-export function createActions({ store, session, outbox, now, call = api }) {
+export function createActions({ store, session, outbox, now, clock = now, call = api }) {
   /** The seq up to which each chat is read, not acknowledged yet; empty after another `epoch`. @type {Map<number, number>} */
   const reading = new Map();
   /** @type {Set<number>} */
@@ -131,8 +132,8 @@ export function createActions({ store, session, outbox, now, call = api }) {
       await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
     },
     async typing(chatId) {
-      if (!session.isOnline() || now() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
-      typedAt.set(chatId, now());
+      if (!session.isOnline() || clock() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
+      typedAt.set(chatId, clock());
       await session.request({ packet_type: 'Typing', chat_id: chatId }).catch(() => {});
     },
     status: (status) => session.setStatus(status),

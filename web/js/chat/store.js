@@ -51,9 +51,9 @@ export const TYPING_SHOWN_MS = 6000;
 
 /**
  * Returns an empty store.
- * @param {{ me?: import('./types.js').Me, now: () => number }} options
+ * @param {{ me?: import('./types.js').Me, now: () => number, clock?: () => number }} options `clock`: for durations
  */
-export function createStore({ me = { id: 0, username: '' }, now }) {
+export function createStore({ me = { id: 0, username: '' }, now, clock = now }) {
   /** @type {Map<number, ChatEntry>} */
   const chats = new Map();
   /** The chat used last is the last one. @type {Map<number, ChatWindow>} */
@@ -388,11 +388,11 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     else if (fact.type === 'presence') applyPresence(fact);
     else if (fact.type === 'users') applyUsers(fact);
     else if (fact.type === 'typing') {
-      chats.get(fact.chat_id)?.typing.set(fact.user_id, now() + TYPING_SHOWN_MS);
+      chats.get(fact.chat_id)?.typing.set(fact.user_id, clock() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'typing_over') {
       const typing = chats.get(fact.chat_id)?.typing;
-      for (const [id, end] of typing ?? []) if (end <= now()) typing?.delete(id);
+      for (const [id, end] of typing ?? []) if (end <= clock()) typing?.delete(id);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'session_over') {
       presence.clear();
@@ -474,7 +474,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     presence(userId) { return presence.get(userId)?.status ?? 'offline'; },
     /** @param {number} chatId */
     typing(chatId) {
-      const at = now();
+      const at = clock();
       return [...chats.get(chatId)?.typing ?? []].filter(([id, until]) => until > at && id !== store.me.id).map(([id]) => id);
     },
     /** @param {number} chatId */
