@@ -29,7 +29,7 @@ const MARK_TRIES_MAX = 5;
  * @returns {FirstActions}
  */
 export function createActions({ store, session, outbox, now, clock = now, call = api }) {
-  /** The seq up to which each chat is read, not acknowledged yet; empty after another `epoch`. @type {Map<number, number>} */
+  /** The seq up to which each chat is read, not acknowledged yet. @type {Map<number, number>} */
   const reading = new Map();
   /** @type {Set<number>} */
   const marking = new Set();

@@ -45,13 +45,14 @@ const STORE_USERS_MAX = 5000;
 const STORE_WANTED_MAX = 1000;
 const STORE_PRESENCE_MAX = 20_000;
 const STORE_MARKS_MAX = 1000;
+const STORE_NAMES_MAX = 10_000;
 export const TYPING_SHOWN_MS = 6000;
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
 /**
  * Returns an empty store.
- * @param {{ me?: import('./types.js').Me, now: () => number, clock?: () => number }} options `clock`: for durations
+ * @param {{ me?: import('./types.js').Me, now: () => number, clock?: () => number }} options
  */
 export function createStore({ me = { id: 0, username: '' }, now, clock = now }) {
   /** @type {Map<number, ChatEntry>} */
@@ -172,11 +173,19 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     chatChanged(id);
   }
 
+  /** @param {string} name @param {number} id */
+  function addName(name, id) {
+    idsByName.delete(name);
+    idsByName.set(name, id);
+    const [oldest] = idsByName.keys();
+    if (idsByName.size > STORE_NAMES_MAX && oldest !== undefined) idsByName.delete(oldest);
+  }
+
   /** @param {User} user */
   function addUser(user) {
     users.delete(user.id);
     users.set(user.id, user);
-    if (!user.missing) idsByName.set(user.username, user.id);
+    if (!user.missing) addName(user.username, user.id);
     const [oldest] = users.keys();
     if (users.size <= STORE_USERS_MAX || oldest === undefined) return;
     idsByName.delete(users.get(oldest)?.username ?? '');
@@ -316,7 +325,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       if (held || entry.marks.size < STORE_MARKS_MAX) {
         entry.marks.set(id, { read_seq: Math.max(read_seq, held?.read_seq ?? 0), delivered_seq: Math.max(delivered_seq, held?.delivered_seq ?? 0) });
       }
-      idsByName.set(item.username, id);
+      addName(item.username, id);
       if (id === store.me.id && entry.role !== item.role) { entry.role = item.role; entry.view = undefined; chatChanged(entry.id); }
     }
     changed(`marks:${fact.chat_id}`, 'users');

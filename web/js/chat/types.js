@@ -132,7 +132,7 @@
  * @typedef {object} Connection
  * @property {'connecting' | 'online' | 'waiting' | 'logged_out' | 'replaced'} state `replaced`:
  *   another user logged in in this browser; reload
- * @property {number} [retry_at] milliseconds of the clock for durations: the next attempt of `waiting`
+ * @property {number} [retry_at] milliseconds of `clock`: the next attempt of `waiting`
  * @property {string} [notice] a sentence to show, such as "The disk is full"
  */
 
