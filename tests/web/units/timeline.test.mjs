@@ -1,6 +1,8 @@
 // Rows, windows and cards of the timeline: pure functions.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { personName } from '../../../web/js/chat/person_name.js';
+import { createStore } from '../../../web/js/chat/store.js';
 import { buildRows, noteLines, noteSentence, pushOf, threadsOf } from '../../../web/js/chat/timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from '../../../web/js/chat/timeline_window.js';
 import { isAtEnd } from '../../../web/js/chat/anchor.js';
@@ -68,11 +70,26 @@ test('long_run_of_changes_is_one_line_of_counts', () => {
 });
 
 test('sentence_names_the_actor_when_another_user_is_changed', () => {
-  const name = (/** @type {number | undefined} */ id) => `u${id}`;
-  assert.equal(noteSentence(change(1, 'join', 0, { user_id: 3 }), name), 'u2 added u3');
-  assert.equal(noteSentence(change(1, 'join', 0, { user_id: 2 }), name), 'u2 joined');
-  assert.equal(noteSentence(change(1, 'leave', 0, { user_id: 3 }), name), 'u2 removed u3');
-  assert.equal(noteSentence(change(1, 'role', 0, { user_id: 3, role: 'owner' }), name), 'u2 made u3 an owner');
+  const plain = (/** @type {any} */ event) => noteSentence(event, (id) => `u${id}`).replace(/[\u2068\u2069]/gu, '');
+  assert.equal(plain(change(1, 'join', 0, { user_id: 3 })), 'u2 added u3');
+  assert.equal(plain(change(1, 'join', 0, { user_id: 2 })), 'u2 joined');
+  assert.equal(plain(change(1, 'leave', 0, { user_id: 3 })), 'u2 removed u3');
+  assert.equal(plain(change(1, 'role', 0, { user_id: 3, role: 'owner' })), 'u2 made u3 an owner');
+});
+
+test('sentence_isolates_names', () => {
+  const event = change(1, 'rename', 0, { name: 'dev” and left\u2069' });
+  assert.equal(noteSentence(event, () => 'bob\u202e'), '\u2068bob\u2069 renamed the chat to “\u2068dev” and left\u2069”');
+});
+
+test('name_that_another_user_has_is_shown_with_the_user_name', () => {
+  const store = createStore({ now: () => 0 });
+  const user = (/** @type {number} */ id, /** @type {string} */ username, display_name = '') => ({ id, username, display_name });
+  store.apply({ type: 'users', users: [user(1, 'alice', 'Alice'), user(2, 'bob', 'The Builder'), user(3, 'carol')] });
+  const names = () => [1, 2, 3, 4].map((id) => personName(/** @type {any} */ ({ store }), id));
+  assert.deepEqual(names(), ['Alice', 'The Builder', 'carol', 'user 4']);
+  store.apply({ type: 'users', users: [user(4, 'mallory', 'ALICE'), user(2, 'bob', 'Carol'), user(3, 'carol', 'Carol @carol')] });
+  assert.deepEqual(names(), ['Alice @alice', 'Carol @bob', 'Carol @carol @carol', 'ALICE @mallory']);
 });
 
 const PUSH = { repository_id: 1, repository: 'alice/hello/web', refs: [{ ref: 'refs/heads/main', old: 'a'.repeat(40), new: 'b'.repeat(40) }], ref_count: 1, commits: [], commit_count: 0 };

@@ -63,6 +63,8 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   const users = new Map();
   /** @type {Map<string, number>} */
   const idsByName = new Map();
+  /** The user of each name as it is compared; 0: several. @type {Map<string, number> | undefined} */
+  let owners;
   /** @type {Map<number, { status: import('./types.js').Presence, version: number }>} */
   const presence = new Map();
   /** @type {Map<number, Pending[]>} */
@@ -183,6 +185,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
 
   /** @param {User} user */
   function addUser(user) {
+    owners = undefined;
     users.delete(user.id);
     users.set(user.id, user);
     if (!user.missing) addName(user.username, user.id);
@@ -385,6 +388,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     needs.stale.clear();
     needs.users.clear();
     users.clear();
+    owners = undefined;
     idsByName.clear();
     presence.clear();
     changed('notifications', 'users', 'presence');
@@ -476,6 +480,16 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       want(id);
       return missingUser(id);
     },
+    /** Whether the display name of a user is a name of another one, too. @param {number} id */
+    isShared(id) {
+      if (!owners) {
+        owners = new Map();
+        for (const { id: of, username, display_name: shown } of users.values()) {
+          for (const name of new Set([comparedName(username), comparedName(shown)])) owners.set(name, owners.has(name) ? 0 : of);
+        }
+      }
+      return owners.get(comparedName(users.get(id)?.display_name ?? '')) === 0;
+    },
     users() { return [...users.values()].filter((user) => !user.missing); },
     /** The other user of a direct chat, once known. @param {number} chatId */
     peer(chatId) { return idsByName.get(chats.get(chatId)?.fields.peer ?? ''); },
@@ -535,6 +549,9 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   };
   return store;
 }
+
+/** @param {string} name */
+const comparedName = (name) => name.normalize('NFKC').toLowerCase().replace(/\s+/gu, ' ').trim();
 
 /** @param {number} id @returns {User} */
 function missingUser(id) {

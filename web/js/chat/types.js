@@ -165,6 +165,7 @@
  * @property {(chatId: number, seq: number) => Message | undefined} messageAt
  * @property {(chatId: number) => Pending[]} pending in the order in which they were written
  * @property {(id: number) => User} user
+ * @property {(id: number) => boolean} isShared another user has the display name, too
  * @property {() => User[]} users those that are known
  * @property {(chatId: number) => number | undefined} peer the other user of a direct chat, once known
  * @property {(userId: number) => Presence} presence
