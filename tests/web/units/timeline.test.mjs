@@ -10,7 +10,7 @@ import { createReadMarks } from '../../../web/js/chat/read_marks.js';
 import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
 import { createUnread } from '../../../web/js/chat/timeline_unread.js';
 import { createPages } from '../../../web/js/chat/timeline_pages.js';
-import { newsSentence } from '../../../web/js/chat/timeline_news.js';
+import { createNews, newsSentence } from '../../../web/js/chat/timeline_news.js';
 
 const ME = 1;
 const BEGIN = new Date(2026, 10, 27, 9, 0).getTime();
@@ -247,7 +247,7 @@ test('refused_page_is_requested_again_only_on_demand', async () => {
 
 test('one_message_is_announced_by_its_text_and_many_by_count', () => {
   assert.equal(newsSentence([{ name: 'bob', text: 'hi' }], 1, 'dev'), 'bob: hi');
-  assert.equal(newsSentence([{ name: 'bob', text: 'hi' }, { name: 'bob', text: 'yo' }], 3, 'dev'), '3 new in dev');
+  assert.equal(newsSentence([{ name: 'bob', text: 'hi' }, { name: 'bob', text: 'yo' }], 3, 'dev'), '3 new messages in dev');
 });
 
 test('avatar_has_initials_and_hue_of_the_pages', () => {
@@ -258,4 +258,36 @@ test('avatar_has_initials_and_hue_of_the_pages', () => {
   const hash = (/** @type {string} */ value) => xxh3(new TextEncoder().encode(value)).toString(16);
   assert.equal(hash('a'), 'e6c632b61e964e1f');
   assert.equal(hash('abc'), '78af5f94892f3950');
+});
+
+test('busy_chat_is_announced_every_ten_seconds', (t) => {
+  let [at, last] = [100_000, 0];
+  const said = /** @type {any[]} */ ([]);
+  const settings = /** @type {Record<string, string>} */ ({});
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  t.mock.method(performance, 'now', () => at);
+  let content = 'hi';
+  const events = (/** @type {number} */ _, /** @type {number} */ from, /** @type {number} */ to) => Array.from({ length: to - from + 1 }, (__, n) => ({ ...message(from + n, 2, 0), message: { ...message(from + n, 2, 0).message, content } }));
+  const store = { me: { id: ME, username: 'alice' }, timeline: () => ({ last }), events, chat: () => ({ kind: 'group' }), user: () => ({ username: 'bob' }) };
+  const news = createNews(/** @type {any} */ ({ root: { visibilityState: 'visible' }, store, local: { get: (/** @type {string} */ key) => settings[key] }, announce: (/** @type {string} */ sentence) => said.push([(at - 100_000) / 1000, sentence]) }));
+  news.open(3, 0);
+  const pass = (/** @type {number} */ seconds) => { for (let n = 0; n < seconds * 2; n += 1) { at += 500; t.mock.timers.tick(500); last += 1; news.take('dev'); } };
+  news.take('dev');
+  pass(25);
+  assert.deepEqual(said.map(([when]) => when), [1, 2, 3, 13, 23]);
+  assert.equal(said.at(-1)?.[1], '20 new messages in dev');
+  at += 60_000;
+  t.mock.timers.tick(60_000);
+  said.length = 0;
+  settings.announce = 'off';
+  pass(3);
+  assert.deepEqual(said, []);
+  settings.announce = 'mentions';
+  at += 60_000;
+  content = 'hi @Alice2 and @alice-x';
+  pass(3);
+  assert.deepEqual(said, []);
+  content = 'hi @Alice!';
+  pass(1);
+  assert.equal(said.length, 1);
 });

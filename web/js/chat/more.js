@@ -36,7 +36,7 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
   const desktop = createDesktop(ctx, handled);
   const panel = createPanel(panelRoot, ctx);
   const inbox = createInbox(inboxRoot, ctx, desktop);
-  const switcher = createSwitcher(main, ctx, { keys: () => showKeys(ctx.root), allowNotices: () => void desktop.allow() });
+  const switcher = createSwitcher(main, ctx, { keys: () => showKeys(ctx), allowNotices: () => void desktop.allow() });
   const { run } = createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox });
   return { views: [panel, inbox, switcher, desktop], inbox, run };
 }
