@@ -310,6 +310,7 @@ export function createTimeline(root, ctx) {
       top: edge(win.first <= known.first_known ? 'start' : 'older', pages.isFailed('up')),
       bottom: win.tail ? undefined : edge('newer', pages.isFailed('down')),
     });
+    store.show(chatId, win.first, win.last);
     showTarget();
   }
 
