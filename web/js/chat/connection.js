@@ -2,9 +2,8 @@
 import { clock } from '../kit/clock.js';
 import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
-import { whenMore } from './later.js';
+import { later, whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
-import { keepRemovals, resendRemovals, sendRemovals } from './row_state.js';
 import { createSession } from './session.js';
 import { createStore } from './store.js';
 
@@ -34,16 +33,18 @@ export function createConnection(state, local) {
       hideChats(false);
       epoch = newEpoch;
       outbox.open(newEpoch, userId);
-      resendRemovals();
+      if (local.keys('removal:').length > 0) later(({ resendRemovals }) => resendRemovals());
       actions.loadNotifications().catch(() => {});
     },
   });
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
   const actions = createActions({ store, session, outbox, now, clock });
-  whenMore(({ addActions }) => addActions(actions));
   const space = () => `${epoch}:${store.me.id}`;
   const drafts = createDrafts(local, space);
-  keepRemovals({ store, local, space });
+  whenMore(({ addActions, keepRemovals }) => {
+    addActions(actions);
+    keepRemovals({ store, local, space });
+  });
   if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   followPage(session, actions);
@@ -119,7 +120,6 @@ function followPage(session, actions) {
   for (const name of IDLE_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
   window.addEventListener('online', () => actions.reconnect());
   window.addEventListener('pagehide', (event) => {
-    sendRemovals();
     session.stop();
     // The Back button may show this page to another user: `Welcome` shows the chats again.
     if (event.persisted) hideChats(true);

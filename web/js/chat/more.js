@@ -18,6 +18,7 @@ import { newChat } from './new_chat.js';
 import { parseCodeRef } from './code_ref.js';
 import { createPanel } from './panel.js';
 import { clickRow, messageClicks } from './row_actions.js';
+import { keepRemovals, resendRemovals } from './row_removal.js';
 import { rowKeys } from './row_keys.js';
 import { scrollToUnread } from './scroll_unread.js';
 import { createShortcuts } from './shortcuts.js';
@@ -42,6 +43,6 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 }
 
 export const MORE = {
-  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
-  offerJoin, offerSplit, parseCodeRef, rowKeys, saveEdit, scrollToUnread, submitSlash,
+  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, keepRemovals, messageClicks, newChat,
+  offerJoin, offerSplit, parseCodeRef, resendRemovals, rowKeys, saveEdit, scrollToUnread, submitSlash,
 };

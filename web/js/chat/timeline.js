@@ -8,7 +8,6 @@ import { buildRows, threadsOf } from './timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
 import { chatTitle, edgeNode } from './timeline_nodes.js';
 import { rowClicks } from './row_clicks.js';
-import { sendRemovals } from './row_state.js';
 import { createRowFocus } from './timeline_focus.js';
 import { createPages } from './timeline_pages.js';
 import { createPill } from './timeline_pill.js';
@@ -533,7 +532,6 @@ export function createTimeline(root, ctx) {
   (main() ?? root).addEventListener('chat:jump', jumped);
   window.addEventListener('focus', afterMove);
   window.addEventListener('blur', blurred);
-  window.addEventListener('pagehide', sendRemovals);
   ctx.root.addEventListener('visibilitychange', afterMove);
 
   return {

@@ -1,7 +1,8 @@
 // Deletions that can be undone, and those that outlive the page.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { isRemoving, keepRemovals, removeLater, resendRemovals, sendRemovals, undoRemoval } from '../../../web/js/chat/row_state.js';
+import { keepRemovals, removeLater, resendRemovals, sendRemovals, undoRemoval } from '../../../web/js/chat/row_removal.js';
+import { isRemoving } from '../../../web/js/chat/row_state.js';
 import { settled, sharedStorage } from './fake.mjs';
 
 /** @param {any} t @param {number} status of the answers over HTTP; 0: none */
