@@ -61,11 +61,7 @@ export function createSession({ store, connect, now, clock = now, after, random,
   const wire = createWire({
     connect, clock, after, random, received: handle, ended,
     hello: () => ({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }),
-    show(connection) {
-      store.apply({ type: 'connection', connection });
-      // What is held belongs to a user who is not here any more.
-      if (connection.state === 'logged_out' || connection.state === 'replaced') store.apply({ type: 'clear' });
-    },
+    show: (connection) => store.apply({ type: 'connection', connection }),
   });
   const { later, write, sendOnly, request } = wire;
 

@@ -412,7 +412,12 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       earlyMarks.clear();
       for (const entry of chats.values()) if (entry.typing.size > 0) { entry.typing.clear(); changed(`typing:${entry.id}`); }
       changed('presence');
-    } else if (fact.type === 'connection') { connection = fact.connection; changed('connection'); }
+    } else if (fact.type === 'connection') {
+      connection = fact.connection;
+      // What is held belongs to a user who is not here any more.
+      if (connection.state === 'logged_out' || connection.state === 'replaced') clearFacts();
+      changed('connection');
+    }
   }
 
   /** @param {Fact} fact */
