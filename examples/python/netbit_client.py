@@ -285,7 +285,7 @@ class Client:
         self._ready.set()
         self._on_chats(packet)
         self._jobs.append(asyncio.create_task(self._heartbeat(packet["heartbeat_ms"] / 1000)))
-        self._jobs.append(asyncio.create_task(self._list(packet)))
+        self._jobs.append(asyncio.create_task(self._list(packet, self._listed)))
 
     async def _heartbeat(self, seconds: float) -> None:
         while True:
@@ -300,14 +300,16 @@ class Client:
 
     def _restart_listing(self) -> None:
         self._listing, self._listed = True, set()
-        self._jobs.append(asyncio.create_task(self._list({"chats": [{"id": 0}], "has_more": True})))
+        self._jobs.append(asyncio.create_task(self._list({"chats": [{"id": 0}], "has_more": True}, self._listed)))
 
-    async def _list(self, page: Packet) -> None:
+    async def _list(self, page: Packet, listed: set[int]) -> None:
         """Reads the list of chats after this page; then drops chats that are not in it."""
         with contextlib.suppress(Refused):
-            while page["has_more"]:
+            while page["has_more"] and listed is self._listed:
                 page = await self.request("GetChats", after_chat_id=page["chats"][-1]["id"])
                 self._on_chats(page)
+            if listed is not self._listed:
+                return  # A later listing has begun.
             for gone in set(self.state.last) - self._listed:
                 del self.state.last[gone]
                 self.events.put_nowait({"kind": "gone", "chat_id": gone})

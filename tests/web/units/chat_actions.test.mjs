@@ -55,6 +55,19 @@ test('marks_of_a_chat_are_merged_while_one_is_on_its_way', async () => {
   assert.deepEqual(sent.map(({ packet }) => packet.read_seq), [10, 20]);
 });
 
+test('mark_of_a_replaced_history_is_not_sent', async () => {
+  const { actions, sent, state, waiters } = acting();
+  const reading = actions.read(3, 10);
+  await settled();
+  state.isOnline = false;
+  sent[0]?.failed(new RequestProblem('offline', 'gone'));
+  await settled();
+  actions.parts.reading.clear();
+  waiters.forEach((fn) => fn());
+  await reading;
+  assert.equal(sent.length, 1);
+});
+
 test('mark_is_sent_again_after_the_connection_was_lost', async () => {
   const { actions, sent, state, waiters } = acting();
   void actions.read(3, 10);

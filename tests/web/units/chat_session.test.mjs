@@ -18,7 +18,7 @@ function scripted(options = {}) {
   /** @type {{ events: any, sent: any[], isClosed: boolean }[]} */
   const connections = [];
   const session = createSession({
-    store, now: clock.now, after: clock.after, random: () => 0.5,
+    store, now: clock.now, clock: clock.now, after: clock.after, random: () => 0.5,
     connect: (events) => {
       const connection = { events, sent: /** @type {any[]} */ ([]), isClosed: false };
       connections.push(connection);
@@ -76,6 +76,15 @@ test('session_reconnects_when_two_heartbeats_are_silent', async () => {
   assert.equal(store.connection().state, 'connecting');
 });
 
+test('session_notices_silence_when_wall_clock_goes_back', async () => {
+  let wall = 1e12;
+  const { welcome, connections, clock } = scripted({ now: () => wall });
+  welcome([]);
+  wall -= 3_600_000;
+  await clock.run(61_000);
+  assert.equal(connections.length, 2);
+});
+
 test('session_waits_longer_after_each_failure_up_to_a_minute', async () => {
   const { clock, connections, store, now, welcome } = scripted();
   const waits = [];
@@ -102,11 +111,12 @@ test('session_reconnects_when_hello_gets_no_answer', async () => {
 test('session_ends_when_login_ended', async () => {
   for (const code of ['revoked', 'unauthenticated']) {
     const { clock, welcome, push, store, connections } = scripted();
-    welcome([]);
+    welcome([chat(3, 10)]);
     push({ packet_type: 'Goodbye', code, reconnect: false });
     await clock.run(300_000);
     assert.equal(store.connection().state, 'logged_out');
     assert.equal(connections.length, 1);
+    assert.deepEqual([store.chats(), store.events(3, 1, 10)], [[], []]);
   }
 });
 

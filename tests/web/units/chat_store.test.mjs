@@ -105,6 +105,42 @@ test('window_keeps_events_near_the_reader', () => {
   assert.ok(store.isLoaded(3, 7499) && !store.isLoaded(3, 2001));
 });
 
+test('window_keeps_messages_among_events_without_row', () => {
+  for (const [on, off] of [['react', 'unreact'], ['pin', 'unpin']]) {
+    const { store, page, push } = storeAt(2620);
+    const id = message(120).message.id;
+    const all = [...range(1, 120), ...Array.from({ length: 2500 }, (_, n) => event(121 + n, n % 2 ? off : on, { message_id: id, emoji: 'x' }))];
+    for (let to = 2620; to > 0; to -= 50) page(all.slice(Math.max(0, to - 50), to), Math.max(1, to - 49), to, 2620);
+    assert.deepEqual(store.timeline(3).ranges, [{ from: 1, to: 2620 }]);
+    assert.equal(store.events(3, 1, 120).length, 120);
+    for (let seq = 2621; seq < 5200; seq += 1) push(event(seq, seq % 2 ? off : on, { message_id: id, emoji: 'x' }));
+    assert.deepEqual(store.timeline(3).ranges, [{ from: 1, to: 5199 }]);
+    assert.ok(store.events(3, 1, 6000).length <= WINDOW_EVENTS_MAX);
+  }
+});
+
+test('window_keeps_what_the_timeline_shows', () => {
+  const { store, page, push } = storeAt(400);
+  page(range(301, 400), 301, 400);
+  store.show(3, 310, 390);
+  for (let seq = 401; seq < 3000; seq += 1) push(message(seq));
+  assert.ok(store.isLoaded(3, 310) && store.isLoaded(3, 390));
+  store.show(3, 2900, 2999);
+  for (let seq = 3000; seq < 6000; seq += 1) { push(message(seq)); store.show(3, seq - 99, seq); }
+  assert.ok(store.isLoaded(3, 5900) && store.isLoaded(3, 5999));
+});
+
+test('typing_ends_when_wall_clock_goes_back', () => {
+  let [wall, steady] = [1e12, 0];
+  const store = createStore({ now: () => wall, clock: () => steady, me: { id: 1, username: 'alice' } });
+  store.apply({ type: 'chats', chats: [chat(3, 1)], token: 0 });
+  store.apply({ type: 'typing', chat_id: 3, user_id: 2 });
+  wall -= 3_600_000;
+  assert.deepEqual(store.typing(3), [2]);
+  steady = 6050;
+  assert.deepEqual(store.typing(3), []);
+});
+
 test('store_keeps_windows_of_chats_used_last', () => {
   const { store } = storeAt();
   for (let id = 1; id <= 60; id += 1) {

@@ -73,7 +73,8 @@ test('members are read in pages, once, and again after a change', async () => {
     reads += 1;
     return cursor ? { items: [{ user_id: 2, username: 'bob', role: 'member' }], next: null } : { items: [{ user_id: 1, username: 'alice', role: 'owner' }], next: 'x' };
   };
-  const store = { me: { id: 1, username: 'alice' }, chat: (/** @type {number} */ id) => [group, direct].find((chat) => chat.id === id), user: (/** @type {number} */ id) => ({ id, display_name: id === 2 ? 'The Builder' : '' }) };
+  const events = /** @type {Any[]} */ ([]);
+  const store = { me: { id: 1, username: 'alice' }, chat: (/** @type {number} */ id) => [group, direct].find((chat) => chat.id === id), user: (/** @type {number} */ id) => ({ id, username: `u${id}`, display_name: id === 2 ? 'The Builder' : '' }), timeline: () => ({ last: events.at(-1)?.seq ?? 0 }), events: (/** @type {number} */ _, /** @type {number} */ from) => events.filter(({ seq }) => seq >= from) };
   const ctx = /** @type {Any} */ ({ store, actions: { participants }, now: () => time });
   const members = membersOf(ctx);
   assert.equal(membersOf({ ...ctx }), members);
@@ -90,6 +91,18 @@ test('members are read in pages, once, and again after a change', async () => {
   assert.deepEqual(members.owners(7), ['alice']);
   assert.deepEqual(membersLike(ctx, members.people(7), 'b').map(({ username }) => username), ['bob']);
   assert.deepEqual(membersLike(ctx, members.people(7), 'bui').map(({ username }) => username), ['bob']);
+  for (let seq = 1; seq < 2000; seq += 1) {
+    events.push({ seq, kind: seq % 2 ? 'join' : 'leave', user_id: 5, role: 'member' });
+    members.forget(7);
+    await members.load(7, true);
+  }
+  assert.equal(reads, 2, 'changes are applied');
+  assert.equal(members.find(7, 'u5')?.username, 'u5');
+  events.push({ seq: 2000, kind: 'leave', user_id: 5 }, { seq: 2001, kind: 'role', user_id: 2, role: 'owner' });
+  members.forget(7);
+  assert.equal(members.find(7, 'u5'), null);
+  assert.deepEqual(members.owners(7), ['alice', 'bob']);
+  time += 30_000;
   members.forget(7);
   await members.load(7, true);
   assert.equal(reads, 4);
@@ -98,4 +111,19 @@ test('members are read in pages, once, and again after a change', async () => {
   assert.equal(reads, 6);
   assert.equal(members.find(8, 'bob')?.username, 'bob');
   assert.equal(members.find(8, 'carol'), null);
+});
+
+test('own role is read beyond the first pages', async () => {
+  /** @type {Any[]} */
+  const cursors = [];
+  const participants = async (/** @type {number} */ _, /** @type {string} */ cursor) => {
+    cursors.push(cursor);
+    return cursor === '4999' ? { items: [{ user_id: 5000, username: 'me', role: 'reader' }], next: '5000' } : { items: [{ user_id: 1, username: 'alice', role: 'owner' }], next: '1' };
+  };
+  const store = { me: { id: 5000, username: 'me' }, chat: () => group, timeline: () => ({ last: 0 }), events: () => [] };
+  const members = membersOf(/** @type {Any} */ ({ store, actions: { participants }, now: () => 0 }));
+  await members.load(7);
+  await members.load(7);
+  assert.deepEqual(cursors, [undefined, '4999']);
+  assert.equal(members.ownRole(7), 'reader');
 });

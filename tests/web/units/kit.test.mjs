@@ -1,6 +1,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { uuid7 } from '../../../web/js/kit/uuid7.js';
+import { clock } from '../../../web/js/kit/clock.js';
 import { createLocal } from '../../../web/js/kit/local.js';
 import { relativeTime } from '../../../web/js/kit/relative_time.js';
 import { dayKey } from '../../../web/js/kit/time.js';
@@ -17,6 +18,15 @@ test('uuid7_grows_within_one_millisecond', () => {
   const ids = Array.from({ length: 10_000 }, () => uuid7(at));
   assert.equal(new Set(ids).size, ids.length);
   assert.deepEqual(ids, [...ids].sort());
+});
+
+test('clock_goes_forward_when_wall_clock_goes_back', (t) => {
+  let [wall, steps] = [Date.now(), performance.now()];
+  t.mock.method(Date, 'now', () => wall);
+  t.mock.method(performance, 'now', () => steps);
+  const start = clock();
+  const step = (/** @type {number} */ ofWall, /** @type {number} */ ofSteps) => { wall += ofWall; steps += ofSteps; return Math.round(clock() - start); };
+  assert.deepEqual([step(-3_600_000, 100), step(100, 100), step(60_000, 0), step(1, 0.5), step(0, 0.5)], [100, 200, 60_200, 60_201, 60_201]);
 });
 
 test('local_keeps_values_of_page_when_storage_is_full', () => {

@@ -1,6 +1,8 @@
 // Rows, windows and cards of the timeline: pure functions.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { personName } from '../../../web/js/chat/person_name.js';
+import { createStore } from '../../../web/js/chat/store.js';
 import { buildRows, noteLines, noteSentence, pushOf, threadsOf } from '../../../web/js/chat/timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from '../../../web/js/chat/timeline_window.js';
 import { isAtEnd } from '../../../web/js/chat/anchor.js';
@@ -9,7 +11,7 @@ import { avatarClass, initialsOf, xxh3 } from '../../../web/js/chat/avatar.js';
 import { createUnread } from '../../../web/js/chat/timeline_unread.js';
 import { createPages } from '../../../web/js/chat/timeline_pages.js';
 import { foldedText } from '../../../web/js/chat/text_context.js';
-import { newsSentence } from '../../../web/js/chat/timeline_news.js';
+import { createNews, newsSentence } from '../../../web/js/chat/timeline_news.js';
 
 const ME = 1;
 const BEGIN = new Date(2026, 10, 27, 9, 0).getTime();
@@ -69,11 +71,26 @@ test('long_run_of_changes_is_one_line_of_counts', () => {
 });
 
 test('sentence_names_the_actor_when_another_user_is_changed', () => {
-  const name = (/** @type {number | undefined} */ id) => `u${id}`;
-  assert.equal(noteSentence(change(1, 'join', 0, { user_id: 3 }), name), 'u2 added u3');
-  assert.equal(noteSentence(change(1, 'join', 0, { user_id: 2 }), name), 'u2 joined');
-  assert.equal(noteSentence(change(1, 'leave', 0, { user_id: 3 }), name), 'u2 removed u3');
-  assert.equal(noteSentence(change(1, 'role', 0, { user_id: 3, role: 'owner' }), name), 'u2 made u3 an owner');
+  const plain = (/** @type {any} */ event) => noteSentence(event, (id) => `u${id}`).replace(/[\u2068\u2069]/gu, '');
+  assert.equal(plain(change(1, 'join', 0, { user_id: 3 })), 'u2 added u3');
+  assert.equal(plain(change(1, 'join', 0, { user_id: 2 })), 'u2 joined');
+  assert.equal(plain(change(1, 'leave', 0, { user_id: 3 })), 'u2 removed u3');
+  assert.equal(plain(change(1, 'role', 0, { user_id: 3, role: 'owner' })), 'u2 made u3 an owner');
+});
+
+test('sentence_isolates_names', () => {
+  const event = change(1, 'rename', 0, { name: 'dev” and left\u2069' });
+  assert.equal(noteSentence(event, () => 'bob\u202e'), '\u2068bob\u2069 renamed the chat to “\u2068dev” and left\u2069”');
+});
+
+test('name_that_another_user_has_is_shown_with_the_user_name', () => {
+  const store = createStore({ now: () => 0 });
+  const user = (/** @type {number} */ id, /** @type {string} */ username, display_name = '') => ({ id, username, display_name });
+  store.apply({ type: 'users', users: [user(1, 'alice', 'Alice'), user(2, 'bob', 'The Builder'), user(3, 'carol')] });
+  const names = () => [1, 2, 3, 4].map((id) => personName(/** @type {any} */ ({ store }), id));
+  assert.deepEqual(names(), ['Alice', 'The Builder', 'carol', 'user 4']);
+  store.apply({ type: 'users', users: [user(4, 'mallory', 'ALICE'), user(2, 'bob', 'Carol'), user(3, 'carol', 'Carol @carol')] });
+  assert.deepEqual(names(), ['Alice @alice', 'Carol @bob', 'Carol @carol @carol', 'ALICE @mallory']);
 });
 
 const PUSH = { repository_id: 1, repository: 'alice/hello/web', refs: [{ ref: 'refs/heads/main', old: 'a'.repeat(40), new: 'b'.repeat(40) }], ref_count: 1, commits: [], commit_count: 0 };
@@ -275,7 +292,7 @@ test('refused_page_is_requested_again_only_on_demand', async () => {
 
 test('one_message_is_announced_by_its_text_and_many_by_count', () => {
   assert.equal(newsSentence([{ name: 'bob', text: 'hi' }], 1, 'dev'), 'bob: hi');
-  assert.equal(newsSentence([{ name: 'bob', text: 'hi' }, { name: 'bob', text: 'yo' }], 3, 'dev'), '3 new in dev');
+  assert.equal(newsSentence([{ name: 'bob', text: 'hi' }, { name: 'bob', text: 'yo' }], 3, 'dev'), '3 new messages in dev');
 });
 
 test('avatar_has_initials_and_hue_of_the_pages', () => {
@@ -286,4 +303,36 @@ test('avatar_has_initials_and_hue_of_the_pages', () => {
   const hash = (/** @type {string} */ value) => xxh3(new TextEncoder().encode(value)).toString(16);
   assert.equal(hash('a'), 'e6c632b61e964e1f');
   assert.equal(hash('abc'), '78af5f94892f3950');
+});
+
+test('busy_chat_is_announced_every_ten_seconds', (t) => {
+  let [at, last] = [100_000, 0];
+  const said = /** @type {any[]} */ ([]);
+  const settings = /** @type {Record<string, string>} */ ({});
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  t.mock.method(performance, 'now', () => at);
+  let content = 'hi';
+  const events = (/** @type {number} */ _, /** @type {number} */ from, /** @type {number} */ to) => Array.from({ length: to - from + 1 }, (__, n) => ({ ...message(from + n, 2, 0), message: { ...message(from + n, 2, 0).message, content } }));
+  const store = { me: { id: ME, username: 'alice' }, timeline: () => ({ last }), events, chat: () => ({ kind: 'group' }), user: () => ({ username: 'bob' }) };
+  const news = createNews(/** @type {any} */ ({ root: { visibilityState: 'visible' }, store, local: { get: (/** @type {string} */ key) => settings[key] }, announce: (/** @type {string} */ sentence) => said.push([(at - 100_000) / 1000, sentence]) }));
+  news.open(3, 0);
+  const pass = (/** @type {number} */ seconds) => { for (let n = 0; n < seconds * 2; n += 1) { at += 500; t.mock.timers.tick(500); last += 1; news.take('dev'); } };
+  news.take('dev');
+  pass(25);
+  assert.deepEqual(said.map(([when]) => when), [1, 2, 3, 13, 23]);
+  assert.equal(said.at(-1)?.[1], '20 new messages in dev');
+  at += 60_000;
+  t.mock.timers.tick(60_000);
+  said.length = 0;
+  settings.announce = 'off';
+  pass(3);
+  assert.deepEqual(said, []);
+  settings.announce = 'mentions';
+  at += 60_000;
+  content = 'hi @Alice2 and @alice-x';
+  pass(3);
+  assert.deepEqual(said, []);
+  content = 'hi @Alice!';
+  pass(1);
+  assert.equal(said.length, 1);
 });

@@ -16,10 +16,11 @@ const MARK_TRIES_MAX = 5;
  * @property {import('./session.js').Session} session
  * @property {import('./outbox.js').Outbox} outbox
  * @property {() => number} now
+ * @property {() => number} [clock] for durations
  * @property {typeof api} [call] the HTTP API
  */
 
-/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined }} ActionParts */
+/** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined, reading: Map<number, number> }} ActionParts */
 /** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { loadNotifications: () => Promise<void>, parts: ActionParts }} FirstActions */
 
 /**
@@ -27,7 +28,7 @@ const MARK_TRIES_MAX = 5;
  * @param {ActionOptions} options
  * @returns {FirstActions}
  */
-export function createActions({ store, session, outbox, now, call = api }) {
+export function createActions({ store, session, outbox, now, clock = now, call = api }) {
   /** The seq up to which each chat is read, not acknowledged yet. @type {Map<number, number>} */
   const reading = new Map();
   /** @type {Set<number>} */
@@ -38,7 +39,7 @@ export function createActions({ store, session, outbox, now, call = api }) {
   const pages = new Map();
   let isLoadingNotices = false;
   /** What the actions of `actions_more.js` need. @type {ActionParts} */
-  const parts = { store, now, call, change, noticeCursor: undefined };
+  const parts = { store, now, call, change, noticeCursor: undefined, reading };
 
   /**
    * Sends a packet that changes something, once.
@@ -74,7 +75,7 @@ export function createActions({ store, session, outbox, now, call = api }) {
       for (let tries = 0; tries < MARK_TRIES_MAX; tries += 1) {
         const seq = reading.get(chatId);
         if (seq === undefined || seq <= (store.chat(chatId)?.read_seq ?? 0)) return;
-        await patiently(() => session.request({ packet_type: 'Mark', chat_id: chatId, read_seq: seq }));
+        await patiently(async () => { if (reading.get(chatId) === seq) await session.request({ packet_type: 'Mark', chat_id: chatId, read_seq: seq }); });
         if (reading.get(chatId) === seq) return;
       }
     } finally {
@@ -131,8 +132,8 @@ export function createActions({ store, session, outbox, now, call = api }) {
       await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
     },
     async typing(chatId) {
-      if (!session.isOnline() || now() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
-      typedAt.set(chatId, now());
+      if (!session.isOnline() || clock() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
+      typedAt.set(chatId, clock());
       await session.request({ packet_type: 'Typing', chat_id: chatId }).catch(() => {});
     },
     status: (status) => session.setStatus(status),

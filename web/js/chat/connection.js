@@ -1,7 +1,8 @@
 // Joins session, store, outbox and actions with the browser: socket, timers, visibility.
+import { clock } from '../kit/clock.js';
 import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
-import { whenMore } from './later.js';
+import { later, whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
 import { tellUser, watchUser } from './same_user.js';
@@ -23,31 +24,45 @@ export function createConnection(state, local) {
     const timer = setTimeout(fn, ms);
     return () => clearTimeout(timer);
   };
-  const store = createStore({ now, me: state?.me });
+  const store = createStore({ now, clock, me: state?.me });
   let epoch = state?.epoch ?? 0;
   /** @type {import('./session.js').Session} */
   const session = createSession({
-    store, now, after, random: Math.random, connect: openSocket, epoch: state?.epoch, deviceId: `web-${uuid7()}`,
+    store, now, clock, after, random: Math.random, connect: openSocket, epoch: state?.epoch, deviceId: `web-${uuid7()}`,
+    cleared: () => actions.parts.reading.clear(),
     welcomed(newEpoch, userId) {
+      hideChats(false);
       epoch = newEpoch;
       outbox.open(newEpoch, userId);
       tellUser(local, store.me);
+      if (local.keys('removal:').length > 0) later(({ resendRemovals }) => resendRemovals());
       actions.loadNotifications().catch(() => {});
     },
   });
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
-  const actions = createActions({ store, session, outbox, now });
-  whenMore(({ addActions }) => addActions(actions));
-  const drafts = createDrafts(local, () => `${epoch}:${store.me.id}`);
+  const actions = createActions({ store, session, outbox, now, clock });
+  const space = () => `${epoch}:${store.me.id}`;
+  const drafts = createDrafts(local, space);
+  whenMore(({ addActions, keepRemovals }) => {
+    addActions(actions);
+    keepRemovals({ store, local, space });
+  });
   if (state) applyPageState(store, state);
   if (state) outbox.open(state.epoch, state.me.id);
   tellUser(local, store.me);
   watchUser(local, store, session.stop);
-  followPage(session, actions, now);
+  followPage(session, actions);
+  store.subscribe(() => { if (['logged_out', 'replaced'].includes(store.connection().state)) hideChats(true); });
   session.start();
   // Views that use the other actions are in `more.js`, too.
   const all = /** @type {import('./types.js').Actions} */ (/** @type {unknown} */ (actions));
   return { store, session, actions: all, drafts, now };
+}
+
+/** Hides everything but the state bar, or shows it again. @param {boolean} isHidden */
+function hideChats(isHidden) {
+  document.getElementById('main')?.style.setProperty('visibility', isHidden ? 'hidden' : '');
+  document.getElementById('state-bar')?.style.setProperty('visibility', 'visible');
 }
 
 /**
@@ -95,25 +110,28 @@ function openSocket(events) {
  * button, so the socket is closed when the page is left.
  * @param {import('./session.js').Session} session
  * @param {import('./actions.js').FirstActions} actions
- * @param {() => number} now
  */
-function followPage(session, actions, now) {
-  let activeAt = now();
+function followPage(session, actions) {
+  let activeAt = clock();
   const present = () => {
-    session.setIdle(now() - activeAt >= IDLE_MS).catch(() => {});
+    session.setIdle(clock() - activeAt >= IDLE_MS).catch(() => {});
   };
   const active = () => {
-    const wasIdle = now() - activeAt >= IDLE_MS;
-    activeAt = now();
+    const wasIdle = clock() - activeAt >= IDLE_MS;
+    activeAt = clock();
     if (wasIdle) present();
   };
   for (const name of IDLE_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
   window.addEventListener('online', () => actions.reconnect());
-  window.addEventListener('pagehide', () => session.stop());
+  window.addEventListener('pagehide', (event) => {
+    session.stop();
+    // The Back button may show this page to another user: `Welcome` shows the chats again.
+    if (event.persisted) hideChats(true);
+  });
   window.addEventListener('pageshow', (event) => { if (event.persisted) session.start(); });
   document.addEventListener('visibilitychange', () => {
     session.visible(document.hidden);
-    if (!document.hidden) activeAt = now();
+    if (!document.hidden) activeAt = clock();
     present();
   });
   if (document.hidden) session.visible(true);

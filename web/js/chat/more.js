@@ -19,6 +19,7 @@ import { parseCodeRef } from './code_ref.js';
 import { createPanel } from './panel.js';
 import { rescueDrafts } from './old_drafts.js';
 import { clickRow, messageClicks } from './row_actions.js';
+import { keepRemovals, resendRemovals } from './row_removal.js';
 import { rowKeys } from './row_keys.js';
 import { scrollToUnread } from './scroll_unread.js';
 import { createShortcuts } from './shortcuts.js';
@@ -37,12 +38,12 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
   const desktop = createDesktop(ctx, handled);
   const panel = createPanel(panelRoot, ctx);
   const inbox = createInbox(inboxRoot, ctx, desktop);
-  const switcher = createSwitcher(main, ctx, { keys: () => showKeys(ctx.root), allowNotices: () => void desktop.allow() });
+  const switcher = createSwitcher(main, ctx, { keys: () => showKeys(ctx), allowNotices: () => void desktop.allow() });
   const { run } = createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox });
   return { views: [panel, inbox, switcher, desktop], inbox, run };
 }
 
 export const MORE = {
-  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace, messageClicks, newChat,
-  offerJoin, offerSplit, parseCodeRef, rescueDrafts, rowKeys, saveEdit, scrollToUnread, submitSlash,
+  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace,
+  keepRemovals, messageClicks, newChat, offerJoin, offerSplit, parseCodeRef, rescueDrafts, resendRemovals, rowKeys, saveEdit, scrollToUnread, submitSlash,
 };

@@ -45,7 +45,7 @@ export function renderMessage(message, ctx, options = {}) {
   const { head = true, compact = false } = options;
   const name = personName(ctx, message.sender_id);
   const removing = isRemoving(message.id);
-  const gone = message.deleted === true || removing;
+  const gone = message.deleted === true || removing !== undefined;
   const node = rowFrame(ctx, message.sender_id, { head, label: rowLabel(message, name, options), flags: {
     deleted: gone, pinned: message.pinned === true && !gone, push: options.push !== undefined, own: message.sender_id === ctx.store.me.id,
   } });
@@ -53,7 +53,7 @@ export function renderMessage(message, ctx, options = {}) {
   node.dataset.seq = String(message.seq);
   node.dataset.chat = String(message.chat_id);
   if (!compact && message.reply_to !== undefined && !gone) node.append(quoteLine(message, ctx));
-  if (gone) node.append(goneLine(message, removing));
+  if (gone) node.append(goneLine(message, removing === 'waits'));
   else if (options.push) node.append(pushCard(options.push, true, textOf(message, ctx, ownOf(message, options.push))));
   else node.append(...textOf(message, ctx, message.content), ...codeSpace(message, ctx));
   if (!gone) node.append(...below(message, ctx, options));
@@ -170,10 +170,10 @@ function quoteButton(target, ctx) {
     icon('reply'), el('bdi', { class: 'quoted-name' }, name), el('span', { class: 'quoted', dir: 'auto' }, text));
 }
 
-/** @param {Message} message @param {boolean} removing */
-function goneLine(message, removing) {
+/** @param {Message} message @param {boolean} canUndo */
+function goneLine(message, canUndo) {
   const line = el('p', { class: 'gone' }, icon('trash'), el('span', null, 'Message deleted'));
-  if (removing && !message.deleted) line.append(rowButton('undo', 'Undo'));
+  if (canUndo && !message.deleted) line.append(rowButton('undo', 'Undo'));
   return line;
 }
 

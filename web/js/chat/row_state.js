@@ -1,25 +1,20 @@
-// What only this page knows about messages: long ones that are unfolded, deletions that can
-// still be
-// undone. One writer: `row_actions.js`.
+// What only this page knows about messages: long ones that are unfolded, deletions that the server
+// does not have yet. One writer: `row_actions.js`, with `row_removal.js`.
 
-/** Time in which a deletion can be undone, in milliseconds. */
-export const REMOVAL_UNDO_MS = 5000;
-/** Time for the event of a deletion to arrive, in milliseconds. */
-const REMOVAL_EVENT_MS = 2000;
 /** Unfolded messages that are remembered. */
 const EXPANDED_MAX = 500;
 
 /** @type {Set<number>} */
 const expandedMessages = new Set();
-/** @type {Map<number, { send: () => void, timer: ReturnType<typeof setTimeout> }>} */
-const removals = new Map();
+/** @type {Map<number, { state: 'waits' | 'sent', chat: number, timer: ReturnType<typeof setTimeout> }>} */
+export const removals = new Map();
 /** @type {Set<(messageId: number) => void>} */
 const rowListeners = new Set();
 
 /** @param {number} id */
 export const isExpanded = (id) => expandedMessages.has(id);
-/** @param {number} id */
-export const isRemoving = (id) => removals.has(id);
+/** Returns whether a deletion `waits`, so that it can be undone, or is `sent`. @param {number} id */
+export const isRemoving = (id) => removals.get(id)?.state;
 
 /**
  * Calls `fn` with the message whose state changed; returns the function that ends this.
@@ -31,7 +26,7 @@ export function onRowState(fn) {
 }
 
 /** @param {number} id */
-function rowStateChanged(id) {
+export function rowStateChanged(id) {
   for (const fn of rowListeners) fn(id);
 }
 
@@ -42,34 +37,4 @@ export function toggleExpanded(id) {
     expandedMessages.add(id);
   }
   rowStateChanged(id);
-}
-
-/**
- * Shows a message as deleted, and calls `send` after the time to undo it.
- * @param {number} id
- * @param {() => Promise<unknown>} send a refusal shows the message again
- */
-export function removeLater(id, send) {
-  if (removals.has(id)) return;
-  const run = () => {
-    clearTimeout(timer);
-    const done = () => { removals.delete(id); rowStateChanged(id); };
-    // The event of the deletion may arrive after its answer.
-    send().then(() => setTimeout(done, REMOVAL_EVENT_MS), done);
-  };
-  const timer = setTimeout(run, REMOVAL_UNDO_MS);
-  removals.set(id, { send: run, timer });
-  rowStateChanged(id);
-}
-
-/** @param {number} id */
-export function undoRemoval(id) {
-  clearTimeout(removals.get(id)?.timer);
-  removals.delete(id);
-  rowStateChanged(id);
-}
-
-/** Sends the deletions that wait: the page is left. */
-export function sendRemovals() {
-  for (const { send } of removals.values()) send();
 }

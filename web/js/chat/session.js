@@ -13,6 +13,7 @@ import { LATER_CODES, RequestProblem, createWire, offlineProblem } from './wire.
  * @property {Store} store
  * @property {import('./wire.js').WireOptions['connect']} connect
  * @property {() => number} now milliseconds
+ * @property {() => number} [clock] milliseconds for durations: it never goes back
  * @property {(ms: number, fn: () => void) => () => void} after returns the function that cancels it
  * @property {() => number} random 0 to 1
  * @property {(epoch: number, userId: number) => void} [welcomed] after the chats of `Welcome` are in
@@ -32,7 +33,7 @@ const SESSION_RECOUNT_MS = 1000;
 /** @typedef {ReturnType<typeof createSession>} Session */
 
 /** @param {SessionOptions} options */
-export function createSession({ store, connect, now, after, random, welcomed, cleared, deviceId, epoch: knownEpoch }) {
+export function createSession({ store, connect, now, clock = now, after, random, welcomed, cleared, deviceId, epoch: knownEpoch }) {
   let epoch = knownEpoch;
   let beatMs = 30_000;
   let statusVersion = 0;
@@ -58,7 +59,7 @@ export function createSession({ store, connect, now, after, random, welcomed, cl
   let isAskingUsers = false;
 
   const wire = createWire({
-    connect, now, after, random, received: handle, ended,
+    connect, clock, after, random, received: handle, ended,
     hello: () => ({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }),
     show: (connection) => store.apply({ type: 'connection', connection }),
   });
@@ -118,9 +119,9 @@ export function createSession({ store, connect, now, after, random, welcomed, cl
 
   function beat() {
     later(beatMs, () => {
-      if (now() - wire.receivedAt() >= 2 * beatMs) return wire.again();
+      if (clock() - wire.receivedAt() >= 2 * beatMs) return wire.again();
       // A chat whose answer does not come would end the check of the heartbeat for ever.
-      if (resuming.size > 0 && now() - resumedAt >= 2 * beatMs) {
+      if (resuming.size > 0 && clock() - resumedAt >= 2 * beatMs) {
         resuming.clear();
         list();
       }
@@ -181,7 +182,7 @@ export function createSession({ store, connect, now, after, random, welcomed, cl
   function resume(chats) {
     const fresh = chats.filter((id) => !resuming.has(id));
     for (const id of fresh) resuming.add(id);
-    resumedAt = now();
+    resumedAt = clock();
     for (let at = 0; at < fresh.length; at += SESSION_CURSORS_MAX) {
       const part = fresh.slice(at, at + SESSION_CURSORS_MAX);
       const cursors = Object.fromEntries(part.map((id) => [String(id), store.last(id) ?? 0]));
@@ -202,7 +203,7 @@ export function createSession({ store, connect, now, after, random, welcomed, cl
     const event = /** @type {Event} */ (rest);
     listed?.add(event.chat_id);
     const last = store.last(event.chat_id) ?? event.seq - 1;
-    if (resuming.has(event.chat_id)) resumedAt = now();
+    if (resuming.has(event.chat_id)) resumedAt = clock();
     if (event.seq > last + 1) return resume([event.chat_id]);
     if (event.seq <= last) return;
     store.apply({ type: 'event', event });
@@ -357,12 +358,12 @@ export function createSession({ store, connect, now, after, random, welcomed, cl
     nudge: wire.nudge,
     /** The page was hidden or shown. @param {boolean} isHidden */
     visible(isHidden) {
-      if (isHidden) { hiddenAt ||= now(); return; }
-      const wasLong = hiddenAt > 0 && now() - hiddenAt >= SESSION_HIDDEN_MS;
+      if (isHidden) { hiddenAt ||= clock(); return; }
+      const wasLong = hiddenAt > 0 && clock() - hiddenAt >= SESSION_HIDDEN_MS;
       hiddenAt = 0;
       if (!wasLong || wire.isStopped()) return;
       if (!wire.isWelcomed()) return wire.nudge();
-      const sentAt = now();
+      const sentAt = clock();
       sendOnly({ packet_type: 'Ping' });
       later(SESSION_PROBE_MS, () => { if (wire.receivedAt() < sentAt) wire.again(); });
     },

@@ -85,7 +85,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     'go-inbox': () => router.go('/inbox'),
     'go-projects': () => location.assign('/projects'),
     'go-settings': () => location.assign('/settings/profile'),
-    keys: () => showKeys(root),
+    keys: () => showKeys(ctx),
     escape,
   };
 

@@ -1,6 +1,7 @@
 // The bar that states what is wrong with the connection, and what to do.
 
 import { api } from '../kit/api.js';
+import { clock } from '../kit/clock.js';
 import { el, fill } from '../kit/dom.js';
 
 /** A connection that opens within this time is not worth a bar. */
@@ -11,7 +12,7 @@ const STATE_BAR_PATIENCE_MS = 1000;
  * @property {import('./types.js').Connection} connection
  * @property {boolean} isSlow it has been connecting for a while
  * @property {boolean} isOutdated the server has another version
- * @property {number} now
+ * @property {number} now of the clock for durations
  * @property {string} [problem] of another part of the page
  */
 
@@ -40,7 +41,7 @@ export function barOf({ connection, isSlow, isOutdated, now, problem }) {
  * @param {import('./head.js').AroundContext} ctx
  */
 export function createStateBar(root, ctx) {
-  const { store, actions, now } = ctx;
+  const { store, actions } = ctx;
   const words = el('p', { role: 'status' });
   // The seconds change: they are not announced.
   const count = el('span', { class: 'number' });
@@ -53,7 +54,7 @@ export function createStateBar(root, ctx) {
   let version = null;
   let isOutdated = false;
   let problem = '';
-  let since = now();
+  let since = clock();
   let before = '';
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let timer;
@@ -61,11 +62,11 @@ export function createStateBar(root, ctx) {
   function draw() {
     const connection = store.connection();
     if (connection.state !== before) {
-      since = now();
+      since = clock();
       if (connection.state === 'online' && before !== 'online') void compare();
       before = connection.state;
     }
-    const bar = barOf({ connection, isSlow: now() - since >= STATE_BAR_PATIENCE_MS, isOutdated, now: now(), problem });
+    const bar = barOf({ connection, isSlow: clock() - since >= STATE_BAR_PATIENCE_MS, isOutdated, now: clock(), problem });
     root.hidden = bar === null;
     root.classList.toggle('is-warning', bar?.tone === 'warning');
     if (words.textContent !== (bar?.words ?? '')) words.textContent = bar?.words ?? '';

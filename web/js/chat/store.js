@@ -45,15 +45,16 @@ const STORE_USERS_MAX = 5000;
 const STORE_WANTED_MAX = 1000;
 const STORE_PRESENCE_MAX = 20_000;
 const STORE_MARKS_MAX = 1000;
+const STORE_NAMES_MAX = 10_000;
 export const TYPING_SHOWN_MS = 6000;
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
 /**
  * Returns an empty store.
- * @param {{ me?: import('./types.js').Me, now: () => number }} options
+ * @param {{ me?: import('./types.js').Me, now: () => number, clock?: () => number }} options
  */
-export function createStore({ me = { id: 0, username: '' }, now }) {
+export function createStore({ me = { id: 0, username: '' }, now, clock = now }) {
   /** @type {Map<number, ChatEntry>} */
   const chats = new Map();
   /** The chat used last is the last one. @type {Map<number, ChatWindow>} */
@@ -62,6 +63,8 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
   const users = new Map();
   /** @type {Map<string, number>} */
   const idsByName = new Map();
+  /** The user of each name as it is compared; 0: several. @type {Map<string, number> | undefined} */
+  let owners;
   /** @type {Map<number, { status: import('./types.js').Presence, version: number }>} */
   const presence = new Map();
   /** @type {Map<number, Pending[]>} */
@@ -172,11 +175,20 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     chatChanged(id);
   }
 
+  /** @param {string} name @param {number} id */
+  function addName(name, id) {
+    idsByName.delete(name);
+    idsByName.set(name, id);
+    const [oldest] = idsByName.keys();
+    if (idsByName.size > STORE_NAMES_MAX && oldest !== undefined) idsByName.delete(oldest);
+  }
+
   /** @param {User} user */
   function addUser(user) {
+    owners = undefined;
     users.delete(user.id);
     users.set(user.id, user);
-    if (!user.missing) idsByName.set(user.username, user.id);
+    if (!user.missing) addName(user.username, user.id);
     const [oldest] = users.keys();
     if (users.size <= STORE_USERS_MAX || oldest === undefined) return;
     idsByName.delete(users.get(oldest)?.username ?? '');
@@ -316,7 +328,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
       if (held || entry.marks.size < STORE_MARKS_MAX) {
         entry.marks.set(id, { read_seq: Math.max(read_seq, held?.read_seq ?? 0), delivered_seq: Math.max(delivered_seq, held?.delivered_seq ?? 0) });
       }
-      idsByName.set(item.username, id);
+      addName(item.username, id);
       if (id === store.me.id && entry.role !== item.role) { entry.role = item.role; entry.view = undefined; chatChanged(entry.id); }
     }
     changed(`marks:${fact.chat_id}`, 'users');
@@ -376,6 +388,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     needs.stale.clear();
     needs.users.clear();
     users.clear();
+    owners = undefined;
     idsByName.clear();
     presence.clear();
     changed('notifications', 'users', 'presence');
@@ -388,18 +401,23 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     else if (fact.type === 'presence') applyPresence(fact);
     else if (fact.type === 'users') applyUsers(fact);
     else if (fact.type === 'typing') {
-      chats.get(fact.chat_id)?.typing.set(fact.user_id, now() + TYPING_SHOWN_MS);
+      chats.get(fact.chat_id)?.typing.set(fact.user_id, clock() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'typing_over') {
       const typing = chats.get(fact.chat_id)?.typing;
-      for (const [id, end] of typing ?? []) if (end <= now()) typing?.delete(id);
+      for (const [id, end] of typing ?? []) if (end <= clock()) typing?.delete(id);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'session_over') {
       presence.clear();
       earlyMarks.clear();
       for (const entry of chats.values()) if (entry.typing.size > 0) { entry.typing.clear(); changed(`typing:${entry.id}`); }
       changed('presence');
-    } else if (fact.type === 'connection') { connection = fact.connection; changed('connection'); }
+    } else if (fact.type === 'connection') {
+      connection = fact.connection;
+      // What is held belongs to a user who is not here any more.
+      if (connection.state === 'logged_out' || connection.state === 'replaced') clearFacts();
+      changed('connection');
+    }
   }
 
   /** @param {Fact} fact */
@@ -449,6 +467,8 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     timeline(id) { return { ranges: windows.get(id)?.ranges ?? [], last: chats.get(id)?.last ?? 0, first_known: 1 }; },
     /** @param {number} id @param {number} from @param {number} to @returns {Event[]} */
     events(id, from, to) { return windows.get(id)?.between(from, to) ?? []; },
+    /** Keeps what the timeline shows. @param {number} id @param {number} from @param {number} to */
+    show(id, from, to) { windows.get(id)?.show(from, to); },
     /** @param {number} id @returns {Message | undefined} */
     message(id) {
       for (const window of windows.values()) { const found = window.message(id); if (found) return found; }
@@ -465,6 +485,16 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
       want(id);
       return missingUser(id);
     },
+    /** Whether the display name of a user is a name of another one, too. @param {number} id */
+    isShared(id) {
+      if (!owners) {
+        owners = new Map();
+        for (const { id: of, username, display_name: shown } of users.values()) {
+          for (const name of new Set([comparedName(username), comparedName(shown)])) owners.set(name, owners.has(name) ? 0 : of);
+        }
+      }
+      return owners.get(comparedName(users.get(id)?.display_name ?? '')) === 0;
+    },
     users() { return [...users.values()].filter((user) => !user.missing); },
     /** The other user of a direct chat, once known. @param {number} chatId */
     peer(chatId) { return idsByName.get(chats.get(chatId)?.fields.peer ?? ''); },
@@ -472,7 +502,7 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
     presence(userId) { return presence.get(userId)?.status ?? 'offline'; },
     /** @param {number} chatId */
     typing(chatId) {
-      const at = now();
+      const at = clock();
       return [...chats.get(chatId)?.typing ?? []].filter(([id, until]) => until > at && id !== store.me.id).map(([id]) => id);
     },
     /** @param {number} chatId */
@@ -524,6 +554,9 @@ export function createStore({ me = { id: 0, username: '' }, now }) {
   };
   return store;
 }
+
+/** @param {string} name */
+const comparedName = (name) => name.normalize('NFKC').toLowerCase().replace(/\s+/gu, ' ').trim();
 
 /** @param {number} id @returns {User} */
 function missingUser(id) {

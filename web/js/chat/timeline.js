@@ -8,7 +8,6 @@ import { buildRows, threadsOf } from './timeline_rows.js';
 import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
 import { chatTitle, edgeNode } from './timeline_nodes.js';
 import { rowClicks } from './row_clicks.js';
-import { sendRemovals } from './row_state.js';
 import { createRowFocus } from './timeline_focus.js';
 import { createPages } from './timeline_pages.js';
 import { createPill } from './timeline_pill.js';
@@ -361,6 +360,7 @@ export function createTimeline(root, ctx) {
       top: edge(win.first <= known.first_known ? 'start' : 'older', pages.isFailed('up')),
       bottom: win.tail ? undefined : edge('newer', pages.isFailed('down')),
     });
+    store.show(chatId, win.first, win.last);
     showTarget();
   }
 
@@ -598,7 +598,6 @@ export function createTimeline(root, ctx) {
   (main() ?? root).addEventListener('chat:sent', sent);
   window.addEventListener('focus', afterMove);
   window.addEventListener('blur', blurred);
-  window.addEventListener('pagehide', sendRemovals);
   ctx.root.addEventListener('visibilitychange', afterMove);
 
   return {

@@ -17,19 +17,22 @@ function dayNode(words, nowMs, at) {
   return el('li', { class: 'day-line', title: words }, el('span', null, name.charAt(0).toUpperCase() + name.slice(1)));
 }
 
+/** Returns a sentence whose names are nodes. @param {string} sentence */
+const noteWords = (sentence) => sentence.split(/[\u2068\u2069]/u).map((part, at) => (at % 2 ? el('bdi', null, part) : part));
+
 /** @param {TimelineRow} row @param {Context} ctx */
 function noteNode(row, ctx) {
   const lines = noteLines(row.groups ?? [], (id) => personName(ctx, id));
   const nodes = lines.map(({ text, more, event }) => {
     if (more.length > 0) {
-      const items = more.slice(0, NOTE_SENTENCES_MAX).map((sentence) => el('li', { dir: 'auto' }, sentence));
+      const items = more.slice(0, NOTE_SENTENCES_MAX).map((sentence) => el('li', null, noteWords(sentence)));
       if (more.length > NOTE_SENTENCES_MAX) items.push(el('li', null, `and ${more.length - NOTE_SENTENCES_MAX} more`));
-      return el('details', null, el('summary', null, text), el('ul', null, items));
+      return el('details', null, el('summary', null, noteWords(text)), el('ul', null, items));
     }
     const target = event?.message_id === undefined ? undefined : ctx.store.message(event.message_id);
     const title = event ? fullTime(event.created_at) : '';
-    if (!target) return el('p', { dir: 'auto', title }, text);
-    return el('p', { dir: 'auto', title }, el('button', { type: 'button', class: 'note-jump', dataset: { noteJump: target.seq } }, text));
+    if (!target) return el('p', { title }, noteWords(text));
+    return el('p', { title }, el('button', { type: 'button', class: 'note-jump', dataset: { noteJump: target.seq } }, noteWords(text)));
   });
   return el('li', { class: 'note-row' }, nodes);
 }

@@ -187,19 +187,22 @@ const NOTE_COUNTS = /** @type {Record<string, [string, string]>} */ ({
   pin: ['1 pinned', 'pinned'], unpin: ['1 unpinned', 'unpinned'],
 });
 
+/** Returns a name whose direction changes nothing around it. @param {string} name */
+const isolated = (name) => `\u2068${name.replace(/[\u2066-\u2069\u202a-\u202e]/gu, '')}\u2069`;
+
 /**
- * Returns the sentence of one change.
+ * Returns the sentence of one change. Names stand between isolates.
  * @param {Event} event
  * @param {(id: number | undefined) => string} name
  */
 export function noteSentence(event, name) {
-  const [actor, user] = [name(event.actor_id), name(event.user_id)];
+  const [actor, user] = [isolated(name(event.actor_id)), isolated(name(event.user_id))];
   const isOwn = event.user_id === event.actor_id;
   switch (event.kind) {
     case 'join': return isOwn ? `${user} joined` : `${actor} added ${user}`;
     case 'leave': return isOwn ? `${user} left` : `${actor} removed ${user}`;
     case 'role': return `${actor} made ${user} ${roleWords(event.role)}`;
-    case 'rename': return `${actor} renamed the chat to ${event.name ?? ''}`;
+    case 'rename': return `${actor} renamed the chat to “${isolated(event.name ?? '')}”`;
     case 'archive': return event.archived ? `${actor} archived the chat` : `${actor} reopened the chat`;
     case 'unpin': return `${actor} unpinned a message`;
     default: return `${actor} pinned a message`;

@@ -132,7 +132,7 @@
  * @typedef {object} Connection
  * @property {'connecting' | 'online' | 'waiting' | 'logged_out' | 'replaced'} state `replaced`:
  *   another user logged in in this browser; reload
- * @property {number} [retry_at] milliseconds: the next attempt of `waiting`
+ * @property {number} [retry_at] milliseconds of `clock`: the next attempt of `waiting`
  * @property {string} [notice] a sentence to show, such as "The disk is full"
  */
 
@@ -160,10 +160,12 @@
  * @property {(id: number) => TimelineFacts} timeline
  * @property {(id: number, from: number, to: number) => Event[]} events loaded ones, ascending; both
  *   ends inclusive
+ * @property {(id: number, from: number, to: number) => void} show what the timeline shows stays loaded
  * @property {(id: number) => Message | undefined} message
  * @property {(chatId: number, seq: number) => Message | undefined} messageAt
  * @property {(chatId: number) => Pending[]} pending in the order in which they were written
  * @property {(id: number) => User} user
+ * @property {(id: number) => boolean} isShared another user has the display name, too
  * @property {() => User[]} users those that are known
  * @property {(chatId: number) => number | undefined} peer the other user of a direct chat, once known
  * @property {(userId: number) => Presence} presence

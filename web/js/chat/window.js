@@ -16,6 +16,8 @@ const WINDOW_DROP = 200;
 /** Messages outside of the loaded ranges: of threads, pins and quotations. */
 const WINDOW_EXTRAS_MAX = 500;
 const WINDOW_LOG_MAX = 200;
+/** Small events between two messages, once a window is full. */
+const WINDOW_RUN_MAX = 20;
 const WINDOW_CHANGES = new Set(['edit', 'delete', 'react', 'unreact', 'pin', 'unpin', 'trim']);
 
 /** @param {Message} message */
@@ -130,6 +132,14 @@ export class ChatWindow {
     this.logFrom = last + 1;
     /** The seq that the user reads: events far from it are removed first. */
     this.focus = last;
+    /** What the timeline shows is never removed. @type {Range} */
+    this.shown = { from: 0, to: -1 };
+  }
+
+  /** Notes what the timeline shows. @param {number} from @param {number} to */
+  show(from, to) {
+    this.shown = { from, to };
+    this.focus = Math.round((from + to) / 2);
   }
 
   /** @param {number} id */
@@ -204,11 +214,12 @@ export class ChatWindow {
     if (asOf < this.logFrom - 1) return false;
     this.ranges = withRange(this.ranges, { from, to });
     this.#put(events, from, to, asOf);
+    // A page that is loaded again does not move the reader.
+    if (!this.stale.some((range) => range.from <= to && range.to >= from)) this.focus = Math.round((from + to) / 2);
     this.stale = withoutRange(this.stale, { from, to });
     for (const event of this.log) {
       if (event.seq > asOf && event.kind === 'trim') this.#trim(event.to_seq ?? 0);
     }
-    this.focus = Math.round((from + to) / 2);
     this.#shrink();
     return true;
   }
@@ -288,12 +299,29 @@ export class ChatWindow {
   }
 
   #shrink() {
+    if (this.list.length > WINDOW_EVENTS_MAX) this.#thin();
     while (this.list.length > WINDOW_EVENTS_MAX) {
       const first = this.list[0]?.seq ?? 0;
       const end = this.list[this.list.length - 1]?.seq ?? 0;
-      if (this.focus - first > end - this.focus) this.#cut({ from: 0, to: this.list[WINDOW_DROP - 1]?.seq ?? 0 });
-      else this.#cut({ from: this.list[this.list.length - WINDOW_DROP]?.seq ?? 0, to: Number.MAX_SAFE_INTEGER });
+      const gone = this.focus - first > end - this.focus ? { from: 0, to: this.list[WINDOW_DROP - 1]?.seq ?? 0 }
+        : { from: this.list[this.list.length - WINDOW_DROP]?.seq ?? 0, to: Number.MAX_SAFE_INTEGER };
+      if (gone.from <= this.shown.to && gone.to >= this.shown.from) return;
+      this.#cut(gone);
     }
+  }
+
+  /** Removes older events without a row, and most of long runs of notes. They stay in the ranges. */
+  #thin() {
+    const recent = (this.list.at(-1)?.seq ?? 0) - WINDOW_LOG_MAX;
+    let run = 0;
+    this.list = this.list.toReversed().filter(({ seq, kind }) => {
+      const isRow = kind === 'message' || kind === 'push';
+      if (isRow) run = 0;
+      if (isRow || seq > recent) return true;
+      if (WINDOW_CHANGES.has(kind) && !kind.endsWith('pin')) return false;
+      run += 1;
+      return run <= WINDOW_RUN_MAX;
+    }).reverse();
   }
 
   /** Events up to `head` were skipped: what is loaded may be outdated. @param {number} head */

@@ -10,7 +10,7 @@
 /**
  * @typedef {object} WireOptions
  * @property {(events: TransportEvents) => Transport} connect
- * @property {() => number} now milliseconds
+ * @property {() => number} clock milliseconds for durations
  * @property {(ms: number, fn: () => void) => () => void} after returns the function that cancels it
  * @property {() => number} random 0 to 1
  * @property {() => Record<string, any>} hello the first packet
@@ -41,7 +41,7 @@ export class RequestProblem extends Error {
 export const offlineProblem = () => new RequestProblem('offline', 'The connection was lost. Try again when it is back.');
 
 /** @param {WireOptions} options */
-export function createWire({ connect, now, after, random, hello, received, ended, show }) {
+export function createWire({ connect, clock, after, random, hello, received, ended, show }) {
   /** @type {Transport | null} */
   let transport = null;
   /** Counts connections: callbacks of earlier ones are ignored. */
@@ -80,7 +80,7 @@ export function createWire({ connect, now, after, random, hello, received, ended
     attempt += 1;
     const mine = attempt;
     showState({ state: 'connecting' });
-    receivedAt = now();
+    receivedAt = clock();
     later(WIRE_HELLO_MS, () => { if (!isWelcomed) lost({}); });
     transport = connect({
       opened() { if (mine === attempt) write(hello(), { done: () => {}, failed: refused }); },
@@ -124,7 +124,7 @@ export function createWire({ connect, now, after, random, hello, received, ended
 
   /** @param {number} ms */
   function retry(ms) {
-    showState({ state: 'waiting', retry_at: now() + ms });
+    showState({ state: 'waiting', retry_at: clock() + ms });
     cancelRetry = after(ms, () => { cancelRetry = null; open(); });
   }
 
@@ -160,7 +160,7 @@ export function createWire({ connect, now, after, random, hello, received, ended
 
   /** @param {string} text */
   function read(text) {
-    receivedAt = now();
+    receivedAt = clock();
     /** @type {any} */
     let packet;
     try {
