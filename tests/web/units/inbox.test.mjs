@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { noticesToShow } from '../../../web/js/chat/desktop.js';
+import { countedTitle } from '../../../web/js/page/inbox.js';
 import { groupNotices, noticeHref, reasonOf } from '../../../web/js/chat/inbox_groups.js';
 
 /** @returns {any} */
@@ -32,4 +33,10 @@ test('desktop_notices_skip_old_read_and_visible_ones', () => {
   assert.deepEqual(noticesToShow(all, 5, 1).map((one) => one.id), [6, 8]);
   assert.deepEqual(noticesToShow(all, 5, undefined).map((one) => one.id), [6, 8, 9]);
   assert.equal(noticesToShow(Array.from({ length: 50 }, (_, at) => notice(100 - at, 'mention')), 0, undefined).length, 5);
+});
+
+test('title_of_a_page_has_the_number_once', () => {
+  assert.equal(countedTitle('People · NetBit', 3), '(3) People · NetBit');
+  assert.equal(countedTitle('(3) People · NetBit', 12), '(9+) People · NetBit');
+  assert.equal(countedTitle('(9+) People · NetBit', 0), 'People · NetBit');
 });
