@@ -72,7 +72,7 @@ async fn administrator_is_made_and_removed_with_name_and_password() {
     assert!(alice.page("/admin/users/bob").await.contains(&format!("href=\"{path}\"")));
     for (name, password, status, why) in [
         ("bo", PASSWORD, 422, "The typed name must be exactly bob."),
-        ("bob", "wrong password", 403, "The current password is wrong."),
+        ("bob", "wrong password", 403, "Your own password is wrong."),
     ] {
         let form = [("is_admin", "true"), ("confirm_name", name), ("own_password", password)];
         alice.post_form(path, &form).await.expect(status, why);
@@ -105,7 +105,7 @@ async fn password_of_a_user_is_set_and_ends_the_logins() {
     for (form, status, why) in [
         (form("bob", PASSWORD, "short"), 422, "New password of the user must"),
         (form("alice", PASSWORD, new), 422, "The typed name must be exactly bob."),
-        (form("bob", "wrong password", new), 403, "The current password is wrong."),
+        (form("bob", "wrong password", new), 403, "Your own password is wrong."),
     ] {
         let refused = alice.post_form(path, &form).await;
         refused.expect(status, why);
