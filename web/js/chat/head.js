@@ -39,7 +39,8 @@ export function createHead(root, ctx) {
     if (!chat) return drawMissing();
     root.hidden = false;
     missing = 0;
-    for (const node of [people, pins, menu]) node.hidden = false;
+    people.hidden = chat.kind === 'direct';
+    pins.hidden = menu.hidden = false;
     join.hidden = true;
     const name = chatName(store, chat);
     const peer = peerOf(store, chat);
@@ -53,7 +54,6 @@ export function createHead(root, ctx) {
     fill(title, chatGlyph(chat, presence), label);
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));
-    people.hidden = chat.kind === 'direct';
   }
 
   /** The address names a chat that the user is not in, or that does not exist. */
