@@ -1,7 +1,7 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a route.
-pub(crate) const PAGES: [(&str, &str); 85] = [
+pub(crate) const PAGES: [(&str, &str); 86] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin"),
@@ -27,6 +27,7 @@ pub(crate) const PAGES: [(&str, &str); 85] = [
     ("POST", "/logout"),
     ("GET", "/people"),
     ("GET", "/people/{username}"),
+    ("POST", "/people/{username}"),
     ("GET", "/projects"),
     ("GET", "/projects/new"),
     ("POST", "/projects/new"),

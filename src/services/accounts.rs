@@ -275,7 +275,12 @@ impl Services {
         let (me, _) = self.cache.ask(who, Me).await?;
         match self.prove(from, Some(who.user), me.username.clone(), typed).await? {
             Some(_) => Ok(()),
-            None => Err(ServiceError::new(Code::Forbidden, "the current password is wrong").at(field)),
+            None => {
+                let is_own = field == "own_password";
+                let problem =
+                    if is_own { "your own password is wrong" } else { "the current password is wrong" };
+                Err(ServiceError::new(Code::Forbidden, problem).at(field))
+            }
         }
     }
 

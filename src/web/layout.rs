@@ -75,6 +75,11 @@ impl Shell {
         self
     }
 
+    /// Returns whether the page has this address, with any query.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        self.path.split('?').next() == Some(path)
+    }
+
     pub(super) fn user(&self) -> Option<&User> {
         self.visitor.user().map(|user| &**user)
     }

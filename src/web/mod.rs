@@ -58,7 +58,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/register").get(account::register::show).post(account::register::submit))
         .service(page("/about").get(about::show))
         .service(page("/people").get(people::list::show))
-        .service(page("/people/{username}").get(people::show::show))
+        .service(page("/people/{username}").get(people::show::show).post(people::show::message))
         .configure(chat::routes)
         .configure(own_settings)
         .configure(administration)

@@ -74,7 +74,7 @@ async fn administrator_is_made_and_removed_with_name_and_password() {
     assert!(alice.page("/admin/users/bob").await.contains(&format!("href=\"{path}\"")));
     for (name, password, status, why) in [
         ("bo", PASSWORD, 422, "The typed name must be exactly bob."),
-        ("bob", "wrong password", 403, "The current password is wrong."),
+        ("bob", "wrong password", 403, "Your own password is wrong."),
     ] {
         let form = [("is_admin", "true"), ("confirm_name", name), ("own_password", password)];
         alice.post_form(path, &form).await.expect(status, why);
@@ -112,7 +112,7 @@ async fn password_of_a_user_is_set_and_ends_the_logins() {
     for (form, status, why) in [
         (form("bob", PASSWORD, "short"), 422, "New password of the user must"),
         (form("alice", PASSWORD, new), 422, "The typed name must be exactly bob."),
-        (form("bob", "wrong password", new), 403, "The current password is wrong."),
+        (form("bob", "wrong password", new), 403, "Your own password is wrong."),
     ] {
         let refused = alice.post_form(path, &form).await;
         refused.expect(status, why);
@@ -224,8 +224,33 @@ async fn people_are_found_by_the_beginning_of_their_names() {
     assert!(seen.contains("/alice/hello"), "bob reads the project");
     let carol = Browser::login(&server, "carol").await;
     let seen = carol.get("/people/alice").await;
-    seen.expect(200, "alice has no projects that you may read.");
+    seen.expect(200, "alice owns no projects that you may read.");
     carol.get("/people/none").await.expect(404, "Page not found");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn page_of_a_user_leads_to_the_direct_chat() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    let bob = Browser::register(&server, "bob").await;
+    const BUTTON: &str = "action=\"/people/";
+    assert!(alice.page("/people/bob").await.contains(&format!("{BUTTON}bob\"")));
+    assert!(!alice.page("/people/alice").await.contains(BUTTON));
+    let made = alice.post_form("/people/bob", &[]).await;
+    assert_eq!(made.status, 303, "{}", made.text());
+    let chat = made.header("location").to_owned();
+    assert!(chat.starts_with("/chat/"), "{chat}");
+    bob.post_form("/people/alice", &[]).await.expect_redirect(&chat);
+    assert_eq!(alice.post_form("/people/alice", &[]).await.status, 422);
+    assert_eq!(alice.post_form("/people/none", &[]).await.status, 422);
+    Browser::anonymous(&server)
+        .post_form("/people/bob", &[])
+        .await
+        .expect_redirect("/login?next=%2Fpeople%2Fbob");
+    let form = [("active", "false"), ("confirm_name", "bob")];
+    assert_eq!(alice.post_form("/admin/users/bob", &form).await.status, 303);
+    assert!(!alice.page("/people/bob").await.contains(BUTTON), "no message reaches a deactivated user");
     server.stop().await;
 }
 

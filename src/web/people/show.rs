@@ -1,14 +1,17 @@
-//! `/people/{username}`: a user, and the user's projects that the visitor may read.
+//! `/people/{username}`: a user, the user's own projects that the visitor may read, and the way to the
+//! direct chat.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use crate::domain::chat::ChatKind;
 use crate::http::address::percent_encoded;
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::Path;
 use crate::protocol::code::Code;
 use crate::services::Services;
+use crate::services::chats::ChatRequest;
 use crate::web::layout::{self, Crumb, Shell, see_other};
 use crate::web::project::row::ProjectRow;
 use crate::web::shown::{Face, Moment};
@@ -48,6 +51,22 @@ pub(in crate::web) async fn show(
         projects: found.items.into_iter().map(ProjectRow::from).collect(),
     };
     layout::page(&request, &page).await
+}
+
+/// Finds or makes the direct chat with the user, and leads to it.
+pub(in crate::web) async fn message(
+    visitor: Visitor,
+    username: Path<String>,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let who = visitor.required()?;
+    let request = ChatRequest { kind: ChatKind::Direct, name: None, participants: vec![username.0] };
+    let (chat, existed) = services.create_chat(who, request).await?;
+    let id = chat.chat.id;
+    if existed && chat.summary.hidden {
+        services.set_hidden(who, id, false).await?;
+    }
+    Ok(see_other(&format!("/chat/{id}")))
 }
 
 /// Leads from `/{user}`, the namespace of a user's projects, to the page of the user. Other visitors

@@ -10,9 +10,10 @@ use crate::domain::access::Credential;
 use crate::domain::ids::UserId;
 use crate::domain::permission::project::Act;
 use crate::domain::project::ProjectRole;
-use crate::http::address::percent_encoded;
+use crate::http::address::{base_url, percent_encoded};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Path, Query};
+use crate::protocol::code::Code;
 use crate::services::access::ProjectPath;
 use crate::services::{ServiceError, Services};
 use crate::web::form::{Form, Problems};
@@ -67,6 +68,10 @@ struct MembersPage {
     problems: Problems,
     username: String,
     role: &'static str,
+    /// Where a person without an account makes one; empty while the registration is closed.
+    register_url: String,
+    /// Whether no user has the typed name.
+    is_unknown: bool,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +132,12 @@ impl MembersPage {
             problems: Problems::default(),
             username: String::new(),
             role: ProjectRole::Writer.as_str(),
+            register_url: if services.is_registration_open() {
+                format!("{}/register", base_url(request, services))
+            } else {
+                String::new()
+            },
+            is_unknown: false,
             head: Head::new(&view, visitor, "members"),
         })
     }
@@ -234,9 +245,10 @@ async fn with_problem(
 ) -> HttpResult {
     // The forms of single members have no field for the name.
     let error = if username.is_empty() { ServiceError { fields: Vec::new(), ..error } } else { error };
+    let is_unknown = error.code == Code::NotFound && !username.is_empty();
     let problems = Problems::of(error)?;
     let (who, status) = (visitor.required()?, problems.status());
     let page = MembersPage::load(request, visitor, who, at, UserId(0), services).await?;
-    let page = MembersPage { problems, username, role: role.as_str(), ..page };
+    let page = MembersPage { problems, username, role: role.as_str(), is_unknown, ..page };
     layout::page_of(request, status, &page).await
 }

@@ -39,7 +39,8 @@ export function createHead(root, ctx) {
     if (!chat) return drawMissing();
     root.hidden = false;
     missing = 0;
-    for (const node of [people, pins, menu]) node.hidden = false;
+    people.hidden = chat.kind === 'direct';
+    pins.hidden = menu.hidden = false;
     join.hidden = true;
     const name = chatName(store, chat);
     const peer = peerOf(store, chat);
@@ -49,11 +50,10 @@ export function createHead(root, ctx) {
     for (const button of [people, pins]) button.setAttribute('aria-expanded', String(panel === button.dataset.panel));
     if (drawn === titled) return;
     titled = drawn;
-    const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}` }, name) : el('span', null, name);
+    const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}`, title: 'Open the project' }, name) : el('span', null, name);
     fill(title, chatGlyph(chat, presence), label);
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));
-    people.hidden = chat.kind === 'direct';
   }
 
   /** The address names a chat that the user is not in, or that does not exist. */

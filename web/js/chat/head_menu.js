@@ -12,7 +12,7 @@ const RENAME_MAX = 100;
 /** @typedef {'all' | 'mentions' | 'none'} NotifyLevel */
 
 /** @type {readonly (readonly [NotifyLevel, string])[]} */
-const NOTIFY_LEVELS = [['all', 'Everything that concerns you'], ['mentions', 'Only when you are named'], ['none', 'Nothing: mute this chat']];
+const NOTIFY_LEVELS = [['all', 'Direct messages, replies, threads and mentions'], ['mentions', 'Mentions only'], ['none', 'Nothing: mute this chat']];
 
 /**
  * Serves the menu of the head. Returns the function that draws it for the open chat.
@@ -33,13 +33,14 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
       el('input', { type: 'radio', name: 'notify', id: `notify-${level}`, value: level, checked: (chat.notify ?? 'all') === level }), el('label', { for: `notify-${level}` }, word)));
     fill(popup,
       el('ul', null,
+        chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}` }, 'Open the project')) : null,
         item('read', 'Mark this chat as read'), item('read-all', 'Mark all chats as read'),
         isFree && rules ? item('rename', 'Rename') : null,
         isFree && rules ? item('archive', chat.archived ? 'Reopen' : 'Archive') : null,
-        chat.kind === 'direct' ? item('hide', 'Hide until the next message') : null,
-        isFree ? item('leave', 'Leave', true) : null),
+        chat.kind === 'direct' ? item('hide', 'Hide until the next message') : null),
       el('form', { class: 'date-form' }, el('label', { for: 'chat-date' }, 'Go to a day'), el('div', { class: 'with-button' }, date, el('button', null, 'Go'))),
       el('fieldset', null, el('legend', null, 'Notify me of'), ...levels),
+      isFree ? el('ul', null, item('leave', 'Leave', true)) : null,
       el('p', { class: 'problem', role: 'alert' }));
   }
 

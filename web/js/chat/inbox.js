@@ -1,15 +1,19 @@
 // The inbox: notifications by chat or repository. Enter opens the message, `e` marks it as read.
 
+import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
 import { relativeTime } from '../kit/relative_time.js';
 import { fullTime } from '../kit/time.js';
 import { problemText } from './ask.js';
 import { avatar } from './avatar.js';
 import { noticesState } from './desktop.js';
-import { groupNotices, noticeHref, reasonOf } from './inbox_groups.js';
+import { excerptsWanted, firstLine, groupNotices, noticeHref, reasonOf } from './inbox_groups.js';
 import { chatName } from './presence_mark.js';
 
-const INBOX_EXCERPT_MAX = 160;
+/** Notifications whose messages are requested: those on the first screen. */
+const EXCERPTS_MAX = 20;
+/** Messages that are requested for each of their chats. */
+const EXCERPT_MESSAGES = 20;
 const INBOX_ROWS_MAX = 400;
 
 /**
@@ -34,6 +38,21 @@ export function createInbox(root, ctx, desktop) {
   const kept = new Set();
   let isShown = false;
 
+  /** First lines of messages that the store does not have; empty if the message cannot be read. @type {Map<number, string>} */
+  const lines = new Map();
+
+  /** Requests the messages of the notifications on the screen, once each. @param {import('./inbox_groups.js').Notice[]} notices */
+  function readLines(notices) {
+    const wanted = excerptsWanted(notices, (id) => lines.has(id) || store.message(id) !== undefined, EXCERPTS_MAX);
+    for (const [chat, { before, ids }] of wanted) {
+      for (const id of ids) lines.set(id, '');
+      void api('GET', `/api/chats/${chat}/messages?before_seq=${before}&limit=${EXCERPT_MESSAGES}`).then(({ items }) => {
+        for (const { id, content, deleted } of items) if (lines.has(id) && !deleted) lines.set(id, firstLine(content ?? ''));
+        draw();
+      }, () => {}); // The entry leads to the message.
+    }
+  }
+
   const nameOf = (/** @type {number} */ id) => {
     const chat = store.chat(id);
     return chat ? chatName(store, chat) : `Chat ${id}`;
@@ -43,7 +62,7 @@ export function createInbox(root, ctx, desktop) {
   function rowOf(notice) {
     const actor = notice.actor_id === undefined ? null : store.user(notice.actor_id);
     const message = notice.message_id === undefined ? undefined : store.message(notice.message_id);
-    const excerpt = message && !message.deleted ? message.content.replace(/\s+/g, ' ').slice(0, INBOX_EXCERPT_MAX) : '';
+    const excerpt = message ? (message.deleted ? '' : firstLine(message.content)) : lines.get(notice.message_id ?? 0);
     const isUnread = !notice.read_at;
     return el('li', { class: isUnread ? 'notice-row is-unread' : 'notice-row', dataset: { id: notice.id } },
       actor ? avatar(actor) : el('span', { class: 'avatar-space' }),
@@ -63,6 +82,7 @@ export function createInbox(root, ctx, desktop) {
     /** @type {import('./inbox_groups.js').Notice[]} */
     const all = store.notifications().slice(0, INBOX_ROWS_MAX);
     const wanted = isUnreadOnly ? all.filter((notice) => !notice.read_at || kept.has(notice.id)) : all;
+    readLines(wanted);
     count.textContent = unread === 0 ? 'Nothing unread' : `${unread} unread`;
     for (const button of tabs.querySelectorAll('button')) button.setAttribute('aria-pressed', String((button.dataset.show === 'unread') === isUnreadOnly));
     readAll.disabled = unread === 0;

@@ -20,6 +20,34 @@ export function reasonOf(notice) {
   return reasons[kind] ?? '';
 }
 
+/** Kinds of notifications whose message is shown. */
+const EXCERPT_KINDS = ['mention', 'direct', 'reply', 'thread'];
+const NOTICE_EXCERPT_MAX = 160;
+
+/**
+ * Returns the first line of a message that is not empty.
+ * @param {string} content
+ */
+export const firstLine = (content) => (content.trim().split('\n')[0] ?? '').replace(/\s+/g, ' ').trim().slice(0, NOTICE_EXCERPT_MAX);
+
+/**
+ * Returns what to request for the messages of notifications: for each chat the position after the
+ * newest of them.
+ * @param {Notice[]} notices those on the screen
+ * @param {(messageId: number) => boolean} isKnown
+ * @param {number} most notifications that are considered
+ */
+export function excerptsWanted(notices, isKnown, most) {
+  /** @type {Map<number, { before: number, ids: number[] }>} */
+  const wanted = new Map();
+  for (const { kind, chat_id: chat, seq, message_id: id } of notices.slice(0, most)) {
+    if (chat === undefined || seq === undefined || id === undefined || !EXCERPT_KINDS.includes(kind) || isKnown(id)) continue;
+    const { before, ids } = wanted.get(chat) ?? { before: 0, ids: [] };
+    wanted.set(chat, { before: Math.max(before, seq + 1), ids: [...ids, id] });
+  }
+  return wanted;
+}
+
 /**
  * Returns the address of the cause of a notification.
  * @param {Notice} notice

@@ -159,8 +159,10 @@ function startChat() {
     if (command === 'filter') sidebar.focusFilter();
     else withOthers(({ run }) => run(command));
   });
+  const isSwitching = location.search === '?switch=1';
   openPlace();
   openOther();
+  if (isSwitching) withOthers(({ run }) => run('switcher'));
 
   /** Remembers a chat for the switcher. @param {string} key */
   function remember(key) {

@@ -55,6 +55,8 @@ export function newChat(ctx, begin = 'direct') {
     named.hidden = kind === 'direct' || kind === 'join';
     name.required = !named.hidden;
     picker.node.hidden = kind === 'join';
+    const label = picker.node.querySelector('label');
+    if (label) label.textContent = kind === 'direct' ? 'User name' : 'Members';
     channels.hidden = kind !== 'join';
     create.hidden = kind === 'join';
     create.disabled = kind === 'direct' && chosen.size !== 1;

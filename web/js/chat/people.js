@@ -103,7 +103,7 @@ export function createPeople(root, ctx, { chat: id }) {
       if (again instanceof HTMLElement) again.focus();
     }
     more.hidden = next === null || people.size >= PEOPLE_ROWS_MAX;
-    const words = chat.project_id === undefined ? '' : 'The members of the project are in its channel.';
+    const words = chat.project_id === undefined ? '' : 'The members of the project are in its channel. ';
     fill(note, `${people.size}${next === null ? '' : ' or more'} ${people.size === 1 ? 'user' : 'users'}. ${words}`,
       chat.project_id !== undefined && chat.name ? el('a', { href: `/${chat.name}/-/members` }, 'Members') : null);
   }

@@ -145,7 +145,7 @@ export function createSidebar(root, ctx) {
   root.addEventListener('click', clicked);
   root.addEventListener('keydown', pressed);
   root.addEventListener('pointerenter', () => { isInside = true; });
-  root.addEventListener('pointerleave', () => { isInside = false; draw(); });
+  root.addEventListener('pointerleave', () => { isInside = false; sections = []; draw(); });
   search.addEventListener('input', draw);
   list.addEventListener('scroll', measure, { passive: true });
   new ResizeObserver(measure).observe(list);
@@ -182,10 +182,10 @@ function marksOf(chat, presence, unread, asks) {
   /** @type {HTMLElement[]} */
   const marks = [];
   if (presence) marks.push(el('span', { class: presence === 'offline' ? 'sr' : 'word muted' }, ` ${presenceWord(presence)}`));
-  if (chat.notify === 'none') marks.push(el('span', { class: 'sr' }, ', muted'));
+  if (chat.notify === 'none') marks.push(el('span', { class: 'muted', title: 'Muted' }, icon('mute'), el('span', { class: 'sr' }, ', muted')));
   if (chat.archived) marks.push(el('span', { class: 'sr' }, ', archived'));
   if (unread.mentions) marks.push(el('span', { class: 'badge' }, el('span', { 'aria-hidden': 'true' }, countText(unread.mentions)), el('span', { class: 'sr' }, `, ${unread.mentions} ${unread.mentions === 1 ? 'mention' : 'mentions'}`)));
-  else if (asks) marks.push(el('span', { class: 'dot', 'aria-hidden': 'true' }));
+  else if (asks) marks.push(el('span', { class: 'word muted', 'aria-hidden': 'true' }, countText(unread.count)), el('span', { class: 'dot', 'aria-hidden': 'true' }));
   if (unread.count) marks.push(el('span', { class: 'sr' }, `, ${unread.count} unread`));
   return marks;
 }

@@ -248,7 +248,7 @@ export function createSwitcher(root, ctx, commands = {}) {
     const [word, sign] = ENTRY_WORDS[entry.kind];
     const peer = chat ? peerOf(store, chat) : undefined;
     const status = peer === undefined ? '' : store.presence(peer);
-    const mark = user ? avatar(user) : chat?.kind === 'direct' ? presenceMark(status || 'offline') : icon(chat ? (chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project') : sign);
+    const mark = user ? avatar(user) : chat?.kind === 'direct' ? presenceMark(status || 'offline') : icon(chat ? (chat.kind === 'group' ? 'people' : 'hash') : sign);
     const isUnread = (entry.unread ?? 0) > 0;
     return [
       el('span', { class: 'entry-mark' }, mark),

@@ -1,10 +1,23 @@
-// The number of unread notifications at the link to the inbox, on pages without the chat program.
+// The number of unread notifications at the link to the inbox and in the title, on pages without the
+// chat program.
 import { inboxBadge } from '../kit/inbox_badge.js';
 
 /** More than this is not counted: the page needs no longer list. */
 const INBOX_COUNTED = 9;
-/** The number is not asked for more often. */
-const INBOX_EVERY_MS = 15_000;
+/** The number is not asked for more often when the page becomes visible. */
+const INBOX_LEAST_MS = 5_000;
+/** A visible page asks for the number this often. */
+const INBOX_EVERY_MS = 30_000;
+
+/**
+ * Returns the title of a page with the number of unread notifications.
+ * @param {string} title with or without a number
+ * @param {number} count
+ */
+export function countedTitle(title, count) {
+  const plain = title.replace(/^\(\d+\+?\) /, '');
+  return count === 0 ? plain : `(${count > INBOX_COUNTED ? `${INBOX_COUNTED}+` : count}) ${plain}`;
+}
 
 /** @param {Document} root */
 export function inboxCount(root) {
@@ -13,11 +26,14 @@ export function inboxCount(root) {
   let askedAt = -Infinity;
 
   async function ask() {
-    if (root.hidden || performance.now() - askedAt < INBOX_EVERY_MS) return;
+    if (root.hidden || performance.now() - askedAt < INBOX_LEAST_MS) return;
     askedAt = performance.now();
     try {
       const response = await fetch(`/api/notifications?unread=true&limit=${INBOX_COUNTED + 1}`, { headers: { 'X-NetBit-Web': '1' }, cache: 'no-store' });
-      if (response.ok && link) inboxBadge(link, (await response.json()).items.length, INBOX_COUNTED);
+      if (!response.ok || !link) return;
+      const count = (await response.json()).items.length;
+      inboxBadge(link, count, INBOX_COUNTED);
+      root.title = countedTitle(root.title, count);
     } catch {
       // The link works without a number.
     }
@@ -29,5 +45,6 @@ export function inboxCount(root) {
     askedAt = -Infinity;
     void ask();
   });
+  setInterval(ask, INBOX_EVERY_MS);
   void ask();
 }

@@ -1,5 +1,5 @@
-// Single keys. An element with `data-key` is clicked, or focused if it is a field. `?` lists them.
-// They can be switched off (WCAG 2.1.4), for readers whose speech input types letters.
+// Keys. Ctrl-K leads to the switcher of the chat. An element with `data-key` is clicked, or focused if it is a field. `?` lists them.
+// Single keys can be switched off (WCAG 2.1.4), for readers whose speech input types letters.
 
 const OFF = 'keys-off';
 
@@ -14,6 +14,16 @@ function label(element) {
 const isField = (target) => target instanceof HTMLElement
   && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 
+/** Returns whether the visitor has the chat, whose switcher goes everywhere. @param {Document} root */
+const hasSwitcher = (root) => root.querySelector('nav.main a[href="/chat"]') !== null;
+
+/**
+ * Returns whether a key asks for the switcher. In a field it does not: leaving would lose the text.
+ * @param {KeyboardEvent} event
+ */
+const asksForSwitcher = (event) => (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && !event.isComposing
+  && event.key.toLowerCase() === 'k' && !isField(event.target);
+
 /**
  * Fills the list of the keys of this page.
  * @param {Document} root
@@ -22,6 +32,7 @@ const isField = (target) => target instanceof HTMLElement
 function list(root, body) {
   body.replaceChildren();
   const rows = [['?', 'This list'], ['Esc', 'Close menus and lists']];
+  if (hasSwitcher(root)) rows.unshift(['Ctrl-K', 'Go to a chat, a user, a project']);
   for (const element of root.querySelectorAll('[data-key]')) {
     rows.unshift([element.getAttribute('data-key') ?? '', label(element)]);
   }
@@ -36,6 +47,11 @@ function list(root, body) {
 
 /** @param {Document} root */
 export function keys(root) {
+  root.addEventListener('keydown', (event) => {
+    if (!asksForSwitcher(event) || !hasSwitcher(root) || root.querySelector('dialog[open]')) return;
+    event.preventDefault();
+    location.assign('/chat?switch=1');
+  });
   const dialog = root.querySelector('dialog[data-keys]');
   const body = dialog?.querySelector('tbody');
   if (!(dialog instanceof HTMLDialogElement) || !body) return;
