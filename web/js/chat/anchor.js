@@ -39,11 +39,13 @@ export function isAtEnd({ top, height, full, sinceUpMs }) {
  * Keeps the place of the rows of `list`, which scrolls in `scroller`.
  * @param {HTMLElement} scroller
  * @param {HTMLElement} list its children are the rows, in order
- * @param {{ moved?: () => void, isHeld?: () => boolean }} options `moved`: called after every change
+ * @param {{ moved?: () => void, isHeld?: () => boolean, hasEnd?: () => boolean }} options `moved`: called after every change
  *   of the place or of the size; `isHeld`: new rows do not move the reader
  * @returns {Anchor}
  */
-export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => false }) {
+export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => false, hasEnd = () => true }) {
+  /** The end of the rows is a place to stay only if no more rows follow. @param {Parameters<typeof isAtEnd>[0]} at */
+  const isEnd = (at) => hasEnd() && isAtEnd(at);
   /** The place when it was last known to be right. */
   const place = { end: true, top: 0, max: 0, rows: /** @type {{ node: Element, y: number }[]} */ ([]) };
   let upAt = -Infinity;
@@ -103,7 +105,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     place.top = scroller.scrollTop;
     for (const row of place.rows) row.y -= byReader;
     const at = { top: scroller.scrollTop, height: scroller.clientHeight, full: wasMax + scroller.clientHeight, sinceUpMs: now() - upAt };
-    const end = isAtEnd(at);
+    const end = isEnd(at);
     if (end) place.end = true;
     else if (place.end) record(false);
   }
@@ -126,7 +128,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     const sinceUpMs = now() - upAt;
     if (place.end && sinceUpMs <= ANCHOR_UP_MS) record(false);
     // New rows take a reader along who is near to the end. Other changes do not move the reader.
-    if (isAppended && isAtEnd({ top: place.top, height: 0, full: place.max, sinceUpMs })) place.end = true;
+    if (isAppended && isEnd({ top: place.top, height: 0, full: place.max, sinceUpMs })) place.end = true;
     if (isAppended && place.end && isHeld()) {
       upAt = now();
       record(false);
@@ -138,7 +140,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
   const scrolled = () => {
     readMovement();
     const height = scroller.clientHeight;
-    record(isAtEnd({ top: scroller.scrollTop, height, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
+    record(isEnd({ top: scroller.scrollTop, height, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
     moved();
   };
   /** A wheel moves up before the first pixel has moved. @param {WheelEvent} event */
@@ -180,7 +182,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     by(px) {
       write(scroller.scrollTop + px);
       if (px < 0) upAt = now();
-      record(isAtEnd({ top: scroller.scrollTop, height: scroller.clientHeight, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
+      record(isEnd({ top: scroller.scrollTop, height: scroller.clientHeight, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
       moved();
     },
     atEnd: () => place.end,

@@ -93,7 +93,7 @@ export function createTimeline(root, ctx) {
   /** Messages that were sent from this page, by client_id. @type {Set<string>} */
   const kept = new Set();
 
-  const anchor = createAnchor(scroller, list, { moved: () => afterMove(), isHeld });
+  const anchor = createAnchor(scroller, list, { moved: () => afterMove(), isHeld, hasEnd: () => win.tail });
   const pill = createPill(root, ctx, { onPresent: () => toPresent(), onUnread: () => toUnread(), onDate: askDate });
   const focus = createRowFocus({ list, scroller, anchor, ctx, home: () => toFirst(), end: () => toPresent(), back: () => goBack(), onUnread: (message) => holdAt(message.seq - 1) });
   const news = createNews(ctx);
