@@ -29,7 +29,7 @@ export function byteLength(text) {
  * @param {string} text the text before the caret
  */
 export function isInFence(text) {
-  if (!/```|~~~/.test(text)) return false;
+  if (!/\x60{3}|~~~/.test(text)) return false;
   const last = blocksOf(text).at(-1);
   return last?.kind === 'fence' && !last.closed;
 }
