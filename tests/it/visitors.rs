@@ -33,18 +33,19 @@ async fn members_at_one_place_see_each_other() {
     assert_eq!(visit(&alice, "main...fix").await, [bob.id.0]);
     // A user who is invisible is at no place.
     let (mut session, _) = bob.tcp_welcomed().await;
-    let invisible = netbit::protocol::packet::MessagePacket {
+    let status = |status: &str| netbit::protocol::packet::MessagePacket {
         packet_type: "Status".into(),
-        status: Some("invisible".into()),
+        status: Some(status.into()),
         ..Default::default()
     };
-    assert!(soon(session.ask(invisible)).await.unwrap().success);
+    assert!(soon(session.ask(status("invisible"))).await.unwrap().success);
     assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
     // The choice outlasts the session, until another session is visible.
     drop(session);
     assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
     assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
-    let _visible = bob.tcp_welcomed().await;
+    let (mut session, _) = bob.tcp_welcomed().await;
+    assert!(soon(session.ask(status("online"))).await.unwrap().success);
     assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
     assert_eq!(visit(&alice, "main...fix").await, [bob.id.0]);
 

@@ -294,13 +294,13 @@ async fn history_page_is_not_sent_again_to_its_reader() {
         request.header("accept", "text/html").send().await.unwrap().status().as_u16()
     };
     let other = Browser::login(&world.server, "alice").await;
-    let pages = [&format!("commit/{head}"), "commits/main", "compare/v1.0...main", "branches"];
-    for page in pages.map(str::to_owned) {
+    let commit = format!("commit/{head}");
+    for page in [commit.as_str(), "commits/main", "compare/v1.0...main", "branches"] {
         let tag = browser.get(&format!("{WEB}/{page}")).await.header("etag").to_owned();
         assert!(!tag.is_empty(), "{page}");
-        assert_eq!(request(&page, browser.cookie(), &tag).await, 304, "{page}");
-        assert_eq!(request(&page, other.cookie(), &tag).await, 304, "{page}: the same user");
-        assert_eq!(request(&page, format!("{}; theme=dark", browser.cookie()), &tag).await, 200, "{page}");
+        assert_eq!(request(page, browser.cookie(), &tag).await, 304, "{page}");
+        assert_eq!(request(page, other.cookie(), &tag).await, 304, "{page}: the same user");
+        assert_eq!(request(page, format!("{}; theme=dark", browser.cookie()), &tag).await, 200, "{page}");
     }
     world.stop().await;
 }
