@@ -42,11 +42,11 @@ async fn members_at_one_place_see_each_other() {
     assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
     // The choice outlasts the session, until another session is visible.
     drop(session);
-    assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
+    assert_eq!(visit(&bob, "main...fix").await, [alice.id.0]);
     assert_eq!(visit(&alice, "main...fix").await, [0_i64; 0]);
     let (mut session, _) = bob.tcp_welcomed().await;
     assert!(soon(session.ask(status("online"))).await.unwrap().success);
-    assert_eq!(visit(&bob, "main...fix").await, [0_i64; 0]);
+    assert_eq!(visit(&bob, "main...fix").await, [alice.id.0]);
     assert_eq!(visit(&alice, "main...fix").await, [bob.id.0]);
 
     assert_problem(&eve.post(VISITORS, json!({"place": "x"})).await, 404, "not_found");

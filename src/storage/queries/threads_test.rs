@@ -1,3 +1,5 @@
+//! Tests of the list of followed threads: its pages, and the rows that it reads.
+
 use super::*;
 use crate::core::config::Synchronous;
 use crate::core::database;
