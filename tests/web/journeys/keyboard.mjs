@@ -40,6 +40,8 @@ export default async function journey({ server, browser }) {
   await page.keyboard.press('Escape');
   assert.ok(!(await page.isVisible('text=Log out')));
   assert.ok(await page.evaluate(() => document.activeElement?.matches('.menu summary')));
+  await page.keyboard.press('Control+k');
+  await page.waitForSelector('dialog.switcher[open]');
   assert.deepEqual(problems, []);
   await context.close();
 }

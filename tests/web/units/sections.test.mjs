@@ -59,3 +59,11 @@ test('neighbour_wraps_and_skips_read_chats', () => {
   assert.equal(neighbour(sections, 5, 1, () => false), undefined);
   assert.equal(neighbour([], undefined, 1), undefined);
 });
+
+test('read_chat_leaves_unread_when_places_are_released', () => {
+  const before = arrange({ chats: [chat(1, 'group', 'team')], unread: () => ({ count: 1, mentions: 0 }) });
+  assert.equal(before[0]?.key, 'unread');
+  const read = { chats: [chat(1, 'group', 'team')], unread: () => ({ count: 0, mentions: 0 }), open: 1 };
+  assert.equal(arrange({ ...read, before })[0]?.key, 'unread');
+  assert.equal(arrange(read)[0]?.key, 'group');
+});
