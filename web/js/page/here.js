@@ -66,7 +66,7 @@ export function here(root, visitorName) {
   const button = root.createElement('button');
   button.type = 'button';
   button.className = 'plain';
-  button.textContent = 'Show that I am here';
+  button.textContent = 'Show others that I am here';
   const words = root.createElement('span');
   words.setAttribute('role', 'status');
   const line = root.createElement('p');
