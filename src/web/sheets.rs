@@ -8,7 +8,7 @@ pub(crate) type Selection = dyn Fn(&str) -> bool + Sync;
 /// The style sheets: of the pages, and of the chat. Files from `50` on belong to code and people, those
 /// from `80` on to the chat, `90` to both.
 pub(crate) const STYLE_SHEETS: &[(&str, &Selection)] =
-    &[("app.css", &|name| !name.starts_with('8')), ("chat.css", &|name| name < "50" || name >= "80")];
+    &[("app.css", &|name| !name.starts_with('8')), ("chat.css", &|name| !("50".."80").contains(&name))];
 
 #[cfg(test)]
 mod tests {
