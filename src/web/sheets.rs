@@ -9,7 +9,7 @@ pub(crate) type Selection = dyn Fn(&str) -> bool + Sync;
 /// belong to code and people, those from `80` on to the chat, `90` to both.
 pub(crate) const STYLE_SHEETS: &[(&str, &Selection)] = &[
     ("app.css", &|name| !name.starts_with('8')),
-    ("chat.css", &|name| (!("50".."80").contains(&name)) && !name.starts_with("86")),
+    ("chat.css", &|name| !("50".."80").contains(&name) && !name.starts_with("86")),
     ("chat-more.css", &|name| name.starts_with("86")),
 ];
 
