@@ -131,8 +131,13 @@ export default async function journey({ server, browser }) {
   await page.click('.composer-problem button');
   assert.equal(await value(), '');
   await shown(page, '899 word word word word');
-  const parts = (await api(server, alice, 'GET', `/api/chats/${dev.id}/messages?limit=50`)).items.filter(({ content }) => content.includes('word word word word'));
-  assert.equal(parts.sort((one, other) => one.seq - other.seq).map(({ content }) => content).join('\n'), long);
+  let joined = '';
+  for (let n = 0; n < 100 && joined !== long; n += 1) {
+    const parts = (await api(server, alice, 'GET', `/api/chats/${dev.id}/messages?limit=50`)).items.filter(({ content }) => content.includes('word word word word'));
+    joined = parts.sort((one, other) => one.seq - other.seq).map(({ content }) => content).join('\n');
+    await page.waitForTimeout(100);
+  }
+  assert.equal(joined, long);
 
   // Files are refused with the reason.
   await page.evaluate((field) => {

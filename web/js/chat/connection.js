@@ -1,5 +1,6 @@
 // Joins session, store, outbox and actions with the browser: socket, timers, visibility.
 import { clock } from '../kit/clock.js';
+import { el } from '../kit/dom.js';
 import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
 import { later, whenMore } from './later.js';
@@ -61,8 +62,11 @@ export function createConnection(state, local) {
 
 /** Hides everything but the state bar, or shows it again. @param {boolean} isHidden */
 function hideChats(isHidden) {
-  document.getElementById('main')?.style.setProperty('visibility', isHidden ? 'hidden' : '');
-  document.getElementById('state-bar')?.style.setProperty('visibility', 'visible');
+  const main = document.getElementById('main');
+  const title = document.getElementById('hidden-title');
+  main?.toggleAttribute('data-hidden', isHidden);
+  if (!isHidden) title?.remove();
+  else if (!title) main?.append(el('h1', { id: 'hidden-title', class: 'sr' }, 'Chat'));
 }
 
 /**
