@@ -287,7 +287,8 @@ async fn process_reloads_its_certificate_on_sighup() {
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready = soon(output.next_line()).await.unwrap().unwrap();
     let (_, address) = ready.split_once("https://localhost:").unwrap();
-    let port: u16 = address.split('/').next().unwrap().parse().unwrap();
+    let digits: String = address.chars().take_while(char::is_ascii_digit).collect();
+    let port: u16 = digits.parse().unwrap();
     let address = ([127, 0, 0, 1], port).into();
     connect(directory.path(), address).await.unwrap();
 

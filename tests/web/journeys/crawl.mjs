@@ -43,6 +43,8 @@ async function crawl(server, browser, name, login) {
       continue;
     }
     const response = await page.goto(url.href);
+    // The inbox draws its heading when its part of the program is there.
+    if (url.pathname === '/inbox') await page.waitForSelector('h1:visible');
     if (!response || response.status() >= 400) { found.push(`${url.pathname}${url.search}: ${response?.status()}`); continue; }
     const facts = await page.evaluate(() => ({
       links: [...document.querySelectorAll('a[href]')].map((link) => /** @type {HTMLAnchorElement} */ (link).href),
