@@ -1,4 +1,4 @@
-// Makes the picture of README.md: `node screenshot.mjs --binary PATH`.
+// Makes the pictures of README.md: `node screenshot.mjs --binary PATH`.
 import { chromiumPath, logIn, startBrowser, visitor } from './browser.mjs';
 import { startServer, workingCopy } from './server.mjs';
 import { PASSWORD, api } from './world.mjs';
@@ -21,10 +21,29 @@ const steps = [
 ];
 for (const [path, content, message] of steps) { copy.write(path, content); copy.commit(message); }
 copy.push();
+await api(server, '', 'POST', '/api/users/register', { username: 'hatter', password: PASSWORD, display_name: 'The Hatter' });
+const hatter = (await api(server, '', 'POST', '/api/users/login', { username: 'hatter', password: PASSWORD })).token;
+await api(server, token, 'PUT', '/api/projects/alice/hello/members/hatter', { role: 'writer' });
+const { channel_id: channel } = await api(server, token, 'GET', '/api/projects/alice/hello');
+const say = (as, chat, content, more = {}) => api(server, as, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content, ...more });
+const { id: direct } = await api(server, hatter, 'POST', '/api/chats', { kind: 'direct', participants: ['alice'] });
+await api(server, token, 'POST', '/api/chats', { kind: 'group', name: 'tea time', participants: ['hatter'] });
+await say(hatter, channel, 'The party starts at six. Who brings the `Darjeeling`?');
+const { id: answer } = await say(token, channel, '@hatter I do. The menu is in alice/hello/web, please look at **bread and butter**.');
+await say(hatter, channel, 'Done, one guest was missing:\n```rust\nlet guest = Guest::named("March Hare");\n```', { reply_to: answer });
+await api(server, hatter, 'PUT', `/api/chats/${channel}/messages/${answer}/reactions/%E2%98%95`);
+copy.write('src/guest.rs', steps[1][1] + '\nimpl Guest {\n    pub fn named(name: &str) -> Self {\n        Self { name: name.into() }\n    }\n}\n');
+copy.commit('Name the guests');
+copy.push();
+await say(hatter, direct, 'A word in private?');
 copy.remove();
 const { page } = await visitor(browser, { viewport: { width: 1120, height: 700 } });
 await logIn(page, server, 'alice', PASSWORD);
 await page.goto(`${server.url}/alice/hello/web`);
 await page.screenshot({ path: new URL('../../docs/images/repository.png', import.meta.url).pathname });
+await page.goto(`${server.url}/chat/${channel}`);
+await page.waitForSelector('.push-card');
+await page.waitForTimeout(500);
+await page.screenshot({ path: new URL('../../docs/images/chat.png', import.meta.url).pathname });
 await browser.close();
 await server.stop();

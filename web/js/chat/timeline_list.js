@@ -52,13 +52,13 @@ export function createRowList(list, ctx, again) {
       return [events.length, events.at(-1)?.seq, missing(events.flatMap((event) => [event.actor_id, event.user_id ?? event.actor_id]))];
     }
     if (row.kind === 'pending' && row.pending) return [row.pending.state, row.pending.error?.detail, row.head];
-    if (!message) return [row.push, row.head];
+    if (!message) return [row.push, row.head, personName(ctx, row.push?.actor_id)];
     const quoted = message.reply_to === undefined ? undefined : ctx.store.message(message.reply_to);
     const thread = threads.get(message.id);
     const isLast = message.seq === lastOwn;
     const people = [message.sender_id, ...(message.reactions?.flatMap((reaction) => reaction.user_ids.slice(0, 20)) ?? [])];
     return [message, row.push, row.head, quoted, thread?.count, thread?.last, isLast ? seen.join() : '', isLast && kept.has(message.client_id ?? ''),
-      isRemoving(message.id), isExpanded(message.id), personName(ctx, message.sender_id), missing(people)];
+      isRemoving(message.id), isExpanded(message.id), personName(ctx, message.sender_id), quoted && personName(ctx, quoted.sender_id), missing(people)];
   }
 
   /** @param {number[]} ids */
