@@ -33,12 +33,18 @@ function png() {
   return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** Sends a request with JSON; fails unless the status is below 400. */
+/** Sends a request with JSON, again after `Retry-After` when a rate is exceeded; fails unless the status is below 400. */
 export async function api(server, token, method, path, body) {
-  const response = await fetch(server.url + path, {
+  const send = () => fetch(server.url + path, {
     method, headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
+  let response = await send();
+  for (let tries = 0; response.status === 429 && tries < 20; tries += 1) {
+    await response.text();
+    await new Promise((done) => { setTimeout(done, Number(response.headers.get('retry-after') ?? 1) * 1000); });
+    response = await send();
+  }
   const text = await response.text();
   assert.ok(response.status < 400, `${method} ${path}: ${response.status} ${text}`);
   return text ? JSON.parse(text) : null;
