@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
@@ -28,13 +29,30 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
     if let (Some(first), false) = (pending.first(), applied_versions(connection)?.is_empty()) {
         keep_copy(connection, path, first)?;
     }
-    // Each migration is a separate transaction: if the process ends between two, the next start
-    // continues.
-    for _ in &pending {
-        fail_points::reach(fail_points::BEFORE_MIGRATION);
-        connection.run_next_migration(MIGRATIONS).map_err(DatabaseError::Migration)?;
-    }
-    Ok(pending.len())
+    with_temporary_files(connection, path, |connection| {
+        // Each migration is a separate transaction: if the process ends between two, the next start
+        // continues.
+        for _ in &pending {
+            fail_points::reach(fail_points::BEFORE_MIGRATION);
+            connection.run_next_migration(MIGRATIONS).map_err(DatabaseError::Migration)?;
+        }
+        Ok(pending.len())
+    })
+}
+
+/// Runs `work` with temporary storage in unnamed files next to the database. In memory, `CREATE
+/// INDEX` would sort all entries of a large table there, without a limit; `/tmp` may be in memory.
+fn with_temporary_files<T>(
+    connection: &mut SqliteConnection,
+    database: &Path,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    let folder = database.parent().unwrap_or(Path::new("")).display().to_string().replace('\'', "''");
+    connection
+        .batch_execute(&format!("PRAGMA temp_store = FILE; PRAGMA temp_store_directory = '{folder}'"))?;
+    let outcome = work(connection);
+    connection.batch_execute("PRAGMA temp_store_directory = ''; PRAGMA temp_store = MEMORY")?;
+    outcome
 }
 
 fn embedded_versions() -> Result<Vec<String>, DatabaseError> {
@@ -89,8 +107,6 @@ pub fn make_private(copy: &Path) -> Result<(), DatabaseError> {
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
-
     use super::super::{integer, open_reader, open_writer, verify_integrity};
     use super::*;
     use crate::core::config::Synchronous;
@@ -107,6 +123,26 @@ mod tests {
         let left = "SELECT count(*) AS value FROM sqlite_master WHERE name NOT LIKE '%diesel%' AND name NOT LIKE 'sqlite%'";
         assert_eq!(integer(&mut connection, left).unwrap(), 0);
         assert_eq!(migrate(&mut connection, &path).unwrap(), count);
+    }
+
+    /// Migrations sort in temporary files, the writer in memory; also after a migration that fails.
+    #[test]
+    fn temporary_storage_is_in_files_while_migrations_run() {
+        const FILE: i64 = 1;
+        const MEMORY: i64 = 2;
+        let stored = |db: &mut SqliteConnection| {
+            integer(db, "SELECT temp_store AS value FROM pragma_temp_store").unwrap()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("it's");
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("netbit.db");
+        let mut db = open_writer(&path, Synchronous::Full).unwrap();
+        assert_eq!(with_temporary_files(&mut db, &path, |db| Ok(stored(db))).unwrap(), FILE);
+        assert_eq!(stored(&mut db), MEMORY);
+        let failed = with_temporary_files(&mut db, &path, |_| Err::<(), _>(DatabaseError::TooOld(1)));
+        assert!(matches!(failed, Err(DatabaseError::TooOld(1))));
+        assert_eq!(stored(&mut db), MEMORY);
     }
 
     /// The migration rebuilds the table: every row and every id stays, in both directions, also ids

@@ -14,8 +14,11 @@ use crate::storage::schema::code_talks;
 
 type Db = SqliteConnection;
 
-/// Maximum number of replies of one message that are counted, in an index.
-const REPLIES_READ_MAX: i64 = 100;
+/// Maximum number of replies of one message that are counted.
+const REPLIES_COUNTED_MAX: i64 = 100;
+/// Maximum number of index entries of replies of one message that are read. Deleted replies have
+/// entries too.
+const ENTRIES_READ_MAX: i64 = 1_000;
 
 pub fn insert(
     db: &mut Db,
@@ -82,12 +85,14 @@ pub fn of_path(
 ) -> QueryResult<Vec<CodeTalk>> {
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT m.id, m.chat_id, m.seq, m.sender_id, m.created_at, t.oid, t.from_line, t.to_line,
-             (SELECT count(*) FROM (SELECT 1 FROM messages r
-              WHERE r.thread_id = m.id AND r.deleted_at IS NULL LIMIT ?)) AS replies
+             (SELECT count(*) FROM (
+                  SELECT 1 FROM (SELECT deleted_at FROM messages r WHERE r.thread_id = m.id LIMIT ?)
+                  WHERE deleted_at IS NULL LIMIT ?)) AS replies
          FROM code_talks t JOIN messages m ON m.id = t.message_id
          WHERE t.repository_id = ? AND t.path = ? AND t.message_id < ? ORDER BY t.message_id DESC LIMIT ?",
     )
-    .bind::<BigInt, _>(REPLIES_READ_MAX)
+    .bind::<BigInt, _>(ENTRIES_READ_MAX)
+    .bind::<BigInt, _>(REPLIES_COUNTED_MAX)
     .bind::<BigInt, _>(repository)
     .bind::<Text, _>(path)
     .bind::<BigInt, _>(before)

@@ -201,14 +201,32 @@ pub fn chosen(
     newest: bool,
 ) -> QueryResult<Vec<Message>> {
     let range = in_range(chat, after, before);
-    let chosen = match choice {
-        Choice::Pinned => range.filter(messages::pinned_at.is_not_null()),
+    match choice {
+        Choice::Pinned => ascending(db, range.filter(messages::pinned_at.is_not_null()), limit, newest),
         Choice::Thread(id) => {
             let Some((first, _)) = thread_of(db, chat, id)? else { return Ok(Vec::new()) };
-            range.filter(messages::id.eq(first).or(messages::thread_id.eq(first)))
+            // The first message has the smallest seq of its thread.
+            let mut thread = ascending(db, range.filter(messages::id.eq(first)), 1, newest)?;
+            thread.append(&mut ascending(db, replies(first, after, before), limit, newest)?);
+            let limit = usize::try_from(limit).unwrap_or(0);
+            if newest {
+                thread.drain(..thread.len().saturating_sub(limit));
+            } else {
+                thread.truncate(limit);
+            }
+            Ok(thread)
         }
-    };
-    ascending(db, chosen, limit, newest)
+    }
+}
+
+/// Selects the replies of a thread with `after < seq < before`. Without the chat: SQLite would
+/// search all messages of the chat in this range instead of the index of threads.
+fn replies(first: MessageId, after: i64, before: i64) -> messages::BoxedQuery<'static, Sqlite> {
+    messages::table
+        .filter(messages::thread_id.eq(first))
+        .filter(messages::seq.gt(after))
+        .filter(messages::seq.lt(before))
+        .into_boxed()
 }
 
 /// Returns the id of the message with this seq.
@@ -300,4 +318,36 @@ fn ascending(
         rows.reverse();
     }
     rows.into_iter().map(Message::try_from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::config::Synchronous;
+    use crate::core::database;
+
+    /// A page of a thread read every message of the chat from the thread's beginning.
+    #[test]
+    fn replies_of_a_page_are_found_by_their_index() {
+        #[derive(QueryableByName)]
+        struct Step {
+            #[diesel(sql_type = Text)]
+            detail: String,
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        let query = replies(MessageId(1), 0, 9).order(messages::seq.desc()).limit(2);
+        let query = query.select(MessageRow::as_select());
+        let sql = diesel::debug_query::<Sqlite, _>(&query).to_string();
+        let sql = sql.split(" -- binds").next().unwrap().to_owned();
+        let mut plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).into_boxed::<Sqlite>();
+        for _ in sql.matches('?') {
+            plan = plan.bind::<BigInt, _>(1);
+        }
+        let steps: Vec<_> = plan.load::<Step>(&mut db).unwrap().into_iter().map(|step| step.detail).collect();
+        let wanted = "SEARCH messages USING INDEX messages_by_thread (thread_id=? AND seq>? AND seq<?)";
+        assert_eq!(steps, [wanted]);
+    }
 }

@@ -43,8 +43,11 @@ pub fn set_follows(db: &mut Db, thread: MessageId, user: UserId, follows: bool) 
 const ROWS_READ_MAX: usize = 30_000;
 /// Number of threads that are read at once.
 const CHUNK_THREADS: i64 = 500;
-/// Maximum number of replies of one thread that are read, the newest first.
-const REPLIES_READ_MAX: i64 = 100;
+/// Maximum number of replies of one thread that are counted, the newest first.
+const REPLIES_COUNTED_MAX: usize = 100;
+/// Maximum number of index entries of one thread that are read, the newest first. Deleted replies
+/// have entries too.
+const ENTRIES_READ_MAX: i64 = 1_000;
 /// Length of an excerpt, in characters.
 const EXCERPT_CHARS: i64 = 200;
 
@@ -62,6 +65,7 @@ struct Reply {
     id: MessageId,
     seq: Seq,
     sender_id: UserId,
+    deleted_at: Option<i64>,
 }
 
 #[derive(QueryableByName)]
@@ -118,8 +122,7 @@ fn followed_within(
     let mut items = Vec::with_capacity(found.len());
     for Found { newest, thread_id, chat_id, read_seq } in found {
         let Some(first) = first_of(db, thread_id)? else { continue };
-        let unread = replies(db, thread_id, read_seq)?;
-        let unread = unread.iter().filter(|reply| reply.sender_id != user).count();
+        let unread = count_of_others(db, thread_id, read_seq, user)?;
         let created_at = messages::table.find(newest.id).select(messages::created_at).first(db)?;
         items.push(FollowedThread {
             chat_id,
@@ -187,30 +190,43 @@ fn chunk(db: &mut Db, user: UserId, top: MessageId, end: MessageId) -> QueryResu
     .load(db)
 }
 
-/// Selects the newest replies above a seq that are not deleted.
+/// Selects the newest replies above a seq, deleted ones too.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn newest_replies(thread: MessageId, above: Seq) -> _ {
-    let limit: i64 = REPLIES_READ_MAX;
+    let limit: i64 = ENTRIES_READ_MAX;
     messages::table
         .filter(messages::thread_id.eq(thread))
-        .filter(messages::deleted_at.is_null())
         .filter(messages::seq.gt(above))
         .order(messages::seq.desc())
         .limit(limit)
-        .select((messages::id, messages::seq, messages::sender_id))
+        .select((messages::id, messages::seq, messages::sender_id, messages::deleted_at))
 }
 
-fn replies(db: &mut Db, thread: MessageId, above: Seq) -> QueryResult<Vec<Reply>> {
-    newest_replies(thread, above).load(db)
+/// Counts the replies above a seq that are not deleted and not of `reader`, among the newest.
+fn count_of_others(db: &mut Db, thread: MessageId, above: Seq, reader: UserId) -> QueryResult<usize> {
+    let (mut counted, mut of_others) = (0_usize, 0_usize);
+    for reply in newest_replies(thread, above).load_iter::<Reply, DefaultLoadingMode>(db)? {
+        let reply = reply?;
+        if reply.deleted_at.is_some() {
+            continue;
+        }
+        counted = counted.saturating_add(1);
+        of_others = of_others.saturating_add(usize::from(reply.sender_id != reader));
+        if counted == REPLIES_COUNTED_MAX {
+            break;
+        }
+    }
+    Ok(of_others)
 }
 
-/// Returns the newest reply that is not of `reader`, and how many replies were read to find it.
+/// Returns the newest reply that is not deleted and not of `reader`, and how many index entries
+/// were read to find it.
 fn newest_of_others(db: &mut Db, thread: MessageId, reader: UserId) -> QueryResult<(Option<Reply>, usize)> {
     let mut read = 0_usize;
     for reply in newest_replies(thread, 0).load_iter::<Reply, DefaultLoadingMode>(db)? {
         let reply = reply?;
         read = read.saturating_add(1);
-        if reply.sender_id != reader {
+        if reply.deleted_at.is_none() && reply.sender_id != reader {
             return Ok((Some(reply), read));
         }
     }

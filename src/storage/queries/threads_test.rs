@@ -74,6 +74,22 @@ fn threads_are_listed_once_each_when_rows_run_out() {
     assert_eq!(pages(&mut db, false, 100, 9).concat(), [], "pages may be empty");
 }
 
+#[test]
+fn deleted_replies_are_skipped_and_bounded() {
+    let (_dir, mut db) = database(1, &[BOB; 3]);
+    execute(&mut db, "UPDATE messages SET deleted_at = 1 WHERE seq > 2");
+    assert_eq!(pages(&mut db, true, 100, ROWS_READ_MAX), [vec![(1, 1)]], "an older reply is left");
+    let (_dir, mut db) = database(1, &[BOB; 102]);
+    assert_eq!(pages(&mut db, true, 100, ROWS_READ_MAX), [vec![(1, 100)]], "the newest are counted");
+    let mut deleted = vec![BOB];
+    deleted.resize(usize::try_from(ENTRIES_READ_MAX).unwrap() + 1, ALICE);
+    let (_dir, mut db) = database(1, &deleted);
+    execute(&mut db, "UPDATE messages SET deleted_at = 1 WHERE sender_id = 1 AND seq > 3");
+    assert_eq!(pages(&mut db, true, 100, ROWS_READ_MAX), [[]], "the reply is below too many entries");
+    execute(&mut db, "DELETE FROM messages WHERE seq = 4");
+    assert_eq!(pages(&mut db, true, 100, ROWS_READ_MAX), [vec![(1, 1)]]);
+}
+
 /// Each thread cost a prepared statement, and each reply a row of the table.
 #[test]
 fn replies_are_read_from_the_index_alone() {
@@ -88,6 +104,6 @@ fn replies_are_read_from_the_index_alone() {
     let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
     let plan = plan.bind::<BigInt, _>(1).bind::<BigInt, _>(0).bind::<BigInt, _>(1);
     let steps: Vec<_> = plan.load::<Step>(&mut db).unwrap().into_iter().map(|step| step.detail).collect();
-    let wanted = "SEARCH messages USING COVERING INDEX messages_replies (thread_id=? AND seq>?)";
+    let wanted = "SEARCH messages USING COVERING INDEX messages_by_thread (thread_id=? AND seq>?)";
     assert_eq!(steps, [wanted]);
 }
