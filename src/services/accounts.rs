@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::logins::note_failure;
+use super::own_password::PasswordField;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{Administrator, Me, PersonNamed};
 use crate::actors::writer::commands::{
@@ -255,33 +256,9 @@ impl Services {
         fields.check("current_password", password::check_size(&current));
         fields.check("new_password", password::check_new(&new, &names_of(&me)));
         fields.done()?;
-        self.check_own_password(who, from, current, "current_password").await?;
+        self.check_own_password(who, from, current, PasswordField::Current).await?;
         let password_hash = self.passwords.hash(Holder::Account(who.user), new).await?;
         Ok(ProvenUser(self.writer.execute(who, ChangePassword { who, password_hash }).await?))
-    }
-
-    /// Checks the caller's password, which `field` of the request has. Wrong guesses are delayed as
-    /// they are at login.
-    pub(super) async fn check_own_password(
-        &self,
-        who: Credential,
-        from: IpAddr,
-        typed: String,
-        field: &'static str,
-    ) -> Result<(), ServiceError> {
-        let mut fields = Fields::default();
-        fields.check(field, password::check_size(&typed));
-        fields.done()?;
-        let (me, _) = self.cache.ask(who, Me).await?;
-        match self.prove(from, Some(who.user), me.username.clone(), typed).await? {
-            Some(_) => Ok(()),
-            None => {
-                let is_own = field == "own_password";
-                let problem =
-                    if is_own { "your own password is wrong" } else { "the current password is wrong" };
-                Err(ServiceError::new(Code::Forbidden, problem).at(field))
-            }
-        }
     }
 
     /// Deactivates a user, which ends all of the user's access at once, or reactivates the user.

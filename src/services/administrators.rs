@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::accounts::{Fields, names_of};
+use super::own_password::PasswordField;
 use super::{ServiceError, Services};
 use crate::actors::cache::{Administrator, PathsFound, PathsToAdminister};
 use crate::actors::writer::commands::{ResetPassword, SetUserAdmin};
@@ -34,7 +35,7 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let who = by.who;
         let user = self.user_to_change(who, username).await?;
-        self.check_own_password(who, by.from, by.own_password, "own_password").await?;
+        self.check_own_password(who, by.from, by.own_password, PasswordField::Own).await?;
         Ok(self.writer.execute(who, SetUserAdmin { who, user: user.id, is_admin }).await?)
     }
 
@@ -50,7 +51,7 @@ impl Services {
         let mut fields = Fields::default();
         fields.check("new_password", password::check_new(&password, &names_of(&user)));
         fields.done()?;
-        self.check_own_password(who, by.from, by.own_password, "own_password").await?;
+        self.check_own_password(who, by.from, by.own_password, PasswordField::Own).await?;
         let password_hash = self.passwords.hash(Holder::Account(who.user), password).await?;
         Ok(self.writer.execute(who, ResetPassword { who, user: user.id, password_hash }).await?)
     }

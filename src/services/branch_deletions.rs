@@ -7,10 +7,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 
 use super::push_targets::PushTarget;
-use super::transfers::{IncomingPush, PushAnswer};
+use super::transfers::{IncomingPush, PushAnswer, check_update};
 use super::{RepositoryView, ServiceError, Services};
 use crate::domain::access::Credential;
-use crate::domain::permission::project as permission;
 use crate::domain::push::RefUpdate;
 use crate::domain::refusal::Refusal;
 use crate::git::browse::Oid;
@@ -23,21 +22,17 @@ use crate::protocol::code::Code;
 /// Maximum bytes of git's report about one ref.
 const REPORT_BYTES_MAX: usize = 64 * 1024;
 
-const DEFAULT_BRANCH: Refusal =
-    Refusal::Conflict("the default branch cannot be deleted; make another branch the default");
-
 /// Returns the update that deletes a branch.
 fn deletion_of(branch: &str, oid: Oid) -> RefUpdate {
     RefUpdate { name: format!("refs/heads/{branch}"), old: Some(oid.to_string()), new: None }
 }
 
-/// Checks whether the rules of the project let the caller of the view delete the branch.
+/// Checks whether the caller of the view may delete the branch, as a push that deletes it would.
 ///
 /// # Errors
 /// The refusal of the rule.
 pub fn check_branch_deletion(view: &RepositoryView, branch: &str, oid: Oid) -> Result<(), Refusal> {
-    permission::check_update(&view.project.config, view.role, &deletion_of(branch, oid))?;
-    if branch == view.repository.default_branch { Err(DEFAULT_BRANCH) } else { Ok(()) }
+    check_update(view, &deletion_of(branch, oid))
 }
 
 impl Services {

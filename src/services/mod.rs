@@ -29,6 +29,7 @@ pub mod images;
 mod logins;
 pub mod messages;
 mod notifications;
+mod own_password;
 mod painting;
 mod people;
 pub mod presence;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::access::RepositoryPath;
 use super::accounts::Fields;
+use super::own_password::PasswordField;
 use super::{ServiceError, Services};
-use crate::actors::cache::{AccessTokens, Me, RepositoryPaths, TokenUsesToWrite};
+use crate::actors::cache::{AccessTokens, RepositoryPaths, TokenUsesToWrite};
 use crate::actors::writer::commands::{
     CreateAccessToken, EndExpiredTokens, RecordTokenUses, RevokeAccessToken, WarnOfExpiringTokens,
 };
@@ -14,7 +15,6 @@ use crate::core::actor::Caller;
 use crate::core::auth::token;
 use crate::domain::access::{self, AccessToken, AuthMethod, Credential, Scope, parse_token_name};
 use crate::domain::ids::{AccessTokenId, RepositoryId};
-use crate::domain::password;
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::Invalid;
@@ -52,17 +52,10 @@ impl Services {
         request: TokenRequest,
         password: Option<String>,
     ) -> Result<(Arc<AccessToken>, String), ServiceError> {
-        // Before any comparison: neither a token nor an ended login must be a way to guess.
         access::AccessGrant::person(who.auth_method)?;
-        let (me, _) = self.cache.ask(who, Me).await?;
         let password_proven = password.is_some();
         if let Some(password) = password {
-            let mut fields = Fields::default();
-            fields.check("password", password::check_size(&password));
-            fields.done()?;
-            if self.prove(from, Some(who.user), me.username.clone(), password).await?.is_none() {
-                return Err(ServiceError::new(Code::Forbidden, "the password is wrong").at("password"));
-            }
+            self.check_own_password(who, from, password, PasswordField::Password).await?;
         }
         self.make_token(who, request, password_proven).await
     }

@@ -18,6 +18,7 @@ use crate::core::shares::{Client, Holder};
 use crate::domain::access::Credential;
 use crate::domain::message::Content;
 use crate::domain::permission::project::{self as permission, Act};
+use crate::domain::refusal::Refusal;
 use crate::domain::push::{FastForward, PUSH_TEXT_BYTES_MAX, RefUpdate};
 use crate::git::metrics::{TransferPermit, Work};
 use crate::git::program::{ProtocolVersion, PushRules, Service};
@@ -216,7 +217,6 @@ impl Services {
     /// [`PushRequest::decline`] removes, or the whole push, whose response is returned. An atomic push
     /// is refused whole.
     fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushRequest) -> Option<Bytes> {
-        let config = &view.project.config;
         let reason = |update: &RefUpdate| -> Option<String> {
             if update.old.is_none() && update.new.is_none() {
                 return Some("there is nothing to delete".to_owned());
@@ -224,16 +224,7 @@ impl Services {
             if let Err(why) = check_update_name(update) {
                 return Some(why.to_owned());
             }
-            if let Err(refusal) = permission::check_update(config, view.role, update) {
-                return Some(refusal.to_string());
-            }
-            // git would refuse it only after it has stored the objects of the other refs.
-            if update.new.is_none() && update.branch() == Some(&view.repository.default_branch) {
-                return Some(
-                    "the default branch cannot be deleted; make another branch the default".to_owned(),
-                );
-            }
-            None
+            check_update(view, update).err().map(|refusal| refusal.to_string())
         };
         let reasons: Vec<Option<String>> = head.updates.iter().map(reason).collect();
         let kept = || head.updates.iter().zip(&reasons).filter(|(_, why)| why.is_none());
@@ -253,6 +244,20 @@ impl Services {
         head.decline(|_| reasons.next().flatten());
         None
     }
+}
+
+/// Checks whether the caller of the view may make this update of a ref.
+///
+/// # Errors
+/// The refusal of the rule. git would refuse to delete the default branch only after it has stored
+/// the objects of the other refs.
+pub(super) fn check_update(view: &RepositoryView, update: &RefUpdate) -> Result<(), Refusal> {
+    permission::check_update(&view.project.config, view.role, update)?;
+    if update.new.is_none() && update.branch() == Some(&view.repository.default_branch) {
+        let why = "the default branch cannot be deleted; make another branch the default";
+        return Err(Refusal::Conflict(why));
+    }
+    Ok(())
 }
 
 /// Returns the text that is posted to the channel with a push.
