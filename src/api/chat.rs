@@ -178,7 +178,7 @@ pub(super) struct CreateBody {
 /// Creates a chat.
 ///
 /// A direct chat exists once per pair of users: a repeated request returns 200 with the existing
-/// chat.
+/// chat, and shows it if the caller has hidden it.
 #[utoipa::path(post, operation_id = "create_chat", path = "/api/chats", request_body = CreateBody,
     responses((status = 201, body = ChatAnswer), (status = 200, body = ChatAnswer), (status = 401), (status = 409), (status = 422)))]
 pub(super) async fn create(

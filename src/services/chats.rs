@@ -28,7 +28,8 @@ pub struct ChatRequest {
 }
 
 impl Services {
-    /// Creates a chat. Returns it, and whether it existed before.
+    /// Creates a chat, or finds the direct chat that exists, which is no longer hidden. Returns it,
+    /// and whether it existed before.
     pub async fn create_chat(
         &self,
         who: Credential,
@@ -64,6 +65,11 @@ impl Services {
             (ChatKind::Channel, _) => NewChat::Channel { name, participants: people },
         };
         let (id, existed) = self.writer.execute(who, CreateChat { who, chat }).await?;
+        let found = self.chat(who, id).await?;
+        if !found.summary.hidden {
+            return Ok((found, existed));
+        }
+        self.writer.execute(who, SetHidden { who, chat: id, hidden: false }).await?;
         Ok((self.chat(who, id).await?, existed))
     }
 

@@ -326,6 +326,11 @@ async fn hidden_direct_chat_reappears_with_the_next_message() {
     assert_eq!(hidden(&bob).await, true);
     assert!(session.request(hide(Some(true))).await.unwrap().success);
     assert_eq!(hidden(&bob).await, Value::Null);
+    // To create it again is to open it: no client needs to show it in a second step.
+    assert_eq!(bob.put(&path, json!({})).await.status, 204);
+    let opened = bob.post("/api/chats", json!({"kind": "direct", "participants": ["alice"]})).await;
+    assert_eq!((opened.status, &opened.body["id"], opened.body.get("hidden")), (200, &json!(chat), None));
+    assert_eq!(hidden(&bob).await, Value::Null);
     let group = alice.group(&[&bob]).await;
     assert_eq!(bob.put(&format!("/api/chats/{group}/hidden"), json!({})).await.status, 403);
     server.stop().await;

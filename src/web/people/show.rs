@@ -61,12 +61,8 @@ pub(in crate::web) async fn message(
 ) -> HttpResult {
     let who = visitor.required()?;
     let request = ChatRequest { kind: ChatKind::Direct, name: None, participants: vec![username.0] };
-    let (chat, existed) = services.create_chat(who, request).await?;
-    let id = chat.chat.id;
-    if existed && chat.summary.hidden {
-        services.set_hidden(who, id, false).await?;
-    }
-    Ok(see_other(&format!("/chat/{id}")))
+    let (found, _existed) = services.create_chat(who, request).await?;
+    Ok(see_other(&format!("/chat/{}", found.chat.id)))
 }
 
 /// Leads from `/{user}`, the namespace of a user's projects, to the page of the user. Other visitors

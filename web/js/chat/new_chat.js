@@ -135,7 +135,6 @@ export function newChat(ctx, begin = 'direct') {
     try {
       const participants = [...chosen.keys()];
       const chat = await actions.create(kind === 'direct' ? { kind, participants } : { kind, name: name.value.trim(), participants });
-      if (chat.hidden) await actions.hide(chat.id, false);
       opened(chat.id);
     } catch (error) {
       problem.textContent = problemText(error);
