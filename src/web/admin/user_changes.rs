@@ -49,12 +49,56 @@ impl Subject {
     }
 }
 
+/// A form about a user, which asks for the administrator's own password.
+trait UserForm: Template + Sized {
+    const TITLE: &str;
+
+    fn new(shell: Shell, subject: Subject, problems: Problems) -> Self;
+
+    /// Returns the page with the form; after a refusal with its problems and its status.
+    async fn page(
+        request: &HttpRequest,
+        visitor: &Visitor,
+        username: &str,
+        services: &Services,
+        problems: Problems,
+    ) -> HttpResult {
+        let subject = Subject::load(visitor, username, services).await?;
+        let (shell, status) = (subject.shell(request, visitor, Self::TITLE), problems.status());
+        layout::page_of(request, status, &Self::new(shell, subject, problems)).await
+    }
+
+    /// Returns the page of the user after a change, or the form again after a refusal.
+    async fn answer(
+        request: &HttpRequest,
+        visitor: &Visitor,
+        username: &str,
+        services: &Services,
+        changed: Result<&'static str, ServiceError>,
+    ) -> HttpResult {
+        match changed {
+            Ok(done) => Ok(see_other(&format!("{}?done={done}", page_of(username)))),
+            Err(error) => {
+                Self::page(request, visitor, username, services, Problems::of(error)?).await
+            }
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "admin/user_role.html")]
 struct RolePage {
     shell: Shell,
     subject: Subject,
     problems: Problems,
+}
+
+impl UserForm for RolePage {
+    const TITLE: &str = "Role";
+
+    fn new(shell: Shell, subject: Subject, problems: Problems) -> Self {
+        Self { shell, subject, problems }
+    }
 }
 
 #[derive(Template)]
@@ -65,6 +109,14 @@ struct PasswordPage {
     problems: Problems,
 }
 
+impl UserForm for PasswordPage {
+    const TITLE: &str = "Password";
+
+    fn new(shell: Shell, subject: Subject, problems: Problems) -> Self {
+        Self { shell, subject, problems }
+    }
+}
+
 /// Returns the form with which the role changes.
 pub(in crate::web) async fn show_role(
     visitor: Visitor,
@@ -72,9 +124,7 @@ pub(in crate::web) async fn show_role(
     username: Path<String>,
     services: web::Data<Services>,
 ) -> HttpResult {
-    let subject = Subject::load(&visitor, &username.0, &services).await?;
-    let shell = subject.shell(&request, &visitor, "Role");
-    layout::page(&request, &RolePage { shell, subject, problems: Problems::default() }).await
+    RolePage::page(&request, &visitor, &username.0, &services, Problems::default()).await
 }
 
 #[derive(Deserialize)]
@@ -101,17 +151,8 @@ pub(in crate::web) async fn set_role(
         Ok(()) => services.set_user_admin(by, username.clone(), is_admin).await,
         Err(error) => Err(error),
     };
-    match changed {
-        Ok(()) => {
-            let done = if is_admin { "promoted" } else { "demoted" };
-            Ok(see_other(&format!("{}?done={done}", page_of(&username))))
-        }
-        Err(error) => {
-            let (subject, problems) = refused(&visitor, &username, error, &services).await?;
-            let (shell, status) = (subject.shell(&request, &visitor, "Role"), problems.status());
-            layout::page_of(&request, status, &RolePage { shell, subject, problems }).await
-        }
-    }
+    let changed = changed.map(|()| if is_admin { "promoted" } else { "demoted" });
+    RolePage::answer(&request, &visitor, &username, &services, changed).await
 }
 
 /// Returns the form that sets the password.
@@ -121,9 +162,7 @@ pub(in crate::web) async fn show_password(
     username: Path<String>,
     services: web::Data<Services>,
 ) -> HttpResult {
-    let subject = Subject::load(&visitor, &username.0, &services).await?;
-    let shell = subject.shell(&request, &visitor, "Password");
-    layout::page(&request, &PasswordPage { shell, subject, problems: Problems::default() }).await
+    PasswordPage::page(&request, &visitor, &username.0, &services, Problems::default()).await
 }
 
 #[derive(Deserialize)]
@@ -146,33 +185,16 @@ pub(in crate::web) async fn set_password(
 ) -> HttpResult {
     let (username, PasswordForm { new_password, confirm_name, own_password }) = (username.0, form.0);
     let by = proving(&visitor, &peer, &own_password)?;
+    let password = new_password.expose().to_owned();
     let changed = match check_typed("confirm_name", &confirm_name, &username) {
-        Ok(()) => {
-            let password = new_password.expose().to_owned();
-            services.set_password_of(by, username.clone(), password).await
-        }
+        Ok(()) => services.set_password_of(by, username.clone(), password).await,
         Err(error) => Err(error),
     };
-    match changed {
-        Ok(()) => Ok(see_other(&format!("{}?done=password-set", page_of(&username)))),
-        Err(error) => {
-            let (subject, problems) = refused(&visitor, &username, error, &services).await?;
-            let (shell, status) = (subject.shell(&request, &visitor, "Password"), problems.status());
-            layout::page_of(&request, status, &PasswordPage { shell, subject, problems }).await
-        }
-    }
+    let changed = changed.map(|()| "password-set");
+    PasswordPage::answer(&request, &visitor, &username, &services, changed).await
 }
 
 fn proving(visitor: &Visitor, peer: &Peer, own_password: &Secret) -> Result<ProvingAdministrator, HttpError> {
     let own_password = own_password.expose().to_owned();
     Ok(ProvingAdministrator { who: visitor.required()?, from: peer.0, own_password })
-}
-
-async fn refused(
-    visitor: &Visitor,
-    username: &str,
-    error: ServiceError,
-    services: &Services,
-) -> Result<(Subject, Problems), HttpError> {
-    Ok((Subject::load(visitor, username, services).await?, Problems::of(error)?))
 }
