@@ -14,10 +14,10 @@ use super::page;
 use super::repo;
 use crate::domain::permission::project::Act;
 use crate::git::browse::{
-    Blob, Branch, FileList, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart, path_text,
+    Blob, Branch, FileList, Oid, RefPage, ResolvedRef, Tag, Tree, TreeCursor, TreePart,
 };
 use crate::git::program::ArchiveFormat;
-use crate::http::address::percent_decoded;
+use crate::http::address::url_path;
 use crate::http::contents;
 use crate::http::error::HttpResult;
 use crate::http::extract::{Anyone, Path, Query, counted};
@@ -68,22 +68,12 @@ pub(super) async fn at_commit(
         return Ok(answer);
     }
     let commit = services.resolve(&view, reference).await?;
-    let path = as_sent(path, || request.uri().path().splitn(PATH_SEGMENT + 1, '/').nth(PATH_SEGMENT));
+    let path = url_path(request, PATH_SEGMENT, path);
     let validator = Validator::new(request, &[&commit]);
     match validator.unchanged(request) {
         Some(answer) => Ok(answer),
         None => answer(Found { view, commit, path, validator }).await,
     }
-}
-
-/// Returns a path of a repository as the client sent it. The framework replaces bytes that are not
-/// UTF-8; in that case the path is read again from its percent-encoded form.
-pub(super) fn as_sent<'r>(path: String, encoded: impl FnOnce() -> Option<&'r str>) -> String {
-    if !path.contains(char::REPLACEMENT_CHARACTER) {
-        return path;
-    }
-    let bytes = encoded().map(percent_decoded).filter(|bytes| std::str::from_utf8(bytes).is_err());
-    bytes.map_or(path, |bytes| path_text::escaped(&bytes))
 }
 
 #[derive(Deserialize)]

@@ -4,11 +4,12 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::browse::{CommitPath, Found, as_sent, at_commit};
+use super::browse::{CommitPath, Found, at_commit};
 use super::page;
 use super::repo;
 use crate::domain::permission::project::Act;
 use crate::git::browse::{CommitDiff, CommitView, Comparison, DiffPart, Oid};
+use crate::http::address::query_path;
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Anyone, Path, Query, counted};
 use crate::http::validator::Validator;
@@ -69,11 +70,7 @@ pub(super) async fn commits(
     if let Some(answer) = validator.unchanged(&request) {
         return Ok(answer);
     }
-    let encoded = || {
-        let pairs = request.query_string().split('&');
-        pairs.filter_map(|pair| pair.strip_prefix("path=")).next_back()
-    };
-    let path = path.filter(|path| !path.is_empty()).map(|path| as_sent(path, encoded));
+    let path = path.filter(|path| !path.is_empty()).map(|path| query_path(&request, "path", path));
     let Reading { answer: found, is_whole } = services.commits(&view, from.oid, path, after, limit).await?;
     let link = found.next.map(|next| page::link(&request, &[("cursor", &next.to_string())], &["cursor"]));
     let answer = CommitsAnswer { items: &found.items, next: found.next, truncated: found.truncated };
@@ -99,13 +96,9 @@ enum Whitespace {
 
 impl DiffQuery {
     fn part(self, request: &HttpRequest) -> DiffPart {
-        let encoded = || {
-            let pairs = request.query_string().split('&');
-            pairs.filter_map(|pair| pair.strip_prefix("file=")).next_back()
-        };
         let whole = DiffPart::default();
         DiffPart {
-            file: self.file.filter(|file| !file.is_empty()).map(|file| as_sent(file, encoded)),
+            file: self.file.filter(|file| !file.is_empty()).map(|file| query_path(request, "file", file)),
             context_lines: self.context.unwrap_or(whole.context_lines),
             ignore_whitespace: matches!(self.whitespace, Some(Whitespace::Ignore)),
         }

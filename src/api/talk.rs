@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::browse::as_sent;
 use super::page;
 use super::repo;
 use crate::domain::code_talk::CodeTalk;
@@ -12,6 +11,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::permission::project::Act;
 use crate::domain::timestamp::Timestamp;
 use crate::git::browse::Oid;
+use crate::http::address::query_path;
 use crate::http::error::HttpResult;
 use crate::http::extract::{AuthenticatedUser, Path, Query, counted};
 use crate::http::validator::Validator;
@@ -94,11 +94,7 @@ pub(super) async fn list(
         return Ok(answer);
     }
     let TalksQuery { path, reference, cursor } = query.0;
-    let encoded = || {
-        let pairs = request.query_string().split('&');
-        pairs.filter_map(|pair| pair.strip_prefix("path=")).next_back()
-    };
-    let path = as_sent(path, encoded);
+    let path = query_path(&request, "path", path);
     let found = services.talks(caller.0, &view, path.clone(), cursor.map(MessageId)).await?;
     let next = found.next_cursor(|last| last.message_id.to_string());
     let Some(reference) = reference else {

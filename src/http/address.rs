@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::core::proxies::TrustedProxies;
 pub(crate) use crate::domain::percent::{path_encoded, percent_encoded};
+use crate::git::browse::path_text;
 use crate::services::Services;
 
 /// Returns the base URL of links in responses: as configured, otherwise as the client reached the
@@ -69,8 +70,29 @@ pub(crate) fn moved(request: &HttpRequest, old: usize, now: &str) -> HttpRespons
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, location)).finish()
 }
 
+/// Returns a path of a repository that a query has under `key`, as the client sent it.
+pub(crate) fn query_path(request: &HttpRequest, key: &str, path: String) -> String {
+    let pairs = request.query_string().split('&').filter_map(|pair| pair.split_once('='));
+    as_sent(path, pairs.filter(|(name, _)| *name == key).map(|(_, value)| value).next_back())
+}
+
+/// Returns a path of a repository that begins at a segment of the URL, as the client sent it.
+pub(crate) fn url_path(request: &HttpRequest, segment: usize, path: String) -> String {
+    as_sent(path, request.uri().path().splitn(segment.saturating_add(1), '/').nth(segment))
+}
+
+/// Returns a path as the client sent it. The framework replaces bytes that are not UTF-8; then the
+/// path is read again from its percent-encoded form.
+fn as_sent(path: String, encoded: Option<&str>) -> String {
+    if !path.contains(char::REPLACEMENT_CHARACTER) {
+        return path;
+    }
+    let bytes = encoded.map(percent_decoded).filter(|bytes| std::str::from_utf8(bytes).is_err());
+    bytes.map_or(path, |bytes| path_text::escaped(&bytes))
+}
+
 /// Decodes percent-encoded text (RFC 3986 section 2.1). Invalid escapes are kept as they are.
-pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
+fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, behind)) = rest.split_first() {
         let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
@@ -106,4 +128,23 @@ fn host_of(authority: &str) -> Option<&str> {
         _ => authority,
     };
     Some(host).filter(|host| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn path_keeps_bytes_that_are_not_utf8() {
+        let request = TestRequest::with_uri("/a/tree/x%2fy%E9?path=first&path=caf%E9%20&file=b")
+            .to_http_request();
+        let (lossy, escaped) = ("caf\u{fffd} ".to_owned(), path_text::escaped(b"caf\xe9 "));
+        assert_eq!(query_path(&request, "path", lossy.clone()), escaped);
+        assert_eq!(query_path(&request, "path", "plain".to_owned()), "plain");
+        assert_eq!(query_path(&request, "file", lossy.clone()), lossy, "the client sent U+FFFD itself");
+        assert_eq!(query_path(&request, "missing", lossy.clone()), lossy);
+        assert_eq!(url_path(&request, 3, "x/y\u{fffd}".to_owned()), path_text::escaped(b"x/y\xe9"));
+    }
 }

@@ -12,8 +12,8 @@ use crate::domain::chat::ChatRole;
 use crate::domain::ids::ChatId;
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::Visibility;
-use crate::git::browse::{RefKind, ResolvedRef, path_text};
-use crate::http::address::{self, base_url, path_encoded, percent_decoded};
+use crate::git::browse::{RefKind, ResolvedRef};
+use crate::http::address::{self, base_url, path_encoded, url_path};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::counted;
 use crate::http::validator::Validator;
@@ -226,7 +226,7 @@ pub(in crate::web) async fn at_ref(
 ) -> HttpResult {
     let (at, rest) = at.split();
     in_repository(visitor, request, &at, services, async |view| {
-        let text = as_sent(request, rest);
+        let text = url_path(request, REST_SEGMENT, rest);
         if text.is_empty() {
             return Err(HttpError::bad_request("the address must name a branch, a tag or a commit"));
         }
@@ -237,15 +237,4 @@ pub(in crate::web) async fn at_ref(
         answer(Found { view, commit: found.commit, path: found.path }).await
     })
     .await
-}
-
-/// Returns the rest of the path as the client sent it. The framework replaces bytes that are not
-/// UTF-8; then the path is read again from its encoded form.
-fn as_sent(request: &HttpRequest, rest: String) -> String {
-    if !rest.contains(char::REPLACEMENT_CHARACTER) {
-        return rest;
-    }
-    let encoded = request.uri().path().splitn(REST_SEGMENT + 1, '/').nth(REST_SEGMENT);
-    let bytes = encoded.map(percent_decoded).filter(|bytes| std::str::from_utf8(bytes).is_err());
-    bytes.map_or(rest, |bytes| path_text::escaped(&bytes))
 }

@@ -3,8 +3,8 @@
 use actix_web::HttpRequest;
 use serde::Deserialize;
 
-use crate::git::browse::{CONTEXT_LINES_MAX, DiffPart, path_text};
-use crate::http::address::{percent_decoded, percent_encoded};
+use crate::git::browse::{CONTEXT_LINES_MAX, DiffPart};
+use crate::http::address::{percent_encoded, query_path};
 
 /// The steps of the links for more unchanged lines.
 const CONTEXT_STEPS: [u32; 2] = [20, 100];
@@ -32,22 +32,11 @@ impl PartQuery {
 
     pub(super) fn part(self, request: &HttpRequest) -> DiffPart {
         DiffPart {
-            file: self.file.filter(|file| !file.is_empty()).map(|file| as_sent(request, file)),
+            file: self.file.filter(|file| !file.is_empty()).map(|file| query_path(request, "file", file)),
             context_lines: self.context.unwrap_or(DiffPart::default().context_lines),
             ignore_whitespace: self.whitespace.as_deref() == Some("ignore"),
         }
     }
-}
-
-/// Returns the path as the client sent it: the framework replaces bytes that are not UTF-8.
-fn as_sent(request: &HttpRequest, file: String) -> String {
-    if !file.contains(char::REPLACEMENT_CHARACTER) {
-        return file;
-    }
-    let encoded = request.query_string().split('&').filter_map(|pair| pair.strip_prefix("file="));
-    let bytes = encoded.map(percent_decoded).next_back();
-    let bytes = bytes.filter(|bytes| std::str::from_utf8(bytes).is_err());
-    bytes.map_or(file, |bytes| path_text::escaped(&bytes))
 }
 
 /// Returns the address of a part of the changes on the page at `page`.
