@@ -37,6 +37,10 @@ pub(crate) fn is_own_origin(request: &HttpRequest, public_url: Option<&str>) -> 
     Some(own || public_url.is_some_and(|url| url.eq_ignore_ascii_case(origin)))
 }
 
+/// The detail of the refusal of [`check_same_origin`].
+pub(crate) const NOT_SAME_ORIGIN: &str =
+    "this request did not come from a page of this server; open the page again";
+
 /// Refuses a request that may change something unless it comes from a page of this server.
 ///
 /// # Errors
@@ -55,8 +59,7 @@ pub(crate) fn check_same_origin(request: &HttpRequest) -> Result<(), HttpError> 
         return Ok(());
     }
     warn_of_host(request);
-    let detail = "this request did not come from a page of this server; open the page again";
-    Err(HttpError::with_status(StatusCode::FORBIDDEN, Code::Forbidden, detail))
+    Err(HttpError::with_status(StatusCode::FORBIDDEN, Code::Forbidden, NOT_SAME_ORIGIN))
 }
 
 /// Minimum time between two warnings, so that a stranger cannot use up the only one.
@@ -70,8 +73,8 @@ fn is_due(due_s: &AtomicU64, since_start: Duration) -> bool {
     now >= due && due_s.compare_exchange(due, next, Relaxed, Relaxed).is_ok()
 }
 
-/// Informs the operator, at most once an hour, that a proxy may replace `Host`: the forms of all users fail then. A
-/// page of another site causes the same refusal.
+/// Informs the operator, at most once an hour, that a proxy may replace `Host`: the forms of all
+/// users fail then. A page of another site causes the same refusal.
 fn warn_of_host(request: &HttpRequest) {
     static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
     static DUE_S: AtomicU64 = AtomicU64::new(0);

@@ -11,6 +11,7 @@ use super::origin_page::page_of_form;
 use super::shown;
 use super::visitor::Visitor;
 use crate::http::error::{HttpError, HttpResult, retry_seconds};
+use crate::http::origin::NOT_SAME_ORIGIN;
 
 /// Returns 404 for a path without a page or route. The visitor is extracted for the page's header.
 pub(super) async fn not_found(_: Visitor) -> HttpResult {
@@ -44,7 +45,7 @@ pub fn page(request: &HttpRequest, error: &HttpError, request_id: &str) -> HttpR
         shell,
         heading,
         sentence: sentence(error, status),
-        next: next_step(request, status),
+        next: next_step(request, error, status),
         request_id,
     };
     let mut response = HttpResponse::build(status);
@@ -85,18 +86,17 @@ fn sentence(error: &HttpError, status: StatusCode) -> String {
     shown::sentence(error.error.sentence())
 }
 
-fn next_step(request: &HttpRequest, status: StatusCode) -> &'static str {
+fn next_step(request: &HttpRequest, error: &HttpError, status: StatusCode) -> &'static str {
     match status.as_u16() {
+        403 if error.error.detail == NOT_SAME_ORIGIN => "Open the page again, then send the form.",
         403 if request.path().starts_with("/admin") => "Only administrators of this server see this page.",
-        403 if request.method() == Method::GET && is_of_project(request) => {
-            "Ask an owner of the project for access."
-        }
+        403 if is_of_project(request) => "Ask an owner of the project for access.",
+        403 => "Ask the administrator of this server for access.",
         404 => "It may have been deleted, renamed or made private. Check the address, or ask for access.",
         408 | 503 => "Load the page again in a moment.",
         429 => "Wait a moment, then try again.",
         507 => "Reading still works. Inform the administrator of this server.",
         500..=599 => "Try again. If it happens again, send the administrator the request id below.",
-        403 => "Open the page again, then send the form.",
         413 => "Send less at once.",
         414 => "Shorten the address.",
         _ => "Go back and try again.",

@@ -111,7 +111,7 @@ impl Shell {
     }
 }
 
-/// The confirmations that a page shows after a form: the value of `done` in its address.
+/// The confirmations of changes, each with the value of `done` in the page's address that shows it.
 const CONFIRMATIONS: [(&str, &str); 18] = [
     ("saved", "Your changes are saved."),
     (
@@ -136,8 +136,8 @@ const CONFIRMATIONS: [(&str, &str); 18] = [
     ("password-set", "The new password is set. All logins and access tokens of the user have ended."),
 ];
 
-/// Returns the confirmation that a query asks for. Only fixed sentences are shown, so that no address
-/// shows text of its author.
+/// Returns the confirmation that a query names. Only fixed sentences are shown: the author of a link
+/// cannot put own text on the page.
 fn done_of(query: &str) -> &'static str {
     let key = query.split('&').find_map(|pair| pair.strip_prefix("done=")).unwrap_or_default();
     CONFIRMATIONS.iter().find(|(known, _)| *known == key).map_or("", |(_, sentence)| sentence)
