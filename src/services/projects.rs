@@ -166,11 +166,7 @@ impl Services {
         role: Option<ProjectRole>,
     ) -> Result<bool, ServiceError> {
         let project = self.project(Some(who), at, Act::Read).await?.project.id;
-        let found = self.person_to_add(who, username, Destination::Project(project)).await;
-        let user = found.map_err(|error| match error.code {
-            Code::NotFound => error.at("username"),
-            _ => error,
-        })?;
+        let user = self.person_to_add(who, username, Destination::Project(project)).await?;
         if user != who.user || role.is_some() {
             self.rates.change(who.user, 1)?;
         }

@@ -165,7 +165,12 @@ pub(in crate::web) async fn add(
             let done = if was_member { "role" } else { "added" };
             to_members(who, &at.0, done, &services).await
         }
-        Err(error) => with_problem(&visitor, &request, &at.0, error, (username, role), &services).await,
+        Err(error) => {
+            let is_unknown = error.code == Code::NotFound;
+            let error = if is_unknown { error.at("username") } else { error };
+            let typed = Typed { username, role, is_unknown };
+            with_problem(&visitor, &request, &at.0, error, typed, &services).await
+        }
     }
 }
 
@@ -201,8 +206,7 @@ pub(in crate::web) async fn change_role(
     match services.set_member(who, &at, username, Some(form.0.role)).await {
         Ok(_) => to_members(who, &at, "role", &services).await,
         Err(error) => {
-            let typed = (String::new(), ProjectRole::Writer);
-            with_problem(&visitor, &request, &at, error, typed, &services).await
+            with_problem(&visitor, &request, &at, error, Typed::default(), &services).await
         }
     }
 }
@@ -222,8 +226,7 @@ pub(in crate::web) async fn remove(
             to_members(who, &at, if is_own { "left" } else { "removed" }, &services).await
         }
         Err(error) => {
-            let typed = (String::new(), ProjectRole::Writer);
-            with_problem(&visitor, &request, &at, error, typed, &services).await
+            with_problem(&visitor, &request, &at, error, Typed::default(), &services).await
         }
     }
 }
@@ -235,17 +238,28 @@ async fn to_members(who: Credential, at: &ProjectPath, done: &str, services: &Se
     Ok(see_other(&format!("{}/-/members?done={done}", path_of(&view))))
 }
 
+/// The values of the form for a new member.
+struct Typed {
+    username: String,
+    role: ProjectRole,
+    /// No user has this name.
+    is_unknown: bool,
+}
+
+impl Default for Typed {
+    fn default() -> Self {
+        Self { username: String::new(), role: ProjectRole::Writer, is_unknown: false }
+    }
+}
+
 async fn with_problem(
     visitor: &Visitor,
     request: &HttpRequest,
     at: &ProjectPath,
     error: ServiceError,
-    (username, role): (String, ProjectRole),
+    Typed { username, role, is_unknown }: Typed,
     services: &Services,
 ) -> HttpResult {
-    // The forms of single members have no field for the name.
-    let error = if username.is_empty() { ServiceError { fields: Vec::new(), ..error } } else { error };
-    let is_unknown = error.code == Code::NotFound && !username.is_empty();
     let problems = Problems::of(error)?;
     let (who, status) = (visitor.required()?, problems.status());
     let page = MembersPage::load(request, visitor, who, at, UserId(0), services).await?;
