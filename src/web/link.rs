@@ -1,20 +1,23 @@
 //! Joins the modules of a script into one file, so that a page loads one script.
 //!
-//! `build.rs` includes this file. Modules come without comments (`compact.rs`). They are written in the
-//! order of their dependencies, without the words `import` and `export`. Forms of JavaScript for which this would be wrong are refused: default
-//! exports, renames, `import *`, dynamic imports, `await` at the top level, cycles, and equal names in
-//! two modules.
+//! `build.rs` includes this file. Modules come without comments (`compact.rs`). They are written in
+//! the order of their dependencies, without the words `import` and `export`. Forms of JavaScript for
+//! which this would be wrong are refused: default exports, renames, `import *`, dynamic imports,
+//! `await` at the top level, cycles, and equal names in two modules.
 //!
 //! A script has at most two files: `main.js`, and `more.js`, which the page loads when it is needed,
 //! by `import('./more.js')`. Modules that both use are in `main.js` and exported from there.
 
+// The path is for `build.rs`, in which this file is not below `web`.
+#[path = "link/line.rs"]
+mod line;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use line::{declared, exported, imported, resolved};
 
 /// The modules by their path.
 pub(crate) type Modules = BTreeMap<String, String>;
-
-/// The words that begin a declaration.
-const DECLARATIONS: [&str; 5] = ["function ", "async function ", "const ", "let ", "class "];
 
 /// The only dynamic import.
 const LATER: &str = "import('./more.js')";
@@ -113,38 +116,4 @@ impl<'a> Linker<'a> {
         }
         Ok(())
     }
-}
-
-/// Returns the name that a line at the top level declares; empty if it is not a plain name.
-fn declared(line: &str) -> Option<&str> {
-    let rest = DECLARATIONS.iter().find_map(|begin| line.strip_prefix(begin))?;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '$').unwrap_or(rest.len());
-    rest.get(..end)
-}
-
-fn exported(line: &str) -> Option<&str> {
-    line.strip_prefix("export ").and_then(declared)
-}
-
-/// Returns the names and the file of `import { a, b } from './file.js';`.
-fn imported(line: &str) -> Option<(&str, &str)> {
-    let (names, file) = line.strip_prefix("import { ")?.strip_suffix("';")?.split_once(" } from '")?;
-    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$');
-    names.split(", ").all(is_plain).then_some((names, file))
-}
-
-/// Returns the path of a module that the module at `path` names: `./x.js` is in its folder,
-/// `../kit/x.js` in a folder beside it.
-fn resolved(path: &str, file: &str) -> Option<String> {
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let (folder, rest) = match file.strip_prefix("../") {
-        Some(_) if folder.is_empty() => return None,
-        Some(rest) => (folder.rsplit_once('/').map_or("", |(above, _)| above), rest),
-        None => (folder, file.strip_prefix("./")?),
-    };
-    let is_plain = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-    };
-    let found = if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") };
-    rest.strip_suffix(".js")?.split('/').all(is_plain).then_some(found)
 }
