@@ -102,7 +102,7 @@ pub(in crate::web) async fn show(
 
 /// The form. A checkbox is absent when it is not checked.
 #[derive(Deserialize)]
-pub(in crate::web) struct TokenForm {
+pub(in crate::web) struct NewTokenForm {
     name: String,
     #[serde(rename = "repo:read")]
     repo_read: Option<String>,
@@ -122,7 +122,7 @@ pub(in crate::web) struct TokenForm {
     password: Option<Secret>,
 }
 
-impl TokenForm {
+impl NewTokenForm {
     fn scopes(&self) -> Vec<Scope> {
         let checked = |scope: &Scope| match scope {
             Scope::RepoRead => self.repo_read.is_some(),
@@ -145,7 +145,7 @@ impl TokenForm {
 /// A new token, which this page alone shows.
 #[derive(Template)]
 #[template(path = "settings/token_made.html")]
-struct TokenPage {
+struct TokenMadePage {
     shell: Shell,
     name: String,
     secret: String,
@@ -167,7 +167,7 @@ pub(in crate::web) async fn submit(
     visitor: Visitor,
     request: HttpRequest,
     peer: Peer,
-    form: Form<TokenForm>,
+    form: Form<NewTokenForm>,
     services: web::Data<Services>,
 ) -> HttpResult {
     let who = visitor.required()?;
@@ -196,7 +196,7 @@ pub(in crate::web) async fn submit(
             };
             let repository = example;
             let words: Vec<_> = token.scopes.iter().map(|scope| in_words(*scope)).collect();
-            let page = TokenPage {
+            let page = TokenMadePage {
                 shell: shell(&request, &visitor, "New access token"),
                 name: token.name.clone(),
                 secret,
@@ -217,7 +217,7 @@ pub(in crate::web) async fn submit(
             let problems = Problems::of(as_form_problem(error))?;
             let status = problems.status();
             let page = NewTokenPage::new(&request, &visitor, who, &services, &scopes).await?;
-            let TokenForm { name, repositories, days, .. } = form.0;
+            let NewTokenForm { name, repositories, days, .. } = form.0;
             let page = NewTokenPage { problems, typed_name: name, repositories, days, ..page };
             layout::page_of(&request, status, &page).await
         }
