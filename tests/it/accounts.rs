@@ -65,7 +65,7 @@ async fn unknown_user_and_wrong_password_get_the_same_answer() {
         answer.body["request_id"] = json!(null);
         answer.body
     };
-    assert_eq!(login("alice").await, login("nobody").await);
+    assert_eq!(login("alice").await, login("nosuch").await);
     server.stop().await;
 }
 
@@ -212,7 +212,7 @@ async fn users_see_names_of_others_but_not_email_addresses() {
     assert_eq!((&seen["display_name"], seen.get("email")), (&json!("Alice A."), None));
     let removed = alice.patch("/api/users/me", json!({"email": null})).await;
     assert_eq!((removed.body.get("email"), &removed.body["display_name"]), (None, &json!("Alice A.")));
-    assert_problem(&bob.get("/api/users/nobody").await, 404, "not_found");
+    assert_problem(&bob.get("/api/users/nosuch").await, 404, "not_found");
     assert_problem(&bob.patch("/api/users/me", json!({"is_admin": true})).await, 422, "validation");
     server.stop().await;
 }
@@ -328,7 +328,7 @@ async fn guesses_from_one_address_lock_out_no_other_address() {
         reqwest::Client::builder().local_address(std::net::IpAddr::from([127, 0, 0, 2])).build().unwrap();
     let url = format!("http://{}/api/users/login", server.app.addresses.http);
     let guess = async |n: usize| {
-        let body = json!({"username": if n.is_multiple_of(2) { "alice" } else { "nobody" }, "password": "wrong password"});
+        let body = json!({"username": if n.is_multiple_of(2) { "alice" } else { "nosuch" }, "password": "wrong password"});
         elsewhere.post(&url).json(&body).send().await.unwrap().status().as_u16()
     };
     for n in 0..4 {

@@ -70,7 +70,7 @@ async fn only_administrators_deactivate_users_but_not_themselves() {
     let off = || json!({"active": false});
     assert_problem(&bob.patch("/api/admin/users/carol", off()).await, 403, "forbidden");
     assert_problem(&admin.patch("/api/admin/users/alice", off()).await, 409, "conflict");
-    assert_problem(&admin.patch("/api/admin/users/nobody", off()).await, 404, "not_found");
+    assert_problem(&admin.patch("/api/admin/users/nosuch", off()).await, 404, "not_found");
     for body in [json!({}), json!({"active": "no"}), json!({"active": false, "is_admin": true})] {
         assert_problem(&admin.patch("/api/admin/users/bob", body).await, 422, "validation");
     }

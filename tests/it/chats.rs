@@ -76,7 +76,7 @@ async fn roles_are_granted_by_higher_roles_and_last_owner_stays() {
     assert_problem(&bob.put(&person("carol"), json!({"role": "owner"})).await, 403, "forbidden");
     assert_problem(&bob.delete(&person("alice")).await, 403, "forbidden");
     assert_problem(&alice.put(&person("carol"), json!({"role": "reader"})).await, 422, "validation");
-    assert_problem(&alice.put(&person("nobody"), json!({})).await, 404, "not_found");
+    assert_problem(&alice.put(&person("nosuch"), json!({})).await, 404, "not_found");
 
     assert_problem(&alice.delete(&person("alice")).await, 409, "conflict");
     assert_problem(&alice.put(&person("alice"), json!({"role": "member"})).await, 409, "conflict");
@@ -218,7 +218,7 @@ async fn invalid_new_chat_is_refused() {
         json!({"kind": "group", "name": "a\u{7}b"}),
         json!({"kind": "group", "name": "a\u{202e}b"}),
         json!({"kind": "group", "name": "x".repeat(81)}),
-        json!({"kind": "group", "name": "x", "participants": ["nobody"]}),
+        json!({"kind": "group", "name": "x", "participants": ["nosuch"]}),
         json!({"kind": "group", "name": "x", "participants": ["a", "b", "c"]}),
         json!({"kind": "party", "name": "x"}),
         json!({"kind": "direct", "name": "x", "participants": ["alice"]}),

@@ -154,7 +154,7 @@ async fn notify_explain_gives_the_reason_while_server_runs() {
         "{silent}"
     );
     assert!(explain("alice").1.contains("for their own actions"));
-    assert!(!explain("nobody").0);
+    assert!(!explain("nosuch").0);
     server.stop().await;
 }
 

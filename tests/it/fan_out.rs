@@ -43,7 +43,7 @@ async fn all_participants_are_notified_once_at_any_count() {
     let (alice, people, team) = team_of(&server, 5).await;
     let posted = alice.say(team, "@all and @p1").await;
     assert_eq!((posted.status, posted.body.get("unnotified")), (201, None));
-    alice.say(team, "@p4 @p3 @nobody @p4").await;
+    alice.say(team, "@p4 @p3 @nosuch @p4").await;
     await_notifications(&server, &alice).await;
     for (n, person) in people.iter().enumerate() {
         let count = take_notifications(person).await.len();

@@ -157,7 +157,7 @@ async fn lookups_of_many_users_are_split_into_several_messages() {
     let seen = alice.get("/api/presence?users=carl,stranger,bob,alice").await.body;
     let seen: Vec<_> = seen["items"].as_array().unwrap().iter().map(|view| &view["user_id"]).collect();
     assert_eq!(seen, [carl.id, stranger.id, bob.id, alice.id].map(|id| json!(id)).each_ref());
-    assert_problem(&alice.get("/api/presence?users=bob,nobody").await, 404, "not_found");
+    assert_problem(&alice.get("/api/presence?users=bob,nosuch").await, 404, "not_found");
     // The search scans two memberships of the newer chat and one of the older chat.
     assert_eq!(names(&alice.get("/api/users?prefix=").await.body), ["alice", "carl"]);
     assert_eq!(names(&alice.get("/api/users?prefix=bob").await.body), ["bob"]);

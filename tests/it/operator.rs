@@ -60,7 +60,7 @@ async fn users_are_managed_with_and_without_a_running_server() {
     let (_, listed) = operate(server.path(), &["user", "list"]).await;
     let of = |name: &str| listed.lines().find(|line| line.contains(name)).unwrap().to_owned();
     assert!(of("alice").contains("admin") && of("bob").contains("deactivated"), "{listed}");
-    for unknown in ["nobody", "../users", "a/b", ""] {
+    for unknown in ["nosuch", "../users", "a/b", ""] {
         let (ok, printed) = operate(server.path(), &["user", "activate", unknown]).await;
         assert!(!ok && printed.contains("404"), "{unknown}: {printed}");
     }

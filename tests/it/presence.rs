@@ -96,7 +96,7 @@ async fn users_who_share_a_chat_see_each_others_presence() {
     // A user who shares no chat still receives their own presence.
     outsider.writer.send(&status("dnd", None)).await.unwrap();
     until_presence(&mut outsider, eve.id, "dnd").await;
-    assert_problem(&bob.get("/api/presence?users=nobody").await, 404, "not_found");
+    assert_problem(&bob.get("/api/presence?users=nosuch").await, 404, "not_found");
     assert_problem(&bob.get("/api/presence?users=").await, 400, "bad_request");
     server.stop().await;
 }

@@ -39,7 +39,7 @@ async fn private_project_is_hidden_from_non_members() {
             assert_eq!(found.body["detail"], missing.body["detail"]);
         }
     }
-    let unknown_owner = eve.get("/api/projects/nobody/secret").await;
+    let unknown_owner = eve.get("/api/projects/nosuch/secret").await;
     assert_eq!(unknown_owner.body["detail"], eve.get("/api/projects/alice/secret").await.body["detail"]);
     for existing in ["secret", "missing"] {
         let path = format!("/api/projects/alice/{existing}");
@@ -191,7 +191,7 @@ async fn owners_assign_roles_and_users_cannot_raise_their_own() {
     assert_eq!(carol.delete(&member("carol")).await.status, 204, "every member may leave");
     assert_problem(&carol.get(path).await, 404, "not_found");
     assert_problem(&alice.delete(&member("carol")).await, 404, "not_found");
-    assert_problem(&alice.put(&member("nobody"), json!({"role": "reader"})).await, 404, "not_found");
+    assert_problem(&alice.put(&member("nosuch"), json!({"role": "reader"})).await, 404, "not_found");
     assert_problem(&alice.put(&member("carol"), json!({"role": "king"})).await, 422, "validation");
     assert_problem(&alice.put(&member("carol"), json!({})).await, 422, "validation");
     assert_eq!(alice.delete(&member("bob")).await.status, 204);

@@ -85,11 +85,11 @@ async fn refused_value_is_named_beside_its_field() {
         taken.expect(409, text);
         assert!(taken.html.contains("id=\"name-problem\""), "{path}: {}", taken.html);
     }
-    let role = [("username", "nobody"), ("role", "reader")];
+    let role = [("username", "nosuch"), ("role", "reader")];
     let missing = alice.post_form("/alice/hello/-/members", &role).await;
     missing.expect(404, "User not found.");
     assert!(missing.html.contains("id=\"username-problem\""), "{}", missing.html);
-    let missing = alice.post_form("/alice/hello/-/members/nobody/role", &[("role", "reader")]).await;
+    let missing = alice.post_form("/alice/hello/-/members/nosuch/role", &[("role", "reader")]).await;
     missing.expect(404, "User not found.");
     assert!(!missing.html.contains("id=\"username-problem\""), "{}", missing.html);
     server.stop().await;

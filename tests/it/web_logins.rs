@@ -101,7 +101,7 @@ async fn web_login_fails_like_a_login_over_the_api() {
     };
     assert_eq!(both("", "x").await, "validation");
     assert_eq!(both("alice", &"x".repeat(2000)).await, "validation");
-    assert_eq!(both("nobody", "wrong password").await, "unauthenticated");
+    assert_eq!(both("nosuch", "wrong password").await, "unauthenticated");
     for _ in 0..2 {
         assert_eq!(both("alice", "wrong password").await, "unauthenticated");
     }

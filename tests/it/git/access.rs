@@ -171,7 +171,7 @@ async fn bad_credentials_get_401_with_a_challenge_and_never_403() {
     assert_eq!(alice.delete("/api/users/me/tokens/1").await.status, 204);
     for value in [
         basic("alice", "wrong password"),
-        basic("nobody", PASSWORD),
+        basic("nosuch", PASSWORD),
         basic("", ""),
         basic("alice", &revoked),
         format!("Bearer {revoked}"),

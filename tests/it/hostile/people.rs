@@ -192,7 +192,7 @@ async fn blocked_user_gets_the_answers_for_an_unknown_user() {
         };
         answers.into_iter().map(shown).collect::<Vec<_>>()
     };
-    let (blocked, unknown) = (tries("bob").await, tries("nobody").await);
+    let (blocked, unknown) = (tries("bob").await, tries("nosuch").await);
     assert_eq!(blocked, unknown);
     assert!(blocked.iter().all(|(status, _)| [404, 422].contains(status)));
     assert_eq!(chats_of(&bob).await, 0);
@@ -268,7 +268,7 @@ async fn blocks_work_over_every_transport_and_are_limited() {
         ..MessagePacket::default()
     };
     assert!(soon(session.request(packet(Some("m1"), None))).await.unwrap().success);
-    for (wrong, code) in [(Some("nobody"), "not_found"), (Some("bob"), "bad_request"), (None, "bad_request")]
+    for (wrong, code) in [(Some("nosuch"), "not_found"), (Some("bob"), "bad_request"), (None, "bad_request")]
     {
         let answer = soon(session.ask(packet(wrong, None))).await.unwrap();
         assert_eq!((answer.success, answer.code.as_deref()), (false, Some(code)), "{wrong:?}");
@@ -291,7 +291,7 @@ async fn blocks_work_over_every_transport_and_are_limited() {
     assert_eq!(bob.put("/api/users/me/blocks/m3", json!({})).await.status, 204);
     assert_problem(&bob.put("/api/users/me/blocks/m4", json!({})).await, 409, "conflict");
     assert_problem(&bob.put("/api/users/me/blocks/bob", json!({})).await, 422, "validation");
-    assert_problem(&bob.put("/api/users/me/blocks/nobody", json!({})).await, 404, "not_found");
+    assert_problem(&bob.put("/api/users/me/blocks/nosuch", json!({})).await, 404, "not_found");
     let anonymous = server.http.get("/api/users/me/blocks").await.unwrap();
     assert_problem(&anonymous, 401, "unauthenticated");
     let names = |page: &Value| -> Vec<String> {
@@ -357,7 +357,7 @@ async fn victim_leaves_all_chats_of_one_adder_at_once() {
     assert_eq!((answer.success, answer.left, answer.more), (true, Some(0), Some(false)));
     let answer = soon(session.request(leave("alice"))).await.unwrap();
     assert_eq!((answer.left, answer.more), (Some(1), Some(false)));
-    assert_problem(&bob.post("/api/chats/leave", json!({"added_by": "nobody"})).await, 404, "not_found");
+    assert_problem(&bob.post("/api/chats/leave", json!({"added_by": "nosuch"})).await, 404, "not_found");
     server.stop().await;
 }
 
