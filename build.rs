@@ -1,9 +1,9 @@
 //! Embeds the files of the pages in the binary, and rebuilds the crate when a migration is added.
 //!
-//! The files of `web/css/` become one style sheet for pages and one for the chat, in the order of their
-//! names. The modules that an entry imports, such as `web/js/page/main.js`, become one script. Each
-//! file is also compressed. All are served below `/assets/HASH/`, where the hash covers all of them,
-//! so every address is immutable.
+//! The files of `web/css/` become one style sheet for pages and one for the chat, in the order of
+//! their names. The modules that an entry imports, such as `web/js/page/main.js`, become one
+//! script. Each file is also compressed. All are served below `/assets/HASH/`, where the hash
+//! covers all of them, so every address is immutable.
 
 #[path = "src/web/compact.rs"]
 mod compact;

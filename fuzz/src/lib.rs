@@ -182,8 +182,8 @@ pub fn packs(input: &[u8]) {
     assert_eq!(whole, read_pack(input, 7).ok());
 }
 
-/// Builds a pack of objects and deltas from the input, three bytes each: kind, base, size. Checks by
-/// a separate count that an accepted pack is within every limit.
+/// Builds a pack of objects and deltas from the input, three bytes each: kind, base, size. Checks
+/// by a separate count that an accepted pack is within every limit.
 pub fn delta_chains(input: &[u8]) {
     let count = u32::try_from(input.len() / 3).unwrap_or(u32::MAX);
     let mut pack = handmade_pack::Handmade::new(count);

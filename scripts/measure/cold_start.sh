@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the time until the server is ready: on an empty directory, and with 10,000 chats and
 # 1,000,000 messages.
-#   scripts/measure/cold_start.sh [CHATS MESSAGES]      (needs a release build: cargo build --release)
+#   scripts/measure/cold_start.sh [CHATS MESSAGES]    (needs: cargo build --release)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 chats=${1:-10000} messages=${2:-1000000}

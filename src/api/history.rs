@@ -155,9 +155,9 @@ pub(super) struct ComparePath {
 
 /// Returns the changes that `head` adds to `base`.
 ///
-/// They are compared with their merge base, as in a pull request. With `file`, `files` contains only
-/// this file, with limits of its own (100,000 lines and 4 MiB), and `commits` is empty. A file that is
-/// not in the changes is not found.
+/// They are compared with their merge base, as in a pull request. With `file`, `files` contains
+/// only this file, with limits of its own (100,000 lines and 4 MiB), and `commits` is empty. A file
+/// that is not in the changes is not found.
 #[utoipa::path(get, operation_id = "compare_refs", path = "/api/projects/{user}/{project}/repos/{repo}/compare/{base}...{head}",
     params(("user" = String, Path), ("project" = String, Path), ("repo" = String, Path), ("base" = String, Path), ("head" = String, Path), ("file" = Option<String>, Query, description = "the path of the only file, or its old path if it was renamed"), ("context" = Option<u32>, Query, description = "unchanged lines around each change, at most 1,000; by default 3"), ("whitespace" = Option<String>, Query, description = "`ignore`: lines that differ only in white space are unchanged; `show`: they are changes")),
     responses((status = 200, body = Comparison), (status = 304), (status = 308), (status = 400), (status = 401), (status = 404)))]

@@ -34,8 +34,8 @@ const PREFIX_BYTES_MAX: usize = 64;
 /// `ids` returns the users that the caller meets in chats which the caller can read, including
 /// users who left or were deactivated; other ids are left out.
 ///
-/// `prefix` returns active users, sorted by user name. While registration is closed these are all users.
-/// Otherwise they are the users in chats that the caller can read, the newest first up to
+/// `prefix` returns active users, sorted by user name. While registration is closed these are all
+/// users. Otherwise they are the users in chats that the caller can read, the newest first up to
 /// `limits.memberships_scanned`, and an exact match of the user name.
 #[utoipa::path(get, operation_id = "find_users", path = "/api/users",
     params(("ids" = Option<String>, Query, description = "up to 100 ids, separated by commas"),

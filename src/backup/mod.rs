@@ -9,7 +9,8 @@
 //! * Then the repositories are copied, refs before objects. The objects of each copied ref are in
 //!   the backup, and a repository is never older than its state in the database.
 //! * During a backup nothing is pruned, repacked or removed: the backup holds the
-//!   [`Store::maintenance_lock`](crate::git::store::Store::tending) lock. The lock ends with the process.
+//!   [`Store::maintenance_lock`](crate::git::store::Store::tending) lock. The lock ends with the
+//!   process.
 //! * A restored database has a new epoch and no open logins: tokens and cursors issued after the
 //!   backup are not accepted.
 //! * The doctor only reads.

@@ -136,8 +136,8 @@ impl DataDir {
         Ok(this)
     }
 
-    /// Locks a directory that is being restored. It cannot be opened before [`RestoreInProgress::finish`],
-    /// not even after a crash.
+    /// Locks a directory that is being restored. It cannot be opened before
+    /// [`RestoreInProgress::finish`], not even after a crash.
     pub fn begin_restore(path: &Path) -> Result<RestoreInProgress, DataDirError> {
         let lock = lock(path)?;
         let mark = path.join(RESTORE_MARK);

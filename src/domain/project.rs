@@ -93,8 +93,8 @@ impl ProjectConfig {
     /// Validates the config.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] if the default branch or a rule of `protected_branches` is invalid, or if
-    /// there are more than [`PROTECTED_BRANCHES_MAX`] rules.
+    /// [`Refusal::Invalid`] if the default branch or a rule of `protected_branches` is invalid, or
+    /// if there are more than [`PROTECTED_BRANCHES_MAX`] rules.
     pub fn check(self) -> Result<Self, Refusal> {
         check_branch_name(&self.default_branch)
             .map_err(|reason| Refusal::Invalid { field: "default_branch", reason: reason.into() })?;

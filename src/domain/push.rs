@@ -110,8 +110,8 @@ impl Push {
     }
 }
 
-/// Returns the path of the page that shows these updates of `owner/project/repository`. A new branch
-/// is compared with the default branch.
+/// Returns the path of the page that shows these updates of `owner/project/repository`. A new
+/// branch is compared with the default branch.
 pub fn page_path(repository: &str, default_branch: &str, refs: &[RefUpdate]) -> String {
     let shown = refs.iter().find(|r| r.new.is_some());
     let new_branch = |r: &RefUpdate| r.branch().filter(|name| *name != default_branch).map(path_encoded);

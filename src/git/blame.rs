@@ -9,8 +9,8 @@
 //! previous <commit> <path>, filename <path>
 //! <tab><content of the line>
 //! ```
-//! A commit whose lines come from two paths repeats `previous` and `filename` in each group; `previous`
-//! is absent where the commit added the file.
+//! A commit whose lines come from two paths repeats `previous` and `filename` in each group;
+//! `previous` is absent where the commit added the file.
 //!
 //! Names and summaries are untrusted input: they are truncated and converted to UTF-8, as
 //! everywhere in `browse`.

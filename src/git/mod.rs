@@ -2,8 +2,8 @@
 //!
 //! * [`store`] the directories on disk, named by storage keys; no name is chosen by a user
 //! * [`program`] the `git` program that transfers packs, with a fixed environment and configuration
-//! * [`pkt_line`], [`push_request`], [`report`] the parts of the smart protocol that the server itself
-//!   reads and writes
+//! * [`pkt_line`], [`push_request`], [`report`] the parts of the smart protocol that the server
+//!   itself reads and writes
 //! * [`child`], [`cage`], [`memory`], [`sandbox`] how a child process is run, its resource limits
 //!   and the files it can access
 //! * [`pack_reader`], [`pack_limits`] checks of the sizes in a pushed pack before git receives them

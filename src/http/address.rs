@@ -45,8 +45,8 @@ pub(crate) fn is_https(request: &HttpRequest) -> bool {
     trusted && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
-/// Returns whether users reach the server by https as far as it knows: [`is_https`], or the configured
-/// address of the users begins with `https` and its host is that of the request.
+/// Returns whether users reach the server by https as far as it knows: [`is_https`], or the
+/// configured address of the users begins with `https` and its host is that of the request.
 pub(crate) fn is_public_https(request: &HttpRequest, public_url: Option<&str>) -> bool {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let public = public_url.and_then(|url| url.strip_prefix("https://"));

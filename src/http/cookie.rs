@@ -23,8 +23,8 @@ const SECRET_BYTES_MAX: usize = 128;
 /// Maximum number of values that are looked up.
 const SECRETS_MAX: usize = 3;
 
-/// Returns whether the user's browser uses TLS: as far as the server sees it, or because the request
-/// was sent to `http.public_url`, which is an `https` address.
+/// Returns whether the user's browser uses TLS: as far as the server sees it, or because the
+/// request was sent to `http.public_url`, which is an `https` address.
 fn is_secure(request: &HttpRequest) -> bool {
     let services = request.app_data::<web::Data<Services>>();
     let public = services.and_then(|services| services.git.public_url());
@@ -61,8 +61,8 @@ pub(crate) fn ended(request: &HttpRequest) -> Cookie<'static> {
 
 /// Returns the values of the login cookie, at most [`SECRETS_MAX`].
 ///
-/// Other applications of the host may set cookies too, also of this name for a longer path, and with
-/// bytes that are not text. Their cookies are skipped.
+/// Other applications of the host may set cookies too, also of this name for a longer path, and
+/// with bytes that are not text. Their cookies are skipped.
 fn secrets(request: &HttpRequest) -> Vec<String> {
     let name = name(request);
     let pairs = request

@@ -72,8 +72,8 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, HttpError> 
     Ok(Some(who))
 }
 
-/// The header with which the script of our pages marks its requests to the API. Forms and scripts of
-/// other origins cannot set it without a preflight.
+/// The header with which the script of our pages marks its requests to the API. Forms and scripts
+/// of other origins cannot set it without a preflight.
 const OWN_PAGE: HeaderName = HeaderName::from_static("x-netbit-web");
 
 /// Returns the holder of the login cookie, for a request of the script of our own pages. Other
@@ -290,8 +290,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for Path<T> {
     type Future = Ready<Result<Self, HttpError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // Handlers that need credentials take `AuthenticatedUser` first, so anonymous callers get 401 before
-        // 404 can reveal what exists.
+        // Handlers that need credentials take `AuthenticatedUser` first, so anonymous callers get
+        // 401 before 404 can reveal what exists.
         let segments = web::Path::<T>::from_request(request, payload).into_inner();
         let missing = |_| HttpError::of_status(StatusCode::NOT_FOUND);
         ready(segments.map(|path| Self(path.into_inner())).map_err(missing))

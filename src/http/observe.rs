@@ -226,8 +226,8 @@ fn with_error_body<B: MessageBody + 'static>(
     response.into_response(problem).map_into_right_body()
 }
 
-/// The policy of pages: everything comes from this server, no script is inline, and no string becomes
-/// a script or HTML.
+/// The policy of pages: everything comes from this server, no script is inline, and no string
+/// becomes a script or HTML.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
      manifest-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";

@@ -1,6 +1,7 @@
 //! The routes of the pages by name, for metrics. Pages take no access token, so they have no scope.
 
-/// Method and path of the pages that are counted. A page that is not listed is counted without a route.
+/// Method and path of the pages that are counted. A page that is not listed is counted without a
+/// route.
 pub(crate) const PAGES: [(&str, &str); 86] = [
     ("GET", "/"),
     ("GET", "/about"),

@@ -22,8 +22,8 @@ pub(crate) enum Room {
 const GIT_ROUTES: [&str; 4] = ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/git-upload-archive"];
 
 impl Room {
-    /// Returns the room of a request. A path without a route is a page for clients that accept HTML.
-    /// A listener without pages, such as the control socket, serves programs only.
+    /// Returns the room of a request. A path without a route is a page for clients that accept
+    /// HTML. A listener without pages, such as the control socket, serves programs only.
     pub(crate) fn of(request: &HttpRequest, route: Option<&Arc<str>>) -> Self {
         let has_pages = request.app_data::<web::Data<ErrorPage>>().is_some();
         match route {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::domain::access::RequiredScope;
 
-/// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity` is for
-/// routes without credentials, and for routes that check the role which a token grants: projects,
-/// repositories and git.
+/// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity`
+/// is for routes without credentials, and for routes that check the role which a token grants:
+/// projects, repositories and git.
 pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 92] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/health", RequiredScope::ServerAdmin),

@@ -46,7 +46,8 @@ pub async fn open(
     if !own.unwrap_or(true) && !is_allowed(request, allowed) {
         return Err(ServiceError::new(Code::Forbidden, "this origin may not open sessions").into());
     }
-    // Only for pages of this server: a page elsewhere, and a client that sends no origin, need a token.
+    // Only for pages of this server: a page elsewhere, and a client that sends no origin, need a
+    // token.
     let web_login = if own == Some(true) { cookie::credential(request).await? } else { None };
     let not_upgrade =
         |error| ServiceError::new(Code::BadRequest, format!("not a WebSocket upgrade: {error}"));

@@ -45,8 +45,8 @@ impl Services {
         found.ok_or_else(|| Refusal::NotFound("branch").into())
     }
 
-    /// Deletes a branch that points to `oid`. `view` is that of a caller who may push; `base_url` is
-    /// the URL by which the caller reached the server.
+    /// Deletes a branch that points to `oid`. `view` is that of a caller who may push; `base_url`
+    /// is the URL by which the caller reached the server.
     ///
     /// # Errors
     /// The refusals of a push. Nothing is deleted if the branch points to another object.

@@ -320,8 +320,9 @@ impl Services {
         self.git.walking(view.client(), work).await?
     }
 
-    /// Streams all files of a commit, in this folder. Without its name, the folder is named after the
-    /// repository and the commit. The stream ends when the caller loses read access to the repository.
+    /// Streams all files of a commit, in this folder. Without its name, the folder is named after
+    /// the repository and the commit. The stream ends when the caller loses read access to the
+    /// repository.
     pub async fn archive(
         &self,
         who: Option<Credential>,

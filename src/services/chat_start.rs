@@ -32,8 +32,8 @@ impl Services {
         Ok(self.cache.ask(who, StartingChats { limit: self.limits.welcome_chats }).await?)
     }
 
-    /// Returns the newest `limit` events of a chat, or messages only. `None`: the caller may not read
-    /// the chat, or it does not exist.
+    /// Returns the newest `limit` events of a chat, or messages only. `None`: the caller may not
+    /// read the chat, or it does not exist.
     pub async fn newest_events(
         &self,
         who: Credential,

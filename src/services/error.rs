@@ -23,11 +23,11 @@
 //! * Convert errors of git, SQLite and the file system in one `From` implementation per type, and
 //!   keep the cause with [`ServiceError::because`]. The sentence for the client contains no paths,
 //!   no SQL and no output of git.
-//! * Log the cause once, where the error is handled: in the line of the request (`http/observe.rs`),
-//!   with [`ServiceError::log_causes`] where an answer has no line, and with
+//! * Log the cause once, where the error is handled: in the line of the request
+//!   (`http/observe.rs`), with [`ServiceError::log_causes`] where an answer has no line, and with
 //!   [`chain`](crate::core::telemetry::chain) in background work.
-//! * In `api` and `messaging`, pass service errors on. `HttpError::with_status` is only for statuses
-//!   that no code has: 405, 408, 414, 415.
+//! * In `api` and `messaging`, pass service errors on. `HttpError::with_status` is only for
+//!   statuses that no code has: 405, 408, 414, 415.
 //!
 //! # The client's view
 //! * REST and the control socket: a problem document (RFC 9457) with [`Code::http_status`], the

@@ -1,5 +1,5 @@
-//! The state of the server, for administrators: the facts of the operations listener that a page may
-//! show. It contains no message and no name.
+//! The state of the server, for administrators: the facts of the operations listener that a page
+//! may show. It contains no message and no name.
 
 use std::path::PathBuf;
 use std::sync::Arc;

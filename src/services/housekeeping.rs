@@ -28,8 +28,8 @@ impl Services {
     ///
     /// It ends child processes of the killed server, removes their locks, and rolls back
     /// half-created repositories. Interrupted pushes are settled in the background after the server
-    /// is ready ([`Services::maintain_repositories`]). A push to such a repository settles the earlier
-    /// push first.
+    /// is ready ([`Services::maintain_repositories`]). A push to such a repository settles the
+    /// earlier push first.
     pub async fn reconcile(&self, unfinished: Unfinished) -> Result<(), ServiceError> {
         let store = self.git.store.clone();
         let touched = blocking(move || {

@@ -89,8 +89,8 @@ impl Services {
         Ok(met)
     }
 
-    /// Returns active users whose user names or display names begin with `prefix`, which is in lower
-    /// case, with user names above `after`, sorted by user name.
+    /// Returns active users whose user names or display names begin with `prefix`, which is in
+    /// lower case, with user names above `after`, sorted by user name.
     pub async fn users_by_prefix(
         &self,
         who: Credential,

@@ -214,8 +214,8 @@ impl Services {
     }
 
     /// Refuses what can be refused before git reads a byte: single refs, which
-    /// [`PushRequest::decline`] removes, or the whole push, whose response is returned. An atomic push
-    /// is refused whole.
+    /// [`PushRequest::decline`] removes, or the whole push, whose response is returned. An atomic
+    /// push is refused whole.
     fn refuse_at_once(&self, view: &RepositoryView, head: &mut PushRequest) -> Option<Bytes> {
         let reason = |update: &RefUpdate| -> Option<String> {
             if update.old.is_none() && update.new.is_none() {

@@ -1,13 +1,14 @@
 //! Removes comments and indentation from scripts and style sheets.
 //!
-//! `build.rs` includes this file. Comments are a fourth of the compressed chat program. Names are kept,
-//! so that errors of a browser can be read.
+//! `build.rs` includes this file. Comments are a fourth of the compressed chat program. Names are
+//! kept, so that errors of a browser can be read.
 
-/// Returns a module without comments that begin a line, and without casts. Its indentation stays: the
-/// linker reads it.
+/// Returns a module without comments that begin a line, and without casts. Its indentation stays:
+/// the linker reads it.
 ///
 /// # Errors
-/// Returns a sentence for a template literal of several lines, because its text may begin like a comment.
+/// Returns a sentence for a template literal of several lines, because its text may begin like a
+/// comment.
 pub(crate) fn without_comments(text: &str) -> Result<String, String> {
     let mut code = String::with_capacity(text.len());
     let mut is_comment = false;

@@ -136,8 +136,8 @@ const CONFIRMATIONS: [(&str, &str); 18] = [
     ("password-set", "The new password is set. All logins and access tokens of the user have ended."),
 ];
 
-/// Returns the confirmation that a query names. Only fixed sentences are shown: the author of a link
-/// cannot put own text on the page.
+/// Returns the confirmation that a query names. Only fixed sentences are shown: the author of a
+/// link cannot put own text on the page.
 fn done_of(query: &str) -> &'static str {
     let key = query.split('&').find_map(|pair| pair.strip_prefix("done=")).unwrap_or_default();
     CONFIRMATIONS.iter().find(|(known, _)| *known == key).map_or("", |(_, sentence)| sentence)
@@ -280,8 +280,8 @@ pub(super) fn answer(request: &HttpRequest, response: &mut HttpResponseBuilder, 
     Ok(response.body(Pieces::counted(body.into(), space)))
 }
 
-/// Returns a redirect to a page of this server after a form: 303, so that a reload does not send the
-/// form again.
+/// Returns a redirect to a page of this server after a form: 303, so that a reload does not send
+/// the form again.
 pub(super) fn see_other(path: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
 }

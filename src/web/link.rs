@@ -1,12 +1,13 @@
 //! Joins the modules of a script into one file, so that a page loads one script.
 //!
 //! `build.rs` includes this file. Modules come without comments (`compact.rs`). They are written in
-//! the order of their dependencies, without the words `import` and `export`. Forms of JavaScript for
-//! which this would be wrong are refused: default exports, renames, `import *`, dynamic imports,
-//! `await` at the top level, cycles, and equal names in two modules.
+//! the order of their dependencies, without the words `import` and `export`. Forms of JavaScript
+//! for which this would be wrong are refused: default exports, renames, `import *`, dynamic
+//! imports, `await` at the top level, cycles, and equal names in two modules.
 //!
-//! A script has at most two files: `main.js`, and `more.js`, which the page loads when it is needed,
-//! by `import('./more.js')`. Modules that both use are in `main.js` and exported from there.
+//! A script has at most two files: `main.js`, and `more.js`, which the page loads when it is
+//! needed, by `import('./more.js')`. Modules that both use are in `main.js` and exported from
+//! there.
 
 // The path is for `build.rs`, in which this file is not below `web`.
 #[path = "link/line.rs"]

@@ -1,5 +1,5 @@
-//! The files of the pages from a folder instead of the embedded ones (`NETBIT_WEB_DIR`): a change is
-//! visible after a reload, without a build.
+//! The files of the pages from a folder instead of the embedded ones (`NETBIT_WEB_DIR`): a change
+//! is visible after a reload, without a build.
 //!
 //! The scripts are not linked: browsers load each module. Only files below the folder are served,
 //! also behind symbolic links, and no file may be stored in a cache.

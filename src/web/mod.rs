@@ -10,8 +10,8 @@
 //! * A form that changes something is a POST of a page of this server (`http/origin.rs`), and ends
 //!   with 303.
 //!
-//! Deliberately absent: state, and rights of its own. `services` decide what a visitor may see or do;
-//! a page only leaves out what they would refuse.
+//! Deliberately absent: state, and rights of its own. `services` decide what a visitor may see or
+//! do; a page only leaves out what they would refuse.
 
 mod about;
 mod account;

@@ -5,8 +5,8 @@
 /// Decides by the name of a file below `web/css/` whether a style sheet has it.
 pub(crate) type Selection = dyn Fn(&str) -> bool + Sync;
 
-/// The style sheets: of the pages, of the chat, and of what the chat loads later. Files from `50` on
-/// belong to code and people, those from `80` on to the chat, `90` to both.
+/// The style sheets: of the pages, of the chat, and of what the chat loads later. Files from `50`
+/// on belong to code and people, those from `80` on to the chat, `90` to both.
 pub(crate) const STYLE_SHEETS: &[(&str, &Selection)] = &[
     ("app.css", &|name| !name.starts_with('8')),
     ("chat.css", &|name| !("50".."80").contains(&name) && !name.starts_with("86")),

@@ -66,8 +66,8 @@ pub(super) fn sentence(text: impl AsRef<str>) -> String {
 /// The words with which a problem continues the label of its field.
 const CONTINUATIONS: [&str; 8] = ["are", "cannot", "contain", "has", "have", "include", "is", "must"];
 
-/// Returns the problem of a field as a sentence. A problem that is only the end of a sentence (`must
-/// be …`) continues the label of the field.
+/// Returns the problem of a field as a sentence. A problem that is only the end of a sentence
+/// (`must be …`) continues the label of the field.
 pub(super) fn field_sentence(label: &str, problem: &str) -> String {
     let first = problem.split(' ').next().unwrap_or_default();
     if CONTINUATIONS.contains(&first) { sentence(format!("{label} {problem}")) } else { sentence(problem) }

@@ -15,8 +15,8 @@ async fn at(person: &Person, chat: ChatId, second: u32) -> i64 {
     found.body["seq"].as_i64().unwrap()
 }
 
-/// Sets the time of each event, in seconds after 9:00, while the server is stopped. `times` is an SQL
-/// expression.
+/// Sets the time of each event, in seconds after 9:00, while the server is stopped. `times` is an
+/// SQL expression.
 async fn dated(server: TestServer, times: &str) -> TestServer {
     let directory = server.stop_and_keep().await;
     let mut db = database::open_writer(&directory.path().join("netbit.db"), Synchronous::Full).unwrap();

@@ -7,8 +7,8 @@ use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, soon};
 use crate::web_chat::state_of;
 
-/// Pages of a project and of its repository `web`, each with the address of the API that returns the
-/// same things. `HEAD` stands for the id of the newest commit.
+/// Pages of a project and of its repository `web`, each with the address of the API that returns
+/// the same things. `HEAD` stands for the id of the newest commit.
 const PAGES: [(&str, &str); 17] = [
     ("", ""),
     ("/-/members", "/members"),
@@ -32,8 +32,8 @@ const PAGES: [(&str, &str); 17] = [
 /// Names and values of the fields of a form.
 type Fields = &'static [(&'static str, &'static str)];
 
-/// Forms that change a project or its repository, each with the least role that may. `PROJECT` stands
-/// for the name of the project. The last form deletes it.
+/// Forms that change a project or its repository, each with the least role that may. `PROJECT`
+/// stands for the name of the project. The last form deletes it.
 const FORMS: [(&str, &str, Fields); 9] = [
     ("/-/settings", "owner", &[("name", "PROJECT"), ("description", "changed")]),
     ("/-/settings/default-branch", "owner", &[("default_branch", "changed")]),
@@ -145,8 +145,8 @@ async fn chat_page_opens_the_chats_that_the_api_returns() {
     server.stop().await;
 }
 
-/// A refused form changes nothing. The least role that may then sends the same form, which works: so
-/// the refusal was not that of a wrong address or value.
+/// A refused form changes nothing. The least role that may then sends the same form, which works:
+/// so the refusal was not that of a wrong address or value.
 #[actix_web::test]
 async fn forms_are_refused_below_their_role_and_work_at_it() {
     let server = TestServer::start().await;

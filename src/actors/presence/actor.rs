@@ -1,5 +1,5 @@
-//! Routes the socket, the lane, the sessions and the clock into [`PresenceState`], and its datagrams to the
-//! socket.
+//! Routes the socket, the lane, the sessions and the clock into [`PresenceState`], and its
+//! datagrams to the socket.
 
 use std::sync::Arc;
 use std::time::Instant;

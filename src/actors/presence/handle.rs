@@ -30,9 +30,9 @@ impl PresenceHandle {
         }
     }
 
-    /// Sends an update from a registered session; `window_permit` bounds the number of its concurrent
-    /// updates. The session receives an answer when it requested one, and when it types in a chat
-    /// it is not a member of.
+    /// Sends an update from a registered session; `window_permit` bounds the number of its
+    /// concurrent updates. The session receives an answer when it requested one, and when it types
+    /// in a chat it is not a member of.
     pub fn update(
         &self,
         session: SessionId,

@@ -98,7 +98,8 @@ impl Paths {
             candidate.received_at = now;
             candidate.received_bytes = candidate.received_bytes.saturating_add(bytes);
         } else if newest && let Some(challenge) = self.draw(version) {
-            // A datagram that arrives out of order may come from an address that the client has left.
+            // A datagram that arrives out of order may come from an address that the client has
+            // left.
             self.candidate = Some(PathCandidate {
                 address: from,
                 received_at: now,
@@ -126,8 +127,8 @@ impl Paths {
         version.saturating_add(self.offset)
     }
 
-    /// Interprets the `known` of a `Ping` from `from`. `sent_version` is the version up to which the client
-    /// is known to have all changes, `version` the current one.
+    /// Interprets the `known` of a `Ping` from `from`. `sent_version` is the version up to which
+    /// the client is known to have all changes, `version` the current one.
     pub(super) fn claim(
         &mut self,
         known: u64,

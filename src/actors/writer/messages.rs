@@ -26,8 +26,8 @@ impl Request for Drain {
 pub struct PendingCommand<C: Command> {
     command: C,
     reply: Reply<C::Output, CommandError>,
-    /// Outlives the handler and the answer: it moves on with [`Committed`](super::Committed), and is
-    /// released when the cache has applied the events.
+    /// Outlives the handler and the answer: it moves on with [`Committed`](super::Committed), and
+    /// is released when the cache has applied the events.
     permit: Option<Permit>,
     request_id: Option<Arc<str>>,
     counted: CountedRates,

@@ -211,8 +211,8 @@ impl WriterCache {
         Ok(())
     }
 
-    /// Writes cursors that are behind and not in `senders_ahead`. Called when a transaction begins. Does not
-    /// by itself justify a commit.
+    /// Writes cursors that are behind and not in `senders_ahead`. Called when a transaction begins.
+    /// Does not by itself justify a commit.
     pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
         if self.knows_senders_ahead { Ok(()) } else { cursors_behind::write_all(db) }
     }

@@ -2,9 +2,9 @@
 //! stores both in a file of the user.
 //!
 //! The password is entered once and is not stored. The access token reaches only repositories and
-//! chats and can be revoked separately. Sessions need a login, so `netbit chat` has the refresh token
-//! of one. [`store`] is the file; [`saved`] exchanges the refresh token; [`credential`] prints the
-//! access token for git, as a credential helper, and for scripts.
+//! chats and can be revoked separately. Sessions need a login, so `netbit chat` has the refresh
+//! token of one. [`store`] is the file; [`saved`] exchanges the refresh token; [`credential`]
+//! prints the access token for git, as a credential helper, and for scripts.
 
 mod credential;
 mod saved;

@@ -79,8 +79,8 @@ impl Source {
 }
 
 impl TopArguments {
-    /// Returns `--ops`, or the address of the configuration. A wildcard address becomes the loopback
-    /// address.
+    /// Returns `--ops`, or the address of the configuration. A wildcard address becomes the
+    /// loopback address.
     fn address(&self) -> Result<Listen, ExitCode> {
         if let Some(ops) = &self.ops {
             return Ok(ops.clone());

@@ -5,8 +5,8 @@
 //!
 //! * **Two kinds of edges.** An *ask* comes from outside and passes a [`Gate`]: it waits for a
 //!   permit of a bounded semaphore at most the patience, or fails with [`Overloaded`]. The [`Ask`]
-//!   in the mailbox owns the permit. An *event* goes from actor to actor, is never refused and never awaited.
-//!   The permits it carries bound how many can exist.
+//!   in the mailbox owns the permit. An *event* goes from actor to actor, is never refused and
+//!   never awaited. The permits it carries bound how many can exist.
 //! * **Measured mailboxes.** [`Ctx`] stamps every message. Depth, waits and handling times are kept
 //!   per actor and message type in an [`ActorStats`] that belongs to the application, never to the
 //!   process.

@@ -151,8 +151,9 @@ impl Recent {
         self.last = [pace.sample(Direction::In), pace.sample(Direction::Out)];
     }
 
-    /// Returns the bytes per second of the slower direction in which the server waits for the client
-    /// now. A direction counts once the server has waited for `at_least` (at most half an interval).
+    /// Returns the bytes per second of the slower direction in which the server waits for the
+    /// client now. A direction counts once the server has waited for `at_least` (at most half an
+    /// interval).
     pub fn speed(&self, pace: &Pace, at_least: Duration) -> Option<u64> {
         let at_least = saturate::millis(at_least.min(Self::INTERVAL / 2)).max(1);
         let [begin_in, begin_out] = self.begin;

@@ -7,7 +7,8 @@ use std::fmt::{self, Display, Formatter};
 #[derive(Debug, Clone, Copy)]
 pub struct Chain<'a>(&'a dyn Error);
 
-/// Wraps an error for a field of a log line: `cannot read history: no database connection: timeout`.
+/// Wraps an error for a field of a log line, such as
+/// `cannot read history: no database connection: timeout`.
 pub fn chain(error: &dyn Error) -> Chain<'_> {
     Chain(error)
 }

@@ -43,8 +43,8 @@ pub struct Distance {
 }
 
 impl Browser {
-    /// Returns how far each of the commits is from `base`. Leaves out those whose history is broken,
-    /// or too long for the limits and the time of this request.
+    /// Returns how far each of the commits is from `base`. Leaves out those whose history is
+    /// broken, or too long for the limits and the time of this request.
     pub fn distances(&self, base: Oid, heads: &[Oid]) -> BTreeMap<Oid, Distance> {
         let mut distances = BTreeMap::new();
         for head in heads {

@@ -55,7 +55,8 @@ impl Browser {
         let is_new = |change: &Change| change.path == path;
         let is_old = |change: &Change| change.old_path.as_ref() == Some(&path);
         let at = all.files.iter().position(is_new).or_else(|| all.files.iter().position(is_old));
-        // A change that is too large is cut before the file; whether the file was renamed is unknown.
+        // A change that is too large is cut before the file; whether the file was renamed is
+        // unknown.
         let renames_by_content_skipped = all.renames_by_content_skipped || at.is_none();
         let change = at.map_or_else(alone, |at| all.files.swap_remove(at));
         Ok(Changes { files: vec![change], truncated: false, renames_by_content_skipped })

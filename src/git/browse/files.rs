@@ -17,8 +17,8 @@ pub struct FileList {
     pub commit_oid: Oid,
     /// Files and links, sorted bytewise. Submodules are left out.
     pub paths: Vec<String>,
-    /// Whether there are more files: more than 20,000 files or folders, more than 2 MiB of paths, or
-    /// the server stopped reading. Files of folders that are nested less deep are listed first.
+    /// Whether there are more files: more than 20,000 files or folders, more than 2 MiB of paths,
+    /// or the server stopped reading. Files of folders that are nested less deep are listed first.
     pub truncated: bool,
 }
 

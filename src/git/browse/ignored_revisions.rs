@@ -1,5 +1,5 @@
-//! Reads `.git-blame-ignore-revs`: the commits that a blame may skip, such as those that only format
-//! the code (git-blame, `--ignore-revs-file`).
+//! Reads `.git-blame-ignore-revs`: the commits that a blame may skip, such as those that only
+//! format the code (git-blame, `--ignore-revs-file`).
 
 use git2::ObjectType;
 
@@ -14,8 +14,8 @@ const FILE_BYTES_MAX: usize = 64 * 1024;
 const REVISIONS_MAX: usize = 1_000;
 
 impl Browser {
-    /// Returns the commits that the file names and that exist; empty if the file does not exist or is
-    /// too large.
+    /// Returns the commits that the file names and that exist; empty if the file does not exist or
+    /// is too large.
     pub fn ignored_revisions(&self, commit: Oid) -> Result<Vec<Oid>, BrowseError> {
         let commit = self.find_commit(commit.raw())?;
         let (_, place) = self.find_path(&commit, FILE)?;

@@ -1,7 +1,7 @@
 //! Splits `{ref}/{path}`, where both may contain slashes, as page addresses have them.
 //!
-//! git refuses a branch `a/b` beside a branch `a`, and the same for tags. So at most one prefix of the
-//! text is a branch, and at most one is a tag.
+//! git refuses a branch `a/b` beside a branch `a`, and the same for tags. So at most one prefix of
+//! the text is a branch, and at most one is a tag.
 
 use super::refs::{HEAD, RefKind};
 use super::{BrowseError, Browser, ResolvedRef};
@@ -19,9 +19,9 @@ pub struct RefPath {
 
 impl Browser {
     /// Resolves the beginning of `text`: a branch, else a tag, else `HEAD` or the id of a commit,
-    /// which may be shortened. A text that begins with `refs/` begins with a full ref name. A slash at
-    /// the end is ignored. If a prefix is a branch and another one a tag, the branch is taken; the tag
-    /// has the text `refs/tags/...`.
+    /// which may be shortened. A text that begins with `refs/` begins with a full ref name. A slash
+    /// at the end is ignored. If a prefix is a branch and another one a tag, the branch is taken;
+    /// the tag has the text `refs/tags/...`.
     pub fn resolve_ref_path(&self, text: &str) -> Result<RefPath, BrowseError> {
         let text = text.strip_suffix('/').unwrap_or(text);
         if text.starts_with('-') {

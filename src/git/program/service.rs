@@ -72,8 +72,8 @@ pub struct PushRules {
     pub fast_forward: FastForward,
     /// Either all refs are updated or none.
     pub is_atomic: bool,
-    /// The server makes the refs durable ([`sync_refs`](crate::git::store::Store::sync_refs)) with a single sync: git would sync
-    /// each ref separately.
+    /// The server makes the refs durable ([`sync_refs`](crate::git::store::Store::sync_refs)) with
+    /// a single sync: git would sync each ref separately.
     pub has_many_refs: bool,
 }
 

@@ -12,10 +12,10 @@
 //! * A body ends cleanly only if the child succeeded or the last line of the body is the reason of
 //!   the failure. Otherwise the body breaks off with an error, so that the client detects that it
 //!   is incomplete.
-//! * The checksum at the end of a push's pack is held back until its [`ReceiveHook`] admits the push. No
-//!   ref can move before that: without the checksum, git does not have the pack. Parsing the pack
-//!   locates the checksum; bytes after it are refused. An admitted push is finished whether or not
-//!   its client is still connected.
+//! * The checksum at the end of a push's pack is held back until its [`ReceiveHook`] admits the
+//!   push. No ref can move before that: without the checksum, git does not have the pack. Parsing
+//!   the pack locates the checksum; bytes after it are refused. An admitted push is finished
+//!   whether or not its client is still connected.
 //! * The response to a push begins after its request body was read: otherwise proxies do not
 //!   forward the rest of the body.
 

@@ -3,14 +3,16 @@
 //! Modules
 //!
 //! * `handle`: the way to a session's actor; `messages` lists the messages of its mailbox.
-//! * `actor`: routes packets and the results of tasks. It performs the actions that `state` returns.
+//! * `actor`: routes packets and the results of tasks. It performs the actions that `state`
+//!   returns.
 //! * `state`: the protocol state machine, without socket, clock or actor.
 //! * `responder` makes the answers: `hello` and `answers` those of queries and requests, `room`
 //!   bounds them, `replay` replays missed events, `chat_commands` submits commands to the writer.
 //!   `request` is the part of a packet that its answer needs, `read_cursors` collects cursors.
 //! * `start`: starts the actor and the two tasks at its socket.
-//! * `reader` and `writer`: the two tasks at a TCP socket; `web_reader` (with `web_frames` and `web_form`) and
-//!   `web_writer` are those of a WebSocket. `reader_context` is shared by the readers.
+//! * `reader` and `writer`: the two tasks at a TCP socket; `web_reader` (with `web_frames` and
+//!   `web_form`) and `web_writer` are those of a WebSocket. `reader_context` is shared by the
+//!   readers.
 //!
 //! Only `handle` and `start` name the actor, so the modules that decide need no runtime.
 //!

@@ -194,8 +194,8 @@ pub fn live_logins_of(db: &mut Db, user: UserId) -> QueryResult<Vec<LoginId>> {
         .load(db)
 }
 
-/// Returns the open login of a user that was not used for the longest time. Logins of earlier versions
-/// have no time of use: they were refreshed `lifetime_ms` before they expire.
+/// Returns the open login of a user that was not used for the longest time. Logins of earlier
+/// versions have no time of use: they were refreshed `lifetime_ms` before they expire.
 pub fn stalest_login_of(db: &mut Db, user: UserId, lifetime_ms: i64) -> QueryResult<Option<LoginId>> {
     let last_used = sql::<BigInt>("COALESCE(last_used_at, expires_at - ");
     let last_used = last_used.bind::<BigInt, _>(lifetime_ms).sql(")");

@@ -1,7 +1,7 @@
 //! `/setup`: the first administrator of a server that has none.
 //!
-//! The code is in the fragment of the printed address (`/setup#code=…`), which browsers do not send.
-//! The script of the page writes it into the form; without a script the user copies it.
+//! The code is in the fragment of the printed address (`/setup#code=…`), which browsers do not
+//! send. The script of the page writes it into the form; without a script the user copies it.
 
 use actix_web::{HttpRequest, web};
 use askama::Template;

@@ -1,6 +1,6 @@
-//! `/admin/users/{username}/role` and `…/password`: forms with which an administrator gives or takes
-//! the role of an administrator, and sets the password of a user. Each asks for the administrator's
-//! own password.
+//! `/admin/users/{username}/role` and `…/password`: forms with which an administrator gives or
+//! takes the role of an administrator, and sets the password of a user. Each asks for the
+//! administrator's own password.
 
 use actix_web::{HttpRequest, web};
 use askama::Template;

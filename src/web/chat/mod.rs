@@ -1,8 +1,8 @@
 //! The pages of the chat program: one shell for all of its addresses.
 //!
-//! The program (`web/js/chat/main.js`) draws chats, messages and notifications, and moves between its
-//! addresses without loading a page. The server sends the shell with a block of data, from which the
-//! program draws the first picture before its session is open.
+//! The program (`web/js/chat/main.js`) draws chats, messages and notifications, and moves between
+//! its addresses without loading a page. The server sends the shell with a block of data, from
+//! which the program draws the first picture before its session is open.
 //!
 //! Deliberately absent: messages as HTML. They are drawn in one place only, by the program.
 

@@ -76,9 +76,9 @@ pub(super) async fn inbox(
 /// Returns the shell with its data.
 ///
 /// A chat that the visitor may not read yields the same page as a chat that does not exist; the
-/// program shows "not found". The page is `private, no-cache` with a tag, as all pages are. Browsers
-/// keep it for the Back button, which `no-store` would prevent in some, and the program updates what
-/// it shows when its session is open again.
+/// program shows "not found". The page is `private, no-cache` with a tag, as all pages are.
+/// Browsers keep it for the Back button, which `no-store` would prevent in some, and the program
+/// updates what it shows when its session is open again.
 async fn page(
     (visitor, request, services): (&Visitor, &HttpRequest, &Services),
     title: &str,

@@ -1,7 +1,8 @@
 //! The data with which the chat program starts: a part of what its session sends later.
 //!
-//! The size has a bound. Chats come first, then the newest events of the open chat, then users. Items
-//! that do not fit are left out and marked by `has_more`; the program requests them over its session.
+//! The size has a bound. Chats come first, then the newest events of the open chat, then users.
+//! Items that do not fit are left out and marked by `has_more`; the program requests them over its
+//! session.
 
 use std::collections::BTreeSet;
 

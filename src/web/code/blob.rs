@@ -1,4 +1,5 @@
-//! `/{user}/{project}/{repo}/-/blob/{ref}/{path}`: a file with its lines, or as a document or image.
+//! `/{user}/{project}/{repo}/-/blob/{ref}/{path}`: a file with its lines, or as a document or
+//! image.
 
 use actix_web::{HttpRequest, web};
 use askama::Template;

@@ -72,8 +72,8 @@ pub(super) async fn readme(
     Ok(Some(Readme { name: entry.name.clone(), href, document }))
 }
 
-/// Returns the README of the first of the repositories that has a commit, at its default branch, for
-/// the page of a project.
+/// Returns the README of the first of the repositories that has a commit, at its default branch,
+/// for the page of a project.
 ///
 /// # Errors
 /// If a repository cannot be read now. The page of the project does not depend on it.

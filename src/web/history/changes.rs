@@ -1,7 +1,7 @@
 //! The changed files of a commit or a comparison, as a page shows them.
 //!
-//! Only the first files are open, and only up to [`ROWS_MAX`] rows. The others are on pages of their
-//! own (`?file=`), and not in the HTML.
+//! Only the first files are open, and only up to [`ROWS_MAX`] rows. The others are on pages of
+//! their own (`?file=`), and not in the HTML.
 
 use crate::git::browse::{ChangeStatus, Diff, DiffPart, FileDiff, Oid};
 use crate::http::address::path_encoded;
@@ -310,8 +310,8 @@ fn in_parts(rows: Vec<DiffRow>) -> Vec<RowsPart> {
     parts
 }
 
-/// Returns the rows in runs. A remark, such as that of a missing end of line, stays in the run of the
-/// line before it.
+/// Returns the rows in runs. A remark, such as that of a missing end of line, stays in the run of
+/// the line before it.
 fn in_runs(rows: Vec<DiffRow>) -> Vec<Vec<DiffRow>> {
     let is_change = |row: &DiffRow| matches!(row.kind, DiffKind::Added | DiffKind::Removed);
     let mut runs: Vec<Vec<DiffRow>> = Vec::new();

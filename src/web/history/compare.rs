@@ -126,8 +126,8 @@ pub(super) struct CompareAddress {
     rest: String,
 }
 
-/// Returns the comparison of the refs in the address. A ref that does not exist leads to the form with
-/// the problem.
+/// Returns the comparison of the refs in the address. A ref that does not exist leads to the form
+/// with the problem.
 pub(super) async fn show(
     visitor: Visitor,
     request: HttpRequest,

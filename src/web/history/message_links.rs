@@ -67,7 +67,8 @@ fn is_missing(error: &ServiceError) -> bool {
     matches!(error.code, Code::NotFound | Code::BadRequest | Code::TooLarge)
 }
 
-/// Returns the message as HTML. Commits are linked if they exist, users if the visitor may see them.
+/// Returns the message as HTML. Commits are linked if they exist, users if the visitor may see
+/// them.
 pub(super) async fn linked(
     services: &Services,
     visitor: &Visitor,

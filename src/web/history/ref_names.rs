@@ -14,7 +14,8 @@ pub(super) async fn offered(services: &Services, view: &RepositoryView) -> Resul
     Ok(names.branches.into_iter().chain(tags).collect())
 }
 
-/// Returns the name of a ref in a clone with the remote `origin`, as an argument of a shell command.
+/// Returns the name of a ref in a clone with the remote `origin`, as an argument of a shell
+/// command.
 pub(super) fn in_clone(commit: &ResolvedRef) -> String {
     let name = name_in_address(commit);
     if commit.kind == RefKind::Branch { format!("origin/{name}") } else { name.to_owned() }

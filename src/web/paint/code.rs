@@ -32,9 +32,9 @@ pub const HIGHLIGHT_TIME_MAX: Duration = Duration::from_millis(100);
 pub const HIGHLIGHT_HTML_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Length of the part of the first line that can name the language.
 const FIRST_LINE_BYTES_MAX: usize = 200;
-/// Maximum hyphens between characters of a word; a line with more is plain text. Less, Sass and SCSS
-/// match names of elements in a time that grows with the third power of the hyphens: 200 hyphens
-/// took 40 s. Other languages can contain these, so the rule is for all.
+/// Maximum hyphens between characters of a word; a line with more is plain text. Less, Sass and
+/// SCSS match names of elements in a time that grows with the third power of the hyphens: 200
+/// hyphens took 40 s. Other languages can contain these, so the rule is for all.
 const WORD_HYPHENS_MAX: usize = 16;
 /// Languages that are plain text. One line of [`HIGHLIGHT_LINE_BYTES_MAX`] took 200 to 500 ms; for
 /// all other languages, at most 150 ms.
@@ -127,8 +127,8 @@ impl Default for Budget {
 pub struct Highlighted {
     /// The lines without their line ends. A line end at the end of the text begins no line.
     pub lines: Vec<SafeHtml>,
-    /// The number of lines before the first line that a limit left plain; the number of all lines if
-    /// no limit was reached or if the language is not known.
+    /// The number of lines before the first line that a limit left plain; the number of all lines
+    /// if no limit was reached or if the language is not known.
     pub highlighted_to: usize,
     /// The name of the language, such as `Rust`. `None` for plain text and unknown languages.
     pub language: Option<&'static str>,

@@ -1,5 +1,5 @@
-//! Values for the script of a page, in a `<script type="application/json">`. Browsers do not execute
-//! such a block, and the policy of the pages does not forbid it.
+//! Values for the script of a page, in a `<script type="application/json">`. Browsers do not
+//! execute such a block, and the policy of the pages does not forbid it.
 
 use serde::Serialize;
 

@@ -65,8 +65,8 @@ pub struct DiffRows {
     pub has_hidden: bool,
 }
 
-/// Returns the rows of a patch as in [`FileDiff::patch`](crate::git::browse::FileDiff::patch): hunks
-/// of a unified diff without a file header.
+/// Returns the rows of a patch as in [`FileDiff::patch`](crate::git::browse::FileDiff::patch):
+/// hunks of a unified diff without a file header.
 ///
 /// The first character of each line decides. A line that is not part of a patch becomes a note.
 pub fn diff_rows(patch: &str) -> DiffRows {

@@ -4,8 +4,8 @@
 //! pages decide about layout and addresses; this module decides what a text may become.
 //!
 //! # Rules
-//! * All texts are untrusted. Only this module creates [`SafeHtml`], so a template may write a value
-//!   of this type without escaping it, and must escape all other texts.
+//! * All texts are untrusted. Only this module creates [`SafeHtml`], so a template may write a
+//!   value of this type without escaping it, and must escape all other texts.
 //! * No output has a `style` attribute, a script, a form or an address of another scheme than
 //!   `http`, `https` and `mailto`. No output makes a browser fetch from another server.
 //! * Every text, list and walk has a named limit. A result reports whether a limit was reached.

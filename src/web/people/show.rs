@@ -1,5 +1,5 @@
-//! `/people/{username}`: a user, the user's own projects that the visitor may read, and the way to the
-//! direct chat.
+//! `/people/{username}`: a user, the user's own projects that the visitor may read, and the way to
+//! the direct chat.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -65,8 +65,8 @@ pub(in crate::web) async fn message(
     Ok(see_other(&format!("/chat/{}", found.chat.id)))
 }
 
-/// Leads from `/{user}`, the namespace of a user's projects, to the page of the user. Other visitors
-/// do not learn which users exist.
+/// Leads from `/{user}`, the namespace of a user's projects, to the page of the user. Other
+/// visitors do not learn which users exist.
 pub(in crate::web) async fn lead(
     visitor: Visitor,
     username: Path<String>,

@@ -21,8 +21,8 @@ pub(super) struct ChannelLine {
     pub(super) at: Moment,
 }
 
-/// Returns the newest lines, in ascending order. A visitor who may not read the channel, or a server
-/// that is too busy, yields none: they are a part of a page only.
+/// Returns the newest lines, in ascending order. A visitor who may not read the channel, or a
+/// server that is too busy, yields none: they are a part of a page only.
 pub(super) async fn channel_lines(services: &Services, who: Credential, channel: ChatId) -> Vec<ChannelLine> {
     match services.newest_events(who, channel, LINES_SHOWN, true).await {
         Ok(Some(newest)) => lines_of(&newest),

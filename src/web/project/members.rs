@@ -231,7 +231,8 @@ pub(in crate::web) async fn remove(
     }
 }
 
-/// Returns a redirect to the members; to the projects if the visitor may not read this one any more.
+/// Returns a redirect to the members; to the projects if the visitor may not read this one any
+/// more.
 async fn to_members(who: Credential, at: &ProjectPath, done: &str, services: &Services) -> HttpResult {
     let left: HttpResponse = see_other(&format!("/projects?done={done}"));
     let Ok(view) = services.project(Some(who), at, Act::Read).await else { return Ok(left) };

@@ -22,8 +22,8 @@ use crate::web::layout::{self, Shell, see_other};
 use crate::web::shown::{Face, Moment, size};
 use crate::web::visitor::Visitor;
 
-/// How long the page waits for the README, which is a part of it only. A choice: as long as a reader
-/// waits without noticing.
+/// How long the page waits for the README, which is a part of it only. A choice: as long as a
+/// reader waits without noticing.
 const README_TIME_MAX: Duration = Duration::from_millis(300);
 /// Repositories that are tried for the README: those without a commit have none.
 const README_REPOSITORIES: usize = 5;
@@ -154,8 +154,8 @@ pub(in crate::web) async fn show(
     layout::page(&request, &page).await
 }
 
-/// Returns the README of the repository that has the name of the project, if it has a commit; else of
-/// the first repository that has one.
+/// Returns the README of the repository that has the name of the project, if it has a commit; else
+/// of the first repository that has one.
 async fn readme_of(
     request: &HttpRequest,
     services: &Services,

@@ -19,8 +19,8 @@ struct StartPage {
     is_open: bool,
 }
 
-/// Returns the start page. It leads to the chats of the visitor, and to the setup of a server without
-/// an administrator.
+/// Returns the start page. It leads to the chats of the visitor, and to the setup of a server
+/// without an administrator.
 pub(in crate::web) async fn show(
     visitor: Visitor,
     request: HttpRequest,

@@ -16,7 +16,8 @@ pub(super) fn index(tx: &mut Tx<'_>, chat: &Chat, message: &Message) -> Executio
     let Some(project) = chat.project_id else { return Ok(()) };
     let Some(lines) = message.metadata.as_ref().and_then(CodeLines::of) else { return Ok(()) };
     let Some(repository) = repository_of(tx, project, &lines.repository)? else { return Ok(()) };
-    // The row refers to that of the message.
+    // The row refers to that of the message, which is inserted first. A deferred foreign key would
+    // save this, but a violation would fail the whole batch at its COMMIT instead of this command.
     tx.reader_after_flush()?;
     Ok(code_talks::insert(tx.write(), message.id, repository, &lines)?)
 }

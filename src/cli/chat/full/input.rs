@@ -1,8 +1,8 @@
 //! Events of the terminal, read by a thread of their own.
 //!
-//! Invariant: no typed byte is lost. While the client is busy, the events wait in a bounded channel,
-//! and the bytes behind them in the terminal. crossterm's reader is not used: it waits for a new
-//! byte while more than 1,024 bytes wait in the terminal, so a fast paste never arrives.
+//! Invariant: no typed byte is lost. While the client is busy, the events wait in a bounded
+//! channel, and the bytes behind them in the terminal. crossterm's reader is not used: it waits for
+//! a new byte while more than 1,024 bytes wait in the terminal, so a fast paste never arrives.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,11 +1,12 @@
 //! The full screen of `netbit chat`.
 //!
-//! Events of the terminal ([`input`], [`decoder`]), packets ([`receive`]) and answers ([`answers`]) change the
-//! [`model`], which is free of I/O. [`view`] draws it. [`app`] carries out its orders over the
-//! session and over REST ([`desk`]).
+//! Events of the terminal ([`input`], [`decoder`]), packets ([`receive`]) and answers ([`answers`])
+//! change the [`model`], which is free of I/O. [`view`] draws it. [`app`] carries out its orders
+//! over the session and over REST ([`desk`]).
 //!
 //! * [`store`], [`history`], [`names`] and [`inbox`]: what the server reported.
-//! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on disk.
+//! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on
+//!   disk.
 //! * [`press`], [`actions`], [`navigate`], [`editor`] and [`complete`]: what the user does.
 
 mod actions;

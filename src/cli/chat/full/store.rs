@@ -1,5 +1,5 @@
-//! The state that the server reported: chats, their positions, and the rule of the client for events
-//! (docs/PROTOCOL.md, sections 6, 9 and 10). A plain struct without I/O.
+//! The state that the server reported: chats, their positions, and the rule of the client for
+//! events (docs/PROTOCOL.md, sections 6, 9 and 10). A plain struct without I/O.
 //!
 //! Invariants
 //! * `last` of a chat is the seq up to which every event was applied, each once and in order.

@@ -1,7 +1,7 @@
 //! The elements that a document may have, and which element may be inside of which.
 //!
-//! Following these rules, the emitter writes HTML that a parser reads as it is written: no element is
-//! moved, repeated or closed early.
+//! Following these rules, the emitter writes HTML that a parser reads as it is written: no element
+//! is moved, repeated or closed early.
 
 /// A listed element of the HTML inside of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

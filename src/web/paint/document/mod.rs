@@ -5,9 +5,10 @@
 //!                                          ^ links, highlighted code
 //! ```
 //!
-//! The [`emitter`] writes well-nested HTML only and resolves all addresses. It reads the HTML inside
-//! of a document with its own scanner and keeps listed elements and attributes. The [`sanitizer`]
-//! parses the result again as a browser does, so an error of the emitter does not reach a page.
+//! The [`emitter`] writes well-nested HTML only and resolves all addresses. It reads the HTML
+//! inside of a document with its own scanner and keeps listed elements and attributes. The
+//! [`sanitizer`] parses the result again as a browser does, so an error of the emitter does not
+//! reach a page.
 //!
 //! # Rules
 //! * Headings move down by one level: a page has one `h1`, which is its own.
@@ -53,9 +54,9 @@ pub const LINKS_MAX: usize = 5_000;
 /// File name extensions of Markdown.
 const EXTENSIONS: &[&str] = &["md", "markdown", "mdown", "mkd", "mkdn"];
 
-/// Knows the addresses of files of the repository. Paths are relative to the root of the repository,
-/// without `.` and `..`, not percent-encoded; the root is empty. An address is a path on this server,
-/// encoded, without a fragment.
+/// Knows the addresses of files of the repository. Paths are relative to the root of the
+/// repository, without `.` and `..`, not percent-encoded; the root is empty. An address is a path
+/// on this server, encoded, without a fragment.
 pub trait Links {
     /// Returns the page of a file or a folder.
     fn page(&self, path: &str) -> Option<String>;

@@ -4,8 +4,8 @@ use super::super::hidden::Marks;
 use super::DEPTH_MAX;
 use super::elements::{fits, is_boundary, is_structure};
 
-/// Where an element comes from. The end of a Markdown element closes HTML elements inside of it; the
-/// end of an HTML element never closes a Markdown element.
+/// Where an element comes from. The end of a Markdown element closes HTML elements inside of it;
+/// the end of an HTML element never closes a Markdown element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     Markdown,
@@ -94,7 +94,8 @@ impl Output {
         }
     }
 
-    /// Ends the innermost HTML element of a name, if it is inside of the innermost Markdown element.
+    /// Ends the innermost HTML element of a name, if it is inside of the innermost Markdown
+    /// element.
     pub(super) fn end_html(&mut self, tag: &str) {
         self.end_html_where(|open| open == tag, |_| false);
     }

@@ -4,8 +4,8 @@
 //! that it reads differently from a browser is not dangerous, because only listed elements with
 //! escaped attributes are written, and the sanitizer follows.
 //!
-//! The scanner reads each byte a bounded number of times. A tag that does not end becomes text up to
-//! the place where its scan stopped, so no byte of it begins another scan.
+//! The scanner reads each byte a bounded number of times. A tag that does not end becomes text up
+//! to the place where its scan stopped, so no byte of it begins another scan.
 
 /// Maximum attributes of a tag; the others are ignored.
 const ATTRIBUTES_MAX: usize = 20;

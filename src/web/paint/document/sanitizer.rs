@@ -1,8 +1,8 @@
 //! The last step before a page: parses HTML as a browser does and keeps listed elements.
 //!
-//! The parser joins the pieces of a text, and copies the text for each piece. Each reference such as
-//! `&amp;` is a piece, so a text of references takes a time that grows with the square of its length.
-//! Comments, which are removed again, bound the length of a text: [`with_breaks`].
+//! The parser joins the pieces of a text, and copies the text for each piece. Each reference such
+//! as `&amp;` is a piece, so a text of references takes a time that grows with the square of its
+//! length. Comments, which are removed again, bound the length of a text: [`with_breaks`].
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
