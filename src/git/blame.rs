@@ -1,16 +1,18 @@
 //! Parses the output of `git blame --porcelain`: the commit of each line of a file (git-blame, "The
 //! porcelain format").
 //!
-//! Each line has a record. The headers appear only in the first record of a commit.
+//! Each line has a record. Lines that git found together form a group, whose first record has their
+//! number as a fourth word. The headers are in the first record of each commit.
 //!
 //! ```text
-//! <commit> <original line> <final line> <lines in group>
-//! author ..., author-mail <...>, author-time <seconds>, ..., summary ...
-//! previous <commit> <path>, filename <path>
+//! <commit> <original line> <final line> [<lines in group>]
+//! author <name>, author-mail <...>, author-time <seconds>, ..., summary <text>
+//! [previous <commit> <path>]
+//! filename <path>
 //! <tab><content of the line>
 //! ```
-//! A commit whose lines come from two paths repeats `previous` and `filename` in each group;
-//! `previous` is absent where the commit added the file.
+//! `previous` is absent where the commit added the file. If the lines of a commit come from more
+//! than one path, the first record of each of its groups has `previous` and `filename` again.
 //!
 //! Names and summaries are untrusted input: they are truncated and converted to UTF-8, as
 //! everywhere in `browse`.
