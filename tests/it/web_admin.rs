@@ -1,5 +1,9 @@
 //! Pages of people and of the administration, and rules that all of these pages keep.
 
+use diesel::connection::SimpleConnection;
+use netbit::core::config::{Config, Synchronous};
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
 use serde_json::json;
 
 use crate::harness::browser::{Browser, text_of};
@@ -153,6 +157,47 @@ async fn audit_log_names_projects_and_is_a_safe_file() {
     assert!(lines[2].contains("\"user.setup\",\"user:1\",\"alice\""), "{}", lines[2]);
     let older = alice.get("/admin/audit.csv?cursor=1").await;
     assert_eq!(older.html.lines().count(), 1, "{}", older.html);
+    server.stop().await;
+}
+
+/// Returns the number of entries of an audit file, and its name.
+async fn audit_file(alice: &Browser, query: &str) -> (usize, String) {
+    let file = alice.get(&format!("/admin/audit.csv{query}")).await;
+    assert_eq!(file.status, 200);
+    let name = file.header("content-disposition").replace("attachment; filename=", "");
+    (file.html.lines().count() - 1, name.trim_matches('"').to_owned())
+}
+
+#[actix_web::test]
+async fn audit_file_ends_at_its_limits_and_names_the_rest() {
+    let insert = |count: i64, detail: &str| {
+        format!(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT {count})
+             INSERT INTO audit_events (action, target, detail, created_at) SELECT 'x', 'chat:1', {detail}, 0 FROM n"
+        )
+    };
+    let with = |statement: String| {
+        move |config: &mut Config| {
+            let path = DataDir::database_in(&config.data_dir.0);
+            let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
+            db.batch_execute(&statement).unwrap();
+        }
+    };
+    let server = TestServer::start().await;
+    // Its entry is the first.
+    Browser::set_up(&server, "alice").await;
+    let server = server.restart(with(insert(5_000, "'{}'"))).await;
+    let alice = Browser::login(&server, "alice").await;
+    assert_eq!(audit_file(&alice, "").await, (5_000, "netbit-audit-cut-at-2.csv".to_owned()));
+    assert_eq!(audit_file(&alice, "?cursor=2").await, (1, "netbit-audit.csv".to_owned()));
+    let whole = audit_file(&alice, "?cursor=5001").await;
+    assert_eq!(whole, (5_000, "netbit-audit.csv".to_owned()), "as many as a file has, and none older");
+    // Six entries of a MiB each.
+    let large = "'{\"x\":\"' || hex(zeroblob(524288)) || '\"}'";
+    let server = server.restart(with(insert(6, large))).await;
+    let alice = Browser::login(&server, "alice").await;
+    assert_eq!(audit_file(&alice, "").await, (4, "netbit-audit-cut-at-5004.csv".to_owned()));
+    assert_eq!(audit_file(&alice, "?cursor=5004").await, (5_000, "netbit-audit-cut-at-4.csv".to_owned()));
     server.stop().await;
 }
 

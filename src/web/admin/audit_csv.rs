@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::audit::AuditQuery;
 use super::audit_names::AuditNames;
+use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::audit::AuditEvent;
 use crate::http::error::HttpResult;
@@ -15,15 +16,16 @@ use crate::web::visitor::Visitor;
 
 /// Maximum entries of a file.
 pub(super) const ENTRIES_MAX: usize = 5_000;
-/// After this many bytes the file ends.
+/// A file ends with the entry that makes it this long, or longer.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Entries that are read at a time.
 const ENTRIES_READ: usize = 500;
 const COLUMNS: &str = "id,time,actor_id,actor,action,target,target_name,detail,request_id\r\n";
 
-/// A file, and the oldest entry that it has if older ones follow.
+/// A file.
 struct Part {
     text: String,
+    /// The oldest entry of the file, if older ones follow.
     cut_at: Option<i64>,
 }
 
@@ -52,26 +54,24 @@ fn file_name(cut_at: Option<i64>) -> String {
 
 async fn part(services: &Services, who: Credential, cursor: i64) -> Result<Part, ServiceError> {
     let (mut text, mut below, mut count) = (COLUMNS.to_owned(), cursor, 0);
-    loop {
+    while count < ENTRIES_MAX && text.len() < BYTES_MAX {
         let wanted = ENTRIES_READ.min(ENTRIES_MAX.saturating_sub(count));
-        let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-        let events = services.audit(Some(who), below, limit).await?;
+        let events = services.audit(Some(who), below, saturate::to_i64(wanted)).await?;
         let names = AuditNames::load(services, who, &events).await?;
         for event in &events {
+            if text.len() >= BYTES_MAX {
+                break;
+            }
             put_row(&mut text, event, &names);
             below = event.id;
-            if text.len() >= BYTES_MAX {
-                return Ok(Part { text, cut_at: Some(below) });
-            }
         }
         count = count.saturating_add(events.len());
         if events.len() < wanted {
-            return Ok(Part { text, cut_at: None });
-        }
-        if count >= ENTRIES_MAX {
-            return Ok(Part { text, cut_at: Some(below) });
+            break;
         }
     }
+    let has_older = !services.audit(Some(who), below, 1).await?.is_empty();
+    Ok(Part { text, cut_at: has_older.then_some(below) })
 }
 
 fn put_row(text: &mut String, event: &AuditEvent, names: &AuditNames) {
