@@ -2,13 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use netbit::client::HttpClient;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{eventually, soon};
+use super::{PATIENCE, eventually, soon};
 
 /// A running `netbit` process.
 ///
@@ -21,6 +21,8 @@ use super::{eventually, soon};
 /// fails the test when it is dropped.
 pub(crate) struct Process {
     child: Child,
+    /// The directory in which the process runs: most often its data directory.
+    directory: PathBuf,
     /// Whether the test has observed that the process ended.
     seen_to_end: bool,
     pub(crate) http: HttpClient,
@@ -86,6 +88,7 @@ impl Process {
     /// Returns the exit status when the server ended before it was ready.
     pub(crate) async fn spawn(mut command: Command) -> Result<Self, std::process::ExitStatus> {
         command.stdout(Stdio::piped());
+        let directory = command.get_current_dir().unwrap().to_owned();
         let mut child = command.spawn().unwrap();
         // The first line has the URL for registration, the last one the URL of the operations port.
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -105,7 +108,7 @@ impl Process {
         let sessions = text.split("Chat sessions: ").nth(1).and_then(|rest| rest.split_whitespace().next());
         let tcp = sessions.unwrap().trim_start_matches("tls://").trim_start_matches("tcp://");
         let tcp = tcp.parse().unwrap();
-        Ok(Self { child, seen_to_end: false, http, tcp, base, ops, greeting: text })
+        Ok(Self { child, directory, seen_to_end: false, http, tcp, base, ops, greeting: text })
     }
 
     /// Returns a field of the process's kernel status (proc(5)).
@@ -135,6 +138,18 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.seen_to_end = true;
+        self.await_lock();
+    }
+
+    /// Waits until the lock of the data directory is free. A child of the server that has not
+    /// reached its `exec` has a copy of the lock's descriptor, and may outlive the server.
+    fn await_lock(&self) {
+        let Ok(lock) = std::fs::File::open(self.directory.join("lock")) else { return };
+        let begun = std::time::Instant::now();
+        while lock.try_lock().is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the data directory is still locked");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Sends SIGTERM; fails when the process does not exit with status 0.
@@ -162,6 +177,7 @@ impl Process {
     pub(crate) async fn end(&mut self) -> Option<i32> {
         let status = eventually(async || self.child.try_wait().unwrap()).await;
         self.seen_to_end = true;
+        self.await_lock();
         status.code()
     }
 }
