@@ -246,11 +246,16 @@ pub(super) async fn update(
     services: web::Data<Services>,
 ) -> HttpResult {
     let UpdateBody { name, archived, retention } = body.0;
-    if let Some(keep) = retention {
-        services.set_retention(Some(caller.0), ChatId(id.0), keep).await?;
+    let (who, id) = (caller.0, ChatId(id.0));
+    // The channel of a project has a retention, but its name follows the project. The retention
+    // comes last: it deletes messages, and the rest of the request may be refused.
+    if retention.is_none() || name.is_some() || archived.is_some() {
+        services.update_chat(who, id, name, archived).await?;
     }
-    let chat = services.update_chat(caller.0, ChatId(id.0), name, archived).await?;
-    Ok(HttpResponse::Ok().json_line(ChatAnswer::from(chat)))
+    if let Some(keep) = retention {
+        services.set_retention(Some(who), id, keep).await?;
+    }
+    Ok(HttpResponse::Ok().json_line(ChatAnswer::from(services.chat(who, id).await?)))
 }
 
 #[derive(Deserialize)]

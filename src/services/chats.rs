@@ -95,12 +95,11 @@ impl Services {
         chat: ChatId,
         name: Option<String>,
         archived: Option<bool>,
-    ) -> Result<ChatView, ServiceError> {
+    ) -> Result<(), ServiceError> {
         let name = name.map(|name| parse_chat_name(&name)).transpose();
         let name = name.map_err(|reason| Refusal::Invalid { field: "name", reason })?;
         self.rates.change(who.user, 1)?;
-        self.writer.execute(who, UpdateChat { who, chat, name, archived }).await?;
-        self.chat(who, chat).await
+        Ok(self.writer.execute(who, UpdateChat { who, chat, name, archived }).await?)
     }
 
     /// Deletes a chat for all participants.

@@ -265,6 +265,15 @@ async fn project_channel_is_changed_through_the_project_only() {
                 assert_problem(&answer, 403, "forbidden");
             }
         }
+        // Regression: the retention was set, and answered with 403.
+        let both = bob.patch(&chat, json!({"name": "other", "retention": 7})).await;
+        assert_problem(&both, 403, "forbidden");
+        assert_eq!(bob.get(&chat).await.body.get("retention"), None, "nothing was changed");
+        set_role(&alice, &path, "carol", "maintainer").await;
+        assert_problem(&carol.patch(&chat, json!({"retention": 9})).await, 403, "forbidden");
+        let set = bob.patch(&chat, json!({"retention": 9})).await;
+        assert_eq!((set.status, &set.body["retention"]), (200, &json!(9)));
+        alice.delete(&format!("{path}/members/carol")).await;
         let joins = carol.put(&format!("{chat}/participants/carol"), json!({})).await.status;
         assert_eq!(joins, if visibility == "private" { 404 } else { 403 });
         assert_eq!(alice.get(&chat).await.body["participants"].as_array().unwrap().len(), 2);
