@@ -3,18 +3,21 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::{PASSWORD, Person, TestServer, soon};
+use super::{PASSWORD, PATIENCE, Person, TestServer};
 
 /// A working directory with its own author.
 pub(crate) struct GitWorkdir {
     directory: TempDir,
     /// The value of `protocol.version`.
     pub(crate) protocol: &'static str,
+    /// The longest that a command may take.
+    pub(crate) patience: Duration,
 }
 
 /// The outcome of a git command: its output and whether it succeeded.
@@ -41,7 +44,7 @@ impl Said {
 
 impl GitWorkdir {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), protocol: "2" }
+        Self { directory: tempfile::tempdir().unwrap(), protocol: "2", patience: PATIENCE }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -75,7 +78,7 @@ impl GitWorkdir {
             .args(arguments)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let output = soon(command.output()).await.unwrap();
+        let output = tokio::time::timeout(self.patience, command.output()).await.expect("timed out").unwrap();
         Said {
             success: output.status.success(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
