@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::ServerFlags;
 use super::output::report_error;
 use crate::app::RunningApp;
+use crate::core::actor::FATAL_EXIT_CODE;
 use crate::core::config::LoadedConfig;
 use crate::core::telemetry;
 
@@ -57,6 +58,10 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
             }
         };
         info!(differences = stopped.differences, "stopped");
+        if stopped.differences > 0 {
+            // The database is right, and the next start loads it. Clients may have read other state.
+            std::process::exit(FATAL_EXIT_CODE);
+        }
         anyhow::Ok(ExitCode::SUCCESS)
     });
     code.map_err(|error: anyhow::Error| report_error(&error))

@@ -1,10 +1,17 @@
 //! Start, observation and stop of a server.
 
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
 use netbit::app::{RunningApp, StartError};
+use netbit::core::actor::FATAL_EXIT_CODE;
+use netbit::core::config::Synchronous;
+use netbit::core::data_dir::DataDir;
+use netbit::core::database;
 use netbit::core::limits::Limits;
 
 use crate::harness::browser::Browser;
-use crate::harness::{TestServer, config, eventually};
+use crate::harness::{PASSWORD, Process, TestServer, config, eventually};
 
 #[actix_web::test]
 async fn start_takes_its_steps_in_order() {
@@ -62,6 +69,44 @@ async fn stop_releases_the_data_directory_and_keeps_messages() {
     let server = server.restart(|_| ()).await;
     let alice = server.login("alice").await;
     assert_eq!(alice.contents(chat).await, ["kept"]);
+    server.stop().await;
+}
+
+/// Returns the number of the last commit.
+fn last_commit(directory: &Path) -> i64 {
+    let mut db = database::open_reader(&DataDir::database_in(directory)).unwrap();
+    database::integer(&mut db, "SELECT value FROM meta WHERE key = 'commit_no'").unwrap()
+}
+
+#[actix_web::test]
+async fn periodic_work_without_expired_items_makes_no_commit() {
+    let server = TestServer::start().await;
+    server.user("alice").await;
+    let server = server.restart(|_| ()).await;
+    let before = last_commit(server.path());
+    let services = &server.app.services;
+    assert_eq!(services.end_expired_logins().await.unwrap(), 0);
+    assert_eq!(services.end_expired_tokens().await.unwrap(), 0);
+    assert_eq!(services.warn_of_expiring_tokens().await.unwrap(), 0);
+    services.write_token_uses().await.unwrap();
+    services.write_web_login_uses().await.unwrap();
+    assert_eq!(last_commit(server.path()), before);
+    let directory = server.stop_and_keep().await;
+    assert_eq!(last_commit(directory.path()), before, "neither do the tasks of a start");
+}
+
+/// Regression: the status was 0, and only the log had the difference.
+#[actix_web::test]
+async fn stop_fails_when_cache_and_database_differ() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start(directory.path()).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
+    db.batch_execute("UPDATE users SET display_name = 'Other'").unwrap();
+    drop(db);
+    server.terminate();
+    assert_eq!(server.end().await, Some(FATAL_EXIT_CODE));
+    let server = Process::start(directory.path()).await;
     server.stop().await;
 }
 
