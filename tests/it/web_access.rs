@@ -51,6 +51,9 @@ const FORMS: [(&str, &str, Fields); 9] = [
 ];
 
 const ROLES: [&str; 4] = ["reader", "writer", "maintainer", "owner"];
+/// Users without a role in the projects: an ordinary one, and an administrator of the server, who
+/// may do no more there.
+const OUTSIDERS: [&str; 2] = ["outsider", "chief"];
 
 /// Returns the status as the API gives it: a page that needs a login leads to the login page.
 fn status_of(page: &Page) -> u16 {
@@ -68,6 +71,7 @@ async fn status_of_api(server: &TestServer, http: &HttpClient, path: &str) -> u1
 }
 
 async fn world(server: &TestServer) -> (Person, String) {
+    server.admin("chief").await;
     let alice = server.user("alice").await;
     for name in ROLES.iter().chain(&["outsider", "added"]) {
         server.user(name).await;
@@ -91,7 +95,7 @@ async fn world(server: &TestServer) -> (Person, String) {
 async fn pages_and_api_agree_for_every_role_and_visibility() {
     let server = TestServer::start().await;
     let (_, head) = world(&server).await;
-    for role in ["anonymous", "outsider"].iter().chain(&ROLES) {
+    for role in ["anonymous"].iter().chain(&OUTSIDERS).chain(&ROLES) {
         let (browser, http) = match *role {
             "anonymous" => (Browser::anonymous(&server), server.http.clone()),
             role => (Browser::login(&server, role).await, server.login(role).await.http),
@@ -129,7 +133,7 @@ async fn send(browser: &Browser, visibility: &str, form: &str, fields: Fields) -
 async fn chat_page_opens_the_chats_that_the_api_returns() {
     let server = TestServer::start().await;
     let (alice, _) = world(&server).await;
-    for role in ["outsider"].iter().chain(&ROLES) {
+    for role in OUTSIDERS.iter().chain(&ROLES) {
         let (browser, person) = (Browser::login(&server, role).await, server.login(role).await);
         for visibility in ["public", "private"] {
             let project = alice.get(&format!("/api/projects/alice/{visibility}")).await.body;
@@ -153,7 +157,7 @@ async fn forms_are_refused_below_their_role_and_work_at_it() {
     world(&server).await;
     let rank = |role: &str| ROLES.iter().position(|known| *known == role);
     let mut browsers = std::collections::BTreeMap::from([("anonymous", Browser::anonymous(&server))]);
-    for role in ["outsider"].iter().chain(&ROLES) {
+    for role in OUTSIDERS.iter().chain(&ROLES) {
         browsers.insert(*role, Browser::login(&server, role).await);
     }
     for (form, least, fields) in FORMS {
@@ -162,7 +166,7 @@ async fn forms_are_refused_below_their_role_and_work_at_it() {
                 let refused = send(browser, visibility, form, fields).await;
                 let expected = match (*role, visibility) {
                     ("anonymous", _) => 401,
-                    ("outsider", "private") => 404,
+                    ("outsider" | "chief", "private") => 404,
                     _ => 403,
                 };
                 assert_eq!(status_of(&refused), expected, "{role}: {visibility}{form}: {}", refused.text());
