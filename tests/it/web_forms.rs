@@ -1,7 +1,7 @@
 //! Rules of all forms: their page, the way back after a login that ended, and confirmations.
 
 use crate::harness::browser::Browser;
-use crate::harness::{PASSWORD, TestServer, eventually};
+use crate::harness::{PASSWORD, TestServer, eventually, soon};
 
 #[actix_web::test]
 async fn address_of_a_form_leads_to_its_page() {
@@ -50,6 +50,30 @@ async fn early_error_offers_the_login_only_without_a_login() {
     assert!(!refused.text().contains("Log in"), "{}", refused.text());
     let refused = Browser::anonymous(&server).post_form("/people", &[]).await;
     assert!(refused.text().contains("Log in"), "{}", refused.text());
+    server.stop().await;
+}
+
+/// Regression: a member was advised to send the form again, and an administrator whose form came
+/// from another site to become an administrator.
+#[actix_web::test]
+async fn advice_of_a_refusal_fits_its_cause() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    let form = [("name", "hello"), ("visibility", "public")];
+    assert_eq!(alice.post_form("/projects/new", &form).await.status, 303);
+    let bob = Browser::register(&server, "bob").await;
+    let (settings, ask) = ("/alice/hello/-/settings", "Ask an owner of the project for access.");
+    bob.get(settings).await.expect(403, ask);
+    bob.post_form(settings, &[("name", "x"), ("description", "")]).await.expect(403, ask);
+    bob.get("/admin/users").await.expect(403, "Only administrators of this server see this page.");
+    for path in ["/admin/users/bob", settings] {
+        let request = reqwest::Client::new().post(format!("http://{}{path}", server.app.addresses.http));
+        let request = request.header("cookie", alice.cookie()).header("accept", "text/html");
+        let refused = soon(request.header("sec-fetch-site", "cross-site").send()).await.unwrap();
+        assert_eq!(refused.status(), 403, "{path}");
+        let page = soon(refused.text()).await.unwrap();
+        assert!(page.contains("Open the page again, then send the form."), "{path}: {page}");
+    }
     server.stop().await;
 }
 
