@@ -132,11 +132,13 @@ fn in_rust(path: &str, source: &str) -> Vec<Finding> {
     let mut texts: Vec<(usize, String)> = Vec::new();
     // The paragraph of line comments that continues in this line.
     let mut open: Option<usize> = None;
+    let mut found = Vec::new();
     let lines = Lines::of(source);
     for token in tokens(source) {
         let (line, text) = (lines.at(token.at.start), &source[token.at.clone()]);
         match token.kind {
             Kind::LineComment => {
+                found.extend(wide_comment(source, &token.at, line));
                 let body = text.trim_start_matches(['/', '!']).trim_end();
                 if open == Some(line) && !body.trim().is_empty() && !LIST_ITEM.is_match(body) {
                     let (_, paragraph) = texts.last_mut().unwrap();
@@ -165,7 +167,6 @@ fn in_rust(path: &str, source: &str) -> Vec<Finding> {
             }
         }
     }
-    let mut found = Vec::new();
     for (line, text) in texts {
         let text = CODE_SPAN.replace_all(&text, "`_`").into_owned();
         found.extend(forbidden(&text).into_iter().map(|what| Finding { line, what, text: text.clone() }));
@@ -184,6 +185,17 @@ fn in_rust(path: &str, source: &str) -> Vec<Finding> {
         found.extend(forbidden(&words).into_iter().map(finding));
     }
     found
+}
+
+/// Returns a finding if a comment on a line of its own is too wide. Tables and links may be wider.
+fn wide_comment(source: &str, comment: &std::ops::Range<usize>, line: usize) -> Option<Finding> {
+    let begin = source[..comment.start].rfind('\n').map_or(0, |at| at + 1);
+    let (indent, text) = (&source[begin..comment.start], &source[comment.clone()]);
+    let body = text.trim_start_matches(['/', '!']).trim();
+    let columns = indent.chars().count() + text.trim_end().chars().count();
+    let is_exempt = !indent.trim().is_empty() || body.starts_with('|') || body.contains("http");
+    let what = format!("comment of {columns} columns");
+    (columns > COLUMNS_MAX && !is_exempt).then(|| Finding { line, what, text: body.to_owned() })
 }
 
 /// Returns the findings in paragraphs and list items, and the lines that are too wide, without
@@ -327,6 +339,10 @@ fn check_reads_comments_strings_names_and_markdown() {
     assert_eq!(count("#[actix_web::test]\nasync fn reader_gets_a_frame() {}"), 0);
     let long = "x".repeat(TEST_NAME_MAX + 1);
     assert_eq!(count(&format!("#[test]\n#[ignore]\nfn {long}() {{}}")), 1);
+
+    let long = "word ".repeat(21);
+    assert_eq!(count(&format!("/// {long}\nfn f() {{}}")), 1);
+    assert_eq!(count(&format!("//! | {long}\nfn f() {{}} // {long}\n/// {}", &long[..95])), 0);
 
     assert_eq!(in_markdown("# Title\n\nNobody `told`\nis told.\n\n```\nnobody\n```\n").len(), 2);
     assert_eq!(in_markdown("* There is\n* no user").len(), 0, "two items");
