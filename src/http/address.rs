@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn path_keeps_bytes_that_are_not_utf8() {
-        let request = TestRequest::with_uri("/a/tree/x%2fy%E9?path=first&path=caf%E9%20&file=b")
-            .to_http_request();
+        let request =
+            TestRequest::with_uri("/a/tree/x%2fy%E9?path=first&path=caf%E9%20&file=b").to_http_request();
         let (lossy, escaped) = ("caf\u{fffd} ".to_owned(), path_text::escaped(b"caf\xe9 "));
         assert_eq!(query_path(&request, "path", lossy.clone()), escaped);
         assert_eq!(query_path(&request, "path", "plain".to_owned()), "plain");

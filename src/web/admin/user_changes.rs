@@ -78,9 +78,7 @@ trait UserForm: Template + Sized {
     ) -> HttpResult {
         match changed {
             Ok(done) => Ok(see_other(&format!("{}?done={done}", page_of(username)))),
-            Err(error) => {
-                Self::page(request, visitor, username, services, Problems::of(error)?).await
-            }
+            Err(error) => Self::page(request, visitor, username, services, Problems::of(error)?).await,
         }
     }
 }

@@ -205,9 +205,7 @@ pub(in crate::web) async fn change_role(
     let (at, username) = path.0.into_parts();
     match services.set_member(who, &at, username, Some(form.0.role)).await {
         Ok(_) => to_members(who, &at, "role", &services).await,
-        Err(error) => {
-            with_problem(&visitor, &request, &at, error, Typed::default(), &services).await
-        }
+        Err(error) => with_problem(&visitor, &request, &at, error, Typed::default(), &services).await,
     }
 }
 
@@ -225,9 +223,7 @@ pub(in crate::web) async fn remove(
             let is_own = visitor.user().is_some_and(|user| user.username == username);
             to_members(who, &at, if is_own { "left" } else { "removed" }, &services).await
         }
-        Err(error) => {
-            with_problem(&visitor, &request, &at, error, Typed::default(), &services).await
-        }
+        Err(error) => with_problem(&visitor, &request, &at, error, Typed::default(), &services).await,
     }
 }
 
