@@ -111,7 +111,7 @@ test('thread_has_changes_that_were_pushed_while_it_was_read', async () => {
   assert.equal(store.message(41)?.deleted, true);
 });
 
-test('notifications_are_listed_again_when_one_was_removed_meanwhile', async () => {
+test('notifications_are_listed_again_when_one_was_removed', async () => {
   const { actions, calls, store } = acting();
   const notice = (/** @type {number} */ id) => ({ id, kind: 'mention', chat_id: 3, message_id: 100 + id, seq: 40 + id, text: 't', created_at: AT });
   store.apply({ type: 'notification', notification: notice(1) });

@@ -36,7 +36,7 @@ test('commands call the actions', async () => {
   assert.deepEqual(calls, [['create', { kind: 'group', name: 'the team', participants: ['bob', 'carol'] }], ['go', '/chat/9']]);
 });
 
-test('commands without their argument are refused with the way to write them', async () => {
+test('commands without their argument are refused with their form', async () => {
   for (const name of ['invite', 'remove', 'join', 'new', 'direct', 'topic', 'notify', 'status']) {
     const { refused, calls } = await run(name, '');
     assert.match(refused, new RegExp(`/${name}`), name);
