@@ -1,4 +1,4 @@
-// What the composer knows about a text: bytes, parts, fences, completion and commands.
+// Facts of the composer about a text: bytes, parts, fences, completion and commands.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { writtenAs } from '../../../web/js/chat/commands.js';

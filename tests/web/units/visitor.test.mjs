@@ -1,4 +1,4 @@
-// What a page keeps of its user, also where localStorage is forbidden.
+// The name that a page keeps of its user, also where localStorage is forbidden.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keptValue, visitor } from '../../../web/js/page/visitor.js';
