@@ -218,7 +218,7 @@ test('unsent_messages_of_other_users_stay_when_the_clock_jumps', async () => {
   assert.equal(storage.values.size, 0);
 });
 
-test('message_that_is_not_stored_says_so_until_it_is_sent', async () => {
+test('message_that_is_not_stored_shows_it_until_it_is_sent', async () => {
   const { outbox, local, next, texts, sent } = tabOf();
   local.set = () => false;
   outbox.open(7, 1);
