@@ -24,7 +24,13 @@ const PATHS: &[&str] = &[
     "fuzz",
     "scripts",
     "build.rs",
+    "web/js",
+    "web/css",
+    "templates",
+    "tests/web",
 ];
+/// The kinds of files that are checked.
+const KINDS: &[&str] = &["rs", "md", "js", "mjs", "css", "html"];
 /// Findings that are right as they stand: file, a part of the text, reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 
@@ -76,6 +82,18 @@ static TEST: LazyLock<Regex> = LazyLock::new(|| {
         r"#\[(?:actix_web::|actix_rt::|actix::|tokio::)?test(?:\([^)]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async\s+)?fn\s+(\w+)",
     )
 });
+/// The name of a test of a script.
+static SCRIPT_TEST: LazyLock<Regex> = LazyLock::new(|| ascii(r"^\s*(?:test|it)\('((?:[^'\\]|\\.)*)'"));
+/// A tag of a comment with its type and its name, such as `@param {string} name`.
+static TAG: LazyLock<Regex> =
+    LazyLock::new(|| ascii(r"(?:^|\s)@[a-z]+(?:\s+\{.*?\}+)?(?:\s+\[?[\w.]+(?:=[\w.]*)?\]?)?"));
+static SCRIPT_STRING: LazyLock<Regex> =
+    LazyLock::new(|| ascii(r"'((?:[^'\\]|\\.)*)'|\x60((?:[^\x60\\]|\\.)*)\x60"));
+static INSERTED: LazyLock<Regex> = LazyLock::new(|| ascii(r"(?s)\$\{[^}]*\}|\{\{.*?\}\}"));
+static TRAILING_COMMENT: LazyLock<Regex> = LazyLock::new(|| ascii(r"\s//\s+([A-Za-z].*)$"));
+static BLOCK_COMMENT: LazyLock<Regex> = LazyLock::new(|| ascii(r"(?s)/\*(.*?)\*/"));
+static HTML_CODE: LazyLock<Regex> = LazyLock::new(|| ascii("(?s)<(?:code|kbd|pre)\\b.*?</(?:code|kbd|pre)>"));
+static HTML_TEXT: LazyLock<Regex> = LazyLock::new(|| ascii("[^<>]+"));
 static ARTICLE: LazyLock<Regex> = LazyLock::new(|| ascii(r"^(?:what|whoever|who|one|a|an|the)\s"));
 
 /// Returns a regular expression whose `\b`, `\s`, `\d` and `\w` match ASCII only, which is fast.
@@ -174,15 +192,7 @@ fn in_rust(path: &str, source: &str) -> Vec<Finding> {
     for captures in TEST.captures_iter(source) {
         let name = captures[1].to_owned();
         let line = lines.at(captures.get(0).unwrap().start());
-        let finding = |what: String| Finding { line, what, text: name.clone() };
-        let words = name.replace('_', " ");
-        if name.len() > TEST_NAME_MAX {
-            found.push(finding(format!("test name of {} characters", name.len())));
-        }
-        if let Some(article) = ARTICLE.find(&words) {
-            found.push(finding(format!("test name begins with {}", article.as_str())));
-        }
-        found.extend(forbidden(&words).into_iter().map(finding));
+        found.extend(in_test_name(&name).into_iter().map(|what| Finding { line, what, text: name.clone() }));
     }
     found
 }
@@ -196,6 +206,92 @@ fn wide_comment(source: &str, comment: &std::ops::Range<usize>, line: usize) -> 
     let is_exempt = !indent.trim().is_empty() || body.starts_with('|') || body.contains("http");
     let what = format!("comment of {columns} columns");
     (columns > COLUMNS_MAX && !is_exempt).then(|| Finding { line, what, text: body.to_owned() })
+}
+
+/// Returns the texts of a script: its comments as paragraphs, and the sentences of a program.
+fn script_texts(source: &str, is_test: bool) -> Vec<(usize, String)> {
+    let mut texts: Vec<(usize, String)> = Vec::new();
+    // The paragraph of comments that continues in this line.
+    let (mut open, mut in_block) = (None, false);
+    for (number, line) in (1..).zip(source.lines()) {
+        let words = line.trim();
+        if !in_block && !words.starts_with("//") && !words.starts_with("/*") {
+            open = None;
+            texts.extend(TRAILING_COMMENT.captures(line).map(|found| (number, found[1].to_owned())));
+            for found in SCRIPT_STRING.captures_iter(line).filter(|_| !is_test) {
+                let text = found.get(1).or(found.get(2)).map_or("", |text| text.as_str());
+                let text = INSERTED.replace_all(text, "_");
+                if WORDS_IN_A_ROW.is_match(&text) {
+                    texts.push((number, text.into_owned()));
+                }
+            }
+            continue;
+        }
+        in_block |= words.starts_with("/*");
+        let body = words.split("*/").next().unwrap_or_default().trim_start_matches(['/', '*']).trim();
+        in_block &= !words.contains("*/");
+        let starts = body.starts_with('@') || LIST_ITEM.is_match(body);
+        for (part, text) in TAG.split(body).enumerate() {
+            if part == 0 && open == Some(number) && !starts && !text.is_empty() {
+                let (_, paragraph) = texts.last_mut().unwrap();
+                paragraph.push(' ');
+                paragraph.push_str(text.trim());
+            } else {
+                texts.push((number, text.trim().to_owned()));
+            }
+        }
+        open = (!body.is_empty()).then_some(number + 1);
+    }
+    texts
+}
+
+/// Returns the texts and attributes of a template, and the comments of a style sheet.
+fn page_texts(path: &str, source: &str) -> Vec<(usize, String)> {
+    let lines = Lines::of(source);
+    if path.ends_with(".css") {
+        let comments = BLOCK_COMMENT.captures_iter(source).map(|found| found.get(1).unwrap());
+        return comments.map(|text| (lines.at(text.start()), text.as_str().trim().to_owned())).collect();
+    }
+    let blank = |found: &regex::Captures<'_>| format!("_{}", "\n".repeat(found[0].matches('\n').count()));
+    let source = INSERTED.replace_all(source, blank);
+    let source = HTML_CODE.replace_all(&source, blank);
+    let lines = Lines::of(&source);
+    let texts = HTML_TEXT.find_iter(&source);
+    texts.map(|text| (lines.at(text.start()), tag_as_text(text.as_str()))).collect()
+}
+
+/// Returns a text, or a tag or call of a template whose attributes and arguments are sentences.
+fn tag_as_text(text: &str) -> String {
+    text.trim().replace("=\"", ". ").replace("\", \"", ". ").replace('"', " ")
+}
+
+/// Returns the findings in the texts of a script, a style sheet or a template, and in names of tests.
+fn in_page(path: &str, source: &str) -> Vec<Finding> {
+    let (is_script, is_test) = (path.ends_with("js"), path.starts_with("tests/"));
+    let texts = if is_script { script_texts(source, is_test) } else { page_texts(path, source) };
+    let mut found = Vec::new();
+    for (line, text) in texts {
+        let text = CODE_SPAN.replace_all(&text, "`_`").into_owned();
+        found.extend(forbidden(&text).into_iter().map(|what| Finding { line, what, text: text.clone() }));
+    }
+    for (line, text) in (1..).zip(source.lines()) {
+        let Some(test) = SCRIPT_TEST.captures(text).filter(|_| is_test) else { continue };
+        let finding = |what| Finding { line, what, text: test[1].to_owned() };
+        found.extend(in_test_name(&test[1]).into_iter().map(finding));
+    }
+    found
+}
+
+/// Returns what is wrong with the name of a test.
+fn in_test_name(name: &str) -> Vec<String> {
+    let words = name.replace('_', " ");
+    let mut found = Vec::new();
+    if name.len() > TEST_NAME_MAX {
+        found.push(format!("test name of {} characters", name.len()));
+    }
+    found.extend(ARTICLE.find(&words).map(|article| format!("test name begins with {}", article.as_str())));
+    found.extend(forbidden(&words));
+    found
 }
 
 /// Returns the findings in paragraphs and list items, and the lines that are too wide, without
@@ -251,18 +347,26 @@ fn files(under: &Path) -> Vec<PathBuf> {
     }
     let entries = fs::read_dir(under).into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut found: Vec<_> = entries
-        .filter(|path| !path.ends_with("target"))
+        .filter(|path| !path.ends_with("target") && !path.ends_with("node_modules"))
         .flat_map(|path| files(&path))
-        .filter(|path| path.extension().is_some_and(|end| end == "rs" || end == "md"))
+        .filter(|path| path.extension().and_then(|end| end.to_str()).is_some_and(|end| KINDS.contains(&end)))
         .collect();
     found.sort();
     found
 }
 
+fn findings_in(path: &str, source: &str) -> Vec<Finding> {
+    match path.rsplit_once('.').map(|(_, end)| end) {
+        Some("md") => in_markdown(source),
+        Some("rs") => in_rust(path, source),
+        _ => in_page(path, source),
+    }
+}
+
 fn findings(root: &Path, file: &Path) -> Vec<(String, Finding)> {
     let path = file.strip_prefix(root).unwrap().to_str().unwrap();
     let source = fs::read_to_string(file).unwrap();
-    let found = if path.ends_with(".md") { in_markdown(&source) } else { in_rust(path, &source) };
+    let found = findings_in(path, &source);
     let is_exception = |finding: &Finding| {
         EXCEPTIONS.iter().any(|(file, part, _)| *file == path && finding.text.contains(part))
     };
@@ -294,7 +398,7 @@ fn exceptions_are_needed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (file, part, reason) in EXCEPTIONS {
         let source = fs::read_to_string(root.join(file)).unwrap();
-        let found = if file.ends_with(".md") { in_markdown(&source) } else { in_rust(file, &source) };
+        let found = findings_in(file, &source);
         let needed = found.iter().any(|finding| finding.text.contains(part));
         assert!(needed && !reason.is_empty(), "{file}: {part}");
     }
@@ -350,4 +454,29 @@ fn check_reads_comments_strings_names_and_markdown() {
     assert_eq!(in_markdown(&wide).len(), 1);
     assert_eq!(in_markdown(&format!("| {wide}\n\n{wide} https://example.org")).len(), 0);
     assert_eq!(in_markdown("a\nb\n\nnobody")[0].line, 4);
+}
+
+#[test]
+fn check_reads_scripts_templates_and_styles() {
+    let count = |source: &str| in_page("web/js/x.js", source).len();
+    assert_eq!(count("// It is told\n// to nobody.\nfn()"), 2);
+    assert_eq!(
+        count("/**\n * There is\n * no user, and `nobody` is a name.\n */"),
+        1,
+        "a paragraph is one text"
+    );
+    assert_eq!(count("/** There is\n * @param {string} no user */"), 0, "a tag begins a text");
+    assert_eq!(count("/** @param {string} name nobody reads it */"), 1);
+    assert_eq!(count("/* nobody */\nconst nobody = 1; // nobody reads it"), 2);
+    assert_eq!(count("const words = [`nobody asks ${who}`, 'nobody'];"), 1, "a name is not a sentence");
+    assert_eq!(in_page("tests/web/x.mjs", "const words = 'nobody asks';").len(), 0);
+    assert_eq!(in_page("tests/web/x.mjs", "test('a reader is told', () => {});").len(), 2);
+    let long = format!("test('{}', () => {{}});", "x".repeat(TEST_NAME_MAX + 1));
+    assert_eq!(in_page("tests/web/x.mjs", &long).len(), 1);
+
+    let count = |source: &str| in_page("templates/x.html", source).len();
+    assert_eq!(count("<p>Nobody reads <code>nobody</code>{{ nobody }}</p>"), 1);
+    assert_eq!(count("<h2>What it does</h2><th>What is it?</th>"), 1);
+    assert_eq!(count("<input placeholder=\"What it does\" class=\"x\">"), 1);
+    assert_eq!(in_page("web/css/x.css", "/* nobody */ .nobody {}").len(), 1);
 }

@@ -278,7 +278,7 @@ async fn history_without_commits_leads_to_first_push() {
         assert!(text_of(&html).contains("How to push the first commit"), "{page}: {html}");
     }
     let tags = browser.page("/alice/hello/bare/-/tags").await;
-    assert!(text_of(&tags).contains("There are no tags yet."));
+    assert!(text_of(&tags).contains("No tags yet."));
     browser.get("/alice/hello/bare/-/commits/nope").await.expect(200, "no commits");
     world.stop().await;
 }

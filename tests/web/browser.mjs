@@ -74,7 +74,7 @@ export const overflow = (page) => page.evaluate(() => {
 
 const shots = new URL('../../target/ui/', import.meta.url).pathname;
 
-/** Saves a picture of the page for a person to look at. */
+/** Saves a picture of the page for inspection. */
 export async function shot(page, name) {
   mkdirSync(shots, { recursive: true });
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });

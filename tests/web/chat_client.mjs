@@ -7,7 +7,7 @@ import { addActions } from '../../web/js/chat/actions_more.js';
 import { createLocal } from '../../web/js/kit/local.js';
 import { openSocket } from './socket.mjs';
 
-/** A browser of one user. What it keeps survives `reload`. */
+/** A browser of one user. Its storage survives `reload`. */
 export class ChatClient {
   /** @param {{ port: number, token: string, random: () => number }} options `port` of the server or a proxy */
   constructor(options) {

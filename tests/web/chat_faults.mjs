@@ -157,7 +157,7 @@ async function compare(server, token, client, chats) {
   let count = 0;
   for (const id of chats) {
     const events = await eventsOf(server, token, id);
-    // What a user scrolls to at the end is loaded, what was loaded before is current.
+    // The part that a user scrolls to at the end is loaded; parts that were loaded before are current.
     await client.page.actions.page(id, {});
     const { last_seq, read_seq, unread_count } = listed.find((/** @type {any} */ chat) => chat.id === id);
     const held = store.chat(id);

@@ -315,7 +315,7 @@ async function stateBar(page, server, sockets) {
   assert.match(await page.getAttribute('#state-bar a', 'href'), /^\/login\?next=%2Fchat%2F\d+$/);
 }
 
-/** An address of a channel that the user is not in offers to join; of no chat, it says so. */
+/** An address of a channel that the user is not in offers to join; of no chat, a sentence states that. */
 async function missing(page, server, { bob }) {
   await page.goto(`${server.url}/chat/999999`);
   await page.waitForSelector('.chat-head h1:has-text("Chat not found")');

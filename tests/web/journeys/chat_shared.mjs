@@ -56,7 +56,7 @@ export default async function journey({ server, browser }) {
   await page.waitForFunction((field) => document.querySelector(field).value === '', FIELD);
   assert.match(await hint(), /^Enter sends/);
 
-  // A storage that is full: the row says so, and the page asks before it is left.
+  // A storage that is full: the row states it, and the page asks before it is left.
   await page.evaluate(() => {
     Storage.prototype.setItem = () => { throw new Error('full'); };
     WebSocket.prototype.send = () => {};

@@ -215,7 +215,7 @@ async function nearEnd(page, server, chat, { bob }) {
   await page.evaluate(() => getSelection().empty());
   await page.click('.pill-present');
   await waitFor(page, inPage.atEnd);
-  // A sentence for screen readers tells at most a second of news.
+  // A sentence for screen readers covers at most a second of news.
   await page.waitForTimeout(1100);
 }
 

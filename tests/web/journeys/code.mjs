@@ -154,7 +154,7 @@ export default async function code({ server, browser }) {
     assert.ok(requests <= REQUESTS_MAX && bytes <= BYTES_MAX, `${path}: ${requests} requests, ${bytes} bytes`);
   }
 
-  // On paper there are no controls.
+  // Paper shows no controls.
   await page.goto(`${home}/-/blob/main/src/main.rs`);
   await page.emulateMedia({ media: 'print' });
   const controls = await page.$$eval('button, .button, summary, header.top', (nodes) => nodes.filter((node) => node.checkVisibility()).map((node) => node.textContent));

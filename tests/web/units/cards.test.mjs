@@ -68,7 +68,7 @@ test('places_of_a_message_are_few_and_different', () => {
   assert.deepEqual(codePlaces({ content }, 'http://h').map((place) => place.from), [1, 12, 13]);
 });
 
-test('place_outside_of_a_repository_is_no_card', () => {
+test('place_outside_of_a_repository_has_no_card', () => {
   const code = { repository: 'alice/hello/web', oid: OID, path: 'a', from: 1, to: 1 };
   const repositories = ['\\evil.example/x/y', '/evil/x', 'a/..', 'alice/hello/..', 'alice/%2e%2e/web', 'alice/./web', 'alice/hello/web?x=', 'alice/hello/we\tb', '.alice/hello/web', 'a/b/c/d', 'alice/a..b/web', '-a/b/c', '/a/b/c'];
   for (const repository of repositories) {

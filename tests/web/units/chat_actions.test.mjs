@@ -41,7 +41,7 @@ test('typing_is_sent_once_in_two_and_a_half_seconds', async () => {
   assert.equal(sent.length, 2);
 });
 
-test('marks_of_a_chat_are_merged_while_one_is_on_its_way', async () => {
+test('marks_of_a_chat_are_merged_while_another_is_sent', async () => {
   const { actions, sent } = acting();
   void actions.read(3, 10);
   await settled();
@@ -111,7 +111,7 @@ test('thread_has_changes_that_were_pushed_while_it_was_read', async () => {
   assert.equal(store.message(41)?.deleted, true);
 });
 
-test('notifications_are_listed_again_when_one_was_removed_meanwhile', async () => {
+test('notifications_are_listed_again_after_a_removal', async () => {
   const { actions, calls, store } = acting();
   const notice = (/** @type {number} */ id) => ({ id, kind: 'mention', chat_id: 3, message_id: 100 + id, seq: 40 + id, text: 't', created_at: AT });
   store.apply({ type: 'notification', notification: notice(1) });

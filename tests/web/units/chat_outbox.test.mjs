@@ -182,7 +182,7 @@ test('other_tab_sends_message_that_stays_unsent', async () => {
   assert.equal(other.next().packet.message.client_id, id);
 });
 
-test('texts_of_replaced_history_return_to_chat_of_same_name_as_failed', () => {
+test('texts_of_replaced_history_return_as_failed_to_the_same_name', () => {
   const { outbox, state, texts, storage, sent } = tabOf();
   outbox.open(7, 1);
   state.isOnline = false;
@@ -206,7 +206,7 @@ test('messages_of_another_user_are_not_sent', () => {
   assert.deepEqual(texts(), []);
 });
 
-test('unsent_messages_of_other_users_stay_after_a_jump_of_the_clock', async () => {
+test('unsent_messages_of_other_users_stay_when_the_clock_jumps', async () => {
   const { outbox, state, storage, clock } = tabOf();
   outbox.open(7, 1);
   state.isOnline = false;
@@ -218,7 +218,7 @@ test('unsent_messages_of_other_users_stay_after_a_jump_of_the_clock', async () =
   assert.equal(storage.values.size, 0);
 });
 
-test('message_that_is_not_stored_says_so_until_it_is_sent', async () => {
+test('message_that_is_not_stored_shows_it_until_it_is_sent', async () => {
   const { outbox, local, next, texts, sent } = tabOf();
   local.set = () => false;
   outbox.open(7, 1);

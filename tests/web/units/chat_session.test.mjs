@@ -204,7 +204,7 @@ test('session_resumes_every_chat_after_limited', () => {
   assert.deepEqual(take('Resume').cursors, { 9: 4 });
 });
 
-test('session_leaves_gap_and_refreshes_loaded_messages_after_limited', async () => {
+test('session_leaves_gap_and_refreshes_loaded_rows_after_limited', async () => {
   const { clock, welcome, take, push, store, session } = scripted();
   welcome([chat(3, 10)]);
   const loaded = session.page(3, { limit: 50 });

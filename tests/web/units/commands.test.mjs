@@ -36,7 +36,7 @@ test('commands call the actions', async () => {
   assert.deepEqual(calls, [['create', { kind: 'group', name: 'the team', participants: ['bob', 'carol'] }], ['go', '/chat/9']]);
 });
 
-test('commands without their argument are refused with the way to write them', async () => {
+test('commands without their argument are refused with their form', async () => {
   for (const name of ['invite', 'remove', 'join', 'new', 'direct', 'topic', 'notify', 'status']) {
     const { refused, calls } = await run(name, '');
     assert.match(refused, new RegExp(`/${name}`), name);
@@ -49,7 +49,7 @@ test('join searches all pages of channels', async () => {
   const pages = [{ items: [{ id: 1, name: 'one' }], next: 'x' }, { items: [{ id: 2, name: 'Two' }], next: null }];
   const joinable = (/** @type {string | undefined} */ cursor) => pages[cursor ? 1 : 0];
   assert.deepEqual((await run('join', '#two', { joinable })).calls.slice(-2), [['join', 2], ['go', '/chat/2']]);
-  assert.match((await run('join', 'three', { joinable })).refused, /no channel "three"/);
+  assert.match((await run('join', 'three', { joinable })).refused, /channel "three"/);
 });
 
 test('commands apply to the kind of the chat', () => {
@@ -58,7 +58,7 @@ test('commands apply to the kind of the chat', () => {
   assert.ok(!commandsLike(/** @type {Any} */ ({ ...group, project_id: 1 }), '').some(({ name }) => name === 'topic'));
 });
 
-test('a user who cannot write learns the reason', () => {
+test('user who cannot write gets the reason', () => {
   assert.equal(closedReason(group, 'member', []), '');
   assert.equal(closedReason(group, undefined, []), '');
   assert.match(closedReason({ ...group, archived: true }, 'owner', []), /archived/);

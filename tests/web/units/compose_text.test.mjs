@@ -1,4 +1,4 @@
-// What the composer knows about a text: bytes, parts, fences, completion and commands.
+// Facts of the composer about a text: bytes, parts, fences, completion and commands.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { writtenAs } from '../../../web/js/chat/commands.js';
@@ -121,7 +121,7 @@ test('words at the caret are completed', () => {
   assert.equal(at('|'), null);
 });
 
-test('texts and commands are told apart', () => {
+test('texts and commands are distinguished', () => {
   const as = (/** @type {string} */ text) => writtenAs(text, (name) => name === 'invite');
   assert.deepEqual(as('/invite @bob  admin '), { kind: 'command', name: 'invite', rest: '@bob  admin' });
   assert.deepEqual(as('/INVITE bob'), { kind: 'command', name: 'invite', rest: 'bob' });

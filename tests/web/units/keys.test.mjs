@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { KEY_LIST } from '../../../web/js/chat/key_list.js';
 import { commandOf } from '../../../web/js/chat/key_table.js';
@@ -53,6 +54,14 @@ test('key_list_names_each_key_once_in_its_group', () => {
     const keys = rows.flatMap(([names]) => names);
     assert.equal(new Set(keys).size, keys.length, title);
   }
+});
+
+test('documented_keys_are_those_of_the_list', () => {
+  const manual = readFileSync(new URL('../../../docs/WEB.md', import.meta.url), 'utf8');
+  const [, table = ''] = manual.split('| Where | Keys | Effect |\n|---|---|---|\n');
+  const named = (/** @type {string} */ keys) => keys.split(' ').map((key) => `\`${key}\``).join(' ');
+  const rows = KEY_LIST.flatMap(([title, list]) => list.map(([keys, words]) => `| ${title} | ${named(keys)} | ${words} |`));
+  assert.deepEqual(table.split('\n\n')[0]?.split('\n'), rows);
 });
 
 test('state_bar_names_cause_and_next_step', () => {

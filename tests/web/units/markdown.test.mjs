@@ -250,7 +250,7 @@ test('plain text is one line without markup and reordering', () => {
   assert.equal(plain('😀'.repeat(20), 5), '😀😀😀😀…');
 });
 
-test('hidden characters are marked in code, reordering ones in prose', () => {
+test('code marks hidden characters, text marks reordering ones', () => {
   const marks = (/** @type {string} */ text, /** @type {boolean} */ isCode) => splitHidden(text, isCode).map(({ text: part, mark }) => (mark ? `[${part.codePointAt(0)?.toString(16)}]` : part)).join('');
   assert.equal(marks('a\u202eb\u200bc\u0000', false), 'a[202e]b\u200bc\ufffd');
   assert.equal(marks('a\u202eb\u200bc\u0000', true), 'a[202e]b[200b]c[0]');

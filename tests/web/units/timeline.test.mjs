@@ -290,7 +290,7 @@ test('refused_page_is_requested_again_only_on_demand', async () => {
   assert.equal(pages.isFailed('up'), true, 'a page without events ends the requests');
 });
 
-test('one_message_is_announced_by_its_text_and_many_by_count', () => {
+test('single_message_is_announced_by_text_many_by_count', () => {
   assert.equal(newsSentence([{ name: 'bob', text: 'hi' }], 1, 'dev'), 'bob: hi');
   assert.equal(newsSentence([{ name: 'bob', text: 'hi' }, { name: 'bob', text: 'yo' }], 3, 'dev'), '3 new messages in dev');
 });

@@ -1,4 +1,4 @@
-// What a page keeps of its user, also where localStorage is forbidden.
+// The name that a page keeps of its user, also where localStorage is forbidden.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keptValue, visitor } from '../../../web/js/page/visitor.js';
@@ -7,7 +7,7 @@ import { keptValue, visitor } from '../../../web/js/page/visitor.js';
 const browserOf = (storage) => Object.defineProperty(globalThis, 'localStorage', { configurable: true, ...storage });
 const page = /** @type {any} */ ({ querySelector: () => ({ getAttribute: () => '/people/bob' }) });
 
-test('page tells other tabs whose it is', () => {
+test('page informs other tabs of its user', () => {
   /** @type {Map<string, string>} */
   const values = new Map();
   browserOf({ value: { getItem: (/** @type {string} */ key) => values.get(key) ?? null, setItem: (/** @type {string} */ key, /** @type {string} */ value) => values.set(key, value) } });

@@ -1,4 +1,4 @@
-// What users do. Every change of the program begins here.
+// The actions of users. Every change of the program begins here.
 import { api } from '../kit/api.js';
 import { RequestProblem, offlineProblem } from './wire.js';
 
@@ -38,7 +38,7 @@ export function createActions({ store, session, outbox, now, clock = now, call =
   /** Pages that are being loaded. @type {Map<string, Promise<void>>} */
   const pages = new Map();
   let isLoadingNotices = false;
-  /** What the actions of `actions_more.js` need. @type {ActionParts} */
+  /** The parts that the actions of `actions_more.js` need. @type {ActionParts} */
   const parts = { store, now, call, change, noticeCursor: undefined, reading };
 
   /**

@@ -29,7 +29,7 @@ export class ChatEntry {
     this.counted = last;
     /** The seq of the last exact count: of messages up to it the server counted the present ones. */
     this.exact = last;
-    /** What events above `effectsFrom` did to the counts. @type {{ seq: number, unread: number, read: number }[]} */
+    /** The effects of events above `effectsFrom` on the counts. @type {{ seq: number, unread: number, read: number }[]} */
     this.effects = [];
     this.effectsFrom = last;
     /** The seq of the list from which the fields are; then those of later changes. */

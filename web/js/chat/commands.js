@@ -78,7 +78,7 @@ export const COMMANDS = [
         if (!next) break;
         cursor = next;
       }
-      return refused(`There is no channel "${rest}" that you can join.`);
+      return refused(`A channel "${rest}" that you can join does not exist.`);
     },
   },
   {

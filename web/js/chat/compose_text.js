@@ -1,4 +1,4 @@
-// What the composer knows about the text in its field. No DOM: tested in node.
+// Facts about the text in the field of the composer. No DOM: tested in node.
 
 import { blocksOf } from './mention.js';
 

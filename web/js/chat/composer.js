@@ -104,7 +104,7 @@ export function createComposer(root, ctx, options = {}) {
   let composedAt = -Infinity;
   /** Events up to this seq are known. */
   let seen = 0;
-  /** What the buttons of the problem do. @type {Record<string, () => void>} */
+  /** The actions of the buttons of the problem. @type {Record<string, () => void>} */
   let offered = {};
 
   /** @type {ReturnType<import('./later.js').More['createComplete']> | undefined} */

@@ -1,4 +1,4 @@
-// What the composer offers for a word: members and other users, chats, emoji and commands.
+// The suggestions of the composer for a word: members and other users, chats, emoji and commands.
 
 import { OPTIONS_MAX } from './complete.js';
 import { commandsLike } from './commands.js';

@@ -17,7 +17,7 @@ export function noticesState({ local, store }) {
 
 /**
  * Returns the notifications that deserve a notice: new, unread, and not of the chat that the user
- * looks at.
+ * reads.
  * @param {import('./types.js').Notification[]} all newest first
  * @param {number} after the id of the newest notification that was handled
  * @param {number | undefined} visible the chat on the screen of a focused window

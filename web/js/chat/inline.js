@@ -1,5 +1,5 @@
-// The parts of a paragraph: code, links, names, emoji and emphasis. What is code, a link or a name
-// is decided by `mention.js` alone; the rest of this module only divides the text between.
+// The parts of a paragraph: code, links, names, emoji and emphasis. `mention.js` alone decides which
+// text is code, a link or a name; the rest of this module only divides the text between.
 
 import { charAt, charBefore, endOf, isNameChar, isSpace, isWord, tokensOf } from './mention.js';
 import { emojiOf } from './emoji_names.js';

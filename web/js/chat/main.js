@@ -155,7 +155,7 @@ function startChat() {
     router.go(`/chat/${chat}/thread/${message}`);
   });
   createKeys(ctx, (command) => {
-    // What is typed next belongs to the filter.
+    // The next typed letters belong to the filter.
     if (command === 'filter') sidebar.focusFilter();
     else withOthers(({ run }) => run(command));
   });

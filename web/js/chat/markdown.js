@@ -24,8 +24,8 @@ import { el } from '../kit/dom.js';
 /** @typedef {{ children: Inline[], lists: List[] }} Item */
 
 /**
- * What a text refers to. A function returns null for a name that does not exist for the reader,
- * and `person` undefined for a name that may exist.
+ * The targets of the names in a text. A function returns null for a name that does not exist for
+ * the reader, and `person` undefined for a name that may exist.
  * @typedef {object} TextContext
  * @property {{ username: string }} me
  * @property {(name: string) => { username: string, display_name?: string } | null | undefined} [person]
@@ -395,7 +395,7 @@ class TextWriter {
 
 /**
  * Sets `dir=auto` on an element that has its children: with it, each appended child makes the
- * browser look for the direction again.
+ * browser compute the direction again.
  * @template {HTMLElement} T
  * @param {T} node
  */

@@ -79,7 +79,7 @@ export function newChat(ctx, begin = 'direct') {
       target.append(...rows);
       const isFull = target.children.length >= JOINABLE_ROWS_MAX;
       const more = page.next && !isFull ? el('button', { type: 'button', dataset: { more: page.next } }, 'Show more') : null;
-      fill(channels, target.children.length ? target : el('p', { class: 'muted' }, 'There is no other channel. Create one with "Channel".'), more);
+      fill(channels, target.children.length ? target : el('p', { class: 'muted' }, 'No other channel exists. Create one with "Channel".'), more);
     } catch (error) {
       fill(channels, el('p', { class: 'problem' }, problemText(error)));
     }

@@ -1,4 +1,4 @@
-// What a card of a push shows or copies on demand.
+// The parts of a card of a push that are shown or copied on demand.
 import { el } from '../kit/dom.js';
 import { hiddenMarker } from './hidden.js';
 import { PUSH_NAMES_MAX, changeWords, isTag, refChange, shortRef } from './push_card.js';

@@ -1,4 +1,4 @@
-// What a user can do with a message: a bar of buttons at the row, a menu, reactions.
+// The actions of a user on a message: a bar of buttons at the row, a menu, reactions.
 //
 // One set of listeners serves all rows of a list. The bar exists twice at most: at the row under
 // the pointer, and at the row with the focus.

@@ -2,7 +2,7 @@
 import { endApi } from '../kit/api.js';
 
 /**
- * Tells the other tabs who the user is; they end if they are of another user.
+ * Informs the other tabs who the user is; they end if they are of another user.
  * @param {import('../kit/local.js').Local} local
  * @param {import('./types.js').Me} me
  */

@@ -120,7 +120,7 @@ export function createSession({ store, connect, now, clock = now, after, random,
   function beat() {
     later(beatMs, () => {
       if (clock() - wire.receivedAt() >= 2 * beatMs) return wire.again();
-      // A chat whose answer does not come would end the check of the heartbeat for ever.
+      // A chat whose answer does not come would end the check of the heartbeat permanently.
       if (resuming.size > 0 && clock() - resumedAt >= 2 * beatMs) {
         resuming.clear();
         list();

@@ -72,14 +72,14 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   let notices = new NoticeList();
   /** @type {import('./types.js').Connection} */
   let connection = { state: 'connecting' };
-  /** The number of own marks that arrived: a list that was requested before one is outdated. */
+  /** The number of own marks that arrived: a list that was requested before such a mark is outdated. */
   let ownMarks = 0;
   /** The number of the own mark of chats that are not listed yet. @type {Map<number, number>} */
   const earlyMarks = new Map();
   /** The number of removals of notifications. */
   let noticesRemoved = 0;
 
-  /** What the server must be asked for. */
+  /** Facts that must be requested from the server. */
   const needs = {
     /** Chats whose counts are uncertain. @type {Set<number>} */
     counts: new Set(),
@@ -286,7 +286,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     chatChanged(id);
   }
 
-  /** What is held of the chat belongs to another history. @param {number} id @param {number} head */
+  /** The held facts of the chat belong to another history. @param {number} id @param {number} head */
   function reset(id, head) {
     const entry = chats.get(id);
     if (!entry) return;
@@ -414,7 +414,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       changed('presence');
     } else if (fact.type === 'connection') {
       connection = fact.connection;
-      // What is held belongs to a user who is not here any more.
+      // The held facts belong to a user who is not here any more.
       if (connection.state === 'logged_out' || connection.state === 'replaced') clearFacts();
       changed('connection');
     }

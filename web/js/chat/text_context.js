@@ -1,4 +1,4 @@
-// What names in a text refer to, from the facts of the store.
+// The targets of names in a text, from the facts of the store.
 import { membersOf } from './members.js';
 import { parseText, renderText } from './markdown.js';
 

@@ -112,7 +112,7 @@ export function createThread(root, ctx, { chat, thread }) {
     }
   }
 
-  /** Takes replies that arrived after the last look. */
+  /** Takes replies that arrived after the last call. */
   function take() {
     const last = store.chat(chat)?.last_seq ?? seen;
     for (const event of store.events(chat, seen + 1, last)) {

@@ -69,7 +69,7 @@ export function createTimeline(root, ctx) {
   /** @type {TimelineRow[]} */
   let rows = [];
   let isBegun = false;
-  /** Whether the reader could see the rows at the last look. */
+  /** Whether the reader could see the rows at the last check. */
   let isSeen = false;
   let targetSeq = 0;
   let frame = 0;

@@ -38,7 +38,7 @@ export function createRowList(list, ctx, again) {
   const drawn = new Map();
 
   /**
-   * Returns what decides how a row looks; a row with equal values is not drawn again.
+   * Returns what decides how a row is drawn; a row with equal values is not drawn again.
    * @param {TimelineRow} row
    * @param {RowFacts} facts
    * @returns {unknown[]}

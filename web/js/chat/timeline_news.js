@@ -53,7 +53,7 @@ export function createNews(ctx) {
     count = 0;
   }
 
-  /** Whether the user wants to hear a message. @param {Message} message */
+  /** Whether a message is announced to the user. @param {Message} message */
   function isHeard({ content }) {
     const wanted = ctx.local.get(NEWS_SETTING);
     if (wanted === 'off') return false;

@@ -14,7 +14,7 @@ const ROWS_NOTES_MAX = 3;
 
 /**
  * A row of the timeline. `seq` is its first event, `through` the last one before the next row; rows
- * that are no events have none.
+ * that are not events have none.
  * @typedef {object} TimelineRow
  * @property {'message' | 'push' | 'note' | 'day' | 'new' | 'gap' | 'pending'} kind
  * @property {string} key the same row has the same key in every list

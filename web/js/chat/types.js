@@ -139,7 +139,7 @@
 /** @typedef {{ from: number, to: number }} Range both inclusive */
 
 /**
- * What the store knows of the events of one chat. The events of the ranges are loaded, except for
+ * The events of a chat that the store holds. The events of the ranges are loaded, except for
  * those that the server removed. A gap is the space between two ranges.
  * @typedef {object} TimelineFacts
  * @property {Range[]} ranges ascending, disjoint, not adjacent
@@ -238,8 +238,8 @@
  */
 
 /**
- * What the composer keeps in this browser for a chat or thread. `title` and `at` tell of which chat
- * and time it is.
+ * The texts and notes that the composer keeps in this browser for a chat or thread. `title` and `at`
+ * are the name of the chat and the time.
  * @typedef {object} Kept
  * @property {string} [draft]
  * @property {import('./composer_banner.js').ReplyNote | null} [reply]
@@ -261,7 +261,7 @@
  */
 
 /**
- * What every view gets.
+ * The context that every view gets.
  * @typedef {object} Context
  * @property {StoreReads} store
  * @property {Actions} actions

@@ -132,7 +132,7 @@ export class ChatWindow {
     this.logFrom = last + 1;
     /** The seq that the user reads: events far from it are removed first. */
     this.focus = last;
-    /** What the timeline shows is never removed. @type {Range} */
+    /** The range that the timeline shows; it is never removed. @type {Range} */
     this.shown = { from: 0, to: -1 };
   }
 

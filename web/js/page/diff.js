@@ -33,7 +33,7 @@ function mark(key, viewed) {
 }
 
 /**
- * Adds the box "Viewed" to a file. A viewed file is closed, and its head says so.
+ * Adds the box "Viewed" to a file. A viewed file is closed, and its head shows the mark.
  * @param {HTMLDetailsElement} file
  * @param {Set<string>} marks
  */

@@ -1,5 +1,5 @@
 // Discuss these lines: a link that opens the channel of the project with the chosen lines. The
-// block of code names the channel (`data-chat`); without it there is no link.
+// block of code names the channel (`data-chat`); without it, the page has no link.
 import { fragment, parseRange } from './range.js';
 
 /** @typedef {import('./range.js').Range} Range */

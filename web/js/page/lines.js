@@ -82,7 +82,7 @@ export function lines(root) {
     field.form.addEventListener('submit', (event) => {
       event.preventDefault();
       const range = parseRange(field.value);
-      field.setCustomValidity(range && root.getElementById(`L${range.from}`) ? '' : 'There is no such line.');
+      field.setCustomValidity(range && root.getElementById(`L${range.from}`) ? '' : 'The file has no such line.');
       if (!field.reportValidity()) return;
       go(range, true);
       field.blur();

@@ -1,4 +1,4 @@
-// What pages have on top of HTML. Every page works without it.
+// The additions of scripts to the HTML of pages. Every page works without them.
 import { localTimes } from './times.js';
 import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';
