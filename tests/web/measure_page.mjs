@@ -62,9 +62,10 @@ export const ownMessage = (text) => new Promise((done) => {
 });
 
 /** Waits until the message at a seq is on the screen; ms since the call. */
-export const untilSeq = (seq) => new Promise((done) => {
+export const untilSeq = (seq) => new Promise((done, failed) => {
   const begin = performance.now();
   const look = () => {
+    if (performance.now() - begin > 20_000) return failed(new Error(`seq ${seq} is not on the screen`));
     const scroller = document.querySelector('.timeline-scroll').getBoundingClientRect();
     const row = document.querySelector(`.messages article[data-seq="${seq}"]`)?.getBoundingClientRect();
     if (!row || row.bottom < scroller.top || row.top > scroller.bottom) return requestAnimationFrame(look);

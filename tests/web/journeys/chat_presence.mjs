@@ -35,10 +35,11 @@ export default async function chatPresence({ server, browser }) {
     await alice.page.waitForSelector(`.chat-head svg.presence-${status}`, { timeout: SLOW_MS });
     await alice.page.waitForSelector(`#sidebar a[href="/chat/${chat}"]:has-text("${status}")`, { timeout: SLOW_MS });
   };
+  // A session that begins while its user is away sends the status in its first packet.
   const statuses = [];
   bob.page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => {
-    const packet = JSON.parse(String(payload));
-    if (packet.packet_type === 'Status' || (packet.packet_type === 'Hello' && packet.status)) statuses.push(packet.status);
+    const { packet_type: type, status } = JSON.parse(String(payload));
+    if (type === 'Status' || (type === 'Hello' && status && status !== statuses.at(-1))) statuses.push(status);
   }));
   await bob.page.reload();
   await bob.page.waitForSelector('.chat-message:has-text("hello")');

@@ -96,7 +96,7 @@ export default async function chatUnread({ server, browser }) {
   // Marked as unread from a message on: here, on the server, in another browser, after a reload.
   const second = await open(browser, server, other, 'alice');
   await page.bringToFront();
-  const row = page.locator(`.chat-message:has(.text:text-is("unread ${UNREAD - 3}"))`);
+  const row = page.locator(`.messages .chat-message:has(:text-is("unread ${UNREAD - 3}"))`);
   await row.hover();
   await row.locator('.action-bar [data-act=menu]').click();
   await page.click('.row-menu [data-act=unread]');
