@@ -142,6 +142,20 @@ async function drift(browser, server, chat, ids) {
   before.forEach((height, at) => assert.notEqual(after[at], height, 'the rows above have another height'));
   assert.deepEqual(await page.evaluate(rowsOf), rows, 'cards and pictures above move nothing');
   assert.equal(await page.evaluate(() => window.movedPx), 0, 'nothing moves in any frame');
+
+  // A row changes in the frame in which the reader scrolls: rows move by the reader's pixels only.
+  for (const step of [-7, 7, -7]) {
+    const tops = await page.evaluate(rowsOf);
+    await page.evaluate(([id, by]) => {
+      document.querySelector('.timeline-scroll').scrollTop += by;
+      const picture = document.querySelector(`article[data-id="${id}"] img`);
+      picture.hidden = !picture.hidden;
+    }, [ids.picture, step]);
+    await page.waitForTimeout(200);
+    const now = new Map((await page.evaluate(rowsOf)).map(({ key, top }) => [key, top]));
+    const moved = tops.filter(({ key }) => now.has(key)).map(({ key, top }) => top - (now.get(key) ?? 0));
+    assert.ok(moved.length > 3 && moved.every((px) => px === step), `scrolled by ${step}, moved by ${moved}`);
+  }
   assert.deepEqual(problems, []);
   await context.close();
 }

@@ -139,6 +139,8 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
 
   const scrolled = () => {
     readMovement();
+    // Rows changed before this event, and their sizes are reported after it.
+    if (max() !== place.max) return restore();
     const height = scroller.clientHeight;
     record(isEnd({ top: scroller.scrollTop, height, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
     moved();
