@@ -7,7 +7,7 @@ import { startProxy } from './cut_proxy.mjs';
 import { fillChat } from './fill_chat.mjs';
 import { startServer } from './server.mjs';
 import { PASSWORD, api } from './world.mjs';
-import { longestFrame, openOnScreen, ownMessage, rowsInOrder, switchTo, untilSeq, wheelDown } from './measure_page.mjs';
+import { followLink, longestFrame, noteInput, openOnScreen, ownMessage, rowsInOrder, switchTo, untilSeq, wheelDown } from './measure_page.mjs';
 
 /** Elements of the page, and bytes of its heap after a collection, at most. */
 const ELEMENTS_MAX = 4000;
@@ -131,10 +131,11 @@ export async function measureChat({ server, browser, size = FULL, log = console.
     log('   own message is painted in frame 1 after the key');
   }
 
-  /** The first message, a date, a position, the end again. */
+  /** The first message, a date, a message in the middle, the end again. */
   async function jumps() {
     const times = { first: [], date: [], middle: [], end: [] };
     const head = await page.evaluate(() => Number([...document.querySelectorAll('.messages article[data-seq]')].at(-1)?.dataset.seq));
+    await page.evaluate(noteInput);
     for (let n = 0; n < size.jumps; n += 1) {
       await page.focus('.messages li:last-child article');
       times.first.push(await after(() => page.keyboard.press('Home'), firstSeq));
@@ -142,25 +143,18 @@ export async function measureChat({ server, browser, size = FULL, log = console.
       await page.click('.chat-head summary');
       await page.fill('#chat-date', new Date(Date.now() - 86_400_000).toISOString().slice(0, 10));
       times.date.push(await after(() => page.click('.date-form button'), firstSeq));
-      const middle = Math.floor(last / 2) + n;
-      await page.evaluate(([chat, seq]) => {
-        const link = document.createElement('a');
-        link.href = `/chat/${chat}/${seq}`;
-        document.getElementById('main').append(link);
-        link.click();
-        link.remove();
-      }, [large, middle]).then(async () => times.middle.push(await page.evaluate(untilSeq, middle)));
+      // Each time another part of the history, which is not loaded.
+      const middle = Math.floor(last * (n + 1) / (size.jumps + 1));
+      times.middle.push(await after(() => page.evaluate(followLink, `/chat/${large}/${middle}`), middle));
       await after(() => page.click('.pill-present'), head);
     }
     for (const [name, found] of Object.entries(times)) log(`   jump to ${name}, ms: ${spread(found)}`);
   }
 
-  /** Time until a message is on the screen. @param {() => Promise<void>} act @param {number} seq */
+  /** Acts, and returns the time until a message is on the screen. @param {() => Promise<void>} act @param {number} seq */
   async function after(act, seq) {
-    const begin = performance.now();
     await act();
-    await page.evaluate(untilSeq, seq);
-    return performance.now() - begin;
+    return page.evaluate(untilSeq, seq);
   }
 
   /** The search of the browser finds the loaded part; the chat has no search of its own. */

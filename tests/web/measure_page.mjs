@@ -61,7 +61,12 @@ export const ownMessage = (text) => new Promise((done) => {
   }, { capture: true, once: true });
 });
 
-/** Waits until the message at a seq is on the screen; ms since the call. */
+/** Remembers when the last key or click arrived. */
+export const noteInput = () => {
+  for (const name of ['keydown', 'click']) document.addEventListener(name, (event) => { window.inputAt = event.timeStamp; }, { capture: true });
+};
+
+/** Waits until the message at a seq is on the screen; ms since the last key or click. */
 export const untilSeq = (seq) => new Promise((done, failed) => {
   const begin = performance.now();
   const look = () => {
@@ -70,11 +75,21 @@ export const untilSeq = (seq) => new Promise((done, failed) => {
     const row = document.querySelector(`.messages article[data-seq="${seq}"]`)?.getBoundingClientRect();
     if (!row || row.bottom < scroller.top || row.top > scroller.bottom) return requestAnimationFrame(look);
     const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => done(performance.now() - begin);
+    port1.onmessage = () => done(performance.now() - window.inputAt);
     port2.postMessage(0);
   };
-  requestAnimationFrame(look);
+  look();
 });
+
+/** Follows a link to a message, and waits until it is on the screen. */
+export const followLink = (href) => {
+  const link = document.createElement('a');
+  link.href = href;
+  document.getElementById('main').append(link);
+  window.inputAt = performance.now();
+  link.click();
+  link.remove();
+};
 
 /** Fails unless the messages on the page follow each other without a gap; returns the last seq on the screen. */
 export const rowsInOrder = () => {
