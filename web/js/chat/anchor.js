@@ -137,13 +137,17 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     restore();
   }
 
+  /** The reader chose this place. */
+  function settle() {
+    record(isEnd({ top: scroller.scrollTop, height: 0, full: max(), sinceUpMs: now() - upAt }));
+    moved();
+  }
+
   const scrolled = () => {
     readMovement();
-    // Rows changed before this event, and their sizes are reported after it.
-    if (max() !== place.max) return restore();
-    const height = scroller.clientHeight;
-    record(isEnd({ top: scroller.scrollTop, height, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
-    moved();
+    // Rows that changed before this event report their sizes after it.
+    if (max() !== place.max) restore();
+    else settle();
   };
   /** A wheel moves up before the first pixel has moved. @param {WheelEvent} event */
   const wheeled = (event) => { if (event.deltaY < 0) upAt = now(); };
@@ -184,8 +188,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     by(px) {
       write(scroller.scrollTop + px);
       if (px < 0) upAt = now();
-      record(isEnd({ top: scroller.scrollTop, height: scroller.clientHeight, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
-      moved();
+      settle();
     },
     atEnd: () => place.end,
     first: () => list.children[firstIndex()] ?? null,
