@@ -104,8 +104,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     const wasMax = place.max;
     place.top = scroller.scrollTop;
     for (const row of place.rows) row.y -= byReader;
-    const at = { top: scroller.scrollTop, height: scroller.clientHeight, full: wasMax + scroller.clientHeight, sinceUpMs: now() - upAt };
-    const end = isEnd(at);
+    const end = isEnd({ top: scroller.scrollTop, height: 0, full: wasMax, sinceUpMs: now() - upAt });
     if (end) place.end = true;
     else if (place.end) record(false);
   }
