@@ -59,9 +59,10 @@ export async function runFaults({ server, browser, seconds, seed, log = () => {}
   /** Writes, changes and reads at random, with faults. */
   async function load() {
     proxy.faults.isOn = true;
-    const end = Date.now() + seconds * 1000;
-    let killAt = Date.now() + 6000;
-    for (let count = 0; Date.now() < end; count += 1) {
+    const begun = Date.now();
+    let killAt = begun + 6000;
+    // Every action is due at its time: those during a restart of the server follow it at once.
+    for (let count = 0; count < seconds * RATE; count += 1) {
       act(pick(clients), count);
       if (random() < 0.002) pick(clients).reload();
       if (random() < 0.004) pick(clients).reconnect();
@@ -72,7 +73,7 @@ export async function runFaults({ server, browser, seconds, seed, log = () => {}
         await pause(random() * 500);
         await server.restart();
       }
-      await pause(500 / RATE + random() * 1000 / RATE);
+      await pause(Math.max(0, begun + (count + random()) * 1000 / RATE - Date.now()));
     }
     proxy.faults.isOn = false;
   }

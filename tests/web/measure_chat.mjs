@@ -53,9 +53,11 @@ export async function measureChat({ server, browser, size = FULL, log = console.
   await logIn(page, server, 'alice', PASSWORD);
   const storageState = await context.storageState();
 
-  log(`   usable, loopback, ms: ${spread(await openings(server.url))}`);
+  const near = await openings(server.url);
+  log(`   usable, loopback, ms: ${spread(near.times)}`);
+  log(`   CPU time of the page until then, ms: ${spread(near.cpu)}`);
   const proxy = await startProxy(port, () => 1, WAN);
-  log(`   usable, 40 ms RTT and 20 Mbit/s, ms: ${spread(await openings(`http://127.0.0.1:${proxy.port}`))}`);
+  log(`   usable, 40 ms RTT and 20 Mbit/s, ms: ${spread((await openings(`http://127.0.0.1:${proxy.port}`)).times)}`);
   proxy.stop();
   await page.goto(`${server.url}/chat/${large}`);
   await page.evaluate(openOnScreen, last);
@@ -68,15 +70,16 @@ export async function measureChat({ server, browser, size = FULL, log = console.
   assert.deepEqual(problems, []);
   await context.close();
 
-  /** Opens the chat in new profiles: time from the start of the navigation. @param {string} url */
+  /** Opens the chat in new profiles: times from the start of the navigation. @param {string} url */
   async function openings(url) {
-    const times = [];
+    const [times, cpu] = [[], []];
     for (let run = 0; run < size.runs; run += 1) {
       const { page: fresh, context: profile, problems: found } = await visitor(browser, { storageState });
       // The process of the tab exists before; its start is the browser's.
       await fresh.goto(`${url}/api/server`, { waitUntil: 'networkidle' });
       const session = await profile.newCDPSession(fresh);
       await session.send('Network.enable');
+      await session.send('Performance.enable', { timeDomain: 'threadTicks' });
       const [requests, bytes] = [{ files: 0, icon: 0, api: 0 }, { files: 0, icon: 0, api: 0 }];
       /** @type {Map<string, 'files' | 'icon' | 'api'>} */
       const kinds = new Map();
@@ -92,6 +95,8 @@ export async function measureChat({ server, browser, size = FULL, log = console.
       });
       await fresh.goto(`${url}/chat/${large}`, { waitUntil: 'commit' });
       times.push(await fresh.evaluate(openOnScreen, last));
+      const { metrics } = await session.send('Performance.getMetrics');
+      cpu.push(metrics.find(({ name }) => name === 'TaskDuration').value * 1000);
       if (run === 0 && url === server.url) {
         await fresh.waitForLoadState('networkidle');
         const isLinked = await fresh.evaluate(() => !document.querySelector('script[src*="/assets/dev/"]'));
@@ -101,7 +106,7 @@ export async function measureChat({ server, browser, size = FULL, log = console.
       assert.deepEqual(found, []);
       await profile.close();
     }
-    return times;
+    return { times, cpu };
   }
 
   /** Switches between two chats whose messages are in memory. */
