@@ -83,7 +83,7 @@ export function createSidebar(root, ctx) {
     else if (!shown.length) shown.push(el('p', { class: 'muted note' }, 'No chat has this name.'));
     else if (left <= 0) shown.push(el('p', { class: 'muted note' }, `The first ${SIDEBAR_ROWS_MAX} chats are shown. Filter to find others.`));
     placeChildren(list, shown);
-    if (top > 0) list.scrollTop = top;
+    if (top) list.scrollTop = top;
     if (focused?.isConnected && focused !== ctx.root.activeElement) focused.focus({ preventScroll: true });
     for (const id of rows.keys()) if (!store.chat(id)) rows.delete(id);
     measure();
