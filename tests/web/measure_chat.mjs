@@ -146,6 +146,8 @@ export async function measureChat({ server, browser, size = FULL, log = console.
       times.first.push(await after(() => page.keyboard.press('Home'), firstSeq));
       times.end.push(await after(() => page.click('.pill-present'), head));
       await page.click('.chat-head summary');
+      // The menu is drawn again after it opens.
+      await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))); }));
       await page.fill('#chat-date', new Date(Date.now() - 86_400_000).toISOString().slice(0, 10));
       times.date.push(await after(() => page.click('.date-form button'), firstSeq));
       // Each time another part of the history, which is not loaded.
