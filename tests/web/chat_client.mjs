@@ -7,6 +7,9 @@ import { addActions } from '../../web/js/chat/actions_more.js';
 import { createLocal } from '../../web/js/kit/local.js';
 import { openSocket } from './socket.mjs';
 
+/** A connection that the client has closed is read for this time (milliseconds): its frames come late. */
+const LINGER_MS = 4000;
+
 /** A browser of one user. Its storage survives `reload`. */
 export class ChatClient {
   /** @param {{ port: number, token: string, random: () => number }} options `port` of the server or a proxy */
@@ -23,6 +26,8 @@ export class ChatClient {
     }));
     /** The chat of each message that was written, by client_id, in order. @type {Map<string, number>} */
     this.written = new Map();
+    /** Frames that arrived on connections that were closed before. */
+    this.lateFrames = 0;
     this.page = this.load();
   }
 
@@ -37,9 +42,14 @@ export class ChatClient {
     const session = createSession({
       store, now, after, random,
       connect: (events) => {
-        const socket = openSocket(port, events);
+        let isClosed = false;
+        const message = (/** @type {string} */ text) => {
+          if (isClosed) this.lateFrames += 1;
+          events.message(text);
+        };
+        const socket = openSocket(port, { ...events, message }, LINGER_MS);
         // A page logs in by its cookie. Here the token of `Hello` takes its place.
-        return { ...socket, send: (text) => socket.send(text.includes('"Hello"') ? JSON.stringify({ ...JSON.parse(text), token }) : text) };
+        return { close: () => { isClosed = true; socket.close(); }, send: (text) => socket.send(text.includes('"Hello"') ? JSON.stringify({ ...JSON.parse(text), token }) : text) };
       },
       welcomed: (epoch, user) => outbox.open(epoch, user),
     });
@@ -60,6 +70,12 @@ export class ChatClient {
   /** @param {number} chat @param {string} text */
   async send(chat, text) {
     this.written.set(await this.page.actions.send(chat, text), chat);
+  }
+
+  /** Leaves the page and returns: the old connection is closed, a new one is opened. */
+  reconnect() {
+    this.page.session.stop();
+    this.page.session.start();
   }
 
   stop() { this.page.session.stop(); }

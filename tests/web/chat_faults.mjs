@@ -1,7 +1,9 @@
-// Three clients write through a proxy that cuts, delays and stalls; the server is killed meanwhile.
-// At the end every client must have what the server has: nothing lost, nothing twice.
+// Three clients in node and a page in a browser write through a proxy that cuts, delays and stalls,
+// and keeps connections half open; the server is killed meanwhile. At the end every client must have
+// what the server has, and the page must show it: nothing lost, nothing twice, all in order.
 import assert from 'node:assert/strict';
 import { ChatClient, until } from './chat_client.mjs';
+import { openFaultPage } from './chat_faults_page.mjs';
 import { startProxy } from './cut_proxy.mjs';
 import { randomOf } from './units/fake.mjs';
 import { api, PASSWORD } from './world.mjs';
@@ -18,26 +20,38 @@ async function tokenOf(server, username, more = {}) {
 }
 
 /**
- * @param {{ server: any, seconds: number, seed: number, log?: (text: string) => void }} options
+ * @param {{ server: any, browser: any, seconds: number, seed: number, log?: (text: string) => void }} options
  */
-export async function runFaults({ server, seconds, seed, log = () => {} }) {
+export async function runFaults({ server, browser, seconds, seed, log = () => {} }) {
   const random = randomOf(seed);
   const pick = (/** @type {any} */ list) => list[Math.floor(random() * list.length)];
   const tokens = [await tokenOf(server, 'alice', { setup_code: server.code }), await tokenOf(server, 'bob'), await tokenOf(server, 'carol')];
+  await tokenOf(server, 'dave');
   const chats = [];
-  for (const name of ['one', 'two', 'three']) chats.push((await api(server, tokens[0], 'POST', '/api/chats', { kind: 'group', name, participants: ['bob', 'carol'] })).id);
+  for (const name of ['one', 'two', 'three']) chats.push((await api(server, tokens[0], 'POST', '/api/chats', { kind: 'group', name, participants: ['bob', 'carol', 'dave'] })).id);
   const proxy = await startProxy(Number(new URL(server.url).port), random);
   const clients = tokens.map((token) => new ChatClient({ port: proxy.port, token, random }));
   const all = (/** @type {(client: ChatClient) => boolean} */ isTrue) => clients.every(isTrue);
+  /** @type {Awaited<ReturnType<typeof openFaultPage>> | undefined} */
+  let page;
   try {
     await until('all are online', () => all((client) => client.store.chats().length === chats.length));
     await killBetweenSendAndAck(server, proxy, clients, chats[0], tokens);
-    await load();
+    await oldConnectionsAreLate(proxy, clients, chats[1], log);
+    page = await openFaultPage({ browser, port: proxy.port, username: 'dave', chat: chats[0], random });
+    await Promise.all([load(), page.write(seconds)]);
     await calm();
     let events = 0;
     for (const [at, client] of clients.entries()) events += await compare(server, tokens[at], client, chats);
-    log(`${clients.reduce((sum, client) => sum + client.written.size, 0)} messages written, ${events} events compared, ${proxy.faults.cuts} cuts, ${proxy.faults.stalls} stalls, ${kills} kills`);
+    const rows = await page.compare(await eventsOf(server, tokens[0], chats[0]));
+    const { cuts, stalls, halfOpen, lateBytes } = proxy.faults;
+    const late = clients.reduce((sum, client) => sum + client.lateFrames, 0);
+    log(`${clients.reduce((sum, client) => sum + client.written.size, 0)} messages written in node, ${page.count()} in the page`);
+    log(`${events} events of the clients and ${rows} rows of the page are equal to the server's`);
+    log(`${cuts} cuts, ${stalls} stalls, ${kills} kills, ${halfOpen} connections half open`);
+    log(`on connections that were replaced: ${lateBytes} bytes to the server, ${late} frames to clients`);
   } finally {
+    await page?.close();
     for (const client of clients) client.stop();
     proxy.stop();
   }
@@ -45,11 +59,13 @@ export async function runFaults({ server, seconds, seed, log = () => {} }) {
   /** Writes, changes and reads at random, with faults. */
   async function load() {
     proxy.faults.isOn = true;
-    const end = Date.now() + seconds * 1000;
-    let killAt = Date.now() + 6000;
-    for (let count = 0; Date.now() < end; count += 1) {
+    const begun = Date.now();
+    let killAt = begun + 6000;
+    // Every action is due at its time: those during a restart of the server follow it at once.
+    for (let count = 0; count < seconds * RATE; count += 1) {
       act(pick(clients), count);
       if (random() < 0.002) pick(clients).reload();
+      if (random() < 0.004) pick(clients).reconnect();
       if (Date.now() > killAt) {
         killAt = Date.now() + 8000 + random() * 8000;
         kills += 1;
@@ -57,7 +73,7 @@ export async function runFaults({ server, seconds, seed, log = () => {} }) {
         await pause(random() * 500);
         await server.restart();
       }
-      await pause(500 / RATE + random() * 1000 / RATE);
+      await pause(Math.max(0, begun + (count + random()) * 1000 / RATE - Date.now()));
     }
     proxy.faults.isOn = false;
   }
@@ -88,6 +104,7 @@ export async function runFaults({ server, seconds, seed, log = () => {} }) {
   /** Waits until every client has sent and received everything. */
   async function calm() {
     for (const client of clients) client.page.session.nudge();
+    await page?.calm();
     await until('every client is online and nothing is unsent', () => all((client) => client.page.session.isOnline() && client.page.outbox.size() === 0), 120);
     /** @type {Map<number, number>} */
     const heads = new Map();
@@ -118,6 +135,37 @@ async function killBetweenSendAndAck(server, proxy, clients, chat, tokens) {
   await until('both messages are there', () => alice.page.outbox.size() === 0 && alice.store.pending(chat).length === 0, 30);
   await until('bob has both', () => textsOf(bob, chat).length === 2, 30);
   for (const client of [alice, bob]) assert.deepEqual(textsOf(client, chat), ['written before the crash', 'written while the server is down']);
+}
+
+/**
+ * The connections of all clients become silent while packets are on their way. The clients connect
+ * again and send everything again; then the old connections deliver what they hold.
+ * @param {any} proxy @param {ChatClient[]} clients @param {number} chat @param {(text: string) => void} log
+ */
+async function oldConnectionsAreLate(proxy, clients, chat, log) {
+  for (const client of clients) await client.page.actions.page(chat, {});
+  const before = proxy.faults.lateBytes;
+  const thaw = proxy.freeze();
+  const [alice, bob, carol] = clients;
+  await alice.send(chat, 'alice on the old connection');
+  await bob.send(chat, 'bob on the old connection');
+  alice.reconnect();
+  await until('alice has sent it again', () => alice.page.outbox.size() === 0);
+  // The old connections of bob and carol hold this event, and their new ones replay it.
+  bob.reconnect();
+  await until('bob has sent it again', () => bob.page.outbox.size() === 0);
+  carol.reconnect();
+  const expected = ['alice on the old connection', 'bob on the old connection'];
+  const haveAll = () => clients.every((client) => textsOf(client, chat).length >= expected.length);
+  await until('all have both', haveAll);
+  thaw();
+  await until('the old connections deliver', () => [bob, carol].every((client) => client.lateFrames > 0));
+  await carol.send(chat, 'after the old connections');
+  expected.push('after the old connections');
+  await until('all have the last', haveAll);
+  for (const client of clients) assert.deepEqual(textsOf(client, chat), expected);
+  assert.ok(proxy.faults.lateBytes > before, 'the server received packets of connections that were replaced');
+  log(`${clients.reduce((sum, client) => sum + client.lateFrames, 0)} frames arrived on old connections after the new ones had caught up`);
 }
 
 /** @param {ChatClient} client @param {number} chat */

@@ -18,9 +18,10 @@ const browser = await startBrowser();
 let failed = 0;
 for (const name of chosen) {
   const begun = performance.now();
-  const server = await startServer(binary);
+  // A journey may name settings of its server.
+  const { default: journey, environment = {} } = await import(`./journeys/${name}`);
+  const server = await startServer(binary, environment);
   try {
-    const { default: journey } = await import(`./journeys/${name}`);
     await journey({ server, browser });
     assert.deepEqual(await server.stop(), [], 'the server panicked');
     console.log(`ok ${name} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);

@@ -8,8 +8,9 @@ const FRAME = { text: 1, close: 8, ping: 9, pong: 10, more: 0 };
  * Connects to /ws of a port on this host.
  * @param {number} port
  * @param {{ opened: () => void, message: (text: string) => void, closed: () => void }} events
+ * @param {number} [lingerMs] a closed socket passes on what still arrives for this time
  */
-export function openSocket(port, events) {
+export function openSocket(port, events, lingerMs = 0) {
   const key = randomBytes(16).toString('base64');
   const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
   const socket = net.connect(port, '127.0.0.1');
@@ -67,5 +68,11 @@ export function openSocket(port, events) {
     socket.write(Buffer.concat([head, mask, masked]));
   }
 
-  return { send: (/** @type {string} */ message) => write(FRAME.text, Buffer.from(message)), close: () => { socket.removeAllListeners('close'); socket.destroy(); } };
+  function close() {
+    socket.removeAllListeners('close');
+    if (lingerMs === 0) return void socket.destroy();
+    setTimeout(() => socket.destroy(), lingerMs);
+  }
+
+  return { send: (/** @type {string} */ message) => write(FRAME.text, Buffer.from(message)), close };
 }

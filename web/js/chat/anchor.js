@@ -44,8 +44,8 @@ export function isAtEnd({ top, height, full, sinceUpMs }) {
  * @returns {Anchor}
  */
 export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => false, hasEnd = () => true }) {
-  /** The end of the rows is a place to stay only if no more rows follow. @param {Parameters<typeof isAtEnd>[0]} at */
-  const isEnd = (at) => hasEnd() && isAtEnd(at);
+  /** The end of the rows is a place to stay only if no more rows follow. @param {number} px the distance to the end */
+  const isEnd = (px) => hasEnd() && isAtEnd({ top: 0, height: 0, full: px, sinceUpMs: now() - upAt });
   /** The place when it was last known to be right. */
   const place = { end: true, top: 0, max: 0, rows: /** @type {{ node: Element, y: number }[]} */ ([]) };
   let upAt = -Infinity;
@@ -104,8 +104,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     const wasMax = place.max;
     place.top = scroller.scrollTop;
     for (const row of place.rows) row.y -= byReader;
-    const at = { top: scroller.scrollTop, height: scroller.clientHeight, full: wasMax + scroller.clientHeight, sinceUpMs: now() - upAt };
-    const end = isEnd(at);
+    const end = isEnd(wasMax - place.top);
     if (end) place.end = true;
     else if (place.end) record(false);
   }
@@ -125,10 +124,9 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
   /** @param {() => void} change @param {boolean} [isAppended] */
   function keep(change, isAppended = false) {
     readMovement();
-    const sinceUpMs = now() - upAt;
-    if (place.end && sinceUpMs <= ANCHOR_UP_MS) record(false);
+    if (place.end && now() - upAt <= ANCHOR_UP_MS) record(false);
     // New rows take a reader along who is near to the end. Other changes do not move the reader.
-    if (isAppended && isEnd({ top: place.top, height: 0, full: place.max, sinceUpMs })) place.end = true;
+    if (isAppended && isEnd(place.max - place.top)) place.end = true;
     if (isAppended && place.end && isHeld()) {
       upAt = now();
       record(false);
@@ -137,11 +135,17 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     restore();
   }
 
+  /** The reader chose this place. */
+  function settle() {
+    record(isEnd(max() - scroller.scrollTop));
+    moved();
+  }
+
   const scrolled = () => {
     readMovement();
-    const height = scroller.clientHeight;
-    record(isEnd({ top: scroller.scrollTop, height, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
-    moved();
+    // Rows that changed before this event report their sizes after it.
+    if (max() !== place.max) restore();
+    else settle();
   };
   /** A wheel moves up before the first pixel has moved. @param {WheelEvent} event */
   const wheeled = (event) => { if (event.deltaY < 0) upAt = now(); };
@@ -182,8 +186,7 @@ export function createAnchor(scroller, list, { moved = () => {}, isHeld = () => 
     by(px) {
       write(scroller.scrollTop + px);
       if (px < 0) upAt = now();
-      record(isEnd({ top: scroller.scrollTop, height: scroller.clientHeight, full: scroller.scrollHeight, sinceUpMs: now() - upAt }));
-      moved();
+      settle();
     },
     atEnd: () => place.end,
     first: () => list.children[firstIndex()] ?? null,

@@ -34,6 +34,8 @@ export function createSidebar(root, ctx) {
   const frames = new Map();
   let isInside = false;
   let isMeasuring = false;
+  /** The place of the list. Reading it from the page costs a layout. */
+  let top = 0;
 
   /** @param {Chat} chat */
   function rowOf(chat) {
@@ -65,7 +67,6 @@ export function createSidebar(root, ctx) {
     let left = SIDEBAR_ROWS_MAX;
     const { activeElement } = ctx.root;
     const focused = activeElement instanceof HTMLElement && activeElement !== list && list.contains(activeElement) ? activeElement : null;
-    const top = list.scrollTop;
     /** @type {HTMLElement[]} */
     const shown = [];
     for (const { key, chats: all } of filtered(sections, search.value)) {
@@ -82,7 +83,7 @@ export function createSidebar(root, ctx) {
     else if (!shown.length) shown.push(el('p', { class: 'muted note' }, 'No chat has this name.'));
     else if (left <= 0) shown.push(el('p', { class: 'muted note' }, `The first ${SIDEBAR_ROWS_MAX} chats are shown. Filter to find others.`));
     placeChildren(list, shown);
-    list.scrollTop = top;
+    if (top) list.scrollTop = top;
     if (focused?.isConnected && focused !== ctx.root.activeElement) focused.focus({ preventScroll: true });
     for (const id of rows.keys()) if (!store.chat(id)) rows.delete(id);
     measure();
@@ -147,7 +148,7 @@ export function createSidebar(root, ctx) {
   root.addEventListener('pointerenter', () => { isInside = true; });
   root.addEventListener('pointerleave', () => { isInside = false; sections = []; draw(); });
   search.addEventListener('input', draw);
-  list.addEventListener('scroll', measure, { passive: true });
+  list.addEventListener('scroll', () => { top = list.scrollTop; measure(); }, { passive: true });
   new ResizeObserver(measure).observe(list);
   router.onChange(() => {
     draw();
