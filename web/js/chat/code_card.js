@@ -3,6 +3,8 @@
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { api } from '../kit/api.js';
+import { encodedPath } from '../kit/path.js';
+import { lineFragment, lineWords } from '../kit/range.js';
 import { hiddenMarker } from './hidden.js';
 import { codeLinks } from './code_space.js';
 import { hideFromTab } from './timeline_list.js';
@@ -61,10 +63,10 @@ function checkedPlace(repository, rest, one, other, origin) {
     && !parts.some((part) => part === '' || part === '.' || part === '..');
   const [from, to] = [Math.min(one, other), Math.max(one, other)];
   if (!isName || !isPath || !Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < 1) return undefined;
-  const path = `/${repository}/-/blob/${parts.map(encodeURIComponent).join('/')}`;
+  const path = `/${repository}/-/blob/${encodedPath(rest)}`;
   const url = new URL(path, origin);
   if (url.origin !== origin || url.pathname !== path) return undefined;
-  return { repository, rest, from, to, href: `${path}#L${from}${from === to ? '' : `-L${to}`}` };
+  return { repository, rest, from, to, href: path + lineFragment({ from, to }) };
 }
 
 /**
@@ -126,9 +128,8 @@ function codeCard(place) {
   const body = el('pre', { class: 'code-lines', tabindex: 0 });
   body.style.setProperty('--lines', String(count));
   const file = place.rest.split('/').slice(1).join('/');
-  const words = place.from === place.to ? `line ${place.from}` : `lines ${place.from} to ${place.to}`;
   const card = el('figure', { class: 'code-card', dir: 'ltr' },
-    el('figcaption', null, icon('code'), el('a', { href: place.href }, el('bdi', null, hiddenMarker()(file, true))), el('span', { class: 'muted' }, words), el('span', { class: 'muted code-repository' }, place.repository)),
+    el('figcaption', null, icon('code'), el('a', { href: place.href }, el('bdi', null, hiddenMarker()(file, true))), el('span', { class: 'muted' }, lineWords(place)), el('span', { class: 'muted code-repository' }, place.repository)),
     body);
   const found = foundCode.get(place.href);
   if (found) showCode(card, body, place, found);
@@ -179,7 +180,7 @@ async function loadCode(place) {
   for (let size = 1; size <= Math.min(CODE_REF_PARTS_MAX, parts.length - 1); size += 1) {
     const [reference, path] = [parts.slice(0, size).join('/'), parts.slice(size).join('/')];
     const [owner = '', project = '', name = ''] = place.repository.split('/');
-    const address = `/api/projects/${owner}/${project}/repos/${name}/blob/${encodeURIComponent(reference)}/${path.split('/').map(encodeURIComponent).join('/')}`;
+    const address = `/api/projects/${owner}/${project}/repos/${name}/blob/${encodeURIComponent(reference)}/${encodedPath(path)}`;
     try {
       found = foundIn(await api('GET', address), place, path);
       break;

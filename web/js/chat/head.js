@@ -2,6 +2,7 @@
 
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
+import { encodedPath } from '../kit/path.js';
 import { later } from './later.js';
 import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
 
@@ -50,7 +51,7 @@ export function createHead(root, ctx) {
     for (const button of [people, pins]) button.setAttribute('aria-expanded', String(panel === button.dataset.panel));
     if (drawn === titled) return;
     titled = drawn;
-    const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}`, title: 'Open the project' }, name) : el('span', null, name);
+    const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${encodedPath(chat.name)}`, title: 'Open the project' }, name) : el('span', null, name);
     fill(title, chatGlyph(chat, presence), label);
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));

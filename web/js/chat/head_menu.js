@@ -2,6 +2,7 @@
 
 import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
+import { encodedPath } from '../kit/path.js';
 import { ask, problemText } from './ask.js';
 import { seqOfDay } from './day_jump.js';
 import { chatName } from './presence_mark.js';
@@ -33,7 +34,7 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
       el('input', { type: 'radio', name: 'notify', id: `notify-${level}`, value: level, checked: (chat.notify ?? 'all') === level }), el('label', { for: `notify-${level}` }, word)));
     fill(popup,
       el('ul', null,
-        chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}` }, 'Open the project')) : null,
+        chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${encodedPath(chat.name)}` }, 'Open the project')) : null,
         item('read', 'Mark this chat as read'), item('read-all', 'Mark all chats as read'),
         isFree && rules ? item('rename', 'Rename') : null,
         isFree && rules ? item('archive', chat.archived ? 'Reopen' : 'Archive') : null,

@@ -1,7 +1,7 @@
 // The list of all keys.
 
 import { el } from '../kit/dom.js';
-import { areKeysOff, setKeysOff } from './keys.js';
+import { areKeysOff, setKeysOff } from '../kit/kept_value.js';
 import { NEWS_SETTING } from './timeline_news.js';
 
 /** The list in the dialog. */

@@ -7,8 +7,7 @@ import { PUSH_NAMES_MAX, changeWords, isTag, refChange, shortRef } from './push_
 
 /**
  * Returns the command that fetches the pushed refs. Names of refs may contain characters that a
- * shell
- * interprets.
+ * shell interprets.
  * @param {Push} push
  * @param {string} origin
  */

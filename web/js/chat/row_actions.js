@@ -12,7 +12,7 @@ import { toggleExpanded, isRemoving, onRowState } from './row_state.js';
 import { namesOf, renderMessage } from './row.js';
 import { fetchCommand, fillPushDetails } from './push_details.js';
 import { articleAt, messageOf, replaceRow } from './row_clicks.js';
-import { copyText } from './clipboard.js';
+import { copyText } from '../kit/clipboard.js';
 
 /** Emoji that a search in the picker shows. */
 const PICKER_FOUND_MAX = 32;

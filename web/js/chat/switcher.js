@@ -4,6 +4,7 @@
 import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
+import { encodedPath } from '../kit/path.js';
 import { avatar } from './avatar.js';
 import { newChat } from './new_chat.js';
 import { oldTexts, showOldTexts } from './old_drafts.js';
@@ -32,12 +33,6 @@ const FIND_USERS_DELAY_MS = 150;
 
 /** @type {Record<import('./rank.js').EntryKind, [string, import('../kit/icons.js').IconName]>} */
 const ENTRY_WORDS = { chat: ['Chat', 'chat'], user: ['User', 'person'], project: ['Project', 'project'], repository: ['Repository', 'code'], file: ['File', 'copy'], command: ['Command', 'right'] };
-
-/**
- * Returns the address of a path with several parts.
- * @param {string} path
- */
-const encodedPath = (path) => path.split('/').map(encodeURIComponent).join('/');
 
 /**
  * @param {HTMLElement} root
@@ -92,7 +87,7 @@ export function createSwitcher(root, ctx, commands = {}) {
       return entry;
     });
     const peers = new Set(store.chats().map((chat) => chat.peer));
-    for (const user of storeUsers()) if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
+    for (const user of store.users()) if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
     const people = [...users.values()].filter((user) => user.id !== store.me.id && !user.missing && user.active !== false && !peers.has(user.username))
       .map((user) => /** @type {SwitcherEntry} */ ({ kind: 'user', key: `user:${user.username}`, name: user.username, words: user.display_name, detail: user.display_name, user, run: () => openDirect(user.username) }));
     const places = projects.map(({ owner, name, description }) => /** @type {SwitcherEntry} */ ({ kind: 'project', key: `project:${owner}/${name}`, name: `${owner}/${name}`, detail: description, run: () => location.assign(`/${encodedPath(`${owner}/${name}`)}`) }));
@@ -100,9 +95,6 @@ export function createSwitcher(root, ctx, commands = {}) {
     entries = [...chats, ...people, ...places, ...code, ...commandEntries(), ...files];
     return entries;
   }
-
-  /** @returns {import('./types.js').User[]} */
-  const storeUsers = () => /** @type {any} */ (store).users?.() ?? [];
 
   /** @returns {SwitcherEntry[]} */
   function commandEntries() {

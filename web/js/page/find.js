@@ -1,4 +1,5 @@
 // Finds files while the user types. The rule is that of the server (`src/web/code/find.rs`).
+import { encodedPath } from '../kit/path.js';
 
 const LISTED = 100;
 
@@ -75,7 +76,7 @@ export function finder(root) {
     const found = best(all.paths, wanted);
     const items = found.slice(0, LISTED).map((path) => {
       const link = root.createElement('a');
-      link.href = `${blobs}/${path.split('/').map(encodeURIComponent).join('/')}`;
+      link.href = `${blobs}/${encodedPath(path)}`;
       link.textContent = path;
       link.dir = 'auto';
       const item = root.createElement('li');

@@ -1,5 +1,5 @@
 // The page of the server's state measures again every two seconds while it is visible.
-import { relative } from './times.js';
+import { relativeTime } from '../kit/relative_time.js';
 
 const MEASURE_EVERY_MS = 2000;
 const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -136,7 +136,7 @@ export function health(root) {
       showHealth(root, await response.json());
       const now = new Date();
       measured?.setAttribute('datetime', now.toISOString());
-      if (measured) measured.textContent = relative(now, now.getTime());
+      if (measured) measured.textContent = relativeTime(now.getTime(), now.getTime());
     } catch {
       // The server does not answer now: the time of the last measurement stays.
     } finally {

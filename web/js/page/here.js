@@ -1,7 +1,7 @@
 // Shows who else is at this file or comparison. Off until the user turns it on, for all pages in
 // this browser: only then the server learns where the user is.
 
-import { keptValue } from './visitor.js';
+import { keptValue } from '../kit/kept_value.js';
 
 /** The server shows a user for 60 s after a request. */
 const HERE_EVERY_MS = 25_000;
