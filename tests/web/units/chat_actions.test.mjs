@@ -16,7 +16,7 @@ function acting() {
   store.apply({ type: 'chats', chats: [/** @type {any} */ ({ id: 3, kind: 'group', name: 'dev', last_seq: 50, read_seq: 5, unread_count: 9 })], token: 0 });
   /** @type {{ packet: any, done: (answer?: any) => void, failed: (problem: any) => void }[]} */
   const sent = [];
-  /** @type {{ path: string, done: (answer: any) => void }[]} */
+  /** @type {{ path: string, done: (answer: any) => void, failed: (problem: any) => void }[]} */
   const calls = [];
   /** @type {(() => void)[]} */
   const waiters = [];
@@ -27,8 +27,8 @@ function acting() {
     online: () => (state.isOnline ? Promise.resolve() : new Promise((done) => { waiters.push(() => done(undefined)); })),
     page: (/** @type {number} */ chat, /** @type {any} */ range) => request({ packet_type: 'GetEvents', chat, ...range }),
   });
-  const call = (/** @type {string} */ method, /** @type {string} */ path) => new Promise((done) => { calls.push({ path: `${method} ${path}`, done }); });
-  const actions = addActions(createActions({ store, session, outbox: /** @type {any} */ ({}), now: clock.now, call }));
+  const call = (/** @type {string} */ method, /** @type {string} */ path) => new Promise((done, failed) => { calls.push({ path: `${method} ${path}`, done, failed }); });
+  const actions = addActions(createActions({ store, session, outbox: /** @type {any} */ ({ add: () => 'key' }), now: clock.now, call }));
   return { clock, store, sent, calls, state, waiters, actions };
 }
 
@@ -123,4 +123,29 @@ test('notifications_are_listed_again_when_one_was_removed_meanwhile', async () =
   calls[1]?.done({ items: [notice(2)] });
   await loaded;
   assert.deepEqual(store.notifications().map(({ id }) => id), [2]);
+});
+
+test('typing_is_shown_again_after_the_own_message', async () => {
+  const { actions, sent } = acting();
+  void actions.typing(3);
+  void actions.typing(3);
+  assert.equal(sent.length, 1);
+  await actions.send(3, 'sent').catch(() => {});
+  void actions.typing(3);
+  assert.equal(sent.length, 2);
+});
+
+test('failed_list_of_notifications_is_a_fact_until_it_loads', async () => {
+  const { actions, store, calls } = acting();
+  assert.equal(store.notificationsProblem(), undefined);
+  void actions.loadNotifications();
+  await settled();
+  calls.shift()?.failed({ detail: 'the server is busy' });
+  await settled();
+  assert.equal(store.notificationsProblem(), 'The server is busy');
+  void actions.loadNotifications();
+  await settled();
+  calls.shift()?.done({ items: [], next: null });
+  await settled();
+  assert.equal(store.notificationsProblem(), '');
 });

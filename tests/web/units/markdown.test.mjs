@@ -7,7 +7,7 @@ import { mentionsOf } from './mentions_of.mjs';
 import { parseText, plainText } from '../../../web/js/chat/markdown.js';
 import { safeAddress } from '../../../web/js/chat/inline.js';
 import { splitHidden } from '../../../web/js/chat/hidden.js';
-import { emojiLike, emojiName, QUICK_EMOJI } from '../../../web/js/chat/emoji.js';
+import { emojiLike, QUICK_EMOJI } from '../../../web/js/chat/emoji.js';
 import { emojiOf } from '../../../web/js/chat/emoji_names.js';
 
 /** @typedef {any} Any */
@@ -272,10 +272,10 @@ test('emoji have names and are found by them', () => {
   assert.equal(emojiOf('tada'), '🎉');
   assert.equal(emojiOf('+1'), '👍');
   assert.equal(emojiOf('constructor'), '');
-  assert.equal(emojiName('👍'), '+1');
   assert.deepEqual(emojiLike('roc', 5).map(({ name }) => name), ['rocket']);
   assert.ok(emojiLike('', 1000).length >= 150);
-  for (const char of QUICK_EMOJI) assert.notEqual(emojiName(char), '', char);
+  const chars = emojiLike('', 1000).map(({ char }) => char);
+  for (const char of QUICK_EMOJI) assert.ok(chars.includes(char), char);
   for (const { name, char } of emojiLike('', 1000)) {
     assert.match(name, /^[a-z0-9_+-]{1,32}$/);
     assert.match(char, new RegExp('^\\p{RGI_Emoji}$', 'v'), name);

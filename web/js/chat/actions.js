@@ -1,5 +1,7 @@
-// What users do. Every change of the program begins here.
+// What users do: every change of the program begins here. Views call the actions, which call the
+// session, the outbox or the HTTP API. Those of views that open on demand are in `actions_more.js`.
 import { api } from '../kit/api.js';
+import { problemText } from './problem.js';
 import { RequestProblem, offlineProblem } from './wire.js';
 
 /** @typedef {import('./types.js').Message} Message */
@@ -21,7 +23,7 @@ const MARK_TRIES_MAX = 5;
  */
 
 /** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined, reading: Map<number, number> }} ActionParts */
-/** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { loadNotifications: () => Promise<void>, parts: ActionParts }} FirstActions */
+/** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { parts: ActionParts }} FirstActions */
 
 /**
  * Returns the actions that are needed before `more.js` is there.
@@ -84,7 +86,7 @@ export function createActions({ store, session, outbox, now, clock = now, call =
     }
   }
 
-  /** Loads the unread notifications and the newest page of all. */
+  /** Loads the unread notifications and the newest page of all. A failure is a fact, which the inbox shows. */
   async function loadNotifications() {
     if (isLoadingNotices) return;
     isLoadingNotices = true;
@@ -107,6 +109,9 @@ export function createActions({ store, session, outbox, now, clock = now, call =
         store.apply({ type: 'notifications', items, newest, has_more: parts.noticeCursor !== undefined });
         return;
       }
+      throw new Error('notifications are removed faster than they are read');
+    } catch (problem) {
+      store.apply({ type: 'notifications_failed', problem: problemText(problem) });
     } finally {
       isLoadingNotices = false;
     }
@@ -114,11 +119,15 @@ export function createActions({ store, session, outbox, now, clock = now, call =
   store.onNeed(() => {
     if (!store.needs.notices) return;
     store.needs.notices = false;
-    loadNotifications().catch(() => {});
+    void loadNotifications();
   });
 
   return {
-    async send(chatId, content, options) { return outbox.add(chatId, content, options); },
+    async send(chatId, content, options) {
+      // The message ends the sign of typing at its readers: the next key shows it again.
+      typedAt.delete(chatId);
+      return outbox.add(chatId, content, options);
+    },
     async retry(clientId) { outbox.retry(clientId); },
     async discard(clientId) { outbox.discard(clientId); },
     async read(chatId, seq) {
@@ -127,14 +136,10 @@ export function createActions({ store, session, outbox, now, clock = now, call =
       reading.set(chatId, seq);
       await mark(chatId);
     },
-    async unreadFrom(chatId, seq) {
-      reading.delete(chatId);
-      await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
-    },
     async typing(chatId) {
       if (!session.isOnline() || clock() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
       typedAt.set(chatId, clock());
-      await session.request({ packet_type: 'Typing', chat_id: chatId }).catch(() => {});
+      await session.request({ packet_type: 'Typing', chat_id: chatId }).catch(() => {}); // The next key sends it again.
     },
     status: (status) => session.setStatus(status),
     page(chatId, { before, after, around, limit = 50 }) {

@@ -250,7 +250,7 @@ export class ChatEntry {
   chat() {
     this.view ??= /** @type {Chat} */ ({
       ...this.fields, id: this.id, last_seq: this.last, read_seq: this.read, unread_count: this.unread,
-      ...(this.role ? { role: this.role } : {}), heads: { last: this.last, server: this.head },
+      ...(this.role ? { role: this.role } : {}),
     });
     return this.view;
   }

@@ -7,6 +7,7 @@ import { encodedPath } from '../kit/path.js';
 import { lineFragment, lineWords } from '../kit/range.js';
 import { hiddenMarker } from './hidden.js';
 import { codeLinks } from './code_space.js';
+import { failedNote } from './failed.js';
 import { hideFromTab } from './timeline_list.js';
 
 /** Lines that a card shows. */
@@ -32,7 +33,7 @@ const CODE_REF_PARTS_MAX = 3;
  * @property {string} href
  */
 
-/** @typedef {{ state: 'lines', lines: string[], path: string } | { state: 'refused', words: string }} CodeFound */
+/** @typedef {{ state: 'lines', lines: string[], path: string } | { state: 'refused', words: string } | { state: 'failed', error: unknown }} CodeFound */
 
 /** @type {Map<string, CodeFound>} */
 const foundCode = new Map();
@@ -132,8 +133,9 @@ function codeCard(place) {
     el('figcaption', null, icon('code'), el('a', { href: place.href }, el('bdi', null, hiddenMarker()(file, true))), el('span', { class: 'muted' }, lineWords(place)), el('span', { class: 'muted code-repository' }, place.repository)),
     body);
   const found = foundCode.get(place.href);
-  if (found) showCode(card, body, place, found);
-  else watchCard(card, () => enqueueLoad(async () => showCode(card, body, place, await loadCode(place))));
+  const load = () => enqueueLoad(async () => showCode(card, body, place, await loadCode(place), load));
+  if (found) showCode(card, body, place, found, load);
+  else watchCard(card, load);
   return card;
 }
 
@@ -142,7 +144,7 @@ function decoded(value) {
   try {
     return decodeURIComponent(value);
   } catch {
-    return value;
+    return value; // Not UTF-8: the server has no such file.
   }
 }
 
@@ -151,8 +153,17 @@ function decoded(value) {
  * @param {HTMLElement} body
  * @param {CodePlace} place
  * @param {CodeFound} found
+ * @param {() => void} load reads the lines again
  */
-function showCode(card, body, place, found) {
+function showCode(card, body, place, found, load) {
+  card.querySelector('.problem')?.remove();
+  if (found.state === 'failed') {
+    const note = failedNote(found.error, load);
+    card.append(note);
+    // The row decides whether its buttons are in the order of Tab.
+    for (const button of note.querySelectorAll('button')) button.tabIndex = body.tabIndex;
+    return;
+  }
   if (found.state === 'refused') {
     card.classList.add('is-refused');
     body.remove();
@@ -186,7 +197,7 @@ async function loadCode(place) {
       break;
     } catch (error) {
       const { status } = /** @type {{ status?: number }} */ (error);
-      if (status !== 404) return { state: 'refused', words: 'The lines did not load.' };
+      if (status !== 404) return { state: 'failed', error };
     }
   }
   if (foundCode.size >= CODE_CACHED_MAX) foundCode.delete(foundCode.keys().next().value ?? '');

@@ -22,12 +22,3 @@ export function composerSay(node, sentence, buttons = []) {
  * @param {string | undefined} role
  */
 export const isClosed = (chat, role) => chat.archived === true || (chat.kind === 'direct' && chat.active === false) || role === 'reader';
-
-/**
- * Returns the reason of a refusal.
- * @param {unknown} error
- */
-export function composerDetail(error) {
-  const { detail, message } = /** @type {{ detail?: string, message?: string }} */ (error ?? {});
-  return detail || message || 'The server did not answer.';
-}

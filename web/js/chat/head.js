@@ -6,11 +6,9 @@ import { encodedPath } from '../kit/path.js';
 import { later } from './later.js';
 import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
 
-/** @typedef {Omit<import('./types.js').Context, 'router'> & { router: import('./router.js').Router }} AroundContext */
-
 /**
  * @param {HTMLElement} root
- * @param {AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  */
 export function createHead(root, ctx) {
   const { store, router, announce } = ctx;
@@ -87,12 +85,8 @@ export function createHead(root, ctx) {
     });
   }
 
-  const outside = (/** @type {Event} */ event) => {
-    if (menu.open && event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
-  };
   root.addEventListener('click', clicked);
   menu.addEventListener('toggle', toggled);
-  ctx.root.addEventListener('pointerdown', outside);
   router.onChange((place, before) => {
     menu.open = false;
     draw();
@@ -126,7 +120,7 @@ export function typingText(names) {
 /**
  * The line between timeline and composer. It has a fixed height, so that nothing moves.
  * @param {HTMLElement} root
- * @param {AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  */
 export function createTyping(root, ctx) {
   const { store, router } = ctx;

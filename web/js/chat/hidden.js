@@ -19,7 +19,7 @@ const HIDDEN_BLANK = /^[\u034f\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u2800\u316
 const HIDDEN_NOTHING = /^[\t\n -~\u00a1-\u00ac\u00ae-\u034e\u0370-\u05ff\u0900-\u0dff\u3041-\u3163\u4e00-\u9fff\uac00-\ud7a3]*$/;
 
 /** @param {string} c */
-export const isHiddenChar = (c) => (HIDDEN_FORMAT.test(c) && !HIDDEN_NOT.test(c)) || HIDDEN_BLANK.test(c);
+const isHiddenChar = (c) => (HIDDEN_FORMAT.test(c) && !HIDDEN_NOT.test(c)) || HIDDEN_BLANK.test(c);
 
 /**
  * Returns whether a hidden character has a use between its neighbours: a joiner in a script or an

@@ -21,7 +21,7 @@ import { emojiOf } from './emoji_names.js';
 /** @typedef {{ meter: import('./mention.js').Meter, links: number }} ParseState */
 
 /** Maximum links of a message; further ones are text. */
-export const TEXT_LINKS_MAX = 200;
+const TEXT_LINKS_MAX = 200;
 /** Maximum length of an address; a longer one is not a link. */
 const ADDRESS_MAX = 2_000;
 /** Maximum length of `owner/project/repo@oid`. */

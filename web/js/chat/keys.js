@@ -12,7 +12,7 @@ const isTextField = (target) => target instanceof HTMLElement
 
 /**
  * Finds the command of each key.
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {(command: string) => void} run
  */
 export function createKeys({ root, now }, run) {

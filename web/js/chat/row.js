@@ -151,7 +151,7 @@ export function cutText(content, max) {
 }
 
 /** @param {number} count */
-export function repliesWords(count) {
+function repliesWords(count) {
   return count === 1 ? '1 reply' : `${count.toLocaleString()} replies`;
 }
 

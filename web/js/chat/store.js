@@ -1,6 +1,9 @@
-// The facts that views show. Only session, outbox and actions write them, by `apply`.
+// The facts that views show. Views read them and subscribe; session, outbox, actions and the start
+// of the page (`connection.js`, `same_user.js`) change them, by `apply` only. It has no DOM and no
+// timers.
+import { folded } from '../kit/folded.js';
 import { ChatEntry } from './chat_entry.js';
-import { ChatWindow, isInRanges } from './window.js';
+import { ChatWindow } from './window.js';
 import { NoticeList } from './notices.js';
 
 /** @typedef {import('./types.js').Event} Event */
@@ -34,6 +37,7 @@ import { NoticeList } from './notices.js';
  *   | { type: 'notification', notification: Notification }
  *   | { type: 'notifications_read', notification_id?: number, chat_id?: number, seq?: number, read_at: string }
  *   | { type: 'notifications', items: Notification[], newest?: number, has_more: boolean }
+ *   | { type: 'notifications_failed', problem: string }
  *   | { type: 'notify', chat_id: number, level: 'all' | 'mentions' | 'none' }
  *   | { type: 'pending', chat_id: number, items: Pending[] }
  *   | { type: 'connection', connection: import('./types.js').Connection }} Fact
@@ -46,7 +50,7 @@ const STORE_WANTED_MAX = 1000;
 const STORE_PRESENCE_MAX = 20_000;
 const STORE_MARKS_MAX = 1000;
 const STORE_NAMES_MAX = 10_000;
-export const TYPING_SHOWN_MS = 6000;
+const TYPING_SHOWN_MS = 6000;
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
@@ -424,9 +428,13 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   function applyNotices(fact) {
     if (fact.type === 'notification') notices.add([fact.notification]);
     else if (fact.type === 'notifications_read') notices.read(fact);
+    else if (fact.type === 'notifications_failed') notices.problem = fact.problem;
     else if (fact.type === 'notifications') {
       if (fact.newest === undefined) notices.add(fact.items);
-      else notices.replace(fact.items, fact.newest);
+      else {
+        notices.replace(fact.items, fact.newest);
+        notices.problem = '';
+      }
       notices.hasMore = fact.has_more;
       needs.notices = false;
     } else return;
@@ -474,8 +482,6 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       for (const window of windows.values()) { const found = window.message(id); if (found) return found; }
       return undefined;
     },
-    /** @param {number} chatId @param {number} seq @returns {Message | undefined} */
-    messageAt(chatId, seq) { const event = windows.get(chatId)?.at(seq); return event?.kind === 'message' ? event.message : undefined; },
     /** @param {number} chatId */
     pending(chatId) { return pending.get(chatId) ?? []; },
     /** @param {number} id @returns {User} */
@@ -524,6 +530,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     notifications() { return notices.items; },
     notificationsUnread() { return notices.unread(); },
     notificationsHaveMore() { return notices.hasMore; },
+    notificationsProblem() { return notices.problem; },
     connection() { return connection; },
     /** @param {(changes: Set<string>) => void} fn */
     subscribe(fn) { subscribers.add(fn); return () => { subscribers.delete(fn); }; },
@@ -546,17 +553,14 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     unload(id) { dropWindow(id); },
     /** The chat whose window was used last. */
     recent() { return [...windows.keys()].at(-1); },
-    /** @param {number} id @param {number} seq */
-    isLoaded(id, seq) { return isInRanges(windows.get(id)?.ranges ?? [], seq); },
     marksToken() { return ownMarks; },
     noticesToken() { return noticesRemoved; },
-    windowCount() { return windows.size; },
   };
   return store;
 }
 
 /** @param {string} name */
-const comparedName = (name) => name.normalize('NFKC').toLowerCase().replace(/\s+/gu, ' ').trim();
+const comparedName = (name) => folded(name).replace(/\s+/gu, ' ').trim();
 
 /** @param {number} id @returns {User} */
 function missingUser(id) {

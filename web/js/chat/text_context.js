@@ -33,7 +33,7 @@ export function foldedText(content) {
  * @param {Context} ctx
  * @param {number} chatId
  */
-export function textContext(ctx, chatId) {
+function textContext(ctx, chatId) {
   const { store } = ctx;
   // One copy of the lists for all names of a text.
   /** @type {Set<string> | undefined} */

@@ -102,6 +102,7 @@ export function createRowFocus(parts) {
       stop(null);
       isChosen = false;
     },
-  };  whenMore(({ rowKeys }) => rowKeys(focus));
+  };
+  whenMore(({ rowKeys }) => rowKeys(focus));
   return focus;
 }

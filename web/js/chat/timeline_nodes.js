@@ -47,10 +47,10 @@ function gapNode(gap) {
 /**
  * Returns the row of an end of the window: the beginning of the chat, or that more is loading.
  * @param {'start' | 'older' | 'newer'} kind
- * @param {{ failed: boolean, name: string }} state
+ * @param {{ failed: boolean, name: string, isDirect: boolean }} state
  */
-export function edgeNode(kind, { failed, name }) {
-  if (kind === 'start') return el('li', { class: 'start-row' }, el('p', null, 'This is the beginning of ', el('bdi', null, name), '.'));
+export function edgeNode(kind, { failed, name, isDirect }) {
+  if (kind === 'start') return el('li', { class: 'start-row' }, el('p', null, `This is the beginning of ${isDirect ? 'your chat with ' : ''}`, el('bdi', null, name), '.'));
   const words = kind === 'older' ? 'older messages' : 'newer messages';
   if (!failed) return el('li', { class: 'edge-row muted' }, `Loading ${words}…`);
   return el('li', { class: 'edge-row' }, el('button', { type: 'button', class: 'plain', dataset: { edge: kind } }, icon('retry'), `Load ${words}`));

@@ -4,7 +4,7 @@ import { chatName } from './presence_mark.js';
 import { inboxBadge } from '../kit/inbox_badge.js';
 import { titleOf } from './router.js';
 
-/** @param {import('./head.js').AroundContext} ctx */
+/** @param {import('./types.js').Context} ctx */
 export function createTitle(ctx) {
   const { store, router, root } = ctx;
   function draw() {

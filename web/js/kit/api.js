@@ -5,7 +5,7 @@ const API_TIMEOUT_MS = 30_000;
 export const API_BYTES_MAX = 2 * 1024 * 1024;
 
 /** An answer of the API that is not a success. `code` is `offline` if there was no answer. */
-export class ApiProblem extends Error {
+class ApiProblem extends Error {
   /**
    * @param {number} status
    * @param {string} code

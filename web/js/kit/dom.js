@@ -26,7 +26,7 @@ export function el(tag, props, ...children) {
  * @param {string} name
  * @param {unknown} value
  */
-export function setProp(node, name, value) {
+function setProp(node, name, value) {
   if (name.startsWith('on')) throw new Error(`${name}: listeners are delegated`);
   if (name === 'class') {
     if (value) node.className = String(value);
@@ -75,12 +75,4 @@ export function text(node, value) {
  */
 export function fill(node, ...children) {
   node.replaceChildren(...nodesOf(children));
-}
-
-/**
- * Removes the children of a node.
- * @param {Element | DocumentFragment} node
- */
-export function clear(node) {
-  node.replaceChildren();
 }

@@ -14,11 +14,8 @@ export function keptValue(key, value) {
   }
 }
 
-/** The setting that switches single keys off, for speech input (WCAG 2.1.4). */
-const SINGLE_KEYS_OFF = 'keys-off';
+/** The setting that switches single keys off, for speech input (WCAG 2.1.4): `1`. */
+export const SINGLE_KEYS_OFF = 'keys-off';
 
 /** Returns whether single keys are switched off. */
 export const areKeysOff = () => keptValue(SINGLE_KEYS_OFF) === '1';
-
-/** @param {boolean} off */
-export const setKeysOff = (off) => void keptValue(SINGLE_KEYS_OFF, off ? '1' : '0');

@@ -69,7 +69,8 @@ export function finder(root) {
     try {
       all = await files;
     } catch {
-      files = null; // The form still works.
+      files = null;
+      if (count) count.textContent = 'The list of files did not load. Type again, or press Enter to search on the server.';
       return;
     }
     if (wanted !== field?.value.trim().toLowerCase()) return;

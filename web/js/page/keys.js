@@ -1,6 +1,6 @@
 // Keys. Ctrl-K leads to the switcher of the chat. An element with `data-key` is clicked, or focused
 // if it is a field. `?` lists them. Single keys can be switched off.
-import { areKeysOff, setKeysOff } from '../kit/kept_value.js';
+import { SINGLE_KEYS_OFF, areKeysOff, keptValue } from '../kit/kept_value.js';
 
 /** @param {Element} element */
 function label(element) {
@@ -57,7 +57,7 @@ export function keys(root) {
   const choice = dialog.querySelector('input');
   if (choice) {
     choice.checked = !areKeysOff();
-    choice.addEventListener('change', () => setKeysOff(!choice.checked));
+    choice.addEventListener('change', () => keptValue(SINGLE_KEYS_OFF, choice.checked ? '0' : '1'));
   }
   const show = () => {
     list(root, body);

@@ -2,7 +2,7 @@
 import { localTimes } from './times.js';
 import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';
-import { menus } from './menus.js';
+import { menus } from '../kit/menus.js';
 import { changes } from './diff.js';
 import { keys } from './keys.js';
 import { lines } from './lines.js';
