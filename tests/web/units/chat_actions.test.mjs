@@ -28,7 +28,7 @@ function acting() {
     page: (/** @type {number} */ chat, /** @type {any} */ range) => request({ packet_type: 'GetEvents', chat, ...range }),
   });
   const call = (/** @type {string} */ method, /** @type {string} */ path) => new Promise((done, failed) => { calls.push({ path: `${method} ${path}`, done, failed }); });
-  const actions = addActions(createActions({ store, session, outbox: /** @type {any} */ ({ add: () => 'key' }), now: clock.now, call }));
+  const actions = addActions(createActions({ store, session, outbox: /** @type {any} */ ({}), now: clock.now, call }));
   return { clock, store, sent, calls, state, waiters, actions };
 }
 
@@ -123,16 +123,6 @@ test('notifications_are_listed_again_when_one_was_removed_meanwhile', async () =
   calls[1]?.done({ items: [notice(2)] });
   await loaded;
   assert.deepEqual(store.notifications().map(({ id }) => id), [2]);
-});
-
-test('typing_is_shown_again_after_the_own_message', async () => {
-  const { actions, sent } = acting();
-  void actions.typing(3);
-  void actions.typing(3);
-  assert.equal(sent.length, 1);
-  await actions.send(3, 'sent').catch(() => {});
-  void actions.typing(3);
-  assert.equal(sent.length, 2);
 });
 
 test('failed_list_of_notifications_is_a_fact_until_it_loads', async () => {

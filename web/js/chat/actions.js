@@ -123,11 +123,7 @@ export function createActions({ store, session, outbox, now, clock = now, call =
   });
 
   return {
-    async send(chatId, content, options) {
-      // The message ends the sign of typing at its readers: the next key shows it again.
-      typedAt.delete(chatId);
-      return outbox.add(chatId, content, options);
-    },
+    async send(chatId, content, options) { return outbox.add(chatId, content, options); },
     async retry(clientId) { outbox.retry(clientId); },
     async discard(clientId) { outbox.discard(clientId); },
     async read(chatId, seq) {

@@ -51,6 +51,10 @@ const STORE_PRESENCE_MAX = 20_000;
 const STORE_MARKS_MAX = 1000;
 const STORE_NAMES_MAX = 10_000;
 const TYPING_SHOWN_MS = 6000;
+/** The server sends typing up to half a second late: it may arrive after the message. */
+const TYPING_LATE_MS = 1000;
+/** Writers of messages that arrived within that time. */
+const STORE_WRITERS_MAX = 100;
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
@@ -80,6 +84,8 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   let ownMarks = 0;
   /** The number of the own mark of chats that are not listed yet. @type {Map<number, number>} */
   const earlyMarks = new Map();
+  /** When the last message of a user arrived in a chat. @type {Map<string, number>} */
+  const wroteAt = new Map();
   /** The number of removals of notifications. */
   let noticesRemoved = 0;
 
@@ -249,6 +255,11 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   function applySender(entry, message, kind) {
     if (kind !== 'message') return;
     arrived(message);
+    const writer = `${entry.id}:${message.sender_id}`;
+    wroteAt.delete(writer);
+    wroteAt.set(writer, clock());
+    const [oldest] = wroteAt.keys();
+    if (wroteAt.size > STORE_WRITERS_MAX && oldest !== undefined) wroteAt.delete(oldest);
     if (entry.typing.delete(message.sender_id)) changed(`typing:${entry.id}`);
   }
 
@@ -405,6 +416,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     else if (fact.type === 'presence') applyPresence(fact);
     else if (fact.type === 'users') applyUsers(fact);
     else if (fact.type === 'typing') {
+      if (clock() - (wroteAt.get(`${fact.chat_id}:${fact.user_id}`) ?? -Infinity) < TYPING_LATE_MS) return;
       chats.get(fact.chat_id)?.typing.set(fact.user_id, clock() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'typing_over') {
