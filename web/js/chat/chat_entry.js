@@ -46,7 +46,11 @@ export class ChatEntry {
     this.recent = new Map();
     /** @type {Map<number, { read_seq: number, delivered_seq: number }>} */
     this.marks = new Map();
-    /** Users who type, with the time until which that is shown. @type {Map<number, number>} */
+    /**
+     * Users who type, with the time until which that is shown; users whose message arrived, with the
+     * negative time of it.
+     * @type {Map<number, number>}
+     */
     this.typing = new Map();
     /** The number of own marks when the cursor moved last. */
     this.markedAt = 0;

@@ -1,14 +1,14 @@
 // The field in which messages are written. It never loses a text: what is not yet with the outbox
 // is in the field, in the draft of its chat, or both.
 
-import { el, fill, text } from '../kit/dom.js';
-import { icon } from '../kit/icons.js';
-import { composerSay, isClosed } from './composer_note.js';
-import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
-import { later, more } from './later.js';
-import { membersOf } from './members.js';
 import { parseText, plainText } from './markdown.js';
+import { later, more } from './later.js';
+import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
+import { el, fill, text } from '../kit/dom.js';
+import { composerSay, isClosed } from './composer_note.js';
 import { problemText } from './problem.js';
+import { membersOf } from './members.js';
+import { icon } from '../kit/icons.js';
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
@@ -102,7 +102,7 @@ export function createComposer(root, ctx, options = {}) {
   let composedAt = -Infinity;
   /** Events up to this seq are known. */
   let seen = 0;
-  /** What the buttons of the problem do. @type {Record<string, () => void>} */
+  /** The buttons of the problem. @type {Record<string, OfferedButton>} */
   let offered = {};
 
   /** @type {ReturnType<import('./later.js').More['createComplete']> | undefined} */
@@ -137,10 +137,10 @@ export function createComposer(root, ctx, options = {}) {
     else if (draftOf(state.chat) !== field.value) setDraft(state.chat, field.value);
   }
 
-  /** @param {string} sentence @param {Record<string, { label: string, run: () => void, primary?: boolean }>} [buttons] */
+  /** @param {string} sentence @param {Record<string, OfferedButton>} [buttons] */
   function say(sentence, buttons = {}) {
-    offered = Object.fromEntries(Object.entries(buttons).map(([act, { run }]) => [act, run]));
-    composerSay(problem, sentence, Object.entries(buttons).map(([act, { label: word, primary }]) => ({ act, label: word, primary })));
+    offered = buttons;
+    composerSay(problem, sentence, buttons);
   }
 
   /** @param {string} value @param {number} [caret] */
@@ -404,7 +404,7 @@ export function createComposer(root, ctx, options = {}) {
     if (act === 'cancel-reply') setNotes({ reply: null });
     if (act === 'cancel-code') setNotes({ code: null });
     if (act === 'swap') { local.set(ENTER_BREAKS, local.get(ENTER_BREAKS) !== true); drawState(); }
-    if (act && act in offered) offered[act]?.();
+    offered[act]?.run();
     if (act) field.focus();
   }
 

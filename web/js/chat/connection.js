@@ -1,14 +1,14 @@
 // Joins session, store, outbox and actions with the browser: socket, timers, visibility.
-import { clock } from '../kit/clock.js';
-import { el } from '../kit/dom.js';
 import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
-import { createAway } from './away.js';
-import { later, whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
+import { createAway } from './away.js';
 import { tellUser, watchUser } from './same_user.js';
+import { later, whenMore } from './later.js';
+import { el } from '../kit/dom.js';
 import { createStore } from './store.js';
+import { clock } from '../kit/clock.js';
 
 /** The status is checked this often (milliseconds). */
 const AWAY_EVERY_MS = 60_000;

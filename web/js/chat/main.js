@@ -1,20 +1,21 @@
 // The chat program: creates the parts of the page and keeps them up to date. The facts are in the
 // store, the connection in connection.js; this module only joins them with the views.
-// The order is that of the linked script: it is smaller when similar modules are near each other.
+// The order of the imports here, in timeline.js, composer.js, row.js and connection.js is that of the
+// linked script: it is smaller when similar modules are near each other.
 import { createTimeline } from './timeline.js';
-import { createHead, createTyping } from './head.js';
 import { createSidebar } from './sidebar.js';
+import { createHead, createTyping } from './head.js';
 import { NARROW_SCREEN, createRouter } from './router.js';
-import { createKeys } from './keys.js';
 import { createTitle } from './title.js';
+import { el, fill } from '../kit/dom.js';
+import { later } from './later.js';
+import { menus } from '../kit/menus.js';
+import { createKeys } from './keys.js';
 import { createStateBar } from './state_bar.js';
 import { createComposer } from './composer.js';
-import { createConnection } from './connection.js';
 import { createAnnounce } from '../kit/announce.js';
-import { el, fill } from '../kit/dom.js';
 import { createLocal } from '../kit/local.js';
-import { menus } from '../kit/menus.js';
-import { later } from './later.js';
+import { createConnection } from './connection.js';
 
 /** Changes of a hidden page are drawn this late (milliseconds): no frames are made then. */
 const HIDDEN_DRAW_MS = 250;

@@ -53,8 +53,6 @@ const STORE_NAMES_MAX = 10_000;
 const TYPING_SHOWN_MS = 6000;
 /** The server sends typing up to half a second late: it may arrive after the message. */
 const TYPING_LATE_MS = 1000;
-/** Writers of messages that arrived within that time. */
-const STORE_WRITERS_MAX = 100;
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
@@ -84,8 +82,6 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   let ownMarks = 0;
   /** The number of the own mark of chats that are not listed yet. @type {Map<number, number>} */
   const earlyMarks = new Map();
-  /** When the last message of a user arrived in a chat. @type {Map<string, number>} */
-  const wroteAt = new Map();
   /** The number of removals of notifications. */
   let noticesRemoved = 0;
 
@@ -255,12 +251,8 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   function applySender(entry, message, kind) {
     if (kind !== 'message') return;
     arrived(message);
-    const writer = `${entry.id}:${message.sender_id}`;
-    wroteAt.delete(writer);
-    wroteAt.set(writer, clock());
-    const [oldest] = wroteAt.keys();
-    if (wroteAt.size > STORE_WRITERS_MAX && oldest !== undefined) wroteAt.delete(oldest);
-    if (entry.typing.delete(message.sender_id)) changed(`typing:${entry.id}`);
+    if ((entry.typing.get(message.sender_id) ?? 0) > 0) changed(`typing:${entry.id}`);
+    entry.typing.set(message.sender_id, -clock());
   }
 
   /** @param {ChatEntry} entry @param {Event} event */
@@ -416,12 +408,14 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     else if (fact.type === 'presence') applyPresence(fact);
     else if (fact.type === 'users') applyUsers(fact);
     else if (fact.type === 'typing') {
-      if (clock() - (wroteAt.get(`${fact.chat_id}:${fact.user_id}`) ?? -Infinity) < TYPING_LATE_MS) return;
-      chats.get(fact.chat_id)?.typing.set(fact.user_id, clock() + TYPING_SHOWN_MS);
+      const typing = chats.get(fact.chat_id)?.typing;
+      const end = typing?.get(fact.user_id) ?? 0;
+      if (end < 0 && clock() + end < TYPING_LATE_MS) return;
+      typing?.set(fact.user_id, clock() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'typing_over') {
       const typing = chats.get(fact.chat_id)?.typing;
-      for (const [id, end] of typing ?? []) if (end <= clock()) typing?.delete(id);
+      for (const [id, end] of typing ?? []) if (end < 0 ? clock() + end >= TYPING_LATE_MS : end <= clock()) typing?.delete(id);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'session_over') {
       presence.clear();
@@ -531,13 +525,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       return { count: chats.get(chatId)?.unread ?? 0, mentions: mentions.get(chatId) ?? 0 };
     },
     unreadTotal() {
-      const total = { count: 0, mentions: 0 };
-      for (const chat of store.chats()) {
-        const { count, mentions: named } = store.unread(chat.id);
-        if (chat.notify !== 'none') total.count += count;
-        total.mentions += named;
-      }
-      return total;
+      return store.chats().reduce((sum, chat) => sum + (chat.notify === 'none' ? 0 : store.unread(chat.id).count), 0);
     },
     notifications() { return notices.items; },
     notificationsUnread() { return notices.unread(); },

@@ -2,21 +2,21 @@
 //
 // Owns the window, the selection and the place of each chat. Facts come from the store; changes go
 // through the actions. `anchor.js` is the only writer of the scroll position.
-import { el } from '../kit/dom.js';
-import { createRowList } from './timeline_list.js';
-import { buildRows, threadsOf } from './timeline_rows.js';
-import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
-import { chatTitle, edgeNode } from './timeline_nodes.js';
-import { rowClicks } from './row_clicks.js';
+import { createNews } from './timeline_news.js';
 import { createRowFocus } from './timeline_focus.js';
 import { createPages } from './timeline_pages.js';
-import { createPill } from './timeline_pill.js';
-import { createNews } from './timeline_news.js';
+import { el } from '../kit/dom.js';
+import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
+import { rowClicks } from './row_clicks.js';
+import { createAnchor } from './anchor.js';
+import { createRowList } from './timeline_list.js';
 import { createReadMarks, isRowSeen } from './read_marks.js';
 import { createUnread } from './timeline_unread.js';
-import { createAnchor } from './anchor.js';
-import { later } from './later.js';
+import { chatTitle, edgeNode } from './timeline_nodes.js';
+import { buildRows, threadsOf } from './timeline_rows.js';
+import { createPill } from './timeline_pill.js';
 import { problemText, showProblem } from './problem.js';
+import { later } from './later.js';
 
 /** Elements on the page at most, besides those of the fewest rows that fill a screen. */
 const TIMELINE_WEIGHT_MAX = 3000;

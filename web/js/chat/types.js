@@ -169,7 +169,7 @@
  * @property {(chatId: number) => number[]} typing
  * @property {(chatId: number) => Map<number, { read_seq: number, delivered_seq: number }>} marks
  * @property {(chatId: number) => Unread} unread
- * @property {() => Unread} unreadTotal hidden chats do not count, nor do chats with `notify` none
+ * @property {() => number} unreadTotal hidden chats do not count, nor do chats with `notify` none
  * @property {() => Notification[]} notifications newest first
  * @property {() => number} notificationsUnread
  * @property {() => boolean} notificationsHaveMore

@@ -45,7 +45,7 @@ function setProp(node, name, value) {
   }
 }
 
-const DOM_PROPERTIES = new Set(['disabled', 'hidden', 'value', 'checked', 'selected', 'open', 'readOnly', 'tabIndex', 'textContent', 'htmlFor', 'indeterminate']);
+const DOM_PROPERTIES = new Set(['disabled', 'hidden', 'value', 'checked', 'selected', 'readOnly', 'tabIndex']);
 
 /**
  * Returns the children as nodes and strings.
