@@ -1,5 +1,5 @@
-// What users do: every change of the program begins here. Views call the actions, which call the
-// session, the outbox or the HTTP API. Those of views that open on demand are in `actions_more.js`.
+// The actions of the user: every change of the program begins here. Views call the actions, which
+// call the session, the outbox or the HTTP API. Those of views that open on demand are in `actions_more.js`.
 import { api } from '../kit/api.js';
 import { problemText } from './problem.js';
 import { RequestProblem, offlineProblem } from './wire.js';

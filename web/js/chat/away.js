@@ -5,13 +5,13 @@ export const IDLE_MS = 5 * 60_000;
 
 /**
  * @param {() => number} clock for durations
- * @param {(isIdle: boolean) => void} tell called by each check, also without a change: it may have
- *   failed before
+ * @param {(isIdle: boolean) => void} report called by each check, also without a change: an
+ *   earlier call may have failed
  */
-export function createAway(clock, tell) {
+export function createAway(clock, report) {
   let activeAt = clock();
   const isIdle = () => clock() - activeAt >= IDLE_MS;
-  const check = () => tell(isIdle());
+  const check = () => report(isIdle());
   return {
     /** Called often. */
     check,

@@ -1,4 +1,4 @@
-// What the composer does with commands, edits and texts that are too long.
+// The rare ways to submit the text of the composer: commands, edits, texts that are too long.
 
 import { slashText } from './commands.js';
 import { MESSAGE_BYTES_MAX, byteLength, kilobytes, sentText } from './compose_text.js';

@@ -1,4 +1,4 @@
-// What the composer offers for a word: members and other users, chats, emoji and commands.
+// Finds the options for a word of the composer: members and other users, chats, emoji, commands.
 
 import { folded } from '../kit/folded.js';
 import { OPTIONS_MAX } from './complete.js';

@@ -4,7 +4,7 @@ import { createActions } from './actions.js';
 import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
 import { createAway } from './away.js';
-import { tellUser, watchUser } from './same_user.js';
+import { publishUser, watchUser } from './same_user.js';
 import { later, whenMore } from './later.js';
 import { el } from '../kit/dom.js';
 import { createStore } from './store.js';
@@ -36,7 +36,7 @@ export function createConnection(state, local) {
       hideChats(false);
       epoch = newEpoch;
       openOutbox(userId);
-      tellUser(local, store.me);
+      publishUser(local, store.me);
       if (local.keys('removal:').length > 0) later(({ resendRemovals }) => resendRemovals());
       void actions.loadNotifications();
     },
@@ -56,7 +56,7 @@ export function createConnection(state, local) {
   });
   if (state) applyPageState(store, state);
   if (state) openOutbox(state.me.id);
-  tellUser(local, store.me);
+  publishUser(local, store.me);
   watchUser(local, store, session.stop);
   followPage(session, actions);
   store.subscribe(() => { if (['logged_out', 'replaced'].includes(store.connection().state)) hideChats(true); });
@@ -122,7 +122,7 @@ function openSocket(events) {
  * @param {import('./actions.js').FirstActions} actions
  */
 function followPage(session, actions) {
-  // What failed is sent by the next check.
+  // A status that was refused is sent by the next check.
   const { active, check } = createAway(clock, (isIdle) => { session.setIdle(isIdle).catch(() => {}); });
   for (const name of INPUT_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
   window.addEventListener('online', () => actions.reconnect());

@@ -1,4 +1,4 @@
-// What stands in the place of something that did not load.
+// The note in the place of a list or text that did not load.
 import { el } from '../kit/dom.js';
 import { problemText } from './problem.js';
 

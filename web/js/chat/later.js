@@ -1,4 +1,5 @@
-// Loads `more.js`: what is not needed to show a chat, to read it, and to write plain text.
+// Loads `more.js`, the second part of the program: see docs/WEB.md. The first part calls it only for an
+// action of the user, or for the contents of a message.
 
 import { el } from '../kit/dom.js';
 import { showProblem } from './problem.js';

@@ -1,5 +1,5 @@
-// The second part of the chat program: what is not needed to show a chat, to read it, and to write
-// plain text. `later.js` loads it at its first use.
+// The second part of the chat program: everything that is not needed to show a chat, to read it, and
+// to write plain text. `later.js` loads it at its first use. `MORE` is its only export.
 import { addIcons } from '../kit/icons.js';
 import { MORE_ICONS } from '../kit/icons_more.js';
 import { addActions } from './actions_more.js';

@@ -1,4 +1,4 @@
-// What a card of a push shows or copies on demand.
+// The details of a push, and its command, which a card shows or copies on demand.
 import { el } from '../kit/dom.js';
 import { hiddenMarker } from './hidden.js';
 import { PUSH_NAMES_MAX, changeWords, isTag, refChange, shortRef } from './push_card.js';

@@ -1,4 +1,4 @@
-// One message as nodes. Rows of the timeline, of a thread and of the pins are made here.
+// Draws a message. Rows of the timeline, of a thread and of the pins are made here.
 import { parseText, plainText } from './markdown.js';
 import { icon } from '../kit/icons.js';
 import { avatar } from './avatar.js';

@@ -1,6 +1,6 @@
-// What a user can do with a message: a bar of buttons at the row, a menu, reactions.
+// The actions of a message: a bar of buttons at the row, a menu, reactions.
 //
-// One set of listeners serves all rows of a list. The bar exists twice at most: at the row under
+// The same listeners serve all rows of a list. The bar exists twice at most: at the row under
 // the pointer, and at the row with the focus.
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
@@ -162,7 +162,7 @@ export function clickRow(button, article, ctx, { onUnread }) {
  * @param {string} name
  * @param {unknown} detail
  */
-function tellViews(ctx, name, detail) {
+function notifyViews(ctx, name, detail) {
   ctx.root.getElementById('main')?.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
 }
 
@@ -183,7 +183,7 @@ export function runAction(act, at) {
   const { button, article, ctx } = at;
   const chat = Number(article.dataset.chat);
   const client = article.dataset.client;
-  if (act === 'jump') return tellViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq), from: Number(article.dataset.seq) });
+  if (act === 'jump') return notifyViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq), from: Number(article.dataset.seq) });
   if (act === 'push-details' || act === 'copy-fetch') return pushAction(act, at);
   if (client) return void pendingAction(act, client, at);
   const message = messageOf(article, ctx);
@@ -216,9 +216,9 @@ function messageAction(act, message, at) {
     case 'jump-message': return void jumpToMessage(Number(button.dataset.to), at);
     case 'react': return showPicker(message, button, ctx);
     case 'toggle': return void attempt(button, ctx, () => actions.react(chat, id, button.dataset.emoji ?? '', button.getAttribute('aria-pressed') !== 'true'));
-    case 'reply': return tellViews(ctx, 'chat:reply', { message });
-    case 'thread': return tellViews(ctx, 'chat:open-thread', { chat, message: message.thread_id ?? id });
-    case 'edit': return tellViews(ctx, 'chat:edit', { message });
+    case 'reply': return notifyViews(ctx, 'chat:reply', { message });
+    case 'thread': return notifyViews(ctx, 'chat:open-thread', { chat, message: message.thread_id ?? id });
+    case 'edit': return notifyViews(ctx, 'chat:edit', { message });
     case 'link': return void copyWith(button, new URL(`/chat/${chat}/${message.seq}`, ctx.root.baseURI).href, 'Link copied', ctx);
     case 'text': return void copyWith(button, message.content, 'Text copied', ctx);
     case 'pin': return void attempt(button, ctx, () => actions.pin(chat, id, !message.pinned));
@@ -243,7 +243,7 @@ async function jumpToMessage(id, { article, button, ctx }) {
   const chat = Number(article.dataset.chat);
   await attempt(button, ctx, async () => {
     const target = ctx.store.message(id) ?? (await ctx.actions.thread(chat, id)).find((message) => message.id === id);
-    if (target) tellViews(ctx, 'chat:jump', { chat, seq: target.seq, from: Number(article.dataset.seq) });
+    if (target) notifyViews(ctx, 'chat:jump', { chat, seq: target.seq, from: Number(article.dataset.seq) });
   });
 }
 

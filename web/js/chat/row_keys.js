@@ -1,4 +1,5 @@
-// The keys of the list of messages. Before this module is there, `keys.js` handles them.
+// The keys of the list of messages. The first of them loads this module by `keys.js`, which runs its
+// command then; later ones are handled here.
 import { areKeysOff } from '../kit/kept_value.js';
 import { rowActions, runAction } from './row_actions.js';
 import { messageOf } from './row_clicks.js';

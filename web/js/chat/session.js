@@ -40,7 +40,7 @@ export function createSession({ store, connect, now, clock = now, after, random,
   /** The status that the user chose; `online` is replaced by `away` while the page is idle. */
   let chosen = 'online';
   /** The status that the server has, or will have when the request on its way succeeds. */
-  let told = 'online';
+  let statusSent = 'online';
   let isIdle = false;
   let hiddenAt = 0;
   /** Chats that are catching up. @type {Set<number>} */
@@ -63,8 +63,8 @@ export function createSession({ store, connect, now, clock = now, after, random,
   const wire = createWire({
     connect, clock, after, random, received: handle, ended,
     hello() {
-      told = status();
-      return { packet_type: 'Hello', device_id: deviceId, status: told === 'online' ? undefined : told };
+      statusSent = status();
+      return { packet_type: 'Hello', device_id: deviceId, status: statusSent === 'online' ? undefined : statusSent };
     },
     show: (connection) => store.apply({ type: 'connection', connection }),
   });
@@ -347,14 +347,14 @@ export function createSession({ store, connect, now, clock = now, after, random,
 
   /** Sends the status if the server has another one. */
   async function sendStatus() {
-    const [before, wanted] = [told, status()];
+    const [before, wanted] = [statusSent, status()];
     if (!wire.isWelcomed() || wanted === before) return;
     statusVersion = Math.max(statusVersion + 1, Math.floor(now()));
-    told = wanted;
+    statusSent = wanted;
     try {
       await request({ packet_type: 'Status', status: wanted, version: statusVersion });
     } catch (problem) {
-      if (told === wanted) told = before;
+      if (statusSent === wanted) statusSent = before;
       throw problem;
     }
   }

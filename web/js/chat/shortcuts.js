@@ -1,4 +1,4 @@
-// What the keys of the chat program do. `keys.js` finds the command of a key.
+// Runs the commands of keys. `keys.js` finds the command of a key.
 
 import { showKeys } from './key_list.js';
 import { neighbour } from './neighbour.js';

@@ -424,7 +424,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       changed('presence');
     } else if (fact.type === 'connection') {
       connection = fact.connection;
-      // What is held belongs to a user who is not here any more.
+      // The facts belong to a user who has logged out here.
       if (connection.state === 'logged_out' || connection.state === 'replaced') clearFacts();
       changed('connection');
     }

@@ -10,7 +10,7 @@ import { hideFromTab } from './timeline_list.js';
 const FOCUS_EDGE_PX = 12;
 
 /**
- * What moves the selection, and where to.
+ * The parts of the timeline that the selection needs.
  * @typedef {object} RowParts
  * @property {HTMLElement} list
  * @property {HTMLElement} scroller

@@ -1,4 +1,4 @@
-// The rows of the timeline that are no messages: days, the New line, gaps, changes, the two ends.
+// The rows of the timeline besides messages: days, the New line, gaps, changes, the two ends.
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { dayLabel, fullTime, shortDate } from '../kit/time.js';
@@ -57,7 +57,7 @@ export function edgeNode(kind, { failed, name, isDirect }) {
 }
 
 /**
- * Returns the node of a row that is no message.
+ * Returns the node of a row that is not a message.
  * @param {TimelineRow} row
  * @param {Context} ctx
  */

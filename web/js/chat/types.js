@@ -73,7 +73,7 @@
  */
 
 /**
- * One event. Fields that do not apply to its kind are absent.
+ * An event. Fields that do not apply to its kind are absent.
  * @typedef {object} Event
  * @property {number} chat_id
  * @property {number} seq
@@ -137,7 +137,7 @@
 /** @typedef {{ from: number, to: number }} Range both inclusive */
 
 /**
- * What the store knows of the events of one chat. The events of the ranges are loaded, except for
+ * The state of the loaded events of a chat. The events of the ranges are loaded, except for
  * those that the server removed. A gap is the space between two ranges.
  * @typedef {object} TimelineFacts
  * @property {Range[]} ranges ascending, disjoint, not adjacent
@@ -229,7 +229,7 @@
 /** @typedef {{ before?: number, after?: number, around?: number, limit?: number }} PageRange */
 
 /**
- * What the composer keeps in this browser for a chat or thread. `title` is the name of the chat,
+ * The text and notes that the composer keeps in this browser for a chat or thread. `title` is the name of the chat,
  * `at` the time of the last change.
  * @typedef {object} Kept
  * @property {string} [draft]
@@ -252,7 +252,7 @@
  */
 
 /**
- * What every view gets. Views keep no other reference to the program.
+ * The parts of the program that every view gets; it has no other reference to the program.
  * @typedef {object} Context
  * @property {StoreReads} store
  * @property {Actions} actions

@@ -1,4 +1,4 @@
-// One file of a page of changes.
+// A file of a page of changes.
 
 /**
  * Returns the link to the new version of a changed file; undefined if the file was deleted.

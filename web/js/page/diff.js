@@ -30,7 +30,7 @@ function mark(key, viewed) {
 }
 
 /**
- * Adds the box "Viewed" to a file. A viewed file is closed, and its head says so.
+ * Adds the box "Viewed" to a file. A viewed file is closed, with a mark in its head.
  * @param {HTMLDetailsElement} file
  * @param {Set<string>} marks
  */

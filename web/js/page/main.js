@@ -1,4 +1,4 @@
-// What pages have on top of HTML. Every page works without it.
+// The script of the pages: adds to the HTML of each page. Every page works without it.
 import { localTimes } from './times.js';
 import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';

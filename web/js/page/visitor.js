@@ -2,8 +2,8 @@
 import { keptValue } from '../kit/kept_value.js';
 
 /**
- * Returns the user name in the header, or ''. Pages of the chat in other tabs of this browser learn
- * it: one of another user ends.
+ * Returns the user name in the header, or ''. Pages of the chat in other tabs of this browser read
+ * it, and those of another user end.
  * @param {Document} root
  */
 export function visitor(root) {
