@@ -1,5 +1,6 @@
 // The actions of the user: every change of the program begins here. Views call the actions, which
-// call the session, the outbox or the HTTP API. Those of views that open on demand are in `actions_more.js`.
+// call the session, the outbox or the HTTP API. `actions_more.js` has those of views that open on
+// demand.
 import { api } from '../kit/api.js';
 import { problemText } from './problem.js';
 import { RequestProblem, offlineProblem } from './wire.js';
