@@ -101,5 +101,7 @@ export async function fill(server) {
   } finally {
     copy.remove();
   }
+  // The commands of git block this process: it notices now which connections the server closed.
+  await new Promise((done) => { setTimeout(done, 100); });
   return { alice, bob };
 }

@@ -130,6 +130,8 @@ export default async function journey({ server, browser }) {
   assert.equal(await value(), long);
   await page.click('.composer-problem button');
   assert.equal(await value(), '');
+  // The last message is folded once the server has it.
+  await page.click('#chat .messages > li:last-child .unfold');
   await shown(page, '899 word word word word');
   let joined = '';
   for (let n = 0; n < 100 && joined !== long; n += 1) {

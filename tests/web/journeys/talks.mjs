@@ -84,6 +84,29 @@ export default async function talks({ server, browser }) {
     await shot(page, `${name}-narrow`);
     await page.setViewportSize({ width: 1280, height: 800 });
   }
+  // At a changed file: the same list, and marks at lines of its new version. Deleted lines have none.
+  for (const view of ['', '?view=split']) {
+    await page.goto(`${server.url}/alice/hello/web/-/commit/${first}${view}`);
+    await page.waitForSelector('.diff-file .talks');
+    const marks = await page.$$eval('.diff-part .talk-mark', (links) => links.map((link) => [link.parentElement.previousElementSibling.getAttribute('data-new'), link.getAttribute('href'), link.getAttribute('aria-label')]));
+    assert.deepEqual(marks, [
+      ['3', `/chat/${channel}/${two.seq}`, '2 talks about lines 3 to 9'],
+      ['110', `/chat/${channel}/${three.seq}`, '1 talk about lines 110 to 112'],
+    ]);
+    assert.equal(await page.locator('.talks summary').textContent(), '4 talks about this file');
+    assert.deepEqual(await accessibility(page), []);
+    await page.setViewportSize({ width: 360, height: 700 });
+    assert.equal(await overflow(page), '');
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await shot(page, `talks-diff${view ? '-split' : ''}`);
+  }
+  // Talks that do not load have a sentence, and a button.
+  await page.route('**/talks?*', (route) => route.fulfill({ status: 503, body: '{}' }));
+  await page.goto(file);
+  await page.waitForSelector('.talks:text("The talks about this file did not load.")');
+  await page.unroute('**/talks?*');
+  await page.click('.talks button');
+  await page.waitForSelector('.talks summary');
   await page.goto(`${server.url}/alice/hello/web/-/blob/main/other.txt`);
   await page.waitForLoadState('networkidle');
   assert.equal(await page.$('.talks'), null, 'a file without talks has no list');

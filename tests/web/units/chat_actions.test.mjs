@@ -16,7 +16,7 @@ function acting() {
   store.apply({ type: 'chats', chats: [/** @type {any} */ ({ id: 3, kind: 'group', name: 'dev', last_seq: 50, read_seq: 5, unread_count: 9 })], token: 0 });
   /** @type {{ packet: any, done: (answer?: any) => void, failed: (problem: any) => void }[]} */
   const sent = [];
-  /** @type {{ path: string, done: (answer: any) => void }[]} */
+  /** @type {{ path: string, done: (answer: any) => void, failed: (problem: any) => void }[]} */
   const calls = [];
   /** @type {(() => void)[]} */
   const waiters = [];
@@ -27,7 +27,7 @@ function acting() {
     online: () => (state.isOnline ? Promise.resolve() : new Promise((done) => { waiters.push(() => done(undefined)); })),
     page: (/** @type {number} */ chat, /** @type {any} */ range) => request({ packet_type: 'GetEvents', chat, ...range }),
   });
-  const call = (/** @type {string} */ method, /** @type {string} */ path) => new Promise((done) => { calls.push({ path: `${method} ${path}`, done }); });
+  const call = (/** @type {string} */ method, /** @type {string} */ path) => new Promise((done, failed) => { calls.push({ path: `${method} ${path}`, done, failed }); });
   const actions = addActions(createActions({ store, session, outbox: /** @type {any} */ ({}), now: clock.now, call }));
   return { clock, store, sent, calls, state, waiters, actions };
 }
@@ -123,4 +123,19 @@ test('notifications_are_listed_again_after_a_removal', async () => {
   calls[1]?.done({ items: [notice(2)] });
   await loaded;
   assert.deepEqual(store.notifications().map(({ id }) => id), [2]);
+});
+
+test('failed_list_of_notifications_is_a_fact_until_it_loads', async () => {
+  const { actions, store, calls } = acting();
+  assert.equal(store.notificationsProblem(), undefined);
+  void actions.loadNotifications();
+  await settled();
+  calls.shift()?.failed({ detail: 'the server is busy' });
+  await settled();
+  assert.equal(store.notificationsProblem(), 'The server is busy');
+  void actions.loadNotifications();
+  await settled();
+  calls.shift()?.done({ items: [], next: null });
+  await settled();
+  assert.equal(store.notificationsProblem(), '');
 });

@@ -2,7 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createStore } from '../../../web/js/chat/store.js';
 import { OUTBOX_MESSAGES_MAX, createDrafts, createOutbox } from '../../../web/js/chat/outbox.js';
-import { oldTexts, rescueDrafts } from '../../../web/js/chat/old_drafts.js';
+import { oldTexts, rescueDrafts, rescueUnsent } from '../../../web/js/chat/old_texts.js';
 import { RequestProblem } from '../../../web/js/chat/wire.js';
 import { fakeClock, settled, sharedStorage } from './fake.mjs';
 
@@ -183,13 +183,14 @@ test('other_tab_sends_message_that_stays_unsent', async () => {
 });
 
 test('texts_of_replaced_history_return_as_failed_to_the_same_name', () => {
-  const { outbox, state, texts, storage, sent } = tabOf();
+  const { outbox, state, texts, storage, sent, local, clock } = tabOf();
   outbox.open(7, 1);
   state.isOnline = false;
   const id = outbox.add(3, 'a', { reply_to: 9 });
   outbox.add(9, 'of a chat without a name');
   state.isOnline = true;
   outbox.open(8, 1);
+  rescueUnsent({ outbox, local, now: clock.now });
   assert.deepEqual(texts(), [['a', 'failed', 'history_replaced']]);
   assert.equal(sent.length, 0);
   assert.ok(![...storage.values.keys()].some((key) => key.endsWith(id)));
@@ -207,14 +208,16 @@ test('messages_of_another_user_are_not_sent', () => {
 });
 
 test('unsent_messages_of_other_users_stay_when_the_clock_jumps', async () => {
-  const { outbox, state, storage, clock } = tabOf();
+  const { outbox, state, storage, clock, local } = tabOf();
   outbox.open(7, 1);
   state.isOnline = false;
   outbox.add(3, 'a');
   await clock.run(40 * 86_400_000);
   outbox.open(8, 2);
+  rescueUnsent({ outbox, local, now: clock.now });
   assert.equal(storage.values.size, 1);
   outbox.open(8, 1);
+  rescueUnsent({ outbox, local, now: clock.now });
   assert.equal(storage.values.size, 0);
 });
 
@@ -266,10 +269,8 @@ test('outbox_refuses_messages_above_its_bound', () => {
 
 test('drafts_belong_to_chat_user_and_history', () => {
   const storage = sharedStorage();
-  storage.values.set('composer:3:55', '{"draft":"of a user that is not known"}');
   let space = '7:1';
   const drafts = createDrafts(storage.tab(), () => space);
-  assert.equal(storage.values.size, 0);
   drafts.set('7:1', '3:55', { draft: 'unfinished', edit: { id: 9, text: 'edited' } });
   assert.equal(drafts.get('7:1', '3:55').draft, 'unfinished');
   assert.deepEqual(drafts.get('7:1', 3), {});

@@ -220,7 +220,7 @@ test('session_leaves_gap_and_refreshes_loaded_rows_after_limited', async () => {
   assert.deepEqual([again.after_seq, again.before_seq], [9, 11]);
   push({ packet_type: 'Events', request_id: again.request_id, chat_id: 3, events: [message(3, 10, { content: 'edited', updated_seq: 800 })], has_more: false, as_of: 5001 });
   await settled();
-  assert.equal(store.messageAt(3, 10)?.content, 'edited');
+  assert.equal(store.events(3, 10, 10)[0]?.message?.content, 'edited');
   assert.deepEqual(store.stale(3), []);
   await clock.run(1000);
   const counts = take('GetChats');
@@ -239,10 +239,10 @@ test('session_refuses_page_that_is_older_than_skipped_events', async () => {
   push({ packet_type: 'Limited', chat_id: 3, from: 11, head: 40 });
   push({ packet_type: 'Events', request_id: first.request_id, chat_id: 3, events: [message(3, 10)], has_more: true, as_of: 10 });
   await settled();
-  assert.equal(store.messageAt(3, 10), undefined);
+  assert.equal(store.events(3, 10, 10)[0], undefined);
   push({ packet_type: 'Events', request_id: take('GetEvents').request_id, chat_id: 3, events: [message(3, 10, { content: 'new' })], has_more: true, as_of: 40 });
   await loaded;
-  assert.equal(store.messageAt(3, 10)?.content, 'new');
+  assert.equal(store.events(3, 10, 10)[0]?.message?.content, 'new');
 });
 
 test('session_discards_chat_after_reset', async () => {

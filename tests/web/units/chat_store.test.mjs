@@ -48,7 +48,7 @@ test('message_event_is_new_object_only_when_message_changed', () => {
   assert.notEqual(store.events(3, 8, 8)[0], first);
   assert.equal(store.events(3, 9, 9)[0], second);
   page(range(8, 10), 8, 10);
-  assert.deepEqual(store.messageAt(3, 8)?.reactions, [{ emoji: '👍', user_ids: [2] }]);
+  assert.deepEqual(store.events(3, 8, 8)[0]?.message?.reactions, [{ emoji: '👍', user_ids: [2] }]);
 });
 
 test('page_gets_changes_that_were_pushed_after_it_was_read', () => {
@@ -56,8 +56,8 @@ test('page_gets_changes_that_were_pushed_after_it_was_read', () => {
   store.apply({ type: 'window', chat_id: 3 });
   push(event(11, 'pin', { message_id: message(4).message.id }), event(12, 'delete', { message_id: message(5).message.id }));
   assert.equal(page(range(4, 10), 4, 10, 10), true);
-  assert.equal(store.messageAt(3, 4)?.pinned, true);
-  assert.equal(store.messageAt(3, 5)?.deleted, true);
+  assert.equal(store.events(3, 4, 4)[0]?.message?.pinned, true);
+  assert.equal(store.events(3, 5, 5)[0]?.message?.deleted, true);
   assert.deepEqual(store.timeline(3).ranges, [{ from: 4, to: 12 }]);
 });
 
@@ -74,7 +74,7 @@ test('edit_event_has_id_and_no_message', () => {
   page(range(8, 10), 8, 10);
   const edited = { ...message(9).message, content: 'new', edited_at: AT, updated_seq: 11 };
   push(event(11, 'edit', { message: edited }));
-  assert.equal(store.messageAt(3, 9)?.content, 'new');
+  assert.equal(store.events(3, 9, 9)[0]?.message?.content, 'new');
   assert.deepEqual(store.events(3, 11, 11), [event(11, 'edit', { message_id: edited.id })]);
   assert.equal(store.message(edited.id)?.content, 'new');
 });
@@ -89,6 +89,9 @@ test('trim_removes_what_it_names_also_from_late_pages', () => {
   assert.deepEqual(store.timeline(3).ranges, [{ from: 9, to: 11 }]);
 });
 
+/** @param {import('../../../web/js/chat/store.js').Store} store @param {number} seq */
+const isLoaded = (store, seq) => store.timeline(3).ranges.some(({ from, to }) => from <= seq && seq <= to);
+
 test('window_keeps_events_near_the_reader', () => {
   const { store, page, push } = storeAt(5000);
   for (let at = 5000; at > 3000; at -= 100) page(range(at - 99, at), at - 99, at, 5000);
@@ -96,13 +99,13 @@ test('window_keeps_events_near_the_reader', () => {
   const { ranges } = store.timeline(3);
   const count = store.events(3, 1, 6000).length;
   assert.ok(count <= WINDOW_EVENTS_MAX, `${count} events`);
-  assert.ok(store.isLoaded(3, 2001), JSON.stringify(ranges));
-  assert.ok(!store.isLoaded(3, 5000));
+  assert.ok(isLoaded(store, 2001), JSON.stringify(ranges));
+  assert.ok(!isLoaded(store, 5000));
   push(message(5001));
   store.apply({ type: 'focus', chat_id: 3, seq: 5001 });
   for (let seq = 5002; seq < 7500; seq += 1) push(message(seq));
   assert.ok(store.events(3, 1, 9000).length <= WINDOW_EVENTS_MAX);
-  assert.ok(store.isLoaded(3, 7499) && !store.isLoaded(3, 2001));
+  assert.ok(isLoaded(store, 7499) && !isLoaded(store, 2001));
 });
 
 test('window_keeps_messages_among_events_without_row', () => {
@@ -124,10 +127,10 @@ test('window_keeps_what_the_timeline_shows', () => {
   page(range(301, 400), 301, 400);
   store.show(3, 310, 390);
   for (let seq = 401; seq < 3000; seq += 1) push(message(seq));
-  assert.ok(store.isLoaded(3, 310) && store.isLoaded(3, 390));
+  assert.ok(isLoaded(store, 310) && isLoaded(store, 390));
   store.show(3, 2900, 2999);
   for (let seq = 3000; seq < 6000; seq += 1) { push(message(seq)); store.show(3, seq - 99, seq); }
-  assert.ok(store.isLoaded(3, 5900) && store.isLoaded(3, 5999));
+  assert.ok(isLoaded(store, 5900) && isLoaded(store, 5999));
 });
 
 test('typing_ends_when_wall_clock_goes_back', () => {
@@ -147,7 +150,7 @@ test('store_keeps_windows_of_chats_used_last', () => {
     store.apply({ type: 'chats', chats: [chat(id, 10)], token: 0 });
     store.apply({ type: 'page', chat_id: id, from: 10, to: 10, events: [message(10, {}, id)], as_of: 10 });
   }
-  assert.equal(store.windowCount(), STORE_WINDOWS_MAX);
+  assert.equal(Array.from({ length: 60 }, (_, at) => store.hasWindow(at + 1)).filter(Boolean).length, STORE_WINDOWS_MAX);
   assert.deepEqual(store.timeline(60).ranges, [{ from: 10, to: 10 }]);
   assert.deepEqual(store.timeline(1).ranges, []);
 });
@@ -212,6 +215,23 @@ test('presence_keeps_largest_version_and_ends_with_session', () => {
   assert.equal(store.presence(2), 'online');
   store.apply({ type: 'session_over' });
   assert.equal(store.presence(2), 'offline');
+});
+
+test('typing_that_arrives_after_its_message_is_not_shown', () => {
+  let steady = 1000;
+  const store = createStore({ now: () => 1e12, clock: () => steady, me: { id: 1, username: 'alice' } });
+  store.apply({ type: 'chats', chats: [chat(3, 1), chat(4, 1)], token: 0 });
+  const types = (/** @type {number} */ chatId, /** @type {number} */ user) => store.apply({ type: 'typing', chat_id: chatId, user_id: user });
+  store.apply({ type: 'event', event: message(2) });
+  steady = 1500;
+  types(3, 2);
+  assert.deepEqual(store.typing(3), []);
+  types(3, 5);
+  types(4, 2);
+  assert.deepEqual([store.typing(3), store.typing(4)], [[5], [2]], 'other users and chats');
+  steady = 2600;
+  types(3, 2);
+  assert.deepEqual(store.typing(3).toSorted(), [2, 5]);
 });
 
 test('typing_ends_after_6_s_and_with_the_message', async () => {

@@ -17,7 +17,7 @@ test('prefix_limits_kinds', () => {
   assert.deepEqual(names('@da'), ['dave']);
   assert.deepEqual(names('/main'), ['src/main.rs']);
   assert.deepEqual(names('>'), ['Mark all chats as read']);
-  assert.deepEqual(splitTyped(' # De '), { prefix: '#', wanted: 'de' });
+  assert.deepEqual(splitTyped(' # De '), { prefix: '#', text: 'De', wanted: 'de' });
 });
 
 test('files_need_their_prefix_and_commands_a_word', () => {

@@ -2,7 +2,7 @@
 // its own.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { tellUser, watchUser } from '../../../web/js/chat/same_user.js';
+import { publishUser, watchUser } from '../../../web/js/chat/same_user.js';
 import { barOf } from '../../../web/js/chat/state_bar.js';
 import { createStore } from '../../../web/js/chat/store.js';
 import { api } from '../../../web/js/kit/api.js';
@@ -14,14 +14,14 @@ test('tab_of_another_user_ends', async () => {
   const store = createStore({ now: Date.now, me: { id: 1, username: 'alice', display_name: '' } });
   let stops = 0;
   const first = storage.tab();
-  tellUser(first, store.me);
+  publishUser(first, store.me);
   watchUser(first, store, () => { stops += 1; });
-  tellUser(storage.tab(), { id: 0, username: '', display_name: '' });
-  tellUser(storage.tab(), store.me);
+  publishUser(storage.tab(), { id: 0, username: '', display_name: '' });
+  publishUser(storage.tab(), store.me);
   await settled();
   assert.equal(stops, 0);
   assert.equal(await api('GET', '/api/x'), 1);
-  tellUser(storage.tab(), { id: 2, username: 'bob', display_name: '' });
+  publishUser(storage.tab(), { id: 2, username: 'bob', display_name: '' });
   await settled();
   assert.equal(stops, 1);
   const bar = barOf({ connection: store.connection(), isSlow: false, isOutdated: false, now: 0 });

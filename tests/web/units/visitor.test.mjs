@@ -1,7 +1,8 @@
 // The name that a page keeps of its user, also where localStorage is forbidden.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keptValue, visitor } from '../../../web/js/page/visitor.js';
+import { keptValue } from '../../../web/js/kit/kept_value.js';
+import { visitor } from '../../../web/js/page/visitor.js';
 
 /** @param {any} storage */
 const browserOf = (storage) => Object.defineProperty(globalThis, 'localStorage', { configurable: true, ...storage });

@@ -1,5 +1,8 @@
-// The actions of users. Every change of the program begins here.
+// The actions of the user: every change of the program begins here. Views call the actions, which
+// call the session, the outbox or the HTTP API. `actions_more.js` has those of views that open on
+// demand.
 import { api } from '../kit/api.js';
+import { problemText } from './problem.js';
 import { RequestProblem, offlineProblem } from './wire.js';
 
 /** @typedef {import('./types.js').Message} Message */
@@ -21,7 +24,7 @@ const MARK_TRIES_MAX = 5;
  */
 
 /** @typedef {{ store: import('./store.js').Store, now: () => number, call: typeof api, change: (packet: Record<string, any>) => Promise<void>, noticeCursor: string | undefined, reading: Map<number, number> }} ActionParts */
-/** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { loadNotifications: () => Promise<void>, parts: ActionParts }} FirstActions */
+/** @typedef {Omit<import('./types.js').Actions, keyof import('./actions_more.js').MoreActions> & { parts: ActionParts }} FirstActions */
 
 /**
  * Returns the actions that are needed before `more.js` is there.
@@ -84,7 +87,7 @@ export function createActions({ store, session, outbox, now, clock = now, call =
     }
   }
 
-  /** Loads the unread notifications and the newest page of all. */
+  /** Loads the unread notifications and the newest page of all. A failure is a fact, which the inbox shows. */
   async function loadNotifications() {
     if (isLoadingNotices) return;
     isLoadingNotices = true;
@@ -107,6 +110,9 @@ export function createActions({ store, session, outbox, now, clock = now, call =
         store.apply({ type: 'notifications', items, newest, has_more: parts.noticeCursor !== undefined });
         return;
       }
+      throw new Error('notifications are removed faster than they are read');
+    } catch (problem) {
+      store.apply({ type: 'notifications_failed', problem: problemText(problem) });
     } finally {
       isLoadingNotices = false;
     }
@@ -114,7 +120,7 @@ export function createActions({ store, session, outbox, now, clock = now, call =
   store.onNeed(() => {
     if (!store.needs.notices) return;
     store.needs.notices = false;
-    loadNotifications().catch(() => {});
+    void loadNotifications();
   });
 
   return {
@@ -127,14 +133,10 @@ export function createActions({ store, session, outbox, now, clock = now, call =
       reading.set(chatId, seq);
       await mark(chatId);
     },
-    async unreadFrom(chatId, seq) {
-      reading.delete(chatId);
-      await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
-    },
     async typing(chatId) {
       if (!session.isOnline() || clock() - (typedAt.get(chatId) ?? -Infinity) < TYPING_EVERY_MS) return;
       typedAt.set(chatId, clock());
-      await session.request({ packet_type: 'Typing', chat_id: chatId }).catch(() => {});
+      await session.request({ packet_type: 'Typing', chat_id: chatId }).catch(() => {}); // The next key sends it again.
     },
     status: (status) => session.setStatus(status),
     page(chatId, { before, after, around, limit = 50 }) {

@@ -3,7 +3,7 @@
 import { NOTICE_PAGE } from './actions.js';
 
 /** @typedef {import('./types.js').Message} Message */
-/** @typedef {Pick<import('./types.js').Actions, 'edit' | 'remove' | 'react' | 'pin' | 'follow' | 'readAll' | 'hide' | 'thread' | 'pins' | 'join' | 'leave' | 'rename' | 'archive' | 'invite' | 'removeMember' | 'notify' | 'create' | 'joinable' | 'findUsers' | 'readNotification' | 'readNotifications' | 'moreNotifications'>} MoreActions */
+/** @typedef {Pick<import('./types.js').Actions, 'unreadFrom' | 'edit' | 'remove' | 'react' | 'pin' | 'follow' | 'readAll' | 'hide' | 'thread' | 'pins' | 'join' | 'leave' | 'rename' | 'archive' | 'invite' | 'removeMember' | 'notify' | 'create' | 'joinable' | 'findUsers' | 'readNotification' | 'readNotifications' | 'moreNotifications'>} MoreActions */
 
 /** Messages of a thread or pins that are loaded. */
 const LISTED_PAGES_MAX = 10;
@@ -46,6 +46,10 @@ export function addActions(actions) {
 
   /** @type {MoreActions} */
   const added = {
+    async unreadFrom(chatId, seq) {
+      parts.reading.delete(chatId);
+      await change({ packet_type: 'MarkUnread', chat_id: chatId, from_seq: seq });
+    },
     edit: (chatId, messageId, content) => change({ packet_type: 'EditMessage', chat_id: chatId, message_id: messageId, message: { content } }),
     remove: (chatId, messageId) => change({ packet_type: 'DeleteMessage', chat_id: chatId, message_id: messageId }),
     react: (chatId, messageId, emoji, on) => change({ packet_type: 'React', chat_id: chatId, message_id: messageId, emoji, remove: !on }),

@@ -1,6 +1,7 @@
 // Questions in a dialog: a confirmation, or a text.
 
 import { el } from '../kit/dom.js';
+import { problemText } from './problem.js';
 
 /**
  * @typedef {object} Question
@@ -46,13 +47,4 @@ export function ask(root, question, act) {
   dialog.showModal();
   if (input) input.select();
   else if (question.danger) cancel.focus();
-}
-
-/**
- * Returns the sentence of a refusal.
- * @param {unknown} error
- */
-export function problemText(error) {
-  const detail = /** @type {{ detail?: unknown } | null} */ (error)?.detail;
-  return typeof detail === 'string' && detail ? `${detail.charAt(0).toUpperCase()}${detail.slice(1)}` : 'This did not work. Try again.';
 }

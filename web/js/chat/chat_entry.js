@@ -46,7 +46,11 @@ export class ChatEntry {
     this.recent = new Map();
     /** @type {Map<number, { read_seq: number, delivered_seq: number }>} */
     this.marks = new Map();
-    /** Users who type, with the time until which that is shown. @type {Map<number, number>} */
+    /**
+     * Users who type, with the time until which that is shown; users whose message arrived, with the
+     * negative time of it.
+     * @type {Map<number, number>}
+     */
     this.typing = new Map();
     /** The number of own marks when the cursor moved last. */
     this.markedAt = 0;
@@ -250,7 +254,7 @@ export class ChatEntry {
   chat() {
     this.view ??= /** @type {Chat} */ ({
       ...this.fields, id: this.id, last_seq: this.last, read_seq: this.read, unread_count: this.unread,
-      ...(this.role ? { role: this.role } : {}), heads: { last: this.last, server: this.head },
+      ...(this.role ? { role: this.role } : {}),
     });
     return this.view;
   }

@@ -3,8 +3,11 @@
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { api } from '../kit/api.js';
+import { encodedPath } from '../kit/path.js';
+import { lineFragment, lineWords } from '../kit/range.js';
 import { hiddenMarker } from './hidden.js';
 import { codeLinks } from './code_space.js';
+import { failedNote } from './failed.js';
 import { hideFromTab } from './timeline_list.js';
 
 /** Lines that a card shows. */
@@ -30,7 +33,7 @@ const CODE_REF_PARTS_MAX = 3;
  * @property {string} href
  */
 
-/** @typedef {{ state: 'lines', lines: string[], path: string } | { state: 'refused', words: string }} CodeFound */
+/** @typedef {{ state: 'lines', lines: string[], path: string } | { state: 'refused', words: string } | { state: 'failed', error: unknown }} CodeFound */
 
 /** @type {Map<string, CodeFound>} */
 const foundCode = new Map();
@@ -61,10 +64,10 @@ function checkedPlace(repository, rest, one, other, origin) {
     && !parts.some((part) => part === '' || part === '.' || part === '..');
   const [from, to] = [Math.min(one, other), Math.max(one, other)];
   if (!isName || !isPath || !Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < 1) return undefined;
-  const path = `/${repository}/-/blob/${parts.map(encodeURIComponent).join('/')}`;
+  const path = `/${repository}/-/blob/${encodedPath(rest)}`;
   const url = new URL(path, origin);
   if (url.origin !== origin || url.pathname !== path) return undefined;
-  return { repository, rest, from, to, href: `${path}#L${from}${from === to ? '' : `-L${to}`}` };
+  return { repository, rest, from, to, href: path + lineFragment({ from, to }) };
 }
 
 /**
@@ -126,13 +129,13 @@ function codeCard(place) {
   const body = el('pre', { class: 'code-lines', tabindex: 0 });
   body.style.setProperty('--lines', String(count));
   const file = place.rest.split('/').slice(1).join('/');
-  const words = place.from === place.to ? `line ${place.from}` : `lines ${place.from} to ${place.to}`;
   const card = el('figure', { class: 'code-card', dir: 'ltr' },
-    el('figcaption', null, icon('code'), el('a', { href: place.href }, el('bdi', null, hiddenMarker()(file, true))), el('span', { class: 'muted' }, words), el('span', { class: 'muted code-repository' }, place.repository)),
+    el('figcaption', null, icon('code'), el('a', { href: place.href }, el('bdi', null, hiddenMarker()(file, true))), el('span', { class: 'muted' }, lineWords(place)), el('span', { class: 'muted code-repository' }, place.repository)),
     body);
   const found = foundCode.get(place.href);
-  if (found) showCode(card, body, place, found);
-  else watchCard(card, () => enqueueLoad(async () => showCode(card, body, place, await loadCode(place))));
+  const load = () => enqueueLoad(async () => showCode(card, body, place, await loadCode(place), load));
+  if (found) showCode(card, body, place, found, load);
+  else watchCard(card, load);
   return card;
 }
 
@@ -141,7 +144,7 @@ function decoded(value) {
   try {
     return decodeURIComponent(value);
   } catch {
-    return value;
+    return value; // Not UTF-8: the server has no such file.
   }
 }
 
@@ -150,8 +153,17 @@ function decoded(value) {
  * @param {HTMLElement} body
  * @param {CodePlace} place
  * @param {CodeFound} found
+ * @param {() => void} load reads the lines again
  */
-function showCode(card, body, place, found) {
+function showCode(card, body, place, found, load) {
+  card.querySelector('.problem')?.remove();
+  if (found.state === 'failed') {
+    const note = failedNote(found.error, load);
+    card.append(note);
+    // The row decides whether its buttons are in the order of Tab.
+    for (const button of note.querySelectorAll('button')) button.tabIndex = body.tabIndex;
+    return;
+  }
   if (found.state === 'refused') {
     card.classList.add('is-refused');
     body.remove();
@@ -179,13 +191,13 @@ async function loadCode(place) {
   for (let size = 1; size <= Math.min(CODE_REF_PARTS_MAX, parts.length - 1); size += 1) {
     const [reference, path] = [parts.slice(0, size).join('/'), parts.slice(size).join('/')];
     const [owner = '', project = '', name = ''] = place.repository.split('/');
-    const address = `/api/projects/${owner}/${project}/repos/${name}/blob/${encodeURIComponent(reference)}/${path.split('/').map(encodeURIComponent).join('/')}`;
+    const address = `/api/projects/${owner}/${project}/repos/${name}/blob/${encodeURIComponent(reference)}/${encodedPath(path)}`;
     try {
       found = foundIn(await api('GET', address), place, path);
       break;
     } catch (error) {
       const { status } = /** @type {{ status?: number }} */ (error);
-      if (status !== 404) return { state: 'refused', words: 'The lines did not load.' };
+      if (status !== 404) return { state: 'failed', error };
     }
   }
   if (foundCode.size >= CODE_CACHED_MAX) foundCode.delete(foundCode.keys().next().value ?? '');

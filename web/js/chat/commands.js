@@ -1,5 +1,6 @@
 // The commands of the composer. Each is an action that the program also has elsewhere.
 
+import { folded } from '../kit/folded.js';
 import { sentText } from './compose_text.js';
 
 /** @typedef {import('./types.js').Context} Context */
@@ -63,13 +64,13 @@ export const COMMANDS = [
   {
     name: 'join', usage: '#channel', about: 'Join a channel',
     async run({ actions, router }, _chat, rest) {
-      const name = rest.replace(/^#/, '').toLowerCase();
+      const name = folded(rest.replace(/^#/, ''));
       if (name === '') return refused('Write /join and the name of a channel.');
       /** @type {string | undefined} */
       let cursor;
       for (let page = 0; page < JOIN_PAGES_MAX; page += 1) {
         const { items, next } = await actions.joinable(cursor);
-        const found = items.find((channel) => channel.name?.toLowerCase() === name);
+        const found = items.find((channel) => folded(channel.name ?? '') === name);
         if (found) {
           await actions.join(found.id);
           router.go(`/chat/${found.id}`);

@@ -1,4 +1,4 @@
-// Facts about the text in the field of the composer. No DOM: tested in node.
+// Measures the text in the field of the composer. No DOM: tested in node.
 
 import { blocksOf } from './mention.js';
 
@@ -6,6 +6,7 @@ import { blocksOf } from './mention.js';
 export const MESSAGE_BYTES_MAX = 16_384;
 /** Bytes from which the composer shows how many there are. */
 export const COUNTER_BYTES = 15 * 1024;
+
 /**
  * Returns the length of a text in UTF-8.
  * @param {string} text

@@ -1,13 +1,14 @@
 // The field in which messages are written. It never loses a text: what is not yet with the outbox
 // is in the field, in the draft of its chat, or both.
 
-import { el, fill, text } from '../kit/dom.js';
-import { icon } from '../kit/icons.js';
-import { composerDetail, composerSay, isClosed } from './composer_note.js';
-import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
-import { later, more } from './later.js';
-import { membersOf } from './members.js';
 import { parseText, plainText } from './markdown.js';
+import { later, more } from './later.js';
+import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
+import { el, fill, text } from '../kit/dom.js';
+import { composerSay, isClosed } from './composer_note.js';
+import { problemText } from './problem.js';
+import { membersOf } from './members.js';
+import { icon } from '../kit/icons.js';
 
 /** @typedef {import('./types.js').Context} Context */
 /** @typedef {import('./types.js').Message} Message */
@@ -41,8 +42,6 @@ import { parseText, plainText } from './markdown.js';
 
 /** A pause of typing (milliseconds) after which the draft is written. */
 const DRAFT_DELAY_MS = 300;
-/** A typing packet is sent at most this often (milliseconds). */
-const COMPOSER_TYPING_MS = 2_500;
 /** Enter this soon (milliseconds) after an input method ended belongs to the input method. */
 const COMPOSED_MS = 60;
 /** Characters of the message that is answered. */
@@ -65,7 +64,7 @@ let composerCount = 0;
  * @param {{ reply_to?: number, label?: string }} [options]
  */
 export function createComposer(root, ctx, options = {}) {
-  const { store, actions, local, drafts, announce, now } = ctx;
+  const { store, actions, local, drafts, announce } = ctx;
   const isMain = options.reply_to === undefined;
   const threadId = options.reply_to ?? 0;
   composerCount += 1;
@@ -100,11 +99,10 @@ export function createComposer(root, ctx, options = {}) {
   /** The chat was opened, but it is not known yet. */
   let wantsFocus = false;
   let draftTimer = 0;
-  let typedAt = -Infinity;
   let composedAt = -Infinity;
   /** Events up to this seq are known. */
   let seen = 0;
-  /** The actions of the buttons of the problem. @type {Record<string, () => void>} */
+  /** The buttons of the problem. @type {Record<string, OfferedButton>} */
   let offered = {};
 
   /** @type {ReturnType<import('./later.js').More['createComplete']> | undefined} */
@@ -139,10 +137,10 @@ export function createComposer(root, ctx, options = {}) {
     else if (draftOf(state.chat) !== field.value) setDraft(state.chat, field.value);
   }
 
-  /** @param {string} sentence @param {Record<string, { label: string, run: () => void, primary?: boolean }>} [buttons] */
+  /** @param {string} sentence @param {Record<string, OfferedButton>} [buttons] */
   function say(sentence, buttons = {}) {
-    offered = Object.fromEntries(Object.entries(buttons).map(([act, { run }]) => [act, run]));
-    composerSay(problem, sentence, Object.entries(buttons).map(([act, { label: word, primary }]) => ({ act, label: word, primary })));
+    offered = buttons;
+    composerSay(problem, sentence, buttons);
   }
 
   /** @param {string} value @param {number} [caret] */
@@ -234,7 +232,6 @@ export function createComposer(root, ctx, options = {}) {
     }
     const { reply = null, edit, code = null } = kept(chat);
     Object.assign(state, { chat, editing: edit?.id ?? 0, reply, code });
-    typedAt = -Infinity;
     say('');
     setField(edit ? edit.text : draftOf(chat));
     drawState();
@@ -313,7 +310,7 @@ export function createComposer(root, ctx, options = {}) {
         await actions.send(chat, content, { ...(replyTo ? { reply_to: replyTo } : {}), ...(metadata && at === 0 ? { metadata } : {}) });
       } catch (error) {
         restore(chat, messages.slice(at).join('\n'));
-        say(`Not sent: ${composerDetail(error)}`);
+        say(`Not sent: ${problemText(error)}`);
         return;
       }
     }
@@ -394,9 +391,8 @@ export function createComposer(root, ctx, options = {}) {
     if (!problem.hidden) say('');
     if (draftTimer === 0) draftTimer = view.setTimeout(flush, DRAFT_DELAY_MS);
     updateComplete();
-    if (state.editing || field.value.trim() === '' || field.value.startsWith('/') || now() - typedAt < COMPOSER_TYPING_MS) return;
-    typedAt = now();
-    void actions.typing(state.chat).catch(() => {});
+    if (state.editing || field.value.trim() === '' || field.value.startsWith('/')) return;
+    void actions.typing(state.chat);
   }
 
   /** @param {MouseEvent} event */
@@ -408,7 +404,7 @@ export function createComposer(root, ctx, options = {}) {
     if (act === 'cancel-reply') setNotes({ reply: null });
     if (act === 'cancel-code') setNotes({ code: null });
     if (act === 'swap') { local.set(ENTER_BREAKS, local.get(ENTER_BREAKS) !== true); drawState(); }
-    if (act && act in offered) offered[act]?.();
+    offered[act]?.run();
     if (act) field.focus();
   }
 
@@ -436,10 +432,13 @@ export function createComposer(root, ctx, options = {}) {
   field.addEventListener('input', input, { signal });
   field.addEventListener('paste', paste, { signal });
   field.addEventListener('compositionend', (event) => { composedAt = event.timeStamp; }, { signal });
-  field.addEventListener('keyup', () => { composedAt = -Infinity; drawHint(); }, { signal });
+  field.addEventListener('keyup', (event) => {
+    composedAt = -Infinity;
+    drawHint();
+    if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) updateComplete();
+  }, { signal });
   field.addEventListener('blur', () => { flush(); complete?.close(); }, { signal });
   field.addEventListener('click', () => { drawHint(); updateComplete(); }, { signal });
-  field.addEventListener('keyup', (event) => { if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) updateComplete(); }, { signal });
   form.addEventListener('submit', (event) => { event.preventDefault(); submit(); field.focus(); }, { signal });
   form.addEventListener('click', click, { signal });
   // A press on the list or a button must not take the focus, which closes the list and the keyboard.
@@ -455,6 +454,8 @@ export function createComposer(root, ctx, options = {}) {
     if (chat === state.chat && !state.editing && page.activeElement !== field) setField(draftOf(chat));
   }) : () => {};
 
+  const focus = () => (closed.hidden ? field : closed).focus();
+
   /** @param {string} name @param {(detail: any) => void} fn */
   const onMain = (name, fn) => main?.addEventListener(name, (event) => fn(/** @type {CustomEvent} */ (event).detail ?? {}), { signal });
   if (isMain) {
@@ -466,7 +467,7 @@ export function createComposer(root, ctx, options = {}) {
       field.focus();
     });
     onMain('chat:edit', ({ message }) => { if (message) startEdit(message); });
-    onMain('chat:focus-composer', () => (closed.hidden ? field : closed).focus());
+    onMain('chat:focus-composer', focus);
   }
 
   return {
@@ -502,9 +503,7 @@ export function createComposer(root, ctx, options = {}) {
       }
     },
 
-    focus() {
-      (closed.hidden ? field : closed).focus();
-    },
+    focus,
 
     /**
      * Attaches lines of code to the next message.

@@ -3,6 +3,7 @@
 
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
+import { lineWords } from '../kit/range.js';
 
 /** @typedef {{ id: number, name: string, text: string }} ReplyNote a message that is answered */
 /** @typedef {{ repository: string | number, oid: string, path: string, from: number, to: number }} CodeNote */
@@ -21,8 +22,7 @@ export function composerBanners({ editing, reply, code }) {
     banners.push(el('p', { class: 'composer-banner' }, icon('reply'), el('span', { class: 'grow' }, 'Reply to ', el('bdi', { class: 'name' }, reply.name), ': ', el('bdi', { class: 'muted' }, reply.text)), cancelButton('cancel-reply', 'Cancel the reply')));
   }
   if (code && !editing) {
-    const lines = code.from === code.to ? `line ${code.from}` : `lines ${code.from} to ${code.to}`;
-    banners.push(el('p', { class: 'composer-banner' }, icon('code'), el('span', { class: 'grow' }, el('bdi', { class: 'mono' }, code.path), ` ${lines}`), cancelButton('cancel-code', 'Do not attach these lines')));
+    banners.push(el('p', { class: 'composer-banner' }, icon('code'), el('span', { class: 'grow' }, el('bdi', { class: 'mono' }, code.path), ` ${lineWords(code)}`), cancelButton('cancel-code', 'Do not attach these lines')));
   }
   return banners;
 }

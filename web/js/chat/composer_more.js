@@ -1,8 +1,8 @@
-// The composer's work with commands, edits and texts that are too long.
+// The rare ways to submit the text of the composer: commands, edits, texts that are too long.
 
 import { slashText } from './commands.js';
 import { MESSAGE_BYTES_MAX, byteLength, kilobytes, sentText } from './compose_text.js';
-import { composerDetail } from './composer_note.js';
+import { problemText } from './problem.js';
 import { SPLIT_MAX, splitMessages } from './split_text.js';
 
 /** @typedef {import('./composer.js').ComposerSelf} ComposerSelf */
@@ -34,7 +34,7 @@ export async function saveEdit(composer) {
       setField(content);
       drawState();
     }
-    say(`The message was not changed: ${composerDetail(error)}`);
+    say(`The message was not changed: ${problemText(error)}`);
   }
 }
 
@@ -55,7 +55,7 @@ async function runCommand({ ctx, field, state, say, setField, setDraft, draftOf,
     say('');
     ctx.announce(sentence);
   } catch (error) {
-    say(`/${command.name}: ${composerDetail(error)}`);
+    say(`/${command.name}: ${problemText(error)}`);
   }
 }
 

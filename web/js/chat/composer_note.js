@@ -2,18 +2,16 @@
 
 import { el, fill } from '../kit/dom.js';
 
-/** @typedef {{ label: string, act: string, primary?: boolean }} NoteButton */
-
 /**
  * Shows a sentence with buttons; '' removes it.
  * @param {HTMLElement} node
  * @param {string} sentence
- * @param {NoteButton[]} buttons
+ * @param {Record<string, import('./composer.js').OfferedButton>} buttons by the name of their action
  */
-export function composerSay(node, sentence, buttons = []) {
+export function composerSay(node, sentence, buttons) {
   node.hidden = sentence === '';
   if (sentence === '') return fill(node);
-  fill(node, el('span', { class: 'grow', dir: 'auto' }, sentence), ...buttons.map(({ label, act, primary }) => el('button', { type: 'button', class: primary ? 'primary' : '', dataset: { act } }, label)));
+  fill(node, el('span', { class: 'grow', dir: 'auto' }, sentence), ...Object.entries(buttons).map(([act, { label, primary }]) => el('button', { type: 'button', class: primary ? 'primary' : '', dataset: { act } }, label)));
 }
 
 /**
@@ -22,12 +20,3 @@ export function composerSay(node, sentence, buttons = []) {
  * @param {string | undefined} role
  */
 export const isClosed = (chat, role) => chat.archived === true || (chat.kind === 'direct' && chat.active === false) || role === 'reader';
-
-/**
- * Returns the reason of a refusal.
- * @param {unknown} error
- */
-export function composerDetail(error) {
-  const { detail, message } = /** @type {{ detail?: string, message?: string }} */ (error ?? {});
-  return detail || message || 'The server did not answer.';
-}

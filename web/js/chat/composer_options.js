@@ -1,5 +1,6 @@
-// The suggestions of the composer for a word: members and other users, chats, emoji and commands.
+// Finds the options for a word of the composer: members and other users, chats, emoji, commands.
 
+import { folded } from '../kit/folded.js';
 import { OPTIONS_MAX } from './complete.js';
 import { commandsLike } from './commands.js';
 import { emojiLike } from './emoji.js';
@@ -38,10 +39,10 @@ export function composerOptions(ctx, members, chatId) {
       const others = found.filter(({ id, username }) => id !== ctx.store.me.id && !own.some((option) => option.name === `@${username}`));
       return [...own, ...others.map((user) => ({ ...userOption(user), about: aboutOther(members, chat.id, user) }))];
     };
-    void members.load(chat.id, true).then(() => more(all()));
+    void members.load(chat.id, true).then(() => more(all())); // Without an answer the known members remain.
     if (query !== '') {
       timer = window.setTimeout(async () => {
-        found = await ctx.actions.findUsers(query).catch(() => []);
+        found = await ctx.actions.findUsers(query).catch(() => []); // The members remain, and the next key asks again.
         more(all());
       }, USERS_DELAY_MS);
     }
@@ -50,9 +51,10 @@ export function composerOptions(ctx, members, chatId) {
 
   /** @param {string} query */
   function chats(query) {
-    const wanted = query.toLowerCase();
-    const found = ctx.store.chats().filter(({ name }) => name?.toLowerCase().includes(wanted));
-    found.sort((one, other) => Number(other.name?.toLowerCase().startsWith(wanted)) - Number(one.name?.toLowerCase().startsWith(wanted)));
+    const wanted = folded(query);
+    const begins = (/** @type {import('./types.js').Chat} */ { name = '' }) => Number(folded(name).startsWith(wanted));
+    const found = ctx.store.chats().filter(({ name }) => name !== undefined && folded(name).includes(wanted));
+    found.sort((one, other) => begins(other) - begins(one));
     return found.slice(0, OPTIONS_MAX).map(({ id, name = '', kind }) => ({
       insert: PLAIN_CHAT_NAME.test(name) ? `#${name} ` : `[#${name.replace(/[[\]]/g, '')}](/chat/${id}) `, name: `#${name}`, about: kind,
     }));
@@ -94,12 +96,12 @@ function aboutOther(members, chatId, { username, display_name }) {
  * @returns {{ username: string, display_name: string }[]}
  */
 export function membersLike({ store }, people, begin) {
-  const wanted = begin.toLowerCase();
+  const wanted = folded(begin);
   const found = [];
   for (const { username, user_id } of people) {
     if (user_id === store.me.id) continue;
     const { display_name = '' } = store.user(user_id);
-    const isLike = username.startsWith(wanted) || display_name.toLowerCase().split(/\s+/).some((word) => word.startsWith(wanted));
+    const isLike = username.startsWith(wanted) || folded(display_name).split(/\s+/).some((word) => word.startsWith(wanted));
     if (isLike) found.push({ username, display_name });
     if (found.length >= OPTIONS_MAX) break;
   }

@@ -1,17 +1,18 @@
 // Joins session, store, outbox and actions with the browser: socket, timers, visibility.
-import { clock } from '../kit/clock.js';
-import { el } from '../kit/dom.js';
 import { uuid7 } from '../kit/uuid7.js';
 import { createActions } from './actions.js';
-import { later, whenMore } from './later.js';
 import { createDrafts, createOutbox } from './outbox.js';
 import { createSession } from './session.js';
-import { tellUser, watchUser } from './same_user.js';
+import { createAway } from './away.js';
+import { publishUser, watchUser } from './same_user.js';
+import { later, whenMore } from './later.js';
+import { el } from '../kit/dom.js';
 import { createStore } from './store.js';
+import { clock } from '../kit/clock.js';
 
-/** Without input for this long the user is away (milliseconds). A hidden page gets none. */
-const IDLE_MS = 5 * 60_000;
-const IDLE_EVENTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'];
+/** The status is checked this often (milliseconds). */
+const AWAY_EVERY_MS = 60_000;
+const INPUT_EVENTS = ['pointerdown', 'pointermove', 'keydown', 'wheel', 'touchstart'];
 
 /**
  * Starts the program without its views.
@@ -34,14 +35,19 @@ export function createConnection(state, local) {
     welcomed(newEpoch, userId) {
       hideChats(false);
       epoch = newEpoch;
-      outbox.open(newEpoch, userId);
-      tellUser(local, store.me);
+      openOutbox(userId);
+      publishUser(local, store.me);
       if (local.keys('removal:').length > 0) later(({ resendRemovals }) => resendRemovals());
-      actions.loadNotifications().catch(() => {});
+      void actions.loadNotifications();
     },
   });
   const outbox = createOutbox({ store, local, now, after, request: session.request, isOnline: session.isOnline });
   const actions = createActions({ store, session, outbox, now, clock });
+  /** @param {number} userId */
+  function openOutbox(userId) {
+    outbox.open(epoch, userId);
+    if (outbox.old().length > 0) later(({ rescueUnsent }) => rescueUnsent({ outbox, local, now }));
+  }
   const space = () => `${epoch}:${store.me.id}`;
   const drafts = createDrafts(local, space);
   whenMore(({ addActions, keepRemovals }) => {
@@ -49,8 +55,8 @@ export function createConnection(state, local) {
     keepRemovals({ store, local, space });
   });
   if (state) applyPageState(store, state);
-  if (state) outbox.open(state.epoch, state.me.id);
-  tellUser(local, store.me);
+  if (state) openOutbox(state.me.id);
+  publishUser(local, store.me);
   watchUser(local, store, session.stop);
   followPage(session, actions);
   store.subscribe(() => { if (['logged_out', 'replaced'].includes(store.connection().state)) hideChats(true); });
@@ -116,16 +122,9 @@ function openSocket(events) {
  * @param {import('./actions.js').FirstActions} actions
  */
 function followPage(session, actions) {
-  let activeAt = clock();
-  const present = () => {
-    session.setIdle(clock() - activeAt >= IDLE_MS).catch(() => {});
-  };
-  const active = () => {
-    const wasIdle = clock() - activeAt >= IDLE_MS;
-    activeAt = clock();
-    if (wasIdle) present();
-  };
-  for (const name of IDLE_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
+  // A status that was refused is sent by the next check.
+  const { active, check } = createAway(clock, (isIdle) => { session.setIdle(isIdle).catch(() => {}); });
+  for (const name of INPUT_EVENTS) window.addEventListener(name, active, { passive: true, capture: true });
   window.addEventListener('online', () => actions.reconnect());
   window.addEventListener('pagehide', (event) => {
     session.stop();
@@ -135,9 +134,9 @@ function followPage(session, actions) {
   window.addEventListener('pageshow', (event) => { if (event.persisted) session.start(); });
   document.addEventListener('visibilitychange', () => {
     session.visible(document.hidden);
-    if (!document.hidden) activeAt = clock();
-    present();
+    if (document.hidden) check();
+    else active();
   });
   if (document.hidden) session.visible(true);
-  setInterval(present, 60_000);
+  setInterval(check, AWAY_EVERY_MS);
 }

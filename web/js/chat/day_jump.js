@@ -1,7 +1,7 @@
 // The way to the messages of a day.
 import { api } from '../kit/api.js';
 import { el } from '../kit/dom.js';
-import { problemText } from './ask.js';
+import { problemText } from './problem.js';
 import { showPopover } from './popover.js';
 
 /**

@@ -1,5 +1,5 @@
-// Notices of the desktop. They are asked for with a button in the inbox only, and exist only where
-// the browser has them: not on http://host.lan.
+// Notices of the desktop. The browser asks the user only after a button of the inbox or a command of
+// the switcher, and has notices only on https and on localhost.
 
 import { noticeHref } from './inbox_groups.js';
 
@@ -28,7 +28,7 @@ export function noticesToShow(all, after, visible) {
 }
 
 /**
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {number} handled the newest notification that needs no notice; -1: the first list is not there yet
  */
 export function createDesktop(ctx, handled) {
@@ -70,6 +70,5 @@ export function createDesktop(ctx, handled) {
     update(changes) {
       if (changes.has('notifications')) showNew();
     },
-    destroy() {},
   };
 }

@@ -40,15 +40,6 @@ for (const row of EMOJI_ROWS) {
 }
 
 /**
- * Returns the first name of an emoji; '' if it has none here.
- * @param {string} char
- */
-export function emojiName(char) {
-  for (const [name, other] of EMOJI_CHARS) if (other === char) return name;
-  return '';
-}
-
-/**
  * Returns emoji whose names begin with a text, then those whose names contain it.
  * @param {string} begin
  * @param {number} limit

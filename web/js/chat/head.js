@@ -2,14 +2,13 @@
 
 import { el, fill, text } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
+import { encodedPath } from '../kit/path.js';
 import { later } from './later.js';
 import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
 
-/** @typedef {Omit<import('./types.js').Context, 'router'> & { router: import('./router.js').Router }} AroundContext */
-
 /**
  * @param {HTMLElement} root
- * @param {AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  */
 export function createHead(root, ctx) {
   const { store, router, announce } = ctx;
@@ -50,7 +49,7 @@ export function createHead(root, ctx) {
     for (const button of [people, pins]) button.setAttribute('aria-expanded', String(panel === button.dataset.panel));
     if (drawn === titled) return;
     titled = drawn;
-    const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}`, title: 'Open the project' }, name) : el('span', null, name);
+    const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${encodedPath(chat.name)}`, title: 'Open the project' }, name) : el('span', null, name);
     fill(title, chatGlyph(chat, presence), label);
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));
@@ -86,12 +85,8 @@ export function createHead(root, ctx) {
     });
   }
 
-  const outside = (/** @type {Event} */ event) => {
-    if (menu.open && event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
-  };
   root.addEventListener('click', clicked);
   menu.addEventListener('toggle', toggled);
-  ctx.root.addEventListener('pointerdown', outside);
   router.onChange((place, before) => {
     menu.open = false;
     draw();
@@ -125,7 +120,7 @@ export function typingText(names) {
 /**
  * The line between timeline and composer. It has a fixed height, so that nothing moves.
  * @param {HTMLElement} root
- * @param {AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  */
 export function createTyping(root, ctx) {
   const { store, router } = ctx;

@@ -2,13 +2,15 @@
 
 import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
-import { ask, problemText } from './ask.js';
+import { encodedPath } from '../kit/path.js';
+import { ask } from './ask.js';
+import { problemText } from './problem.js';
 import { seqOfDay } from './day_jump.js';
+import { failedNote } from './failed.js';
 import { chatName } from './presence_mark.js';
 
 const RENAME_MAX = 100;
 
-/** @typedef {import('./head.js').AroundContext} AroundContext */
 /** @typedef {'all' | 'mentions' | 'none'} NotifyLevel */
 
 /** @type {readonly (readonly [NotifyLevel, string])[]} */
@@ -16,7 +18,7 @@ const NOTIFY_LEVELS = [['all', 'Direct messages, replies, threads and mentions']
 
 /**
  * Serves the menu of the head. Returns the function that draws it for the open chat.
- * @param {AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ menu: HTMLDetailsElement, summary: HTMLElement, popup: HTMLElement }} parts
  * @param {() => import('./types.js').Chat | undefined} open returns the open chat
  */
@@ -33,7 +35,7 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
       el('input', { type: 'radio', name: 'notify', id: `notify-${level}`, value: level, checked: (chat.notify ?? 'all') === level }), el('label', { for: `notify-${level}` }, word)));
     fill(popup,
       el('ul', null,
-        chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${chat.name.split('/').map(encodeURIComponent).join('/')}` }, 'Open the project')) : null,
+        chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${encodedPath(chat.name)}` }, 'Open the project')) : null,
         item('read', 'Mark this chat as read'), item('read-all', 'Mark all chats as read'),
         isFree && rules ? item('rename', 'Rename') : null,
         isFree && rules ? item('archive', chat.archived ? 'Reopen' : 'Archive') : null,
@@ -115,18 +117,9 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
     router.go(`/chat/${chat.id}/${seq}`);
   }
 
-  /** @param {KeyboardEvent} event */
-  function pressed(event) {
-    if (event.key !== 'Escape' || !menu.open) return;
-    event.preventDefault();
-    event.stopPropagation();
-    closeMenu();
-  }
-
   popup.addEventListener('click', clicked);
   popup.addEventListener('change', changed);
   popup.addEventListener('submit', submitted);
-  menu.addEventListener('keydown', pressed);
   return () => {
     const chat = open();
     if (!menu.open || !chat) return;
@@ -136,13 +129,13 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
     actions.participants(chat.id).then(() => {
       const now = open();
       if (menu.open && now?.id === chat.id && now.role !== undefined && now.role !== 'owner' && now.role !== 'admin') drawMenu(now);
-    }, () => {});
+    }, () => {}); // Then the server refuses.
   };
 }
 
 /**
  * Offers to join a chat that the user is not in, if that is possible.
- * @param {AroundContext} ctx
+ * @param {Pick<import('./types.js').Context, 'actions' | 'router'>} ctx
  * @param {number} id
  * @param {HTMLElement} place
  * @param {() => boolean} isShown whether the address still names the chat
@@ -161,8 +154,9 @@ export async function offerJoin({ actions, router }, id, place, isShown) {
     join.disabled = false;
   });
   // 403: the user must join first.
-  const status = await api('GET', `/api/chats/${id}`).then(() => 403, (problem) => problem.status);
-  if (!isShown() || (status !== undefined && status !== 403)) return;
-  fill(place, join, refusal);
+  const problem = await api('GET', `/api/chats/${id}`).then(() => ({ status: 403 }), (error) => error);
+  if (!isShown() || problem.status === 404) return;
+  if (problem.status === 403) fill(place, join, refusal);
+  else fill(place, failedNote(problem, () => offerJoin({ actions, router }, id, place, isShown)));
   place.hidden = false;
 }

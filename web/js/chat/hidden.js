@@ -15,11 +15,11 @@ const HIDDEN_FORMAT = /^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]$/u;
 const HIDDEN_NOT = /^[\u0600-\u0605\u06dd\u070f\u0890-\u0891\u08e2\u{110bd}\u{110cd}\u{13430}-\u{1343f}]$/u;
 /** Letters, marks and symbols without ink, and variation selectors. */
 const HIDDEN_BLANK = /^[\u034f\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]$/u;
-/** Matches texts whose characters need no check. */
+/** Finds texts whose characters need no check. */
 const HIDDEN_NOTHING = /^[\t\n -~\u00a1-\u00ac\u00ae-\u034e\u0370-\u05ff\u0900-\u0dff\u3041-\u3163\u4e00-\u9fff\uac00-\ud7a3]*$/;
 
 /** @param {string} c */
-export const isHiddenChar = (c) => (HIDDEN_FORMAT.test(c) && !HIDDEN_NOT.test(c)) || HIDDEN_BLANK.test(c);
+const isHiddenChar = (c) => (HIDDEN_FORMAT.test(c) && !HIDDEN_NOT.test(c)) || HIDDEN_BLANK.test(c);
 
 /**
  * Returns whether a hidden character has a use between its neighbours: a joiner in a script or an

@@ -4,11 +4,12 @@ import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
 import { relativeTime } from '../kit/relative_time.js';
 import { fullTime } from '../kit/time.js';
-import { problemText } from './ask.js';
 import { avatar } from './avatar.js';
 import { noticesState } from './desktop.js';
 import { excerptsWanted, firstLine, groupNotices, noticeHref, reasonOf } from './inbox_groups.js';
+import { failedNote } from './failed.js';
 import { chatName } from './presence_mark.js';
+import { problemText } from './problem.js';
 
 /** Notifications whose messages are requested: those on the first screen. */
 const EXCERPTS_MAX = 20;
@@ -18,7 +19,7 @@ const INBOX_ROWS_MAX = 400;
 
 /**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ allow: () => Promise<unknown> }} [desktop]
  */
 export function createInbox(root, ctx, desktop) {
@@ -83,15 +84,19 @@ export function createInbox(root, ctx, desktop) {
     const all = store.notifications().slice(0, INBOX_ROWS_MAX);
     const wanted = isUnreadOnly ? all.filter((notice) => !notice.read_at || kept.has(notice.id)) : all;
     readLines(wanted);
-    count.textContent = unread === 0 ? 'Nothing unread' : `${unread} unread`;
+    const missing = store.notificationsProblem();
+    count.textContent = unread > 0 ? `${unread} unread` : missing === '' ? 'Nothing unread' : '';
     for (const button of tabs.querySelectorAll('button')) button.setAttribute('aria-pressed', String((button.dataset.show === 'unread') === isUnreadOnly));
     readAll.disabled = unread === 0;
     notices.hidden = noticesState(ctx) !== 'ask' || !desktop;
     const active = ctx.root.activeElement;
     const focused = active instanceof HTMLElement && groups.contains(active) ? active.closest('li')?.getAttribute('data-id') : null;
+    /** @type {HTMLElement[]} */
     const sections = groupNotices(wanted, nameOf, false).map((group, at) => el('section', { 'aria-labelledby': `inbox-group-${at}` },
       el('h2', { id: `inbox-group-${at}` }, el('a', { href: group.href, dir: 'auto' }, group.title)), el('ul', { class: 'rows' }, ...group.notices.map(rowOf))));
-    if (sections.length) fill(groups, ...sections);
+    if (missing) sections.unshift(failedNote({ detail: `The notifications did not load. ${missing}` }, actions.loadNotifications));
+    if (missing === undefined && !sections.length) fill(groups, el('p', { class: 'muted note' }, 'Loading…'));
+    else if (sections.length) fill(groups, ...sections);
     else fill(groups, el('div', { class: 'empty' }, el('p', null, isUnreadOnly ? 'You have read everything.' : 'No notifications yet. Mentions, replies and pushes appear here.'), isUnreadOnly ? el('button', { type: 'button', dataset: { show: 'all' } }, 'Show all') : null));
     more.hidden = !hasMore() || all.length >= INBOX_ROWS_MAX;
     const again = focused && groups.querySelector(`[data-id="${focused}"] a`);
@@ -146,7 +151,7 @@ export function createInbox(root, ctx, desktop) {
   const rowLinks = () => /** @type {HTMLElement[]} */ ([...groups.querySelectorAll('a.notice-link')]);
 
   root.addEventListener('click', clicked);
-  const off = router.onChange((place, before) => {
+  router.onChange((place, before) => {
     if (place.page === 'inbox' && before.page !== 'inbox') {
       kept.clear();
       draw();
@@ -160,7 +165,6 @@ export function createInbox(root, ctx, desktop) {
     update(changes) {
       if (isShown && (changes.has('notifications') || changes.has('users') || changes.has('chats'))) draw();
     },
-    isShown: () => isShown,
     enter: () => title.focus({ preventScroll: true }),
     /**
      * Moves the focus over the notifications.
@@ -187,10 +191,5 @@ export function createInbox(root, ctx, desktop) {
     },
     readAll: all,
     focus: () => (rowLinks()[0] ?? title).focus(),
-    destroy() {
-      off();
-      root.removeEventListener('click', clicked);
-      fill(root);
-    },
   };
 }

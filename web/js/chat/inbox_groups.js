@@ -1,4 +1,5 @@
 // The inbox as groups of notifications, each with its reason. Pure functions.
+import { encodedPath } from '../kit/path.js';
 
 /** @typedef {import('./types.js').Notification & { repository?: string, reason?: string }} Notice */
 /** @typedef {{ key: string, title: string, href: string, notices: Notice[] }} NoticeGroup */
@@ -73,7 +74,7 @@ export function groupNotices(notices, nameOf, onlyUnread) {
     const key = repository ? `repository ${repository}` : chat === undefined ? 'account' : `chat ${chat}`;
     const group = groups.get(key) ?? {
       key, notices: [], title: repository ?? (chat === undefined ? 'Your account' : nameOf(chat)),
-      href: repository ? `/${repository.split('/').map(encodeURIComponent).join('/')}` : chat === undefined ? '/settings/tokens' : `/chat/${chat}`,
+      href: repository ? `/${encodedPath(repository)}` : chat === undefined ? '/settings/tokens' : `/chat/${chat}`,
     };
     group.notices.push(notice);
     groups.set(key, group);

@@ -21,7 +21,7 @@ import { emojiOf } from './emoji_names.js';
 /** @typedef {{ meter: import('./mention.js').Meter, links: number }} ParseState */
 
 /** Maximum links of a message; further ones are text. */
-export const TEXT_LINKS_MAX = 200;
+const TEXT_LINKS_MAX = 200;
 /** Maximum length of an address; a longer one is not a link. */
 const ADDRESS_MAX = 2_000;
 /** Maximum length of `owner/project/repo@oid`. */
@@ -282,11 +282,12 @@ function mailOf(text, from, stop, to, state) {
   return { length: address.length, node: { type: 'link', ...safe, address, children: [{ type: 'text', text: address }] } };
 }
 
-/** @typedef {{ type: 'root' | 'em' | 'strong', children: Inline[] }} Frame */
+/** @typedef {{ mark: '' | '*' | '_' | '**', children: Inline[] }} Frame `mark`: the characters that opened it */
 
 /**
- * Returns pieces as nodes, with emphasis. At most one `em` and one `strong` are open at a time, so
- * each node moves at most twice.
+ * Returns pieces as nodes, with emphasis: `*em*`, `_em_`, `**strong**`. An underscore within a word
+ * and a run of underscores are text, as in `snake_case` and `__init__`. At most one frame of each
+ * mark is open at a time, so each node moves at most three times.
  * @param {string} text
  * @param {Piece[]} pieces
  * @param {ParseState} state
@@ -294,7 +295,7 @@ function mailOf(text, from, stop, to, state) {
  */
 export function emphasized(text, pieces, state) {
   /** @type {Frame[]} */
-  const frames = [{ type: 'root', children: [] }];
+  const frames = [{ mark: '', children: [] }];
   /** @param {Inline[]} list @param {Inline} node */
   const add = (list, node) => {
     const last = list.at(-1);
@@ -309,46 +310,48 @@ export function emphasized(text, pieces, state) {
     const [frame] = frames.splice(at, 1);
     const parent = frames[at - 1];
     if (!frame || !parent) return;
-    add(parent.children, { type: 'text', text: frame.type === 'em' ? '*' : '**' });
+    add(parent.children, { type: 'text', text: frame.mark });
     for (const child of frame.children) add(parent.children, child);
   };
-  /** @param {'em' | 'strong'} type */
-  const find = (type) => frames.findIndex((frame) => frame.type === type);
-  /** @param {'em' | 'strong'} type */
-  const close = (type) => {
-    const at = find(type);
+  /** @param {Frame['mark']} mark */
+  const find = (mark) => frames.findIndex((frame) => frame.mark === mark);
+  /** @param {Frame['mark']} mark */
+  const close = (mark) => {
+    const at = find(mark);
     if (at < 0) return false;
     while (frames.length - 1 > at) drop(frames.length - 1);
     const frame = frames.pop();
-    if (frame) put({ type, children: frame.children });
+    if (frame) put({ type: mark === '**' ? 'strong' : 'em', children: frame.children });
     return true;
   };
-  /** @param {'em' | 'strong'} type */
-  const open = (type) => {
-    const at = find(type);
+  /** @param {Frame['mark']} mark */
+  const open = (mark) => {
+    const at = find(mark);
     if (at > 0) drop(at);
-    frames.push({ type, children: [] });
+    frames.push({ mark, children: [] });
   };
-  /** @param {number} from @param {number} to a run of asterisks */
+  /** @param {number} from @param {number} to a run of asterisks or underscores */
   const marks = (from, to) => {
     let count = to - from;
+    const mark = text.charAt(from) === '_' ? '_' : '*';
+    const most = mark === '_' ? 1 : 3;
     const before = from === 0 ? '' : charBefore(text, from);
     const after = charAt(text, to);
     const isOut = (/** @type {string} */ c) => c === '' || isSpace(c);
-    const isLetter = (/** @type {string} */ c) => c !== '' && c < '\x80' && isWord(c);
-    const mayClose = count <= 3 && !isOut(before) && !isLetter(after);
-    const mayOpen = count <= 3 && !isOut(after) && !isLetter(before);
+    // Scripts without spaces have asterisks between their letters.
+    const isLetter = (/** @type {string} */ c) => c !== '' && (mark === '_' || c < '\x80') && isWord(c);
+    const mayClose = count <= most && !isOut(before) && !isLetter(after);
+    const mayOpen = count <= most && !isOut(after) && !isLetter(before);
     while (mayClose && count > 0) {
-      const top = frames.at(-1)?.type;
-      const type = count === 1 ? 'em' : count === 2 ? 'strong' : top === 'em' ? 'em' : 'strong';
-      if (!close(type)) break;
-      count -= type === 'em' ? 1 : 2;
+      const closed = count === 1 || (count === 3 && frames.at(-1)?.mark === '*') ? mark : '**';
+      if (!close(closed)) break;
+      count -= closed.length;
     }
     if (mayOpen && count > 0) {
-      if (count >= 2) open('strong');
-      if (count !== 2) open('em');
+      if (count >= 2) open('**');
+      if (count !== 2) open(mark);
     } else if (count > 0) {
-      put({ type: 'text', text: '*'.repeat(count) });
+      put({ type: 'text', text: mark.repeat(count) });
     }
   };
   for (const { from, to, node } of pieces) {
@@ -359,13 +362,13 @@ export function emphasized(text, pieces, state) {
     }
     let at = from;
     while (at < to) {
-      let star = at;
-      while (star < to && text.charAt(star) !== '*') star += 1;
-      state.meter.steps += star - at + 1;
-      if (star > at) put({ type: 'text', text: text.slice(at, star) });
-      at = star;
-      while (at < to && text.charAt(at) === '*') at += 1;
-      if (at > star) marks(star, at);
+      let begin = at;
+      while (begin < to && !'*_'.includes(text.charAt(begin))) begin += 1;
+      state.meter.steps += begin - at + 1;
+      if (begin > at) put({ type: 'text', text: text.slice(at, begin) });
+      at = begin;
+      while (at < to && text.charAt(at) === text.charAt(begin)) at += 1;
+      if (at > begin) marks(begin, at);
     }
   }
   while (frames.length > 1) drop(frames.length - 1);

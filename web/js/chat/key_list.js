@@ -1,7 +1,7 @@
 // The list of all keys.
 
 import { el } from '../kit/dom.js';
-import { areKeysOff, setKeysOff } from './keys.js';
+import { SINGLE_KEYS_OFF, areKeysOff, keptValue } from '../kit/kept_value.js';
 import { NEWS_SETTING } from './timeline_news.js';
 
 /** The list in the dialog. */
@@ -9,7 +9,7 @@ export const KEY_LIST = /** @type {const} */ ([
   ['Everywhere', [['Ctrl-K', 'Go to a chat, a user, a project, a file'], ['Alt-↑ Alt-↓', 'Previous, next chat'], ['Alt-Shift-↑ Alt-Shift-↓', 'Previous, next unread chat'],
     ['F6 Shift-F6', 'Next, previous part of the page'], ['Esc', 'Close the panel, then clear the selection, then mark as read'], ['Ctrl-Enter', 'Send']]],
   ['Single keys', [['n N', 'Next unread chat, next mention'], ['/', 'Filter chats'], ['g c', 'Go to the chat'], ['g p', 'Go to the projects'], ['g i', 'Go to the inbox'], ['g s', 'Go to the settings'], ['?', 'This list']]],
-  ['Messages', [['j k ↓ ↑', 'Next, previous message'], ['Home End', 'First, last message'], ['r', 'Reply'], ['t', 'Open the thread'], ['e', 'Edit'], ['+', 'React'], ['p', 'Pin'], ['c', 'Copy the link'], ['Delete', 'Delete']]],
+  ['Messages', [['j k ↓ ↑', 'Next, previous message'], ['Home End', 'First, last message'], ['r', 'Reply with quote'], ['t', 'Reply in thread'], ['e', 'Edit'], ['+', 'React'], ['p', 'Pin'], ['c', 'Copy the link'], ['Delete', 'Delete']]],
   ['Inbox', [['j k ↓ ↑', 'Next, previous notification'], ['Enter', 'Open at the message'], ['e', 'Mark as read'], ['E', 'Mark all as read']]],
 ]);
 
@@ -23,7 +23,7 @@ const NEWS_CHOICES = [['all', 'All of the open chat'], ['mentions', 'Those that 
 export function showKeys({ root, local }) {
   if (root.querySelector('dialog[open]')) return;
   const choice = el('input', { type: 'checkbox', id: 'single-keys', checked: !areKeysOff() });
-  choice.addEventListener('change', () => setKeysOff(!choice.checked));
+  choice.addEventListener('change', () => keptValue(SINGLE_KEYS_OFF, choice.checked ? '0' : '1'));
   const wanted = local.get(NEWS_SETTING) ?? 'all';
   const spoken = el('select', { id: 'spoken-news' }, ...NEWS_CHOICES.map(([value, words]) => el('option', { value, selected: value === wanted }, words)));
   spoken.addEventListener('change', () => local.set(NEWS_SETTING, spoken.value));

@@ -1,29 +1,10 @@
-// The keys of the chat program. Single keys share the setting `keys-off` with the other pages.
+// The keys of the chat program: finds the command of each key. `shortcuts.js` runs the commands.
 
+import { areKeysOff } from '../kit/kept_value.js';
 import { commandOf } from './key_table.js';
 
-/** The name of the setting that all pages share (`page/keys.js`). */
-const SINGLE_KEYS_OFF = 'keys-off';
 /** The time between g and the next key. */
 const AFTER_G_MS = 1500;
-
-/** Returns whether single keys are switched off. */
-export function areKeysOff() {
-  try {
-    return localStorage.getItem(SINGLE_KEYS_OFF) === '1';
-  } catch {
-    return false;
-  }
-}
-
-/** @param {boolean} off */
-export function setKeysOff(off) {
-  try {
-    localStorage.setItem(SINGLE_KEYS_OFF, off ? '1' : '0');
-  } catch {
-    // The choice ends with the page.
-  }
-}
 
 /** @param {EventTarget | null} target */
 const isTextField = (target) => target instanceof HTMLElement
@@ -31,7 +12,7 @@ const isTextField = (target) => target instanceof HTMLElement
 
 /**
  * Finds the command of each key.
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {(command: string) => void} run
  */
 export function createKeys({ root, now }, run) {

@@ -1,6 +1,8 @@
-// Loads `more.js`: what is not needed to show a chat, to read it, and to write plain text.
+// Loads `more.js`, the second part of the program: see docs/WEB.md. The first part calls it only for an
+// action of the user, or for the contents of a message.
 
 import { el } from '../kit/dom.js';
+import { showProblem } from './problem.js';
 
 /** @typedef {typeof import('./more.js').MORE} More */
 
@@ -48,7 +50,7 @@ export function whenMore(fn) {
  * @param {(part: More) => unknown} run
  */
 export function later(run) {
-  void more().then(run, () => {});
+  void more().then(run, () => {}); // The state bar shows the failure.
 }
 
 /** Loads the style sheet of the second part. It stands beside that of the first. */
@@ -77,5 +79,5 @@ export const hasLaterFailed = () => laterProblem !== '';
 function showLater(problem) {
   if (problem === laterProblem) return;
   laterProblem = problem;
-  document.getElementById('main')?.dispatchEvent(new CustomEvent('chat:problem', { detail: { problem } }));
+  showProblem(problem, 'reload');
 }

@@ -1,22 +1,22 @@
 // The chat program: creates the parts of the page and keeps them up to date. The facts are in the
 // store, the connection in connection.js; this module only joins them with the views.
-// The order is that of the linked script: it is smaller when similar modules are near each other.
+// The order of the imports here, in timeline.js, composer.js, row.js and connection.js is that of the
+// linked script: it is smaller when similar modules are near each other.
 import { createTimeline } from './timeline.js';
-import { createHead, createTyping } from './head.js';
 import { createSidebar } from './sidebar.js';
-import { createRouter } from './router.js';
-import { createKeys } from './keys.js';
+import { createHead, createTyping } from './head.js';
+import { NARROW_SCREEN, createRouter } from './router.js';
 import { createTitle } from './title.js';
+import { el, fill } from '../kit/dom.js';
+import { later } from './later.js';
+import { menus } from '../kit/menus.js';
+import { createKeys } from './keys.js';
 import { createStateBar } from './state_bar.js';
 import { createComposer } from './composer.js';
-import { createConnection } from './connection.js';
 import { createAnnounce } from '../kit/announce.js';
-import { el, fill } from '../kit/dom.js';
 import { createLocal } from '../kit/local.js';
-import { later } from './later.js';
+import { createConnection } from './connection.js';
 
-/** A narrow window shows the list of chats alone. */
-const NARROW = '(max-width: 700px)';
 /** Changes of a hidden page are drawn this late (milliseconds): no frames are made then. */
 const HIDDEN_DRAW_MS = 250;
 /** Chats that the switcher offers first. */
@@ -115,7 +115,7 @@ function startChat() {
   /** `/chat` leads to the chat that was open last, where there is space for it beside the list. */
   function openLast() {
     const place = router.current();
-    if (place.page !== 'chat' || place.chat !== undefined || matchMedia(NARROW).matches) return;
+    if (place.page !== 'chat' || place.chat !== undefined || matchMedia(NARROW_SCREEN).matches) return;
     const known = store.chats();
     const last = known.find((chat) => chat.id === local.get(mine('last_chat'))) ?? known[0];
     if (last) router.go(`/chat/${last.id}`, { replace: true });
@@ -132,7 +132,7 @@ function startChat() {
     if (place.code && !history.state) {
       later(({ parseCodeRef }) => {
         if (router.current() !== place) return;
-        history.replaceState({ depth: 0 }, '');
+        history.replaceState({}, '');
         composer.attach({ code: parseCodeRef(place.code) ?? null });
       });
     }
@@ -141,8 +141,7 @@ function startChat() {
   /** Shows the inbox or a panel, if the address names them. @param {boolean} [isEntered] */
   function openOther(isEntered = false) {
     const { page, panel } = router.current();
-    const isFirst = !others;
-    if (isFirst && (page === 'inbox' || panel)) withOthers(({ inbox }) => { if (isEntered && page === 'inbox') inbox.enter(); });
+    if (!others && (page === 'inbox' || panel)) withOthers(({ inbox }) => { if (isEntered && page === 'inbox') inbox.enter(); });
   }
 
   router.onChange(({ chat }, before) => {
@@ -154,6 +153,8 @@ function startChat() {
     const { chat, message } = /** @type {CustomEvent} */ (event).detail;
     router.go(`/chat/${chat}/thread/${message}`);
   });
+  // Before the keys: Escape closes a menu and nothing else.
+  menus(document);
   createKeys(ctx, (command) => {
     // The next typed letters belong to the filter.
     if (command === 'filter') sidebar.focusFilter();

@@ -24,8 +24,8 @@ import { el } from '../kit/dom.js';
 /** @typedef {{ children: Inline[], lists: List[] }} Item */
 
 /**
- * The targets of the names in a text. A function returns null for a name that does not exist for
- * the reader, and `person` undefined for a name that may exist.
+ * The things that a text refers to. A function returns null for a name that does not exist for the reader,
+ * and `person` undefined for a name that may exist.
  * @typedef {object} TextContext
  * @property {{ username: string }} me
  * @property {(name: string) => { username: string, display_name?: string } | null | undefined} [person]
@@ -394,8 +394,8 @@ class TextWriter {
 }
 
 /**
- * Sets `dir=auto` on an element that has its children: with it, each appended child makes the
- * browser compute the direction again.
+ * Sets `dir=auto` on an element that has its children: otherwise the browser finds the direction
+ * again with each appended child.
  * @template {HTMLElement} T
  * @param {T} node
  */

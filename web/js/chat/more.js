@@ -1,5 +1,5 @@
-// The second part of the chat program: what is not needed to show a chat, to read it, and to write
-// plain text. `later.js` loads it at its first use.
+// The second part of the chat program: everything that is not needed to show a chat, to read it, and
+// to write plain text. `later.js` loads it at its first use. `MORE` is its only export.
 import { addIcons } from '../kit/icons.js';
 import { MORE_ICONS } from '../kit/icons_more.js';
 import { addActions } from './actions_more.js';
@@ -17,7 +17,7 @@ import { showKeys } from './key_list.js';
 import { newChat } from './new_chat.js';
 import { parseCodeRef } from './code_ref.js';
 import { createPanel } from './panel.js';
-import { rescueDrafts } from './old_drafts.js';
+import { rescueDrafts, rescueUnsent } from './old_texts.js';
 import { clickRow, messageClicks } from './row_actions.js';
 import { keepRemovals, resendRemovals } from './row_removal.js';
 import { rowKeys } from './row_keys.js';
@@ -29,7 +29,7 @@ addIcons(MORE_ICONS);
 
 /**
  * Creates the views that open on demand.
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ main: HTMLElement, panelRoot: HTMLElement, inboxRoot: HTMLElement }} parts
  * @param {{ timeline: ReturnType<typeof import('./timeline.js').createTimeline>, sidebar: ReturnType<typeof import('./sidebar.js').createSidebar> }} views
  * @param {number} handled the newest notification that needs no notice of the desktop
@@ -45,5 +45,5 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 
 export const MORE = {
   HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace,
-  keepRemovals, messageClicks, newChat, offerJoin, offerSplit, parseCodeRef, rescueDrafts, resendRemovals, rowKeys, saveEdit, scrollToUnread, submitSlash,
+  keepRemovals, messageClicks, newChat, offerJoin, offerSplit, parseCodeRef, rescueDrafts, rescueUnsent, resendRemovals, rowKeys, saveEdit, scrollToUnread, submitSlash,
 };

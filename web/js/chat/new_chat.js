@@ -1,7 +1,8 @@
 // The dialog that begins a chat: direct, group or channel, or joins a channel.
 
 import { el, fill } from '../kit/dom.js';
-import { problemText } from './ask.js';
+import { failedNote } from './failed.js';
+import { problemText } from './problem.js';
 import { userPicker } from './user_picker.js';
 
 const CHAT_NAME_MAX = 100;
@@ -81,7 +82,8 @@ export function newChat(ctx, begin = 'direct') {
       const more = page.next && !isFull ? el('button', { type: 'button', dataset: { more: page.next } }, 'Show more') : null;
       fill(channels, target.children.length ? target : el('p', { class: 'muted' }, 'No other channel exists. Create one with "Channel".'), more);
     } catch (error) {
-      fill(channels, el('p', { class: 'problem' }, problemText(error)));
+      const page = cursor ? channels.querySelector('ul') : null;
+      fill(channels, page, failedNote(error, () => list(cursor)));
     }
   }
 

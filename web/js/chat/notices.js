@@ -3,7 +3,7 @@
 /** @typedef {import('./types.js').Notification} Notification */
 
 /** The server keeps as many. */
-export const NOTICES_MAX = 400;
+const NOTICES_MAX = 400;
 /** Kinds that count at the chat: they concern this user, not only the chat. */
 const NOTICES_OF_MESSAGES = new Set(['mention', 'direct', 'reply', 'thread']);
 
@@ -12,6 +12,8 @@ export class NoticeList {
     /** @type {Notification[]} */
     this.items = [];
     this.hasMore = false;
+    /** Why the list did not load; '': it is loaded; undefined: not yet. @type {string | undefined} */
+    this.problem = undefined;
   }
 
   /**

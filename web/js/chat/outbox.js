@@ -1,4 +1,5 @@
-// Messages that the server has not acknowledged, and drafts. Both survive a reload.
+// Messages that the server has not acknowledged, and drafts. Both survive a reload. Those of histories
+// that were replaced are handled by `old_texts.js`.
 //
 // Each message has its own key in the storage, so tabs never overwrite each other's messages. A
 // message is sent by the tab in which it was written; another tab sends it when it stays unsent.
@@ -14,8 +15,6 @@ import { LATER_CODES } from './wire.js';
 const OUTBOX_ADOPT_MS = 30_000;
 const OUTBOX_RETRY_MAX_MS = 60_000;
 export const OUTBOX_MESSAGES_MAX = 500;
-/** Unsent messages of a history that was replaced are removed after this time. */
-const OUTBOX_KEPT_MS = 30 * 86_400_000;
 
 /**
  * @typedef {object} OutboxOptions
@@ -185,14 +184,12 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
         items = new Map();
         space = wanted;
         for (const key of local.keys(keyOf(''))) read(key.slice(keyOf('').length), 0);
-        rescue(userId);
         sort();
         for (const item of items.values()) chats.add(item.chat_id);
         chats.forEach(publish);
       }
       flush();
     },
-    flush,
     /**
      * Keeps a message, then sends it. Returns its client_id.
      * @param {number} chatId
@@ -235,36 +232,22 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
     },
     /** @param {string} clientId */
     discard(clientId) { drop(clientId); },
-    /** The number of messages that are not acknowledged. */
-    size: () => [...items.values()].filter((item) => item.state === 'sending').length,
+    /** Returns the keys of messages of this user in histories that were replaced. */
+    old: () => local.keys('unsent:').filter((key) => !key.startsWith(keyOf('')) && key.split(':')[2] === space.split(':')[1]),
+    /** Takes a message that was kept elsewhere, under a new id. @param {Omit<Item, 'client_id' | 'adoptAt'>} kept */
+    take(kept) {
+      const item = /** @type {Item} */ ({ ...kept, client_id: newId(), adoptAt: 0 });
+      items.set(item.client_id, item);
+      save(item);
+      publish(item.chat_id);
+    },
+    titleOf,
   };
 
   /** @param {number} chatId */
   function titleOf(chatId) {
     const chat = store.chat(chatId);
     return chat?.name ?? chat?.peer ?? '';
-  }
-
-  /**
-   * Keeps the texts of histories that were replaced, as failed messages: ids have other meanings
-   * now, so only a chat of the same id and name gets its texts back.
-   * @param {number} userId
-   */
-  function rescue(userId) {
-    for (const key of local.keys('unsent:')) {
-      const [, epoch, user] = key.split(':');
-      if (user !== String(userId) || `${epoch}:${user}` === space) continue;
-      const kept = local.get(key);
-      const isOld = typeof kept?.created_at !== 'number' || now() - kept.created_at > OUTBOX_KEPT_MS;
-      const isHere = !isOld && kept.title !== '' && titleOf(kept.chat_id) === kept.title;
-      if (isOld || isHere) local.remove(key);
-      if (!isHere) continue;
-      const { reply_to: _, retry_at: __, ...rest } = kept;
-      const error = { code: 'history_replaced', detail: 'The history of the server was replaced. Check the text, then send it again.' };
-      const item = { ...rest, client_id: newId(), state: 'failed', error, adoptAt: 0 };
-      items.set(item.client_id, item);
-      save(item);
-    }
   }
 }
 
@@ -282,13 +265,10 @@ function pendingOf({ title: _, tries: __, isBusy: ___, ackSeq: ____, adoptAt: __
  */
 export function createDrafts(local, space) {
   const keyOf = (/** @type {string} */ at, /** @type {number | string} */ name = '') => `draft:${at}:${name}`;
-  // An earlier version kept these without the user.
-  for (const key of local.keys('composer:')) local.remove(key);
   return {
     space,
     get(at, name) {
-      const kept = local.get(keyOf(at, name));
-      return typeof kept === 'string' ? { draft: kept } : kept ?? {};
+      return local.get(keyOf(at, name)) ?? {};
     },
     set(at, name, change) {
       const { title, at: _, ...kept } = { ...this.get(at, name), ...change };

@@ -14,7 +14,7 @@ const PANEL_TITLES = { thread: 'Thread', people: 'People', pins: 'Pinned message
 
 /**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  */
 export function createPanel(root, ctx) {
   const { router } = ctx;
@@ -80,7 +80,7 @@ export function createPanel(root, ctx) {
   }
 
   root.addEventListener('click', clicked);
-  const off = router.onChange(show);
+  router.onChange(show);
   show();
   return {
     isOpen: () => key !== '',
@@ -88,10 +88,5 @@ export function createPanel(root, ctx) {
     focus: () => (view ? view.focus() : title.focus()),
     /** @param {Set<string>} changes */
     update: (changes) => view?.update(changes),
-    destroy() {
-      off();
-      view?.destroy();
-      root.removeEventListener('click', clicked);
-    },
   };
 }

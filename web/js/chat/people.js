@@ -1,7 +1,9 @@
 // The users of a chat in the panel, with their roles. Owners and admins change them here.
 
 import { el, fill } from '../kit/dom.js';
-import { ask, problemText } from './ask.js';
+import { ask } from './ask.js';
+import { failedNote } from './failed.js';
+import { problemText } from './problem.js';
 import { avatar } from './avatar.js';
 import { presenceMark, presenceWord } from './presence_mark.js';
 import { userPicker } from './user_picker.js';
@@ -32,12 +34,12 @@ export function rolesToGive(chat, own, current) {
 
 /**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ chat: number }} place
  */
 export function createPeople(root, ctx, { chat: id }) {
   const { store, actions } = ctx;
-  const note = el('p', { class: 'muted note', role: 'status' }, 'Loading…');
+  const note = el('div', { class: 'muted note', role: 'status' });
   const problem = el('p', { class: 'problem', role: 'alert' });
   const adding = el('div', { class: 'add-user' });
   const list = el('ul', { class: 'people-list' });
@@ -110,6 +112,7 @@ export function createPeople(root, ctx, { chat: id }) {
 
   /** @param {string} [cursor] */
   async function load(cursor) {
+    fill(note, 'Loading…');
     try {
       const page = await actions.participants(id, cursor);
       if (isGone) return;
@@ -118,7 +121,7 @@ export function createPeople(root, ctx, { chat: id }) {
       next = page.next;
       draw();
     } catch (error) {
-      if (!isGone) note.textContent = problemText(error);
+      if (!isGone) fill(note, failedNote(error, () => load(cursor)));
     }
   }
 

@@ -1,7 +1,8 @@
 // The pinned messages of a chat in the panel.
 
 import { el, fill } from '../kit/dom.js';
-import { problemText } from './ask.js';
+import { failedNote } from './failed.js';
+import { problemText } from './problem.js';
 import { renderMessage } from './row.js';
 import { messageClicks } from './row_actions.js';
 
@@ -10,13 +11,13 @@ const PIN_WEIGHT_MAX = 3000;
 
 /**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ chat: number }} place
  */
 export function createPins(root, ctx, { chat }) {
   const { store, actions } = ctx;
   const list = el('ul', { class: 'pin-list' });
-  const note = el('p', { class: 'muted note', role: 'status' }, 'Loading…');
+  const note = el('div', { class: 'muted note', role: 'status' }, 'Loading…');
   fill(root, note, list);
   /** @type {Map<number, import('./types.js').Message>} */
   const pinned = new Map();
@@ -51,7 +52,9 @@ export function createPins(root, ctx, { chat }) {
       for (const message of found) pinned.set(message.id, message);
       draw();
     } catch (error) {
-      if (!isGone) note.textContent = problemText(error);
+      if (isGone) return;
+      note.hidden = false;
+      fill(note, failedNote(error, load));
     }
   }
 

@@ -1,6 +1,7 @@
 // A push as a card: the event with its commits, and the message that announces it.
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
+import { encodedPath } from '../kit/path.js';
 import { hiddenMarker } from './hidden.js';
 
 /** Names of refs in the first line; the others are counted. */
@@ -66,8 +67,7 @@ function commitWords(push) {
 
 /**
  * Returns the text that the pusher wrote (`-o chat=`): the lines before those that the server
- * added.
- * An edited message is shown as it is.
+ * added. An edited message is shown as it is.
  * @param {string} content
  * @param {Push} push
  */
@@ -80,7 +80,7 @@ export function ownText(content, push) {
 }
 
 /** @param {string} repository */
-const repositoryPath = (repository) => `/${repository.split('/').map(encodeURIComponent).join('/')}`;
+const repositoryPath = (repository) => `/${encodedPath(repository)}`;
 
 /**
  * Returns a path of the web pages below a repository.
@@ -129,7 +129,7 @@ function cardHead(push, marked) {
   const tag = first !== undefined && isTag(first);
   const names = push.refs.slice(0, PUSH_NAMES_MAX).flatMap((ref, at) => {
     const name = el('bdi', null, marked(shortRef(ref), true));
-    const href = pagePath(push.repository, `${isTag(ref) ? 'tree' : 'commits'}/${shortRef(ref).split('/').map(encodeURIComponent).join('/')}`);
+    const href = pagePath(push.repository, `${isTag(ref) ? 'tree' : 'commits'}/${encodedPath(shortRef(ref))}`);
     return [at > 0 ? ', ' : '', ref.new ? el('a', { class: 'ref', href }, name) : el('span', { class: 'ref' }, name)];
   });
   const more = push.ref_count - Math.min(push.refs.length, PUSH_NAMES_MAX);

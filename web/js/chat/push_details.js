@@ -1,4 +1,4 @@
-// The parts of a card of a push that are shown or copied on demand.
+// The details of a push, and its command, which a card shows or copies on demand.
 import { el } from '../kit/dom.js';
 import { hiddenMarker } from './hidden.js';
 import { PUSH_NAMES_MAX, changeWords, isTag, refChange, shortRef } from './push_card.js';
@@ -7,8 +7,7 @@ import { PUSH_NAMES_MAX, changeWords, isTag, refChange, shortRef } from './push_
 
 /**
  * Returns the command that fetches the pushed refs. Names of refs may contain characters that a
- * shell
- * interprets.
+ * shell interprets.
  * @param {Push} push
  * @param {string} origin
  */

@@ -1,4 +1,5 @@
 // Which entries of the switcher match a text, the best ones first. Pure functions.
+import { folded } from '../kit/folded.js';
 
 /** @typedef {'chat' | 'user' | 'project' | 'repository' | 'file' | 'command'} EntryKind */
 /**
@@ -9,20 +10,20 @@
  * @property {string} [detail]
  * @property {string} [words] further words that match
  * @property {number} [unread]
- * @property {string} [lower] the name in lower case, made at the first search
+ * @property {string[]} [folded] name and words without case, made at the first search
  */
 
 /** The prefixes that limit a search to some kinds. */
-export const SWITCHER_PREFIXES = /** @type {Record<string, readonly EntryKind[]>} */ ({ '#': ['chat'], '@': ['user'], '/': ['file'], '>': ['command'] });
+const SWITCHER_PREFIXES = /** @type {Record<string, readonly EntryKind[]>} */ ({ '#': ['chat'], '@': ['user'], '/': ['file'], '>': ['command'] });
 
 /**
- * Splits what was typed into prefix and text.
+ * Splits what was typed into prefix and text; `wanted` is the text as it is compared.
  * @param {string} typed
  */
 export function splitTyped(typed) {
-  const text = typed.trimStart();
-  const prefix = text.charAt(0);
-  return prefix in SWITCHER_PREFIXES ? { prefix, wanted: text.slice(1).trim().toLowerCase() } : { prefix: '', wanted: text.trim().toLowerCase() };
+  const prefix = typed.trimStart().charAt(0) in SWITCHER_PREFIXES ? typed.trimStart().charAt(0) : '';
+  const text = typed.trimStart().slice(prefix.length).trim();
+  return { prefix, text, wanted: folded(text) };
 }
 
 /**
@@ -33,8 +34,8 @@ const isWordCharacter = (code) => code > 127 || (code >= 48 && code <= 57) || (c
 
 /**
  * Returns how well a name matches, 0 is best; -1 if it does not match.
- * @param {string} name in lower case
- * @param {string} wanted in lower case
+ * @param {string} name folded
+ * @param {string} wanted folded
  * @param {string} [letters] of `wanted`, without white space
  */
 export function rankOf(name, wanted, letters = wanted.replace(/\s/g, '')) {
@@ -109,9 +110,10 @@ function precedes(one, other, wanted) {
  * @param {string} letters of `wanted`, without white space
  */
 function best(entry, wanted, letters) {
-  entry.lower ??= entry.name.toLowerCase();
-  const rank = rankOf(entry.lower, wanted, letters);
-  if (rank === 0 || !entry.words) return rank;
-  const other = rankOf(entry.words.toLowerCase(), wanted, letters);
+  entry.folded ??= [folded(entry.name), folded(entry.words ?? '')];
+  const [name = '', words] = entry.folded;
+  const rank = rankOf(name, wanted, letters);
+  if (rank === 0 || !words) return rank;
+  const other = rankOf(words, wanted, letters);
   return rank < 0 ? other : other < 0 ? rank : Math.min(rank, other);
 }

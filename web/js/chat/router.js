@@ -111,7 +111,7 @@ export function createRouter(root) {
     const isPanelChange = place.panel !== undefined && next?.panel !== undefined && next.chat === place.chat;
     const isReplaced = replace || isSame || isPanelChange;
     const isOver = isPanelChange ? history.state?.over : next?.panel !== undefined && place.page === 'chat' && next.chat === place.chat;
-    const step = { ...(panel && { panel }), over: Boolean(isOver), depth: (history.state?.depth ?? 0) + (isReplaced ? 0 : 1) };
+    const step = { ...(panel && { panel }), over: Boolean(isOver) };
     if (isReplaced) history.replaceState(step, '', url.pathname + url.search);
     else history.pushState(step, '', url.pathname + url.search);
     changed();

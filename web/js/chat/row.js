@@ -1,15 +1,15 @@
-// One message as nodes. Rows of the timeline, of a thread and of the pins are made here.
-import { el } from '../kit/dom.js';
-import { icon } from '../kit/icons.js';
-import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
+// Draws a message. Rows of the timeline, of a thread and of the pins are made here.
 import { parseText, plainText } from './markdown.js';
-import { foldedText, textNodes } from './text_context.js';
+import { icon } from '../kit/icons.js';
 import { avatar } from './avatar.js';
-import { emojiOf } from './emoji_names.js';
 import { codeSpace } from './code_space.js';
-import { ownText, pushCard, pushText } from './push_card.js';
-import { isExpanded, isRemoving } from './row_state.js';
+import { foldedText, textNodes } from './text_context.js';
+import { emojiOf } from './emoji_names.js';
 import { personName } from './person_name.js';
+import { isExpanded, isRemoving } from './row_state.js';
+import { ownText, pushCard, pushText } from './push_card.js';
+import { el } from '../kit/dom.js';
+import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 
 /** Names in a label; the others are counted. */
 const ROW_NAMES_MAX = 20;
@@ -151,7 +151,7 @@ export function cutText(content, max) {
 }
 
 /** @param {number} count */
-export function repliesWords(count) {
+function repliesWords(count) {
   return count === 1 ? '1 reply' : `${count.toLocaleString()} replies`;
 }
 

@@ -1,18 +1,19 @@
-// The actions of a user on a message: a bar of buttons at the row, a menu, reactions.
+// The actions of a message: a bar of buttons at the row, a menu, reactions.
 //
-// One set of listeners serves all rows of a list. The bar exists twice at most: at the row under
+// The same listeners serve all rows of a list. The bar exists twice at most: at the row under
 // the pointer, and at the row with the focus.
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { QUICK_EMOJI, emojiLike } from './emoji.js';
 import { ask } from './ask.js';
+import { problemText } from './problem.js';
 import { showPopover, moveFocus } from './popover.js';
 import { removeLater, undoRemoval } from './row_removal.js';
 import { toggleExpanded, isRemoving, onRowState } from './row_state.js';
 import { namesOf, renderMessage } from './row.js';
 import { fetchCommand, fillPushDetails } from './push_details.js';
 import { articleAt, messageOf, replaceRow } from './row_clicks.js';
-import { copyText } from './clipboard.js';
+import { copyText } from '../kit/clipboard.js';
 
 /** Emoji that a search in the picker shows. */
 const PICKER_FOUND_MAX = 32;
@@ -28,9 +29,10 @@ const ACTION_DONE_MS = 2000;
  * Returns what this user can do with a message.
  * @param {Message} message
  * @param {Context} ctx
+ * @param {boolean} [isInThread] the row is in the panel of its thread
  * @returns {RowAction[]}
  */
-export function rowActions(message, ctx) {
+export function rowActions(message, ctx, isInThread = false) {
   const chat = ctx.store.chat(message.chat_id);
   const isOwn = message.sender_id === ctx.store.me.id;
   const isOpen = chat !== undefined && !chat.archived && chat.active !== false;
@@ -42,8 +44,8 @@ export function rowActions(message, ctx) {
   /** @type {(RowAction | false)[]} */
   const all = [
     isOpen && { act: 'react', words: 'React', icon: 'react', key: '+' },
-    canWrite && { act: 'reply', words: 'Reply', icon: 'reply', key: 'r' },
-    { act: 'thread', words: canWrite ? 'Reply in thread' : 'Open thread', icon: 'thread', key: 't' },
+    canWrite && { act: 'reply', words: isInThread ? 'Quote in the chat' : 'Reply with quote', icon: 'quote', key: 'r' },
+    !isInThread && { act: 'thread', words: canWrite ? 'Reply in thread' : 'Open thread', icon: 'thread', key: 't' },
     canWrite && isOwn && message.metadata?.push_seq === undefined && { act: 'edit', words: 'Edit', icon: 'edit', key: 'e' },
     { act: 'link', words: 'Copy link', icon: 'link', key: 'c' },
     { act: 'text', words: 'Copy text', icon: 'copy' },
@@ -54,12 +56,15 @@ export function rowActions(message, ctx) {
   return all.filter((action) => action !== false);
 }
 
+/** @param {Element} article */
+const isThreadRow = (article) => article.closest('.thread-list') !== null;
+
 /** Actions that have a button in the bar; the others are in the menu only. */
 const BAR_ACTIONS = ['react', 'reply', 'thread', 'edit'];
 
-/** @param {Message} message @param {Context} ctx */
-function actionBar(message, ctx) {
-  const actions = rowActions(message, ctx).filter(({ act }) => BAR_ACTIONS.includes(act));
+/** @param {Message} message @param {Context} ctx @param {boolean} isInThread */
+function actionBar(message, ctx, isInThread) {
+  const actions = rowActions(message, ctx, isInThread).filter(({ act }) => BAR_ACTIONS.includes(act));
   const buttons = actions.map(({ act, words, icon: name, key }, at) => el('button', { type: 'button', tabindex: at === 0 ? 0 : -1, title: key ? `${words} (${key})` : words, 'aria-label': words, dataset: { act } }, icon(name)));
   buttons.push(el('button', { type: 'button', tabindex: buttons.length === 0 ? 0 : -1, title: 'More', 'aria-label': 'More', 'aria-haspopup': 'menu', dataset: { act: 'menu' } }, icon('more')));
   return el('div', { class: 'action-bar', role: 'toolbar', 'aria-label': 'Message actions' }, buttons);
@@ -94,7 +99,7 @@ export function messageClicks(root, ctx, hooks = {}, isHovered = false) {
       bars.hover = null;
       return;
     }
-    const made = actionBar(message, ctx);
+    const made = actionBar(message, ctx, isThreadRow(article));
     article.prepend(made);
     bars[name] = made;
   }
@@ -157,7 +162,7 @@ export function clickRow(button, article, ctx, { onUnread }) {
  * @param {string} name
  * @param {unknown} detail
  */
-export function tellViews(ctx, name, detail) {
+function notifyViews(ctx, name, detail) {
   ctx.root.getElementById('main')?.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
 }
 
@@ -178,7 +183,7 @@ export function runAction(act, at) {
   const { button, article, ctx } = at;
   const chat = Number(article.dataset.chat);
   const client = article.dataset.client;
-  if (act === 'jump') return tellViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq), from: Number(article.dataset.seq) });
+  if (act === 'jump') return notifyViews(ctx, 'chat:jump', { chat, seq: Number(button.dataset.seq), from: Number(article.dataset.seq) });
   if (act === 'push-details' || act === 'copy-fetch') return pushAction(act, at);
   if (client) return void pendingAction(act, client, at);
   const message = messageOf(article, ctx);
@@ -211,9 +216,9 @@ function messageAction(act, message, at) {
     case 'jump-message': return void jumpToMessage(Number(button.dataset.to), at);
     case 'react': return showPicker(message, button, ctx);
     case 'toggle': return void attempt(button, ctx, () => actions.react(chat, id, button.dataset.emoji ?? '', button.getAttribute('aria-pressed') !== 'true'));
-    case 'reply': return tellViews(ctx, 'chat:reply', { message });
-    case 'thread': return tellViews(ctx, 'chat:open-thread', { chat, message: message.thread_id ?? id });
-    case 'edit': return tellViews(ctx, 'chat:edit', { message });
+    case 'reply': return notifyViews(ctx, 'chat:reply', { message });
+    case 'thread': return notifyViews(ctx, 'chat:open-thread', { chat, message: message.thread_id ?? id });
+    case 'edit': return notifyViews(ctx, 'chat:edit', { message });
     case 'link': return void copyWith(button, new URL(`/chat/${chat}/${message.seq}`, ctx.root.baseURI).href, 'Link copied', ctx);
     case 'text': return void copyWith(button, message.content, 'Text copied', ctx);
     case 'pin': return void attempt(button, ctx, () => actions.pin(chat, id, !message.pinned));
@@ -238,7 +243,7 @@ async function jumpToMessage(id, { article, button, ctx }) {
   const chat = Number(article.dataset.chat);
   await attempt(button, ctx, async () => {
     const target = ctx.store.message(id) ?? (await ctx.actions.thread(chat, id)).find((message) => message.id === id);
-    if (target) tellViews(ctx, 'chat:jump', { chat, seq: target.seq, from: Number(article.dataset.seq) });
+    if (target) notifyViews(ctx, 'chat:jump', { chat, seq: target.seq, from: Number(article.dataset.seq) });
   });
 }
 
@@ -253,7 +258,7 @@ async function attempt(button, ctx, run) {
   try {
     await run();
   } catch (error) {
-    const detail = /** @type {{ detail?: string }} */ (error)?.detail ?? 'The server refused it.';
+    const detail = problemText(error);
     ctx.announce(detail);
     const near = button.isConnected ? button : ctx.root.activeElement ?? ctx.root.body;
     showPopover(el('p', { class: 'refusal', role: 'alert' }, detail), near, ctx.root.getElementById('main') ?? ctx.root.body);
@@ -291,7 +296,7 @@ function showNames(button, ctx) {
 /** @param {Message} message @param {HTMLElement} button @param {ActionAt} at */
 function showMenu(message, button, at) {
   const { ctx } = at;
-  const items = rowActions(message, ctx).map(({ act, words, icon: name, key, danger }) => el('button', { type: 'button', role: 'menuitem', tabindex: -1, class: danger ? 'danger' : '', dataset: { act } },
+  const items = rowActions(message, ctx, isThreadRow(at.article)).map(({ act, words, icon: name, key, danger }) => el('button', { type: 'button', role: 'menuitem', tabindex: -1, class: danger ? 'danger' : '', dataset: { act } },
     icon(name), el('span', null, words), key ? el('kbd', { 'aria-hidden': 'true' }, key === 'Delete' ? 'Del' : key) : null));
   const menu = el('div', { class: 'row-menu', role: 'menu', 'aria-label': 'Message actions' }, items);
   menu.addEventListener('keydown', (event) => { moveFocus(event, items, true); });

@@ -1,4 +1,6 @@
-// The keys of the list of messages. Before this module is there, `keys.js` handles them.
+// The keys of the list of messages. The first of them loads this module by `keys.js`, which runs its
+// command then; later ones are handled here.
+import { areKeysOff } from '../kit/kept_value.js';
 import { rowActions, runAction } from './row_actions.js';
 import { messageOf } from './row_clicks.js';
 
@@ -65,7 +67,7 @@ function createRowKeys({ parts, focused, chosen, choose, lastVisible }) {
     const isLetter = event.key.length === 1;
     const isInBar = event.target instanceof Element && event.target.closest('.action-bar') !== null;
     if (isInBar && (event.key === 'Home' || event.key === 'End')) return;
-    if (isLetter && ctx.local.get('single_keys') === false) return;
+    if (isLetter && areKeysOff()) return;
     if (FOCUS_MOVES[event.key] !== undefined) move(FOCUS_MOVES[event.key] ?? 0);
     else if (event.key === 'Home') void edge('first');
     else if (event.key === 'End') void edge('last');

@@ -8,7 +8,7 @@ const REMOVAL_UNDO_MS = 5000;
 const REMOVAL_EVENT_MS = 2000;
 
 /**
- * The facts that deletions need. `space`: epoch and user; a space of another user is never sent.
+ * The parts of the program that deletions need. `space`: epoch and user; a space of another user is never sent.
  * @typedef {{ store: import('./store.js').Store, local: import('../kit/local.js').Local, space: () => string }} RemovalPlace
  */
 /** @type {RemovalPlace | undefined} */

@@ -1,5 +1,5 @@
-// Facts about messages that only this page has: long ones that are unfolded, deletions that the
-// server does not have yet. One writer: `row_actions.js`, with `row_removal.js`.
+// The state of messages that only this page has: long ones that are unfolded, deletions that the
+// server does not have yet. Only `row_actions.js` and `row_removal.js` write it.
 
 /** Unfolded messages that are remembered. */
 const EXPANDED_MAX = 500;

@@ -1,12 +1,12 @@
-// One user for all tabs of a browser: their requests carry the login cookie of the newest login.
+// Keeps the tabs of a browser to the same user: their requests carry the cookie of the newest login.
 import { endApi } from '../kit/api.js';
 
 /**
- * Informs the other tabs who the user is; they end if they are of another user.
+ * Publishes the user to the other tabs; they end if they are of another user.
  * @param {import('../kit/local.js').Local} local
  * @param {import('./types.js').Me} me
  */
-export function tellUser(local, { username }) {
+export function publishUser(local, { username }) {
   if (username && local.get('user') !== username) local.set('user', username);
 }
 

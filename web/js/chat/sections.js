@@ -1,4 +1,5 @@
 // The order of the chats in the sidebar. Pure functions: the sidebar draws their result.
+import { folded } from '../kit/folded.js';
 
 /** @typedef {import('./types.js').Chat} Chat */
 /** @typedef {'unread' | 'direct' | 'group' | 'project' | 'channel'} SectionKey */
@@ -16,7 +17,7 @@ export const SECTION_TITLES = { unread: 'Unread', direct: 'Direct', group: 'Grou
  * @param {Chat} chat
  * @returns {SectionKey}
  */
-export function homeOf(chat) {
+function homeOf(chat) {
   if (chat.kind === 'channel') return chat.project_id === undefined ? 'channel' : 'project';
   return chat.kind;
 }
@@ -29,7 +30,7 @@ export function homeOf(chat) {
 export const wantsAttention = (chat, unread) => unread.mentions > 0 || (unread.count > 0 && chat.notify !== 'none');
 
 /** @param {Chat} chat */
-const sortName = (chat) => (chat.name ?? chat.peer ?? '').toLowerCase();
+const sortName = (chat) => folded(chat.name ?? chat.peer ?? '');
 
 /** @param {Chat} one @param {Chat} other */
 const byName = (one, other) => (sortName(one) < sortName(other) ? -1 : sortName(one) > sortName(other) ? 1 : one.id - other.id);
@@ -85,7 +86,7 @@ export function arrange({ chats, unread, before = [], isHeld = false, open }) {
  * @returns {Section[]}
  */
 export function filtered(sections, filter) {
-  const wanted = filter.trim().toLowerCase();
+  const wanted = folded(filter.trim());
   if (!wanted) return sections;
   return sections.map(({ key, chats }) => ({ key, chats: chats.filter((chat) => sortName(chat).includes(wanted)) }))
     .filter((section) => section.chats.length > 0);

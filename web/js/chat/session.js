@@ -39,6 +39,8 @@ export function createSession({ store, connect, now, clock = now, after, random,
   let statusVersion = 0;
   /** The status that the user chose; `online` is replaced by `away` while the page is idle. */
   let chosen = 'online';
+  /** The status that the server has, or will have when the request on its way succeeds. */
+  let statusSent = 'online';
   let isIdle = false;
   let hiddenAt = 0;
   /** Chats that are catching up. @type {Set<number>} */
@@ -60,7 +62,10 @@ export function createSession({ store, connect, now, clock = now, after, random,
 
   const wire = createWire({
     connect, clock, after, random, received: handle, ended,
-    hello: () => ({ packet_type: 'Hello', device_id: deviceId, status: status() === 'online' ? undefined : status() }),
+    hello() {
+      statusSent = status();
+      return { packet_type: 'Hello', device_id: deviceId, status: statusSent === 'online' ? undefined : statusSent };
+    },
     show: (connection) => store.apply({ type: 'connection', connection }),
   });
   const { later, write, sendOnly, request } = wire;
@@ -340,12 +345,18 @@ export function createSession({ store, connect, now, clock = now, after, random,
 
   const status = () => (chosen === 'online' && isIdle ? 'away' : chosen);
 
-  /** Sends the status if it differs from the one before. @param {string} before */
-  async function sendStatus(before) {
-    if (!wire.isWelcomed() || status() === before) return;
+  /** Sends the status if the server has another one. */
+  async function sendStatus() {
+    const [before, wanted] = [statusSent, status()];
+    if (!wire.isWelcomed() || wanted === before) return;
     statusVersion = Math.max(statusVersion + 1, Math.floor(now()));
-    const version = statusVersion;
-    await request({ packet_type: 'Status', status: status(), version });
+    statusSent = wanted;
+    try {
+      await request({ packet_type: 'Status', status: wanted, version: statusVersion });
+    } catch (problem) {
+      if (statusSent === wanted) statusSent = before;
+      throw problem;
+    }
   }
 
   store.onNeed(needs);
@@ -372,21 +383,16 @@ export function createSession({ store, connect, now, clock = now, after, random,
     /** Resolves when the session is welcomed. @returns {Promise<void>} */
     online() { return wire.isWelcomed() ? Promise.resolve() : new Promise((done) => { onlineWaiters.add(done); }); },
     isOnline: wire.isWelcomed,
-    /** Whether something is being caught up. */
-    isCatchingUp: () => resuming.size > 0 || listed !== null || store.needs.counts.size > 0,
     /** The user chose a status. @param {string} wanted */
     setStatus(wanted) {
-      const before = status();
       chosen = wanted;
-      return sendStatus(before);
+      return sendStatus();
     },
-    /** The page is hidden or without input, or no longer. @param {boolean} idle */
+    /** The user is away, or no longer. A call without a change sends what failed before. @param {boolean} idle */
     setIdle(idle) {
-      const before = status();
       isIdle = idle;
-      return sendStatus(before);
+      return sendStatus();
     },
-    epoch: () => epoch,
   };
 }
 

@@ -1,7 +1,8 @@
-// The effects of the keys of the chat program. `keys.js` finds the command of a key.
+// Runs the commands of keys. `keys.js` finds the command of a key.
 
 import { showKeys } from './key_list.js';
 import { neighbour } from './neighbour.js';
+import { problemText, showProblem } from './problem.js';
 import { rowKeys } from './row_keys.js';
 import { wantsAttention } from './sections.js';
 
@@ -15,7 +16,7 @@ import { wantsAttention } from './sections.js';
  */
 
 /**
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {ShortcutViews} views
  */
 export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox }) {
@@ -66,7 +67,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     if (timeline.rows.clear()) return focusComposer();
     const { chat: id } = router.current();
     const chat = id === undefined ? undefined : store.chat(id);
-    if (chat && store.unread(chat.id).count > 0) void actions.read(chat.id, chat.last_seq).then(() => ctx.announce('Marked as read.'), () => {});
+    if (chat && store.unread(chat.id).count > 0) void actions.read(chat.id, chat.last_seq).then(() => ctx.announce('Marked as read.'), (error) => showProblem(problemText(error)));
     focusComposer();
   }
 

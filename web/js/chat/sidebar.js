@@ -195,4 +195,4 @@ function marksOf(chat, presence, unread, asks) {
  * Returns a count that fits into a badge.
  * @param {number} count
  */
-export const countText = (count) => (count > 999 ? '999+' : String(count));
+const countText = (count) => (count > 999 ? '999+' : String(count));

@@ -1,9 +1,10 @@
 // The bar that states what is wrong with the connection, and what to do.
 
-import { api } from '../kit/api.js';
 import { clock } from '../kit/clock.js';
-import { el, fill } from '../kit/dom.js';
+import { el, fill, text } from '../kit/dom.js';
 
+/** The words of the buttons. */
+const BAR_BUTTONS = { now: 'Reconnect now', reload: 'Reload', close: 'Close' };
 /** A connection that opens within this time is not worth a bar. */
 const STATE_BAR_PATIENCE_MS = 1000;
 
@@ -11,17 +12,18 @@ const STATE_BAR_PATIENCE_MS = 1000;
  * @typedef {object} BarFacts
  * @property {import('./types.js').Connection} connection
  * @property {boolean} isSlow it has been connecting for a while
- * @property {boolean} isOutdated the server has another version
+ * @property {boolean} isOutdated the server has another version of the pages
  * @property {number} now of the clock for durations
  * @property {string} [problem] of another part of the page
+ * @property {'reload' | 'close'} [remedy] for the problem
  */
 
 /**
  * Returns what the bar shows, or null.
  * @param {BarFacts} facts
- * @returns {{ tone: 'info' | 'warning', words: string, count?: string, action?: 'now' | 'login' | 'reload' } | null}
+ * @returns {{ tone: 'info' | 'warning', words: string, count?: string, action?: 'now' | 'login' | 'reload' | 'close' } | null}
  */
-export function barOf({ connection, isSlow, isOutdated, now, problem }) {
+export function barOf({ connection, isSlow, isOutdated, now, problem, remedy = 'reload' }) {
   const { state, retry_at: retryAt, notice } = connection;
   if (state === 'logged_out') return { tone: 'warning', words: 'You were logged out. Messages that are not sent stay in this browser.', action: 'login' };
   if (state === 'replaced') return { tone: 'warning', words: notice ?? 'Another user logged in in this browser.', action: 'reload' };
@@ -30,7 +32,7 @@ export function barOf({ connection, isSlow, isOutdated, now, problem }) {
     return { tone: 'info', words: 'Not connected. Messages wait in this browser.', count: seconds ? `Reconnecting in ${seconds} s` : 'Reconnecting…', action: 'now' };
   }
   if (isOutdated) return { tone: 'info', words: 'The server has a new version.', action: 'reload' };
-  if (problem) return { tone: 'warning', words: problem, action: 'reload' };
+  if (problem) return { tone: 'warning', words: problem, action: remedy };
   if (notice) return { tone: 'warning', words: notice };
   if (state === 'connecting' && isSlow) return { tone: 'info', words: 'Connecting…' };
   return null;
@@ -38,7 +40,7 @@ export function barOf({ connection, isSlow, isOutdated, now, problem }) {
 
 /**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  */
 export function createStateBar(root, ctx) {
   const { store, actions } = ctx;
@@ -49,11 +51,10 @@ export function createStateBar(root, ctx) {
   const link = el('a', { class: 'button', href: '/login' }, 'Log in');
   root.classList.add('state-bar');
   fill(root, words, count, button, link);
-  const script = [...ctx.root.querySelectorAll('script[type=module][src]')].find((node) => node.getAttribute('src')?.includes('/chat/'))?.getAttribute('src');
-  /** @type {string | null} */
-  let version = null;
   let isOutdated = false;
   let problem = '';
+  /** @type {'reload' | 'close'} */
+  let remedy = 'reload';
   let since = clock();
   let before = '';
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -66,16 +67,17 @@ export function createStateBar(root, ctx) {
       if (connection.state === 'online' && before !== 'online') void compare();
       before = connection.state;
     }
-    const bar = barOf({ connection, isSlow: clock() - since >= STATE_BAR_PATIENCE_MS, isOutdated, now: clock(), problem });
+    const bar = barOf({ connection, isSlow: clock() - since >= STATE_BAR_PATIENCE_MS, isOutdated, now: clock(), problem, remedy });
     root.hidden = bar === null;
     root.classList.toggle('is-warning', bar?.tone === 'warning');
-    if (words.textContent !== (bar?.words ?? '')) words.textContent = bar?.words ?? '';
-    count.textContent = bar?.count ?? '';
-    button.hidden = bar?.action !== 'now' && bar?.action !== 'reload';
-    button.textContent = bar?.action === 'reload' ? 'Reload' : 'Reconnect now';
-    button.dataset.act = bar?.action ?? '';
+    text(words, bar?.words ?? '');
+    text(count, bar?.count ?? '');
+    const action = bar?.action ?? 'login';
     link.hidden = bar?.action !== 'login';
-    if (bar?.action === 'login') link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+    button.hidden = action === 'login';
+    if (action !== 'login') text(button, BAR_BUTTONS[action]);
+    button.dataset.act = action;
+    if (!link.hidden) link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
     const ticks = connection.state === 'waiting' || connection.state === 'connecting';
     if (ticks && timer === undefined) timer = setInterval(draw, 1000);
     if (!ticks && timer !== undefined) {
@@ -84,15 +86,10 @@ export function createStateBar(root, ctx) {
     }
   }
 
-  /** Compares the version of the server, and the script of this page, with those of the start. */
+  /** Finds out whether the server has this script: that of another version has another address. */
   async function compare() {
     try {
-      const server = await api('GET', '/api/server');
-      const found = typeof server?.version === 'string' ? server.version : null;
-      const isOther = version !== null && found !== null && found !== version;
-      version ??= found;
-      const isGone = script ? (await fetch(script, { method: 'HEAD', cache: 'no-store' })).status === 404 : false;
-      isOutdated ||= isOther || isGone;
+      isOutdated ||= (await fetch(import.meta.url, { method: 'HEAD', cache: 'no-store' })).status === 404;
       draw();
     } catch {
       // The next connection compares again.
@@ -102,11 +99,13 @@ export function createStateBar(root, ctx) {
   function clicked() {
     if (button.dataset.act === 'reload') location.reload();
     else if (button.dataset.act === 'now') actions.reconnect();
+    else problem = '';
+    draw();
   }
 
   button.addEventListener('click', clicked);
   ctx.root.getElementById('main')?.addEventListener('chat:problem', (event) => {
-    ({ problem } = /** @type {CustomEvent} */ (event).detail);
+    ({ problem, action: remedy } = /** @type {CustomEvent} */ (event).detail);
     draw();
   });
   draw();

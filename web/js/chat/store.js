@@ -1,6 +1,9 @@
-// The facts that views show. Only session, outbox and actions write them, by `apply`.
+// The facts that views show. Views read them and subscribe; session, outbox, actions and the start
+// of the page (`connection.js`, `same_user.js`) change them, by `apply` only. It has no DOM and no
+// timers.
+import { folded } from '../kit/folded.js';
 import { ChatEntry } from './chat_entry.js';
-import { ChatWindow, isInRanges } from './window.js';
+import { ChatWindow } from './window.js';
 import { NoticeList } from './notices.js';
 
 /** @typedef {import('./types.js').Event} Event */
@@ -34,6 +37,7 @@ import { NoticeList } from './notices.js';
  *   | { type: 'notification', notification: Notification }
  *   | { type: 'notifications_read', notification_id?: number, chat_id?: number, seq?: number, read_at: string }
  *   | { type: 'notifications', items: Notification[], newest?: number, has_more: boolean }
+ *   | { type: 'notifications_failed', problem: string }
  *   | { type: 'notify', chat_id: number, level: 'all' | 'mentions' | 'none' }
  *   | { type: 'pending', chat_id: number, items: Pending[] }
  *   | { type: 'connection', connection: import('./types.js').Connection }} Fact
@@ -46,7 +50,9 @@ const STORE_WANTED_MAX = 1000;
 const STORE_PRESENCE_MAX = 20_000;
 const STORE_MARKS_MAX = 1000;
 const STORE_NAMES_MAX = 10_000;
-export const TYPING_SHOWN_MS = 6000;
+const TYPING_SHOWN_MS = 6000;
+/** The server sends typing up to half a second late: it may arrive after the message. */
+const TYPING_LATE_MS = 1000;
 
 /** @typedef {ReturnType<typeof createStore>} Store */
 
@@ -245,7 +251,8 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   function applySender(entry, message, kind) {
     if (kind !== 'message') return;
     arrived(message);
-    if (entry.typing.delete(message.sender_id)) changed(`typing:${entry.id}`);
+    if ((entry.typing.get(message.sender_id) ?? 0) > 0) changed(`typing:${entry.id}`);
+    entry.typing.set(message.sender_id, -clock());
   }
 
   /** @param {ChatEntry} entry @param {Event} event */
@@ -401,11 +408,14 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     else if (fact.type === 'presence') applyPresence(fact);
     else if (fact.type === 'users') applyUsers(fact);
     else if (fact.type === 'typing') {
-      chats.get(fact.chat_id)?.typing.set(fact.user_id, clock() + TYPING_SHOWN_MS);
+      const typing = chats.get(fact.chat_id)?.typing;
+      const end = typing?.get(fact.user_id) ?? 0;
+      if (end < 0 && clock() + end < TYPING_LATE_MS) return;
+      typing?.set(fact.user_id, clock() + TYPING_SHOWN_MS);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'typing_over') {
       const typing = chats.get(fact.chat_id)?.typing;
-      for (const [id, end] of typing ?? []) if (end <= clock()) typing?.delete(id);
+      for (const [id, end] of typing ?? []) if (end < 0 ? clock() + end >= TYPING_LATE_MS : end <= clock()) typing?.delete(id);
       changed(`typing:${fact.chat_id}`);
     } else if (fact.type === 'session_over') {
       presence.clear();
@@ -414,7 +424,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       changed('presence');
     } else if (fact.type === 'connection') {
       connection = fact.connection;
-      // The held facts belong to a user who is not here any more.
+      // The facts belong to a user who has logged out here.
       if (connection.state === 'logged_out' || connection.state === 'replaced') clearFacts();
       changed('connection');
     }
@@ -424,9 +434,13 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   function applyNotices(fact) {
     if (fact.type === 'notification') notices.add([fact.notification]);
     else if (fact.type === 'notifications_read') notices.read(fact);
+    else if (fact.type === 'notifications_failed') notices.problem = fact.problem;
     else if (fact.type === 'notifications') {
       if (fact.newest === undefined) notices.add(fact.items);
-      else notices.replace(fact.items, fact.newest);
+      else {
+        notices.replace(fact.items, fact.newest);
+        notices.problem = '';
+      }
       notices.hasMore = fact.has_more;
       needs.notices = false;
     } else return;
@@ -474,8 +488,6 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       for (const window of windows.values()) { const found = window.message(id); if (found) return found; }
       return undefined;
     },
-    /** @param {number} chatId @param {number} seq @returns {Message | undefined} */
-    messageAt(chatId, seq) { const event = windows.get(chatId)?.at(seq); return event?.kind === 'message' ? event.message : undefined; },
     /** @param {number} chatId */
     pending(chatId) { return pending.get(chatId) ?? []; },
     /** @param {number} id @returns {User} */
@@ -513,17 +525,12 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
       return { count: chats.get(chatId)?.unread ?? 0, mentions: mentions.get(chatId) ?? 0 };
     },
     unreadTotal() {
-      const total = { count: 0, mentions: 0 };
-      for (const chat of store.chats()) {
-        const { count, mentions: named } = store.unread(chat.id);
-        if (chat.notify !== 'none') total.count += count;
-        total.mentions += named;
-      }
-      return total;
+      return store.chats().reduce((sum, chat) => sum + (chat.notify === 'none' ? 0 : store.unread(chat.id).count), 0);
     },
     notifications() { return notices.items; },
     notificationsUnread() { return notices.unread(); },
     notificationsHaveMore() { return notices.hasMore; },
+    notificationsProblem() { return notices.problem; },
     connection() { return connection; },
     /** @param {(changes: Set<string>) => void} fn */
     subscribe(fn) { subscribers.add(fn); return () => { subscribers.delete(fn); }; },
@@ -546,17 +553,14 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     unload(id) { dropWindow(id); },
     /** The chat whose window was used last. */
     recent() { return [...windows.keys()].at(-1); },
-    /** @param {number} id @param {number} seq */
-    isLoaded(id, seq) { return isInRanges(windows.get(id)?.ranges ?? [], seq); },
     marksToken() { return ownMarks; },
     noticesToken() { return noticesRemoved; },
-    windowCount() { return windows.size; },
   };
   return store;
 }
 
 /** @param {string} name */
-const comparedName = (name) => name.normalize('NFKC').toLowerCase().replace(/\s+/gu, ' ').trim();
+const comparedName = (name) => folded(name).replace(/\s+/gu, ' ').trim();
 
 /** @param {number} id @returns {User} */
 function missingUser(id) {

@@ -4,10 +4,12 @@
 import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
+import { encodedPath } from '../kit/path.js';
 import { avatar } from './avatar.js';
 import { newChat } from './new_chat.js';
-import { oldTexts, showOldTexts } from './old_drafts.js';
+import { oldTexts, showOldTexts } from './old_texts.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
+import { problemText, showProblem } from './problem.js';
 import { matching, splitTyped } from './rank.js';
 
 const SWITCHER_ROWS = 12;
@@ -34,14 +36,8 @@ const FIND_USERS_DELAY_MS = 150;
 const ENTRY_WORDS = { chat: ['Chat', 'chat'], user: ['User', 'person'], project: ['Project', 'project'], repository: ['Repository', 'code'], file: ['File', 'copy'], command: ['Command', 'right'] };
 
 /**
- * Returns the address of a path with several parts.
- * @param {string} path
- */
-const encodedPath = (path) => path.split('/').map(encodeURIComponent).join('/');
-
-/**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ keys?: () => void, allowNotices?: () => void }} [commands]
  */
 export function createSwitcher(root, ctx, commands = {}) {
@@ -70,6 +66,8 @@ export function createSwitcher(root, ctx, commands = {}) {
   let files = [];
   let filesOf = '';
   let isFilesCut = false;
+  /** What of the lists did not load. @type {Set<string>} */
+  const missing = new Set();
   let timer = 0;
   /** @type {SwitcherEntry[] | null} made again when the facts changed */
   let entries = null;
@@ -92,7 +90,7 @@ export function createSwitcher(root, ctx, commands = {}) {
       return entry;
     });
     const peers = new Set(store.chats().map((chat) => chat.peer));
-    for (const user of storeUsers()) if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
+    for (const user of store.users()) if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
     const people = [...users.values()].filter((user) => user.id !== store.me.id && !user.missing && user.active !== false && !peers.has(user.username))
       .map((user) => /** @type {SwitcherEntry} */ ({ kind: 'user', key: `user:${user.username}`, name: user.username, words: user.display_name, detail: user.display_name, user, run: () => openDirect(user.username) }));
     const places = projects.map(({ owner, name, description }) => /** @type {SwitcherEntry} */ ({ kind: 'project', key: `project:${owner}/${name}`, name: `${owner}/${name}`, detail: description, run: () => location.assign(`/${encodedPath(`${owner}/${name}`)}`) }));
@@ -100,9 +98,6 @@ export function createSwitcher(root, ctx, commands = {}) {
     entries = [...chats, ...people, ...places, ...code, ...commandEntries(), ...files];
     return entries;
   }
-
-  /** @returns {import('./types.js').User[]} */
-  const storeUsers = () => /** @type {any} */ (store).users?.() ?? [];
 
   /** @returns {SwitcherEntry[]} */
   function commandEntries() {
@@ -156,8 +151,11 @@ export function createSwitcher(root, ctx, commands = {}) {
       const some = projects.filter((project) => project.repository_count > 0).sort((one, other) => Number(Boolean(other.role)) - Number(Boolean(one.role)));
       repositories = await repositoriesOf(some.slice(0, REPOSITORY_PROJECTS_MAX));
       refresh();
+      missing.delete('projects');
     } catch {
-      readAt = 0; // The chats and users are in memory.
+      readAt = 0;
+      missing.add('projects');
+      refresh();
     }
   }
 
@@ -168,10 +166,16 @@ export function createSwitcher(root, ctx, commands = {}) {
   async function repositoriesOf(some) {
     /** @type {typeof repositories} */
     const found = [];
+    let failures = 0;
     for (let at = 0; at < some.length; at += SWITCHER_REQUESTS) {
       const lists = some.slice(at, at + SWITCHER_REQUESTS).map(({ owner, name }) => api('GET', `/api/projects/${encodedPath(`${owner}/${name}`)}/repos?limit=${SWITCHER_PAGE}`));
-      for (const list of await Promise.allSettled(lists)) if (list.status === 'fulfilled') found.push(...list.value.items);
+      for (const list of await Promise.allSettled(lists)) {
+        if (list.status === 'fulfilled') found.push(...list.value.items);
+        else failures += 1;
+      }
     }
+    if (failures) missing.add('repositories');
+    else missing.delete('repositories');
     return found;
   }
 
@@ -199,10 +203,14 @@ export function createSwitcher(root, ctx, commands = {}) {
           }
           files.push({ kind: 'file', key: `file:${name}:${path}`, name: path, detail: isSingle ? '' : repository, run: () => location.assign(`/${encodedPath(name)}/-/blob/${encodedPath(branch)}/${encodedPath(path)}`) });
         }
-      } catch {
+      } catch (error) {
         // An empty repository has no files.
+        const { status } = /** @type {{ status?: number }} */ (error);
+        if (status !== 404 && status !== 409) filesOf = '';
       }
     }
+    if (filesOf) missing.delete('files');
+    else missing.add('files');
     refresh();
   }
 
@@ -212,10 +220,11 @@ export function createSwitcher(root, ctx, commands = {}) {
       for (const user of await actions.findUsers(prefix)) {
         if (users.size < SWITCHER_USERS_MAX) users.set(user.id, user);
       }
-      refresh();
+      missing.delete('users');
     } catch {
-      // The known users remain.
+      missing.add('users');
     }
+    refresh();
   }
 
   function refresh() {
@@ -224,22 +233,23 @@ export function createSwitcher(root, ctx, commands = {}) {
   }
 
   function draw() {
-    const { prefix, wanted } = splitTyped(input.value);
+    const { prefix, text } = splitTyped(input.value);
     const key = shown[active]?.key;
     shown = matching(all(), input.value, recents(), SWITCHER_ROWS);
     active = Math.max(0, shown.findIndex((entry) => entry.key === key));
     fill(list, ...shown.map((entry, at) => el('li', { id: `switcher-${at}`, role: 'option', 'aria-selected': String(at === active), dataset: { at } }, ...partsOf(entry))));
     if (shown.length) input.setAttribute('aria-activedescendant', `switcher-${active}`);
     else input.removeAttribute('aria-activedescendant');
-    note.textContent = shown.length ? (prefix === '/' && isFilesCut ? 'Not all files are listed.' : '') : emptyText(prefix, wanted);
+    note.textContent = shown.length ? (prefix === '/' && isFilesCut ? 'Not all files are listed.' : '') : emptyText(prefix, text);
+    if (missing.size) note.textContent = `Not everything could be read: ${[...missing].join(', ')}. ${note.textContent} To try again, type, or close the switcher and open it.`;
   }
 
-  /** @param {string} prefix @param {string} wanted */
-  function emptyText(prefix, wanted) {
-    if (prefix !== '/') return wanted ? `Nothing matches "${wanted}".` : 'Nothing is here yet.';
+  /** @param {string} prefix @param {string} typed */
+  function emptyText(prefix, typed) {
+    if (prefix !== '/') return typed ? `Nothing matches "${typed}".` : 'Nothing is here yet.';
     const { chat: id } = router.current();
     if (id === undefined || store.chat(id)?.project_id === undefined) return 'Open the channel of a project to find its files.';
-    return wanted ? `No file matches "${wanted}".` : 'This project has no files yet.';
+    return typed ? `No file matches "${typed}".` : 'This project has no files yet.';
   }
 
   /** @param {SwitcherEntry} entry */
@@ -276,7 +286,7 @@ export function createSwitcher(root, ctx, commands = {}) {
     try {
       await entry.run();
     } catch (error) {
-      ctx.announce(/** @type {{ detail?: string }} */ (error)?.detail ?? 'This did not work.');
+      showProblem(`${entry.name}: ${problemText(error)}`);
     }
   }
 
@@ -284,10 +294,10 @@ export function createSwitcher(root, ctx, commands = {}) {
     active = 0;
     shown = [];
     draw();
-    const { prefix, wanted } = splitTyped(input.value);
+    const { prefix, text } = splitTyped(input.value);
     if (prefix === '/') void readFiles();
     clearTimeout(timer);
-    if ((prefix === '@' || prefix === '') && wanted) timer = setTimeout(() => findUsers(wanted), FIND_USERS_DELAY_MS);
+    if ((prefix === '@' || prefix === '') && text) timer = setTimeout(() => findUsers(text), FIND_USERS_DELAY_MS);
   });
   dialog.addEventListener('keydown', (event) => {
     if (event.isComposing || event.keyCode === 229) return;
@@ -324,9 +334,6 @@ export function createSwitcher(root, ctx, commands = {}) {
     /** @param {Set<string>} changes */
     update(changes) {
       if (changes.has('chats') || changes.has('users') || [...changes].some((key) => key.startsWith('chat:'))) refresh();
-    },
-    destroy() {
-      dialog.remove();
     },
   };
 }

@@ -1,4 +1,4 @@
-// The targets of names in a text, from the facts of the store.
+// Finds the things that names in a text refer to, from the facts of the store.
 import { membersOf } from './members.js';
 import { parseText, renderText } from './markdown.js';
 
@@ -33,9 +33,9 @@ export function foldedText(content) {
  * @param {Context} ctx
  * @param {number} chatId
  */
-export function textContext(ctx, chatId) {
+function textContext(ctx, chatId) {
   const { store } = ctx;
-  // One copy of the lists for all names of a text.
+  // A copy of the lists serves all names of a text.
   /** @type {Set<string> | undefined} */
   let names;
   /** @type {Map<string | null | undefined, import('./types.js').Chat> | undefined} */

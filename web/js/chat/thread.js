@@ -1,7 +1,8 @@
 // A thread in the panel: its messages, a composer for replies, follow and mute.
 
 import { el, fill } from '../kit/dom.js';
-import { problemText } from './ask.js';
+import { failedNote } from './failed.js';
+import { problemText } from './problem.js';
 import { createComposer } from './composer.js';
 import { placeChildren } from './place_children.js';
 import { renderMessage } from './row.js';
@@ -25,7 +26,7 @@ export function threadOf(messages, rootId) {
 
 /**
  * @param {HTMLElement} root
- * @param {import('./head.js').AroundContext} ctx
+ * @param {import('./types.js').Context} ctx
  * @param {{ chat: number, thread: number }} place
  */
 export function createThread(root, ctx, { chat, thread }) {
@@ -108,7 +109,7 @@ export function createThread(root, ctx, { chat, thread }) {
       // The panel has just opened: the next key writes a reply. On touch, the keyboard would open.
       if (ctx.root.activeElement?.id === 'panel-title' && !matchMedia('(pointer: coarse)').matches) composer.focus();
     } catch (error) {
-      if (!isGone) fill(scroller, el('p', { class: 'problem note' }, problemText(error)));
+      if (!isGone) fill(scroller, failedNote(error, load));
     }
   }
 

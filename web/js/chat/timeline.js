@@ -2,19 +2,20 @@
 //
 // Owns the window, the selection and the place of each chat. Facts come from the store; changes go
 // through the actions. `anchor.js` is the only writer of the scroll position.
-import { el } from '../kit/dom.js';
-import { createRowList } from './timeline_list.js';
-import { buildRows, threadsOf } from './timeline_rows.js';
-import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
-import { chatTitle, edgeNode } from './timeline_nodes.js';
-import { rowClicks } from './row_clicks.js';
+import { createNews } from './timeline_news.js';
 import { createRowFocus } from './timeline_focus.js';
 import { createPages } from './timeline_pages.js';
-import { createPill } from './timeline_pill.js';
-import { createNews } from './timeline_news.js';
+import { el } from '../kit/dom.js';
+import { followTail, gapsIn, growDown, growUp, pageOfGap, rangeAt, trimWindow, windowAround, windowAtEnd, WINDOW_ROWS_MAX } from './timeline_window.js';
+import { rowClicks } from './row_clicks.js';
+import { createAnchor } from './anchor.js';
+import { createRowList } from './timeline_list.js';
 import { createReadMarks, isRowSeen } from './read_marks.js';
 import { createUnread } from './timeline_unread.js';
-import { createAnchor } from './anchor.js';
+import { chatTitle, edgeNode } from './timeline_nodes.js';
+import { buildRows, threadsOf } from './timeline_rows.js';
+import { createPill } from './timeline_pill.js';
+import { problemText, showProblem } from './problem.js';
 import { later } from './later.js';
 
 /** Elements on the page at most, besides those of the fewest rows that fill a screen. */
@@ -71,6 +72,8 @@ export function createTimeline(root, ctx) {
   let isBegun = false;
   /** Whether the reader could see the rows at the last check. */
   let isSeen = false;
+  /** Whether the reader was away from the end since the chat was opened or the address was shortened. */
+  let wasAway = false;
   let targetSeq = 0;
   let frame = 0;
   /** @type {number | undefined} */
@@ -126,6 +129,7 @@ export function createTimeline(root, ctx) {
     isBegun = false;
     wantedSeq = seq;
     targetSeq = 0;
+    wasAway = false;
     backs.length = 0;
     pages.reset();
     shownKeys.clear();
@@ -142,7 +146,7 @@ export function createTimeline(root, ctx) {
    * @param {number | undefined} seq
    */
   function noteRoute(seq) {
-    const { panel, thread } = /** @type {{ panel?: string | null, thread?: number }} */ (ctx.router.current());
+    const { panel, thread } = ctx.router.current();
     const at = `${panel ?? ''}:${thread ?? ''}`;
     const isPanelOnly = at !== routePanel && (seq === routeSeq || thread !== undefined);
     routePanel = at;
@@ -211,8 +215,9 @@ export function createTimeline(root, ctx) {
       let step = windowAround(facts(), wanted);
       if (step.need) {
         if (rows.length === 0) render();
-        await pages.load(step.need, 'jump');
+        const problem = await pages.load(step.need, 'jump');
         if (own !== visit || chat !== chatId) return;
+        if (problem) showProblem(`The message did not load. ${problemText(problem)}`);
         step = windowAround(facts(), wanted);
         // The page does not have the seq: it failed, or the events were removed.
         if (step.need) step = windowAtEnd(facts());
@@ -370,11 +375,12 @@ export function createTimeline(root, ctx) {
    * @param {boolean} isFailed
    */
   function edge(kind, isFailed) {
-    const name = chatTitle(ctx, store.chat(chatId));
-    const key = `${kind} ${isFailed} ${name}`;
+    const chat = store.chat(chatId);
+    const name = chatTitle(ctx, chat);
+    const key = `${kind} ${isFailed} ${chat?.kind} ${name}`;
     const node = edges.get(kind);
     if (node?.dataset.edgeKey === key) return node;
-    const made = edgeNode(kind, { failed: isFailed, name });
+    const made = edgeNode(kind, { failed: isFailed, name, isDirect: chat?.kind === 'direct' });
     made.dataset.edgeKey = key;
     edges.set(kind, made);
     return made;
@@ -479,13 +485,24 @@ export function createTimeline(root, ctx) {
   function showPill() {
     const away = scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
     const isAway = !win.tail || (!anchor.atEnd() && away > scroller.clientHeight / 2);
-    if (anchor.atEnd() && win.tail) unread.atEnd(facts().last);
+    if (anchor.atEnd() && win.tail) {
+      unread.atEnd(facts().last);
+      if (wasAway) leaveMessage();
+    }
+    wasAway ||= isAway;
     const count = newCount();
     const visible = visibleRows();
     const at = visible.find(({ row }) => row.at !== undefined)?.row.at;
     const firstSeq = visible.find(({ row }) => row.seq !== undefined)?.row.seq ?? 0;
     if (visible.some(({ row }) => row.kind === 'new')) unread.lineShown();
     pill.show({ at, count, isShown: isAway || (count > 0 && !anchor.atEnd()), unread: unread.above(firstSeq) });
+  }
+
+  /** The reader came back to the end: the address names the chat, not the message that was left. */
+  function leaveMessage() {
+    wasAway = false;
+    const { chat, seq, panel } = ctx.router.current();
+    if (chat === chatId && seq !== undefined) ctx.router.go(`/chat/${chat}`, { replace: true, panel });
   }
 
   /**
@@ -521,6 +538,7 @@ export function createTimeline(root, ctx) {
     if (!isSeen || !marks.waits()) return;
     const seq = marks.due();
     const read = store.chat(chatId)?.read_seq ?? 0;
+    // A refused mark is sent with the next message, or when the chat is opened again.
     if (seq > read) actions.read(chatId, seq).catch(() => {});
   }
 

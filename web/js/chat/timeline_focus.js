@@ -10,7 +10,7 @@ import { hideFromTab } from './timeline_list.js';
 const FOCUS_EDGE_PX = 12;
 
 /**
- * The parts that move the selection, and where to.
+ * The parts of the timeline that the selection needs.
  * @typedef {object} RowParts
  * @property {HTMLElement} list
  * @property {HTMLElement} scroller
@@ -102,6 +102,7 @@ export function createRowFocus(parts) {
       stop(null);
       isChosen = false;
     },
-  };  whenMore(({ rowKeys }) => rowKeys(focus));
+  };
+  whenMore(({ rowKeys }) => rowKeys(focus));
   return focus;
 }

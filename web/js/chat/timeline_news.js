@@ -53,8 +53,8 @@ export function createNews(ctx) {
     count = 0;
   }
 
-  /** Whether a message is announced to the user. @param {Message} message */
-  function isHeard({ content }) {
+  /** Returns whether the user wants a message to be announced. @param {Message} message */
+  function isAnnounced({ content }) {
     const wanted = ctx.local.get(NEWS_SETTING);
     if (wanted === 'off') return false;
     if (wanted !== 'mentions' || ctx.store.chat(chatId)?.kind === 'direct') return true;
@@ -78,7 +78,7 @@ export function createNews(ctx) {
       const events = ctx.store.events(chatId, Math.max(last + 1, newest - NEWS_READ_MAX), newest);
       last = newest;
       const others = /** @type {Message[]} */ (events.filter(({ kind, message }) => kind === 'message' && message && !message.deleted && message.sender_id !== ctx.store.me.id).map(({ message }) => message));
-      const heard = others.filter(isHeard);
+      const heard = others.filter(isAnnounced);
       count += heard.length;
       waiting = [...waiting, ...heard.map((message) => ({ name: personName(ctx, message.sender_id), text: cutText(message.content, NEWS_TEXT_CHARS) }))].slice(-2);
       const since = performance.now() - (spoken.at(-1) ?? -Infinity);

@@ -1,4 +1,4 @@
-// The rows of the timeline that are not messages: days, the New line, gaps, changes, the two ends.
+// The rows of the timeline besides messages: days, the New line, gaps, changes, the two ends.
 import { el } from '../kit/dom.js';
 import { icon } from '../kit/icons.js';
 import { dayLabel, fullTime, shortDate } from '../kit/time.js';
@@ -47,10 +47,10 @@ function gapNode(gap) {
 /**
  * Returns the row of an end of the window: the beginning of the chat, or that more is loading.
  * @param {'start' | 'older' | 'newer'} kind
- * @param {{ failed: boolean, name: string }} state
+ * @param {{ failed: boolean, name: string, isDirect: boolean }} state
  */
-export function edgeNode(kind, { failed, name }) {
-  if (kind === 'start') return el('li', { class: 'start-row' }, el('p', null, 'This is the beginning of ', el('bdi', null, name), '.'));
+export function edgeNode(kind, { failed, name, isDirect }) {
+  if (kind === 'start') return el('li', { class: 'start-row' }, el('p', null, `This is the beginning of ${isDirect ? 'your chat with ' : ''}`, el('bdi', null, name), '.'));
   const words = kind === 'older' ? 'older messages' : 'newer messages';
   if (!failed) return el('li', { class: 'edge-row muted' }, `Loading ${words}…`);
   return el('li', { class: 'edge-row' }, el('button', { type: 'button', class: 'plain', dataset: { edge: kind } }, icon('retry'), `Load ${words}`));

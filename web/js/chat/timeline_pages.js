@@ -21,30 +21,35 @@ export function createPages({ ctx, chat, changed }) {
   const rangesNow = () => JSON.stringify(ctx.store.timeline(chat()).ranges);
 
   /**
+   * Requests a page. Returns why a jump failed.
    * @param {import('./types.js').PageRange} range
    * @param {PagePlace} place
+   * @returns {Promise<unknown>}
    */
   async function load(range, place) {
-    if (place !== 'jump' && (loading.has(place) || failed.has(place))) return;
+    if (place !== 'jump' && (loading.has(place) || failed.has(place))) return undefined;
     const own = chat();
     const before = rangesNow();
     loading.add(place);
     let isMore = false;
+    /** @type {unknown} */
+    let problem;
     try {
       await ctx.actions.page(own, range);
       // A page without any event must not be requested again and again.
       isMore = own === chat() && rangesNow() !== before;
-    } catch {
-      // The row of this place has a button.
+    } catch (error) {
+      problem = error; // The row of this place has a button.
     }
-    if (own !== chat()) return;
+    if (own !== chat()) return undefined;
     loading.delete(place);
     if (!isMore && place !== 'jump') failed.add(place);
-    if (place === 'jump') return;
+    if (place === 'jump') return problem;
     idle = changed() === false ? idle + 1 : 0;
-    if (idle < PAGES_IDLE_MAX || failed.has(place)) return;
+    if (idle < PAGES_IDLE_MAX || failed.has(place)) return undefined;
     failed.add(place);
     changed();
+    return undefined;
   }
 
   return {

@@ -16,20 +16,15 @@ export function createPill(root, ctx, { onPresent, onUnread, onDate }) {
   const day = el('span', null);
   const words = el('span', null);
   const arrow = icon('down');
-  const date = el('button', { type: 'button', class: 'pill-date', title: 'Jump to a date', 'aria-haspopup': 'dialog', dataset: { pill: 'date' } }, icon('clock'), day);
-  const present = el('button', { type: 'button', class: 'pill-present', dataset: { pill: 'present' } }, words, arrow);
+  const date = el('button', { type: 'button', class: 'pill-date', title: 'Jump to a date', 'aria-haspopup': 'dialog' }, icon('clock'), day);
+  const present = el('button', { type: 'button', class: 'pill-present' }, words, arrow);
   const pill = el('div', { class: 'timeline-pill', hidden: true }, date, present);
   const unreadWords = el('span', null);
-  const unread = el('button', { type: 'button', class: 'pill-unread', hidden: true, dataset: { pill: 'unread' } }, icon('up'), unreadWords);
+  const unread = el('button', { type: 'button', class: 'pill-unread', hidden: true }, icon('up'), unreadWords);
   root.append(unread, pill);
-
-  const clicked = (/** @type {MouseEvent} */ event) => {
-    const button = event.target instanceof Element ? event.target.closest('[data-pill]') : null;
-    if (button === date) onDate(date);
-    if (button === present) onPresent();
-    if (button === unread) onUnread();
-  };
-  root.addEventListener('click', clicked);
+  date.addEventListener('click', () => onDate(date));
+  present.addEventListener('click', onPresent);
+  unread.addEventListener('click', onUnread);
 
   return {
     /** @param {PillState} state */

@@ -13,8 +13,8 @@ const ROWS_NOTES_MAX = 3;
 /** @typedef {{ kind: string, events: Event[] }} NoteGroup events of one kind that follow each other */
 
 /**
- * A row of the timeline. `seq` is its first event, `through` the last one before the next row; rows
- * that are not events have none.
+ * A row of the timeline. `seq` is its first event, `through` the last one before the next row; other
+ * rows have none.
  * @typedef {object} TimelineRow
  * @property {'message' | 'push' | 'note' | 'day' | 'new' | 'gap' | 'pending'} kind
  * @property {string} key the same row has the same key in every list

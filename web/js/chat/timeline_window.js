@@ -7,7 +7,7 @@
 /** Rows on the page at most. */
 export const WINDOW_ROWS_MAX = 300;
 /** Events by which a window grows, and of a page that is requested. */
-export const WINDOW_STEP = 50;
+const WINDOW_STEP = 50;
 /** Gaps that are shown at most; older ones are left out with their older rows. */
 const WINDOW_GAPS_MAX = 20;
 

@@ -4,7 +4,7 @@ import { chatName } from './presence_mark.js';
 import { inboxBadge } from '../kit/inbox_badge.js';
 import { titleOf } from './router.js';
 
-/** @param {import('./head.js').AroundContext} ctx */
+/** @param {import('./types.js').Context} ctx */
 export function createTitle(ctx) {
   const { store, router, root } = ctx;
   function draw() {
@@ -12,7 +12,7 @@ export function createTitle(ctx) {
     const chat = id === undefined ? undefined : store.chat(id);
     const name = chat ? chatName(store, chat) : 'Chat';
     const parts = page === 'inbox' ? ['Inbox'] : panel === 'thread' ? ['Thread', name] : [name];
-    const title = titleOf(store.unreadTotal().count, ...parts);
+    const title = titleOf(store.unreadTotal(), ...parts);
     if (root.title !== title) root.title = title;
     for (const link of root.querySelectorAll('a[data-inbox]')) inboxBadge(link, store.notificationsUnread());
     for (const link of root.querySelectorAll('header.top nav.main a')) {

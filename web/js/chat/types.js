@@ -33,8 +33,6 @@
  * @property {number} read_seq
  * @property {number} unread_count
  * @property {Role} [role] of this user, once it is known
- * @property {{ last: number, server: number }} heads `last`: everything up to it is applied;
- *   `server`: the newest seq that the server named
  */
 
 /** @typedef {'owner' | 'admin' | 'member' | 'reader'} Role */
@@ -75,7 +73,7 @@
  */
 
 /**
- * One event. Fields that do not apply to its kind are absent.
+ * An event. Fields that do not apply to its kind are absent.
  * @typedef {object} Event
  * @property {number} chat_id
  * @property {number} seq
@@ -139,7 +137,7 @@
 /** @typedef {{ from: number, to: number }} Range both inclusive */
 
 /**
- * The events of a chat that the store holds. The events of the ranges are loaded, except for
+ * The state of the loaded events of a chat. The events of the ranges are loaded, except for
  * those that the server removed. A gap is the space between two ranges.
  * @typedef {object} TimelineFacts
  * @property {Range[]} ranges ascending, disjoint, not adjacent
@@ -162,7 +160,6 @@
  *   ends inclusive
  * @property {(id: number, from: number, to: number) => void} show what the timeline shows stays loaded
  * @property {(id: number) => Message | undefined} message
- * @property {(chatId: number, seq: number) => Message | undefined} messageAt
  * @property {(chatId: number) => Pending[]} pending in the order in which they were written
  * @property {(id: number) => User} user
  * @property {(id: number) => boolean} isShared another user has the display name, too
@@ -172,10 +169,12 @@
  * @property {(chatId: number) => number[]} typing
  * @property {(chatId: number) => Map<number, { read_seq: number, delivered_seq: number }>} marks
  * @property {(chatId: number) => Unread} unread
- * @property {() => Unread} unreadTotal hidden chats do not count, nor do chats with `notify` none
+ * @property {() => number} unreadTotal hidden chats do not count, nor do chats with `notify` none
  * @property {() => Notification[]} notifications newest first
  * @property {() => number} notificationsUnread
  * @property {() => boolean} notificationsHaveMore
+ * @property {() => string | undefined} notificationsProblem why the list did not load; '': it is
+ *   loaded; undefined: not yet
  * @property {() => Connection} connection
  * @property {(fn: (changes: Set<string>) => void) => () => void} subscribe at most once a microtask;
  *   keys: `chats`, `chat:ID`, `timeline:ID`, `pending:ID`, `users`, `presence`, `typing:ID`,
@@ -223,23 +222,15 @@
  * @property {(id: number) => Promise<void>} readNotification
  * @property {() => Promise<void>} readNotifications
  * @property {() => Promise<void>} moreNotifications
+ * @property {() => Promise<void>} loadNotifications never rejects: see `notificationsProblem`
  * @property {() => void} reconnect tries at once
  */
 
 /** @typedef {{ before?: number, after?: number, around?: number, limit?: number }} PageRange */
 
-/** @typedef {{ page: 'chat' | 'inbox', chat?: number, seq?: number, thread?: number }} Route */
-
 /**
- * @typedef {object} Router
- * @property {(path: string) => void} go
- * @property {() => Route} current
- * @property {(fn: (route: Route) => void) => () => void} onChange
- */
-
-/**
- * The texts and notes that the composer keeps in this browser for a chat or thread. `title` and `at`
- * are the name of the chat and the time.
+ * The text and notes that the composer keeps in this browser for a chat or thread. `title` is the name of the chat,
+ * `at` the time of the last change.
  * @typedef {object} Kept
  * @property {string} [draft]
  * @property {import('./composer_banner.js').ReplyNote | null} [reply]
@@ -261,23 +252,16 @@
  */
 
 /**
- * The context that every view gets.
+ * The parts of the program that every view gets; it has no other reference to the program.
  * @typedef {object} Context
  * @property {StoreReads} store
  * @property {Actions} actions
- * @property {Router} router
+ * @property {import('./router.js').Router} router
  * @property {import('../kit/local.js').Local} local settings of the program in this browser
  * @property {Drafts} drafts
  * @property {(sentence: string) => void} announce
  * @property {() => number} now milliseconds
  * @property {Document} root
- */
-
-/**
- * @typedef {object} View
- * @property {(changes: Set<string>) => void} update
- * @property {() => void} destroy
- * @property {(chatId: number, options?: { seq?: number, thread?: number }) => void} [open]
  */
 
 /**

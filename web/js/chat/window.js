@@ -21,7 +21,7 @@ const WINDOW_RUN_MAX = 20;
 const WINDOW_CHANGES = new Set(['edit', 'delete', 'react', 'unreact', 'pin', 'unpin', 'trim']);
 
 /** @param {Message} message */
-export const updatedSeq = (message) => message.updated_seq ?? message.seq;
+const updatedSeq = (message) => message.updated_seq ?? message.seq;
 
 /**
  * Returns the message after a change; the same object if the change is included already.
@@ -76,7 +76,7 @@ function changedReactions(reactions, emoji, user, on) {
 }
 
 /** The message that an event changes. @param {Event} event */
-export const changedId = (event) => event.message_id ?? (event.kind === 'edit' ? event.message?.id : undefined);
+const changedId = (event) => event.message_id ?? (event.kind === 'edit' ? event.message?.id : undefined);
 
 /**
  * Adds a range to ascending disjoint ranges, and joins adjacent ones.
@@ -111,7 +111,7 @@ export function withoutRange(ranges, gone) {
 }
 
 /** @param {Range[]} ranges @param {number} seq */
-export const isInRanges = (ranges, seq) => ranges.some((range) => range.from <= seq && seq <= range.to);
+const isInRanges = (ranges, seq) => ranges.some((range) => range.from <= seq && seq <= range.to);
 
 /** The window of one chat. */
 export class ChatWindow {
@@ -144,12 +144,6 @@ export class ChatWindow {
 
   /** @param {number} id */
   message(id) { return this.messages.get(id) ?? this.extras.get(id); }
-
-  /** @param {number} seq */
-  at(seq) {
-    const event = this.list[this.#index(seq)];
-    return event?.seq === seq ? event : undefined;
-  }
 
   /** @param {number} from @param {number} to */
   between(from, to) { return this.list.slice(this.#index(from), this.#index(to + 1)); }

@@ -4,22 +4,18 @@ const API_TIMEOUT_MS = 30_000;
 /** The longest answer that is read. */
 export const API_BYTES_MAX = 2 * 1024 * 1024;
 
-/** An answer of the API that is not a success. `code` is `offline` without an answer. */
-export class ApiProblem extends Error {
+/** An answer of the API that is not a success. `code` is `offline` if there was no answer. */
+class ApiProblem extends Error {
   /**
    * @param {number} status
    * @param {string} code
    * @param {string} detail a sentence for the user
-   * @param {number | undefined} retryAfter seconds
-   * @param {{ field: string, problem: string }[]} errors the invalid fields
    */
-  constructor(status, code, detail, retryAfter, errors) {
+  constructor(status, code, detail) {
     super(detail);
     this.status = status;
     this.code = code;
     this.detail = detail;
-    this.retryAfter = retryAfter;
-    this.errors = errors;
   }
 }
 
@@ -38,7 +34,7 @@ export function endApi() {
  * @throws {ApiProblem}
  */
 export async function api(method, path, body) {
-  if (isApiEnded) throw new ApiProblem(401, 'unauthenticated', 'Another user logged in in this browser. Reload the page.', undefined, []);
+  if (isApiEnded) throw new ApiProblem(401, 'unauthenticated', 'Another user logged in in this browser. Reload the page.');
   /** @type {Record<string, string>} */
   const headers = { 'X-NetBit-Web': '1', Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
@@ -54,7 +50,7 @@ export async function api(method, path, body) {
     throw problemOf(response, answer);
   } catch (error) {
     if (error instanceof ApiProblem) throw error;
-    throw new ApiProblem(0, 'offline', 'The server cannot be reached. Check the connection, then try again.', undefined, []);
+    throw new ApiProblem(0, 'offline', 'The server cannot be reached. Check the connection, then try again.');
   } finally {
     clearTimeout(timer);
   }
@@ -74,7 +70,7 @@ async function bodyOf(response) {
     bytes += value.length;
     if (bytes > API_BYTES_MAX) {
       reader.cancel().catch(() => {});
-      throw new ApiProblem(response.status, 'internal', 'The answer of the server is too long.', undefined, []);
+      throw new ApiProblem(response.status, 'internal', 'The answer of the server is too long.');
     }
     body += decoder.decode(value, { stream: true });
   }
@@ -86,7 +82,7 @@ function parsed(body) {
   try {
     return body === '' ? null : JSON.parse(body);
   } catch {
-    return null;
+    return null; // Not JSON: the status states what happened.
   }
 }
 
@@ -95,8 +91,7 @@ function parsed(body) {
  * @param {any} answer
  */
 function problemOf(response, answer) {
-  const seconds = Number(response.headers.get('Retry-After') ?? NaN);
   const code = typeof answer?.code === 'string' ? answer.code : 'internal';
   const detail = typeof answer?.detail === 'string' ? answer.detail : `The server answered with the status ${response.status}.`;
-  return new ApiProblem(response.status, code, detail, Number.isFinite(seconds) ? seconds : undefined, answer?.errors ?? []);
+  return new ApiProblem(response.status, code, detail);
 }

@@ -26,7 +26,7 @@ export function el(tag, props, ...children) {
  * @param {string} name
  * @param {unknown} value
  */
-export function setProp(node, name, value) {
+function setProp(node, name, value) {
   if (name.startsWith('on')) throw new Error(`${name}: listeners are delegated`);
   if (name === 'class') {
     if (value) node.className = String(value);
@@ -45,7 +45,7 @@ export function setProp(node, name, value) {
   }
 }
 
-const DOM_PROPERTIES = new Set(['disabled', 'hidden', 'value', 'checked', 'selected', 'open', 'readOnly', 'tabIndex', 'textContent', 'htmlFor', 'indeterminate']);
+const DOM_PROPERTIES = new Set(['disabled', 'hidden', 'value', 'checked', 'selected', 'readOnly', 'tabIndex']);
 
 /**
  * Returns the children as nodes and strings.
@@ -75,12 +75,4 @@ export function text(node, value) {
  */
 export function fill(node, ...children) {
   node.replaceChildren(...nodesOf(children));
-}
-
-/**
- * Removes the children of a node.
- * @param {Element | DocumentFragment} node
- */
-export function clear(node) {
-  node.replaceChildren();
 }

@@ -26,7 +26,7 @@ export function createLocal(prefix, storage = browserStorage()) {
     try {
       return storage?.getItem(name) ?? null;
     } catch {
-      return null;
+      return null; // Forbidden.
     }
   };
   return {
@@ -35,17 +35,17 @@ export function createLocal(prefix, storage = browserStorage()) {
       try {
         return value === null ? undefined : JSON.parse(value);
       } catch {
-        return undefined;
+        return undefined; // Another program wrote the value.
       }
     },
     set(key, value) {
       const written = JSON.stringify(value);
       try {
-        if (!storage) throw new Error('no storage');
-        storage.setItem(prefix + key, written);
+        /** @type {Storage} */ (storage).setItem(prefix + key, written);
         own.delete(prefix + key);
         return true;
       } catch {
+        // The storage is absent, full or forbidden.
         own.set(prefix + key, written);
         return false;
       }

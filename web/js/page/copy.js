@@ -1,16 +1,5 @@
 // Buttons that copy the text beside them.
-
-/**
- * Copies text. The clipboard does not exist on plain http addresses of other machines, so the text
- * is then selected and copied by the older command.
- * @param {string} text
- * @param {HTMLElement} source
- */
-async function copy(text, source) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  getSelection()?.selectAllChildren(source);
-  if (!document.execCommand('copy')) throw new Error('the browser did not copy');
-}
+import { copyText } from '../kit/clipboard.js';
 
 /**
  * Shows the buttons, which need this script.
@@ -23,12 +12,9 @@ export function copyButtons(root) {
     button.hidden = false;
     const label = button.textContent;
     button.addEventListener('click', async () => {
-      try {
-        await copy(source.dataset.text || source.textContent || '', source);
-        button.textContent = 'Copied';
-      } catch {
-        button.textContent = 'Select and copy the text';
-      }
+      const isCopied = await copyText(source.dataset.text || source.textContent || '');
+      if (!isCopied) getSelection()?.selectAllChildren(source);
+      button.textContent = isCopied ? 'Copied' : 'Copy the selected text';
       setTimeout(() => { button.textContent = label; }, 2000);
     });
   }

@@ -1,20 +1,21 @@
-// Changes: buttons (keys j and k) for the next and the previous file, and marks for files that were viewed.
+// Changes: buttons (keys j and k) for the next and the previous file, and marks for files that were
+// viewed. The marks are kept in this browser.
+import { keptValue } from '../kit/kept_value.js';
 
 const STORE = 'viewed';
 /** The marks of the oldest files are dropped. */
 const MARKS_MAX = 2000;
 
 /**
- * Returns the marked files by the ids of their versions, oldest first. Private windows may have no
- * storage.
+ * Returns the marked files by the ids of their versions, oldest first.
  * @returns {string[]}
  */
 function readMarks() {
   try {
-    const marks = JSON.parse(localStorage.getItem(STORE) ?? '[]');
+    const marks = JSON.parse(keptValue(STORE) ?? '[]');
     return Array.isArray(marks) ? marks.filter((mark) => typeof mark === 'string') : [];
   } catch {
-    return [];
+    return []; // Another program wrote the value.
   }
 }
 
@@ -25,15 +26,11 @@ function readMarks() {
 function mark(key, viewed) {
   const marks = readMarks().filter((marked) => marked !== key);
   if (viewed) marks.push(key);
-  try {
-    localStorage.setItem(STORE, JSON.stringify(marks.slice(-MARKS_MAX)));
-  } catch {
-    // Without storage, the mark lasts as long as the page.
-  }
+  keptValue(STORE, JSON.stringify(marks.slice(-MARKS_MAX)));
 }
 
 /**
- * Adds the box "Viewed" to a file. A viewed file is closed, and its head shows the mark.
+ * Adds the box "Viewed" to a file. A viewed file is closed, with a mark in its head.
  * @param {HTMLDetailsElement} file
  * @param {Set<string>} marks
  */
@@ -86,20 +83,12 @@ function splitLink(place) {
     place.classList.toggle('split', isSplit);
     link.textContent = isSplit ? VIEW_WORDS.one : VIEW_WORDS.two;
   };
-  try {
-    if (localStorage.getItem(VIEW_STORE) === 'split') show(true);
-  } catch {
-    // Private windows may have no storage: the choice lasts as long as the page.
-  }
+  if (keptValue(VIEW_STORE) === 'split') show(true);
   link.addEventListener('click', (event) => {
     event.preventDefault();
     const isSplit = !place.classList.contains('split');
     show(isSplit);
-    try {
-      localStorage.setItem(VIEW_STORE, isSplit ? 'split' : 'one');
-    } catch {
-      // See above.
-    }
+    keptValue(VIEW_STORE, isSplit ? 'split' : 'one');
   });
 }
 

@@ -1,25 +1,21 @@
 // Discuss these lines: a link that opens the channel of the project with the chosen lines. The
-// block of code names the channel (`data-chat`); without it, the page has no link.
-import { fragment, parseRange } from './range.js';
+// block of code names the channel (`data-chat`); without it there is no link.
+import { fileAt } from '../kit/file_at.js';
+import { lineFragment, parseRange } from '../kit/range.js';
+import { blobLink } from './changed_file.js';
 
-/** @typedef {import('./range.js').Range} Range */
+/** @typedef {import('../kit/range.js').LineRange} LineRange */
 
 /**
  * Returns the address of a message about lines; empty if the file has no permalink.
  * @param {string} chat the id of the channel
  * @param {string} pathname of the permalink: `/owner/project/repo/-/blob/OID/path`
- * @param {Range} range
+ * @param {LineRange} range
  */
 export function discussHref(chat, pathname, range) {
-  const found = /^\/([^/]+\/[^/]+\/[^/]+)\/-\/(?:blob|blame)\/([0-9a-f]{40}|[0-9a-f]{64})\/(.+)$/.exec(pathname);
-  if (!found || !/^\d+$/.test(chat)) return '';
-  const [, repository = '', oid = '', path = ''] = found;
-  try {
-    const file = path.split('/').map(decodeURIComponent).join('/');
-    return `/chat/${chat}?code=${encodeURIComponent(`${decodeURIComponent(repository)}@${oid}:${file}${fragment(range)}`)}`;
-  } catch {
-    return ''; // The path is not UTF-8.
-  }
+  const file = fileAt(pathname);
+  if (!file || !/^\d+$/.test(chat)) return '';
+  return `/chat/${chat}?code=${encodeURIComponent(`${file.repository}@${file.oid}:${file.path}${lineFragment(range)}`)}`;
 }
 
 /**
@@ -58,7 +54,7 @@ function addLink(bar) {
  * bar of its own: it gets one.
  * @param {Document} root
  * @param {HTMLElement} code
- * @returns {(range: Range | null) => void}
+ * @returns {(range: LineRange | null) => void}
  */
 export function discussLines(root, code) {
   const permalink = root.querySelector('a[data-key="y"]');
@@ -96,18 +92,16 @@ export function discussChanges(root) {
   place.append(bar);
   /** @type {HTMLElement | null} */
   let file = null;
-  /** @type {Range | null} */
+  /** @type {LineRange | null} */
   let chosen = null;
 
-  const blobOf = (/** @type {Element} */ of) => [...of.querySelectorAll('.links a')].find((one) => one.textContent === 'File');
-
-  /** @param {HTMLElement | null} of @param {Range | null} range */
+  /** @param {HTMLElement | null} of @param {LineRange | null} range */
   function choose(of, range) {
     for (const row of place?.querySelectorAll('tr.chosen') ?? []) row.classList.remove('chosen');
     [file, chosen] = [of, range];
-    const blob = of && blobOf(of);
-    bar.hidden = !(blob instanceof HTMLAnchorElement);
-    if (!of || !(blob instanceof HTMLAnchorElement)) return;
+    const blob = of && blobLink(of);
+    bar.hidden = !blob;
+    if (!of || !blob) return;
     for (const cell of range ? of.querySelectorAll('td[data-new]') : []) {
       const line = Number(cell.getAttribute('data-new'));
       if (range && line >= range.from && line <= range.to) cell.parentElement?.classList.add('chosen');
@@ -117,12 +111,12 @@ export function discussChanges(root) {
     const href = range ? discussHref(chat, blob.pathname, range) : '';
     link.hidden = href === '';
     if (href) link.href = href;
-    const typed = range ? fragment(range).slice(1).replaceAll('L', '') : '';
+    const typed = range ? lineFragment(range).slice(1).replaceAll('L', '') : '';
     if (root.activeElement !== field && field.value !== typed) field.value = typed;
   }
 
   for (const of of place.querySelectorAll('details.diff-file')) {
-    if (!(of instanceof HTMLElement) || !blobOf(of)) continue;
+    if (!(of instanceof HTMLElement) || !blobLink(of)) continue;
     const button = root.createElement('button');
     button.type = 'button';
     button.className = 'plain small';

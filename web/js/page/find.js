@@ -1,4 +1,5 @@
 // Finds files while the user types. The rule is that of the server (`src/web/code/find.rs`).
+import { encodedPath } from '../kit/path.js';
 
 const LISTED = 100;
 
@@ -68,14 +69,15 @@ export function finder(root) {
     try {
       all = await files;
     } catch {
-      files = null; // The form still works.
+      files = null;
+      if (count) count.textContent = 'The list of files did not load. Type again, or press Enter to search on the server.';
       return;
     }
     if (wanted !== field?.value.trim().toLowerCase()) return;
     const found = best(all.paths, wanted);
     const items = found.slice(0, LISTED).map((path) => {
       const link = root.createElement('a');
-      link.href = `${blobs}/${path.split('/').map(encodeURIComponent).join('/')}`;
+      link.href = `${blobs}/${encodedPath(path)}`;
       link.textContent = path;
       link.dir = 'auto';
       const item = root.createElement('li');

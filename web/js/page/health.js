@@ -1,5 +1,5 @@
 // The page of the server's state measures again every two seconds while it is visible.
-import { relative } from './times.js';
+import { relativeTime } from '../kit/relative_time.js';
 
 const MEASURE_EVERY_MS = 2000;
 const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -19,7 +19,7 @@ const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
  * Returns a size as the server writes it: `812 bytes`, `4.5 KiB`.
  * @param {number} bytes
  */
-export function sizeText(bytes) {
+function sizeText(bytes) {
   if (bytes < 1024) return `${bytes} ${bytes === 1 ? 'byte' : 'bytes'}`;
   let [size, unit] = [bytes / 1024, 0];
   while (size >= 1024 && unit < SIZE_UNITS.length - 1) [size, unit] = [size / 1024, unit + 1];
@@ -30,7 +30,7 @@ export function sizeText(bytes) {
  * Returns a duration as the server writes it, in its two largest units: `3 d 4 h`.
  * @param {number} seconds
  */
-export function durationText(seconds) {
+function durationText(seconds) {
   const [days, hours, minutes] = [seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60].map(Math.floor);
   if (days) return `${days} d ${hours} h`;
   if (hours) return `${hours} h ${minutes} min`;
@@ -42,7 +42,7 @@ export function durationText(seconds) {
  * @param {number} totalUs
  * @param {number} count
  */
-export function meanText(totalUs, count) {
+function meanText(totalUs, count) {
   if (!count) return '–';
   const us = Math.floor(totalUs / count);
   return us < 1000 ? `${us} µs` : `${Math.floor(us / 1000)}.${Math.floor(us / 100) % 10} ms`;
@@ -68,7 +68,7 @@ function cellTexts(state, waitUs, workUs) {
  * Returns the texts of the row of an actor.
  * @param {ActorState} actor
  */
-export function actorTexts(actor) {
+function actorTexts(actor) {
   /** @param {(message: MessageState) => number} part */
   const total = (part) => actor.messages.reduce((sum, message) => sum + part(message), 0);
   const [handled, panics] = [total((message) => message.handled), total((message) => message.panics)];
@@ -136,7 +136,7 @@ export function health(root) {
       showHealth(root, await response.json());
       const now = new Date();
       measured?.setAttribute('datetime', now.toISOString());
-      if (measured) measured.textContent = relative(now, now.getTime());
+      if (measured) measured.textContent = relativeTime(now.getTime(), now.getTime());
     } catch {
       // The server does not answer now: the time of the last measurement stays.
     } finally {

@@ -1,7 +1,7 @@
 // Shows who else is at this file or comparison. Off until the user turns it on, for all pages in
 // this browser: only then the server learns where the user is.
 
-import { keptValue } from './visitor.js';
+import { keptValue } from '../kit/kept_value.js';
 
 /** The server shows a user for 60 s after a request. */
 const HERE_EVERY_MS = 25_000;
@@ -43,7 +43,7 @@ async function hereAsk(address, body) {
     const response = await fetch(address, options);
     return response.ok ? (await response.json()).items : null;
   } catch {
-    return null;
+    return null; // No answer.
   }
 }
 
@@ -83,7 +83,11 @@ export function here(root, visitorName) {
   async function refresh() {
     if (!isOn() || root.hidden) return;
     const found = /** @type {{ user_id: number }[] | null} */ (await visit(true));
-    if (!found || !isOn()) return;
+    if (!isOn()) return;
+    if (!found) {
+      words.textContent = 'The server did not answer. This page asks again soon.';
+      return;
+    }
     const ids = found.map((visitor) => visitor.user_id);
     const unknown = ids.filter((id) => !known.has(id));
     const users = unknown.length ? await hereAsk(`/api/users?ids=${unknown.join(',')}`) : [];

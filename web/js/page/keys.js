@@ -1,7 +1,6 @@
-// Keys. Ctrl-K leads to the switcher of the chat. An element with `data-key` is clicked, or focused if it is a field. `?` lists them.
-// Single keys can be switched off (WCAG 2.1.4), for readers whose speech input types letters.
-
-const OFF = 'keys-off';
+// Keys. Ctrl-K leads to the switcher of the chat. An element with `data-key` is clicked, or focused
+// if it is a field. `?` lists them. Single keys can be switched off.
+import { SINGLE_KEYS_OFF, areKeysOff, keptValue } from '../kit/kept_value.js';
 
 /** @param {Element} element */
 function label(element) {
@@ -57,8 +56,8 @@ export function keys(root) {
   if (!(dialog instanceof HTMLDialogElement) || !body) return;
   const choice = dialog.querySelector('input');
   if (choice) {
-    choice.checked = localStorage.getItem(OFF) !== '1';
-    choice.addEventListener('change', () => localStorage.setItem(OFF, choice.checked ? '0' : '1'));
+    choice.checked = !areKeysOff();
+    choice.addEventListener('change', () => keptValue(SINGLE_KEYS_OFF, choice.checked ? '0' : '1'));
   }
   const show = () => {
     list(root, body);
@@ -71,7 +70,7 @@ export function keys(root) {
   }
   root.addEventListener('keydown', (event) => {
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing;
-    if (!isPlain || isField(event.target) || dialog.open || localStorage.getItem(OFF) === '1') return;
+    if (!isPlain || isField(event.target) || dialog.open || areKeysOff()) return;
     if (event.key === '?') return show();
     if (!/^[a-z]$/.test(event.key)) return;
     const element = root.querySelector(`[data-key="${event.key}"]`);

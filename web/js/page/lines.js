@@ -1,16 +1,18 @@
 // Lines of a file: choose one or a range, by mouse, by number or by address (`#L10-L20`).
+import { copyText } from '../kit/clipboard.js';
+import { keptValue } from '../kit/kept_value.js';
+import { lineFragment, lineWords, parseRange } from '../kit/range.js';
 import { discussLines } from './discuss.js';
-import { fragment, parseRange } from './range.js';
 
 /** The width of the numbers beside the code, in pixels. */
 const NUMBERS = 64;
 /** The height of a line, in pixels. */
 const LINE = 19;
 
-/** @typedef {import('./range.js').Range} Range */
+/** @typedef {import('../kit/range.js').LineRange} LineRange */
 
-/** @param {Range} range */
-const words = ({ from, to }) => (from === to ? `Line ${from}` : `Lines ${from} to ${to}`);
+/** @param {LineRange} range */
+const chosenWords = (range) => lineWords(range).replace('l', 'L');
 
 /**
  * Returns the number of the line at an event; 0 if it is not at a number.
@@ -35,10 +37,10 @@ export function lines(root) {
   const discuss = discussLines(root, code);
   const bar = root.querySelector('[data-line-bar]');
   const field = root.querySelector('[data-line-form] input');
-  /** @type {Range | null} */
+  /** @type {LineRange | null} */
   let chosen = null;
 
-  /** @param {Range | null} range @param {boolean} scrolls */
+  /** @param {LineRange | null} range @param {boolean} scrolls */
   function choose(range, scrolls) {
     for (const line of code?.querySelectorAll('.chosen') ?? []) line.classList.remove('chosen');
     const first = range && root.getElementById(`L${range.from}`);
@@ -51,7 +53,7 @@ export function lines(root) {
       }
       if (scrolls && first) first.scrollIntoView({ block: 'center' });
     }
-    const end = chosen ? fragment(chosen) : '';
+    const end = chosen ? lineFragment(chosen) : '';
     for (const link of root.querySelectorAll('a[data-lines]')) {
       if (link instanceof HTMLAnchorElement) link.hash = end;
     }
@@ -59,14 +61,14 @@ export function lines(root) {
     if (bar instanceof HTMLElement) {
       bar.hidden = !chosen;
       const name = bar.querySelector('[data-line-name]');
-      if (name && chosen) name.textContent = words(chosen);
+      if (name && chosen) name.textContent = chosenWords(chosen);
     }
   }
 
-  /** @param {Range | null} range @param {boolean} scrolls */
+  /** @param {LineRange | null} range @param {boolean} scrolls */
   function go(range, scrolls) {
     choose(range, scrolls);
-    history.replaceState(history.state, '', chosen ? fragment(chosen) : location.pathname + location.search);
+    history.replaceState(history.state, '', chosen ? lineFragment(chosen) : location.pathname + location.search);
   }
 
   code.addEventListener('click', (event) => {
@@ -99,19 +101,15 @@ export function lines(root) {
 }
 
 /**
- * Copies an address. Without a clipboard (plain http), the browser goes to the address.
+ * Copies an address. If the browser does not copy, it goes to the address.
  * @param {string} address
  * @param {HTMLElement} button
  */
 async function copyLink(address, button) {
   const label = button.textContent;
-  try {
-    await navigator.clipboard.writeText(address);
-    button.textContent = 'Copied';
-    setTimeout(() => { button.textContent = label; }, 2000);
-  } catch {
-    location.assign(address);
-  }
+  if (!await copyText(address)) return location.assign(address);
+  button.textContent = 'Copied';
+  setTimeout(() => { button.textContent = label; }, 2000);
 }
 
 /**
@@ -128,10 +126,10 @@ function wrapping(root, code) {
     code.classList.toggle('wrap', wraps);
     button.setAttribute('aria-pressed', String(wraps));
   };
-  set(localStorage.getItem('wrap') === '1');
+  set(keptValue('wrap') === '1');
   button.addEventListener('click', () => {
     const wraps = !code.classList.contains('wrap');
-    localStorage.setItem('wrap', wraps ? '1' : '0');
+    keptValue('wrap', wraps ? '1' : '0');
     set(wraps);
   });
 }

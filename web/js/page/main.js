@@ -1,8 +1,8 @@
-// The additions of scripts to the HTML of pages. Every page works without them.
+// The script of the pages: adds to the HTML of each page. Every page works without it.
 import { localTimes } from './times.js';
 import { passwordButtons, focusProblems, setupCode } from './forms.js';
 import { copyButtons } from './copy.js';
-import { menus } from './menus.js';
+import { menus } from '../kit/menus.js';
 import { changes } from './diff.js';
 import { keys } from './keys.js';
 import { lines } from './lines.js';

@@ -1,4 +1,5 @@
 // Filters the list of branches and tags while the user types.
+import { folded } from '../kit/folded.js';
 
 /** @param {Document} root */
 export function refPicker(root) {
@@ -7,9 +8,9 @@ export function refPicker(root) {
   if (!(menu instanceof HTMLDetailsElement) || !(field instanceof HTMLInputElement)) return;
   menu.addEventListener('toggle', () => menu.open && field.focus());
   field.addEventListener('input', () => {
-    const wanted = field.value.trim().toLowerCase();
+    const wanted = folded(field.value.trim());
     for (const item of menu.querySelectorAll('[data-list] li')) {
-      if (item instanceof HTMLElement) item.hidden = !item.textContent?.toLowerCase().includes(wanted);
+      if (item instanceof HTMLElement) item.hidden = !folded(item.textContent ?? '').includes(wanted);
     }
   });
 }

@@ -1,8 +1,9 @@
 // The user whose page it is.
+import { keptValue } from '../kit/kept_value.js';
 
 /**
- * Returns the user name in the header, or ''. Pages of the chat in other tabs of this browser learn
- * it: one of another user ends.
+ * Returns the user name in the header, or ''. Pages of the chat in other tabs of this browser read
+ * it, and those of another user end.
  * @param {Document} root
  */
 export function visitor(root) {
@@ -10,18 +11,4 @@ export function visitor(root) {
   const name = link?.getAttribute('href')?.slice('/people/'.length) ?? '';
   if (name) keptValue('netbit:user', JSON.stringify(name));
   return name;
-}
-
-/**
- * Returns a value of localStorage, or null where it is forbidden or full.
- * @param {string} key
- * @param {string} [value] to be written first
- */
-export function keptValue(key, value) {
-  try {
-    if (value !== undefined) localStorage.setItem(key, value);
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
 }

@@ -1,4 +1,5 @@
-// Menus made of `<details>`: Escape and a click elsewhere close them.
+// Menus made of `<details>`: Escape and a click elsewhere close them. An Escape that closed a menu has
+// its default prevented, so that it does nothing else.
 
 /** @param {Document} root */
 export function menus(root) {
@@ -9,8 +10,9 @@ export function menus(root) {
     }
   });
   root.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape') return;
+    if (event.key !== 'Escape' || event.defaultPrevented) return;
     for (const menu of open()) {
+      event.preventDefault();
       menu.removeAttribute('open');
       const summary = menu.querySelector('summary');
       if (summary instanceof HTMLElement) summary.focus();

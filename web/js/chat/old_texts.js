@@ -1,19 +1,19 @@
-// Drafts of histories of the server that were replaced, for example by a restore.
+// Drafts and unsent messages of histories of the server that were replaced, for example by a restore.
+// Ids have other meanings now, so a text returns only to a chat of the same id and name.
 
 import { el } from '../kit/dom.js';
 
-/** Drafts of replaced histories are removed after this time (milliseconds). */
-const OLD_DRAFT_KEPT_MS = 30 * 86_400_000;
+/** Texts of replaced histories are removed after this time (milliseconds). */
+const OLD_TEXT_KEPT_MS = 30 * 86_400_000;
 
 /** @typedef {Pick<import('./types.js').Context, 'drafts' | 'local' | 'now'> & { store: Pick<import('./types.js').StoreReads, 'chat'> }} DraftPlace */
 
 /**
  * Returns the texts of something kept: ids of messages have other meanings now, so an edit is text.
- * @param {import('./types.js').Kept | string} kept
+ * @param {import('./types.js').Kept | undefined} kept
  */
 function textsOf(kept) {
-  const found = typeof kept === 'string' ? [kept] : [kept?.edit?.text, kept?.draft];
-  return found.filter((text) => typeof text === 'string' && text !== '').join('\n');
+  return [kept?.edit?.text, kept?.draft].filter((text) => typeof text === 'string' && text !== '').join('\n');
 }
 
 /**
@@ -28,7 +28,7 @@ export function rescueDrafts({ drafts, local, store, now }) {
     const old = textsOf(kept);
     const chatId = Number(key.split(':')[3]);
     const { name, peer } = store.chat(chatId) ?? {};
-    if (old === '' || now() - (kept.at ?? now()) > OLD_DRAFT_KEPT_MS) {
+    if (old === '' || now() - (kept.at ?? now()) > OLD_TEXT_KEPT_MS) {
       local.remove(key);
     } else if (kept.title && kept.title === (name ?? peer)) {
       const draft = [old, drafts.get(drafts.space(), chatId).draft].filter(Boolean).join('\n');
@@ -40,6 +40,24 @@ export function rescueDrafts({ drafts, local, store, now }) {
     }
   }
   return moved;
+}
+
+/**
+ * Keeps the unsent messages of replaced histories as failed ones, in the chats of the same id and
+ * name. Others stay for that time, and are then removed.
+ * @param {{ outbox: import('./outbox.js').Outbox, local: import('../kit/local.js').Local, now: () => number }} place
+ */
+export function rescueUnsent({ outbox, local, now }) {
+  for (const key of outbox.old()) {
+    const kept = local.get(key);
+    const isOld = typeof kept?.created_at !== 'number' || now() - kept.created_at > OLD_TEXT_KEPT_MS;
+    const isHere = !isOld && kept.title !== '' && outbox.titleOf(kept.chat_id) === kept.title;
+    if (isOld || isHere) local.remove(key);
+    if (!isHere) continue;
+    const { reply_to: _, retry_at: __, ...rest } = kept;
+    const error = { code: 'history_replaced', detail: 'The history of the server was replaced. Check the text, then send it again.' };
+    outbox.take({ ...rest, state: 'failed', error });
+  }
 }
 
 /**
