@@ -36,7 +36,8 @@ function png() {
 /** Sends a request with JSON, again after `Retry-After` when a rate is exceeded; fails unless the status is below 400. */
 export async function api(server, token, method, path, body) {
   const send = () => fetch(server.url + path, {
-    method, headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    // A push blocks this process, and the server ends connections that were idle meanwhile.
+    method, headers: { 'content-type': 'application/json', connection: 'close', ...(token ? { authorization: `Bearer ${token}` } : {}) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   let response = await send();
