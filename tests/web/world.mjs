@@ -38,7 +38,8 @@ export async function api(server, token, method, path, body) {
   // git ran synchronously: connections that the server closed meanwhile are noticed first.
   await new Promise((done) => { setImmediate(done); });
   const send = () => fetch(server.url + path, {
-    method, headers: { 'content-type': 'application/json', ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    // A push blocks this process, and the server ends connections that were idle meanwhile.
+    method, headers: { 'content-type': 'application/json', connection: 'close', ...(token ? { authorization: `Bearer ${token}` } : {}) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   let response = await send();
