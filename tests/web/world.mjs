@@ -35,8 +35,6 @@ function png() {
 
 /** Sends a request with JSON, again after `Retry-After` when a rate is exceeded; fails unless the status is below 400. */
 export async function api(server, token, method, path, body) {
-  // git ran synchronously: connections that the server closed meanwhile are noticed first.
-  await new Promise((done) => { setImmediate(done); });
   const send = () => fetch(server.url + path, {
     // A push blocks this process, and the server ends connections that were idle meanwhile.
     method, headers: { 'content-type': 'application/json', connection: 'close', ...(token ? { authorization: `Bearer ${token}` } : {}) },
