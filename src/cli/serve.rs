@@ -59,7 +59,7 @@ pub(super) fn run(flags: &ServerFlags) -> Result<ExitCode, ExitCode> {
         };
         info!(differences = stopped.differences, "stopped");
         if stopped.differences > 0 {
-            // The database is right, and the next start loads it. Clients may have read other state.
+            // The database is right, and the next start loads it. Clients may have read other data.
             std::process::exit(FATAL_EXIT_CODE);
         }
         anyhow::Ok(ExitCode::SUCCESS)
