@@ -36,6 +36,7 @@ pub(super) const HELP: &[Help] = &[
     full("/inbox", "show your notifications"),
     full("/thread", "show the thread of the selected or the last message"),
     full("/retry, /discard", "send the failed messages of the open chat again, or remove them"),
+    full("/failed", "list the texts that were not sent, of all chats, also of those you left"),
     full("/read", "mark all chats as read"),
     full("/notify LEVEL", "choose the notifications of the open chat: all, mentions or none"),
     full("/reconnect", "connect now instead of waiting"),
@@ -86,13 +87,14 @@ pub(super) enum FullCommand {
     Thread,
     Retry,
     Discard,
+    Failed,
     ReadAll,
     Notify(String),
     Reconnect,
 }
 
 /// Returns whether the text will be sent as a message.
-pub(super) fn is_talk(text: &str) -> bool {
+pub(super) fn is_message(text: &str) -> bool {
     !text.trim().is_empty() && (!text.starts_with('/') || text.starts_with("//"))
 }
 
@@ -149,6 +151,7 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "thread" => alone(Command::Full(FullCommand::Thread)),
         "retry" => alone(Command::Full(FullCommand::Retry)),
         "discard" => alone(Command::Full(FullCommand::Discard)),
+        "failed" => alone(Command::Full(FullCommand::Failed)),
         "read" => alone(Command::Full(FullCommand::ReadAll)),
         "notify" => one("/notify all, mentions or none").map(|l| Command::Full(FullCommand::Notify(l))),
         "reconnect" => alone(Command::Full(FullCommand::Reconnect)),
@@ -230,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_not_talk() {
-        for (line, talk) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
+    fn commands_are_not_messages() {
+        for (line, is_sent) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
         {
-            assert_eq!(is_talk(line), talk, "{line}");
+            assert_eq!(is_message(line), is_sent, "{line}");
         }
     }
 

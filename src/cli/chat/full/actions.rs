@@ -1,11 +1,11 @@
 //! Lines that the user sends: messages and commands.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use reqwest::Method;
 use serde_json::json;
 
 use super::draft::Purpose;
 use super::model::{Asked, Model, Pane, PromptKind, Question, Then};
+use super::sending::UNSENT_MAX;
 use crate::cli::chat::commands::{self, Command, FullCommand};
 use crate::cli::chat::link::packet_of;
 use crate::cli::chat::outgoing::Unsent;
@@ -27,8 +27,12 @@ impl Model {
             Ok(Command::Nothing) => {}
             Ok(Command::Send(content)) => self.submit_message(content),
             Ok(command) => {
-                self.editor.take();
+                // Ctrl-Z brings back a command that cannot be executed.
+                self.editor.set(String::new());
                 self.is_unsaved = true;
+                if self.purpose == Purpose::Message {
+                    self.next_draft();
+                }
                 self.perform(command);
             }
             Err(mistake) => self.problem(mistake),
@@ -39,6 +43,10 @@ impl Model {
         let Some(chat) = self.open else {
             return self.problem("no chat is open: /open NAME, /dm USER or /join CHANNEL opens one");
         };
+        if self.sending.is_full() {
+            let text = format!("{UNSENT_MAX} messages wait or failed: /failed and /discard remove some");
+            return self.problem(text);
+        }
         if content.len() > CONTENT_BYTES_MAX {
             self.question = Some(Question::Split(split(&content).len()));
             return;
@@ -47,6 +55,7 @@ impl Model {
             Ok(content) => {
                 self.editor.take();
                 self.queue(chat, content.into_string());
+                self.next_draft();
             }
             Err(InvalidContent::TooLarge) => self.problem("the message is too large"),
             Err(InvalidContent::Invalid(reason)) => self.problem(format!("not sent: {reason}")),
@@ -69,66 +78,83 @@ impl Model {
         }
     }
 
+    /// Sends the edit in the prompt. Text that cannot be sent stays.
     fn submit_edit(&mut self, message: MessageId, text: String) {
+        if self.edit(message, text) {
+            self.editor.take();
+            self.next_draft();
+        }
+    }
+
+    /// Sends a new text of a message, and returns whether it could be sent.
+    fn edit(&mut self, message: MessageId, text: String) -> bool {
+        let Some(chat) = self.open.filter(|_| self.is_online()) else {
+            self.problem("not connected: try again after the reconnect");
+            return false;
+        };
         match Content::parse(text) {
             Ok(content) => {
-                self.editor.take();
-                self.purpose = Purpose::Message;
-                self.is_unsaved = true;
-                self.edit(message, content.into_string());
+                let text = content.into_string();
+                let content = PacketMessage { content: Some(text.clone()), ..PacketMessage::default() };
+                let (chat_id, message_id) = (Some(chat), Some(message));
+                let packet =
+                    MessagePacket { chat_id, message_id, message: Some(content), ..packet_of("EditMessage") };
+                self.send(packet, Asked::Edit { chat, message, text });
+                return true;
             }
             Err(InvalidContent::TooLarge) => {
                 self.problem(format!("a message has at most {CONTENT_BYTES_MAX} bytes"));
             }
             Err(InvalidContent::Invalid(reason)) => self.problem(format!("not changed: {reason}")),
         }
+        false
     }
 
-    fn edit(&mut self, message: MessageId, content: String) {
-        let message_content = PacketMessage { content: Some(content), ..PacketMessage::default() };
-        self.change(message, MessagePacket { message: Some(message_content), ..packet_of("EditMessage") });
-    }
-
-    /// Sends a change of a message of the open chat. A change is pointless later: it is not queued
-    /// while the client is disconnected.
-    pub(super) fn change(&mut self, message: MessageId, packet: MessagePacket) {
-        if !self.is_online() {
-            return self.problem("not connected: try again after the reconnect");
-        }
+    /// Sends a change of a message of the open chat.
+    fn change(&mut self, message: MessageId, packet: MessagePacket) {
         let (chat_id, message_id) = (self.open, Some(message));
-        self.send(MessagePacket { chat_id, message_id, ..packet }, Asked::Change);
+        self.change_online(MessagePacket { chat_id, message_id, ..packet });
     }
 
-    /// Answers a question by a key.
-    pub(super) fn reply_to_question(&mut self, question: Question, key: KeyEvent) {
-        let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
+    /// Carries out what a question asked.
+    pub(super) fn confirm(&mut self, question: Question) {
         match question {
-            Question::Delete(chat, message) if is_yes => {
+            Question::Delete(chat, message) => {
                 let (chat_id, message_id) = (Some(chat), Some(message));
-                let packet = MessagePacket { chat_id, message_id, ..packet_of("DeleteMessage") };
-                if self.is_online() {
-                    self.send(packet, Asked::Change);
-                } else {
-                    self.problem("not connected: try again after the reconnect");
-                }
+                self.change_online(MessagePacket { chat_id, message_id, ..packet_of("DeleteMessage") });
             }
-            Question::Split(_) if is_yes => {
+            Question::Pin { message, remove } => {
+                self.change(message, MessagePacket { remove: Some(remove), ..packet_of("Pin") });
+            }
+            Question::Unread(chat, seq) => self.mark_unread(chat, seq),
+            Question::Split(_) => {
                 if let Some(chat) = self.open {
                     let parts = split(&self.editor.take());
                     parts.into_iter().for_each(|part| self.queue(chat, part));
+                    self.next_draft();
                 }
             }
-            Question::Leave(chat) if is_yes && self.sending.is_sending(chat) => {
+            Question::Leave(chat) if self.sending.is_sending(chat) => {
                 self.problem("messages to this chat are being sent: try again when they are kept");
             }
-            Question::Leave(chat) if is_yes => {
+            Question::Leave(chat) => {
                 let path = format!("/api/chats/{chat}/participants/{}", percent_encoded(&self.username));
                 self.call_online(Method::DELETE, path, None, Then::Done("not left"));
             }
-            Question::Quit if is_yes || matches!(key.code, KeyCode::Char('c' | 'q')) => self.quit(),
-            Question::Split(_) => self.info("not sent: the text is still here"),
-            _ => self.info("nothing was done"),
+            Question::Quit => self.quit(),
         }
+    }
+
+    /// Sends a change if there is a connection. A change is pointless later: it is not queued.
+    /// Returns whether it was sent.
+    pub(super) fn change_online(&mut self, packet: MessagePacket) -> bool {
+        let is_online = self.is_online();
+        if is_online {
+            self.send(packet, Asked::Change);
+        } else {
+            self.problem("not connected: try again after the reconnect");
+        }
+        is_online
     }
 
     pub(super) fn call_online(
@@ -207,7 +233,8 @@ impl Model {
                 self.call_online(Method::GET, path, None, Then::Participants { chat, show: true });
             }
             Command::Edit(content) => match self.last_own() {
-                Some(message) => self.submit_edit(message, content),
+                Some(message) if self.edit(message, content.clone()) => {}
+                Some(_) => self.begin_draft(format!("/edit {content}"), Purpose::Message),
                 None => self.problem("no message of yours is loaded"),
             },
             Command::Delete => match (self.open, self.last_own()) {
@@ -219,12 +246,8 @@ impl Model {
                 None => self.problem("no message is loaded"),
             },
             Command::Status(status) => {
-                if self.is_online() {
-                    let packet = MessagePacket { status: Some(status), ..packet_of("Status") };
-                    self.send(packet, Asked::Change);
-                } else {
-                    self.problem("not connected: try again after the reconnect");
-                }
+                let packet = MessagePacket { status: Some(status), ..packet_of("Status") };
+                self.change_online(packet);
             }
             Command::More => self.scroll(isize::try_from(super::view::timeline_size(self).1).unwrap_or(10)),
             Command::Help => self.pane = Pane::Help(0),
@@ -236,30 +259,25 @@ impl Model {
     fn perform_full(&mut self, command: FullCommand) {
         match command {
             FullCommand::Search(query) => self.start_search(query),
-            FullCommand::Inbox => self.pane = Pane::Inbox(0),
+            FullCommand::Inbox => self.open_inbox(),
             FullCommand::Thread => self.open_thread(),
             FullCommand::Retry => {
                 let count = self.open.map_or(0, |chat| self.sending.retry(chat));
-                self.info(format!("{count} sent again"));
+                let others = self.sending.failed();
+                match others {
+                    0 => self.info(format!("{count} sent again")),
+                    _ => self.info(format!("{count} sent again; /failed lists {others} of other chats")),
+                }
                 self.is_unsaved = true;
             }
             FullCommand::Discard => {
                 let texts = self.open.map(|chat| self.sending.discard(chat)).unwrap_or_default();
-                self.info(format!("{} removed", texts.len()));
-                // The texts can be brought back with Ctrl-Z.
-                for text in texts {
-                    self.editor.set(text);
-                }
-                self.editor.set(String::new());
+                self.info(format!("{} removed; Ctrl-Z brings the text back", texts.len()));
+                texts.into_iter().for_each(|text| self.editor.remember(text));
                 self.is_unsaved = true;
             }
-            FullCommand::ReadAll => {
-                if self.is_online() {
-                    self.send(packet_of("MarkAllRead"), Asked::Change);
-                } else {
-                    self.problem("not connected: try again after the reconnect");
-                }
-            }
+            FullCommand::Failed => self.pane = Pane::Failed(0),
+            FullCommand::ReadAll => drop(self.change_online(packet_of("MarkAllRead"))),
             FullCommand::Notify(level) => {
                 let Some(chat) = self.open else { return self.problem("no chat is open") };
                 let Some(level) = NotifyLevel::from_name(&level) else {
@@ -270,11 +288,8 @@ impl Model {
                     Method::PUT,
                     path,
                     Some(json!({"level": level.as_str()})),
-                    Then::Done("not set"),
+                    Then::Notify { chat, level },
                 );
-                if let Some(chat) = self.store.chats.get_mut(&chat) {
-                    chat.notify = level;
-                }
             }
             FullCommand::Reconnect => self.reconnect(),
         }

@@ -4,23 +4,17 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::model::{Call, Model, Order, Pane, Then};
+use super::model::{Call, Model, Order, Then};
 use crate::cli::chat::rest::RestError;
 use crate::cli::chat::text::clean_line;
 use crate::domain::chat::channel_key;
-use crate::domain::ids::{ChatId, MessageId, UserId};
-use crate::domain::message::Message;
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::percent::percent_encoded;
 use crate::domain::presence::Shown;
 use crate::protocol::view::ChatSummary;
 
 /// Pages of channels that are searched for a name.
 const CHANNEL_PAGES_MAX: usize = 100;
-
-#[derive(Deserialize)]
-struct MessagePage {
-    items: Vec<Message>,
-}
 
 #[derive(Deserialize)]
 struct ChannelPage {
@@ -60,14 +54,11 @@ impl Model {
                 self.stop_waiting();
                 self.problem(format!("not opened: {reason}"));
             }
-            Then::Participants { show: false, .. } | Then::Notifications => {}
+            Then::Participants { show: false, .. } => {}
+            Then::Notifications => self.inbox.fail(&reason),
             Then::Participants { .. } => self.problem(reason),
-            Then::Thread { .. } => {
-                if let Pane::Thread(thread) = &mut self.pane {
-                    thread.is_loading = false;
-                }
-                self.problem(format!("the thread cannot be read: {reason}"));
-            }
+            Then::Thread { .. } => self.thread_refused(&reason),
+            Then::Notify { .. } => self.problem(format!("not set: {reason}")),
             Then::Done(what) => self.problem(format!("{what}: {reason}")),
         }
     }
@@ -86,7 +77,13 @@ impl Model {
             }
             Then::Participants { chat, show } => self.participants(chat, show, answer),
             Then::Notifications => self.inbox.load(answer),
-            Then::Thread { chat, root } => self.thread(chat, root, answer),
+            Then::Thread { chat, root, before } => self.thread_answered((chat, root), before, answer),
+            Then::Notify { chat, level } => {
+                if let Some(chat) = self.store.chats.get_mut(&chat) {
+                    chat.notify = level;
+                }
+                self.info(format!("notifications of this chat: {}", level.as_str()));
+            }
             Then::Done(_) => {}
         }
     }
@@ -151,20 +148,6 @@ impl Model {
             report.push("  and more".to_owned());
         }
         self.report = report;
-    }
-
-    fn thread(&mut self, chat: ChatId, root: MessageId, answer: Value) {
-        let Pane::Thread(thread) = &mut self.pane else { return };
-        if (thread.chat, thread.root) != (chat, root) {
-            return;
-        }
-        thread.is_loading = false;
-        let Ok(page) = serde_json::from_value::<MessagePage>(answer) else { return };
-        let was_at_end = thread.selected + 1 >= thread.messages.len();
-        thread.messages = page.items;
-        if was_at_end {
-            thread.selected = thread.messages.len().saturating_sub(1);
-        }
     }
 
     /// Returns the calls that wait, for the part that does I/O.

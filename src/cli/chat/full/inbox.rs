@@ -18,16 +18,41 @@ struct Page {
     items: Vec<NotificationView>,
 }
 
+/// Whether the server's list is known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Loading {
+    #[default]
+    Running,
+    Done,
+    /// The reason why the list cannot be read.
+    Failed(String),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
+    pub(super) loading: Loading,
     by_id: BTreeMap<NotificationId, NotificationView>,
 }
 
 impl Inbox {
+    pub(super) fn begin_loading(&mut self) {
+        self.loading = Loading::Running;
+    }
+
     /// Replaces everything by a page of the server's list.
     pub(super) fn load(&mut self, page: Value) {
-        let Ok(page) = serde_json::from_value::<Page>(page) else { return };
-        self.by_id = page.items.into_iter().map(|item| (item.id, item)).collect();
+        match serde_json::from_value::<Page>(page) {
+            Ok(page) => {
+                self.by_id = page.items.into_iter().map(|item| (item.id, item)).collect();
+                self.loading = Loading::Done;
+            }
+            Err(error) => self.fail(&error.to_string()),
+        }
+    }
+
+    /// The list cannot be read. Notifications that are known already stay.
+    pub(super) fn fail(&mut self, reason: &str) {
+        self.loading = Loading::Failed(reason.to_owned());
     }
 
     pub(super) fn add(&mut self, notification: NotificationView) {

@@ -18,15 +18,16 @@ use super::editor::Editor;
 use super::history::Part;
 use super::inbox::Inbox;
 use super::kept::Kept;
+use super::retry::Retry;
 use super::sending::Sending;
 use super::store::Store;
+use super::switch::NO_CHAT;
+use super::thread::Thread;
 use crate::cli::chat::config::Config;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::message::Message;
+use crate::domain::notification::NotifyLevel;
 use crate::protocol::packet::MessagePacket;
 
-/// Chats whose loaded history is kept besides the open one.
-const LOADED_MAX: usize = 4;
 /// Input events that may wait.
 pub(super) const AHEAD_MAX: usize = 100_000;
 
@@ -51,6 +52,10 @@ pub(super) enum Asked {
     Page(ChatId, Part),
     /// A change that the user requested: a refusal is shown.
     Change,
+    /// An edit of a message, with the new text: a refusal brings it back.
+    Edit { chat: ChatId, message: MessageId, text: String },
+    /// Positions from which chats are resumed.
+    Resume(Vec<ChatId>),
     /// A packet that may be lost.
     Aside,
 }
@@ -84,10 +89,14 @@ pub(super) enum Then {
         show: bool,
     },
     Notifications,
+    /// The answer is a page of a thread: the newest messages, or those before a seq.
     Thread {
         chat: ChatId,
         root: MessageId,
+        before: Option<Seq>,
     },
+    /// The notifications of a chat have this level.
+    Notify { chat: ChatId, level: NotifyLevel },
     /// Only a refusal is shown, after this text.
     Done(&'static str),
 }
@@ -113,20 +122,10 @@ pub(super) enum Pane {
     Thread(Thread),
     /// Index of the selected notification.
     Inbox(usize),
+    /// Index of the selected text among those that were not sent.
+    Failed(usize),
     /// First line of the help on the screen.
     Help(usize),
-}
-
-/// The messages of a thread.
-#[derive(Debug)]
-pub(super) struct Thread {
-    pub(super) chat: ChatId,
-    /// The first message, or any message of the thread until it is loaded.
-    pub(super) root: MessageId,
-    pub(super) messages: Vec<Message>,
-    pub(super) selected: usize,
-    pub(super) is_loading: bool,
-    pub(super) is_stale: bool,
 }
 
 /// A line that is typed in place of the message.
@@ -146,6 +145,10 @@ pub(super) struct Prompt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     Delete(ChatId, MessageId),
+    /// Pin the message, or remove the pin.
+    Pin { message: MessageId, remove: bool },
+    /// Mark the messages from a seq on as unread.
+    Unread(ChatId, Seq),
     /// Split the text into this many messages.
     Split(usize),
     Leave(ChatId),
@@ -187,11 +190,13 @@ pub(super) struct Model {
     pub(super) hold_until: Option<Instant>,
     pub(super) open: Option<ChatId>,
     /// Chats in the order in which they were open, the last one first.
-    recent: VecDeque<ChatId>,
+    pub(super) recent: VecDeque<ChatId>,
     /// The read cursor when the chat was opened: the New line stands behind it.
     pub(super) new_after: Option<Seq>,
     pub(super) editor: Editor,
     pub(super) purpose: Purpose,
+    /// Texts that return to the prompt after the present one, the last one first.
+    pub(super) beneath: Vec<Draft>,
     pub(super) drafts: HashMap<ChatId, Draft>,
     pub(super) focus: Focus,
     pub(super) pane: Pane,
@@ -201,6 +206,9 @@ pub(super) struct Model {
     pub(super) anchor: Option<(Seq, usize)>,
     pub(super) prompt: Option<Prompt>,
     pub(super) question: Option<Question>,
+    /// The letter that led to the question: followed by another letter, it is the beginning of a
+    /// message.
+    pub(super) question_letter: Option<char>,
     pub(super) search: Option<Search>,
     /// Seq at which the screen shall be, once it is loaded.
     pub(super) jump: Option<(ChatId, Seq)>,
@@ -223,6 +231,12 @@ pub(super) struct Model {
     pub(super) read_sent_at: Option<Instant>,
     /// No pages are requested before this time.
     pub(super) pages_from: Option<Instant>,
+    /// Place from which the list of chats continues.
+    pub(super) list_from: Option<ChatId>,
+    /// Pauses after the server refused to list chats, to resume them, or to name users.
+    pub(super) list_again: Retry,
+    pub(super) resume_again: Retry,
+    pub(super) names_again: Retry,
     /// The chat that was open when the client ended.
     pub(super) last_open: Option<ChatId>,
 }
@@ -248,6 +262,7 @@ impl Model {
             new_after: None,
             editor: Editor::default(),
             purpose: Purpose::Message,
+            beneath: Vec::new(),
             drafts,
             focus: Focus::Compose,
             pane: Pane::Chat,
@@ -255,6 +270,7 @@ impl Model {
             anchor: None,
             prompt: None,
             question: None,
+            question_letter: None,
             search: None,
             jump: None,
             starts_at_new: false,
@@ -271,10 +287,14 @@ impl Model {
             typing_sent_at: None,
             read_sent_at: None,
             pages_from: None,
+            list_from: None,
+            list_again: Retry::default(),
+            resume_again: Retry::default(),
+            names_again: Retry::default(),
             last_open: kept.open,
         };
-        let draft = model.drafts.remove(&ChatId(0)).unwrap_or_default();
-        model.editor.set(draft.text);
+        let draft = model.drafts.remove(&NO_CHAT).unwrap_or_default();
+        model.set_draft(draft);
         model
     }
 
@@ -282,8 +302,7 @@ impl Model {
     pub(super) fn kept(&self) -> Kept {
         let mut drafts = self.drafts.clone();
         // The prompt is the draft of the open chat.
-        let draft = Draft { text: self.editor.text().to_owned(), purpose: self.purpose };
-        drafts.entry(self.open.unwrap_or(ChatId(0))).or_default().extend(draft);
+        drafts.entry(self.open.unwrap_or(NO_CHAT)).or_default().extend(self.draft());
         Kept::of(self.epoch, self.open.or(self.last_open), &drafts, &self.sending)
     }
 
@@ -296,6 +315,16 @@ impl Model {
         if !self.is_online() {
             self.connection = Connection::Connecting;
         }
+    }
+
+    /// Returns when to connect: not while another request runs, because requests run one at a time.
+    pub(super) fn connect_due(&self, is_free: bool) -> Option<Instant> {
+        match &self.connection {
+            Connection::Connecting => Some(Instant::now()),
+            Connection::Waiting { until, .. } => Some(*until),
+            Connection::Online => None,
+        }
+        .filter(|_| is_free)
     }
 
     pub(super) fn info(&mut self, text: impl Into<String>) {
@@ -316,88 +345,6 @@ impl Model {
         self.orders.push_back(Order::Rest(Call { method, path, body, then }));
     }
 
-    /// Opens a chat. The text that was being written stays the draft of the former chat.
-    pub(super) fn open_chat(&mut self, id: ChatId) {
-        self.pane = Pane::Chat;
-        self.focus = Focus::Compose;
-        self.selected = None;
-        self.completion = None;
-        if self.open == Some(id) {
-            return;
-        }
-        self.put_draft_away();
-        self.open = Some(id);
-        self.anchor = None;
-        self.jump = None;
-        self.search = None;
-        self.recent.retain(|other| *other != id);
-        self.recent.push_front(id);
-        self.unload_others();
-        let draft = self.drafts.remove(&id).unwrap_or_default();
-        self.editor.set(draft.text);
-        self.purpose = draft.purpose;
-        self.is_unsaved = true;
-        if self.is_online() {
-            let path = format!("/api/chats/{id}/participants?limit=100");
-            self.call(Method::GET, path, None, Then::Participants { chat: id, show: false });
-        }
-        let Some(chat) = self.store.chats.get(&id) else { return };
-        let has_unread = chat.unread > 0;
-        self.new_after = Some(chat.read_seq);
-        if has_unread {
-            self.start_at_new(id);
-        }
-    }
-
-    /// Keeps the text in the prompt as a draft and empties the prompt.
-    pub(super) fn put_draft_away(&mut self) {
-        let draft = Draft { text: self.editor.take(), purpose: std::mem::take(&mut self.purpose) };
-        if !draft.text.is_empty() {
-            self.drafts.entry(self.open.unwrap_or(ChatId(0))).or_default().extend(draft);
-        }
-        self.is_unsaved = true;
-    }
-
-    /// Opens the chat that the input was typed for, before the chat could be opened. Its draft is
-    /// not mixed with this input.
-    pub(super) fn open_with_text(&mut self, id: ChatId) {
-        let typed = self.editor.take();
-        self.open_chat(id);
-        if !typed.is_empty() || !self.ahead.is_empty() {
-            self.put_draft_away();
-            self.editor.set(typed);
-        }
-    }
-
-    /// The open chat does not exist any more.
-    pub(super) fn close_chat(&mut self, id: ChatId, reason: &str) {
-        if self.open == Some(id) {
-            // Without its chat, the text stays in the prompt.
-            self.open = None;
-            self.purpose = Purpose::Message;
-            self.pane = Pane::Chat;
-            self.focus = Focus::Compose;
-            self.selected = None;
-            self.anchor = None;
-            self.info(reason.to_owned());
-        }
-        if let Some(draft) = self.drafts.remove(&id) {
-            let orphan = self.drafts.entry(ChatId(0)).or_default();
-            orphan.text = [orphan.text.as_str(), draft.text.as_str()].join("\n").trim().to_owned();
-        }
-        self.recent.retain(|other| *other != id);
-        self.is_unsaved = true;
-    }
-
-    fn unload_others(&mut self) {
-        let kept: Vec<_> = self.recent.iter().take(LOADED_MAX + 1).copied().collect();
-        for (id, chat) in &mut self.store.chats {
-            if !kept.contains(id) {
-                chat.history.unload();
-            }
-        }
-    }
-
     /// Returns whether the newest row of the open chat is on the screen.
     pub(super) fn is_at_bottom(&self) -> bool {
         let chat = self.open.and_then(|id| self.store.chats.get(&id));
@@ -406,13 +353,18 @@ impl Model {
             && chat.is_some_and(|chat| chat.history.is_at_end(chat.last))
     }
 
-    /// Returns when something happens without input: a timer of the screen.
+    /// Returns when something happens without input: a timer of the screen. A deadline that is not
+    /// handled before the next call would keep the client busy.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let second = Duration::from_secs(1);
         let counting = matches!(self.connection, Connection::Waiting { .. }).then(|| now + second);
         let typing = self.open.filter(|id| self.store.people.is_anyone_typing(*id)).map(|_| now + second);
         let unread = self.is_unread().then(|| now + second);
-        [counting, typing, unread, self.pages_from, self.sending.paused_until()].into_iter().flatten().min()
+        // What only a session handles.
+        let pauses = [&self.list_again, &self.resume_again, &self.names_again].map(Retry::at);
+        let online = pauses.into_iter().chain([self.pages_from, self.sending.paused_until(), unread]);
+        let online = online.flatten().filter(|_| self.is_online());
+        [counting, typing].into_iter().flatten().chain(online).min()
     }
 
     /// Returns whether the screen shows messages that the server does not know to be read.

@@ -61,7 +61,7 @@ fn input_behind_a_command_waits_for_its_answer() {
 #[test]
 fn input_behind_a_failed_command_stays_in_the_prompt() {
     let mut alice = alice();
-    type_text(&mut alice, "/dm nobody\nsecret\nlines\n");
+    type_text(&mut alice, "/dm nosuch\nsecret\nlines\n");
     let (_, _, then) = call(&mut alice);
     let refusal = RestError::Failed { status: Some(404), reason: "the user does not exist".into() };
     alice.answered(then, Err(refusal));

@@ -5,95 +5,35 @@ use ratatui::crossterm::event::{
 };
 use tokio::time::Instant;
 
-use super::model::{AHEAD_MAX, Focus, Model, Order, Pane, Prompt, PromptKind, Question};
+use super::decoder::PASTE_BYTES_MAX;
+use super::draft::Purpose;
+use super::model::{Focus, Model, Order, Pane, Prompt, PromptKind, Question};
 use super::view;
-use crate::cli::chat::commands::is_talk;
+use crate::cli::chat::commands::is_message;
 use crate::cli::chat::config::Enter;
 use crate::cli::chat::link::packet_of;
 use crate::protocol::packet::MessagePacket;
 
 /// Minimum interval between two typing notices.
 const TYPING_EVERY: std::time::Duration = std::time::Duration::from_millis(2_500);
-/// Largest paste that is inserted; a larger one stays in the clipboard.
-const PASTE_BYTES_MAX: usize = 1 << 20;
 /// Letters that have a meaning with Alt.
 const ALT_KEYS: &str = "abf123456789";
-/// Pause after which input does not belong to text that was typed ahead.
-const HOLD: std::time::Duration = std::time::Duration::from_millis(if cfg!(test) { 60_000 } else { 150 });
 /// Lines that the wheel of the mouse scrolls.
 const WHEEL_LINES: isize = 3;
 
 impl Model {
-    /// Handles an event of the terminal, after those that wait.
-    pub(super) fn input(&mut self, event: Event) {
-        match event {
-            Event::Resize(width, height) => self.size = (width, height),
-            Event::FocusGained => self.has_focus = true,
-            Event::FocusLost => {
-                self.has_focus = false;
-                if self.is_at_bottom() {
-                    self.new_after = self.open_state().map(|chat| chat.last);
-                }
-            }
-            event if !self.ahead.is_empty() && is_interrupt(&event) => self.stop_waiting(),
-            event if self.ahead.len() < AHEAD_MAX => {
-                let now = Instant::now();
-                self.hold = is_text(&event) && self.hold_until.is_some_and(|until| now < until);
-                self.hold_until = self.hold.then(|| now + HOLD);
-                self.ahead.push_back(event);
-                self.run_ahead();
-            }
-            _ => self.problem("too much was typed ahead: the last keys are ignored"),
-        }
-    }
-
-    /// Handles the events that wait, up to the first that needs the server.
-    pub(super) fn run_ahead(&mut self) {
-        while let Some(event) = self.ahead.front() {
-            if self.must_wait(event) {
-                return;
-            }
-            if let Some(event) = self.ahead.pop_front() {
-                self.handle(event);
-            }
-        }
-    }
-
-    /// The chat that the waiting text was meant for could not be opened: the text goes into the
-    /// prompt and is not sent.
-    pub(super) fn stop_waiting(&mut self) {
-        self.busy = None;
-        self.hold = true;
-        while let Some(event) = self.ahead.pop_front() {
-            self.handle(event);
-        }
-        // More of it may be on its way.
-        self.hold_until = Some(Instant::now() + HOLD);
-    }
-
-    fn must_wait(&self, event: &Event) -> bool {
-        if (self.ready && self.busy.is_none()) || self.hold {
-            return false;
-        }
-        let Event::Key(key) = event else { return false };
-        let is_local = matches!(self.editor.text().trim(), "" | "/quit" | "/help" | "/reconnect");
-        let is_submission = self.is_composing() && self.is_submit(*key) && !is_local;
-        let is_switch = matches!(key.code, KeyCode::Up | KeyCode::Down | KeyCode::Char('a' | '1'..='9'));
-        is_submission || (is_switch && key.modifiers.contains(KeyModifiers::ALT))
-    }
-
     /// Returns whether keys go to the message in the prompt.
     pub(super) fn is_composing(&self) -> bool {
         let has_prompt = matches!(self.pane, Pane::Chat | Pane::Thread(_));
         self.prompt.is_none() && self.question.is_none() && has_prompt && self.focus == Focus::Compose
     }
 
-    fn is_submit(&self, key: KeyEvent) -> bool {
+    pub(super) fn is_submit(&self, key: KeyEvent) -> bool {
         let with_modifier = key.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SHIFT);
         key.code == KeyCode::Enter && with_modifier == (self.config.enter == Enter::Newline)
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(super) fn handle(&mut self, event: Event) {
         match event {
             // Esc and a letter that follows it at once arrive as one key.
             Event::Key(KeyEvent {
@@ -116,16 +56,10 @@ impl Model {
         if key.code != KeyCode::PageUp && key.code != KeyCode::PageDown {
             self.report.clear();
         }
-        if let Some(question) = self.question.take() {
-            self.reply_to_question(question, key);
-            if matches!(
-                key.code,
-                KeyCode::Char('y' | 'Y' | 'n' | 'N' | 'c' | 'q') | KeyCode::Esc | KeyCode::Enter
-            ) {
-                return;
-            }
-            // Not an answer: the key is not lost.
-            self.note = None;
+        if let Some(question) = self.question.take()
+            && self.answer_question(question, key)
+        {
+            return;
         }
         if self.global_key(key) {
             return;
@@ -136,8 +70,48 @@ impl Model {
         match self.pane {
             Pane::Help(_) => self.help_key(key),
             Pane::Inbox(_) => self.inbox_key(key),
+            Pane::Failed(_) => self.failed_key(key),
             _ if self.focus == Focus::Navigate => self.navigation_key(key),
             _ => self.compose_key(key),
+        }
+    }
+
+    /// Answers a question by a key. Returns `false` if the key is not an answer: then it is handled
+    /// as if there were no question. A letter that led to the question is text if another letter
+    /// follows it.
+    fn answer_question(&mut self, question: Question, key: KeyEvent) -> bool {
+        let letter = self.question_letter.take();
+        let is_plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
+        match key.code {
+            KeyCode::Char('y' | 'Y') if is_plain => self.confirm(question),
+            // The same key again.
+            KeyCode::Char('c' | 'q') if question == Question::Quit && !is_plain => self.confirm(question),
+            KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter if is_plain => match question {
+                Question::Split(_) => self.info("not sent: the text is still here"),
+                _ => self.info("nothing was done"),
+            },
+            KeyCode::Char(_) if is_plain => {
+                if let Some(letter) = letter {
+                    self.return_to_prompt();
+                    self.write(letter.encode_utf8(&mut [0; 4]));
+                }
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Leaves the selected message, or the pane in place of the history, for the prompt.
+    pub(super) fn return_to_prompt(&mut self) {
+        match self.pane {
+            Pane::Thread(_) => self.focus = Focus::Compose,
+            Pane::Chat if self.focus == Focus::Navigate => self.stop_navigating(),
+            Pane::Chat => {}
+            Pane::Inbox(_) | Pane::Failed(_) | Pane::Help(_) => {
+                self.pane = Pane::Chat;
+                self.stop_navigating();
+            }
         }
     }
 
@@ -147,7 +121,7 @@ impl Model {
             (key.modifiers.contains(KeyModifiers::CONTROL), key.modifiers.contains(KeyModifiers::ALT));
         match key.code {
             KeyCode::F(1) => self.pane = Pane::Help(0),
-            KeyCode::F(2) => self.pane = Pane::Inbox(0),
+            KeyCode::F(2) => self.open_inbox(),
             KeyCode::F(3) => self.list_hidden = !self.list_hidden,
             KeyCode::Char('q') if control => self.quit(),
             KeyCode::Char('c') if control => self.interrupt(),
@@ -163,7 +137,10 @@ impl Model {
                     self.open_chat(*id);
                 }
             }
-            KeyCode::PageUp | KeyCode::PageDown if !matches!(self.pane, Pane::Help(_) | Pane::Inbox(_)) => {
+            KeyCode::PageUp | KeyCode::PageDown if matches!(self.pane, Pane::Thread(_)) => {
+                self.page_thread(key.code == KeyCode::PageDown);
+            }
+            KeyCode::PageUp | KeyCode::PageDown if matches!(self.pane, Pane::Chat) => {
                 let page = isize::try_from(view::timeline_size(self).1.saturating_sub(1)).unwrap_or(1).max(1);
                 self.scroll(if key.code == KeyCode::PageUp { page } else { -page });
             }
@@ -223,10 +200,12 @@ impl Model {
 
     /// Inserts text and notifies the others that the user types.
     fn write(&mut self, text: &str) {
-        self.editor.insert(text);
+        if !self.editor.insert(text) {
+            return self.problem("the text is too long: a part was not inserted");
+        }
         self.is_unsaved = true;
         let recently = self.typing_sent_at.is_some_and(|at| at.elapsed() < TYPING_EVERY);
-        if recently || self.hold || !is_talk(self.editor.text()) {
+        if recently || self.hold || !is_message(self.editor.text()) {
             return;
         }
         if let Some(chat) = self.open.filter(|_| self.is_online()) {
@@ -242,13 +221,10 @@ impl Model {
         }
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         match &mut self.prompt {
-            Some(prompt) => prompt.editor.insert(&text.replace('\n', " ")),
+            Some(prompt) => drop(prompt.editor.insert(&text.replace('\n', " "))),
             None => {
                 self.completion = None;
-                self.focus = Focus::Compose;
-                if matches!(self.pane, Pane::Help(_) | Pane::Inbox(_)) {
-                    self.pane = Pane::Chat;
-                }
+                self.return_to_prompt();
                 self.write(&text);
             }
         }
@@ -256,11 +232,15 @@ impl Model {
 
     fn escape(&mut self) {
         match (&self.pane, self.purpose) {
-            (_, super::draft::Purpose::Edit(_)) => {
-                self.editor.take();
-                self.purpose = super::draft::Purpose::Message;
+            (_, Purpose::Edit(_)) => {
+                self.editor.set(String::new());
+                self.next_draft();
+                self.info("not changed; Ctrl-Z brings the edited text back");
             }
-            (_, super::draft::Purpose::Reply(_)) => self.purpose = super::draft::Purpose::Message,
+            (_, Purpose::Reply(_)) => {
+                self.purpose = Purpose::Message;
+                self.is_unsaved = true;
+            }
             (Pane::Chat, _) => self.select(false),
             _ => self.pane = Pane::Chat,
         }
@@ -277,8 +257,7 @@ impl Model {
             return;
         }
         self.editor.set(String::new());
-        self.purpose = super::draft::Purpose::Message;
-        self.is_unsaved = true;
+        self.next_draft();
         self.info("the text was removed: Ctrl-Z brings it back");
     }
 
@@ -313,7 +292,7 @@ impl Model {
             KeyCode::Esc => self.prompt = None,
             KeyCode::Char('u') if control => editor.delete_to_line_start(),
             KeyCode::Char('w') if control => editor.delete_word(),
-            KeyCode::Char(character) if !control => editor.insert(character.encode_utf8(&mut [0; 4])),
+            KeyCode::Char(character) if !control => drop(editor.insert(character.encode_utf8(&mut [0; 4]))),
             KeyCode::Left => editor.left(),
             KeyCode::Right => editor.right(),
             KeyCode::Home => editor.home(),
@@ -353,11 +332,10 @@ impl Model {
         }
     }
 
-    /// Closes the help or the notifications. A letter is the beginning of a message.
+    /// Closes the help or another pane. A letter is the beginning of a message.
     pub(super) fn back_to_chat(&mut self, key: KeyEvent) {
-        self.pane = Pane::Chat;
+        self.return_to_prompt();
         if matches!(key.code, KeyCode::Char(_)) {
-            self.stop_navigating();
             self.compose_key(key);
         }
     }
@@ -374,20 +352,4 @@ impl Model {
             _ => {}
         }
     }
-}
-
-/// Whether the event writes text.
-fn is_text(event: &Event) -> bool {
-    match event {
-        Event::Key(key) => {
-            key.modifiers.difference(KeyModifiers::SHIFT).is_empty()
-                && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab | KeyCode::Backspace)
-        }
-        event => matches!(event, Event::Paste(_)),
-    }
-}
-
-pub(super) fn is_interrupt(event: &Event) -> bool {
-    let Event::Key(key) = event else { return false };
-    key.modifiers.contains(KeyModifiers::CONTROL) && matches!(key.code, KeyCode::Char('c' | 'q'))
 }

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::history::History;
 use super::names::Names;
+use crate::cli::chat::listing::{self, Listing};
 use crate::cli::chat::people::People;
 use crate::domain::chat::{ChatKind, channel_key};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
-use crate::domain::text::nfc;
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::view::{ChatSummary, EventData};
 
@@ -88,8 +88,10 @@ pub(super) struct Store {
     /// Chats that must be resumed.
     to_resume: BTreeSet<ChatId>,
     resuming: BTreeSet<ChatId>,
-    /// Chats seen in the running listing; `None` outside of a listing.
-    listed: Option<BTreeSet<ChatId>>,
+    listing: Listing,
+    /// Pushes were dropped: no chat is live before it is resumed, also those that the running
+    /// listing finds.
+    is_behind: bool,
 }
 
 impl Store {
@@ -102,7 +104,8 @@ impl Store {
             unlisted: HashMap::new(),
             to_resume: BTreeSet::new(),
             resuming: BTreeSet::new(),
-            listed: None,
+            listing: Listing::default(),
+            is_behind: false,
         }
     }
 
@@ -111,6 +114,7 @@ impl Store {
         self.resuming.clear();
         self.to_resume.clear();
         self.unlisted.clear();
+        self.is_behind = false;
         self.people = People::default();
         self.chats.values_mut().for_each(|chat| {
             chat.history.loading = None;
@@ -120,25 +124,26 @@ impl Store {
     }
 
     pub(super) fn begin_listing(&mut self) {
-        self.listed = Some(BTreeSet::new());
+        self.listing.begin();
     }
 
     /// Stores a page of the list of chats.
     pub(super) fn list(&mut self, summaries: &[ChatSummary]) {
         for summary in summaries {
             self.learn(summary);
-            if let Some(listed) = &mut self.listed {
-                listed.insert(summary.id);
-            }
+            self.listing.found(summary.id);
         }
     }
 
     /// Completes the listing. Returns the chats that the user is no longer in.
     pub(super) fn end_listing(&mut self) -> Vec<ChatId> {
-        let Some(listed) = self.listed.take() else { return Vec::new() };
-        let gone: Vec<_> = self.chats.keys().filter(|id| !listed.contains(id)).copied().collect();
+        if !self.listing.is_running() {
+            return Vec::new();
+        }
+        let gone = self.listing.end(self.chats.keys());
         gone.iter().for_each(|id| self.discard(*id));
         self.unlisted.clear();
+        self.is_behind = false;
         gone
     }
 
@@ -169,7 +174,7 @@ impl Store {
             chat.peer.clone_from(&summary.peer);
         }
         chat.read_seq = chat.read_seq.max(summary.read_seq);
-        if chat.last != head {
+        if chat.last != head || self.is_behind {
             self.to_resume.insert(id);
         }
     }
@@ -201,9 +206,7 @@ impl Store {
             }
             self.to_resume.remove(&id);
         }
-        if let Some(listed) = &mut self.listed {
-            listed.insert(id);
-        }
+        self.listing.found(id);
         let Some(chat) = self.chats.get_mut(&id) else {
             if self.unlisted.len() < UNLISTED_MAX {
                 let head = self.unlisted.entry(id).or_insert(event.seq);
@@ -266,11 +269,25 @@ impl Store {
         }
     }
 
-    /// Handles `Limited` without a chat: pushes were dropped, so every chat is resumed.
-    pub(super) fn fell_behind(&mut self) {
+    /// Handles `Limited` without a chat: pushes were dropped, so every chat is resumed. Returns
+    /// whether a listing begins; a running one continues.
+    pub(super) fn fell_behind(&mut self) -> bool {
         self.resuming.clear();
         self.to_resume = self.chats.keys().copied().collect();
-        self.begin_listing();
+        self.is_behind = true;
+        let begins = !self.listing.is_running();
+        if begins {
+            self.begin_listing();
+        }
+        begins
+    }
+
+    /// The server refused a `Resume`: its chats must still be resumed.
+    pub(super) fn resume_refused(&mut self, chats: &[ChatId]) {
+        for id in chats.iter().filter(|id| self.chats.contains_key(id)) {
+            self.resuming.remove(id);
+            self.to_resume.insert(*id);
+        }
     }
 
     /// Handles `Reset` of a chat: the cursor was above the head.
@@ -284,7 +301,7 @@ impl Store {
 
     /// Returns whether the sums of a heartbeat's answer match, or cannot be compared now.
     pub(super) fn agrees(&self, count: usize, heads_sum: Seq) -> bool {
-        if self.listed.is_some() || !self.resuming.is_empty() || !self.to_resume.is_empty() {
+        if self.listing.is_running() || !self.resuming.is_empty() || !self.to_resume.is_empty() {
             return true;
         }
         self.chats.len() == count && self.chats.values().map(|chat| chat.last).sum::<Seq>() == heads_sum
@@ -310,12 +327,8 @@ impl Store {
     }
 
     pub(super) fn title(&self, id: ChatId) -> String {
-        let Some(chat) = self.chats.get(&id) else { return format!("chat {id}") };
-        match (&chat.name, &chat.peer) {
-            (Some(name), _) => name.clone(),
-            (None, Some(peer)) => format!("@{peer}"),
-            (None, None) => format!("chat {id}"),
-        }
+        let chat = self.chats.get(&id);
+        listing::title(id, chat.and_then(|chat| chat.name.as_deref()), chat.and_then(|chat| chat.peer.as_deref()))
     }
 
     /// Returns the chats of the list, in the order of the screen: direct chats, groups, channels.
@@ -332,29 +345,9 @@ impl Store {
         order.into_iter().map(|(.., id)| id).collect()
     }
 
-    /// Returns the chat with a number of the list or a name; the strictest reading that matches
-    /// wins.
+    /// Returns the chat with a number of the list or a title.
     pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
-        let order = self.order();
-        let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        if let Some(id) = number.and_then(|index| order.get(index)) {
-            return Ok(*id);
-        }
-        let wanted_name = wanted.trim_start_matches(['#', '@']);
-        let (exact, lower) = (nfc(wanted_name), channel_key(wanted_name));
-        let readings: [&dyn Fn(&str) -> bool; 3] =
-            [&|title| nfc(title) == exact, &|title| channel_key(title) == lower, &|title| {
-                channel_key(title).starts_with(&lower)
-            }];
-        for fits in readings {
-            let is_found = |id: &&ChatId| fits(self.title(**id).trim_start_matches('@'));
-            let found: Vec<_> = self.chats.keys().filter(is_found).copied().collect();
-            match found.as_slice() {
-                [] => {}
-                [id] => return Ok(*id),
-                _ => return Err(format!("several chats are called {wanted}: use a number of /chats")),
-            }
-        }
-        Err(format!("no chat in your list is called {wanted}"))
+        let titles: Vec<_> = self.chats.keys().map(|id| (*id, self.title(*id))).collect();
+        listing::find(wanted, &self.order(), &titles)
     }
 }

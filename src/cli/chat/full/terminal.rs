@@ -11,12 +11,14 @@ use ratatui::crossterm::event::{
     EnableMouseCapture, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
 };
 use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode};
 
 use super::model::Model;
 use super::view;
 
 pub(super) struct Terminal {
     inner: DefaultTerminal,
+    mouse: bool,
 }
 
 impl Terminal {
@@ -25,10 +27,15 @@ impl Terminal {
         let inner = ratatui::try_init()?;
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            leave();
+            leave_modes();
             hook(info);
         }));
-        let terminal = Self { inner };
+        let terminal = Self { inner, mouse };
+        terminal.set_modes()?;
+        Ok(terminal)
+    }
+
+    fn set_modes(&self) -> io::Result<()> {
         execute!(
             stdout(),
             EnableBracketedPaste,
@@ -36,10 +43,27 @@ impl Terminal {
             // Distinguishes Shift-Enter from Enter where the terminal can; others ignore it.
             PushKeyboardEnhancementFlags(KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES)
         )?;
-        if mouse {
+        if self.mouse {
             execute!(stdout(), EnableMouseCapture)?;
         }
-        Ok(terminal)
+        Ok(())
+    }
+
+    /// Takes the terminal again after another program has used it. The next drawing is complete.
+    pub(super) fn enter(&mut self) -> io::Result<()> {
+        leave_modes();
+        // crossterm sets the modes only once if it is not reset.
+        disable_raw_mode()?;
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen)?;
+        self.set_modes()?;
+        self.inner.clear()
+    }
+
+    /// Leaves the terminal to another program.
+    pub(super) fn leave(&self) {
+        leave_modes();
+        ratatui::restore();
     }
 
     pub(super) fn size(&self) -> io::Result<(u16, u16)> {
@@ -60,13 +84,12 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        leave();
-        ratatui::restore();
+        self.leave();
     }
 }
 
 /// Ends the modes that `ratatui::restore` does not end. Errors cannot be reported any more.
-fn leave() {
+fn leave_modes() {
     drop(execute!(
         stdout(),
         DisableMouseCapture,

@@ -221,7 +221,7 @@ fn chat_is_found_by_number_and_by_name() {
     {
         assert_eq!(model.find(wanted), Ok(ChatId(id)), "{wanted}");
     }
-    for wanted in ["0", "6", "nobody", "TEAM"] {
+    for wanted in ["0", "6", "nosuch", "TEAM"] {
         assert!(model.find(wanted).is_err(), "{wanted}");
     }
     model.learn(&summary(ChatId(12), "caf\u{e9} creme", 1));

@@ -69,6 +69,9 @@ pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         (Pane::Inbox(_), _) => {
             format!("Notifications, {} unread (Enter: open, e: read, E: all read)", model.inbox.unread())
         }
+        (Pane::Failed(_), _) => {
+            format!("Not sent: {} (Enter: copy into the prompt, Delete: remove)", model.sending.failed())
+        }
         (Pane::Thread(thread), _) => {
             format!("Thread in {} (Esc: back)", clean_line(&model.store.title(thread.chat)))
         }
@@ -134,6 +137,9 @@ fn state(model: &Model) -> (String, Style) {
     if let Some(question) = &model.question {
         let text = match question {
             Question::Delete(..) => "Delete this message? y/n".to_owned(),
+            Question::Pin { remove: false, .. } => "Pin this message for all? y/n".to_owned(),
+            Question::Pin { remove: true, .. } => "Remove the pin of this message? y/n".to_owned(),
+            Question::Unread(..) => "Mark as unread from here on, and close the chat? y/n".to_owned(),
             Question::Split(count) => format!("Above 16 KiB: send as {count} messages? y/n"),
             Question::Leave(chat) => format!("Leave {}? y/n", model.store.title(*chat)),
             Question::Quit => "Quit? y/n".to_owned(),
@@ -162,7 +168,8 @@ fn state(model: &Model) -> (String, Style) {
     }
     match model.purpose {
         Purpose::Edit(_) => {
-            return ("editing your message (Esc: leave it as it was)".to_owned(), style::BOLD);
+            let text = format!("editing your message (Esc: leave it as it was){}", beneath(model));
+            return (text, style::BOLD);
         }
         Purpose::Reply(id) => {
             let found = model.open_state().and_then(|chat| chat.history.message(id));
@@ -174,6 +181,9 @@ fn state(model: &Model) -> (String, Style) {
         }
         Purpose::Message => {}
     }
+    if model.focus == Focus::Compose && !model.beneath.is_empty() {
+        return (beneath(model).trim_start_matches([';', ' ']).to_owned(), style::DIM);
+    }
     if model.focus == Focus::Navigate {
         let keys =
             "r reply  t thread  e edit  + react  d delete  p pin  u unread  / n N search  ? help  Esc back";
@@ -184,6 +194,14 @@ fn state(model: &Model) -> (String, Style) {
         return (format!("{size} of {CONTENT_BYTES_MAX} bytes"), style::BOLD);
     }
     (typing(model), style::DIM)
+}
+
+/// Returns the number of texts that return to the prompt after the present one.
+fn beneath(model: &Model) -> String {
+    match model.beneath.len() {
+        0 => String::new(),
+        count => format!("; {} afterwards", plural(count, "text returns", "texts return")),
+    }
 }
 
 fn typing(model: &Model) -> String {
@@ -201,7 +219,7 @@ fn typing(model: &Model) -> String {
 fn connection(model: &Model) -> (String, Style) {
     let mut parts = Vec::new();
     if model.sending.failed() > 0 {
-        parts.push(format!("✗ {} failed", model.sending.failed()));
+        parts.push(format!("✗ {} failed (/failed)", model.sending.failed()));
     }
     if model.sending.waiting() > 0 {
         parts.push(format!("… {} sending", model.sending.waiting()));

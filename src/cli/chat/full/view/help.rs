@@ -29,8 +29,9 @@ const KEYS: &[(&str, &[(&str, &str)])] = &[
             ("Up in an empty prompt, Esc", "select a message"),
             ("Ctrl-A, Ctrl-E", "beginning, end of the line"),
             ("Ctrl-W, Ctrl-U, Ctrl-K", "delete the word, to the beginning, to the end"),
-            ("Ctrl-Z", "bring deleted text back"),
+            ("Ctrl-Z", "bring deleted text back; again: the texts before it"),
             ("Ctrl-C", "empty the prompt; quit if it is empty"),
+            ("Ctrl-D in an empty prompt", "quit"),
         ],
     ),
     (
@@ -49,6 +50,14 @@ const KEYS: &[(&str, &[(&str, &str)])] = &[
             ("Esc, Enter", "back to the prompt"),
         ],
     ),
+    (
+        "In the list of texts that were not sent",
+        &[
+            ("Up, Down", "other texts"),
+            ("Enter", "copy into the prompt"),
+            ("Delete", "remove; Ctrl-Z in the prompt brings the text back"),
+        ],
+    ),
 ];
 
 /// Returns the lines of the help.
@@ -62,4 +71,42 @@ pub(in crate::cli::chat::full) fn lines() -> Vec<String> {
     lines.push("Commands".to_owned());
     lines.extend(HELP.iter().map(|help| format!("  {:<31} {}", help.form, help.effect)));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the first cells of the tables in a section of docs/CHAT.md.
+    fn cells(section: &str) -> Vec<String> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CHAT.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (_, section) = text.split_once(&format!("## {section}\n")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        let rows = rows.filter(|cell| !matches!(*cell, "Key" | "Command"));
+        rows.map(|cell| cell.replace('`', "")).collect()
+    }
+
+    #[test]
+    fn keys_of_the_document_are_those_of_the_help() {
+        let keys: Vec<_> = KEYS.iter().flat_map(|(_, keys)| keys.iter().map(|(key, _)| *key)).collect();
+        assert_eq!(cells("Use the keys"), keys);
+    }
+
+    #[test]
+    fn commands_of_the_document_are_those_of_the_help() {
+        let names = |text: &str| -> Vec<String> {
+            let forms = text.split(", ").filter_map(|form| form.split(' ').next());
+            forms.filter(|form| form.starts_with('/')).map(str::to_owned).collect()
+        };
+        let mut documented: Vec<_> = cells("Use the commands").iter().flat_map(|cell| names(cell)).collect();
+        let mut known: Vec<_> = crate::cli::chat::commands::names().map(|name| format!("/{name}")).collect();
+        known.push("//TEXT".to_owned());
+        for list in [&mut documented, &mut known] {
+            list.sort();
+            list.dedup();
+        }
+        assert_eq!(documented, known);
+    }
 }

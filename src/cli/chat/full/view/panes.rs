@@ -2,13 +2,16 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 use super::body::{self, Look};
 use super::style;
 use super::wrap::cut;
-use crate::cli::chat::full::model::{Focus, Model, Thread};
+use crate::cli::chat::full::inbox::Loading;
+use crate::cli::chat::full::model::{Focus, Model};
+use crate::cli::chat::full::thread::Thread;
 use crate::cli::chat::text::clean_line;
 
 /// Width below which notifications have no date and no kind.
@@ -16,11 +19,17 @@ const NARROW: usize = 70;
 
 pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    if thread.messages.is_empty() {
-        frame.render_widget(Line::styled(cut("Loading…", width), style::DIM), area);
-        return;
-    }
     let mut lines = Vec::new();
+    let above = match (thread.is_loading, thread.has_more) {
+        (true, _) if thread.messages.is_empty() || thread.has_more => "Loading…",
+        (_, true) if thread.can_load_older() => "Older messages: Up or PageUp",
+        (_, true) => "Older messages are in the chat.",
+        (_, false) if thread.messages.is_empty() => "The messages are not loaded.",
+        (_, false) => "",
+    };
+    if !above.is_empty() {
+        lines.push(Line::styled(cut(above, width), style::DIM));
+    }
     for (index, message) in thread.messages.iter().enumerate() {
         let selected = model.focus == Focus::Navigate && index == thread.selected;
         lines.extend(body::lines(model, message, None, Look { width, selected, follows: false }));
@@ -64,8 +73,38 @@ pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, 
             Line::styled(cut(&clean_line(&text), width), look)
         })
         .collect();
+    match &model.inbox.loading {
+        Loading::Failed(reason) => {
+            let text = format!("The notifications cannot be read (F2: try again): {reason}");
+            lines.insert(0, Line::styled(cut(&clean_line(&text), width), style::problem(model)));
+        }
+        Loading::Running if lines.is_empty() => lines.push(Line::styled(cut("Loading…", width), style::DIM)),
+        Loading::Done if lines.is_empty() => {
+            lines.push(Line::styled(cut("No notifications.", width), style::DIM));
+        }
+        _ => {}
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Draws the texts that were not sent, each with its chat and the reason.
+pub(super) fn draw_failed(model: &Model, selected: usize, frame: &mut Frame<'_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let selected = selected.min(model.sending.failed().saturating_sub(1));
+    let first = (selected + 1).saturating_sub(height);
+    let shown = model.sending.failures().enumerate().skip(first).take(height);
+    let mut lines: Vec<_> = shown
+        .map(|(index, (unsent, reason))| {
+            let time = model.config.clock(unsent.created_at);
+            let chat = model.store.title(unsent.chat);
+            let content = clean_line(&unsent.content);
+            let text = format!("✗ {time} [{chat}] {content} ({reason})");
+            let look = if index == selected { style::REVERSE } else { Style::new() };
+            Line::styled(cut(&clean_line(&text), width), look)
+        })
+        .collect();
     if lines.is_empty() {
-        lines.push(Line::styled(cut("No notifications.", width), style::DIM));
+        lines.push(Line::styled(cut("Every message was sent.", width), style::DIM));
     }
     frame.render_widget(Paragraph::new(lines), area);
 }

@@ -14,6 +14,7 @@ use crate::cli::chat::full::history::Row;
 use crate::cli::chat::full::model::Model;
 use crate::cli::chat::full::store::Chat;
 use crate::cli::chat::outgoing::Unsent;
+use crate::cli::chat::sentence::sentence;
 use crate::cli::chat::text::clean_line;
 use crate::domain::ids::MessageId;
 use crate::domain::message::Message;
@@ -80,24 +81,12 @@ pub(super) fn rule(text: &str, width: usize, look: ratatui::style::Style) -> Lin
 
 /// Returns the lines of an event that is not a message.
 fn change(model: &Model, event: &EventData, width: usize) -> Vec<Line<'static>> {
-    let name = |user: Option<_>| user.map_or_else(|| "a user".to_owned(), |user| model.store.names.of(user));
-    let (actor, person) = (name(event.actor_id), name(event.user_id));
-    let by_oneself = event.user_id == event.actor_id;
-    let text = match event.kind.as_str() {
-        "join" if by_oneself => format!("{person} joined"),
-        "join" => format!("{actor} added {person}"),
-        "leave" if by_oneself => format!("{person} left"),
-        "leave" => format!("{actor} removed {person}"),
-        "role" => {
-            format!("{actor} made {person} {}", event.role.map_or("something else", |role| role.as_str()))
-        }
-        "rename" => format!("{actor} renamed the chat to \"{}\"", event.name.as_deref().unwrap_or_default()),
-        "pin" => format!("{actor} pinned a message"),
-        "unpin" => format!("{actor} unpinned a message"),
-        "push" => return push(model, event, &actor, width),
-        _ if event.archived == Some(false) => format!("{actor} reopened the chat"),
-        _ => format!("{actor} archived the chat"),
-    };
+    let name = |user| model.store.names.of(user);
+    if event.kind == "push" {
+        let actor = event.actor_id.map_or_else(|| "a user".to_owned(), name);
+        return push(model, event, &actor, width);
+    }
+    let text = sentence(event, name).unwrap_or_default();
     let time = event.created_at.map_or_else(String::new, |at| model.config.clock(at));
     wrap(&[(format!(" {time} * {}", clean_line(&text)), style::DIM)], width)
 }
