@@ -6,6 +6,9 @@ use crate::domain::chat::channel_key;
 use crate::domain::ids::ChatId;
 use crate::domain::text::nfc;
 
+/// Chats that are named when several match.
+const MATCHES_MAX: usize = 8;
+
 /// Returns the title of a chat: its name, the other user of a direct chat, or its id.
 pub(super) fn title(id: ChatId, name: Option<&str>, peer: Option<&str>) -> String {
     match (name, peer) {
@@ -23,7 +26,8 @@ pub(super) fn find(
     titles: &[(ChatId, String)],
 ) -> Result<ChatId, String> {
     let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-    if let Some(id) = number.and_then(|index| numbered.get(index)) {
+    let is_known = |id: &&ChatId| titles.iter().any(|(other, _)| other == *id);
+    if let Some(id) = number.and_then(|index| numbered.get(index)).filter(is_known) {
         return Ok(*id);
     }
     let bare = wanted.trim_start_matches(['#', '@']);
@@ -40,10 +44,22 @@ pub(super) fn find(
         match found.as_slice() {
             [] => {}
             [id] => return Ok(*id),
-            _ => return Err(format!("several chats are called {wanted}: use a number of /chats")),
+            several => return Err(format!("several chats match {wanted}: {}", listed(several, numbered, titles))),
         }
     }
     Err(format!("no chat in your list is called {wanted}: /chats shows the list"))
+}
+
+/// Returns the numbers and titles of some chats.
+fn listed(ids: &[ChatId], numbered: &[ChatId], titles: &[(ChatId, String)]) -> String {
+    let name = |id: &ChatId| {
+        let number = numbered.iter().position(|other| other == id).map(|index| format!("{} ", index + 1));
+        let title = titles.iter().find(|(other, _)| other == id).map_or("", |(_, title)| title.as_str());
+        format!("{}{title}", number.unwrap_or_default())
+    };
+    let shown: Vec<_> = ids.iter().take(MATCHES_MAX).map(name).collect();
+    let more = ids.len() - shown.len();
+    format!("{}{}", shown.join(", "), if more > 0 { format!(" and {more} more") } else { String::new() })
 }
 
 /// A round of listing. Chats that no page of it names are those that the user is no longer in.

@@ -4,16 +4,22 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::draft::Purpose;
-use super::model::{Asked, Model, Pane, PromptKind, Question, Then};
+use super::model::{Asked, Model, Order, Pane, PromptKind, Question, Then};
+use super::quick::emoji_of;
 use super::sending::UNSENT_MAX;
+use super::switch::NO_CHAT;
 use crate::cli::chat::commands::{self, Command, FullCommand};
 use crate::cli::chat::link::packet_of;
 use crate::cli::chat::outgoing::Unsent;
+use crate::domain::chat::channel_key;
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::message::{CONTENT_BYTES_MAX, Content, InvalidContent, Message};
 use crate::domain::notification::NotifyLevel;
 use crate::domain::percent::percent_encoded;
 use crate::protocol::packet::{MessagePacket, PacketMessage};
+
+/// The first channels that the user can join.
+pub(super) const JOINABLE: &str = "/api/chats?joinable=true&limit=100";
 
 impl Model {
     /// Sends the text in the prompt, or performs it as a command. Text that cannot be sent stays.
@@ -25,8 +31,9 @@ impl Model {
         }
         match commands::parse(&text) {
             Ok(Command::Nothing) => {}
-            Ok(Command::Send(content)) => self.submit_message(content),
+            Ok(Command::Send(content)) => self.submit_message(content, text),
             Ok(command) => {
+                self.recall.keep(self.open.unwrap_or(NO_CHAT), text);
                 // Ctrl-Z brings back a command that cannot be executed.
                 self.editor.set(String::new());
                 self.is_unsaved = true;
@@ -39,7 +46,9 @@ impl Model {
         }
     }
 
-    fn submit_message(&mut self, content: String) {
+    fn submit_message(&mut self, content: String, line: String) {
+        // A completed name ends with a space.
+        let content = content.trim_end_matches(' ').to_owned();
         let Some(chat) = self.open else {
             return self.problem("no chat is open: /open NAME, /dm USER or /join CHANNEL opens one");
         };
@@ -54,6 +63,7 @@ impl Model {
         match Content::parse(content) {
             Ok(content) => {
                 self.editor.take();
+                self.recall.keep(chat, line);
                 self.queue(chat, content.into_string());
                 self.next_draft();
             }
@@ -141,6 +151,7 @@ impl Model {
                 let path = format!("/api/chats/{chat}/participants/{}", percent_encoded(&self.username));
                 self.call_online(Method::DELETE, path, None, Then::Done("not left"));
             }
+            Question::Twin { name, people } => self.create(&name, &people),
             Question::Quit => self.quit(),
         }
     }
@@ -155,6 +166,15 @@ impl Model {
             self.problem("not connected: try again after the reconnect");
         }
         is_online
+    }
+
+    /// The same, and a note shows that it was done.
+    fn noted_online(&mut self, packet: MessagePacket, done: String) {
+        if self.is_online() {
+            self.send(packet, Asked::Noted(done));
+        } else {
+            self.problem("not connected: try again after the reconnect");
+        }
     }
 
     pub(super) fn call_online(
@@ -176,11 +196,13 @@ impl Model {
         match command {
             Command::Nothing | Command::Send(_) => {}
             Command::Chats => {
-                let order = self.store.order();
-                let entries = order.iter().enumerate().map(|(index, id)| {
+                let mut numbers: Vec<_> = self.store.order();
+                numbers.sort_by_key(|id| self.store.number_of(*id));
+                let entries = numbers.iter().map(|id| {
+                    let number = self.store.number_of(*id).unwrap_or(0);
                     let unread = self.store.chats.get(id).map_or(0, |chat| chat.unread);
                     let unread = if unread > 0 { format!(" ({unread} unread)") } else { String::new() };
-                    format!("{:>3}. {}{unread}", index + 1, self.store.title(*id))
+                    format!("{number:>3}. {}{unread}", self.store.title(*id))
                 });
                 self.report = entries.collect();
             }
@@ -192,14 +214,16 @@ impl Model {
                 }
             },
             Command::New { name, people } => {
-                let body = json!({"kind": "group", "name": name, "participants": people});
-                self.begin(
-                    format!("creating {name}"),
-                    Method::POST,
-                    "/api/chats".to_owned(),
-                    Some(body),
-                    Then::Open { peer: None },
-                );
+                let key = channel_key(&name);
+                if self.store.chats.keys().any(|id| channel_key(&self.store.title(*id)) == key) {
+                    self.question = Some(Question::Twin { name, people });
+                } else {
+                    self.create(&name, &people);
+                }
+            }
+            Command::Direct(user) if user.to_lowercase() == self.username.to_lowercase() => {
+                self.problem("this is you: /dm opens the chat with another user");
+                self.stop_waiting();
             }
             Command::Direct(user) => {
                 let body = json!({"kind": "direct", "participants": [user]});
@@ -213,7 +237,7 @@ impl Model {
                 );
             }
             Command::Join(name) => {
-                let path = "/api/chats?joinable=true&limit=100".to_owned();
+                let path = JOINABLE.to_owned();
                 self.begin(format!("joining {name}"), Method::GET, path, None, Then::Join { name, pages: 1 });
             }
             Command::Leave => match self.open {
@@ -224,7 +248,8 @@ impl Model {
                 let Some(chat) = self.open else { return self.problem("no chat is open") };
                 for person in people {
                     let path = format!("/api/chats/{chat}/participants/{}", percent_encoded(&person));
-                    self.call_online(Method::PUT, path, Some(json!({})), Then::Done("not invited"));
+                    let done = format!("{person} is in the chat now");
+                    self.call_online(Method::PUT, path, Some(json!({})), Then::Noted("not invited", done));
                 }
             }
             Command::Who => {
@@ -242,18 +267,30 @@ impl Model {
                 _ => self.problem("no message of yours is loaded"),
             },
             Command::React { emoji, remove } => match self.target() {
-                Some(message) => self.react(message.id, &emoji, remove),
+                Some(message) => match emoji_of(&emoji) {
+                    Some(emoji) => self.react(message.id, &emoji, remove),
+                    None => self.problem(format!("{emoji} is not an emoji: Tab completes :names:")),
+                },
                 None => self.problem("no message is loaded"),
             },
             Command::Status(status) => {
+                let done = format!("your status: {status}");
                 let packet = MessagePacket { status: Some(status), ..packet_of("Status") };
-                self.change_online(packet);
+                self.noted_online(packet, done);
             }
-            Command::More => self.scroll(isize::try_from(super::view::timeline_size(self).1).unwrap_or(10)),
+            Command::More => {
+                self.scroll_far(isize::try_from(super::view::timeline_size(self).1).unwrap_or(10));
+            }
             Command::Help => self.pane = Pane::Help(0),
             Command::Quit => self.quit(),
             Command::Full(command) => self.perform_full(command),
         }
+    }
+
+    fn create(&mut self, name: &str, people: &[String]) {
+        let body = json!({"kind": "group", "name": name, "participants": people});
+        let (what, path) = (format!("creating {name}"), "/api/chats".to_owned());
+        self.begin(what, Method::POST, path, Some(body), Then::Open { peer: None });
     }
 
     fn perform_full(&mut self, command: FullCommand) {
@@ -277,7 +314,23 @@ impl Model {
                 self.is_unsaved = true;
             }
             FullCommand::Failed => self.pane = Pane::Failed(0),
-            FullCommand::ReadAll => drop(self.change_online(packet_of("MarkAllRead"))),
+            FullCommand::ReadAll => {
+                let done = "all chats are marked as read; F2 and E mark the other notifications".to_owned();
+                self.noted_online(packet_of("MarkAllRead"), done);
+            }
+            FullCommand::List => {
+                self.call_online(Method::GET, JOINABLE.to_owned(), None, Then::Channels { show: true });
+            }
+            FullCommand::Pins => {
+                let Some(chat) = self.open else { return self.problem("no chat is open") };
+                let path = format!("/api/chats/{chat}/messages?pinned=true&limit=100");
+                self.call_online(Method::GET, path, None, Then::Pins);
+            }
+            FullCommand::Mouse => {
+                self.config.mouse = !self.config.mouse;
+                self.orders.push_back(Order::Mouse(self.config.mouse));
+                self.info(if self.config.mouse { "mouse: on" } else { "mouse: off; the terminal selects text" });
+            }
             FullCommand::Notify(level) => {
                 let Some(chat) = self.open else { return self.problem("no chat is open") };
                 let Some(level) = NotifyLevel::from_name(&level) else {
@@ -318,16 +371,14 @@ impl Model {
             PromptKind::Search if text.is_empty() => self.search = None,
             PromptKind::Search => self.start_search(text.to_owned()),
             PromptKind::React(_) if text.is_empty() => {}
-            PromptKind::React(message) => {
-                let name = text.trim_matches(':');
-                let emoji = emojis::get_by_shortcode(name).map_or(text, |emoji| emoji.as_str());
-                self.react(message, emoji, false);
-            }
+            PromptKind::React(message) => self.react_by_name(message, text),
+            PromptKind::Switch if text.is_empty() => {}
+            PromptKind::Switch => self.switch_to(text),
         }
     }
 
     /// Adds a reaction, or removes the user's own one.
-    fn react(&mut self, message: MessageId, emoji: &str, remove: bool) {
+    pub(super) fn react(&mut self, message: MessageId, emoji: &str, remove: bool) {
         let me = self.store.me;
         let target = self.target().filter(|target| target.id == message);
         let has = target.is_some_and(|target| {

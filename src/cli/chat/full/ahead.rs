@@ -14,7 +14,10 @@ impl Model {
     /// Handles an event of the terminal, after those that wait.
     pub(super) fn input(&mut self, event: Event) {
         match event {
-            Event::Resize(width, height) => self.size = (width, height),
+            Event::Resize(width, height) => {
+                self.size = (width, height);
+                self.measure();
+            }
             Event::FocusGained => self.has_focus = true,
             Event::FocusLost => {
                 self.has_focus = false;

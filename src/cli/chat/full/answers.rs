@@ -6,21 +6,29 @@ use serde_json::{Value, json};
 
 use super::model::{Call, Model, Order, Then};
 use crate::cli::chat::rest::RestError;
-use crate::cli::chat::text::clean_line;
+use crate::cli::chat::text::{clean_line, shorten};
 use crate::domain::chat::channel_key;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::percent::percent_encoded;
+use crate::domain::message::Message;
 use crate::domain::presence::Shown;
 use crate::protocol::view::ChatSummary;
 
 /// Pages of channels that are searched for a name.
 const CHANNEL_PAGES_MAX: usize = 100;
+/// Characters of a pinned message that are listed.
+const PIN_CHARACTERS: usize = 200;
 
 #[derive(Deserialize)]
 struct ChannelPage {
     items: Vec<ChatSummary>,
     #[serde(default)]
     next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MessagePage {
+    items: Vec<Message>,
 }
 
 #[derive(Deserialize)]
@@ -52,12 +60,19 @@ impl Model {
         match then {
             Then::Open { .. } | Then::Join { .. } | Then::Joined(_) => {
                 self.stop_waiting();
-                self.problem(format!("not opened: {reason}"));
+                match then {
+                    Then::Open { peer: Some(user) } if reason.contains("does not exist") => {
+                        self.problem(format!("there is no user {user}"));
+                    }
+                    _ => self.problem(format!("not opened: {reason}")),
+                }
             }
             Then::Participants { show: false, .. } => {}
             Then::Notifications => self.inbox.fail(&reason),
             Then::Participants { .. } => self.problem(reason),
             Then::Thread { .. } => self.thread_refused(&reason),
+            Then::Channels { .. } | Then::Pins => self.problem(reason),
+            Then::Noted(what, _) => self.problem(format!("{what}: {reason}")),
             Then::Notify { .. } => self.problem(format!("not set: {reason}")),
             Then::Done(what) => self.problem(format!("{what}: {reason}")),
         }
@@ -84,12 +99,17 @@ impl Model {
                 }
                 self.info(format!("notifications of this chat: {}", level.as_str()));
             }
+            Then::Channels { show } => self.channels_found(show, answer),
+            Then::Pins => self.pins_found(answer),
+            Then::Noted(_, done) => self.info(done),
             Then::Done(_) => {}
         }
     }
 
     fn opened(&mut self, summary: &ChatSummary) {
+        self.joinable.clear();
         self.store.learn(summary);
+        self.store.number();
         // Without a running command, the user has interrupted it and writes in another chat.
         if self.busy.take().is_some() {
             self.open_with_text(summary.id);
@@ -122,6 +142,36 @@ impl Model {
                     Err(_) => self.problem(format!("no channel that you can join is called {name}")),
                 }
             }
+        }
+    }
+
+    /// Keeps the names of channels for Tab, and lists them.
+    fn channels_found(&mut self, show: bool, answer: Value) {
+        let Ok(page) = serde_json::from_value::<ChannelPage>(answer) else { return };
+        self.joinable = page.items.iter().filter_map(|channel| channel.name.clone()).collect();
+        self.joinable.sort_by_key(|name| channel_key(name));
+        if show {
+            self.report = vec!["Channels that you can join (/join NAME):".to_owned()];
+            self.report.extend(self.joinable.iter().map(|name| format!("  #{name}")));
+            if self.joinable.is_empty() {
+                self.report = vec!["There is no channel that you can join.".to_owned()];
+            } else if page.next.is_some() {
+                self.report.push("  and more".to_owned());
+            }
+        } else if !self.joinable.is_empty() && self.editor.before().starts_with("/join ") {
+            self.complete(true);
+        }
+    }
+
+    fn pins_found(&mut self, answer: Value) {
+        let Ok(page) = serde_json::from_value::<MessagePage>(answer) else { return };
+        self.report = page.items.iter().map(|message| {
+            let (time, name) = (self.config.clock(message.created_at), self.store.names.of(message.sender_id));
+            let date = self.config.date(message.created_at);
+            format!("{date} {time} {name}: {}", shorten(&clean_line(&message.content), PIN_CHARACTERS))
+        }).collect();
+        if self.report.is_empty() {
+            self.info("no message of this chat is pinned");
         }
     }
 

@@ -21,6 +21,8 @@ use crate::client::Received;
 
 /// Minimum interval between two drawings: keys are handled faster than a terminal can draw.
 const FRAME: Duration = Duration::from_millis(16);
+/// Maximum interval: after a terminal that did not read for long, the screen is drawn at once.
+const FRAME_MAX: Duration = Duration::from_millis(250);
 /// Events that are handled before the screen is drawn again.
 const EVENTS_AT_ONCE: usize = 512;
 /// Packets that are handled before the screen is drawn again.
@@ -271,6 +273,10 @@ impl App {
                 }
                 order @ (Order::Send(..) | Order::Rest(_)) => later.push_back(order),
                 Order::Bell => drop(self.terminal.bell()),
+                Order::Repaint => drop(self.terminal.enter()),
+                Order::Copy(text) => drop(self.terminal.copy(&text)),
+                Order::Mouse(on) => drop(self.terminal.set_mouse(on)),
+                Order::Bare(text) => drop(self.terminal.show_bare(&text)),
                 Order::Disconnect(reason) => self.lost(&reason),
                 Order::Quit => {
                     self.model.info("sending the last messages… Ctrl-C: keep them for the next start");
@@ -291,11 +297,11 @@ impl App {
     }
 
     fn draw_in_time(&mut self, now: Instant) -> anyhow::Result<()> {
-        if self.is_dirty && self.draw_at.is_none_or(|at| at <= now) {
+        if self.is_dirty && !self.model.is_bare && self.draw_at.is_none_or(|at| at <= now) {
             self.terminal.draw(&self.model).context("cannot write to the terminal")?;
             // Drawing takes at most half of the time, also over a slow connection.
             let drawn = Instant::now();
-            self.draw_at = Some(drawn + FRAME.max(drawn - now));
+            self.draw_at = Some(drawn + (drawn - now).clamp(FRAME, FRAME_MAX));
             self.is_dirty = false;
         }
         Ok(())
@@ -327,7 +333,7 @@ impl App {
     }
 
     fn next_due(&self, now: Instant) -> Option<Instant> {
-        let frame = self.draw_at.filter(|_| self.is_dirty);
+        let frame = self.draw_at.filter(|_| self.is_dirty && !self.model.is_bare);
         let save = self.unsaved_since.map(|since| since + SAVE_AFTER);
         let connect = self.model.connect_due(self.desk.is_free()).filter(|_| self.wire.is_none());
         [frame, save, connect, self.leave_at, self.model.next_due(now)].into_iter().flatten().min()

@@ -136,7 +136,7 @@ fn edit_without_an_answer_returns_to_the_prompt() {
 #[test]
 fn text_typed_without_a_chat_goes_along() {
     let mut alice = alice();
-    alice.input(key(KeyCode::Up));
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
     type_text(&mut alice, "uy");
     assert_eq!(alice.open, None);
     type_text(&mut alice, "for the next chat");
@@ -156,7 +156,7 @@ fn text_that_arrives_at_once_goes_to_the_prompt() {
         }
     };
     for text in ["perhaps", "under", "do it", "right", "every", "Every one", "quit", "test", "? why"] {
-        for start in [KeyCode::Up, KeyCode::F(1), KeyCode::F(2)] {
+        for start in [KeyCode::Esc, KeyCode::F(1), KeyCode::F(2)] {
             let mut alice = author();
             alice.input(key(start));
             feed(&mut alice, text.as_bytes());
@@ -166,7 +166,7 @@ fn text_that_arrives_at_once_goes_to_the_prompt() {
     }
     // A key that is held down moves.
     let mut alice = author();
-    alice.input(key(KeyCode::Up));
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
     feed(&mut alice, b"kkkk");
     assert_eq!((prompt(&alice), alice.selected), ("", Some(7)));
     // Text in a prompt or a question stays there.
@@ -183,7 +183,7 @@ fn keys_with_effects_for_others_ask_first() {
         ('u', Question::Unread(TEAM, 11)),
         ('d', Question::Delete(TEAM, message(TEAM, 11, 1, "").id)),
     ] {
-        alice.input(key(KeyCode::Up));
+        alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
         alice.input(key(KeyCode::Char(letter)));
         assert_eq!(alice.question, Some(question));
         // Another letter shows that a message is being typed.
@@ -191,13 +191,13 @@ fn keys_with_effects_for_others_ask_first() {
         assert_eq!((prompt(&alice).to_owned(), &alice.question), (format!("{letter}e"), &None));
         assert_eq!((alice.focus, alice.orders.is_empty()), (Focus::Compose, true));
         alice.editor.take();
-        alice.input(key(KeyCode::Up));
+        alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
         alice.input(key(KeyCode::Char(letter)));
         alice.input(key(KeyCode::Esc));
         assert_eq!((prompt(&alice), &alice.question, alice.orders.len()), ("", &None, 0));
         alice.input(key(KeyCode::Esc));
     }
-    alice.input(key(KeyCode::Up));
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
     type_text(&mut alice, "py");
     assert_eq!(sent(&mut alice, "Pin")[0].remove, Some(false));
 }
@@ -216,7 +216,7 @@ fn letters_after_the_question_to_quit_are_text() {
         alice.orders.clear();
         alice.typing_sent_at = None;
     }
-    alice.input(key(KeyCode::Up));
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
     type_text(&mut alice, "q");
     assert_eq!((prompt(&alice), alice.focus), ("q", Focus::Compose));
     alice.editor.take();

@@ -44,6 +44,12 @@ impl Editor {
         self.text = text;
     }
 
+    /// Replaces a text that is kept elsewhere; the cursor is at the end.
+    pub(super) fn show(&mut self, text: String) {
+        self.cursor = text.len();
+        self.text = text;
+    }
+
     /// Keeps a text that [`Editor::undo`] can bring back.
     pub(super) fn remember(&mut self, text: String) {
         let cursor = text.len();
@@ -104,6 +110,12 @@ impl Editor {
         let start = self.word_start();
         self.keep_undo();
         self.remove(start, self.cursor);
+    }
+
+    pub(super) fn delete_next_word(&mut self) {
+        let end = self.word_end();
+        self.keep_undo();
+        self.remove(self.cursor, end);
     }
 
     /// Removes the rest of the line, or the line end.
@@ -326,6 +338,10 @@ mod tests {
         assert_eq!(editor.before(), "one two\n");
         editor.word_right();
         assert_eq!(editor.before(), "one two\nthree");
+        editor.delete_next_word();
+        assert_eq!(editor.text(), "one two\nthree");
+        editor.undo();
+        assert_eq!(editor.text(), "one two\nthree four");
     }
 
     #[test]

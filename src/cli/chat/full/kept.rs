@@ -39,6 +39,12 @@ pub(super) struct Kept {
     unsent: Vec<KeptMessage>,
     #[serde(default)]
     drafts: BTreeMap<ChatId, KeptDraft>,
+    /// Lines that were sent, each with its chat, for Up in the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lines: Vec<(ChatId, String)>,
+    /// Chats by their number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) numbers: Vec<ChatId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +108,7 @@ impl Kept {
         });
         let drafts = drafts.iter().filter(|(_, draft)| !draft.is_empty());
         let drafts = drafts.map(|(chat, draft)| (*chat, KeptDraft::of(draft)));
-        Self { epoch, open, unsent: unsent.collect(), drafts: drafts.collect() }
+        Self { epoch, open, unsent: unsent.collect(), drafts: drafts.collect(), ..Self::default() }
     }
 
     pub(super) fn drafts(&self) -> HashMap<ChatId, Draft> {
@@ -135,6 +141,9 @@ impl Kept {
             }
             kept
         }));
+        if is_same_history {
+            self.lines.extend(other.lines);
+        }
         for (chat, kept) in other.drafts {
             let chat = if is_same_history { chat } else { NO_CHAT };
             let mut other = kept.draft();

@@ -7,12 +7,13 @@
 //! * [`store`], [`history`], [`names`] and [`inbox`]: what the server reported.
 //! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on
 //!   disk.
-//! * [`ahead`], [`press`], [`actions`], [`navigate`], [`switch`], [`editor`] and [`complete`]: what
-//!   the user does.
+//! * [`ahead`], [`press`], [`actions`], [`navigate`], [`search`], [`switch`], [`editor`], [`recall`] and
+//!   [`complete`]: what the user does.
 
 mod actions;
 mod ahead;
 mod answers;
+mod copying;
 mod app;
 mod complete;
 mod decoder;
@@ -20,12 +21,15 @@ mod desk;
 mod draft;
 mod editor;
 mod failed;
+#[cfg(test)]
+mod habits_test;
 mod history;
 #[cfg(test)]
 mod history_test;
 mod inbox;
 mod input;
 mod kept;
+mod measure;
 mod model;
 #[cfg(test)]
 mod draft_test;
@@ -34,8 +38,11 @@ mod model_test;
 mod names;
 mod navigate;
 mod press;
+mod quick;
+mod recall;
 mod receive;
 mod retry;
+mod search;
 mod selection;
 mod sending;
 mod sequences;
@@ -93,9 +100,8 @@ pub(super) async fn run(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     for (event, is_text) in ahead::bursts(early) {
         if is_text { model.input_text(event) } else { model.input(event) }
     }
-    for warning in &opened.warnings {
-        model.problem(warning.clone());
-    }
+    // Until the first key.
+    model.report.clone_from(&warnings);
     let desk = Desk::new(rest, identity.server.host.clone());
     let mut app = App::new(model, terminal, (events, signals), desk, opened.file);
     let ended = app.run().await;

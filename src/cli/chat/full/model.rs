@@ -18,7 +18,10 @@ use super::editor::Editor;
 use super::history::Part;
 use super::inbox::Inbox;
 use super::kept::Kept;
+use super::measure::Widths;
+use super::recall::Recall;
 use super::retry::Retry;
+use super::search::Search;
 use super::sending::Sending;
 use super::store::Store;
 use super::switch::NO_CHAT;
@@ -37,6 +40,14 @@ pub(super) enum Order {
     Send(Box<MessagePacket>, Asked),
     Rest(Call),
     Bell,
+    /// Write the whole screen again.
+    Repaint,
+    /// Copy a text to the clipboard of the terminal.
+    Copy(String),
+    /// Show a text without the screen of the client, until the next key.
+    Bare(String),
+    /// Switch the mouse on or off.
+    Mouse(bool),
     /// Drop the connection, and connect again.
     Disconnect(String),
     Quit,
@@ -50,8 +61,12 @@ pub(super) enum Asked {
     Heartbeat,
     Names(Vec<UserId>),
     Page(ChatId, Part),
+    /// The message of a notification, for its text.
+    Excerpt,
     /// A change that the user requested: a refusal is shown.
     Change,
+    /// The same; the text is shown when it is done.
+    Noted(String),
     /// An edit of a message, with the new text: a refusal brings it back.
     Edit { chat: ChatId, message: MessageId, text: String },
     /// Positions from which chats are resumed.
@@ -99,6 +114,12 @@ pub(super) enum Then {
     Notify { chat: ChatId, level: NotifyLevel },
     /// Only a refusal is shown, after this text.
     Done(&'static str),
+    /// A refusal is shown after the first text; otherwise the second text is.
+    Noted(&'static str, String),
+    /// The answer is a page of channels that the user can join; shown as a text if `show`.
+    Channels { show: bool },
+    /// The answer is a page of pinned messages.
+    Pins,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +154,8 @@ pub(super) enum Pane {
 pub(super) enum PromptKind {
     Search,
     React(MessageId),
+    /// A number or a part of the name of a chat.
+    Switch,
 }
 
 #[derive(Debug)]
@@ -152,15 +175,9 @@ pub(super) enum Question {
     /// Split the text into this many messages.
     Split(usize),
     Leave(ChatId),
+    /// Create a second group with the name of another chat.
+    Twin { name: String, people: Vec<String> },
     Quit,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Search {
-    pub(super) query: String,
-    pub(super) older: bool,
-    /// Pages are being requested.
-    pub(super) is_running: bool,
 }
 
 /// A line about the last action, until the next key.
@@ -194,6 +211,7 @@ pub(super) struct Model {
     /// The read cursor when the chat was opened: the New line stands behind it.
     pub(super) new_after: Option<Seq>,
     pub(super) editor: Editor,
+    pub(super) recall: Recall,
     pub(super) purpose: Purpose,
     /// Texts that return to the prompt after the present one, the last one first.
     pub(super) beneath: Vec<Draft>,
@@ -204,6 +222,10 @@ pub(super) struct Model {
     /// Row at the bottom of the screen and the number of its lines below the screen; `None`: the
     /// newest row.
     pub(super) anchor: Option<(Seq, usize)>,
+    /// Lines to scroll when further rows have arrived, up (positive) or down.
+    pub(super) scroll_rest: isize,
+    /// The newest row that was on the screen since the chat was opened.
+    pub(super) seen_to: Seq,
     pub(super) prompt: Option<Prompt>,
     pub(super) question: Option<Question>,
     /// The letter that led to the question: followed by another letter, it is the beginning of a
@@ -214,6 +236,12 @@ pub(super) struct Model {
     pub(super) jump: Option<(ChatId, Seq)>,
     /// The chat was opened with unread messages: the screen begins with the first one.
     pub(super) starts_at_new: bool,
+    /// Names of channels that the user can join, once they were requested.
+    pub(super) joinable: Vec<String>,
+    /// Since when the server has not answered while a message waits.
+    pub(super) silent_since: Option<Instant>,
+    /// The newest message of the user in the open chat.
+    pub(super) newest_own: Option<Seq>,
     pub(super) completion: Option<Completion>,
     pub(super) note: Option<Note>,
     /// Lines of a longer answer, shown above the prompt until the next key.
@@ -221,8 +249,11 @@ pub(super) struct Model {
     pub(super) sending: Sending,
     pub(super) orders: VecDeque<Order>,
     pub(super) size: (u16, u16),
+    pub(super) widths: Widths,
     pub(super) has_focus: bool,
     pub(super) list_hidden: bool,
+    /// A text is shown without the screen of the client.
+    pub(super) is_bare: bool,
     /// The state on disk is older than this one.
     pub(super) is_unsaved: bool,
     /// A message was written: it must be on disk before it is sent.
@@ -261,6 +292,7 @@ impl Model {
             recent: VecDeque::new(),
             new_after: None,
             editor: Editor::default(),
+            recall: Recall::of(kept.lines),
             purpose: Purpose::Message,
             beneath: Vec::new(),
             drafts,
@@ -268,20 +300,27 @@ impl Model {
             pane: Pane::Chat,
             selected: None,
             anchor: None,
+            scroll_rest: 0,
+            seen_to: 0,
             prompt: None,
             question: None,
             question_letter: None,
             search: None,
             jump: None,
             starts_at_new: false,
+            joinable: Vec::new(),
+            silent_since: None,
+            newest_own: None,
             completion: None,
             note: None,
             report: Vec::new(),
             sending,
             orders: VecDeque::new(),
             size: (80, 24),
+            widths: Widths { list: 0, name: 0 },
             has_focus: true,
             list_hidden: false,
+            is_bare: false,
             is_unsaved: false,
             must_save: false,
             typing_sent_at: None,
@@ -293,8 +332,10 @@ impl Model {
             names_again: Retry::default(),
             last_open: kept.open,
         };
+        model.store.numbers = kept.numbers;
         let draft = model.drafts.remove(&NO_CHAT).unwrap_or_default();
         model.set_draft(draft);
+        model.measure();
         model
     }
 
@@ -303,7 +344,10 @@ impl Model {
         let mut drafts = self.drafts.clone();
         // The prompt is the draft of the open chat.
         drafts.entry(self.open.unwrap_or(NO_CHAT)).or_default().extend(self.draft());
-        Kept::of(self.epoch, self.open.or(self.last_open), &drafts, &self.sending)
+        let mut kept = Kept::of(self.epoch, self.open.or(self.last_open), &drafts, &self.sending);
+        kept.numbers.clone_from(&self.store.numbers);
+        kept.lines = self.recall.lines().cloned().collect();
+        kept
     }
 
     pub(super) fn is_online(&self) -> bool {
@@ -360,11 +404,12 @@ impl Model {
         let counting = matches!(self.connection, Connection::Waiting { .. }).then(|| now + second);
         let typing = self.open.filter(|id| self.store.people.is_anyone_typing(*id)).map(|_| now + second);
         let unread = self.is_unread().then(|| now + second);
+        let silent = self.silent_since.map(|_| now + second);
         // What only a session handles.
         let pauses = [&self.list_again, &self.resume_again, &self.names_again].map(Retry::at);
         let online = pauses.into_iter().chain([self.pages_from, self.sending.paused_until(), unread]);
         let online = online.flatten().filter(|_| self.is_online());
-        [counting, typing].into_iter().flatten().chain(online).min()
+        [counting, typing, silent].into_iter().flatten().chain(online).min()
     }
 
     /// Returns whether the screen shows messages that the server does not know to be read.

@@ -16,8 +16,6 @@ use crate::protocol::packet::MessagePacket;
 
 /// Minimum interval between two typing notices.
 const TYPING_EVERY: std::time::Duration = std::time::Duration::from_millis(2_500);
-/// Letters that have a meaning with Alt.
-const ALT_KEYS: &str = "abf123456789";
 /// Lines that the wheel of the mouse scrolls.
 const WHEEL_LINES: isize = 3;
 
@@ -35,26 +33,29 @@ impl Model {
 
     pub(super) fn handle(&mut self, event: Event) {
         match event {
-            // Esc and a letter that follows it at once arrive as one key.
-            Event::Key(KeyEvent {
-                code: code @ KeyCode::Char(letter), modifiers: KeyModifiers::ALT, ..
-            }) if !ALT_KEYS.contains(letter) => {
-                self.key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
-                self.key(KeyEvent::new(code, KeyModifiers::NONE));
-            }
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(key),
-            Event::Paste(text) => self.paste(&text),
+            Event::Paste(text) => {
+                self.end_bare();
+                self.paste(&text);
+            }
             Event::Mouse(mouse) => self.mouse(mouse),
             _ => {}
         }
     }
 
     fn key(&mut self, key: KeyEvent) {
+        if self.end_bare() {
+            return;
+        }
+        if is_plain_escape(key) && self.close_message() {
+            return;
+        }
         if !self.hold {
             self.note = None;
         }
         if key.code != KeyCode::PageUp && key.code != KeyCode::PageDown {
             self.report.clear();
+            self.scroll_rest = 0;
         }
         if let Some(question) = self.question.take()
             && self.answer_question(question, key)
@@ -67,6 +68,10 @@ impl Model {
         if self.prompt.is_some() {
             return self.prompt_key(key);
         }
+        // A chord that is not bound must not act as its letter.
+        if is_chord(key) && !self.is_composing() {
+            return;
+        }
         match self.pane {
             Pane::Help(_) => self.help_key(key),
             Pane::Inbox(_) => self.inbox_key(key),
@@ -74,6 +79,25 @@ impl Model {
             _ if self.focus == Focus::Navigate => self.navigation_key(key),
             _ => self.compose_key(key),
         }
+    }
+
+    /// Esc first closes what is above the prompt: a running search, a list or a note. It selects a
+    /// message only if there is none of them. Returns whether something was closed.
+    fn close_message(&mut self) -> bool {
+        if self.question.is_some() || self.prompt.is_some() {
+            return false;
+        }
+        if self.search.as_ref().is_some_and(|search| search.is_running) {
+            self.stop_search();
+            return true;
+        }
+        let closes_note = self.note.is_some() && self.focus == Focus::Compose;
+        if self.report.is_empty() && !closes_note {
+            return false;
+        }
+        self.report.clear();
+        self.note = None;
+        true
     }
 
     /// Answers a question by a key. Returns `false` if the key is not an answer: then it is handled
@@ -122,19 +146,25 @@ impl Model {
         match key.code {
             KeyCode::F(1) => self.pane = Pane::Help(0),
             KeyCode::F(2) => self.open_inbox(),
-            KeyCode::F(3) => self.list_hidden = !self.list_hidden,
+            KeyCode::F(3) => {
+                self.list_hidden = !self.list_hidden;
+                self.measure();
+            }
             KeyCode::Char('q') if control => self.quit(),
             KeyCode::Char('c') if control => self.interrupt(),
             KeyCode::Char('f') if control => self.ask(PromptKind::Search),
             KeyCode::Char('r') if control => self.reconnect(),
-            KeyCode::Up if alt => self.step_chat(false, false),
-            KeyCode::Down if alt => self.step_chat(true, false),
-            KeyCode::Char('a') if alt => self.step_chat(true, true),
+            KeyCode::Char('l') if control => self.orders.push_back(Order::Repaint),
+            KeyCode::Up if alt => self.step_chat(false),
+            KeyCode::Down if alt => self.step_chat(true),
+            KeyCode::Char('l') if alt => self.show_bare(),
+            KeyCode::Char('a') if alt => self.open_unread(),
+            KeyCode::Char('n') if alt => self.go_to_mention(),
+            KeyCode::Char('j') if alt => self.ask(PromptKind::Switch),
             KeyCode::Char(digit @ '1'..='9') if alt => {
                 let index = digit.to_digit(10).map_or(0, |digit| digit.saturating_sub(1));
-                let order = self.store.order();
-                if let Some(id) = usize::try_from(index).ok().and_then(|index| order.get(index)) {
-                    self.open_chat(*id);
+                if let Some(id) = usize::try_from(index).ok().and_then(|index| self.store.numbered(index)) {
+                    self.open_chat(id);
                 }
             }
             KeyCode::PageUp | KeyCode::PageDown if matches!(self.pane, Pane::Thread(_)) => {
@@ -142,7 +172,7 @@ impl Model {
             }
             KeyCode::PageUp | KeyCode::PageDown if matches!(self.pane, Pane::Chat) => {
                 let page = isize::try_from(view::timeline_size(self).1.saturating_sub(1)).unwrap_or(1).max(1);
-                self.scroll(if key.code == KeyCode::PageUp { page } else { -page });
+                self.scroll_far(if key.code == KeyCode::PageUp { page } else { -page });
             }
             KeyCode::End if control => self.go_to_end(),
             KeyCode::Home if control => self.go_to_start(),
@@ -160,9 +190,6 @@ impl Model {
         if key.code == KeyCode::Enter {
             return if self.is_submit(key) && !self.hold { self.submit() } else { self.write("\n") };
         }
-        // The width is computed for the keys that need it only: a fast paste has many keys.
-        let is_vertical = matches!(key.code, KeyCode::Up | KeyCode::Down);
-        let width = if is_vertical { view::prompt_width(self) } else { 0 };
         let editor = &mut self.editor;
         match key.code {
             KeyCode::Char('j') if control => self.write("\n"),
@@ -177,6 +204,7 @@ impl Model {
             KeyCode::Char('d') if control => editor.delete(),
             KeyCode::Char('b') if alt => editor.word_left(),
             KeyCode::Char('f') if alt => editor.word_right(),
+            KeyCode::Char('d') if alt => editor.delete_next_word(),
             KeyCode::Char(character) if !control && !alt => self.write(character.encode_utf8(&mut [0; 4])),
             KeyCode::Left if control || alt => editor.word_left(),
             KeyCode::Right if control || alt => editor.word_right(),
@@ -187,9 +215,9 @@ impl Model {
             KeyCode::Backspace if alt || control => editor.delete_word(),
             KeyCode::Backspace => editor.backspace(),
             KeyCode::Delete => editor.delete(),
-            KeyCode::Up if editor.is_empty() => self.select(false),
-            KeyCode::Up => drop(editor.vertical(false, width)),
-            KeyCode::Down => drop(editor.vertical(true, width)),
+            KeyCode::Up if key.modifiers.contains(KeyModifiers::SHIFT) => self.begin_selection(),
+            KeyCode::Up => self.prompt_vertical(false),
+            KeyCode::Down => self.prompt_vertical(true),
             KeyCode::Tab => self.complete(true),
             KeyCode::BackTab => self.complete(false),
             KeyCode::Esc => self.escape(),
@@ -241,7 +269,7 @@ impl Model {
                 self.purpose = Purpose::Message;
                 self.is_unsaved = true;
             }
-            (Pane::Chat, _) => self.select(false),
+            (Pane::Chat, _) => self.begin_selection(),
             _ => self.pane = Pane::Chat,
         }
     }
@@ -250,7 +278,7 @@ impl Model {
     fn interrupt(&mut self) {
         self.prompt = None;
         if self.search.as_ref().is_some_and(|search| search.is_running) {
-            return self.pause_search();
+            return self.stop_search();
         }
         if self.editor.is_empty() {
             self.question = Some(Question::Quit);
@@ -290,9 +318,10 @@ impl Model {
                 self.prompted(kind, text.trim());
             }
             KeyCode::Esc => self.prompt = None,
+            KeyCode::Tab => self.complete_prompt(),
             KeyCode::Char('u') if control => editor.delete_to_line_start(),
             KeyCode::Char('w') if control => editor.delete_word(),
-            KeyCode::Char(character) if !control => drop(editor.insert(character.encode_utf8(&mut [0; 4]))),
+            KeyCode::Char(character) if !is_chord(key) => drop(editor.insert(character.encode_utf8(&mut [0; 4]))),
             KeyCode::Left => editor.left(),
             KeyCode::Right => editor.right(),
             KeyCode::Home => editor.home(),
@@ -304,16 +333,19 @@ impl Model {
     }
 
     fn help_key(&mut self, key: KeyEvent) {
+        let page = view::timeline_size(self).1;
         let Pane::Help(top) = &mut self.pane else { return };
         match key.code {
             KeyCode::Down | KeyCode::Char('j') => *top += 1,
             KeyCode::Up | KeyCode::Char('k') => *top = top.saturating_sub(1),
-            KeyCode::PageDown | KeyCode::Char(' ') => *top += 10,
-            KeyCode::PageUp => *top = top.saturating_sub(10),
+            KeyCode::PageDown | KeyCode::Char(' ') => *top += page,
+            KeyCode::PageUp => *top = top.saturating_sub(page),
             _ => self.back_to_chat(key),
         }
+        let (width, height) = view::timeline_size(self);
+        let last = view::help_lines(width).len().saturating_sub(height);
         if let Pane::Help(top) = &mut self.pane {
-            *top = (*top).min(view::help_lines().len().saturating_sub(1));
+            *top = (*top).min(last);
         }
     }
 
@@ -342,14 +374,29 @@ impl Model {
 
     fn mouse(&mut self, mouse: MouseEvent) {
         match mouse.kind {
-            MouseEventKind::ScrollUp => self.scroll(WHEEL_LINES),
-            MouseEventKind::ScrollDown => self.scroll(-WHEEL_LINES),
+            MouseEventKind::ScrollUp => self.scroll_far(WHEEL_LINES),
+            MouseEventKind::ScrollDown => self.scroll_far(-WHEEL_LINES),
             MouseEventKind::Down(MouseButton::Left) => {
                 if let Some(id) = view::chat_at(self, mouse.column, mouse.row) {
                     self.open_chat(id);
+                } else if matches!(self.pane, Pane::Chat)
+                    && self.prompt.is_none()
+                    && let Some(seq) = view::message_at(self, mouse.column, mouse.row)
+                {
+                    self.selected = Some(seq);
+                    self.focus = Focus::Navigate;
                 }
             }
             _ => {}
         }
     }
+}
+
+/// Returns whether the key is a letter with Ctrl or Alt.
+fn is_chord(key: KeyEvent) -> bool {
+    matches!(key.code, KeyCode::Char(_)) && !key.modifiers.difference(KeyModifiers::SHIFT).is_empty()
+}
+
+fn is_plain_escape(key: KeyEvent) -> bool {
+    key.code == KeyCode::Esc && key.modifiers.is_empty()
 }

@@ -65,6 +65,7 @@ impl Model {
     }
 
     pub(super) fn packet(&mut self, packet: ReceivedPacket, asked: Option<Asked>, now: Instant) {
+        self.silent_since = None;
         match packet.packet_type.as_str() {
             "Ack" if packet.success => self.accepted(&packet, asked),
             "Ack" => self.refused(&packet, asked, now),
@@ -87,7 +88,7 @@ impl Model {
             "Typing" => {
                 if let (Some(chat), Some(user)) = (packet.chat_id, packet.user_id) {
                     self.store.names.want(user);
-                    self.store.people.still_types(chat, user, now);
+                    self.store.people.types(chat, user, now);
                 }
             }
             "Marks" => self.store.marked(&packet),
@@ -108,6 +109,9 @@ impl Model {
     fn accepted(&mut self, packet: &ReceivedPacket, asked: Option<Asked>) {
         if matches!(asked, Some(Asked::Resume(_))) {
             self.resume_again.reset();
+        }
+        if let Some(Asked::Noted(done)) = &asked {
+            self.info(done.clone());
         }
         if asked != Some(Asked::Message) {
             return;
@@ -134,7 +138,7 @@ impl Model {
                 }
                 self.is_unsaved = true;
             }
-            Some(Asked::Change) => self.problem(format!("not done: {error} ({code})")),
+            Some(Asked::Change | Asked::Noted(_)) => self.problem(format!("not done: {error} ({code})")),
             Some(Asked::Edit { chat, message, text }) => {
                 self.edit_failed(chat, message, text);
                 self.problem(format!("not changed: {error} ({code}); the text returns to the prompt"));
@@ -158,11 +162,15 @@ impl Model {
                     self.problem(format!("the history cannot be read: {error} ({code})"));
                 }
             }
-            Some(Asked::Heartbeat | Asked::Aside) | None => {}
+            Some(Asked::Heartbeat | Asked::Aside | Asked::Excerpt) | None => {}
         }
     }
 
     fn page(&mut self, packet: &ReceivedPacket, asked: Option<Asked>) {
+        if asked == Some(Asked::Excerpt) {
+            let messages = packet.events.iter().filter_map(|event| event.message.as_ref());
+            return messages.for_each(|message| self.inbox.quote(message));
+        }
         let Some(Asked::Page(id, part)) = asked else { return };
         for event in &packet.events {
             for user in [event.actor_id, event.user_id].into_iter().flatten() {
@@ -179,6 +187,9 @@ impl Model {
     /// Requests everything that is missing and sends everything that may be sent now.
     pub(super) fn pump(&mut self, now: Instant) {
         self.store.people.expire(now);
+        let waits = self.is_online() && self.sending.waiting() > 0;
+        self.silent_since = waits.then(|| self.silent_since.unwrap_or(now));
+        self.measure();
         if !self.is_online() {
             return;
         }

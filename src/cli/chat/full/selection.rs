@@ -6,10 +6,13 @@ use serde_json::json;
 
 use super::draft::Purpose;
 use super::inbox::Loading;
-use super::model::{Focus, Model, Pane, PromptKind, Question, Then};
+use super::model::{Asked, Focus, Model, Pane, PromptKind, Question, Then};
 use crate::cli::chat::link::packet_of;
 use crate::domain::ids::{ChatId, Seq};
 use crate::protocol::packet::MessagePacket;
+
+/// Messages that are requested when the notifications are opened.
+const EXCERPTS_AT_ONCE: usize = 30;
 
 impl Model {
     /// Handles a key while a message is selected.
@@ -28,6 +31,7 @@ impl Model {
             KeyCode::Char('?') => self.pane = Pane::Help(0),
             KeyCode::Char('t') => self.open_thread(),
             KeyCode::Char('r') => self.reply(),
+            KeyCode::Char('y') => self.copy_selected(),
             KeyCode::Char('e') => self.begin_edit(),
             KeyCode::Char('d') | KeyCode::Delete => {
                 if let (Some(chat), Some(message)) = (self.open, self.selected_message()) {
@@ -36,7 +40,7 @@ impl Model {
                 }
             }
             KeyCode::Char('+' | ':') => {
-                if let Some(id) = self.selected_message().map(|message| message.id) {
+                if let Some(id) = self.selected_message().filter(|message| !message.deleted).map(|message| message.id) {
                     self.ask(PromptKind::React(id));
                 }
             }
@@ -51,9 +55,6 @@ impl Model {
                     self.question = Some(Question::Unread(chat, seq));
                     self.question_letter = letter_of(key);
                 }
-            }
-            KeyCode::Esc if self.search.as_ref().is_some_and(|search| search.is_running) => {
-                self.pause_search()
             }
             KeyCode::Esc | KeyCode::Enter => self.return_to_prompt(),
             // Any other letter is the beginning of a message.
@@ -107,6 +108,13 @@ impl Model {
         self.pane = Pane::Inbox(0);
         if self.is_online() && matches!(self.inbox.loading, Loading::Failed(_)) {
             self.load_notifications();
+        }
+        // The messages that the notifications on the screen are about.
+        let rows = usize::from(self.size.1).min(EXCERPTS_AT_ONCE);
+        for (chat, seq) in self.inbox.unquoted(rows) {
+            let after_seq = u64::try_from(seq - 1).ok();
+            let packet = MessagePacket { chat_id: Some(chat), after_seq, limit: Some(1), ..packet_of("GetEvents") };
+            self.send(packet, Asked::Excerpt);
         }
     }
 

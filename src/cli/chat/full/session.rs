@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::inbox::Inbox;
 use super::model::{Asked, Connection, Model, Order, Pane, Then};
+use super::recall::Recall;
 use super::store::Store;
 use crate::cli::chat::link::packet_of;
 use crate::cli::chat::text::clean_line;
@@ -60,6 +61,7 @@ impl Model {
         let drafts: Vec<_> = self.drafts.keys().copied().collect();
         drafts.into_iter().for_each(|id| self.close_chat(id, ""));
         self.recent.clear();
+        self.recall = Recall::default();
         self.store = Store::new(self.store.me);
         self.inbox = Inbox::default();
         self.last_open = None;
@@ -99,7 +101,7 @@ impl Model {
     pub(super) fn unanswered(&mut self, packets: Vec<Asked>) {
         for asked in packets {
             match asked {
-                Asked::Change => {
+                Asked::Change | Asked::Noted(_) => {
                     self.problem("the connection was lost before the answer: check the last change");
                 }
                 Asked::Edit { chat, message, text } => {

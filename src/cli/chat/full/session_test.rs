@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use ratatui::crossterm::event::KeyCode;
+use ratatui::crossterm::event::{KeyCode, KeyModifiers};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::inbox::Loading;
 use super::model::{Asked, Connection, Model, Order, Pane, Then};
-use super::support_test::{OTHER, TEAM, alice, event, key, message, packet, said, screen, sent, type_text, welcome};
+use super::support_test::{OTHER, TEAM, alice, event, key, message, packet, said, screen, sent, type_text, welcome, with};
 use crate::cli::chat::rest::RestError;
 use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::ReceivedPacket;
@@ -146,7 +146,7 @@ fn orders_of_an_earlier_history_are_not_carried_out() {
     alice.pump(Instant::now());
     type_text(&mut alice, "/invite carol\n");
     type_text(&mut alice, "/dm carol\n");
-    alice.input(key(KeyCode::Up));
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
     type_text(&mut alice, "d");
     alice.welcomed(&welcome(6, 10));
     let is_old = |order: &Order| match order {
@@ -176,7 +176,7 @@ fn changes_without_a_connection_are_not_shown_as_done() {
         alice.editor.take();
     }
     for keys in ["uy", "py", "dy"] {
-        alice.input(key(KeyCode::Up));
+        alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
         type_text(&mut alice, keys);
         assert!(alice.note.as_ref().is_some_and(|note| note.is_problem), "{keys}");
         alice.input(key(KeyCode::Esc));
@@ -244,7 +244,7 @@ fn thread_is_paged_back_to_its_first_message() {
     assert!(path.ends_with("&limit=100"), "{path}");
     alice.answered(then, page(151, 250, true));
     assert!(screen(&mut alice, 80, 24).contains("reply 250"));
-    alice.input(key(KeyCode::Up));
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
     alice.input(key(KeyCode::Home));
     assert!(screen(&mut alice, 80, 24).contains("reply 151"));
     let (path, then) = request(&mut alice).unwrap();

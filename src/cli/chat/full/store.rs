@@ -8,8 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tokio::time::Instant;
+
 use super::history::History;
 use super::names::Names;
+use super::switch::NO_CHAT;
 use crate::cli::chat::listing::{self, Listing};
 use crate::cli::chat::people::People;
 use crate::domain::chat::{ChatKind, channel_key};
@@ -84,6 +87,9 @@ pub(super) struct Store {
     pub(super) chats: BTreeMap<ChatId, Chat>,
     pub(super) names: Names,
     pub(super) people: People,
+    /// Chats by their number, from 1. A number that is free holds [`NO_CHAT`]. A chat keeps its number
+    /// as long as the user is in it.
+    pub(super) numbers: Vec<ChatId>,
     unlisted: HashMap<ChatId, Seq>,
     /// Chats that must be resumed.
     to_resume: BTreeSet<ChatId>,
@@ -101,6 +107,7 @@ impl Store {
             chats: BTreeMap::new(),
             names: Names::default(),
             people: People::default(),
+            numbers: Vec::new(),
             unlisted: HashMap::new(),
             to_resume: BTreeSet::new(),
             resuming: BTreeSet::new(),
@@ -144,6 +151,7 @@ impl Store {
         gone.iter().for_each(|id| self.discard(*id));
         self.unlisted.clear();
         self.is_behind = false;
+        self.number();
         gone
     }
 
@@ -205,6 +213,7 @@ impl Store {
                 chat.last = event.seq - 1;
             }
             self.to_resume.remove(&id);
+            self.number();
         }
         self.listing.found(id);
         let Some(chat) = self.chats.get_mut(&id) else {
@@ -231,8 +240,8 @@ impl Store {
         match event.kind.as_str() {
             "message" => {
                 let Some(message) = &event.message else { return Applied::Other };
-                chat.hidden = false;
-                self.people.clear_typing(id, message.sender_id);
+                let appears = std::mem::take(&mut chat.hidden);
+                self.people.stops_typing(id, message.sender_id, Instant::now());
                 if message.sender_id == me {
                     return Applied::Other;
                 }
@@ -240,8 +249,12 @@ impl Store {
                     chat.unread += 1;
                     chat.counted_seq = event.seq;
                 }
+                if appears {
+                    self.number();
+                }
                 return Applied::Message;
             }
+            "edit" => event.actor_id.into_iter().for_each(|user| self.people.stops_typing(id, user, Instant::now())),
             "rename" => chat.name.clone_from(&event.name),
             "archive" => chat.archived = event.archived.unwrap_or(false),
             // In a replay, a later event may join the user again.
@@ -345,9 +358,34 @@ impl Store {
         order.into_iter().map(|(.., id)| id).collect()
     }
 
+    /// Gives a number to each chat of the list that has none: the first one that is free.
+    pub(super) fn number(&mut self) {
+        for number in &mut self.numbers {
+            if !self.chats.contains_key(number) {
+                *number = NO_CHAT;
+            }
+        }
+        for id in self.order().into_iter().filter(|id| !self.numbers.contains(id)).collect::<Vec<_>>() {
+            match self.numbers.iter_mut().find(|number| **number == NO_CHAT) {
+                Some(free) => *free = id,
+                None => self.numbers.push(id),
+            }
+        }
+    }
+
+    /// Returns the number of a chat, from 1.
+    pub(super) fn number_of(&self, id: ChatId) -> Option<usize> {
+        self.numbers.iter().position(|other| *other == id).map(|index| index + 1)
+    }
+
+    /// Returns the chat at an index of the numbers.
+    pub(super) fn numbered(&self, index: usize) -> Option<ChatId> {
+        self.numbers.get(index).copied().filter(|id| self.chats.contains_key(id))
+    }
+
     /// Returns the chat with a number of the list or a title.
     pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
         let titles: Vec<_> = self.chats.keys().map(|id| (*id, self.title(*id))).collect();
-        listing::find(wanted, &self.order(), &titles)
+        listing::find(wanted, &self.numbers, &titles)
     }
 }

@@ -31,6 +31,7 @@ impl Model {
         self.put_draft_away();
         self.open = Some(id);
         self.anchor = None;
+        self.scroll_rest = 0;
         self.jump = None;
         self.search = None;
         self.recent.retain(|other| *other != id);
@@ -49,7 +50,9 @@ impl Model {
         }
         let Some(chat) = self.store.chats.get(&id) else { return };
         let has_unread = chat.unread > 0;
-        self.new_after = Some(chat.read_seq);
+        let (read, last) = (chat.read_seq, chat.last);
+        self.new_after = has_unread.then_some(read);
+        self.seen_to = if has_unread { read } else { last };
         if has_unread {
             self.start_at_new(id);
         }

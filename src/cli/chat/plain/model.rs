@@ -9,8 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tokio::time::Instant;
-
 use super::line::Line;
 use super::recent::Recent;
 use crate::cli::chat::listing::Listing;
@@ -196,8 +194,7 @@ impl Model {
                     return Vec::new();
                 }
                 chat.shown_seq = event.seq;
-                self.recent.content(message);
-                self.people.clear_typing(id, message.sender_id);
+                self.recent.shown(message);
                 return self.message_lines(message);
             }
             if message.sender_id != self.me && event.seq > chat.counted_seq {
@@ -239,7 +236,7 @@ impl Model {
         self.open = Some(id);
         self.shown_day = None;
         self.recent.clear();
-        messages.iter().for_each(|message| self.recent.content(message));
+        messages.iter().for_each(|message| self.recent.shown(message));
         let mut lines = vec![Line::Info(format!("--- {} ---", self.title(id)))];
         lines.extend(messages.iter().flat_map(|message| self.message_lines(message)));
         if let Some(chat) = self.chats.get_mut(&id) {
@@ -264,14 +261,6 @@ impl Model {
             chat.older_than = messages.first().filter(|_| has_more).map(|message| message.seq);
         }
         lines
-    }
-
-    /// Handles a typing notice; returns a line if it is for the open chat.
-    pub(super) fn typing(&mut self, chat: ChatId, user: UserId, now: Instant) -> Vec<Line> {
-        if self.open != Some(chat) || !self.people.types(chat, user, now) {
-            return Vec::new();
-        }
-        vec![Line::Change { chat: None, text: format!("{} is typing…", self.name(user)) }]
     }
 
     /// The user's own cursor moved, perhaps on another device.

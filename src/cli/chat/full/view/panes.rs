@@ -13,6 +13,7 @@ use crate::cli::chat::full::inbox::Loading;
 use crate::cli::chat::full::model::{Focus, Model};
 use crate::cli::chat::full::thread::Thread;
 use crate::cli::chat::text::clean_line;
+use crate::domain::timestamp::Timestamp;
 
 /// Width below which notifications have no date and no kind.
 const NARROW: usize = 70;
@@ -54,6 +55,7 @@ pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>,
 pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let first = (selected + 1).saturating_sub(height);
+    let today = model.config.date(Timestamp::now());
     let shown = model.inbox.newest_first().enumerate().skip(first).take(height);
     let mut lines: Vec<_> = shown
         .map(|(index, item)| {
@@ -61,12 +63,14 @@ pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, 
             let chat =
                 item.chat_id.map_or_else(String::new, |chat| format!(" [{}]", model.store.title(chat)));
             let mark = if is_unread { "●" } else { " " };
-            let time = model.config.clock(item.created_at);
+            let (time, date) = (model.config.clock(item.created_at), model.config.date(item.created_at));
+            let date = if date == today { String::new() } else { format!("{date} ") };
+            let quote = item.message_id.and_then(|id| model.inbox.excerpt(id));
+            let quote = quote.map_or_else(String::new, |quote| format!(": {quote}"));
             let text = if width < NARROW {
-                format!("{mark} {time}{chat} {}", item.text)
+                format!("{mark} {time}{chat} {}{quote}", item.text)
             } else {
-                let date = model.config.date(item.created_at);
-                format!("{mark} {date} {time} {:<8}{chat} {}", item.kind.as_str(), item.text)
+                format!("{mark} {date}{time} {:<8}{chat} {}{quote}", item.kind.as_str(), item.text)
             };
             let look = if is_unread { style::BOLD } else { style::DIM };
             let look = if index == selected { look.patch(style::REVERSE) } else { look };
@@ -111,7 +115,7 @@ pub(super) fn draw_failed(model: &Model, selected: usize, frame: &mut Frame<'_>,
 
 pub(super) fn draw_help(top: usize, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let lines = super::help_lines().into_iter().skip(top).take(height);
+    let lines = super::help_lines(width).into_iter().skip(top).take(height);
     let lines: Vec<_> = lines.map(|line| Line::raw(cut(&line, width))).collect();
     frame.render_widget(Paragraph::new(lines), area);
 }
