@@ -349,9 +349,9 @@ fn list_shows_unread_chats_beyond_its_edges() {
     alice.open_chat(ChatId(45));
     let text = screen(&mut alice, 100, 12);
     let (first, last) = (text.lines().next().unwrap(), text.lines().next_back().unwrap());
-    assert!(first.starts_with("↑ @1 1 more") && last.starts_with("↓ 1 more"), "{text}");
+    assert!(first.starts_with("↑ @1 1 more") && last.starts_with("↓ 2 more"), "{text}");
     let text = screen(&mut alice, 60, 12);
-    assert!(text.contains("unread: 4@ 31"), "{text}");
+    assert!(text.contains("unread: 4@ 2 31"), "{text}");
 }
 
 #[test]
@@ -366,6 +366,7 @@ fn text_that_is_not_an_emoji_stays_in_its_prompt() {
     alice.input(key(KeyCode::Tab));
     type_text(&mut alice, "\n");
     assert_eq!(sent(&mut alice, "React").len(), 1);
+    alice.input(key(KeyCode::Esc));
     type_text(&mut alice, "/react :tada:\n");
     assert_eq!(sent(&mut alice, "React").remove(0).emoji.as_deref(), Some("🎉"));
 }

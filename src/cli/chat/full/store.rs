@@ -365,6 +365,7 @@ impl Store {
                 *number = NO_CHAT;
             }
         }
+        while self.numbers.pop_if(|number| *number == NO_CHAT).is_some() {}
         for id in self.order().into_iter().filter(|id| !self.numbers.contains(id)).collect::<Vec<_>>() {
             match self.numbers.iter_mut().find(|number| **number == NO_CHAT) {
                 Some(free) => *free = id,
