@@ -414,11 +414,8 @@ class Check:
         screen = self.opened(name, width, height, "--config", str(config), TZ="<+0530>-5:30")
         screen.keys("C-End")
         screen.wait("`code` 59")
-        minutes = int(sent["created_at_ms"] if "created_at_ms" in sent else 0) // 60_000
-        if not minutes:
-            moment = time.strptime(sent["created_at"][:16], "%Y-%m-%dT%H:%M")
-            minutes = moment.tm_hour * 60 + moment.tm_min
-        minutes = (minutes + 5 * 60 + 30) % (24 * 60)
+        moment = time.strptime(sent["created_at"][:16], "%Y-%m-%dT%H:%M")
+        minutes = (moment.tm_hour * 60 + moment.tm_min + 5 * 60 + 30) % (24 * 60)
         screen.wait(f"{minutes // 60:02}:{minutes % 60:02}")
         assert COLOURS.search(screen.styled()), screen.styled()
         # The wheel scrolls, a click opens a chat.

@@ -17,11 +17,7 @@ pub(super) fn title(id: ChatId, name: Option<&str>, peer: Option<&str>) -> Strin
 
 /// Returns the chat with a number, from 1, or a title. The strictest reading that matches wins: the
 /// exact title, a title without regard to case, the beginning of a title.
-pub(super) fn find(
-    wanted: &str,
-    numbered: &[ChatId],
-    titles: &[(ChatId, String)],
-) -> Result<ChatId, String> {
+pub(super) fn find(wanted: &str, numbered: &[ChatId], titles: &[(ChatId, String)]) -> Result<ChatId, String> {
     let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     if let Some(id) = number.and_then(|index| numbered.get(index)) {
         return Ok(*id);

@@ -18,6 +18,8 @@ mod complete;
 mod decoder;
 mod desk;
 mod draft;
+#[cfg(test)]
+mod draft_test;
 mod editor;
 mod failed;
 mod history;
@@ -27,8 +29,6 @@ mod inbox;
 mod input;
 mod kept;
 mod model;
-#[cfg(test)]
-mod draft_test;
 #[cfg(test)]
 mod model_test;
 mod names;
@@ -40,10 +40,10 @@ mod selection;
 mod sending;
 mod sequences;
 mod session;
-mod signals;
-mod store;
 #[cfg(test)]
 mod session_test;
+mod signals;
+mod store;
 #[cfg(test)]
 mod store_test;
 #[cfg(test)]
@@ -88,8 +88,7 @@ pub(super) async fn run(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
         () = interrupted(&mut events, &mut early) => bail!("interrupted"),
         () = signals.end() => bail!("interrupted by a signal"),
     };
-    let mut model =
-        Model::new(config, identity.server.base.clone(), identity.user.clone(), opened.kept);
+    let mut model = Model::new(config, identity.server.base.clone(), identity.user.clone(), opened.kept);
     for (event, is_text) in ahead::bursts(early) {
         if is_text { model.input_text(event) } else { model.input(event) }
     }

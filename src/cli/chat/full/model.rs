@@ -53,7 +53,11 @@ pub(super) enum Asked {
     /// A change that the user requested: a refusal is shown.
     Change,
     /// An edit of a message, with the new text: a refusal brings it back.
-    Edit { chat: ChatId, message: MessageId, text: String },
+    Edit {
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+    },
     /// Positions from which chats are resumed.
     Resume(Vec<ChatId>),
     /// A packet that may be lost.
@@ -96,7 +100,10 @@ pub(super) enum Then {
         before: Option<Seq>,
     },
     /// The notifications of a chat have this level.
-    Notify { chat: ChatId, level: NotifyLevel },
+    Notify {
+        chat: ChatId,
+        level: NotifyLevel,
+    },
     /// Only a refusal is shown, after this text.
     Done(&'static str),
 }
@@ -146,7 +153,10 @@ pub(super) struct Prompt {
 pub(super) enum Question {
     Delete(ChatId, MessageId),
     /// Pin the message, or remove the pin.
-    Pin { message: MessageId, remove: bool },
+    Pin {
+        message: MessageId,
+        remove: bool,
+    },
     /// Mark the messages from a seq on as unread.
     Unread(ChatId, Seq),
     /// Split the text into this many messages.

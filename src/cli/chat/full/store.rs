@@ -328,7 +328,11 @@ impl Store {
 
     pub(super) fn title(&self, id: ChatId) -> String {
         let chat = self.chats.get(&id);
-        listing::title(id, chat.and_then(|chat| chat.name.as_deref()), chat.and_then(|chat| chat.peer.as_deref()))
+        listing::title(
+            id,
+            chat.and_then(|chat| chat.name.as_deref()),
+            chat.and_then(|chat| chat.peer.as_deref()),
+        )
     }
 
     /// Returns the chats of the list, in the order of the screen: direct chats, groups, channels.

@@ -196,7 +196,7 @@ impl Model {
                     return Vec::new();
                 }
                 chat.shown_seq = event.seq;
-                self.recent.content(message);
+                self.recent.shown(message);
                 self.people.clear_typing(id, message.sender_id);
                 return self.message_lines(message);
             }
@@ -239,7 +239,7 @@ impl Model {
         self.open = Some(id);
         self.shown_day = None;
         self.recent.clear();
-        messages.iter().for_each(|message| self.recent.content(message));
+        messages.iter().for_each(|message| self.recent.shown(message));
         let mut lines = vec![Line::Info(format!("--- {} ---", self.title(id)))];
         lines.extend(messages.iter().flat_map(|message| self.message_lines(message)));
         if let Some(chat) = self.chats.get_mut(&id) {
