@@ -266,7 +266,8 @@ mod tests {
 
     #[test]
     fn commands_are_not_messages() {
-        for (line, is_sent) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
+        for (line, is_sent) in
+            [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
         {
             assert_eq!(is_message(line), is_sent, "{line}");
         }

@@ -20,11 +20,7 @@ pub(super) fn title(id: ChatId, name: Option<&str>, peer: Option<&str>) -> Strin
 
 /// Returns the chat with a number, from 1, or a title. The strictest reading that matches wins: the
 /// exact title, a title without regard to case, the beginning of a title.
-pub(super) fn find(
-    wanted: &str,
-    numbered: &[ChatId],
-    titles: &[(ChatId, String)],
-) -> Result<ChatId, String> {
+pub(super) fn find(wanted: &str, numbered: &[ChatId], titles: &[(ChatId, String)]) -> Result<ChatId, String> {
     let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     let is_known = |id: &&ChatId| titles.iter().any(|(other, _)| other == *id);
     if let Some(id) = number.and_then(|index| numbered.get(index)).filter(is_known) {
@@ -44,7 +40,9 @@ pub(super) fn find(
         match found.as_slice() {
             [] => {}
             [id] => return Ok(*id),
-            several => return Err(format!("several chats match {wanted}: {}", listed(several, numbered, titles))),
+            several => {
+                return Err(format!("several chats match {wanted}: {}", listed(several, numbered, titles)));
+            }
         }
     }
     Err(format!("no chat in your list is called {wanted}: /chats shows the list"))

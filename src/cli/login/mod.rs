@@ -161,7 +161,9 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
 async fn continued(login: &SavedLogin, http: &HttpClient) -> anyhow::Result<Option<Account>> {
     match login.refresh(http).await {
         Ok(account) => Ok(Some(account)),
-        Err(SavedLoginError::Gone | SavedLoginError::Server(HttpError::Refused { status: 401, .. })) => Ok(None),
+        Err(SavedLoginError::Gone | SavedLoginError::Server(HttpError::Refused { status: 401, .. })) => {
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -329,7 +329,11 @@ impl Model {
             FullCommand::Mouse => {
                 self.config.mouse = !self.config.mouse;
                 self.orders.push_back(Order::Mouse(self.config.mouse));
-                self.info(if self.config.mouse { "mouse: on" } else { "mouse: off; the terminal selects text" });
+                self.info(if self.config.mouse {
+                    "mouse: on"
+                } else {
+                    "mouse: off; the terminal selects text"
+                });
             }
             FullCommand::Notify(level) => {
                 let Some(chat) = self.open else { return self.problem("no chat is open") };

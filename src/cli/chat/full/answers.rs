@@ -9,8 +9,8 @@ use crate::cli::chat::rest::RestError;
 use crate::cli::chat::text::{clean_line, shorten};
 use crate::domain::chat::channel_key;
 use crate::domain::ids::{ChatId, UserId};
-use crate::domain::percent::percent_encoded;
 use crate::domain::message::Message;
+use crate::domain::percent::percent_encoded;
 use crate::domain::presence::Shown;
 use crate::protocol::view::ChatSummary;
 
@@ -165,11 +165,16 @@ impl Model {
 
     fn pins_found(&mut self, answer: Value) {
         let Ok(page) = serde_json::from_value::<MessagePage>(answer) else { return };
-        self.report = page.items.iter().map(|message| {
-            let (time, name) = (self.config.clock(message.created_at), self.store.names.of(message.sender_id));
-            let date = self.config.date(message.created_at);
-            format!("{date} {time} {name}: {}", shorten(&clean_line(&message.content), PIN_CHARACTERS))
-        }).collect();
+        self.report = page
+            .items
+            .iter()
+            .map(|message| {
+                let (time, name) =
+                    (self.config.clock(message.created_at), self.store.names.of(message.sender_id));
+                let date = self.config.date(message.created_at);
+                format!("{date} {time} {name}: {}", shorten(&clean_line(&message.content), PIN_CHARACTERS))
+            })
+            .collect();
         if self.report.is_empty() {
             self.info("no message of this chat is pinned");
         }

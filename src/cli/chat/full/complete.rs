@@ -117,8 +117,10 @@ impl Model {
 
     /// Returns whether Tab needs the channels that the user can join, and requests them.
     fn requests_channels(&mut self) -> bool {
-        let is_needed = self.joinable.is_empty() && self.is_online() && self.editor.before().starts_with("/join ");
-        let is_request = |order: &Order| matches!(order, Order::Rest(call) if matches!(call.then, Then::Channels { .. }));
+        let is_needed =
+            self.joinable.is_empty() && self.is_online() && self.editor.before().starts_with("/join ");
+        let is_request =
+            |order: &Order| matches!(order, Order::Rest(call) if matches!(call.then, Then::Channels { .. }));
         if is_needed && !self.orders.iter().any(is_request) {
             self.call(Method::GET, JOINABLE.to_owned(), None, Then::Channels { show: false });
         }

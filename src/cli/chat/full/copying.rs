@@ -36,7 +36,9 @@ impl Model {
     }
 
     fn bare_screen(&self) -> String {
-        let (Some(chat), Some((bottom, _))) = (self.open_state(), self.bottom()) else { return String::new() };
+        let (Some(chat), Some((bottom, _))) = (self.open_state(), self.bottom()) else {
+            return String::new();
+        };
         // The terminal shows no more lines than it has.
         let first = (bottom + 1).saturating_sub(view::timeline_size(self).1);
         let rows = chat.history.rows().range(first..=bottom);

@@ -255,7 +255,9 @@ mod tests {
         while fed < 9 << 20 {
             events.extend(decoder.feed(&line));
             fed += line.len();
-            assert!(decoder.paste.as_ref().is_some_and(|paste| paste.text.len() <= PASTE_BYTES_MAX + line.len()));
+            assert!(
+                decoder.paste.as_ref().is_some_and(|paste| paste.text.len() <= PASTE_BYTES_MAX + line.len())
+            );
         }
         assert!(matches!(events.as_slice(), [Event::Paste(text)] if text.len() > PASTE_BYTES_MAX));
         assert_eq!(decoder.feed(b"/quit\r\x1b[201~x"), [plain(KeyCode::Char('x'))]);

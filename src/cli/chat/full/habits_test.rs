@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::draft::Purpose;
 use super::model::{Asked, Focus, Model, Order, Pane};
 use super::support_test::{
-    OTHER, TEAM, accept_messages, alice, event, key, message, model, packet, said, screen, sent, serve_page, type_text,
-    welcome, with,
+    OTHER, TEAM, accept_messages, alice, event, key, message, model, packet, said, screen, sent, serve_page,
+    type_text, welcome, with,
 };
 use crate::domain::ids::ChatId;
 
@@ -37,7 +37,11 @@ fn chords_do_not_act_as_their_letter() {
                 alice.input(with(KeyCode::Char(letter), modifiers));
                 assert!(alice.orders.is_empty() && alice.question.is_none(), "{letter}");
                 assert!(alice.prompt.is_none() && alice.purpose == Purpose::Message, "{letter}");
-                assert_eq!((alice.focus == Focus::Navigate, alice.open), (is_selecting, Some(TEAM)), "{letter}");
+                assert_eq!(
+                    (alice.focus == Focus::Navigate, alice.open),
+                    (is_selecting, Some(TEAM)),
+                    "{letter}"
+                );
             }
         }
     }
@@ -237,7 +241,10 @@ fn chats_keep_their_numbers() {
     assert_eq!(alice.store.order().first(), Some(&ChatId(20)));
     assert_eq!((alice.store.number_of(TEAM), alice.store.number_of(ChatId(20))), (Some(2), Some(3)));
     alice.input(with(KeyCode::Char('2'), KeyModifiers::ALT));
-    assert_eq!((alice.open, alice.store.find("2"), alice.store.find("3")), (Some(TEAM), Ok(TEAM), Ok(ChatId(20))));
+    assert_eq!(
+        (alice.open, alice.store.find("2"), alice.store.find("3")),
+        (Some(TEAM), Ok(TEAM), Ok(ChatId(20)))
+    );
     // A number that becomes free is given to the next chat.
     alice.event(&event(OTHER, 4, "leave", json!({"actor_id": 1, "user_id": 1})));
     assert!(alice.store.find("1").is_err());
@@ -251,7 +258,8 @@ fn chats_keep_their_numbers() {
 #[test]
 fn mentions_are_opened_before_other_unread_chats() {
     let mut alice = alice();
-    let group = json!({"id": 9, "kind": "group", "name": "ops", "last_seq": 9, "read_seq": 0, "unread_count": 9});
+    let group =
+        json!({"id": 9, "kind": "group", "name": "ops", "last_seq": 9, "read_seq": 0, "unread_count": 9});
     alice.store.learn(&serde_json::from_value(group).unwrap());
     alice.store.number();
     alice.open_chat(ChatId(9));
@@ -314,7 +322,9 @@ fn selected_text_is_copied_as_it_was_written() {
     let Some(Order::Bare(bare)) = alice.orders.pop_back() else { panic!() };
     assert!(bare.contains("bob\nfn main() {\n    // a long line\n}\n"), "{bare}");
     alice.input(key(KeyCode::Char('d')));
-    assert!(!alice.is_bare && alice.question.is_none() && matches!(alice.orders.back(), Some(Order::Repaint)));
+    assert!(
+        !alice.is_bare && alice.question.is_none() && matches!(alice.orders.back(), Some(Order::Repaint))
+    );
 }
 
 #[test]
@@ -330,7 +340,8 @@ fn notifications_show_what_was_written() {
     let request = sent(&mut alice, "GetEvents").remove(0);
     assert_eq!((request.chat_id, request.after_seq, request.limit), (Some(TEAM), Some(2), Some(1)));
     let said = json!({"chat_id": TEAM, "seq": 3, "kind": "message", "actor_id": 2, "message": message(TEAM, 3, 2, "an older text")});
-    let page = json!({"packet_type": "Events", "chat_id": TEAM, "events": [said], "has_more": true, "as_of": 10});
+    let page =
+        json!({"packet_type": "Events", "chat_id": TEAM, "events": [said], "has_more": true, "as_of": 10});
     alice.packet(packet(page), Some(Asked::Excerpt), Instant::now());
     assert!(screen(&mut alice, 120, 24).contains("bob named you: an older text"));
 }

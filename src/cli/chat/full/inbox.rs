@@ -114,7 +114,8 @@ impl Inbox {
     }
 
     fn mentions_of(&self, chat: ChatId, above: Seq) -> impl Iterator<Item = Seq> {
-        let unread = self.by_id.values().filter(move |kept| kept.read_at.is_none() && kept.chat_id == Some(chat));
+        let unread =
+            self.by_id.values().filter(move |kept| kept.read_at.is_none() && kept.chat_id == Some(chat));
         let counts = unread.filter(|kept| match kept.kind {
             NotificationKind::Mention | NotificationKind::Reply | NotificationKind::Thread => true,
             // A commit or the text of the push names the user.

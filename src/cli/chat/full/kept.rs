@@ -175,7 +175,10 @@ impl Kept {
             remains.push(format!("{count} not sent yet, and will be sent at the next start"));
         }
         if failed > 0 {
-            remains.push(format!("{} not accepted; /failed lists them", plural(failed, "text was", "texts were")));
+            remains.push(format!(
+                "{} not accepted; /failed lists them",
+                plural(failed, "text was", "texts were")
+            ));
         }
         if drafts > 0 {
             remains.push(format!("{} kept for the next start", plural(drafts, "draft is", "drafts are")));

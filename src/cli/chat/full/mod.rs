@@ -13,12 +13,14 @@
 mod actions;
 mod ahead;
 mod answers;
-mod copying;
 mod app;
 mod complete;
+mod copying;
 mod decoder;
 mod desk;
 mod draft;
+#[cfg(test)]
+mod draft_test;
 mod editor;
 mod failed;
 #[cfg(test)]
@@ -31,8 +33,6 @@ mod input;
 mod kept;
 mod measure;
 mod model;
-#[cfg(test)]
-mod draft_test;
 #[cfg(test)]
 mod model_test;
 mod names;
@@ -47,10 +47,10 @@ mod selection;
 mod sending;
 mod sequences;
 mod session;
-mod signals;
-mod store;
 #[cfg(test)]
 mod session_test;
+mod signals;
+mod store;
 #[cfg(test)]
 mod store_test;
 #[cfg(test)]
@@ -95,8 +95,7 @@ pub(super) async fn run(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
         () = interrupted(&mut events, &mut early) => bail!("interrupted"),
         () = signals.end() => bail!("interrupted by a signal"),
     };
-    let mut model =
-        Model::new(config, identity.server.base.clone(), identity.user.clone(), opened.kept);
+    let mut model = Model::new(config, identity.server.base.clone(), identity.user.clone(), opened.kept);
     for (event, is_text) in ahead::bursts(early) {
         if is_text { model.input_text(event) } else { model.input(event) }
     }

@@ -68,7 +68,11 @@ pub(super) enum Asked {
     /// The same; the text is shown when it is done.
     Noted(String),
     /// An edit of a message, with the new text: a refusal brings it back.
-    Edit { chat: ChatId, message: MessageId, text: String },
+    Edit {
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+    },
     /// Positions from which chats are resumed.
     Resume(Vec<ChatId>),
     /// A packet that may be lost.
@@ -111,13 +115,18 @@ pub(super) enum Then {
         before: Option<Seq>,
     },
     /// The notifications of a chat have this level.
-    Notify { chat: ChatId, level: NotifyLevel },
+    Notify {
+        chat: ChatId,
+        level: NotifyLevel,
+    },
     /// Only a refusal is shown, after this text.
     Done(&'static str),
     /// A refusal is shown after the first text; otherwise the second text is.
     Noted(&'static str, String),
     /// The answer is a page of channels that the user can join; shown as a text if `show`.
-    Channels { show: bool },
+    Channels {
+        show: bool,
+    },
     /// The answer is a page of pinned messages.
     Pins,
 }
@@ -169,14 +178,20 @@ pub(super) struct Prompt {
 pub(super) enum Question {
     Delete(ChatId, MessageId),
     /// Pin the message, or remove the pin.
-    Pin { message: MessageId, remove: bool },
+    Pin {
+        message: MessageId,
+        remove: bool,
+    },
     /// Mark the messages from a seq on as unread.
     Unread(ChatId, Seq),
     /// Split the text into this many messages.
     Split(usize),
     Leave(ChatId),
     /// Create a second group with the name of another chat.
-    Twin { name: String, people: Vec<String> },
+    Twin {
+        name: String,
+        people: Vec<String>,
+    },
     Quit,
 }
 

@@ -246,9 +246,9 @@ impl Model {
             self.focus = Focus::Navigate;
             return;
         }
-        let marked = self.selected.filter(|seq| {
-            self.open_state().is_some_and(|chat| chat.history.message_at(*seq).is_some())
-        });
+        let marked = self
+            .selected
+            .filter(|seq| self.open_state().is_some_and(|chat| chat.history.message_at(*seq).is_some()));
         if marked.is_some() {
             self.focus = Focus::Navigate;
             self.show_selected();

@@ -321,7 +321,9 @@ impl Model {
             KeyCode::Tab => self.complete_prompt(),
             KeyCode::Char('u') if control => editor.delete_to_line_start(),
             KeyCode::Char('w') if control => editor.delete_word(),
-            KeyCode::Char(character) if !is_chord(key) => drop(editor.insert(character.encode_utf8(&mut [0; 4]))),
+            KeyCode::Char(character) if !is_chord(key) => {
+                drop(editor.insert(character.encode_utf8(&mut [0; 4])))
+            }
             KeyCode::Left => editor.left(),
             KeyCode::Right => editor.right(),
             KeyCode::Home => editor.home(),

@@ -54,7 +54,8 @@ impl Model {
         if prefix.is_empty() {
             return "an emoji, or the beginning of its name and Tab; Esc: back".to_owned();
         }
-        let names: Vec<_> = super::complete::emoji(prefix).into_iter().take(NAMES).map(|found| found.shown).collect();
+        let names: Vec<_> =
+            super::complete::emoji(prefix).into_iter().take(NAMES).map(|found| found.shown).collect();
         names.join("  ")
     }
 
@@ -106,7 +107,9 @@ mod tests {
 
     #[test]
     fn reactions_are_emoji_or_their_names() {
-        for (text, emoji) in [(":tada:", Some("🎉")), ("tada", Some("🎉")), ("🎉", Some("🎉")), ("+1", Some("👍"))] {
+        for (text, emoji) in
+            [(":tada:", Some("🎉")), ("tada", Some("🎉")), ("🎉", Some("🎉")), ("+1", Some("👍"))]
+        {
             assert_eq!(emoji_of(text).as_deref(), emoji, "{text}");
         }
         assert_eq!((emoji_of("nosuchemoji"), emoji_of("a b"), emoji_of("")), (None, None, None));

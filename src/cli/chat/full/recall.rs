@@ -60,9 +60,10 @@ impl Model {
             return;
         }
         let chat = self.open.unwrap_or(NO_CHAT);
-        let shown = self.recall.place.filter(|place| {
-            self.recall.at(chat, *place).is_some_and(|line| line == self.editor.text())
-        });
+        let shown = self
+            .recall
+            .place
+            .filter(|place| self.recall.at(chat, *place).is_some_and(|line| line == self.editor.text()));
         if matches!(self.purpose, Purpose::Edit(_)) || (shown.is_none() && !self.editor.is_empty()) {
             return;
         }

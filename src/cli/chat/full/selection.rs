@@ -40,7 +40,9 @@ impl Model {
                 }
             }
             KeyCode::Char('+' | ':') => {
-                if let Some(id) = self.selected_message().filter(|message| !message.deleted).map(|message| message.id) {
+                if let Some(id) =
+                    self.selected_message().filter(|message| !message.deleted).map(|message| message.id)
+                {
                     self.ask(PromptKind::React(id));
                 }
             }
@@ -113,7 +115,8 @@ impl Model {
         let rows = usize::from(self.size.1).min(EXCERPTS_AT_ONCE);
         for (chat, seq) in self.inbox.unquoted(rows) {
             let after_seq = u64::try_from(seq - 1).ok();
-            let packet = MessagePacket { chat_id: Some(chat), after_seq, limit: Some(1), ..packet_of("GetEvents") };
+            let packet =
+                MessagePacket { chat_id: Some(chat), after_seq, limit: Some(1), ..packet_of("GetEvents") };
             self.send(packet, Asked::Excerpt);
         }
     }

@@ -38,7 +38,8 @@ impl Model {
 
     /// Requests the notifications, once.
     pub(super) fn load_notifications(&mut self) {
-        let is_request = |order: &Order| matches!(order, Order::Rest(call) if call.then == Then::Notifications);
+        let is_request =
+            |order: &Order| matches!(order, Order::Rest(call) if call.then == Then::Notifications);
         if !self.orders.iter().any(is_request) {
             self.inbox.begin_loading();
             self.call(Method::GET, "/api/notifications?limit=100".to_owned(), None, Then::Notifications);

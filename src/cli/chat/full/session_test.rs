@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::inbox::Loading;
 use super::model::{Asked, Connection, Model, Order, Pane, Then};
-use super::support_test::{OTHER, TEAM, alice, event, key, message, packet, said, screen, sent, type_text, welcome, with};
+use super::support_test::{
+    OTHER, TEAM, alice, event, key, message, packet, said, screen, sent, type_text, welcome, with,
+};
 use crate::cli::chat::rest::RestError;
 use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::ReceivedPacket;
@@ -34,7 +36,9 @@ fn sent_at(model: &mut Model, packet_type: &str, now: Instant) -> Vec<(MessagePa
 
 fn chats(ids: &[i64], has_more: bool) -> ReceivedPacket {
     let chat = |id: &i64| json!({"id": id, "kind": "group", "name": format!("g{id}"), "last_seq": 10, "read_seq": 10, "unread_count": 0});
-    packet(json!({"packet_type": "Chats", "chats": ids.iter().map(chat).collect::<Vec<_>>(), "has_more": has_more}))
+    packet(
+        json!({"packet_type": "Chats", "chats": ids.iter().map(chat).collect::<Vec<_>>(), "has_more": has_more}),
+    )
 }
 
 /// A client whose `GetChats` was refused waited for the list without end.
@@ -112,7 +116,7 @@ fn names_are_requested_once_and_refusals_wait() {
     now += Duration::from_secs(60);
     let (request, asked) = sent_at(&mut alice, "GetUsers", now).remove(0);
     assert_eq!(request.user_ids, Some(vec![UserId(40)]));
-    alice.packet(packet(json!({"packet_type": "Users", "users": []})), Some(asked), now);
+    alice.packet(packet(json!({"packet_type": "Users", "people": []})), Some(asked), now);
     assert!(sent_at(&mut alice, "GetUsers", now).is_empty(), "the server does not know the user");
 }
 
@@ -151,11 +155,12 @@ fn orders_of_an_earlier_history_are_not_carried_out() {
     alice.welcomed(&welcome(6, 10));
     let is_old = |order: &Order| match order {
         Order::Send(packet, _) => packet.packet_type == "SendMessage",
-        Order::Rest(call) => matches!(call.then, Then::Done(_) | Then::Open { .. }),
+        Order::Rest(call) => matches!(call.then, Then::Done(_) | Then::Noted(..) | Then::Open { .. }),
         _ => false,
     };
     assert!(!alice.orders.iter().any(is_old) && alice.question.is_none() && alice.busy.is_none());
     // The answer to a message of the earlier session does not count for a new one.
+    alice.hold_until = None;
     type_text(&mut alice, "two\n");
     let ack = packet(json!({"packet_type": "Ack", "success": true, "seq": 9}));
     alice.packet(ack, None, Instant::now());
@@ -169,12 +174,24 @@ fn changes_without_a_connection_are_not_shown_as_done() {
     alice.event(&said(TEAM, 11, 1, "mine"));
     alice.disconnected("gone", Instant::now());
     let level = alice.store.chats[&TEAM].notify;
-    for command in ["/notify none", "/read", "/status away", "/react +1", "/delete\ny", "/leave\ny", "/invite bob", "/who"] {
-        type_text(&mut alice, &format!("{command}\n"));
+    for keys in [
+        "/notify none\n",
+        "/read\n",
+        "/status away\n",
+        "/react +1\n",
+        "/delete\ny",
+        "/leave\ny",
+        "/invite bob\n",
+        "/who\n",
+        "/edit other\n",
+    ] {
+        alice.hold_until = None;
+        type_text(&mut alice, keys);
         let note = alice.note.clone().unwrap();
-        assert!(note.is_problem && note.text.starts_with("not connected"), "{command}: {note:?}");
+        assert!(note.is_problem && note.text.starts_with("not connected"), "{keys}: {note:?}");
         alice.editor.take();
     }
+    alice.hold_until = None;
     for keys in ["uy", "py", "dy"] {
         alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
         type_text(&mut alice, keys);
@@ -228,7 +245,8 @@ fn thread_is_paged_back_to_its_first_message() {
     let mut alice = alice();
     type_text(&mut alice, "/thread\n");
     let page = |first: i64, last: i64, has_more: bool| {
-        let items: Vec<_> = (first..=last).map(|seq| message(TEAM, seq, 2, &format!("reply {seq}"))).collect();
+        let items: Vec<_> =
+            (first..=last).map(|seq| message(TEAM, seq, 2, &format!("reply {seq}"))).collect();
         Ok(json!({"items": items, "has_more": has_more}))
     };
     let request = |alice: &mut Model| {

@@ -254,7 +254,9 @@ impl Store {
                 }
                 return Applied::Message;
             }
-            "edit" => event.actor_id.into_iter().for_each(|user| self.people.stops_typing(id, user, Instant::now())),
+            "edit" => {
+                event.actor_id.into_iter().for_each(|user| self.people.stops_typing(id, user, Instant::now()))
+            }
             "rename" => chat.name.clone_from(&event.name),
             "archive" => chat.archived = event.archived.unwrap_or(false),
             // In a replay, a later event may join the user again.
@@ -341,7 +343,11 @@ impl Store {
 
     pub(super) fn title(&self, id: ChatId) -> String {
         let chat = self.chats.get(&id);
-        listing::title(id, chat.and_then(|chat| chat.name.as_deref()), chat.and_then(|chat| chat.peer.as_deref()))
+        listing::title(
+            id,
+            chat.and_then(|chat| chat.name.as_deref()),
+            chat.and_then(|chat| chat.peer.as_deref()),
+        )
     }
 
     /// Returns the chats of the list, in the order of the screen: direct chats, groups, channels.

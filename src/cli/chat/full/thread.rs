@@ -106,8 +106,7 @@ impl Thread {
             None => {
                 // Older messages stay if the page continues them.
                 let first = items.first().map_or(0, |first| first.seq);
-                let is_continued =
-                    has_more && self.messages.last().is_some_and(|newest| newest.seq >= first);
+                let is_continued = has_more && self.messages.last().is_some_and(|newest| newest.seq >= first);
                 if is_continued {
                     self.messages.retain(|message| message.seq < first);
                 } else {
@@ -149,7 +148,12 @@ impl Model {
     }
 
     /// Handles a page of a thread.
-    pub(super) fn thread_answered(&mut self, (chat, root): (ChatId, MessageId), before: Option<Seq>, answer: Value) {
+    pub(super) fn thread_answered(
+        &mut self,
+        (chat, root): (ChatId, MessageId),
+        before: Option<Seq>,
+        answer: Value,
+    ) {
         let Pane::Thread(thread) = &mut self.pane else { return };
         if (thread.chat, thread.root) != (chat, root) {
             return;

@@ -121,7 +121,11 @@ impl Model {
 
     pub(super) fn title(&self, id: ChatId) -> String {
         let chat = self.chats.get(&id);
-        listing::title(id, chat.and_then(|chat| chat.name.as_deref()), chat.and_then(|chat| chat.peer.as_deref()))
+        listing::title(
+            id,
+            chat.and_then(|chat| chat.name.as_deref()),
+            chat.and_then(|chat| chat.peer.as_deref()),
+        )
     }
 
     /// Returns the chats and assigns their numbers again.
@@ -146,7 +150,8 @@ impl Model {
     pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
         let mut titles: Vec<_> = self.chats.keys().map(|id| (*id, self.title(*id))).collect();
         // A direct chat may have a name of its own.
-        let peers = self.chats.iter().filter(|(_, chat)| chat.kind == ChatKind::Direct && chat.name.is_some());
+        let peers =
+            self.chats.iter().filter(|(_, chat)| chat.kind == ChatKind::Direct && chat.name.is_some());
         titles.extend(peers.filter_map(|(id, chat)| Some((*id, chat.peer.clone()?))));
         listing::find(wanted, &self.numbers, &titles).and_then(|id| {
             let is_known = self.chats.contains_key(&id);

@@ -233,8 +233,7 @@ fn state(model: &Model) -> (String, Style) {
         return (beneath(model).trim_start_matches([';', ' ']).to_owned(), style::DIM);
     }
     if model.focus == Focus::Navigate {
-        let keys =
-            "r reply  t thread  e edit  + react  y copy  d delete  p pin  u unread  / n N search  ? help  Esc back";
+        let keys = "r reply  t thread  e edit  + react  y copy  d delete  p pin  u unread  / n N search  ? help  Esc back";
         return (keys.to_owned(), style::DIM);
     }
     let size = model.editor.text().len();

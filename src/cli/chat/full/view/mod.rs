@@ -40,7 +40,8 @@ struct Areas {
 fn areas(model: &Model) -> Areas {
     let (width, height) = model.size;
     let whole = Rect::new(0, 0, width, height);
-    let [list, rest] = Layout::horizontal([Constraint::Length(model.widths.list), Constraint::Min(1)]).areas(whole);
+    let [list, rest] =
+        Layout::horizontal([Constraint::Length(model.widths.list), Constraint::Min(1)]).areas(whole);
     let rows = composer::rows(model, rest.width).min(usize::from((height / PROMPT_PART).max(1)));
     let prompt = u16::try_from(rows).unwrap_or(1);
     let room = height.saturating_sub(prompt + 4);

@@ -31,11 +31,15 @@ pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>,
     if !above.is_empty() {
         lines.push(Line::styled(cut(above, width), style::DIM));
     }
+    // The last line that must be on the screen: of the selected message, or the newest one.
+    let mut end = None;
     for (index, message) in thread.messages.iter().enumerate() {
         let selected = model.focus == Focus::Navigate && index == thread.selected;
         lines.extend(body::lines(model, message, None, Look { width, selected, follows: false }));
-        // Without a selection the newest messages are shown.
-        if selected && lines.len() >= height {
+        if selected {
+            end = Some(lines.len());
+        }
+        if end.is_some() && lines.len() >= height {
             break;
         }
     }
@@ -47,8 +51,9 @@ pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>,
             Line::styled(cut(&text, width), style::DIM)
         }));
     }
-    let surplus = lines.len().saturating_sub(height);
-    lines.drain(..surplus);
+    let above = end.unwrap_or(lines.len()).saturating_sub(height);
+    lines.drain(..above);
+    lines.truncate(height);
     frame.render_widget(Paragraph::new(lines), area);
 }
 
