@@ -62,7 +62,7 @@ impl Model {
                 self.stop_waiting();
                 match then {
                     Then::Open { peer: Some(user) } if reason.contains("does not exist") => {
-                        self.problem(format!("there is no user {user}"));
+                        self.problem(format!("no user is called {user}"));
                     }
                     _ => self.problem(format!("not opened: {reason}")),
                 }
@@ -154,7 +154,7 @@ impl Model {
             self.report = vec!["Channels that you can join (/join NAME):".to_owned()];
             self.report.extend(self.joinable.iter().map(|name| format!("  #{name}")));
             if self.joinable.is_empty() {
-                self.report = vec!["There is no channel that you can join.".to_owned()];
+                self.report = vec!["No channel is open to you.".to_owned()];
             } else if page.next.is_some() {
                 self.report.push("  and more".to_owned());
             }

@@ -167,6 +167,7 @@ impl App {
     fn continued(&mut self) -> anyhow::Result<()> {
         self.terminal.enter().context("cannot use the terminal")?;
         self.draw_at = None;
+        self.model.end_bare();
         self.resized()
     }
 

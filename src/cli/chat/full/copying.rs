@@ -13,7 +13,7 @@ impl Model {
     /// Copies the text of the selected message, as it was written.
     pub(super) fn copy_selected(&mut self) {
         let Some(message) = self.selected_message().filter(|message| !message.deleted) else {
-            return self.problem("there is no text to copy");
+            return self.problem("this message has no text to copy");
         };
         let text = message.content.clone();
         if text.len() > COPY_BYTES_MAX {

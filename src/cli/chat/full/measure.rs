@@ -1,4 +1,4 @@
-//! What the drawings of a screen share: widths of columns, by what they hold, and the newest own
+//! Values that all parts of a drawing share: widths of columns, by their content, and the newest own
 //! message.
 
 use unicode_width::UnicodeWidthStr;

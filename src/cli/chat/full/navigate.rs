@@ -74,8 +74,8 @@ impl Model {
         (count, self.inbox.mentions(id, above))
     }
 
-    /// Moves the screen by lines, up (positive) or down. What lies beyond the loaded rows follows
-    /// when they have arrived.
+    /// Moves the screen by lines, up (positive) or down. Lines beyond the loaded rows follow
+    /// when further rows have arrived.
     pub(super) fn scroll_far(&mut self, lines: isize) {
         let rest = std::mem::take(&mut self.scroll_rest);
         let rest = if rest.signum() == -lines.signum() { 0 } else { rest };

@@ -53,7 +53,7 @@ impl Recall {
 
 impl Model {
     /// Handles Up or Down in the prompt: moves the cursor by a row, and at the first or last row to
-    /// an earlier or later line that was sent. Returns nothing to do for a text that was not sent.
+    /// an earlier or later line that was sent. A text that was not sent stays.
     pub(super) fn prompt_vertical(&mut self, down: bool) {
         let width = view::prompt_width(self);
         if !self.editor.is_empty() && self.editor.vertical(down, width) {

@@ -12,11 +12,11 @@ pub(super) struct Search {
     pub(super) older: bool,
     /// Pages are being requested.
     pub(super) is_running: bool,
-    /// The place before the search, which returns if there is no match.
+    /// The place before the search, which returns if nothing matches.
     before: Place,
 }
 
-/// What the screen shows.
+/// Rows on the screen, and the selected message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     anchor: Option<(Seq, usize)>,

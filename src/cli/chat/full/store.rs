@@ -87,8 +87,8 @@ pub(super) struct Store {
     pub(super) chats: BTreeMap<ChatId, Chat>,
     pub(super) names: Names,
     pub(super) people: People,
-    /// Chats by their number, from 1. A number that is free holds [`NO_CHAT`]. A chat keeps its number
-    /// as long as the user is in it.
+    /// Chats by their number, from 1. A number that is free holds [`NO_CHAT`]. A chat keeps its
+    /// number as long as the user is in it.
     pub(super) numbers: Vec<ChatId>,
     unlisted: HashMap<ChatId, Seq>,
     /// Chats that must be resumed.

@@ -3,9 +3,9 @@
 //! Invariant: however the client ends (return, error, panic), the terminal is in its former state.
 //! Signals end the client by a return.
 //!
-//! A terminal may draw a cluster of several characters, such as a family emoji, in more columns than
-//! this client counts. Rows that hold or held such a cluster are therefore erased before they are
-//! written, and written whole.
+//! A terminal may draw a cluster of several characters, such as a family emoji, in more columns
+//! than this client counts. Rows that hold or held such a cluster are therefore erased before they
+//! are written, and written whole.
 
 use std::io::{self, Write, stdout};
 
@@ -31,7 +31,7 @@ use super::view;
 pub(super) struct Terminal {
     inner: DefaultTerminal,
     mouse: bool,
-    /// What the terminal shows. `None`: unknown, so that everything is written.
+    /// Content of the terminal. `None`: unknown, so that everything is written.
     shown: Option<(Buffer, Option<Position>)>,
 }
 

@@ -87,7 +87,7 @@ pub(in crate::cli::chat::full) fn lines(width: usize) -> Vec<String> {
     lines
 }
 
-/// Adds a key and its effect. What does not fit beside the key stands below it.
+/// Adds a key and its effect. Text that does not fit beside the key stands below it.
 fn entry(key: &str, effect: &str, width: usize, lines: &mut Vec<String>) {
     let columns = KEY_COLUMNS.min(width / 3);
     let indent = " ".repeat(columns + 3);

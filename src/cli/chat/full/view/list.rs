@@ -149,7 +149,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         Entry::Chat(id) => entry(model, *id, digits, width),
     });
     let mut lines: Vec<_> = lines.collect();
-    // What is unread beyond the edges.
+    // Unread chats beyond the edges.
     let above = entries.get(..first).unwrap_or_default();
     let below = entries.get(first + height..).unwrap_or_default();
     if let (Some(text), Some(line)) = (beyond(model, above, '↑'), lines.first_mut()) {

@@ -108,8 +108,8 @@ fn belongs_to(message: &Message, earlier: &Message) -> bool {
     message.sender_id == earlier.sender_id && (0..TOGETHER_MS).contains(&pause)
 }
 
-/// Returns the push that a message announces. Any user can write such metadata: the push must be the
-/// event before the message, of the same user.
+/// Returns the push that a message announces. Any user can write such metadata: the push must be
+/// the event before the message, of the same user.
 fn announced<'a>(before: &'a Row, message: &Message) -> Option<&'a EventData> {
     let Row::Change(event) = before else { return None };
     let seq = match message.metadata.as_ref()?.get("push_seq")? {
