@@ -4,155 +4,33 @@
 Usage: scripts/check/chat_screen.py NETBIT [SCREENS]
 
 Types faster than the screen can be drawn, pastes 200 lines in three ways, resizes the terminal,
-kills the server and the client with SIGKILL, and compares the messages of the server with the typed
-ones: each exactly once and in order. Needs tmux. With SCREENS, writes screens into this folder.
+stops and continues the client, kills the server and the client with SIGKILL, and compares the
+messages of the server with the typed ones: each exactly once and in order. Uses the mouse, TLS, and
+every command that changes chats. Needs tmux, and openssl for TLS. With SCREENS, writes screens into
+this folder.
 """
-import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
-import urllib.request
 
-PASSWORD = "correct horse battery"
-PATIENCE = 120  # seconds for anything to happen
+from chat_terminal import PASSWORD, Screen, Server, User, until
 
-
-class Server:
-    """The server process; `start` after `kill` uses the same directory and ports."""
-
-    def __init__(self, netbit, folder):
-        self.netbit, self.folder, self.process = netbit, folder, None
-        self.http = self.tcp = "127.0.0.1:0"
-
-    def start(self):
-        listeners = [f"--http-listen={self.http}", f"--tcp-listen={self.tcp}"]
-        listeners += ["--udp-listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0"]
-        command = [self.netbit, "serve", f"--data-dir={self.folder}/data", *listeners]
-        environment = dict(os.environ, NETBIT_LOG__LEVEL="warn", NETBIT_ACCOUNTS__REGISTRATION="open")
-        log = open(f"{self.folder}/server.log", "ab")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
-        for line in self.process.stdout:
-            for word in line.replace("(", " ").replace(")", " ").split():
-                if word.startswith("tcp://"):
-                    self.tcp = word.removeprefix("tcp://")
-                if word.startswith("http://") and self.http.endswith(":0"):
-                    self.http = urllib.parse.urlsplit(word).netloc
-            if "register" in line:
-                break
-        self.base = f"http://{self.http}"
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.communicate(timeout=60)
-
-
-class User:
-    def __init__(self, server, name):
-        self.server, self.name, self.token = server, name, None
-        body = {"username": name, "password": PASSWORD}
-        self.ask("POST", "/api/users/register", body)
-        self.token = self.ask("POST", "/api/users/login", body)["token"]
-
-    def ask(self, method, path, body=None):
-        headers = {"Content-Type": "application/json"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.server.base + path, content, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
-
-    def group(self, name, *people):
-        return self.ask("POST", "/api/chats", {"kind": "group", "name": name, "participants": people})["id"]
-
-    def say(self, chat, text, **more):
-        return self.ask("POST", f"/api/chats/{chat}/messages", {"content": text, **more})
-
-    def messages(self, chat):
-        found, after = [], 0
-        while True:
-            page = self.ask("GET", f"/api/chats/{chat}/messages?limit=100&after_seq={after}")
-            found += page["items"]
-            if not page["items"]:
-                return found
-            after = page["items"][-1]["seq"]
-
-
-class Screen:
-    """A terminal of tmux that runs a command."""
-
-    count = 0
-
-    def __init__(self, width, height, command, environment):
-        Screen.count += 1
-        self.name = f"netbit-chat-{os.getpid()}-{Screen.count}"
-        settings = [f"{key}={value}" for key, value in environment.items()]
-        shell = ["env", *settings, *command]
-        self.tmux("new-session", "-d", "-s", self.name, "-x", str(width), "-y", str(height), *shell)
-        self.tmux("set-option", "-t", self.name, "remain-on-exit", "on")
-
-    @staticmethod
-    def tmux(*arguments, **options):
-        command = ["tmux", "-L", f"netbit-check-{os.getpid()}", "-f", "/dev/null", *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options).stdout
-
-    def text(self):
-        return self.tmux("capture-pane", "-p", "-t", self.name)
-
-    def keys(self, *names):
-        self.tmux("send-keys", "-t", self.name, *names)
-
-    def type(self, text):
-        """Sends text in one go, as fast as tmux can."""
-        for at in range(0, len(text), 4000):
-            self.tmux("send-keys", "-t", self.name, "-l", text[at : at + 4000])
-
-    def paste(self, text, bracketed):
-        self.tmux("load-buffer", "-b", "typed", "-", input=text)
-        self.tmux("paste-buffer", "-d", "-b", "typed", "-t", self.name, *(["-p"] if bracketed else []))
-
-    def resize(self, width, height):
-        self.tmux("resize-window", "-t", self.name, "-x", str(width), "-y", str(height))
-
-    def pid(self):
-        return int(self.tmux("display-message", "-p", "-t", self.name, "#{pane_pid}"))
-
-    def is_dead(self):
-        return self.tmux("display-message", "-p", "-t", self.name, "#{pane_dead}").strip() == "1"
-
-    def wait(self, *texts):
-        until(lambda: all(text in self.text() for text in texts), lambda: f"{texts} not in:\n{self.text()}")
-
-    def gone(self, text):
-        until(lambda: text not in self.text(), lambda: f"{text!r} still in:\n{self.text()}")
-
-    def end(self):
-        self.tmux("kill-session", "-t", self.name)
-
-
-def until(check, report):
-    end = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < end, report()
-        time.sleep(0.05)
+# Colours of the foreground or the background in the escape sequences of a screen.
+COLOURS = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-7]|4[0-7]|9[0-7]|[34]8;5;[0-9]+)(?:;[0-9;]*)?m")
 
 
 class Check:
-    def __init__(self, netbit, folder, screens):
+    def __init__(self, netbit, folder, screens, certificate=None):
         self.netbit, self.folder, self.screens = netbit, pathlib.Path(folder), screens
-        self.server = Server(netbit, folder)
+        self.server = Server(netbit, folder, certificate)
         self.server.start()
+        self.trust = ["--ca", str(certificate[0])] if certificate else []
         self.alice, self.bob = User(self.server, "alice"), User(self.server, "bob")
         (self.folder / "password").write_text(PASSWORD + "\n")
         self.environment = {
@@ -164,11 +42,31 @@ class Check:
         }
         # The login is saved: no client asks for the password.
         login = [netbit, "login", self.server.base, "--user", "alice", "--password-file", f"{folder}/password"]
-        subprocess.run(login, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, **self.environment))
+        subprocess.run(login + self.trust, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, **self.environment))
 
-    def open(self, width, height, *options):
-        command = [self.netbit, "chat", "--server", self.server.base, *options]
-        return Screen(width, height, command, self.environment)
+    def open(self, width, height, *options, **environment):
+        command = [self.netbit, "chat", "--server", self.server.base, *self.trust, *options]
+        return Screen(width, height, command, self.environment | environment)
+
+    def opened(self, name, width, height, *options, **environment):
+        """Returns a client with an open chat."""
+        screen = self.open(width, height, *options, **environment)
+        screen.wait(">")
+        screen.type(f"/open {name}\r")
+        screen.wait(f"{name}>")
+        return screen
+
+    def quit(self, screen):
+        screen.keys("C-q")
+        until(screen.is_dead, screen.text)
+        text = screen.text()
+        screen.end()
+        return text
+
+    def kept(self):
+        """Returns the files of unsent messages and drafts."""
+        files = (self.folder / "state" / "netbit").glob("chat-*.json")
+        return "".join(file.read_text() for file in files)
 
     def keep(self, name, screen):
         if self.screens:
@@ -181,9 +79,15 @@ class Check:
             return [message["content"] for message in found if message["content"] != "begin"]
 
         until(lambda: len(contents()) >= len(typed), lambda: f"{len(contents())} of {len(typed)} arrived")
-        time.sleep(0.5)  # a doubled message would arrive later
         found = contents()
         assert found == typed, next((pair for pair in zip(found, typed) if pair[0] != pair[1]), len(found))
+
+    def compare_behind(self, screen, chat, typed):
+        """Compares the messages when a further one, typed behind them, has arrived."""
+        fence = f"fence {random.randrange(10**9)}"
+        screen.type(fence + "\r")
+        typed.append(fence)
+        self.compare(chat, typed)
 
     def typed_ahead(self, width, height):
         """Everything is typed before the client has even connected."""
@@ -191,11 +95,9 @@ class Check:
         lines = [f"line {number} typed ahead" for number in range(40)]
         screen = self.open(width, height)
         screen.type(f"/open ahead {width}\r" + "".join(f"{line}\r" for line in lines))
-        self.compare(chat, lines)
+        self.compare_behind(screen, chat, lines)
         screen.wait(lines[-1])
-        screen.keys("C-q")
-        until(screen.is_dead, screen.text)
-        screen.end()
+        self.quit(screen)
 
     def pastes(self, width, height):
         """200 lines, with and without bracketed paste, and 2,000 keys at once, through resizes."""
@@ -219,7 +121,6 @@ class Check:
         screen.type("".join(f"{line}\r" for line in keys))
         for size in ((60, 20), (20, 5), (1, 1), (200, 60), (width, height)):
             screen.resize(*size)
-            time.sleep(0.1)
         expected += keys
         # Above 16 KiB: split after a question, nothing is lost.
         long = [f"long line {number:04} " + "x" * 60 for number in range(400)]
@@ -237,11 +138,19 @@ class Check:
         screen.gone("sending")
         parts = [message["content"] for message in self.alice.messages(chat)][len(expected) :]
         assert "\n".join(parts) == "\n".join(long) and all(len(part) <= 16384 for part in parts)
-        self.compare(chat, expected + parts)
-        screen.keys("C-q")
-        until(screen.is_dead, screen.text)
-        assert "pasted line" not in screen.text(), "the terminal was not restored"
-        screen.end()
+        # Above 1 MiB: refused, and no part of it is executed.
+        screen.paste("/quit\n" * 200_000, bracketed=True)
+        screen.wait("larger than 1 MiB")
+        # Text on a selected message, and a click in the form of X10, act on nothing.
+        screen.keys("S-Up")
+        screen.wait(">")
+        screen.type("perhaps")
+        screen.wait("> perhaps")
+        screen.type("\x1b[M !!")
+        screen.keys("C-u")
+        expected += parts
+        self.compare_behind(screen, chat, expected)
+        assert "pasted line" not in self.quit(screen), "the terminal was not restored"
 
     def killed_server(self, width, height):
         """The server is killed between messages; the client goes on by itself."""
@@ -266,7 +175,7 @@ class Check:
             self.server.start()
             screen.keys("C-r")
             screen.gone("not connected")
-        self.compare(chat, typed)
+        self.compare_behind(screen, chat, typed)
         screen.gone("sending")
         # The client is killed while its messages wait: they are sent at the next start.
         self.server.kill()
@@ -276,24 +185,43 @@ class Check:
             screen.type(typed[-1] + "\r")
         screen.type("a draft that is not sent")
         screen.wait("a draft that is not sent", "5 sending")
-        time.sleep(0.6)  # drafts are saved within this time
-        os.kill(screen.pid(), signal.SIGKILL)
+        until(lambda: "a draft that is not sent" in self.kept(), self.kept)
+        screen.send(signal.SIGKILL)
         screen.end()
         screen = self.open(width, height)
         screen.wait("connect")
         self.server.start()
         screen.keys("C-r")
         screen.wait("a draft that is not sent", "kept on disk 4")
-        self.compare(chat, typed)
-        # The next check begins with an empty prompt.
         screen.keys("C-u")
         screen.gone("a draft that is not sent")
-        time.sleep(0.6)
-        # SIGTERM restores the terminal.
-        os.kill(screen.pid(), signal.SIGTERM)
-        until(screen.is_dead, screen.text)
-        assert "kept on disk" not in screen.text(), "the terminal was not restored"
+        self.compare_behind(screen, chat, typed)
+        # The server is stopped, not gone: a message is on disk before it is sent.
+        self.server.freeze()
+        typed.append("written before it is sent")
+        screen.type(typed[-1] + "\r")
+        screen.wait("written before it is sent …")
+        until(lambda: typed[-1] in self.kept(), self.kept)
+        screen.send(signal.SIGKILL)
         screen.end()
+        self.server.thaw()
+        screen = self.opened(name, width, height)
+        screen.wait("written before it is sent ✓")
+        self.compare_behind(screen, chat, typed)
+        # At the end, the client prints what it keeps, and where. A signal restores the terminal.
+        for number, draft in ((signal.SIGTERM, "draft for TERM"), (signal.SIGHUP, "draft for HUP")):
+            screen.type(draft)
+            screen.wait(draft)
+            screen.send(number)
+            until(screen.is_dead, screen.text)
+            screen.wait("1 draft is kept for the next start", "they are in")
+            assert "kept on disk" not in screen.text(), "the terminal was not restored"
+            screen.end()
+            screen = self.open(width, height)
+            screen.wait(draft)
+            screen.keys("C-u")
+            screen.gone(draft)
+        self.quit(screen)
 
     def tour(self, width, height):
         """Reply, edit, react, delete, thread, search, notifications, completion, other chats."""
@@ -322,26 +250,26 @@ class Check:
         until(lambda: self.alice.messages(chat)[-1].get("reply_to") == last["id"], screen.text)
         screen.wait("I see it, thanks ✓")
         # Edit the own message.
-        screen.keys("Up", "e")
+        screen.keys("S-Up", "e")
         screen.wait("editing")
         screen.keys("C-u")
         screen.type("I see it now\r")
         screen.wait("I see it now (edited)")
         # React to bob's message: the second Up.
-        screen.keys("Up", "Up", "+")
+        screen.keys("S-Up", "Up", "+")
         screen.wait("emoji>")
         screen.type(":tada:\r")
         screen.wait("🎉 alice")
         # The thread of the reply.
         screen.keys("t")
-        screen.wait("Thread in")
+        screen.wait("Thread in", "I see it now")
         self.keep(f"thread-{width}x{height}", screen)
         screen.type("in the thread\r")
         until(lambda: self.alice.messages(chat)[-1].get("thread_id") == last["id"], screen.text)
         screen.wait("in the thread")
         screen.keys("Escape")
         # Delete the newest own message, after a question.
-        screen.keys("Up", "d")
+        screen.keys("S-Up", "d")
         screen.wait("Delete this message? y/n")
         screen.keys("y")
         screen.wait("(deleted)")
@@ -356,6 +284,15 @@ class Check:
         screen.wait("no older match")
         screen.keys("Escape")
         screen.wait("I see it now")
+        # Nothing on the screen differs from a complete redraw, which SIGCONT causes.
+        screen.wait("I see it now (edited)", f"{name}>")
+        before = screen.text()
+        screen.send(signal.SIGCONT)
+        screen.type("x")
+        screen.wait("> x")
+        screen.keys("BSpace")
+        screen.gone("> x")
+        assert screen.text() == before, f"{before}\nis after a redraw:\n{screen.text()}"
         # The beginning and the end.
         screen.keys("C-Home")
         screen.wait("beginning of the chat", "a needle in the past")
@@ -376,6 +313,16 @@ class Check:
         screen.keys("C-j")
         screen.type("three\r")
         until(lambda: self.alice.messages(chat)[-1]["content"] == "one\ntwo\nthree", screen.text)
+        # Text that was being written returns after an edit.
+        screen.type("half a thought")
+        screen.keys("Escape")
+        screen.wait("r reply" if width > 60 else ">")
+        screen.keys("e")
+        screen.wait("editing")
+        screen.type(" four\r")
+        screen.wait("(edited)", "> half a thought")
+        assert self.alice.messages(chat)[-1]["content"] == "one\ntwo\nthree four"
+        screen.keys("C-u")
         # Another chat mentions the user.
         other = self.bob.group(f"other {width}", "alice")
         self.bob.say(other, "@alice: over here")
@@ -407,29 +354,169 @@ class Check:
         screen.end()
         assert old["seq"] < last["seq"]
 
+    def members(self, screen, width, height):
+        """Creates, joins and leaves chats, and invites users."""
+        channel = f"news {width}"
+        self.bob.ask("POST", "/api/chats", {"kind": "channel", "name": channel})
+        carol = f"carol{width}"
+        User(self.server, carol)
+        screen.type(f"/join {channel}\rhello channel\r")
+        screen.wait(f"#{channel}", "hello channel ✓")
+        screen.type(f'/new "crew {width}" bob\rhello crew\r')
+        screen.wait(f"crew {width}>", "hello crew ✓")
+        screen.type(f"/invite {carol}\r")
+        screen.wait(f"alice added {carol}")
+        screen.type("/who\r")
+        screen.wait(f"{carol} (member)", "bob (member)")
+        screen.type("/leave\r")
+        screen.wait(f"Leave crew {width}? y/n")
+        screen.keys("y")
+        screen.gone("hello crew")
+        chats = self.alice.ask("GET", "/api/chats?limit=100")["items"]
+        names = [chat.get("name") for chat in chats]
+        assert channel in names and f"crew {width}" not in names, names
+        # A message to a chat that is gone is listed, copied and removed.
+        group = self.bob.group(f"brief {width}", "alice")
+        screen.type(f"/open brief {width}\r")
+        screen.wait(f"brief {width}>")
+        self.server.freeze()
+        screen.type("too late for this chat\r")
+        screen.wait("too late for this chat …")
+        self.server.thaw()
+        screen.wait("too late for this chat ✓")
+        screen.type("a draft of a chat that ends")
+        screen.wait("a draft of a chat that ends")
+        screen.keys("M-Up")
+        screen.gone("a draft of a chat that ends")
+        self.bob.ask("DELETE", f"/api/chats/{group}/participants/alice")
+        screen.wait("1 failed (/failed)")
+        screen.type("/failed\r")
+        screen.wait("a draft of a chat that ends", "Not sent: 1")
+        screen.keys("Enter")
+        screen.wait("> a draft of a chat that ends")
+        screen.keys("C-u")
+        screen.type("/failed\r")
+        screen.wait("Not sent: 1")
+        screen.keys("DC")
+        screen.wait("Every message was sent.")
+        screen.keys("Escape")
+
+    def devices(self, width, height):
+        """Mouse, colours, local time and the bell; chats are joined and left."""
+        name = f"devices {width}"
+        chat = self.bob.group(name, "alice")
+        other = self.bob.group(f"quiet {width}", "alice")
+        for number in range(60):
+            sent = self.bob.say(chat, f"`code` {number}")
+        config = self.folder / "chat.toml"
+        config.write_text("mouse = true\n")
+        # 5 h 30 min east of Greenwich, as for a user in Kolkata.
+        screen = self.opened(name, width, height, "--config", str(config), TZ="<+0530>-5:30")
+        screen.keys("C-End")
+        screen.wait("`code` 59")
+        moment = time.strptime(sent["created_at"][:16], "%Y-%m-%dT%H:%M")
+        minutes = (moment.tm_hour * 60 + moment.tm_min + 5 * 60 + 30) % (24 * 60)
+        screen.wait(f"{minutes // 60:02}:{minutes % 60:02}")
+        assert COLOURS.search(screen.styled()), screen.styled()
+        # The wheel scrolls, a click opens a chat.
+        for _ in range(5):
+            screen.type(f"\x1b[<64;{width - 10};5M")
+        screen.wait("Ctrl-End")
+        screen.gone("`code` 59")
+        for _ in range(6):
+            screen.type(f"\x1b[<65;{width - 10};5M")
+        screen.wait("`code` 59")
+        row = next(row for row, line in enumerate(screen.text().split("\n")) if f"quiet {width}" in line)
+        screen.type(f"\x1b[<0;5;{row + 1}M\x1b[<0;5;{row + 1}m")
+        screen.wait(f"quiet {width}>")
+        # The bell rings for a mention in another chat.
+        output = self.folder / f"output-{width}"
+        screen.record(output)
+        self.bob.say(chat, "no bell for this")
+        screen.wait(" 1")
+        assert b"\x07" not in output.read_bytes()
+        self.bob.say(chat, "@alice: a bell for this")
+        until(lambda: b"\x07" in output.read_bytes(), screen.text)
+        self.members(screen, width, height)
+        self.quit(screen)
+        screen = self.opened(name, width, height, NO_COLOR="1")
+        screen.keys("C-End")
+        screen.wait("a bell for this")
+        assert not COLOURS.search(screen.styled()), screen.styled()
+        self.quit(screen)
+        assert other
+
+    def stopped(self, width, height):
+        """The client is stopped and continued, as by Ctrl-Z of a shell."""
+        name = f"stopped {width}"
+        chat = self.bob.group(name, "alice")
+        screen = self.opened(name, width, height)
+        self.bob.say(chat, "before the stop")
+        screen.wait("before the stop")
+        before = screen.text()
+        screen.send(signal.SIGTSTP)
+        screen.gone("before the stop")
+        self.bob.say(chat, "while stopped")
+        screen.send(signal.SIGCONT)
+        screen.wait("before the stop", "while stopped", f"{name}>")
+        assert before.split("\n")[0] == screen.text().split("\n")[0]
+        screen.type("typed after it\r")
+        screen.wait("typed after it ✓")
+        # A damaged file of unsent messages does not stop the start.
+        self.quit(screen)
+        for file in (self.folder / "state" / "netbit").glob("chat-*.json"):
+            file.write_text("{damaged")
+        screen = self.open(width, height)
+        screen.wait("is damaged", ">")
+        self.quit(screen)
+
     def run(self):
-        for width, height in ((80, 24), (200, 50)):
-            for check in (self.typed_ahead, self.tour, self.pastes, self.killed_server):
-                began = time.monotonic()
-                check(width, height)
-                print(f"{check.__name__} at {width}x{height}: passed in {time.monotonic() - began:.1f} s", flush=True)
-        self.tour(40, 10)
-        print("tour at 40x10: passed")
+        plan = [(check, 80, 24) for check in (self.typed_ahead, self.tour, self.pastes, self.killed_server)]
+        plan += [(self.devices, 80, 24), (self.stopped, 80, 24)]
+        plan += [(check, 200, 50) for check in (self.typed_ahead, self.tour, self.pastes, self.devices)]
+        plan += [(self.tour, 40, 10)]
+        self.carry_out(plan)
+
+    def run_with_tls(self):
+        self.carry_out([(self.typed_ahead, 80, 24), (self.tour, 80, 24)], " over TLS")
+
+    def carry_out(self, plan, how=""):
+        for check, width, height in plan:
+            began = time.monotonic()
+            check(width, height)
+            taken = time.monotonic() - began
+            print(f"{check.__name__} at {width}x{height}{how}: passed in {taken:.1f} s", flush=True)
+
+
+def certificate(folder):
+    """Makes a certificate for 127.0.0.1 and its key."""
+    made = (pathlib.Path(folder) / "certificate.pem", pathlib.Path(folder) / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=netbit check", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-addext", "basicConstraints=critical,CA:false", "-out", str(made[0]), "-keyout", str(made[1])]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return made
 
 
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
+    netbit = os.path.abspath(sys.argv[1])
     screens = pathlib.Path(sys.argv[2]) if len(sys.argv) == 3 else None
     if screens:
         screens.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        check = Check(os.path.abspath(sys.argv[1]), folder, screens)
-        try:
-            check.run()
-        finally:
-            subprocess.run(["tmux", "-L", f"netbit-check-{os.getpid()}", "kill-server"], stderr=subprocess.DEVNULL)
-            check.server.stop()
+    # The server of tmux outlives its last terminal.
+    Screen.tmux("start-server", ";", "set-option", "-g", "exit-empty", "off")
+    try:
+        for with_tls in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                check = Check(netbit, folder, None if with_tls else screens, certificate(folder) if with_tls else None)
+                try:
+                    check.run_with_tls() if with_tls else check.run()
+                finally:
+                    check.server.stop()
+    finally:
+        Screen.tmux("kill-server")
 
 
 main()

@@ -377,9 +377,15 @@ async fn login_stores_a_token_for_curl_and_git() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 
-    let output = run(program, &["logout", &url, "--password-file", "password"]).await;
+    // The saved login is enough: no password is needed.
+    let logins = alice.get("/api/users/me/logins").await;
+    let count = logins.body["items"].as_array().unwrap().len();
+    let output = run(program, &["logout", &url]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(mine.get("/api/chats").await.unwrap().status, 401);
+    let logins = alice.get("/api/users/me/logins").await;
+    assert_eq!(logins.body["items"].as_array().unwrap().len(), count - 1, "{}", logins.body);
+    assert!(!kept.exists(), "the file of the logins is removed");
     let none = run(program, &["credential", "token"]).await;
     assert!(!none.status.success() && text(&none.stderr).contains("netbit login"), "{}", text(&none.stderr));
     server.stop().await;

@@ -25,6 +25,7 @@ pub(super) const HELP: &[Help] = &[
     always("/dm USER", "open the direct chat with a user"),
     always("/join NAME", "join a channel"),
     always("/leave", "leave the open chat"),
+    full("/list", "list the channels that you can join"),
     always("/invite USER USER…", "add users to the open chat"),
     always("/who", "list the participants of the open chat and their presence"),
     always("/edit TEXT", "replace your last message"),
@@ -35,12 +36,28 @@ pub(super) const HELP: &[Help] = &[
     full("/search TEXT", "find text in the history; n and N go to older and newer matches"),
     full("/inbox", "show your notifications"),
     full("/thread", "show the thread of the selected or the last message"),
+    full("/pins", "list the pinned messages of the open chat"),
     full("/retry, /discard", "send the failed messages of the open chat again, or remove them"),
+    full("/failed", "list the texts that were not sent, of all chats, also of those you left"),
     full("/read", "mark all chats as read"),
     full("/notify LEVEL", "choose the notifications of the open chat: all, mentions or none"),
+    full("/mouse", "switch the mouse on or off, such as to select text with it"),
     full("/reconnect", "connect now instead of waiting"),
+    always("/me TEXT", "send what you do, in italics"),
     always("/quit", "quit (also Ctrl-D)"),
     always("//TEXT", "send a line that begins with /"),
+];
+
+/// Words of other chat programs, and what they mean here.
+const ALIASES: &[(&str, &str)] = &[
+    ("msg", "dm"),
+    ("query", "dm"),
+    ("part", "leave"),
+    ("names", "who"),
+    ("away", "status away"),
+    ("back", "status online"),
+    ("mute", "notify none"),
+    ("unmute", "notify all"),
 ];
 
 /// Returns the names of all commands, without the slash.
@@ -86,13 +103,17 @@ pub(super) enum FullCommand {
     Thread,
     Retry,
     Discard,
+    Failed,
     ReadAll,
     Notify(String),
+    List,
+    Pins,
+    Mouse,
     Reconnect,
 }
 
 /// Returns whether the text will be sent as a message.
-pub(super) fn is_talk(text: &str) -> bool {
+pub(super) fn is_message(text: &str) -> bool {
     !text.trim().is_empty() && (!text.starts_with('/') || text.starts_with("//"))
 }
 
@@ -107,6 +128,9 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
     }
     let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     let rest = rest.trim();
+    if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return parse(&format!("/{meant} {rest}"));
+    }
     let one = |usage: &str| match words(rest)?.as_slice() {
         [word] => Ok(word.clone()),
         // The last argument may hold unquoted spaces.
@@ -141,6 +165,11 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "unreact" => one("/unreact EMOJI").map(|emoji| Command::React { emoji, remove: true }),
         "status" => one("/status online, away, dnd or invisible").map(Command::Status),
         "more" => alone(Command::More),
+        "me" if rest.is_empty() => Err("usage: /me TEXT".to_owned()),
+        "me" => Ok(Command::Send(format!("*{rest}*"))),
+        "list" => alone(Command::Full(FullCommand::List)),
+        "pins" => alone(Command::Full(FullCommand::Pins)),
+        "mouse" => alone(Command::Full(FullCommand::Mouse)),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
         "search" if rest.is_empty() => Err("usage: /search TEXT".to_owned()),
@@ -149,6 +178,7 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "thread" => alone(Command::Full(FullCommand::Thread)),
         "retry" => alone(Command::Full(FullCommand::Retry)),
         "discard" => alone(Command::Full(FullCommand::Discard)),
+        "failed" => alone(Command::Full(FullCommand::Failed)),
         "read" => alone(Command::Full(FullCommand::ReadAll)),
         "notify" => one("/notify all, mentions or none").map(|l| Command::Full(FullCommand::Notify(l))),
         "reconnect" => alone(Command::Full(FullCommand::Reconnect)),
@@ -213,6 +243,11 @@ mod tests {
             ("/leave", Command::Leave),
             ("/invite @bob carol", Command::Invite(vec!["bob".into(), "carol".into()])),
             ("/search two words", Command::Full(FullCommand::Search("two words".into()))),
+            ("/msg @bob", Command::Direct("bob".into())),
+            ("/part", Command::Leave),
+            ("/away", Command::Status("away".into())),
+            ("/mute", Command::Full(FullCommand::Notify("none".into()))),
+            ("/me waves", Command::Send("*waves*".into())),
             ("/notify none", Command::Full(FullCommand::Notify("none".into()))),
         ] {
             assert_eq!(parse(line), Ok(command));
@@ -230,10 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_not_talk() {
-        for (line, talk) in [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
+    fn commands_are_not_messages() {
+        for (line, is_sent) in
+            [("hello", true), ("//etc", true), ("/open 1", false), ("", false), ("  ", false)]
         {
-            assert_eq!(is_talk(line), talk, "{line}");
+            assert_eq!(is_message(line), is_sent, "{line}");
         }
     }
 

@@ -7,8 +7,9 @@
 //! * [`plain`]: lines, for pipes, scripts and screen readers (`--plain`).
 //!
 //! Both use [`account`] (the login), [`link`] and [`rest`] (the ways to the server), [`commands`]
-//! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`people`] (presence
-//! and typing) and [`text`] (cleaning of untrusted text).
+//! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`listing`] (the list
+//! of chats), [`people`] (presence and typing), [`sentence`] (descriptions of events) and [`text`]
+//! (cleaning of untrusted text).
 
 mod account;
 mod commands;
@@ -17,10 +18,12 @@ mod export;
 mod full;
 mod link;
 mod list;
+mod listing;
 mod outgoing;
 mod people;
 mod plain;
 mod rest;
+mod sentence;
 mod text;
 
 use std::io::IsTerminal;

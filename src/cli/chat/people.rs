@@ -11,13 +11,18 @@ use crate::protocol::view::PresenceView;
 
 /// Users whose presence is kept; further users are shown as offline.
 const PEOPLE_MAX: usize = 20_000;
-/// At most one typing notice per user in this time.
+/// Time for which a typing notice is shown.
 const TYPING_SHOWN: Duration = Duration::from_secs(6);
+/// A notice that arrives this soon after a message of the user is about that message: the server
+/// collects notices before it sends them.
+const TYPING_LATE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct People {
     shown: HashMap<UserId, (Shown, u64)>,
     typing: HashMap<(ChatId, UserId), Instant>,
+    /// Messages of the last seconds.
+    spoke: HashMap<(ChatId, UserId), Instant>,
 }
 
 impl People {
@@ -63,10 +68,10 @@ impl People {
         self.typing.keys().any(|(other, _)| *other == chat)
     }
 
-    /// Records that a user types, for the full screen: a repeated notice lasts longer.
-    pub(super) fn still_types(&mut self, chat: ChatId, user: UserId, now: Instant) {
-        self.typing.retain(|_, at| now.saturating_duration_since(*at) < TYPING_SHOWN);
-        if self.typing.len() < PEOPLE_MAX {
+    /// Records that a user types: a repeated notice lasts longer.
+    pub(super) fn types(&mut self, chat: ChatId, user: UserId, now: Instant) {
+        self.expire(now);
+        if self.typing.len() < PEOPLE_MAX && !self.spoke.contains_key(&(chat, user)) {
             self.typing.insert((chat, user), now);
         }
     }
@@ -74,21 +79,15 @@ impl People {
     /// Discards typing notices that are too old.
     pub(super) fn expire(&mut self, now: Instant) {
         self.typing.retain(|_, at| now.saturating_duration_since(*at) < TYPING_SHOWN);
+        self.spoke.retain(|_, at| now.saturating_duration_since(*at) < TYPING_LATE);
     }
 
-    /// Records that a user types; returns whether to show a line.
-    pub(super) fn types(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
-        self.typing.retain(|_, at| now.duration_since(*at) < TYPING_SHOWN);
-        if self.typing.contains_key(&(chat, user)) || self.typing.len() >= PEOPLE_MAX {
-            return false;
-        }
-        self.typing.insert((chat, user), now);
-        true
-    }
-
-    /// The user sent a message: their next typing notice is shown.
-    pub(super) fn clear_typing(&mut self, chat: ChatId, user: UserId) {
+    /// A message or an edit of the user arrived: the user does not type any more.
+    pub(super) fn stops_typing(&mut self, chat: ChatId, user: UserId, now: Instant) {
         self.typing.remove(&(chat, user));
+        if self.spoke.len() < PEOPLE_MAX {
+            self.spoke.insert((chat, user), now);
+        }
     }
 }
 
@@ -107,12 +106,19 @@ mod tests {
     }
 
     #[test]
-    fn typing_is_shown_once_until_a_pause_or_a_message() {
-        let (mut people, now, chat) = (People::default(), Instant::now(), ChatId(1));
-        assert!(people.types(chat, UserId(1), now));
-        assert!(!people.types(chat, UserId(1), now + Duration::from_secs(3)));
-        assert!(people.types(chat, UserId(1), now + Duration::from_secs(7)));
-        people.clear_typing(chat, UserId(1));
-        assert!(people.types(chat, UserId(1), now + Duration::from_secs(8)));
+    fn typing_ends_with_a_pause_or_a_message() {
+        let (mut people, chat, start) = (People::default(), ChatId(1), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        people.types(chat, UserId(1), start);
+        people.types(chat, UserId(1), after(3));
+        assert_eq!(people.typing(chat, after(8)), [UserId(1)]);
+        assert!(people.typing(chat, after(9)).is_empty());
+        people.types(chat, UserId(1), after(20));
+        people.stops_typing(chat, UserId(1), after(21));
+        // The notice about the message arrives after it.
+        people.types(chat, UserId(1), after(21));
+        assert!(people.typing(chat, after(21)).is_empty());
+        people.types(chat, UserId(1), after(24));
+        assert_eq!(people.typing(chat, after(24)), [UserId(1)]);
     }
 }

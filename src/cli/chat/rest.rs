@@ -113,8 +113,8 @@ impl Rest {
                 Ok(account) => Ok(account),
                 Err(SavedLoginError::Server(error)) => Err(error.into()),
                 Err(SavedLoginError::Gone) => Err(RestError::LoginNeeded),
-                Err(SavedLoginError::File(error)) => {
-                    Err(RestError::Failed { status: None, reason: format!("{error:#}") })
+                Err(error @ (SavedLoginError::Late | SavedLoginError::File(_))) => {
+                    Err(RestError::Failed { status: None, reason: error.to_string() })
                 }
             },
         };

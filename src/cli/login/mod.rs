@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use self::store::{CredentialStore, Login, key_of};
 use super::output::{print_line, report_error};
 use super::remote::{Server, open};
-use crate::client::{Account, HttpClient};
+use crate::client::{Account, HttpClient, HttpError};
 use crate::domain::user::login_name;
 
 pub(super) use credential::{CredentialArguments, run as run_credential};
@@ -60,7 +60,8 @@ pub(super) struct LogoutArguments {
     /// Trust the certificates in this PEM file instead of those of this machine.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Read the password from the first line of this file instead of asking for it.
+    /// Read the password from the first line of this file instead of asking for it. It is needed
+    /// only if no login is saved, or if the saved one has ended.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -133,7 +134,14 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
     let key = key_of(&server.base)?;
     let store = CredentialStore::of_user()?;
     let kept = store.get(&key)?.with_context(|| format!("no login for {key}"))?;
-    let account = log_in(&server, &kept.username, arguments.password_file.as_deref()).await?;
+    let saved = match SavedLogin::find(&server.base)? {
+        Some(login) => continued(&login, &server.http).await?,
+        None => None,
+    };
+    let account = match saved {
+        Some(account) => account,
+        None => log_in(&server, &kept.username, arguments.password_file.as_deref()).await?,
+    };
     let me = server.http.with_token(account.token);
     let path = format!("/api/users/me/tokens/{}", kept.token_id);
     let revoked = me.send(Method::DELETE, &path, None, &[]).await?;
@@ -144,10 +152,20 @@ async fn logout(arguments: &LogoutArguments) -> anyhow::Result<()> {
         revoked.status,
         revoked.body
     );
-    drop(me.post("/api/users/logout", &json!({})).await);
-    end_login(&server.http, kept.refresh_token.as_deref()).await;
+    me.post("/api/users/logout", &json!({})).await?.success().context("the login is not ended")?;
     store.remove(&key, &kept.token)?;
     Ok(print_line!("logged out at {key}; the token is revoked")?)
+}
+
+/// Continues the saved login. `None`: it has ended, and the password is needed.
+async fn continued(login: &SavedLogin, http: &HttpClient) -> anyhow::Result<Option<Account>> {
+    match login.refresh(http).await {
+        Ok(account) => Ok(Some(account)),
+        Err(SavedLoginError::Gone | SavedLoginError::Server(HttpError::Refused { status: 401, .. })) => {
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Logs in with the user's password.

@@ -1,12 +1,26 @@
 //! The saved login of `netbit chat`.
 //!
-//! Invariant: a refresh token is exchanged under the lock of the file, and its successor is stored
-//! before it is used. So several clients can share the login.
+//! Invariants
+//! * A refresh token is exchanged under the lock of the file, and its successor is stored before it
+//!   is used. So several clients can share the login.
+//! * An exchange runs to its end, also when the caller does not wait that long: the server accepts a
+//!   refresh token once, so the successor must not be lost.
 
-use anyhow::Context;
+use std::fs::File;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::store::{CredentialStore, key_of};
 use crate::client::{Account, HttpClient, HttpError};
+
+/// Time that a caller waits for an exchange.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Time that an exchange waits for the lock, which another client may hold during its exchange.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// Interval between two attempts to lock the file.
+const LOCK_TEST: Duration = Duration::from_millis(50);
 
 /// Login at a server, whose tokens are in the file of the user.
 #[derive(Debug, Clone)]
@@ -24,6 +38,9 @@ pub(in crate::cli) enum SavedLoginError {
     /// The login was removed from the file.
     #[error("the login is not saved any more")]
     Gone,
+    /// The exchange takes long. It goes on, and its result is stored.
+    #[error("the server does not answer")]
+    Late,
     #[error("{0:#}")]
     File(anyhow::Error),
 }
@@ -44,14 +61,53 @@ impl SavedLogin {
 
     /// Exchanges the refresh token.
     pub(in crate::cli) async fn refresh(&self, http: &HttpClient) -> Result<Account, SavedLoginError> {
-        let store = self.store.clone();
-        // Another client may hold the lock during its exchange.
-        let locked = tokio::task::spawn_blocking(move || store.lock()).await;
-        let _lock = locked.context("the lock of the logins").flatten().map_err(SavedLoginError::File)?;
+        let (login, http) = (self.clone(), http.clone());
+        let exchange = tokio::spawn(async move { login.exchange(&http).await });
+        match timeout(PATIENCE, exchange).await {
+            Ok(Ok(exchanged)) => exchanged,
+            Ok(Err(error)) => Err(SavedLoginError::File(anyhow!(error).context("the exchange failed"))),
+            Err(_) => Err(SavedLoginError::Late),
+        }
+    }
+
+    async fn exchange(&self, http: &HttpClient) -> Result<Account, SavedLoginError> {
+        let _lock = self.lock(LOCK_PATIENCE).await.map_err(SavedLoginError::File)?;
         let kept = self.store.get(&self.key).map_err(SavedLoginError::File)?;
         let refresh_token = kept.and_then(|login| login.refresh_token).ok_or(SavedLoginError::Gone)?;
         let account = http.refresh(&refresh_token).await?;
         self.store.renew(&self.key, account.refresh_token.clone()).map_err(SavedLoginError::File)?;
         Ok(account)
+    }
+
+    async fn lock(&self, patience: Duration) -> anyhow::Result<File> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(lock) = self.store.try_lock()? {
+                return Ok(lock);
+            }
+            if Instant::now() >= end {
+                return Err(anyhow!("another netbit uses the saved logins: try again"));
+            }
+            sleep(LOCK_TEST).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that was stopped during its exchange kept the others waiting without end.
+    #[tokio::test]
+    async fn exchange_ends_when_the_lock_is_not_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CredentialStore::in_folder(folder.path());
+        let login = SavedLogin { store, key: "http://127.0.0.1:1".into(), username: "alice".into() };
+        let http = HttpClient::new("http://127.0.0.1:1").unwrap();
+        let lock = login.store.lock().unwrap();
+        let error = login.lock(Duration::ZERO).await.unwrap_err();
+        assert!(error.to_string().contains("another netbit"), "{error}");
+        drop(lock);
+        assert!(matches!(login.refresh(&http).await, Err(SavedLoginError::Gone)));
     }
 }

@@ -5,7 +5,7 @@
 //! overwrite each other's logins. Readers need no lock: the file is replaced atomically.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,11 @@ impl CredentialStore {
         Ok(Self { folder })
     }
 
+    #[cfg(test)]
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     fn path(&self) -> PathBuf {
         self.folder.join("logins.toml")
     }
@@ -70,14 +75,17 @@ impl CredentialStore {
     }
 
     /// Removes the login if it has this token: another command may have replaced it in the
-    /// meantime.
+    /// meantime. Without logins there is no file.
     pub(super) fn remove(&self, key: &str, token: &str) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let mut logins = self.read()?;
-        if logins.remove(key).is_some_and(|login| login.token == token) {
-            self.write(&logins)?;
+        if !logins.remove(key).is_some_and(|login| login.token == token) {
+            return Ok(());
         }
-        Ok(())
+        if logins.is_empty() {
+            return fs::remove_file(self.path()).with_context(|| self.path().display().to_string());
+        }
+        self.write(&logins)
     }
 
     /// Stores the new refresh token of a server's login.
@@ -92,14 +100,34 @@ impl CredentialStore {
 
     /// Locks the file for changes until the returned value is dropped.
     pub(super) fn lock(&self) -> anyhow::Result<File> {
-        let path = self.folder.join("logins.lock");
-        let lock = || {
+        let file = self.lock_file()?;
+        file.lock().with_context(|| self.lock_path().display().to_string())?;
+        Ok(file)
+    }
+
+    /// Like [`CredentialStore::lock`], without waiting. `None`: another command has the lock.
+    pub(super) fn try_lock(&self) -> anyhow::Result<Option<File>> {
+        let file = self.lock_file()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| self.lock_path().display().to_string())
+            }
+        }
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.folder.join("logins.lock")
+    }
+
+    fn lock_file(&self) -> anyhow::Result<File> {
+        let path = self.lock_path();
+        let open = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-            let file = private_file::open_lock(&path)?;
-            file.lock()?;
-            Ok::<_, io::Error>(file)
+            private_file::open_lock(&path)
         };
-        lock().with_context(|| path.display().to_string())
+        open().with_context(|| path.display().to_string())
     }
 
     /// Returns every server with its login.
@@ -163,6 +191,8 @@ mod tests {
         assert_eq!(store.read().unwrap().into_keys().collect::<Vec<_>>(), [one]);
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(store.path()), mode(store.folder.clone())), (0o600, 0o700));
+        store.remove(one, "nbp_x").unwrap();
+        assert!(!store.path().exists() && store.get(one).unwrap().is_none());
     }
 
     /// Two commands read the same file, and the later write lost the login of the earlier one.

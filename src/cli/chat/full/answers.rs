@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::model::{Call, Model, Order, Pane, Then};
+use super::model::{Call, Model, Order, Then};
 use crate::cli::chat::rest::RestError;
-use crate::cli::chat::text::clean_line;
+use crate::cli::chat::text::{clean_line, shorten};
 use crate::domain::chat::channel_key;
-use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::Message;
 use crate::domain::percent::percent_encoded;
 use crate::domain::presence::Shown;
@@ -16,17 +16,19 @@ use crate::protocol::view::ChatSummary;
 
 /// Pages of channels that are searched for a name.
 const CHANNEL_PAGES_MAX: usize = 100;
-
-#[derive(Deserialize)]
-struct MessagePage {
-    items: Vec<Message>,
-}
+/// Characters of a pinned message that are listed.
+const PIN_CHARACTERS: usize = 200;
 
 #[derive(Deserialize)]
 struct ChannelPage {
     items: Vec<ChatSummary>,
     #[serde(default)]
     next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct MessagePage {
+    items: Vec<Message>,
 }
 
 #[derive(Deserialize)]
@@ -58,16 +60,20 @@ impl Model {
         match then {
             Then::Open { .. } | Then::Join { .. } | Then::Joined(_) => {
                 self.stop_waiting();
-                self.problem(format!("not opened: {reason}"));
-            }
-            Then::Participants { show: false, .. } | Then::Notifications => {}
-            Then::Participants { .. } => self.problem(reason),
-            Then::Thread { .. } => {
-                if let Pane::Thread(thread) = &mut self.pane {
-                    thread.is_loading = false;
+                match then {
+                    Then::Open { peer: Some(user) } if reason.contains("does not exist") => {
+                        self.problem(format!("no user is called {user}"));
+                    }
+                    _ => self.problem(format!("not opened: {reason}")),
                 }
-                self.problem(format!("the thread cannot be read: {reason}"));
             }
+            Then::Participants { show: false, .. } => {}
+            Then::Notifications => self.inbox.fail(&reason),
+            Then::Participants { .. } => self.problem(reason),
+            Then::Thread { .. } => self.thread_refused(&reason),
+            Then::Channels { .. } | Then::Pins => self.problem(reason),
+            Then::Noted(what, _) => self.problem(format!("{what}: {reason}")),
+            Then::Notify { .. } => self.problem(format!("not set: {reason}")),
             Then::Done(what) => self.problem(format!("{what}: {reason}")),
         }
     }
@@ -86,13 +92,24 @@ impl Model {
             }
             Then::Participants { chat, show } => self.participants(chat, show, answer),
             Then::Notifications => self.inbox.load(answer),
-            Then::Thread { chat, root } => self.thread(chat, root, answer),
+            Then::Thread { chat, root, before } => self.thread_answered((chat, root), before, answer),
+            Then::Notify { chat, level } => {
+                if let Some(chat) = self.store.chats.get_mut(&chat) {
+                    chat.notify = level;
+                }
+                self.info(format!("notifications of this chat: {}", level.as_str()));
+            }
+            Then::Channels { show } => self.channels_found(show, answer),
+            Then::Pins => self.pins_found(answer),
+            Then::Noted(_, done) => self.info(done),
             Then::Done(_) => {}
         }
     }
 
     fn opened(&mut self, summary: &ChatSummary) {
+        self.joinable.clear();
         self.store.learn(summary);
+        self.store.number();
         // Without a running command, the user has interrupted it and writes in another chat.
         if self.busy.take().is_some() {
             self.open_with_text(summary.id);
@@ -128,6 +145,41 @@ impl Model {
         }
     }
 
+    /// Keeps the names of channels for Tab, and lists them.
+    fn channels_found(&mut self, show: bool, answer: Value) {
+        let Ok(page) = serde_json::from_value::<ChannelPage>(answer) else { return };
+        self.joinable = page.items.iter().filter_map(|channel| channel.name.clone()).collect();
+        self.joinable.sort_by_key(|name| channel_key(name));
+        if show {
+            self.report = vec!["Channels that you can join (/join NAME):".to_owned()];
+            self.report.extend(self.joinable.iter().map(|name| format!("  #{name}")));
+            if self.joinable.is_empty() {
+                self.report = vec!["No channel is open to you.".to_owned()];
+            } else if page.next.is_some() {
+                self.report.push("  and more".to_owned());
+            }
+        } else if !self.joinable.is_empty() && self.editor.before().starts_with("/join ") {
+            self.complete(true);
+        }
+    }
+
+    fn pins_found(&mut self, answer: Value) {
+        let Ok(page) = serde_json::from_value::<MessagePage>(answer) else { return };
+        self.report = page
+            .items
+            .iter()
+            .map(|message| {
+                let (time, name) =
+                    (self.config.clock(message.created_at), self.store.names.of(message.sender_id));
+                let date = self.config.date(message.created_at);
+                format!("{date} {time} {name}: {}", shorten(&clean_line(&message.content), PIN_CHARACTERS))
+            })
+            .collect();
+        if self.report.is_empty() {
+            self.info("no message of this chat is pinned");
+        }
+    }
+
     fn participants(&mut self, chat: ChatId, show: bool, answer: Value) {
         let Ok(page) = serde_json::from_value::<PeoplePage>(answer) else { return };
         for person in &page.items {
@@ -151,20 +203,6 @@ impl Model {
             report.push("  and more".to_owned());
         }
         self.report = report;
-    }
-
-    fn thread(&mut self, chat: ChatId, root: MessageId, answer: Value) {
-        let Pane::Thread(thread) = &mut self.pane else { return };
-        if (thread.chat, thread.root) != (chat, root) {
-            return;
-        }
-        thread.is_loading = false;
-        let Ok(page) = serde_json::from_value::<MessagePage>(answer) else { return };
-        let was_at_end = thread.selected + 1 >= thread.messages.len();
-        thread.messages = page.items;
-        if was_at_end {
-            thread.selected = thread.messages.len().saturating_sub(1);
-        }
     }
 
     /// Returns the calls that wait, for the part that does I/O.

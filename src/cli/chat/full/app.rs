@@ -7,20 +7,22 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use ratatui::crossterm::event::Event;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::ahead::{bursts, is_interrupt};
 use super::desk::{Desk, Done};
 use super::kept::KeptFile;
 use super::model::{AHEAD_MAX, Asked, Connection, Model, Order};
-use super::press::is_interrupt;
+use super::signals::{Signalled, Signals, stop};
 use super::terminal::Terminal;
 use crate::cli::chat::link::{Backoff, Happening, Wire, packet_of};
 use crate::client::Received;
 
 /// Minimum interval between two drawings: keys are handled faster than a terminal can draw.
 const FRAME: Duration = Duration::from_millis(16);
+/// Maximum interval: after a terminal that did not read for long, the screen is drawn at once.
+const FRAME_MAX: Duration = Duration::from_millis(250);
 /// Events that are handled before the screen is drawn again.
 const EVENTS_AT_ONCE: usize = 512;
 /// Packets that are handled before the screen is drawn again.
@@ -42,7 +44,8 @@ pub(super) enum End {
 pub(super) struct App {
     model: Model,
     terminal: Terminal,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Vec<Event>>,
+    signals: Signals,
     desk: Desk,
     wire: Option<Box<Wire>>,
     asked: HashMap<u64, Asked>,
@@ -54,8 +57,6 @@ pub(super) struct App {
     draw_at: Option<Instant>,
     is_dirty: bool,
     unsaved_since: Option<Instant>,
-    signals: Vec<Signal>,
-    resized: Signal,
     /// The user quits: messages may still be sent until this time.
     leave_at: Option<Instant>,
 }
@@ -64,19 +65,15 @@ impl App {
     pub(super) fn new(
         model: Model,
         terminal: Terminal,
-        events: mpsc::Receiver<Event>,
+        (events, signals): (mpsc::Receiver<Vec<Event>>, Signals),
         desk: Desk,
         file: Option<KeptFile>,
-    ) -> anyhow::Result<Self> {
-        let kinds =
-            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt(), SignalKind::quit()];
-        let signals =
-            kinds.into_iter().map(signal).collect::<Result<_, _>>().context("cannot handle signals")?;
-        let resized = signal(SignalKind::window_change()).context("cannot handle signals")?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             model,
             terminal,
             events,
+            signals,
             desk,
             wire: None,
             asked: HashMap::new(),
@@ -86,10 +83,8 @@ impl App {
             draw_at: None,
             is_dirty: true,
             unsaved_since: None,
-            signals,
-            resized,
             leave_at: None,
-        })
+        }
     }
 
     pub(super) async fn run(&mut self) -> anyhow::Result<End> {
@@ -106,9 +101,9 @@ impl App {
         Ok(end)
     }
 
-    /// Returns the number of messages that are kept for the next start.
-    pub(super) fn unsent(&self) -> usize {
-        self.model.sending.waiting() + self.model.sending.failed()
+    /// Returns sentences about the texts that were not sent, and where they are.
+    pub(super) fn remains(&self) -> Vec<String> {
+        self.model.kept().remains(self.file.as_ref().map(KeptFile::path))
     }
 
     async fn converse(&mut self) -> anyhow::Result<End> {
@@ -127,8 +122,8 @@ impl App {
             let due = self.next_due(now);
             let can_read = self.model.ahead.len() < AHEAD_MAX;
             tokio::select! {
-                event = self.events.recv(), if can_read => match event {
-                    Some(event) => self.take_events(event),
+                events = self.events.recv(), if can_read => match events {
+                    Some(events) => self.take_events(events),
                     // The terminal is gone.
                     None => return Ok(End::Quit),
                 },
@@ -151,31 +146,59 @@ impl App {
                         Err(reason) => self.wait(&reason),
                     },
                 },
-                _ = self.resized.recv() => {
-                    let (width, height) = self.terminal.size()?;
-                    self.model.input(Event::Resize(width, height));
-                }
-                () = any(&mut self.signals) => return Ok(End::Quit),
+                signalled = self.signals.next() => match signalled {
+                    Signalled::End => return Ok(End::Quit),
+                    Signalled::Stop => {
+                        self.try_to_save();
+                        self.terminal.leave();
+                        stop();
+                        self.continued()?;
+                    }
+                    Signalled::Continue => self.continued()?,
+                    Signalled::Resize => self.resized()?,
+                },
                 () = sleep_until(due), if due.is_some() => {}
             }
             self.is_dirty = true;
         }
     }
 
-    /// Handles an event of the terminal and those that wait behind it.
-    fn take_events(&mut self, first: Event) {
-        self.take_event(first);
-        for _ in 0..EVENTS_AT_ONCE {
-            let Ok(event) = self.events.try_recv() else { return };
-            self.take_event(event);
+    /// The process was stopped and continues: the shell has used the terminal in between.
+    fn continued(&mut self) -> anyhow::Result<()> {
+        self.terminal.enter().context("cannot use the terminal")?;
+        self.draw_at = None;
+        self.model.end_bare();
+        self.resized()
+    }
+
+    fn resized(&mut self) -> anyhow::Result<()> {
+        let (width, height) = self.terminal.size()?;
+        self.model.input(Event::Resize(width, height));
+        Ok(())
+    }
+
+    /// Handles events of the terminal and those that wait behind them.
+    fn take_events(&mut self, mut events: Vec<Event>) {
+        let mut taken = 0;
+        loop {
+            taken += events.len();
+            for (event, is_text) in bursts(events) {
+                self.take_event(event, is_text);
+            }
+            if taken >= EVENTS_AT_ONCE {
+                return;
+            }
+            let Ok(more) = self.events.try_recv() else { return };
+            events = more;
         }
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn take_event(&mut self, event: Event, is_text: bool) {
         match &mut self.leave_at {
             // The user does not want to wait for the last messages.
             Some(until) if is_interrupt(&event) => *until = Instant::now(),
             Some(_) => {}
+            None if is_text => self.model.input_text(event),
             None => self.model.input(event),
         }
     }
@@ -211,8 +234,9 @@ impl App {
 
     fn lost(&mut self, reason: &str) {
         self.wire = None;
-        self.asked.clear();
         self.wait(reason);
+        let asked = self.asked.drain().map(|(_, asked)| asked).collect();
+        self.model.unanswered(asked);
     }
 
     /// Waits before the next attempt to connect.
@@ -224,12 +248,8 @@ impl App {
     /// Carries out the orders of the model.
     async fn obey(&mut self) {
         let now = Instant::now();
-        let is_due = match &self.model.connection {
-            Connection::Connecting => true,
-            Connection::Waiting { until, .. } => *until <= now,
-            Connection::Online => false,
-        };
-        if is_due && self.wire.is_none() && self.desk.is_free() {
+        let is_due = self.model.connect_due(self.desk.is_free()).is_some_and(|due| due <= now);
+        if is_due && self.wire.is_none() {
             self.model.connection = Connection::Connecting;
             self.desk.connect();
         }
@@ -243,7 +263,10 @@ impl App {
         while let Some(order) = self.model.orders.pop_front() {
             match order {
                 Order::Send(packet, asked) if self.asked.len() < IN_FLIGHT_MAX => {
-                    let Some(wire) = &mut self.wire else { continue };
+                    let Some(wire) = &mut self.wire else {
+                        self.model.unanswered(vec![asked]);
+                        continue;
+                    };
                     match wire.send(*packet).await {
                         Ok(request) => drop(self.asked.insert(request, asked)),
                         Err(reason) => self.lost(&reason),
@@ -251,6 +274,10 @@ impl App {
                 }
                 order @ (Order::Send(..) | Order::Rest(_)) => later.push_back(order),
                 Order::Bell => drop(self.terminal.bell()),
+                Order::Repaint => drop(self.terminal.enter()),
+                Order::Copy(text) => drop(self.terminal.copy(&text)),
+                Order::Mouse(on) => drop(self.terminal.set_mouse(on)),
+                Order::Bare(text) => drop(self.terminal.show_bare(&text)),
                 Order::Disconnect(reason) => self.lost(&reason),
                 Order::Quit => {
                     self.model.info("sending the last messages… Ctrl-C: keep them for the next start");
@@ -260,7 +287,7 @@ impl App {
         }
         self.model.orders = later;
         if self.wire.is_none() {
-            self.model.orders.retain(|order| !matches!(order, Order::Send(..)));
+            self.model.drop_packets();
         }
     }
 
@@ -271,11 +298,11 @@ impl App {
     }
 
     fn draw_in_time(&mut self, now: Instant) -> anyhow::Result<()> {
-        if self.is_dirty && self.draw_at.is_none_or(|at| at <= now) {
+        if self.is_dirty && !self.model.is_bare && self.draw_at.is_none_or(|at| at <= now) {
             self.terminal.draw(&self.model).context("cannot write to the terminal")?;
             // Drawing takes at most half of the time, also over a slow connection.
             let drawn = Instant::now();
-            self.draw_at = Some(drawn + FRAME.max(drawn - now));
+            self.draw_at = Some(drawn + (drawn - now).clamp(FRAME, FRAME_MAX));
             self.is_dirty = false;
         }
         Ok(())
@@ -307,12 +334,9 @@ impl App {
     }
 
     fn next_due(&self, now: Instant) -> Option<Instant> {
-        let frame = self.draw_at.filter(|_| self.is_dirty);
+        let frame = self.draw_at.filter(|_| self.is_dirty && !self.model.is_bare);
         let save = self.unsaved_since.map(|since| since + SAVE_AFTER);
-        let connect = match &self.model.connection {
-            Connection::Waiting { until, .. } => Some(*until),
-            _ => None,
-        };
+        let connect = self.model.connect_due(self.desk.is_free()).filter(|_| self.wire.is_none());
         [frame, save, connect, self.leave_at, self.model.next_due(now)].into_iter().flatten().min()
     }
 }
@@ -322,19 +346,6 @@ async fn next_of(wire: &mut Option<Box<Wire>>) -> Happening {
         Some(wire) => wire.next().await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits for the first of some signals.
-async fn any(signals: &mut [Signal]) {
-    std::future::poll_fn(|context| {
-        let mut received = signals.iter_mut().map(|signal| signal.poll_recv(context));
-        if received.any(|received| received.is_ready()) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
 }
 
 async fn sleep_until(due: Option<Instant>) {

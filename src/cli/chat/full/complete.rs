@@ -1,7 +1,11 @@
 //! Completion by Tab: `@users`, `#chats`, `:emoji:`, `/commands` and their arguments.
 
-use super::model::Model;
+use reqwest::Method;
+
+use super::actions::JOINABLE;
+use super::model::{Model, Order, Then};
 use crate::cli::chat::commands;
+use crate::domain::chat::channel_key;
 
 /// Candidates that are offered.
 const CANDIDATES_MAX: usize = 50;
@@ -19,7 +23,7 @@ pub(super) struct Completion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) shown: String,
-    text: String,
+    pub(super) text: String,
 }
 
 impl Candidate {
@@ -40,6 +44,7 @@ impl Model {
             }
             None => match self.candidates() {
                 Some(found) => found,
+                None if self.requests_channels() => return self.info("requesting the channels…"),
                 None => return self.info("nothing to complete: @user, #chat, :emoji: or /command"),
             },
         };
@@ -79,10 +84,14 @@ impl Model {
             return found(emoji(prefix));
         }
         match before.split_once(' ').map(|(command, _)| command) {
-            Some("/open" | "/join") => {
+            Some(command @ ("/open" | "/join")) => {
                 let prefix = before.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
                 let start = before.len() - prefix.len();
-                let chats = self.chats_beginning_with(prefix).into_iter();
+                let chats = match command {
+                    "/open" => self.chats_beginning_with(prefix),
+                    _ => self.channels_beginning_with(prefix),
+                };
+                let chats = chats.into_iter();
                 let candidates: Vec<_> = chats.map(Candidate::new).collect();
                 (!candidates.is_empty()).then_some(Completion { start, candidates, chosen: 0 })
             }
@@ -90,8 +99,32 @@ impl Model {
                 let names = self.store.names.beginning_with(word).into_iter();
                 found(names.filter(|name| *name != self.username).map(Candidate::new).collect())
             }
-            _ => None,
+            // A word of a message may be the beginning of a name.
+            _ if word.is_empty() => None,
+            _ => {
+                let names = self.store.names.beginning_with(word).into_iter();
+                let names = names.filter(|name| *name != self.username);
+                found(names.map(|name| Candidate::new(format!("@{name}"))).collect())
+            }
         }
+    }
+
+    fn channels_beginning_with(&self, prefix: &str) -> Vec<String> {
+        let prefix = channel_key(prefix.trim_start_matches('#'));
+        let names = self.joinable.iter().filter(|name| channel_key(name).starts_with(&prefix));
+        names.cloned().collect()
+    }
+
+    /// Returns whether Tab needs the channels that the user can join, and requests them.
+    fn requests_channels(&mut self) -> bool {
+        let is_needed =
+            self.joinable.is_empty() && self.is_online() && self.editor.before().starts_with("/join ");
+        let is_request =
+            |order: &Order| matches!(order, Order::Rest(call) if matches!(call.then, Then::Channels { .. }));
+        if is_needed && !self.orders.iter().any(is_request) {
+            self.call(Method::GET, JOINABLE.to_owned(), None, Then::Channels { show: false });
+        }
+        is_needed
     }
 
     fn chats_beginning_with(&self, prefix: &str) -> Vec<String> {
@@ -106,7 +139,7 @@ fn first_len(text: &str) -> usize {
 }
 
 /// Returns emoji whose shortcodes begin with a text, the shortest first.
-fn emoji(prefix: &str) -> Vec<Candidate> {
+pub(super) fn emoji(prefix: &str) -> Vec<Candidate> {
     let mut found: Vec<(&str, &str)> = emojis::iter()
         .filter_map(|emoji| {
             let code = emoji.shortcodes().find(|code| code.starts_with(prefix))?;

@@ -3,8 +3,12 @@
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 use unicode_width::UnicodeWidthStr;
 
+/// Bytes of a text: two of the largest pastes.
+const TEXT_BYTES_MAX: usize = 2 << 20;
 /// Texts that a later key can bring back.
 const UNDO_MAX: usize = 100;
+/// Bytes of these texts; at least the last one is kept.
+const UNDO_BYTES_MAX: usize = 4 << 20;
 /// Replacement of a tab in the displayed text.
 const TAB: &str = "    ";
 
@@ -40,9 +44,21 @@ impl Editor {
         self.text = text;
     }
 
+    /// Replaces a text that is kept elsewhere; the cursor is at the end.
+    pub(super) fn show(&mut self, text: String) {
+        self.cursor = text.len();
+        self.text = text;
+    }
+
+    /// Keeps a text that [`Editor::undo`] can bring back.
+    pub(super) fn remember(&mut self, text: String) {
+        let cursor = text.len();
+        self.undo.push((text, cursor));
+        self.limit_undo();
+    }
+
     /// Removes and returns the text.
     pub(super) fn take(&mut self) -> String {
-        self.undo.clear();
         self.cursor = 0;
         std::mem::take(&mut self.text)
     }
@@ -56,13 +72,19 @@ impl Editor {
         self.text.get(self.cursor..).unwrap_or_default()
     }
 
-    pub(super) fn insert(&mut self, text: &str) {
+    /// Inserts text at the cursor. Returns `false` if the text would become too long: then nothing
+    /// is inserted.
+    pub(super) fn insert(&mut self, text: &str) -> bool {
+        if self.text.len() + text.len() > TEXT_BYTES_MAX {
+            return false;
+        }
         if text.chars().nth(1).is_some() {
             self.keep_undo();
         }
         self.text.insert_str(self.cursor, text);
         self.cursor += text.len();
         self.settle();
+        true
     }
 
     /// Replaces the bytes from `start` to the cursor.
@@ -90,6 +112,12 @@ impl Editor {
         self.remove(start, self.cursor);
     }
 
+    pub(super) fn delete_next_word(&mut self) {
+        let end = self.word_end();
+        self.keep_undo();
+        self.remove(self.cursor, end);
+    }
+
     /// Removes the rest of the line, or the line end.
     pub(super) fn delete_to_line_end(&mut self) {
         let end = self.line_end();
@@ -103,20 +131,30 @@ impl Editor {
         self.remove(start, self.cursor);
     }
 
-    /// Brings back the text before the last large change.
+    /// Brings back the text before the last large change. The present text is brought back after
+    /// the oldest one.
     pub(super) fn undo(&mut self) {
-        if let Some((text, cursor)) = self.undo.pop() {
-            (self.text, self.cursor) = (text, cursor);
+        if let Some(earlier) = self.undo.pop() {
+            let (text, cursor) = (std::mem::replace(&mut self.text, earlier.0), self.cursor);
+            self.cursor = earlier.1;
+            if !text.is_empty() {
+                self.undo.insert(0, (text, cursor));
+            }
             self.settle();
         }
     }
 
     fn keep_undo(&mut self) {
-        if self.undo.len() == UNDO_MAX {
-            self.undo.remove(0);
-        }
         if !self.text.is_empty() {
             self.undo.push((self.text.clone(), self.cursor));
+            self.limit_undo();
+        }
+    }
+
+    fn limit_undo(&mut self) {
+        let mut bytes: usize = self.undo.iter().map(|(text, _)| text.len()).sum();
+        while self.undo.len() > UNDO_MAX || (bytes > UNDO_BYTES_MAX && self.undo.len() > 1) {
+            bytes -= self.undo.remove(0).0.len();
         }
     }
 
@@ -300,6 +338,34 @@ mod tests {
         assert_eq!(editor.before(), "one two\n");
         editor.word_right();
         assert_eq!(editor.before(), "one two\nthree");
+        editor.delete_next_word();
+        assert_eq!(editor.text(), "one two\nthree");
+        editor.undo();
+        assert_eq!(editor.text(), "one two\nthree four");
+    }
+
+    #[test]
+    fn text_and_undo_are_bounded() {
+        let mut editor = with("");
+        let part = "x".repeat(TEXT_BYTES_MAX / 4);
+        assert_eq!((0..5).map(|_| editor.insert(&part)).collect::<Vec<_>>(), [true, true, true, true, false]);
+        (0..2 * UNDO_MAX).for_each(|_| editor.set(part.clone()));
+        assert!(editor.undo.iter().map(|(text, _)| text.len()).sum::<usize>() <= UNDO_BYTES_MAX);
+        (0..2 * UNDO_MAX).for_each(|_| editor.set("short".to_owned()));
+        assert_eq!(editor.undo.len(), UNDO_MAX);
+    }
+
+    #[test]
+    fn undo_does_not_lose_the_present_text() {
+        let mut editor = with("first");
+        editor.set("second".to_owned());
+        editor.undo();
+        assert_eq!(editor.text(), "first");
+        editor.undo();
+        assert_eq!(editor.text(), "second");
+        editor.remember("removed".to_owned());
+        editor.undo();
+        assert_eq!(editor.text(), "removed");
     }
 
     #[test]
@@ -344,9 +410,9 @@ mod tests {
                     8 => editor.delete_word(),
                     9 => drop(editor.vertical(true, width)),
                     10 => drop(editor.vertical(false, width)),
-                    11 => editor.insert("\n"),
+                    11 => drop(editor.insert("\n")),
                     12 => editor.undo(),
-                    _ => editor.insert(&character.to_string()),
+                    _ => drop(editor.insert(&character.to_string())),
                 }
                 let layout = editor.layout(width);
                 prop_assert!(editor.text().is_char_boundary(editor.cursor));

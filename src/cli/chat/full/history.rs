@@ -7,7 +7,7 @@
 //!   extended it. That end is requested again when the user scrolls there.
 //! * Of two copies of a message the one with the larger `updated_seq` is kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::domain::ids::{MessageId, Seq, UserId};
 use crate::domain::message::{ClientId, Message, Reaction};
@@ -71,6 +71,10 @@ pub(super) struct History {
     from: Seq,
     to: Seq,
     bytes: usize,
+    /// Senders of messages that were loaded.
+    senders: BTreeSet<UserId>,
+    /// Loaded replies of threads, by the first message.
+    replies: HashMap<MessageId, BTreeSet<MessageId>>,
     loaded: bool,
     /// A page that was requested and has not arrived.
     pub(super) loading: Option<Part>,
@@ -125,6 +129,26 @@ impl History {
         self.rows.iter().filter_map(Row::message)
     }
 
+    /// Returns the senders of the messages of the window, and of some that it has lost.
+    pub(super) fn senders(&self) -> impl Iterator<Item = UserId> {
+        self.senders.iter().copied()
+    }
+
+    /// Returns the number of loaded replies in the thread of a message.
+    pub(super) fn replies(&self, root: MessageId) -> usize {
+        self.replies.get(&root).map_or(0, BTreeSet::len)
+    }
+
+    /// Notes what the window knows of its messages.
+    fn note(&mut self, row: &Row) {
+        self.bytes += row.bytes();
+        let Some(message) = row.message() else { return };
+        self.senders.insert(message.sender_id);
+        if let Some(root) = message.thread_id.or(message.reply_to).filter(|root| *root != message.id) {
+            self.replies.entry(root).or_default().insert(message.id);
+        }
+    }
+
     pub(super) fn has_client_id(&self, id: ClientId) -> bool {
         self.messages().rev().any(|message| message.client_id == id)
     }
@@ -176,7 +200,7 @@ impl History {
                 self.from = events.first().filter(|_| has_more).map_or(0, |first| first.seq - 1);
                 for event in events.iter().rev() {
                     if let Some(row) = row_of(event) {
-                        self.bytes += row.bytes();
+                        self.note(&row);
                         self.rows.push_front(row);
                     }
                 }
@@ -204,7 +228,7 @@ impl History {
 
     fn push(&mut self, event: &EventData) {
         if let Some(row) = row_of(event) {
-            self.bytes += row.bytes();
+            self.note(&row);
             self.rows.push_back(row);
         }
     }

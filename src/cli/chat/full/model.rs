@@ -18,15 +18,19 @@ use super::editor::Editor;
 use super::history::Part;
 use super::inbox::Inbox;
 use super::kept::Kept;
+use super::measure::Widths;
+use super::recall::Recall;
+use super::retry::Retry;
+use super::search::Search;
 use super::sending::Sending;
 use super::store::Store;
+use super::switch::NO_CHAT;
+use super::thread::Thread;
 use crate::cli::chat::config::Config;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::message::Message;
+use crate::domain::notification::NotifyLevel;
 use crate::protocol::packet::MessagePacket;
 
-/// Chats whose loaded history is kept besides the open one.
-const LOADED_MAX: usize = 4;
 /// Input events that may wait.
 pub(super) const AHEAD_MAX: usize = 100_000;
 
@@ -36,6 +40,14 @@ pub(super) enum Order {
     Send(Box<MessagePacket>, Asked),
     Rest(Call),
     Bell,
+    /// Write the whole screen again.
+    Repaint,
+    /// Copy a text to the clipboard of the terminal.
+    Copy(String),
+    /// Show a text without the screen of the client, until the next key.
+    Bare(String),
+    /// Switch the mouse on or off.
+    Mouse(bool),
     /// Drop the connection, and connect again.
     Disconnect(String),
     Quit,
@@ -49,8 +61,20 @@ pub(super) enum Asked {
     Heartbeat,
     Names(Vec<UserId>),
     Page(ChatId, Part),
+    /// The message of a notification, for its text.
+    Excerpt,
     /// A change that the user requested: a refusal is shown.
     Change,
+    /// The same; the text is shown when it is done.
+    Noted(String),
+    /// An edit of a message, with the new text: a refusal brings it back.
+    Edit {
+        chat: ChatId,
+        message: MessageId,
+        text: String,
+    },
+    /// Positions from which chats are resumed.
+    Resume(Vec<ChatId>),
     /// A packet that may be lost.
     Aside,
 }
@@ -84,12 +108,27 @@ pub(super) enum Then {
         show: bool,
     },
     Notifications,
+    /// The answer is a page of a thread: the newest messages, or those before a seq.
     Thread {
         chat: ChatId,
         root: MessageId,
+        before: Option<Seq>,
+    },
+    /// The notifications of a chat have this level.
+    Notify {
+        chat: ChatId,
+        level: NotifyLevel,
     },
     /// Only a refusal is shown, after this text.
     Done(&'static str),
+    /// A refusal is shown after the first text; otherwise the second text is.
+    Noted(&'static str, String),
+    /// The answer is a page of channels that the user can join; shown as a text if `show`.
+    Channels {
+        show: bool,
+    },
+    /// The answer is a page of pinned messages.
+    Pins,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -113,20 +152,10 @@ pub(super) enum Pane {
     Thread(Thread),
     /// Index of the selected notification.
     Inbox(usize),
+    /// Index of the selected text among those that were not sent.
+    Failed(usize),
     /// First line of the help on the screen.
     Help(usize),
-}
-
-/// The messages of a thread.
-#[derive(Debug)]
-pub(super) struct Thread {
-    pub(super) chat: ChatId,
-    /// The first message, or any message of the thread until it is loaded.
-    pub(super) root: MessageId,
-    pub(super) messages: Vec<Message>,
-    pub(super) selected: usize,
-    pub(super) is_loading: bool,
-    pub(super) is_stale: bool,
 }
 
 /// A line that is typed in place of the message.
@@ -134,6 +163,8 @@ pub(super) struct Thread {
 pub(super) enum PromptKind {
     Search,
     React(MessageId),
+    /// A number or a part of the name of a chat.
+    Switch,
 }
 
 #[derive(Debug)]
@@ -146,18 +177,22 @@ pub(super) struct Prompt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Question {
     Delete(ChatId, MessageId),
+    /// Pin the message, or remove the pin.
+    Pin {
+        message: MessageId,
+        remove: bool,
+    },
+    /// Mark the messages from a seq on as unread.
+    Unread(ChatId, Seq),
     /// Split the text into this many messages.
     Split(usize),
     Leave(ChatId),
+    /// Create a second group with the name of another chat.
+    Twin {
+        name: String,
+        people: Vec<String>,
+    },
     Quit,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Search {
-    pub(super) query: String,
-    pub(super) older: bool,
-    /// Pages are being requested.
-    pub(super) is_running: bool,
 }
 
 /// A line about the last action, until the next key.
@@ -187,11 +222,14 @@ pub(super) struct Model {
     pub(super) hold_until: Option<Instant>,
     pub(super) open: Option<ChatId>,
     /// Chats in the order in which they were open, the last one first.
-    recent: VecDeque<ChatId>,
+    pub(super) recent: VecDeque<ChatId>,
     /// The read cursor when the chat was opened: the New line stands behind it.
     pub(super) new_after: Option<Seq>,
     pub(super) editor: Editor,
+    pub(super) recall: Recall,
     pub(super) purpose: Purpose,
+    /// Texts that return to the prompt after the present one, the last one first.
+    pub(super) beneath: Vec<Draft>,
     pub(super) drafts: HashMap<ChatId, Draft>,
     pub(super) focus: Focus,
     pub(super) pane: Pane,
@@ -199,13 +237,26 @@ pub(super) struct Model {
     /// Row at the bottom of the screen and the number of its lines below the screen; `None`: the
     /// newest row.
     pub(super) anchor: Option<(Seq, usize)>,
+    /// Lines to scroll when further rows have arrived, up (positive) or down.
+    pub(super) scroll_rest: isize,
+    /// The newest row that was on the screen since the chat was opened.
+    pub(super) seen_to: Seq,
     pub(super) prompt: Option<Prompt>,
     pub(super) question: Option<Question>,
+    /// The letter that led to the question: followed by another letter, it is the beginning of a
+    /// message.
+    pub(super) question_letter: Option<char>,
     pub(super) search: Option<Search>,
     /// Seq at which the screen shall be, once it is loaded.
     pub(super) jump: Option<(ChatId, Seq)>,
     /// The chat was opened with unread messages: the screen begins with the first one.
     pub(super) starts_at_new: bool,
+    /// Names of channels that the user can join, once they were requested.
+    pub(super) joinable: Vec<String>,
+    /// Since when the server has not answered while a message waits.
+    pub(super) silent_since: Option<Instant>,
+    /// The newest message of the user in the open chat.
+    pub(super) newest_own: Option<Seq>,
     pub(super) completion: Option<Completion>,
     pub(super) note: Option<Note>,
     /// Lines of a longer answer, shown above the prompt until the next key.
@@ -213,8 +264,11 @@ pub(super) struct Model {
     pub(super) sending: Sending,
     pub(super) orders: VecDeque<Order>,
     pub(super) size: (u16, u16),
+    pub(super) widths: Widths,
     pub(super) has_focus: bool,
     pub(super) list_hidden: bool,
+    /// A text is shown without the screen of the client.
+    pub(super) is_bare: bool,
     /// The state on disk is older than this one.
     pub(super) is_unsaved: bool,
     /// A message was written: it must be on disk before it is sent.
@@ -223,6 +277,12 @@ pub(super) struct Model {
     pub(super) read_sent_at: Option<Instant>,
     /// No pages are requested before this time.
     pub(super) pages_from: Option<Instant>,
+    /// Place from which the list of chats continues.
+    pub(super) list_from: Option<ChatId>,
+    /// Pauses after the server refused to list chats, to resume them, or to name users.
+    pub(super) list_again: Retry,
+    pub(super) resume_again: Retry,
+    pub(super) names_again: Retry,
     /// The chat that was open when the client ended.
     pub(super) last_open: Option<ChatId>,
 }
@@ -247,34 +307,50 @@ impl Model {
             recent: VecDeque::new(),
             new_after: None,
             editor: Editor::default(),
+            recall: Recall::of(kept.lines),
             purpose: Purpose::Message,
+            beneath: Vec::new(),
             drafts,
             focus: Focus::Compose,
             pane: Pane::Chat,
             selected: None,
             anchor: None,
+            scroll_rest: 0,
+            seen_to: 0,
             prompt: None,
             question: None,
+            question_letter: None,
             search: None,
             jump: None,
             starts_at_new: false,
+            joinable: Vec::new(),
+            silent_since: None,
+            newest_own: None,
             completion: None,
             note: None,
             report: Vec::new(),
             sending,
             orders: VecDeque::new(),
             size: (80, 24),
+            widths: Widths { list: 0, name: 0 },
             has_focus: true,
             list_hidden: false,
+            is_bare: false,
             is_unsaved: false,
             must_save: false,
             typing_sent_at: None,
             read_sent_at: None,
             pages_from: None,
+            list_from: None,
+            list_again: Retry::default(),
+            resume_again: Retry::default(),
+            names_again: Retry::default(),
             last_open: kept.open,
         };
-        let draft = model.drafts.remove(&ChatId(0)).unwrap_or_default();
-        model.editor.set(draft.text);
+        model.store.numbers = kept.numbers;
+        let draft = model.drafts.remove(&NO_CHAT).unwrap_or_default();
+        model.set_draft(draft);
+        model.measure();
         model
     }
 
@@ -282,9 +358,11 @@ impl Model {
     pub(super) fn kept(&self) -> Kept {
         let mut drafts = self.drafts.clone();
         // The prompt is the draft of the open chat.
-        let draft = Draft { text: self.editor.text().to_owned(), purpose: self.purpose };
-        drafts.entry(self.open.unwrap_or(ChatId(0))).or_default().extend(draft);
-        Kept::of(self.epoch, self.open.or(self.last_open), &drafts, &self.sending)
+        drafts.entry(self.open.unwrap_or(NO_CHAT)).or_default().extend(self.draft());
+        let mut kept = Kept::of(self.epoch, self.open.or(self.last_open), &drafts, &self.sending);
+        kept.numbers.clone_from(&self.store.numbers);
+        kept.lines = self.recall.lines().cloned().collect();
+        kept
     }
 
     pub(super) fn is_online(&self) -> bool {
@@ -296,6 +374,16 @@ impl Model {
         if !self.is_online() {
             self.connection = Connection::Connecting;
         }
+    }
+
+    /// Returns when to connect: not while another request runs, because requests run one at a time.
+    pub(super) fn connect_due(&self, is_free: bool) -> Option<Instant> {
+        match &self.connection {
+            Connection::Connecting => Some(Instant::now()),
+            Connection::Waiting { until, .. } => Some(*until),
+            Connection::Online => None,
+        }
+        .filter(|_| is_free)
     }
 
     pub(super) fn info(&mut self, text: impl Into<String>) {
@@ -316,88 +404,6 @@ impl Model {
         self.orders.push_back(Order::Rest(Call { method, path, body, then }));
     }
 
-    /// Opens a chat. The text that was being written stays the draft of the former chat.
-    pub(super) fn open_chat(&mut self, id: ChatId) {
-        self.pane = Pane::Chat;
-        self.focus = Focus::Compose;
-        self.selected = None;
-        self.completion = None;
-        if self.open == Some(id) {
-            return;
-        }
-        self.put_draft_away();
-        self.open = Some(id);
-        self.anchor = None;
-        self.jump = None;
-        self.search = None;
-        self.recent.retain(|other| *other != id);
-        self.recent.push_front(id);
-        self.unload_others();
-        let draft = self.drafts.remove(&id).unwrap_or_default();
-        self.editor.set(draft.text);
-        self.purpose = draft.purpose;
-        self.is_unsaved = true;
-        if self.is_online() {
-            let path = format!("/api/chats/{id}/participants?limit=100");
-            self.call(Method::GET, path, None, Then::Participants { chat: id, show: false });
-        }
-        let Some(chat) = self.store.chats.get(&id) else { return };
-        let has_unread = chat.unread > 0;
-        self.new_after = Some(chat.read_seq);
-        if has_unread {
-            self.start_at_new(id);
-        }
-    }
-
-    /// Keeps the text in the prompt as a draft and empties the prompt.
-    pub(super) fn put_draft_away(&mut self) {
-        let draft = Draft { text: self.editor.take(), purpose: std::mem::take(&mut self.purpose) };
-        if !draft.text.is_empty() {
-            self.drafts.entry(self.open.unwrap_or(ChatId(0))).or_default().extend(draft);
-        }
-        self.is_unsaved = true;
-    }
-
-    /// Opens the chat that the input was typed for, before the chat could be opened. Its draft is
-    /// not mixed with this input.
-    pub(super) fn open_with_text(&mut self, id: ChatId) {
-        let typed = self.editor.take();
-        self.open_chat(id);
-        if !typed.is_empty() || !self.ahead.is_empty() {
-            self.put_draft_away();
-            self.editor.set(typed);
-        }
-    }
-
-    /// The open chat does not exist any more.
-    pub(super) fn close_chat(&mut self, id: ChatId, reason: &str) {
-        if self.open == Some(id) {
-            // Without its chat, the text stays in the prompt.
-            self.open = None;
-            self.purpose = Purpose::Message;
-            self.pane = Pane::Chat;
-            self.focus = Focus::Compose;
-            self.selected = None;
-            self.anchor = None;
-            self.info(reason.to_owned());
-        }
-        if let Some(draft) = self.drafts.remove(&id) {
-            let orphan = self.drafts.entry(ChatId(0)).or_default();
-            orphan.text = [orphan.text.as_str(), draft.text.as_str()].join("\n").trim().to_owned();
-        }
-        self.recent.retain(|other| *other != id);
-        self.is_unsaved = true;
-    }
-
-    fn unload_others(&mut self) {
-        let kept: Vec<_> = self.recent.iter().take(LOADED_MAX + 1).copied().collect();
-        for (id, chat) in &mut self.store.chats {
-            if !kept.contains(id) {
-                chat.history.unload();
-            }
-        }
-    }
-
     /// Returns whether the newest row of the open chat is on the screen.
     pub(super) fn is_at_bottom(&self) -> bool {
         let chat = self.open.and_then(|id| self.store.chats.get(&id));
@@ -406,13 +412,19 @@ impl Model {
             && chat.is_some_and(|chat| chat.history.is_at_end(chat.last))
     }
 
-    /// Returns when something happens without input: a timer of the screen.
+    /// Returns when something happens without input: a timer of the screen. A deadline that is not
+    /// handled before the next call would keep the client busy.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let second = Duration::from_secs(1);
         let counting = matches!(self.connection, Connection::Waiting { .. }).then(|| now + second);
         let typing = self.open.filter(|id| self.store.people.is_anyone_typing(*id)).map(|_| now + second);
         let unread = self.is_unread().then(|| now + second);
-        [counting, typing, unread, self.pages_from, self.sending.paused_until()].into_iter().flatten().min()
+        let silent = self.silent_since.map(|_| now + second);
+        // What only a session handles.
+        let pauses = [&self.list_again, &self.resume_again, &self.names_again].map(Retry::at);
+        let online = pauses.into_iter().chain([self.pages_from, self.sending.paused_until(), unread]);
+        let online = online.flatten().filter(|_| self.is_online());
+        [counting, typing, silent].into_iter().flatten().chain(online).min()
     }
 
     /// Returns whether the screen shows messages that the server does not know to be read.

@@ -16,22 +16,29 @@ pub(super) struct Names {
     known: HashMap<UserId, Option<String>>,
     by_name: HashMap<String, UserId>,
     wanted: BTreeSet<UserId>,
+    /// Requested, and not answered yet.
+    requested: BTreeSet<UserId>,
 }
 
 impl Names {
     pub(super) fn learn(&mut self, user: UserId, name: &str) {
-        if self.known.len() >= NAMES_MAX {
-            self.known.clear();
-            self.by_name.clear();
-        }
+        self.make_room();
         self.wanted.remove(&user);
         self.by_name.insert(name.to_lowercase(), user);
         self.known.insert(user, Some(name.to_owned()));
     }
 
+    fn make_room(&mut self) {
+        if self.known.len() >= NAMES_MAX {
+            self.known.clear();
+            self.by_name.clear();
+        }
+    }
+
     /// Notes that the name of a user is needed.
     pub(super) fn want(&mut self, user: UserId) {
-        if !self.known.contains_key(&user) && self.wanted.len() < NAMES_MAX {
+        let is_known = self.known.contains_key(&user) || self.requested.contains(&user);
+        if !is_known && self.wanted.len() < NAMES_MAX {
             self.wanted.insert(user);
         }
     }
@@ -39,7 +46,10 @@ impl Names {
     /// Returns ids to request, at most the server's maximum, and counts them as requested.
     pub(super) fn batch(&mut self) -> Vec<UserId> {
         let batch: Vec<_> = self.wanted.iter().take(BATCH).copied().collect();
-        self.wanted.retain(|user| !batch.contains(user));
+        for user in &batch {
+            self.wanted.remove(user);
+            self.requested.insert(*user);
+        }
         batch
     }
 
@@ -49,13 +59,26 @@ impl Names {
             self.learn(person.id, &person.username);
         }
         for user in batch {
-            self.known.entry(*user).or_insert(None);
+            self.requested.remove(user);
+            if !self.known.contains_key(user) {
+                self.make_room();
+                self.known.insert(*user, None);
+            }
         }
     }
 
-    /// The answer to a batch was lost.
+    /// The server refused a batch: its names are still needed.
     pub(super) fn lost(&mut self, batch: &[UserId]) {
-        batch.iter().for_each(|user| self.want(*user));
+        for user in batch {
+            self.requested.remove(user);
+            self.want(*user);
+        }
+    }
+
+    /// The answers to all requests were lost.
+    pub(super) fn connection_lost(&mut self) {
+        let requested: Vec<_> = std::mem::take(&mut self.requested).into_iter().collect();
+        self.lost(&requested);
     }
 
     pub(super) fn of(&self, user: UserId) -> String {
@@ -88,6 +111,9 @@ mod tests {
         (1..=150).for_each(|user| names.want(UserId(user)));
         let batch = names.batch();
         assert_eq!((batch.len(), names.batch().len(), names.batch().len()), (100, 50, 0));
+        // Names that are on the screen are needed again and again until the answer arrives.
+        (1..=150).for_each(|user| names.want(UserId(user)));
+        assert!(names.batch().is_empty());
         let bob =
             UserView { id: UserId(2), username: "Bob".into(), display_name: "Bob".into(), active: true };
         names.answered(&batch, &[bob]);
@@ -98,5 +124,18 @@ mod tests {
         assert_eq!((names.id("bob"), names.beginning_with("b")), (Some(UserId(2)), vec!["Bob".to_owned()]));
         names.lost(&[UserId(150)]);
         assert_eq!(names.batch(), [UserId(150)]);
+        names.connection_lost();
+        assert_eq!(names.batch().len(), 50);
+    }
+
+    #[test]
+    fn users_without_a_name_are_kept_in_bounded_memory() {
+        let mut names = Names::default();
+        for user in 0..3 * i64::try_from(NAMES_MAX).unwrap() {
+            names.want(UserId(user));
+            let batch = names.batch();
+            names.answered(&batch, &[]);
+        }
+        assert!(names.known.len() <= NAMES_MAX && names.requested.is_empty());
     }
 }

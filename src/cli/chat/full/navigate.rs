@@ -1,19 +1,18 @@
-//! Moving in the history: scrolling, the selected message, search.
+//! Moving in the history: scrolling and the selected message.
 //!
 //! The screen is anchored at its bottom row ([`Model::anchor`]), so rows that arrive above or below
 //! do not move what is being read.
 
 use super::history::Row;
-use super::model::{Focus, Model, Pane, Search};
+use super::model::{Focus, Model, Pane};
 use super::store::Chat;
 use super::view;
+use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::message::Message;
 
-/// Matches a search without regard to case.
-fn matches(message: &Message, query: &str) -> bool {
-    !message.deleted && message.content.to_lowercase().contains(&query.to_lowercase())
-}
+/// Lines that are scrolled when further rows arrive.
+const SCROLL_REST_MAX: isize = 20_000;
 
 impl Model {
     pub(super) fn open_state(&self) -> Option<&Chat> {
@@ -21,7 +20,7 @@ impl Model {
     }
 
     /// Returns the index of the row at the bottom of the screen, and its lines below the screen.
-    fn bottom(&self) -> Option<(usize, usize)> {
+    pub(super) fn bottom(&self) -> Option<(usize, usize)> {
         let history = &self.open_state()?.history;
         match self.anchor {
             None => history.rows().len().checked_sub(1).map(|last| (last, 0)),
@@ -51,21 +50,62 @@ impl Model {
         users
     }
 
-    /// Moves the screen by lines, up (positive) or down.
-    pub(super) fn scroll(&mut self, lines: isize) {
-        let Some((mut index, mut skip)) = self.bottom() else { return };
+    /// Returns whether a row is an unread message of another user.
+    pub(super) fn is_news(&self, row: &Row) -> bool {
+        self.new_after.is_some_and(|read| row.seq() > read) && self.is_of_others(row)
+    }
+
+    fn is_of_others(&self, row: &Row) -> bool {
+        row.message().is_some_and(|message| message.sender_id != self.store.me)
+    }
+
+    /// Returns the number of messages of other users that came below the screen, and how many of
+    /// them name the user.
+    pub(super) fn news_below(&self) -> (usize, usize) {
+        let (Some(id), Some(chat), Some((anchor, _))) = (self.open, self.open_state(), self.anchor) else {
+            return (0, 0);
+        };
+        let above = self.seen_to.max(anchor);
+        let rows = chat.history.rows().iter().rev().take_while(|row| row.seq() > above);
+        let mut count = rows.filter(|row| self.is_of_others(row)).count();
+        if !chat.history.is_at_end(chat.last) {
+            count = count.max(usize::try_from(chat.unread).unwrap_or(0));
+        }
+        (count, self.inbox.mentions(id, above))
+    }
+
+    /// Moves the screen by lines, up (positive) or down. Lines beyond the loaded rows follow
+    /// when further rows have arrived.
+    pub(super) fn scroll_far(&mut self, lines: isize) {
+        let rest = std::mem::take(&mut self.scroll_rest);
+        let rest = if rest.signum() == -lines.signum() { 0 } else { rest };
+        let rest = self.scroll(rest.saturating_add(lines));
+        let has_more = self.open_state().is_some_and(|chat| match rest > 0 {
+            true => chat.history.is_loaded() && !chat.history.is_at_start(),
+            false => chat.history.is_loaded() && !chat.history.is_at_end(chat.last),
+        });
+        if has_more {
+            self.scroll_rest = rest.clamp(-SCROLL_REST_MAX, SCROLL_REST_MAX);
+        }
+    }
+
+    /// Moves the screen by lines, up (positive) or down. Returns the lines that are not loaded.
+    pub(super) fn scroll(&mut self, lines: isize) -> isize {
+        let Some((mut index, mut skip)) = self.bottom() else { return 0 };
+        let (mut missing, mut left) = (0, 0);
         if lines > 0 {
             skip += lines.unsigned_abs();
             loop {
                 let rows = view::row_height(self, index);
                 if skip < rows || index == 0 {
+                    missing = skip.saturating_sub(rows.saturating_sub(1));
                     skip = skip.min(rows.saturating_sub(1));
                     break;
                 }
                 (index, skip) = (index - 1, skip - rows);
             }
         } else {
-            (index, skip) = self.below(index, skip, lines.unsigned_abs());
+            (index, skip, left) = self.below(index, skip, lines.unsigned_abs());
         }
         // The first row does not leave the top of the screen.
         let height = view::timeline_size(self).1;
@@ -75,12 +115,17 @@ impl Model {
             row -= 1;
             above += view::row_height(self, row);
         }
-        (index, skip) = self.below(index, skip, height.saturating_sub(above));
+        let surplus = height.saturating_sub(above);
+        let moved;
+        (index, skip, moved) = self.below(index, skip, surplus);
+        missing += surplus - moved;
         self.set_bottom(index, skip);
+        let signed = |lines: usize| isize::try_from(lines).unwrap_or(isize::MAX);
+        if lines > 0 { signed(missing) } else { -signed(left) }
     }
 
-    /// Returns the place some lines below a place, or the last one.
-    fn below(&self, mut index: usize, mut skip: usize, mut lines: usize) -> (usize, usize) {
+    /// Returns the place some lines below a place, or the last one and the lines that are missing.
+    fn below(&self, mut index: usize, mut skip: usize, mut lines: usize) -> (usize, usize, usize) {
         while lines > 0 {
             if skip > 0 {
                 let moved = lines.min(skip);
@@ -93,27 +138,35 @@ impl Model {
             index += 1;
             skip = view::row_height(self, index);
         }
-        (index, skip)
+        (index, skip, lines)
     }
 
     fn row_seq(&self, index: usize) -> Option<Seq> {
         Some(self.open_state()?.history.get(index)?.seq())
     }
 
-    fn set_bottom(&mut self, index: usize, skip: usize) {
+    pub(super) fn set_bottom(&mut self, index: usize, skip: usize) {
         let Some(seq) = self.row_seq(index) else { return };
         let is_last = skip == 0
             && self.open_state().is_some_and(|chat| {
                 chat.history.is_at_end(chat.last) && index + 1 == chat.history.rows().len()
             });
+        if self.anchor.is_none() && !self.starts_at_new {
+            self.seen_to = self.open_state().map_or(0, |chat| chat.last);
+        }
         self.anchor = (!is_last).then_some((seq, skip));
+        self.seen_to = self.seen_to.max(seq);
     }
 
     /// Shows the newest messages.
     pub(super) fn go_to_end(&mut self) {
         self.anchor = None;
+        self.scroll_rest = 0;
         self.jump = None;
         self.starts_at_new = false;
+        if self.focus == Focus::Compose {
+            self.selected = None;
+        }
         if let Some(chat) = self.open.and_then(|id| self.store.chats.get_mut(&id))
             && !chat.history.is_at_end(chat.last)
         {
@@ -187,6 +240,23 @@ impl Model {
         }
     }
 
+    /// Selects the message that is marked, or the newest one on the screen.
+    pub(super) fn begin_selection(&mut self) {
+        if matches!(self.pane, Pane::Thread(_)) {
+            self.focus = Focus::Navigate;
+            return;
+        }
+        let marked = self
+            .selected
+            .filter(|seq| self.open_state().is_some_and(|chat| chat.history.message_at(*seq).is_some()));
+        if marked.is_some() {
+            self.focus = Focus::Navigate;
+            self.show_selected();
+        } else {
+            self.select(false);
+        }
+    }
+
     pub(super) fn stop_navigating(&mut self) {
         self.focus = Focus::Compose;
         self.selected = None;
@@ -232,6 +302,9 @@ impl Model {
         if self.search.as_ref().is_some_and(|search| search.is_running) {
             self.find_next();
         }
+        if self.scroll_rest != 0 {
+            self.scroll_far(0);
+        }
     }
 
     /// Ends a jump if its target is loaded: the target is in the middle of the screen.
@@ -244,14 +317,20 @@ impl Model {
         }
         let selected = history.message_at(seq).map(|message| message.seq);
         let index = history.index_at(seq).unwrap_or(0);
+        let first_new = history.rows().range(index..).position(|row| self.is_news(row)).unwrap_or(0);
         self.jump = None;
-        if std::mem::take(&mut self.starts_at_new) {
-            return self.show_from(index);
+        if self.starts_at_new {
+            self.show_from(index + first_new);
+            self.starts_at_new = false;
+            return;
         }
+        // In the prompt, the message is marked, and keys still write.
         self.selected = selected;
-        if selected.is_some() {
-            self.focus = Focus::Navigate;
-        }
+        self.centre(index);
+    }
+
+    /// Shows a row in the middle of the screen.
+    pub(super) fn centre(&mut self, index: usize) {
         self.set_bottom(index, 0);
         self.scroll(-isize::try_from(view::timeline_size(self).1 / 2).unwrap_or(0));
     }
@@ -260,93 +339,67 @@ impl Model {
     fn show_from(&mut self, index: usize) {
         let height = view::timeline_size(self).1;
         let first = view::row_height(self, index);
-        let (bottom, skip) = self.below(index, 0, height.saturating_sub(first));
+        let (bottom, skip, _) = self.below(index, 0, height.saturating_sub(first));
         let (bottom, skip) = if first > height { (index, first - height) } else { (bottom, skip) };
         self.set_bottom(bottom, skip);
     }
 
-    pub(super) fn start_search(&mut self, query: String) {
-        self.search = Some(Search { query, older: true, is_running: true });
-        self.find_next();
-    }
-
-    /// Goes to the next match, older or newer.
-    pub(super) fn search_again(&mut self, older: bool) {
-        let Some(search) = &mut self.search else {
-            return self.info("nothing was searched for: / begins a search");
-        };
-        (search.older, search.is_running) = (older, true);
-        self.find_next();
-    }
-
-    fn find_next(&mut self) {
-        let (Some(search), Some(chat)) = (&self.search, self.open_state()) else { return };
-        let (older, query, history) = (search.older, search.query.clone(), &chat.history);
-        let is_match = |row: &&Row| row.message().is_some_and(|message| matches(message, &query));
-        let rows = history.rows();
-        let from = self.selected.and_then(|seq| history.index_at(seq));
-        let found = if older {
-            rows.range(..from.unwrap_or(rows.len())).rev().find(is_match)
-        } else {
-            rows.range(from.map_or(0, |index| index + 1)..).find(is_match)
-        };
-        let found = found.map(Row::seq);
-        // The place from which the search continues when the next page has arrived.
-        let edge = if older { rows.front() } else { rows.back() }.map(Row::seq);
-        let is_done = if older { history.is_at_start() } else { history.is_at_end(chat.last) };
-        let place =
-            edge.and_then(|seq| history.index_at(seq)).and_then(|index| history.get(index)).map(Row::at);
-        match found {
-            Some(seq) => {
-                self.selected = Some(seq);
-                self.focus = Focus::Navigate;
-                self.pause_search();
-                self.note = None;
-                self.show_selected();
-                // Near the first message, the rows begin at the top.
-                self.scroll(0);
-            }
-            None if is_done => {
-                self.pause_search();
-                self.problem(format!("no {} match for \"{query}\"", if older { "older" } else { "newer" }));
-            }
-            None => {
-                self.selected = edge.or(self.selected);
-                if let Some(seq) = edge {
-                    self.anchor = Some((seq, 0));
-                }
-                let day = place.map_or_else(String::new, |at| format!(" at {}", self.config.date(at)));
-                self.info(format!("searching for \"{query}\"{day}… Esc stops"));
-            }
-        }
-    }
-
-    pub(super) fn pause_search(&mut self) {
-        if let Some(search) = &mut self.search {
-            search.is_running = false;
-        }
-    }
-
-    /// Opens the next or previous chat of the list, or the next with unread messages.
-    pub(super) fn step_chat(&mut self, down: bool, unread_only: bool) {
+    /// Opens the next or previous chat of the list.
+    pub(super) fn step_chat(&mut self, down: bool) {
         let order = self.store.order();
         let here = order.iter().position(|id| Some(*id) == self.open);
         let count = order.len();
-        for step in 1..=count {
-            let index = match (here, down) {
-                (Some(here), true) => (here + step) % count,
-                (Some(here), false) => (here + count - step) % count,
-                (None, true) => step - 1,
-                (None, false) => count - step,
-            };
-            let Some(id) = order.get(index).copied() else { return };
-            let is_unread = self.store.chats.get(&id).is_some_and(|chat| chat.unread > 0);
-            if !unread_only || is_unread {
-                return self.open_chat(id);
-            }
+        let index = match (here, down) {
+            _ if count == 0 => return,
+            (Some(here), true) => (here + 1) % count,
+            (Some(here), false) => (here + count - 1) % count,
+            (None, true) => 0,
+            (None, false) => count - 1,
+        };
+        if let Some(id) = order.get(index) {
+            self.open_chat(*id);
         }
-        if unread_only {
-            self.info("no chat has unread messages");
+    }
+
+    /// Opens the next chat with unread messages: first those that name the user, then direct chats.
+    pub(super) fn open_unread(&mut self) {
+        let order = self.store.order();
+        let here = order.iter().position(|id| Some(*id) == self.open).map_or(0, |here| here + 1);
+        let behind = order.iter().cycle().skip(here).take(order.len());
+        let rank = |id: &&ChatId| {
+            let chat = self.store.chats.get(id);
+            let is_direct = chat.is_some_and(|chat| chat.kind == ChatKind::Direct);
+            match self.inbox.mentions(**id, chat.map_or(0, |chat| chat.read_seq)) {
+                0 if is_direct => 1,
+                0 => 2,
+                _ => 0,
+            }
+        };
+        let is_unread = |id: &&ChatId| {
+            Some(**id) != self.open && self.store.chats.get(id).is_some_and(|chat| chat.unread > 0)
+        };
+        match behind.filter(is_unread).min_by_key(rank).copied() {
+            Some(id) => self.open_chat(id),
+            None => self.info("no other chat has unread messages"),
+        }
+    }
+
+    /// Goes to the next unread message of the open chat that names the user, or to that of another
+    /// chat.
+    pub(super) fn go_to_mention(&mut self) {
+        let place = self.selected.unwrap_or(0);
+        let next = self.open.and_then(|id| self.inbox.next_mention(id, place));
+        let other = || {
+            let order = self.store.order();
+            let mut others = order.into_iter().filter(|id| Some(*id) != self.open);
+            others.find_map(|id| self.inbox.next_mention(id, 0).map(|seq| (id, seq)))
+        };
+        match self.open.zip(next).or_else(other) {
+            Some((id, seq)) => {
+                self.open_chat(id);
+                self.go_to(id, seq);
+            }
+            None => self.info("no unread message names you"),
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use tokio::time::Instant;
 
+use super::draft::{Draft, Purpose};
 use super::history::Part;
-use super::model::{Asked, Connection, Model, Order, Pane, Then};
+use super::model::{Asked, Model, Order, Pane};
 use super::store::Applied;
 use crate::cli::chat::config::Bell;
 use crate::cli::chat::link::packet_of;
 use crate::cli::chat::text::clean_line;
-use crate::domain::ids::{ChatId, Seq};
+use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::presence::Shown;
-use crate::protocol::answer::{ListOrCount, ReceivedPacket};
+use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::packet::MessagePacket;
 use crate::protocol::view::EventData;
 
@@ -29,72 +29,6 @@ const ROWS_BEFORE_JUMP: Seq = 50;
 const PAGE_PAUSE: Duration = Duration::from_secs(2);
 
 impl Model {
-    /// A session begins: `Welcome` has the first chats.
-    pub(super) fn welcomed(&mut self, welcome: &ReceivedPacket) {
-        if self.epoch.is_some() && self.epoch != welcome.epoch {
-            // Ids and seqs of another history have other meanings.
-            self.start_over();
-        }
-        self.epoch = welcome.epoch;
-        self.connection = Connection::Online;
-        if let Some(me) = welcome.user_id {
-            self.store.me = me;
-        }
-        if let Some(name) = &welcome.username {
-            self.username.clone_from(name);
-            self.store.names.learn(self.store.me, name);
-        }
-        self.store.connected();
-        self.listed(welcome);
-        self.call(Method::GET, "/api/notifications?limit=100".to_owned(), None, Then::Notifications);
-    }
-
-    /// The server's history was replaced by another.
-    fn start_over(&mut self) {
-        self.sending.abandon();
-        if let Some(id) = self.open {
-            self.close_chat(id, "");
-        }
-        let drafts: Vec<_> = self.drafts.keys().filter(|id| id.0 != 0).copied().collect();
-        for id in drafts {
-            self.close_chat(id, "");
-        }
-        let me = self.store.me;
-        self.store = super::store::Store::new(me);
-        self.last_open = None;
-        self.ready = false;
-        self.problem("the server's history was replaced: unsent messages were not sent again");
-    }
-
-    pub(super) fn disconnected(&mut self, reason: &str, until: Instant) {
-        self.connection = Connection::Waiting { until, reason: clean_line(reason) };
-        self.sending.connection_lost();
-        self.orders.retain(|order| !matches!(order, Order::Send(..)));
-        self.store.chats.values_mut().for_each(|chat| chat.history.loading = None);
-    }
-
-    /// Handles a page of the list of chats.
-    fn listed(&mut self, packet: &ReceivedPacket) {
-        let chats = packet.chats.list();
-        self.store.list(chats);
-        if let Some(last) = chats.last().filter(|_| packet.has_more) {
-            let packet = MessagePacket { after_chat_id: Some(last.id), ..packet_of("GetChats") };
-            return self.send(packet, Asked::Chats);
-        }
-        for gone in self.store.end_listing() {
-            self.close_chat(gone, "you are no longer in the chat that was open");
-        }
-        if !std::mem::replace(&mut self.ready, true) {
-            let last = self.last_open.filter(|id| self.store.chats.contains_key(id));
-            match last.or_else(|| self.store.order().first().copied()) {
-                Some(id) if self.open.is_none() => self.open_with_text(id),
-                Some(_) => {}
-                None => self.info("You are in no chat yet: /dm USER, /new NAME USER… or /join CHANNEL"),
-            }
-        }
-        self.run_ahead();
-    }
-
     pub(super) fn event(&mut self, event: &EventData) {
         let id = event.chat_id;
         self.inbox.apply(event);
@@ -112,8 +46,13 @@ impl Model {
         if let Pane::Thread(thread) = &mut self.pane
             && thread.chat == id
         {
-            thread.is_stale = true;
+            thread.event(event);
         }
+    }
+
+    /// The server did not accept an edit: its text is not lost.
+    pub(super) fn edit_failed(&mut self, chat: ChatId, message: MessageId, text: String) {
+        self.bring_back(chat, Draft::new(text, Purpose::Edit(message)));
     }
 
     /// Rings the bell, unless the user reads this chat now or does not want to be disturbed.
@@ -126,12 +65,14 @@ impl Model {
     }
 
     pub(super) fn packet(&mut self, packet: ReceivedPacket, asked: Option<Asked>, now: Instant) {
+        self.silent_since = None;
         match packet.packet_type.as_str() {
             "Ack" if packet.success => self.accepted(&packet, asked),
             "Ack" => self.refused(&packet, asked, now),
             "Chats" => self.listed(&packet),
             "Users" => {
                 if let Some(Asked::Names(batch)) = &asked {
+                    self.names_again.reset();
                     self.store.names.answered(batch, &packet.people);
                 }
             }
@@ -147,7 +88,7 @@ impl Model {
             "Typing" => {
                 if let (Some(chat), Some(user)) = (packet.chat_id, packet.user_id) {
                     self.store.names.want(user);
-                    self.store.people.still_types(chat, user, now);
+                    self.store.people.types(chat, user, now);
                 }
             }
             "Marks" => self.store.marked(&packet),
@@ -166,6 +107,12 @@ impl Model {
     }
 
     fn accepted(&mut self, packet: &ReceivedPacket, asked: Option<Asked>) {
+        if matches!(asked, Some(Asked::Resume(_))) {
+            self.resume_again.reset();
+        }
+        if let Some(Asked::Noted(done)) = &asked {
+            self.info(done.clone());
+        }
         if asked != Some(Asked::Message) {
             return;
         }
@@ -191,8 +138,21 @@ impl Model {
                 }
                 self.is_unsaved = true;
             }
-            Some(Asked::Change) => self.problem(format!("not done: {error} ({code})")),
-            Some(Asked::Names(batch)) => self.store.names.lost(&batch),
+            Some(Asked::Change | Asked::Noted(_)) => self.problem(format!("not done: {error} ({code})")),
+            Some(Asked::Edit { chat, message, text }) => {
+                self.edit_failed(chat, message, text);
+                self.problem(format!("not changed: {error} ({code}); the text returns to the prompt"));
+            }
+            Some(Asked::Names(batch)) => {
+                self.store.names.lost(&batch);
+                self.names_again.refused(packet.retry_after_ms, now);
+            }
+            Some(Asked::Chats) => {
+                self.listing_refused(&format!("{error} ({code})"), packet.retry_after_ms, now);
+            }
+            Some(Asked::Resume(chats)) => {
+                self.resume_refused(&chats, &format!("{error} ({code})"), packet.retry_after_ms, now);
+            }
             Some(Asked::Page(id, _)) => {
                 if let Some(chat) = self.store.chats.get_mut(&id) {
                     chat.history.loading = None;
@@ -202,11 +162,15 @@ impl Model {
                     self.problem(format!("the history cannot be read: {error} ({code})"));
                 }
             }
-            Some(Asked::Chats | Asked::Heartbeat | Asked::Aside) | None => {}
+            Some(Asked::Heartbeat | Asked::Aside | Asked::Excerpt) | None => {}
         }
     }
 
     fn page(&mut self, packet: &ReceivedPacket, asked: Option<Asked>) {
+        if asked == Some(Asked::Excerpt) {
+            let messages = packet.events.iter().filter_map(|event| event.message.as_ref());
+            return messages.for_each(|message| self.inbox.quote(message));
+        }
         let Some(Asked::Page(id, part)) = asked else { return };
         for event in &packet.events {
             for user in [event.actor_id, event.user_id].into_iter().flatten() {
@@ -220,69 +184,16 @@ impl Model {
         self.paged(id);
     }
 
-    fn limited(&mut self, packet: &ReceivedPacket) {
-        match (packet.chat_id, packet.head) {
-            (Some(id), Some(head)) => {
-                self.store.limited(id, head);
-                self.reload(id);
-            }
-            _ => {
-                self.store.fell_behind();
-                self.send(packet_of("GetChats"), Asked::Chats);
-            }
-        }
-    }
-
-    fn reset(&mut self, packet: &ReceivedPacket) {
-        match (packet.chat_id, packet.head) {
-            (Some(id), Some(head)) => {
-                self.store.reset(id, head);
-                self.reload(id);
-            }
-            (Some(id), None) => {
-                self.store.discard(id);
-                self.close_chat(id, "the chat that was open was deleted");
-            }
-            // `Welcome` has the new epoch.
-            (None, _) => self.orders.push_back(Order::Disconnect("the history was replaced".to_owned())),
-        }
-    }
-
-    /// The loaded history of a chat was discarded: the place on the screen is loaded again.
-    fn reload(&mut self, id: ChatId) {
-        if self.open == Some(id)
-            && let Some((seq, _)) = self.anchor.take()
-        {
-            self.jump = Some((id, seq));
-        }
-    }
-
-    /// Compares the sums of a heartbeat's answer with the chats. If they differ, events are
-    /// missing, and a list of the chats shows which.
-    fn compare(&mut self, packet: &ReceivedPacket) {
-        let (ListOrCount::Count(count), Some(sum)) = (&packet.chats, packet.heads_sum) else { return };
-        if !self.store.agrees(*count, sum) {
-            self.store.begin_listing();
-            self.send(packet_of("GetChats"), Asked::Chats);
-        }
-    }
-
-    pub(super) fn heartbeat(&mut self) {
-        self.send(packet_of("Ping"), Asked::Heartbeat);
-    }
-
     /// Requests everything that is missing and sends everything that may be sent now.
     pub(super) fn pump(&mut self, now: Instant) {
         self.store.people.expire(now);
+        let waits = self.is_online() && self.sending.waiting() > 0;
+        self.silent_since = waits.then(|| self.silent_since.unwrap_or(now));
+        self.measure();
         if !self.is_online() {
             return;
         }
-        let cursors = self.store.cursors();
-        if !cursors.is_empty() {
-            let epoch = self.epoch.and_then(|epoch| u64::try_from(epoch).ok());
-            let packet = MessagePacket { epoch, cursors: Some(cursors), ..packet_of("Resume") };
-            self.send(packet, Asked::Aside);
-        }
+        self.catch_up(now);
         if self.ready {
             while let Some(unsent) = self.sending.next(now) {
                 self.send(unsent.packet(), Asked::Message);
@@ -292,9 +203,9 @@ impl Model {
             self.pages_from = None;
             self.load();
         }
-        self.want_names();
+        self.want_names(now);
         self.mark_read(now);
-        self.refresh_thread();
+        self.load_thread();
     }
 
     /// Requests the page of the open chat that the screen needs next.
@@ -333,10 +244,10 @@ impl Model {
         self.send(packet, Asked::Page(id, part));
     }
 
-    fn want_names(&mut self) {
+    fn want_names(&mut self, now: Instant) {
         let users: Vec<_> = self.visible_users();
         users.into_iter().for_each(|user| self.store.names.want(user));
-        loop {
+        while self.names_again.is_over(now) {
             let batch = self.store.names.batch();
             if batch.is_empty() {
                 return;
@@ -356,17 +267,5 @@ impl Model {
         self.read_sent_at = Some(now);
         let read_seq = u64::try_from(seq).ok();
         self.send(MessagePacket { chat_id: Some(id), read_seq, ..packet_of("Mark") }, Asked::Aside);
-    }
-
-    /// Requests the thread on the screen again after a change of its chat.
-    fn refresh_thread(&mut self) {
-        let Pane::Thread(thread) = &mut self.pane else { return };
-        if !thread.is_stale || thread.is_loading {
-            return;
-        }
-        (thread.is_stale, thread.is_loading) = (false, true);
-        let (chat, root) = (thread.chat, thread.root);
-        let path = format!("/api/chats/{chat}/messages?thread={root}&limit=100");
-        self.call(Method::GET, path, None, Then::Thread { chat, root });
     }
 }

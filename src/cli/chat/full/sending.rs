@@ -7,6 +7,9 @@ use super::kept::Kept;
 use crate::cli::chat::outgoing::{Outgoing, Refused, Unsent};
 use crate::domain::ids::{ChatId, Seq};
 
+/// Messages that wait for the server or were not accepted.
+pub(super) const UNSENT_MAX: usize = 1_000;
+
 /// State of an own message that is not in the history yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
@@ -69,6 +72,26 @@ impl Sending {
             }
             _ => false,
         }
+    }
+
+    /// Adds a text that cannot be sent.
+    pub(super) fn fail(&mut self, unsent: Unsent, reason: &str) {
+        self.failed.push((unsent, reason.to_owned()));
+    }
+
+    /// Returns the texts that were not accepted, of all chats, each with the reason.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&Unsent, &str)> {
+        self.failed.iter().map(|(unsent, reason)| (unsent, reason.as_str()))
+    }
+
+    /// Removes one of [`Sending::failures`], and returns its text.
+    pub(super) fn discard_at(&mut self, index: usize) -> Option<String> {
+        (index < self.failed.len()).then(|| self.failed.remove(index).0.content)
+    }
+
+    /// Returns whether so many messages wait or failed that no further one is accepted.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting() + self.failed() >= UNSENT_MAX
     }
 
     /// The server's history was replaced, so that chat ids have other meanings: nothing may be sent

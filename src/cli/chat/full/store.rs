@@ -8,13 +8,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tokio::time::Instant;
+
 use super::history::History;
 use super::names::Names;
+use super::switch::NO_CHAT;
+use crate::cli::chat::listing::{self, Listing};
 use crate::cli::chat::people::People;
 use crate::domain::chat::{ChatKind, channel_key};
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
-use crate::domain::text::nfc;
 use crate::protocol::answer::ReceivedPacket;
 use crate::protocol::view::{ChatSummary, EventData};
 
@@ -84,12 +87,17 @@ pub(super) struct Store {
     pub(super) chats: BTreeMap<ChatId, Chat>,
     pub(super) names: Names,
     pub(super) people: People,
+    /// Chats by their number, from 1. A number that is free holds [`NO_CHAT`]. A chat keeps its
+    /// number as long as the user is in it.
+    pub(super) numbers: Vec<ChatId>,
     unlisted: HashMap<ChatId, Seq>,
     /// Chats that must be resumed.
     to_resume: BTreeSet<ChatId>,
     resuming: BTreeSet<ChatId>,
-    /// Chats seen in the running listing; `None` outside of a listing.
-    listed: Option<BTreeSet<ChatId>>,
+    listing: Listing,
+    /// Pushes were dropped: no chat is live before it is resumed, also those that the running
+    /// listing finds.
+    is_behind: bool,
 }
 
 impl Store {
@@ -99,10 +107,12 @@ impl Store {
             chats: BTreeMap::new(),
             names: Names::default(),
             people: People::default(),
+            numbers: Vec::new(),
             unlisted: HashMap::new(),
             to_resume: BTreeSet::new(),
             resuming: BTreeSet::new(),
-            listed: None,
+            listing: Listing::default(),
+            is_behind: false,
         }
     }
 
@@ -111,6 +121,7 @@ impl Store {
         self.resuming.clear();
         self.to_resume.clear();
         self.unlisted.clear();
+        self.is_behind = false;
         self.people = People::default();
         self.chats.values_mut().for_each(|chat| {
             chat.history.loading = None;
@@ -120,25 +131,27 @@ impl Store {
     }
 
     pub(super) fn begin_listing(&mut self) {
-        self.listed = Some(BTreeSet::new());
+        self.listing.begin();
     }
 
     /// Stores a page of the list of chats.
     pub(super) fn list(&mut self, summaries: &[ChatSummary]) {
         for summary in summaries {
             self.learn(summary);
-            if let Some(listed) = &mut self.listed {
-                listed.insert(summary.id);
-            }
+            self.listing.found(summary.id);
         }
     }
 
     /// Completes the listing. Returns the chats that the user is no longer in.
     pub(super) fn end_listing(&mut self) -> Vec<ChatId> {
-        let Some(listed) = self.listed.take() else { return Vec::new() };
-        let gone: Vec<_> = self.chats.keys().filter(|id| !listed.contains(id)).copied().collect();
+        if !self.listing.is_running() {
+            return Vec::new();
+        }
+        let gone = self.listing.end(self.chats.keys());
         gone.iter().for_each(|id| self.discard(*id));
         self.unlisted.clear();
+        self.is_behind = false;
+        self.number();
         gone
     }
 
@@ -169,7 +182,7 @@ impl Store {
             chat.peer.clone_from(&summary.peer);
         }
         chat.read_seq = chat.read_seq.max(summary.read_seq);
-        if chat.last != head {
+        if chat.last != head || self.is_behind {
             self.to_resume.insert(id);
         }
     }
@@ -200,10 +213,9 @@ impl Store {
                 chat.last = event.seq - 1;
             }
             self.to_resume.remove(&id);
+            self.number();
         }
-        if let Some(listed) = &mut self.listed {
-            listed.insert(id);
-        }
+        self.listing.found(id);
         let Some(chat) = self.chats.get_mut(&id) else {
             if self.unlisted.len() < UNLISTED_MAX {
                 let head = self.unlisted.entry(id).or_insert(event.seq);
@@ -228,8 +240,8 @@ impl Store {
         match event.kind.as_str() {
             "message" => {
                 let Some(message) = &event.message else { return Applied::Other };
-                chat.hidden = false;
-                self.people.clear_typing(id, message.sender_id);
+                let appears = std::mem::take(&mut chat.hidden);
+                self.people.stops_typing(id, message.sender_id, Instant::now());
                 if message.sender_id == me {
                     return Applied::Other;
                 }
@@ -237,7 +249,13 @@ impl Store {
                     chat.unread += 1;
                     chat.counted_seq = event.seq;
                 }
+                if appears {
+                    self.number();
+                }
                 return Applied::Message;
+            }
+            "edit" => {
+                event.actor_id.into_iter().for_each(|user| self.people.stops_typing(id, user, Instant::now()))
             }
             "rename" => chat.name.clone_from(&event.name),
             "archive" => chat.archived = event.archived.unwrap_or(false),
@@ -266,11 +284,25 @@ impl Store {
         }
     }
 
-    /// Handles `Limited` without a chat: pushes were dropped, so every chat is resumed.
-    pub(super) fn fell_behind(&mut self) {
+    /// Handles `Limited` without a chat: pushes were dropped, so every chat is resumed. Returns
+    /// whether a listing begins; a running one continues.
+    pub(super) fn fell_behind(&mut self) -> bool {
         self.resuming.clear();
         self.to_resume = self.chats.keys().copied().collect();
-        self.begin_listing();
+        self.is_behind = true;
+        let begins = !self.listing.is_running();
+        if begins {
+            self.begin_listing();
+        }
+        begins
+    }
+
+    /// The server refused a `Resume`: its chats must still be resumed.
+    pub(super) fn resume_refused(&mut self, chats: &[ChatId]) {
+        for id in chats.iter().filter(|id| self.chats.contains_key(id)) {
+            self.resuming.remove(id);
+            self.to_resume.insert(*id);
+        }
     }
 
     /// Handles `Reset` of a chat: the cursor was above the head.
@@ -284,7 +316,7 @@ impl Store {
 
     /// Returns whether the sums of a heartbeat's answer match, or cannot be compared now.
     pub(super) fn agrees(&self, count: usize, heads_sum: Seq) -> bool {
-        if self.listed.is_some() || !self.resuming.is_empty() || !self.to_resume.is_empty() {
+        if self.listing.is_running() || !self.resuming.is_empty() || !self.to_resume.is_empty() {
             return true;
         }
         self.chats.len() == count && self.chats.values().map(|chat| chat.last).sum::<Seq>() == heads_sum
@@ -310,12 +342,12 @@ impl Store {
     }
 
     pub(super) fn title(&self, id: ChatId) -> String {
-        let Some(chat) = self.chats.get(&id) else { return format!("chat {id}") };
-        match (&chat.name, &chat.peer) {
-            (Some(name), _) => name.clone(),
-            (None, Some(peer)) => format!("@{peer}"),
-            (None, None) => format!("chat {id}"),
-        }
+        let chat = self.chats.get(&id);
+        listing::title(
+            id,
+            chat.and_then(|chat| chat.name.as_deref()),
+            chat.and_then(|chat| chat.peer.as_deref()),
+        )
     }
 
     /// Returns the chats of the list, in the order of the screen: direct chats, groups, channels.
@@ -332,29 +364,35 @@ impl Store {
         order.into_iter().map(|(.., id)| id).collect()
     }
 
-    /// Returns the chat with a number of the list or a name; the strictest reading that matches
-    /// wins.
-    pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
-        let order = self.order();
-        let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        if let Some(id) = number.and_then(|index| order.get(index)) {
-            return Ok(*id);
-        }
-        let wanted_name = wanted.trim_start_matches(['#', '@']);
-        let (exact, lower) = (nfc(wanted_name), channel_key(wanted_name));
-        let readings: [&dyn Fn(&str) -> bool; 3] =
-            [&|title| nfc(title) == exact, &|title| channel_key(title) == lower, &|title| {
-                channel_key(title).starts_with(&lower)
-            }];
-        for fits in readings {
-            let is_found = |id: &&ChatId| fits(self.title(**id).trim_start_matches('@'));
-            let found: Vec<_> = self.chats.keys().filter(is_found).copied().collect();
-            match found.as_slice() {
-                [] => {}
-                [id] => return Ok(*id),
-                _ => return Err(format!("several chats are called {wanted}: use a number of /chats")),
+    /// Gives a number to each chat of the list that has none: the first one that is free.
+    pub(super) fn number(&mut self) {
+        for number in &mut self.numbers {
+            if !self.chats.contains_key(number) {
+                *number = NO_CHAT;
             }
         }
-        Err(format!("no chat in your list is called {wanted}"))
+        while self.numbers.pop_if(|number| *number == NO_CHAT).is_some() {}
+        for id in self.order().into_iter().filter(|id| !self.numbers.contains(id)).collect::<Vec<_>>() {
+            match self.numbers.iter_mut().find(|number| **number == NO_CHAT) {
+                Some(free) => *free = id,
+                None => self.numbers.push(id),
+            }
+        }
+    }
+
+    /// Returns the number of a chat, from 1.
+    pub(super) fn number_of(&self, id: ChatId) -> Option<usize> {
+        self.numbers.iter().position(|other| *other == id).map(|index| index + 1)
+    }
+
+    /// Returns the chat at an index of the numbers.
+    pub(super) fn numbered(&self, index: usize) -> Option<ChatId> {
+        self.numbers.get(index).copied().filter(|id| self.chats.contains_key(id))
+    }
+
+    /// Returns the chat with a number of the list or a title.
+    pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
+        let titles: Vec<_> = self.chats.keys().map(|id| (*id, self.title(*id))).collect();
+        listing::find(wanted, &self.numbers, &titles)
     }
 }

@@ -147,7 +147,8 @@ pub(super) fn accept_messages(model: &mut Model, mut next_seq: Seq) -> Vec<(Chat
 pub(super) fn screen(model: &mut Model, width: u16, height: u16) -> String {
     model.input(Event::Resize(width, height));
     let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| super::view::draw(model, frame)).unwrap();
+    let draw = |frame: &mut ratatui::Frame<'_>| _ = super::view::draw(model, frame);
+    terminal.draw(draw).unwrap();
     let buffer = terminal.backend().buffer().clone();
     let line = |y| {
         let (mut text, mut x) = (String::new(), 0);

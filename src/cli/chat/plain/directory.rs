@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::line::Line;
 use super::model::{Chat, Model};
-use crate::domain::chat::{ChatKind, channel_key};
+use crate::cli::chat::listing;
+use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, Seq, UserId};
-use crate::domain::text::nfc;
 use crate::protocol::view::{ChatSummary, EventData};
 
 impl Model {
@@ -49,7 +49,7 @@ impl Model {
         if chat.last_seq < chat.head {
             self.behind.insert(id);
         }
-        self.listed.insert(id);
+        self.listed.found(id);
         if !self.numbers.contains(&id) {
             self.numbers.push(id);
         }
@@ -58,7 +58,7 @@ impl Model {
 
     /// Begins a round of listing. Chats that the round does not name are removed at its end.
     pub(super) fn begin_listing(&mut self) {
-        self.listed.clear();
+        self.listed.begin();
     }
 
     /// Stores a page of the round; with `announce`, returns a line for each chat that was unknown.
@@ -78,7 +78,7 @@ impl Model {
 
     /// Completes the round.
     pub(super) fn end_listing(&mut self) -> Vec<Line> {
-        let gone: Vec<_> = self.chats.keys().filter(|id| !self.listed.contains(id)).copied().collect();
+        let gone = self.listed.end(self.chats.keys());
         let lines = gone.iter().map(|id| {
             let chat = Some(self.title(*id));
             Line::Change { chat, text: "you are no longer in this chat".to_owned() }
@@ -107,7 +107,7 @@ impl Model {
     pub(super) fn discard(&mut self, id: ChatId) {
         self.chats.remove(&id);
         self.behind.remove(&id);
-        self.listed.remove(&id);
+        self.listed.lost(id);
         if self.open == Some(id) {
             self.open = None;
         }
@@ -120,12 +120,12 @@ impl Model {
     }
 
     pub(super) fn title(&self, id: ChatId) -> String {
-        let Some(chat) = self.chats.get(&id) else { return format!("chat {id}") };
-        match (&chat.name, &chat.peer) {
-            (Some(name), _) => name.clone(),
-            (None, Some(peer)) => format!("@{peer}"),
-            (None, None) => format!("chat {id}"),
-        }
+        let chat = self.chats.get(&id);
+        listing::title(
+            id,
+            chat.and_then(|chat| chat.name.as_deref()),
+            chat.and_then(|chat| chat.peer.as_deref()),
+        )
     }
 
     /// Returns the chats and assigns their numbers again.
@@ -146,34 +146,17 @@ impl Model {
         entries
     }
 
-    /// Returns the chat with a number or a name; the strictest reading that matches wins.
+    /// Returns the chat with a number or a title.
     pub(super) fn find(&self, wanted: &str) -> Result<ChatId, String> {
-        let number = wanted.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        let numbered =
-            number.and_then(|index| self.numbers.get(index)).filter(|id| self.chats.contains_key(id));
-        if let Some(id) = numbered {
-            return Ok(*id);
-        }
-        let (exact, lower) = (nfc(wanted), channel_key(wanted));
-        let readings: [&dyn Fn(&str) -> bool; 3] =
-            [&|title| nfc(title) == exact, &|title| channel_key(title) == lower, &|title| {
-                channel_key(title).starts_with(&lower)
-            }];
-        for fits in readings {
-            let fitting = self.chats.iter().filter(|(id, chat)| {
-                let peer = chat.peer.as_deref().filter(|_| chat.kind == ChatKind::Direct);
-                fits(&self.title(**id)) || peer.is_some_and(fits)
-            });
-            let found: Vec<_> = fitting.map(|(id, _)| *id).collect();
-            match found.as_slice() {
-                [] => {}
-                [id] => return Ok(*id),
-                _ => {
-                    return Err(format!("several chats are called {wanted}: use a number of /chats"));
-                }
-            }
-        }
-        Err(format!("no chat in your list is called {wanted}: /chats shows the list"))
+        let mut titles: Vec<_> = self.chats.keys().map(|id| (*id, self.title(*id))).collect();
+        // A direct chat may have a name of its own.
+        let peers =
+            self.chats.iter().filter(|(_, chat)| chat.kind == ChatKind::Direct && chat.name.is_some());
+        titles.extend(peers.filter_map(|(id, chat)| Some((*id, chat.peer.clone()?))));
+        listing::find(wanted, &self.numbers, &titles).and_then(|id| {
+            let is_known = self.chats.contains_key(&id);
+            is_known.then_some(id).ok_or_else(|| format!("you are no longer in chat {wanted}: see /chats"))
+        })
     }
 
     /// Returns the users that the lines of these events would name and whose names are unknown. A

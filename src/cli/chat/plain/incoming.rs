@@ -92,11 +92,6 @@ impl Session {
                 self.model.people.learn(&packet.users);
                 Ok(())
             }
-            "Typing" => {
-                let (Some(chat), Some(user)) = (packet.chat_id, packet.user_id) else { return Ok(()) };
-                let lines = self.model.typing(chat, user, Instant::now());
-                self.show(&lines)
-            }
             "Marks" => {
                 let own = packet.marks.iter().find(|mark| mark.user_id == self.model.me);
                 if let (Some(chat), Some(own), Some(unread)) = (packet.chat_id, own, packet.unread_count) {

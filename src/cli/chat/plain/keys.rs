@@ -7,7 +7,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::cli::chat::commands::is_talk;
+use crate::cli::chat::commands::is_message;
 
 /// Hinter of the line editor, which asks it at each change of the line. It never returns a hint; it
 /// only signals that the user types.
@@ -25,7 +25,7 @@ impl Hinter for Keys {
     type Hint = String;
 
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
-        if is_talk(line) {
+        if is_message(line) {
             // A full channel already signals that the user types.
             self.0.try_send(()).ok();
         }

@@ -9,11 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tokio::time::Instant;
-
 use super::line::Line;
 use super::recent::Recent;
+use crate::cli::chat::listing::Listing;
 use crate::cli::chat::people::People;
+use crate::cli::chat::sentence::{content, sentence};
 use crate::cli::chat::text;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::{ChatId, Seq, UserId};
@@ -63,7 +63,7 @@ pub(super) struct Model {
     /// Heads of chats that are not in the list yet.
     pub(super) unlisted: HashMap<ChatId, Seq>,
     /// Chats seen in the current round of listing.
-    pub(super) listed: BTreeSet<ChatId>,
+    pub(super) listed: Listing,
     /// Day of the last message on the screen.
     pub(super) shown_day: Option<i64>,
     /// Newest messages of the open chat on the screen.
@@ -81,7 +81,7 @@ impl Model {
             numbers: Vec::new(),
             names: HashMap::from([(me, Some(username))]),
             unlisted: HashMap::new(),
-            listed: BTreeSet::new(),
+            listed: Listing::default(),
             shown_day: None,
             recent: Recent::default(),
             people: People::default(),
@@ -195,14 +195,13 @@ impl Model {
                 }
                 chat.shown_seq = event.seq;
                 self.recent.shown(message);
-                self.people.clear_typing(id, message.sender_id);
                 return self.message_lines(message);
             }
             if message.sender_id != self.me && event.seq > chat.counted_seq {
                 chat.unread += 1;
             }
             let (chat, sender) = (self.title(id), self.name(message.sender_id));
-            return vec![Line::Notice { chat, sender, content: shown(message).to_owned() }];
+            return vec![Line::Notice { chat, sender, content: content(message).to_owned() }];
         }
         match event.kind.as_str() {
             "rename" => chat.name.clone_from(&event.name),
@@ -215,39 +214,9 @@ impl Model {
         if about_a_message && !is_open {
             return Vec::new();
         }
-        let Some(text) = self.change(event) else { return Vec::new() };
+        let Some(text) = sentence(event, |user| self.name(user)) else { return Vec::new() };
         let chat = (!is_open).then(|| self.title(id));
         vec![Line::Change { chat, text }]
-    }
-
-    /// Describes the event as a sentence. Kinds that this client does not know return `None`.
-    fn change(&self, event: &EventData) -> Option<String> {
-        let actor = event.actor_id.map_or_else(|| "a user".to_owned(), |actor| self.name(actor));
-        let by_oneself = event.user_id == event.actor_id;
-        let person = event.user_id.map_or_else(|| "a user".to_owned(), |user| self.name(user));
-        Some(match event.kind.as_str() {
-            "join" if by_oneself => format!("{person} joined"),
-            "join" => format!("{actor} added {person}"),
-            "leave" if by_oneself => format!("{person} left"),
-            "leave" => format!("{actor} removed {person}"),
-            "role" => {
-                format!("{actor} made {person} {}", event.role.map_or("something else", |role| role.as_str()))
-            }
-            "rename" => {
-                format!("{actor} renamed the chat to \"{}\"", event.name.as_deref().unwrap_or_default())
-            }
-            "edit" => format!("{actor} edited: {}", event.message.as_ref().map_or("", |m| shown(m))),
-            "delete" => format!("{actor} deleted a message"),
-            "react" => format!("{actor} reacted with {}", event.emoji.as_deref().unwrap_or_default()),
-            "unreact" => {
-                format!("{actor} removed the reaction {}", event.emoji.as_deref().unwrap_or_default())
-            }
-            "pin" => format!("{actor} pinned a message"),
-            "unpin" => format!("{actor} unpinned a message"),
-            "archive" if event.archived == Some(false) => format!("{actor} reopened the chat"),
-            "archive" => format!("{actor} archived the chat"),
-            _ => return None,
-        })
     }
 
     /// Returns the lines of a message of the open chat, with the date when it changes.
@@ -258,7 +227,7 @@ impl Model {
             lines.push(Line::Day(message.created_at));
         }
         let sender = self.name(message.sender_id);
-        lines.push(Line::Message { at: message.created_at, sender, content: shown(message).to_owned() });
+        lines.push(Line::Message { at: message.created_at, sender, content: content(message).to_owned() });
         lines
     }
 
@@ -294,14 +263,6 @@ impl Model {
         lines
     }
 
-    /// Handles a typing notice; returns a line if it is for the open chat.
-    pub(super) fn typing(&mut self, chat: ChatId, user: UserId, now: Instant) -> Vec<Line> {
-        if self.open != Some(chat) || !self.people.types(chat, user, now) {
-            return Vec::new();
-        }
-        vec![Line::Change { chat: None, text: format!("{} is typing…", self.name(user)) }]
-    }
-
     /// The user's own cursor moved, perhaps on another device.
     pub(super) fn moved(&mut self, id: ChatId, read_seq: Seq, unread: i64) {
         if let Some(chat) = self.chats.get_mut(&id).filter(|chat| read_seq >= chat.read_seq) {
@@ -332,9 +293,4 @@ impl Model {
             chat.read_seq = chat.read_seq.max(seq);
         }
     }
-}
-
-/// Returns the content of a message, or a note that it was deleted.
-fn shown(message: &Message) -> &str {
-    if message.deleted { "(deleted)" } else { &message.content }
 }

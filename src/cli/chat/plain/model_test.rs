@@ -1,7 +1,6 @@
 //! The model applies events as servers send them, in every order.
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::line::Line;
 use super::model::Model;
@@ -221,7 +220,7 @@ fn chat_is_found_by_number_and_by_name() {
     {
         assert_eq!(model.find(wanted), Ok(ChatId(id)), "{wanted}");
     }
-    for wanted in ["0", "6", "nobody", "TEAM"] {
+    for wanted in ["0", "6", "nosuch", "TEAM"] {
         assert!(model.find(wanted).is_err(), "{wanted}");
     }
     model.learn(&summary(ChatId(12), "caf\u{e9} creme", 1));
@@ -241,16 +240,6 @@ fn only_unknown_people_are_asked_for() {
     model.names.insert(UserId(3), None);
     assert!(model.strangers(&[rename_by(3)]).is_empty(), "requested only once");
     assert_eq!(model.strangers(&[join]).len(), 1, "requested again after a rejoin");
-}
-
-#[test]
-fn typing_is_shown_again_after_a_message_of_the_sender() {
-    let (mut model, now) = (alice(), Instant::now());
-    assert_eq!(changes(&model.typing(TEAM, UserId(2), now)), ["bob is typing…"]);
-    assert_eq!(model.typing(TEAM, UserId(2), now), []);
-    assert_eq!(model.typing(OTHER, UserId(2), now), []);
-    model.apply(&message(TEAM, 6));
-    assert_eq!(model.typing(TEAM, UserId(2), now).len(), 1);
 }
 
 #[test]

@@ -8,9 +8,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::style;
 use super::wrap::{Piece, cut, fit, wrap};
-use crate::cli::chat::full::model::Model;
+use crate::cli::chat::full::model::{Model, Pane};
 use crate::cli::chat::full::sending::State;
 use crate::cli::chat::text::{clean, clean_line, shorten};
+use crate::core::plural::plural;
 use crate::domain::ids::MessageId;
 use crate::domain::mention::Mentions;
 use crate::domain::message::{Message, Reaction};
@@ -40,11 +41,7 @@ struct Columns {
 
 fn columns(model: &Model, width: usize) -> Columns {
     let time = model.config.clock(crate::domain::timestamp::Timestamp(0)).width();
-    let name = match width {
-        0..50 => 8,
-        50..100 => 12,
-        _ => 16,
-    };
+    let name = model.widths.name;
     Columns { time, name, text: width.saturating_sub(1 + time + 1 + name + 3).max(4) }
 }
 
@@ -100,7 +97,8 @@ fn content(
     width: usize,
 ) -> Vec<Line<'static>> {
     let mut rows = Vec::new();
-    if let Some(reply_to) = message.reply_to {
+    let is_in_thread = |id| matches!(&model.pane, Pane::Thread(thread) if thread.root == id);
+    if let Some(reply_to) = message.reply_to.filter(|id| !is_in_thread(*id)) {
         rows.push(Line::styled(cut(&quote(model, reply_to), width), style::DIM));
     }
     if message.deleted {
@@ -143,13 +141,18 @@ fn marks(model: &Model, message: &Message, state: Option<&State>) -> Vec<Piece> 
     if message.pinned {
         pieces.push((" [pinned]".to_owned(), style::DIM));
     }
+    let replies = model.open_state().map_or(0, |chat| chat.history.replies(message.id));
+    if replies > 0 && matches!(model.pane, Pane::Chat) {
+        pieces.push((format!(" ({}: t)", plural(replies, "reply", "replies")), style::DIM));
+    }
     match state {
         Some(State::Sending) => pieces.push((" …".to_owned(), style::DIM)),
         Some(State::Failed(reason)) => {
             pieces.push((format!(" ✗ {reason}: /retry or /discard"), style::problem(model)));
         }
         Some(State::Kept(_)) => pieces.push((" ✓".to_owned(), style::DIM)),
-        None if message.sender_id == model.store.me => pieces.push((" ✓".to_owned(), style::DIM)),
+        // The later message shows that the earlier ones were accepted, too.
+        None if Some(message.seq) == model.newest_own => pieces.push((" ✓".to_owned(), style::DIM)),
         None => {}
     }
     pieces

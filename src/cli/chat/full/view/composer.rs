@@ -8,7 +8,7 @@ use ratatui::widgets::Paragraph;
 use tokio::time::Instant;
 use unicode_width::UnicodeWidthStr;
 
-use super::list::{peer_presence, presence};
+use super::list::{hotlist, peer_presence, presence};
 use super::style;
 use super::wrap::{cut, fit};
 use crate::cli::chat::full::draft::Purpose;
@@ -18,6 +18,7 @@ use crate::cli::chat::text::{clean_line, shorten};
 use crate::core::plural::plural;
 use crate::domain::chat::ChatKind;
 use crate::domain::message::CONTENT_BYTES_MAX;
+use crate::domain::presence::Shown;
 
 /// Names of users who type.
 const TYPING_NAMES: usize = 3;
@@ -30,6 +31,9 @@ const CANDIDATES: usize = 12;
 /// Characters of the message that a reply refers to.
 const QUOTE_CHARACTERS: usize = 40;
 
+/// Time without an answer that is shown.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Returns the text before the prompt: the name of the open chat.
 fn label(model: &Model, width: u16) -> String {
     let room = usize::from(width / 3).max(3);
@@ -37,15 +41,23 @@ fn label(model: &Model, width: u16) -> String {
         (Some(prompt), _) => match prompt.kind {
             PromptKind::Search => "search".to_owned(),
             PromptKind::React(_) => "emoji".to_owned(),
+            PromptKind::Switch => "go to".to_owned(),
         },
+        (None, _) if model.focus == Focus::Navigate && has_selection(model) => "select".to_owned(),
         (None, Some(id)) => {
             let title = clean_line(&model.store.title(id));
             let is_channel = model.store.chats.get(&id).is_some_and(|chat| chat.kind == ChatKind::Channel);
-            if is_channel { format!("#{title}") } else { title }
+            let title = if is_channel { format!("#{title}") } else { title };
+            if matches!(model.pane, Pane::Thread(_)) { format!("{title} ▸ thread") } else { title }
         }
         (None, None) => "no chat".to_owned(),
     };
     format!("{}> ", cut(&name, room.saturating_sub(2)))
+}
+
+/// Returns whether letters act on a selected message.
+fn has_selection(model: &Model) -> bool {
+    matches!(model.pane, Pane::Chat | Pane::Thread(_))
 }
 
 pub(super) fn text_width(model: &Model, width: u16) -> usize {
@@ -65,9 +77,17 @@ pub(super) fn rows(model: &Model, width: u16) -> usize {
 pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let title = match (&model.pane, model.open) {
-        (Pane::Help(_), _) => "Help (Esc: back)".to_owned(),
+        (Pane::Help(top), _) => {
+            let (columns, height) = super::timeline_size(model);
+            let lines = super::help_lines(columns).len();
+            let (page, pages) = ((top + height).div_ceil(height.max(1)), lines.div_ceil(height.max(1)));
+            format!("Help, page {page} of {pages} (PageDown: next, Esc: back)")
+        }
         (Pane::Inbox(_), _) => {
             format!("Notifications, {} unread (Enter: open, e: read, E: all read)", model.inbox.unread())
+        }
+        (Pane::Failed(_), _) => {
+            format!("Not sent: {} (Enter: copy into the prompt, Delete: remove)", model.sending.failed())
         }
         (Pane::Thread(thread), _) => {
             format!("Thread in {} (Esc: back)", clean_line(&model.store.title(thread.chat)))
@@ -86,24 +106,45 @@ pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         }
         (Pane::Chat, None) => format!("NetBit at {}, as {}", model.server, clean_line(&model.username)),
     };
-    let right = cut(&right_of_title(model), width / 2);
-    let room = width.saturating_sub(right.width() + 1);
-    let text = format!("{}{right} ", fit(&format!(" {title}"), room));
-    frame.render_widget(Line::styled(cut(&text, width), style::REVERSE), area);
+    let (news, rest) = right_of_title(model);
+    // The title needs its own columns; the rest is for what stands at the right.
+    let least = (width / 2).max(width.saturating_sub(title.width() + 4));
+    let news = cut(&news, least);
+    let rest = cut(&rest, least.saturating_sub(news.width()));
+    let room = width.saturating_sub(news.width() + rest.width() + 1);
+    let line = Line::from(vec![
+        Span::styled(fit(&format!(" {title}"), room), style::REVERSE),
+        Span::styled(news, style::own_mention(model)),
+        Span::styled(format!("{rest} "), style::REVERSE),
+    ]);
+    frame.render_widget(line, area);
 }
 
-fn right_of_title(model: &Model) -> String {
-    let mut parts = Vec::new();
+/// Returns the texts at the right: messages below the screen, and the rest.
+fn right_of_title(model: &Model) -> (String, String) {
+    let (mut news, mut parts) = (String::new(), Vec::new());
+    if model.scroll_rest != 0 {
+        parts.push("Loading…".to_owned());
+    }
     if let (Some((seq, _)), Some(chat), Pane::Chat) = (model.anchor, model.open_state(), &model.pane) {
         let history = &chat.history;
         if let Some(row) = history.index_at(seq).and_then(|index| history.get(index)).map(Row::at) {
+            news = match model.news_below() {
+                (0, _) => String::new(),
+                (count, 0) => format!(" ↓ {count} new "),
+                (count, mentions) => format!(" ↓ {count} new, {mentions} @you "),
+            };
             parts.push(format!("↓ Ctrl-End · {}", model.config.date(row)));
         }
+    }
+    match model.store.people.presence(model.store.me) {
+        shown @ (Shown::Away | Shown::Dnd) => parts.push(format!("{} {}", presence(shown), model.username)),
+        Shown::Online | Shown::Offline => {}
     }
     if model.inbox.unread() > 0 && !matches!(model.pane, Pane::Inbox(_)) {
         parts.push(format!("F2: {}", plural(model.inbox.unread(), "notification", "notifications")));
     }
-    parts.join(" · ")
+    (news, format!(" {}", parts.join(" · ")))
 }
 
 pub(super) fn draw_report(model: &Model, frame: &mut Frame<'_>, area: Rect) {
@@ -134,11 +175,24 @@ fn state(model: &Model) -> (String, Style) {
     if let Some(question) = &model.question {
         let text = match question {
             Question::Delete(..) => "Delete this message? y/n".to_owned(),
+            Question::Pin { remove: false, .. } => "Pin this message for all? y/n".to_owned(),
+            Question::Pin { remove: true, .. } => "Remove the pin of this message? y/n".to_owned(),
+            Question::Unread(..) => "Mark as unread from here on, and close the chat? y/n".to_owned(),
             Question::Split(count) => format!("Above 16 KiB: send as {count} messages? y/n"),
             Question::Leave(chat) => format!("Leave {}? y/n", model.store.title(*chat)),
+            Question::Twin { name, .. } => format!("A chat called {name} exists. Create another? y/n"),
             Question::Quit => "Quit? y/n".to_owned(),
         };
         return (text, style::BOLD);
+    }
+    if let Some(prompt) = &model.prompt {
+        let text = match prompt.kind {
+            PromptKind::Search => "Enter: search; Esc: back".to_owned(),
+            PromptKind::React(_) => model.emoji_names(prompt.editor.text()),
+            PromptKind::Switch => model.switch_names(prompt.editor.text()),
+        };
+        let note = model.note.as_ref().map(|note| (note.text.clone(), style::problem(model)));
+        return note.unwrap_or((text, style::DIM));
     }
     if let Some(completion) = &model.completion {
         let shown =
@@ -162,7 +216,8 @@ fn state(model: &Model) -> (String, Style) {
     }
     match model.purpose {
         Purpose::Edit(_) => {
-            return ("editing your message (Esc: leave it as it was)".to_owned(), style::BOLD);
+            let text = format!("editing your message (Esc: leave it as it was){}", beneath(model));
+            return (text, style::BOLD);
         }
         Purpose::Reply(id) => {
             let found = model.open_state().and_then(|chat| chat.history.message(id));
@@ -174,9 +229,11 @@ fn state(model: &Model) -> (String, Style) {
         }
         Purpose::Message => {}
     }
+    if model.focus == Focus::Compose && !model.beneath.is_empty() {
+        return (beneath(model).trim_start_matches([';', ' ']).to_owned(), style::DIM);
+    }
     if model.focus == Focus::Navigate {
-        let keys =
-            "r reply  t thread  e edit  + react  d delete  p pin  u unread  / n N search  ? help  Esc back";
+        let keys = "r reply  t thread  e edit  + react  y copy  d delete  p pin  u unread  / n N search  ? help  Esc back";
         return (keys.to_owned(), style::DIM);
     }
     let size = model.editor.text().len();
@@ -184,6 +241,14 @@ fn state(model: &Model) -> (String, Style) {
         return (format!("{size} of {CONTENT_BYTES_MAX} bytes"), style::BOLD);
     }
     (typing(model), style::DIM)
+}
+
+/// Returns the number of texts that return to the prompt after the present one.
+fn beneath(model: &Model) -> String {
+    match model.beneath.len() {
+        0 => String::new(),
+        count => format!("; {} afterwards", plural(count, "text returns", "texts return")),
+    }
 }
 
 fn typing(model: &Model) -> String {
@@ -200,11 +265,18 @@ fn typing(model: &Model) -> String {
 /// Returns the state of the connection and of the user's messages.
 fn connection(model: &Model) -> (String, Style) {
     let mut parts = Vec::new();
+    if model.widths.list == 0 {
+        parts.extend(hotlist(model));
+    }
     if model.sending.failed() > 0 {
-        parts.push(format!("✗ {} failed", model.sending.failed()));
+        parts.push(format!("✗ {} failed (/failed)", model.sending.failed()));
     }
     if model.sending.waiting() > 0 {
         parts.push(format!("… {} sending", model.sending.waiting()));
+    }
+    let silent = model.silent_since.map(|since| since.elapsed()).filter(|silent| *silent >= SILENT);
+    if let Some(silent) = silent {
+        parts.push(format!("no answer for {} s", silent.as_secs()));
     }
     match &model.connection {
         Connection::Online => {}
@@ -220,9 +292,10 @@ fn connection(model: &Model) -> (String, Style) {
     (parts.join(" · "), look)
 }
 
-pub(super) fn draw_prompt(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+/// Draws the prompt, and returns the place of the cursor.
+pub(super) fn draw_prompt(model: &Model, frame: &mut Frame<'_>, area: Rect) -> Option<Position> {
     if area.height == 0 {
-        return;
+        return None;
     }
     let label = label(model, area.width);
     let (indent, width) = (label.width(), text_width(model, area.width));
@@ -240,7 +313,6 @@ pub(super) fn draw_prompt(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(rows.collect::<Vec<_>>()), area);
     let x = area.x.saturating_add(u16::try_from(indent + column).unwrap_or(u16::MAX));
     let y = area.y.saturating_add(u16::try_from(row - first).unwrap_or(0));
-    if (model.focus == Focus::Compose || model.prompt.is_some()) && area.contains(Position { x, y }) {
-        frame.set_cursor_position(Position { x, y });
-    }
+    let has_cursor = model.focus == Focus::Compose || model.prompt.is_some();
+    Some(Position { x, y }).filter(|place| has_cursor && area.contains(*place))
 }

@@ -16,6 +16,9 @@ use crate::domain::ids::ChatId;
 use crate::domain::notification::NotifyLevel;
 use crate::domain::presence::Shown;
 
+/// Chats in the hotlist.
+const HOTLIST: usize = 6;
+
 enum Entry {
     Heading(&'static str),
     Chat(ChatId),
@@ -70,7 +73,40 @@ pub(super) fn peer_presence(model: &Model, chat: &Chat) -> Option<Shown> {
     Some(model.store.names.id(peer).map_or(Shown::Offline, |user| model.store.people.presence(user)))
 }
 
-fn entry(model: &Model, id: ChatId, number: usize, width: usize) -> Line<'static> {
+/// Returns a text about unread messages in entries that are not on the screen.
+fn beyond(model: &Model, entries: &[Entry], arrow: char) -> Option<String> {
+    let unread = |entry: &Entry| match entry {
+        Entry::Chat(id) => model.store.chats.get(id).filter(|chat| chat.unread > 0).map(|chat| (*id, chat)),
+        Entry::Heading(_) => None,
+    };
+    let chats: Vec<_> = entries.iter().filter_map(unread).collect();
+    let mentions: usize = chats.iter().map(|(id, chat)| model.inbox.mentions(*id, chat.read_seq)).sum();
+    let mark = if mentions > 0 { format!("@{mentions} ") } else { String::new() };
+    (!chats.is_empty()).then(|| format!("{arrow} {mark}{} more", chats.len()))
+}
+
+/// Returns the numbers of chats with unread messages, for a screen without a list: those that name
+/// the user first.
+pub(super) fn hotlist(model: &Model) -> Option<String> {
+    let unread = model.store.chats.iter().filter(|(id, chat)| {
+        chat.unread > 0 && !chat.hidden && chat.notify != NotifyLevel::None && Some(**id) != model.open
+    });
+    let mut chats: Vec<_> = unread
+        .map(|(id, chat)| {
+            let number = model.store.number_of(*id).unwrap_or(0);
+            (std::cmp::Reverse(model.inbox.mentions(*id, chat.read_seq)), number)
+        })
+        .collect();
+    chats.sort_unstable();
+    let more = if chats.len() > HOTLIST { "…" } else { "" };
+    let numbers = chats.iter().take(HOTLIST).map(|(mentions, number)| match mentions.0 {
+        0 => number.to_string(),
+        _ => format!("{number}@"),
+    });
+    (!chats.is_empty()).then(|| format!("unread: {}{more}", numbers.collect::<Vec<_>>().join(" ")))
+}
+
+fn entry(model: &Model, id: ChatId, digits: usize, width: usize) -> Line<'static> {
     let Some(chat) = model.store.chats.get(&id) else { return Line::default() };
     let mark = match (chat.kind, peer_presence(model, chat)) {
         (_, Some(shown)) => presence(shown),
@@ -86,9 +122,9 @@ fn entry(model: &Model, id: ChatId, number: usize, width: usize) -> Line<'static
     let draft = if model.drafts.get(&id).is_some_and(|draft| !draft.text.is_empty()) { "✎" } else { "" };
     let title = clean_line(&model.store.title(id));
     let title = title.strip_prefix('@').unwrap_or(&title);
-    let room = width.saturating_sub(4 + count.width() + draft.width());
-    let digit = if number <= 9 { number.to_string() } else { " ".to_owned() };
-    let text = format!("{digit}{mark} {}{draft}", fit(title, room));
+    let room = width.saturating_sub(digits + 2 + count.width() + draft.width());
+    let number = model.store.number_of(id).map_or_else(String::new, |number| number.to_string());
+    let text = format!("{number:>digits$}{mark} {}{draft}", fit(title, room));
     let is_quiet = chat.notify == NotifyLevel::None || chat.archived;
     let look = match (chat.unread > 0, is_quiet) {
         (_, true) => style::DIM,
@@ -106,15 +142,22 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     }
     let (entries, width) = (entries(model), usize::from(area.width.saturating_sub(1)));
     let first = first(model, &entries, area.height.into());
-    let mut number = 0;
-    let lines = entries.iter().map(|shown| match shown {
+    let height = usize::from(area.height);
+    let digits = if model.store.numbers.len() > 9 { 2 } else { 1 };
+    let lines = entries.iter().skip(first).take(height).map(|shown| match shown {
         Entry::Heading(text) => Line::styled(fit(text, width), style::DIM),
-        Entry::Chat(id) => {
-            number += 1;
-            entry(model, *id, number, width)
-        }
+        Entry::Chat(id) => entry(model, *id, digits, width),
     });
-    let lines: Vec<_> = lines.collect::<Vec<_>>().into_iter().skip(first).take(area.height.into()).collect();
+    let mut lines: Vec<_> = lines.collect();
+    // Unread chats beyond the edges.
+    let above = entries.get(..first).unwrap_or_default();
+    let below = entries.get(first + height..).unwrap_or_default();
+    if let (Some(text), Some(line)) = (beyond(model, above, '↑'), lines.first_mut()) {
+        *line = Line::styled(fit(&text, width), style::BOLD);
+    }
+    if let (Some(text), Some(line)) = (beyond(model, below, '↓'), lines.last_mut()) {
+        *line = Line::styled(fit(&text, width), style::BOLD);
+    }
     let border = Block::new().borders(Borders::RIGHT).border_style(style::DIM);
     frame.render_widget(Paragraph::new(lines).block(border), area);
 }

@@ -13,16 +13,14 @@ mod timeline;
 mod wrap;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 
 use super::model::{Model, Pane};
-use crate::domain::ids::ChatId;
+use crate::domain::ids::{ChatId, Seq};
 
 pub(super) use self::help::lines as help_lines;
 pub(super) use self::timeline::row_height;
 
-/// Width of the screen from which the chat list is shown.
-const LIST_FROM: u16 = 70;
 /// Part of the height that the prompt may take: one of so many.
 const PROMPT_PART: u16 = 3;
 
@@ -42,8 +40,8 @@ struct Areas {
 fn areas(model: &Model) -> Areas {
     let (width, height) = model.size;
     let whole = Rect::new(0, 0, width, height);
-    let list_width = if model.list_hidden || width < LIST_FROM { 0 } else { model.config.list_width };
-    let [list, rest] = Layout::horizontal([Constraint::Length(list_width), Constraint::Min(1)]).areas(whole);
+    let [list, rest] =
+        Layout::horizontal([Constraint::Length(model.widths.list), Constraint::Min(1)]).areas(whole);
     let rows = composer::rows(model, rest.width).min(usize::from((height / PROMPT_PART).max(1)));
     let prompt = u16::try_from(rows).unwrap_or(1);
     let room = height.saturating_sub(prompt + 4);
@@ -76,7 +74,14 @@ pub(super) fn chat_at(model: &Model, column: u16, row: u16) -> Option<ChatId> {
     list.contains((column, row).into()).then(|| list::chat_at(model, list, row)).flatten()
 }
 
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
+/// Returns the message of the history at a place of the screen.
+pub(super) fn message_at(model: &Model, column: u16, row: u16) -> Option<Seq> {
+    let main = areas(model).main;
+    main.contains((column, row).into()).then(|| timeline::message_at(model, main, row)).flatten()
+}
+
+/// Draws the screen, and returns the place of the cursor.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) -> Option<Position> {
     let mut sized = areas(model);
     // The terminal may be smaller than the model knows until its event arrives.
     let screen = frame.area();
@@ -96,9 +101,10 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
         Pane::Chat => timeline::draw(model, frame, sized.main),
         Pane::Thread(thread) => panes::draw_thread(model, thread, frame, sized.main),
         Pane::Inbox(selected) => panes::draw_inbox(model, *selected, frame, sized.main),
+        Pane::Failed(selected) => panes::draw_failed(model, *selected, frame, sized.main),
         Pane::Help(top) => panes::draw_help(*top, frame, sized.main),
     }
     composer::draw_report(model, frame, sized.report);
     composer::draw_state(model, frame, sized.state);
-    composer::draw_prompt(model, frame, sized.prompt);
+    composer::draw_prompt(model, frame, sized.prompt)
 }

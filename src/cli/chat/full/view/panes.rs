@@ -2,30 +2,44 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 use super::body::{self, Look};
 use super::style;
 use super::wrap::cut;
-use crate::cli::chat::full::model::{Focus, Model, Thread};
+use crate::cli::chat::full::inbox::Loading;
+use crate::cli::chat::full::model::{Focus, Model};
+use crate::cli::chat::full::thread::Thread;
 use crate::cli::chat::text::clean_line;
+use crate::domain::timestamp::Timestamp;
 
 /// Width below which notifications have no date and no kind.
 const NARROW: usize = 70;
 
 pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    if thread.messages.is_empty() {
-        frame.render_widget(Line::styled(cut("Loading…", width), style::DIM), area);
-        return;
-    }
     let mut lines = Vec::new();
+    let above = match (thread.is_loading, thread.has_more) {
+        (true, _) if thread.messages.is_empty() || thread.has_more => "Loading…",
+        (_, true) if thread.can_load_older() => "Older messages: Up or PageUp",
+        (_, true) => "Older messages are in the chat.",
+        (_, false) if thread.messages.is_empty() => "The messages are not loaded.",
+        (_, false) => "",
+    };
+    if !above.is_empty() {
+        lines.push(Line::styled(cut(above, width), style::DIM));
+    }
+    // The last line that must be on the screen: of the selected message, or the newest one.
+    let mut end = None;
     for (index, message) in thread.messages.iter().enumerate() {
         let selected = model.focus == Focus::Navigate && index == thread.selected;
         lines.extend(body::lines(model, message, None, Look { width, selected, follows: false }));
-        // Without a selection the newest messages are shown.
-        if selected && lines.len() >= height {
+        if selected {
+            end = Some(lines.len());
+        }
+        if end.is_some() && lines.len() >= height {
             break;
         }
     }
@@ -37,14 +51,16 @@ pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>,
             Line::styled(cut(&text, width), style::DIM)
         }));
     }
-    let surplus = lines.len().saturating_sub(height);
-    lines.drain(..surplus);
+    let above = end.unwrap_or(lines.len()).saturating_sub(height);
+    lines.drain(..above);
+    lines.truncate(height);
     frame.render_widget(Paragraph::new(lines), area);
 }
 
 pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let first = (selected + 1).saturating_sub(height);
+    let today = model.config.date(Timestamp::now());
     let shown = model.inbox.newest_first().enumerate().skip(first).take(height);
     let mut lines: Vec<_> = shown
         .map(|(index, item)| {
@@ -52,27 +68,59 @@ pub(super) fn draw_inbox(model: &Model, selected: usize, frame: &mut Frame<'_>, 
             let chat =
                 item.chat_id.map_or_else(String::new, |chat| format!(" [{}]", model.store.title(chat)));
             let mark = if is_unread { "●" } else { " " };
-            let time = model.config.clock(item.created_at);
+            let (time, date) = (model.config.clock(item.created_at), model.config.date(item.created_at));
+            let date = if date == today { String::new() } else { format!("{date} ") };
+            let quote = item.message_id.and_then(|id| model.inbox.excerpt(id));
+            let quote = quote.map_or_else(String::new, |quote| format!(": {quote}"));
             let text = if width < NARROW {
-                format!("{mark} {time}{chat} {}", item.text)
+                format!("{mark} {time}{chat} {}{quote}", item.text)
             } else {
-                let date = model.config.date(item.created_at);
-                format!("{mark} {date} {time} {:<8}{chat} {}", item.kind.as_str(), item.text)
+                format!("{mark} {date}{time} {:<8}{chat} {}{quote}", item.kind.as_str(), item.text)
             };
             let look = if is_unread { style::BOLD } else { style::DIM };
             let look = if index == selected { look.patch(style::REVERSE) } else { look };
             Line::styled(cut(&clean_line(&text), width), look)
         })
         .collect();
+    match &model.inbox.loading {
+        Loading::Failed(reason) => {
+            let text = format!("The notifications cannot be read (F2: try again): {reason}");
+            lines.insert(0, Line::styled(cut(&clean_line(&text), width), style::problem(model)));
+        }
+        Loading::Running if lines.is_empty() => lines.push(Line::styled(cut("Loading…", width), style::DIM)),
+        Loading::Done if lines.is_empty() => {
+            lines.push(Line::styled(cut("No notifications.", width), style::DIM));
+        }
+        _ => {}
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Draws the texts that were not sent, each with its chat and the reason.
+pub(super) fn draw_failed(model: &Model, selected: usize, frame: &mut Frame<'_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let selected = selected.min(model.sending.failed().saturating_sub(1));
+    let first = (selected + 1).saturating_sub(height);
+    let shown = model.sending.failures().enumerate().skip(first).take(height);
+    let mut lines: Vec<_> = shown
+        .map(|(index, (unsent, reason))| {
+            let time = model.config.clock(unsent.created_at);
+            let chat = model.store.title(unsent.chat);
+            let content = clean_line(&unsent.content);
+            let text = format!("✗ {time} [{chat}] {content} ({reason})");
+            let look = if index == selected { style::REVERSE } else { Style::new() };
+            Line::styled(cut(&clean_line(&text), width), look)
+        })
+        .collect();
     if lines.is_empty() {
-        lines.push(Line::styled(cut("No notifications.", width), style::DIM));
+        lines.push(Line::styled(cut("Every message was sent.", width), style::DIM));
     }
     frame.render_widget(Paragraph::new(lines), area);
 }
 
 pub(super) fn draw_help(top: usize, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let lines = super::help_lines().into_iter().skip(top).take(height);
+    let lines = super::help_lines(width).into_iter().skip(top).take(height);
     let lines: Vec<_> = lines.map(|line| Line::raw(cut(&line, width))).collect();
     frame.render_widget(Paragraph::new(lines), area);
 }

@@ -51,7 +51,7 @@ fn screen_of_200_by_50_shows_everything() {
         "New",
         "[👍 bob]",
         "* bob added user 3",
-        "my answer ✓",
+        "my answer (1 reply: t) ✓",
         "╭ alice: my answer",
         "text 1",
         "team> being written",

@@ -14,9 +14,12 @@ use crate::cli::chat::full::history::Row;
 use crate::cli::chat::full::model::Model;
 use crate::cli::chat::full::store::Chat;
 use crate::cli::chat::outgoing::Unsent;
+use crate::cli::chat::sentence::sentence;
 use crate::cli::chat::text::clean_line;
-use crate::domain::ids::MessageId;
+use crate::domain::chat::ChatKind;
+use crate::domain::ids::{MessageId, Seq};
 use crate::domain::message::Message;
+use crate::domain::metadata::Value;
 use crate::protocol::view::EventData;
 
 /// Messages of one sender within this time share a name.
@@ -28,6 +31,27 @@ const COMMITS: usize = 5;
 pub(in crate::cli::chat::full) fn row_height(model: &Model, index: usize) -> usize {
     let width = super::areas(model).main.width;
     model.open_state().map_or(0, |chat| row(model, chat, index, width.into(), false).len())
+}
+
+/// Returns the message at a row of the screen.
+pub(super) fn message_at(model: &Model, area: Rect, row: u16) -> Option<Seq> {
+    let (chat, width) = (model.open_state()?, usize::from(area.width));
+    let mut below = usize::from((area.y + area.height).checked_sub(row + 1)?);
+    let (mut index, mut hidden) = match model.anchor {
+        Some((seq, skip)) => (chat.history.index_at(seq)?, skip),
+        None => {
+            below = below.checked_sub(own(model, chat, width).len())?;
+            (chat.history.rows().len().checked_sub(1)?, 0)
+        }
+    };
+    loop {
+        let lines = row_height(model, index).saturating_sub(std::mem::take(&mut hidden));
+        if below < lines {
+            return chat.history.get(index)?.message().map(|message| message.seq);
+        }
+        below -= lines;
+        index = index.checked_sub(1)?;
+    }
 }
 
 /// Returns the lines of a row, with the day and the New line above it. The row at the top of the
@@ -44,14 +68,14 @@ fn row(model: &Model, chat: &Chat, index: usize, width: usize, is_top: bool) -> 
     if is_new_day {
         lines.push(rule(&day, width, style::DIM));
     }
-    let is_first_new = |row: &Row| model.new_after.is_some_and(|read| row.seq() > read);
-    let is_new =
-        is_first_new(row) && before.map_or(chat.history.is_at_start(), |before| !is_first_new(before));
+    let is_new = begins_news(model, chat, index);
     if is_new {
         lines.push(rule("New", width, style::new_line(model)));
     }
     match row {
         Row::Message(message) => {
+            let announced = before.and_then(|before| announced(before, message)).is_some();
+            let message = if announced { &with_address(model, message) } else { message };
             let selected = model.selected == Some(message.seq);
             let earlier = before.and_then(Row::message);
             let follows = !is_top
@@ -60,14 +84,58 @@ fn row(model: &Model, chat: &Chat, index: usize, width: usize, is_top: bool) -> 
                 && earlier.is_some_and(|earlier| belongs_to(message, earlier));
             lines.extend(body::lines(model, message, None, Look { width, selected, follows }));
         }
+        // The message about a push shows the push.
+        Row::Change(_) if next_announces(chat, index) => {}
+        // The users of a direct chat are known.
+        Row::Change(event) if chat.kind == ChatKind::Direct && event.kind == "join" => {}
         Row::Change(event) => lines.extend(change(model, event, width)),
     }
     lines
 }
 
+/// Returns whether the New line stands above a row: the first unread message of another user. Own
+/// messages and events are never new.
+fn begins_news(model: &Model, chat: &Chat, index: usize) -> bool {
+    let Some(read) = model.new_after else { return false };
+    let rows = chat.history.rows();
+    let is_news = rows.get(index).is_some_and(|row| model.is_news(row));
+    let mut earlier = rows.range(..index).rev().take_while(|row| row.seq() > read);
+    is_news && chat.history.from() <= read && !earlier.any(|row| model.is_news(row))
+}
+
 fn belongs_to(message: &Message, earlier: &Message) -> bool {
     let pause = message.created_at.0 - earlier.created_at.0;
     message.sender_id == earlier.sender_id && (0..TOGETHER_MS).contains(&pause)
+}
+
+/// Returns the push that a message announces. Any user can write such metadata: the push must be
+/// the event before the message, of the same user.
+fn announced<'a>(before: &'a Row, message: &Message) -> Option<&'a EventData> {
+    let Row::Change(event) = before else { return None };
+    let seq = match message.metadata.as_ref()?.get("push_seq")? {
+        Value::Integer(seq) => *seq,
+        _ => return None,
+    };
+    let is_push = event.kind == "push" && event.actor_id == Some(message.sender_id);
+    (is_push && !message.deleted && event.seq == seq && seq == message.seq - 1).then_some(event)
+}
+
+fn next_announces(chat: &Chat, index: usize) -> bool {
+    let next = chat.history.get(index + 1).and_then(Row::message);
+    let row = chat.history.get(index);
+    row.zip(next).is_some_and(|(row, message)| announced(row, message).is_some())
+}
+
+/// Returns the message about a push with a mark, and with the whole address of its page.
+fn with_address(model: &Model, message: &Message) -> Message {
+    let mut message = message.clone();
+    if let Some((text, path)) = message.content.rsplit_once('\n')
+        && path.starts_with('/')
+    {
+        message.content = format!("{text}\n{}{path}", model.server.trim_end_matches('/'));
+    }
+    message.content.insert_str(0, "⇪ ");
+    message
 }
 
 /// Returns a horizontal line with a text in its middle.
@@ -80,24 +148,12 @@ pub(super) fn rule(text: &str, width: usize, look: ratatui::style::Style) -> Lin
 
 /// Returns the lines of an event that is not a message.
 fn change(model: &Model, event: &EventData, width: usize) -> Vec<Line<'static>> {
-    let name = |user: Option<_>| user.map_or_else(|| "a user".to_owned(), |user| model.store.names.of(user));
-    let (actor, person) = (name(event.actor_id), name(event.user_id));
-    let by_oneself = event.user_id == event.actor_id;
-    let text = match event.kind.as_str() {
-        "join" if by_oneself => format!("{person} joined"),
-        "join" => format!("{actor} added {person}"),
-        "leave" if by_oneself => format!("{person} left"),
-        "leave" => format!("{actor} removed {person}"),
-        "role" => {
-            format!("{actor} made {person} {}", event.role.map_or("something else", |role| role.as_str()))
-        }
-        "rename" => format!("{actor} renamed the chat to \"{}\"", event.name.as_deref().unwrap_or_default()),
-        "pin" => format!("{actor} pinned a message"),
-        "unpin" => format!("{actor} unpinned a message"),
-        "push" => return push(model, event, &actor, width),
-        _ if event.archived == Some(false) => format!("{actor} reopened the chat"),
-        _ => format!("{actor} archived the chat"),
-    };
+    let name = |user| model.store.names.of(user);
+    if event.kind == "push" {
+        let actor = event.actor_id.map_or_else(|| "a user".to_owned(), name);
+        return push(model, event, &actor, width);
+    }
+    let text = sentence(event, name).unwrap_or_default();
     let time = event.created_at.map_or_else(String::new, |at| model.config.clock(at));
     wrap(&[(format!(" {time} * {}", clean_line(&text)), style::DIM)], width)
 }
