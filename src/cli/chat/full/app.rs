@@ -250,7 +250,7 @@ impl App {
         let due = self.model.connect_due(self.desk.is_free());
         // Behind a time that is due now.
         let now = Instant::now();
-        let is_due = due.is_some_and(|due| due <= now);
+        let is_due = self.model.connect_due(self.desk.is_free(), now).is_some_and(|due| due <= now);
         if is_due && self.wire.is_none() {
             self.model.connection = Connection::Connecting;
             self.desk.connect();
@@ -338,7 +338,7 @@ impl App {
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let frame = self.draw_at.filter(|_| self.is_dirty && !self.model.is_bare);
         let save = self.unsaved_since.map(|since| since + SAVE_AFTER);
-        let connect = self.model.connect_due(self.desk.is_free()).filter(|_| self.wire.is_none());
+        let connect = self.model.connect_due(self.desk.is_free(), now).filter(|_| self.wire.is_none());
         [frame, save, connect, self.leave_at, self.model.next_due(now)].into_iter().flatten().min()
     }
 }

@@ -377,9 +377,9 @@ impl Model {
     }
 
     /// Returns when to connect: not while another request runs, because requests run one at a time.
-    pub(super) fn connect_due(&self, is_free: bool) -> Option<Instant> {
+    pub(super) fn connect_due(&self, is_free: bool, now: Instant) -> Option<Instant> {
         match &self.connection {
-            Connection::Connecting => Some(Instant::now()),
+            Connection::Connecting => Some(now),
             Connection::Waiting { until, .. } => Some(*until),
             Connection::Online => None,
         }

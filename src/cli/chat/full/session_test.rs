@@ -137,10 +137,12 @@ fn no_deadline_passes_without_being_handled() {
         assert!(alice.next_due(later).is_none_or(|due| due > later), "{:?}", alice.next_due(later));
     }
     assert!(matches!(alice.connection, Connection::Waiting { .. }));
-    assert_eq!(alice.connect_due(false), None, "another request is running");
-    assert_eq!(alice.connect_due(true), Some(now));
+    assert_eq!(alice.connect_due(false, now), None, "another request is running");
+    assert_eq!(alice.connect_due(true, now), Some(now));
+    alice.reconnect();
+    assert_eq!(alice.connect_due(true, now), Some(now), "an attempt begins at once");
     alice.welcomed(&welcome(5, 10));
-    assert_eq!(alice.connect_due(true), None);
+    assert_eq!(alice.connect_due(true, now), None);
 }
 
 #[test]

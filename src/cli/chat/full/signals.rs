@@ -56,7 +56,7 @@ impl Signals {
 /// Stops the process until it is continued.
 pub(super) fn stop() {
     // Without a process to stop, the client goes on.
-    drop(rustix::process::kill_process(rustix::process::getpid(), Number::STOP));
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Number::STOP);
 }
 
 #[cfg(test)]

@@ -143,8 +143,9 @@ impl Session {
                 self.model.give_up(id);
                 Ok(())
             }
-            // Chats in `behind` are requested again, and the list is requested when the sums
-            // differ.
+            // Without the list no line is read: the next session begins with it.
+            Some(Asked::Chats) => self.lost(&format!("the list of chats cannot be read: {error} ({code})")),
+            // Chats in `behind` are requested again.
             Some(Asked::Events(_)) => {
                 self.pages_from = Some(Instant::now() + PAGE_PAUSE);
                 Ok(())
