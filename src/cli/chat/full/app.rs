@@ -247,8 +247,6 @@ impl App {
 
     /// Carries out the orders of the model.
     async fn obey(&mut self) {
-        let due = self.model.connect_due(self.desk.is_free());
-        // Behind a time that is due now.
         let now = Instant::now();
         let is_due = self.model.connect_due(self.desk.is_free(), now).is_some_and(|due| due <= now);
         if is_due && self.wire.is_none() {
