@@ -11,7 +11,9 @@ use ratatui::crossterm::event::{
     EnableMouseCapture, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
 };
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 
 use super::model::Model;
 use super::view;
@@ -57,7 +59,11 @@ impl Terminal {
         enable_raw_mode()?;
         execute!(stdout(), EnterAlternateScreen)?;
         self.set_modes()?;
-        self.inner.clear()
+        // An empty frame: the next one differs from it everywhere. `Terminal::clear` would wait for
+        // the position of the cursor, which the reader of the keys receives.
+        execute!(stdout(), Clear(ClearType::All))?;
+        self.inner.draw(|_| {})?;
+        Ok(())
     }
 
     /// Leaves the terminal to another program.
