@@ -116,6 +116,10 @@ class Screen:
     def text(self):
         return self.tmux("capture-pane", "-p", "-t", self.name)
 
+    def whole(self):
+        """Returns the screen with the lines that have left it at the top."""
+        return self.tmux("capture-pane", "-p", "-S", "-", "-t", self.name)
+
     def styled(self):
         """Returns the screen with its colours as escape sequences."""
         return self.tmux("capture-pane", "-p", "-e", "-t", self.name)
