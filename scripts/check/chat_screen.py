@@ -473,6 +473,39 @@ class Check:
         screen.wait("is damaged", ">")
         self.quit(screen)
 
+    def portrait(self):
+        """Writes the screens of the documents: a conversation of three users."""
+        carol = User(self.server, "carol")
+        crew = self.bob.group("release", "alice", "carol")
+        self.bob.group("on call", "alice")
+        self.bob.ask("POST", "/api/chats", {"kind": "channel", "name": "general"})
+        direct = self.bob.ask("POST", "/api/chats", {"kind": "direct", "participants": ["alice"]})["id"]
+        self.bob.say(direct, "lunch at noon?")
+        self.bob.say(crew, "The branch `release-2.0` is cut. Please test the upgrade today.")
+        works = carol.say(crew, "The upgrade from 1.4 works here, with 40,000 messages.")
+        self.bob.ask("PUT", f"/api/chats/{crew}/messages/{works['id']}/reactions/%F0%9F%8E%89")
+        carol.say(crew, "It took nine seconds, and `netbit doctor` has no findings.")
+        asked = self.bob.say(crew, "@alice can you try it with the copy of the old server?")
+        self.alice.say(crew, "Done, no findings either.", reply_to=asked["id"])
+        carol.say(crew, "Then I publish it at 15:00 UTC.")
+        for width, height in ((80, 24), (200, 50)):
+            screen = self.open(width, height)
+            screen.type("/join general\r/open release\r")
+            screen.wait("15:00 UTC", "release>")
+            screen.type("Good. I update the documents")
+            screen.wait("the documents")
+            self.keep(f"portrait-{width}x{height}", screen)
+            screen.keys("C-u", "Escape")
+            screen.wait("r reply")
+            screen.keys("Up", "t")
+            screen.wait("Thread in release", "Done, no findings")
+            self.keep(f"portrait-thread-{width}x{height}", screen)
+            screen.keys("F2")
+            screen.wait("Notifications", "mentioned you")
+            self.keep(f"portrait-inbox-{width}x{height}", screen)
+            screen.keys("Escape")
+            self.quit(screen)
+
     def run(self):
         plan = [(check, 80, 24) for check in (self.typed_ahead, self.tour, self.pastes, self.killed_server)]
         plan += [(self.devices, 80, 24), (self.stopped, 80, 24)]
@@ -511,6 +544,13 @@ def main():
     # The server of tmux outlives its last terminal.
     Screen.tmux("start-server", ";", "set-option", "-g", "exit-empty", "off")
     try:
+        if screens:
+            with tempfile.TemporaryDirectory() as folder:
+                check = Check(netbit, folder, screens)
+                try:
+                    check.portrait()
+                finally:
+                    check.server.stop()
         for with_tls in (False, True):
             with tempfile.TemporaryDirectory() as folder:
                 check = Check(netbit, folder, None if with_tls else screens, certificate(folder) if with_tls else None)

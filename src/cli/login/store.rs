@@ -79,7 +79,7 @@ impl CredentialStore {
     pub(super) fn remove(&self, key: &str, token: &str) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let mut logins = self.read()?;
-        if !logins.remove(key).is_some_and(|login| login.token == token) {
+        if logins.remove(key).is_none_or(|login| login.token != token) {
             return Ok(());
         }
         if logins.is_empty() {

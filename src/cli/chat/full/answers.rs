@@ -110,9 +110,14 @@ impl Model {
         self.joinable.clear();
         self.store.learn(summary);
         self.store.number();
+        self.opened_chat(summary.id);
+    }
+
+    /// Ends the command that opens a chat.
+    fn opened_chat(&mut self, id: ChatId) {
         // Without a running command, the user has interrupted it and writes in another chat.
         if self.busy.take().is_some() {
-            self.open_with_text(summary.id);
+            self.open_with_text(id);
         }
         self.run_ahead();
     }
@@ -135,11 +140,13 @@ impl Model {
                 self.call(Method::GET, path, None, Then::Join { name, pages: pages + 1 });
             }
             None => {
-                let known = self.store.find(&name);
-                self.stop_waiting();
-                match known {
-                    Ok(id) => self.open_chat(id),
-                    Err(_) => self.problem(format!("no channel that you can join is called {name}")),
+                match self.store.find(&name) {
+                    // The user is in this channel already.
+                    Ok(id) => self.opened_chat(id),
+                    Err(_) => {
+                        self.stop_waiting();
+                        self.problem(format!("no channel that you can join is called {name}"));
+                    }
                 }
             }
         }

@@ -309,3 +309,15 @@ fn draft_of_a_chat_that_is_gone_at_the_start_is_listed() {
     );
     assert_eq!(model(Kept::default()).kept(), Kept::default());
 }
+
+/// The text behind `/join` of a channel that the user is in was put into the former chat.
+#[test]
+fn input_behind_a_join_of_an_own_channel_goes_to_it() {
+    let mut alice = alice();
+    type_text(&mut alice, "/join bob\nhello\n");
+    let call = alice.next_call().unwrap();
+    alice.answered(call.then, Ok(json!({"items": []})));
+    assert_eq!((alice.open, prompt(&alice)), (Some(OTHER), ""));
+    assert_eq!(accept_messages(&mut alice, 20), [(OTHER, "hello".to_owned())]);
+    assert!(alice.drafts.is_empty());
+}
