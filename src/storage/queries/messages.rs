@@ -1,11 +1,14 @@
 //! Queries of messages.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-use crate::domain::ids::{ChatId, MessageId, UserId};
+use super::given::given;
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{ClientId, Message};
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
 use crate::storage::schema::{chats, messages};
@@ -15,8 +18,8 @@ mod trimming;
 
 pub use at_time::first_at;
 pub use trimming::{
-    RemovedMessage, Trim, any_reply_goes, edited_above, event_above, remove, remove_events, removed, seqs_in,
-    to_trim, within_followers,
+    Candidate, RemovedMessage, Trim, candidates, event_above, follower_beyond, remove, remove_events, removed,
+    to_trim,
 };
 
 type Db = SqliteConnection;
@@ -211,26 +214,57 @@ pub fn chosen(
     ascending(db, chosen, limit, newest)
 }
 
-/// Returns the id of the message with this seq.
-pub fn at_seq(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<Option<MessageId>> {
-    messages::table
+/// Returns the message with this seq.
+pub fn message_at(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<Option<Message>> {
+    let row = messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.eq(seq))
-        .select(messages::id)
-        .first(db)
-        .optional()
-}
-
-/// Returns the ordinal of the newest message at or below `seq`; 0 before the first message.
-pub fn ordinal_at(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<i64> {
-    let found: Option<i64> = messages::table
-        .filter(messages::chat_id.eq(chat))
-        .filter(messages::seq.le(seq))
-        .order(messages::seq.desc())
-        .select(messages::ordinal)
+        .select(MessageRow::as_select())
         .first(db)
         .optional()?;
-    Ok(found.unwrap_or(0))
+    row.map(Message::try_from).transpose()
+}
+
+/// Returns the ordinal of the newest message at or below a seq in each chat. Places before the first
+/// message of a chat are absent.
+pub fn ordinals_at(
+    db: &mut Db,
+    places: &[(ChatId, Seq)],
+) -> QueryResult<HashMap<(ChatId, Seq), i64>> {
+    if places.is_empty() {
+        return Ok(HashMap::new());
+    }
+    if let [(chat, seq)] = *places {
+        // This statement is prepared once.
+        let found: Option<i64> = messages::table
+            .filter(messages::chat_id.eq(chat))
+            .filter(messages::seq.le(seq))
+            .order(messages::seq.desc())
+            .select(messages::ordinal)
+            .first(db)
+            .optional()?;
+        return Ok(found.map(|ordinal| ((chat, seq), ordinal)).into_iter().collect());
+    }
+    let newest = given(
+        "chat_id, seq",
+        places.iter().map(|(chat, seq)| [chat.0, *seq]),
+        "SELECT chat_id, seq, (
+             SELECT m.ordinal FROM messages m WHERE m.chat_id = given.chat_id AND m.seq <= given.seq
+             ORDER BY m.seq DESC LIMIT 1
+         ) AS ordinal FROM given",
+    );
+    let found: Vec<PlaceOrdinal> = newest.load(db)?;
+    Ok(found.into_iter().filter_map(|row| Some(((row.chat_id, row.seq), row.ordinal?))).collect())
+}
+
+#[derive(QueryableByName)]
+struct PlaceOrdinal {
+    #[diesel(sql_type = BigInt)]
+    chat_id: ChatId,
+    #[diesel(sql_type = BigInt)]
+    seq: Seq,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ordinal: Option<i64>,
 }
 
 #[derive(QueryableByName)]

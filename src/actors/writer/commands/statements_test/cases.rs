@@ -134,11 +134,11 @@ fn accounts() -> Vec<Case> {
     let secret = LoginSecret::Refresh([1; 32]);
     let key = RefreshKey::new(b"secret", 1);
     vec![
-        Case::of(RegisterUser { user: new("new"), open: true, setup: None }),
-        Case::of(AddUser { who, user: new("new"), is_admin: true }),
+        Case::of(RegisterUser { user: new("newcomer"), open: true, setup: None }),
+        Case::of(AddUser { who, user: new("newcomer"), is_admin: true }),
         Case::of(SetUserActive { who, user, active: false }).that("with 100 logins and tokens"),
         Case::of(SetUserAdmin { who, user, is_admin: true }),
-        Case::of(RenameUser { who, user, name: Username::parse("other").unwrap() }),
+        Case::of(RenameUser { who, user, name: Username::parse("renamed").unwrap() }),
         Case::of(ResetPassword { who, user, password_hash: password_hash.clone() })
             .that("with 100 logins and tokens"),
         Case::of(ChangePassword { who: third, password_hash: password_hash.clone() })
