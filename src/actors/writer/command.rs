@@ -224,18 +224,31 @@ impl<'a> Tx<'a> {
         target: (&str, i64),
         detail: &impl Serialize,
     ) -> Execution<()> {
+        self.audit_all(who, action, &[target], detail)
+    }
+
+    /// Appends a row for each target to the audit log.
+    pub fn audit_all(
+        &mut self,
+        who: Credential,
+        action: &str,
+        targets: &[(&str, i64)],
+        detail: &impl Serialize,
+    ) -> Execution<()> {
         let detail = serde_json::to_string(detail)
             .map_err(|_| Refusal::invalid("detail", "cannot be written as JSON"))?;
-        let request_id = self.request_id.clone();
-        let row = NewAuditRow {
+        let (request_id, created_at) = (self.request_id.clone(), self.now.0);
+        let targets: Vec<_> = targets.iter().map(|(kind, id)| format!("{kind}:{id}")).collect();
+        let row = |target| NewAuditRow {
             actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user),
             action,
-            target: &format!("{}:{}", target.0, target.1),
+            target,
             detail: &detail,
             request_id: request_id.as_deref(),
-            created_at: self.now.0,
+            created_at,
         };
-        Ok(audit::insert(self.write(), &row)?)
+        let rows: Vec<_> = targets.iter().map(|target| row(target.as_str())).collect();
+        Ok(audit::insert(self.write(), &rows)?)
     }
 
     /// Checks the credential inside the transaction, and returns its grant.

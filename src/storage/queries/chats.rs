@@ -7,9 +7,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 
+use super::given::given;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use super::given::given;
 use crate::domain::ids::{ChatId, MessageId, PushId, Seq, UserId};
 use crate::storage::queries::messages;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, own_ordinals};
@@ -17,12 +17,12 @@ use crate::storage::schema::{chat_events, chat_participants, chats};
 
 pub use acquaintance::acquainted_among;
 pub use after_message::{set_all_cursors, set_cursors, set_head};
-pub use former::{enter_again, insert_former, met_in_the_past};
-pub use owners::{has_company, has_other_owner, heir};
+pub use former::{enter_again, insert_former, met_in_the_past, move_to_former};
+pub use owners::{Company, company_of, has_other_owner, set_owners};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
 pub use retention::{
-    Trims, chat_to_trim, clear_trim_event_due, set_again_above, set_checked_again, set_retention, set_trimmed,
-    to_trim,
+    Trims, chat_to_trim, clear_trim_event_due, set_again_above, set_checked_again, set_retention,
+    set_trimmed, to_trim,
 };
 
 mod acquaintance;
@@ -121,14 +121,19 @@ pub fn set_names(db: &mut Db, names: &[(ChatId, String)]) -> QueryResult<()> {
          UPDATE chats SET name = given.name, channel_key = NULL FROM given WHERE chats.id = given.chat_id"
     );
     let query = diesel::sql_query(sql).into_boxed();
-    let query = names.iter().fold(query, |query, (chat, name)| {
-        query.bind::<BigInt, _>(*chat).bind::<Text, _>(name.as_str())
-    });
+    let query = names
+        .iter()
+        .fold(query, |query, (chat, name)| query.bind::<BigInt, _>(*chat).bind::<Text, _>(name.as_str()));
     query.execute(db).map(drop)
 }
 
 pub fn set_archived(db: &mut Db, id: ChatId, archived_at: Option<i64>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
+}
+
+pub fn set_all_archived(db: &mut Db, ids: &[ChatId], archived_at: i64) -> QueryResult<()> {
+    let archived = diesel::update(chats::table.filter(chats::id.eq_any(ids)));
+    archived.set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
 }
 
 pub fn participant(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Option<Participant>> {
@@ -182,7 +187,7 @@ pub fn put_into_by(
     adder: UserId,
     with_projects: bool,
     limit: i64,
-) -> QueryResult<Vec<Chat>> {
+) -> QueryResult<Vec<(Chat, Participant)>> {
     let mut query = chat_participants::table
         .inner_join(chats::table)
         .filter(chat_participants::user_id.eq(user))
@@ -191,12 +196,13 @@ pub fn put_into_by(
         .filter(chats::deleted_at.is_null())
         .order(chat_participants::chat_id)
         .limit(limit)
-        .select(ChatRow::as_select())
+        .select((ChatRow::as_select(), ParticipantRow::as_select()))
         .into_boxed();
     if !with_projects {
         query = query.filter(chats::project_id.is_null().or(chats::archived_at.is_not_null()));
     }
-    query.load(db)?.into_iter().map(Chat::try_from).collect()
+    let rows: Vec<(ChatRow, ParticipantRow)> = query.load(db)?;
+    rows.into_iter().map(chat_of_participant).collect()
 }
 
 #[derive(QueryableByName)]

@@ -196,6 +196,27 @@ pub fn delete_member(db: &mut Db, project: ProjectId, user: UserId) -> QueryResu
     diesel::delete(project_members::table.find((project, user))).execute(db).map(drop)
 }
 
+/// Returns those of the projects that are not deleted, in the given order.
+pub fn existing(db: &mut Db, ids: &[ProjectId]) -> QueryResult<Vec<ProjectId>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<ProjectId> = projects::table
+        .filter(projects::id.eq_any(ids))
+        .filter(projects::deleted_at.is_null())
+        .select(projects::id)
+        .load(db)?;
+    Ok(ids.iter().copied().filter(|id| found.contains(id)).collect())
+}
+
+/// Ends the memberships of a user in projects, and the watches.
+pub fn delete_memberships(db: &mut Db, projects: &[ProjectId], user: UserId) -> QueryResult<()> {
+    let members = project_members::table.filter(project_members::user_id.eq(user));
+    diesel::delete(members.filter(project_members::project_id.eq_any(projects))).execute(db)?;
+    let watchers = project_watchers::table.filter(project_watchers::user_id.eq(user));
+    diesel::delete(watchers.filter(project_watchers::project_id.eq_any(projects))).execute(db).map(drop)
+}
+
 pub fn watches(db: &mut Db, project: ProjectId, user: UserId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(project_watchers::table.find((project, user)))).get_result(db)
 }

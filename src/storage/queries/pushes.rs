@@ -62,18 +62,10 @@ pub struct Settling {
 
 /// Returns an intent that is not settled, to be settled.
 pub fn to_settle(db: &mut Db, id: PushId) -> QueryResult<Option<Settling>> {
-    type Row = (
-        PushIntentRow,
-        String,
-        Option<RepositoryRow>,
-        Option<ProjectRow>,
-        Option<String>,
-        Option<String>,
-    );
+    type Row =
+        (PushIntentRow, String, Option<RepositoryRow>, Option<ProjectRow>, Option<String>, Option<String>);
     let owners = diesel::alias!(users as owners);
-    let repository = repositories::id
-        .eq(push_intents::repository_id)
-        .and(repositories::state.eq(ACTIVE));
+    let repository = repositories::id.eq(push_intents::repository_id).and(repositories::state.eq(ACTIVE));
     let project = projects::id.eq(repositories::project_id).and(projects::deleted_at.is_null());
     let found: Option<Row> = push_intents::table
         .inner_join(users::table)

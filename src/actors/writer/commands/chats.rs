@@ -232,7 +232,7 @@ impl Command for RemoveParticipant {
         let current = current.ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
         if me == self.user {
-            return leave_chat(tx, &chat, &current);
+            return leave_chat(tx, chat, current);
         }
         if is_last_owner(tx, &chat, &current)? {
             return Err(LAST_OWNER.into());

@@ -340,7 +340,8 @@ impl MovedRefs<'_> {
         let named: Vec<_> =
             named.iter().filter_map(|user| found.iter().find(|person| person.user_id == *user)).collect();
         let others = slice.into_iter().filter(|person| !announced.mentioned.contains(&person.user_id));
-        let people = named.into_iter().map(|person| (person, true)).chain(others.map(|person| (person, false)));
+        let people =
+            named.into_iter().map(|person| (person, true)).chain(others.map(|person| (person, false)));
         let now = tx.now.0;
         let row = |(person, mentioned): (&Recipient, bool)| {
             let facts = self.facts(person, mentioned);

@@ -128,9 +128,9 @@ fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Exe
     Ok(())
 }
 
-/// Returns the end of a range of seqs, so that at most `limits.trimmed_per_command` followers belong
-/// to its messages, or to its first message only. No follower may be deleted while its message may
-/// still be kept.
+/// Returns the end of a range of seqs, so that at most `limits.trimmed_per_command` followers
+/// belong to its messages, or to its first message only. No follower may be deleted while its
+/// message may still be kept.
 fn within_followers(
     tx: &mut Tx<'_>,
     chat: ChatId,

@@ -46,8 +46,8 @@ pub fn to_trim(
 
 /// Condition for the rows of a range.
 const IN_RANGE: &str = "chat_id = ? AND seq > ? AND seq <= ?";
-/// Condition for the rows to remove: all but pinned messages and those with a reply that is kept and
-/// not deleted.
+/// Condition for the rows to remove: all but pinned messages and those with a reply that is kept
+/// and not deleted.
 const GOES: &str = "pinned_at IS NULL AND NOT EXISTS (
      SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.deleted_at IS NULL
          AND (reply.seq > ? OR reply.pinned_at IS NOT NULL))";

@@ -5,7 +5,9 @@ use crate::actors::writer::commands::*;
 use crate::core::auth::refresh::RefreshKey;
 use crate::domain::access::{Credential, Scope};
 use crate::domain::chat::ChatRole;
-use crate::domain::ids::{AccessTokenId, ChatId, LoginId, MessageId, ProjectId, PushId, RepositoryId, UserId};
+use crate::domain::ids::{
+    AccessTokenId, ChatId, LoginId, MessageId, ProjectId, PushId, RepositoryId, UserId,
+};
 use crate::domain::login::LoginClient;
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::name::Name;
@@ -38,9 +40,10 @@ fn say(chat: ChatId, text: &str, reply_to: Option<i64>, metadata: Option<&str>) 
     AppendMessage { who: me(), chat, message, within_rate: Ok(()) }
 }
 
-/// A message in another chat.
+/// A message of another user in another chat.
 pub(super) fn warm_up() -> Box<dyn QueuedCommand> {
-    Case::of(say(ChatId(221), "hello", None, None)).command
+    let who = Credential::login(UserId(2), LoginId(202), 1);
+    Case::of(AppendMessage { who, ..say(ChatId(303), "hello", None, None) }).command
 }
 
 fn all_of(people: std::ops::RangeInclusive<i64>) -> Vec<UserId> {
@@ -72,10 +75,15 @@ fn chats() -> Vec<Case> {
         Case::of(SetParticipant { who, chat, user, role: None })
             .that("that adds a stranger")
             .after("UPDATE users SET is_admin = FALSE WHERE id = 1"),
-        Case::of(SetParticipant { who, chat, user: UserId(2), role: Some(ChatRole::Admin) }).that("of a role"),
+        Case::of(SetParticipant { who, chat, user: UserId(2), role: Some(ChatRole::Admin) })
+            .that("of a role"),
         Case::of(RemoveParticipant { who, chat, user: UserId(2) }).that("of another user"),
         Case::of(RemoveParticipant { who, chat: ChatId(102), user: UserId(1) }).that("of the last owner"),
-        Case::of(LeaveChats { who, added_by: UserId(2) }),
+        Case::of(LeaveChats { who, added_by: UserId(2) }).that("of 80 groups"),
+        Case::of(LeaveChats { who, added_by: UserId(2) }).that("of groups and projects").after(
+            "UPDATE chat_participants SET added_by = NULL WHERE user_id = 1 AND chat_id > 110;
+             UPDATE chat_participants SET added_by = 2 WHERE user_id = 1 AND chat_id > 402",
+        ),
         Case::of(SetNotifyLevel { who, chat, level: NotifyLevel::None }),
         Case::of(SetRetention { who, chat, keep: Some(7) }),
         Case::of(DeleteChat { who, chat }),
@@ -179,7 +187,10 @@ fn tokens() -> Vec<Case> {
 fn projects() -> Vec<Case> {
     let (who, project, repository) = (me(), WATCHED, REPOSITORY);
     let (name, description) = (Name::parse("other").unwrap(), String::from("text"));
-    let token = Credential { user: UserId(1), auth_method: crate::domain::access::AuthMethod::Token(AccessTokenId(1)) };
+    let token = Credential {
+        user: UserId(1),
+        auth_method: crate::domain::access::AuthMethod::Token(AccessTokenId(1)),
+    };
     vec![
         Case::of(CreateProject {
             who,
@@ -268,9 +279,9 @@ fn maintenance() -> Vec<Case> {
     let deliver = |id| DeliverNotifications { only: Some(id) };
     vec![
         Case::of(TrimChat { chat: WIDE }).that("of 100 messages"),
-        Case::of(TrimChat { chat: WIDE })
-            .that("again")
-            .after("UPDATE chats SET trimmed_seq = 150, trimmed_ordinal = 150, trim_again_above = 0 WHERE id = 1"),
+        Case::of(TrimChat { chat: WIDE }).that("again").after(
+            "UPDATE chats SET trimmed_seq = 150, trimmed_ordinal = 150, trim_again_above = 0 WHERE id = 1",
+        ),
         Case::of(TrimChat { chat: WIDE })
             .that("at its end")
             .after("UPDATE chats SET retention = NULL, trim_untold = 1 WHERE id = 1"),

@@ -7,6 +7,7 @@ INSERT INTO sessions (id, user_id, created_at, expires_at, web_hash, last_used_a
     SELECT n, CASE WHEN n = 1 THEN 1 WHEN n <= 101 THEN 3 ELSE 5 END, strftime('%s', 'now') * 1000,
         CASE WHEN n <= 101 THEN 4102444800000 ELSE 1 END, CASE WHEN n = 1 THEN NULL ELSE randomblob(32) END, 0
     FROM n WHERE n <= 201;
+INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES (202, 2, 0, 4102444800000);
 INSERT INTO refresh_tokens (token_hash, session_id, generation) VALUES (zeroblob(32), 1, 1);
 INSERT INTO access_tokens (id, user_id, name, token_hash, scopes, created_at, expires_at)
     SELECT n, CASE WHEN n <= 100 THEN 3 WHEN n <= 200 THEN 6 ELSE n - 194 END, 'token', randomblob(32), 'repo:read', 0,
