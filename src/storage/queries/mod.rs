@@ -1,4 +1,5 @@
-//! Queries: one function per statement. diesel keeps each statement prepared.
+//! Queries: one function per statement. diesel keeps each statement prepared, except those over a
+//! list of rows.
 
 pub mod access_tokens;
 pub mod accounts;

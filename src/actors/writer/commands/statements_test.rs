@@ -21,12 +21,13 @@ mod cases;
 
 /// Commands above the limit: label, maximum number of statements, reason.
 const EXCEPTIONS: &[(&str, usize, &str)] = &[
+    ("AppendMessage that replies", 15, "of these, 5 read a login, chat and client ids that are not cached"),
     ("CreateProject", 14, "creates rows of six tables, for one user"),
     ("LeaveChats of groups and projects", 14, "changes ten tables, with one statement each"),
     ("SetMember that adds", 15, "adds one user to a project and to its channel"),
     ("SetMember that removes", 13, "removes one user from a project and from its channel"),
     ("SetParticipant that adds a stranger", 13, "checks one user by all rules of additions"),
-    ("TakeOverChat", 15, "is rare, and adds one user"),
+    ("TakeOverChat", 16, "is rare, and adds one user"),
     ("TakeOverProject", 18, "is rare, and adds one user to a project and to its channel"),
     ("UpdateProject", 14, "changes all properties of one project and of its channel"),
 ];
