@@ -265,7 +265,7 @@ fn tag_as_text(text: &str) -> String {
     text.trim().replace("=\"", ". ").replace("\", \"", ". ").replace('"', " ")
 }
 
-/// Returns the findings in the texts of a script, a style sheet or a template, and in names of tests.
+/// Returns the findings in the texts of a script, a style sheet or a template, and in test names.
 fn in_page(path: &str, source: &str) -> Vec<Finding> {
     let (is_script, is_test) = (path.ends_with("js"), path.starts_with("tests/"));
     let texts = if is_script { script_texts(source, is_test) } else { page_texts(path, source) };

@@ -3,8 +3,8 @@
 //! Invariants
 //! * A refresh token is exchanged under the lock of the file, and its successor is stored before it
 //!   is used. So several clients can share the login.
-//! * An exchange runs to its end, also when the caller does not wait that long: the server accepts a
-//!   refresh token once, so the successor must not be lost.
+//! * An exchange runs to its end, also when the caller does not wait that long: the server accepts
+//!   a refresh token once, so the successor must not be lost.
 
 use std::fs::File;
 use std::time::Duration;

@@ -75,7 +75,7 @@ impl CredentialStore {
     }
 
     /// Removes the login if it has this token: another command may have replaced it in the
-    /// meantime. Without logins there is no file.
+    /// meantime. The last login is removed with the file.
     pub(super) fn remove(&self, key: &str, token: &str) -> anyhow::Result<()> {
         let _lock = self.lock()?;
         let mut logins = self.read()?;

@@ -72,8 +72,8 @@ impl Model {
         is_submission || (is_switch && key.modifiers.contains(KeyModifiers::ALT))
     }
 
-    /// Handles a key of several that arrived at once, which only text does: a message that is pasted
-    /// or typed fast does not act on the selected message, letter by letter.
+    /// Handles a key of several that arrived at once, which only text does. A message that is
+    /// pasted or typed fast does not act on the selected message, letter by letter.
     pub(super) fn input_text(&mut self, event: Event) {
         let is_typing = self.prompt.is_some() || self.is_composing();
         if self.ahead.is_empty() && self.question.is_none() && !is_typing {

@@ -166,7 +166,7 @@ impl Kept {
         let drafts: usize = self.drafts.values().map(|kept| kept.draft().texts().count()).sum();
         let Some(file) = file else {
             let lost = plural(waiting + failed + drafts, "text was", "texts were");
-            let lost = format!("{lost} not sent and not kept: there is no place for files of this client");
+            let lost = format!("{lost} not sent and not kept: this client has no folder for its files");
             return Some(lost).filter(|_| waiting + failed + drafts > 0).into_iter().collect();
         };
         let mut remains = Vec::new();

@@ -1,5 +1,5 @@
-//! Values that all parts of a drawing share: widths of columns, by their content, and the newest own
-//! message.
+//! Values that all parts of a drawing share: widths of columns, by their content, and the newest
+//! own message.
 
 use unicode_width::UnicodeWidthStr;
 

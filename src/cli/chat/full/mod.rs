@@ -1,14 +1,14 @@
 //! The full screen of `netbit chat`.
 //!
 //! Events of the terminal ([`input`], [`decoder`], [`sequences`]), packets ([`receive`],
-//! [`session`]) and answers ([`answers`]) change the [`model`], which is free of I/O. [`view`] draws
-//! it. [`app`] carries out its orders over the session and over REST ([`desk`]).
+//! [`session`]) and answers ([`answers`]) change the [`model`], which is free of I/O. [`view`]
+//! draws it. [`app`] carries out its orders over the session and over REST ([`desk`]).
 //!
 //! * [`store`], [`history`], [`names`] and [`inbox`]: what the server reported.
 //! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on
 //!   disk.
-//! * [`ahead`], [`press`], [`actions`], [`navigate`], [`search`], [`switch`], [`quick`], [`editor`],
-//!   [`recall`], [`copying`] and [`complete`]: what the user does.
+//! * [`ahead`], [`press`], [`actions`], [`navigate`], [`search`], [`switch`], [`quick`],
+//!   [`editor`], [`recall`], [`copying`] and [`complete`]: what the user does.
 
 mod actions;
 mod ahead;

@@ -420,7 +420,7 @@ impl Model {
         let typing = self.open.filter(|id| self.store.people.is_anyone_typing(*id)).map(|_| now + second);
         let unread = self.is_unread().then(|| now + second);
         let silent = self.silent_since.map(|_| now + second);
-        // What only a session handles.
+        // These wait for a session.
         let pauses = [&self.list_again, &self.resume_again, &self.names_again].map(Retry::at);
         let online = pauses.into_iter().chain([self.pages_from, self.sending.paused_until(), unread]);
         let online = online.flatten().filter(|_| self.is_online());

@@ -101,7 +101,7 @@ impl Model {
     }
 
     /// Answers a question by a key. Returns `false` if the key is not an answer: then it is handled
-    /// as if there were no question. A letter that led to the question is text if another letter
+    /// as without a question. A letter that led to the question is text if another letter
     /// follows it.
     fn answer_question(&mut self, question: Question, key: KeyEvent) -> bool {
         let letter = self.question_letter.take();
