@@ -1,5 +1,4 @@
-//! Queries: one function per statement. diesel keeps each statement prepared, except those over a
-//! list of rows.
+//! Queries: one function per statement. diesel keeps each statement prepared.
 
 pub mod access_tokens;
 pub mod accounts;
@@ -9,7 +8,6 @@ pub mod chats;
 pub mod code_talks;
 pub mod consistency;
 pub mod fan_outs;
-mod given;
 pub mod listeners;
 pub mod logins;
 pub mod messages;
@@ -19,4 +17,3 @@ pub mod projects;
 pub mod pushes;
 pub mod repositories;
 pub mod threads;
-pub mod watchers;

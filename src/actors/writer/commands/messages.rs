@@ -158,8 +158,7 @@ pub(super) fn write(
         updated_seq: None,
         ordinal,
     });
-    let pending = PendingMessage { message: message.clone(), request_hash, metadata };
-    if !tx.insert_message(pending, chat)? {
+    if !tx.insert_message(PendingMessage { message: message.clone(), request_hash, metadata })? {
         return Ok(None);
     }
     tx.announce(Event::Chat(ChatEvent::of_message(message.clone()).into()));

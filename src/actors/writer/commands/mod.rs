@@ -24,8 +24,6 @@ mod pushes;
 mod removal;
 mod repositories;
 mod retention;
-#[cfg(test)]
-mod statements_test;
 mod take_over;
 mod threads;
 
