@@ -89,6 +89,11 @@ class Check:
         typed.append(fence)
         self.compare(chat, typed)
 
+    def fence(self, screen, chat, text):
+        """Waits for a message of bob: every event before it has arrived."""
+        self.bob.say(chat, text)
+        screen.wait(f"│ {text}")
+
     def typed_ahead(self, width, height):
         """Everything is typed before the client has even connected."""
         chat = self.alice.group(f"ahead {width}", "bob")
@@ -315,14 +320,15 @@ class Check:
         screen.type("three\r")
         until(lambda: self.alice.messages(chat)[-1]["content"] == "one\ntwo\nthree", screen.text)
         # Text that was being written returns after an edit.
+        self.fence(screen, chat, "counted")
         screen.type("half a thought")
         screen.keys("Escape")
         screen.wait("r reply" if width > 60 else ">")
-        screen.keys("e")
+        screen.keys("Up", "e")
         screen.wait("editing")
         screen.type(" four\r")
         screen.wait("(edited)", "> half a thought")
-        assert self.alice.messages(chat)[-1]["content"] == "one\ntwo\nthree four"
+        assert self.alice.messages(chat)[-2]["content"] == "one\ntwo\nthree four"
         screen.keys("C-u")
         # Another chat mentions the user.
         other = self.bob.group(f"other {width}", "alice")

@@ -322,7 +322,7 @@ impl Model {
             KeyCode::Char('u') if control => editor.delete_to_line_start(),
             KeyCode::Char('w') if control => editor.delete_word(),
             KeyCode::Char(character) if !is_chord(key) => {
-                drop(editor.insert(character.encode_utf8(&mut [0; 4])))
+                editor.insert(character.encode_utf8(&mut [0; 4]));
             }
             KeyCode::Left => editor.left(),
             KeyCode::Right => editor.right(),
