@@ -26,7 +26,8 @@ pub fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<usize, 
     if let Some(stranger) = unknown_migrations(connection)?.into_iter().next() {
         return Err(DatabaseError::SchemaTooNew(stranger));
     }
-    if let (Some(first), false) = (pending.first(), applied_versions(connection)?.is_empty()) {
+    let Some(first) = pending.first() else { return Ok(0) };
+    if !applied_versions(connection)?.is_empty() {
         keep_copy(connection, path, first)?;
     }
     with_temporary_files(connection, path, |connection| {
@@ -51,8 +52,11 @@ fn with_temporary_files<T>(
     connection
         .batch_execute(&format!("PRAGMA temp_store = FILE; PRAGMA temp_store_directory = '{folder}'"))?;
     let outcome = work(connection);
-    connection.batch_execute("PRAGMA temp_store_directory = ''; PRAGMA temp_store = MEMORY")?;
-    outcome
+    let reset = connection.batch_execute("PRAGMA temp_store_directory = ''; PRAGMA temp_store = MEMORY");
+    // The work failed first: a transaction that is still open also refuses the reset.
+    let outcome = outcome?;
+    reset?;
+    Ok(outcome)
 }
 
 fn embedded_versions() -> Result<Vec<String>, DatabaseError> {

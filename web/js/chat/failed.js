@@ -9,6 +9,10 @@ import { problemText } from './problem.js';
  */
 export function failedNote(error, again) {
   const button = el('button', { type: 'button', class: 'plain' }, 'Try again');
-  button.addEventListener('click', again);
+  // A failure makes another note.
+  button.addEventListener('click', () => {
+    button.disabled = true;
+    again();
+  });
   return el('p', { class: 'problem note', role: 'alert' }, `${problemText(error)} `, button);
 }

@@ -23,6 +23,7 @@ export function createPins(root, ctx, { chat }) {
   const pinned = new Map();
   let seen = store.chat(chat)?.last_seq ?? 0;
   let isGone = false;
+  let isLoaded = false;
   const offClicks = messageClicks(root, ctx);
 
   function draw() {
@@ -50,6 +51,7 @@ export function createPins(root, ctx, { chat }) {
       if (isGone) return;
       pinned.clear();
       for (const message of found) pinned.set(message.id, message);
+      isLoaded = true;
       draw();
     } catch (error) {
       if (isGone) return;
@@ -80,7 +82,7 @@ export function createPins(root, ctx, { chat }) {
   return {
     /** @param {Set<string>} changes */
     update(changes) {
-      if (changes.has('users')) draw();
+      if (isLoaded && changes.has('users')) draw();
       if (!changes.has(`timeline:${chat}`)) return;
       const last = store.chat(chat)?.last_seq ?? seen;
       const isPin = store.events(chat, seen + 1, last).some((event) => event.kind === 'pin' || event.kind === 'unpin' || event.kind === 'delete' || event.kind === 'trim');

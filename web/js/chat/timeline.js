@@ -500,9 +500,11 @@ export function createTimeline(root, ctx) {
 
   /** The reader came back to the end: the address names the chat, not the message that was left. */
   function leaveMessage() {
-    wasAway = false;
     const { chat, seq, panel } = ctx.router.current();
-    if (chat === chatId && seq !== undefined) ctx.router.go(`/chat/${chat}`, { replace: true, panel });
+    // The entry of the message is behind that of the panel.
+    if (panel) return;
+    wasAway = false;
+    if (chat === chatId && seq !== undefined) ctx.router.go(`/chat/${chat}`, { replace: true });
   }
 
   /**
