@@ -12,6 +12,15 @@ const TAB: &str = "    ";
 
 /// Returns the text without control characters and escape sequences; keeps line feeds.
 pub(super) fn clean(text: &str) -> String {
+    cleaned(text, TAB)
+}
+
+/// Returns the text like [`clean`], with its tabs. For the clipboard, not for the terminal.
+pub(super) fn clean_with_tabs(text: &str) -> String {
+    cleaned(text, "\t")
+}
+
+fn cleaned(text: &str, tab: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, tail)) = split_first(rest) {
@@ -21,7 +30,7 @@ pub(super) fn clean(text: &str) -> String {
             '\u{9b}' => rest = behind_control_sequence(tail),
             '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => rest = behind_string(tail),
             '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => clean.push('\n'),
-            '\t' => clean.push_str(TAB),
+            '\t' => clean.push_str(tab),
             hidden if is_hidden(hidden) => {}
             visible => clean.push(visible),
         }
@@ -116,6 +125,11 @@ fn without_first(text: &str, is_part: impl Fn(char) -> bool) -> &str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn clipboard_keeps_tabs_and_no_control_sequence() {
+        assert_eq!(clean_with_tabs("a\tb\u{1b}]0;x\u{7}c\u{1b}[201~\r"), "a\tbc");
+    }
 
     #[test]
     fn clean_removes_escape_sequences() {

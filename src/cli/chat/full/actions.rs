@@ -37,7 +37,10 @@ impl Model {
                 // Ctrl-Z brings back a command that cannot be executed.
                 self.editor.set(String::new());
                 self.is_unsaved = true;
-                if self.purpose == Purpose::Message {
+                // Text that follows such a command is for the chat that it opens: the text beneath
+                // stays there for the present chat.
+                let opens = matches!(command, Command::Direct(_) | Command::Join(_) | Command::New { .. });
+                if self.purpose == Purpose::Message && !opens {
                     self.next_draft();
                 }
                 self.perform(command);

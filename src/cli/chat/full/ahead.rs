@@ -3,7 +3,8 @@
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tokio::time::Instant;
 
-use super::model::{AHEAD_MAX, Model};
+use super::draft::Purpose;
+use super::model::{AHEAD_MAX, Model, Question};
 
 /// Pause after which input does not belong to text that was typed ahead.
 const HOLD: std::time::Duration = std::time::Duration::from_millis(if cfg!(test) { 60_000 } else { 150 });
@@ -57,7 +58,21 @@ impl Model {
         while let Some(event) = self.ahead.pop_front() {
             self.handle(event);
         }
-        // More of it may be on its way.
+        self.hold_on();
+        if self.editor.is_empty() && self.purpose == Purpose::Message {
+            self.next_draft();
+        }
+    }
+
+    /// The user did not confirm a chat that the following text may be meant for.
+    pub(super) fn no_chat_opened(&mut self) {
+        self.problem("no chat was opened");
+        self.hold_on();
+    }
+
+    /// More input for a chat that was not opened may be on its way: it is not sent.
+    fn hold_on(&mut self) {
+        self.hold = true;
         self.hold_until = Some(Instant::now() + HOLD);
     }
 
@@ -75,6 +90,16 @@ impl Model {
     /// Handles a key of several that arrived at once, which only text does. A message that is
     /// pasted or typed fast does not act on the selected message, letter by letter.
     pub(super) fn input_text(&mut self, event: Event) {
+        if self.ahead.is_empty()
+            && let Some(question) = self.question.take()
+        {
+            if matches!(question, Question::Twin { .. }) {
+                self.no_chat_opened();
+            }
+            let letter = self.question_letter.take();
+            self.return_to_prompt();
+            letter.into_iter().for_each(|letter| self.write(letter.encode_utf8(&mut [0; 4])));
+        }
         let is_typing = self.prompt.is_some() || self.is_composing();
         if self.ahead.is_empty() && self.question.is_none() && !is_typing {
             self.return_to_prompt();

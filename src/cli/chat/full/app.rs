@@ -90,6 +90,10 @@ impl App {
     pub(super) async fn run(&mut self) -> anyhow::Result<End> {
         self.model.size = self.terminal.size()?;
         let ended = self.converse().await;
+        // The text of an edit without an answer is a draft.
+        let asked = self.asked.drain().map(|(_, asked)| asked).collect();
+        self.model.unanswered(asked);
+        self.model.drop_packets();
         // The state is saved in every case, also when the terminal has failed.
         let saved = self.save();
         if let Some(mut wire) = self.wire.take() {
@@ -208,6 +212,14 @@ impl App {
             Happening::Incoming(Received::Event(event)) => self.model.event(&event),
             Happening::Incoming(Received::Packet(packet)) => {
                 let asked = packet.request_id.and_then(|request| self.asked.remove(&request));
+                let is_end =
+                    packet.packet_type == "Goodbye" || packet.code.as_deref() == Some("unauthenticated");
+                let asked = if is_end {
+                    self.model.unanswered(asked.into_iter().collect());
+                    None
+                } else {
+                    asked
+                };
                 if packet.packet_type == "Goodbye" {
                     self.after_ms = packet.after_ms;
                     let code = packet.code.as_deref().unwrap_or("no reason given");
@@ -269,7 +281,10 @@ impl App {
                     };
                     match wire.send(*packet).await {
                         Ok(request) => drop(self.asked.insert(request, asked)),
-                        Err(reason) => self.lost(&reason),
+                        Err(reason) => {
+                            self.model.unanswered(vec![asked]);
+                            self.lost(&reason);
+                        }
                     }
                 }
                 order @ (Order::Send(..) | Order::Rest(_)) => later.push_back(order),
@@ -293,7 +308,8 @@ impl App {
 
     /// Whether the client ends now: messages that are being sent get a little time.
     fn is_over(&self, now: Instant) -> bool {
-        let is_sending = self.model.is_online() && self.model.sending.waiting() > 0;
+        let is_editing = self.asked.values().any(|asked| matches!(asked, Asked::Edit { .. }));
+        let is_sending = self.model.is_online() && (is_editing || self.model.sending.waiting() > 0);
         self.leave_at.is_some_and(|until| until <= now || !is_sending)
     }
 

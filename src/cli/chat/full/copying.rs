@@ -3,19 +3,20 @@
 use super::history::Row;
 use super::model::{Model, Order, Pane};
 use super::view;
-use crate::cli::chat::text::{clean, clean_line};
+use crate::cli::chat::text::{clean, clean_line, clean_with_tabs};
 use crate::domain::message::Message;
 
 /// Bytes of a text that terminals accept in OSC 52: xterm and tmux take 100,000 with the encoding.
 const COPY_BYTES_MAX: usize = 74_994;
 
 impl Model {
-    /// Copies the text of the selected message, as it was written.
+    /// Copies the text of the selected message as it was written, without what the screen does not
+    /// show: a pasted control sequence could execute a command.
     pub(super) fn copy_selected(&mut self) {
         let Some(message) = self.selected_message().filter(|message| !message.deleted) else {
             return self.problem("this message has no text to copy");
         };
-        let text = message.content.clone();
+        let text = clean_with_tabs(&message.content);
         if text.len() > COPY_BYTES_MAX {
             return self.problem("the text is too large for the clipboard of a terminal: Alt-l shows it");
         }

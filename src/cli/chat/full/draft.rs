@@ -67,6 +67,7 @@ impl Draft {
         if self.is_empty() {
             *self = earlier;
         } else {
+            self.beneath.extend(earlier.beneath);
             self.beneath.push(Self::new(earlier.text, earlier.purpose));
         }
         self.limit();
@@ -111,5 +112,8 @@ mod tests {
         assert_eq!(texts, 50, "no text is lost");
         draft.refer_to_nothing();
         assert_eq!(draft.purpose, Purpose::Message);
+        let mut present = new("present");
+        present.put_beneath(Draft { beneath: vec![new("first")], ..edit("second") });
+        assert_eq!(present.texts().collect::<Vec<_>>(), ["first", "second", "present"]);
     }
 }

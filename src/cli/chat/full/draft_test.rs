@@ -321,3 +321,50 @@ fn input_behind_a_join_of_an_own_channel_goes_to_it() {
     assert_eq!(accept_messages(&mut alice, 20), [(OTHER, "hello".to_owned())]);
     assert!(alice.drafts.is_empty());
 }
+
+/// A text beneath came into the prompt of the chat that a command opened, and was sent there.
+#[test]
+fn text_beneath_stays_when_a_command_opens_a_chat() {
+    let mut alice = alice();
+    type_text(&mut alice, "being written");
+    alice.begin_draft(String::new(), Purpose::Message);
+    type_text(&mut alice, "/join bob\nhello\n");
+    let call = alice.next_call().unwrap();
+    alice.answered(call.then, Ok(json!({"items": []})));
+    assert_eq!(accept_messages(&mut alice, 20), [(OTHER, "hello".to_owned())]);
+    alice.open_chat(TEAM);
+    assert_eq!(prompt(&alice), "being written");
+}
+
+/// The draft of the chat that was open by then went along with a late answer.
+#[test]
+fn late_answer_does_not_open_a_chat_after_a_change() {
+    let mut alice = alice();
+    alice.open_chat(OTHER);
+    type_text(&mut alice, "for bob");
+    alice.open_chat(TEAM);
+    type_text(&mut alice, "/join team\n");
+    let call = alice.next_call().unwrap();
+    alice.open_chat(OTHER);
+    alice.answered(call.then, Ok(json!({"items": []})));
+    assert_eq!((alice.open, prompt(&alice)), (Some(OTHER), "for bob"));
+}
+
+/// The text behind a `/new` that was not confirmed was sent to the open chat.
+#[test]
+fn text_behind_an_unconfirmed_new_chat_is_not_sent() {
+    let mut alice = alice();
+    type_text(&mut alice, "/new team bob\nhello\n");
+    assert_eq!((alice.sending.waiting(), prompt(&alice)), (0, "hello\n"));
+}
+
+/// "dynamic" deleted the selected message.
+#[test]
+fn burst_of_text_answers_no_question() {
+    let mut alice = author();
+    alice.input(key(KeyCode::Esc));
+    type_text(&mut alice, "d");
+    assert!(matches!(alice.question, Some(Question::Delete(..))));
+    "ynamic".chars().for_each(|letter| alice.input_text(key(KeyCode::Char(letter))));
+    assert_eq!((prompt(&alice), acts(&alice), alice.question.is_none()), ("dynamic", 0, true));
+}

@@ -105,9 +105,19 @@ impl Model {
     /// follows it.
     fn answer_question(&mut self, question: Question, key: KeyEvent) -> bool {
         let letter = self.question_letter.take();
+        let is_twin = matches!(question, Question::Twin { .. });
         let is_plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
         match key.code {
             KeyCode::Char('y' | 'Y') if is_plain => self.confirm(question),
+            // The text was meant for the new chat.
+            _ if is_twin => {
+                self.no_chat_opened();
+                let is_answer = matches!(key.code, KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter);
+                if is_answer && is_plain {
+                    self.next_draft();
+                }
+                return is_answer && is_plain;
+            }
             // The same key again.
             KeyCode::Char('c' | 'q') if question == Question::Quit && !is_plain => self.confirm(question),
             KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter if is_plain => match question {
@@ -227,7 +237,7 @@ impl Model {
     }
 
     /// Inserts text and notifies the others that the user types.
-    fn write(&mut self, text: &str) {
+    pub(super) fn write(&mut self, text: &str) {
         if !self.editor.insert(text) {
             return self.problem("the text is too long: a part was not inserted");
         }

@@ -27,6 +27,8 @@ impl Model {
         if self.open == Some(id) {
             return;
         }
+        // The answer of a command that opens another chat comes too late.
+        self.busy = None;
         let homeless = if self.open.is_none() { self.take_draft() } else { Draft::default() };
         self.put_draft_away();
         self.open = Some(id);
