@@ -256,13 +256,14 @@ class Check:
         until(lambda: self.alice.messages(chat)[-1].get("reply_to") == last["id"], screen.text)
         screen.wait("I see it, thanks ✓")
         # Edit the own message.
-        screen.keys("S-Up", "e")
+        self.fence(screen, chat, "noted")
+        screen.keys("S-Up", "Up", "e")
         screen.wait("editing")
         screen.keys("C-u")
         screen.type("I see it now\r")
         screen.wait("I see it now (edited)")
-        # React to bob's message: the second Up.
-        screen.keys("S-Up", "Up", "+")
+        # React to bob's message: the third Up.
+        screen.keys("S-Up", "Up", "Up", "+")
         screen.wait("emoji>")
         screen.type(":tada:\r")
         screen.wait("🎉 alice")
@@ -275,7 +276,8 @@ class Check:
         screen.wait("in the thread")
         screen.keys("Escape")
         # Delete the newest own message, after a question.
-        screen.keys("S-Up", "d")
+        self.fence(screen, chat, "read")
+        screen.keys("S-Up", "Up", "d")
         screen.wait("Delete this message? y/n")
         screen.keys("y")
         screen.wait("(deleted)")
@@ -292,13 +294,14 @@ class Check:
         screen.wait("I see it now")
         # Nothing on the screen differs from a complete redraw, which SIGCONT causes.
         screen.wait("I see it now (edited)", f"{name}>")
-        before = screen.text()
+        # The title and the list change by themselves: messages become read.
+        before = screen.history()
         screen.send(signal.SIGCONT)
         screen.type("x")
         screen.wait("> x")
         screen.keys("BSpace")
         screen.gone("> x")
-        assert screen.text() == before, f"{before}\nis after a redraw:\n{screen.text()}"
+        assert screen.history() == before, f"{before}\nis after a redraw:\n{screen.history()}"
         # The beginning and the end.
         screen.keys("C-Home")
         screen.wait("beginning of the chat", "a needle in the past")
@@ -388,6 +391,7 @@ class Check:
         assert f"crew {width}" in names and channel not in names, names
         # A message to a chat that is gone is listed, copied and removed.
         group = self.bob.group(f"brief {width}", "alice")
+        screen.wait(f"brief {width}")
         screen.type(f"/open brief {width}\r")
         screen.wait(f"brief {width}>")
         self.server.freeze()
@@ -464,11 +468,14 @@ class Check:
         screen = self.opened(name, width, height)
         self.bob.say(chat, "before the stop")
         screen.wait("before the stop")
+        output = self.folder / f"stopped-{width}"
+        screen.record(output)
+        # The client leaves the terminal. tmux continues it, and the client takes the terminal again.
         screen.send(signal.SIGTSTP)
-        screen.gone("before the stop")
-        self.bob.say(chat, "while stopped")
-        screen.send(signal.SIGCONT)
-        screen.wait("before the stop", "while stopped", f"{name}>")
+        taken_again = re.compile(rb"\x1b\[\?1049l.*\x1b\[\?1049h", re.DOTALL)
+        until(lambda: output.exists() and taken_again.search(output.read_bytes()), screen.text)
+        self.bob.say(chat, "after the stop")
+        screen.wait("before the stop", "after the stop", f"{name}>")
         screen.type("typed after it\r")
         screen.wait("typed after it ✓")
         # A damaged file of unsent messages does not stop the start.

@@ -116,6 +116,10 @@ class Screen:
     def text(self):
         return self.tmux("capture-pane", "-p", "-t", self.name)
 
+    def history(self):
+        """Returns the screen without its title and without the list of chats at the left."""
+        return [line.split("│", 1)[-1] for line in self.text().split("\n")[1:]]
+
     def whole(self):
         """Returns the screen with the lines that have left it at the top."""
         return self.tmux("capture-pane", "-p", "-S", "-", "-t", self.name)
