@@ -14,7 +14,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use tracing::field::display;
 use tracing::{Instrument, debug, debug_span, error, info, warn};
 
@@ -81,12 +81,11 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
         .or_else(|| foreign_form(&request, room));
     let response = match refused {
         Some(refused) => {
-            let refused = match room {
-                Room::Git => refused.respond(&id),
+            let mut response = match room {
+                Room::Git => request.into_response(refused.respond(&id)),
                 // With the error, which becomes the body below.
-                Room::Api | Room::Pages => HttpResponse::from_error(refused),
+                Room::Api | Room::Pages => request.error_response(refused),
             };
-            let mut response = request.into_response(refused);
             name_origin(&mut response);
             response.map_into_right_body()
         }

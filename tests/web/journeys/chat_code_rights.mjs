@@ -57,7 +57,7 @@ async function read(browser, server, chat, username, ids) {
   for (const name of ['open', 'secret', 'missing', 'attached']) cards[name] = await shown(page, ids[name]);
   assert.deepEqual(await accessibility(page), []);
   await shot(page, `chat-code-rights-${username}`);
-  // What the API answers to this reader.
+  // The answers of the API to this reader.
   const bodies = await page.evaluate((paths) => Promise.all(paths.map(async (path) => {
     const answer = await fetch(path, { headers: { 'X-NetBit-Web': '1' } });
     return { path, status: answer.status, body: await answer.text() };

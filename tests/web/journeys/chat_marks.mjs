@@ -1,4 +1,4 @@
-// What readers and writers see of each other: unread marks, "Seen by", typing; the two ways to reply;
+// Readers and writers see each other: unread marks, "Seen by", typing; the two ways to reply;
 // requests that fail.
 import assert from 'node:assert/strict';
 import { accessibility, logIn, visitor } from '../browser.mjs';

@@ -1,4 +1,4 @@
-// What was read: "Seen by" at the last own message, the way to the first unread message, and
+// Read marks: "Seen by" at the last own message, the way to the first unread message, and
 // messages that are marked as unread, here and in another browser of the same user.
 import assert from 'node:assert/strict';
 import { accessibility, logIn, shot, visitor } from '../browser.mjs';
@@ -104,7 +104,7 @@ export default async function chatUnread({ server, browser }) {
   await listed(page, chat, 3);
   await listed(second.page, chat, 3);
   assert.equal(await unread(), 3);
-  // What stays on the screen is not read again, and a new message does not change that.
+  // Messages that stay on the screen are not read again. A new message does not change that.
   await say('one more');
   await listed(page, chat, 4);
   await page.waitForSelector('.chat-message:has-text("one more")');

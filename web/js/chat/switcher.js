@@ -66,7 +66,7 @@ export function createSwitcher(root, ctx, commands = {}) {
   let files = [];
   let filesOf = '';
   let isFilesCut = false;
-  /** What of the lists did not load. @type {Set<string>} */
+  /** The lists that did not load. @type {Set<string>} */
   const missing = new Set();
   let timer = 0;
   /** @type {SwitcherEntry[] | null} made again when the facts changed */

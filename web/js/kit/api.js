@@ -4,7 +4,7 @@ const API_TIMEOUT_MS = 30_000;
 /** The longest answer that is read. */
 export const API_BYTES_MAX = 2 * 1024 * 1024;
 
-/** An answer of the API that is not a success. `code` is `offline` if there was no answer. */
+/** An answer of the API that is not a success. `code` is `offline` without an answer. */
 class ApiProblem extends Error {
   /**
    * @param {number} status

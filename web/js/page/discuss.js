@@ -1,5 +1,5 @@
 // Discuss these lines: a link that opens the channel of the project with the chosen lines. The
-// block of code names the channel (`data-chat`); without it there is no link.
+// block of code names the channel (`data-chat`); the page has no link without it.
 import { fileAt } from '../kit/file_at.js';
 import { lineFragment, parseRange } from '../kit/range.js';
 import { blobLink } from './changed_file.js';
