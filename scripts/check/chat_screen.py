@@ -340,8 +340,7 @@ class Check:
         screen.wait("Notifications", f"other {width}")
         self.keep(f"inbox-{width}x{height}", screen)
         screen.keys("Enter")
-        screen.wait("over here")
-        screen.keys("Escape")
+        screen.wait("over here", f"other {width}>")
         # Commands that change chats, with everything typed behind them at once.
         screen.type(f"/new \"made {width}\"\rfirst in the new chat\r/dm bob\rhello bob\r/open {name}\rback\r")
         until(lambda: self.alice.messages(chat)[-1]["content"] == "back", screen.text)

@@ -105,7 +105,7 @@ export async function runFaults({ server, browser, seconds, seed, log = () => {}
   async function calm() {
     for (const client of clients) client.page.session.nudge();
     await page?.calm();
-    await until('every client is online and nothing is unsent', () => all((client) => client.page.session.isOnline() && chats.every((id) => client.store.pending(id).every(({ state }) => state !== 'sending'))), 120);
+    await until('every client is online and nothing is unsent', () => all((client) => client.page.session.isOnline() && chats.every((id) => isSent(client, id))), 120);
     /** @type {Map<number, number>} */
     const heads = new Map();
     for (const id of chats) heads.set(id, (await api(server, tokens[0], 'GET', `/api/chats/${id}`)).last_seq);
@@ -137,6 +137,9 @@ async function killBetweenSendAndAck(server, proxy, clients, chat, tokens) {
   for (const client of [alice, bob]) assert.deepEqual(textsOf(client, chat), ['written before the crash', 'written while the server is down']);
 }
 
+/** Whether a client has sent all of its messages of a chat. */
+const isSent = (client, chat) => client.store.pending(chat).every(({ state }) => state !== 'sending');
+
 /**
  * The connections of all clients become silent while packets are on their way. The clients connect
  * again and send everything again; then the old connections deliver what they hold.
@@ -150,10 +153,10 @@ async function oldConnectionsAreLate(proxy, clients, chat, log) {
   await alice.send(chat, 'alice on the old connection');
   await bob.send(chat, 'bob on the old connection');
   alice.reconnect();
-  await until('alice has sent it again', () => alice.page.outbox.size() === 0);
+  await until('alice has sent it again', () => isSent(alice, chat));
   // The old connections of bob and carol hold this event, and their new ones replay it.
   bob.reconnect();
-  await until('bob has sent it again', () => bob.page.outbox.size() === 0);
+  await until('bob has sent it again', () => isSent(bob, chat));
   carol.reconnect();
   const expected = ['alice on the old connection', 'bob on the old connection'];
   const haveAll = () => clients.every((client) => textsOf(client, chat).length >= expected.length);
