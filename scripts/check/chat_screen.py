@@ -248,7 +248,7 @@ class Check:
         self.keep(f"chat-{width}x{height}", screen)
         # Reply to the selected message.
         screen.keys("Escape")
-        screen.wait("r reply" if width > 60 else ">")
+        screen.wait("r reply" if width > 60 else "select>")
         self.keep(f"selected-{width}x{height}", screen)
         screen.keys("r")
         screen.wait("reply to bob")
@@ -326,7 +326,7 @@ class Check:
         self.fence(screen, chat, "counted")
         screen.type("half a thought")
         screen.keys("Escape")
-        screen.wait("r reply" if width > 60 else ">")
+        screen.wait("r reply" if width > 60 else "select>")
         screen.keys("Up", "e")
         screen.wait("editing")
         screen.type(" four\r")
@@ -357,7 +357,9 @@ class Check:
         screen.keys("F1")
         screen.wait("Alt-Up, Alt-Down")
         self.keep(f"help-{width}x{height}", screen)
+        # Escape and a letter in one read are a chord.
         screen.keys("Escape")
+        screen.gone("Alt-Up, Alt-Down")
         screen.type("/quit\r")
         until(screen.is_dead, screen.text)
         screen.end()
@@ -516,6 +518,7 @@ class Check:
             screen.wait("Notifications", "mentioned you")
             self.keep(f"portrait-inbox-{width}x{height}", screen)
             screen.keys("Escape")
+            screen.gone("mentioned you")
             self.quit(screen)
 
     def run(self):
