@@ -65,6 +65,7 @@ export function createSwitcher(root, ctx, commands = {}) {
   /** @type {SwitcherEntry[]} */
   let files = [];
   let filesOf = '';
+  let isReadingFiles = false;
   let isFilesCut = false;
   /** The lists that did not load. @type {Set<string>} */
   const missing = new Set();
@@ -184,7 +185,8 @@ export function createSwitcher(root, ctx, commands = {}) {
     const { chat: id } = router.current();
     const chat = id === undefined ? undefined : store.chat(id);
     const project = chat?.project_id !== undefined ? chat.name ?? '' : '';
-    if (!project || project === filesOf) return;
+    if (!project || project === filesOf || isReadingFiles) return;
+    isReadingFiles = true;
     filesOf = project;
     files = [];
     isFilesCut = false;
@@ -209,8 +211,10 @@ export function createSwitcher(root, ctx, commands = {}) {
         if (status !== 404 && status !== 409) filesOf = '';
       }
     }
+    if (missing.has('repositories')) filesOf = '';
     if (filesOf) missing.delete('files');
     else missing.add('files');
+    isReadingFiles = false;
     refresh();
   }
 

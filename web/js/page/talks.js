@@ -12,6 +12,8 @@ import { localTimes } from './times.js';
 
 /** Changed files of a page whose talks are requested. */
 const TALK_FILES_MAX = 100;
+/** Requests for talks at the same time. */
+const TALK_LOADS_MAX = 3;
 /** Changed files this near to the screen are asked for. */
 const TALKS_AHEAD = { rootMargin: '400px' };
 
@@ -172,6 +174,27 @@ function retryTalks(run) {
   return words;
 }
 
+/** @type {(() => Promise<void>)[]} */
+const waitingTalks = [];
+let runningTalks = 0;
+
+/**
+ * Shows the talks about files in turn, a few requests at a time.
+ * @param {() => Promise<void>} [show]
+ */
+function inTurn(show) {
+  if (show) waitingTalks.push(show);
+  while (runningTalks < TALK_LOADS_MAX) {
+    const next = waitingTalks.shift();
+    if (!next) return;
+    runningTalks += 1;
+    void next().finally(() => {
+      runningTalks -= 1;
+      inTurn();
+    });
+  }
+}
+
 /** @param {Document} root */
 export function talks(root) {
   // Talks are listed for users only.
@@ -185,7 +208,7 @@ export function talks(root) {
       if (!isIntersecting) continue;
       watch.unobserve(target);
       const changed = fileAt(blobLink(target)?.pathname ?? '');
-      if (changed) void showTalks(changed, (node) => target.querySelector('.links')?.after(node), (line) => target.querySelector(`td[data-new="${line}"] + td`));
+      if (changed) inTurn(() => showTalks(changed, (node) => target.querySelector('.links')?.after(node), (line) => target.querySelector(`td[data-new="${line}"] + td`)));
     }
   }, TALKS_AHEAD);
   for (const changed of [...root.querySelectorAll('[data-changes] details.diff-file')].slice(0, TALK_FILES_MAX)) watch.observe(changed);

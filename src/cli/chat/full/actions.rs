@@ -306,7 +306,7 @@ impl Model {
                 let others = self.sending.failed();
                 match others {
                     0 => self.info(format!("{count} sent again")),
-                    _ => self.info(format!("{count} sent again; /failed lists {others} of other chats")),
+                    _ => self.info(format!("{count} sent again; /failed lists {others} others")),
                 }
                 self.is_unsaved = true;
             }

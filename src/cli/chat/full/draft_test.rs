@@ -368,3 +368,20 @@ fn burst_of_text_answers_no_question() {
     "ynamic".chars().for_each(|letter| alice.input_text(key(KeyCode::Char(letter))));
     assert_eq!((prompt(&alice), acts(&alice), alice.question.is_none()), ("dynamic", 0, true));
 }
+
+/// A draft was posted after the user joined the chat again.
+#[test]
+fn retry_sends_no_draft_of_a_chat_that_was_left() {
+    let mut alice = alice();
+    alice.open_chat(OTHER);
+    type_text(&mut alice, "half a sentence");
+    alice.open_chat(TEAM);
+    alice.close_chat(OTHER, "you have left");
+    alice.open_chat(OTHER);
+    let mut again = model(alice.kept());
+    again.open = Some(OTHER);
+    for alice in [&mut alice, &mut again] {
+        type_text(alice, "/retry\n");
+        assert_eq!((alice.sending.waiting(), alice.sending.failed()), (0, 1));
+    }
+}

@@ -406,3 +406,18 @@ fn interrupt_empties_the_prompt_and_undo_brings_it_back() {
     assert!(alice.orders.iter().any(|order| matches!(order, Order::Quit)));
     assert_eq!(alice.kept().drafts()[&TEAM].text, "a long text");
 }
+
+/// The thread showed a refused reply as if it were on its way.
+#[test]
+fn state_of_an_own_reply_is_shown_in_the_thread() {
+    let mut alice = alice();
+    alice.input(with(KeyCode::Up, KeyModifiers::SHIFT));
+    type_text(&mut alice, "t");
+    type_text(&mut alice, "too late\n");
+    assert!(screen(&mut alice, 120, 24).contains("… too late"));
+    sent(&mut alice, "SendMessage");
+    let nack = json!({"packet_type": "Ack", "success": false, "code": "forbidden", "error": "archived"});
+    alice.packet(packet(nack), Some(Asked::Message), Instant::now());
+    let text = screen(&mut alice, 120, 24);
+    assert!(text.contains("✗ too late (archived (forbidden)): /retry or /discard"), "{text}");
+}

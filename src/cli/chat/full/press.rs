@@ -38,7 +38,8 @@ impl Model {
                 self.end_bare();
                 self.paste(&text);
             }
-            Event::Mouse(mouse) => self.mouse(mouse),
+            // The bare view has no places to click.
+            Event::Mouse(mouse) if !self.is_bare => self.mouse(mouse),
             _ => {}
         }
     }

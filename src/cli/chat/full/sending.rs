@@ -9,6 +9,8 @@ use crate::domain::ids::{ChatId, Seq};
 
 /// Messages that wait for the server or were not accepted.
 pub(super) const UNSENT_MAX: usize = 1_000;
+/// The reason of a draft whose chat the user has left. The user has never sent it.
+const LEFT_DRAFT: &str = "a draft; you are no longer in this chat";
 
 /// State of an own message that is not in the history yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +76,9 @@ impl Sending {
         }
     }
 
-    /// Adds a text that cannot be sent.
-    pub(super) fn fail(&mut self, unsent: Unsent, reason: &str) {
-        self.failed.push((unsent, reason.to_owned()));
+    /// Adds the draft of a chat that the user has left. [`Sending::retry`] does not send it.
+    pub(super) fn keep_draft(&mut self, draft: Unsent) {
+        self.failed.push((draft, LEFT_DRAFT.to_owned()));
     }
 
     /// Returns the texts that were not accepted, of all chats, each with the reason.
@@ -112,8 +114,9 @@ impl Sending {
 
     /// Sends the failed messages of a chat again, and returns their number.
     pub(super) fn retry(&mut self, chat: ChatId) -> usize {
-        let (again, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.failed).into_iter().partition(|(unsent, _)| unsent.chat == chat);
+        let (again, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.failed)
+            .into_iter()
+            .partition(|(unsent, reason)| unsent.chat == chat && reason != LEFT_DRAFT);
         self.failed = rest;
         let count = again.len();
         again.into_iter().for_each(|(unsent, _)| self.outgoing.push(unsent));

@@ -159,7 +159,7 @@ impl Model {
         if let Some(draft) = self.drafts.remove(&id) {
             for text in draft.texts() {
                 let unsent = Unsent::new(id, text.to_owned(), None);
-                self.sending.fail(unsent, "a draft; you are no longer in this chat");
+                self.sending.keep_draft(unsent);
             }
         }
         self.recent.retain(|other| *other != id);

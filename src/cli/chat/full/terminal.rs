@@ -85,6 +85,10 @@ impl Terminal {
     /// Shows a text without the screen of the client, so that the terminal wraps its lines and can
     /// select them. [`Terminal::enter`] ends it.
     pub(super) fn show_bare(&mut self, text: &str) -> io::Result<()> {
+        if self.mouse {
+            // The terminal selects text.
+            execute!(stdout(), DisableMouseCapture)?;
+        }
         execute!(stdout(), LeaveAlternateScreen, Clear(ClearType::All), MoveTo(0, 0))?;
         // In raw mode, a line feed does not return to the first column.
         stdout().write_all(text.replace('\n', "\r\n").as_bytes())?;

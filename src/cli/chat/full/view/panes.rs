@@ -11,6 +11,7 @@ use super::style;
 use super::wrap::cut;
 use crate::cli::chat::full::inbox::Loading;
 use crate::cli::chat::full::model::{Focus, Model};
+use crate::cli::chat::full::sending::State;
 use crate::cli::chat::full::thread::Thread;
 use crate::cli::chat::text::clean_line;
 use crate::domain::timestamp::Timestamp;
@@ -46,9 +47,17 @@ pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>,
     if model.focus == Focus::Compose {
         let own = model.sending.of_chat(thread.chat).into_iter();
         let own = own.filter(|(unsent, _)| unsent.reply_to == Some(thread.root));
-        lines.extend(own.map(|(unsent, _)| {
-            let text = format!("  … {}", clean_line(&unsent.content));
-            Line::styled(cut(&text, width), style::DIM)
+        lines.extend(own.map(|(unsent, state)| {
+            let content = clean_line(&unsent.content);
+            let (text, look) = match state {
+                State::Sending => (format!("  … {content}"), style::DIM),
+                State::Kept(_) => (format!("  ✓ {content}"), style::DIM),
+                State::Failed(reason) => {
+                    let reason = clean_line(&reason);
+                    (format!("  ✗ {content} ({reason}): /retry or /discard"), style::problem(model))
+                }
+            };
+            Line::styled(cut(&text, width), look)
         }));
     }
     let above = end.unwrap_or(lines.len()).saturating_sub(height);
