@@ -11,6 +11,7 @@
 //!
 //! The [writer](super) explains all of it with an example: a batch of two messages and an edit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use diesel::sqlite::SqliteConnection;
@@ -24,11 +25,11 @@ use super::mentions::MentionRates;
 use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
 use crate::core::actor::{NamedMessage, Overloaded, ReplyDropped};
-use crate::core::limits::Limits;
+use crate::core::limits::{Limits, ROWS_PER_STATEMENT_MAX};
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent, Event};
-use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::permission::people::AddingRate;
 use crate::domain::refusal::Refusal;
@@ -223,18 +224,31 @@ impl<'a> Tx<'a> {
         target: (&str, i64),
         detail: &impl Serialize,
     ) -> Execution<()> {
+        self.audit_all(who, action, &[target], detail)
+    }
+
+    /// Appends a row for each target to the audit log.
+    pub fn audit_all(
+        &mut self,
+        who: Credential,
+        action: &str,
+        targets: &[(&str, i64)],
+        detail: &impl Serialize,
+    ) -> Execution<()> {
         let detail = serde_json::to_string(detail)
             .map_err(|_| Refusal::invalid("detail", "cannot be written as JSON"))?;
-        let request_id = self.request_id.clone();
-        let row = NewAuditRow {
+        let (request_id, created_at) = (self.request_id.clone(), self.now.0);
+        let targets: Vec<_> = targets.iter().map(|(kind, id)| format!("{kind}:{id}")).collect();
+        let row = |target| NewAuditRow {
             actor_id: (who.auth_method != AuthMethod::Operator).then_some(who.user),
             action,
-            target: &format!("{}:{}", target.0, target.1),
+            target,
             detail: &detail,
             request_id: request_id.as_deref(),
-            created_at: self.now.0,
+            created_at,
         };
-        Ok(audit::insert(self.write(), &row)?)
+        let rows: Vec<_> = targets.iter().map(|target| row(target.as_str())).collect();
+        Ok(audit::insert(self.write(), &rows)?)
     }
 
     /// Checks the credential inside the transaction, and returns its grant.
@@ -278,8 +292,8 @@ impl<'a> Tx<'a> {
         if let Some((chat, head, role)) = self.writer_cache.chat(chat, user) {
             return Ok((chat, head, Some(role)));
         }
-        let found = chats::chat(self.db, chat)?.ok_or(Refusal::NotFound("chat"))?;
-        let person = chats::participant(self.db, chat, user)?;
+        let found = chats::chat_and_participant(self.db, chat, user)?;
+        let (found, person) = found.ok_or(Refusal::NotFound("chat"))?;
         let role = person.as_ref().map(|person| person.role);
         let (found, head) = (Arc::new(found), self.writer_cache.head(chat));
         if let Some(person) = person {
@@ -299,9 +313,9 @@ impl<'a> Tx<'a> {
         Ok(self.writer_cache.next_message_id(self.db)?)
     }
 
-    /// Stores a message as the next one of its chat. Returns `false`, and changes nothing, if its
+    /// Stores a message as the next one of this chat. Returns `false`, and changes nothing, if its
     /// sender has used the client id before.
-    pub(super) fn insert_message(&mut self, new: PendingMessage) -> Execution<bool> {
+    pub(super) fn insert_message(&mut self, new: PendingMessage, in_chat: &Chat) -> Execution<bool> {
         let message = &new.message;
         let (chat, head) = (message.chat_id, Head { seq: message.seq, ordinal: message.ordinal });
         let (id, sender) = (message.id, message.sender_id);
@@ -324,9 +338,13 @@ impl<'a> Tx<'a> {
             self.writer_cache.write_later(new);
         } else {
             chats::set_head(self.db, chat, head.seq, head.ordinal, id)?;
-            if let Some(mut person) = chats::participant(self.db, chat, sender)? {
-                let trimmed = chats::chat(self.db, chat)?.map_or(0, |chat| chat.trimmed_ordinal);
-                person.record_sent(head.seq, head.ordinal, trimmed);
+            // No cursor is behind, so a cached participant equals its row.
+            let person = match self.writer_cache.participant(chat, sender) {
+                Some(person) => Some(person.clone()),
+                None => chats::participant(self.db, chat, sender)?,
+            };
+            if let Some(mut person) = person {
+                person.record_sent(head.seq, head.ordinal, in_chat.trimmed_ordinal);
                 chats::set_cursors(self.db, chat, &person)?;
             }
             self.writer_cache.evict_message(chat, sender, id);
@@ -334,36 +352,54 @@ impl<'a> Tx<'a> {
         Ok(true)
     }
 
-    /// Moves a participant's cursors forward, and announces it.
-    pub(super) fn move_cursors(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
-        chats::set_cursors(self.write(), chat_id, &participant)?;
-        self.writer_cache.evict_participant(chat_id, participant.user_id);
-        self.announce(Event::CursorsMoved { chat_id, participant });
+    /// Stores the cursors of participants. The caller announces the moves.
+    pub(super) fn store_cursors(&mut self, moved: &[(ChatId, Participant)]) -> Execution<()> {
+        for moved in moved.chunks(ROWS_PER_STATEMENT_MAX) {
+            chats::set_all_cursors(self.write(), moved)?;
+        }
+        for (chat, participant) in moved {
+            self.writer_cache.evict_participant(*chat, participant.user_id);
+        }
         Ok(())
     }
 
-    /// Moves a participant's cursors back, and announces it.
-    pub(super) fn move_cursors_back(&mut self, chat_id: ChatId, participant: Participant) -> Execution<()> {
-        chats::set_cursors(self.write(), chat_id, &participant)?;
-        self.writer_cache.evict_participant(chat_id, participant.user_id);
-        self.announce(Event::CursorsMovedBack { chat_id, participant });
-        Ok(())
-    }
-
-    /// Stores `change` with the next seq of its chat, and announces it. Not for messages: they also
+    /// Returns the next event of a chat, to be stored and announced. Not for messages: they also
     /// take an ordinal.
+    pub(super) fn next_event(
+        &self,
+        chat_id: ChatId,
+        last_seq: &mut Seq,
+        actor_id: UserId,
+        change: Change,
+    ) -> ChatEvent {
+        *last_seq += 1;
+        ChatEvent { chat_id, seq: *last_seq, actor_id, created_at: self.now, change }
+    }
+
+    /// Stores the next events of chats, in ascending order. The caller announces them.
+    pub(super) fn store_events(&mut self, events: &[ChatEvent]) -> Execution<()> {
+        let heads: BTreeMap<ChatId, Seq> = events.iter().map(|event| (event.chat_id, event.seq)).collect();
+        if heads.is_empty() {
+            return Ok(());
+        }
+        chats::insert_events(self.write(), events)?;
+        for chat in heads.keys() {
+            self.writer_cache.evict_chat(*chat);
+        }
+        let heads: Vec<_> = heads.into_iter().collect();
+        Ok(chats::set_last_seqs(self.write(), &heads)?)
+    }
+
+    /// Stores the next event of a chat, and announces it.
     pub fn append_event(
         &mut self,
         chat_id: ChatId,
-        last_seq: &mut i64,
+        last_seq: &mut Seq,
         actor_id: UserId,
         change: Change,
     ) -> Execution<()> {
-        let event = ChatEvent { chat_id, seq: *last_seq + 1, actor_id, created_at: self.now, change };
-        chats::insert_event(self.write(), &event)?;
-        chats::set_last_seq(self.write(), chat_id, event.seq)?;
-        self.writer_cache.evict_chat(chat_id);
-        *last_seq = event.seq;
+        let event = self.next_event(chat_id, last_seq, actor_id, change);
+        self.store_events(std::slice::from_ref(&event))?;
         self.announce(Event::Chat(event.into()));
         Ok(())
     }

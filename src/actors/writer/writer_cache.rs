@@ -140,6 +140,11 @@ impl WriterCache {
         self.chats.get(&chat).map(|known| known.head)
     }
 
+    /// Returns the cached participant, whose cursors may be ahead of their row.
+    pub(super) fn participant(&self, chat: ChatId, user: UserId) -> Option<&Participant> {
+        self.people.get(&(chat, user)).map(|known| &known.participant)
+    }
+
     pub(super) fn knows_chat(&self, chat: ChatId) -> bool {
         self.chats.contains_key(&chat)
     }

@@ -56,6 +56,13 @@ use serde::{Deserialize, Serialize};
 pub const NOTIFICATIONS_CACHED: usize = 100;
 /// Notifications of all users kept in memory.
 pub const NOTIFICATIONS_CACHED_IN_ALL: usize = 200_000;
+/// SQL statements of one command of the writer, however many rows it changes. Each is a round trip
+/// to a database server, and all other commands wait for it: 12 take 12 ms at 1 ms each, about half
+/// of a batch (`batch_ms`).
+pub const STATEMENTS_PER_COMMAND_MAX: usize = 12;
+/// Rows that one statement names or inserts. SQLite binds at most 32,766 values, and the widest row
+/// has 13.
+pub const ROWS_PER_STATEMENT_MAX: usize = 2_000;
 
 rooms! {
     [

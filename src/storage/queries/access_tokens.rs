@@ -1,10 +1,15 @@
 //! Personal access tokens.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
+use super::given::given;
 use crate::domain::access::AccessToken;
 use crate::domain::ids::{AccessTokenId, UserId};
+use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::access_token::{AccessTokenRow, NewAccessTokenRow};
 use crate::storage::schema::{access_tokens, users};
 
@@ -48,8 +53,11 @@ pub fn count_of(db: &mut Db, user: UserId) -> QueryResult<i64> {
         .get_result(db)
 }
 
-pub fn revoke(db: &mut Db, id: AccessTokenId, now: i64) -> QueryResult<()> {
-    diesel::update(access_tokens::table.find(id)).set(access_tokens::revoked_at.eq(now)).execute(db).map(drop)
+pub fn revoke(db: &mut Db, ids: &[AccessTokenId], now: i64) -> QueryResult<()> {
+    diesel::update(access_tokens::table.filter(access_tokens::id.eq_any(ids)))
+        .set(access_tokens::revoked_at.eq(now))
+        .execute(db)
+        .map(drop)
 }
 
 /// Returns a token that is not revoked, even of a deactivated user.
@@ -93,14 +101,33 @@ pub fn to_warn(db: &mut Db, now: i64, until: i64, limit: i64) -> QueryResult<Vec
     rows.into_iter().map(|row| row.into_parts().map(|(token, _)| token)).collect()
 }
 
-pub fn set_warned(db: &mut Db, id: AccessTokenId, now: i64) -> QueryResult<()> {
-    diesel::update(access_tokens::table.find(id)).set(access_tokens::warned_at.eq(now)).execute(db).map(drop)
+pub fn set_warned(db: &mut Db, ids: &[AccessTokenId], now: i64) -> QueryResult<()> {
+    diesel::update(access_tokens::table.filter(access_tokens::id.eq_any(ids)))
+        .set(access_tokens::warned_at.eq(now))
+        .execute(db)
+        .map(drop)
 }
 
-/// Records the use of a token that is not revoked. Returns whether such a token exists.
-pub fn set_used(db: &mut Db, id: AccessTokenId, at: i64) -> QueryResult<bool> {
-    let live = access_tokens::table.find(id).filter(access_tokens::revoked_at.is_null());
-    Ok(diesel::update(live).set(access_tokens::last_used_at.eq(at)).execute(db)? > 0)
+#[derive(QueryableByName)]
+struct Used {
+    #[diesel(sql_type = BigInt)]
+    id: AccessTokenId,
+}
+
+/// Records the uses of tokens that are not revoked. Returns the ids of these.
+pub fn set_used(db: &mut Db, uses: &[(AccessTokenId, Timestamp)]) -> QueryResult<HashSet<AccessTokenId>> {
+    if uses.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let live = given(
+        "token_id, used_at",
+        uses.iter().map(|(id, at)| [id.0, at.0]),
+        "UPDATE access_tokens SET last_used_at = given.used_at FROM given
+         WHERE access_tokens.id = given.token_id AND access_tokens.revoked_at IS NULL
+         RETURNING access_tokens.id AS id",
+    );
+    let live: Vec<Used> = live.load(db)?;
+    Ok(live.into_iter().map(|used| used.id).collect())
 }
 
 /// Returns tokens that expired at `now` or before, to be revoked.

@@ -1,18 +1,31 @@
 //! Users, login sessions and refresh tokens.
 
-use diesel::dsl::sql;
+use std::collections::HashMap;
+
+use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
-use crate::storage::schema::{former_usernames, refresh_tokens, sessions, users};
+use crate::storage::schema::{blocks, former_usernames, refresh_tokens, sessions, users};
 
 type Db = SqliteConnection;
 
 pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<UserRow>> {
     users::table.find(id).select(UserRow::as_select()).first(db).optional()
+}
+
+/// Returns those of the users who are active, and whether each of them blocks `other`.
+pub fn active_among(db: &mut Db, users: &[UserId], other: UserId) -> QueryResult<HashMap<UserId, bool>> {
+    let block = blocks::table.filter(blocks::user_id.eq(users::id)).filter(blocks::blocked_id.eq(other));
+    let found: Vec<(UserId, bool)> = users::table
+        .filter(users::id.eq_any(users))
+        .filter(users::deactivated_at.is_null())
+        .select((users::id, exists(block)))
+        .load(db)?;
+    Ok(found.into_iter().collect())
 }
 
 pub fn user_named(db: &mut Db, username: &str) -> QueryResult<Option<UserRow>> {
@@ -165,7 +178,7 @@ pub fn credential_is_live(
 
 /// Returns whether the user is active and the token version current.
 pub fn user_is_live(db: &mut Db, user: UserId, token_version: i64) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(
+    diesel::select(exists(
         users::table
             .find(user)
             .filter(users::token_version.eq(token_version))
@@ -224,9 +237,9 @@ pub fn expired_logins(db: &mut Db, now: i64, limit: i64) -> QueryResult<Vec<(Log
         .load(db)
 }
 
-/// Ends a login and deletes its secrets, and what is known of its client.
-pub fn end_login(db: &mut Db, login: LoginId, now: i64) -> QueryResult<()> {
-    diesel::update(sessions::table.find(login))
+/// Ends logins and deletes their secrets, and what is known of their clients.
+pub fn end_logins(db: &mut Db, logins: &[LoginId], now: i64) -> QueryResult<()> {
+    diesel::update(sessions::table.filter(sessions::id.eq_any(logins)))
         .set((
             sessions::ended_at.eq(now),
             sessions::web_hash.eq(None::<Vec<u8>>),
@@ -234,7 +247,8 @@ pub fn end_login(db: &mut Db, login: LoginId, now: i64) -> QueryResult<()> {
             sessions::address.eq(None::<String>),
         ))
         .execute(db)?;
-    diesel::delete(refresh_tokens::table.filter(refresh_tokens::session_id.eq(login))).execute(db).map(drop)
+    let secrets = refresh_tokens::table.filter(refresh_tokens::session_id.eq_any(logins));
+    diesel::delete(secrets).execute(db).map(drop)
 }
 
 pub fn refresh_token(db: &mut Db, hash: &[u8]) -> QueryResult<Option<RefreshTokenRow>> {

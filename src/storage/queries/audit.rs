@@ -7,8 +7,8 @@ use crate::domain::audit::AuditEvent;
 use crate::storage::rows::audit::{AuditRow, NewAuditRow};
 use crate::storage::schema::audit_events;
 
-pub fn insert(db: &mut Db, row: &NewAuditRow<'_>) -> QueryResult<()> {
-    diesel::insert_into(audit_events::table).values(row).execute(db).map(drop)
+pub fn insert(db: &mut Db, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
+    diesel::insert_into(audit_events::table).values(rows).execute(db).map(drop)
 }
 
 /// Returns the newest events below an id.

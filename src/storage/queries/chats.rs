@@ -4,25 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 
+use super::given::given;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
-use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::ids::{ChatId, MessageId, PushId, Seq, UserId};
 use crate::storage::queries::messages;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, own_ordinals};
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
-pub use after_message::{set_cursors, set_head};
-pub use former::{enter_again, insert_former, met_in_the_past};
-pub use owners::{has_company, has_other_owner, heir};
+pub use acquaintance::acquainted_among;
+pub use after_message::{set_all_cursors, set_cursors, set_head};
+pub use former::{enter_again, insert_former, met_in_the_past, move_to_former};
+pub use owners::{Company, company_of, has_other_owner, set_owners};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
 pub use retention::{
-    Trims, clear_trim_event_due, set_again_above, set_retention, set_trim_event_due, set_trimmed, to_trim,
-    trims,
+    Trims, chat_to_trim, clear_trim_event_due, set_again_above, set_checked_again, set_retention,
+    set_trimmed, to_trim,
 };
 
+mod acquaintance;
 mod after_message;
 pub mod cursors_behind;
 mod former;
@@ -37,6 +40,13 @@ pub fn chat(db: &mut Db, id: ChatId) -> QueryResult<Option<Chat>> {
     let living = chats::table.find(id).filter(chats::deleted_at.is_null());
     let row = living.select(ChatRow::as_select()).first(db).optional()?;
     row.map(Chat::try_from).transpose()
+}
+
+/// Returns those of the chats that are not deleted.
+pub fn chats_with(db: &mut Db, ids: &[ChatId]) -> QueryResult<HashMap<ChatId, Chat>> {
+    let living = chats::table.filter(chats::id.eq_any(ids)).filter(chats::deleted_at.is_null());
+    let rows = living.select(ChatRow::as_select()).load(db)?;
+    rows.into_iter().map(|row| Chat::try_from(row).map(|chat| (chat.id, chat))).collect()
 }
 
 pub fn all_chats(db: &mut Db) -> QueryResult<Vec<Chat>> {
@@ -66,9 +76,14 @@ pub fn direct_chat(db: &mut Db, direct_key: &str) -> QueryResult<Option<ChatId>>
     chats::table.filter(chats::direct_key.eq(direct_key)).select(chats::id).first(db).optional()
 }
 
-/// Returns the channel with this name (in lower case).
-pub fn channel_named(db: &mut Db, channel_key: &str) -> QueryResult<Option<ChatId>> {
-    chats::table.filter(chats::channel_key.eq(channel_key)).select(chats::id).first(db).optional()
+/// Returns the channel with the first of these names (in lower case) that is in use.
+pub fn channel_named(db: &mut Db, channel_keys: &[String]) -> QueryResult<Option<ChatId>> {
+    let found: Vec<(Option<String>, ChatId)> = chats::table
+        .filter(chats::channel_key.eq_any(channel_keys))
+        .select((chats::channel_key, chats::id))
+        .load(db)?;
+    let named = |name: &String| found.iter().find(|(key, _)| key.as_ref() == Some(name));
+    Ok(channel_keys.iter().find_map(named).map(|(_, id)| *id))
 }
 
 pub fn insert_chat(db: &mut Db, row: &NewChatRow<'_>) -> QueryResult<Chat> {
@@ -77,9 +92,18 @@ pub fn insert_chat(db: &mut Db, row: &NewChatRow<'_>) -> QueryResult<Chat> {
     row.try_into()
 }
 
-/// Moves the head after an event that is not a message.
-pub fn set_last_seq(db: &mut Db, id: ChatId, last_seq: i64) -> QueryResult<()> {
-    diesel::update(chats::table.find(id)).set(chats::last_seq.eq(last_seq)).execute(db).map(drop)
+/// Moves heads after events that are not messages.
+pub fn set_last_seqs(db: &mut Db, heads: &[(ChatId, Seq)]) -> QueryResult<()> {
+    if let [(id, last_seq)] = *heads {
+        return diesel::update(chats::table.find(id)).set(chats::last_seq.eq(last_seq)).execute(db).map(drop);
+    }
+    given(
+        "chat_id, last_seq",
+        heads.iter().map(|(chat, seq)| [chat.0, *seq]),
+        "UPDATE chats SET last_seq = given.last_seq FROM given WHERE chats.id = given.chat_id",
+    )
+    .execute(db)
+    .map(drop)
 }
 
 pub fn set_name(db: &mut Db, id: ChatId, name: &str, channel_key: Option<&str>) -> QueryResult<()> {
@@ -89,8 +113,27 @@ pub fn set_name(db: &mut Db, id: ChatId, name: &str, channel_key: Option<&str>) 
         .map(drop)
 }
 
+/// Sets the names of chats that are not found by name.
+pub fn set_names(db: &mut Db, names: &[(ChatId, String)]) -> QueryResult<()> {
+    let rows = vec!["(?, ?)"; names.len()].join(", ");
+    let sql = format!(
+        "WITH given (chat_id, name) AS (VALUES {rows})
+         UPDATE chats SET name = given.name, channel_key = NULL FROM given WHERE chats.id = given.chat_id"
+    );
+    let query = diesel::sql_query(sql).into_boxed();
+    let query = names
+        .iter()
+        .fold(query, |query, (chat, name)| query.bind::<BigInt, _>(*chat).bind::<Text, _>(name.as_str()));
+    query.execute(db).map(drop)
+}
+
 pub fn set_archived(db: &mut Db, id: ChatId, archived_at: Option<i64>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
+}
+
+pub fn set_all_archived(db: &mut Db, ids: &[ChatId], archived_at: i64) -> QueryResult<()> {
+    let archived = diesel::update(chats::table.filter(chats::id.eq_any(ids)));
+    archived.set(chats::archived_at.eq(archived_at)).execute(db).map(drop)
 }
 
 pub fn participant(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Option<Participant>> {
@@ -100,6 +143,24 @@ pub fn participant(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Optio
         .first(db)
         .optional()?;
     row.map(Participant::try_from).transpose()
+}
+
+/// Returns a chat that is not deleted, with a user who may be in it.
+pub fn chat_and_participant(
+    db: &mut Db,
+    id: ChatId,
+    user: UserId,
+) -> QueryResult<Option<(Chat, Option<Participant>)>> {
+    let in_it = chat_participants::chat_id.eq(chats::id).and(chat_participants::user_id.eq(user));
+    let found: Option<(ChatRow, Option<ParticipantRow>)> = chats::table
+        .left_join(chat_participants::table.on(in_it))
+        .filter(chats::id.eq(id))
+        .filter(chats::deleted_at.is_null())
+        .select((ChatRow::as_select(), Option::<ParticipantRow>::as_select()))
+        .first(db)
+        .optional()?;
+    let Some((chat, participant)) = found else { return Ok(None) };
+    Ok(Some((chat.try_into()?, participant.map(Participant::try_from).transpose()?)))
 }
 
 pub fn all_participants(db: &mut Db) -> QueryResult<Vec<ParticipantRow>> {
@@ -126,7 +187,7 @@ pub fn put_into_by(
     adder: UserId,
     with_projects: bool,
     limit: i64,
-) -> QueryResult<Vec<Chat>> {
+) -> QueryResult<Vec<(Chat, Participant)>> {
     let mut query = chat_participants::table
         .inner_join(chats::table)
         .filter(chat_participants::user_id.eq(user))
@@ -135,16 +196,14 @@ pub fn put_into_by(
         .filter(chats::deleted_at.is_null())
         .order(chat_participants::chat_id)
         .limit(limit)
-        .select(ChatRow::as_select())
+        .select((ChatRow::as_select(), ParticipantRow::as_select()))
         .into_boxed();
     if !with_projects {
         query = query.filter(chats::project_id.is_null().or(chats::archived_at.is_not_null()));
     }
-    query.load(db)?.into_iter().map(Chat::try_from).collect()
+    let rows: Vec<(ChatRow, ParticipantRow)> = query.load(db)?;
+    rows.into_iter().map(chat_of_participant).collect()
 }
-
-/// Maximum number of chats checked by [`are_acquainted`]: the newest chats of the person.
-const ACQUAINTANCE_CHATS: i64 = 500;
 
 #[derive(QueryableByName)]
 struct Found {
@@ -152,67 +211,8 @@ struct Found {
     found: i64,
 }
 
-/// Maximum number of common chats, and of newest messages in each, that are searched for a message
-/// of the person.
-const ANSWERED_CHATS: i64 = 20;
-const ANSWERED_MESSAGES: i64 = 100;
-
-/// Returns whether both users are in a chat that shows an acquaintance. It is a chat that not all
-/// users can join, into which `adder` did not put `person`, or a chat in which `person` has written
-/// recently.
-pub fn are_acquainted(db: &mut Db, adder: UserId, person: UserId) -> QueryResult<bool> {
-    Ok(share_a_chat(db, adder, person)? || has_written_to(db, adder, person)?)
-}
-
-/// Returns whether `person` has written in one of the newest chats into which `adder` put them.
-fn has_written_to(db: &mut Db, adder: UserId, person: UserId) -> QueryResult<bool> {
-    let found: Found = diesel::sql_query(
-        "SELECT EXISTS (
-             SELECT 1 FROM (
-                 SELECT own.chat_id FROM chat_participants own
-                 JOIN chat_participants other ON other.chat_id = own.chat_id AND other.user_id = ?
-                 WHERE own.user_id = ? AND own.added_by = ?
-                 ORDER BY own.chat_id DESC LIMIT ?
-             ) common
-             WHERE ? IN (
-                 SELECT sender_id FROM messages WHERE messages.chat_id = common.chat_id
-                 ORDER BY seq DESC LIMIT ?
-             )
-         ) AS found",
-    )
-    .bind::<BigInt, _>(adder)
-    .bind::<BigInt, _>(person)
-    .bind::<BigInt, _>(adder)
-    .bind::<BigInt, _>(ANSWERED_CHATS)
-    .bind::<BigInt, _>(person)
-    .bind::<BigInt, _>(ANSWERED_MESSAGES)
-    .get_result(db)?;
-    Ok(found.found != 0)
-}
-
-fn share_a_chat(db: &mut Db, adder: UserId, person: UserId) -> QueryResult<bool> {
-    let found: Found = diesel::sql_query(
-        "SELECT EXISTS (
-             SELECT 1 FROM (
-                 SELECT chat_id FROM chat_participants
-                 WHERE user_id = ? AND (added_by IS NULL OR added_by <> ?)
-                 ORDER BY chat_id DESC LIMIT ?
-             ) own
-             JOIN chat_participants other ON other.chat_id = own.chat_id AND other.user_id = ?
-             JOIN chats ON chats.id = own.chat_id
-             WHERE chats.audience <> 'joinable'
-         ) AS found",
-    )
-    .bind::<BigInt, _>(person)
-    .bind::<BigInt, _>(adder)
-    .bind::<BigInt, _>(ACQUAINTANCE_CHATS)
-    .bind::<BigInt, _>(adder)
-    .get_result(db)?;
-    Ok(found.found != 0)
-}
-
-pub fn insert_participant(db: &mut Db, chat: ChatId, participant: &Participant) -> QueryResult<()> {
-    let row = ParticipantRow {
+pub fn insert_participants(db: &mut Db, chat: ChatId, participants: &[Participant]) -> QueryResult<()> {
+    let row = |participant: &Participant| ParticipantRow {
         chat_id: chat,
         user_id: participant.user_id,
         role: participant.role.as_str().to_owned(),
@@ -224,7 +224,8 @@ pub fn insert_participant(db: &mut Db, chat: ChatId, participant: &Participant) 
         own_ordinals: own_ordinals(&participant.own),
         hidden_ordinal: participant.hidden_ordinal,
     };
-    diesel::insert_into(chat_participants::table).values(&row).execute(db).map(drop)
+    let rows: Vec<_> = participants.iter().map(row).collect();
+    diesel::insert_into(chat_participants::table).values(&rows).execute(db).map(drop)
 }
 
 pub fn set_notify(db: &mut Db, chat: ChatId, user: UserId, level: &str) -> QueryResult<()> {
@@ -255,8 +256,13 @@ pub fn set_hidden(db: &mut Db, chat: ChatId, user: UserId, ordinal: Option<i64>)
 
 /// Returns the chats of a user above an id that have unread events: at most `limit`, by ascending
 /// id.
-pub fn unread_of(db: &mut Db, user: UserId, above: ChatId, limit: i64) -> QueryResult<Vec<Chat>> {
-    let rows = chat_participants::table
+pub fn unread_of(
+    db: &mut Db,
+    user: UserId,
+    above: ChatId,
+    limit: i64,
+) -> QueryResult<Vec<(Chat, Participant)>> {
+    let rows: Vec<(ChatRow, ParticipantRow)> = chat_participants::table
         .inner_join(chats::table)
         .filter(chat_participants::user_id.eq(user))
         .filter(chat_participants::chat_id.gt(above))
@@ -264,13 +270,52 @@ pub fn unread_of(db: &mut Db, user: UserId, above: ChatId, limit: i64) -> QueryR
         .filter(chats::deleted_at.is_null())
         .order(chat_participants::chat_id)
         .limit(limit)
-        .select(ChatRow::as_select())
+        .select((ChatRow::as_select(), ParticipantRow::as_select()))
         .load(db)?;
-    rows.into_iter().map(Chat::try_from).collect()
+    rows.into_iter().map(chat_of_participant).collect()
 }
 
-pub fn insert_event(db: &mut Db, event: &ChatEvent) -> QueryResult<()> {
-    match ChatEventRow::of(event) {
+/// Returns those of the chats that are not deleted and that the user is in.
+pub fn chats_of(
+    db: &mut Db,
+    user: UserId,
+    ids: &[ChatId],
+) -> QueryResult<HashMap<ChatId, (Chat, Participant)>> {
+    if let [id] = *ids {
+        // This statement is prepared once.
+        let found = chat_and_participant(db, id, user)?;
+        let found = found.and_then(|(chat, me)| me.map(|me| (id, (chat, me))));
+        return Ok(found.into_iter().collect());
+    }
+    let rows: Vec<(ChatRow, ParticipantRow)> = chat_participants::table
+        .inner_join(chats::table)
+        .filter(chat_participants::user_id.eq(user))
+        .filter(chat_participants::chat_id.eq_any(ids))
+        .filter(chats::deleted_at.is_null())
+        .select((ChatRow::as_select(), ParticipantRow::as_select()))
+        .load(db)?;
+    rows.into_iter().map(|row| chat_of_participant(row).map(|(chat, me)| (chat.id, (chat, me)))).collect()
+}
+
+fn chat_of_participant((chat, participant): (ChatRow, ParticipantRow)) -> QueryResult<(Chat, Participant)> {
+    Ok((chat.try_into()?, participant.try_into()?))
+}
+
+/// Inserts events that are not messages.
+pub fn insert_events(db: &mut Db, events: &[ChatEvent]) -> QueryResult<()> {
+    let rows: Vec<_> = events.iter().filter_map(ChatEventRow::of).collect();
+    match rows.as_slice() {
+        [] => Ok(()),
+        // This statement is prepared once.
+        [row] => diesel::insert_into(chat_events::table).values(row).execute(db).map(drop),
+        rows => diesel::insert_into(chat_events::table).values(rows).execute(db).map(drop),
+    }
+}
+
+/// Inserts the event of a push. The database accepts one event per push.
+pub fn insert_event_of_push(db: &mut Db, event: &ChatEvent, push: PushId) -> QueryResult<()> {
+    let row = ChatEventRow::of(event).map(|row| ChatEventRow { push_id: Some(push), ..row });
+    match row {
         Some(row) => diesel::insert_into(chat_events::table).values(&row).execute(db).map(drop),
         None => Ok(()),
     }

@@ -10,8 +10,8 @@ use crate::storage::schema::fan_outs;
 
 type Db = SqliteConnection;
 
-pub fn insert(db: &mut Db, row: &NewFanOutRow<'_>) -> QueryResult<()> {
-    diesel::insert_into(fan_outs::table).values(row).execute(db).map(drop)
+pub fn insert(db: &mut Db, rows: &[NewFanOutRow<'_>]) -> QueryResult<()> {
+    diesel::insert_into(fan_outs::table).values(rows).execute(db).map(drop)
 }
 
 /// Returns the row with the fewest slices, of those without a failed attempt.

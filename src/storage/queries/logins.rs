@@ -1,10 +1,13 @@
 //! Web logins, their uses, and the list of a user's logins.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use super::given::given;
 use crate::domain::ids::{LoginId, UserId};
-use crate::domain::login::{Login, LoginClient, WebHandle};
+use crate::domain::login::{Login, LoginClient, WebHandle, WebLoginUse};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::chat::unreadable;
 use crate::storage::schema::sessions;
@@ -91,16 +94,30 @@ pub fn open_of(db: &mut Db, user: UserId, now: Timestamp, limit: i64) -> QueryRe
     Ok(rows.into_iter().map(login).collect())
 }
 
-/// Returns when an open web login expires.
-pub fn expiry_of_web(db: &mut Db, login: LoginId) -> QueryResult<Option<Timestamp>> {
-    let expires_at = sessions::table
-        .find(login)
+/// Returns when those of the logins expire that are open web logins.
+pub fn expiries_of_web(
+    db: &mut Db,
+    logins: impl Iterator<Item = LoginId>,
+) -> QueryResult<HashMap<LoginId, Timestamp>> {
+    let found: Vec<(LoginId, i64)> = sessions::table
+        .filter(sessions::id.eq_any(logins))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::web_hash.is_not_null())
-        .select(sessions::expires_at)
-        .first(db)
-        .optional()?;
-    Ok(expires_at.map(Timestamp))
+        .select((sessions::id, sessions::expires_at))
+        .load(db)?;
+    Ok(found.into_iter().map(|(login, expires_at)| (login, Timestamp(expires_at))).collect())
+}
+
+/// Records uses of logins, like [`set_used`].
+pub fn set_all_used(db: &mut Db, uses: &[WebLoginUse]) -> QueryResult<()> {
+    given(
+        "session_id, used_at, until",
+        uses.iter().map(|used| [used.login.0, used.last_used_at.0, used.expires_at.0]),
+        "UPDATE sessions SET last_used_at = given.used_at, expires_at = given.until FROM given
+         WHERE sessions.id = given.session_id",
+    )
+    .execute(db)
+    .map(drop)
 }
 
 /// Records a use of a login, and until when it is open.

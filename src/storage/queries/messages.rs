@@ -1,22 +1,26 @@
 //! Queries of messages.
 
+use std::collections::HashMap;
+
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-use crate::domain::ids::{ChatId, MessageId, UserId};
+use super::given::given;
+use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{ClientId, Message};
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
-use crate::storage::schema::{chats, messages};
+use crate::storage::schema::{chats, messages, removed_messages};
 
 mod at_time;
 mod trimming;
 
 pub use at_time::first_at;
 pub use trimming::{
-    RemovedMessage, Trim, any_reply_goes, edited_above, event_above, remove, remove_events, removed, seqs_in,
-    to_trim, within_followers,
+    Candidate, RemovedMessage, Trim, candidates, event_above, follower_beyond, remove, remove_events,
+    removed, to_trim,
 };
 
 type Db = SqliteConnection;
@@ -103,14 +107,10 @@ pub fn largest_client_id(db: &mut Db, up_to: ClientId) -> QueryResult<Option<Cli
 }
 
 pub fn is_client_id_used(db: &mut Db, sender: UserId, client_id: &[u8]) -> QueryResult<bool> {
-    if trimming::removed(db, sender, client_id)?.is_some() {
-        return Ok(true);
-    }
-    let named_alike = messages::table
-        .filter(messages::sender_id.eq(sender))
-        .filter(messages::client_id.eq(client_id))
-        .select(messages::id);
-    Ok(named_alike.first::<MessageId>(db).optional()?.is_some())
+    let removed = removed_messages::table.find((client_id, sender));
+    let named_alike =
+        messages::table.filter(messages::sender_id.eq(sender)).filter(messages::client_id.eq(client_id));
+    diesel::select(exists(removed).or(exists(named_alike))).get_result(db)
 }
 
 #[derive(QueryableByName)]
@@ -156,20 +156,17 @@ pub fn in_chat(db: &mut Db, chat: ChatId, id: MessageId) -> QueryResult<Option<M
 /// Returns the thread that a reply to this message of the chat belongs to, and the sender of the
 /// message. Returns `None` if the message is not in the chat.
 pub fn thread_of(db: &mut Db, chat: ChatId, id: MessageId) -> QueryResult<Option<(MessageId, UserId)>> {
-    let found: Option<(Option<MessageId>, UserId)> = messages::table
-        .find(id)
-        .filter(messages::chat_id.eq(chat))
-        .select((messages::thread_id, messages::sender_id))
-        .first(db)
-        .optional()?;
-    let Some((thread, sender)) = found else { return Ok(None) };
     // A chat that trims its messages may no longer have the first message: then a thread begins
     // here.
-    let first: Option<MessageId> = match thread {
-        Some(first) => messages::table.find(first).select(messages::id).first(db).optional()?,
-        None => None,
-    };
-    Ok(Some((first.unwrap_or(id), sender)))
+    let firsts = diesel::alias!(messages as firsts);
+    let found: Option<(UserId, Option<MessageId>)> = messages::table
+        .left_join(firsts.on(firsts.field(messages::id).nullable().eq(messages::thread_id)))
+        .filter(messages::id.eq(id))
+        .filter(messages::chat_id.eq(chat))
+        .select((messages::sender_id, firsts.field(messages::id).nullable()))
+        .first(db)
+        .optional()?;
+    Ok(found.map(|(sender, first)| (first.unwrap_or(id), sender)))
 }
 
 pub fn change(db: &mut Db, id: MessageId, changes: &MessageChanges<'_>) -> QueryResult<()> {
@@ -229,26 +226,54 @@ fn replies(first: MessageId, after: i64, before: i64) -> messages::BoxedQuery<'s
         .into_boxed()
 }
 
-/// Returns the id of the message with this seq.
-pub fn at_seq(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<Option<MessageId>> {
-    messages::table
+/// Returns the message with this seq.
+pub fn message_at(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<Option<Message>> {
+    let row = messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.eq(seq))
-        .select(messages::id)
-        .first(db)
-        .optional()
-}
-
-/// Returns the ordinal of the newest message at or below `seq`; 0 before the first message.
-pub fn ordinal_at(db: &mut Db, chat: ChatId, seq: i64) -> QueryResult<i64> {
-    let found: Option<i64> = messages::table
-        .filter(messages::chat_id.eq(chat))
-        .filter(messages::seq.le(seq))
-        .order(messages::seq.desc())
-        .select(messages::ordinal)
+        .select(MessageRow::as_select())
         .first(db)
         .optional()?;
-    Ok(found.unwrap_or(0))
+    row.map(Message::try_from).transpose()
+}
+
+/// Returns the ordinal of the newest message at or below a seq in each chat. Places before the
+/// first message of a chat are absent.
+pub fn ordinals_at(db: &mut Db, places: &[(ChatId, Seq)]) -> QueryResult<HashMap<(ChatId, Seq), i64>> {
+    if places.is_empty() {
+        return Ok(HashMap::new());
+    }
+    if let [(chat, seq)] = *places {
+        // This statement is prepared once.
+        let found: Option<i64> = messages::table
+            .filter(messages::chat_id.eq(chat))
+            .filter(messages::seq.le(seq))
+            .order(messages::seq.desc())
+            .select(messages::ordinal)
+            .first(db)
+            .optional()?;
+        return Ok(found.map(|ordinal| ((chat, seq), ordinal)).into_iter().collect());
+    }
+    let newest = given(
+        "chat_id, seq",
+        places.iter().map(|(chat, seq)| [chat.0, *seq]),
+        "SELECT chat_id, seq, (
+             SELECT m.ordinal FROM messages m WHERE m.chat_id = given.chat_id AND m.seq <= given.seq
+             ORDER BY m.seq DESC LIMIT 1
+         ) AS ordinal FROM given",
+    );
+    let found: Vec<PlaceOrdinal> = newest.load(db)?;
+    Ok(found.into_iter().filter_map(|row| Some(((row.chat_id, row.seq), row.ordinal?))).collect())
+}
+
+#[derive(QueryableByName)]
+struct PlaceOrdinal {
+    #[diesel(sql_type = BigInt)]
+    chat_id: ChatId,
+    #[diesel(sql_type = BigInt)]
+    seq: Seq,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ordinal: Option<i64>,
 }
 
 #[derive(QueryableByName)]

@@ -1,4 +1,5 @@
-//! Queries: one function per statement. diesel keeps each statement prepared.
+//! Queries: one function per statement. diesel keeps each statement prepared, except those over a
+//! list of rows.
 
 pub mod access_tokens;
 pub mod accounts;
@@ -8,6 +9,7 @@ pub mod chats;
 pub mod code_talks;
 pub mod consistency;
 pub mod fan_outs;
+mod given;
 pub mod listeners;
 pub mod logins;
 pub mod messages;
@@ -17,3 +19,4 @@ pub mod projects;
 pub mod pushes;
 pub mod repositories;
 pub mod threads;
+pub mod watchers;

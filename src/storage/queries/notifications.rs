@@ -1,9 +1,11 @@
 //! Queries of notifications.
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
+use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use super::given::given;
 use crate::domain::ids::{ChatId, MessageId, NotificationId, Seq, UserId};
 use crate::domain::notification::Notification;
 use crate::storage::rows::notification::{NewNotificationRow, NotificationRow};
@@ -11,40 +13,85 @@ use crate::storage::schema::notifications;
 
 type Db = SqliteConnection;
 
-/// Inserts a notification. Returns `None`, and changes nothing, when the user was notified of this
-/// cause before.
-pub fn insert(db: &mut Db, row: &NewNotificationRow<'_>) -> QueryResult<Option<Notification>> {
-    let row: Option<NotificationRow> = diesel::insert_into(notifications::table)
-        .values(row)
-        .on_conflict_do_nothing()
-        .returning(NotificationRow::as_returning())
-        .get_result(db)
-        .optional()?;
-    row.map(Notification::try_from).transpose()
+/// Inserts notifications, except those whose user was notified of the same cause before. Returns
+/// them by ascending id, which is the order of `rows`.
+pub fn insert(db: &mut Db, rows: &[NewNotificationRow<'_>]) -> QueryResult<Vec<Notification>> {
+    let returned = NotificationRow::as_returning;
+    let mut inserted: Vec<NotificationRow> = match rows {
+        // This statement is prepared once.
+        [row] => diesel::insert_into(notifications::table)
+            .values(row)
+            .on_conflict_do_nothing()
+            .returning(returned())
+            .load(db)?,
+        _ => diesel::insert_into(notifications::table)
+            .values(rows)
+            .on_conflict_do_nothing()
+            .returning(returned())
+            .load(db)?,
+    };
+    inserted.sort_unstable_by_key(|row| row.id);
+    inserted.into_iter().map(Notification::try_from).collect()
 }
 
-/// Returns whether a user has more than `count` notifications.
-pub fn exceed(db: &mut Db, user: UserId, count: i64) -> QueryResult<bool> {
-    let own = notifications::table.filter(notifications::user_id.eq(user));
-    let beyond: Option<NotificationId> =
-        own.order(notifications::id.desc()).offset(count).select(notifications::id).first(db).optional()?;
-    Ok(beyond.is_some())
+/// Of each user with more than `max` notifications, removes all but `keep`. Read notifications are
+/// removed first, then those that are not mentions, and among equals the oldest.
+pub fn evict(
+    db: &mut Db,
+    users: &[UserId],
+    keep: i64,
+    max: i64,
+) -> QueryResult<Vec<(UserId, NotificationId)>> {
+    let mut gone: Vec<(UserId, NotificationId)> = Evict { users, keep, max }.load(db)?;
+    gone.sort_unstable();
+    Ok(gone)
 }
 
-/// Removes all but `keep` notifications of a user. Read notifications are removed first, then those
-/// that are not mentions, and among equals the oldest.
-pub fn evict(db: &mut Db, user: UserId, keep: i64) -> QueryResult<Vec<NotificationId>> {
-    let gone: Vec<Id> = diesel::sql_query(
-        "DELETE FROM notifications WHERE id IN (
-             SELECT id FROM notifications WHERE user_id = ?
-             ORDER BY read_at IS NULL DESC, read_at IS NULL AND kind = 'mention' DESC, id DESC LIMIT -1 OFFSET ?
-         ) RETURNING id",
-    )
-    .bind::<BigInt, _>(user)
-    .bind::<BigInt, _>(keep)
-    .load(db)?;
-    Ok(gone.into_iter().map(|row| row.id).collect())
+/// The statement for one user is prepared once.
+struct Evict<'a> {
+    users: &'a [UserId],
+    keep: i64,
+    max: i64,
 }
+
+impl QueryId for Evict<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Evict<'_> {
+    type SqlType = (BigInt, BigInt);
+}
+
+impl QueryFragment<Sqlite> for Evict<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        if self.users.len() > 1 {
+            out.unsafe_to_cache_prepared();
+        }
+        out.push_sql(
+            "DELETE FROM notifications WHERE id IN (
+                 SELECT id FROM (
+                     SELECT id, row_number() OVER (
+                         PARTITION BY user_id
+                         ORDER BY read_at IS NULL DESC, read_at IS NULL AND kind = 'mention' DESC, id DESC
+                     ) AS place
+                     FROM notifications WHERE user_id IN (
+                         SELECT user_id FROM notifications WHERE user_id IN (",
+        );
+        for (n, user) in self.users.iter().enumerate() {
+            out.push_sql(if n == 0 { "" } else { ", " });
+            out.push_bind_param::<BigInt, _>(user)?;
+        }
+        out.push_sql(") GROUP BY user_id HAVING count(*) > ");
+        out.push_bind_param::<BigInt, _>(&self.max)?;
+        out.push_sql(")) AS ranked WHERE place > ");
+        out.push_bind_param::<BigInt, _>(&self.keep)?;
+        out.push_sql(") RETURNING user_id, id");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Db> for Evict<'_> {}
 
 /// Removes at most `limit` notifications of removed events in a range of seqs of a chat. The
 /// notification that a user was added stays while the chat exists.
@@ -69,28 +116,93 @@ pub fn retract(
     Ok(gone.into_iter().map(|row| (row.user_id, row.id)).collect())
 }
 
-/// Returns whether more than `count` notifications belong to a range of seqs of a chat.
-pub fn exceed_in(db: &mut Db, chat: ChatId, (from, to): (Seq, Seq), count: i64) -> QueryResult<bool> {
-    let beyond: Option<NotificationId> = notifications::table
-        .filter(notifications::seq.is_not_null())
-        .filter(notifications::chat_id.eq(chat))
-        .filter(notifications::seq.between(from, to))
-        .order((notifications::seq, notifications::user_id))
-        .offset(count)
-        .select(notifications::id)
-        .first(db)
-        .optional()?;
-    Ok(beyond.is_some())
+/// Returns those of the ranges of seqs of a chat that more than `count` notifications belong to.
+pub fn ranges_above(
+    db: &mut Db,
+    chat: ChatId,
+    ranges: &[(Seq, Seq)],
+    count: i64,
+) -> QueryResult<Vec<(Seq, Seq)>> {
+    let beyond = given(
+        "first_seq, last_seq",
+        ranges.iter().map(|(first, last)| [*first, *last]),
+        "SELECT first_seq, last_seq FROM given WHERE (
+             SELECT n.id FROM notifications n
+             WHERE n.seq IS NOT NULL AND n.chat_id = ? AND n.seq BETWEEN given.first_seq AND given.last_seq
+             ORDER BY n.seq, n.user_id LIMIT 1 OFFSET ?
+         ) IS NOT NULL",
+    );
+    let found: Vec<Range> = beyond.bind::<BigInt, _>(chat).bind::<BigInt, _>(count).load(db)?;
+    Ok(found.into_iter().map(|range| (range.first_seq, range.last_seq)).collect())
 }
 
-/// Returns whether the user has unread notifications of a chat up to a seq.
-pub fn any_unread_in(db: &mut Db, user: UserId, chat: ChatId, seq: Seq) -> QueryResult<bool> {
-    let unread = notifications::table
-        .filter(notifications::user_id.eq(user))
-        .filter(notifications::chat_id.eq(chat))
-        .filter(notifications::seq.le(seq))
-        .filter(notifications::read_at.is_null());
-    diesel::select(diesel::dsl::exists(unread)).get_result(db)
+#[derive(QueryableByName)]
+struct Range {
+    #[diesel(sql_type = BigInt)]
+    first_seq: Seq,
+    #[diesel(sql_type = BigInt)]
+    last_seq: Seq,
+}
+
+/// Removes the notifications of removed events in ranges of seqs of a chat, like [`retract`], by
+/// ascending id. Returns the seq of each.
+pub fn retract_ranges(
+    db: &mut Db,
+    chat: ChatId,
+    ranges: &[(Seq, Seq)],
+) -> QueryResult<Vec<(Seq, UserId, NotificationId)>> {
+    let gone = given(
+        "first_seq, last_seq",
+        ranges.iter().map(|(first, last)| [*first, *last]),
+        "DELETE FROM notifications WHERE id IN (
+             SELECT n.id FROM given CROSS JOIN notifications n
+             WHERE n.seq IS NOT NULL AND n.chat_id = ? AND n.seq BETWEEN given.first_seq AND given.last_seq
+                 AND (n.kind <> 'added' OR EXISTS (
+                     SELECT 1 FROM chats WHERE chats.id = n.chat_id AND chats.deleted_at IS NOT NULL))
+         ) RETURNING seq, user_id, id",
+    );
+    let mut gone: Vec<Gone> = gone.bind::<BigInt, _>(chat).load(db)?;
+    gone.sort_unstable_by_key(|row| row.id);
+    Ok(gone.into_iter().map(|row| (row.seq, row.user_id, row.id)).collect())
+}
+
+#[derive(QueryableByName)]
+struct Gone {
+    #[diesel(sql_type = BigInt)]
+    seq: Seq,
+    #[diesel(sql_type = BigInt)]
+    user_id: UserId,
+    #[diesel(sql_type = BigInt)]
+    id: NotificationId,
+}
+
+/// Returns those of the chats in which the user has unread notifications up to a seq.
+pub fn unread_in(db: &mut Db, user: UserId, chats: &[(ChatId, Seq)]) -> QueryResult<Vec<ChatId>> {
+    if let [(chat, seq)] = *chats {
+        // This statement is prepared once.
+        let unread = notifications::table
+            .filter(notifications::user_id.eq(user))
+            .filter(notifications::chat_id.eq(chat))
+            .filter(notifications::seq.le(seq))
+            .filter(notifications::read_at.is_null());
+        let any: bool = diesel::select(diesel::dsl::exists(unread)).get_result(db)?;
+        return Ok(any.then_some(chat).into_iter().collect());
+    }
+    let unread = given(
+        "chat_id, seq",
+        chats.iter().map(|(chat, seq)| [chat.0, *seq]),
+        "SELECT chat_id FROM given WHERE EXISTS (
+             SELECT 1 FROM notifications n
+             WHERE n.user_id = ? AND n.chat_id = given.chat_id AND n.seq <= given.seq AND n.read_at IS NULL)",
+    );
+    let found: Vec<UnreadChat> = unread.bind::<BigInt, _>(user).load(db)?;
+    Ok(found.into_iter().map(|row| row.chat_id).collect())
+}
+
+#[derive(QueryableByName)]
+struct UnreadChat {
+    #[diesel(sql_type = BigInt)]
+    chat_id: ChatId,
 }
 
 #[derive(QueryableByName)]
@@ -114,14 +226,28 @@ pub fn unread_below_cursors(db: &mut Db, user: UserId, limit: i64) -> QueryResul
     Ok(found.into_iter().map(|row| (row.chat_id, row.read_seq)).collect())
 }
 
-/// Marks the notifications of a chat up to a seq as read.
-pub fn mark_read_in(db: &mut Db, user: UserId, chat: ChatId, seq: Seq, now: i64) -> QueryResult<()> {
-    let unread = notifications::table
-        .filter(notifications::user_id.eq(user))
-        .filter(notifications::chat_id.eq(chat))
-        .filter(notifications::seq.le(seq))
-        .filter(notifications::read_at.is_null());
-    diesel::update(unread).set(notifications::read_at.eq(now)).execute(db).map(drop)
+/// Marks the notifications of chats up to a seq as read.
+pub fn mark_read_in(db: &mut Db, user: UserId, chats: &[(ChatId, Seq)], now: i64) -> QueryResult<()> {
+    if let [(chat, seq)] = *chats {
+        // This statement is prepared once.
+        let unread = notifications::table
+            .filter(notifications::user_id.eq(user))
+            .filter(notifications::chat_id.eq(chat))
+            .filter(notifications::seq.le(seq))
+            .filter(notifications::read_at.is_null());
+        return diesel::update(unread).set(notifications::read_at.eq(now)).execute(db).map(drop);
+    }
+    given(
+        "chat_id, seq",
+        chats.iter().map(|(chat, seq)| [chat.0, *seq]),
+        "UPDATE notifications SET read_at = ? FROM given
+         WHERE notifications.user_id = ? AND notifications.chat_id = given.chat_id
+             AND notifications.seq <= given.seq AND notifications.read_at IS NULL",
+    )
+    .bind::<BigInt, _>(now)
+    .bind::<BigInt, _>(user)
+    .execute(db)
+    .map(drop)
 }
 
 /// Returns the user's notification of a message, if it still exists.

@@ -24,6 +24,29 @@ pub fn project(db: &mut Db, id: ProjectId) -> QueryResult<Option<Project>> {
     found.map(|(row, config)| row.with_config(config.as_deref())).transpose()
 }
 
+/// Returns a project, and the role of a user in it.
+pub fn project_and_role(
+    db: &mut Db,
+    id: ProjectId,
+    user: UserId,
+) -> QueryResult<Option<(Project, Option<ProjectRole>)>> {
+    let is_member = project_members::project_id.eq(projects::id).and(project_members::user_id.eq(user));
+    let found: Option<(ProjectRow, Option<String>, Option<String>)> = projects::table
+        .left_join(project_configs::table)
+        .left_join(project_members::table.on(is_member))
+        .filter(projects::id.eq(id))
+        .filter(projects::deleted_at.is_null())
+        .select((
+            ProjectRow::as_select(),
+            project_configs::config.nullable(),
+            project_members::role.nullable(),
+        ))
+        .first(db)
+        .optional()?;
+    let Some((row, config, role)) = found else { return Ok(None) };
+    Ok(Some((row.with_config(config.as_deref())?, role.as_deref().map(project_role).transpose()?)))
+}
+
 pub fn all_projects(db: &mut Db) -> QueryResult<Vec<Project>> {
     let rows: Vec<(ProjectRow, Option<String>)> = projects::table
         .left_join(project_configs::table)
@@ -92,6 +115,14 @@ pub fn bind_channel(db: &mut Db, chat: ChatId, project: ProjectId) -> QueryResul
 
 pub fn set_audience(db: &mut Db, chat: ChatId, audience: &str) -> QueryResult<()> {
     diesel::update(chats::table.find(chat)).set(chats::audience.eq(audience)).execute(db).map(drop)
+}
+
+/// Archives the channel of a deleted project, and limits its audience.
+pub fn close_channel(db: &mut Db, chat: ChatId, audience: &str, now: i64) -> QueryResult<()> {
+    diesel::update(chats::table.find(chat))
+        .set((chats::audience.eq(audience), chats::archived_at.eq(now)))
+        .execute(db)
+        .map(drop)
 }
 
 pub fn set_project(
@@ -165,6 +196,27 @@ pub fn delete_member(db: &mut Db, project: ProjectId, user: UserId) -> QueryResu
     diesel::delete(project_members::table.find((project, user))).execute(db).map(drop)
 }
 
+/// Returns those of the projects that are not deleted, in the given order.
+pub fn existing(db: &mut Db, ids: &[ProjectId]) -> QueryResult<Vec<ProjectId>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<ProjectId> = projects::table
+        .filter(projects::id.eq_any(ids))
+        .filter(projects::deleted_at.is_null())
+        .select(projects::id)
+        .load(db)?;
+    Ok(ids.iter().copied().filter(|id| found.contains(id)).collect())
+}
+
+/// Ends the memberships of a user in projects, and the watches.
+pub fn delete_memberships(db: &mut Db, projects: &[ProjectId], user: UserId) -> QueryResult<()> {
+    let members = project_members::table.filter(project_members::user_id.eq(user));
+    diesel::delete(members.filter(project_members::project_id.eq_any(projects))).execute(db)?;
+    let watchers = project_watchers::table.filter(project_watchers::user_id.eq(user));
+    diesel::delete(watchers.filter(project_watchers::project_id.eq_any(projects))).execute(db).map(drop)
+}
+
 pub fn watches(db: &mut Db, project: ProjectId, user: UserId) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(project_watchers::table.find((project, user)))).get_result(db)
 }
@@ -186,22 +238,6 @@ pub fn all_watchers(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId)>> {
         .inner_join(projects::table)
         .filter(projects::deleted_at.is_null())
         .select((project_watchers::project_id, project_watchers::user_id))
-        .load(db)
-}
-
-/// Returns the next watchers above `after`, by ascending id.
-pub fn watchers_above(
-    db: &mut Db,
-    project: ProjectId,
-    after: UserId,
-    limit: i64,
-) -> QueryResult<Vec<UserId>> {
-    project_watchers::table
-        .filter(project_watchers::project_id.eq(project))
-        .filter(project_watchers::user_id.gt(after))
-        .order(project_watchers::user_id)
-        .limit(limit)
-        .select(project_watchers::user_id)
         .load(db)
 }
 

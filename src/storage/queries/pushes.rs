@@ -6,11 +6,15 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
+use super::repositories::ACTIVE;
+use crate::domain::ids::{PushId, RepositoryId, Seq, UserId};
+use crate::domain::project::Project;
 use crate::domain::push::RefUpdate;
+use crate::domain::repository::Repository;
 use crate::storage::rows::chat::unreadable;
+use crate::storage::rows::project::{ProjectRow, RepositoryRow};
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
-use crate::storage::schema::{chat_events, push_intents};
+use crate::storage::schema::{project_configs, projects, push_intents, repositories, users};
 
 type Db = SqliteConnection;
 
@@ -43,6 +47,52 @@ pub fn unsettled(db: &mut Db, id: PushId) -> QueryResult<Option<PushIntent>> {
         .first(db)
         .optional()?;
     row.map(PushIntent::try_from).transpose()
+}
+
+/// An intent that is not settled, with the rows that its event names.
+pub struct Settling {
+    pub intent: PushIntent,
+    /// The name of the user who pushes.
+    pub pusher: String,
+    pub repository: Option<Repository>,
+    pub project: Option<Project>,
+    /// The name of the owner of the project; empty without a project.
+    pub owner: String,
+}
+
+/// Returns an intent that is not settled, to be settled.
+pub fn to_settle(db: &mut Db, id: PushId) -> QueryResult<Option<Settling>> {
+    type Row =
+        (PushIntentRow, String, Option<RepositoryRow>, Option<ProjectRow>, Option<String>, Option<String>);
+    let owners = diesel::alias!(users as owners);
+    let repository = repositories::id.eq(push_intents::repository_id).and(repositories::state.eq(ACTIVE));
+    let project = projects::id.eq(repositories::project_id).and(projects::deleted_at.is_null());
+    let found: Option<Row> = push_intents::table
+        .inner_join(users::table)
+        .left_join(repositories::table.on(repository))
+        .left_join(projects::table.on(project))
+        .left_join(project_configs::table.on(project_configs::project_id.eq(projects::id)))
+        .left_join(owners.on(owners.field(users::id).eq(projects::owner_id)))
+        .filter(push_intents::id.eq(id))
+        .filter(is_unsettled())
+        .select((
+            PushIntentRow::as_select(),
+            users::username,
+            Option::<RepositoryRow>::as_select(),
+            Option::<ProjectRow>::as_select(),
+            project_configs::config.nullable(),
+            owners.field(users::username).nullable(),
+        ))
+        .first(db)
+        .optional()?;
+    let Some((intent, pusher, repository, project, config, owner)) = found else { return Ok(None) };
+    Ok(Some(Settling {
+        intent: intent.try_into()?,
+        pusher,
+        repository: repository.map(Repository::try_from).transpose()?,
+        project: project.map(|row| row.with_config(config.as_deref())).transpose()?,
+        owner: owner.unwrap_or_default(),
+    }))
 }
 
 /// Returns the ref updates of an intent.
@@ -86,10 +136,10 @@ pub fn pending_intent_of(db: &mut Db, repository: RepositoryId) -> QueryResult<O
     }
 }
 
-/// Returns whether this repository has an intent that is not settled.
-pub fn any_unsettled_of(db: &mut Db, repository: RepositoryId) -> QueryResult<bool> {
+/// Returns whether these repositories have an intent that is not settled.
+pub fn any_unsettled_of(db: &mut Db, repositories: &[RepositoryId]) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
-        push_intents::table.filter(push_intents::repository_id.eq(repository)).filter(is_unsettled()),
+        push_intents::table.filter(push_intents::repository_id.eq_any(repositories)).filter(is_unsettled()),
     ))
     .get_result(db)
 }
@@ -104,19 +154,38 @@ pub fn count_attempt(db: &mut Db, id: PushId) -> QueryResult<Option<i64>> {
         .optional()
 }
 
-pub fn set_announced(db: &mut Db, id: PushId, event_seq: Seq, mentioned: &str) -> QueryResult<()> {
-    diesel::update(push_intents::table.find(id))
-        .set((
-            push_intents::state.eq(ANNOUNCED),
-            push_intents::event_seq.eq(event_seq),
-            push_intents::mentioned.eq(mentioned),
-        ))
-        .execute(db)
-        .map(drop)
+/// The progress of an intent; `None` leaves a column unchanged.
+#[derive(Debug, Default, AsChangeset)]
+#[diesel(table_name = push_intents)]
+pub struct Progress<'a> {
+    state: &'a str,
+    event_seq: Option<Seq>,
+    mentioned: Option<&'a str>,
+    notified_to: Option<UserId>,
+    settled_at: Option<i64>,
+    refs: Option<&'a str>,
 }
 
-pub fn set_notified_to(db: &mut Db, id: PushId, user: UserId) -> QueryResult<()> {
-    diesel::update(push_intents::table.find(id)).set(push_intents::notified_to.eq(user)).execute(db).map(drop)
+impl<'a> Progress<'a> {
+    /// All is done.
+    pub fn settled(now: i64) -> Self {
+        Self { state: SETTLED, settled_at: Some(now), refs: Some(NO_REFS), ..Self::default() }
+    }
+
+    /// Users up to this one are notified.
+    pub fn notified_to(user: UserId) -> Self {
+        Self { state: ANNOUNCED, notified_to: Some(user), ..Self::default() }
+    }
+
+    /// The event has this seq. `mentioned` holds the users whom it names, as JSON.
+    #[must_use]
+    pub fn announced(self, event_seq: Seq, mentioned: &'a str) -> Self {
+        Self { event_seq: Some(event_seq), mentioned: Some(mentioned), ..self }
+    }
+}
+
+pub fn set_progress(db: &mut Db, id: PushId, progress: &Progress<'_>) -> QueryResult<()> {
+    diesel::update(push_intents::table.find(id)).set(progress).execute(db).map(drop)
 }
 
 /// Settles all remaining pushes of a repository: at most one is pending, few have notifications
@@ -128,23 +197,4 @@ pub fn settle_all_of(db: &mut Db, repository: RepositoryId, now: i64) -> QueryRe
     .set((push_intents::state.eq(SETTLED), push_intents::settled_at.eq(now), push_intents::refs.eq(NO_REFS)))
     .execute(db)
     .map(drop)
-}
-
-pub fn set_settled(db: &mut Db, id: PushId, now: i64) -> QueryResult<()> {
-    diesel::update(push_intents::table.find(id))
-        .set((
-            push_intents::state.eq(SETTLED),
-            push_intents::settled_at.eq(now),
-            push_intents::refs.eq(NO_REFS),
-        ))
-        .execute(db)
-        .map(drop)
-}
-
-/// Links an event to its push. The database accepts one event per push.
-pub fn mark_event(db: &mut Db, chat: ChatId, seq: Seq, push: PushId) -> QueryResult<()> {
-    diesel::update(chat_events::table.find((chat, seq)))
-        .set(chat_events::push_id.eq(push))
-        .execute(db)
-        .map(drop)
 }

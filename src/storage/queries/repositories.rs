@@ -27,6 +27,15 @@ pub fn repository(db: &mut Db, id: RepositoryId) -> QueryResult<Option<Repositor
     row.map(Repository::try_from).transpose()
 }
 
+/// Returns whether one of these repositories can be used and belongs to the project.
+pub fn any_of_project(db: &mut Db, ids: &[RepositoryId], project: ProjectId) -> QueryResult<bool> {
+    let found = repositories::table
+        .filter(repositories::id.eq_any(ids))
+        .filter(repositories::project_id.eq(project))
+        .filter(repositories::state.eq(ACTIVE));
+    diesel::select(diesel::dsl::exists(found)).get_result(db)
+}
+
 /// Returns a repository that is being created.
 pub fn creating(db: &mut Db, id: RepositoryId) -> QueryResult<Option<Repository>> {
     let row: Option<RepositoryRow> = repositories::table
@@ -89,6 +98,13 @@ pub fn set_state(db: &mut Db, id: RepositoryId, state: &str) -> QueryResult<()> 
     diesel::update(repositories::table.find(id)).set(repositories::state.eq(state)).execute(db).map(drop)
 }
 
+pub fn set_states(db: &mut Db, ids: &[RepositoryId], state: &str) -> QueryResult<()> {
+    diesel::update(repositories::table.filter(repositories::id.eq_any(ids)))
+        .set(repositories::state.eq(state))
+        .execute(db)
+        .map(drop)
+}
+
 pub fn set_repository(
     db: &mut Db,
     id: RepositoryId,
@@ -108,16 +124,21 @@ pub fn set_repository(
         .map(drop)
 }
 
-pub fn set_default_branch(db: &mut Db, id: RepositoryId, branch: &str) -> QueryResult<()> {
-    let repository = diesel::update(repositories::table.find(id));
-    repository.set(repositories::default_branch.eq(branch)).execute(db).map(drop)
-}
-
-/// Records a push: the new size, and `weight` more unpacked pushes.
-pub fn count_push(db: &mut Db, id: RepositoryId, size_bytes: i64, weight: i64) -> QueryResult<()> {
+/// Records a push: the new size, `weight` more unpacked pushes, and the default branch.
+pub fn count_push(
+    db: &mut Db,
+    id: RepositoryId,
+    size_bytes: i64,
+    weight: i64,
+    default_branch: &str,
+) -> QueryResult<()> {
     let unpacked = repositories::unpacked + weight;
     diesel::update(repositories::table.find(id))
-        .set((repositories::size_bytes.eq(size_bytes), repositories::unpacked.eq(unpacked)))
+        .set((
+            repositories::size_bytes.eq(size_bytes),
+            repositories::unpacked.eq(unpacked),
+            repositories::default_branch.eq(default_branch),
+        ))
         .execute(db)
         .map(drop)
 }
@@ -148,11 +169,11 @@ pub fn delete_repository(db: &mut Db, id: RepositoryId) -> QueryResult<()> {
     diesel::delete(repositories::table.find(id)).execute(db).map(drop)
 }
 
-/// Returns the repositories of a project that are not being deleted, with their state.
-pub fn of_project(db: &mut Db, project: ProjectId) -> QueryResult<Vec<(RepositoryId, String)>> {
+/// Returns the repositories of a project that are not being deleted.
+pub fn of_project(db: &mut Db, project: ProjectId) -> QueryResult<Vec<RepositoryId>> {
     repositories::table
         .filter(repositories::project_id.eq(project))
         .filter(repositories::state.eq_any([CREATING, ACTIVE]))
-        .select((repositories::id, repositories::state))
+        .select(repositories::id)
         .load(db)
 }

@@ -15,10 +15,11 @@ use crate::storage::schema::{messages, thread_followers};
 
 type Db = SqliteConnection;
 
-/// Makes a user follow a thread, unless the user follows it or has muted it.
-pub fn join(db: &mut Db, thread: MessageId, user: UserId) -> QueryResult<()> {
-    let row = (thread_followers::thread_id.eq(thread), thread_followers::user_id.eq(user));
-    diesel::insert_into(thread_followers::table).values(row).on_conflict_do_nothing().execute(db).map(drop)
+/// Makes users follow a thread, except those who follow it or have muted it.
+pub fn join(db: &mut Db, thread: MessageId, users: &[UserId]) -> QueryResult<()> {
+    let row = |user: &UserId| (thread_followers::thread_id.eq(thread), thread_followers::user_id.eq(*user));
+    let rows: Vec<_> = users.iter().map(row).collect();
+    diesel::insert_into(thread_followers::table).values(&rows).on_conflict_do_nothing().execute(db).map(drop)
 }
 
 /// Returns whether a user follows a thread (`true`) or has muted it (`false`); `None`: neither.

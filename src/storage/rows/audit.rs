@@ -9,6 +9,7 @@ use crate::storage::schema::audit_events;
 
 #[derive(Debug, Insertable)]
 #[diesel(table_name = audit_events)]
+#[diesel(treat_none_as_default_value = false)]
 pub struct NewAuditRow<'a> {
     pub actor_id: Option<UserId>,
     pub action: &'a str,

@@ -78,8 +78,10 @@ pub struct NewChatRow<'a> {
     pub created_at: i64,
 }
 
+/// `None` is written as NULL, so that one statement inserts many rows.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = chat_participants)]
+#[diesel(treat_none_as_default_value = false)]
 pub struct ParticipantRow {
     pub chat_id: ChatId,
     pub user_id: UserId,
@@ -121,8 +123,10 @@ impl TryFrom<ParticipantRow> for Participant {
     }
 }
 
+/// `None` is written as NULL, so that one statement inserts many rows.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = chat_events)]
+#[diesel(treat_none_as_default_value = false)]
 pub struct ChatEventRow {
     pub chat_id: ChatId,
     pub seq: i64,

@@ -71,8 +71,10 @@ impl TryFrom<FanOutRow> for FanOut {
     }
 }
 
+/// `None` is written as NULL, so that one statement inserts many rows.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = fan_outs)]
+#[diesel(treat_none_as_default_value = false)]
 pub struct NewFanOutRow<'a> {
     pub kind: &'a str,
     pub chat_id: ChatId,

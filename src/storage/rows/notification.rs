@@ -50,8 +50,10 @@ impl TryFrom<NotificationRow> for Notification {
     }
 }
 
+/// `None` is written as NULL, so that one statement inserts many rows.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = notifications)]
+#[diesel(treat_none_as_default_value = false)]
 pub struct NewNotificationRow<'a> {
     pub user_id: UserId,
     pub kind: &'a str,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::notifications::notify;
+use super::notifications::notify_all;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::actors::writer::writer_cache::Invalidation;
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::domain::access::{AccessToken, AuthMethod, Credential, RequiredScope, Scope, check_scopes};
 use crate::domain::event::Event;
 use crate::domain::ids::{AccessTokenId, RepositoryId, UserId};
@@ -41,36 +42,46 @@ fn check_fresh(tx: &mut Tx<'_>, who: Credential, password_proven: bool) -> Execu
     Err(Refusal::FreshLoginRequired.into())
 }
 
-/// Notifies the owner of an account of a change of its credentials.
-pub(super) fn notify_owner(tx: &mut Tx<'_>, owner: UserId, text: &str) -> Execution<()> {
-    let active = accounts::user(tx.reader(), owner)?.is_some_and(|row| row.deactivated_at.is_none());
+/// Notifies the owner of an account of a change of its credentials. `active`: the owner is.
+pub(super) fn notify_owner(tx: &mut Tx<'_>, owner: UserId, active: bool, text: &str) -> Execution<()> {
+    let row = owner_row(owner, active, text, tx.now);
+    notify_all(tx, row.as_slice())
+}
+
+fn owner_row(owner: UserId, active: bool, text: &str, now: Timestamp) -> Option<NewNotificationRow<'_>> {
     let facts = RecipientFacts { active, ..RecipientFacts::BYSTANDER };
-    let Decision::Notify(kind, _) = decide(Cause::Account, facts) else { return Ok(()) };
-    let row = NewNotificationRow {
+    let Decision::Notify(kind, _) = decide(Cause::Account, facts) else { return None };
+    Some(NewNotificationRow {
         user_id: owner,
         kind: kind.as_str(),
         chat_id: None,
         message_id: None,
         actor_id: None,
         text,
-        created_at: tx.now.0,
+        created_at: now.0,
         read_at: None,
         seq: None,
         repository: None,
         reason: None,
-    };
-    notify(tx, &row)
+    })
 }
 
 /// Revokes the tokens that a user created at `since` or later. Returns their number.
 pub(super) fn revoke_made_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Execution<usize> {
-    let now = tx.now.0;
     let tokens = access_tokens::unrevoked_of(tx.reader(), user, since.0)?;
-    for id in &tokens {
-        access_tokens::revoke(tx.write(), *id, now)?;
-        tx.announce(Event::AccessTokenRevoked { token_id: *id });
-    }
+    revoke(tx, &tokens)?;
     Ok(tokens.len())
+}
+
+fn revoke(tx: &mut Tx<'_>, tokens: &[AccessTokenId]) -> Execution<()> {
+    let now = tx.now.0;
+    for tokens in tokens.chunks(ROWS_PER_STATEMENT_MAX) {
+        access_tokens::revoke(tx.write(), tokens, now)?;
+    }
+    for token in tokens {
+        tx.announce(Event::AccessTokenRevoked { token_id: *token });
+    }
+    Ok(())
 }
 
 pub struct CreateAccessToken {
@@ -120,7 +131,7 @@ impl Command for CreateAccessToken {
             self.name,
             scopes.join(", ")
         );
-        notify_owner(tx, self.who.user, &text)?;
+        notify_owner(tx, self.who.user, owner.deactivated_at.is_none(), &text)?;
         let token = Arc::new(token);
         tx.announce(Event::AccessTokenCreated { token: token.clone(), hash });
         Ok(token)
@@ -143,7 +154,7 @@ impl Command for RevokeAccessToken {
             return Err(Refusal::NotFound("access token").into());
         }
         let now = tx.now.0;
-        access_tokens::revoke(tx.write(), self.token, now)?;
+        access_tokens::revoke(tx.write(), &[self.token], now)?;
         let detail = json!({"user_id": self.who.user});
         tx.audit(self.who, "token.revoke", ("token", self.token.0), &detail)?;
         tx.announce(Event::AccessTokenRevoked { token_id: self.token });
@@ -160,10 +171,7 @@ impl Command for EndExpiredTokens {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
         let expired = access_tokens::expired(tx.reader(), now, EXPIRED_PER_COMMAND)?;
-        for id in &expired {
-            access_tokens::revoke(tx.write(), *id, now)?;
-            tx.announce(Event::AccessTokenRevoked { token_id: *id });
-        }
+        revoke(tx, &expired)?;
         Ok(expired.len())
     }
 }
@@ -196,10 +204,9 @@ impl Command for RecordTokenUses {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let mut uses = Vec::with_capacity(self.uses.len());
-        for (id, at) in &self.uses {
-            if access_tokens::set_used(tx.write(), *id, at.0)? {
-                uses.push((*id, *at));
-            }
+        for slice in self.uses.chunks(ROWS_PER_STATEMENT_MAX) {
+            let live = access_tokens::set_used(tx.write(), slice)?;
+            uses.extend(slice.iter().copied().filter(|(id, _)| live.contains(id)));
         }
         if !uses.is_empty() {
             tx.announce(Event::AccessTokensUsed { uses });
@@ -220,11 +227,18 @@ impl Command for WarnOfExpiringTokens {
         let now = tx.now;
         let until = now.plus_seconds(tx.limits.token_warning_days.saturating_mul(DAY_SECONDS));
         let tokens = access_tokens::to_warn(tx.reader(), now.0, until.0, WARNED_PER_COMMAND)?;
-        for token in &tokens {
-            let Some(expires_at) = token.expires_at else { continue };
+        let text = |token: &AccessToken| {
+            let expires_at = token.expires_at?;
             let text = format!("your access token \"{}\" expires at {expires_at}", token.name);
-            notify_owner(tx, token.user_id, &text)?;
-            access_tokens::set_warned(tx.write(), token.id, now.0)?;
+            Some((token.user_id, text))
+        };
+        let texts: Vec<_> = tokens.iter().filter_map(text).collect();
+        // The tokens are those of active users.
+        let rows = texts.iter().filter_map(|(owner, text)| owner_row(*owner, true, text, now));
+        notify_all(tx, &rows.collect::<Vec<_>>())?;
+        if !tokens.is_empty() {
+            let ids: Vec<_> = tokens.iter().map(|token| token.id).collect();
+            access_tokens::set_warned(tx.write(), &ids, now.0)?;
         }
         Ok(tokens.len())
     }

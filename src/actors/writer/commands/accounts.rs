@@ -7,6 +7,7 @@ use serde_json::json;
 use super::access_tokens::revoke_made_since;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::auth::refresh::{RefreshKey, RefreshToken};
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::core::saturate;
 use crate::domain::access::{AuthMethod, Credential, RequiredScope};
 use crate::domain::event::Event;
@@ -259,7 +260,7 @@ impl Command for EndLogin {
         };
         let stays = self.who.auth_method.login().filter(|_| self.reach == Logout::Others);
         let logins = logins.into_iter().filter(|login| Some(*login) != stays);
-        logins.into_iter().try_for_each(|login| end(tx, login, user))?;
+        end_all(tx, &logins.map(|login| (login, user)).collect::<Vec<_>>())?;
         match self.reach {
             Logout::This | Logout::Others => Ok(()),
             Logout::AllLogins => end_tokens(tx, self.who, recently(tx)),
@@ -291,9 +292,7 @@ impl Command for EndExpiredLogins {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
         let now = tx.now.0;
         let expired = accounts::expired_logins(tx.reader(), now, EXPIRED_PER_COMMAND)?;
-        for (login, user) in &expired {
-            end(tx, *login, *user)?;
-        }
+        end_all(tx, &expired)?;
         Ok(expired.len())
     }
 }
@@ -351,7 +350,7 @@ pub(super) fn set_password(tx: &mut Tx<'_>, user: UserId, password_hash: &str) -
         password_hash,
         token_version: user.token_version,
     });
-    logins.into_iter().try_for_each(|login| end(tx, login, user.id))?;
+    end_all(tx, &logins.into_iter().map(|login| (login, user.id)).collect::<Vec<_>>())?;
     Ok(user)
 }
 
@@ -384,9 +383,19 @@ impl Command for UpdateProfile {
 }
 
 pub(super) fn end(tx: &mut Tx<'_>, login: LoginId, user: UserId) -> Execution<()> {
+    end_all(tx, &[(login, user)])
+}
+
+/// Ends logins of these users.
+pub(super) fn end_all(tx: &mut Tx<'_>, logins: &[(LoginId, UserId)]) -> Execution<()> {
     let now = tx.now.0;
-    accounts::end_login(tx.write(), login, now)?;
-    tx.announce(Event::LoginEnded { login_id: login, user_id: user });
+    for logins in logins.chunks(ROWS_PER_STATEMENT_MAX) {
+        let ids: Vec<_> = logins.iter().map(|(login, _)| *login).collect();
+        accounts::end_logins(tx.write(), &ids, now)?;
+    }
+    for (login_id, user_id) in logins.iter().copied() {
+        tx.announce(Event::LoginEnded { login_id, user_id });
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::access_tokens::{notify_owner, revoke_made_since};
-use super::accounts::{NewUser, end, set_password};
+use super::accounts::{NewUser, end_all, set_password};
 use super::projects::username;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
@@ -85,7 +85,7 @@ impl Command for SetUserActive {
         tx.audit(self.who, action, ("user", user.id.0), &json!({"username": user.username}))?;
         let user = Arc::new(user);
         tx.announce(Event::UserUpdated { user: user.clone() });
-        logins.into_iter().try_for_each(|login| end(tx, login, user.id))?;
+        end_all(tx, &logins.into_iter().map(|login| (login, user.id)).collect::<Vec<_>>())?;
         if !self.active {
             // An activation does not restore the tokens: an attacker may have created them.
             revoke_made_since(tx, user.id, Timestamp(i64::MIN))?;
@@ -144,15 +144,25 @@ impl Command for RenameChannels {
         check_administrator(tx, self.who)?;
         let owner = username(tx, self.owner)?;
         let found = projects::channels_of_owner(tx.reader(), self.owner, self.after, CHANNELS_PER_COMMAND)?;
+        let channels: Vec<_> = found.iter().map(|(_, _, channel)| *channel).collect();
+        let chats = chats::chats_with(tx.reader(), &channels)?;
+        let (mut names, mut events) = (Vec::new(), Vec::new());
         for (_, project, channel) in &found {
-            let Some(chat) = chats::chat(tx.reader(), *channel)? else { continue };
+            let Some(chat) = chats.get(channel) else { continue };
             let name = format!("{owner}/{project}");
             if chat.name.as_ref() == Some(&name) {
                 continue;
             }
-            chats::set_name(tx.write(), *channel, &name, None)?;
             let mut last_seq = chat.last_seq;
-            tx.append_event(chat.id, &mut last_seq, self.owner, Change::Rename { name })?;
+            names.push((chat.id, name.clone()));
+            events.push(tx.next_event(chat.id, &mut last_seq, self.owner, Change::Rename { name }));
+        }
+        if !names.is_empty() {
+            chats::set_names(tx.write(), &names)?;
+        }
+        tx.store_events(&events)?;
+        for event in events {
+            tx.announce(Event::Chat(event.into()));
         }
         let is_full = i64::try_from(found.len()).is_ok_and(|found| found >= CHANNELS_PER_COMMAND);
         Ok(found.last().filter(|_| is_full).map(|(project, ..)| *project))
@@ -213,6 +223,7 @@ impl Command for ResetPassword {
         notify_owner(
             tx,
             self.user,
+            user.active,
             "an administrator set your password; your logins and access tokens ended",
         )?;
         let detail = json!({"username": user.username, "tokens_revoked": tokens});

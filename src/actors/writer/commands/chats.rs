@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::adding::{check_reach, count_addition};
+use super::adding::{Adder, check_reach};
 use super::leaving::{LAST_OWNER, is_last_owner, leave_chat, take_out};
-use super::notifications::notify_of_being_added;
+use super::notifications::{Addition, write_all};
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::{Audience, Chat, ChatKind, ChatRole, Participant};
@@ -59,18 +59,16 @@ impl Command for CreateChat {
         {
             return Ok((existing, true));
         }
-        for user in people.iter().filter(|user| **user != me) {
-            check_reach(tx, self.who, *user)?;
-        }
+        let others: Vec<UserId> = people.iter().copied().filter(|user| *user != me).collect();
+        check_reach(tx, self.who, &others)?;
         if let Some(key) = &channel_key
             && channel_with(tx, key)?.is_some()
         {
             return Err(NAME_TAKEN.into());
         }
         check_room_for(tx, me)?;
-        for user in people {
-            count_addition(tx, self.who, *user, false)?;
-        }
+        let adder = Adder::load(tx, self.who)?;
+        adder.count(tx, &others, false)?;
         let row = NewChatRow {
             kind: kind.as_str(),
             name,
@@ -80,16 +78,39 @@ impl Command for CreateChat {
             created_at: tx.now.0,
         };
         let chat = chats::insert_chat(tx.write(), &row)?;
-        let (id, mut last_seq) = (chat.id, chat.last_seq);
+        let id = chat.id;
         tx.announce(Event::ChatCreated { chat: chat.into() });
         let creator = if kind == ChatKind::Direct { ChatRole::Member } else { ChatRole::Owner };
-        join(tx, id, (&mut last_seq, 0), me, me, creator)?;
-        for user in people.iter().filter(|user| **user != me) {
-            join(tx, id, (&mut last_seq, 0), me, *user, ChatRole::Member)?;
-            notify_of_being_added(tx, (id, last_seq), name, me, *user)?;
-        }
+        join_new(tx, id, (me, creator), &others, &adder.addition(name))?;
         Ok((id, false))
     }
+}
+
+/// Adds the creator and other members to a new chat, and notifies these members.
+fn join_new(
+    tx: &mut Tx<'_>,
+    chat: ChatId,
+    (creator, role): (UserId, ChatRole),
+    others: &[UserId],
+    addition: &Addition,
+) -> Execution<()> {
+    let (mut participants, mut joins, mut last_seq) = (Vec::new(), Vec::new(), 0);
+    let members = others.iter().map(|user| (*user, ChatRole::Member));
+    for (user_id, role) in std::iter::once((creator, role)).chain(members) {
+        joins.push(tx.next_event(chat, &mut last_seq, creator, Change::Join { user_id, role }));
+        participants.push(Participant::joining(user_id, creator, role, last_seq, 0));
+    }
+    chats::insert_participants(tx.write(), chat, &participants)?;
+    tx.store_events(&joins)?;
+    let joined = joins.iter().zip(&participants);
+    let rows = joined.filter_map(|(join, person)| addition.row((chat, join.seq), person.user_id, tx.now));
+    let rows: Vec<_> = rows.collect();
+    let mut written = write_all(tx, &rows)?;
+    for (join, person) in joins.into_iter().zip(&participants) {
+        tx.announce(Event::Chat(join.into()));
+        written.announce(tx, person.user_id);
+    }
+    Ok(())
 }
 
 /// Renames, archives or reopens a chat. `None` leaves a field as it is.
@@ -147,11 +168,11 @@ impl Command for SetParticipant {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
-        if me != self.user && chats::participant(tx.reader(), self.chat, self.user)?.is_none() {
-            check_reach(tx, self.who, self.user)?;
+        let current = chats::participant(tx.reader(), self.chat, self.user)?;
+        if me != self.user && current.is_none() {
+            check_reach(tx, self.who, &[self.user])?;
         }
         let (chat, role) = load(tx, self.chat, me)?;
-        let current = chats::participant(tx.reader(), chat.id, self.user)?;
         let wanted = self.role.or(current.as_ref().map(|p| p.role)).unwrap_or(ChatRole::Member);
         permission::set_role(&chat, role, me == self.user, current.as_ref().map(|p| p.role), wanted)?;
         let mut last_seq = chat.last_seq;
@@ -164,9 +185,14 @@ impl Command for SetParticipant {
             if usize::try_from(count).unwrap_or(usize::MAX) >= tx.limits.participants_per_chat {
                 return Err(Refusal::Conflict("the chat is full").into());
             }
-            count_addition(tx, self.who, self.user, false)?;
+            let adder = if me == self.user { None } else { Some(Adder::load(tx, self.who)?) };
+            if let Some(adder) = &adder {
+                adder.count(tx, &[self.user], false)?;
+            }
             join(tx, chat.id, (&mut last_seq, chat.last_ordinal), me, self.user, wanted)?;
-            notify_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), me, self.user)?;
+            if let Some(adder) = adder {
+                adder.addition(chat.name.as_deref()).notify(tx, (chat.id, last_seq), self.user)?;
+            }
             return Ok(false);
         };
         if current.role == wanted {
@@ -196,13 +222,17 @@ impl Command for RemoveParticipant {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let me = self.who.user;
-        let (chat, role) = load(tx, self.chat, me)?;
+        let (chat, own) = load_with_participant(tx, self.chat, me)?;
+        let role = own.as_ref().map(|own| own.role);
         permission::read(&chat, role)?;
-        let current =
-            chats::participant(tx.reader(), chat.id, self.user)?.ok_or(Refusal::NotFound("participant"))?;
+        let current = match own.filter(|own| own.user_id == self.user) {
+            Some(own) => Some(own),
+            None => chats::participant(tx.reader(), chat.id, self.user)?,
+        };
+        let current = current.ok_or(Refusal::NotFound("participant"))?;
         permission::remove(&chat, role, me == self.user, current.role)?;
         if me == self.user {
-            return leave_chat(tx, &chat, &current);
+            return leave_chat(tx, chat, current);
         }
         if is_last_owner(tx, &chat, &current)? {
             return Err(LAST_OWNER.into());
@@ -225,10 +255,10 @@ impl Command for SetNotifyLevel {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::read(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.reader(), chat.id, user_id)?.ok_or(Refusal::NotFound("chat"))?;
+        let (chat, me) = load_with_participant(tx, self.chat, user_id)?;
+        permission::read(&chat, me.as_ref().map(|me| me.role))?;
+        let me = me.ok_or(Refusal::NotFound("chat"))?;
         if me.notify != self.level {
             chats::set_notify(tx.write(), chat.id, user_id, self.level.as_str())?;
             tx.announce(Event::NotifyLevelSet { chat_id: chat.id, user_id, level: self.level });
@@ -242,9 +272,20 @@ impl Command for SetNotifyLevel {
 /// # Errors
 /// [`Refusal::NotFound`] if the chat does not exist.
 pub(super) fn load(tx: &mut Tx<'_>, chat: ChatId, user: UserId) -> Execution<(Chat, Option<ChatRole>)> {
-    let found = chats::chat(tx.reader(), chat)?.ok_or(Refusal::NotFound("chat"))?;
-    let participant = chats::participant(tx.reader(), chat, user)?;
+    let (found, participant) = load_with_participant(tx, chat, user)?;
     Ok((found, participant.map(|p| p.role)))
+}
+
+/// Returns the chat, and `user` if they are in it.
+///
+/// # Errors
+/// [`Refusal::NotFound`] if the chat does not exist.
+pub(super) fn load_with_participant(
+    tx: &mut Tx<'_>,
+    chat: ChatId,
+    user: UserId,
+) -> Execution<(Chat, Option<Participant>)> {
+    Ok(chats::chat_and_participant(tx.reader(), chat, user)?.ok_or(Refusal::NotFound("chat"))?)
 }
 
 pub(super) fn join(
@@ -260,7 +301,7 @@ pub(super) fn join(
     if *last_seq > 0 {
         participant.notify = chats::enter_again(tx.write(), chat, user)?.unwrap_or(before);
     }
-    chats::insert_participant(tx.write(), chat, &participant)?;
+    chats::insert_participants(tx.write(), chat, std::slice::from_ref(&participant))?;
     tx.append_event(chat, last_seq, actor, Change::Join { user_id: user, role })?;
     if participant.notify != before {
         // The notification level survives a leave and a return.
@@ -310,10 +351,6 @@ fn channel_key(kind: ChatKind, name: Option<&str>) -> Option<String> {
 
 /// Returns the channel with this key, or with its decomposed form, which earlier versions stored.
 fn channel_with(tx: &mut Tx<'_>, key: &str) -> Execution<Option<ChatId>> {
-    for form in [Some(key.to_owned()), text::other_form(key)].into_iter().flatten() {
-        if let Some(found) = chats::channel_named(tx.reader(), &form)? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
+    let forms: Vec<_> = [Some(key.to_owned()), text::other_form(key)].into_iter().flatten().collect();
+    Ok(chats::channel_named(tx.reader(), &forms)?)
 }

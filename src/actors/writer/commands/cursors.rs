@@ -3,12 +3,14 @@
 //! Cursors move forward only, except by [`MarkUnread`]. A move is not an event of the chat: it
 //! takes no seq.
 
-use super::chats::load;
-use super::notifications::read_in_chat;
+use super::chats::load_with_participant;
+use super::notifications::read_in_chats;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::core::saturate;
 use crate::domain::access::{Credential, RequiredScope};
+use crate::domain::chat::{Chat, Participant};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::domain::permission::chat as permission;
@@ -44,8 +46,8 @@ impl Command for MarkRead {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::read(&chat, role)?;
+        let (chat, me) = load_with_participant(tx, self.chat, self.who.user)?;
+        permission::read(&chat, me.as_ref().map(|me| me.role))?;
         let everything = Marks { read: Some(chat.last_seq), delivered: None };
         let marks = self.marks.unwrap_or(everything);
         for (field, seq) in [("read_seq", marks.read), ("delivered_seq", marks.delivered)] {
@@ -53,7 +55,9 @@ impl Command for MarkRead {
                 return Err(Refusal::invalid(field, "is beyond the newest event of the chat").into());
             }
         }
-        advance(tx, chat.id, self.who.user, marks)?.ok_or(Refusal::NotFound("chat").into())
+        let me = me.ok_or(Refusal::NotFound("chat"))?;
+        let moved = advance(tx, self.who.user, vec![(chat.id, me, marks)])?;
+        Ok(moved.first().map_or(0, |(_, read_seq)| *read_seq))
     }
 }
 
@@ -75,11 +79,16 @@ impl Command for MergeMarks {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        for (chat, marks) in self.marks.iter().take(tx.limits.marks_per_command) {
-            let Some(chat) = chats::chat(tx.reader(), *chat)? else { continue };
-            if marks.read.max(marks.delivered) <= Some(chat.last_seq) {
-                advance(tx, chat.id, self.who.user, *marks)?;
-            }
+        let marks = self.marks.get(..tx.limits.marks_per_command).unwrap_or(&self.marks);
+        for marks in marks.chunks(ROWS_PER_STATEMENT_MAX) {
+            let chats: Vec<_> = marks.iter().map(|(chat, _)| *chat).collect();
+            let found = chats::chats_of(tx.reader(), self.who.user, &chats)?;
+            let mark = |(chat, marks): &(ChatId, Marks)| {
+                let (chat, me) = found.get(chat)?;
+                let is_possible = marks.read.max(marks.delivered) <= Some(chat.last_seq);
+                is_possible.then(|| (chat.id, me.clone(), *marks))
+            };
+            advance(tx, self.who.user, marks.iter().filter_map(mark).collect())?;
         }
         Ok(())
     }
@@ -104,23 +113,25 @@ impl Command for MarkUnread {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Seq> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::mark(&chat, role)?;
+        let me = self.who.user;
+        let (chat, before) = load_with_participant(tx, self.chat, me)?;
+        permission::mark(&chat, before.as_ref().map(|before| before.role))?;
         if self.from < 1 || self.from > chat.last_seq {
             return Err(Refusal::invalid("from_seq", "is not the seq of an event of the chat").into());
         }
-        let me = self.who.user;
-        let before = chats::participant(tx.reader(), chat.id, me)?.ok_or(Refusal::NotFound("chat"))?;
+        let before = before.ok_or(Refusal::NotFound("chat"))?;
         let seq = self.from - 1;
         if seq >= before.read_seq {
             return Ok(before.read_seq);
         }
         self.within_rate.clone()?;
-        let ordinal = messages::ordinal_at(tx.reader(), chat.id, seq)?;
+        let ordinal = messages::ordinals_at(tx.reader(), &[(chat.id, seq)])?;
+        let ordinal = ordinal.get(&(chat.id, seq)).copied().unwrap_or(0);
         let own = messages::own_from(tx.reader(), chat.id, me, self.from, OWN_SCANNED)?;
         let mut participant = before;
         participant.unread_from(seq, ordinal, own.into_iter().collect());
-        tx.move_cursors_back(chat.id, participant)?;
+        tx.store_cursors(&[(chat.id, participant.clone())])?;
+        tx.announce(Event::CursorsMovedBack { chat_id: chat.id, participant });
         Ok(seq)
     }
 }
@@ -140,19 +151,24 @@ impl Command for MarkAllRead {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
         let limit = saturate::to_i64(tx.limits.marks_per_command);
         let found = chats::unread_of(tx.reader(), self.who.user, self.above, limit)?;
-        for chat in &found {
-            advance(tx, chat.id, self.who.user, Marks { read: Some(chat.last_seq), delivered: None })?;
+        for found in found.chunks(ROWS_PER_STATEMENT_MAX) {
+            let mark = |(chat, me): &(Chat, Participant)| {
+                (chat.id, me.clone(), Marks { read: Some(chat.last_seq), delivered: None })
+            };
+            advance(tx, self.who.user, found.iter().map(mark).collect())?;
         }
         let is_full = saturate::to_i64(found.len()) >= limit;
         if !is_full {
             // Joining or posting moves the read cursor, but leaves older notifications unread: read
             // them now.
             let (user, kept) = (self.who.user, tx.limits.notifications_per_user);
-            for (chat, read_seq) in notifications::unread_below_cursors(tx.reader(), user, kept)? {
-                read_in_chat(tx, user, chat, read_seq)?;
+            let read = notifications::unread_below_cursors(tx.reader(), user, kept)?;
+            let mut events = read_in_chats(tx, user, &read)?;
+            for event in read.iter().filter_map(|(chat, _)| events.remove(chat)) {
+                tx.announce(event);
             }
         }
-        Ok(found.last().filter(|_| is_full).map(|chat| chat.id))
+        Ok(found.last().filter(|_| is_full).map(|(chat, _)| chat.id))
     }
 }
 
@@ -168,10 +184,10 @@ impl Command for SetHidden {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         tx.authenticate(self.who, RequiredScope::ChatWrite)?;
-        let (chat, role) = load(tx, self.chat, self.who.user)?;
-        permission::hide(&chat, role)?;
         let user_id = self.who.user;
-        let me = chats::participant(tx.reader(), chat.id, user_id)?.ok_or(Refusal::NotFound("chat"))?;
+        let (chat, me) = load_with_participant(tx, self.chat, user_id)?;
+        permission::hide(&chat, me.as_ref().map(|me| me.role))?;
+        let me = me.ok_or(Refusal::NotFound("chat"))?;
         if me.hides(chat.last_ordinal) != self.hidden {
             let ordinal = self.hidden.then_some(chat.last_ordinal);
             chats::set_hidden(tx.write(), chat.id, user_id, ordinal)?;
@@ -181,21 +197,44 @@ impl Command for SetHidden {
     }
 }
 
-/// Moves the cursors of a participant. Returns `None` if the user is not a participant.
-fn advance(tx: &mut Tx<'_>, chat: ChatId, user: UserId, marks: Marks) -> Execution<Option<Seq>> {
-    let Some(before) = chats::participant(tx.reader(), chat, user)? else { return Ok(None) };
-    let mut participant = before.clone();
-    if let Some(read) = marks.read.filter(|read| *read > before.read_seq) {
-        participant.read_to(read, messages::ordinal_at(tx.reader(), chat, read)?);
+/// Moves the cursors of a user in chats, at most `ROWS_PER_STATEMENT_MAX`. Returns the read cursor
+/// of each chat.
+fn advance(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    marks: Vec<(ChatId, Participant, Marks)>,
+) -> Execution<Vec<(ChatId, Seq)>> {
+    let is_ahead = |(chat, before, marks): &(ChatId, Participant, Marks)| {
+        marks.read.filter(|read| *read > before.read_seq).map(|read| (*chat, read))
+    };
+    let places: Vec<_> = marks.iter().filter_map(is_ahead).collect();
+    let ordinals = messages::ordinals_at(tx.reader(), &places)?;
+    let (mut moved, mut read, mut cursors) = (Vec::new(), Vec::new(), Vec::new());
+    for (chat, before, marks) in marks {
+        let mut participant = before.clone();
+        if let Some(read) = marks.read.filter(|read| *read > before.read_seq) {
+            participant.read_to(read, ordinals.get(&(chat, read)).copied().unwrap_or(0));
+        }
+        participant.delivered_seq =
+            before.delivered_seq.max(marks.delivered.unwrap_or(0)).max(participant.read_seq);
+        cursors.push((chat, participant.read_seq));
+        if marks.read.is_some() {
+            read.push((chat, participant.read_seq));
+        }
+        if participant != before {
+            moved.push((chat, participant));
+        }
     }
-    participant.delivered_seq =
-        before.delivered_seq.max(marks.delivered.unwrap_or(0)).max(participant.read_seq);
-    let read_seq = participant.read_seq;
-    if participant != before {
-        tx.move_cursors(chat, participant)?;
+    tx.store_cursors(&moved)?;
+    let mut events = read_in_chats(tx, user, &read)?;
+    let mut moved = moved.into_iter().peekable();
+    for (chat, _) in &cursors {
+        if let Some((chat_id, participant)) = moved.next_if(|(moved, _)| moved == chat) {
+            tx.announce(Event::CursorsMoved { chat_id, participant });
+        }
+        if let Some(event) = events.remove(chat) {
+            tx.announce(event);
+        }
     }
-    if marks.read.is_some() {
-        read_in_chat(tx, user, chat, read_seq)?;
-    }
-    Ok(Some(read_seq))
+    Ok(cursors)
 }

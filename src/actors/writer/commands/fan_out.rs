@@ -14,13 +14,13 @@
 
 mod slices;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::sqlite::SqliteConnection;
 
 pub use slices::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 
-use super::notifications::{notify, username};
+use super::notifications::{notify_all, username};
 use crate::actors::writer::command::{Execution, Tx};
 use crate::core::saturate;
 use crate::domain::chat::{Chat, ChatKind};
@@ -70,20 +70,29 @@ impl MessageNotifier {
         SentMessage { chat: self.chat, sender: self.sender }
     }
 
-    /// Notifies a member of the chat, if [`decide`] allows it.
-    fn notify(&self, tx: &mut Tx<'_>, listener: &Listener, why: Why) -> Execution<()> {
-        let user = listener.user_id;
+    /// Returns the kind of the notification of a member of the chat, if [`decide`] allows it.
+    fn kind_for(&self, listener: &Listener, why: Why) -> Option<NotificationKind> {
         let facts = RecipientFacts {
             active: listener.active,
             level: listener.level,
             blocks_actor: listener.blocks_sender,
             follows_thread: why == Why::Follows,
-            ..RecipientFacts::towards_message(user, self.sender, why == Why::Named, self.replied_to)
+            ..RecipientFacts::towards_message(
+                listener.user_id,
+                self.sender,
+                why == Why::Named,
+                self.replied_to,
+            )
         };
-        let cause = Cause::Message { direct: self.direct };
-        let Decision::Notify(kind, _) = decide(cause, facts) else { return Ok(()) };
+        match decide(Cause::Message { direct: self.direct }, facts) {
+            Decision::Notify(kind, _) => Some(kind),
+            Decision::Silent(_) => None,
+        }
+    }
+
+    fn text(&self, kind: NotificationKind) -> String {
         let (sender, location) = (&self.sender_name, &self.location);
-        let text = match kind {
+        match kind {
             NotificationKind::Mention => format!("{sender} mentioned you{location}"),
             NotificationKind::Reply => format!("{sender} replied to you{location}"),
             NotificationKind::Thread => format!("{sender} wrote in a thread that you follow{location}"),
@@ -92,22 +101,31 @@ impl MessageNotifier {
             | NotificationKind::Push
             | NotificationKind::Added
             | NotificationKind::Account => format!("{sender} wrote to you"),
-        };
-        let row = NewNotificationRow {
-            user_id: user,
+        }
+    }
+
+    /// Notifies members of the chat, those whom [`decide`] allows. Each is notified once.
+    fn notify(&self, tx: &mut Tx<'_>, people: &[(Listener, Why)]) -> Execution<()> {
+        let chosen = people.iter().filter_map(|(listener, why)| {
+            let kind = self.kind_for(listener, *why)?;
+            Some((listener, kind, self.text(kind)))
+        });
+        let (chosen, now): (Vec<_>, _) = (chosen.collect(), tx.now.0);
+        let rows = chosen.iter().map(|(listener, kind, text)| NewNotificationRow {
+            user_id: listener.user_id,
             kind: kind.as_str(),
             chat_id: Some(self.chat),
             message_id: Some(self.id),
             actor_id: Some(self.sender),
-            text: &text,
-            created_at: tx.now.0,
+            text,
+            created_at: now,
             // The recipient may have read the message before a slice runs.
-            read_at: (listener.read_seq >= self.seq).then_some(tx.now.0),
+            read_at: (listener.read_seq >= self.seq).then_some(now),
             seq: Some(self.seq),
             repository: None,
             reason: None,
-        };
-        notify(tx, &row)
+        });
+        notify_all(tx, &rows.collect::<Vec<_>>())
     }
 }
 
@@ -123,8 +141,7 @@ pub(super) fn notify_of_message(
     if let (Some(thread), Some(replied_to)) = (message.thread_id, replied_to) {
         // All users who wrote in a thread follow it: the first reply adds the sender of the first
         // message.
-        threads::join(tx.write(), thread, replied_to)?;
-        threads::join(tx.write(), thread, message.sender_id)?;
+        threads::join(tx.write(), thread, &[replied_to, message.sender_id])?;
     }
     let mut mentions = if direct { Mentions::default() } else { Mentions::of(&message.content) };
     if !direct && mentions == Mentions::default() && replied_to.is_none() {
@@ -141,9 +158,7 @@ pub(super) fn notify_of_message(
             return leave(tx, FanOutKind::AllMembers, &notifier, &[]);
         }
         let why = if mentions.all { Why::Named } else { Why::Present };
-        for listener in people {
-            notifier.notify(tx, &listener, why)?;
-        }
+        notifier.notify(tx, &all_for(people, why))?;
         return Ok(within_rate);
     }
     // Named users come before followers of the thread: each user is notified once.
@@ -151,19 +166,22 @@ pub(super) fn notify_of_message(
         return Ok(leave(tx, FanOutKind::Named, &notifier, &mentions.names)? && within_rate);
     }
     let max = tx.limits.mentions_per_message;
-    let named = members_named(tx.reader(), sent, &mentions.names, max)?;
-    for listener in &named {
-        notifier.notify(tx, listener, Why::Named)?;
+    let mut people = all_for(members_named(tx.reader(), sent, &mentions.names, max)?, Why::Named);
+    let mut is_left = true;
+    if let Some(thread) = message.thread_id {
+        let followers = listeners::followers(tx.reader(), sent, thread, UserId(0), few.saturating_add(2))?;
+        if followers.scanned_to.is_some() {
+            is_left = leave(tx, FanOutKind::Thread, &notifier, &[])?;
+        } else {
+            people.extend(all_for(followers.listeners, Why::Follows));
+        }
     }
-    let Some(thread) = message.thread_id else { return Ok(within_rate) };
-    let followers = listeners::followers(tx.reader(), sent, thread, UserId(0), few.saturating_add(2))?;
-    if followers.scanned_to.is_some() {
-        return Ok(leave(tx, FanOutKind::Thread, &notifier, &[])? && within_rate);
-    }
-    for listener in followers.listeners {
-        notifier.notify(tx, &listener, Why::Follows)?;
-    }
-    Ok(within_rate)
+    notifier.notify(tx, &people)?;
+    Ok(is_left && within_rate)
+}
+
+fn all_for(people: Vec<Listener>, why: Why) -> Vec<(Listener, Why)> {
+    people.into_iter().map(|listener| (listener, why)).collect()
 }
 
 fn count<T>(list: &[T]) -> i64 {
@@ -202,29 +220,47 @@ fn leave(
         names: &serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
         position: 0,
     };
-    fan_outs::insert(tx.write(), &row)?;
+    fan_outs::insert(tx.write(), &[row])?;
     tx.notify_fan_outs();
     Ok(true)
 }
 
-/// Removes notifications of deleted messages: a few at once, many after this batch.
-pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, (from, to): (Seq, Seq)) -> Execution<()> {
-    let few = tx.limits.notifications_per_message;
-    if notifications::exceed_in(tx.reader(), chat, (from, to), few)? {
-        let row = NewFanOutRow {
-            kind: FanOutKind::Retract.as_str(),
-            chat_id: chat,
-            seq: to,
-            message_id: None,
-            user_id: None,
-            names: "[]",
-            position: from,
-        };
-        fan_outs::insert(tx.write(), &row)?;
-        tx.notify_fan_outs();
+/// Removes notifications of deleted messages in ranges of seqs: a few of each range at once, many
+/// after this batch.
+pub(super) fn retract(tx: &mut Tx<'_>, chat: ChatId, ranges: &[(Seq, Seq)]) -> Execution<()> {
+    if ranges.is_empty() {
         return Ok(());
     }
-    retract_some(tx, chat, (from, to), few).map(drop)
+    let few = tx.limits.notifications_per_message;
+    let above: HashSet<_> =
+        notifications::ranges_above(tx.reader(), chat, ranges, few)?.into_iter().collect();
+    let (many, ranges): (Vec<_>, Vec<_>) = ranges.iter().copied().partition(|range| above.contains(range));
+    let row = |(from, to): &(Seq, Seq)| NewFanOutRow {
+        kind: FanOutKind::Retract.as_str(),
+        chat_id: chat,
+        seq: *to,
+        message_id: None,
+        user_id: None,
+        names: "[]",
+        position: *from,
+    };
+    let rows: Vec<_> = many.iter().map(row).collect();
+    if !rows.is_empty() {
+        fan_outs::insert(tx.write(), &rows)?;
+        tx.notify_fan_outs();
+    }
+    if ranges.is_empty() {
+        return Ok(());
+    }
+    let gone = notifications::retract_ranges(tx.write(), chat, &ranges)?;
+    for (from, to) in ranges {
+        let gone = gone.iter().filter(|(seq, ..)| (from..=to).contains(seq));
+        let gone: Vec<_> = gone.map(|(_, user, id)| (*user, *id)).collect();
+        if !gone.is_empty() {
+            tx.announce(Event::NotificationsRemoved { gone });
+        }
+    }
+    Ok(())
 }
 
 /// Removes at most `limit` notifications. Returns the number that it removed.

@@ -2,13 +2,12 @@
 
 use serde_json::json;
 
-use super::projects::leave_project;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::saturate;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
-use crate::domain::event::Change;
-use crate::domain::ids::UserId;
+use crate::domain::event::{Change, Event};
+use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, chats, projects};
@@ -37,59 +36,96 @@ impl Command for LeaveChats {
         let me = self.who.user;
         let slice = tx.limits.left_per_command;
         let limit = saturate::to_i64(slice + 1);
-        let found = chats::put_into_by(tx.reader(), me, self.added_by, with_projects, limit)?;
-        let more = found.len() > slice;
-        let mut left = 0;
-        for chat in found.iter().take(slice) {
-            let Some(participant) = chats::participant(tx.reader(), chat.id, me)? else { continue };
-            self.leave(tx, chat, &participant)?;
-            left += 1;
+        let mut leaving = chats::put_into_by(tx.reader(), me, self.added_by, with_projects, limit)?;
+        let more = leaving.len() > slice;
+        leaving.truncate(slice);
+        let owned = leaving.iter().filter(|(chat, _)| !permission::is_orphaned(chat));
+        let owned: Vec<_> = owned.filter_map(|(chat, _)| chat.project_id).collect();
+        let projects = projects::existing(tx.reader(), &owned)?;
+        if !projects.is_empty() {
+            let targets: Vec<_> = projects.iter().map(|project| ("project", project.0)).collect();
+            tx.audit_all(self.who, "project.member", &targets, &json!({"user_id": me, "role": null}))?;
+            projects::delete_memberships(tx.write(), &projects, me)?;
         }
-        Ok(LeftChats { left, more })
+        leave_all(tx, me, &leaving, &projects)?;
+        Ok(LeftChats { left: leaving.len(), more })
     }
 }
 
-impl LeaveChats {
-    /// Leaves a chat, and its project if it has one. Writes at most six rows.
-    fn leave(&self, tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
-        let project = match chat.project_id {
-            Some(id) if !permission::is_orphaned(chat) => projects::project(tx.reader(), id)?,
-            _ => None,
-        };
-        if let Some(project) = project {
-            let detail = json!({"user_id": self.who.user, "role": null});
-            tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
-            leave_project(tx, &project, self.who.user)?;
-            let mut last_seq = chat.last_seq;
-            return take_out(tx, chat, &mut last_seq, self.who.user, participant);
-        }
-        leave_chat(tx, chat, participant)
-    }
+/// Removes the user from a chat that does not belong to a project.
+pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: Chat, participant: Participant) -> Execution<()> {
+    let user = participant.user_id;
+    leave_all(tx, user, &[(chat, participant)], &[])
 }
 
-/// Removes the user from a chat that does not belong to a project. A last owner who was added by
-/// another user hands the chat over; any other last owner must first name a successor. The leave of
-/// its last active member archives the chat; housekeeping removes it later.
-pub(super) fn leave_chat(tx: &mut Tx<'_>, chat: &Chat, participant: &Participant) -> Execution<()> {
-    let (me, mut last_seq) = (participant.user_id, chat.last_seq);
-    if !permission::is_orphaned(chat) && !chats::has_company(tx.reader(), chat.id, me)? {
-        take_out(tx, chat, &mut last_seq, me, participant)?;
-        if chat.archived {
-            return Ok(());
+/// Removes a user from chats. The memberships of `projects` have ended; their channels are among
+/// the chats. Of other chats, a last owner who was added by another user hands the chat over; any
+/// other last owner must first name a successor. The leave of its last active member archives such
+/// a chat; housekeeping removes it later.
+fn leave_all(
+    tx: &mut Tx<'_>,
+    me: UserId,
+    leaving: &[(Chat, Participant)],
+    projects: &[ProjectId],
+) -> Execution<()> {
+    let project_of = |chat: &Chat| chat.project_id.filter(|project| projects.contains(project));
+    let alone =
+        leaving.iter().filter(|(chat, _)| project_of(chat).is_none() && !permission::is_orphaned(chat));
+    let pairs: Vec<_> = alone.map(|(chat, person)| (chat.id, person.added_by)).collect();
+    let company = chats::company_of(tx.reader(), me, &pairs)?;
+    let is_active = is_active(tx, me)?;
+    let (mut heirs, mut archived) = (Vec::new(), Vec::new());
+    let (mut stored, mut announced) = (Vec::new(), Vec::new());
+    for (chat, person) in leaving {
+        if let Some(project_id) = project_of(chat) {
+            announced.push(Event::MemberChanged { project_id, user_id: me, role: None });
+            announced.push(Event::WatchChanged { project_id, user_id: me, watches: false });
         }
-        let now = tx.now.0;
-        chats::set_archived(tx.write(), chat.id, Some(now))?;
-        return tx.append_event(chat.id, &mut last_seq, me, Change::Archive { archived: true });
-    }
-    if !permission::is_orphaned(chat) && is_last_owner(tx, chat, participant)? {
-        let adder = participant.added_by.ok_or(LAST_OWNER)?;
-        if let Some(heir) = chats::heir(tx.reader(), chat.id, me, adder)? {
-            chats::set_role(tx.write(), chat.id, heir, ChatRole::Owner.as_str())?;
-            let change = Change::Role { user_id: heir, role: ChatRole::Owner };
-            tx.append_event(chat.id, &mut last_seq, me, change)?;
+        let (company, mut last_seq) = (company.get(&chat.id), chat.last_seq);
+        let mut changes = Vec::new();
+        if let Some(company) = company
+            && company.is_any
+            && person.role == ChatRole::Owner
+            && !company.has_owner
+            && is_active
+        {
+            person.added_by.ok_or(LAST_OWNER)?;
+            if let Some(heir) = company.heir {
+                heirs.push((chat.id, heir));
+                changes.push(Change::Role { user_id: heir, role: ChatRole::Owner });
+            }
+        }
+        changes.push(Change::Leave { user_id: me, role: person.role });
+        if company.is_some_and(|company| !company.is_any) && !chat.archived {
+            archived.push(chat.id);
+            changes.push(Change::Archive { archived: true });
+        }
+        for change in changes {
+            let event = tx.next_event(chat.id, &mut last_seq, me, change);
+            stored.push(event.clone());
+            announced.push(Event::Chat(event.into()));
         }
     }
-    take_out(tx, chat, &mut last_seq, me, participant)
+    let now = tx.now.0;
+    if !heirs.is_empty() {
+        chats::set_owners(tx.write(), &heirs)?;
+    }
+    let left: Vec<_> = leaving.iter().map(|(chat, person)| (chat.id, person.notify)).collect();
+    if !left.is_empty() {
+        chats::move_to_former(tx.write(), me, &left)?;
+    }
+    if !archived.is_empty() {
+        chats::set_all_archived(tx.write(), &archived, now)?;
+    }
+    tx.store_events(&stored)?;
+    for event in announced {
+        tx.announce(event);
+    }
+    Ok(())
+}
+
+fn is_active(tx: &mut Tx<'_>, user: UserId) -> Execution<bool> {
+    Ok(accounts::user(tx.reader(), user)?.is_some_and(|row| row.deactivated_at.is_none()))
 }
 
 /// Removes a participant, and appends the event to the chat.
@@ -116,6 +152,5 @@ pub(super) fn is_last_owner(tx: &mut Tx<'_>, chat: &Chat, participant: &Particip
     if participant.role != ChatRole::Owner || chats::has_other_owner(tx.reader(), chat.id, user)? {
         return Ok(false);
     }
-    let is_active = accounts::user(tx.reader(), user)?.is_some_and(|row| row.deactivated_at.is_none());
-    Ok(is_active)
+    is_active(tx, user)
 }

@@ -3,6 +3,7 @@
 use super::accounts::end;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::actors::writer::writer_cache::Invalidation;
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::LoginId;
@@ -45,12 +46,18 @@ impl Command for RecordWebLoginUses {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let life_seconds = tx.limits.refresh_token_seconds;
         let mut uses = Vec::with_capacity(self.uses.len());
-        for (login, last_used_at) in self.uses.iter().copied() {
-            // It may have ended since.
-            let Some(expires_at) = logins::expiry_of_web(tx.reader(), login)? else { continue };
-            let expires_at = extended_expiry(expires_at, last_used_at, life_seconds);
-            logins::set_used(tx.write(), login, last_used_at, expires_at)?;
-            uses.push(WebLoginUse { login, last_used_at, expires_at });
+        for slice in self.uses.chunks(ROWS_PER_STATEMENT_MAX) {
+            let expiries = logins::expiries_of_web(tx.reader(), slice.iter().map(|(login, _)| *login))?;
+            // A login may have ended since.
+            let extended = slice.iter().filter_map(|(login, last_used_at)| {
+                let expires_at = extended_expiry(*expiries.get(login)?, *last_used_at, life_seconds);
+                Some(WebLoginUse { login: *login, last_used_at: *last_used_at, expires_at })
+            });
+            let extended: Vec<_> = extended.collect();
+            if !extended.is_empty() {
+                logins::set_all_used(tx.write(), &extended)?;
+                uses.extend(extended);
+            }
         }
         if !uses.is_empty() {
             tx.announce(Event::WebLoginsUsed { uses });

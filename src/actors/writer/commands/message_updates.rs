@@ -106,7 +106,7 @@ impl Command for UpdateMessage {
             chats::set_again_above(tx.write(), chat.id, Some(0))?;
         }
         if message.deleted {
-            retract(tx, chat.id, (message.seq, message.seq))?;
+            retract(tx, chat.id, &[(message.seq, message.seq)])?;
         }
         Ok(UpdatedMessage { message, seq, duplicate: false })
     }

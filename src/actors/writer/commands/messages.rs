@@ -158,7 +158,8 @@ pub(super) fn write(
         updated_seq: None,
         ordinal,
     });
-    if !tx.insert_message(PendingMessage { message: message.clone(), request_hash, metadata })? {
+    let pending = PendingMessage { message: message.clone(), request_hash, metadata };
+    if !tx.insert_message(pending, chat)? {
         return Ok(None);
     }
     tx.announce(Event::Chat(ChatEvent::of_message(message.clone()).into()));

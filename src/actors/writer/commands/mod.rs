@@ -24,6 +24,8 @@ mod pushes;
 mod removal;
 mod repositories;
 mod retention;
+#[cfg(test)]
+mod statements_test;
 mod take_over;
 mod threads;
 

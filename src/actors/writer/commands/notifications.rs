@@ -1,14 +1,17 @@
 //! Writing notifications, and commands about existing ones.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, NotificationId, Seq, UserId};
 use crate::domain::notification::{Cause, Decision, RecipientFacts, WhichRead, decide};
 use crate::domain::refusal::Refusal;
+use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{accounts, notifications};
 use crate::storage::rows::notification::NewNotificationRow;
 
@@ -16,68 +19,126 @@ use crate::storage::rows::notification::NewNotificationRow;
 /// notifications are evicted.
 const EVICTED_PART: i64 = 8;
 
-/// Writes a notification, unless its user was notified of the same cause before. Usually writes at
-/// most two rows; occasionally evicts older notifications.
-pub(super) fn notify(tx: &mut Tx<'_>, row: &NewNotificationRow<'_>) -> Execution<()> {
-    let Some(notification) = notifications::insert(tx.write(), row)? else { return Ok(()) };
-    tx.announce(Event::Notified { notification: Arc::new(notification) });
+/// The events of written notifications, by user. The caller announces them.
+pub(super) struct Written(HashMap<UserId, Vec<Event>>);
+
+impl Written {
+    /// Announces the notifications of a user, once.
+    pub(super) fn announce(&mut self, tx: &mut Tx<'_>, user: UserId) {
+        for event in self.0.remove(&user).unwrap_or_default() {
+            tx.announce(event);
+        }
+    }
+}
+
+/// Writes notifications, except those whose user was notified of the same cause before.
+/// Occasionally evicts older notifications of these users.
+pub(super) fn write_all(tx: &mut Tx<'_>, rows: &[NewNotificationRow<'_>]) -> Execution<Written> {
+    let mut written: HashMap<UserId, Vec<Event>> = HashMap::new();
+    if rows.is_empty() {
+        return Ok(Written(written));
+    }
+    for notification in notifications::insert(tx.write(), rows)? {
+        let events = written.entry(notification.user_id).or_default();
+        events.push(Event::Notified { notification: Arc::new(notification) });
+    }
+    let users: Vec<UserId> = written.keys().copied().collect();
+    if users.is_empty() {
+        return Ok(Written(written));
+    }
     let keep = tx.limits.notifications_per_user;
-    if notifications::exceed(tx.reader(), row.user_id, keep.saturating_add(keep / EVICTED_PART))? {
-        let gone = notifications::evict(tx.write(), row.user_id, keep)?;
-        tx.announce(Event::NotificationsRemoved {
-            gone: gone.into_iter().map(|id| (row.user_id, id)).collect(),
-        });
+    let evicted = notifications::evict(tx.write(), &users, keep, keep.saturating_add(keep / EVICTED_PART))?;
+    for gone in evicted.chunk_by(|(one, _), (other, _)| one == other) {
+        if let Some(events) = gone.first().and_then(|(user, _)| written.get_mut(user)) {
+            events.push(Event::NotificationsRemoved { gone: gone.to_vec() });
+        }
+    }
+    Ok(Written(written))
+}
+
+/// Writes notifications, like [`write_all`], and announces them in the order of their users.
+pub(super) fn notify_all(tx: &mut Tx<'_>, rows: &[NewNotificationRow<'_>]) -> Execution<()> {
+    let mut written = write_all(tx, rows)?;
+    for row in rows {
+        written.announce(tx, row.user_id);
     }
     Ok(())
 }
 
-/// Notifies a user who was added to a chat by another user, with a `join` of this seq. `name` is
-/// the name of the chat, if any.
-pub(super) fn notify_of_being_added(
-    tx: &mut Tx<'_>,
-    (chat, seq): (ChatId, Seq),
-    name: Option<&str>,
+/// A user who adds others to a chat, with the text for those who are added.
+pub(super) struct Addition {
     actor: UserId,
-    user: UserId,
-) -> Execution<()> {
-    // The caller has checked that the user is active.
-    let facts = RecipientFacts { is_actor: actor == user, ..RecipientFacts::BYSTANDER };
-    let Decision::Notify(kind, _) = decide(Cause::Added, facts) else { return Ok(()) };
-    let actor_name = username(tx, actor)?;
-    let text = match name {
-        Some(name) => format!("{actor_name} added you to {name}"),
-        None => format!("{actor_name} opened a chat with you"),
-    };
-    let row = NewNotificationRow {
-        user_id: user,
-        kind: kind.as_str(),
-        chat_id: Some(chat),
-        message_id: None,
-        actor_id: Some(actor),
-        text: &text,
-        created_at: tx.now.0,
-        read_at: None,
-        seq: Some(seq),
-        repository: None,
-        reason: None,
-    };
-    notify(tx, &row)
+    text: String,
+}
+
+impl Addition {
+    /// `name` is the name of the chat, if any.
+    pub(super) fn of(actor: UserId, actor_name: &str, name: Option<&str>) -> Self {
+        let text = match name {
+            Some(name) => format!("{actor_name} added you to {name}"),
+            None => format!("{actor_name} opened a chat with you"),
+        };
+        Self { actor, text }
+    }
+
+    /// Returns the notification of a user who was added with a `join` of this seq, if [`decide`]
+    /// allows it.
+    pub(super) fn row(
+        &self,
+        (chat, seq): (ChatId, Seq),
+        user: UserId,
+        now: Timestamp,
+    ) -> Option<NewNotificationRow<'_>> {
+        // The caller has checked that the user is active.
+        let facts = RecipientFacts { is_actor: self.actor == user, ..RecipientFacts::BYSTANDER };
+        let Decision::Notify(kind, _) = decide(Cause::Added, facts) else { return None };
+        Some(NewNotificationRow {
+            user_id: user,
+            kind: kind.as_str(),
+            chat_id: Some(chat),
+            message_id: None,
+            actor_id: Some(self.actor),
+            text: &self.text,
+            created_at: now.0,
+            read_at: None,
+            seq: Some(seq),
+            repository: None,
+            reason: None,
+        })
+    }
+
+    /// Notifies a user who was added with a `join` of this seq.
+    pub(super) fn notify(&self, tx: &mut Tx<'_>, place: (ChatId, Seq), user: UserId) -> Execution<()> {
+        let row = self.row(place, user, tx.now);
+        notify_all(tx, row.as_slice())
+    }
 }
 
 pub(super) fn username(tx: &mut Tx<'_>, user: UserId) -> Execution<String> {
     Ok(accounts::user(tx.reader(), user)?.map_or_else(|| "a user".to_owned(), |row| row.username))
 }
 
-/// Marks the notifications as read whose messages the user has read in a chat.
-pub(super) fn read_in_chat(tx: &mut Tx<'_>, user: UserId, chat: ChatId, read_seq: Seq) -> Execution<()> {
-    let read_at = tx.now;
-    if !notifications::any_unread_in(tx.reader(), user, chat, read_seq)? {
-        return Ok(());
+/// Marks the notifications as read whose messages the user has read in chats. Returns the event of
+/// each chat that has such notifications, for the caller to announce.
+pub(super) fn read_in_chats(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    chats: &[(ChatId, Seq)],
+) -> Execution<HashMap<ChatId, Event>> {
+    let (mut events, read_at) = (HashMap::new(), tx.now);
+    for slice in chats.chunks(ROWS_PER_STATEMENT_MAX) {
+        let unread: HashSet<_> = notifications::unread_in(tx.reader(), user, slice)?.into_iter().collect();
+        let slice: Vec<_> = slice.iter().copied().filter(|(chat, _)| unread.contains(chat)).collect();
+        if slice.is_empty() {
+            continue;
+        }
+        notifications::mark_read_in(tx.write(), user, &slice, read_at.0)?;
+        events.extend(slice.into_iter().map(|(chat, read_seq)| {
+            let which = WhichRead::InChat(chat, read_seq);
+            (chat, Event::NotificationsRead { user_id: user, which, read_at })
+        }));
     }
-    notifications::mark_read_in(tx.write(), user, chat, read_seq, read_at.0)?;
-    let which = WhichRead::InChat(chat, read_seq);
-    tx.announce(Event::NotificationsRead { user_id: user, which, read_at });
-    Ok(())
+    Ok(events)
 }
 
 /// Marks one notification as read, or all.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::adding::{check_reach, count_addition};
+use super::adding::{Adder, check_reach};
 use super::chats::{check_room_for, join};
 use super::leaving::take_out;
-use super::notifications::notify_of_being_added;
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::domain::access::{AccessGrant, Credential, RequiredScope, Subject};
 use crate::domain::chat::{Audience, ChatKind};
 use crate::domain::event::{Change, Event};
@@ -37,8 +37,8 @@ pub(super) fn access(
 ) -> Execution<(Project, Option<ProjectRole>)> {
     let grant = tx.authenticate(who, RequiredScope::Identity)?;
     let noun = if repository.is_some() { "repository" } else { "project" };
-    let found = projects::project(tx.reader(), project)?.ok_or(Refusal::NotFound(noun))?;
-    let role = projects::member_role(tx.reader(), project, who.user)?;
+    let found = projects::project_and_role(tx.reader(), project, who.user)?;
+    let (found, role) = found.ok_or(Refusal::NotFound(noun))?;
     let subject = match repository {
         Some(id) => Subject::Repository(id),
         None => Subject::Project { chosen: holds_one_of(tx, project, &grant)? },
@@ -49,8 +49,8 @@ pub(super) fn access(
 
 /// Returns whether the project contains a repository that the token is for.
 fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Execution<bool> {
-    for id in grant.repositories().unwrap_or_default() {
-        if repositories::repository(tx.reader(), *id)?.is_some_and(|found| found.project_id == project) {
+    for ids in grant.repositories().unwrap_or_default().chunks(ROWS_PER_STATEMENT_MAX) {
+        if repositories::any_of_project(tx.reader(), ids, project)? {
             return Ok(true);
         }
     }
@@ -219,22 +219,20 @@ impl Command for DeleteProject {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let (project, _) = access(tx, self.who, self.project, None, Act::Manage)?;
         let held = repositories::of_project(tx.reader(), project.id)?;
-        for (repository, _) in &held {
-            if pushes::any_unsettled_of(tx.reader(), *repository)? {
-                return Err(Refusal::Conflict("a push is under way; try again").into());
-            }
+        if pushes::any_unsettled_of(tx.reader(), &held)? {
+            return Err(Refusal::Conflict("a push is under way; try again").into());
         }
         let chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
         let now = tx.now.0;
-        for (repository, _) in held {
-            repositories::set_state(tx.write(), repository, repositories::DELETING)?;
+        repositories::set_states(tx.write(), &held, repositories::DELETING)?;
+        for repository in held {
             tx.announce(Event::RepositoryDeleted { repository_id: repository });
         }
         projects::set_project_deleted(tx.write(), project.id, now)?;
         tx.audit(self.who, "project.delete", ("project", project.id.0), &json!({"name": project.name}))?;
         tx.announce(Event::ProjectDeleted { project_id: project.id });
-        set_audience(tx, &project, Audience::Members)?;
-        chats::set_archived(tx.write(), chat.id, Some(now))?;
+        projects::close_channel(tx.write(), chat.id, Audience::Members.as_str(), now)?;
+        tx.announce(Event::AudienceChanged { chat_id: chat.id, audience: Audience::Members });
         let mut last_seq = chat.last_seq;
         tx.append_event(chat.id, &mut last_seq, self.who.user, Change::Archive { archived: true })
     }
@@ -283,7 +281,7 @@ impl Command for SetMember {
         let (project, role) = access(tx, self.who, self.project, None, Act::Read)?;
         let current = projects::member_role(tx.reader(), project.id, self.user)?;
         if current.is_none() && me != self.user {
-            check_reach(tx, self.who, self.user)?;
+            check_reach(tx, self.who, &[self.user])?;
         }
         permission::set_member(role, me == self.user, project.owner_id == self.user, self.role)?;
         if current == self.role {
@@ -294,8 +292,10 @@ impl Command for SetMember {
         if current.is_none() && full {
             return Err(Refusal::Conflict("the project is full").into());
         }
-        if current.is_none() {
-            count_addition(tx, self.who, self.user, role == Some(ProjectRole::Owner))?;
+        let adder =
+            if current.is_none() && me != self.user { Some(Adder::load(tx, self.who)?) } else { None };
+        if let Some(adder) = &adder {
+            adder.count(tx, &[self.user], role == Some(ProjectRole::Owner))?;
         }
         let detail = json!({"user_id": self.user, "role": self.role});
         tx.audit(self.who, "project.member", ("project", project.id.0), &detail)?;
@@ -308,22 +308,22 @@ impl Command for SetMember {
             }
             return Ok(true);
         };
-        give_role(tx, &project, me, self.user, role, current.is_some())?;
+        give_role(tx, &project, (self.who, adder), self.user, role, current.is_some())?;
         Ok(current.is_some())
     }
 }
 
-/// Gives a user a role in a project and its channel.
+/// Gives a user a role in a project and its channel. The second part of `actor` is read if absent.
 pub(super) fn give_role(
     tx: &mut Tx<'_>,
     project: &Project,
-    actor: UserId,
+    (who, adder): (Credential, Option<Adder>),
     user_id: UserId,
     role: ProjectRole,
     is_member: bool,
 ) -> Execution<()> {
     let chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
-    let (chat_role, mut last_seq) = (permission::channel_role(role), chat.last_seq);
+    let (chat_role, mut last_seq, actor) = (permission::channel_role(role), chat.last_seq, who.user);
     if is_member {
         projects::set_member(tx.write(), project.id, user_id, role.as_str())?;
         tx.announce(Event::MemberChanged { project_id: project.id, user_id, role: Some(role) });
@@ -332,7 +332,11 @@ pub(super) fn give_role(
     }
     enter(tx, project.id, user_id, role)?;
     join(tx, chat.id, (&mut last_seq, chat.last_ordinal), actor, user_id, chat_role)?;
-    notify_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, user_id)
+    let adder = match adder {
+        Some(adder) => adder,
+        None => Adder::load(tx, who)?,
+    };
+    adder.addition(chat.name.as_deref()).notify(tx, (chat.id, last_seq), user_id)
 }
 
 /// Ends a membership and its watch. The caller updates the channel.

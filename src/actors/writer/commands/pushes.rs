@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use super::messages::write;
-use super::notifications::notify;
-use super::projects::{access, username};
+use super::notifications::notify_all;
+use super::projects::access;
 use crate::actors::writer::Head;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::saturate;
@@ -19,7 +19,7 @@ use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
-use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, NewMessage};
+use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::notification::{Cause, Decision, RecipientFacts, decide};
 use crate::domain::permission::project::{self as permission, Act};
@@ -27,7 +27,9 @@ use crate::domain::project::{Project, ProjectRole};
 use crate::domain::push::{FastForward, PUSH_REFS_MAX, Push, PushSummary, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
-use crate::storage::queries::{accounts, blocks, chats, messages, projects, pushes, repositories};
+use crate::storage::queries::pushes::{Progress, Settling};
+use crate::storage::queries::watchers::{self, AnnouncedPush, Recipient};
+use crate::storage::queries::{chats, messages, pushes, repositories};
 use crate::storage::rows::notification::NewNotificationRow;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
 
@@ -173,105 +175,113 @@ impl Command for SettlePush {
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Settled> {
-        let Some(intent) = pushes::unsettled(tx.reader(), self.push)? else {
+        let Some(settling) = pushes::to_settle(tx.reader(), self.push)? else {
             return Ok(Settled::default());
         };
-        let now = tx.now.0;
-        let repository = repositories::repository(tx.reader(), intent.repository_id)?;
-        let project = match &repository {
-            Some(repository) => projects::project(tx.reader(), repository.project_id)?,
-            None => None,
-        };
+        let Settling { intent, pusher, repository, project, owner } = settling;
         let moved = intent.announced || !self.summary.refs.is_empty();
         // Objects may stay although no ref moved. Their size counts until packing removes them.
         if let Some(repository) = repository.as_ref().filter(|_| !moved && self.summary.size_bytes > 0) {
             count(tx, repository, &self.summary)?;
         }
+        let settled = Progress::settled(tx.now.0);
         // The members of a project that was deleted meanwhile are not notified.
         let (Some(repository), Some(project), true) = (repository, project, moved) else {
-            pushes::set_settled(tx.write(), self.push, now)?;
+            pushes::set_progress(tx.write(), self.push, &settled)?;
             return Ok(Settled::default());
         };
-        let (seq, mentioned, text) = match intent.event_seq {
-            Some(seq) => (seq, intent.mentioned.clone(), None),
-            None => {
-                let (seq, text) = announce(tx, &intent, &repository, &project, &self.summary)?;
-                (seq, self.summary.mentioned.clone(), Some(text))
-            }
+        let path = format!("{owner}/{}/{}", project.name, repository.name);
+        let push = MovedRefs { intent: &intent, pusher: &pusher, path: &path, project: &project };
+        let mentioned = serde_json::to_string(&self.summary.mentioned).unwrap_or_else(|_| "[]".to_owned());
+        let (announced, message) = match intent.event_seq {
+            Some(seq) => push.announced_before(tx, seq)?,
+            None => push.announce(tx, &repository, &self.summary)?,
         };
-        let text = match text {
-            Some(text) => text,
-            None => headline(tx, &intent, &project, seq)?,
+        let next = push.notify_slice(tx, &announced, message)?;
+        let progress = next.map_or(settled, Progress::notified_to);
+        let progress = match intent.event_seq {
+            Some(_) => progress,
+            None => progress.announced(announced.seq, &mentioned),
         };
-        let announced = Announced { seq, mentioned: &mentioned, text: &text, repository: &repository };
-        let more = notify_slice(tx, &intent, &project, &announced)?;
-        if !more {
-            pushes::set_settled(tx.write(), self.push, now)?;
-        }
-        Ok(Settled { announced: Some((project.channel_id, seq)), more })
+        pushes::set_progress(tx.write(), self.push, &progress)?;
+        Ok(Settled { announced: Some((project.channel_id, announced.seq)), more: next.is_some() })
     }
 }
 
-/// Returns the push in one line, as it was announced.
-fn headline(tx: &mut Tx<'_>, intent: &PushIntent, project: &Project, seq: Seq) -> Execution<String> {
-    let pusher = username(tx, intent.user_id)?;
-    let events = chats::events_between(tx.reader(), project.channel_id, seq - 1, seq + 1, 1, false)?;
-    Ok(match events.first().map(|event| &event.change) {
-        Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
-        _ => format!("{pusher} pushed"),
-    })
+/// A push that has its event.
+struct Announced {
+    /// The seq of the event.
+    seq: Seq,
+    /// Users whom commit messages name.
+    mentioned: Vec<UserId>,
+    /// The push in one line.
+    text: String,
 }
 
-/// Returns `owner/project/name` as of now.
-fn path_of(tx: &mut Tx<'_>, project: &Project, repository: &Repository) -> Execution<String> {
-    let owner = username(tx, project.owner_id)?;
-    Ok(format!("{owner}/{}/{}", project.name, repository.name))
+/// A push that moved refs.
+struct MovedRefs<'a> {
+    intent: &'a PushIntent,
+    /// The name of the user who pushed.
+    pusher: &'a str,
+    /// `owner/project/name` as of now.
+    path: &'a str,
+    project: &'a Project,
 }
 
-/// Stores event and message. Returns the seq of the event and the push in one line.
-fn announce(
-    tx: &mut Tx<'_>,
-    intent: &PushIntent,
-    repository: &Repository,
-    project: &Project,
-    summary: &PushSummary,
-) -> Execution<(Seq, String)> {
-    let mut chat = chats::chat(tx.reader(), project.channel_id)?.ok_or(Refusal::NotFound("chat"))?;
-    let push = Push {
-        repository_id: repository.id,
-        repository: path_of(tx, project, repository)?,
-        refs: summary.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
-        ref_count: summary.ref_count,
-        commits: summary.commits.clone(),
-        commit_count: summary.commit_count,
-    };
-    let headline = format!("{} {}", username(tx, intent.user_id)?, push.headline());
-    let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch);
-    let mut content = push.message(intent.chat_text.as_deref(), &intent.base_url, default_branch);
-    content.truncate(content.floor_char_boundary(CONTENT_BYTES_MAX));
-    let content = Content::parse(content)
-        .map_err(|_| Refusal::invalid("content", "of the message of the push is not acceptable"))?;
-    let mut last_seq = chat.last_seq;
-    tx.append_event(chat.id, &mut last_seq, intent.user_id, Change::Push(Arc::new(push)))?;
-    pushes::mark_event(tx.write(), chat.id, last_seq, intent.id)?;
-    let seq = last_seq;
-    chat.last_seq = seq;
-    post(tx, intent, &chat, content)?;
-    let mentioned = serde_json::to_string(&summary.mentioned).unwrap_or_else(|_| "[]".to_owned());
-    pushes::set_announced(tx.write(), intent.id, seq, &mentioned)?;
-    count(tx, repository, summary)?;
-    Ok((seq, headline))
+impl MovedRefs<'_> {
+    /// Returns the push as it was announced, with its message.
+    fn announced_before(&self, tx: &mut Tx<'_>, seq: Seq) -> Execution<(Announced, Option<Arc<Message>>)> {
+        let (channel, pusher) = (self.project.channel_id, self.pusher);
+        let events = chats::events_between(tx.reader(), channel, seq - 1, seq + 1, 1, false)?;
+        let text = match events.first().map(|event| &event.change) {
+            Some(Change::Push(push)) => format!("{pusher} {}", push.headline()),
+            _ => format!("{pusher} pushed"),
+        };
+        let message = messages::message_at(tx.reader(), channel, seq + 1)?;
+        let announced = Announced { seq, mentioned: self.intent.mentioned.clone(), text };
+        Ok((announced, message.map(Arc::new)))
+    }
+
+    /// Stores event and message.
+    fn announce(
+        &self,
+        tx: &mut Tx<'_>,
+        repository: &Repository,
+        summary: &PushSummary,
+    ) -> Execution<(Announced, Option<Arc<Message>>)> {
+        let intent = self.intent;
+        let (chat, head, _) = tx.chat_to_append(self.project.channel_id, intent.user_id)?;
+        let push = Push {
+            repository_id: repository.id,
+            repository: self.path.to_owned(),
+            refs: summary.refs.iter().take(PUSH_REFS_MAX).cloned().collect(),
+            ref_count: summary.ref_count,
+            commits: summary.commits.clone(),
+            commit_count: summary.commit_count,
+        };
+        let text = format!("{} {}", self.pusher, push.headline());
+        let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch);
+        let mut content = push.message(intent.chat_text.as_deref(), &intent.base_url, default_branch);
+        content.truncate(content.floor_char_boundary(CONTENT_BYTES_MAX));
+        let content = Content::parse(content)
+            .map_err(|_| Refusal::invalid("content", "of the message of the push is not acceptable"))?;
+        let mut seq = head.seq;
+        let event = tx.next_event(chat.id, &mut seq, intent.user_id, Change::Push(Arc::new(push)));
+        // The message moves the head of the chat for both.
+        chats::insert_event_of_push(tx.write(), &event, intent.id)?;
+        tx.announce(Event::Chat(event.into()));
+        let message = post(tx, intent, (&chat, Head { seq, ..head }), content)?;
+        count(tx, repository, summary)?;
+        Ok((Announced { seq, mentioned: summary.mentioned.clone(), text }, Some(message)))
+    }
 }
 
 /// Stores the size of the repository, its default branch if the push created its first branches,
 /// and the weight of the push for packing.
 fn count(tx: &mut Tx<'_>, repository: &Repository, summary: &PushSummary) -> Execution<()> {
     let weight = weight(summary, repository.size_bytes);
-    repositories::count_push(tx.write(), repository.id, summary.size_bytes, weight)?;
     let default_branch = summary.default_branch.as_ref().unwrap_or(&repository.default_branch).clone();
-    if default_branch != repository.default_branch {
-        repositories::set_default_branch(tx.write(), repository.id, &default_branch)?;
-    }
+    repositories::count_push(tx.write(), repository.id, summary.size_bytes, weight, &default_branch)?;
     let repository =
         Arc::new(Repository { size_bytes: summary.size_bytes, default_branch, ..repository.clone() });
     tx.announce(Event::RepositoryChanged { repository });
@@ -289,97 +299,84 @@ fn weight(summary: &PushSummary, size_bytes: i64) -> i64 {
 
 /// Appends the message of a push, sent by the pusher. The current permissions of the pusher do not
 /// matter, because the refs have moved.
-fn post(tx: &mut Tx<'_>, intent: &PushIntent, chat: &Chat, content: Content) -> Execution<()> {
-    let metadata = Metadata::of("push_seq", chat.last_seq);
+fn post(
+    tx: &mut Tx<'_>,
+    intent: &PushIntent,
+    (chat, head): (&Chat, Head),
+    content: Content,
+) -> Execution<Arc<Message>> {
+    let metadata = Metadata::of("push_seq", head.seq);
     let text = serde_json::to_string(&metadata)
         .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?;
     let client_id = ClientId(intent.client_id);
     let message = NewMessage { client_id, content, reply_to: None, metadata: Some(metadata) };
     // No request has this hash: the message is not from a client.
-    let written = write(tx, (chat, Head::of(chat)), intent.user_id, &message, None, Some(text), [0; 32])?;
-    written.map(drop).ok_or(Refusal::ClientIdReused.into())
+    let written = write(tx, (chat, head), intent.user_id, &message, None, Some(text), [0; 32])?;
+    written.ok_or(Refusal::ClientIdReused.into())
 }
 
-/// A push that has its event.
-struct Announced<'a> {
-    /// The seq of the event.
-    seq: Seq,
-    /// Users whom commit messages name.
-    mentioned: &'a [UserId],
-    /// The push in one line.
-    text: &'a str,
-    repository: &'a Repository,
-}
-
-/// Notifies the next users. Returns whether more are left.
-fn notify_slice(
-    tx: &mut Tx<'_>,
-    intent: &PushIntent,
-    project: &Project,
-    announced: &Announced<'_>,
-) -> Execution<bool> {
-    let Announced { seq, mentioned, text, repository } = *announced;
-    let first = intent.notified_to == UserId(0);
-    // Mentioned users are part of the first slice, and count.
-    let named = if first { saturate::to_i64(mentioned.len()) } else { 0 };
-    let limit = tx.limits.notifications_per_command.saturating_sub(named).max(1);
-    let channel = project.channel_id;
-    let message = match messages::at_seq(tx.reader(), channel, seq + 1)? {
-        Some(id) => messages::by_ids(tx.reader(), &[id])?.pop().filter(|message| !message.deleted),
-        None => None,
-    };
-    // A deleted message notifies no user.
-    let Some(message) = message else { return Ok(false) };
-    let watchers = projects::watchers_above(tx.reader(), project.id, intent.notified_to, limit)?;
-    let more = saturate::to_i64(watchers.len()) >= limit;
-    let named = mentioned.iter().copied().filter(|_| first).map(|user| (user, true));
-    let others = watchers.iter().copied().filter(|user| !mentioned.contains(user));
-    let people: Vec<_> = named.chain(others.map(|user| (user, false))).collect();
-    let repository = path_of(tx, project, repository)?;
-    for (user, mentioned) in people {
-        let facts = recipient_facts(tx, intent, project, user, mentioned)?;
-        if let Decision::Notify(kind, _) = decide(Cause::Push, facts) {
-            let participant = chats::participant(tx.reader(), channel, user)?;
+impl MovedRefs<'_> {
+    /// Notifies the next users. Returns the last of them, if more are left.
+    fn notify_slice(
+        &self,
+        tx: &mut Tx<'_>,
+        announced: &Announced,
+        message: Option<Arc<Message>>,
+    ) -> Execution<Option<UserId>> {
+        let (intent, project) = (self.intent, self.project);
+        // A deleted message notifies no user.
+        let Some(message) = message.filter(|message| !message.deleted) else { return Ok(None) };
+        // Mentioned users are part of the first slice, and count.
+        let is_first = intent.notified_to == UserId(0);
+        let named = if is_first { announced.mentioned.as_slice() } else { &[] };
+        let limit = tx.limits.notifications_per_command.saturating_sub(saturate::to_i64(named.len())).max(1);
+        let (channel, pusher) = (project.channel_id, intent.user_id);
+        let push = AnnouncedPush { project: project.id, channel, pusher };
+        let found = watchers::recipients(tx.reader(), push, (intent.notified_to, limit), named)?;
+        let in_slice = |person: &&Recipient| person.watches && person.user_id > intent.notified_to;
+        let slice: Vec<_> = found.iter().filter(in_slice).take(usize::try_from(limit).unwrap_or(0)).collect();
+        let is_full = saturate::to_i64(slice.len()) >= limit;
+        let next = slice.last().filter(|_| is_full).map(|person| person.user_id);
+        let named: Vec<_> =
+            named.iter().filter_map(|user| found.iter().find(|person| person.user_id == *user)).collect();
+        let others = slice.into_iter().filter(|person| !announced.mentioned.contains(&person.user_id));
+        let people =
+            named.into_iter().map(|person| (person, true)).chain(others.map(|person| (person, false)));
+        let now = tx.now.0;
+        let row = |(person, mentioned): (&Recipient, bool)| {
+            let facts = self.facts(person, mentioned);
+            let Decision::Notify(kind, _) = decide(Cause::Push, facts) else { return None };
             // The recipient may have read the message before a slice runs.
-            let is_read = participant.is_some_and(|participant| participant.read_seq >= message.seq);
-            let row = NewNotificationRow {
-                user_id: user,
+            let is_read = person.read_seq.is_some_and(|read_seq| read_seq >= message.seq);
+            Some(NewNotificationRow {
+                user_id: person.user_id,
                 kind: kind.as_str(),
                 chat_id: Some(channel),
                 message_id: Some(message.id),
-                actor_id: Some(intent.user_id),
-                text,
-                created_at: tx.now.0,
-                read_at: is_read.then_some(tx.now.0),
+                actor_id: Some(pusher),
+                text: &announced.text,
+                created_at: now,
+                read_at: is_read.then_some(now),
                 seq: Some(message.seq),
-                repository: Some(&repository),
+                repository: Some(self.path),
                 reason: Some(facts.push_reason().as_str()),
-            };
-            notify(tx, &row)?;
+            })
+        };
+        let rows: Vec<_> = people.filter_map(row).collect();
+        notify_all(tx, &rows)?;
+        Ok(next)
+    }
+
+    fn facts(&self, person: &Recipient, mentioned: bool) -> RecipientFacts {
+        let may_read = permission::check(Act::Read, self.project.visibility, person.role, "project").is_ok();
+        RecipientFacts {
+            is_actor: self.intent.user_id == person.user_id,
+            may_read,
+            active: person.active,
+            watches: person.watches,
+            mentioned,
+            blocks_actor: person.blocks_pusher,
+            ..RecipientFacts::BYSTANDER
         }
     }
-    if let (true, Some(last)) = (more, watchers.last()) {
-        pushes::set_notified_to(tx.write(), intent.id, *last)?;
-    }
-    Ok(more)
-}
-
-fn recipient_facts(
-    tx: &mut Tx<'_>,
-    intent: &PushIntent,
-    project: &Project,
-    user: UserId,
-    mentioned: bool,
-) -> Execution<RecipientFacts> {
-    let row = accounts::user(tx.reader(), user)?;
-    let role = projects::member_role(tx.reader(), project.id, user)?;
-    Ok(RecipientFacts {
-        is_actor: intent.user_id == user,
-        may_read: permission::check(Act::Read, project.visibility, role, "project").is_ok(),
-        active: row.is_some_and(|row| row.deactivated_at.is_none()),
-        watches: projects::watches(tx.reader(), project.id, user)?,
-        mentioned,
-        blocks_actor: blocks::exists(tx.reader(), user, intent.user_id)?,
-        ..RecipientFacts::BYSTANDER
-    })
 }

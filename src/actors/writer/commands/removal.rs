@@ -52,7 +52,7 @@ fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
     let now = tx.now.0;
     chats::set_deleted(tx.write(), chat, now)?;
     tx.announce(Event::ChatDeleted { chat_id: chat });
-    retract(tx, chat, (0, Seq::MAX))
+    retract(tx, chat, &[(0, Seq::MAX)])
 }
 
 /// Removes up to `limits.purged_per_command` rows of a deleted chat. Returns whether more may be

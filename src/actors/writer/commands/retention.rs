@@ -66,8 +66,7 @@ impl Command for TrimChat {
     type Output = bool;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<bool> {
-        let Some(chat) = chats::chat(tx.reader(), self.chat)? else { return Ok(false) };
-        let trims = chats::trims(tx.reader(), chat.id)?;
+        let Some((chat, trims)) = chats::chat_to_trim(tx.reader(), self.chat)? else { return Ok(false) };
         if let Some(keep) = chat.retention {
             let ordinal_max = chat.last_ordinal - keep;
             if trim_next(tx, &chat, ordinal_max)? {
@@ -97,18 +96,15 @@ fn trim_next(tx: &mut Tx<'_>, chat: &Chat, ordinal_max: i64) -> Execution<bool> 
     // Any number of events may lie between two messages: the slice may end at an event.
     let event = messages::event_above(tx.reader(), id, above, most)?;
     let seq = event.map_or(last_seq, |seq| seq.min(last_seq));
-    let seq = messages::within_followers(tx.reader(), id, (above, seq), most)?;
+    let seq = within_followers(tx, id, (above, seq), &found)?;
     found.retain(|(found, _)| *found <= seq);
     let ordinal = found.last().map_or(chat.trimmed_ordinal, |(_, ordinal)| *ordinal);
     let trim = Trim { chat: id, above, to: seq, trimmed: seq };
-    // A removed reply may be the last one to an older message that was kept.
-    if above > 0 && messages::any_reply_goes(tx.reader(), trim)? {
-        chats::set_again_above(tx.write(), id, Some(0))?;
-    }
-    let edited = remove(tx, &found, trim)?.edited;
+    let removed = remove(tx, &found, trim)?;
     messages::remove_events(tx.write(), trim)?;
-    chats::set_trimmed(tx.write(), id, seq, ordinal)?;
-    chats::set_trim_event_due(tx.write(), id)?;
+    // A removed reply may be the last one to an older message that was kept.
+    chats::set_trimmed(tx.write(), id, seq, ordinal, above > 0 && removed.any_reply)?;
+    let edited = removed.edited;
     tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited });
     Ok(true)
 }
@@ -121,20 +117,35 @@ fn trim_again(tx: &mut Tx<'_>, chat: &Chat, above: Seq, ordinal_max: i64) -> Exe
         chats::set_again_above(tx.write(), id, None)?;
         return Ok(());
     };
-    let to = messages::within_followers(tx.reader(), id, (above, to), most)?;
+    let to = within_followers(tx, id, (above, to), &found)?;
     found.retain(|(seq, _)| *seq <= to);
     let removed = remove(tx, &found, Trim { chat: id, above, to, trimmed })?;
-    chats::set_again_above(tx.write(), id, Some(to))?;
+    chats::set_checked_again(tx.write(), id, to, removed.count > 0)?;
     if removed.count > 0 {
-        chats::set_trim_event_due(tx.write(), id)?;
         let (seq, ordinal) = (trimmed, chat.trimmed_ordinal);
         tx.announce(Event::Trimmed { chat_id: id, seq, ordinal, edited: removed.edited });
     }
     Ok(())
 }
 
+/// Returns the end of a range of seqs, so that at most `limits.trimmed_per_command` followers
+/// belong to its messages, or to its first message only. No follower may be deleted while its
+/// message may still be kept.
+fn within_followers(
+    tx: &mut Tx<'_>,
+    chat: ChatId,
+    (above, to): (Seq, Seq),
+    found: &[(Seq, i64)],
+) -> Execution<Seq> {
+    let most = tx.limits.trimmed_per_command;
+    let Some(seq) = messages::follower_beyond(tx.reader(), chat, (above, to), most)? else { return Ok(to) };
+    let is_first = found.first().is_some_and(|(first, _)| *first == seq);
+    Ok(if is_first { seq } else { seq - 1 })
+}
+
 struct Removed {
     count: usize,
+    any_reply: bool,
     /// Messages that later events show as edited.
     edited: Vec<MessageId>,
 }
@@ -142,13 +153,14 @@ struct Removed {
 /// Removes the messages that are not kept, with the followers of their threads and their
 /// notifications.
 fn remove(tx: &mut Tx<'_>, found: &[(Seq, i64)], trim: Trim) -> Execution<Removed> {
-    let edited = messages::edited_above(tx.reader(), trim)?;
+    let (going, staying): (Vec<_>, Vec<_>) =
+        messages::candidates(tx.reader(), trim)?.into_iter().partition(|message| message.goes);
     let count = messages::remove(tx.write(), trim)?;
-    let staying = messages::seqs_in(tx.reader(), trim)?;
-    for range in runs(found, &staying) {
-        retract(tx, trim.chat, range)?;
-    }
-    Ok(Removed { count, edited })
+    let staying: Vec<_> = staying.into_iter().map(|message| message.seq).collect();
+    retract(tx, trim.chat, &runs(found, &staying))?;
+    let any_reply = going.iter().any(|message| message.is_reply);
+    let edited = going.into_iter().filter(|message| message.is_shown_above).map(|message| message.id);
+    Ok(Removed { count, any_reply, edited: edited.collect() })
 }
 
 /// Returns the ranges of seqs that contain removed messages and no kept message. Both inputs are

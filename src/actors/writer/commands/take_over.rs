@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
+use super::adding::Adder;
 use super::administration::check_administrator;
 use super::chats::{join, keep_name};
-use super::notifications::notify_of_being_added;
 use super::projects::give_role;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::Credential;
@@ -40,7 +40,8 @@ impl Command for TakeOverChat {
         if chats::participant(tx.reader(), chat.id, self.owner)?.is_none() {
             let position = (&mut last_seq, chat.last_ordinal);
             join(tx, chat.id, position, actor, self.owner, ChatRole::Owner)?;
-            return notify_of_being_added(tx, (chat.id, last_seq), chat.name.as_deref(), actor, self.owner);
+            let addition = Adder::load(tx, self.who)?.addition(chat.name.as_deref());
+            return addition.notify(tx, (chat.id, last_seq), self.owner);
         }
         chats::set_role(tx.write(), chat.id, self.owner, ChatRole::Owner.as_str())?;
         let change = Change::Role { user_id: self.owner, role: ChatRole::Owner };
@@ -67,7 +68,7 @@ impl Command for TakeOverProject {
         let detail = json!({"owner_id": self.owner});
         tx.audit(self.who, "project.take_over", ("project", project.id.0), &detail)?;
         keep_name(tx, project.channel_id, self.who.user)?;
-        give_role(tx, &project, self.who.user, self.owner, ProjectRole::Owner, current.is_some())
+        give_role(tx, &project, (self.who, None), self.owner, ProjectRole::Owner, current.is_some())
     }
 }
 

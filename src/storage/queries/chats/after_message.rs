@@ -90,6 +90,57 @@ pub fn set_cursors(db: &mut Db, chat: ChatId, participant: &Participant) -> Quer
     update.execute(db).map(drop)
 }
 
+/// Stores the cursors of many participants, like [`set_cursors`].
+pub fn set_all_cursors(db: &mut Db, moved: &[(ChatId, Participant)]) -> QueryResult<()> {
+    match moved {
+        [] => Ok(()),
+        [(chat, participant)] => set_cursors(db, *chat, participant),
+        _ => {
+            let own = moved.iter().map(|(_, participant)| own_ordinals(&participant.own)).collect();
+            SetAllCursors { moved, own }.execute(db).map(drop)
+        }
+    }
+}
+
+struct SetAllCursors<'a> {
+    moved: &'a [(ChatId, Participant)],
+    own: Vec<Option<String>>,
+}
+
+impl QueryId for SetAllCursors<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Sqlite> for SetAllCursors<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql(
+            "WITH given (chat_id, user_id, read_seq, read_ordinal, delivered_seq, own_ordinals) AS (VALUES ",
+        );
+        for (n, ((chat, person), own)) in self.moved.iter().zip(&self.own).enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            let numbers =
+                [&chat.0, &person.user_id.0, &person.read_seq, &person.read_ordinal, &person.delivered_seq];
+            for number in numbers {
+                out.push_bind_param::<BigInt, _>(number)?;
+                out.push_sql(", ");
+            }
+            out.push_bind_param::<Nullable<Text>, _>(own)?;
+            out.push_sql(")");
+        }
+        out.push_sql(
+            ") UPDATE chat_participants SET read_seq = given.read_seq, read_ordinal = given.read_ordinal,
+                 delivered_seq = given.delivered_seq, own_ordinals = given.own_ordinals
+             FROM given
+             WHERE chat_participants.chat_id = given.chat_id AND chat_participants.user_id = given.user_id",
+        );
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Db> for SetAllCursors<'_> {}
+
 #[cfg(test)]
 mod tests {
     use diesel::debug_query;

@@ -23,6 +23,25 @@ pub fn insert_former(db: &mut Db, chat: ChatId, user: UserId, notify: NotifyLeve
         .map(drop)
 }
 
+/// Removes a user from chats and inserts the user as a former participant, with the user's
+/// notification level in each. An existing row keeps its level.
+pub fn move_to_former(db: &mut Db, user: UserId, left: &[(ChatId, NotifyLevel)]) -> QueryResult<()> {
+    let chats = left.iter().map(|(chat, _)| *chat);
+    let participants = chat_participants::table
+        .filter(chat_participants::user_id.eq(user))
+        .filter(chat_participants::chat_id.eq_any(chats));
+    diesel::delete(participants).execute(db)?;
+    let row = |(chat, notify): &(ChatId, NotifyLevel)| {
+        (
+            chat_former_participants::user_id.eq(user),
+            chat_former_participants::chat_id.eq(*chat),
+            chat_former_participants::notify.eq(notify.as_str()),
+        )
+    };
+    let rows: Vec<_> = left.iter().map(row).collect();
+    diesel::insert_or_ignore_into(chat_former_participants::table).values(&rows).execute(db).map(drop)
+}
+
 /// Deletes the row of a user who returns. Returns the user's notification level if the user was in
 /// the chat before.
 pub fn enter_again(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<Option<NotifyLevel>> {

@@ -4,7 +4,9 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 
+use crate::domain::chat::Chat;
 use crate::domain::ids::{ChatId, Seq, UserId};
+use crate::storage::rows::chat::ChatRow;
 use crate::storage::schema::chats;
 
 type Db = SqliteConnection;
@@ -28,25 +30,38 @@ pub struct Trims {
     pub again_above: Option<Seq>,
 }
 
-pub fn trims(db: &mut Db, id: ChatId) -> QueryResult<Trims> {
-    let (by, event_due, again_above): (Option<UserId>, i64, Option<i64>) = chats::table
+/// Returns a chat that is not deleted, with the remaining work.
+pub fn chat_to_trim(db: &mut Db, id: ChatId) -> QueryResult<Option<(Chat, Trims)>> {
+    let found: Option<(ChatRow, Option<UserId>, i64, Option<i64>)> = chats::table
         .find(id)
-        .select((chats::retention_by, chats::trim_untold, chats::trim_again_above))
-        .first(db)?;
-    Ok(Trims { by, event_due: event_due != 0, again_above })
+        .filter(chats::deleted_at.is_null())
+        .select((ChatRow::as_select(), chats::retention_by, chats::trim_untold, chats::trim_again_above))
+        .first(db)
+        .optional()?;
+    let Some((chat, by, event_due, again_above)) = found else { return Ok(None) };
+    Ok(Some((chat.try_into()?, Trims { by, event_due: event_due != 0, again_above })))
 }
 
-/// Records that messages up to this one are trimmed, except those that the chat keeps.
-pub fn set_trimmed(db: &mut Db, id: ChatId, seq: i64, ordinal: i64) -> QueryResult<()> {
+/// Records that messages up to this one are trimmed, except those that the chat keeps, and that a
+/// `trim` event is due. `again`: all kept messages are checked again.
+pub fn set_trimmed(db: &mut Db, id: ChatId, seq: i64, ordinal: i64, again: bool) -> QueryResult<()> {
     diesel::update(chats::table.find(id))
-        .set((chats::trimmed_seq.eq(seq), chats::trimmed_ordinal.eq(ordinal)))
+        .set((
+            chats::trimmed_seq.eq(seq),
+            chats::trimmed_ordinal.eq(ordinal),
+            chats::trim_untold.eq(1),
+            again.then_some(chats::trim_again_above.eq(0)),
+        ))
         .execute(db)
         .map(drop)
 }
 
-/// Records that rows were removed, so that a `trim` event is due.
-pub fn set_trim_event_due(db: &mut Db, id: ChatId) -> QueryResult<()> {
-    diesel::update(chats::table.find(id)).set(chats::trim_untold.eq(1)).execute(db).map(drop)
+/// Records that kept messages up to a seq were checked again, and whether a `trim` event is due.
+pub fn set_checked_again(db: &mut Db, id: ChatId, to: Seq, event_due: bool) -> QueryResult<()> {
+    diesel::update(chats::table.find(id))
+        .set((chats::trim_again_above.eq(to), event_due.then_some(chats::trim_untold.eq(1))))
+        .execute(db)
+        .map(drop)
 }
 
 /// Records that the chat has the `trim` event of all removed rows.

@@ -1,7 +1,7 @@
 //! Messages beyond their chat's retention, and their remaining records.
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use diesel::sqlite::SqliteConnection;
 
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
@@ -44,72 +44,65 @@ pub fn to_trim(
         .load(db)
 }
 
-/// Condition for the rows of a range to remove: all but pinned messages and those with a reply that
-/// is kept and not deleted.
-const GOES: &str = "chat_id = ? AND seq > ? AND seq <= ? AND pinned_at IS NULL AND NOT EXISTS (
+/// Condition for the rows of a range.
+const IN_RANGE: &str = "chat_id = ? AND seq > ? AND seq <= ?";
+/// Condition for the rows to remove: all but pinned messages and those with a reply that is kept
+/// and not deleted.
+const GOES: &str = "pinned_at IS NULL AND NOT EXISTS (
      SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.deleted_at IS NULL
          AND (reply.seq > ? OR reply.pinned_at IS NOT NULL))";
 
-#[derive(QueryableByName)]
-struct Id {
+/// A message of the range, and whether it is removed.
+#[derive(Debug, QueryableByName)]
+pub struct Candidate {
     #[diesel(sql_type = BigInt)]
-    id: MessageId,
+    pub id: MessageId,
+    #[diesel(sql_type = BigInt)]
+    pub seq: Seq,
+    #[diesel(sql_type = Bool)]
+    pub is_reply: bool,
+    /// An event above the trimmed part shows the message as edited. Such an event is read as a
+    /// deletion once its message is removed.
+    #[diesel(sql_type = Bool)]
+    pub is_shown_above: bool,
+    #[diesel(sql_type = Bool)]
+    pub goes: bool,
 }
 
-/// Returns messages to be removed that an event above the trimmed part shows as edited. Such an
-/// event is read as a deletion once its message is removed.
-pub fn edited_above(db: &mut Db, trim: Trim) -> QueryResult<Vec<MessageId>> {
-    let sql = format!("SELECT id FROM messages WHERE edited_at IS NOT NULL AND updated_seq > ? AND {GOES}");
-    let found: Vec<Id> = diesel::sql_query(sql)
+/// Returns the messages of the range, in ascending order.
+pub fn candidates(db: &mut Db, trim: Trim) -> QueryResult<Vec<Candidate>> {
+    let sql = format!(
+        "SELECT id, seq, thread_id IS NOT NULL AS is_reply,
+             edited_at IS NOT NULL AND updated_seq > ? AS is_shown_above, {GOES} AS goes
+         FROM messages WHERE {IN_RANGE} ORDER BY seq"
+    );
+    diesel::sql_query(sql)
+        .bind::<BigInt, _>(trim.trimmed)
         .bind::<BigInt, _>(trim.trimmed)
         .bind::<BigInt, _>(trim.chat)
         .bind::<BigInt, _>(trim.above)
         .bind::<BigInt, _>(trim.to)
-        .bind::<BigInt, _>(trim.trimmed)
-        .load(db)?;
-    Ok(found.into_iter().map(|row| row.id).collect())
-}
-
-/// Returns whether a reply is among the messages to be removed.
-pub fn any_reply_goes(db: &mut Db, trim: Trim) -> QueryResult<bool> {
-    let sql = format!("SELECT id FROM messages WHERE thread_id IS NOT NULL AND {GOES} LIMIT 1");
-    let found: Vec<Id> = diesel::sql_query(sql)
-        .bind::<BigInt, _>(trim.chat)
-        .bind::<BigInt, _>(trim.above)
-        .bind::<BigInt, _>(trim.to)
-        .bind::<BigInt, _>(trim.trimmed)
-        .load(db)?;
-    Ok(!found.is_empty())
-}
-
-/// Returns the seqs of the existing messages of a range, in ascending order.
-pub fn seqs_in(db: &mut Db, trim: Trim) -> QueryResult<Vec<Seq>> {
-    messages::table
-        .filter(messages::chat_id.eq(trim.chat))
-        .filter(messages::seq.gt(trim.above))
-        .filter(messages::seq.le(trim.to))
-        .order(messages::seq)
-        .select(messages::seq)
         .load(db)
 }
 
-/// Returns the end of a range of seqs, so that at most `count` followers belong to its messages, or
-/// to its first message only. Deleting a message deletes all followers of its thread. Nothing may
-/// delete them while the message may still be kept.
-pub fn within_followers(db: &mut Db, chat: ChatId, (above, to): (Seq, Seq), count: i64) -> QueryResult<Seq> {
-    let in_range = messages::chat_id.eq(chat).and(messages::seq.gt(above)).and(messages::seq.le(to));
-    let one_more: Option<Seq> = thread_followers::table
+/// Returns the seq of the message with the follower after the first `count` followers of messages
+/// in a range of seqs, if there is one. Deleting a message deletes all followers of its thread.
+pub fn follower_beyond(
+    db: &mut Db,
+    chat: ChatId,
+    (above, to): (Seq, Seq),
+    count: i64,
+) -> QueryResult<Option<Seq>> {
+    thread_followers::table
         .inner_join(messages::table.on(messages::id.eq(thread_followers::thread_id)))
-        .filter(in_range)
+        .filter(messages::chat_id.eq(chat))
+        .filter(messages::seq.gt(above))
+        .filter(messages::seq.le(to))
         .order(messages::seq)
         .offset(count)
         .select(messages::seq)
         .first(db)
-        .optional()?;
-    let Some(seq) = one_more else { return Ok(to) };
-    let first: Option<Seq> =
-        messages::table.filter(in_range).order(messages::seq).select(messages::seq).first(db).optional()?;
-    Ok(if first == Some(seq) { seq } else { seq - 1 })
+        .optional()
 }
 
 /// Removes the messages of the range that are not kept. Returns how many.
@@ -117,10 +110,10 @@ pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
     let keep = format!(
         "INSERT OR IGNORE INTO removed_messages (client_id, sender_id, request_hash, id, chat_id, seq)
          SELECT client_id, sender_id, substr(request_hash, 1, {HASH_BYTES}), id, chat_id, seq
-         FROM messages WHERE {GOES}"
+         FROM messages WHERE {IN_RANGE} AND {GOES}"
     );
     let mut removed = 0;
-    for sql in [keep, format!("DELETE FROM messages WHERE {GOES}")] {
+    for sql in [keep, format!("DELETE FROM messages WHERE {IN_RANGE} AND {GOES}")] {
         removed = diesel::sql_query(sql)
             .bind::<BigInt, _>(trim.chat)
             .bind::<BigInt, _>(trim.above)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{MessageNotifier, Why, count, members_named, retract_some};
+use super::{MessageNotifier, Why, all_for, count, members_named, retract_some};
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::limits::Limits;
@@ -172,16 +172,11 @@ fn notify_by_id(
             (people, scanned_to, Why::Named)
         }
     };
-    let mut left = people.len();
-    for listener in &people {
-        notifier.notify(tx, listener, why)?;
-        fan_out.position = listener.user_id.0;
-        slice.people -= 1;
-        left -= 1;
-        if left > 0 && slice.is_over() {
-            return Ok(false);
-        }
+    if let Some(last) = people.last() {
+        fan_out.position = last.user_id.0;
     }
+    slice.people -= count(&people);
+    notifier.notify(tx, &all_for(people, why))?;
     fan_out.position = scanned_to.map_or(fan_out.position, |user| user.0);
     Ok(scanned_to.is_none())
 }
@@ -199,12 +194,10 @@ fn notify_named(
         let names: Vec<_> = fan_out.names.iter().skip(from).take(NAMES_AT_ONCE).cloned().collect();
         let room = usize::try_from(max.saturating_sub(fan_out.members)).unwrap_or(0);
         let members = members_named(tx.reader(), notifier.sent(), &names, room)?;
-        for listener in &members {
-            notifier.notify(tx, listener, Why::Named)?;
-        }
         slice.people -= count(&names).max(1);
         fan_out.position += count(&names);
         fan_out.members += count(&members);
+        notifier.notify(tx, &all_for(members, Why::Named))?;
         if fan_out.members >= max || names.len() < NAMES_AT_ONCE {
             return Ok(true);
         }
