@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
 use crate::storage::schema::{blocks, former_usernames, refresh_tokens, sessions, users};
-
-type Db = SqliteConnection;
 
 pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<UserRow>> {
     users::table.find(id).select(UserRow::as_select()).first(db).optional()
@@ -257,7 +255,8 @@ pub fn refresh_token(db: &mut Db, hash: &[u8]) -> QueryResult<Option<RefreshToke
 
 /// Stores a token unless it exists: a repeated exchange returns the same token again.
 pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<()> {
-    diesel::insert_or_ignore_into(refresh_tokens::table).values(row).execute(db).map(drop)
+    let insert = diesel::insert_into(refresh_tokens::table).values(row);
+    insert.on_conflict_do_nothing().execute(db).map(drop)
 }
 
 /// Records when a token was first exchanged.

@@ -1,7 +1,7 @@
 //! Queries on `audit_events`.
 
+use super::Db;
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection as Db;
 
 use crate::domain::audit::AuditEvent;
 use crate::storage::rows::audit::{AuditRow, NewAuditRow};

@@ -2,33 +2,12 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::core::saturate;
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::notification::NotifyLevel;
+use crate::domain::ids::{MessageId, UserId};
 use crate::storage::rows::chat::notify_level;
-
-type Db = SqliteConnection;
-
-/// A participant of a chat, in relation to a message of its sender.
-#[derive(Debug, Clone)]
-pub struct Listener {
-    pub user_id: UserId,
-    pub username: String,
-    pub level: NotifyLevel,
-    pub active: bool,
-    pub read_seq: Seq,
-    /// The participant blocks the sender.
-    pub blocks_sender: bool,
-}
-
-/// The message whose recipients are queried.
-#[derive(Debug, Clone, Copy)]
-pub struct SentMessage {
-    pub chat: ChatId,
-    pub sender: UserId,
-}
+use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -89,16 +68,6 @@ pub fn named(db: &mut Db, sent: SentMessage, names: &[&str]) -> QueryResult<Vec<
         .bind::<Text, _>(serde_json::to_string(names).unwrap_or_default())
         .bind::<BigInt, _>(sent.chat);
     listeners(rows.load(db)?)
-}
-
-/// Followers of a thread that are in its chat.
-#[derive(Debug)]
-pub struct Followers {
-    pub listeners: Vec<Listener>,
-    /// The number of followers read, including those who left the chat.
-    pub scanned: i64,
-    /// The last follower read, if more may follow.
-    pub scanned_to: Option<UserId>,
 }
 
 #[derive(QueryableByName)]

@@ -1,19 +1,16 @@
 //! Queries of thread followers, and of the threads that a user follows.
 
-use std::collections::HashMap;
-
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::core::saturate;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::thread::{FollowedThread, LastReply, ThreadPage, ThreadPlace};
 use crate::domain::timestamp::Timestamp;
+use crate::storage::rows::thread::ThreadRange;
 use crate::storage::schema::{messages, thread_followers};
-
-type Db = SqliteConnection;
 
 /// Makes users follow a thread, except those who follow it or have muted it.
 pub fn join(db: &mut Db, thread: MessageId, users: &[UserId]) -> QueryResult<()> {
@@ -35,7 +32,13 @@ pub fn set_follows(db: &mut Db, thread: MessageId, user: UserId, follows: bool) 
         thread_followers::user_id.eq(user),
         thread_followers::muted.eq(!follows),
     );
-    diesel::replace_into(thread_followers::table).values(row).execute(db).map(drop)
+    diesel::insert_into(thread_followers::table)
+        .values(row)
+        .on_conflict((thread_followers::thread_id, thread_followers::user_id))
+        .do_update()
+        .set(thread_followers::muted.eq(!follows))
+        .execute(db)
+        .map(drop)
 }
 
 /// Maximum number of rows that a request reads to find the threads of a page: an index entry and a
@@ -77,16 +80,6 @@ struct First {
     sender_id: UserId,
     #[diesel(sql_type = Text)]
     excerpt: String,
-}
-
-/// The threads of a list.
-#[derive(Debug, Clone)]
-pub struct ThreadRange {
-    /// The chats whose threads are listed, with the user's read cursors.
-    pub cursors: HashMap<ChatId, Seq>,
-    /// Only threads with replies above the cursor.
-    pub unread: bool,
-    pub place: ThreadPlace,
 }
 
 /// A thread that belongs to the list.

@@ -2,32 +2,11 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{ChatId, ProjectId, Seq, UserId};
-use crate::domain::project::ProjectRole;
+use super::Db;
+use crate::domain::ids::{Seq, UserId};
 use crate::storage::rows::project::project_role;
-
-/// A user, in relation to a push.
-#[derive(Debug, Clone)]
-pub struct Recipient {
-    pub user_id: UserId,
-    pub active: bool,
-    pub role: Option<ProjectRole>,
-    pub watches: bool,
-    /// The user blocks the pusher.
-    pub blocks_pusher: bool,
-    /// The read cursor of a participant of the channel.
-    pub read_seq: Option<Seq>,
-}
-
-/// The push whose recipients are queried.
-#[derive(Debug, Clone, Copy)]
-pub struct AnnouncedPush {
-    pub project: ProjectId,
-    pub channel: ChatId,
-    pub pusher: UserId,
-}
+use crate::storage::rows::watcher::{AnnouncedPush, Recipient};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -47,7 +26,7 @@ struct Row {
 
 /// Returns the next `limit` watchers above `after`, and the users `named`, by ascending id.
 pub fn recipients(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     push: AnnouncedPush,
     (after, limit): (UserId, i64),
     named: &[UserId],

@@ -11,8 +11,8 @@ use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::messages::Trim;
 use crate::storage::queries::{accounts, chats, messages};
+use crate::storage::rows::trimming::Trim;
 
 /// Sets the number of newest messages that a chat keeps; `None`: all. Removed messages are not
 /// restored.

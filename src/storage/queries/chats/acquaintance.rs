@@ -4,11 +4,9 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::ids::UserId;
-
-type Db = SqliteConnection;
 
 /// Maximum number of chats that are searched for a common one: the newest chats of the person.
 const ACQUAINTANCE_CHATS: i64 = 500;

@@ -2,12 +2,10 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::ids::ChatId;
 use crate::storage::schema::chats;
-
-type Db = SqliteConnection;
 
 /// Marks a chat as deleted; its name becomes free.
 pub fn set_deleted(db: &mut Db, id: ChatId, now: i64) -> QueryResult<()> {
