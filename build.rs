@@ -27,7 +27,7 @@ type Failure = Box<dyn std::error::Error>;
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn main() -> Result<(), Failure> {
-    for path in ["migrations", "web", "templates"] {
+    for path in ["migrations", "migrations-postgres", "web", "templates"] {
         println!("cargo::rerun-if-changed={path}");
     }
     let mut files = Files::new();
