@@ -99,7 +99,7 @@ struct Mark {
 /// given a password. It never shrinks: administrators are not deleted, and token versions only
 /// increase.
 pub fn admin_mark(db: &mut Db) -> QueryResult<i64> {
-    let sum = "SELECT COALESCE(SUM(token_version + 1), 0) AS mark FROM users WHERE is_admin";
+    let sum = "SELECT CAST(COALESCE(SUM(token_version + 1), 0) AS BIGINT) AS mark FROM users WHERE is_admin";
     diesel::sql_query(sum).get_result::<Mark>(db).map(|row| row.mark)
 }
 
@@ -257,7 +257,8 @@ pub fn refresh_token(db: &mut Db, hash: &[u8]) -> QueryResult<Option<RefreshToke
 
 /// Stores a token unless it exists: a repeated exchange returns the same token again.
 pub fn insert_refresh_token(db: &mut Db, row: &RefreshTokenRow) -> QueryResult<()> {
-    diesel::insert_or_ignore_into(refresh_tokens::table).values(row).execute(db).map(drop)
+    let insert = diesel::insert_into(refresh_tokens::table).values(row);
+    insert.on_conflict_do_nothing().execute(db).map(drop)
 }
 
 /// Records when a token was first exchanged.

@@ -115,16 +115,20 @@ pub fn is_client_id_used(db: &mut Db, sender: UserId, client_id: &[u8]) -> Query
 
 #[derive(QueryableByName)]
 struct LastId {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    seq: MessageId,
+    #[diesel(sql_type = BigInt)]
+    id: MessageId,
 }
 
-/// Returns the largest id that a message ever had: ids are not reused.
+/// Returns the largest id that a message ever had: ids are not reused. Rows of messages are deleted;
+/// the row of their chat stays, with the id of its last message.
 pub fn last_id(db: &mut Db) -> QueryResult<MessageId> {
-    let found: Option<LastId> = diesel::sql_query("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
-        .get_result(db)
-        .optional()?;
-    Ok(found.map_or(MessageId(0), |last| last.seq))
+    let last: LastId = diesel::sql_query(
+        "SELECT COALESCE(MAX(id), 0) AS id FROM (
+             SELECT MAX(id) AS id FROM messages UNION ALL SELECT MAX(last_message_id) FROM chats
+         ) AS newest",
+    )
+    .get_result(db)?;
+    Ok(last.id)
 }
 
 /// Returns the sender's message with this client id, and the hash of its request.
@@ -287,8 +291,8 @@ struct Ordinal {
 pub fn own_from(db: &mut Db, chat: ChatId, sender: UserId, seq: i64, scanned: i64) -> QueryResult<Vec<i64>> {
     let found: Vec<Ordinal> = diesel::sql_query(
         "SELECT ordinal FROM (
-             SELECT ordinal, sender_id FROM messages WHERE chat_id = ? AND seq >= ? ORDER BY seq DESC LIMIT ?
-         ) WHERE sender_id = ? ORDER BY ordinal",
+             SELECT ordinal, sender_id FROM messages WHERE chat_id = $1 AND seq >= $2 ORDER BY seq DESC LIMIT $3
+         ) AS newest WHERE sender_id = $4 ORDER BY ordinal",
     )
     .bind::<BigInt, _>(chat)
     .bind::<BigInt, _>(seq)
@@ -347,9 +351,36 @@ fn ascending(
 
 #[cfg(test)]
 mod tests {
+    use diesel::connection::SimpleConnection;
+
     use super::*;
     use crate::core::config::Synchronous;
     use crate::core::database;
+
+    fn database() -> (tempfile::TempDir, Db) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netbit.db");
+        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+        database::migrate(&mut db, &path).unwrap();
+        (dir, db)
+    }
+
+    #[test]
+    fn last_id_includes_messages_of_purged_chats() {
+        let (_dir, mut db) = database();
+        assert_eq!(last_id(&mut db).unwrap(), MessageId(0));
+        let rows = "
+            INSERT INTO users (id, username, display_name, password_hash, created_at) VALUES (1, 'a', '', '', 0);
+            INSERT INTO chats (id, kind, last_message_id, created_at) VALUES (1, 'group', 9, 0), (2, 'group', NULL, 0);";
+        db.batch_execute(rows).unwrap();
+        assert_eq!(last_id(&mut db).unwrap(), MessageId(9));
+        // The head of a chat is written after its messages.
+        let message = "
+            INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
+            VALUES (11, 2, 1, 1, 1, x'01', x'', '', 0, 1)";
+        db.batch_execute(message).unwrap();
+        assert_eq!(last_id(&mut db).unwrap(), MessageId(11));
+    }
 
     /// A page of a thread read every message of the chat from the thread's beginning.
     #[test]
@@ -359,10 +390,7 @@ mod tests {
             #[diesel(sql_type = Text)]
             detail: String,
         }
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("netbit.db");
-        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
-        database::migrate(&mut db, &path).unwrap();
+        let (_dir, mut db) = database();
         let query = replies(MessageId(1), 0, 9).order(messages::seq.desc()).limit(2);
         let query = query.select(MessageRow::as_select());
         let sql = diesel::debug_query::<Sqlite, _>(&query).to_string();

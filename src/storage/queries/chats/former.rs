@@ -13,12 +13,13 @@ type Db = SqliteConnection;
 
 /// Inserts a user who left, with the user's notification level. An existing row keeps its level.
 pub fn insert_former(db: &mut Db, chat: ChatId, user: UserId, notify: NotifyLevel) -> QueryResult<()> {
-    diesel::insert_or_ignore_into(chat_former_participants::table)
+    diesel::insert_into(chat_former_participants::table)
         .values((
             chat_former_participants::user_id.eq(user),
             chat_former_participants::chat_id.eq(chat),
             chat_former_participants::notify.eq(notify.as_str()),
         ))
+        .on_conflict_do_nothing()
         .execute(db)
         .map(drop)
 }
@@ -39,7 +40,8 @@ pub fn move_to_former(db: &mut Db, user: UserId, left: &[(ChatId, NotifyLevel)])
         )
     };
     let rows: Vec<_> = left.iter().map(row).collect();
-    diesel::insert_or_ignore_into(chat_former_participants::table).values(&rows).execute(db).map(drop)
+    let insert = diesel::insert_into(chat_former_participants::table).values(&rows);
+    insert.on_conflict_do_nothing().execute(db).map(drop)
 }
 
 /// Deletes the row of a user who returns. Returns the user's notification level if the user was in

@@ -43,9 +43,9 @@ struct Id {
 pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<ChatId>> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats
-         WHERE archived_at IS NOT NULL AND deleted_at IS NULL AND archived_at <= ? AND kind <> 'direct'
+         WHERE archived_at IS NOT NULL AND deleted_at IS NULL AND archived_at <= $1 AND kind <> 'direct'
            AND NOT EXISTS (SELECT 1 FROM chat_participants p WHERE p.chat_id = chats.id)
-         ORDER BY archived_at LIMIT ?",
+         ORDER BY archived_at LIMIT $2",
     )
     .bind::<BigInt, _>(before)
     .bind::<BigInt, _>(limit)
@@ -57,7 +57,7 @@ pub fn empty_since(db: &mut Db, before: i64, limit: i64) -> QueryResult<Vec<Chat
 pub fn is_empty_since(db: &mut Db, id: ChatId, before: i64) -> QueryResult<bool> {
     let found: Vec<Id> = diesel::sql_query(
         "SELECT id FROM chats
-         WHERE id = ? AND archived_at <= ? AND deleted_at IS NULL AND kind <> 'direct'
+         WHERE id = $1 AND archived_at <= $2 AND deleted_at IS NULL AND kind <> 'direct'
            AND NOT EXISTS (SELECT 1 FROM chat_participants p WHERE p.chat_id = chats.id)",
     )
     .bind::<BigInt, _>(id)
@@ -71,15 +71,16 @@ pub fn is_empty_since(db: &mut Db, id: ChatId, before: i64) -> QueryResult<bool>
 /// once.
 const PURGES: [&str; 6] = [
     "DELETE FROM thread_followers WHERE (thread_id, user_id) IN (
-         SELECT f.thread_id, f.user_id FROM (SELECT id FROM messages WHERE chat_id = ?1 ORDER BY seq LIMIT ?2) m
-         JOIN thread_followers f ON f.thread_id = m.id LIMIT ?2)",
-    "DELETE FROM messages WHERE rowid IN (SELECT rowid FROM messages WHERE chat_id = ? ORDER BY seq LIMIT ?)",
-    "DELETE FROM chat_events WHERE rowid IN (SELECT rowid FROM chat_events WHERE chat_id = ? LIMIT ?)",
-    "DELETE FROM chat_participants WHERE rowid IN (SELECT rowid FROM chat_participants WHERE chat_id = ? LIMIT ?)",
-    "DELETE FROM chat_former_participants WHERE rowid IN
-         (SELECT rowid FROM chat_former_participants WHERE chat_id = ? LIMIT ?)",
+         SELECT f.thread_id, f.user_id FROM (SELECT id FROM messages WHERE chat_id = $1 ORDER BY seq LIMIT $2) m
+         JOIN thread_followers f ON f.thread_id = m.id LIMIT $2)",
+    "DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE chat_id = $1 ORDER BY seq LIMIT $2)",
+    "DELETE FROM chat_events WHERE chat_id = $1 AND seq IN (SELECT seq FROM chat_events WHERE chat_id = $1 LIMIT $2)",
+    "DELETE FROM chat_participants WHERE chat_id = $1 AND user_id IN
+         (SELECT user_id FROM chat_participants WHERE chat_id = $1 LIMIT $2)",
+    "DELETE FROM chat_former_participants WHERE chat_id = $1 AND user_id IN
+         (SELECT user_id FROM chat_former_participants WHERE chat_id = $1 LIMIT $2)",
     "DELETE FROM removed_messages WHERE (client_id, sender_id) IN
-         (SELECT client_id, sender_id FROM removed_messages WHERE chat_id = ? LIMIT ?)",
+         (SELECT client_id, sender_id FROM removed_messages WHERE chat_id = $1 LIMIT $2)",
 ];
 
 /// Deletes at most `limit` rows of a chat. Returns whether more may exist.
