@@ -111,7 +111,8 @@ enum Executed {
 }
 
 impl BatchExecutor {
-    pub fn new(mut db: Db, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
+    pub fn new(db: impl Into<Db>, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
+        let mut db = db.into();
         let commit_no = commit_log::last(&mut db)?;
         let slow_threshold = Duration::from_millis(limits.slow_command_ms);
         let (additions, mentions) = (AdditionRates::new(&limits), MentionRates::new(&limits));

@@ -97,7 +97,7 @@ struct Mark {
 /// given a password. It never shrinks: administrators are not deleted, and token versions only
 /// increase.
 pub fn admin_mark(db: &mut Db) -> QueryResult<i64> {
-    let sum = "SELECT COALESCE(SUM(token_version + 1), 0) AS mark FROM users WHERE is_admin";
+    let sum = "SELECT CAST(COALESCE(SUM(token_version + 1), 0) AS BIGINT) AS mark FROM users WHERE is_admin";
     diesel::sql_query(sum).get_result::<Mark>(db).map(|row| row.mark)
 }
 

@@ -1,8 +1,8 @@
 //! Queries on `audit_events`.
 
-use super::Db;
 use diesel::prelude::*;
 
+use super::Db;
 use crate::domain::audit::AuditEvent;
 use crate::storage::rows::audit::{AuditRow, NewAuditRow};
 use crate::storage::schema::audit_events;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
 
-use super::Db;
 use super::given::given;
 use super::messages;
+use super::{Backend, Db};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, PushId, Seq, UserId};
@@ -108,17 +109,37 @@ pub fn set_name(db: &mut Db, id: ChatId, name: &str, channel_key: Option<&str>) 
 
 /// Sets the names of chats that are not found by name.
 pub fn set_names(db: &mut Db, names: &[(ChatId, String)]) -> QueryResult<()> {
-    let rows = vec!["(?, ?)"; names.len()].join(", ");
-    let sql = format!(
-        "WITH given (chat_id, name) AS (VALUES {rows})
-         UPDATE chats SET name = given.name, channel_key = NULL FROM given WHERE chats.id = given.chat_id"
-    );
-    let query = diesel::sql_query(sql).into_boxed();
-    let query = names
-        .iter()
-        .fold(query, |query, (chat, name)| query.bind::<BigInt, _>(*chat).bind::<Text, _>(name.as_str()));
-    query.execute(db).map(drop)
+    SetNames { names }.execute(db).map(drop)
 }
+
+struct SetNames<'a> {
+    names: &'a [(ChatId, String)],
+}
+
+impl QueryId for SetNames<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Backend> for SetNames<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql("WITH given (chat_id, name) AS (VALUES ");
+        for (n, (chat, name)) in self.names.iter().enumerate() {
+            out.push_sql(if n == 0 { "(" } else { ", (" });
+            out.push_bind_param::<BigInt, _>(chat)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(name)?;
+            out.push_sql(")");
+        }
+        out.push_sql(
+            ") UPDATE chats SET name = given.name, channel_key = NULL FROM given WHERE chats.id = given.chat_id",
+        );
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Db> for SetNames<'_> {}
 
 pub fn set_archived(db: &mut Db, id: ChatId, archived_at: Option<i64>) -> QueryResult<()> {
     diesel::update(chats::table.find(id)).set(chats::archived_at.eq(archived_at)).execute(db).map(drop)

@@ -44,7 +44,7 @@ pub fn remove(db: &mut Db, message: MessageId) -> QueryResult<()> {
 /// Removes at most `limit` rows of a repository. Returns how many.
 pub fn remove_some(db: &mut Db, repository: RepositoryId, limit: i64) -> QueryResult<usize> {
     diesel::sql_query(
-        "DELETE FROM code_talks WHERE message_id IN (SELECT message_id FROM code_talks WHERE repository_id = ? LIMIT ?)",
+        "DELETE FROM code_talks WHERE message_id IN (SELECT message_id FROM code_talks WHERE repository_id = $1 LIMIT $2)",
     )
     .bind::<BigInt, _>(repository)
     .bind::<BigInt, _>(limit)
@@ -84,10 +84,10 @@ pub fn of_path(
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT m.id, m.chat_id, m.seq, m.sender_id, m.created_at, t.oid, t.from_line, t.to_line,
              (SELECT count(*) FROM (
-                  SELECT 1 FROM (SELECT deleted_at FROM messages r WHERE r.thread_id = m.id LIMIT ?)
-                  WHERE deleted_at IS NULL LIMIT ?)) AS replies
+                  SELECT 1 FROM (SELECT deleted_at FROM messages r WHERE r.thread_id = m.id LIMIT $1) AS entries
+                  WHERE deleted_at IS NULL LIMIT $2) AS counted) AS replies
          FROM code_talks t JOIN messages m ON m.id = t.message_id
-         WHERE t.repository_id = ? AND t.path = ? AND t.message_id < ? ORDER BY t.message_id DESC LIMIT ?",
+         WHERE t.repository_id = $3 AND t.path = $4 AND t.message_id < $5 ORDER BY t.message_id DESC LIMIT $6",
     )
     .bind::<BigInt, _>(ENTRIES_READ_MAX)
     .bind::<BigInt, _>(REPLIES_COUNTED_MAX)

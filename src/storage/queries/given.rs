@@ -1,10 +1,9 @@
 //! Statements over many rows that the caller gives, as a table of values.
 
+use super::Backend;
 use diesel::query_builder::BoxedSqlQuery;
 use diesel::query_builder::SqlQuery;
 use diesel::sql_types::BigInt;
-
-use super::Backend;
 
 /// Returns the statement `WITH given (columns) AS (VALUES …) rest`. The values that `rest` names
 /// are bound next. `rows` is not empty, and at most `ROWS_PER_STATEMENT_MAX` long.

@@ -1,80 +1,122 @@
 //! Participants of a chat, with the fields that decide whether a message notifies them.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::Db;
+use super::{Backend, Db};
 use crate::core::saturate;
-use crate::domain::ids::{MessageId, UserId};
+use crate::domain::ids::{MessageId, Seq, UserId};
 use crate::storage::rows::chat::notify_level;
 use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 
-#[derive(QueryableByName)]
+/// A user, and the columns of the participant if the user is in the chat.
+#[derive(Queryable)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
     user_id: UserId,
-    #[diesel(sql_type = Text)]
     username: String,
-    #[diesel(sql_type = Text)]
-    notify: String,
-    #[diesel(sql_type = Bool)]
     active: bool,
-    #[diesel(sql_type = BigInt)]
-    read_seq: i64,
-    #[diesel(sql_type = Bool)]
     blocks_sender: bool,
+    notify: Option<String>,
+    read_seq: Option<Seq>,
 }
 
-const COLUMNS: &str =
-    "SELECT p.user_id, u.username, p.notify, u.deactivated_at IS NULL AS active, p.read_seq,
-    EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = p.user_id AND b.blocked_id = ?) AS blocks_sender";
+type Columns = (BigInt, Text, Bool, Bool, Nullable<Text>, Nullable<BigInt>);
 
+fn push_columns<'b>(out: &mut AstPass<'_, 'b, Backend>, sent: &'b SentMessage) -> QueryResult<()> {
+    out.push_sql(
+        "SELECT u.id, u.username, u.deactivated_at IS NULL,
+         EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = u.id AND b.blocked_id = ",
+    );
+    out.push_bind_param::<BigInt, _>(&sent.sender)?;
+    out.push_sql("), p.notify, p.read_seq");
+    Ok(())
+}
+
+/// Returns the users who are in the chat.
 fn listeners(rows: Vec<Row>) -> QueryResult<Vec<Listener>> {
     let listener = |row: Row| {
-        Ok(Listener {
+        let (notify, read_seq) = row.notify.zip(row.read_seq)?;
+        Some(notify_level(&notify).map(|level| Listener {
             user_id: row.user_id,
             username: row.username,
-            level: notify_level(&row.notify)?,
+            level,
             active: row.active,
-            read_seq: row.read_seq,
+            read_seq,
             blocks_sender: row.blocks_sender,
-        })
+        }))
     };
-    rows.into_iter().map(listener).collect()
+    rows.into_iter().filter_map(listener).collect()
 }
 
 /// Returns the next participants of the chat, by ascending id.
 pub fn all_members(db: &mut Db, sent: SentMessage, after: UserId, limit: i64) -> QueryResult<Vec<Listener>> {
-    let sql = format!(
-        "{COLUMNS} FROM chat_participants p JOIN users u ON u.id = p.user_id
-         WHERE p.chat_id = ? AND p.user_id > ? ORDER BY p.user_id LIMIT ?"
-    );
-    let rows = diesel::sql_query(sql)
-        .bind::<BigInt, _>(sent.sender)
-        .bind::<BigInt, _>(sent.chat)
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(limit);
-    listeners(rows.load(db)?)
+    listeners(NextMembers { sent, after, limit }.load(db)?)
 }
 
-/// Returns the participants of the chat with these user names.
+#[derive(QueryId)]
+struct NextMembers {
+    sent: SentMessage,
+    after: UserId,
+    limit: i64,
+}
+
+impl Query for NextMembers {
+    type SqlType = Columns;
+}
+
+impl QueryFragment<Backend> for NextMembers {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        push_columns(&mut out, &self.sent)?;
+        out.push_sql(" FROM chat_participants p JOIN users u ON u.id = p.user_id WHERE p.chat_id = ");
+        out.push_bind_param::<BigInt, _>(&self.sent.chat)?;
+        out.push_sql(" AND p.user_id > ");
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        out.push_sql(" ORDER BY p.user_id LIMIT ");
+        out.push_bind_param::<BigInt, _>(&self.limit)
+    }
+}
+
+impl RunQueryDsl<Db> for NextMembers {}
+
+/// Returns the participants of the chat with these user names, in any order.
 pub fn named(db: &mut Db, sent: SentMessage, names: &[&str]) -> QueryResult<Vec<Listener>> {
-    let sql = format!(
-        "{COLUMNS} FROM json_each(?) n JOIN users u ON u.username = n.value
-         JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id ORDER BY n.key"
-    );
-    let rows = diesel::sql_query(sql)
-        .bind::<BigInt, _>(sent.sender)
-        .bind::<Text, _>(serde_json::to_string(names).unwrap_or_default())
-        .bind::<BigInt, _>(sent.chat);
-    listeners(rows.load(db)?)
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    listeners(NamedMembers { sent, names }.load(db)?)
 }
 
-#[derive(QueryableByName)]
-struct FollowerRow {
-    #[diesel(sql_type = BigInt)]
-    user_id: UserId,
+struct NamedMembers<'a> {
+    sent: SentMessage,
+    names: &'a [&'a str],
 }
+
+impl QueryId for NamedMembers<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for NamedMembers<'_> {
+    type SqlType = Columns;
+}
+
+impl QueryFragment<Backend> for NamedMembers<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        push_columns(&mut out, &self.sent)?;
+        // CROSS JOIN: SQLite then reads the named users, instead of all members of the chat.
+        out.push_sql(" FROM users u CROSS JOIN chat_participants p WHERE u.username IN (");
+        for (n, name) in self.names.iter().enumerate() {
+            out.push_sql(if n == 0 { "" } else { ", " });
+            out.push_bind_param::<Text, _>(*name)?;
+        }
+        out.push_sql(") AND p.user_id = u.id AND p.chat_id = ");
+        out.push_bind_param::<BigInt, _>(&self.sent.chat)
+    }
+}
+
+impl RunQueryDsl<Db> for NamedMembers<'_> {}
 
 /// Returns the next `limit` followers of the thread who did not mute it, by ascending id.
 pub fn followers(
@@ -84,24 +126,41 @@ pub fn followers(
     after: UserId,
     limit: i64,
 ) -> QueryResult<Followers> {
-    // SQLite uses the partial index only if the condition is written exactly like this.
-    let sql = "SELECT user_id FROM thread_followers
-         WHERE thread_id = ? AND user_id > ? AND NOT muted ORDER BY user_id LIMIT ?";
-    let ids: Vec<FollowerRow> = diesel::sql_query(sql)
-        .bind::<BigInt, _>(thread)
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(limit)
-        .load(db)?;
-    let ids: Vec<UserId> = ids.into_iter().map(|row| row.user_id).collect();
-    let scanned = saturate::to_i64(ids.len());
-    let scanned_to = ids.last().copied().filter(|_| scanned >= limit);
-    let sql = format!(
-        "{COLUMNS} FROM json_each(?) t JOIN users u ON u.id = t.value
-         JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id ORDER BY t.key"
-    );
-    let rows = diesel::sql_query(sql)
-        .bind::<BigInt, _>(sent.sender)
-        .bind::<Text, _>(serde_json::to_string(&ids).unwrap_or_default())
-        .bind::<BigInt, _>(sent.chat);
-    Ok(Followers { listeners: listeners(rows.load(db)?)?, scanned, scanned_to })
+    let rows: Vec<Row> = NextFollowers { sent, thread, after, limit }.load(db)?;
+    let scanned = saturate::to_i64(rows.len());
+    let scanned_to = rows.last().map(|row| row.user_id).filter(|_| scanned >= limit);
+    Ok(Followers { listeners: listeners(rows)?, scanned, scanned_to })
 }
+
+#[derive(QueryId)]
+struct NextFollowers {
+    sent: SentMessage,
+    thread: MessageId,
+    after: UserId,
+    limit: i64,
+}
+
+impl Query for NextFollowers {
+    type SqlType = Columns;
+}
+
+impl QueryFragment<Backend> for NextFollowers {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        push_columns(&mut out, &self.sent)?;
+        out.push_sql(" FROM (SELECT user_id FROM thread_followers WHERE thread_id = ");
+        out.push_bind_param::<BigInt, _>(&self.thread)?;
+        out.push_sql(" AND user_id > ");
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        // SQLite uses the partial index only if the condition is written exactly like this.
+        out.push_sql(" AND NOT muted ORDER BY user_id LIMIT ");
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        out.push_sql(
+            ") AS f JOIN users u ON u.id = f.user_id LEFT JOIN chat_participants p ON p.user_id = f.user_id AND p.chat_id = ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.sent.chat)?;
+        out.push_sql(" ORDER BY f.user_id");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Db> for NextFollowers {}

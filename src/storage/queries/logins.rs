@@ -59,7 +59,8 @@ pub fn open_of(db: &mut Db, user: UserId, now: Timestamp, limit: i64) -> QueryRe
         .filter(sessions::user_id.eq(user))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::expires_at.ge(now.0))
-        .order((sessions::last_used_at.desc(), sessions::id.desc()))
+        // PostgreSQL considers NULL the largest value, SQLite the smallest.
+        .order((sessions::last_used_at.is_null(), sessions::last_used_at.desc(), sessions::id.desc()))
         .limit(limit)
         .select((
             sessions::id,

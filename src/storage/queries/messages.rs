@@ -14,7 +14,7 @@ use crate::storage::rows::message::Choice;
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
 use crate::storage::schema::{chats, messages, removed_messages};
 
-pub use super::bulk::{insert_new, last_id};
+pub use super::bulk::insert_new;
 
 mod at_time;
 mod trimming;
@@ -47,6 +47,24 @@ pub fn is_client_id_used(db: &mut Db, sender: UserId, client_id: &[u8]) -> Query
     let named_alike =
         messages::table.filter(messages::sender_id.eq(sender)).filter(messages::client_id.eq(client_id));
     diesel::select(exists(removed).or(exists(named_alike))).get_result(db)
+}
+
+#[derive(QueryableByName)]
+struct LastId {
+    #[diesel(sql_type = BigInt)]
+    id: MessageId,
+}
+
+/// Returns the largest id that a message ever had: ids are not reused. Rows of messages are deleted;
+/// the row of their chat stays, with the id of its last message.
+pub fn last_id(db: &mut Db) -> QueryResult<MessageId> {
+    let last: LastId = diesel::sql_query(
+        "SELECT COALESCE(MAX(id), 0) AS id FROM (
+             SELECT MAX(id) AS id FROM messages UNION ALL SELECT MAX(last_message_id) FROM chats
+         ) AS newest",
+    )
+    .get_result(db)?;
+    Ok(last.id)
 }
 
 /// Returns the sender's message with this client id, and the hash of its request.
@@ -132,7 +150,11 @@ pub fn chosen(
 
 /// Selects the replies of a thread with `after < seq < before`. Without the chat: SQLite would
 /// search all messages of the chat in this range instead of the index of threads.
-fn replies(first: MessageId, after: i64, before: i64) -> messages::BoxedQuery<'static, Backend> {
+pub(in crate::storage::queries) fn replies(
+    first: MessageId,
+    after: i64,
+    before: i64,
+) -> messages::BoxedQuery<'static, Backend> {
     messages::table
         .filter(messages::thread_id.eq(first))
         .filter(messages::seq.gt(after))
@@ -201,8 +223,8 @@ struct Ordinal {
 pub fn own_from(db: &mut Db, chat: ChatId, sender: UserId, seq: i64, scanned: i64) -> QueryResult<Vec<i64>> {
     let found: Vec<Ordinal> = diesel::sql_query(
         "SELECT ordinal FROM (
-             SELECT ordinal, sender_id FROM messages WHERE chat_id = ? AND seq >= ? ORDER BY seq DESC LIMIT ?
-         ) WHERE sender_id = ? ORDER BY ordinal",
+             SELECT ordinal, sender_id FROM messages WHERE chat_id = $1 AND seq >= $2 ORDER BY seq DESC LIMIT $3
+         ) AS newest WHERE sender_id = $4 ORDER BY ordinal",
     )
     .bind::<BigInt, _>(chat)
     .bind::<BigInt, _>(seq)

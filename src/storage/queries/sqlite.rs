@@ -6,6 +6,10 @@ mod statements;
 
 #[cfg(test)]
 mod plans_test;
+#[cfg(test)]
+mod removal_test;
+#[cfg(test)]
+mod threads_test;
 
 pub use statements::chats::cursors_behind;
 pub use statements::*;

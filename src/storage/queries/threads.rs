@@ -44,14 +44,14 @@ pub fn set_follows(db: &mut Db, thread: MessageId, user: UserId, follows: bool) 
 /// Maximum number of rows that a request reads to find the threads of a page: an index entry and a
 /// message for each thread, and index entries of its replies. 10,000 threads whose newest reply is
 /// of another user fit.
-const ROWS_READ_MAX: usize = 30_000;
+pub(in crate::storage::queries) const ROWS_READ_MAX: usize = 30_000;
 /// Number of threads that are read at once.
 const CHUNK_THREADS: i64 = 500;
 /// Maximum number of replies of one thread that are counted, the newest first.
 const REPLIES_COUNTED_MAX: usize = 100;
 /// Maximum number of index entries of one thread that are read, the newest first. Deleted replies
 /// have entries too.
-const ENTRIES_READ_MAX: i64 = 1_000;
+pub(in crate::storage::queries) const ENTRIES_READ_MAX: i64 = 1_000;
 /// Length of an excerpt, in characters.
 const EXCERPT_CHARS: i64 = 200;
 
@@ -96,7 +96,7 @@ pub fn followed(db: &mut Db, user: UserId, range: &ThreadRange, limit: usize) ->
     followed_within(db, user, range, limit, ROWS_READ_MAX)
 }
 
-fn followed_within(
+pub(in crate::storage::queries) fn followed_within(
     db: &mut Db,
     user: UserId,
     range: &ThreadRange,
@@ -186,7 +186,7 @@ fn chunk(db: &mut Db, user: UserId, top: MessageId, end: MessageId) -> QueryResu
 
 /// Selects the newest replies above a seq, deleted ones too.
 #[diesel::dsl::auto_type(no_type_alias)]
-fn newest_replies(thread: MessageId, above: Seq) -> _ {
+pub(in crate::storage::queries) fn newest_replies(thread: MessageId, above: Seq) -> _ {
     let limit: i64 = ENTRIES_READ_MAX;
     messages::table
         .filter(messages::thread_id.eq(thread))
@@ -234,7 +234,3 @@ fn first_of(db: &mut Db, thread: MessageId) -> QueryResult<Option<First>> {
         .get_result(db)
         .optional()
 }
-
-#[cfg(test)]
-#[path = "threads_test.rs"]
-mod tests;

@@ -1,26 +1,21 @@
 //! Users whom a push may notify, with the fields that decide whether it does.
 
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::Db;
+use super::{Backend, Db};
 use crate::domain::ids::{Seq, UserId};
 use crate::storage::rows::project::project_role;
 use crate::storage::rows::watcher::{AnnouncedPush, Recipient};
 
-#[derive(QueryableByName)]
+#[derive(Queryable)]
 struct Row {
-    #[diesel(sql_type = BigInt)]
     user_id: UserId,
-    #[diesel(sql_type = Bool)]
     active: bool,
-    #[diesel(sql_type = Nullable<Text>)]
     role: Option<String>,
-    #[diesel(sql_type = Bool)]
     watches: bool,
-    #[diesel(sql_type = Bool)]
     blocks_pusher: bool,
-    #[diesel(sql_type = Nullable<BigInt>)]
     read_seq: Option<Seq>,
 }
 
@@ -31,36 +26,6 @@ pub fn recipients(
     (after, limit): (UserId, i64),
     named: &[UserId],
 ) -> QueryResult<Vec<Recipient>> {
-    let also = if named.is_empty() {
-        String::new()
-    } else {
-        format!("UNION VALUES {}", vec!["(?)"; named.len()].join(", "))
-    };
-    let sql = format!(
-        "SELECT u.id AS user_id, u.deactivated_at IS NULL AS active, m.role, w.user_id IS NOT NULL AS watches,
-             EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = u.id AND b.blocked_id = ?) AS blocks_pusher,
-             p.read_seq
-         FROM users u
-         LEFT JOIN project_members m ON m.project_id = ? AND m.user_id = u.id
-         LEFT JOIN project_watchers w ON w.project_id = ? AND w.user_id = u.id
-         LEFT JOIN chat_participants p ON p.chat_id = ? AND p.user_id = u.id
-         WHERE u.id IN (
-             SELECT user_id FROM (
-                 SELECT user_id FROM project_watchers WHERE project_id = ? AND user_id > ?
-                 ORDER BY user_id LIMIT ?
-             ) next {also}
-         ) ORDER BY u.id"
-    );
-    let query = diesel::sql_query(sql)
-        .into_boxed()
-        .bind::<BigInt, _>(push.pusher)
-        .bind::<BigInt, _>(push.project)
-        .bind::<BigInt, _>(push.project)
-        .bind::<BigInt, _>(push.channel)
-        .bind::<BigInt, _>(push.project)
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(limit);
-    let query = named.iter().fold(query, |query, user| query.bind::<BigInt, _>(*user));
     let recipient = |row: Row| {
         Ok(Recipient {
             user_id: row.user_id,
@@ -71,5 +36,63 @@ pub fn recipients(
             read_seq: row.read_seq,
         })
     };
-    query.load::<Row>(db)?.into_iter().map(recipient).collect()
+    let rows: Vec<Row> = NextRecipients { push, after, limit, named }.load(db)?;
+    rows.into_iter().map(recipient).collect()
 }
+
+/// The statement without named users is prepared once.
+struct NextRecipients<'a> {
+    push: AnnouncedPush,
+    after: UserId,
+    limit: i64,
+    named: &'a [UserId],
+}
+
+impl QueryId for NextRecipients<'_> {
+    type QueryId = NextRecipients<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for NextRecipients<'_> {
+    type SqlType = (BigInt, Bool, Nullable<Text>, Bool, Bool, Nullable<BigInt>);
+}
+
+impl QueryFragment<Backend> for NextRecipients<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        if !self.named.is_empty() {
+            out.unsafe_to_cache_prepared();
+        }
+        out.push_sql(
+            "SELECT u.id, u.deactivated_at IS NULL, m.role, w.user_id IS NOT NULL,
+                 EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = u.id AND b.blocked_id = ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.push.pusher)?;
+        out.push_sql("), p.read_seq FROM users u LEFT JOIN project_members m ON m.project_id = ");
+        out.push_bind_param::<BigInt, _>(&self.push.project)?;
+        out.push_sql(" AND m.user_id = u.id LEFT JOIN project_watchers w ON w.project_id = ");
+        out.push_bind_param::<BigInt, _>(&self.push.project)?;
+        out.push_sql(" AND w.user_id = u.id LEFT JOIN chat_participants p ON p.chat_id = ");
+        out.push_bind_param::<BigInt, _>(&self.push.channel)?;
+        out.push_sql(
+            " AND p.user_id = u.id
+             WHERE u.id IN (
+                 SELECT user_id FROM (
+                     SELECT user_id FROM project_watchers WHERE project_id = ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.push.project)?;
+        out.push_sql(" AND user_id > ");
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        out.push_sql(" ORDER BY user_id LIMIT ");
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        out.push_sql(") AS next");
+        for (n, user) in self.named.iter().enumerate() {
+            out.push_sql(if n == 0 { " UNION VALUES (" } else { ", (" });
+            out.push_bind_param::<BigInt, _>(user)?;
+            out.push_sql(")");
+        }
+        out.push_sql(") ORDER BY u.id");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<Db> for NextRecipients<'_> {}

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn is_prepared_once<T: QueryFragment<Backend> + QueryId>(query: &T) -> bool {
-        T::HAS_STATIC_QUERY_ID && query.is_safe_to_cache_prepared(&Backend).unwrap_or(false)
+        T::HAS_STATIC_QUERY_ID && query.is_safe_to_cache_prepared(&Backend::default()).unwrap_or(false)
     }
 
     #[test]

@@ -114,11 +114,11 @@ struct SetWritten {
 
 impl QueryFragment<Backend> for SetWritten {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        out.push_sql("INSERT OR REPLACE INTO meta (key, value) VALUES (");
+        out.push_sql("INSERT INTO meta (key, value) VALUES (");
         out.push_bind_param::<Text, _>(meta::CURSORS_WRITTEN)?;
         out.push_sql(", ");
         out.push_bind_param::<BigInt, _>(&self.message)?;
-        out.push_sql(")");
+        out.push_sql(") ON CONFLICT (key) DO UPDATE SET value = excluded.value");
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
-use super::Db;
+use super::super::Db;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;

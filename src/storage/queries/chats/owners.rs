@@ -1,12 +1,12 @@
 //! Owners of chats. Deactivated users do not count as owners.
 
+use super::super::Db;
 use crate::storage::rows::chat::Company;
 use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 
-use super::Db;
 use super::{Found, given};
 use crate::domain::ids::{ChatId, UserId};
 

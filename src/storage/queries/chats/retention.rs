@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::Db;
+use super::super::Db;
 use crate::domain::chat::Chat;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::storage::rows::chat::ChatRow;
@@ -74,7 +74,7 @@ pub fn to_trim(db: &mut Db, limit: i64) -> QueryResult<Vec<ChatId>> {
         "SELECT id FROM chats WHERE retention IS NOT NULL AND deleted_at IS NULL
              AND (last_ordinal - retention > trimmed_ordinal OR trim_again_above IS NOT NULL)
          UNION SELECT id FROM chats WHERE trim_untold = 1 AND deleted_at IS NULL
-         ORDER BY id LIMIT ?",
+         ORDER BY id LIMIT $1",
     )
     .bind::<BigInt, _>(limit)
     .load(db)?;

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::Db;
+use super::super::Db;
 use crate::domain::ids::{ChatId, Seq};
 use crate::domain::timestamp::Timestamp;
 
@@ -24,8 +24,8 @@ pub fn first_at(db: &mut Db, chat: ChatId, after: Seq, last: Seq, at: Timestamp)
     while low < high {
         let middle = low + (high - low) / 2;
         let found: Option<CreatedAt> = diesel::sql_query(
-            "SELECT created_at FROM messages WHERE chat_id = ?1 AND seq = ?2
-             UNION ALL SELECT created_at FROM chat_events WHERE chat_id = ?1 AND seq = ?2 LIMIT 1",
+            "SELECT created_at FROM messages WHERE chat_id = $1 AND seq = $2
+             UNION ALL SELECT created_at FROM chat_events WHERE chat_id = $1 AND seq = $2 LIMIT 1",
         )
         .bind::<BigInt, _>(chat)
         .bind::<BigInt, _>(middle)

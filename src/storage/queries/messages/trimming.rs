@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::Db;
+use super::super::Db;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::storage::rows::message::client_id;
@@ -32,23 +32,23 @@ pub fn to_trim(
         .load(db)
 }
 
-/// Condition for the rows of a range.
-const IN_RANGE: &str = "chat_id = ? AND seq > ? AND seq <= ?";
 /// Condition for the rows to remove: all but pinned messages and those with a reply that is kept
 /// and not deleted.
 const GOES: &str = "pinned_at IS NULL AND NOT EXISTS (
      SELECT 1 FROM messages reply WHERE reply.thread_id = messages.id AND reply.deleted_at IS NULL
-         AND (reply.seq > ? OR reply.pinned_at IS NOT NULL))";
+         AND (reply.seq > $1 OR reply.pinned_at IS NOT NULL))";
+/// Condition for the rows of a range. It follows [`GOES`]: SQLite numbers `$1` and the others by
+/// their first places in a statement.
+const IN_RANGE: &str = "chat_id = $2 AND seq > $3 AND seq <= $4";
 
 /// Returns the messages of the range, in ascending order.
 pub fn candidates(db: &mut Db, trim: Trim) -> QueryResult<Vec<Candidate>> {
     let sql = format!(
         "SELECT id, seq, thread_id IS NOT NULL AS is_reply,
-             edited_at IS NOT NULL AND updated_seq > ? AS is_shown_above, {GOES} AS goes
+             edited_at IS NOT NULL AND updated_seq > $1 AS is_shown_above, {GOES} AS goes
          FROM messages WHERE {IN_RANGE} ORDER BY seq"
     );
     diesel::sql_query(sql)
-        .bind::<BigInt, _>(trim.trimmed)
         .bind::<BigInt, _>(trim.trimmed)
         .bind::<BigInt, _>(trim.chat)
         .bind::<BigInt, _>(trim.above)
@@ -79,17 +79,17 @@ pub fn follower_beyond(
 /// Removes the messages of the range that are not kept. Returns how many.
 pub fn remove(db: &mut Db, trim: Trim) -> QueryResult<usize> {
     let keep = format!(
-        "INSERT OR IGNORE INTO removed_messages (client_id, sender_id, request_hash, id, chat_id, seq)
+        "INSERT INTO removed_messages (client_id, sender_id, request_hash, id, chat_id, seq)
          SELECT client_id, sender_id, substr(request_hash, 1, {HASH_BYTES}), id, chat_id, seq
-         FROM messages WHERE {IN_RANGE} AND {GOES}"
+         FROM messages WHERE {GOES} AND {IN_RANGE} ON CONFLICT DO NOTHING"
     );
     let mut removed = 0;
-    for sql in [keep, format!("DELETE FROM messages WHERE {IN_RANGE} AND {GOES}")] {
+    for sql in [keep, format!("DELETE FROM messages WHERE {GOES} AND {IN_RANGE}")] {
         removed = diesel::sql_query(sql)
+            .bind::<BigInt, _>(trim.trimmed)
             .bind::<BigInt, _>(trim.chat)
             .bind::<BigInt, _>(trim.above)
             .bind::<BigInt, _>(trim.to)
-            .bind::<BigInt, _>(trim.trimmed)
             .execute(db)?;
     }
     Ok(removed)
@@ -112,7 +112,7 @@ pub fn event_above(db: &mut Db, chat: ChatId, above: Seq, count: i64) -> QueryRe
 /// because rules query them.
 pub fn remove_events(db: &mut Db, trim: Trim) -> QueryResult<()> {
     diesel::sql_query(
-        "DELETE FROM chat_events WHERE chat_id = ? AND seq > ? AND seq <= ?
+        "DELETE FROM chat_events WHERE chat_id = $1 AND seq > $2 AND seq <= $3
          AND kind IN ('edit', 'delete', 'react', 'unreact', 'pin', 'unpin', 'trim')",
     )
     .bind::<BigInt, _>(trim.chat)

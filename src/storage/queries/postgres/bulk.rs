@@ -89,17 +89,3 @@ impl QueryFragment<Backend> for InsertRows<'_> {
 }
 
 impl RunQueryDsl<Db> for InsertRows<'_> {}
-
-#[derive(QueryableByName)]
-struct LastId {
-    #[diesel(sql_type = BigInt)]
-    id: MessageId,
-}
-
-/// Returns the largest id that a message ever had: ids are not reused.
-pub fn last_id(db: &mut Db) -> QueryResult<MessageId> {
-    let last = "SELECT GREATEST(
-         (SELECT coalesce(max(id), 0) FROM messages), (SELECT coalesce(max(id), 0) FROM removed_messages),
-         (SELECT coalesce(max(last_message_id), 0) FROM chats)) AS id";
-    diesel::sql_query(last).get_result::<LastId>(db).map(|last| last.id)
-}

@@ -5,7 +5,6 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use super::{Backend, Db};
-use crate::domain::ids::MessageId;
 use crate::storage::rows::message::NewMessageRow;
 
 /// Number of rows that one statement of [`insert_new`] inserts; a larger number is not faster.
@@ -68,17 +67,3 @@ impl<const N: usize> QueryFragment<Backend> for InsertRows<'_, N> {
 }
 
 impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
-
-#[derive(QueryableByName)]
-struct LastId {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    seq: MessageId,
-}
-
-/// Returns the largest id that a message ever had: ids are not reused.
-pub fn last_id(db: &mut Db) -> QueryResult<MessageId> {
-    let found: Option<LastId> = diesel::sql_query("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
-        .get_result(db)
-        .optional()?;
-    Ok(found.map_or(MessageId(0), |last| last.seq))
-}

@@ -1,9 +1,17 @@
 //! Tests of the list of followed threads: its pages, and the rows that it reads.
 
-use super::*;
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::statements::threads::*;
 use super::{Backend, Db};
 use crate::core::config::Synchronous;
 use crate::core::database;
+use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::thread::ThreadPlace;
+use crate::storage::rows::thread::ThreadRange;
 
 const ALICE: UserId = UserId(1);
 const BOB: UserId = UserId(2);
