@@ -55,8 +55,8 @@ struct LastId {
     id: MessageId,
 }
 
-/// Returns the largest id that a message ever had: ids are not reused. Rows of messages are deleted;
-/// the row of their chat stays, with the id of its last message.
+/// Returns the largest id that a message ever had: ids are not reused. Rows of messages are
+/// deleted; the row of their chat stays, with the id of its last message.
 pub fn last_id(db: &mut Db) -> QueryResult<MessageId> {
     let last: LastId = diesel::sql_query(
         "SELECT COALESCE(MAX(id), 0) AS id FROM (

@@ -7,6 +7,7 @@ pub(crate) mod attack;
 pub(crate) mod browser;
 pub(crate) mod git;
 pub(crate) mod memory;
+pub(crate) mod postgres;
 mod process;
 pub(crate) mod rust_text;
 pub(crate) mod udp;
@@ -66,13 +67,14 @@ pub(crate) struct Person {
     tcp: SocketAddr,
 }
 
-/// Returns the configuration of a test: free ports, few threads.
+/// Returns the configuration of a test: free ports, few threads, and the database of the directory.
 pub(crate) fn config(directory: &std::path::Path, limits: Limits) -> Config {
     let mut config = Config { data_dir: DataDirPath(directory.to_owned()), ..Config::default() };
     let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     (config.http.listen, config.tcp.listen) = (free.clone(), free.clone());
     (config.ops.listen, config.udp.listen) = (free.clone(), free);
     config.limits = Limits { session_threads: 2, http_workers: 1, ..limits };
+    postgres::configure(&mut config);
     config
 }
 
@@ -257,7 +259,7 @@ impl Person {
 /// Runs the `netbit` command on another thread, so that the test's server keeps running.
 pub(crate) async fn netbit_beside(arguments: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
-    command.args(arguments);
+    command.args(arguments).envs(postgres::environment_of(arguments));
     soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
 }
 
