@@ -18,7 +18,7 @@ use crate::storage::schema::{chat_events, chat_participants, chats};
 pub use acquaintance::acquainted_among;
 pub use after_message::{set_all_cursors, set_cursors, set_head};
 pub use former::{enter_again, insert_former, met_in_the_past, move_to_former};
-pub use owners::{Company, company_of, has_other_owner, set_owners};
+pub use owners::{Company, LeftChat, company_of, has_other_owner, set_owners};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
 pub use retention::{
     Trims, chat_to_trim, clear_trim_event_due, set_again_above, set_checked_again, set_retention,
@@ -203,12 +203,6 @@ pub fn put_into_by(
     }
     let rows: Vec<(ChatRow, ParticipantRow)> = query.load(db)?;
     rows.into_iter().map(chat_of_participant).collect()
-}
-
-#[derive(QueryableByName)]
-struct Found {
-    #[diesel(sql_type = BigInt)]
-    found: i64,
 }
 
 pub fn insert_participants(db: &mut Db, chat: ChatId, participants: &[Participant]) -> QueryResult<()> {
