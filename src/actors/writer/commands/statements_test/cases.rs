@@ -59,6 +59,14 @@ pub(super) fn all() -> Vec<Case> {
     parts.into_iter().flatten().collect()
 }
 
+/// Commands that notify one user, and several.
+pub(super) fn notified() -> [Case; 2] {
+    [
+        Case::of(say(DIRECT, "hello", None, None)).that("to one user"),
+        Case::of(say(WIDE, &names(2..=9), None, None)).that("to eight users"),
+    ]
+}
+
 fn chats() -> Vec<Case> {
     let (who, chat, user) = (me(), WIDE, UserId(150));
     let group = || NewChat::Group { name: "new".into(), participants: all_of(2..=101) };
