@@ -219,7 +219,13 @@ pub fn insert_participants(db: &mut Db, chat: ChatId, participants: &[Participan
         hidden_ordinal: participant.hidden_ordinal,
     };
     let rows: Vec<_> = participants.iter().map(row).collect();
-    diesel::insert_into(chat_participants::table).values(&rows).execute(db).map(drop)
+    let insert = diesel::insert_into(chat_participants::table);
+    let inserted = match rows.as_slice() {
+        // This statement is prepared once.
+        [row] => insert.values(row).execute(db),
+        rows => insert.values(rows).execute(db),
+    };
+    inserted.map(drop)
 }
 
 pub fn set_notify(db: &mut Db, chat: ChatId, user: UserId, level: &str) -> QueryResult<()> {

@@ -15,6 +15,8 @@ pub mod logins;
 pub mod messages;
 pub mod meta;
 pub mod notifications;
+#[cfg(test)]
+mod prepared_test;
 pub mod projects;
 pub mod pushes;
 pub mod repositories;
