@@ -1,11 +1,13 @@
 //! Limits of notifications and mentions.
 
 macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
-    /// Notifications kept of each user, plus at most an eighth. All are marked in one command.
+    /// Notifications kept of each user, plus an eighth, and a few more while those of many users
+    /// are evicted. All are marked in one command.
     notifications_per_user: i64 = 400,
     /// Users examined in one slice of notifications with many recipients: two rows each.
     notifications_per_command: i64 = 50,
-    /// Milliseconds after which such a slice ends: other commands wait for it.
+    /// Milliseconds after which such a slice ends: other commands wait for it. The time is checked
+    /// after every 10 users.
     notifications_slice_ms: u64 = 1,
     /// Attempts to write a message's notifications after a failure. Then the rest is dropped. A
     /// choice: they are a second apart.

@@ -8,7 +8,13 @@ use crate::storage::rows::audit::{AuditRow, NewAuditRow};
 use crate::storage::schema::audit_events;
 
 pub fn insert(db: &mut Db, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
-    diesel::insert_into(audit_events::table).values(rows).execute(db).map(drop)
+    let insert = diesel::insert_into(audit_events::table);
+    let inserted = match rows {
+        // This statement is prepared once.
+        [row] => insert.values(row).execute(db),
+        rows => insert.values(rows).execute(db),
+    };
+    inserted.map(drop)
 }
 
 /// Returns the newest events below an id.

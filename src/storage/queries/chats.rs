@@ -219,12 +219,6 @@ pub fn put_into_by(
     rows.into_iter().map(chat_of_participant).collect()
 }
 
-#[derive(QueryableByName)]
-struct Found {
-    #[diesel(sql_type = BigInt)]
-    found: i64,
-}
-
 pub fn insert_participants(db: &mut Db, chat: ChatId, participants: &[Participant]) -> QueryResult<()> {
     let row = |participant: &Participant| ParticipantRow {
         chat_id: chat,
@@ -239,7 +233,13 @@ pub fn insert_participants(db: &mut Db, chat: ChatId, participants: &[Participan
         hidden_ordinal: participant.hidden_ordinal,
     };
     let rows: Vec<_> = participants.iter().map(row).collect();
-    diesel::insert_into(chat_participants::table).values(&rows).execute(db).map(drop)
+    let insert = diesel::insert_into(chat_participants::table);
+    let inserted = match rows.as_slice() {
+        // This statement is prepared once.
+        [row] => insert.values(row).execute(db),
+        rows => insert.values(rows).execute(db),
+    };
+    inserted.map(drop)
 }
 
 pub fn set_notify(db: &mut Db, chat: ChatId, user: UserId, level: &str) -> QueryResult<()> {

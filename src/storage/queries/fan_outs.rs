@@ -9,7 +9,13 @@ use crate::storage::rows::fan_out::{FanOut, FanOutRow, NewFanOutRow};
 use crate::storage::schema::fan_outs;
 
 pub fn insert(db: &mut Db, rows: &[NewFanOutRow<'_>]) -> QueryResult<()> {
-    diesel::insert_into(fan_outs::table).values(rows).execute(db).map(drop)
+    let insert = diesel::insert_into(fan_outs::table);
+    let inserted = match rows {
+        // This statement is prepared once.
+        [row] => insert.values(row).execute(db),
+        rows => insert.values(rows).execute(db),
+    };
+    inserted.map(drop)
 }
 
 /// Returns the row with the fewest slices, of those without a failed attempt.

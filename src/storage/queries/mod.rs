@@ -36,7 +36,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::access_token::NewAccessTokenRow;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
 use crate::storage::rows::audit::NewAuditRow;
-use crate::storage::rows::chat::{Company, ListedChat, NewChatRow, ParticipantRow};
+use crate::storage::rows::chat::{Company, LeftChat, ListedChat, NewChatRow, ParticipantRow};
 use crate::storage::rows::fan_out::{FanOut, NewFanOutRow};
 use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 use crate::storage::rows::login::NewLogin;
@@ -170,7 +170,7 @@ dispatch!(chats {
     fn insert_former(chat: ChatId, user: UserId, notify: NotifyLevel) -> ();
     fn met_in_the_past(reader: UserId, users: &[UserId]) -> Vec<UserId>;
     fn move_to_former(user: UserId, left: &[(ChatId, NotifyLevel)]) -> ();
-    fn company_of(leaving: UserId, chats: &[(ChatId, Option<UserId>)]) -> HashMap<ChatId, Company>;
+    fn company_of(leaving: UserId, chats: &[LeftChat]) -> HashMap<ChatId, Company>;
     fn has_other_owner(chat: ChatId, user: UserId) -> bool;
     fn set_owners(owners: &[(ChatId, UserId)]) -> ();
     fn empty_since(before: i64, limit: i64) -> Vec<ChatId>;
@@ -260,7 +260,8 @@ dispatch!(meta exports({COMMIT_NO, CURSORS_WRITTEN, EPOCH, fresh_epoch}) {
 
 dispatch!(notifications {
     fn insert(rows: &[NewNotificationRow<'_>]) -> Vec<Notification>;
-    fn evict(users: &[UserId], keep: i64, max: i64) -> Vec<(UserId, NotificationId)>;
+    fn users_above(users: &[UserId], max: i64) -> Vec<UserId>;
+    fn evict(users: &[UserId], keep: i64, limit: i64) -> Vec<(UserId, NotificationId)>;
     fn retract(chat: ChatId, from_to: (Seq, Seq), limit: i64) -> Vec<(UserId, NotificationId)>;
     fn ranges_above(chat: ChatId, ranges: &[(Seq, Seq)], count: i64) -> Vec<(Seq, Seq)>;
     fn retract_ranges(chat: ChatId, ranges: &[(Seq, Seq)]) -> Vec<(Seq, UserId, NotificationId)>;

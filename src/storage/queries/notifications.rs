@@ -1,15 +1,14 @@
 //! Queries of notifications.
 
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
 
+use super::Db;
 use super::given::given;
-use super::{Backend, Db};
 use crate::domain::ids::{ChatId, MessageId, NotificationId, Seq, UserId};
 use crate::domain::notification::Notification;
 use crate::storage::rows::notification::{NewNotificationRow, NotificationRow};
-use crate::storage::schema::notifications;
+use crate::storage::schema::{chats, notifications};
 
 /// Inserts notifications, except those whose user was notified of the same cause before. Returns
 /// them by ascending id, which is the order of `rows`.
@@ -32,64 +31,59 @@ pub fn insert(db: &mut Db, rows: &[NewNotificationRow<'_>]) -> QueryResult<Vec<N
     inserted.into_iter().map(Notification::try_from).collect()
 }
 
-/// Of each user with more than `max` notifications, removes all but `keep`. Read notifications are
+/// Returns those of the users who have more than `max` notifications. Reads `max` index entries of
+/// each.
+pub fn users_above(db: &mut Db, users: &[UserId], max: i64) -> QueryResult<Vec<UserId>> {
+    if let [user] = *users {
+        // This statement is prepared once.
+        let own = notifications::table.filter(notifications::user_id.eq(user));
+        let beyond: Option<NotificationId> =
+            own.order(notifications::id.desc()).offset(max).select(notifications::id).first(db).optional()?;
+        return Ok(beyond.map(|_| user).into_iter().collect());
+    }
+    // A count of all is three times as expensive.
+    let above = given(
+        "user_id",
+        users.iter().map(|user| [user.0]),
+        "SELECT user_id FROM given WHERE (
+             SELECT n.id FROM notifications n WHERE n.user_id = given.user_id ORDER BY n.id DESC LIMIT 1 OFFSET $1
+         ) IS NOT NULL ORDER BY user_id",
+    );
+    let above: Vec<Above> = above.bind::<BigInt, _>(max).load(db)?;
+    Ok(above.into_iter().map(|row| row.user_id).collect())
+}
+
+#[derive(QueryableByName)]
+struct Above {
+    #[diesel(sql_type = BigInt)]
+    user_id: UserId,
+}
+
+/// Removes notifications of users, except `keep` of each: at most `limit`. Read notifications are
 /// removed first, then those that are not mentions, and among equals the oldest.
 pub fn evict(
     db: &mut Db,
     users: &[UserId],
     keep: i64,
-    max: i64,
+    limit: i64,
 ) -> QueryResult<Vec<(UserId, NotificationId)>> {
-    let mut gone: Vec<(UserId, NotificationId)> = Evict { users, keep, max }.load(db)?;
+    let gone = given(
+        "user_id",
+        users.iter().map(|user| [user.0]),
+        "DELETE FROM notifications WHERE id IN (
+             SELECT id FROM (
+                 SELECT id, row_number() OVER (
+                     PARTITION BY user_id
+                     ORDER BY read_at IS NULL DESC, (read_at IS NULL AND kind = 'mention') DESC, id DESC
+                 ) AS place FROM notifications WHERE user_id IN (SELECT user_id FROM given)
+             ) AS ranked WHERE place > $1 ORDER BY place DESC, id LIMIT $2
+         ) RETURNING user_id, id",
+    );
+    let gone: Vec<Removed> = gone.bind::<BigInt, _>(keep).bind::<BigInt, _>(limit).load(db)?;
+    let mut gone: Vec<_> = gone.into_iter().map(|row| (row.user_id, row.id)).collect();
     gone.sort_unstable();
     Ok(gone)
 }
-
-/// The statement for one user is prepared once.
-struct Evict<'a> {
-    users: &'a [UserId],
-    keep: i64,
-    max: i64,
-}
-
-impl QueryId for Evict<'_> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl Query for Evict<'_> {
-    type SqlType = (BigInt, BigInt);
-}
-
-impl QueryFragment<Backend> for Evict<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        if self.users.len() > 1 {
-            out.unsafe_to_cache_prepared();
-        }
-        out.push_sql(
-            "DELETE FROM notifications WHERE id IN (
-                 SELECT id FROM (
-                     SELECT id, row_number() OVER (
-                         PARTITION BY user_id
-                         ORDER BY read_at IS NULL DESC, read_at IS NULL AND kind = 'mention' DESC, id DESC
-                     ) AS place
-                     FROM notifications WHERE user_id IN (
-                         SELECT user_id FROM notifications WHERE user_id IN (",
-        );
-        for (n, user) in self.users.iter().enumerate() {
-            out.push_sql(if n == 0 { "" } else { ", " });
-            out.push_bind_param::<BigInt, _>(user)?;
-        }
-        out.push_sql(") GROUP BY user_id HAVING count(*) > ");
-        out.push_bind_param::<BigInt, _>(&self.max)?;
-        out.push_sql(")) AS ranked WHERE place > ");
-        out.push_bind_param::<BigInt, _>(&self.keep)?;
-        out.push_sql(") RETURNING user_id, id");
-        Ok(())
-    }
-}
-
-impl RunQueryDsl<Db> for Evict<'_> {}
 
 /// Removes at most `limit` notifications of removed events in a range of seqs of a chat. The
 /// notification that a user was added stays while the chat exists.
@@ -99,11 +93,12 @@ pub fn retract(
     (from, to): (Seq, Seq),
     limit: i64,
 ) -> QueryResult<Vec<(UserId, NotificationId)>> {
-    let gone: Vec<Retracted> = diesel::sql_query(
+    let gone: Vec<Removed> = diesel::sql_query(
         "DELETE FROM notifications WHERE id IN (
-             SELECT id FROM notifications WHERE seq IS NOT NULL AND chat_id = ? AND seq BETWEEN ? AND ?
-                 AND (kind <> 'added' OR EXISTS (SELECT 1 FROM chats WHERE chats.id = chat_id AND deleted_at IS NOT NULL))
-             ORDER BY seq, user_id LIMIT ?
+             SELECT n.id FROM notifications n WHERE n.seq IS NOT NULL AND n.chat_id = $1 AND n.seq BETWEEN $2 AND $3
+                 AND (n.kind <> 'added' OR EXISTS (
+                     SELECT 1 FROM chats WHERE chats.id = n.chat_id AND chats.deleted_at IS NOT NULL))
+             ORDER BY n.seq, n.user_id LIMIT $4
          ) RETURNING user_id, id",
     )
     .bind::<BigInt, _>(chat)
@@ -121,13 +116,26 @@ pub fn ranges_above(
     ranges: &[(Seq, Seq)],
     count: i64,
 ) -> QueryResult<Vec<(Seq, Seq)>> {
+    if let [(first, last)] = *ranges {
+        // This statement is prepared once.
+        let beyond: Option<NotificationId> = notifications::table
+            .filter(notifications::seq.is_not_null())
+            .filter(notifications::chat_id.eq(chat))
+            .filter(notifications::seq.between(first, last))
+            .order((notifications::seq, notifications::user_id))
+            .offset(count)
+            .select(notifications::id)
+            .first(db)
+            .optional()?;
+        return Ok(beyond.map(|_| (first, last)).into_iter().collect());
+    }
     let beyond = given(
         "first_seq, last_seq",
         ranges.iter().map(|(first, last)| [*first, *last]),
         "SELECT first_seq, last_seq FROM given WHERE (
              SELECT n.id FROM notifications n
-             WHERE n.seq IS NOT NULL AND n.chat_id = ? AND n.seq BETWEEN given.first_seq AND given.last_seq
-             ORDER BY n.seq, n.user_id LIMIT 1 OFFSET ?
+             WHERE n.seq IS NOT NULL AND n.chat_id = $1 AND n.seq BETWEEN given.first_seq AND given.last_seq
+             ORDER BY n.seq, n.user_id LIMIT 1 OFFSET $2
          ) IS NOT NULL",
     );
     let found: Vec<Range> = beyond.bind::<BigInt, _>(chat).bind::<BigInt, _>(count).load(db)?;
@@ -149,12 +157,26 @@ pub fn retract_ranges(
     chat: ChatId,
     ranges: &[(Seq, Seq)],
 ) -> QueryResult<Vec<(Seq, UserId, NotificationId)>> {
+    if let [(first, last)] = *ranges {
+        // This statement is prepared once.
+        let deleted = chats::table.filter(chats::id.eq(chat)).filter(chats::deleted_at.is_not_null());
+        let retracted = notifications::table
+            .filter(notifications::seq.is_not_null())
+            .filter(notifications::chat_id.eq(chat))
+            .filter(notifications::seq.between(first, last))
+            .filter(notifications::kind.ne("added").or(diesel::dsl::exists(deleted)));
+        let returned = (notifications::seq.assume_not_null(), notifications::user_id, notifications::id);
+        let mut gone: Vec<(Seq, UserId, NotificationId)> =
+            diesel::delete(retracted).returning(returned).load(db)?;
+        gone.sort_unstable_by_key(|(.., id)| *id);
+        return Ok(gone);
+    }
     let gone = given(
         "first_seq, last_seq",
         ranges.iter().map(|(first, last)| [*first, *last]),
         "DELETE FROM notifications WHERE id IN (
              SELECT n.id FROM given CROSS JOIN notifications n
-             WHERE n.seq IS NOT NULL AND n.chat_id = ? AND n.seq BETWEEN given.first_seq AND given.last_seq
+             WHERE n.seq IS NOT NULL AND n.chat_id = $1 AND n.seq BETWEEN given.first_seq AND given.last_seq
                  AND (n.kind <> 'added' OR EXISTS (
                      SELECT 1 FROM chats WHERE chats.id = n.chat_id AND chats.deleted_at IS NOT NULL))
          ) RETURNING seq, user_id, id",
@@ -191,7 +213,7 @@ pub fn unread_in(db: &mut Db, user: UserId, chats: &[(ChatId, Seq)]) -> QueryRes
         chats.iter().map(|(chat, seq)| [chat.0, *seq]),
         "SELECT chat_id FROM given WHERE EXISTS (
              SELECT 1 FROM notifications n
-             WHERE n.user_id = ? AND n.chat_id = given.chat_id AND n.seq <= given.seq AND n.read_at IS NULL)",
+             WHERE n.user_id = $1 AND n.chat_id = given.chat_id AND n.seq <= given.seq AND n.read_at IS NULL)",
     );
     let found: Vec<UnreadChat> = unread.bind::<BigInt, _>(user).load(db)?;
     Ok(found.into_iter().map(|row| row.chat_id).collect())
@@ -216,7 +238,7 @@ pub fn unread_below_cursors(db: &mut Db, user: UserId, limit: i64) -> QueryResul
     let found: Vec<ReadChat> = diesel::sql_query(
         "SELECT DISTINCT p.chat_id, p.read_seq FROM notifications n
          JOIN chat_participants p ON p.chat_id = n.chat_id AND p.user_id = n.user_id
-         WHERE n.user_id = ? AND n.read_at IS NULL AND n.seq <= p.read_seq LIMIT ?",
+         WHERE n.user_id = $1 AND n.read_at IS NULL AND n.seq <= p.read_seq LIMIT $2",
     )
     .bind::<BigInt, _>(user)
     .bind::<BigInt, _>(limit)
@@ -238,8 +260,8 @@ pub fn mark_read_in(db: &mut Db, user: UserId, chats: &[(ChatId, Seq)], now: i64
     given(
         "chat_id, seq",
         chats.iter().map(|(chat, seq)| [chat.0, *seq]),
-        "UPDATE notifications SET read_at = ? FROM given
-         WHERE notifications.user_id = ? AND notifications.chat_id = given.chat_id
+        "UPDATE notifications SET read_at = $1 FROM given
+         WHERE notifications.user_id = $2 AND notifications.chat_id = given.chat_id
              AND notifications.seq <= given.seq AND notifications.read_at IS NULL",
     )
     .bind::<BigInt, _>(now)
@@ -304,7 +326,7 @@ struct Id {
 }
 
 #[derive(QueryableByName)]
-struct Retracted {
+struct Removed {
     #[diesel(sql_type = BigInt)]
     user_id: UserId,
     #[diesel(sql_type = BigInt)]
@@ -315,7 +337,7 @@ struct Retracted {
 pub fn all_recent(db: &mut Db, limit: i64, total: i64) -> QueryResult<Vec<Notification>> {
     let mut ids: Vec<Id> = diesel::sql_query(
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY id DESC) AS place \
-         FROM notifications) WHERE place <= ? ORDER BY id DESC LIMIT ?",
+         FROM notifications) AS ranked WHERE place <= $1 ORDER BY id DESC LIMIT $2",
     )
     .bind::<BigInt, _>(limit)
     .bind::<BigInt, _>(total)

@@ -5,6 +5,8 @@ mod bulk;
 mod statements;
 
 #[cfg(test)]
+mod owners_test;
+#[cfg(test)]
 mod plans_test;
 #[cfg(test)]
 mod removal_test;

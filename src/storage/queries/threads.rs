@@ -14,9 +14,19 @@ use crate::storage::schema::{messages, thread_followers};
 
 /// Makes users follow a thread, except those who follow it or have muted it.
 pub fn join(db: &mut Db, thread: MessageId, users: &[UserId]) -> QueryResult<()> {
-    let row = |user: &UserId| (thread_followers::thread_id.eq(thread), thread_followers::user_id.eq(*user));
-    let rows: Vec<_> = users.iter().map(row).collect();
-    diesel::insert_into(thread_followers::table).values(&rows).on_conflict_do_nothing().execute(db).map(drop)
+    let row = |user: UserId| (thread_followers::thread_id.eq(thread), thread_followers::user_id.eq(user));
+    let insert = diesel::insert_into(thread_followers::table);
+    let joined = match *users {
+        [] => return Ok(()),
+        // The statements of one and of two users are prepared once.
+        [user] => insert.values(row(user)).on_conflict_do_nothing().execute(db),
+        [one, other] => insert.values([row(one), row(other)]).on_conflict_do_nothing().execute(db),
+        _ => {
+            let rows: Vec<_> = users.iter().copied().map(row).collect();
+            insert.values(&rows).on_conflict_do_nothing().execute(db)
+        }
+    };
+    joined.map(drop)
 }
 
 /// Returns whether a user follows a thread (`true`) or has muted it (`false`); `None`: neither.
@@ -174,8 +184,8 @@ fn window(
 fn chunk(db: &mut Db, user: UserId, top: MessageId, end: MessageId) -> QueryResult<Vec<Followed>> {
     diesel::sql_query(
         "SELECT f.thread_id, m.chat_id FROM thread_followers f JOIN messages m ON m.id = f.thread_id
-         WHERE f.user_id = ? AND NOT f.muted AND f.thread_id < ? AND f.thread_id >= ?
-         ORDER BY f.thread_id DESC LIMIT ?",
+         WHERE f.user_id = $1 AND NOT f.muted AND f.thread_id < $2 AND f.thread_id >= $3
+         ORDER BY f.thread_id DESC LIMIT $4",
     )
     .bind::<BigInt, _>(user)
     .bind::<BigInt, _>(top)
@@ -228,9 +238,11 @@ fn newest_of_others(db: &mut Db, thread: MessageId, reader: UserId) -> QueryResu
 }
 
 fn first_of(db: &mut Db, thread: MessageId) -> QueryResult<Option<First>> {
-    diesel::sql_query("SELECT seq, sender_id, substr(content, 1, ?) AS excerpt FROM messages WHERE id = ?")
-        .bind::<BigInt, _>(EXCERPT_CHARS)
-        .bind::<BigInt, _>(thread)
-        .get_result(db)
-        .optional()
+    diesel::sql_query(
+        "SELECT seq, sender_id, substr(content, 1, CAST($1 AS INTEGER)) AS excerpt FROM messages WHERE id = $2",
+    )
+    .bind::<BigInt, _>(EXCERPT_CHARS)
+    .bind::<BigInt, _>(thread)
+    .get_result(db)
+    .optional()
 }

@@ -260,12 +260,23 @@ pub struct ListedChat {
     pub participants: i64,
 }
 
+/// A chat that a user leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct LeftChat {
+    pub id: ChatId,
+    /// The user is an owner of the chat.
+    pub owns: bool,
+    /// The user who becomes the owner, if the chat has no other owner and the user is in it.
+    pub preferred: Option<UserId>,
+}
+
 /// The other active participants of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Company {
     pub is_any: bool,
+    /// `false` if the leaving user does not own the chat: then the statement reads no roles.
     pub has_owner: bool,
-    /// The new owner if no owner is left: the preferred user if in the chat, else the active member
-    /// with the highest role and the lowest id.
+    /// The new owner if no owner is left and a user is preferred: the preferred user if in the
+    /// chat, else the active member with the highest role and the lowest id.
     pub heir: Option<UserId>,
 }

@@ -1,5 +1,6 @@
 //! Commands about personal access tokens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -203,8 +204,9 @@ impl Command for RecordTokenUses {
     const INVALIDATION: Invalidation = Invalidation::ChatEvents;
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
-        let mut uses = Vec::with_capacity(self.uses.len());
-        for slice in self.uses.chunks(ROWS_PER_STATEMENT_MAX) {
+        let latest = latest_uses(&self.uses);
+        let mut uses = Vec::with_capacity(latest.len());
+        for slice in latest.chunks(ROWS_PER_STATEMENT_MAX) {
             let live = access_tokens::set_used(tx.write(), slice)?;
             uses.extend(slice.iter().copied().filter(|(id, _)| live.contains(id)));
         }
@@ -213,6 +215,15 @@ impl Command for RecordTokenUses {
         }
         Ok(())
     }
+}
+
+/// Returns the latest use of each token or login, by ascending id.
+pub(super) fn latest_uses<T: Ord + Copy>(uses: &[(T, Timestamp)]) -> Vec<(T, Timestamp)> {
+    let mut latest: BTreeMap<T, Timestamp> = BTreeMap::new();
+    for (id, used_at) in uses {
+        latest.entry(*id).and_modify(|latest| *latest = (*latest).max(*used_at)).or_insert(*used_at);
+    }
+    latest.into_iter().collect()
 }
 
 /// Notifies owners of tokens that expire within `limits.token_warning_days`, once for each token.

@@ -3,6 +3,8 @@
 //! Cursors move forward only, except by [`MarkUnread`]. A move is not an event of the chat: it
 //! takes no seq.
 
+use std::collections::BTreeMap;
+
 use super::chats::load_with_participant;
 use super::notifications::read_in_chats;
 use crate::actors::writer::Invalidation;
@@ -83,12 +85,17 @@ impl Command for MergeMarks {
         for marks in marks.chunks(ROWS_PER_STATEMENT_MAX) {
             let chats: Vec<_> = marks.iter().map(|(chat, _)| *chat).collect();
             let found = chats::chats_of(tx.reader(), self.who.user, &chats)?;
-            let mark = |(chat, marks): &(ChatId, Marks)| {
-                let (chat, me) = found.get(chat)?;
-                let is_possible = marks.read.max(marks.delivered) <= Some(chat.last_seq);
-                is_possible.then(|| (chat.id, me.clone(), *marks))
-            };
-            advance(tx, self.who.user, marks.iter().filter_map(mark).collect())?;
+            // A statement moves the cursors of a chat once.
+            let mut merged: BTreeMap<ChatId, Marks> = BTreeMap::new();
+            for (chat, marks) in marks {
+                let last_seq = found.get(chat).map(|(chat, _)| chat.last_seq);
+                if marks.read.max(marks.delivered) <= last_seq {
+                    merged.entry(*chat).or_default().merge(*marks);
+                }
+            }
+            let mark =
+                |(chat, marks): (ChatId, Marks)| found.get(&chat).map(|(_, me)| (chat, me.clone(), marks));
+            advance(tx, self.who.user, merged.into_iter().filter_map(mark).collect())?;
         }
         Ok(())
     }

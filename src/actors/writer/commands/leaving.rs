@@ -11,6 +11,7 @@ use crate::domain::ids::{ProjectId, UserId};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{accounts, chats, projects};
+use crate::storage::rows::chat::LeftChat;
 
 /// Leaves chats to which `added_by` added the caller: at most `limits.left_per_command`.
 pub struct LeaveChats {
@@ -71,8 +72,12 @@ fn leave_all(
     let project_of = |chat: &Chat| chat.project_id.filter(|project| projects.contains(project));
     let alone =
         leaving.iter().filter(|(chat, _)| project_of(chat).is_none() && !permission::is_orphaned(chat));
-    let pairs: Vec<_> = alone.map(|(chat, person)| (chat.id, person.added_by)).collect();
-    let company = chats::company_of(tx.reader(), me, &pairs)?;
+    let alone = alone.map(|(chat, person)| LeftChat {
+        id: chat.id,
+        owns: person.role == ChatRole::Owner,
+        preferred: person.added_by,
+    });
+    let company = chats::company_of(tx.reader(), me, &alone.collect::<Vec<_>>())?;
     let is_active = is_active(tx, me)?;
     let (mut heirs, mut archived) = (Vec::new(), Vec::new());
     let (mut stored, mut announced) = (Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! Commands about single logins: ending one, and recording uses of web logins.
 
+use super::access_tokens::latest_uses;
 use super::accounts::end;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::actors::writer::writer_cache::Invalidation;
@@ -45,8 +46,9 @@ impl Command for RecordWebLoginUses {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let life_seconds = tx.limits.refresh_token_seconds;
-        let mut uses = Vec::with_capacity(self.uses.len());
-        for slice in self.uses.chunks(ROWS_PER_STATEMENT_MAX) {
+        let latest = latest_uses(&self.uses);
+        let mut uses = Vec::with_capacity(latest.len());
+        for slice in latest.chunks(ROWS_PER_STATEMENT_MAX) {
             let expiries = logins::expiries_of_web(tx.reader(), slice.iter().map(|(login, _)| *login))?;
             // A login may have ended since.
             let extended = slice.iter().filter_map(|(login, last_used_at)| {

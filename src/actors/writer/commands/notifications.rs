@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::limits::ROWS_PER_STATEMENT_MAX;
+use crate::core::saturate;
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, NotificationId, Seq, UserId};
@@ -18,6 +19,9 @@ use crate::storage::rows::notification::NewNotificationRow;
 /// Fraction (1/8) of `limits.notifications_per_user` by which a user may exceed it before older
 /// notifications are evicted.
 const EVICTED_PART: i64 = 8;
+/// Notifications that may be evicted for each that is written; at least an eighth of one user. If
+/// more users exceed the limit at once, the others follow with their next notifications.
+const EVICTED_PER_WRITTEN: i64 = 2;
 
 /// The events of written notifications, by user. The caller announces them.
 pub(super) struct Written(HashMap<UserId, Vec<Event>>);
@@ -43,17 +47,30 @@ pub(super) fn write_all(tx: &mut Tx<'_>, rows: &[NewNotificationRow<'_>]) -> Exe
         events.push(Event::Notified { notification: Arc::new(notification) });
     }
     let users: Vec<UserId> = written.keys().copied().collect();
-    if users.is_empty() {
-        return Ok(Written(written));
-    }
-    let keep = tx.limits.notifications_per_user;
-    let evicted = notifications::evict(tx.write(), &users, keep, keep.saturating_add(keep / EVICTED_PART))?;
-    for gone in evicted.chunk_by(|(one, _), (other, _)| one == other) {
+    for gone in evict(tx, &users)?.chunk_by(|(one, _), (other, _)| one == other) {
         if let Some(events) = gone.first().and_then(|(user, _)| written.get_mut(user)) {
             events.push(Event::NotificationsRemoved { gone: gone.to_vec() });
         }
     }
     Ok(Written(written))
+}
+
+/// Evicts notifications of users who received some and exceed the limit. Usually reads only.
+fn evict(tx: &mut Tx<'_>, users: &[UserId]) -> Execution<Vec<(UserId, NotificationId)>> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keep = tx.limits.notifications_per_user;
+    let part = keep / EVICTED_PART;
+    let mut above = notifications::users_above(tx.reader(), users, keep.saturating_add(part))?;
+    if above.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Each of these users has at least this number of notifications too many.
+    let excess = part.saturating_add(1);
+    let limit = excess.max(saturate::to_i64(users.len()).saturating_mul(EVICTED_PER_WRITTEN));
+    above.truncate(usize::try_from(limit.saturating_add(part) / excess).unwrap_or(1));
+    Ok(notifications::evict(tx.write(), &above, keep, limit)?)
 }
 
 /// Writes notifications, like [`write_all`], and announces them in the order of their users.

@@ -1,27 +1,33 @@
 //! Owners of chats. Deactivated users do not count as owners.
 
 use super::super::Db;
-use crate::storage::rows::chat::Company;
+use crate::storage::rows::chat::{Company, LeftChat};
 use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
 
-use super::{Found, given};
+use super::given;
 use crate::domain::ids::{ChatId, UserId};
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
 
 /// Returns whether an active user other than `user` owns the chat. No user has the id 0.
 pub fn has_other_owner(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<bool> {
     let found: Found = diesel::sql_query(
         "SELECT EXISTS (
              SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
-             WHERE p.chat_id = ? AND p.user_id <> ? AND p.role = 'owner' AND u.deactivated_at IS NULL
+             WHERE p.chat_id = $1 AND p.user_id <> $2 AND p.role = 'owner' AND u.deactivated_at IS NULL
          ) AS found",
     )
     .bind::<BigInt, _>(chat)
     .bind::<BigInt, _>(user)
     .get_result(db)?;
-    Ok(found.found != 0)
+    Ok(found.found)
 }
 
 #[derive(QueryableByName)]
@@ -29,38 +35,46 @@ struct Row {
     #[diesel(sql_type = BigInt)]
     chat_id: ChatId,
     #[diesel(sql_type = Bool)]
+    is_any: bool,
+    #[diesel(sql_type = Bool)]
     has_owner: bool,
     #[diesel(sql_type = Nullable<BigInt>)]
     heir: Option<UserId>,
 }
 
-/// Returns the other active participants of chats that `leaving` leaves, with the preferred heir of
-/// each chat.
-pub fn company_of(
-    db: &mut Db,
-    leaving: UserId,
-    chats: &[(ChatId, Option<UserId>)],
-) -> QueryResult<HashMap<ChatId, Company>> {
+/// Returns the other active participants of chats that `leaving` leaves. Reads a participant or two
+/// of each chat that the user does not own; of the others up to all.
+pub fn company_of(db: &mut Db, leaving: UserId, chats: &[LeftChat]) -> QueryResult<HashMap<ChatId, Company>> {
     if chats.is_empty() {
         return Ok(HashMap::new());
     }
+    let preferred = |chat: &LeftChat| chat.preferred.map_or(0, |user| user.0);
     let company = given(
-        "chat_id, preferred",
-        chats.iter().map(|(chat, preferred)| [chat.0, preferred.map_or(0, |user| user.0)]),
-        "SELECT chat_id, EXISTS (
-             SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
-             WHERE p.chat_id = given.chat_id AND p.user_id <> ? AND p.role = 'owner' AND u.deactivated_at IS NULL
-         ) AS has_owner, (
+        "chat_id, owns, preferred",
+        chats.iter().map(|chat| [chat.id.0, i64::from(chat.owns), preferred(chat)]),
+        "SELECT chat_id, is_any, has_owner, CASE WHEN owns = 1 AND preferred > 0 AND NOT has_owner THEN COALESCE((
              SELECT p.user_id FROM chat_participants p JOIN users u ON u.id = p.user_id
-             WHERE p.chat_id = given.chat_id AND p.user_id <> ? AND u.deactivated_at IS NULL
-             ORDER BY p.user_id = given.preferred DESC,
-                 CASE p.role WHEN 'owner' THEN 0 WHEN 'admin' THEN 1 WHEN 'member' THEN 2 ELSE 3 END, p.user_id
+             WHERE p.chat_id = known.chat_id AND p.user_id = known.preferred AND p.user_id <> $1
+                 AND u.deactivated_at IS NULL
+         ), (
+             SELECT p.user_id FROM chat_participants p JOIN users u ON u.id = p.user_id
+             WHERE p.chat_id = known.chat_id AND p.user_id <> $1 AND u.deactivated_at IS NULL
+             ORDER BY CASE p.role WHEN 'owner' THEN 0 WHEN 'admin' THEN 1 WHEN 'member' THEN 2 ELSE 3 END, p.user_id
              LIMIT 1
-         ) AS heir FROM given",
+         )) END AS heir FROM (
+             SELECT chat_id, owns, preferred, EXISTS (
+                 SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
+                 WHERE p.chat_id = given.chat_id AND p.user_id <> $1 AND u.deactivated_at IS NULL
+             ) AS is_any, CASE WHEN owns = 1 THEN EXISTS (
+                 SELECT 1 FROM chat_participants p JOIN users u ON u.id = p.user_id
+                 WHERE p.chat_id = given.chat_id AND p.user_id <> $1 AND p.role = 'owner'
+                     AND u.deactivated_at IS NULL
+             ) ELSE FALSE END AS has_owner FROM given
+         ) AS known",
     );
-    let rows: Vec<Row> = company.bind::<BigInt, _>(leaving).bind::<BigInt, _>(leaving).load(db)?;
+    let rows: Vec<Row> = company.bind::<BigInt, _>(leaving).load(db)?;
     let company = |row: Row| {
-        let company = Company { is_any: row.heir.is_some(), has_owner: row.has_owner, heir: row.heir };
+        let company = Company { is_any: row.is_any, has_owner: row.has_owner, heir: row.heir };
         (row.chat_id, company)
     };
     Ok(rows.into_iter().map(company).collect())

@@ -13,6 +13,8 @@ use crate::storage::rows::fan_out::{FanOut, FanOutKind};
 
 /// Names that a statement looks up; each has about 40 candidates.
 const NAMES_AT_ONCE: usize = 8;
+/// Users whose notifications a statement inserts. Then the slice checks its time.
+const USERS_AT_ONCE: usize = 10;
 
 /// Writes or removes the next few notifications that are left to process.
 pub struct DeliverNotifications {
@@ -172,11 +174,18 @@ fn notify_by_id(
             (people, scanned_to, Why::Named)
         }
     };
-    if let Some(last) = people.last() {
-        fan_out.position = last.user_id.0;
+    let people = all_for(people, why);
+    let mut chunks = people.chunks(USERS_AT_ONCE).peekable();
+    while let Some(chunk) = chunks.next() {
+        notifier.notify(tx, chunk)?;
+        if let Some((last, _)) = chunk.last() {
+            fan_out.position = last.user_id.0;
+        }
+        slice.people -= count(chunk);
+        if chunks.peek().is_some() && slice.is_over() {
+            return Ok(false);
+        }
     }
-    slice.people -= count(&people);
-    notifier.notify(tx, &all_for(people, why))?;
     fan_out.position = scanned_to.map_or(fan_out.position, |user| user.0);
     Ok(scanned_to.is_none())
 }

@@ -59,6 +59,14 @@ pub(super) fn all() -> Vec<Case> {
     parts.into_iter().flatten().collect()
 }
 
+/// Commands that notify one user, and several.
+pub(super) fn notified() -> [Case; 2] {
+    [
+        Case::of(say(DIRECT, "hello", None, None)).that("to one user"),
+        Case::of(say(WIDE, &names(2..=9), None, None)).that("to eight users"),
+    ]
+}
+
 fn chats() -> Vec<Case> {
     let (who, chat, user) = (me(), WIDE, UserId(150));
     let group = || NewChat::Group { name: "new".into(), participants: all_of(2..=101) };
@@ -119,7 +127,8 @@ fn messages() -> Vec<Case> {
 fn cursors() -> Vec<Case> {
     let who = me();
     let mark = Marks { read: Some(1), delivered: None };
-    let marks = (101..=220).map(|chat| (ChatId(chat), mark)).collect();
+    // A statement moves the cursors of a chat once.
+    let marks = (101..=220).chain(101..=220).map(|chat| (ChatId(chat), mark)).collect();
     vec![
         Case::of(MarkRead { who, chat: ChatId(101), marks: None }),
         Case::of(MergeMarks { who, marks }).that("in 120 chats"),
@@ -158,14 +167,16 @@ fn accounts() -> Vec<Case> {
         Case::of(RefreshLogin { presented: [0; 32], key }),
         Case::of(EndLogin { who: third, reach: Logout::Everything }).that("with 100 logins and tokens"),
         Case::of(EndOwnLogin { who: third, login: LoginId(3) }),
-        Case::of(RecordWebLoginUses { uses: (2..=101).map(|id| (LoginId(id), Timestamp::now())).collect() }),
+        Case::of(RecordWebLoginUses {
+            uses: (2..=101).chain(2..=101).map(|id| (LoginId(id), Timestamp::now())).collect(),
+        }),
         Case::of(EndExpiredLogins),
     ]
 }
 
 fn tokens() -> Vec<Case> {
     let who = Credential::login(UserId(3), LoginId(2), 1);
-    let uses = (1..=100).map(|id| (AccessTokenId(id), Timestamp(1))).collect();
+    let uses = (1..=100).chain(1..=100).map(|id| (AccessTokenId(id), Timestamp(1))).collect();
     vec![
         Case::of(CreateAccessToken {
             who: me(),
