@@ -9,6 +9,8 @@ mod owners_test;
 #[cfg(test)]
 mod plans_test;
 #[cfg(test)]
+mod prepared_test;
+#[cfg(test)]
 mod removal_test;
 #[cfg(test)]
 mod threads_test;

@@ -6,7 +6,7 @@ use diesel::connection::{Connection, Instrumentation, InstrumentationEvent};
 use diesel::prelude::*;
 
 use super::Db;
-use super::{audit, chats, fan_outs, notifications, threads};
+use super::statements::{audit, chats, fan_outs, notifications, threads};
 use crate::core::config::Synchronous;
 use crate::core::database;
 use crate::domain::chat::{ChatRole, Participant};
