@@ -41,7 +41,8 @@ use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
 use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
-use crate::core::database::DatabaseError;
+use crate::core::database::postgres::Server;
+use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
 use crate::messaging::{SessionAcceptor, TcpAcceptor};
@@ -100,6 +101,7 @@ pub struct RunningApp {
     threads: Vec<Arbiter>,
     checkpointer: Checkpointer,
     data_dir: Arc<DataDir>,
+    database: Source,
     chores: CancellationToken,
     config: Config,
 }
@@ -135,7 +137,11 @@ impl RunningApp {
         };
         let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
 
-        let storage = open_storage(&data_dir, &config, instruments.commits.clone()).await?;
+        let database = match config.database_url() {
+            Some(url) => Source::Server(Server::new(url).map_err(DatabaseError::Postgres)?),
+            None => Source::File(data_dir.database()),
+        };
+        let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
         let OpenStorage { executor, snapshot, unfinished } = storage;
         let tokens = TokenKeys::new(&secret, snapshot.epoch);
         let setup = SetupCode::for_server_of(snapshot.users.iter().map(|(user, _)| &**user));
@@ -146,8 +152,13 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let sources =
-            ActorSources { config: &config, data_dir: &data_dir, instruments: &instruments, fatal: &fatal };
+        let sources = ActorSources {
+            config: &config,
+            data_dir: &data_dir,
+            database: &database,
+            instruments: &instruments,
+            fatal: &fatal,
+        };
         let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
 
@@ -170,8 +181,9 @@ impl RunningApp {
         chores::spawn(&services, &chores);
         operations.readiness.set(true);
         started.push("ready");
-        let (path, ready) = (data_dir.database(), instruments.ready.clone());
-        integrity_check::spawn_integrity_check(path, ready, fatal);
+        if let Some(path) = database.file() {
+            integrity_check::spawn_integrity_check(path.clone(), instruments.ready.clone(), fatal);
+        }
         Ok(Self {
             addresses,
             started,
@@ -189,6 +201,7 @@ impl RunningApp {
             threads: actors.threads,
             checkpointer: actors.checkpointer,
             data_dir,
+            database,
             chores,
             config,
         })

@@ -15,7 +15,7 @@ use crate::http::error::HttpResult;
 use crate::http::extract::{Body, Path, Query};
 use crate::protocol::view::EventView;
 use crate::services::Services;
-use crate::storage::queries::chats::ListedChat;
+use crate::storage::rows::chat::ListedChat;
 
 /// Items per page.
 const PAGE: i64 = 500;

@@ -16,7 +16,7 @@ use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeE
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
-use crate::core::database;
+use crate::core::database::Source;
 use crate::core::limits::Limits;
 use crate::core::shares::PoolName;
 use crate::messaging::SessionThread;
@@ -36,6 +36,7 @@ pub(super) struct StartedActors {
 pub(super) struct ActorSources<'a> {
     pub(super) config: &'a Config,
     pub(super) data_dir: &'a Arc<DataDir>,
+    pub(super) database: &'a Source,
     pub(super) instruments: &'a Instruments,
     pub(super) fatal: &'a FatalSignal,
 }
@@ -66,7 +67,7 @@ impl ActorSources<'_> {
 
     fn open_readers(&self) -> Result<Readers, StartError> {
         let meters = (self.instruments.reads.clone(), self.instruments.pools.meter(PoolName::Readers));
-        Ok(Readers::open(&self.data_dir.database(), &self.config.limits, meters)?)
+        Ok(Readers::open(self.database.clone(), &self.config.limits, meters)?)
     }
 }
 
@@ -139,13 +140,13 @@ impl Threads<'_> {
         epoch: i64,
         cache: &CacheHandle,
     ) -> Result<(WriterHandle, Checkpointer), StartError> {
-        let ActorSources { config, data_dir, instruments, fatal } = &self.sources;
+        let ActorSources { config, data_dir, database, instruments, fatal } = &self.sources;
         let (limits, commits) = (config.limits.clone(), instruments.commits.clone());
-        let path = data_dir.database();
+        let source = (*database).clone();
         let wal = Arc::new(WalSizeEstimator::default());
         wal.committed(executor.commit_no(), 0);
         let checkpointer =
-            Checkpointer::start(&path, (*data_dir).clone(), epoch, wal.clone(), commits.clone())?;
+            Checkpointer::start(source.file(), (*data_dir).clone(), epoch, wal.clone(), commits.clone())?;
         let stats = instruments.writer.clone();
         let gate = self.sources.gate(limits.writer_commands, limits.commands_per_user, &stats);
         let fan_outs = Arc::new(Notify::new());
@@ -153,7 +154,7 @@ impl Threads<'_> {
             let (limits, fan_outs) = (limits.clone(), fan_outs.clone());
             let synchronous = config.storage.synchronous;
             Box::new(move || {
-                let db = database::open_writer(&path, synchronous)?;
+                let db = source.open_writer(synchronous)?;
                 Ok(BatchExecutor::new(db, limits.clone(), commits.clone())?.waking(fan_outs.clone()))
             })
         };

@@ -65,7 +65,7 @@ impl RunningApp {
 
         let (threads, checkpointer) = (self.threads, self.checkpointer);
         drop((self.services, self.sessions));
-        let (path, synchronous) = (self.data_dir.database(), self.config.storage.synchronous);
+        let (database, synchronous) = (self.database, self.config.storage.synchronous);
         let last = blocking(move || {
             for thread in &threads {
                 thread.stop();
@@ -77,7 +77,8 @@ impl RunningApp {
             }
             // The writer has stopped, and with it the last waker of the checkpointer is dropped.
             checkpointer.stop();
-            let mut db = database::open_writer(&path, synchronous)?;
+            let Some(path) = database.file() else { return Ok(()) };
+            let mut db = database::open_writer(path, synchronous)?;
             database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
             if !database::checkpoint_truncate(&mut db)? {
                 warn!("another process reads the database: the WAL is not empty; the next start empties it");

@@ -1,14 +1,17 @@
 //! The first step of a start: migrates the database, makes it durable and loads it.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{StartError, blocking};
 use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
-use crate::core::database;
+use crate::core::database::postgres::{self, Purpose, Server};
+use crate::core::database::{self, DatabaseError, Db, Source};
+use crate::storage::commit_log;
 use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
@@ -23,29 +26,34 @@ pub(super) struct OpenStorage {
 
 /// Migrates, checkpoints and loads the database, on a thread of the blocking pool.
 pub(super) async fn open_storage(
+    database: &Source,
     data_dir: &Arc<DataDir>,
     config: &Config,
     metrics: CommitMetrics,
 ) -> Result<OpenStorage, StartError> {
-    let (data_dir, config) = (data_dir.clone(), config.clone());
-    blocking(move || load(&data_dir, &config, metrics)).await
+    let (database, data_dir, config) = (database.clone(), data_dir.clone(), config.clone());
+    blocking(move || load(&database, &data_dir, &config, metrics)).await
 }
 
-fn load(data_dir: &DataDir, config: &Config, metrics: CommitMetrics) -> Result<OpenStorage, StartError> {
-    let path = data_dir.database();
-    let mut db = database::open_writer(&path, config.storage.synchronous)?;
-    let migrated = database::migrate(&mut db, &path)?;
-    if migrated > 0 {
-        info!(migrations = migrated, "database migrated");
-    }
-    // Commits that a crash left in the WAL are fsynced before the server serves. Otherwise it could
-    // acknowledge a message as a duplicate of a message that was never synced.
-    if !database::checkpoint_truncate(&mut db)? {
-        // Another process reads the database: the files themselves are fsynced instead.
-        data_dir.sync_database()?;
-    }
+fn load(
+    database: &Source,
+    data_dir: &DataDir,
+    config: &Config,
+    metrics: CommitMetrics,
+) -> Result<OpenStorage, StartError> {
+    let mut db = match database {
+        Source::File(path) => open_file(path, data_dir, config)?,
+        Source::Server(server) => open_server(server, data_dir)?,
+    };
     settle_epoch(&mut db, data_dir)?;
-    let snapshot = snapshot::load(&mut db, config.cache.window, config.cache.max_bytes)?;
+    // The settings of a reader: a snapshot may take longer than a transaction of the writer.
+    let snapshot = match database {
+        Source::File(_) => snapshot::load(&mut db, config.cache.window, config.cache.max_bytes)?,
+        Source::Server(_) => {
+            let mut reader = database.open_reader()?;
+            snapshot::load(&mut reader, config.cache.window, config.cache.max_bytes)?
+        }
+    };
     info!(
         users = snapshot.users.len(),
         chats = snapshot.chats.len(),
@@ -58,14 +66,45 @@ fn load(data_dir: &DataDir, config: &Config, metrics: CommitMetrics) -> Result<O
     Ok(OpenStorage { executor, snapshot, unfinished })
 }
 
+/// Opens the file of SQLite, and makes every commit in it durable.
+fn open_file(path: &Path, data_dir: &DataDir, config: &Config) -> Result<Db, StartError> {
+    let mut db = database::open_writer(path, config.storage.synchronous)?;
+    let migrated = database::migrate(&mut db, path)?;
+    if migrated > 0 {
+        info!(migrations = migrated, "database migrated");
+    }
+    // Commits that a crash left in the WAL are fsynced before the server serves. Otherwise it could
+    // acknowledge a message as a duplicate of a message that was never synced.
+    if !database::checkpoint_truncate(&mut db)? {
+        // Another process reads the database: the files themselves are fsynced instead.
+        data_dir.sync_database()?;
+    }
+    Ok(Db::Sqlite(db))
+}
+
+/// Connects to PostgreSQL, and begins the log of commits in a new database.
+fn open_server(server: &Arc<Server>, data_dir: &DataDir) -> Result<Db, StartError> {
+    let mut db = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
+    info!(database = server.place(), "connected to PostgreSQL");
+    if data_dir.database().exists() {
+        warn!("netbit.db in the data directory is not used: the database is on PostgreSQL");
+    }
+    let migrated = postgres::migrate(&mut db.queries)?;
+    if migrated > 0 {
+        info!(migrations = migrated, "database migrated");
+    }
+    commit_log::begin_log(&mut db.queries)?;
+    Ok(Db::Postgres(Box::new(db)))
+}
+
 /// Sets the epoch of a new database. Sets a new epoch and ends all logins if the database was
 /// replaced or is older than the high-water mark.
 ///
 /// A new epoch invalidates the access tokens and cursors of the lost commits. Such a database
 /// assigns ids a second time: an old token could authenticate another user. Its logins may have
 /// ended since, so their refresh tokens must not start them again.
-fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result<(), StartError> {
-    let commit_no = meta::get(db, meta::COMMIT_NO)?.unwrap_or(0);
+fn settle_epoch(db: &mut Db, data_dir: &DataDir) -> Result<(), StartError> {
+    let commit_no = commit_log::last(db)?;
     let known = meta::get(db, meta::EPOCH)?;
     let mark = data_dir.high_water();
     let lost =
@@ -86,7 +125,9 @@ fn settle_epoch(db: &mut diesel::SqliteConnection, data_dir: &DataDir) -> Result
         (None, None) => {
             let fresh = meta::fresh_epoch();
             meta::set(db, meta::EPOCH, fresh)?;
-            meta::set(db, meta::COMMIT_NO, commit_no)?;
+            if let Db::Sqlite(_) = db {
+                meta::set(db, meta::COMMIT_NO, commit_no)?;
+            }
             fresh
         }
     };

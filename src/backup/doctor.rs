@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{BackupError, BackupProgress, ReportProgress};
 use crate::actors::cache::ReadModels;
 use crate::core::data_dir::DataDir;
-use crate::core::database::{self, DatabaseError, Db, QueryError};
+use crate::core::database::{self, DatabaseError, Db, QueryError, SqliteConnection};
 use crate::core::limits::Limits;
 use crate::core::plural::plural;
 use crate::domain::repository::Repository;
@@ -121,7 +121,7 @@ fn examine_database(
             database::integrity(&mut db).map_err(|error| format!("the database cannot be read: {error}"))?;
         Ok((db, findings))
     });
-    let (mut db, findings) = match looked {
+    let (mut file, findings) = match looked {
         Ok(looked) => looked,
         Err(finding) => {
             checked.push(integrity(vec![finding]));
@@ -131,7 +131,7 @@ fn examine_database(
     let is_damaged = !findings.is_empty();
     checked.push(integrity(findings));
     let version = "version of the database";
-    match migrations(&mut db) {
+    match migrations(&mut file) {
         Ok(missing) if missing.is_empty() => {}
         Ok(missing) => {
             checked.push(Checked::new(version, String::new(), missing));
@@ -145,6 +145,7 @@ fn examine_database(
         }
     }
     report(BackupProgress::Begin("read models", 0));
+    let mut db = Db::Sqlite(file);
     match agreement(&mut db) {
         Ok(looked) => checked.extend(looked),
         Err(_) if is_damaged => return Err(DAMAGED),
@@ -160,7 +161,7 @@ fn examine_database(
 }
 
 /// Lists the migrations that only the database or only this program has.
-fn migrations(db: &mut Db) -> Result<Vec<String>, DatabaseError> {
+fn migrations(db: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
     let newer = database::unknown_migrations(db)?;
     let newer =
         newer.iter().map(|name| format!("migration {name} is unknown to this netbit; use a newer one"));

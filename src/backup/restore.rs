@@ -6,7 +6,8 @@ use super::files::{self, failed};
 use super::{BackupError, BackupProgress, Manifest, ReportProgress};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
-use crate::core::{database, owner};
+use crate::core::database::{self, Db};
+use crate::core::owner;
 use crate::git::store::Store;
 use crate::storage::copy::reset_epoch_and_logins;
 
@@ -44,8 +45,9 @@ pub fn restore(from: &Path, data_dir: &Path, report: ReportProgress<'_>) -> Resu
     report(BackupProgress::Begin("a new epoch", 0));
     let mut db = database::open_writer(&DataDir::database_in(data_dir), Synchronous::Full)?;
     database::verify_integrity(&mut db)?;
+    let mut db = Db::Sqlite(db);
     let (epoch, logins_ended) = reset_epoch_and_logins(&mut db)?;
-    database::checkpoint_truncate(&mut db)?;
+    db.as_sqlite().map(database::checkpoint_truncate).transpose()?;
     drop(db);
     files::sync(data_dir).map_err(failed(data_dir))?;
     filling.finish(HighWater { epoch, commit_no: manifest.commit_no })?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::files::{self, failed};
 use super::{BackupError, BackupProgress, Manifest, ReportProgress};
 use crate::core::data_dir::DataDir;
-use crate::core::database;
+use crate::core::database::{self, Db};
 use crate::core::fail_points;
 use crate::core::private_file;
 use crate::domain::repository::Repository;
@@ -32,7 +32,7 @@ pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Resul
     report(BackupProgress::Begin("database", 0));
     let copy = target.join(DATABASE);
     copy_database(&database, &copy)?;
-    let mut db = database::open_reader(&copy)?;
+    let mut db = Db::Sqlite(database::open_reader(&copy)?);
     let epoch = meta::get(&mut db, meta::EPOCH)?.unwrap_or(0);
     let mut manifest = Manifest::new(epoch, meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0));
     let all = repositories::in_state(&mut db, repositories::ACTIVE)?;

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use super::DataDirFlag;
 use super::output::{print_line, report_error};
 use crate::core::data_dir::DataDir;
-use crate::core::database;
+use crate::core::database::Source;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::MessageId;
 use crate::domain::mention::{Mention, Mentions};
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
 fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[String; 3]> {
     let path = DataDir::database_in(data_dir);
     ensure!(path.exists(), "no database in {}: check --data-dir", data_dir.display());
-    let db = &mut database::open_reader(&path).context("cannot read the database")?;
+    let db = &mut Source::File(path).open_reader().context("cannot read the database")?;
     let user = accounts::user_named(db, &arguments.user)?
         .with_context(|| format!("no user is called {}", arguments.user))?;
     let message = messages::by_ids(db, &[MessageId(arguments.message)])?

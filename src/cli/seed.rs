@@ -26,7 +26,7 @@ use crate::core::auth::refresh::RefreshToken;
 use crate::core::auth::token::{Identity, TokenKeys};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::DataDir;
-use crate::core::database;
+use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::core::owner;
 use crate::core::plural::plural;
@@ -88,6 +88,7 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let path = data_dir.database();
     let mut db = database::open_writer(&path, Synchronous::Full)?;
     database::migrate(&mut db, &path)?;
+    let mut db = Db::Sqlite(db);
     if meta::get(&mut db, meta::EPOCH)?.is_none() {
         meta::set(&mut db, meta::EPOCH, i64::from(rand::random::<u32>()) + 1)?;
     }
@@ -198,7 +199,7 @@ impl Seeder {
             }
             self.batches += 1;
             if self.batches.is_multiple_of(CHECKPOINT_EVERY) {
-                database::checkpoint_truncate(self.executor.connection())?;
+                self.executor.connection().as_sqlite().map(database::checkpoint_truncate).transpose()?;
             }
         }
         Ok(outputs)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::origin::Origin;
-use super::trust::{Trust, TrustError};
+use crate::core::trust::{Trust, TrustError};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::message::Message;
 

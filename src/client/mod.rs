@@ -7,11 +7,10 @@ mod http;
 pub mod metrics;
 mod origin;
 mod tcp;
-mod trust;
 mod websocket;
 
+pub use crate::core::trust::{Trust, TrustError};
 pub(crate) use http::root_cause;
 pub use http::{Account, HttpAnswer, HttpClient, HttpError};
 pub use origin::Origin;
 pub use tcp::{FrameReader, FrameWriter, Received, TcpClient, TcpError, encode, saying};
-pub use trust::{Trust, TrustError};

@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::http::HttpError;
-use super::trust::Trust;
+use crate::core::trust::Trust;
 
 /// Maximum duration of connecting and the TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);

@@ -1,12 +1,15 @@
-//! SQLite: opens connections; migrates the schema, checks the file and runs checkpoints.
+//! The database: SQLite, or PostgreSQL (see [`postgres`]). Here SQLite: opens connections; migrates
+//! the schema, checks the file and runs checkpoints.
 //!
 //! Invariants: WAL, foreign keys on, a bundled library that is new enough; one writable connection
 //! (the writer's), all others read-only. A copy of the database is kept before any migration
 //! changes it.
 
 mod checkpoints;
+mod connection;
 mod integrity;
 mod migrations;
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,12 +17,14 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
 pub use checkpoints::{WalPages, checkpoint_truncate, restart_log, wal_pages};
+pub use connection::{Db, Source};
 pub use diesel::result::Error as QueryError;
-/// A connection, for modules that use no SQL and only pass it on.
-pub use diesel::sqlite::SqliteConnection as Db;
+/// For modules that use no SQL and only pass a connection on.
+pub use diesel::sqlite::SqliteConnection;
+
+pub use postgres::{PgConnection, Postgres};
 
 pub use integrity::{integrity, quick_check, verify_integrity};
 pub use migrations::{
@@ -49,6 +54,8 @@ pub enum DatabaseError {
     Damaged(String),
     #[error("cannot keep a copy of the database: {0}")]
     Copy(#[source] std::io::Error),
+    #[error(transparent)]
+    Postgres(#[from] postgres::PostgresError),
 }
 
 #[derive(QueryableByName)]
@@ -114,7 +121,8 @@ const WRITER_WAIT: Duration = Duration::from_secs(5);
 /// Returns whether the statement failed because the disk is full. The transaction has ended and may
 /// be retried later.
 pub fn is_full(error: &diesel::result::Error) -> bool {
-    matches!(error, diesel::result::Error::DatabaseError(_, info) if info.message().contains("is full"))
+    matches!(error, diesel::result::Error::DatabaseError(_, info)
+        if info.message().contains("is full") || info.message().contains("No space left on device"))
 }
 
 /// Returns whether another connection holds the lock that the statement needs.

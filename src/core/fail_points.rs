@@ -12,6 +12,8 @@ pub const BEFORE_COMMIT: &str = "commit.before";
 pub const COMMIT_FAILS: &str = "commit.fails";
 /// Instead of a COMMIT: the disk is full.
 pub const COMMIT_FULL: &str = "commit.full";
+/// After a COMMIT on PostgreSQL whose answer is lost.
+pub const COMMIT_UNCLEAR: &str = "commit.unclear";
 /// After a COMMIT, before it is published.
 pub const AFTER_COMMIT: &str = "commit.after";
 /// The cache has applied the commit, and no caller has an answer.
@@ -39,10 +41,11 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 19] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
+    COMMIT_UNCLEAR,
     AFTER_COMMIT,
     BEFORE_ANSWER,
     BEFORE_CHECKPOINT,

@@ -21,3 +21,4 @@ pub mod saturate;
 pub mod shares;
 pub mod telemetry;
 pub mod tls;
+pub mod trust;

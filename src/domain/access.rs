@@ -260,7 +260,7 @@ impl AccessGrant {
 }
 
 /// A personal access token, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AccessToken {
     pub id: AccessTokenId,
     pub user_id: UserId,

@@ -52,7 +52,7 @@ impl Audience {
 }
 
 /// A chat without its participants and messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Chat {
     pub id: ChatId,
     pub kind: ChatKind,
@@ -88,7 +88,7 @@ impl Chat {
 }
 
 /// A user in a chat.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Participant {
     pub user_id: UserId,
     pub role: ChatRole,

@@ -17,7 +17,7 @@ use super::timestamp::Timestamp;
 use super::user::User;
 
 /// A numbered change of a chat, which members receive in order and exactly once.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ChatEvent {
     pub chat_id: ChatId,
     pub seq: Seq,
@@ -27,7 +27,7 @@ pub struct ChatEvent {
 }
 
 /// The change of an event in a chat.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Change {
     Message(Arc<Message>),
     Join {
@@ -142,7 +142,7 @@ impl ChatEvent {
 }
 
 /// A committed change, as the read models apply it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Event {
     UserRegistered {
         user: Arc<User>,

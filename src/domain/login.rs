@@ -35,7 +35,7 @@ pub fn device_of(user_agent: &str) -> Option<String> {
 }
 
 /// The hash that finds a web login, and the times that decide how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WebHandle {
     /// SHA-256 of the secret in the browser's cookie.
     pub hash: [u8; 32],
@@ -66,7 +66,7 @@ pub fn extended_expiry(expires_at: Timestamp, used_at: Timestamp, life_seconds: 
 }
 
 /// A use of a web login that was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WebLoginUse {
     pub login: LoginId,
     pub last_used_at: Timestamp,

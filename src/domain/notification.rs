@@ -47,7 +47,7 @@ text_enum! {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Notification {
     pub id: NotificationId,
     pub user_id: UserId,
@@ -67,7 +67,7 @@ pub struct Notification {
 }
 
 /// The notifications of a user that were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum WhichRead {
     All,
     One(NotificationId),

@@ -33,7 +33,7 @@ text_enum! {
 }
 
 /// A project that is not deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Project {
     pub id: ProjectId,
     /// The user in whose namespace the project is. They remain its owner.

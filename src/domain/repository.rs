@@ -9,7 +9,7 @@ use super::text::Invalid;
 use super::timestamp::Timestamp;
 
 /// A usable repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Repository {
     pub id: RepositoryId,
     pub project_id: ProjectId,
@@ -23,7 +23,7 @@ pub struct Repository {
 }
 
 /// The name of a repository's directory: random, assigned once, independent of user input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct StorageKey(Uuid);
 
 impl StorageKey {

@@ -8,7 +8,7 @@ use super::text::{Invalid, misleads, parse_line};
 use super::timestamp::Timestamp;
 
 /// A user as visible to all users; `email` and `is_admin` are visible to the user only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct User {
     pub id: UserId,
     pub username: String,

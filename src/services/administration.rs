@@ -28,8 +28,8 @@ use crate::domain::password;
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
-use crate::storage::queries::chats::ListedChat;
 use crate::storage::queries::{accounts, audit, chats};
+use crate::storage::rows::chat::ListedChat;
 use crate::storage::snapshot;
 
 /// Chats trimmed in one round.

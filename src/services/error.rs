@@ -7,7 +7,7 @@
 //! | Type | Where it is created | Meaning |
 //! |---|---|---|
 //! | [`Refusal`] | rules in `domain`; commands, queries, services | A rule denies the request, and nothing was changed. |
-//! | [`CommandError`] | the handle of the writer | A refusal of the command, or `Overloaded`, `ReadOnly` (the disk is full), `Internal`. |
+//! | [`CommandError`] | the handle of the writer | A refusal of the command, or `Overloaded`, `ReadOnly` (the disk is full), `DatabaseAway`, `Internal`. |
 //! | [`QueryError`] | the handle of the cache | A refusal of the query, or `Overloaded`, `Internal`. |
 //! | [`ServiceError`] | `services` | Any of these and all other failures, with a [`Code`]. |
 //! | `HttpError`, `GitError` | `api` | A service error in the form of an HTTP or git response. |
@@ -177,6 +177,7 @@ impl From<CommandError> for ServiceError {
             CommandError::Refused(refusal) => refusal.into(),
             CommandError::Overloaded(overloaded) => overloaded.into(),
             CommandError::ReadOnly => Self::later(Code::ReadOnly, error.to_string(), 1000),
+            CommandError::DatabaseAway => Self::later(Code::Overloaded, error.to_string(), 1000),
             CommandError::Internal => Self::new(Code::Internal, error.to_string()),
         }
     }

@@ -67,7 +67,7 @@ impl Services {
             // A full disk must not keep the server from starting: the next start tries again.
             match discarded {
                 Ok(()) => match self.writer.execute(Caller::Server, command).await {
-                    Ok(()) | Err(CommandError::ReadOnly) => {}
+                    Ok(()) | Err(CommandError::ReadOnly | CommandError::DatabaseAway) => {}
                     Err(error) => return Err(error.into()),
                 },
                 Err(error) => {

@@ -16,8 +16,8 @@ use crate::domain::event_page::{EventPage, EventRange};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{Message, MessageUpdate, NewMessage};
 use crate::domain::timestamp::Timestamp;
-pub use crate::storage::queries::messages::Choice;
 use crate::storage::queries::{chats, messages};
+pub use crate::storage::rows::message::Choice;
 use crate::storage::snapshot;
 
 impl Services {

@@ -66,7 +66,12 @@ impl Services {
                 },
                 // Only one of several messages fails.
                 Err(CommandError::Internal) => self.deliver_alone().await,
-                Err(CommandError::Overloaded(_) | CommandError::ReadOnly | CommandError::Refused(_)) => {
+                Err(
+                    CommandError::Overloaded(_)
+                    | CommandError::ReadOnly
+                    | CommandError::DatabaseAway
+                    | CommandError::Refused(_),
+                ) => {
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }

@@ -5,7 +5,8 @@ use crate::actors::cache::ReadCursors;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::thread::{ThreadPage, ThreadPlace};
-use crate::storage::queries::threads::{self, ThreadRange};
+use crate::storage::queries::threads;
+use crate::storage::rows::thread::ThreadRange;
 
 impl Services {
     /// Returns threads that the caller follows, by their newest reply of another user, newest

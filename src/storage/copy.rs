@@ -5,11 +5,9 @@ use std::path::Path;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::SqliteConnection;
 
-use super::queries::meta;
-use super::schema::{refresh_tokens, sessions};
-use crate::core::database::{self, DatabaseError};
+use super::queries::{accounts, meta};
+use crate::core::database::{self, DatabaseError, Db};
 use crate::domain::timestamp::Timestamp;
 
 /// Writes a copy of `from` to `to`, which must not exist, in a single read transaction on its own
@@ -27,20 +25,29 @@ pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
 /// Sets a new epoch and ends every login, so that no client continues from a state that this copy
 /// does not have. Called by a restore, and by the start on an older or another database. Personal
 /// access tokens stay. Returns the epoch, and how many logins were open.
-pub fn reset_epoch_and_logins(db: &mut SqliteConnection) -> QueryResult<(i64, usize)> {
-    db.immediate_transaction(|db| {
-        let epoch = meta::fresh_epoch();
-        meta::set(db, meta::EPOCH, epoch)?;
-        diesel::delete(refresh_tokens::table).execute(db)?;
-        // The backup of an earlier version is migrated at the next start and has no such columns.
-        if has_web_logins(db)? {
-            db.batch_execute("UPDATE sessions SET web_hash = NULL, device = NULL, address = NULL")?;
+pub fn reset_epoch_and_logins(db: &mut Db) -> QueryResult<(i64, usize)> {
+    db.begin_write()?;
+    match reset(db) {
+        Ok(reset) => db.batch_execute("COMMIT").map(|()| reset),
+        Err(error) => {
+            db.batch_execute("ROLLBACK")?;
+            Err(error)
         }
-        let ended = diesel::update(sessions::table.filter(sessions::ended_at.is_null()))
-            .set(sessions::ended_at.eq(Timestamp::now().0))
-            .execute(db)?;
-        Ok((epoch, ended))
-    })
+    }
+}
+
+fn reset(db: &mut Db) -> QueryResult<(i64, usize)> {
+    let epoch = meta::fresh_epoch();
+    meta::set(db, meta::EPOCH, epoch)?;
+    let ended = accounts::all_live_logins(db)?.len();
+    let now = Timestamp::now().0;
+    db.batch_execute("DELETE FROM refresh_tokens")?;
+    // The backup of an earlier version is migrated at the next start and has no such columns.
+    if has_web_logins(db)? {
+        db.batch_execute("UPDATE sessions SET web_hash = NULL, device = NULL, address = NULL")?;
+    }
+    db.batch_execute(&format!("UPDATE sessions SET ended_at = {now} WHERE ended_at IS NULL"))?;
+    Ok((epoch, ended))
 }
 
 #[derive(QueryableByName)]
@@ -49,7 +56,8 @@ struct Count {
     count: i64,
 }
 
-fn has_web_logins(db: &mut SqliteConnection) -> QueryResult<bool> {
+fn has_web_logins(db: &mut Db) -> QueryResult<bool> {
+    let Db::Sqlite(db) = db else { return Ok(true) };
     let columns = "SELECT COUNT(*) AS count FROM pragma_table_info('sessions') WHERE name = 'web_hash'";
     diesel::sql_query(columns).get_result::<Count>(db).map(|row| row.count > 0)
 }

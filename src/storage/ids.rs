@@ -5,6 +5,7 @@
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::{Sqlite, SqliteValue};
@@ -28,6 +29,26 @@ macro_rules! column {
         }
 
         impl Queryable<BigInt, Sqlite> for $id {
+            type Row = Self;
+
+            fn build(id: Self) -> deserialize::Result<Self> {
+                Ok(id)
+            }
+        }
+
+        impl ToSql<BigInt, Pg> for $id {
+            fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+                <i64 as ToSql<BigInt, Pg>>::to_sql(&self.0, out)
+            }
+        }
+
+        impl FromSql<BigInt, Pg> for $id {
+            fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+                <i64 as FromSql<BigInt, Pg>>::from_sql(value).map(Self)
+            }
+        }
+
+        impl Queryable<BigInt, Pg> for $id {
             type Row = Self;
 
             fn build(id: Self) -> deserialize::Result<Self> {

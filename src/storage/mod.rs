@@ -2,10 +2,12 @@
 //!
 //! `rows` converts table rows to domain values and back. `queries` holds one function per
 //! statement. `ids` makes typed ids columns. `snapshot` loads the read models. `unfinished` loads
-//! the work that a crash interrupted. `readers` is the pool of read-only connections.
+//! the work that a crash interrupted. `readers` is the pool of read-only connections. `commit_log`
+//! numbers the commits, and passes them to other nodes.
 //!
 //! Invariant: writing functions are called only inside the writer's transaction.
 
+pub mod commit_log;
 pub mod copy;
 mod ids;
 pub mod metrics;

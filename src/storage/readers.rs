@@ -5,17 +5,16 @@
 //! read that waits longer than the patience is refused. Queries run on the runtime's blocking
 //! threads.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool as Connections, PoolError};
-use diesel::sqlite::SqliteConnection;
+use diesel::r2d2::{ManageConnection, Pool as Connections, PoolError};
 use tokio::task::JoinError;
 
 use super::metrics::ReadMetrics;
 use crate::core::actor::Overloaded;
-use crate::core::database;
+use crate::core::database::postgres::is_lost;
+use crate::core::database::{DatabaseError, Db, Source};
 use crate::core::limits::Limits;
 use crate::core::shares::{Holder, Pool, PoolMeter, Rules};
 
@@ -34,17 +33,29 @@ pub enum ReadError {
 /// A pool of read-only connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Readers {
-    connections: Connections<ConnectionManager<SqliteConnection>>,
+    connections: Connections<Opener>,
     permits: Pool,
     metrics: ReadMetrics,
 }
 
+/// Opens the connections of the pool.
 #[derive(Debug)]
-struct ReadOnly;
+struct Opener(Source);
 
-impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ReadOnly {
-    fn on_acquire(&self, connection: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
-        database::prepare_reader(connection).map_err(diesel::r2d2::Error::QueryError)
+impl ManageConnection for Opener {
+    type Connection = Db;
+    type Error = DatabaseError;
+
+    fn connect(&self) -> Result<Db, DatabaseError> {
+        self.0.open_reader()
+    }
+
+    fn is_valid(&self, _: &mut Db) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
+    fn has_broken(&self, db: &mut Db) -> bool {
+        db.is_broken()
     }
 }
 
@@ -52,7 +63,7 @@ impl Readers {
     /// Opens the pool. `limits.readers` may be 0: then every read is refused, and only cached data
     /// can be read.
     pub fn open(
-        path: &Path,
+        source: Source,
         limits: &Limits,
         (metrics, meter): (ReadMetrics, PoolMeter),
     ) -> Result<Self, ReadError> {
@@ -62,8 +73,7 @@ impl Readers {
             .min_idle(Some(0))
             .test_on_check_out(false)
             .connection_timeout(Duration::from_secs(2))
-            .connection_customizer(Box::new(ReadOnly))
-            .build(ConnectionManager::new(path.display().to_string()))?;
+            .build(Opener(source))?;
         let rules = Rules::new(limits.readers, limits.readers_waiting, limits.ask_patience());
         Ok(Self { connections, permits: Pool::start(rules, meter), metrics })
     }
@@ -72,7 +82,7 @@ impl Readers {
     pub async fn read<T: Send + 'static>(
         &self,
         holder: Holder,
-        query: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+        query: impl FnOnce(&mut Db) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         let begun = Instant::now();
         let permit = self.permits.enter(holder).await.map_err(|_| {
@@ -89,6 +99,11 @@ impl Readers {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| query(&mut connection)));
             metrics.running.dec();
             metrics.seconds.observe(begun.elapsed().as_secs_f64());
+            if let Ok(Err(error)) = &outcome
+                && is_lost(error)
+            {
+                connection.mark_broken();
+            }
             Ok::<_, ReadError>((outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?, permit))
         });
         // The permit is held until the rows are received: a caller that is slow to receive them

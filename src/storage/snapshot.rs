@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
-use super::queries::projects::Renamed;
+use super::commit_log;
 use super::queries::{
-    access_tokens, accounts, blocks, chats, logins, messages, meta, notifications, projects, repositories,
+    access_tokens, accounts, blocks, chats, cursors_behind, logins, messages, meta, notifications, projects,
+    repositories,
 };
+use super::rows::project::Renamed;
+use crate::core::database::Db;
 use crate::core::limits::{NOTIFICATIONS_CACHED, NOTIFICATIONS_CACHED_IN_ALL};
 use crate::core::saturate;
 use crate::domain::access::AccessToken;
@@ -67,7 +68,7 @@ pub struct WindowRows {
 }
 
 /// Loads all data, and windows of `window` messages until `window_bytes` are used.
-pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
+pub fn load(db: &mut Db, window: usize, window_bytes: usize) -> QueryResult<Snapshot> {
     in_one_read(db, |db| {
         let mut chats = chats::all_chats(db)?;
         let recency = |chat: &Chat| (chat.last_message_id, chat.id, chat.last_seq, chat.trimmed_seq);
@@ -86,7 +87,7 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
         let participants = participants(db)?;
         Ok(Snapshot {
             epoch: meta::get(db, meta::EPOCH)?.unwrap_or(0),
-            commit_no: meta::get(db, meta::COMMIT_NO)?.unwrap_or(0),
+            commit_no: commit_log::last(db)?,
             users: accounts::all_users(db)?
                 .into_iter()
                 .map(|row| {
@@ -127,12 +128,12 @@ pub fn load(db: &mut SqliteConnection, window: usize, window_bytes: usize) -> Qu
 }
 
 /// Returns all participants of all chats, with cursors as their messages have moved them.
-fn participants(db: &mut SqliteConnection) -> QueryResult<Vec<(ChatId, Participant)>> {
+fn participants(db: &mut Db) -> QueryResult<Vec<(ChatId, Participant)>> {
     let mut participants = chats::all_participants(db)?
         .into_iter()
         .map(|row| Ok((row.chat_id, row.try_into()?)))
         .collect::<QueryResult<Vec<_>>>()?;
-    chats::cursors_behind::catch_up(db, &mut participants)?;
+    cursors_behind::catch_up(db, &mut participants)?;
     Ok(participants)
 }
 
@@ -141,7 +142,7 @@ fn rows(count: usize) -> i64 {
 }
 
 /// Loads the window of a chat, in its own read transaction.
-pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) -> QueryResult<WindowRows> {
+pub fn load_window(db: &mut Db, chat_id: ChatId, window: usize) -> QueryResult<WindowRows> {
     in_one_read(db, |db| {
         let range = chats::chat(db, chat_id)?.map_or((0, 0), |chat| (chat.trimmed_seq, chat.last_seq));
         window_rows(db, chat_id, range, window)
@@ -151,7 +152,7 @@ pub fn load_window(db: &mut SqliteConnection, chat_id: ChatId, window: usize) ->
 /// Returns the last `window` messages and every event since the oldest of them, above the trimmed
 /// part of the chat.
 fn window_rows(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     chat_id: ChatId,
     (trimmed, head): (Seq, Seq),
     window: usize,
@@ -178,7 +179,7 @@ fn window_rows(
 /// Returns events, including messages, with `after < seq < before`: the first `limit`, or the last
 /// if `newest`.
 pub fn events_between(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     chat_id: ChatId,
     after: Seq,
     before: Seq,
@@ -206,11 +207,8 @@ pub fn events_between(
 }
 
 /// Runs `read` in one transaction, so that all rows it reads belong to one commit.
-fn in_one_read<T>(
-    db: &mut SqliteConnection,
-    read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
-) -> QueryResult<T> {
-    db.batch_execute("BEGIN")?;
+fn in_one_read<T>(db: &mut Db, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> QueryResult<T> {
+    db.begin_read()?;
     let result = read(db);
     let ended = db.batch_execute("COMMIT");
     let value = result?;

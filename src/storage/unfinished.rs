@@ -1,9 +1,9 @@
 //! Work that the last run did not finish, read once at start.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::queries::{pushes, repositories};
+use crate::core::database::Db;
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 
@@ -16,7 +16,7 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    pub fn read(db: &mut SqliteConnection) -> QueryResult<Self> {
+    pub fn read(db: &mut Db) -> QueryResult<Self> {
         Ok(Self {
             creations: repositories::in_state(db, repositories::CREATING)?,
             pushed: pushes::repositories_unsettled(db)?,

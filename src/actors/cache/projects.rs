@@ -9,7 +9,7 @@ use crate::domain::ids::{ProjectId, RepositoryId, UserId};
 use crate::domain::name;
 use crate::domain::project::{Project, ProjectRole, Visibility};
 use crate::domain::repository::Repository;
-use crate::storage::queries::projects::Renamed;
+use crate::storage::rows::project::Renamed;
 use crate::storage::snapshot::Snapshot;
 
 #[derive(Debug, Default, PartialEq)]

@@ -96,6 +96,12 @@ impl DbWriterActor {
             let _span = debug_span!("batch", commit_no = executor.commit_no() + 1).entered();
             let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
+            if batch.reload {
+                self.cache.publish(WriterEvent::Reload);
+            }
+            for committed in batch.others.drain(..) {
+                self.cache.publish(WriterEvent::Committed(committed));
+            }
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(WriterEvent::Committed(committed));
@@ -119,7 +125,8 @@ impl DbWriterActor {
     /// Notifies the checkpointer, if the measured log confirms the estimate.
     fn checkpoint_if_due(&mut self) {
         let Some(executor) = &mut self.executor else { return };
-        match database::wal_pages(executor.connection()) {
+        let Some(db) = executor.connection().as_sqlite() else { return };
+        match database::wal_pages(db) {
             Ok(pages) if self.wal.counted(&pages) < self.limits.checkpoint_bytes => return,
             Ok(_) => {}
             Err(error) => debug!(%error, "the size of the WAL could not be read"),
@@ -135,7 +142,8 @@ impl DbWriterActor {
         if !self.wal.restart_is_due(self.limits.wal_bytes) {
             return;
         }
-        match self.executor.as_mut().map(|executor| database::restart_log(executor.connection())) {
+        let db = self.executor.as_mut().and_then(|executor| executor.connection().as_sqlite());
+        match db.map(database::restart_log) {
             Some(Ok(true)) => return self.wal.restarted(),
             Some(Ok(false)) => debug!("WAL checkpoint incomplete: a reader holds an old snapshot"),
             Some(Err(error)) => debug!(%error, "the WAL could not be restarted"),

@@ -6,20 +6,22 @@
 //! * A failed INSERT does not identify the message: the batch is replayed with an INSERT for each.
 //! * Any other error of SQLite fails the whole batch: SQLite may have ended the transaction
 //!   already, and a later statement would commit on its own.
+//! * On PostgreSQL a lost connection before COMMIT runs the batch again; after it, the log of commits
+//!   shows whether the batch was committed ([`outcome`]).
 //! * A full disk makes the executor read-only; it probes the disk at intervals. A COMMIT with an
 //!   unclear outcome answers `internal`, publishes nothing, and is fatal: after a failed fsync the
 //!   content of the disk is unknown.
 
 mod commit;
+mod outcome;
 mod read_only;
+mod transaction;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::result::Error as SqlError;
-use diesel::sqlite::SqliteConnection;
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
@@ -30,15 +32,20 @@ use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
 use crate::actors::commit::Committed;
-use crate::core::database;
+use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::core::saturate;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::meta;
+use crate::storage::commit_log;
+use outcome::CommitOutcome;
+use transaction::LogPosition;
 
 /// Interval in commits at which the rates drop users whose buckets are full.
 const TIDY_COMMITS: i64 = 4096;
+
+/// Maximum number of times that a batch runs while the connection to the database is lost.
+const RUNS_MAX: usize = 5;
 
 /// The outcome of a batch. [`Batch::answer`] is called after `committed` was published.
 pub struct Batch {
@@ -48,9 +55,18 @@ pub struct Batch {
     pub fatal: bool,
     /// Commands that were not reached within `limits.batch_ms`: the next batch.
     pub left: Vec<Box<dyn QueuedCommand>>,
+    /// Commits of other nodes that the transaction has read. Published before `committed`.
+    pub others: Vec<Committed>,
+    /// The commits of other nodes are not known: the cache loads a new snapshot first.
+    pub reload: bool,
 }
 
 impl Batch {
+    /// Returns a batch that committed nothing.
+    fn answering(answers: Vec<Box<dyn QueuedCommand>>) -> Self {
+        Self { committed: None, answers, fatal: false, left: Vec::new(), others: Vec::new(), reload: false }
+    }
+
     pub fn answer(self) {
         for command in self.answers {
             command.answer();
@@ -60,7 +76,7 @@ impl Batch {
 
 /// Executes batches on the writable connection.
 pub struct BatchExecutor {
-    db: SqliteConnection,
+    db: Db,
     limits: Limits,
     additions: AdditionRates,
     mentions: MentionRates,
@@ -69,6 +85,7 @@ pub struct BatchExecutor {
     commit_no: i64,
     writer_cache: WriterCache,
     read_only: Option<Instant>,
+    log: LogPosition,
     begun: Instant,
     slow_threshold: Duration,
 }
@@ -94,8 +111,9 @@ enum Executed {
 }
 
 impl BatchExecutor {
-    pub fn new(mut db: SqliteConnection, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
-        let commit_no = meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0);
+    pub fn new(db: impl Into<Db>, limits: Limits, metrics: CommitMetrics) -> Result<Self, SqlError> {
+        let mut db = db.into();
+        let commit_no = commit_log::last(&mut db)?;
         let slow_threshold = Duration::from_millis(limits.slow_command_ms);
         let (additions, mentions) = (AdditionRates::new(&limits), MentionRates::new(&limits));
         Ok(Self {
@@ -108,6 +126,7 @@ impl BatchExecutor {
             commit_no,
             writer_cache: WriterCache::default(),
             read_only: None,
+            log: LogPosition::default(),
             begun: Instant::now(),
             slow_threshold,
         })
@@ -133,16 +152,23 @@ impl BatchExecutor {
         self.commit_no
     }
 
-    pub fn connection(&mut self) -> &mut SqliteConnection {
+    pub fn connection(&mut self) -> &mut Db {
         &mut self.db
     }
 
     /// Runs `commands` in one transaction. Never panics because of a command, and answers none yet.
-    pub fn run(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
+    pub fn run(&mut self, commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
+        let mut batch = self.run_commands(commands);
+        batch.others = std::mem::take(&mut self.log.others);
+        batch.reload = std::mem::take(&mut self.log.reload);
+        batch
+    }
+
+    fn run_commands(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         if self.is_read_only() {
-            return Self::failed(commands, &CommandError::ReadOnly, false);
+            return Self::failed(commands, &self.refusal(), false);
         }
-        let now = Timestamp::now();
+        let mut now = Timestamp::now();
         self.begun = Instant::now();
         if self.commit_no % TIDY_COMMITS == 0 {
             self.additions.tidy();
@@ -150,13 +176,17 @@ impl BatchExecutor {
         }
         // Commands that are settled outside the transaction: answered, but not executed again.
         let mut settled = Vec::new();
-        let mut collects = true;
+        let (mut collects, mut runs) = (true, 1);
         loop {
             let mut events = Vec::new();
-            if let Err(error) = self.db.batch_execute("BEGIN IMMEDIATE") {
-                let mut batch = self.database_failed(commands, &error, "begin");
-                batch.answers.append(&mut settled);
-                return batch;
+            match self.begin_transaction() {
+                // The clock of the database: times do not go back when another node commits.
+                Ok(database_now) => now = database_now.unwrap_or(now),
+                Err(error) => {
+                    let mut batch = self.begin_failed(commands, &error);
+                    batch.answers.append(&mut settled);
+                    return batch;
+                }
             }
             let executed = match self.begin() {
                 Ok(wrote) => self.execute(&mut commands, &mut events, now, collects, wrote),
@@ -181,6 +211,14 @@ impl BatchExecutor {
                     self.roll_back();
                     collects = false;
                 }
+                // Nothing is committed: the batch runs again on a new connection.
+                Executed::Failed(error)
+                    if self.lost_connection(&error) && runs < RUNS_MAX && self.reconnects() =>
+                {
+                    warn!(%error, "the connection to the database was lost; the batch runs again");
+                    self.metrics.replayed.inc();
+                    runs += 1;
+                }
                 Executed::Failed(error) => {
                     self.roll_back();
                     let mut batch = self.database_failed(commands, &error, "execute");
@@ -188,12 +226,30 @@ impl BatchExecutor {
                     return batch;
                 }
                 Executed::Done { wrote, left } => {
-                    let left = commands.split_off(commands.len() - left);
-                    commands.append(&mut settled);
-                    let mut batch =
-                        if wrote { self.commit(commands, events) } else { self.nothing_to_commit(commands) };
-                    batch.left = left;
-                    return batch;
+                    let mut left = commands.split_off(commands.len() - left);
+                    let outcome = if wrote || self.must_confirm() {
+                        self.commit(commands, events)
+                    } else {
+                        CommitOutcome::Known(self.nothing_to_commit(commands))
+                    };
+                    match outcome {
+                        CommitOutcome::Known(mut batch) => {
+                            batch.answers.append(&mut settled);
+                            batch.left = left;
+                            return batch;
+                        }
+                        CommitOutcome::RunAgain(again) if runs >= RUNS_MAX => {
+                            let mut batch = Self::failed(again, &CommandError::DatabaseAway, false);
+                            batch.answers.append(&mut settled);
+                            batch.left = left;
+                            return batch;
+                        }
+                        CommitOutcome::RunAgain(again) => {
+                            runs += 1;
+                            commands = again;
+                            commands.append(&mut left);
+                        }
+                    }
                 }
             }
         }
@@ -299,12 +355,16 @@ impl BatchExecutor {
     /// Entries that reads added to the writer cache stay valid.
     fn nothing_to_commit(&mut self, commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         self.end_transaction();
-        Batch { committed: None, answers: commands, fatal: false, left: Vec::new() }
+        Batch::answering(commands)
     }
 
     /// Writes the pending cursors in a separate commit, before a stop. The read models have them.
     pub fn write_cursors(&mut self) -> Result<(), SqlError> {
-        self.db.batch_execute("BEGIN IMMEDIATE")?;
+        // On PostgreSQL a commit has a row in the log. The next start computes the cursors again.
+        if let Db::Postgres(_) = self.db {
+            return Ok(());
+        }
+        self.db.begin_write()?;
         let writer_cache = &mut self.writer_cache;
         let written = writer_cache.begin(&mut self.db).and_then(|_| writer_cache.flush_all(&mut self.db));
         match written.and_then(|_| self.db.batch_execute("COMMIT")) {
@@ -327,6 +387,9 @@ impl BatchExecutor {
         step: &str,
     ) -> Batch {
         self.metrics.failed.inc();
+        if self.lost_connection(error) {
+            return self.database_away(commands, error);
+        }
         if database::is_full(error) {
             warn!(step, "the disk is full: writes are refused until space is free");
             self.read_only = Some(Instant::now());
@@ -341,7 +404,7 @@ impl BatchExecutor {
         for command in &mut commands {
             command.fail(error.clone());
         }
-        Batch { committed: None, answers: commands, fatal, left: Vec::new() }
+        Batch { fatal, ..Batch::answering(commands) }
     }
 
     /// Ends the transaction, if SQLite has not ended it already.

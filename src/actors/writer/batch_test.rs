@@ -61,7 +61,7 @@ impl Command for Note {
             Mood::PanicsAfterWriting => panic!("on purpose"),
             Mood::BreaksAConstraint => {
                 diesel::sql_query("INSERT INTO meta (key, value) VALUES ('commit_no', NULL)")
-                    .execute(tx.write())?;
+                    .execute(tx.write().sqlite())?;
             }
             Mood::Huge => {
                 for n in 0..10_000 {
@@ -177,9 +177,11 @@ fn panicking_command_among_512_fails_alone() {
 fn full_database_fails_the_batch_and_recovers_by_itself() {
     let mut fixture = fixture();
     fixture.run(&[("before", Mood::Good)]).0.answer();
-    let pages =
-        database::integer(fixture.executor.connection(), "SELECT page_count AS value FROM pragma_page_count")
-            .unwrap();
+    let pages = database::integer(
+        fixture.executor.connection().sqlite(),
+        "SELECT page_count AS value FROM pragma_page_count",
+    )
+    .unwrap();
     let limit = |executor: &mut BatchExecutor, pages: i64| {
         executor.connection().batch_execute(&format!("PRAGMA max_page_count = {pages}")).unwrap();
     };
@@ -208,9 +210,11 @@ fn full_database_fails_the_batch_and_recovers_by_itself() {
 #[test]
 fn refused_command_keeps_its_answer_when_the_replay_fails() {
     let mut fixture = fixture();
-    let pages =
-        database::integer(fixture.executor.connection(), "SELECT page_count AS value FROM pragma_page_count")
-            .unwrap();
+    let pages = database::integer(
+        fixture.executor.connection().sqlite(),
+        "SELECT page_count AS value FROM pragma_page_count",
+    )
+    .unwrap();
     fixture.executor.connection().batch_execute(&format!("PRAGMA max_page_count = {}", pages + 2)).unwrap();
     let (batch, answers) = fixture.run(&[("a", Mood::RefusedAfterWriting), ("b", Mood::Huge)]);
     assert_eq!(results(batch, answers), [refused(), Err(CommandError::ReadOnly)]);

@@ -5,7 +5,7 @@
 //! mark next to the database. If readers keep the log from shrinking below `limits.wal_bytes`, the
 //! writer itself runs a RESTART checkpoint, between two batches.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -144,22 +144,27 @@ struct Checkpointed {
 }
 
 impl Checkpointer {
+    /// Starts the thread. Without a file, it only keeps the high-water mark.
     pub fn start(
-        database: &Path,
+        database: Option<&PathBuf>,
         data_dir: Arc<DataDir>,
         epoch: i64,
         estimator: Arc<WalSizeEstimator>,
         metrics: CommitMetrics,
     ) -> Result<Self, database::DatabaseError> {
-        let mut db = database::open_reader(database)?;
-        diesel::connection::SimpleConnection::batch_execute(&mut db, "PRAGMA query_only = OFF;")?;
+        let mut db = database.map(|path| database::open_reader(path)).transpose()?;
+        if let Some(db) = &mut db {
+            diesel::connection::SimpleConnection::batch_execute(db, "PRAGMA query_only = OFF;")?;
+        }
         let (wake, woken) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let mut marked = i64::MIN;
             loop {
                 let last = match woken.recv_timeout(MARK_EVERY) {
                     Ok(()) => {
-                        passive(&mut db, &estimator, &metrics);
+                        if let Some(db) = &mut db {
+                            passive(db, &estimator, &metrics);
+                        }
                         false
                     }
                     Err(RecvTimeoutError::Timeout) => false,

@@ -14,7 +14,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -25,6 +24,7 @@ use super::mentions::MentionRates;
 use super::pending_inserts::PendingMessage;
 use super::writer_cache::{Head, Invalidation, WriterCache};
 use crate::core::actor::{NamedMessage, Overloaded, ReplyDropped};
+use crate::core::database::Db;
 use crate::core::limits::{Limits, ROWS_PER_STATEMENT_MAX};
 use crate::domain::access::{AccessGrant, AuthMethod, Credential, RequiredScope};
 use crate::domain::chat::{Chat, ChatRole, Participant};
@@ -91,6 +91,9 @@ pub enum CommandError {
     /// The disk is full: nothing was written. Reads continue.
     #[error("the disk of the server is full and writes are refused; try again later")]
     ReadOnly,
+    /// PostgreSQL cannot be reached: nothing was written.
+    #[error("the database of the server cannot be reached; try again later")]
+    DatabaseAway,
     /// The outcome is unknown: the client retries with the same `client_id`.
     #[error("the server failed; check whether the change was made before you try again")]
     Internal,
@@ -104,7 +107,7 @@ impl From<ReplyDropped> for CommandError {
 
 /// A command's view of the batch's transaction: connection, events to publish, writer cache.
 pub struct Tx<'a> {
-    db: &'a mut SqliteConnection,
+    db: &'a mut Db,
     events: &'a mut Vec<Event>,
     writer_cache: &'a mut WriterCache,
     wrote: bool,
@@ -133,7 +136,7 @@ pub(super) struct BatchContext<'a> {
 
 impl<'a> Tx<'a> {
     pub(super) fn new(
-        db: &'a mut SqliteConnection,
+        db: &'a mut Db,
         events: &'a mut Vec<Event>,
         writer_cache: &'a mut WriterCache,
         now: Timestamp,
@@ -157,18 +160,18 @@ impl<'a> Tx<'a> {
     }
 
     /// Returns the connection for reads. Messages that wait for their rows are not visible.
-    pub fn reader(&mut self) -> &mut SqliteConnection {
+    pub fn reader(&mut self) -> &mut Db {
         self.db
     }
 
     /// Inserts the messages that wait for their rows, and returns the connection for reads.
-    pub fn reader_after_flush(&mut self) -> Execution<&mut SqliteConnection> {
+    pub fn reader_after_flush(&mut self) -> Execution<&mut Db> {
         self.writer_cache.flush_messages(self.db)?;
         Ok(self.db)
     }
 
     /// Returns the connection for writes. From here on, a failure of the command costs a replay.
-    pub fn write(&mut self) -> &mut SqliteConnection {
+    pub fn write(&mut self) -> &mut Db {
         self.wrote = true;
         self.db
     }

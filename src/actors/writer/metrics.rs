@@ -1,6 +1,7 @@
 //! Metrics of commits.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -20,6 +21,8 @@ pub struct CommitMetrics {
     /// Batches that were replayed without a failed command.
     pub(super) replayed: Counter,
     pub(super) read_only: Gauge,
+    /// COMMITs whose answer did not arrive, by the outcome that the log of commits shows.
+    unclear: Family<[(&'static str, &'static str); 1], Counter>,
     pub(super) checkpoint_seconds: Histogram,
 }
 
@@ -32,8 +35,16 @@ impl Default for CommitMetrics {
             failed: Counter::default(),
             replayed: Counter::default(),
             read_only: Gauge::default(),
+            unclear: Family::default(),
             checkpoint_seconds: seconds(),
         }
+    }
+}
+
+impl CommitMetrics {
+    /// Returns the counter of unclear COMMITs with this outcome.
+    pub(super) fn unclear(&self, outcome: &'static str) -> Counter {
+        self.unclear.get_or_create(&[("outcome", outcome)]).clone()
     }
 }
 
@@ -49,7 +60,9 @@ impl Export for CommitMetrics {
         registry.register("netbit_commits_failed", help, self.failed.clone());
         let help = "Batches that were replayed, because a command failed after a write";
         registry.register("netbit_commits_replayed", help, self.replayed.clone());
-        let help = "1 while the disk is full and writes are refused";
+        let help = "COMMITs without an answer, by the outcome that the log of commits shows";
+        registry.register("netbit_commits_unclear", help, self.unclear.clone());
+        let help = "1 while writes are refused: the disk is full, or PostgreSQL cannot be reached";
         registry.register("netbit_read_only", help, self.read_only.clone());
         let help = "Duration of a checkpoint, which moves the WAL into the database";
         registry.register("netbit_checkpoint_seconds", help, self.checkpoint_seconds.clone());

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use diesel::result::QueryResult;
-use diesel::sqlite::SqliteConnection;
 
+use crate::core::database::Db;
 use crate::domain::ids::UserId;
 use crate::domain::message::{ClientId, Message};
 use crate::storage::queries::messages;
@@ -64,7 +64,7 @@ impl PendingInserts {
     }
 
     /// Inserts all messages. After a failure the transaction must be rolled back.
-    pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+    pub(super) fn flush(&mut self, db: &mut Db) -> QueryResult<()> {
         if self.messages.is_empty() {
             return Ok(());
         }

@@ -22,14 +22,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use diesel::result::QueryResult;
-use diesel::sqlite::SqliteConnection;
 
 use super::pending_inserts::{PendingInserts, PendingMessage};
+use crate::core::database::Db;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::ids::{ChatId, LoginId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::chats::cursors_behind;
+use crate::storage::queries::cursors_behind;
 use crate::storage::queries::{chats, messages};
 
 /// Seconds by which a client's clock may be ahead of the server's before its client ids are looked
@@ -170,7 +170,7 @@ impl WriterCache {
     /// Returns whether the sender has not used this client id yet; if so, it is used from now on.
     pub(super) fn reserve_client_id(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &mut Db,
         sender: UserId,
         client_id: ClientId,
         now: Timestamp,
@@ -200,12 +200,12 @@ impl WriterCache {
     }
 
     /// Inserts the messages that have no row yet.
-    pub(super) fn flush_messages(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+    pub(super) fn flush_messages(&mut self, db: &mut Db) -> QueryResult<()> {
         self.pending_inserts.flush(db)
     }
 
     /// Inserts the messages that have no row yet, and writes the heads that are ahead of their row.
-    pub(super) fn flush(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+    pub(super) fn flush(&mut self, db: &mut Db) -> QueryResult<()> {
         self.flush_messages(db)?;
         for chat in self.moved.drain(..) {
             let Some(known) = self.chats.get_mut(&chat) else { continue };
@@ -218,7 +218,7 @@ impl WriterCache {
 
     /// Writes cursors that are behind and not in `senders_ahead`. Called when a transaction begins.
     /// Does not by itself justify a commit.
-    pub(super) fn begin(&mut self, db: &mut SqliteConnection) -> QueryResult<()> {
+    pub(super) fn begin(&mut self, db: &mut Db) -> QueryResult<()> {
         if self.knows_senders_ahead { Ok(()) } else { cursors_behind::write_all(db) }
     }
 
@@ -234,7 +234,7 @@ impl WriterCache {
 
     /// Writes everything that is ahead of its row, including cursors. Returns whether it wrote
     /// cursors.
-    pub(super) fn flush_all(&mut self, db: &mut SqliteConnection) -> QueryResult<bool> {
+    pub(super) fn flush_all(&mut self, db: &mut Db) -> QueryResult<bool> {
         self.flush(db)?;
         let Some(newest) = self.newest_message.take() else { return Ok(false) };
         self.messages_ahead = 0;
@@ -249,7 +249,7 @@ impl WriterCache {
     }
 
     /// Returns the id of the next message. An id that is not used is skipped.
-    pub(super) fn next_message_id(&mut self, db: &mut SqliteConnection) -> QueryResult<MessageId> {
+    pub(super) fn next_message_id(&mut self, db: &mut Db) -> QueryResult<MessageId> {
         let last = match self.last_message_id {
             Some(last) => last,
             None => messages::last_id(db)?,

@@ -1,6 +1,7 @@
 //! Checks that the types of the configuration cannot express.
 
 use super::{Config, check_strength};
+use crate::core::database::postgres::Server;
 
 impl Config {
     /// Returns the key and the problem of each mistake that the types cannot rule out.
@@ -32,6 +33,11 @@ impl Config {
             let problem =
                 format!("{} is not a folder; allowed: the folder `web` of the sources", folder.display());
             problems.push(("web_dir".to_owned(), problem));
+        }
+        if let Some(url) = self.database_url()
+            && let Err(error) = Server::check(url)
+        {
+            problems.push(("database".to_owned(), error.to_string()));
         }
         let limits = self.limits.check().into_iter();
         problems

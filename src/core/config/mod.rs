@@ -30,6 +30,9 @@ use super::limits::Limits;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub data_dir: DataDirPath,
+    /// The URL of a database of PostgreSQL. Empty: SQLite in the data directory.
+    #[serde(skip_serializing)]
+    pub database: Option<Secret>,
     /// For the development of pages: the folder whose style sheets and scripts replace the embedded
     /// ones.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +52,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns the URL of PostgreSQL, if the database is there.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
+    }
+
     /// Returns the effective configuration as a `netbit.toml`, without secrets.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)

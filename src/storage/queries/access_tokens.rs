@@ -4,16 +4,14 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use super::given::given;
 use crate::domain::access::AccessToken;
 use crate::domain::ids::{AccessTokenId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::access_token::{AccessTokenRow, NewAccessTokenRow};
 use crate::storage::schema::{access_tokens, users};
-
-type Db = SqliteConnection;
 
 pub fn insert(db: &mut Db, row: &NewAccessTokenRow<'_>) -> QueryResult<(AccessToken, [u8; 32])> {
     let row: AccessTokenRow = diesel::insert_into(access_tokens::table)

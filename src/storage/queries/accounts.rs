@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::ids::{LoginId, UserId};
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
 use crate::storage::schema::{blocks, former_usernames, refresh_tokens, sessions, users};
-
-type Db = SqliteConnection;
 
 pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<UserRow>> {
     users::table.find(id).select(UserRow::as_select()).first(db).optional()

@@ -1,8 +1,8 @@
 //! Queries on `audit_events`.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection as Db;
 
+use super::Db;
 use crate::domain::audit::AuditEvent;
 use crate::storage::rows::audit::{AuditRow, NewAuditRow};
 use crate::storage::schema::audit_events;

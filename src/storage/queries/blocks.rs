@@ -3,12 +3,10 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::ids::UserId;
 use crate::storage::schema::blocks;
-
-type Db = SqliteConnection;
 
 /// Returns whether `user` blocks `other`.
 pub fn exists(db: &mut Db, user: UserId, other: UserId) -> QueryResult<bool> {

@@ -6,24 +6,25 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use super::given::given;
+use super::messages;
+use super::{Backend, Db};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::event::{Change, ChatEvent};
 use crate::domain::ids::{ChatId, MessageId, PushId, Seq, UserId};
-use crate::storage::queries::messages;
+use crate::storage::rows::chat::ListedChat;
 use crate::storage::rows::chat::{ChatEventRow, ChatRow, NewChatRow, ParticipantRow, own_ordinals};
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
 pub use acquaintance::acquainted_among;
 pub use after_message::{set_all_cursors, set_cursors, set_head};
 pub use former::{enter_again, insert_former, met_in_the_past, move_to_former};
-pub use owners::{Company, company_of, has_other_owner, set_owners};
+pub use owners::{company_of, has_other_owner, set_owners};
 pub use removal::{empty_since, is_empty_since, purge_some, set_deleted, set_purged, to_purge};
 pub use retention::{
-    Trims, chat_to_trim, clear_trim_event_due, set_again_above, set_checked_again, set_retention,
-    set_trimmed, to_trim,
+    chat_to_trim, clear_trim_event_due, set_again_above, set_checked_again, set_retention, set_trimmed,
+    to_trim,
 };
 
 mod acquaintance;
@@ -33,8 +34,6 @@ mod former;
 mod owners;
 mod removal;
 mod retention;
-
-type Db = SqliteConnection;
 
 /// Returns a chat that is not deleted.
 pub fn chat(db: &mut Db, id: ChatId) -> QueryResult<Option<Chat>> {
@@ -54,12 +53,6 @@ pub fn all_chats(db: &mut Db) -> QueryResult<Vec<Chat>> {
     let living = chats::table.filter(chats::deleted_at.is_null());
     let rows = living.order(chats::id).select(ChatRow::as_select()).load(db)?;
     rows.into_iter().map(Chat::try_from).collect()
-}
-
-/// A chat in the operator's list, with the number of its participants.
-pub struct ListedChat {
-    pub chat: Chat,
-    pub participants: i64,
 }
 
 /// Returns chats above an id.
@@ -128,8 +121,8 @@ impl QueryId for SetNames<'_> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl QueryFragment<Sqlite> for SetNames<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for SetNames<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.unsafe_to_cache_prepared();
         out.push_sql("WITH given (chat_id, name) AS (VALUES ");
         for (n, (chat, name)) in self.names.iter().enumerate() {

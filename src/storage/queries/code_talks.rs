@@ -5,14 +5,12 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::code_talk::{CodeLines, CodeTalk};
 use crate::domain::ids::{ChatId, MessageId, RepositoryId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::code_talks;
-
-type Db = SqliteConnection;
 
 /// Maximum number of replies of one message that are counted.
 const REPLIES_COUNTED_MAX: i64 = 100;

@@ -1,8 +1,8 @@
 //! Invariants between rows: the numbers that the read models rely on.
 
+use super::Db;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::SqliteConnection as Db;
 
 /// Maximum number of contradictions reported per rule; the rest is counted.
 const CONTRADICTIONS_MAX: usize = 20;

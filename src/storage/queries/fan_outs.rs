@@ -1,14 +1,12 @@
 //! Notifications that are still to be written or removed.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::core::saturate;
 use crate::domain::ids::UserId;
 use crate::storage::rows::fan_out::{FanOut, FanOutRow, NewFanOutRow};
 use crate::storage::schema::fan_outs;
-
-type Db = SqliteConnection;
 
 pub fn insert(db: &mut Db, rows: &[NewFanOutRow<'_>]) -> QueryResult<()> {
     diesel::insert_into(fan_outs::table).values(rows).execute(db).map(drop)

@@ -3,33 +3,12 @@
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use super::{Backend, Db};
 use crate::core::saturate;
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::notification::NotifyLevel;
+use crate::domain::ids::{MessageId, Seq, UserId};
 use crate::storage::rows::chat::notify_level;
-
-type Db = SqliteConnection;
-
-/// A participant of a chat, in relation to a message of its sender.
-#[derive(Debug, Clone)]
-pub struct Listener {
-    pub user_id: UserId,
-    pub username: String,
-    pub level: NotifyLevel,
-    pub active: bool,
-    pub read_seq: Seq,
-    /// The participant blocks the sender.
-    pub blocks_sender: bool,
-}
-
-/// The message whose recipients are queried.
-#[derive(Debug, Clone, Copy)]
-pub struct SentMessage {
-    pub chat: ChatId,
-    pub sender: UserId,
-}
+use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 
 /// A user, and the columns of the participant if the user is in the chat.
 #[derive(Queryable)]
@@ -44,7 +23,7 @@ struct Row {
 
 type Columns = (BigInt, Text, Bool, Bool, Nullable<Text>, Nullable<BigInt>);
 
-fn push_columns<'b>(out: &mut AstPass<'_, 'b, Sqlite>, sent: &'b SentMessage) -> QueryResult<()> {
+fn push_columns<'b>(out: &mut AstPass<'_, 'b, Backend>, sent: &'b SentMessage) -> QueryResult<()> {
     out.push_sql(
         "SELECT u.id, u.username, u.deactivated_at IS NULL,
          EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = u.id AND b.blocked_id = ",
@@ -86,8 +65,8 @@ impl Query for NextMembers {
     type SqlType = Columns;
 }
 
-impl QueryFragment<Sqlite> for NextMembers {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for NextMembers {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         push_columns(&mut out, &self.sent)?;
         out.push_sql(" FROM chat_participants p JOIN users u ON u.id = p.user_id WHERE p.chat_id = ");
         out.push_bind_param::<BigInt, _>(&self.sent.chat)?;
@@ -122,8 +101,8 @@ impl Query for NamedMembers<'_> {
     type SqlType = Columns;
 }
 
-impl QueryFragment<Sqlite> for NamedMembers<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for NamedMembers<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.unsafe_to_cache_prepared();
         push_columns(&mut out, &self.sent)?;
         // CROSS JOIN: SQLite then reads the named users, instead of all members of the chat.
@@ -138,16 +117,6 @@ impl QueryFragment<Sqlite> for NamedMembers<'_> {
 }
 
 impl RunQueryDsl<Db> for NamedMembers<'_> {}
-
-/// Followers of a thread that are in its chat.
-#[derive(Debug)]
-pub struct Followers {
-    pub listeners: Vec<Listener>,
-    /// The number of followers read, including those who left the chat.
-    pub scanned: i64,
-    /// The last follower read, if more may follow.
-    pub scanned_to: Option<UserId>,
-}
 
 /// Returns the next `limit` followers of the thread who did not mute it, by ascending id.
 pub fn followers(
@@ -175,8 +144,8 @@ impl Query for NextFollowers {
     type SqlType = Columns;
 }
 
-impl QueryFragment<Sqlite> for NextFollowers {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for NextFollowers {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         push_columns(&mut out, &self.sent)?;
         out.push_sql(" FROM (SELECT user_id FROM thread_followers WHERE thread_id = ");
         out.push_bind_param::<BigInt, _>(&self.thread)?;

@@ -3,26 +3,15 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use super::given::given;
 use crate::domain::ids::{LoginId, UserId};
-use crate::domain::login::{Login, LoginClient, WebHandle, WebLoginUse};
+use crate::domain::login::{Login, WebHandle, WebLoginUse};
 use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::chat::unreadable;
+use crate::storage::rows::login::NewLogin;
 use crate::storage::schema::sessions;
-
-type Db = SqliteConnection;
-
-/// Data of a login to be created.
-#[derive(Debug)]
-pub struct NewLogin<'a> {
-    pub user: UserId,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub web_hash: Option<&'a [u8; 32]>,
-    pub client: &'a LoginClient,
-}
 
 pub fn insert(db: &mut Db, new: &NewLogin<'_>) -> QueryResult<LoginId> {
     let created_at = new.created_at.0;

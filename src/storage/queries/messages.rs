@@ -4,26 +4,23 @@ use std::collections::HashMap;
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel::sql_types::{BigInt, Nullable};
 
 use super::given::given;
+use super::{Backend, Db};
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::message::{ClientId, Message};
+use crate::storage::rows::message::Choice;
 use crate::storage::rows::message::{MessageChanges, MessageRow, NewMessageRow, client_id};
 use crate::storage::schema::{chats, messages, removed_messages};
+
+pub use super::bulk::insert_new;
 
 mod at_time;
 mod trimming;
 
 pub use at_time::first_at;
-pub use trimming::{
-    Candidate, RemovedMessage, Trim, candidates, event_above, follower_beyond, remove, remove_events,
-    removed, to_trim,
-};
-
-type Db = SqliteConnection;
+pub use trimming::{candidates, event_above, follower_beyond, remove, remove_events, removed, to_trim};
 
 /// Inserts a message. Returns `false`, and changes nothing, when the sender already has a message
 /// with this `client_id`.
@@ -32,67 +29,6 @@ pub fn insert(db: &mut Db, row: &NewMessageRow<'_>) -> QueryResult<bool> {
     let inserted = diesel::insert_into(messages::table).values(row).on_conflict(named_alike).do_nothing();
     Ok(inserted.execute(db)? > 0)
 }
-
-/// Number of rows that one statement of [`insert_new`] inserts; a larger number is not faster.
-const ROWS_AT_ONCE: usize = 16;
-
-/// Inserts messages whose client ids are known to be new, with as few statements as possible.
-///
-/// After a failure some of the rows are inserted (`OR FAIL`: a statement that undoes nothing keeps
-/// no statement journal). The transaction must then be rolled back.
-pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
-    let (many, rest) = rows.as_chunks::<ROWS_AT_ONCE>();
-    for rows in many {
-        InsertRows(rows).execute(db)?;
-    }
-    for row in rest {
-        InsertRows(std::array::from_ref(row)).execute(db)?;
-    }
-    Ok(())
-}
-
-/// The same statement for any `N` rows, prepared once.
-struct InsertRows<'a, const N: usize>(&'a [NewMessageRow<'a>; N]);
-
-impl<const N: usize> QueryId for InsertRows<'_, N> {
-    type QueryId = InsertRows<'static, N>;
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl<const N: usize> QueryFragment<Sqlite> for InsertRows<'_, N> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql(
-            "INSERT OR FAIL INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
-             metadata, created_at, updated_seq, thread_id) VALUES ",
-        );
-        for (n, row) in self.0.iter().enumerate() {
-            out.push_sql(if n == 0 { "(" } else { ", (" });
-            for number in [&row.id.0, &row.chat_id.0, &row.seq, &row.ordinal, &row.sender_id.0] {
-                out.push_bind_param::<BigInt, _>(number)?;
-                out.push_sql(", ");
-            }
-            out.push_bind_param::<Binary, _>(&row.client_id)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Binary, _>(&row.request_hash)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(&row.content)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<BigInt>, _>(&row.reply_to)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<Text>, _>(&row.metadata)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&row.created_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&row.updated_seq)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<BigInt>, _>(&row.thread_id)?;
-            out.push_sql(")");
-        }
-        Ok(())
-    }
-}
-
-impl<const N: usize> RunQueryDsl<Db> for InsertRows<'_, N> {}
 
 /// Returns the largest client id up to `up_to` that any sender has used.
 pub fn largest_client_id(db: &mut Db, up_to: ClientId) -> QueryResult<Option<ClientId>> {
@@ -183,14 +119,6 @@ pub fn by_ids(db: &mut Db, ids: &[MessageId]) -> QueryResult<Vec<Message>> {
     rows.into_iter().map(Message::try_from).collect()
 }
 
-/// A selection of the messages of a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    /// The thread that contains the message: its first message and every reply in it.
-    Thread(MessageId),
-    Pinned,
-}
-
 /// Like [`between`], for the selected messages only.
 pub fn chosen(
     db: &mut Db,
@@ -222,7 +150,11 @@ pub fn chosen(
 
 /// Selects the replies of a thread with `after < seq < before`. Without the chat: SQLite would
 /// search all messages of the chat in this range instead of the index of threads.
-fn replies(first: MessageId, after: i64, before: i64) -> messages::BoxedQuery<'static, Sqlite> {
+pub(in crate::storage::queries) fn replies(
+    first: MessageId,
+    after: i64,
+    before: i64,
+) -> messages::BoxedQuery<'static, Backend> {
     messages::table
         .filter(messages::thread_id.eq(first))
         .filter(messages::seq.gt(after))
@@ -326,7 +258,7 @@ pub fn between(
     ascending(db, in_range(chat, after, before), limit, newest)
 }
 
-fn in_range(chat: ChatId, after: i64, before: i64) -> messages::BoxedQuery<'static, Sqlite> {
+fn in_range(chat: ChatId, after: i64, before: i64) -> messages::BoxedQuery<'static, Backend> {
     messages::table
         .filter(messages::chat_id.eq(chat))
         .filter(messages::seq.gt(after))
@@ -337,7 +269,7 @@ fn in_range(chat: ChatId, after: i64, before: i64) -> messages::BoxedQuery<'stat
 /// Returns the first `limit` of these messages, or the last if `newest`, in ascending order.
 fn ascending(
     db: &mut Db,
-    range: messages::BoxedQuery<'static, Sqlite>,
+    range: messages::BoxedQuery<'static, Backend>,
     limit: i64,
     newest: bool,
 ) -> QueryResult<Vec<Message>> {
@@ -347,60 +279,4 @@ fn ascending(
         rows.reverse();
     }
     rows.into_iter().map(Message::try_from).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use diesel::connection::SimpleConnection;
-
-    use super::*;
-    use crate::core::config::Synchronous;
-    use crate::core::database;
-
-    fn database() -> (tempfile::TempDir, Db) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("netbit.db");
-        let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
-        database::migrate(&mut db, &path).unwrap();
-        (dir, db)
-    }
-
-    #[test]
-    fn last_id_includes_messages_of_purged_chats() {
-        let (_dir, mut db) = database();
-        assert_eq!(last_id(&mut db).unwrap(), MessageId(0));
-        let rows = "
-            INSERT INTO users (id, username, display_name, password_hash, created_at) VALUES (1, 'a', '', '', 0);
-            INSERT INTO chats (id, kind, last_message_id, created_at) VALUES (1, 'group', 9, 0), (2, 'group', NULL, 0);";
-        db.batch_execute(rows).unwrap();
-        assert_eq!(last_id(&mut db).unwrap(), MessageId(9));
-        // The head of a chat is written after its messages.
-        let message = "
-            INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, created_at, updated_seq)
-            VALUES (11, 2, 1, 1, 1, x'01', x'', '', 0, 1)";
-        db.batch_execute(message).unwrap();
-        assert_eq!(last_id(&mut db).unwrap(), MessageId(11));
-    }
-
-    /// A page of a thread read every message of the chat from the thread's beginning.
-    #[test]
-    fn replies_of_a_page_are_found_by_their_index() {
-        #[derive(QueryableByName)]
-        struct Step {
-            #[diesel(sql_type = Text)]
-            detail: String,
-        }
-        let (_dir, mut db) = database();
-        let query = replies(MessageId(1), 0, 9).order(messages::seq.desc()).limit(2);
-        let query = query.select(MessageRow::as_select());
-        let sql = diesel::debug_query::<Sqlite, _>(&query).to_string();
-        let sql = sql.split(" -- binds").next().unwrap().to_owned();
-        let mut plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}")).into_boxed::<Sqlite>();
-        for _ in sql.matches('?') {
-            plan = plan.bind::<BigInt, _>(1);
-        }
-        let steps: Vec<_> = plan.load::<Step>(&mut db).unwrap().into_iter().map(|step| step.detail).collect();
-        let wanted = "SEARCH messages USING INDEX messages_by_thread (thread_id=? AND seq>? AND seq<?)";
-        assert_eq!(steps, [wanted]);
-    }
 }

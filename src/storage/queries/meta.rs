@@ -1,8 +1,8 @@
 //! Counters of the database itself.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::storage::schema::meta;
 
 pub const EPOCH: &str = "epoch";
@@ -17,11 +17,11 @@ pub fn fresh_epoch() -> i64 {
     i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1
 }
 
-pub fn get(connection: &mut SqliteConnection, key: &str) -> QueryResult<Option<i64>> {
+pub fn get(connection: &mut Db, key: &str) -> QueryResult<Option<i64>> {
     meta::table.find(key).select(meta::value).first(connection).optional()
 }
 
-pub fn set(connection: &mut SqliteConnection, key: &str, value: i64) -> QueryResult<()> {
+pub fn set(connection: &mut Db, key: &str, value: i64) -> QueryResult<()> {
     diesel::insert_into(meta::table)
         .values((meta::key.eq(key), meta::value.eq(value)))
         .on_conflict(meta::key)
@@ -31,6 +31,6 @@ pub fn set(connection: &mut SqliteConnection, key: &str, value: i64) -> QueryRes
         .map(drop)
 }
 
-pub fn delete(connection: &mut SqliteConnection, key: &str) -> QueryResult<()> {
+pub fn delete(connection: &mut Db, key: &str) -> QueryResult<()> {
     diesel::delete(meta::table.find(key)).execute(connection).map(drop)
 }

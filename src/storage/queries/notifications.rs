@@ -3,15 +3,13 @@
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use super::given::given;
+use super::{Backend, Db};
 use crate::domain::ids::{ChatId, MessageId, NotificationId, Seq, UserId};
 use crate::domain::notification::Notification;
 use crate::storage::rows::notification::{NewNotificationRow, NotificationRow};
 use crate::storage::schema::notifications;
-
-type Db = SqliteConnection;
 
 /// Inserts notifications, except those whose user was notified of the same cause before. Returns
 /// them by ascending id, which is the order of `rows`.
@@ -63,8 +61,8 @@ impl Query for Evict<'_> {
     type SqlType = (BigInt, BigInt);
 }
 
-impl QueryFragment<Sqlite> for Evict<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for Evict<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         if self.users.len() > 1 {
             out.unsafe_to_cache_prepared();
         }

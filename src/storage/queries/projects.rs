@@ -1,17 +1,15 @@
 //! Queries of projects, their members, watchers and settings, and of former names.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
-use crate::domain::ids::{ChatId, ProjectId, RepositoryId, UserId};
+use super::Db;
+use crate::domain::ids::{ChatId, ProjectId, UserId};
 use crate::domain::project::{Project, ProjectRole};
-use crate::storage::rows::chat::unreadable;
+use crate::storage::rows::project::Renamed;
 use crate::storage::rows::project::{NewProjectRow, ProjectRow, project_role};
 use crate::storage::schema::{
     chats, former_names, project_configs, project_members, project_watchers, projects, users,
 };
-
-type Db = SqliteConnection;
 
 pub fn project(db: &mut Db, id: ProjectId) -> QueryResult<Option<Project>> {
     let found: Option<(ProjectRow, Option<String>)> = projects::table
@@ -239,33 +237,6 @@ pub fn all_watchers(db: &mut Db) -> QueryResult<Vec<(ProjectId, UserId)>> {
         .filter(projects::deleted_at.is_null())
         .select((project_watchers::project_id, project_watchers::user_id))
         .load(db)
-}
-
-/// A project or repository that was renamed: where its former name was used, and what it leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renamed {
-    Project { owner: UserId, project: ProjectId },
-    Repository { project: ProjectId, repository: RepositoryId },
-}
-
-impl Renamed {
-    /// Returns the columns `kind`, `parent_id` and `target_id`.
-    fn columns(self) -> (&'static str, i64, i64) {
-        match self {
-            Self::Project { owner, project } => ("project", owner.0, project.0),
-            Self::Repository { project, repository } => ("repository", project.0, repository.0),
-        }
-    }
-
-    fn of_columns(kind: &str, parent: i64, target: i64) -> QueryResult<Self> {
-        match kind {
-            "project" => Ok(Self::Project { owner: UserId(parent), project: ProjectId(target) }),
-            "repository" => {
-                Ok(Self::Repository { project: ProjectId(parent), repository: RepositoryId(target) })
-            }
-            other => Err(unreadable("former_names.kind", other)),
-        }
-    }
 }
 
 /// Makes a former name lead to what was renamed.

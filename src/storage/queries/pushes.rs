@@ -4,25 +4,17 @@ use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use super::repositories::ACTIVE;
-use crate::domain::ids::{PushId, RepositoryId, Seq, UserId};
-use crate::domain::project::Project;
+use crate::domain::ids::{PushId, RepositoryId};
 use crate::domain::push::RefUpdate;
 use crate::domain::repository::Repository;
 use crate::storage::rows::chat::unreadable;
 use crate::storage::rows::project::{ProjectRow, RepositoryRow};
+use crate::storage::rows::push::{NO_REFS, Progress, SETTLED, Settling};
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
 use crate::storage::schema::{project_configs, projects, push_intents, repositories, users};
-
-type Db = SqliteConnection;
-
-pub const PENDING: &str = "pending";
-pub const ANNOUNCED: &str = "announced";
-pub const SETTLED: &str = "settled";
-/// The refs of a settled intent: its event holds the first of them, and no query reads the others.
-const NO_REFS: &str = "[]";
 
 // Written as literals, without bound values: only then does SQLite use the partial indexes on these
 // conditions.
@@ -47,17 +39,6 @@ pub fn unsettled(db: &mut Db, id: PushId) -> QueryResult<Option<PushIntent>> {
         .first(db)
         .optional()?;
     row.map(PushIntent::try_from).transpose()
-}
-
-/// An intent that is not settled, with the rows that its event names.
-pub struct Settling {
-    pub intent: PushIntent,
-    /// The name of the user who pushes.
-    pub pusher: String,
-    pub repository: Option<Repository>,
-    pub project: Option<Project>,
-    /// The name of the owner of the project; empty without a project.
-    pub owner: String,
 }
 
 /// Returns an intent that is not settled, to be settled.
@@ -152,36 +133,6 @@ pub fn count_attempt(db: &mut Db, id: PushId) -> QueryResult<Option<i64>> {
         .returning(push_intents::attempts)
         .get_result(db)
         .optional()
-}
-
-/// The progress of an intent; `None` leaves a column unchanged.
-#[derive(Debug, Default, AsChangeset)]
-#[diesel(table_name = push_intents)]
-pub struct Progress<'a> {
-    state: &'a str,
-    event_seq: Option<Seq>,
-    mentioned: Option<&'a str>,
-    notified_to: Option<UserId>,
-    settled_at: Option<i64>,
-    refs: Option<&'a str>,
-}
-
-impl<'a> Progress<'a> {
-    /// All is done.
-    pub fn settled(now: i64) -> Self {
-        Self { state: SETTLED, settled_at: Some(now), refs: Some(NO_REFS), ..Self::default() }
-    }
-
-    /// Users up to this one are notified.
-    pub fn notified_to(user: UserId) -> Self {
-        Self { state: ANNOUNCED, notified_to: Some(user), ..Self::default() }
-    }
-
-    /// The event has this seq. `mentioned` holds the users whom it names, as JSON.
-    #[must_use]
-    pub fn announced(self, event_seq: Seq, mentioned: &'a str) -> Self {
-        Self { event_seq: Some(event_seq), mentioned: Some(mentioned), ..self }
-    }
 }
 
 pub fn set_progress(db: &mut Db, id: PushId, progress: &Progress<'_>) -> QueryResult<()> {

@@ -1,14 +1,12 @@
 //! Queries of repositories.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::repository::Repository;
 use crate::storage::rows::project::{NewRepositoryRow, RepositoryRow};
 use crate::storage::schema::repositories;
-
-type Db = SqliteConnection;
 
 pub const CREATING: &str = "creating";
 pub const ACTIVE: &str = "active";

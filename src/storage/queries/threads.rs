@@ -1,19 +1,16 @@
 //! Queries of thread followers, and of the threads that a user follows.
 
-use std::collections::HashMap;
-
 use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::SqliteConnection;
 
+use super::Db;
 use crate::core::saturate;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::thread::{FollowedThread, LastReply, ThreadPage, ThreadPlace};
 use crate::domain::timestamp::Timestamp;
+use crate::storage::rows::thread::ThreadRange;
 use crate::storage::schema::{messages, thread_followers};
-
-type Db = SqliteConnection;
 
 /// Makes users follow a thread, except those who follow it or have muted it.
 pub fn join(db: &mut Db, thread: MessageId, users: &[UserId]) -> QueryResult<()> {
@@ -35,20 +32,26 @@ pub fn set_follows(db: &mut Db, thread: MessageId, user: UserId, follows: bool) 
         thread_followers::user_id.eq(user),
         thread_followers::muted.eq(!follows),
     );
-    diesel::replace_into(thread_followers::table).values(row).execute(db).map(drop)
+    diesel::insert_into(thread_followers::table)
+        .values(row)
+        .on_conflict((thread_followers::thread_id, thread_followers::user_id))
+        .do_update()
+        .set(thread_followers::muted.eq(!follows))
+        .execute(db)
+        .map(drop)
 }
 
 /// Maximum number of rows that a request reads to find the threads of a page: an index entry and a
 /// message for each thread, and index entries of its replies. 10,000 threads whose newest reply is
 /// of another user fit.
-const ROWS_READ_MAX: usize = 30_000;
+pub(in crate::storage::queries) const ROWS_READ_MAX: usize = 30_000;
 /// Number of threads that are read at once.
 const CHUNK_THREADS: i64 = 500;
 /// Maximum number of replies of one thread that are counted, the newest first.
 const REPLIES_COUNTED_MAX: usize = 100;
 /// Maximum number of index entries of one thread that are read, the newest first. Deleted replies
 /// have entries too.
-const ENTRIES_READ_MAX: i64 = 1_000;
+pub(in crate::storage::queries) const ENTRIES_READ_MAX: i64 = 1_000;
 /// Length of an excerpt, in characters.
 const EXCERPT_CHARS: i64 = 200;
 
@@ -79,16 +82,6 @@ struct First {
     excerpt: String,
 }
 
-/// The threads of a list.
-#[derive(Debug, Clone)]
-pub struct ThreadRange {
-    /// The chats whose threads are listed, with the user's read cursors.
-    pub cursors: HashMap<ChatId, Seq>,
-    /// Only threads with replies above the cursor.
-    pub unread: bool,
-    pub place: ThreadPlace,
-}
-
 /// A thread that belongs to the list.
 struct Found {
     newest: Reply,
@@ -103,7 +96,7 @@ pub fn followed(db: &mut Db, user: UserId, range: &ThreadRange, limit: usize) ->
     followed_within(db, user, range, limit, ROWS_READ_MAX)
 }
 
-fn followed_within(
+pub(in crate::storage::queries) fn followed_within(
     db: &mut Db,
     user: UserId,
     range: &ThreadRange,
@@ -193,7 +186,7 @@ fn chunk(db: &mut Db, user: UserId, top: MessageId, end: MessageId) -> QueryResu
 
 /// Selects the newest replies above a seq, deleted ones too.
 #[diesel::dsl::auto_type(no_type_alias)]
-fn newest_replies(thread: MessageId, above: Seq) -> _ {
+pub(in crate::storage::queries) fn newest_replies(thread: MessageId, above: Seq) -> _ {
     let limit: i64 = ENTRIES_READ_MAX;
     messages::table
         .filter(messages::thread_id.eq(thread))
@@ -241,7 +234,3 @@ fn first_of(db: &mut Db, thread: MessageId) -> QueryResult<Option<First>> {
         .get_result(db)
         .optional()
 }
-
-#[cfg(test)]
-#[path = "threads_test.rs"]
-mod tests;

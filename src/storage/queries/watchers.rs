@@ -3,32 +3,11 @@
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
-use crate::domain::ids::{ChatId, ProjectId, Seq, UserId};
-use crate::domain::project::ProjectRole;
+use super::{Backend, Db};
+use crate::domain::ids::{Seq, UserId};
 use crate::storage::rows::project::project_role;
-
-/// A user, in relation to a push.
-#[derive(Debug, Clone)]
-pub struct Recipient {
-    pub user_id: UserId,
-    pub active: bool,
-    pub role: Option<ProjectRole>,
-    pub watches: bool,
-    /// The user blocks the pusher.
-    pub blocks_pusher: bool,
-    /// The read cursor of a participant of the channel.
-    pub read_seq: Option<Seq>,
-}
-
-/// The push whose recipients are queried.
-#[derive(Debug, Clone, Copy)]
-pub struct AnnouncedPush {
-    pub project: ProjectId,
-    pub channel: ChatId,
-    pub pusher: UserId,
-}
+use crate::storage::rows::watcher::{AnnouncedPush, Recipient};
 
 #[derive(Queryable)]
 struct Row {
@@ -42,7 +21,7 @@ struct Row {
 
 /// Returns the next `limit` watchers above `after`, and the users `named`, by ascending id.
 pub fn recipients(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     push: AnnouncedPush,
     (after, limit): (UserId, i64),
     named: &[UserId],
@@ -78,8 +57,8 @@ impl Query for NextRecipients<'_> {
     type SqlType = (BigInt, Bool, Nullable<Text>, Bool, Bool, Nullable<BigInt>);
 }
 
-impl QueryFragment<Sqlite> for NextRecipients<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for NextRecipients<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         if !self.named.is_empty() {
             out.unsafe_to_cache_prepared();
         }
@@ -116,4 +95,4 @@ impl QueryFragment<Sqlite> for NextRecipients<'_> {
     }
 }
 
-impl RunQueryDsl<SqliteConnection> for NextRecipients<'_> {}
+impl RunQueryDsl<Db> for NextRecipients<'_> {}

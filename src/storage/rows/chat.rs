@@ -253,3 +253,19 @@ pub(in crate::storage) fn notify_level(name: &str) -> QueryResult<NotifyLevel> {
 pub(in crate::storage) fn unreadable(column: &str, value: &str) -> diesel::result::Error {
     diesel::result::Error::DeserializationError(format!("{column} holds the unknown value {value:?}").into())
 }
+
+/// A chat in the operator's list, with the number of its participants.
+pub struct ListedChat {
+    pub chat: Chat,
+    pub participants: i64,
+}
+
+/// The other active participants of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Company {
+    pub is_any: bool,
+    pub has_owner: bool,
+    /// The new owner if no owner is left: the preferred user if in the chat, else the active member
+    /// with the highest role and the lowest id.
+    pub heir: Option<UserId>,
+}

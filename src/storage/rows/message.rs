@@ -99,3 +99,11 @@ pub struct MessageChanges<'a> {
     pub reactions: Option<Option<&'a str>>,
     pub updated_seq: i64,
 }
+
+/// A selection of the messages of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The thread that contains the message: its first message and every reply in it.
+    Thread(MessageId),
+    Pinned,
+}

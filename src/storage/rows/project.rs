@@ -104,3 +104,30 @@ pub struct NewRepositoryRow<'a> {
     pub state: &'a str,
     pub created_at: i64,
 }
+
+/// A project or repository that was renamed: where its former name was used, and what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renamed {
+    Project { owner: UserId, project: ProjectId },
+    Repository { project: ProjectId, repository: RepositoryId },
+}
+
+impl Renamed {
+    /// Returns the columns `kind`, `parent_id` and `target_id`.
+    pub(in crate::storage) fn columns(self) -> (&'static str, i64, i64) {
+        match self {
+            Self::Project { owner, project } => ("project", owner.0, project.0),
+            Self::Repository { project, repository } => ("repository", project.0, repository.0),
+        }
+    }
+
+    pub(in crate::storage) fn of_columns(kind: &str, parent: i64, target: i64) -> QueryResult<Self> {
+        match kind {
+            "project" => Ok(Self::Project { owner: UserId(parent), project: ProjectId(target) }),
+            "repository" => {
+                Ok(Self::Repository { project: ProjectId(parent), repository: RepositoryId(target) })
+            }
+            other => Err(unreadable("former_names.kind", other)),
+        }
+    }
+}

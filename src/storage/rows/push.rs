@@ -3,7 +3,9 @@
 use diesel::prelude::*;
 
 use super::chat::unreadable;
-use crate::domain::ids::{PushId, RepositoryId, UserId};
+use crate::domain::ids::{PushId, RepositoryId, Seq, UserId};
+use crate::domain::project::Project;
+use crate::domain::repository::Repository;
 use crate::storage::schema::push_intents;
 
 /// A push that is not settled. Its refs are read separately, because there may be many.
@@ -72,4 +74,54 @@ pub struct NewPushIntentRow<'a> {
     pub client_id: &'a [u8],
     pub state: &'a str,
     pub created_at: i64,
+}
+
+pub const PENDING: &str = "pending";
+
+pub const ANNOUNCED: &str = "announced";
+
+pub const SETTLED: &str = "settled";
+
+/// The refs of a settled intent: its event holds the first of them, and no query reads the others.
+pub(in crate::storage) const NO_REFS: &str = "[]";
+
+/// An intent that is not settled, with the rows that its event names.
+pub struct Settling {
+    pub intent: PushIntent,
+    /// The name of the user who pushes.
+    pub pusher: String,
+    pub repository: Option<Repository>,
+    pub project: Option<Project>,
+    /// The name of the owner of the project; empty without a project.
+    pub owner: String,
+}
+
+/// The progress of an intent; `None` leaves a column unchanged.
+#[derive(Debug, Default, AsChangeset)]
+#[diesel(table_name = push_intents)]
+pub struct Progress<'a> {
+    state: &'a str,
+    event_seq: Option<Seq>,
+    mentioned: Option<&'a str>,
+    notified_to: Option<UserId>,
+    settled_at: Option<i64>,
+    refs: Option<&'a str>,
+}
+
+impl<'a> Progress<'a> {
+    /// All is done.
+    pub fn settled(now: i64) -> Self {
+        Self { state: SETTLED, settled_at: Some(now), refs: Some(NO_REFS), ..Self::default() }
+    }
+
+    /// Users up to this one are notified.
+    pub fn notified_to(user: UserId) -> Self {
+        Self { state: ANNOUNCED, notified_to: Some(user), ..Self::default() }
+    }
+
+    /// The event has this seq. `mentioned` holds the users whom it names, as JSON.
+    #[must_use]
+    pub fn announced(self, event_seq: Seq, mentioned: &'a str) -> Self {
+        Self { event_seq: Some(event_seq), mentioned: Some(mentioned), ..self }
+    }
 }

@@ -3,7 +3,6 @@
 mod commands;
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::super::chats::{Fill, Lookup};
 use super::super::read_models::{Applied, ReadModels};
@@ -14,7 +13,7 @@ use crate::actors::writer::{
 };
 use crate::core::actor::Reply;
 use crate::core::config::Synchronous;
-use crate::core::database;
+use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::domain::access::Credential;
 use crate::domain::event_page::EventRange;
@@ -33,7 +32,7 @@ const WINDOW_BYTES: usize = 6_000;
 pub(super) struct World {
     pub(super) executor: BatchExecutor,
     pub(super) models: ReadModels,
-    reader: SqliteConnection,
+    reader: Db,
     pub(super) fills: Vec<Fill>,
     /// Rows that a fill has read and not delivered yet.
     held: Option<(Fill, WindowRows)>,
@@ -83,7 +82,7 @@ impl World {
         // Durability is not tested here.
         let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
         database::migrate(&mut db, &path).unwrap();
-        let mut reader = database::open_reader(&path).unwrap();
+        let mut reader = Db::Sqlite(database::open_reader(&path).unwrap());
         let models = ReadModels::load(
             snapshot::load(&mut reader, WINDOW, WINDOW_BYTES).unwrap(),
             WINDOW,
@@ -184,7 +183,7 @@ impl World {
             .inner_join(messages_table::table.on(messages_table::id.nullable().eq(notifications::message_id)))
             .filter(messages_table::deleted_at.is_not_null())
             .count()
-            .get_result::<i64>(&mut self.reader);
+            .get_result::<i64>(self.reader.sqlite());
         assert_eq!(of_deleted, Ok(0));
     }
 

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use diesel::connection::SimpleConnection;
-use diesel::result::Error as SqlError;
 use tracing::{error, warn};
 
+use super::outcome::CommitOutcome;
 use super::{Batch, BatchExecutor, is_constraint_violation};
 use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
+use crate::core::database::{Db, QueryError as SqlError};
 use crate::core::{database, fail_points};
 use crate::domain::event::Event;
 use crate::storage::queries::meta;
@@ -18,24 +18,27 @@ use crate::storage::queries::meta;
 const COMMIT_TRIES: usize = 3;
 
 impl BatchExecutor {
-    pub(super) fn commit(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
+    pub(super) fn commit(
+        &mut self,
+        mut commands: Vec<Box<dyn QueuedCommand>>,
+        events: Vec<Event>,
+    ) -> CommitOutcome {
         let commit_no = self.commit_no + 1;
-        if let Err(error) = meta::set(&mut self.db, meta::COMMIT_NO, commit_no) {
+        let logged = match &mut self.db {
+            Db::Sqlite(_) => meta::set(&mut self.db, meta::COMMIT_NO, commit_no),
+            Db::Postgres(db) => self.log.append(db, commit_no, &events),
+        };
+        if let Err(error) = logged {
             self.roll_back();
-            return self.database_failed(commands, &error, "count the commit");
+            return CommitOutcome::Known(self.database_failed(commands, &error, "log the commit"));
         }
         // Everything that can fail is done before COMMIT.
-        let permits = commands.iter_mut().filter_map(|command| command.take_permit()).collect();
+        self.log.permits.extend(commands.iter_mut().filter_map(|command| command.take_permit()));
         fail_points::reach(fail_points::BEFORE_COMMIT);
         match self.try_commit() {
             Ok(()) => {
                 fail_points::reach(fail_points::AFTER_COMMIT);
-                self.commit_no = commit_no;
-                self.writer_cache.committed();
-                self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
-                self.metrics.batch_size.observe(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
-                let committed = Some(Committed { commit_no, events, permits });
-                Batch { committed, answers: commands, fatal: false, left: Vec::new() }
+                CommitOutcome::Known(self.committed(commands, events))
             }
             // A deferred constraint leaves the transaction open: that outcome is clear.
             Err(error)
@@ -44,13 +47,26 @@ impl BatchExecutor {
                     || is_constraint_violation(&error) =>
             {
                 self.roll_back();
-                self.database_failed(commands, &error, "commit")
+                CommitOutcome::Known(self.database_failed(commands, &error, "commit"))
             }
+            Err(error) if matches!(self.db, Db::Postgres(_)) => self.resolve(commands, events, &error),
             Err(error) => {
                 error!(%error, "COMMIT failed with an unclear outcome; the process ends");
-                Self::failed(commands, &CommandError::Internal, true)
+                CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, true))
             }
         }
+    }
+
+    /// Records that the transaction is committed.
+    pub(super) fn committed(&mut self, commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
+        self.commit_no += 1;
+        self.log.committed();
+        self.writer_cache.committed();
+        self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
+        self.metrics.batch_size.observe(f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
+        let permits = std::mem::take(&mut self.log.permits);
+        let committed = Some(Committed { commit_no: self.commit_no, events, permits });
+        Batch { committed, ..Batch::answering(commands) }
     }
 
     fn try_commit(&mut self) -> Result<(), SqlError> {
@@ -65,7 +81,11 @@ impl BatchExecutor {
         fail_points::instead_of_commit()?;
         loop {
             tries += 1;
-            match self.db.batch_execute("COMMIT") {
+            let committed = match &mut self.db {
+                Db::Sqlite(_) => self.db.batch_execute("COMMIT"),
+                Db::Postgres(db) => super::outcome::commit(db),
+            };
+            match committed {
                 Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {
                     warn!(tries, "COMMIT failed because the database is locked; trying again");
                 }

@@ -1,12 +1,13 @@
-//! Refuses writes while the disk is full.
+//! Refuses writes while the disk is full, or while PostgreSQL cannot be reached.
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::result::Error as SqlError;
 use tracing::info;
 
 use super::BatchExecutor;
+use crate::actors::writer::command::CommandError;
+use crate::core::database::Db;
 use crate::storage::queries::meta;
 
 /// Rows that the probe of a full disk writes: success then means space for a batch.
@@ -21,22 +22,34 @@ impl BatchExecutor {
         }
         match self.probe() {
             Ok(()) => {
-                info!("the disk has free space again: writes are accepted");
+                info!("the database can be written again: writes are accepted");
                 self.read_only = None;
                 self.metrics.read_only.set(0);
                 false
             }
             Err(error) => {
-                tracing::debug!(%error, "the disk is still full");
+                tracing::debug!(%error, "the database still cannot be written");
                 self.read_only = Some(Instant::now());
                 true
             }
         }
     }
 
-    /// Writes rows and deletes them again, in one commit.
+    /// Returns the reason why writes are refused.
+    pub(super) fn refusal(&self) -> CommandError {
+        match self.db {
+            Db::Sqlite(_) => CommandError::ReadOnly,
+            Db::Postgres(_) => CommandError::DatabaseAway,
+        }
+    }
+
+    /// Writes rows and deletes them again, in one commit. On PostgreSQL: connects again.
     fn probe(&mut self) -> Result<(), SqlError> {
-        let written = self.db.batch_execute("BEGIN IMMEDIATE").and_then(|()| {
+        if let Db::Postgres(db) = &mut self.db {
+            let failed = |error| SqlError::QueryBuilderError(Box::new(error));
+            return db.reconnect().map_err(failed);
+        }
+        let written = self.db.begin_write().and_then(|()| {
             for row in 0..PROBE_ROWS {
                 meta::set(&mut self.db, &format!("probe-{row}-{}", "x".repeat(1000)), row)?;
             }

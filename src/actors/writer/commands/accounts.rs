@@ -16,9 +16,9 @@ use crate::domain::login::{LoginClient, WebHandle};
 use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
-use crate::storage::queries::logins::NewLogin;
 use crate::storage::queries::{accounts, logins};
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow};
+use crate::storage::rows::login::NewLogin;
 
 /// Maximum number of expired logins that a command ends: two rows each and their tokens.
 const EXPIRED_PER_COMMAND: i64 = 100;

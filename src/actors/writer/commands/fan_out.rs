@@ -16,12 +16,11 @@ mod slices;
 
 use std::collections::{HashMap, HashSet};
 
-use diesel::sqlite::SqliteConnection;
-
 pub use slices::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 
 use super::notifications::{notify_all, username};
 use crate::actors::writer::command::{Execution, Tx};
+use crate::core::database::Db;
 use crate::core::saturate;
 use crate::domain::chat::{Chat, ChatKind};
 use crate::domain::event::Event;
@@ -29,9 +28,10 @@ use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::mention::{Mention, Mentions};
 use crate::domain::message::Message;
 use crate::domain::notification::{Cause, Decision, NotificationKind, RecipientFacts, decide};
-use crate::storage::queries::listeners::{self, Listener, SentMessage};
+use crate::storage::queries::listeners;
 use crate::storage::queries::{fan_outs, notifications, threads};
 use crate::storage::rows::fan_out::{FanOutKind, NewFanOutRow};
+use crate::storage::rows::listener::{Listener, SentMessage};
 use crate::storage::rows::notification::NewNotificationRow;
 
 /// Notifies users of one message. The texts quote no content, because it may be deleted later.
@@ -275,7 +275,7 @@ fn retract_some(tx: &mut Tx<'_>, chat: ChatId, range: (Seq, Seq), limit: i64) ->
 
 /// Returns the first `max` members of the chat that these mentions name; ignores other users.
 fn members_named(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     sent: SentMessage,
     mentions: &[Mention],
     max: usize,

@@ -48,7 +48,7 @@ fn slice_of_names_ends_when_its_time_is_over() {
             break;
         }
         let sql = "SELECT count(*) AS value FROM notifications";
-        counts.push(database::integer(executor.connection(), sql).unwrap());
+        counts.push(database::integer(executor.connection().sqlite(), sql).unwrap());
     }
     assert_eq!(counts, [8, 16, 24, 29]);
 }

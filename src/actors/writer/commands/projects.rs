@@ -18,10 +18,10 @@ use crate::domain::name::{self, Name};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectConfig, ProjectRole, Visibility};
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::projects::Renamed;
 use crate::storage::queries::{accounts, chats, projects, pushes, repositories};
 use crate::storage::rows::chat::NewChatRow;
 use crate::storage::rows::project::NewProjectRow;
+use crate::storage::rows::project::Renamed;
 
 /// Returns a project and the role in which the caller acts on it. For a repository, `repository` is
 /// the one that a token must be for.

@@ -27,11 +27,12 @@ use crate::domain::project::{Project, ProjectRole};
 use crate::domain::push::{FastForward, PUSH_REFS_MAX, Push, PushSummary, RefUpdate};
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
-use crate::storage::queries::pushes::{Progress, Settling};
-use crate::storage::queries::watchers::{self, AnnouncedPush, Recipient};
+use crate::storage::queries::watchers;
 use crate::storage::queries::{chats, messages, pushes, repositories};
 use crate::storage::rows::notification::NewNotificationRow;
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent};
+use crate::storage::rows::push::{PENDING, Progress, Settling};
+use crate::storage::rows::watcher::{AnnouncedPush, Recipient};
 
 /// Refs or commits that count as one more small push.
 const CHANGES_PER_SMALL_PUSH: usize = 20;
@@ -115,7 +116,7 @@ impl Command for OpenPush {
             chat_text,
             base_url: &self.base_url,
             client_id: &ClientId::fresh().0,
-            state: pushes::PENDING,
+            state: PENDING,
             created_at: tx.now.0,
         };
         let is_text_left_out = self.chat_text.is_some() && chat_text.is_none();

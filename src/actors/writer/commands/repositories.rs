@@ -16,9 +16,9 @@ use crate::domain::name::{self, Name};
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
-use crate::storage::queries::projects::Renamed;
 use crate::storage::queries::{code_talks, projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
+use crate::storage::rows::project::Renamed;
 
 const NAME_TAKEN: Refusal = Refusal::Taken {
     field: "name",

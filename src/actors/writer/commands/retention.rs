@@ -11,8 +11,8 @@ use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::messages::Trim;
 use crate::storage::queries::{accounts, chats, messages};
+use crate::storage::rows::trimming::Trim;
 
 /// Sets the number of newest messages that a chat keeps; `None`: all. Removed messages are not
 /// restored.
@@ -240,7 +240,7 @@ mod tests {
         let limits = Limits { trimmed_per_command, ..Limits::default() };
         let mut executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap();
         let changes = |executor: &mut BatchExecutor| {
-            database::integer(executor.connection(), "SELECT total_changes() AS value").unwrap()
+            database::integer(executor.connection().sqlite(), "SELECT total_changes() AS value").unwrap()
         };
         let mut most = 0;
         loop {
@@ -252,7 +252,7 @@ mod tests {
             let sql = "SELECT count(*) AS value FROM messages m WHERE id <= 3
                 AND (SELECT count(*) FROM thread_followers WHERE thread_id = m.id) <> 9";
             assert_eq!(
-                database::integer(executor.connection(), sql).unwrap(),
+                database::integer(executor.connection().sqlite(), sql).unwrap(),
                 0,
                 "a message that is still there keeps its followers"
             );
@@ -268,7 +268,7 @@ mod tests {
             ("SELECT trimmed_seq AS value FROM chats", 503),
             ("SELECT count(*) AS value FROM chat_events WHERE seq <= 503", 0),
         ] {
-            assert_eq!(database::integer(db, sql).unwrap(), expected, "{sql}");
+            assert_eq!(database::integer(db.sqlite(), sql).unwrap(), expected, "{sql}");
         }
         let above = chats::events_between(db, ChatId(1), 503, 1_006, 1_000, false).unwrap();
         let deletions =

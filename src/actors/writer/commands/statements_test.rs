@@ -75,7 +75,7 @@ impl Case {
         executor.run(vec![cases::warm_up()]).answer();
         executor.write_cursors().unwrap();
         let (sender, statements) = channel();
-        executor.connection().set_instrumentation(StatementCounter(sender));
+        executor.connection().sqlite().set_instrumentation(StatementCounter(sender));
         executor.run(vec![self.command]).answer();
         let outcome = self.outcome.try_recv().map_err(|_| CommandError::Internal).flatten();
         let statements = statements.try_iter().filter(|sql| OF_BATCH.iter().all(|own| !sql.starts_with(own)));

@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::BigInt;
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use super::super::{Backend, Db};
 use crate::domain::ids::UserId;
-
-type Db = SqliteConnection;
 
 /// Maximum number of chats that are searched for a common one: the newest chats of the person.
 const ACQUAINTANCE_CHATS: i64 = 500;
@@ -40,8 +38,8 @@ impl Query for AcquaintedAmong<'_> {
     type SqlType = BigInt;
 }
 
-impl QueryFragment<Sqlite> for AcquaintedAmong<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for AcquaintedAmong<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.unsafe_to_cache_prepared();
         out.push_sql("SELECT person.id FROM users person WHERE person.id IN (");
         for (n, person) in self.people.iter().enumerate() {

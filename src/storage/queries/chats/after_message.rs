@@ -6,13 +6,11 @@
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use super::super::{Backend, Db};
 use crate::domain::chat::Participant;
 use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::storage::rows::chat::own_ordinals;
-
-type Db = SqliteConnection;
 
 #[derive(QueryId)]
 struct SetHead {
@@ -22,8 +20,8 @@ struct SetHead {
     id: ChatId,
 }
 
-impl QueryFragment<Sqlite> for SetHead {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for SetHead {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql("UPDATE chats SET last_seq = ");
         out.push_bind_param::<BigInt, _>(&self.last_seq)?;
         out.push_sql(", last_ordinal = ");
@@ -58,8 +56,8 @@ struct SetCursors {
     user: UserId,
 }
 
-impl QueryFragment<Sqlite> for SetCursors {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for SetCursors {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql("UPDATE chat_participants SET read_seq = ");
         out.push_bind_param::<BigInt, _>(&self.read_seq)?;
         out.push_sql(", read_ordinal = ");
@@ -112,8 +110,8 @@ impl QueryId for SetAllCursors<'_> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl QueryFragment<Sqlite> for SetAllCursors<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for SetAllCursors<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.unsafe_to_cache_prepared();
         out.push_sql(
             "WITH given (chat_id, user_id, read_seq, read_ordinal, delivered_seq, own_ordinals) AS (VALUES ",
@@ -148,14 +146,14 @@ mod tests {
 
     use super::*;
 
-    fn is_prepared_once<T: QueryFragment<Sqlite> + QueryId>(query: &T) -> bool {
-        T::HAS_STATIC_QUERY_ID && query.is_safe_to_cache_prepared(&Sqlite).unwrap_or(false)
+    fn is_prepared_once<T: QueryFragment<Backend> + QueryId>(query: &T) -> bool {
+        T::HAS_STATIC_QUERY_ID && query.is_safe_to_cache_prepared(&Backend::default()).unwrap_or(false)
     }
 
     #[test]
     fn updates_of_every_message_are_prepared_once() {
         let head = SetHead { last_seq: 1, last_ordinal: 2, last_message_id: MessageId(3), id: ChatId(4) };
-        assert!(is_prepared_once(&head), "{}", debug_query::<Sqlite, _>(&head));
+        assert!(is_prepared_once(&head), "{}", debug_query::<Backend, _>(&head));
         let cursors = SetCursors {
             read_seq: 1,
             read_ordinal: 2,
@@ -164,6 +162,6 @@ mod tests {
             chat: ChatId(4),
             user: UserId(5),
         };
-        assert!(is_prepared_once(&cursors), "{}", debug_query::<Sqlite, _>(&cursors));
+        assert!(is_prepared_once(&cursors), "{}", debug_query::<Backend, _>(&cursors));
     }
 }

@@ -13,15 +13,13 @@ use std::collections::hash_map::Entry;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text};
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use super::super::{Backend, Db};
+use super::super::{messages, meta};
 use super::{participant, set_cursors};
 use crate::domain::chat::Participant;
 use crate::domain::ids::{ChatId, MessageId, UserId};
-use crate::storage::queries::{messages, meta};
 use crate::storage::schema::{chats, messages as messages_table};
-
-type Db = SqliteConnection;
 
 /// Number of messages read at once.
 const PAGE_MESSAGES: i64 = 4096;
@@ -114,8 +112,8 @@ struct SetWritten {
     message: MessageId,
 }
 
-impl QueryFragment<Sqlite> for SetWritten {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+impl QueryFragment<Backend> for SetWritten {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql("INSERT INTO meta (key, value) VALUES (");
         out.push_bind_param::<Text, _>(meta::CURSORS_WRITTEN)?;
         out.push_sql(", ");

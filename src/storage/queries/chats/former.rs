@@ -2,14 +2,12 @@
 
 use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
+use super::super::Db;
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::notification::NotifyLevel;
 use crate::storage::rows::chat::notify_level;
 use crate::storage::schema::{chat_former_participants, chat_participants, chats};
-
-type Db = SqliteConnection;
 
 /// Inserts a user who left, with the user's notification level. An existing row keeps its level.
 pub fn insert_former(db: &mut Db, chat: ChatId, user: UserId, notify: NotifyLevel) -> QueryResult<()> {

@@ -1,15 +1,14 @@
 //! Owners of chats. Deactivated users do not count as owners.
 
+use super::super::Db;
+use crate::storage::rows::chat::Company;
 use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable};
-use diesel::sqlite::SqliteConnection;
 
 use super::{Found, given};
 use crate::domain::ids::{ChatId, UserId};
-
-type Db = SqliteConnection;
 
 /// Returns whether an active user other than `user` owns the chat. No user has the id 0.
 pub fn has_other_owner(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<bool> {
@@ -23,16 +22,6 @@ pub fn has_other_owner(db: &mut Db, chat: ChatId, user: UserId) -> QueryResult<b
     .bind::<BigInt, _>(user)
     .get_result(db)?;
     Ok(found.found != 0)
-}
-
-/// The other active participants of a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Company {
-    pub is_any: bool,
-    pub has_owner: bool,
-    /// The new owner if no owner is left: the preferred user if in the chat, else the active member
-    /// with the highest role and the lowest id.
-    pub heir: Option<UserId>,
 }
 
 #[derive(QueryableByName)]

@@ -2,14 +2,13 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::super::Db;
 use crate::domain::chat::Chat;
 use crate::domain::ids::{ChatId, Seq, UserId};
 use crate::storage::rows::chat::ChatRow;
+use crate::storage::rows::trimming::Trims;
 use crate::storage::schema::chats;
-
-type Db = SqliteConnection;
 
 /// Sets how many messages a chat keeps, and the user who set it last.
 pub fn set_retention(db: &mut Db, id: ChatId, keep: Option<i64>, by: UserId) -> QueryResult<()> {
@@ -17,17 +16,6 @@ pub fn set_retention(db: &mut Db, id: ChatId, keep: Option<i64>, by: UserId) -> 
         .set((chats::retention.eq(keep), chats::retention_by.eq(by)))
         .execute(db)
         .map(drop)
-}
-
-/// The remaining work for a trimmed chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trims {
-    /// The user who last set how many messages the chat keeps.
-    pub by: Option<UserId>,
-    /// Whether rows were removed without a `trim` event.
-    pub event_due: bool,
-    /// Messages above this seq that were kept are checked again.
-    pub again_above: Option<Seq>,
 }
 
 /// Returns a chat that is not deleted, with the remaining work.

@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel::sqlite::SqliteConnection;
 
+use super::super::Db;
 use crate::domain::ids::{ChatId, Seq};
 use crate::domain::timestamp::Timestamp;
 
@@ -19,13 +19,7 @@ struct CreatedAt {
 /// This is a binary search of at most 63 reads. A clock that was set back leaves times that are not
 /// sorted. The answer is then an event at or after `at` whose predecessor is before `at`, of
 /// several such places any.
-pub fn first_at(
-    db: &mut SqliteConnection,
-    chat: ChatId,
-    after: Seq,
-    last: Seq,
-    at: Timestamp,
-) -> QueryResult<Seq> {
+pub fn first_at(db: &mut Db, chat: ChatId, after: Seq, last: Seq, at: Timestamp) -> QueryResult<Seq> {
     let (mut low, mut high) = (after.saturating_add(1), last);
     while low < high {
         let middle = low + (high - low) / 2;

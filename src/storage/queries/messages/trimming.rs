@@ -1,29 +1,17 @@
 //! Messages beyond their chat's retention, and their remaining records.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
-use diesel::sqlite::SqliteConnection;
+use diesel::sql_types::BigInt;
 
+use super::super::Db;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
-use crate::domain::message::{ClientId, Message};
-use crate::domain::timestamp::Timestamp;
+use crate::domain::message::ClientId;
 use crate::storage::rows::message::client_id;
+use crate::storage::rows::trimming::{Candidate, RemovedMessage, Trim};
 use crate::storage::schema::{chat_events, messages, removed_messages, thread_followers};
-
-type Db = SqliteConnection;
 
 /// Bytes kept of a request hash: enough to distinguish requests.
 const HASH_BYTES: usize = 16;
-
-/// Messages of a chat that are trimmed together: those with `above < seq <= to`. The chat is then
-/// trimmed up to `trimmed`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trim {
-    pub chat: ChatId,
-    pub above: Seq,
-    pub to: Seq,
-    pub trimmed: Seq,
-}
 
 /// Returns (seq, ordinal) of the first messages above a seq, up to a seq and an ordinal.
 pub fn to_trim(
@@ -52,23 +40,6 @@ const GOES: &str = "pinned_at IS NULL AND NOT EXISTS (
 /// Condition for the rows of a range. It follows [`GOES`]: SQLite numbers `$1` and the others by
 /// their first places in a statement.
 const IN_RANGE: &str = "chat_id = $2 AND seq > $3 AND seq <= $4";
-
-/// A message of the range, and whether it is removed.
-#[derive(Debug, QueryableByName)]
-pub struct Candidate {
-    #[diesel(sql_type = BigInt)]
-    pub id: MessageId,
-    #[diesel(sql_type = BigInt)]
-    pub seq: Seq,
-    #[diesel(sql_type = Bool)]
-    pub is_reply: bool,
-    /// An event above the trimmed part shows the message as edited. Such an event is read as a
-    /// deletion once its message is removed.
-    #[diesel(sql_type = Bool)]
-    pub is_shown_above: bool,
-    #[diesel(sql_type = Bool)]
-    pub goes: bool,
-}
 
 /// Returns the messages of the range, in ascending order.
 pub fn candidates(db: &mut Db, trim: Trim) -> QueryResult<Vec<Candidate>> {
@@ -149,44 +120,6 @@ pub fn remove_events(db: &mut Db, trim: Trim) -> QueryResult<()> {
     .bind::<BigInt, _>(trim.to)
     .execute(db)
     .map(drop)
-}
-
-/// The remaining record of a removed message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemovedMessage {
-    id: MessageId,
-    chat_id: ChatId,
-    seq: Seq,
-    hash: Vec<u8>,
-}
-
-impl RemovedMessage {
-    /// Returns whether the message was received with this hash.
-    pub fn is_of(&self, request_hash: &[u8; 32]) -> bool {
-        request_hash.starts_with(&self.hash)
-    }
-
-    /// Returns the message in the form of a deleted message. Its creation time is no longer known.
-    pub fn into_message(self, sender: UserId, client_id: ClientId) -> Message {
-        Message {
-            id: self.id,
-            chat_id: self.chat_id,
-            seq: self.seq,
-            sender_id: sender,
-            client_id,
-            content: String::new(),
-            reply_to: None,
-            metadata: None,
-            created_at: Timestamp(0),
-            edited_at: None,
-            deleted: true,
-            pinned: false,
-            reactions: Vec::new(),
-            thread_id: None,
-            updated_seq: None,
-            ordinal: 0,
-        }
-    }
 }
 
 /// Returns the remaining record of the sender's message with this client id.

@@ -1,8 +1,17 @@
 //! Tests of the list of followed threads: its pages, and the rows that it reads.
 
-use super::*;
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use super::statements::threads::*;
+use super::{Backend, Db};
 use crate::core::config::Synchronous;
 use crate::core::database;
+use crate::domain::ids::{ChatId, MessageId, UserId};
+use crate::domain::thread::ThreadPlace;
+use crate::storage::rows::thread::ThreadRange;
 
 const ALICE: UserId = UserId(1);
 const BOB: UserId = UserId(2);
@@ -99,7 +108,7 @@ fn replies_are_read_from_the_index_alone() {
         detail: String,
     }
     let (_dir, mut db) = database(1, &[BOB]);
-    let sql = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&newest_replies(MessageId(1), 0)).to_string();
+    let sql = diesel::debug_query::<Backend, _>(&newest_replies(MessageId(1), 0)).to_string();
     let sql = sql.split(" -- binds").next().unwrap().to_owned();
     let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
     let plan = plan.bind::<BigInt, _>(1).bind::<BigInt, _>(0).bind::<BigInt, _>(1);

@@ -1,4 +1,4 @@
-//! The certificates that the client accepts.
+//! The certificates of servers that a client of NetBit accepts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Trust {
         Ok(Self(Arc::new(config.with_no_client_auth())))
     }
 
-    pub(super) fn config(&self) -> &Arc<ClientConfig> {
+    pub fn config(&self) -> &Arc<ClientConfig> {
         &self.0
     }
 }

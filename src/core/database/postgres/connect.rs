@@ -1,0 +1,186 @@
+//! The server, and connections to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel_async::AsyncPgConnection;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{AsyncMessage, Config, Connection, NoTls, Socket};
+use tracing::{debug, warn};
+
+use super::tls::Tls;
+use super::url::{UrlError, parse};
+use super::{
+    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX,
+};
+
+/// How long one address of the server may take to answer, unless the URL has `connect_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum time for a connection, over all addresses and TLS.
+const CONNECT_MAX: Duration = Duration::from_secs(15);
+
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    #[error("database: {0}")]
+    Url(#[from] UrlError),
+    #[error("cannot connect to PostgreSQL at {place}: {source}")]
+    Connect { place: String, source: tokio_postgres::Error },
+    #[error("PostgreSQL at {place} refused the settings of a connection: {source}")]
+    Settings { place: String, source: diesel::ConnectionError },
+    #[error("PostgreSQL at {place} refused the settings of a connection: {source}")]
+    Session { place: String, source: diesel::result::Error },
+    #[error("PostgreSQL at {0} did not answer within {seconds} seconds", seconds = CONNECT_MAX.as_secs())]
+    Timeout(String),
+    #[error("the thread of the connections to PostgreSQL cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The PostgreSQL server of the configuration, and the thread that drives its connections.
+pub struct Server {
+    config: Config,
+    tls: Tls,
+    /// Host, port and database, without user and password.
+    place: String,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// Reads the URL; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`PostgresError::Url`] names the mistake.
+    pub fn new(url: &str) -> Result<Arc<Self>, PostgresError> {
+        let target = parse(url)?;
+        let mut config = target.config;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        config
+            .application_name("netbit")
+            .tcp_user_timeout(DEAD_LINK_AFTER)
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(1))
+            .keepalives_interval(Duration::from_secs(1))
+            .keepalives_retries(2);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("postgres")
+            .enable_all()
+            .build()
+            .map_err(PostgresError::Thread)?;
+        let tls = Tls::new(target.verification)?;
+        Ok(Arc::new(Self { config, tls, place: target.place, runtime: Some(runtime) }))
+    }
+
+    /// Checks the URL.
+    pub fn check(url: &str) -> Result<(), UrlError> {
+        parse(url).map(drop)
+    }
+
+    /// Returns host, port and database, without user and password.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Opens a connection. Waits on this thread, which may belong to a runtime.
+    ///
+    /// # Errors
+    /// See [`PostgresError`].
+    pub fn connect(self: &Arc<Self>, purpose: Purpose) -> Result<Postgres, PostgresError> {
+        let Some(runtime) = &self.runtime else { return Err(PostgresError::Timeout(self.place.clone())) };
+        let (answer, received) = std::sync::mpsc::sync_channel(1);
+        let server = self.clone();
+        runtime.spawn(async move {
+            let connected = tokio::time::timeout(CONNECT_MAX, server.open()).await;
+            let timeout = || PostgresError::Timeout(server.place.clone());
+            answer.send(connected.unwrap_or_else(|_| Err(timeout()))).ok();
+        });
+        let timeout = || PostgresError::Timeout(self.place.clone());
+        let (connection, warned) = received.recv().map_err(|_| timeout())??;
+        let mut queries = PgConnection::from(connection);
+        queries
+            .batch_execute(&settings(purpose))
+            .map_err(|source| PostgresError::Session { place: self.place.clone(), source })?;
+        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, warned })
+    }
+
+    async fn open(&self) -> Result<(AsyncPgConnection, Arc<AtomicBool>), PostgresError> {
+        match &self.tls {
+            Tls::Off => self.open_with(NoTls).await,
+            Tls::On(connector) => self.open_with(connector.clone()).await,
+        }
+    }
+
+    async fn open_with<T>(&self, tls: T) -> Result<(AsyncPgConnection, Arc<AtomicBool>), PostgresError>
+    where
+        T: MakeTlsConnect<Socket>,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let connected = self.config.connect(tls).await;
+        let (client, connection) =
+            connected.map_err(|source| PostgresError::Connect { place: self.place.clone(), source })?;
+        let warned = Arc::new(AtomicBool::new(false));
+        tokio::spawn(drive(connection, warned.clone()));
+        let opened = AsyncPgConnection::try_from(client).await;
+        let opened =
+            opened.map_err(|source| PostgresError::Settings { place: self.place.clone(), source })?;
+        Ok((opened, warned))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Dropped on a thread of another runtime, which must not wait.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+fn settings(purpose: Purpose) -> String {
+    let idle = IDLE_TRANSACTION_MAX.as_millis();
+    match purpose {
+        // No `statement_timeout`: a COMMIT must never be cancelled.
+        Purpose::Writer => format!(
+            "SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {wait}; \
+             SET statement_timeout = 0; SET client_connection_check_interval = 500; \
+             SET default_transaction_isolation = 'read committed'",
+            wait = COMMIT_LOCK_WAIT.as_millis()
+        ),
+        Purpose::Reader => format!(
+            "SET statement_timeout = {read}; SET idle_in_transaction_session_timeout = {read}; \
+             SET client_connection_check_interval = 500; SET default_transaction_read_only = on",
+            read = READ_MAX.as_millis()
+        ),
+    }
+}
+
+/// Reads and writes the socket until the connection ends. Notes warnings of the server.
+async fn drive<S>(mut connection: Connection<Socket, S>, warned: Arc<AtomicBool>)
+where
+    S: tokio_postgres::tls::TlsStream + Unpin,
+{
+    loop {
+        match std::future::poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) if notice.code().code().starts_with("01") => {
+                warn!(message = notice.message(), "PostgreSQL warns");
+                warned.store(true, Ordering::SeqCst);
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return debug!(%error, "a connection to PostgreSQL failed"),
+            None => return,
+        }
+    }
+}

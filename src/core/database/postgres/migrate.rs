@@ -1,0 +1,56 @@
+//! Migrates the schema on PostgreSQL.
+
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::PgConnection;
+use crate::core::database::DatabaseError;
+use crate::core::fail_points;
+
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations-postgres");
+
+/// Advisory lock of migrations: nodes that start together migrate one after the other.
+const MIGRATION_LOCK: i64 = 0x6e65_7462_6974_0001;
+
+#[derive(QueryableByName)]
+struct Released {
+    #[diesel(sql_type = Bool)]
+    released: bool,
+}
+
+/// Migrates the schema to the current version. Returns the number of migrations that were applied.
+///
+/// # Errors
+/// [`DatabaseError::SchemaTooNew`] if a newer version has migrated the database.
+pub fn migrate(db: &mut PgConnection) -> Result<usize, DatabaseError> {
+    // Another node may hold the lock for as long as its migrations take.
+    diesel::sql_query("SET lock_timeout = 0").execute(db)?;
+    diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).execute(db)?;
+    let migrated = migrate_locked(db);
+    let unlock = format!("SELECT pg_advisory_unlock({MIGRATION_LOCK}) AS released");
+    let released: Released = diesel::sql_query(unlock).get_result(db)?;
+    debug_assert!(released.released, "the lock was taken above");
+    let wait = super::COMMIT_LOCK_WAIT.as_millis();
+    diesel::sql_query(format!("SET lock_timeout = {wait}")).execute(db)?;
+    migrated
+}
+
+fn migrate_locked(db: &mut PgConnection) -> Result<usize, DatabaseError> {
+    let known: Vec<String> = {
+        use diesel::migration::MigrationSource;
+        let migrations = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS);
+        let migrations = migrations.map_err(DatabaseError::Migration)?;
+        migrations.iter().map(|migration| migration.name().version().to_string()).collect()
+    };
+    let applied = db.applied_migrations().map_err(DatabaseError::Migration)?;
+    if let Some(stranger) = applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
+        return Err(DatabaseError::SchemaTooNew(stranger));
+    }
+    let pending = known.len().saturating_sub(applied.len());
+    for _ in 0..pending {
+        fail_points::reach(fail_points::BEFORE_MIGRATION);
+        db.run_next_migration(MIGRATIONS).map_err(DatabaseError::Migration)?;
+    }
+    Ok(pending)
+}

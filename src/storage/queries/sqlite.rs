@@ -1,0 +1,19 @@
+//! The statements on SQLite.
+
+mod bulk;
+#[path = "statements.rs"]
+mod statements;
+
+#[cfg(test)]
+mod plans_test;
+#[cfg(test)]
+mod removal_test;
+#[cfg(test)]
+mod threads_test;
+
+pub use statements::chats::cursors_behind;
+pub use statements::*;
+
+/// The writable connection, or one of a reader.
+pub(super) type Db = diesel::sqlite::SqliteConnection;
+type Backend = diesel::sqlite::Sqlite;
