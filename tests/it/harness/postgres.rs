@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, PoisonError};
 
 use netbit::core::config::Config;
 
@@ -36,7 +36,8 @@ static SERVER: LazyLock<Option<String>> = LazyLock::new(|| {
 });
 
 /// Databases of this process.
-static DATABASES: LazyLock<Mutex<HashMap<PathBuf, Database>>> = LazyLock::new(Mutex::default);
+#[expect(clippy::disallowed_types, reason = "the tests of a process run on several threads")]
+static DATABASES: LazyLock<std::sync::Mutex<HashMap<PathBuf, Database>>> = LazyLock::new(Default::default);
 
 struct Database {
     name: String,
