@@ -16,8 +16,8 @@ use netbit::core::config::Config;
 
 /// The names of databases: this prefix, the id of the test process, and a number.
 const PREFIX: &str = "netbit_test_";
-/// The variable that sets `storage.database`.
-const VARIABLE: &str = "NETBIT_STORAGE__DATABASE";
+/// The variable that sets `database`.
+const VARIABLE: &str = "NETBIT_DATABASE";
 
 /// The URL of the database server; `None`: tests run on SQLite.
 static SERVER: LazyLock<Option<String>> = LazyLock::new(|| {
@@ -55,9 +55,7 @@ pub(crate) fn is_used() -> bool {
 /// Sets the database of the configuration's data directory, if PostgreSQL is used.
 pub(crate) fn configure(config: &mut Config) {
     let Some(url) = url(&config.data_dir.0) else { return };
-    let mut storage = serde_json::to_value(&config.storage).unwrap();
-    storage["database"] = url.into();
-    config.storage = serde_json::from_value(storage).unwrap();
+    config.database = Some(url.into());
 }
 
 /// Returns the environment variable that sets the database of a data directory, if PostgreSQL is
