@@ -39,6 +39,7 @@ use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::commit_log;
 use outcome::CommitOutcome;
+use read_only::Refusal;
 use transaction::LogPosition;
 
 /// Interval in commits at which the rates drop users whose buckets are full.
@@ -84,7 +85,8 @@ pub struct BatchExecutor {
     metrics: CommitMetrics,
     commit_no: i64,
     writer_cache: WriterCache,
-    read_only: Option<Instant>,
+    /// `None`: writes are accepted.
+    read_only: Option<Refusal>,
     log: LogPosition,
     begun: Instant,
     slow_threshold: Duration,
@@ -392,8 +394,7 @@ impl BatchExecutor {
         }
         if database::is_full(error) {
             warn!(step, "the disk is full: writes are refused until space is free");
-            self.read_only = Some(Instant::now());
-            self.metrics.read_only.set(1);
+            self.refuse_writes(CommandError::ReadOnly);
             return Self::failed(commands, &CommandError::ReadOnly, false);
         }
         error!(step, %error, "the database failed; the batch is rolled back");

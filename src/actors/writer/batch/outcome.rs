@@ -67,7 +67,7 @@ impl BatchExecutor {
         self.metrics.unclear("unknown").inc();
         // If the batch was committed, the next transaction finds it in the log, and publishes it as
         // a commit of another node.
-        self.refuse_writes();
+        self.refuse_writes(CommandError::DatabaseAway);
         CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, false))
     }
 

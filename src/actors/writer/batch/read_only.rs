@@ -13,11 +13,24 @@ use crate::storage::queries::meta;
 /// Rows that the probe of a full disk writes: success then means space for a batch.
 const PROBE_ROWS: i64 = 64;
 
+/// The state of an executor that refuses writes.
+pub(super) struct Refusal {
+    /// The time of the failure, or of the last probe.
+    since: Instant,
+    cause: CommandError,
+}
+
 impl BatchExecutor {
+    /// Refuses the next batches with this error, until a probe succeeds.
+    pub(super) fn refuse_writes(&mut self, cause: CommandError) {
+        self.read_only = Some(Refusal { since: Instant::now(), cause });
+        self.metrics.read_only.set(1);
+    }
+
     /// Returns whether writes are refused. Probes the disk once per `limits.read_only_probe_ms`.
     pub fn is_read_only(&mut self) -> bool {
-        let Some(since) = self.read_only else { return false };
-        if since.elapsed() < Duration::from_millis(self.limits.read_only_probe_ms) {
+        let Some(refusal) = &self.read_only else { return false };
+        if refusal.since.elapsed() < Duration::from_millis(self.limits.read_only_probe_ms) {
             return true;
         }
         match self.probe() {
@@ -29,7 +42,9 @@ impl BatchExecutor {
             }
             Err(error) => {
                 tracing::debug!(%error, "the database still cannot be written");
-                self.read_only = Some(Instant::now());
+                if let Some(refusal) = &mut self.read_only {
+                    refusal.since = Instant::now();
+                }
                 true
             }
         }
@@ -37,10 +52,7 @@ impl BatchExecutor {
 
     /// Returns the reason why writes are refused.
     pub(super) fn refusal(&self) -> CommandError {
-        match self.db {
-            Db::Sqlite(_) => CommandError::ReadOnly,
-            Db::Postgres(_) => CommandError::DatabaseAway,
-        }
+        self.read_only.as_ref().map_or(CommandError::ReadOnly, |refusal| refusal.cause.clone())
     }
 
     /// Writes rows and deletes them again, in one commit. On PostgreSQL: connects again.

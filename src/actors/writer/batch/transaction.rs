@@ -212,12 +212,7 @@ impl BatchExecutor {
     /// Fails the batch, and refuses the next ones until the database answers again.
     pub(super) fn database_away(&mut self, commands: Vec<Box<dyn QueuedCommand>>, error: &SqlError) -> Batch {
         error!(%error, "the database cannot be reached: writes are refused until it answers");
-        self.refuse_writes();
+        self.refuse_writes(CommandError::DatabaseAway);
         Self::failed(commands, &CommandError::DatabaseAway, false)
-    }
-
-    pub(super) fn refuse_writes(&mut self) {
-        self.read_only = Some(Instant::now());
-        self.metrics.read_only.set(1);
     }
 }
