@@ -41,7 +41,6 @@ use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
 use crate::core::control_socket;
 use crate::core::data_dir::{DataDir, DataDirError};
-use crate::core::database::postgres::Server;
 use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
@@ -137,10 +136,7 @@ impl RunningApp {
         };
         let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
 
-        let database = match config.database_url() {
-            Some(url) => Source::Server(Server::new(url).map_err(DatabaseError::Postgres)?),
-            None => Source::File(data_dir.database()),
-        };
+        let database = Source::of(&config)?;
         let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
         let OpenStorage { executor, snapshot, unfinished } = storage;
         let tokens = TokenKeys::new(&secret, snapshot.epoch);

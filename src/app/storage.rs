@@ -68,6 +68,7 @@ fn load(
 
 /// Opens the file of SQLite, and makes every commit in it durable.
 fn open_file(path: &Path, data_dir: &DataDir, config: &Config) -> Result<Db, StartError> {
+    data_dir.make_database_private()?;
     let mut db = database::open_writer(path, config.storage.synchronous)?;
     let migrated = database::migrate(&mut db, path)?;
     if migrated > 0 {
@@ -86,7 +87,7 @@ fn open_file(path: &Path, data_dir: &DataDir, config: &Config) -> Result<Db, Sta
 fn open_server(server: &Arc<Server>, data_dir: &DataDir) -> Result<Db, StartError> {
     let mut db = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
     info!(database = server.place(), "connected to PostgreSQL");
-    if data_dir.database().exists() {
+    if std::fs::metadata(data_dir.database()).is_ok_and(|file| file.len() > 0) {
         warn!("netbit.db in the data directory is not used: the database is on PostgreSQL");
     }
     let migrated = postgres::migrate(&mut db.queries)?;

@@ -11,6 +11,8 @@ use super::progress::Bar;
 use crate::backup;
 use crate::core::plural::plural;
 
+const NEXT_STEP: &str = "back it up with pg_dump; netbit backup does not copy it yet";
+
 #[derive(Args)]
 pub(super) struct BackupArguments {
     /// Target directory, new or empty; with --verify, an existing backup.
@@ -24,7 +26,11 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
-    let data_dir = arguments.place.path()?;
+    // An existing backup is verified without a database.
+    let data_dir = match arguments.verify {
+        true => arguments.place.path()?,
+        false => arguments.place.path_with_file(NEXT_STEP)?,
+    };
     let mut bar = Bar::new(arguments.verify);
     let report = &mut |progress: backup::BackupProgress<'_>| bar.show(progress);
     let done = if arguments.verify {

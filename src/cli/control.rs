@@ -80,7 +80,7 @@ pub(super) fn is_served(data_dir: &Path) -> bool {
 /// State of the data directory that a command expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Data {
-    /// A database must exist: a mistyped path does not create a directory.
+    /// A server must have used the directory: a mistyped path does not create a directory.
     Exists,
     /// The directory may be missing; it is created.
     MayBeNew,
@@ -88,12 +88,15 @@ pub(super) enum Data {
 
 /// Returns the path of the data directory if it is in the expected state.
 pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, ExitCode> {
-    let data_dir = place.path()?;
-    if expected == Data::Exists && !DataDir::database_in(&data_dir).exists() {
-        return Err(report_error(&anyhow::anyhow!(
-            "no database in {}: check --data-dir",
-            data_dir.display()
-        )));
+    let config = place.config()?;
+    let is_on_postgres = config.database_url().is_some();
+    let data_dir = config.data_dir.0;
+    let (was_used, otherwise) = match is_on_postgres {
+        true => (DataDir::was_used(&data_dir), "no server has used"),
+        false => (DataDir::database_in(&data_dir).exists(), "no database in"),
+    };
+    if expected == Data::Exists && !was_used {
+        return Err(report_error(&anyhow::anyhow!("{otherwise} {}: check --data-dir", data_dir.display())));
     }
     Ok(data_dir)
 }

@@ -15,6 +15,8 @@ use crate::backup::{self, CheckOutcome, Checked};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
+const NEXT_STEP: &str = "check it with pg_amcheck; netbit doctor does not check it yet";
+
 #[derive(Args)]
 pub(super) struct DoctorArguments {
     #[command(flatten)]
@@ -22,7 +24,7 @@ pub(super) struct DoctorArguments {
 }
 
 pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
-    let data_dir = arguments.place.path()?;
+    let data_dir = arguments.place.path_with_file(NEXT_STEP)?;
     let mut bar = Bar::new(false);
     let system = actix_web::rt::System::new();
     let mut report = |progress: backup::BackupProgress<'_>| bar.show(progress);

@@ -25,7 +25,8 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::core::config::{LoadedConfig, Overrides, environment, load};
+use crate::core::config::{Config, LoadedConfig, Overrides, environment, load};
+use crate::core::database::Source;
 
 /// `EX_CONFIG` and `EX_SOFTWARE` of sysexits.h.
 const EXIT_CONFIG: u8 = 78;
@@ -136,8 +137,26 @@ struct DataDirFlag {
 
 impl DataDirFlag {
     fn path(&self) -> Result<PathBuf, ExitCode> {
+        Ok(self.config()?.data_dir.0)
+    }
+
+    /// Returns the configuration of the server in this data directory.
+    fn config(&self) -> Result<Config, ExitCode> {
         let flags = ServerFlags { data_dir: self.data_dir.clone(), ..ServerFlags::default() };
-        Ok(flags.load()?.config.data_dir.0)
+        Ok(flags.load()?.config)
+    }
+
+    /// Returns the path of the data directory if its database is a file. For commands that work on
+    /// the file; `next_step` follows the name of the database.
+    fn path_with_file(&self, next_step: &str) -> Result<PathBuf, ExitCode> {
+        let config = self.config()?;
+        match Source::of(&config).map_err(|error| output::report_error(&error.into()))? {
+            Source::File(_) => Ok(config.data_dir.0),
+            Source::Server(server) => Err(output::report_error(&anyhow::anyhow!(
+                "the database is on PostgreSQL ({}): {next_step}",
+                server.place()
+            ))),
+        }
     }
 }
 

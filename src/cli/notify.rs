@@ -4,7 +4,6 @@
 //! It applies the current settings of the users, so the answer may differ from the decision at the
 //! time of the message.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -12,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::DataDirFlag;
 use super::output::{print_line, report_error};
-use crate::core::data_dir::DataDir;
+use crate::core::config::Config;
 use crate::core::database::Source;
 use crate::domain::chat::ChatKind;
 use crate::domain::ids::MessageId;
@@ -46,15 +45,16 @@ struct ExplainArguments {
 
 pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
     let NotifyCommand::Explain(arguments) = &arguments.command;
-    let lines = explain(arguments, &arguments.place.path()?).map_err(|error| report_error(&error))?;
+    let lines = explain(arguments, &arguments.place.config()?).map_err(|error| report_error(&error))?;
     lines.iter().try_for_each(|line| print_line!("{line}")).map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn explain(arguments: &ExplainArguments, data_dir: &Path) -> anyhow::Result<[String; 3]> {
-    let path = DataDir::database_in(data_dir);
-    ensure!(path.exists(), "no database in {}: check --data-dir", data_dir.display());
-    let db = &mut Source::File(path).open_reader().context("cannot read the database")?;
+fn explain(arguments: &ExplainArguments, config: &Config) -> anyhow::Result<[String; 3]> {
+    let source = Source::of(config)?;
+    let is_found = source.file().is_none_or(|path| path.exists());
+    ensure!(is_found, "no database in {}: check --data-dir", config.data_dir.0.display());
+    let db = &mut source.open_reader().context("cannot read the database")?;
     let user = accounts::user_named(db, &arguments.user)?
         .with_context(|| format!("no user is called {}", arguments.user))?;
     let message = messages::by_ids(db, &[MessageId(arguments.message)])?

@@ -11,6 +11,8 @@ use super::progress::Bar;
 use crate::backup;
 use crate::core::plural::plural;
 
+const NEXT_STEP: &str = "restore it with pg_restore; netbit restore does not fill it yet";
+
 #[derive(Args)]
 pub(super) struct RestoreArguments {
     /// Directory of the backup.
@@ -21,7 +23,7 @@ pub(super) struct RestoreArguments {
 }
 
 pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
-    let data_dir = arguments.place.path()?;
+    let data_dir = arguments.place.path_with_file(NEXT_STEP)?;
     let mut bar = Bar::new(true);
     let done = backup::restore(&arguments.from, &data_dir, &mut |progress| bar.show(progress));
     drop(bar);

@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
+use super::DataDirFlag;
 use super::output::{print_line, report_error};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, LoginSecret, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
@@ -24,9 +25,10 @@ use crate::core::actor::Reply;
 use crate::core::auth::password;
 use crate::core::auth::refresh::RefreshToken;
 use crate::core::auth::token::{Identity, TokenKeys};
-use crate::core::config::Synchronous;
+use crate::core::config::{Config, Synchronous};
 use crate::core::data_dir::DataDir;
-use crate::core::database::{self, Db};
+use crate::core::database::postgres::{self, Purpose};
+use crate::core::database::{self, Db, Source};
 use crate::core::limits::Limits;
 use crate::core::owner;
 use crate::core::plural::plural;
@@ -38,6 +40,7 @@ use crate::domain::message::{ClientId, Content, NewMessage};
 use crate::domain::password::check_new;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
+use crate::storage::commit_log;
 use crate::storage::queries::meta;
 
 /// Commands per transaction.
@@ -74,21 +77,23 @@ pub(super) struct SeedArguments {
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
     let handed = || owner::hand_over(&arguments.data_dir).context("cannot change the owner of the files");
-    seed(arguments).and_then(|()| handed()).map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
+    let place = DataDirFlag { data_dir: Some(arguments.data_dir.clone()) };
+    let config = place.config()?;
+    seed(arguments, &config)
+        .and_then(|()| handed())
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| report_error(&error))
 }
 
-fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
+fn seed(arguments: &SeedArguments, config: &Config) -> anyhow::Result<()> {
     let begun = Instant::now();
     check_new(&arguments.password, &[]).context("--password")?;
     ensure!(arguments.members <= arguments.users, "--members must not exceed --users");
     ensure!(arguments.chats == 0 || arguments.members > 0, "--members must be at least 1");
     ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages requires --chats of at least 1");
-    let data_dir = DataDir::open(&arguments.data_dir)?;
-    let secret = data_dir.secret(None)?;
-    let path = data_dir.database();
-    let mut db = database::open_writer(&path, Synchronous::Full)?;
-    database::migrate(&mut db, &path)?;
-    let mut db = Db::Sqlite(db);
+    let data_dir = DataDir::open(&config.data_dir.0)?;
+    let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
+    let mut db = open(&Source::of(config)?, &data_dir)?;
     if meta::get(&mut db, meta::EPOCH)?.is_none() {
         meta::set(&mut db, meta::EPOCH, i64::from(rand::random::<u32>()) + 1)?;
     }
@@ -153,6 +158,24 @@ fn seed(arguments: &SeedArguments) -> anyhow::Result<()> {
     let messages = plural(written, "message", "messages");
     print_line!("{messages} in {:.1} s", begun.elapsed().as_secs_f64())?;
     Ok(())
+}
+
+/// Opens the writer's connection to a database with the current schema.
+fn open(source: &Source, data_dir: &DataDir) -> anyhow::Result<Db> {
+    match source {
+        Source::File(path) => {
+            data_dir.make_database_private()?;
+            let mut db = database::open_writer(path, Synchronous::Full)?;
+            database::migrate(&mut db, path)?;
+            Ok(Db::Sqlite(db))
+        }
+        Source::Server(server) => {
+            let mut db = server.connect(Purpose::Writer)?;
+            postgres::migrate(&mut db.queries)?;
+            commit_log::begin_log(&mut db.queries)?;
+            Ok(Db::Postgres(Box::new(db)))
+        }
+    }
 }
 
 /// Writes the tokens. Only the owner may read the file, because each line is a login.

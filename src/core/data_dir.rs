@@ -1,6 +1,6 @@
 //! The data directory: one process at a time, private to its owner.
 //!
-//! * `netbit.db`: the database
+//! * `netbit.db`: the database, unless it is on PostgreSQL
 //! * `secret.key`: the secret that signs tokens
 //! * `lock`: held while a process serves
 //! * `high_water.json`: the last known position of the database (see [`HighWater`])
@@ -52,6 +52,8 @@ pub struct DataDir {
 
 /// A file that exists while a restore has not finished.
 const RESTORE_MARK: &str = "restore.unfinished";
+/// The file of the [`HighWater`] mark. Every start writes it.
+const HIGH_WATER: &str = "high_water.json";
 
 /// A data directory that is being restored.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub struct RestoreInProgress {
 impl RestoreInProgress {
     /// Marks the restore as finished: everything is in place and on disk.
     pub fn finish(self, mark: HighWater) -> Result<(), DataDirError> {
-        write_atomically(&self.path, "high_water.json", &serde_json::to_vec(&mark).unwrap_or_default())?;
+        write_atomically(&self.path, HIGH_WATER, &serde_json::to_vec(&mark).unwrap_or_default())?;
         let file = self.path.join(RESTORE_MARK);
         let removed = fs::remove_file(&file).and_then(|()| File::open(&self.path)?.sync_all());
         removed.map_err(|source| DataDirError::Io { path: file, source })
@@ -126,7 +128,6 @@ impl DataDir {
             return Err(DataDirError::RestoreUnfinished(path.to_owned()));
         }
         let this = Self { path: path.to_owned(), _lock: lock };
-        this.keep_private().map_err(failed(path))?;
         if fresh {
             // The directory's own name must survive a power failure too.
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -159,9 +160,19 @@ impl DataDir {
         path.join("netbit.db")
     }
 
+    /// Returns whether a server has used this directory, on any engine.
+    pub fn was_used(path: &Path) -> bool {
+        path.join(HIGH_WATER).exists()
+    }
+
     /// Makes the database readable by its owner only, even in a directory with wider permissions.
-    /// SQLite gives its other files the database's mode. An empty file is an empty database.
-    fn keep_private(&self) -> io::Result<()> {
+    /// Creates an empty file, which is an empty database. Called before SQLite opens the file.
+    pub fn make_database_private(&self) -> Result<(), DataDirError> {
+        self.restrict_database().map_err(|source| DataDirError::Io { path: self.database(), source })
+    }
+
+    /// SQLite gives its other files the database's mode.
+    fn restrict_database(&self) -> io::Result<()> {
         let database = self.database();
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&database)?;
         for name in ["netbit.db", "netbit.db-wal", "netbit.db-shm"] {
@@ -210,12 +221,12 @@ impl DataDir {
     }
 
     pub fn high_water(&self) -> Option<HighWater> {
-        serde_json::from_slice(&fs::read(self.path.join("high_water.json")).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.path.join(HIGH_WATER)).ok()?).ok()
     }
 
     pub fn write_high_water(&self, mark: HighWater) -> Result<(), DataDirError> {
         let text = serde_json::to_vec(&mark).unwrap_or_default();
-        write_atomically(&self.path, "high_water.json", &text)
+        write_atomically(&self.path, HIGH_WATER, &text)
     }
 }
 
@@ -239,6 +250,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = DataDir::open(dir.path()).unwrap();
+        data.make_database_private().unwrap();
         let mode = fs::metadata(data.database()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

@@ -9,7 +9,8 @@ use diesel::sqlite::SqliteConnection;
 
 use super::postgres::{Postgres, Purpose, Server};
 use super::{DatabaseError, open_reader, open_writer};
-use crate::core::config::Synchronous;
+use crate::core::config::{Config, Synchronous};
+use crate::core::data_dir::DataDir;
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -21,6 +22,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// Returns where the database of this configuration is. Opens no connection.
+    pub fn of(config: &Config) -> Result<Self, DatabaseError> {
+        match config.database_url() {
+            Some(url) => Ok(Self::Server(Server::new(url)?)),
+            None => Ok(Self::File(DataDir::database_in(&config.data_dir.0))),
+        }
+    }
+
     /// Opens the writer's connection. `synchronous` is for SQLite.
     pub fn open_writer(&self, synchronous: Synchronous) -> Result<Db, DatabaseError> {
         match self {
