@@ -1,12 +1,9 @@
 //! User accounts: registration, login and logout, token refresh, and account settings.
 
-use diesel::connection::SimpleConnection;
-use netbit::core::config::{RegistrationPolicy, Synchronous};
-use netbit::core::data_dir::DataDir;
-use netbit::core::database;
+use netbit::core::config::RegistrationPolicy;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, Person, TestServer, assert_problem};
+use crate::harness::{PASSWORD, Person, TestServer, assert_problem, database};
 
 #[actix_web::test]
 async fn taken_name_is_conflict_and_invalid_name_names_its_field() {
@@ -161,11 +158,9 @@ async fn refresh_successor_survives_a_restart_and_is_not_stored() {
     let after = server.http.refresh(&alice.refresh_token).await.unwrap().refresh_token;
     assert_eq!(before, after);
     let directory = server.stop_and_keep().await;
-    for file in ["netbit.db", "netbit.db-wal"] {
-        let bytes = std::fs::read(directory.path().join(file)).unwrap_or_default();
-        assert!(!bytes.windows(before.len()).any(|window| window == before.as_bytes()), "{file}");
-    }
-    assert!(directory.path().join("netbit.db").exists());
+    let stored = database::content(directory.path());
+    assert!(!stored.windows(before.len()).any(|window| window == before.as_bytes()));
+    assert!(stored.windows("alice".len()).any(|window| window == b"alice"));
 }
 
 #[actix_web::test]
@@ -402,9 +397,7 @@ async fn password_hash_of_old_version_stays_valid_and_is_replaced() {
     let alice = server.user("alice").await;
     let directory = server.stop_and_keep().await;
     let old = argon2::Argon2::default().hash_password(DECOMPOSED.as_bytes()).unwrap().to_string();
-    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
-    db.batch_execute(&format!("UPDATE users SET password_hash = '{old}'")).unwrap();
-    drop(db);
+    database::writer(directory.path()).execute(&format!("UPDATE users SET password_hash = '{old}'"));
     let server = TestServer::on(directory).await;
     assert!(server.http.login("alice", COMPOSED).await.is_err());
     server.http.login("alice", DECOMPOSED).await.unwrap();

@@ -1,12 +1,8 @@
 //! Chats and their participants, over REST.
 
-use diesel::connection::SimpleConnection;
-use netbit::core::config::Synchronous;
-use netbit::core::data_dir::DataDir;
-use netbit::core::database;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem};
+use crate::harness::{Person, TestServer, assert_problem, database};
 
 #[actix_web::test]
 async fn direct_chat_exists_once_per_pair() {
@@ -334,9 +330,9 @@ async fn channel_name_is_unique_across_unicode_forms() {
     }
     // A channel of an earlier version keeps its name, and no other channel can get it.
     let directory = server.stop_and_keep().await;
-    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
+    let mut db = database::writer(directory.path());
     let old = "UPDATE chats SET name = 'nai\u{308}ve', channel_key = 'nai\u{308}ve' WHERE name = 'other'";
-    db.batch_execute(old).unwrap();
+    db.batch_execute(old);
     drop(db);
     let server = TestServer::on(directory).await;
     let alice = server.login("alice").await;

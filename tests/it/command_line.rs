@@ -7,11 +7,12 @@ use netbit::core::limits::Limits;
 use netbit::domain::ids::ChatId;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, Process, TestServer, soon};
+use crate::harness::{PASSWORD, Process, TestServer, postgres, soon};
 
 fn netbit(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = program();
-    command.args(arguments).current_dir(directory).envs(variables.iter().copied()).output().unwrap()
+    command.args(arguments).current_dir(directory).envs(postgres::environment_of(arguments));
+    command.envs(variables.iter().copied()).output().unwrap()
 }
 
 /// Returns `netbit` without settings of the machine that runs the test.
@@ -258,6 +259,32 @@ fn password_prompt_without_terminal_names_the_next_step() {
     );
 }
 
+/// They would otherwise work on an older or empty netbit.db next to the database in use.
+#[test]
+fn commands_on_the_file_are_refused_when_on_postgres() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("data")).unwrap();
+    std::fs::write(directory.path().join("data/netbit.db"), "not in use").unwrap();
+    let database = [("NETBIT_DATABASE", "postgres://ada:secret@db.invalid:5433/netbit")];
+    for (arguments, next_step) in [
+        (&["backup", "copy"][..], "back it up with pg_dump"),
+        (&["restore", "copy"], "restore it with pg_restore"),
+        (&["doctor"], "check it with pg_amcheck"),
+        (&["user", "list"], "no server has used data"),
+        (&["audit"], "no server has used data"),
+        (&["notify", "explain", "--message", "1", "--user", "a"], "cannot connect to PostgreSQL"),
+        (&["seed", "--password", PASSWORD], "cannot connect to PostgreSQL"),
+    ] {
+        let output = netbit(directory.path(), &[arguments, &["--data-dir", "data"]].concat(), &database);
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {printed}");
+        assert!(printed.contains(next_step) && !printed.contains("secret"), "{arguments:?}: {printed}");
+        assert_eq!(printed.contains("no server"), !printed.contains("db.invalid:5433/netbit"), "{printed}");
+    }
+    assert!(!directory.path().join("copy").exists());
+    assert_eq!(std::fs::read(directory.path().join("data/netbit.db")).unwrap(), b"not in use");
+}
+
 /// Regression: `netbit top --once --json | head` and `netbit doctor | head -1` panicked.
 #[actix_web::test]
 async fn closed_pipe_ends_a_command_without_an_error() {
@@ -274,7 +301,12 @@ async fn closed_pipe_ends_a_command_without_an_error() {
         vec!["config"],
     ];
     for arguments in commands {
+        // The doctor checks only SQLite.
+        if arguments[0] == "doctor" && postgres::is_used() {
+            continue;
+        }
         let mut command = program();
+        command.envs(postgres::environment_of(&arguments));
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         command.args(&arguments).stdout(writer);
@@ -289,6 +321,9 @@ async fn closed_pipe_ends_a_command_without_an_error() {
 /// printed that error twice.
 #[actix_web::test]
 async fn doctor_runs_remaining_checks_on_a_damaged_database() {
+    if postgres::skips("netbit doctor checks netbit.db") {
+        return;
+    }
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;

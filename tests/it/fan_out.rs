@@ -1,14 +1,11 @@
 //! Messages that notify many users, and the later life of their notifications.
 
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, soon, until};
+use crate::harness::{Person, TestServer, database, postgres, soon, until};
 use crate::notifications::{await_notifications, single, take_notifications};
 
 /// Creates a chat of alice with `count` other users, whose notifications are read. A message of it
@@ -126,9 +123,9 @@ async fn deleting_a_chat_removes_its_notifications_in_slices() {
     let server = server.restart(|_| ()).await;
     let p1 = server.login("p1").await;
     assert_eq!(left(&p1).await, [json!(other)]);
-    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
+    let mut db = database::reader(server.path());
     let sql = format!("SELECT count(*) AS value FROM notifications WHERE chat_id = {team}");
-    assert_eq!(database::integer(&mut db, &sql).unwrap(), 0);
+    assert_eq!(db.integer(&sql), 0);
     server.stop().await;
 }
 
@@ -281,14 +278,24 @@ async fn failing_notifications_end_and_delay_no_others() {
     .await;
     let (alice, people, team) = team_of(&server, 5).await;
     // Notifications of messages by p0 fail. So does a row that a later version of NetBit wrote.
-    let mut db = database::open_writer(&server.path().join("netbit.db"), Synchronous::Full).unwrap();
-    let fails = "CREATE TRIGGER p0_fails BEFORE INSERT ON notifications
-        WHEN NEW.actor_id = (SELECT id FROM users WHERE username = 'p0')
-        BEGIN INSERT INTO meta (key, value) VALUES ('none', NULL); END";
-    diesel::sql_query(fails).execute(&mut db).unwrap();
+    let mut db = database::writer(server.path());
+    let fails = if postgres::is_used() {
+        "CREATE FUNCTION p0_fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.actor_id = (SELECT id FROM users WHERE username = 'p0') THEN
+                INSERT INTO meta (key, value) VALUES ('none', NULL);
+            END IF;
+            RETURN NEW; END $$;
+        CREATE TRIGGER p0_fails BEFORE INSERT ON notifications
+            FOR EACH ROW EXECUTE FUNCTION p0_fails()"
+    } else {
+        "CREATE TRIGGER p0_fails BEFORE INSERT ON notifications
+            WHEN NEW.actor_id = (SELECT id FROM users WHERE username = 'p0')
+            BEGIN INSERT INTO meta (key, value) VALUES ('none', NULL); END"
+    };
+    db.batch_execute(fails);
     let unreadable =
         format!("INSERT INTO fan_outs (kind, chat_id, seq, names) VALUES ('named', {team}, 1, 'not JSON')");
-    diesel::sql_query(unreadable).execute(&mut db).unwrap();
+    db.execute(&unreadable);
     assert_eq!(people[0].say(team, "@all").await.status, 201);
     for n in 0..4 {
         assert_eq!(alice.say(team, &format!("{n}: @all")).await.status, 201);

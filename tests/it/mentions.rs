@@ -1,11 +1,8 @@
 //! Mentions: the users that a message names.
 
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::database::open_writer;
 use serde_json::json;
 
-use crate::harness::{TestServer, assert_problem};
+use crate::harness::{TestServer, assert_problem, database};
 use crate::notifications::{await_notifications, single, take_notifications};
 
 /// Regression: before there was one grammar, twelve of these notified the wrong users or none.
@@ -80,9 +77,9 @@ async fn older_name_that_ends_in_punctuation_can_be_mentioned() {
     let team = alice.group(&[&bob, &older]).await;
     let server = server
         .restart(|config| {
-            let mut db = open_writer(&config.data_dir.0.join("netbit.db"), Synchronous::Full).unwrap();
+            let mut db = database::writer(&config.data_dir.0);
             let renamed = "UPDATE users SET username = 'bob_' WHERE username = 'older'";
-            assert_eq!(diesel::sql_query(renamed).execute(&mut db).unwrap(), 1);
+            assert_eq!(db.execute(renamed), 1);
         })
         .await;
     let alice = server.login("alice").await;

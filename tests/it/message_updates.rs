@@ -1,16 +1,12 @@
 //! Changes to messages after they were sent: edits, deletion, reactions, pins, threads.
 
-use diesel::connection::SimpleConnection;
 use netbit::client::{TcpClient, TcpError};
-use netbit::core::config::Synchronous;
-use netbit::core::data_dir::DataDir;
-use netbit::core::database;
 use netbit::domain::ids::{ChatId, MessageId};
 use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use serde_json::{Value, json};
 
-use crate::harness::{PASSWORD, Person, TestServer, assert_problem, soon};
+use crate::harness::{PASSWORD, Person, TestServer, assert_problem, database, soon};
 
 async fn event(client: &mut TcpClient, kind: &str) -> ReceivedPacket {
     let packet = soon(client.pushed()).await.unwrap();
@@ -349,14 +345,12 @@ async fn stored_reactions_remain_and_are_compared_without_selectors() {
     let chat = alice.group(&[&bob]).await;
     let (path, _) = posted_message(&alice, chat, "text").await;
     let directory = server.stop_and_keep().await;
-    let mut db = database::open_writer(&DataDir::database_in(directory.path()), Synchronous::Full).unwrap();
     let (a, b) = (alice.id.0, bob.id.0);
     let heart = "\u{2764}";
     let stored = format!(
         r#"[{{"emoji":"{heart}","user_ids":[{a}]}},{{"emoji":"{heart}\ufe0f","user_ids":[{b}]}},{{"emoji":"→","user_ids":[{b}]}}]"#
     );
-    db.batch_execute(&format!("UPDATE messages SET reactions = '{stored}'")).unwrap();
-    drop(db);
+    database::writer(directory.path()).execute(&format!("UPDATE messages SET reactions = '{stored}'"));
     let server = TestServer::on(directory).await;
     let (alice, bob) = (server.login("alice").await, server.login("bob").await);
     let reactions = async || messages(&alice, chat, "").await[0]["reactions"].clone();

@@ -1,10 +1,9 @@
 //! Notifications of events in chats. Those of pushes are with the tests of git.
 
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem, until};
+use crate::harness::{Person, TestServer, assert_problem, database, until};
 
 #[actix_web::test]
 async fn user_without_notifications_has_an_empty_list() {
@@ -37,8 +36,8 @@ pub(crate) fn single(kind: &str, text: &str) -> Vec<(String, String)> {
 
 /// Waits until no message has notifications left to write.
 pub(crate) async fn await_notifications(server: &TestServer, person: &Person) {
-    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
-    until(async || database::integer(&mut db, "SELECT count(*) AS value FROM fan_outs").unwrap() == 0).await;
+    let mut db = database::reader(server.path());
+    until(async || db.integer("SELECT count(*) AS value FROM fan_outs") == 0).await;
     // The writer answers this request after it has published the notifications.
     assert_eq!(person.post("/api/notifications/0/read", json!({})).await.status, 404);
 }

@@ -3,14 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use diesel::connection::SimpleConnection;
 use netbit::client::metrics::Scrape;
-use netbit::core::config::Synchronous;
-use netbit::core::data_dir::DataDir;
-use netbit::core::database;
 use serde_json::json;
 
-use crate::harness::{TestServer, assert_problem, soon};
+use crate::harness::{TestServer, assert_problem, database, soon};
 
 const ALERTS: &str = include_str!("../../packaging/netbit-alerts.yml");
 const MANUAL: &str = include_str!("../../docs/OPERATIONS.md");
@@ -171,9 +167,8 @@ async fn slow_writer_is_the_only_reported_bottleneck() {
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     let before = scrape(&server).await;
-    let database = DataDir::database_in(server.path());
-    let mut lock = database::open_writer(&database, Synchronous::Full).unwrap();
-    lock.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let mut lock = database::writer(server.path());
+    lock.begin_write();
     let sends = (0..20).map(|n| {
         let alice = &alice;
         async move { alice.say(chat, &n.to_string()).await.status }
@@ -190,7 +185,7 @@ async fn slow_writer_is_the_only_reported_bottleneck() {
     };
     let release = async {
         let during = soon(watch).await;
-        lock.batch_execute("ROLLBACK").unwrap();
+        lock.batch_execute("ROLLBACK");
         during
     };
     let (statuses, during) = futures_util::join!(futures_util::future::join_all(sends), release);

@@ -1,15 +1,13 @@
 //! Removal of chats: deleted by an owner, or left by all members.
 
-use diesel::RunQueryDsl;
 use netbit::client::{TcpClient, saying};
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
 use netbit::protocol::answer::{ListOrCount, ReceivedPacket};
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem, soon, until};
+use crate::harness::{Person, TestServer, assert_problem, database, soon, until};
 
 async fn chats(person: &Person) -> Vec<Value> {
     let list = person.get("/api/chats").await.body["items"].as_array().unwrap().clone();
@@ -26,22 +24,16 @@ async fn next(session: &mut TcpClient, packet_type: &str) -> ReceivedPacket {
     }
 }
 
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    n: i64,
-}
-
 /// Waits until the database holds nothing of a deleted chat but its row.
 async fn await_purge(server: &TestServer, chat: ChatId) {
-    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
+    let mut db = database::reader(server.path());
     let sql = format!(
         "SELECT (SELECT count(*) FROM messages WHERE chat_id = {chat})
               + (SELECT count(*) FROM chat_events WHERE chat_id = {chat})
               + (SELECT count(*) FROM removed_messages WHERE chat_id = {chat})
-              + (SELECT count(*) FROM chat_participants WHERE chat_id = {chat}) AS n"
+              + (SELECT count(*) FROM chat_participants WHERE chat_id = {chat}) AS value"
     );
-    until(async || diesel::sql_query(&sql).get_result::<Count>(&mut db).unwrap().n == 0).await;
+    until(async || db.integer(&sql) == 0).await;
 }
 
 #[actix_web::test]

@@ -1,25 +1,16 @@
 //! Retention: chats that keep their newest messages only.
 
-use diesel::RunQueryDsl;
 use netbit::client::TcpClient;
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use netbit::protocol::answer::ReceivedPacket;
 use netbit::protocol::packet::MessagePacket;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestServer, assert_problem, soon, until};
-
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    n: i64,
-}
+use crate::harness::{Person, TestServer, assert_problem, database, soon, until};
 
 fn rows(server: &TestServer, table: &str, chat: ChatId) -> i64 {
-    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
-    let sql = format!("SELECT count(*) AS n FROM {table} WHERE chat_id = {chat}");
-    diesel::sql_query(sql).get_result::<Count>(&mut db).unwrap().n
+    let sql = format!("SELECT count(*) AS value FROM {table} WHERE chat_id = {chat}");
+    database::reader(server.path()).integer(&sql)
 }
 
 /// Returns the next packet of this type.

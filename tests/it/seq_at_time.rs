@@ -1,11 +1,8 @@
 //! The position of a chat at a time.
 
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 
-use crate::harness::{Person, TestServer, assert_problem};
+use crate::harness::{Person, TestServer, assert_problem, database};
 
 /// The position at so many seconds after 2026-11-24T09:00:00Z.
 async fn at(person: &Person, chat: ChatId, second: u32) -> i64 {
@@ -19,10 +16,10 @@ async fn at(person: &Person, chat: ChatId, second: u32) -> i64 {
 /// SQL expression.
 async fn dated(server: TestServer, times: &str) -> TestServer {
     let directory = server.stop_and_keep().await;
-    let mut db = database::open_writer(&directory.path().join("netbit.db"), Synchronous::Full).unwrap();
+    let mut db = database::writer(directory.path());
     for table in ["messages", "chat_events"] {
         let sql = format!("UPDATE {table} SET created_at = 1795510800000 + 1000 * ({times})");
-        diesel::sql_query(sql).execute(&mut db).unwrap();
+        db.execute(&sql);
     }
     drop(db);
     TestServer::on(directory).await

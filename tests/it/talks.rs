@@ -1,11 +1,10 @@
 //! Messages about lines of a file: which are listed with the file, and for whom.
 
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use serde_json::{Value, json};
 
 use crate::harness::git::GitWorkdir;
-use crate::harness::{Person, TestServer, assert_problem, until};
+use crate::harness::{Person, TestServer, assert_problem, database, until};
 
 const TALKS: &str = "/api/projects/alice/hello/repos/web/talks";
 const OTHER_OID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -37,8 +36,7 @@ async fn lines(person: &Person) -> Vec<(i64, i64)> {
 }
 
 fn rows(server: &TestServer) -> i64 {
-    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
-    database::integer(&mut db, "SELECT count(*) AS value FROM code_talks").unwrap()
+    database::reader(server.path()).integer("SELECT count(*) AS value FROM code_talks")
 }
 
 #[actix_web::test]

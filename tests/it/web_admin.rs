@@ -1,13 +1,10 @@
 //! Pages of people and of the administration, and rules that all of these pages keep.
 
-use diesel::connection::SimpleConnection;
-use netbit::core::config::{Config, Synchronous};
-use netbit::core::data_dir::DataDir;
-use netbit::core::database;
+use netbit::core::config::Config;
 use serde_json::json;
 
 use crate::harness::browser::{Browser, text_of};
-use crate::harness::{PASSWORD, TestServer};
+use crate::harness::{PASSWORD, TestServer, database};
 
 const ADMIN_PAGES: [&str; 7] = [
     "/admin/users",
@@ -172,15 +169,13 @@ async fn audit_file(alice: &Browser, query: &str) -> (usize, String) {
 async fn audit_file_ends_at_its_limits_and_names_the_rest() {
     let insert = |count: i64, detail: &str| {
         format!(
-            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT {count})
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
              INSERT INTO audit_events (action, target, detail, created_at) SELECT 'x', 'chat:1', {detail}, 0 FROM n"
         )
     };
     let with = |statement: String| {
         move |config: &mut Config| {
-            let path = DataDir::database_in(&config.data_dir.0);
-            let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
-            db.batch_execute(&statement).unwrap();
+            database::writer(&config.data_dir.0).batch_execute(&statement);
         }
     };
     let server = TestServer::start().await;
@@ -193,8 +188,8 @@ async fn audit_file_ends_at_its_limits_and_names_the_rest() {
     let whole = audit_file(&alice, "?cursor=5001").await;
     assert_eq!(whole, (5_000, "netbit-audit.csv".to_owned()), "as many as a file has, and none older");
     // Six entries of a MiB each.
-    let large = "'{\"x\":\"' || hex(zeroblob(524288)) || '\"}'";
-    let server = server.restart(with(insert(6, large))).await;
+    let large = format!(r#"'{{"x":"{}"}}'"#, "0".repeat(1 << 20));
+    let server = server.restart(with(insert(6, &large))).await;
     let alice = Browser::login(&server, "alice").await;
     assert_eq!(audit_file(&alice, "").await, (4, "netbit-audit-cut-at-5004.csv".to_owned()));
     assert_eq!(audit_file(&alice, "?cursor=5004").await, (5_000, "netbit-audit-cut-at-4.csv".to_owned()));

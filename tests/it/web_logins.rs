@@ -2,11 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use diesel::connection::SimpleConnection;
 use netbit::client::{HttpClient, TcpClient, TcpError};
 use netbit::core::config::Config;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
 use netbit::domain::access::Credential;
 use netbit::domain::timestamp::Timestamp;
 use netbit::services::accounts::NewAccount;
@@ -14,7 +11,7 @@ use netbit::services::web_logins::WebLogin;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{PASSWORD, Process, TestServer, assert_problem, eventually, soon, until};
+use crate::harness::{PASSWORD, Process, TestServer, assert_problem, database, eventually, soon, until};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LOGINS: &str = "/api/users/me/logins";
@@ -38,9 +35,7 @@ async fn listed(client: &HttpClient) -> Vec<Value> {
 }
 
 fn change_database(directory: &std::path::Path, statement: &str) {
-    let path = directory.join("netbit.db");
-    let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
-    db.batch_execute(statement).unwrap();
+    database::writer(directory).batch_execute(statement);
 }
 
 /// Reads until the connection closes and returns the code of the server's `Goodbye`.
@@ -359,7 +354,7 @@ async fn logins_survive_sigkill_and_restart() {
     server.app.services.end_login_by_id(who, who.auth_method.login().unwrap()).await.unwrap();
     let before = listed(&alice.http).await;
     let directory = server.stop_and_keep().await;
-    let stored = std::fs::read(directory.path().join("netbit.db")).unwrap();
+    let stored = database::content(directory.path());
     let holds = |text: &str| stored.windows(text.len()).any(|bytes| bytes == text.as_bytes());
     assert!(holds("Firefox") && !holds(&kept.secret), "only the hash of a secret is stored");
 

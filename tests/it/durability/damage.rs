@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use netbit::client::TcpClient;
 
-use crate::harness::{PASSWORD, Process, command, eventually, soon};
+use crate::harness::{PASSWORD, Process, command, eventually, postgres, soon};
 
 const PAGE: u64 = 4096;
 
@@ -42,6 +42,9 @@ async fn start_and_end(directory: &Path) -> (Option<i32>, String) {
 
 #[actix_web::test]
 async fn truncated_database_is_refused_and_left_unchanged() {
+    if postgres::skips("the test damages netbit.db") {
+        return;
+    }
     let directory = directory_after_clean_stop().await;
     let path = directory.path().join("netbit.db");
     let length = fs::metadata(&path).unwrap().len();
@@ -64,6 +67,9 @@ async fn truncated_database_is_refused_and_left_unchanged() {
 /// The start reads only the pages that it needs; a page of old messages is not one of them.
 #[actix_web::test]
 async fn damaged_page_is_found_in_the_background_of_a_running_server() {
+    if postgres::skips("the test damages netbit.db") {
+        return;
+    }
     let directory = directory_after_clean_stop().await;
     let path = directory.path().join("netbit.db");
     let pages = fs::metadata(&path).unwrap().len() / PAGE;

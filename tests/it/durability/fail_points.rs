@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use netbit::client::{HttpClient, TcpClient, TcpError, saying};
-use netbit::core::database;
 use netbit::core::fail_points::{BEFORE_COMMIT, NAMES};
 use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
@@ -14,7 +13,7 @@ use serde_json::json;
 
 use super::kills::whole_history;
 use crate::harness::git::GitWorkdir;
-use crate::harness::{PASSWORD, Process, eventually, soon, until};
+use crate::harness::{PASSWORD, Process, database, eventually, postgres, soon, until};
 
 /// Alice and Bob, who share a chat, and the directory of a server that was killed after this setup.
 struct Fixture {
@@ -59,9 +58,9 @@ impl Fixture {
                 assert!(matches!(answer, Err(TcpError::Io(_) | TcpError::Closed(_))), "{answer:?}");
             }
             assert_eq!(server.end().await, None, "{point} kills the process");
-            let mut db = database::open_reader(&self.path().join("netbit.db")).unwrap();
+            let mut db = database::reader(self.path());
             let stored = "SELECT count(*) AS value FROM messages WHERE content = 'said once'";
-            if point == BEFORE_COMMIT || database::integer(&mut db, stored).unwrap() > 0 {
+            if point == BEFORE_COMMIT || db.integer(stored) > 0 {
                 return (name, content);
             }
         }
@@ -81,7 +80,7 @@ impl Fixture {
         assert!(alice.say(self.chat, "still here").await.unwrap().success);
         wait_for_message(&mut bob, "still here").await;
         server.kill();
-        assert_integrity(self.path());
+        database::assert_integrity(self.path());
     }
 }
 
@@ -93,11 +92,6 @@ async fn wait_for_message(session: &mut TcpClient, content: &str) {
             return;
         }
     }
-}
-
-fn assert_integrity(directory: &Path) {
-    let mut db = database::open_reader(&directory.join("netbit.db")).unwrap();
-    assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
 }
 
 #[actix_web::test]
@@ -160,6 +154,9 @@ async fn resume_delivers_message_when_killed_before_fan_out() {
 /// After an fsync error it is unknown whether the commit is durable.
 #[actix_web::test]
 async fn fsync_error_ends_process_and_acknowledges_nothing_later() {
+    if postgres::skips("the outcome of a failed COMMIT is read from the log of commits") {
+        return;
+    }
     let fixture = Fixture::new().await;
     // The server makes up to three of these commits by itself at startup.
     let mut server = fixture.failing("commit.fails=5*off->return").await;
@@ -178,6 +175,27 @@ async fn fsync_error_ends_process_and_acknowledges_nothing_later() {
     assert_eq!(fixture.contents(&server.http).await.len(), acknowledged);
     drop(server);
     fixture.assert_intact().await;
+}
+
+/// On PostgreSQL, the answer of a COMMIT is lost with the connection. The log of commits shows that
+/// the message is stored, so it is acknowledged and not sent again.
+#[actix_web::test]
+async fn lost_answer_of_a_commit_is_read_from_the_log() {
+    if !postgres::is_used() {
+        return;
+    }
+    let fixture = Fixture::new().await;
+    let server = fixture.failing("commit.unclear=return").await;
+    let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
+    for content in ["one", "two"] {
+        let ack = soon(session.say(fixture.chat, content)).await.unwrap();
+        assert!(ack.success && ack.duplicate != Some(true), "{ack:?}");
+    }
+    let said: Vec<_> = fixture.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
+    assert_eq!(said, ["one", "two"]);
+    let (_, metrics) = server.operations("/metrics").await;
+    assert!(metrics.contains("outcome=\"committed\""), "{metrics}");
+    server.stop().await;
 }
 
 /// A full disk does not end the server. Writes are refused with a code, reads are served, and
@@ -204,6 +222,9 @@ async fn full_disk_refuses_writes_serves_reads_and_recovers() {
 
 #[actix_web::test]
 async fn acknowledged_messages_survive_a_kill_around_a_checkpoint() {
+    if postgres::skips("the test is killed at checkpoints of netbit.db") {
+        return;
+    }
     let fixture = Fixture::new().await;
     let mut acknowledged = Vec::new();
     for point in ["checkpoint.before", "checkpoint.after"] {
@@ -233,21 +254,29 @@ async fn acknowledged_messages_survive_a_kill_around_a_checkpoint() {
 async fn next_start_continues_after_a_kill_between_two_migrations() {
     let directory = tempfile::tempdir().unwrap();
     let count = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
-    for done in [1, 2, 1] {
-        let points = format!("migration.before={done}*off->return");
+    // PostgreSQL has a single migration, so the kill is before it.
+    let kills: &[usize] = if postgres::is_used() { &[0, 0] } else { &[1, 2, 1] };
+    for done in kills {
+        let points = match done {
+            0 => "migration.before=return".to_owned(),
+            _ => format!("migration.before={done}*off->return"),
+        };
         let started = Process::try_with(directory.path(), &[("FAILPOINTS", &points)]).await;
         assert_eq!(started.err().unwrap().code(), None, "the migration is killed");
-        assert_integrity(directory.path());
+        database::assert_integrity(directory.path());
     }
     assert!(count > 5, "migrations are left to run");
     let mut server = Process::start(directory.path()).await;
     server.http.register("alice", PASSWORD).await.unwrap();
     server.kill();
-    assert_integrity(directory.path());
+    database::assert_integrity(directory.path());
 }
 
 #[actix_web::test]
 async fn killed_backup_is_refused_by_restore_and_next_one_is_whole() {
+    if postgres::skips("netbit backup copies netbit.db") {
+        return;
+    }
     let fixture = Fixture::new().await;
     let server = Process::start(fixture.path()).await;
     server.http.with_token(&fixture.alice).post_message(fixture.chat, "kept").await.unwrap();

@@ -1,11 +1,10 @@
 //! The server is killed while a message notifies many users.
 
 use netbit::client::{TcpClient, saying};
-use netbit::core::database;
 use netbit::domain::message::ClientId;
 use netbit::protocol::packet::MessagePacket;
 
-use crate::harness::{PASSWORD, Process, soon, until};
+use crate::harness::{PASSWORD, Process, database, soon, until};
 
 const PEOPLE: i64 = 24;
 const MESSAGES: i64 = 60;
@@ -50,8 +49,7 @@ async fn kill_9_during_fan_out_leaves_each_notification_once() {
     };
     soon(async { tokio::join!(sending, acknowledged) }).await;
     // Three kills in the middle: some notifications are written and some are left.
-    let path = directory.path().join("netbit.db");
-    let count = |sql: &str| database::integer(&mut database::open_reader(&path).unwrap(), sql).unwrap();
+    let count = |sql: &str| database::reader(directory.path()).integer(sql);
     let written = "SELECT count(*) AS value FROM notifications WHERE kind = 'mention'";
     let left = "SELECT count(*) AS value FROM fan_outs";
     let mut in_the_middle = 0;
@@ -66,6 +64,6 @@ async fn kill_9_during_fan_out_leaves_each_notification_once() {
     until(async || count(left) == 0).await;
     assert_eq!(count(written), MESSAGES * PEOPLE);
     let pairs = "SELECT count(*) AS value FROM (SELECT DISTINCT user_id, message_id FROM notifications
-        WHERE kind = 'mention' AND user_id <> (SELECT id FROM users WHERE username = 'u0'))";
+        WHERE kind = 'mention' AND user_id <> (SELECT id FROM users WHERE username = 'u0')) AS pairs";
     assert_eq!(count(pairs), MESSAGES * PEOPLE, "one notification for each message and member");
 }

@@ -8,12 +8,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use netbit::client::{HttpClient, TcpClient, saying};
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use netbit::domain::message::{ClientId, Message};
 use netbit::protocol::packet::MessagePacket;
 
-use crate::harness::{PASSWORD, Process, soon, until};
+use crate::harness::{PASSWORD, Process, database, soon, until};
 
 const SENDERS: usize = 20;
 const CHATS: usize = 4;
@@ -180,12 +179,7 @@ async fn kill_9_under_load_neither_loses_nor_doubles_messages() {
     println!("{rounds} kills, {} acknowledged, {} stored", told.len(), stored.len());
 
     server.kill();
-    let mut db = database::open_reader(&directory.path().join("netbit.db")).unwrap();
-    let sound = database::integer(
-        &mut db,
-        "SELECT count(*) AS value FROM pragma_integrity_check WHERE integrity_check = 'ok'",
-    );
-    assert_eq!(sound.unwrap(), 1);
+    database::assert_integrity(directory.path());
 }
 
 #[actix_web::test]

@@ -19,12 +19,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use netbit::client::{TcpClient, TcpError};
-use netbit::core::database;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::kills::{Writers, whole_history};
-use crate::harness::{PASSWORD, Process, soon};
+use crate::harness::{PASSWORD, Process, database, postgres, soon};
 
 const PAGE: usize = 4096;
 const SENDERS: usize = 8;
@@ -157,13 +156,15 @@ async fn acknowledged_messages_lost_by_cuts(rounds: u64, synchronous: &str) -> u
     assert!(lost > 0, "the cuts lost no data, so nothing was tested");
     println!("{rounds} cuts, {lost} files not as they were written, {} acknowledged", writers.told.len());
     server.kill();
-    let mut db = database::open_reader(&data.join("netbit.db")).unwrap();
-    assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
+    database::assert_integrity(&data);
     0
 }
 
 #[actix_web::test]
 async fn power_cut_neither_loses_nor_doubles_messages() {
+    if postgres::skips("the test drops unsynced writes of netbit.db") {
+        return;
+    }
     let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     assert_eq!(acknowledged_messages_lost_by_cuts(rounds, "full").await, 0);
 }
@@ -171,12 +172,18 @@ async fn power_cut_neither_loses_nor_doubles_messages() {
 /// Shows that the cuts are real: without an fsync for each commit they lose acknowledged messages.
 #[actix_web::test]
 async fn server_without_fsync_loses_messages_in_a_power_cut() {
+    if postgres::skips("the test drops unsynced writes of netbit.db") {
+        return;
+    }
     assert!(acknowledged_messages_lost_by_cuts(20, "normal").await > 0);
 }
 
 /// The disk breaks: the real fsync of the real writer fails inside SQLite.
 #[actix_web::test]
 async fn failing_fsync_ends_process_without_acknowledgement() {
+    if postgres::skips("the test drops unsynced writes of netbit.db") {
+        return;
+    }
     let place = tempfile::tempdir().unwrap();
     let library = compiled("power_cut", place.path());
     let (data, broken) = (place.path().join("data"), place.path().join("broken"));

@@ -1,14 +1,11 @@
 //! REST and git share one authorization path: both return the same decision for the same user.
 
 use base64::Engine;
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::git::GitWorkdir;
-use crate::harness::{PASSWORD, Person, TestServer};
+use crate::harness::{PASSWORD, Person, TestServer, database};
 
 fn basic(user: &str, password: &str) -> String {
     let text = format!("{user}:{password}");
@@ -146,10 +143,8 @@ async fn expired_token_is_refused_over_rest_and_git() {
     // The token has expired: its expiry moves into the past.
     let server = server
         .restart(|config| {
-            let database = config.data_dir.0.join("netbit.db");
-            let mut db = database::open_writer(&database, Synchronous::Full).unwrap();
-            let changed = diesel::sql_query("UPDATE access_tokens SET expires_at = 1000").execute(&mut db);
-            assert_eq!(changed.unwrap(), 1);
+            let mut db = database::writer(&config.data_dir.0);
+            assert_eq!(db.execute("UPDATE access_tokens SET expires_at = 1000"), 1);
         })
         .await;
     for authorization in [basic("x", &token), format!("Bearer {token}")] {

@@ -3,11 +3,10 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use netbit::core::database;
 use serde_json::json;
 
 use crate::harness::git::GitWorkdir;
-use crate::harness::{PASSWORD, Process, TestServer, soon, until};
+use crate::harness::{PASSWORD, Process, TestServer, database, soon, until};
 
 /// Starts a server that packs after four pushes; returns it with a workdir and the URL of Alice's
 /// repository.
@@ -93,9 +92,8 @@ async fn stop_settles_admitted_pushes_before_the_process_ends() {
     soon(futures_util::future::join(push, stop)).await;
     pushed.take().unwrap().ok();
     // The push was settled before the process ended: no intent is left.
-    let path = directory.path().join("netbit.db");
     let left = "SELECT count(*) AS value FROM push_intents WHERE state <> 'settled'";
-    assert_eq!(database::integer(&mut database::open_reader(&path).unwrap(), left).unwrap(), 0);
+    assert_eq!(database::reader(directory.path()).integer(left), 0);
     let server = Process::start(directory.path()).await;
     let events = login(&server).await.get("/api/chats/1/events?after_seq=0&limit=100").await.unwrap().body;
     let pushes = events["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "push");

@@ -5,13 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use diesel::prelude::*;
-use diesel::sql_types::BigInt;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
-
 use crate::harness::git::GitWorkdir;
-use crate::harness::{PATIENCE, TestServer, until};
+use crate::harness::{PATIENCE, TestServer, database, until};
 
 /// Writes `count` packed tags of one commit into a repository of the workdir.
 fn tag(work: &Path, commit: &str, count: usize) {
@@ -60,16 +55,8 @@ async fn thousands_of_tags_land_are_announced_once_and_are_packed() {
     // The database does not keep the full ref list of a settled push.
     let server = server
         .restart(|config| {
-            #[derive(QueryableByName)]
-            struct Bytes {
-                #[diesel(sql_type = BigInt)]
-                bytes: i64,
-            }
-            let path = config.data_dir.0.join("netbit.db");
-            let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
-            let sum = "SELECT sum(length(refs)) AS bytes FROM push_intents";
-            let found: Bytes = diesel::sql_query(sum).get_result(&mut db).unwrap();
-            assert_eq!(found.bytes, 2, "an empty list");
+            let sum = "SELECT sum(length(refs)) AS value FROM push_intents";
+            assert_eq!(database::reader(&config.data_dir.0).integer(sum), 2, "an empty list");
         })
         .await;
     server.stop().await;

@@ -1,13 +1,10 @@
 //! A push creates an event, a message and notifications in the project's channel.
 
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
 use serde_json::json;
 
 use crate::harness::browser::Browser;
 use crate::harness::git::GitWorkdir;
-use crate::harness::{TestServer, until};
+use crate::harness::{TestServer, database, until};
 
 #[actix_web::test]
 async fn push_creates_event_message_and_notifications_of_watchers() {
@@ -297,19 +294,18 @@ async fn deleted_push_is_not_notified_and_a_read_one_stays_read() {
     // The database state of a server that stopped before the first slice of both pushes.
     let server = server
         .restart(|config| {
-            let path = config.data_dir.0.join("netbit.db");
-            let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
+            let mut db = database::writer(&config.data_dir.0);
             for sql in [
                 "DELETE FROM notifications WHERE kind = 'push'",
                 "UPDATE push_intents SET state = 'announced', notified_to = 0, settled_at = NULL",
             ] {
-                assert!(diesel::sql_query(sql).execute(&mut db).unwrap() > 0, "{sql}");
+                assert!(db.execute(sql) > 0, "{sql}");
             }
         })
         .await;
-    let mut db = database::open_reader(&server.path().join("netbit.db")).unwrap();
+    let mut db = database::reader(server.path());
     let left = "SELECT count(*) AS value FROM push_intents WHERE state <> 'settled'";
-    until(async || database::integer(&mut db, left).unwrap() == 0).await;
+    until(async || db.integer(left) == 0).await;
     let bob = server.login("bob").await;
     let list = bob.get("/api/notifications").await.body;
     let pushes: Vec<_> =

@@ -5,29 +5,24 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use diesel::prelude::*;
 use netbit::client::HttpClient;
-use netbit::core::config::Synchronous;
-use netbit::core::database;
 use netbit::core::shares::Holder;
 use netbit::domain::ids::ChatId;
 use netbit::storage::queries::pushes;
 use serde_json::{Value, json};
 
 use crate::harness::git::GitWorkdir;
-use crate::harness::{PASSWORD, Person, Process, TestServer, eventually, soon, until};
+use crate::harness::{PASSWORD, Person, Process, TestServer, database, eventually, soon, until};
 
 /// Writes an intent into the database of a stopped server, as a push does before it lets refs move.
 fn insert_intent(directory: &Path, old: Option<&str>, new: &str) {
-    let mut db = database::open_writer(&directory.join("netbit.db"), Synchronous::Full).unwrap();
-    let refs = json!([{"ref": "refs/heads/main", "old": old, "new": new}]).to_string();
-    diesel::sql_query(
+    let refs = json!([{"ref": "refs/heads/main", "old": old, "new": new}]);
+    let intent = format!(
         "INSERT INTO push_intents (repository_id, user_id, refs, base_url, client_id, state, created_at) \
-         VALUES (1, 1, ?, 'http://x', randomblob(16), 'pending', 0)",
-    )
-    .bind::<diesel::sql_types::Text, _>(refs)
-    .execute(&mut db)
-    .unwrap();
+         VALUES (1, 1, '{refs}', 'http://x', {client_id}, 'pending', 0)",
+        client_id = database::bytes(uuid::Uuid::now_v7().as_bytes()),
+    );
+    database::writer(directory).execute(&intent);
 }
 
 /// Returns a server with one pushed commit and a second commit on its disk that no branch contains.
@@ -139,11 +134,8 @@ async fn interrupted_creation_is_undone_and_deletion_is_completed() {
     alice.repository("hello", "kept").await;
     let server = server
         .restart(|config| {
-            let mut db =
-                database::open_writer(&config.data_dir.0.join("netbit.db"), Synchronous::Full).unwrap();
-            diesel::sql_query("UPDATE repositories SET state = 'creating' WHERE name = 'web'")
-                .execute(&mut db)
-                .unwrap();
+            let mut db = database::writer(&config.data_dir.0);
+            db.execute("UPDATE repositories SET state = 'creating' WHERE name = 'web'");
         })
         .await;
     let alice = server.login("alice").await;

@@ -2,12 +2,16 @@
 //!
 //! `NETBIT_TEST_DATABASE=postgres` runs the servers of the tests on PostgreSQL.
 //! `NETBIT_TEST_POSTGRES` is the URL of the database server, as `scripts/check/postgres.sh start`
-//! prints it. Its user must be allowed to create databases. Statements run in `psql`.
+//! prints it. Its user must be allowed to create databases. Statements run in `psql`; `pg_dump`
+//! must be installed too.
+//!
+//! A test that is about SQLite itself returns early (see [`skips`]).
 //!
 //! A server that starts again on a directory gets the same database. A database is dropped some
 //! time after its directory is removed, or by a later test process on the same machine.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, PoisonError};
@@ -46,10 +50,27 @@ struct Database {
     place: PathBuf,
 }
 
-/// Returns whether the servers of the tests run on PostgreSQL. A test that opens `netbit.db` itself
-/// returns early then.
+/// Returns whether the servers of the tests run on PostgreSQL.
 pub(crate) fn is_used() -> bool {
     SERVER.is_some()
+}
+
+/// Returns whether the test must return early, because it is about SQLite. Then prints the test and
+/// the reason to the standard error, also when the output of tests is captured.
+pub(crate) fn skips(reason: &str) -> bool {
+    if is_used() {
+        let thread = std::thread::current();
+        let line = format!("SKIPPED on PostgreSQL: {}: {reason}\n", thread.name().unwrap_or("?"));
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    is_used()
+}
+
+/// Returns all rows of the database of a directory as text, if PostgreSQL is used.
+pub(crate) fn dump(directory: &Path) -> Option<Vec<u8>> {
+    let output = Command::new("pg_dump").args(["--data-only", "-d", &url(directory)?]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(output.stdout)
 }
 
 /// Sets the database of the configuration's data directory, if PostgreSQL is used.
@@ -64,10 +85,12 @@ pub(crate) fn environment(directory: &Path) -> Option<(&'static str, String)> {
     Some((VARIABLE, url(directory)?))
 }
 
-/// Like [`environment`], for the arguments of a command that name its data directory.
+/// Like [`environment`], for the arguments of a command that name its data directory. A relative
+/// path belongs to a command that fails before it opens a database, or to one on SQLite.
 pub(crate) fn environment_of(arguments: &[&str]) -> Option<(&'static str, String)> {
     let named = arguments.iter().position(|argument| *argument == "--data-dir")?;
-    environment(Path::new(arguments.get(named + 1)?))
+    let directory = Path::new(arguments.get(named + 1)?);
+    if directory.is_absolute() { environment(directory) } else { None }
 }
 
 /// Returns the URL of the database of a data directory, if PostgreSQL is used. Creates the database

@@ -16,7 +16,7 @@ use std::process::Output;
 
 use regex::Regex;
 
-use crate::harness::soon;
+use crate::harness::{postgres, soon};
 
 /// Compares a text with the accepted one.
 #[track_caller]
@@ -41,7 +41,8 @@ async fn netbit(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("NETBIT_")) {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(directory).envs(variables.iter().copied());
+    command.args(arguments).current_dir(directory).envs(postgres::environment_of(arguments));
+    command.envs(variables.iter().copied());
     command.stdin(std::process::Stdio::null());
     soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
 }

@@ -22,13 +22,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use netbit::core::database;
 use netbit::domain::ids::ChatId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::kills::whole_history;
-use crate::harness::{PASSWORD, Process, soon};
+use crate::harness::{PASSWORD, Process, database, soon};
 use client::{Client, Over};
 use record::Record;
 
@@ -231,6 +230,5 @@ async fn nothing_acknowledged_is_lost_doubled_or_moved_by_any_end() {
         stored.len()
     );
     server.kill();
-    let mut db = database::open_reader(&directory.path().join("netbit.db")).unwrap();
-    assert_eq!(database::integrity(&mut db).unwrap(), Vec::<String>::new());
+    database::assert_integrity(directory.path());
 }

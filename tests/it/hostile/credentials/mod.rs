@@ -7,19 +7,13 @@ mod pushes;
 mod setup;
 mod tokens;
 
-use diesel::RunQueryDsl;
-use netbit::core::config::Synchronous;
-use netbit::core::data_dir::DataDir;
-use netbit::core::database;
 use serde_json::Value;
 
-use crate::harness::Person;
+use crate::harness::{Person, database};
 
 /// Runs a statement on the database of a stopped server.
 fn change_database(directory: &std::path::Path, statement: &str) {
-    let path = DataDir::database_in(directory);
-    let mut db = database::open_writer(&path, Synchronous::Full).unwrap();
-    diesel::sql_query(statement).execute(&mut db).unwrap();
+    database::writer(directory).execute(statement);
 }
 
 /// Returns the texts of the notifications about the user's own account, newest first.
