@@ -83,7 +83,7 @@ impl BatchExecutor {
             tries += 1;
             let committed = match &mut self.db {
                 Db::Sqlite(_) => self.db.batch_execute("COMMIT"),
-                Db::Postgres(db) => super::outcome::commit(db),
+                Db::Postgres(db) => super::outcome::commit(db, self.log.node),
             };
             match committed {
                 Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {

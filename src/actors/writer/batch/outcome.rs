@@ -24,9 +24,9 @@ pub(super) enum CommitOutcome {
 }
 
 /// Commits. A warning of the server makes the outcome unclear: the commit may not be replicated.
-pub(super) fn commit(db: &mut Postgres) -> Result<(), SqlError> {
+pub(super) fn commit(db: &mut Postgres, node: i16) -> Result<(), SqlError> {
     db.expect_no_warning();
-    commit_log::commit(db)?;
+    commit_log::commit(db, node)?;
     if db.warned() || fail_points::fails(fail_points::COMMIT_UNCLEAR) {
         let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
         return Err(SqlError::DatabaseError(kind, Box::new("the COMMIT was not confirmed".to_owned())));

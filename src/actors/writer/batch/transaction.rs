@@ -32,12 +32,11 @@ const LOG_KEPT_MS: i64 = 15 * 60 * 1000;
 /// Interval in commits at which old rows of the log are deleted.
 const LOG_TRIM_COMMITS: i64 = 512;
 
-/// The number of this node in the log.
-const NODE: i16 = 0;
-
 /// The executor's position in the log of commits, on PostgreSQL.
 #[derive(Default)]
 pub(super) struct LogPosition {
+    /// The number of this node.
+    pub(super) node: i16,
     /// The id of the newest known commit. `None` before the log was read.
     batch: Option<Vec<u8>>,
     /// The id of the batch that is being committed.
@@ -67,7 +66,7 @@ impl LogPosition {
         let row = NewLogRow {
             commit_no,
             batch,
-            node: NODE,
+            node: self.node,
             effect: 0,
             format: FORMAT,
             events: &events,
@@ -117,6 +116,30 @@ impl BatchExecutor {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Reads the commits of other nodes, without a transaction of its own. Returns a batch of no
+    /// commands.
+    pub fn read_log(&mut self) -> Result<Batch, SqlError> {
+        let commit_no = self.commit_no;
+        let Db::Postgres(db) = &mut self.db else { return Ok(Batch::answering(Vec::new())) };
+        let read = commit_log::tail(db, commit_no);
+        if let Err(error) = &read
+            && is_lost(error)
+            && let Err(error) = db.reconnect()
+        {
+            warn!(%error, "the database cannot be reached");
+        }
+        let applied = self.apply(read?);
+        let mut batch = Batch::answering(Vec::new());
+        match applied {
+            Ok(()) => {}
+            Err(BeginError::Database(error)) => return Err(error),
+            Err(error @ BeginError::Lost(_)) => batch = self.begin_failed(Vec::new(), &error),
+        }
+        batch.others = std::mem::take(&mut self.log.others);
+        batch.reload = std::mem::take(&mut self.log.reload);
+        Ok(batch)
     }
 
     /// Applies the commits of other nodes.

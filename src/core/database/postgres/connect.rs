@@ -86,6 +86,25 @@ impl Server {
         &self.place
     }
 
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// Runs a future on the thread of the connections.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, PostgresError>> + Send + 'static,
+    ) -> Result<T, PostgresError> {
+        let timeout = || PostgresError::Timeout(self.place.clone());
+        let Some(runtime) = &self.runtime else { return Err(timeout()) };
+        let done = runtime.spawn(tokio::time::timeout(CONNECT_MAX, work)).await;
+        done.ok().and_then(Result::ok).unwrap_or_else(|| Err(timeout()))
+    }
+
     /// Opens a connection. Waits on this thread, which may belong to a runtime.
     ///
     /// # Errors

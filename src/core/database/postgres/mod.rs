@@ -8,6 +8,7 @@
 //! [`DEAD_LINK_AFTER`].
 
 mod connect;
+mod listen;
 mod migrate;
 mod tls;
 mod url;
@@ -21,6 +22,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 
 pub use connect::{PostgresError, Server};
+pub use listen::Listener;
 pub use migrate::{MIGRATIONS, migrate};
 pub use url::UrlError;
 

@@ -68,9 +68,10 @@ pub(super) fn parse(url: &str) -> Result<Target, UrlError> {
     if hosts.is_empty() {
         return Err(UrlError::Missing("host"));
     }
-    let ports: Vec<_> = config.get_ports().iter().map(u16::to_string).collect();
-    let port = if ports.is_empty() { "5432".to_owned() } else { ports.join(",") };
-    let place = format!("{}:{port}/{database}", hosts.join(","));
+    let ports = config.get_ports();
+    let port = |n: usize| ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+    let hosts: Vec<_> = hosts.iter().enumerate().map(|(n, host)| format!("{host}:{}", port(n))).collect();
+    let place = format!("{}/{database}", hosts.join(","));
     Ok(Target { config, verification, place })
 }
 
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn place_has_no_password() {
         let target = parse("postgres://ada:secret@db1,db2:5433/netbit?connect_timeout=4").unwrap();
-        assert_eq!(target.place, "db1,db2:5433/netbit");
+        assert_eq!(target.place, "db1:5432,db2:5433/netbit");
         assert_eq!(target.verification, Verification::None);
     }
 
