@@ -149,10 +149,9 @@ impl RunningApp {
         };
         let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
         let OpenStorage { executor, snapshot, unfinished, shared } = storage;
-        let configured = config.auth.secret.as_ref().map(|secret| secret.expose());
         let secret = match &shared {
-            Some(shared) if configured.is_none() => shared.signing_key.clone().into_bytes(),
-            _ => data_dir.secret(configured)?,
+            Some(shared) => shared.signing_key.clone(),
+            None => data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?,
         };
         let tokens = TokenKeys::new(&secret, snapshot.epoch);
         let setup = SetupCode::for_server_of(snapshot.users.iter().map(|(user, _)| &**user));
@@ -196,7 +195,7 @@ impl RunningApp {
         chores::spawn(&services, &chores);
         if let (Source::Server(server), Some(node)) = (&database, node) {
             let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log, requests }.spawn(&chores);
+            LogTail { server, node, writer, log, requests }.spawn(&chores, fatal.clone());
         }
         operations.readiness.set(true);
         started.push("ready");

@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) node: ThisNode,
     pub(super) others_run: bool,
     /// Signs access tokens.
-    pub(super) signing_key: String,
+    pub(super) signing_key: Vec<u8>,
 }
 
 /// Migrates, checkpoints and loads the database, on a thread of the blocking pool.
@@ -104,7 +104,7 @@ fn open_server(
     data_dir: &DataDir,
     config: &Config,
 ) -> Result<(Db, Shared), StartError> {
-    let mut db = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
+    let mut db = server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?;
     info!(database = server.place(), "connected to PostgreSQL");
     if data_dir.database().exists() {
         warn!("netbit.db in the data directory is not used: the database is on PostgreSQL");
@@ -115,16 +115,24 @@ fn open_server(
     }
     commit_log::begin_log(&mut db.queries)?;
     let name = data_dir.node_name(&config.cluster.name)?;
-    let alone = !config.cluster.preview;
-    let (number, others) = nodes::register(&mut db, &name, &config.http.public_url, alone)?;
+    let (alone, instance) = (!config.cluster.preview, format!("{:016x}", rand::random::<u64>()));
+    let this = nodes::NewNode { name: &name, address: &config.http.public_url, instance: &instance };
+    let (number, others) = nodes::register(&mut db, this, alone)?;
     if let Some(other) = others.first().filter(|_| alone) {
         return Err(StartError::OtherNode { name: other.name.clone(), silent_ms: other.silent_ms });
     }
-    let proposed = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
-    let signing_key = nodes::signing_key(&mut db, &String::from_utf8_lossy(&proposed))?;
-    let others_run = !others.is_empty();
-    let shared = Shared { node: ThisNode { name, number }, others_run, signing_key };
-    Ok((Db::Postgres(Box::new(db)), shared))
+    let signing_key = match &config.auth.secret {
+        // Not stored: it would be in every copy of the database.
+        Some(configured) => data_dir.secret(Some(configured.expose()))?,
+        None => {
+            let proposed = data_dir.secret(None)?;
+            nodes::signing_key(&mut db, &String::from_utf8_lossy(&proposed))?.into_bytes()
+        }
+    };
+    let node = ThisNode { name, number, instance };
+    let shared = Shared { node, others_run: !others.is_empty(), signing_key };
+    let writer = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
+    Ok((Db::Postgres(Box::new(writer)), shared))
 }
 
 /// Sets the epoch of a new database. Sets a new epoch and ends all logins if the database was

@@ -43,13 +43,23 @@ struct Value {
 
 const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 
+/// A node that starts.
+#[derive(Debug, Clone, Copy)]
+pub struct NewNode<'a> {
+    pub name: &'a str,
+    /// The address at which other nodes reach it.
+    pub address: &'a str,
+    /// A random text of this process. A later process of the same name replaces it.
+    pub instance: &'a str,
+}
+
 /// Registers this node; returns its number, and the other nodes that ran within
 /// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none.
-pub fn register(db: &mut Postgres, name: &str, address: &str, alone: bool) -> QueryResult<(i16, Vec<Node>)> {
+pub fn register(db: &mut Postgres, this: NewNode<'_>, alone: bool) -> QueryResult<(i16, Vec<Node>)> {
     db.queries.batch_execute("BEGIN")?;
     let registered = commit_log::lock(db).and_then(|()| {
-        let others = running(db, name)?;
-        let number = if alone && !others.is_empty() { 0 } else { insert(db, name, address)? };
+        let others = running(db, this.name)?;
+        let number = if alone && !others.is_empty() { 0 } else { insert(db, this)? };
         Ok((number, others))
     });
     db.queries.batch_execute(if registered.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
@@ -66,37 +76,40 @@ pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
     .load(&mut db.queries)
 }
 
-fn insert(db: &mut Postgres, name: &str, address: &str) -> QueryResult<i16> {
+fn insert(db: &mut Postgres, this: NewNode<'_>) -> QueryResult<i16> {
     let number: Number = diesel::sql_query(format!(
-        "INSERT INTO nodes (name, number, address, roles, format, seen_at)
+        "INSERT INTO nodes (name, number, address, instance, format, seen_at)
          SELECT $1, coalesce(
                     (SELECT number FROM nodes WHERE name = $1),
                     (SELECT CAST(min(n) AS SMALLINT) FROM generate_series(1, {NUMBER_MAX}) n
                      WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE number = n))
-                ), $2, '', {format}, {NOW}
-         ON CONFLICT (name) DO UPDATE SET address = excluded.address, format = excluded.format,
-             seen_at = excluded.seen_at
+                ), $2, $3, {format}, {NOW}
+         ON CONFLICT (name) DO UPDATE SET address = excluded.address, instance = excluded.instance,
+             format = excluded.format, seen_at = excluded.seen_at
          RETURNING number",
         format = commit_log::FORMAT
     ))
-    .bind::<Text, _>(name)
-    .bind::<Text, _>(address)
+    .bind::<Text, _>(this.name)
+    .bind::<Text, _>(this.address)
+    .bind::<Text, _>(this.instance)
     .get_result(&mut db.queries)?;
     Ok(number.number)
 }
 
-/// Records that this node runs.
-pub fn record_running(db: &mut Postgres, number: i16) -> QueryResult<()> {
-    diesel::sql_query(format!("UPDATE nodes SET seen_at = {NOW} WHERE number = $1"))
+/// Records that this node runs. Returns `false` if another process has taken its name.
+pub fn record_running(db: &mut Postgres, number: i16, instance: &str) -> QueryResult<bool> {
+    diesel::sql_query(format!("UPDATE nodes SET seen_at = {NOW} WHERE number = $1 AND instance = $2"))
         .bind::<SmallInt, _>(number)
+        .bind::<Text, _>(instance)
         .execute(&mut db.queries)
-        .map(drop)
+        .map(|updated| updated > 0)
 }
 
 /// Records that this node has stopped.
-pub fn record_stopped(db: &mut Postgres, number: i16) -> QueryResult<()> {
-    diesel::sql_query("UPDATE nodes SET seen_at = 0 WHERE number = $1")
+pub fn record_stopped(db: &mut Postgres, number: i16, instance: &str) -> QueryResult<()> {
+    diesel::sql_query("UPDATE nodes SET seen_at = 0 WHERE number = $1 AND instance = $2")
         .bind::<SmallInt, _>(number)
+        .bind::<Text, _>(instance)
         .execute(&mut db.queries)
         .map(drop)
 }

@@ -15,7 +15,6 @@ use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
-use crate::core::database::postgres::is_lost;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
@@ -109,7 +108,7 @@ impl BatchExecutor {
                     self.apply(tail)?;
                     return Ok(now);
                 }
-                Err(error) if is_lost(&error) && begun.elapsed() < RECONNECT_MAX => {
+                Err(error) if db.lost(&error) && begun.elapsed() < RECONNECT_MAX => {
                     warn!(%error, "the connection to the database was lost");
                     self.reconnects();
                 }
@@ -125,7 +124,7 @@ impl BatchExecutor {
         let Db::Postgres(db) = &mut self.db else { return Ok(Batch::answering(Vec::new())) };
         let read = commit_log::tail(db, commit_no);
         if let Err(error) = &read
-            && is_lost(error)
+            && db.lost(error)
             && let Err(error) = db.reconnect()
         {
             warn!(%error, "the database cannot be reached");
@@ -194,7 +193,7 @@ impl BatchExecutor {
 
     /// Returns whether the error means that the connection to PostgreSQL was lost.
     pub(super) fn lost_connection(&self, error: &SqlError) -> bool {
-        matches!(self.db, Db::Postgres(_)) && is_lost(error)
+        matches!(&self.db, Db::Postgres(db) if db.lost(error))
     }
 
     /// Connects again, if that is possible within [`RECONNECT_MAX`].

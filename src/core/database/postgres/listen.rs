@@ -24,11 +24,6 @@ impl Listener {
     pub async fn next(&mut self) -> Option<String> {
         self.payloads.recv().await
     }
-
-    /// Drops the notifications that wait.
-    pub fn clear(&mut self) {
-        while self.payloads.try_recv().is_ok() {}
-    }
 }
 
 impl Server {

@@ -9,8 +9,8 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 pub enum UrlError {
     #[error("not a URL of PostgreSQL; allowed: postgres://user:password@host/database")]
     Scheme,
-    #[error("{0}")]
-    Parse(#[source] tokio_postgres::Error),
+    #[error("{0}: {reason}", reason = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
+    Parse(tokio_postgres::Error),
     #[error("the URL names no {0}")]
     Missing(&'static str),
     #[error("sslmode \"{0}\" is not known; allowed: disable, prefer, require, verify-ca, verify-full")]
