@@ -10,6 +10,7 @@ mod idle;
 mod instruments;
 mod integrity_check;
 mod listeners;
+mod log_tail;
 mod recovery;
 mod sockets;
 mod stop;
@@ -23,6 +24,7 @@ use actix_web::dev::ServerHandle;
 use actors::{ActorSources, start_actors};
 use instruments::Instruments;
 use listeners::{OperationsListener, serve, serve_control};
+use log_tail::LogTail;
 use recovery::recover;
 use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
@@ -32,7 +34,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::actors::cache::CacheCounters;
+use crate::actors::cache::{CacheCounters, LogReader};
 use crate::actors::writer::Checkpointer;
 use crate::api::Readiness;
 use crate::core::actor::{ActorStats, FatalSignal};
@@ -62,6 +64,11 @@ pub enum StartError {
     Listen { key: &'static str, address: String, source: std::io::Error },
     #[error("the repository directory cannot be used: {0}")]
     Repositories(std::io::Error),
+    #[error(
+        "node {name} uses this database (it answered {silent_ms} ms ago): several nodes are a preview without \
+         repositories; stop the other node, wait 30 seconds after a crash, or set cluster.preview = true"
+    )]
+    OtherNode { name: String, silent_ms: i64 },
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
     #[error("the control socket cannot be opened: {0}")]
@@ -134,11 +141,14 @@ impl RunningApp {
             files if files.is_on() => Some(Tls::open(&files.certificate, &files.key)?),
             _ => None,
         };
-        let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
 
         let database = Source::of(&config)?;
         let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
-        let OpenStorage { executor, snapshot, unfinished } = storage;
+        let OpenStorage { executor, snapshot, unfinished, shared } = storage;
+        let secret = match &shared {
+            Some(shared) => shared.signing_key.clone(),
+            None => data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?,
+        };
         let tokens = TokenKeys::new(&secret, snapshot.epoch);
         let setup = SetupCode::for_server_of(snapshot.users.iter().map(|(user, _)| &**user));
         started.extend(["migrate", "checkpoint", "load"]);
@@ -148,12 +158,16 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
+        let node = shared.map(|shared| shared.node);
+        let (log, requests) = LogReader::new();
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,
             database: &database,
             instruments: &instruments,
             fatal: &fatal,
+            log: node.as_ref().map(|_| log.clone()),
+            node: node.as_ref().map_or(0, |node| node.number),
         };
         let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
@@ -175,6 +189,10 @@ impl RunningApp {
 
         let chores = CancellationToken::new();
         chores::spawn(&services, &chores);
+        if let (Source::Server(server), Some(node)) = (&database, node) {
+            let (server, writer) = (server.clone(), services.writer.clone());
+            LogTail { server, node, writer, log, requests }.spawn(&chores, fatal.clone());
+        }
         operations.readiness.set(true);
         started.push("ready");
         if let Some(path) = database.file() {

@@ -29,10 +29,17 @@ CREATE TABLE nodes (
     name    TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     number  SMALLINT NOT NULL UNIQUE,
     address TEXT     NOT NULL,
-    roles   TEXT     NOT NULL,
+    -- A random text of the process that runs under this name.
+    instance TEXT    NOT NULL,
     -- The newest version of the encoding of events that the node reads.
     format  SMALLINT NOT NULL,
     seen_at BIGINT   NOT NULL
+);
+
+-- Keys that all servers of this database share.
+CREATE TABLE secrets (
+    name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
 );
 
 CREATE TABLE users (

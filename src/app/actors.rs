@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::StartError;
 use super::instruments::Instruments;
-use crate::actors::cache::{CacheActor, CacheHandle, ReadModels, Sources};
+use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{PresenceActor, PresenceHandle};
 use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
@@ -39,6 +39,10 @@ pub(super) struct ActorSources<'a> {
     pub(super) database: &'a Source,
     pub(super) instruments: &'a Instruments,
     pub(super) fatal: &'a FatalSignal,
+    /// Requests reads of the log of commits, on PostgreSQL.
+    pub(super) log: Option<LogReader>,
+    /// The number of this node in the log of commits.
+    pub(super) node: i16,
 }
 
 /// Starts all actors: those that receive events first, then the cache, then the writer.
@@ -124,7 +128,8 @@ impl Threads<'_> {
         let (limits, stats) = (config.limits.clone(), &instruments.cache);
         let gate = self.sources.gate(limits.cache_queries, limits.queries_per_user, stats);
         let models = ReadModels::load(snapshot, config.cache.window, config.cache.max_bytes);
-        let sources = Sources { readers: readers.clone(), cache: config.cache.clone(), limits };
+        let log = self.sources.log.clone();
+        let sources = Sources { readers: readers.clone(), cache: config.cache.clone(), limits, log };
         let (counters, own_gate, own_fatal) = (instruments.cached.clone(), gate.clone(), (*fatal).clone());
         let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |mailbox| {
             let own = CacheHandle::new(mailbox.clone(), own_gate);
@@ -140,7 +145,8 @@ impl Threads<'_> {
         epoch: i64,
         cache: &CacheHandle,
     ) -> Result<(WriterHandle, Checkpointer), StartError> {
-        let ActorSources { config, data_dir, database, instruments, fatal } = &self.sources;
+        let ActorSources { config, data_dir, database, instruments, fatal, node, .. } = &self.sources;
+        let node = *node;
         let (limits, commits) = (config.limits.clone(), instruments.commits.clone());
         let source = (*database).clone();
         let wal = Arc::new(WalSizeEstimator::default());
@@ -155,7 +161,8 @@ impl Threads<'_> {
             let synchronous = config.storage.synchronous;
             Box::new(move || {
                 let db = source.open_writer(synchronous)?;
-                Ok(BatchExecutor::new(db, limits.clone(), commits.clone())?.waking(fan_outs.clone()))
+                let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?;
+                Ok(executor.on_node(node).waking(fan_outs.clone()))
             })
         };
         let executor = executor.waking(fan_outs.clone());

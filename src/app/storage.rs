@@ -5,23 +5,34 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
+use super::log_tail::ThisNode;
 use super::{StartError, blocking};
 use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, Source};
-use crate::storage::commit_log;
 use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
+use crate::storage::{commit_log, nodes};
 
 /// The state read from the database at start.
 pub(super) struct OpenStorage {
     pub(super) executor: BatchExecutor,
     pub(super) snapshot: Snapshot,
     pub(super) unfinished: Unfinished,
+    /// This node and the key of all nodes, on PostgreSQL.
+    pub(super) shared: Option<Shared>,
+}
+
+/// What this node shares with the others of the database.
+pub(super) struct Shared {
+    pub(super) node: ThisNode,
+    pub(super) others_run: bool,
+    /// Signs access tokens.
+    pub(super) signing_key: Vec<u8>,
 }
 
 /// Migrates, checkpoints and loads the database, on a thread of the blocking pool.
@@ -41,11 +52,14 @@ fn load(
     config: &Config,
     metrics: CommitMetrics,
 ) -> Result<OpenStorage, StartError> {
-    let mut db = match database {
-        Source::File(path) => open_file(path, data_dir, config)?,
-        Source::Server(server) => open_server(server, data_dir)?,
+    let (mut db, shared) = match database {
+        Source::File(path) => (open_file(path, data_dir, config)?, None),
+        Source::Server(server) => {
+            let (db, shared) = open_server(server, data_dir, config)?;
+            (db, Some(shared))
+        }
     };
-    settle_epoch(&mut db, data_dir)?;
+    settle_epoch(&mut db, data_dir, shared.as_ref().is_some_and(|shared| shared.others_run))?;
     // The settings of a reader: a snapshot may take longer than a transaction of the writer.
     let snapshot = match database {
         Source::File(_) => snapshot::load(&mut db, config.cache.window, config.cache.max_bytes)?,
@@ -62,8 +76,10 @@ fn load(
         "database loaded"
     );
     let unfinished = Unfinished::read(&mut db)?;
+    let number = shared.as_ref().map_or(0, |shared| shared.node.number);
     let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?;
-    Ok(OpenStorage { executor, snapshot, unfinished })
+    let executor = executor.on_node(number).at_commit(snapshot.commit_no);
+    Ok(OpenStorage { executor, snapshot, unfinished, shared })
 }
 
 /// Opens the file of SQLite, and makes every commit in it durable.
@@ -83,9 +99,13 @@ fn open_file(path: &Path, data_dir: &DataDir, config: &Config) -> Result<Db, Sta
     Ok(Db::Sqlite(db))
 }
 
-/// Connects to PostgreSQL, and begins the log of commits in a new database.
-fn open_server(server: &Arc<Server>, data_dir: &DataDir) -> Result<Db, StartError> {
-    let mut db = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
+/// Connects to PostgreSQL, begins the log of commits in a new database, and registers this node.
+fn open_server(
+    server: &Arc<Server>,
+    data_dir: &DataDir,
+    config: &Config,
+) -> Result<(Db, Shared), StartError> {
+    let mut db = server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?;
     info!(database = server.place(), "connected to PostgreSQL");
     if std::fs::metadata(data_dir.database()).is_ok_and(|file| file.len() > 0) {
         warn!("netbit.db in the data directory is not used: the database is on PostgreSQL");
@@ -95,7 +115,25 @@ fn open_server(server: &Arc<Server>, data_dir: &DataDir) -> Result<Db, StartErro
         info!(migrations = migrated, "database migrated");
     }
     commit_log::begin_log(&mut db.queries)?;
-    Ok(Db::Postgres(Box::new(db)))
+    let name = data_dir.node_name(&config.cluster.name)?;
+    let (alone, instance) = (!config.cluster.preview, format!("{:016x}", rand::random::<u64>()));
+    let this = nodes::NewNode { name: &name, address: &config.http.public_url, instance: &instance };
+    let (number, others) = nodes::register(&mut db, this, alone)?;
+    if let Some(other) = others.first().filter(|_| alone) {
+        return Err(StartError::OtherNode { name: other.name.clone(), silent_ms: other.silent_ms });
+    }
+    let signing_key = match &config.auth.secret {
+        // Not stored: it would be in every copy of the database.
+        Some(configured) => data_dir.secret(Some(configured.expose()))?,
+        None => {
+            let proposed = data_dir.secret(None)?;
+            nodes::signing_key(&mut db, &String::from_utf8_lossy(&proposed))?.into_bytes()
+        }
+    };
+    let node = ThisNode { name, number, instance };
+    let shared = Shared { node, others_run: !others.is_empty(), signing_key };
+    let writer = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
+    Ok((Db::Postgres(Box::new(writer)), shared))
 }
 
 /// Sets the epoch of a new database. Sets a new epoch and ends all logins if the database was
@@ -104,12 +142,17 @@ fn open_server(server: &Arc<Server>, data_dir: &DataDir) -> Result<Db, StartErro
 /// A new epoch invalidates the access tokens and cursors of the lost commits. Such a database
 /// assigns ids a second time: an old token could authenticate another user. Its logins may have
 /// ended since, so their refresh tokens must not start them again.
-fn settle_epoch(db: &mut Db, data_dir: &DataDir) -> Result<(), StartError> {
+///
+/// While other nodes run, an epoch that differs from the mark is the one that they have set.
+fn settle_epoch(db: &mut Db, data_dir: &DataDir, others_run: bool) -> Result<(), StartError> {
     let commit_no = commit_log::last(db)?;
     let known = meta::get(db, meta::EPOCH)?;
     let mark = data_dir.high_water();
-    let lost =
-        mark.filter(|mark| known.is_some_and(|known| known != mark.epoch || commit_no < mark.commit_no));
+    let differs = |mark: &HighWater| {
+        known.is_some_and(|known| known != mark.epoch && !others_run)
+            || known == Some(mark.epoch) && commit_no < mark.commit_no
+    };
+    let lost = mark.filter(differs);
     let epoch = match (known, lost) {
         (Some(known), None) => known,
         (_, Some(mark)) => {

@@ -220,6 +220,24 @@ impl DataDir {
         }
     }
 
+    /// Returns the name of this node: `configured`, or the one in `node.name`, which is made if it
+    /// does not exist.
+    pub fn node_name(&self, configured: &str) -> Result<String, DataDirError> {
+        if !configured.is_empty() {
+            return Ok(configured.to_owned());
+        }
+        let path = self.path.join("node.name");
+        match fs::read_to_string(&path) {
+            Ok(name) => Ok(name.trim().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = format!("node-{:08x}", rand::random::<u32>());
+                write_atomically(&self.path, "node.name", name.as_bytes())?;
+                Ok(name)
+            }
+            Err(source) => Err(DataDirError::Io { path, source }),
+        }
+    }
+
     pub fn high_water(&self) -> Option<HighWater> {
         serde_json::from_slice(&fs::read(self.path.join(HIGH_WATER)).ok()?).ok()
     }

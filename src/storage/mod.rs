@@ -11,6 +11,7 @@ pub mod commit_log;
 pub mod copy;
 mod ids;
 pub mod metrics;
+pub mod nodes;
 pub mod queries;
 pub mod readers;
 pub mod rows;

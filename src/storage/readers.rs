@@ -30,6 +30,17 @@ pub enum ReadError {
     Task(#[from] JoinError),
 }
 
+impl ReadError {
+    /// Returns whether PostgreSQL could not be reached.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Database(error) => is_lost(error),
+            Self::Connection(_) => true,
+            Self::Overloaded(_) | Self::Task(_) => false,
+        }
+    }
+}
+
 /// A pool of read-only connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Readers {

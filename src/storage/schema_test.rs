@@ -65,3 +65,43 @@ fn schema_file_matches_migrations() {
         "run `diesel migration run` with diesel's command-line tool to generate it again"
     );
 }
+
+/// Tables that exist on PostgreSQL only.
+const POSTGRES_ONLY: [&str; 3] = ["commits", "nodes", "secrets"];
+
+/// Returns `table.column -> Type` for every column of the migrations of PostgreSQL, which has one
+/// column per line.
+fn on_postgres() -> Vec<String> {
+    let (mut table, mut columns) = ("", Vec::new());
+    for line in include_str!("../../migrations-postgres/2026-11-30-000000_schema/up.sql").lines() {
+        if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+            table = rest.split_whitespace().next().unwrap_or_default();
+        } else if line.starts_with(')') {
+            table = "";
+        }
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(kind)) = (words.next(), words.next()) else { continue };
+        let plain = match kind.trim_end_matches(',') {
+            "BIGINT" => "BigInt",
+            "TEXT" => "Text",
+            "BYTEA" => "Binary",
+            "BOOLEAN" => "Bool",
+            _ => continue,
+        };
+        if table.is_empty() || POSTGRES_ONLY.contains(&table) || line.starts_with("CREATE") {
+            continue;
+        }
+        let required = line.contains("NOT NULL") || line.contains("PRIMARY KEY");
+        let shown = if required { plain.to_owned() } else { format!("Nullable<{plain}>") };
+        columns.push(format!("{table}.{name} -> {shown}"));
+    }
+    columns.sort();
+    columns
+}
+
+#[test]
+fn schema_of_postgres_has_the_same_columns() {
+    let mut printed = printed();
+    printed.sort();
+    assert_eq!(printed, on_postgres());
+}

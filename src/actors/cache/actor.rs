@@ -1,11 +1,11 @@
 //! Routing: queries to the read models, commits into them, lane items to the hubs, reads to the
 //! pool.
 
+mod current;
 mod delivery;
 mod reload;
 
 use crate::actors::commit::{Committed, WriterEvent};
-use crate::actors::error::QueryError;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use tracing::error;
 use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
-use super::messages::{Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead};
+use super::log_reader::LogReader;
+use super::messages::{LogRead, Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead};
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
@@ -30,18 +31,21 @@ use crate::core::limits::Limits;
 use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::domain::ids::ChatId;
+use crate::domain::refusal::Refusal;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
 
 /// A query that waits for a window or for a reload. It holds a permit of the gate, so the gate also
 /// bounds the number of parked queries.
-type DeferredQuery = Box<dyn FnOnce(&mut CacheActor) + Send>;
+pub(super) type DeferredQuery = Box<dyn FnOnce(&mut CacheActor) + Send>;
 
 /// The data sources of the cache, and its sizes.
 pub struct Sources {
     pub readers: Readers,
     pub cache: Cache,
     pub limits: Limits,
+    /// Reads the commits of other nodes. `None` on SQLite.
+    pub log: Option<LogReader>,
 }
 
 /// See the [module](super).
@@ -102,20 +106,37 @@ impl CacheActor {
 
     fn answer<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::answer) else { return };
+        self.answer_or_refuse(ask, Self::refuse_if_current);
+    }
+
+    /// Answers from what is applied now.
+    fn answer_now<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::answer_now) else { return };
+        self.answer_or_refuse(ask, |_, ask, refusal| ask.answer(Err(refusal.into())));
+    }
+
+    fn answer_or_refuse<Q: Query>(
+        &mut self,
+        ask: Ask<QueryRequest<Q>>,
+        refuse: fn(&mut Self, Ask<QueryRequest<Q>>, Refusal),
+    ) {
         let QueryRequest { who, query } = &ask.request;
         let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
-            Err(refusal) => return ask.answer(Err(refusal.into())),
+            Err(refusal) => return refuse(self, ask, refusal),
         };
         if let Some(Err(refusal)) = grant.as_ref().map(|grant| grant.check(Q::REQUIRED_SCOPE)) {
-            return ask.answer(Err(refusal.into()));
+            return refuse(self, ask, refusal);
         }
         let uses = &mut self.uses;
         let mut context = QueryContext { read: &mut self.models, uses, grant, fill: None };
         match (query.answer(*who, &mut context), context.fill) {
             (QueryOutcome::Now(answer), _) => {
                 self.counters.hits.inc();
-                ask.answer(answer.map_err(QueryError::Refused));
+                match answer {
+                    Ok(answer) => ask.answer(Ok(answer)),
+                    Err(refusal) => refuse(self, ask, refusal),
+                }
             }
             (QueryOutcome::AfterFill(chat), fill) => {
                 let holder = who.map_or(Holder::Operator, |who| Holder::Account(who.user));
@@ -256,6 +277,13 @@ impl Handler<SendReceipts> for CacheActor {
         self.receipts_scheduled = false;
         let items = self.models.take_receipts(self.sources.limits.receipts_participants);
         self.presence.deliver(items);
+    }
+}
+
+impl Handler<LogRead> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, LogRead(deferred): LogRead, _: &mut Ctx<Self>) {
+        deferred(self);
     }
 }
 

@@ -3,8 +3,8 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Publish, QueryRequest, Replay, ResumeCursors,
-    SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
+    CatchUp, CloseSession, Heartbeat, IssueTicket, LogRead, OpenSession, Publish, QueryRequest, Replay,
+    ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -113,6 +113,10 @@ impl CacheHandle {
     /// Returns how the read models differ from `fresh`.
     pub async fn verify(&self, fresh: ReadModels) -> Result<Vec<String>, QueryError> {
         self.mailbox.ask_ungated(Verify { fresh: Box::new(fresh) }).await
+    }
+
+    pub(super) fn log_read(&self, deferred: super::actor::DeferredQuery) {
+        self.mailbox.post(LogRead(deferred));
     }
 
     pub(super) fn window_read(&self, fill: Fill, rows: Result<WindowRows, ReadError>) {

@@ -57,6 +57,7 @@ instrumented_actor!(
         PathsToAdminister,
         PeopleSeen,
         PeopleToAdd,
+        LogRead,
         PersonFormerlyNamed,
         PersonNamed,
         ProjectList,
@@ -227,3 +228,8 @@ pub(super) struct SnapshotRead {
 pub struct Verify {
     pub(super) fresh: Box<ReadModels>,
 }
+
+/// The log of commits was read for a query that would have been refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LogRead(pub(super) super::actor::DeferredQuery);

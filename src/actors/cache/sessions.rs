@@ -28,8 +28,18 @@ use crate::protocol::framing;
 const CURSOR_ANSWER_BYTES: usize = 96;
 
 impl CacheActor {
+    /// Opens a session. Before a refusal, the commits of other nodes are applied.
     fn open_session(&mut self, ask: Ask<OpenSession>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::open_session) else { return };
+        let is_refused = self.models.directory.authenticate(ask.request.0.session_ref.who).is_err();
+        let ask = if is_refused { self.behind_the_log(ask, Self::open_session_now) } else { Some(ask) };
+        if let Some(ask) = ask {
+            self.open_session_now(ask);
+        }
+    }
+
+    fn open_session_now(&mut self, ask: Ask<OpenSession>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::open_session_now) else { return };
         let Ask { request: OpenSession(registration), reply, .. } = ask;
         let user = match self.models.directory.authenticate(registration.session_ref.who) {
             Ok((user, AccessGrant::Whole)) => user.clone(),
@@ -136,10 +146,27 @@ impl CacheActor {
         }
     }
 
-    /// Sorts the chats of a `Resume`: up to date, too far behind, of another epoch, or to be
-    /// replayed.
+    /// Answers a `Resume`. A cursor above the head may come from another node: then the commits of
+    /// that node are applied first.
     fn catch_up(&mut self, ask: Ask<CatchUp>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::catch_up) else { return };
+        let who = ask.request.session_ref.who;
+        let cursors = &ask.request.cursors;
+        let is_ahead = self.models.directory.authenticate(who).is_err()
+            || cursors
+                .chats
+                .iter()
+                .any(|(chat, seq)| readable(&self.models, *chat, who.user).map_or(true, |head| head < *seq));
+        let ask = if is_ahead { self.behind_the_log(ask, Self::catch_up_now) } else { Some(ask) };
+        if let Some(ask) = ask {
+            self.catch_up_now(ask);
+        }
+    }
+
+    /// Sorts the chats of a `Resume`: up to date, too far behind, of another epoch, or to be
+    /// replayed.
+    fn catch_up_now(&mut self, ask: Ask<CatchUp>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::catch_up_now) else { return };
         let Ask { request: CatchUp { session_ref, cursors }, reply, .. } = ask;
         let ResumeCursors { generation, epoch, chats } = cursors;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {

@@ -7,10 +7,11 @@ use std::sync::mpsc::SyncSender;
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, debug_span, error};
 
+use super::batch::Batch;
 use super::batch::BatchExecutor;
 use super::checkpointer::WalSizeEstimator;
 use super::command::{Command, CommandError};
-use super::messages::{Drain, PendingCommand, QueuedCommand};
+use super::messages::{Drain, PendingCommand, QueuedCommand, ReadLog};
 use crate::actors::cache::CacheHandle;
 use crate::actors::commit::WriterEvent;
 use crate::core::actor::{Ask, Ctx, FATAL_EXIT_CODE, FatalSignal};
@@ -96,12 +97,7 @@ impl DbWriterActor {
             let _span = debug_span!("batch", commit_no = executor.commit_no() + 1).entered();
             let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
-            if batch.reload {
-                self.cache.publish(WriterEvent::Reload);
-            }
-            for committed in batch.others.drain(..) {
-                self.cache.publish(WriterEvent::Committed(committed));
-            }
+            publish_others(&self.cache, &mut batch);
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(WriterEvent::Committed(committed));
@@ -150,6 +146,16 @@ impl DbWriterActor {
             None => {}
         }
         self.wal.restart_failed(self.limits.wal_bytes);
+    }
+}
+
+/// Publishes the commits of other nodes that a batch has read.
+fn publish_others(cache: &CacheHandle, batch: &mut Batch) {
+    if batch.reload {
+        cache.publish(WriterEvent::Reload);
+    }
+    for committed in batch.others.drain(..) {
+        cache.publish(WriterEvent::Committed(committed));
     }
 }
 
@@ -203,5 +209,27 @@ impl Handler<Ask<Drain>> for DbWriterActor {
             debug!(%error, "read cursors were not written");
         }
         ask.answer(Ok(()));
+    }
+}
+
+impl Handler<Ask<ReadLog>> for DbWriterActor {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<ReadLog>, _: &mut Ctx<Self>) {
+        let Some(executor) = &mut self.executor else { return ask.answer(Err(CommandError::Internal)) };
+        match executor.read_log() {
+            Ok(mut batch) => {
+                publish_others(&self.cache, &mut batch);
+                if batch.fatal {
+                    self.executor = None;
+                    self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
+                }
+                ask.answer(Ok(()));
+            }
+            Err(error) => {
+                debug!(%error, "the log of commits could not be read");
+                ask.answer(Err(CommandError::DatabaseAway));
+            }
+        }
     }
 }

@@ -140,6 +140,20 @@ impl BatchExecutor {
         Self { fan_outs, ..self }
     }
 
+    /// Sets the number of this node, for the log of commits.
+    #[must_use]
+    pub fn on_node(mut self, node: i16) -> Self {
+        self.log.node = node;
+        self
+    }
+
+    /// Sets the commit that the read models have applied. The next transaction reads later ones
+    /// from the log.
+    #[must_use]
+    pub fn at_commit(self, commit_no: i64) -> Self {
+        Self { commit_no, ..self }
+    }
+
     #[cfg(test)]
     pub(super) fn set_slow_threshold(&mut self, threshold: Duration) {
         self.slow_threshold = threshold;

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
-use super::messages::{Drain, PendingCommand};
+use super::messages::{Drain, PendingCommand, ReadLog};
 use crate::core::actor::{Caller, Gate, Mailbox, MessageName, Overloaded, Permit, Reply};
 
 /// Submits commands. Cheap to clone.
@@ -62,6 +62,14 @@ impl WriterHandle {
     /// Submits `command`; `reply` is called on the writer's thread after the commit.
     pub fn submit<C: Command>(&self, permit: Permit, command: C, reply: Reply<C::Output, CommandError>) {
         self.mailbox.post(PendingCommand::new(command, Some(permit), reply));
+    }
+
+    /// Returns when the commits of other nodes so far are published to the cache.
+    ///
+    /// # Errors
+    /// [`CommandError::DatabaseAway`] if the log could not be read.
+    pub async fn read_log(&self) -> Result<(), CommandError> {
+        self.mailbox.ask_ungated(ReadLog).await
     }
 
     /// Closes the gate. Returns when all commands in the mailbox are committed, published and

@@ -20,6 +20,14 @@ impl Request for Drain {
     type Error = CommandError;
 }
 
+/// Publishes the commits of other nodes, then replies.
+pub struct ReadLog;
+
+impl Request for ReadLog {
+    type Answer = ();
+    type Error = CommandError;
+}
+
 /// A command with its result so far, its permit and its reply.
 #[derive(Message)]
 #[rtype(result = "()")]

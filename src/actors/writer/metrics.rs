@@ -35,10 +35,19 @@ impl Default for CommitMetrics {
             failed: Counter::default(),
             replayed: Counter::default(),
             read_only: Gauge::default(),
-            unclear: Family::default(),
+            unclear: outcomes(),
             checkpoint_seconds: seconds(),
         }
     }
+}
+
+/// Returns the counters of all outcomes, at 0.
+fn outcomes() -> Family<[(&'static str, &'static str); 1], Counter> {
+    let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+    for outcome in ["committed", "rolled_back", "unknown"] {
+        drop(family.get_or_create(&[("outcome", outcome)]));
+    }
+    family
 }
 
 impl CommitMetrics {

@@ -64,6 +64,6 @@ pub use batch::{Batch, BatchExecutor};
 pub use checkpointer::{Checkpointer, WalSizeEstimator};
 pub use command::{Command, CommandError, ExecuteError, Execution, Tx};
 pub use handle::WriterHandle;
-pub use messages::{Drain, PendingCommand, QueuedCommand};
+pub use messages::{Drain, PendingCommand, QueuedCommand, ReadLog};
 pub use metrics::CommitMetrics;
 pub use writer_cache::{Head, Invalidation};

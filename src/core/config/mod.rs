@@ -20,8 +20,8 @@ pub use load::{DEFAULT_FILE, LoadedConfig, Overrides, RenamedKey, environment, l
 pub use mistake::ConfigError;
 pub use secret::{Secret, check_strength};
 pub use sections::{
-    Accounts, Auth, Cache, DataDirPath, GitSettings, Http, Log, LogFormat, Ops, RegistrationPolicy, Storage,
-    Synchronous, Tcp, TlsFiles, Udp,
+    Accounts, Auth, Cache, Cluster, DataDirPath, GitSettings, Http, Log, LogFormat, Ops, RegistrationPolicy,
+    Storage, Synchronous, Tcp, TlsFiles, Udp,
 };
 
 use super::limits::Limits;
@@ -44,6 +44,7 @@ pub struct Config {
     pub tls: TlsFiles,
     pub cache: Cache,
     pub storage: Storage,
+    pub cluster: Cluster,
     pub accounts: Accounts,
     pub git: GitSettings,
     pub auth: Auth,

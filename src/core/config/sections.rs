@@ -108,6 +108,17 @@ impl Default for Cache {
     }
 }
 
+/// Nodes that share a database of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cluster {
+    /// The name of this node. Empty: a random name, which is kept in the data directory.
+    pub name: String,
+    /// Whether this node may run beside others, for trials: chats are shared, repositories,
+    /// presence and typing are not yet.
+    pub preview: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Storage {

@@ -62,6 +62,11 @@ pub fn begin(db: &mut Postgres, applied: i64) -> QueryResult<Tail> {
     tail(db, applied)
 }
 
+/// Takes the commit lock in an open transaction.
+pub fn lock(db: &mut Postgres) -> QueryResult<()> {
+    db.queries.batch_execute(&format!("SELECT pg_advisory_xact_lock({COMMIT_LOCK})"))
+}
+
 /// Returns the rows of the log from `applied` on, without the commit lock.
 pub fn tail(db: &mut Postgres, applied: i64) -> QueryResult<Tail> {
     rows::tail(&mut db.queries, applied)
@@ -72,9 +77,9 @@ pub fn append(db: &mut Postgres, row: &NewLogRow<'_>) -> QueryResult<()> {
     rows::append(&mut db.queries, row)
 }
 
-/// Commits, and announces the commit to other nodes.
-pub fn commit(db: &mut Postgres) -> QueryResult<()> {
-    db.queries.batch_execute(&format!("NOTIFY {CHANNEL}; COMMIT"))
+/// Commits, and announces the commit of node `node` to the others.
+pub fn commit(db: &mut Postgres, node: i16) -> QueryResult<()> {
+    db.queries.batch_execute(&format!("NOTIFY {CHANNEL}, '{node}'; COMMIT"))
 }
 
 /// Deletes rows that no node needs any more: those below `below` that are older than `before`.

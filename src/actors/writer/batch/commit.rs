@@ -40,6 +40,10 @@ impl BatchExecutor {
                 fail_points::reach(fail_points::AFTER_COMMIT);
                 CommitOutcome::Known(self.committed(commands, events))
             }
+            // Any other error of PostgreSQL may follow the commit itself: the log is read.
+            Err(error) if matches!(self.db, Db::Postgres(_)) && !is_constraint_violation(&error) => {
+                self.resolve(commands, events, &error)
+            }
             // A deferred constraint leaves the transaction open: that outcome is clear.
             Err(error)
                 if database::is_full(&error)
@@ -49,7 +53,6 @@ impl BatchExecutor {
                 self.roll_back();
                 CommitOutcome::Known(self.database_failed(commands, &error, "commit"))
             }
-            Err(error) if matches!(self.db, Db::Postgres(_)) => self.resolve(commands, events, &error),
             Err(error) => {
                 error!(%error, "COMMIT failed with an unclear outcome; the process ends");
                 CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, true))
@@ -79,13 +82,12 @@ impl BatchExecutor {
     fn try_commit_for_long(&mut self) -> Result<(), SqlError> {
         let mut tries = 0;
         fail_points::instead_of_commit()?;
+        if let Db::Postgres(db) = &mut self.db {
+            return super::outcome::commit(db, self.log.node);
+        }
         loop {
             tries += 1;
-            let committed = match &mut self.db {
-                Db::Sqlite(_) => self.db.batch_execute("COMMIT"),
-                Db::Postgres(db) => super::outcome::commit(db),
-            };
-            match committed {
+            match self.db.batch_execute("COMMIT") {
                 Err(error) if database::is_busy(&error) && tries < COMMIT_TRIES => {
                     warn!(tries, "COMMIT failed because the database is locked; trying again");
                 }

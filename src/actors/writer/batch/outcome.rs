@@ -24,9 +24,9 @@ pub(super) enum CommitOutcome {
 }
 
 /// Commits. A warning of the server makes the outcome unclear: the commit may not be replicated.
-pub(super) fn commit(db: &mut Postgres) -> Result<(), SqlError> {
+pub(super) fn commit(db: &mut Postgres, node: i16) -> Result<(), SqlError> {
     db.expect_no_warning();
-    commit_log::commit(db)?;
+    commit_log::commit(db, node)?;
     if db.warned() || fail_points::fails(fail_points::COMMIT_UNCLEAR) {
         let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
         return Err(SqlError::DatabaseError(kind, Box::new("the COMMIT was not confirmed".to_owned())));
@@ -49,16 +49,13 @@ impl BatchExecutor {
                 break;
             }
             match self.is_in_log(attempt) {
-                Ok(true) => {
-                    info!(commit_no = self.commit_no + 1, "the batch was committed");
-                    self.metrics.unclear("committed").inc();
-                    // The cursors of senders are computed again from the messages.
-                    self.writer_cache.rolled_back();
-                    return CommitOutcome::Known(self.committed(commands, events));
-                }
+                Ok(true) => match self.confirm(attempt) {
+                    Ok(()) => return CommitOutcome::Known(self.confirmed(commands, events)),
+                    Err(error) => warn!(%error, "a commit behind the batch was not confirmed"),
+                },
                 Ok(false) => {
                     info!(commit_no = self.commit_no + 1, "the batch was not committed; it runs again");
-                    self.metrics.unclear("rolled back").inc();
+                    self.metrics.unclear("rolled_back").inc();
                     return CommitOutcome::RunAgain(commands);
                 }
                 Err(error) => warn!(%error, "the log of commits could not be read"),
@@ -69,6 +66,28 @@ impl BatchExecutor {
         // a commit of another node.
         self.refuse_writes(CommandError::DatabaseAway);
         CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, false))
+    }
+
+    /// Commits an empty row behind the batch. A row in the log may be visible and not replicated; a
+    /// later commit that the server confirms shows that it is. The next transaction reads the empty
+    /// row as that of another node.
+    fn confirm(&mut self, attempt: [u8; 16]) -> Result<(), SqlError> {
+        let node = self.log.node;
+        let Db::Postgres(db) = &mut self.db else { return Ok(()) };
+        let tail = commit_log::begin(db, self.commit_no + 1)?;
+        let newest = tail.rows.last().map_or(self.commit_no + 1, |row| row.commit_no);
+        self.log.append(db, newest + 1, &[])?;
+        self.log.attempt = attempt;
+        commit(db, node)
+    }
+
+    /// Answers a batch that is in the log.
+    fn confirmed(&mut self, commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
+        info!(commit_no = self.commit_no + 1, "the batch was committed");
+        self.metrics.unclear("committed").inc();
+        // The cursors of senders are computed again from the messages.
+        self.writer_cache.rolled_back();
+        self.committed(commands, events)
     }
 
     /// Returns whether the attempt is the commit after the newest known one.

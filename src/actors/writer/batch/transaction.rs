@@ -15,7 +15,6 @@ use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
-use crate::core::database::postgres::is_lost;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
@@ -32,12 +31,11 @@ const LOG_KEPT_MS: i64 = 15 * 60 * 1000;
 /// Interval in commits at which old rows of the log are deleted.
 const LOG_TRIM_COMMITS: i64 = 512;
 
-/// The number of this node in the log.
-const NODE: i16 = 0;
-
 /// The executor's position in the log of commits, on PostgreSQL.
 #[derive(Default)]
 pub(super) struct LogPosition {
+    /// The number of this node.
+    pub(super) node: i16,
     /// The id of the newest known commit. `None` before the log was read.
     batch: Option<Vec<u8>>,
     /// The id of the batch that is being committed.
@@ -67,7 +65,7 @@ impl LogPosition {
         let row = NewLogRow {
             commit_no,
             batch,
-            node: NODE,
+            node: self.node,
             effect: 0,
             format: FORMAT,
             events: &events,
@@ -110,13 +108,37 @@ impl BatchExecutor {
                     self.apply(tail)?;
                     return Ok(now);
                 }
-                Err(error) if is_lost(&error) && begun.elapsed() < RECONNECT_MAX => {
+                Err(error) if db.lost(&error) && begun.elapsed() < RECONNECT_MAX => {
                     warn!(%error, "the connection to the database was lost");
                     self.reconnects();
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Reads the commits of other nodes, without a transaction of its own. Returns a batch of no
+    /// commands.
+    pub fn read_log(&mut self) -> Result<Batch, SqlError> {
+        let commit_no = self.commit_no;
+        let Db::Postgres(db) = &mut self.db else { return Ok(Batch::answering(Vec::new())) };
+        let read = commit_log::tail(db, commit_no);
+        if let Err(error) = &read
+            && db.lost(error)
+            && let Err(error) = db.reconnect()
+        {
+            warn!(%error, "the database cannot be reached");
+        }
+        let applied = self.apply(read?);
+        let mut batch = Batch::answering(Vec::new());
+        match applied {
+            Ok(()) => {}
+            Err(BeginError::Database(error)) => return Err(error),
+            Err(error @ BeginError::Lost(_)) => batch = self.begin_failed(Vec::new(), &error),
+        }
+        batch.others = std::mem::take(&mut self.log.others);
+        batch.reload = std::mem::take(&mut self.log.reload);
+        Ok(batch)
     }
 
     /// Applies the commits of other nodes.
@@ -171,7 +193,7 @@ impl BatchExecutor {
 
     /// Returns whether the error means that the connection to PostgreSQL was lost.
     pub(super) fn lost_connection(&self, error: &SqlError) -> bool {
-        matches!(self.db, Db::Postgres(_)) && is_lost(error)
+        matches!(&self.db, Db::Postgres(db) if db.lost(error))
     }
 
     /// Connects again, if that is possible within [`RECONNECT_MAX`].

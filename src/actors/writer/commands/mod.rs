@@ -59,10 +59,10 @@ pub use retention::{SetRetention, TrimChat};
 pub use take_over::{TakeOverChat, TakeOverProject};
 pub use threads::FollowThread;
 
-use super::{DbWriterActor, Drain};
+use super::{DbWriterActor, Drain, ReadLog};
 use crate::core::actor::instrumented_actor;
 
-// The rows of the writer's statistics: every command, and `Drain`.
+// The rows of the writer's statistics: every command, `Drain` and `ReadLog`.
 instrumented_actor!(
     DbWriterActor,
     "writer",
@@ -98,6 +98,7 @@ instrumented_actor!(
         OpenPush,
         CountAttempt,
         PurgeChat,
+        ReadLog,
         RecordMaintenance,
         RecordTokenUses,
         RecordWebLoginUses,

@@ -1,7 +1,7 @@
 //! The server, and connections to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -13,14 +13,18 @@ use tracing::{debug, warn};
 
 use super::tls::Tls;
 use super::url::{UrlError, parse};
+use super::watch::{self, Watch};
 use super::{
-    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX,
+    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX, Seen,
 };
 
 /// How long one address of the server may take to answer, unless the URL has `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum time for a connection, over all addresses and TLS.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
+
+/// Interval at which the driver looks for a statement without an answer.
+const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
@@ -86,6 +90,25 @@ impl Server {
         &self.place
     }
 
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// Runs a future on the thread of the connections.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, PostgresError>> + Send + 'static,
+    ) -> Result<T, PostgresError> {
+        let timeout = || PostgresError::Timeout(self.place.clone());
+        let Some(runtime) = &self.runtime else { return Err(timeout()) };
+        let done = runtime.spawn(tokio::time::timeout(CONNECT_MAX, work)).await;
+        done.ok().and_then(Result::ok).unwrap_or_else(|| Err(timeout()))
+    }
+
     /// Opens a connection. Waits on this thread, which may belong to a runtime.
     ///
     /// # Errors
@@ -93,29 +116,32 @@ impl Server {
     pub fn connect(self: &Arc<Self>, purpose: Purpose) -> Result<Postgres, PostgresError> {
         let Some(runtime) = &self.runtime else { return Err(PostgresError::Timeout(self.place.clone())) };
         let (answer, received) = std::sync::mpsc::sync_channel(1);
-        let server = self.clone();
+        let (server, watch) = (self.clone(), Arc::new(Watch::default()));
+        let driven = Driven { seen: Arc::default(), watch: watch.clone(), answer_max: purpose.answer_max() };
+        let seen = driven.seen.clone();
         runtime.spawn(async move {
-            let connected = tokio::time::timeout(CONNECT_MAX, server.open()).await;
+            let connected = tokio::time::timeout(CONNECT_MAX, server.open(driven)).await;
             let timeout = || PostgresError::Timeout(server.place.clone());
             answer.send(connected.unwrap_or_else(|_| Err(timeout()))).ok();
         });
         let timeout = || PostgresError::Timeout(self.place.clone());
-        let (connection, warned) = received.recv().map_err(|_| timeout())??;
+        let connection = received.recv().map_err(|_| timeout())??;
+        watch::set_next(watch);
         let mut queries = PgConnection::from(connection);
         queries
             .batch_execute(&settings(purpose))
             .map_err(|source| PostgresError::Session { place: self.place.clone(), source })?;
-        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, warned })
+        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, seen })
     }
 
-    async fn open(&self) -> Result<(AsyncPgConnection, Arc<AtomicBool>), PostgresError> {
+    async fn open(&self, driven: Driven) -> Result<AsyncPgConnection, PostgresError> {
         match &self.tls {
-            Tls::Off => self.open_with(NoTls).await,
-            Tls::On(connector) => self.open_with(connector.clone()).await,
+            Tls::Off => self.open_with(NoTls, driven).await,
+            Tls::On(connector) => self.open_with(connector.clone(), driven).await,
         }
     }
 
-    async fn open_with<T>(&self, tls: T) -> Result<(AsyncPgConnection, Arc<AtomicBool>), PostgresError>
+    async fn open_with<T>(&self, tls: T, driven: Driven) -> Result<AsyncPgConnection, PostgresError>
     where
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,
@@ -125,12 +151,9 @@ impl Server {
         let connected = self.config.connect(tls).await;
         let (client, connection) =
             connected.map_err(|source| PostgresError::Connect { place: self.place.clone(), source })?;
-        let warned = Arc::new(AtomicBool::new(false));
-        tokio::spawn(drive(connection, warned.clone()));
+        tokio::spawn(drive(connection, driven));
         let opened = AsyncPgConnection::try_from(client).await;
-        let opened =
-            opened.map_err(|source| PostgresError::Settings { place: self.place.clone(), source })?;
-        Ok((opened, warned))
+        opened.map_err(|source| PostgresError::Settings { place: self.place.clone(), source })
     }
 }
 
@@ -159,6 +182,9 @@ fn settings(purpose: Purpose) -> String {
              SET default_transaction_isolation = 'read committed'",
             wait = COMMIT_LOCK_WAIT.as_millis()
         ),
+        Purpose::Migration => "SET statement_timeout = 0; SET lock_timeout = 0; \
+             SET default_transaction_isolation = 'read committed'"
+            .to_owned(),
         Purpose::Reader => format!(
             "SET statement_timeout = {read}; SET idle_in_transaction_session_timeout = {read}; \
              SET client_connection_check_interval = 500; SET default_transaction_read_only = on",
@@ -167,20 +193,43 @@ fn settings(purpose: Purpose) -> String {
     }
 }
 
+/// The driver's side of a connection.
+struct Driven {
+    seen: Arc<Seen>,
+    watch: Arc<Watch>,
+    answer_max: Option<Duration>,
+}
+
 /// Reads and writes the socket until the connection ends. Notes warnings of the server.
-async fn drive<S>(mut connection: Connection<Socket, S>, warned: Arc<AtomicBool>)
+async fn drive<S>(mut connection: Connection<Socket, S>, driven: Driven)
 where
     S: tokio_postgres::tls::TlsStream + Unpin,
 {
+    let mut watch = tokio::time::interval(WATCH_EVERY);
     loop {
-        match std::future::poll_fn(|context| connection.poll_message(context)).await {
+        let message = tokio::select! {
+            message = std::future::poll_fn(|context| connection.poll_message(context)) => message,
+            _ = watch.tick() => {
+                let elapsed = driven.watch.elapsed();
+                if elapsed.zip(driven.answer_max).is_some_and(|(elapsed, max)| elapsed > max) {
+                    warn!("PostgreSQL does not answer: the connection is closed");
+                    break;
+                }
+                continue;
+            }
+        };
+        match message {
             Some(Ok(AsyncMessage::Notice(notice))) if notice.code().code().starts_with("01") => {
                 warn!(message = notice.message(), "PostgreSQL warns");
-                warned.store(true, Ordering::SeqCst);
+                driven.seen.warned.store(true, Ordering::SeqCst);
             }
             Some(Ok(_)) => {}
-            Some(Err(error)) => return debug!(%error, "a connection to PostgreSQL failed"),
-            None => return,
+            Some(Err(error)) => {
+                debug!(%error, "a connection to PostgreSQL failed");
+                break;
+            }
+            None => break,
         }
     }
+    driven.seen.closed.store(true, Ordering::SeqCst);
 }

@@ -19,20 +19,17 @@ struct Released {
     released: bool,
 }
 
-/// Migrates the schema to the current version. Returns the number of migrations that were applied.
+/// Migrates the schema to the current version, on a connection without time limits: another node
+/// may hold the lock for as long as its migrations take. Returns the number of migrations that were applied.
 ///
 /// # Errors
 /// [`DatabaseError::SchemaTooNew`] if a newer version has migrated the database.
 pub fn migrate(db: &mut PgConnection) -> Result<usize, DatabaseError> {
-    // Another node may hold the lock for as long as its migrations take.
-    diesel::sql_query("SET lock_timeout = 0").execute(db)?;
     diesel::sql_query(format!("SELECT pg_advisory_lock({MIGRATION_LOCK})")).execute(db)?;
     let migrated = migrate_locked(db);
     let unlock = format!("SELECT pg_advisory_unlock({MIGRATION_LOCK}) AS released");
     let released: Released = diesel::sql_query(unlock).get_result(db)?;
     debug_assert!(released.released, "the lock was taken above");
-    let wait = super::COMMIT_LOCK_WAIT.as_millis();
-    diesel::sql_query(format!("SET lock_timeout = {wait}")).execute(db)?;
     migrated
 }
 

@@ -8,9 +8,11 @@
 //! [`DEAD_LINK_AFTER`].
 
 mod connect;
+mod listen;
 mod migrate;
 mod tls;
 mod url;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,17 +23,26 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 
 pub use connect::{PostgresError, Server};
+pub use listen::Listener;
 pub use migrate::{MIGRATIONS, migrate};
 pub use url::UrlError;
+use watch::Watch;
 
 /// The server ends a transaction that waits for this node for longer.
 pub const IDLE_TRANSACTION_MAX: Duration = Duration::from_secs(2);
 /// A link on which nothing is acknowledged for longer is closed.
 pub const DEAD_LINK_AFTER: Duration = Duration::from_secs(2);
-/// How long a transaction waits for the commit lock. Longer than any holder may keep it.
-pub const COMMIT_LOCK_WAIT: Duration = Duration::from_secs(15);
+/// How long a transaction waits for the commit lock. Longer than several holders in turn that are
+/// ended for being idle.
+pub const COMMIT_LOCK_WAIT: Duration = Duration::from_secs(8);
 /// The longest read: of a snapshot at start.
 pub const READ_MAX: Duration = Duration::from_secs(120);
+/// How much longer than its own limit a statement may take before its connection is closed: the
+/// server process may be stopped, while its kernel acknowledges everything.
+const ANSWER_GRACE: Duration = Duration::from_secs(4);
+
+/// Time between the last error of a connection and its end.
+const CLOSE_GRACE: Duration = Duration::from_millis(20);
 
 /// A connection with which diesel executes queries.
 pub type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, ThisThread>;
@@ -41,15 +52,16 @@ pub type PgConnection = AsyncConnectionWrapper<AsyncPgConnection, ThisThread>;
 /// Invariant: the future is not constrained by tokio's cooperative budget, which is never refilled
 /// while the thread waits: a long load would stop in the middle.
 #[derive(Debug)]
-pub struct ThisThread;
+pub struct ThisThread(Arc<Watch>);
 
 impl BlockOn for ThisThread {
     fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _waiting = self.0.begin();
         futures_executor::block_on(tokio::task::unconstrained(future))
     }
 
     fn get_runtime() -> Self {
-        Self
+        Self(watch::next())
     }
 }
 
@@ -60,8 +72,17 @@ pub struct Postgres {
     purpose: Purpose,
     /// Whether a statement found that the connection was lost.
     pub(super) is_broken: bool,
-    /// Set when the server warned about the last COMMIT.
-    warned: Arc<AtomicBool>,
+    /// Warnings and the end of the connection, as its driver has seen them.
+    seen: Arc<Seen>,
+}
+
+/// What the driver of a connection has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The server warned about the last COMMIT.
+    warned: AtomicBool,
+    /// The connection has ended.
+    closed: AtomicBool,
 }
 
 /// The settings of a connection.
@@ -69,6 +90,19 @@ pub struct Postgres {
 pub enum Purpose {
     Writer,
     Reader,
+    /// Migrations and the registration of a node: statements without a limit.
+    Migration,
+}
+
+impl Purpose {
+    /// Returns how long a statement may take until its connection is closed.
+    fn answer_max(self) -> Option<Duration> {
+        match self {
+            Self::Writer => Some(COMMIT_LOCK_WAIT + ANSWER_GRACE),
+            Self::Reader => Some(READ_MAX + ANSWER_GRACE),
+            Self::Migration => None,
+        }
+    }
 }
 
 impl Postgres {
@@ -83,13 +117,25 @@ impl Postgres {
 
     /// Forgets earlier warnings. Called before a COMMIT.
     pub fn expect_no_warning(&self) {
-        self.warned.store(false, Ordering::SeqCst);
+        self.seen.warned.store(false, Ordering::SeqCst);
     }
 
     /// Returns whether the server warned since [`Postgres::expect_no_warning`]: a COMMIT whose wait
     /// for a synchronous standby was cancelled succeeds with a warning, and may be lost.
     pub fn warned(&self) -> bool {
-        self.warned.load(Ordering::SeqCst)
+        self.seen.warned.load(Ordering::SeqCst)
+    }
+
+    /// Returns whether the error means that the connection was lost.
+    ///
+    /// The server's text of such an error depends on its language; the end of the connection follows
+    /// it at once.
+    pub fn lost(&self, error: &QueryError) -> bool {
+        let is_unknown = matches!(error, QueryError::DatabaseError(DatabaseErrorKind::Unknown, _));
+        if is_unknown && !is_lost(error) && !self.seen.closed.load(Ordering::SeqCst) {
+            std::thread::sleep(CLOSE_GRACE);
+        }
+        is_lost(error) || is_unknown && self.seen.closed.load(Ordering::SeqCst)
     }
 
     pub fn server(&self) -> &Arc<Server> {
@@ -101,7 +147,10 @@ impl Postgres {
 pub fn is_lost(error: &QueryError) -> bool {
     match error {
         QueryError::DatabaseError(
-            DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
+            // A server that became a standby accepts no writes: a new connection finds the primary.
+            DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::ReadOnlyTransaction,
             _,
         )
         | QueryError::BrokenTransactionManager => true,

@@ -9,8 +9,8 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 pub enum UrlError {
     #[error("not a URL of PostgreSQL; allowed: postgres://user:password@host/database")]
     Scheme,
-    #[error("{0}")]
-    Parse(#[source] tokio_postgres::Error),
+    #[error("{0}: {reason}", reason = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
+    Parse(tokio_postgres::Error),
     #[error("the URL names no {0}")]
     Missing(&'static str),
     #[error("sslmode \"{0}\" is not known; allowed: disable, prefer, require, verify-ca, verify-full")]
@@ -68,9 +68,10 @@ pub(super) fn parse(url: &str) -> Result<Target, UrlError> {
     if hosts.is_empty() {
         return Err(UrlError::Missing("host"));
     }
-    let ports: Vec<_> = config.get_ports().iter().map(u16::to_string).collect();
-    let port = if ports.is_empty() { "5432".to_owned() } else { ports.join(",") };
-    let place = format!("{}:{port}/{database}", hosts.join(","));
+    let ports = config.get_ports();
+    let port = |n: usize| ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+    let hosts: Vec<_> = hosts.iter().enumerate().map(|(n, host)| format!("{host}:{}", port(n))).collect();
+    let place = format!("{}/{database}", hosts.join(","));
     Ok(Target { config, verification, place })
 }
 
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn place_has_no_password() {
         let target = parse("postgres://ada:secret@db1,db2:5433/netbit?connect_timeout=4").unwrap();
-        assert_eq!(target.place, "db1,db2:5433/netbit");
+        assert_eq!(target.place, "db1:5432,db2:5433/netbit");
         assert_eq!(target.verification, Verification::None);
     }
 

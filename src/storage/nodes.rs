@@ -1,0 +1,125 @@
+//! The nodes that share a database of PostgreSQL, and the key that they share.
+//!
+//! Invariant: a number belongs to one name for as long as the row exists; a node that starts again
+//! has the same number.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, SmallInt, Text};
+
+use super::commit_log;
+use crate::core::database::Postgres;
+
+/// A node that did not write its row for longer is not counted as running, in milliseconds.
+pub const NODE_EXPIRES_MS: i64 = 30_000;
+/// The largest number of a node.
+const NUMBER_MAX: i16 = 255;
+
+/// A node of the database.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Node {
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    #[diesel(sql_type = SmallInt)]
+    pub number: i16,
+    #[diesel(sql_type = Text)]
+    pub address: String,
+    /// Milliseconds since the node last wrote its row, by the clock of the database.
+    #[diesel(sql_type = BigInt)]
+    pub silent_ms: i64,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = SmallInt)]
+    number: i16,
+}
+
+#[derive(QueryableByName)]
+struct Value {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// A node that starts.
+#[derive(Debug, Clone, Copy)]
+pub struct NewNode<'a> {
+    pub name: &'a str,
+    /// The address at which other nodes reach it.
+    pub address: &'a str,
+    /// A random text of this process. A later process of the same name replaces it.
+    pub instance: &'a str,
+}
+
+/// Registers this node; returns its number, and the other nodes that ran within
+/// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none.
+pub fn register(db: &mut Postgres, this: NewNode<'_>, alone: bool) -> QueryResult<(i16, Vec<Node>)> {
+    db.queries.batch_execute("BEGIN")?;
+    let registered = commit_log::lock(db).and_then(|()| {
+        let others = running(db, this.name)?;
+        let number = if alone && !others.is_empty() { 0 } else { insert(db, this)? };
+        Ok((number, others))
+    });
+    db.queries.batch_execute(if registered.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    registered
+}
+
+/// Returns the other nodes that ran within [`NODE_EXPIRES_MS`].
+pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
+    diesel::sql_query(format!(
+        "SELECT name, number, address, {NOW} - seen_at AS silent_ms FROM nodes
+         WHERE name <> $1 AND seen_at > {NOW} - {NODE_EXPIRES_MS} ORDER BY number"
+    ))
+    .bind::<Text, _>(name)
+    .load(&mut db.queries)
+}
+
+fn insert(db: &mut Postgres, this: NewNode<'_>) -> QueryResult<i16> {
+    let number: Number = diesel::sql_query(format!(
+        "INSERT INTO nodes (name, number, address, instance, format, seen_at)
+         SELECT $1, coalesce(
+                    (SELECT number FROM nodes WHERE name = $1),
+                    (SELECT CAST(min(n) AS SMALLINT) FROM generate_series(1, {NUMBER_MAX}) n
+                     WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE number = n))
+                ), $2, $3, {format}, {NOW}
+         ON CONFLICT (name) DO UPDATE SET address = excluded.address, instance = excluded.instance,
+             format = excluded.format, seen_at = excluded.seen_at
+         RETURNING number",
+        format = commit_log::FORMAT
+    ))
+    .bind::<Text, _>(this.name)
+    .bind::<Text, _>(this.address)
+    .bind::<Text, _>(this.instance)
+    .get_result(&mut db.queries)?;
+    Ok(number.number)
+}
+
+/// Records that this node runs. Returns `false` if another process has taken its name.
+pub fn record_running(db: &mut Postgres, number: i16, instance: &str) -> QueryResult<bool> {
+    diesel::sql_query(format!("UPDATE nodes SET seen_at = {NOW} WHERE number = $1 AND instance = $2"))
+        .bind::<SmallInt, _>(number)
+        .bind::<Text, _>(instance)
+        .execute(&mut db.queries)
+        .map(|updated| updated > 0)
+}
+
+/// Records that this node has stopped.
+pub fn record_stopped(db: &mut Postgres, number: i16, instance: &str) -> QueryResult<()> {
+    diesel::sql_query("UPDATE nodes SET seen_at = 0 WHERE number = $1 AND instance = $2")
+        .bind::<SmallInt, _>(number)
+        .bind::<Text, _>(instance)
+        .execute(&mut db.queries)
+        .map(drop)
+}
+
+/// Returns the key that signs access tokens. The first node stores `proposed`.
+pub fn signing_key(db: &mut Postgres, proposed: &str) -> QueryResult<String> {
+    diesel::sql_query("INSERT INTO secrets (name, value) VALUES ('signing', $1) ON CONFLICT DO NOTHING")
+        .bind::<Text, _>(proposed)
+        .execute(&mut db.queries)?;
+    let stored: Value =
+        diesel::sql_query("SELECT value FROM secrets WHERE name = 'signing'").get_result(&mut db.queries)?;
+    Ok(stored.value)
+}
