@@ -161,6 +161,8 @@ impl BatchExecutor {
         let mut batch = self.run_commands(commands);
         batch.others = std::mem::take(&mut self.log.others);
         batch.reload = std::mem::take(&mut self.log.reload);
+        // A batch that failed after its last COMMIT has left its permits here.
+        self.log.permits.clear();
         batch
     }
 
