@@ -1,7 +1,7 @@
 //! The server, and connections to it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::tls::Tls;
 use super::url::{UrlError, parse};
 use super::{
-    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX,
+    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, Link, PgConnection, Postgres, Purpose, READ_MAX,
 };
 
 /// How long one address of the server may take to answer, unless the URL has `connect_timeout`.
@@ -36,6 +36,8 @@ pub enum PostgresError {
     Timeout(String),
     #[error("the thread of the connections to PostgreSQL cannot be started: {0}")]
     Thread(#[source] std::io::Error),
+    #[error("a connection to PostgreSQL has ended")]
+    Ended,
 }
 
 /// The PostgreSQL server of the configuration, and the thread that drives its connections.
@@ -100,22 +102,22 @@ impl Server {
             answer.send(connected.unwrap_or_else(|_| Err(timeout()))).ok();
         });
         let timeout = || PostgresError::Timeout(self.place.clone());
-        let (connection, warned) = received.recv().map_err(|_| timeout())??;
+        let (connection, link) = received.recv().map_err(|_| timeout())??;
         let mut queries = PgConnection::from(connection);
         queries
             .batch_execute(&settings(purpose))
             .map_err(|source| PostgresError::Session { place: self.place.clone(), source })?;
-        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, warned })
+        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, link })
     }
 
-    async fn open(&self) -> Result<(AsyncPgConnection, Arc<AtomicBool>), PostgresError> {
+    async fn open(&self) -> Result<(AsyncPgConnection, Arc<Link>), PostgresError> {
         match &self.tls {
             Tls::Off => self.open_with(NoTls).await,
             Tls::On(connector) => self.open_with(connector.clone()).await,
         }
     }
 
-    async fn open_with<T>(&self, tls: T) -> Result<(AsyncPgConnection, Arc<AtomicBool>), PostgresError>
+    async fn open_with<T>(&self, tls: T) -> Result<(AsyncPgConnection, Arc<Link>), PostgresError>
     where
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,
@@ -125,12 +127,12 @@ impl Server {
         let connected = self.config.connect(tls).await;
         let (client, connection) =
             connected.map_err(|source| PostgresError::Connect { place: self.place.clone(), source })?;
-        let warned = Arc::new(AtomicBool::new(false));
-        tokio::spawn(drive(connection, warned.clone()));
+        let link = Arc::new(Link::default());
+        tokio::spawn(drive(connection, link.clone()));
         let opened = AsyncPgConnection::try_from(client).await;
         let opened =
             opened.map_err(|source| PostgresError::Settings { place: self.place.clone(), source })?;
-        Ok((opened, warned))
+        Ok((opened, link))
     }
 }
 
@@ -167,8 +169,8 @@ fn settings(purpose: Purpose) -> String {
     }
 }
 
-/// Reads and writes the socket until the connection ends. Notes warnings of the server.
-async fn drive<S>(mut connection: Connection<Socket, S>, warned: Arc<AtomicBool>)
+/// Reads and writes the socket until the connection ends. Notes warnings of the server and the end.
+async fn drive<S>(mut connection: Connection<Socket, S>, link: Arc<Link>)
 where
     S: tokio_postgres::tls::TlsStream + Unpin,
 {
@@ -176,11 +178,15 @@ where
         match std::future::poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notice(notice))) if notice.code().code().starts_with("01") => {
                 warn!(message = notice.message(), "PostgreSQL warns");
-                warned.store(true, Ordering::SeqCst);
+                link.warned.store(true, Ordering::SeqCst);
             }
             Some(Ok(_)) => {}
-            Some(Err(error)) => return debug!(%error, "a connection to PostgreSQL failed"),
-            None => return,
+            Some(Err(error)) => {
+                debug!(%error, "a connection to PostgreSQL failed");
+                break;
+            }
+            None => break,
         }
     }
+    link.ended.store(true, Ordering::SeqCst);
 }

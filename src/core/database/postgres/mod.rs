@@ -60,8 +60,15 @@ pub struct Postgres {
     purpose: Purpose,
     /// Whether a statement found that the connection was lost.
     pub(super) is_broken: bool,
-    /// Set when the server warned about the last COMMIT.
-    warned: Arc<AtomicBool>,
+    link: Arc<Link>,
+}
+
+/// What the thread of the sockets notes about a connection.
+#[derive(Debug, Default)]
+struct Link {
+    /// The server warned about the last COMMIT.
+    warned: AtomicBool,
+    ended: AtomicBool,
 }
 
 /// The settings of a connection.
@@ -83,13 +90,18 @@ impl Postgres {
 
     /// Forgets earlier warnings. Called before a COMMIT.
     pub fn expect_no_warning(&self) {
-        self.warned.store(false, Ordering::SeqCst);
+        self.link.warned.store(false, Ordering::SeqCst);
     }
 
     /// Returns whether the server warned since [`Postgres::expect_no_warning`]: a COMMIT whose wait
     /// for a synchronous standby was cancelled succeeds with a warning, and may be lost.
     pub fn warned(&self) -> bool {
-        self.warned.load(Ordering::SeqCst)
+        self.link.warned.load(Ordering::SeqCst)
+    }
+
+    /// Returns whether the connection has ended, perhaps while it was idle.
+    pub fn has_ended(&self) -> bool {
+        self.link.ended.load(Ordering::SeqCst)
     }
 
     pub fn server(&self) -> &Arc<Server> {
