@@ -107,8 +107,9 @@ fn settle_epoch(db: &mut Db, data_dir: &DataDir) -> Result<(), StartError> {
     let commit_no = commit_log::last(db)?;
     let known = meta::get(db, meta::EPOCH)?;
     let mark = data_dir.high_water();
-    let lost =
-        mark.filter(|mark| known.is_some_and(|known| known != mark.epoch || commit_no < mark.commit_no));
+    let lost = mark.filter(|mark| {
+        known.is_some_and(|known| known != mark.epoch || commit_no < mark.commit_no || mark.lost)
+    });
     let epoch = match (known, lost) {
         (Some(known), None) => known,
         (_, Some(mark)) => {
@@ -131,5 +132,5 @@ fn settle_epoch(db: &mut Db, data_dir: &DataDir) -> Result<(), StartError> {
             fresh
         }
     };
-    Ok(data_dir.write_high_water(HighWater { epoch, commit_no })?)
+    Ok(data_dir.write_high_water(HighWater { epoch, commit_no, lost: false })?)
 }

@@ -2,13 +2,12 @@
 //! cache and the callers.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, debug_span, error};
 
 use super::batch::BatchExecutor;
-use super::checkpointer::WalSizeEstimator;
+use super::checkpointer::{CheckpointerWaker, WalSizeEstimator};
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand};
 use crate::actors::cache::CacheHandle;
@@ -36,7 +35,7 @@ pub struct DbWriterActor {
     scheduled: bool,
     restarted: bool,
     wal: Arc<WalSizeEstimator>,
-    wake_checkpointer: SyncSender<()>,
+    checkpointer: CheckpointerWaker,
     fatal: FatalSignal,
     limits: Limits,
 }
@@ -47,7 +46,7 @@ impl DbWriterActor {
         open: OpenExecutor,
         cache: CacheHandle,
         wal: Arc<WalSizeEstimator>,
-        wake_checkpointer: SyncSender<()>,
+        checkpointer: CheckpointerWaker,
         fatal: FatalSignal,
         limits: Limits,
     ) -> Self {
@@ -60,7 +59,7 @@ impl DbWriterActor {
             scheduled: false,
             restarted: false,
             wal,
-            wake_checkpointer,
+            checkpointer,
             fatal,
             limits,
         }
@@ -100,6 +99,7 @@ impl DbWriterActor {
                 self.cache.publish(WriterEvent::Reload);
             }
             for committed in batch.others.drain(..) {
+                self.wal.committed(committed.commit_no, 0);
                 self.cache.publish(WriterEvent::Committed(committed));
             }
             if let Some(committed) = batch.committed.take() {
@@ -108,10 +108,15 @@ impl DbWriterActor {
                 fail_points::reach(fail_points::BEFORE_ANSWER);
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
-            let fatal = batch.fatal;
+            let (fatal, lost) = (batch.fatal, batch.lost);
             batch.answer();
             if fatal {
                 self.executor = None;
+                if lost {
+                    // Without the mark, the next start would not set a new epoch.
+                    self.wal.database_lost();
+                    self.checkpointer.mark();
+                }
                 self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
             } else {
                 if checkpoint_due {
@@ -131,7 +136,7 @@ impl DbWriterActor {
             Ok(_) => {}
             Err(error) => debug!(%error, "the size of the WAL could not be read"),
         }
-        if self.wake_checkpointer.try_send(()).is_err() {
+        if !self.checkpointer.checkpoint() {
             debug!("a checkpoint is already requested");
         }
     }

@@ -53,6 +53,8 @@ pub struct Batch {
     answers: Vec<Box<dyn QueuedCommand>>,
     /// The outcome of the COMMIT is unknown: the process must end.
     pub fatal: bool,
+    /// The database lacks commits that this executor knows. Such a batch is fatal.
+    pub lost: bool,
     /// Commands that were not reached within `limits.batch_ms`: the next batch.
     pub left: Vec<Box<dyn QueuedCommand>>,
     /// Commits of other nodes that the transaction has read. Published before `committed`.
@@ -64,7 +66,15 @@ pub struct Batch {
 impl Batch {
     /// Returns a batch that committed nothing.
     fn answering(answers: Vec<Box<dyn QueuedCommand>>) -> Self {
-        Self { committed: None, answers, fatal: false, left: Vec::new(), others: Vec::new(), reload: false }
+        Self {
+            committed: None,
+            answers,
+            fatal: false,
+            lost: false,
+            left: Vec::new(),
+            others: Vec::new(),
+            reload: false,
+        }
     }
 
     pub fn answer(self) {

@@ -208,7 +208,7 @@ impl BatchExecutor {
             BeginError::Lost(_) => {
                 error!(%error, "the database is older than what this server has read; the process ends, and \
                                 the next start sets a new epoch");
-                Self::failed(commands, &CommandError::Internal, true)
+                Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
             }
         }
     }
