@@ -36,7 +36,7 @@ impl UnclearCommits {
         let (_, text) = server.operations("/metrics").await;
         let metrics = Scrape::parse(&text);
         let count = |outcome| metrics.sum("netbit_commits_unclear_total", &[("outcome", outcome)]);
-        Self { committed: count("committed"), rolled_back: count("rolled back"), unknown: count("unknown") }
+        Self { committed: count("committed"), rolled_back: count("rolled_back"), unknown: count("unknown") }
     }
 }
 
@@ -55,7 +55,8 @@ fn assert_models_were_compared(log: &Path) {
     assert!(!log.contains("could not be compared"), "{log}");
 }
 
-/// The answers of four COMMITs are lost, and three COMMITs are not executed. No client notices.
+/// The answers of four COMMITs are lost, and three COMMITs are not executed. No client notices. One
+/// of the lost answers is that of the empty row behind a batch, which confirms the batch.
 #[actix_web::test]
 async fn unclear_commit_is_answered_as_the_log_shows() {
     if !postgres::is_used() {
@@ -63,7 +64,7 @@ async fn unclear_commit_is_answered_as_the_log_shows() {
     }
     let points = "commit.unclear=3*off->1*return->2*off->2*return->1*off->1*return->off;\
                   commit.fails=6*off->1*return->3*off->2*return->off";
-    let expected = UnclearCommits { committed: 4.0, rolled_back: 3.0, unknown: 0.0 };
+    let expected = UnclearCommits { committed: 3.0, rolled_back: 3.0, unknown: 0.0 };
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let server = Process::logging(directory.path(), &[("FAILPOINTS", points)], &log).await;
@@ -122,7 +123,12 @@ async fn writes_go_on_when_a_wait_for_a_lock_was_cancelled() {
     let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
                   WHERE application_name = 'netbit' AND wait_event_type = 'Lock' \
                   AND datname = current_database()";
-    until(async || query(&database, cancel) == "1").await;
+    // The server also reads the log without a transaction: such a wait may be cancelled first.
+    until(async || {
+        query(&database, cancel);
+        waiting.is_finished()
+    })
+    .await;
     drop(holder.stdin.take());
     let answer = soon(waiting).await.unwrap();
     assert!(matches!(answer, Err(TcpError::Refused(_))), "{answer:?}");

@@ -68,7 +68,8 @@ async fn two_servers_of_one_database_lose_and_double_nothing() {
     }
     let (first_place, second_place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let database = postgres::url(first_place.path()).unwrap();
-    let first = Process::start(first_place.path()).await;
+    let environment = [("NETBIT_DATABASE", database.as_str()), ("NETBIT_CLUSTER__PREVIEW", "true")];
+    let first = Process::with(first_place.path(), &environment).await;
     let names: Vec<_> = (0..CLIENTS).map(|n| format!("u{n}")).collect();
     for name in &names {
         first.http.register(name, PASSWORD).await.unwrap();
@@ -80,7 +81,7 @@ async fn two_servers_of_one_database_lose_and_double_nothing() {
         owner.create_group("one", &others).await.unwrap(),
         owner.create_group("two", &others).await.unwrap(),
     ];
-    let second = Process::with(second_place.path(), &[("NETBIT_DATABASE", &database)]).await;
+    let second = Process::with(second_place.path(), &environment).await;
 
     let acknowledged = Acknowledged::default();
     let mut clients = Vec::new();
