@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-
 use super::batch::BatchExecutor;
 use super::command::{Command, CommandError};
 use super::commands::{
