@@ -49,7 +49,8 @@ pub(super) struct LogTail {
 impl LogTail {
     /// Starts the task; it ends when `until` is cancelled.
     pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
-        let recorder = Recorder { server: self.server.clone(), node: self.node.clone(), log: self.log.clone() };
+        let recorder =
+            Recorder { server: self.server.clone(), node: self.node.clone(), log: self.log.clone() };
         actix::spawn(recorder.run(until.clone(), fatal));
         actix::spawn(until.clone().run_until_cancelled_owned(self.run()));
     }
@@ -111,7 +112,7 @@ async fn listen(server: Arc<Server>, own: i16, hints: Sender<()>) {
     }
 }
 
-/// Records that this node runs, and looks for others.
+/// Records that this node runs, and reads which others do.
 struct Recorder {
     server: Arc<Server>,
     node: ThisNode,
@@ -137,7 +138,10 @@ impl Recorder {
                 }
                 Ok(Ok((_, None))) if stops => return,
                 Ok(Ok((_, None))) => {
-                    error!(name = self.node.name, "another process runs under the name of this node; stopping");
+                    error!(
+                        name = self.node.name,
+                        "another process runs under the name of this node; stopping"
+                    );
                     return fatal.raise(FATAL_EXIT_CODE);
                 }
                 Ok(Err(error)) => warn!(error, "the nodes of this database cannot be read"),

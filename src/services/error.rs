@@ -187,7 +187,9 @@ impl From<ReadError> for ServiceError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Overloaded(overloaded) => overloaded.into(),
-            away if away.is_away() => Self::later(Code::Overloaded, CommandError::DatabaseAway.to_string(), 1000),
+            away if away.is_away() => {
+                Self::later(Code::Overloaded, CommandError::DatabaseAway.to_string(), 1000)
+            }
             other => Self::new(Code::Internal, "the server failed to read history").because(other),
         }
     }
