@@ -108,6 +108,7 @@ pub struct RunningApp {
     checkpointer: Checkpointer,
     data_dir: Arc<DataDir>,
     database: Source,
+    log: LogReader,
     chores: CancellationToken,
     config: Config,
 }
@@ -191,7 +192,7 @@ impl RunningApp {
         chores::spawn(&services, &chores);
         if let (Source::Server(server), Some(node)) = (&database, node) {
             let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log, requests }.spawn(&chores, fatal.clone());
+            LogTail { server, node, writer, log: log.clone(), requests }.spawn(&chores, fatal.clone());
         }
         operations.readiness.set(true);
         started.push("ready");
@@ -216,6 +217,7 @@ impl RunningApp {
             checkpointer: actors.checkpointer,
             data_dir,
             database,
+            log,
             chores,
             config,
         })

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Starts a private PostgreSQL server for tests, or stops it and deletes its directory.
+# Starts a private PostgreSQL server for tests, crashes it, or stops it and deletes its directory.
 #
 #     scripts/check/postgres.sh start [--fsync] DIR
+#     scripts/check/postgres.sh crash DIR
 #     scripts/check/postgres.sh stop DIR
 #
 # `start` prints the URL of the server. With it, the tests of the server run on PostgreSQL:
 #
 #     NETBIT_TEST_DATABASE=postgres NETBIT_TEST_POSTGRES=URL cargo test --test it
+#
+# `crash` keeps the directory: `start` starts the server again on the same port.
 #
 # The server accepts connections without a password on 127.0.0.1 and on a socket in DIR. Without
 # --fsync, a power failure may destroy its databases. Needs the Debian package postgresql, version
@@ -60,9 +63,9 @@ start() {
             as_owner "$programs/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
                 >"$directory/initdb.log" 2>&1 || fail "initdb failed; see $directory/initdb.log"
         fi
-        # Ports from 32768 on belong to outgoing connections.
         for _ in $(seq 20); do
-            port=$((10000 + RANDOM % 20000))
+            # Ports from 32768 on belong to outgoing connections.
+            port=$(cat "$directory/port" 2>/dev/null || echo $((10000 + RANDOM % 20000)))
             as_owner "$programs/pg_ctl" -D "$directory/data" -l "$directory/log" -w -o "-p $port -k '$directory' \
                 -c listen_addresses=127.0.0.1 -c max_connections=400 -c shared_buffers=128MB -c fsync=$fsync" \
                 start >/dev/null 2>&1 </dev/null && break
@@ -71,21 +74,29 @@ start() {
     fi
     # The fourth line of the file is the port.
     port=$(as_owner sed -n 4p "$directory/data/postmaster.pid")
+    echo "$port" >"$directory/port"
     echo "postgres://postgres@127.0.0.1:$port/postgres"
+}
+
+# Ends the server as a crash does: without a checkpoint, so that its start recovers.
+crash() {
+    cd /
+    as_owner "$programs/pg_ctl" -D "$directory/data" -m immediate -w stop >/dev/null
 }
 
 stop() {
     [ -e "$directory/data/PG_VERSION" ] || fail "$directory holds no PostgreSQL server"
     cd /
     if running; then
-        as_owner "$programs/pg_ctl" -D "$directory/data" -m immediate -w stop >/dev/null
+        crash
     fi
-    rm -rf "$directory/data" "$directory/log" "$directory/initdb.log"
+    rm -rf "$directory/data" "$directory/log" "$directory/initdb.log" "$directory/port"
     rmdir --ignore-fail-on-non-empty "$directory"
 }
 
 case $action in
 start) start ;;
+crash) crash ;;
 stop) stop ;;
 *) usage ;;
 esac

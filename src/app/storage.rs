@@ -150,7 +150,7 @@ fn settle_epoch(db: &mut Db, data_dir: &DataDir, others_run: bool) -> Result<(),
     let mark = data_dir.high_water();
     let differs = |mark: &HighWater| {
         known.is_some_and(|known| known != mark.epoch && !others_run)
-            || known == Some(mark.epoch) && commit_no < mark.commit_no
+            || known == Some(mark.epoch) && (commit_no < mark.commit_no || mark.lost)
     };
     let lost = mark.filter(differs);
     let epoch = match (known, lost) {
@@ -175,5 +175,5 @@ fn settle_epoch(db: &mut Db, data_dir: &DataDir, others_run: bool) -> Result<(),
             fresh
         }
     };
-    Ok(data_dir.write_high_water(HighWater { epoch, commit_no })?)
+    Ok(data_dir.write_high_water(HighWater { epoch, commit_no, lost: false })?)
 }

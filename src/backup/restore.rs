@@ -50,7 +50,7 @@ pub fn restore(from: &Path, data_dir: &Path, report: ReportProgress<'_>) -> Resu
     db.as_sqlite().map(database::checkpoint_truncate).transpose()?;
     drop(db);
     files::sync(data_dir).map_err(failed(data_dir))?;
-    filling.finish(HighWater { epoch, commit_no: manifest.commit_no })?;
+    filling.finish(HighWater { epoch, commit_no: manifest.commit_no, lost: false })?;
     owner::hand_over(data_dir).map_err(failed(data_dir))?;
     Ok(Restored { manifest, logins_ended })
 }

@@ -110,6 +110,10 @@ fn write_atomically(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Da
 pub struct HighWater {
     pub epoch: i64,
     pub commit_no: i64,
+    /// Whether the server found, while it ran, that the database lacks commits. The position does
+    /// not show that if another node has written since.
+    #[serde(default)]
+    pub lost: bool,
 }
 
 impl DataDir {
@@ -297,7 +301,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         assert_eq!(data.high_water(), None);
-        let mark = HighWater { epoch: 7, commit_no: 9 };
+        let mark = HighWater { epoch: 7, commit_no: 9, lost: true };
         data.write_high_water(mark).unwrap();
         assert_eq!(data.high_water(), Some(mark));
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinError;
 
 use super::metrics::ReadMetrics;
 use crate::core::actor::Overloaded;
-use crate::core::database::postgres::is_lost;
+use crate::core::database::postgres::{PostgresError, is_lost};
 use crate::core::database::{DatabaseError, Db, Source};
 use crate::core::limits::Limits;
 use crate::core::shares::{Holder, Pool, PoolMeter, Rules};
@@ -61,8 +61,9 @@ impl ManageConnection for Opener {
         self.0.open_reader()
     }
 
-    fn is_valid(&self, _: &mut Db) -> Result<(), DatabaseError> {
-        Ok(())
+    /// Without a round trip: a connection that ended while it was idle is replaced.
+    fn is_valid(&self, db: &mut Db) -> Result<(), DatabaseError> {
+        if db.is_broken() { Err(PostgresError::Ended.into()) } else { Ok(()) }
     }
 
     fn has_broken(&self, db: &mut Db) -> bool {
@@ -82,7 +83,7 @@ impl Readers {
         let connections = Connections::builder()
             .max_size(size)
             .min_idle(Some(0))
-            .test_on_check_out(false)
+            .test_on_check_out(true)
             .connection_timeout(Duration::from_secs(2))
             .build(Opener(source))?;
         let rules = Rules::new(limits.readers, limits.readers_waiting, limits.ask_patience());

@@ -1,6 +1,5 @@
 //! Start, observation and stop of a server.
 
-use std::path::Path;
 
 use netbit::app::{RunningApp, StartError};
 use netbit::core::actor::FATAL_EXIT_CODE;

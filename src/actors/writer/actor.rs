@@ -2,14 +2,12 @@
 //! cache and the callers.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, debug_span, error};
 
-use super::batch::Batch;
-use super::batch::BatchExecutor;
-use super::checkpointer::WalSizeEstimator;
+use super::batch::{Batch, BatchExecutor};
+use super::checkpointer::{CheckpointerWaker, WalSizeEstimator};
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand, ReadLog};
 use crate::actors::cache::CacheHandle;
@@ -37,7 +35,7 @@ pub struct DbWriterActor {
     scheduled: bool,
     restarted: bool,
     wal: Arc<WalSizeEstimator>,
-    wake_checkpointer: SyncSender<()>,
+    checkpointer: CheckpointerWaker,
     fatal: FatalSignal,
     limits: Limits,
 }
@@ -48,7 +46,7 @@ impl DbWriterActor {
         open: OpenExecutor,
         cache: CacheHandle,
         wal: Arc<WalSizeEstimator>,
-        wake_checkpointer: SyncSender<()>,
+        checkpointer: CheckpointerWaker,
         fatal: FatalSignal,
         limits: Limits,
     ) -> Self {
@@ -61,7 +59,7 @@ impl DbWriterActor {
             scheduled: false,
             restarted: false,
             wal,
-            wake_checkpointer,
+            checkpointer,
             fatal,
             limits,
         }
@@ -97,18 +95,17 @@ impl DbWriterActor {
             let _span = debug_span!("batch", commit_no = executor.commit_no() + 1).entered();
             let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
-            publish_others(&self.cache, &mut batch);
+            publish_others(&self.cache, &self.wal, &mut batch);
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(WriterEvent::Committed(committed));
                 fail_points::reach(fail_points::BEFORE_ANSWER);
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
-            let fatal = batch.fatal;
+            let (fatal, lost) = (batch.fatal, batch.lost);
             batch.answer();
             if fatal {
-                self.executor = None;
-                self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
+                self.end(lost);
             } else {
                 if checkpoint_due {
                     self.checkpoint_if_due();
@@ -116,6 +113,17 @@ impl DbWriterActor {
                 self.restart_log_if_long();
             }
         }
+    }
+
+    /// Ends the process. `lost`: the database lacks commits that this executor knows.
+    fn end(&mut self, lost: bool) {
+        self.executor = None;
+        if lost {
+            // Without the mark, the next start would not set a new epoch.
+            self.wal.database_lost();
+            self.checkpointer.mark();
+        }
+        self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
     }
 
     /// Notifies the checkpointer, if the measured log confirms the estimate.
@@ -127,7 +135,7 @@ impl DbWriterActor {
             Ok(_) => {}
             Err(error) => debug!(%error, "the size of the WAL could not be read"),
         }
-        if self.wake_checkpointer.try_send(()).is_err() {
+        if !self.checkpointer.checkpoint() {
             debug!("a checkpoint is already requested");
         }
     }
@@ -150,11 +158,12 @@ impl DbWriterActor {
 }
 
 /// Publishes the commits of other nodes that a batch has read.
-fn publish_others(cache: &CacheHandle, batch: &mut Batch) {
+fn publish_others(cache: &CacheHandle, wal: &WalSizeEstimator, batch: &mut Batch) {
     if batch.reload {
         cache.publish(WriterEvent::Reload);
     }
     for committed in batch.others.drain(..) {
+        wal.committed(committed.commit_no, 0);
         cache.publish(WriterEvent::Committed(committed));
     }
 }
@@ -219,10 +228,9 @@ impl Handler<Ask<ReadLog>> for DbWriterActor {
         let Some(executor) = &mut self.executor else { return ask.answer(Err(CommandError::Internal)) };
         match executor.read_log() {
             Ok(mut batch) => {
-                publish_others(&self.cache, &mut batch);
+                publish_others(&self.cache, &self.wal, &mut batch);
                 if batch.fatal {
-                    self.executor = None;
-                    self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
+                    self.end(batch.lost);
                 }
                 ask.answer(Ok(()));
             }

@@ -54,6 +54,8 @@ pub struct Batch {
     answers: Vec<Box<dyn QueuedCommand>>,
     /// The outcome of the COMMIT is unknown: the process must end.
     pub fatal: bool,
+    /// The database lacks commits that this executor knows. Such a batch is fatal.
+    pub lost: bool,
     /// Commands that were not reached within `limits.batch_ms`: the next batch.
     pub left: Vec<Box<dyn QueuedCommand>>,
     /// Commits of other nodes that the transaction has read. Published before `committed`.
@@ -65,7 +67,15 @@ pub struct Batch {
 impl Batch {
     /// Returns a batch that committed nothing.
     fn answering(answers: Vec<Box<dyn QueuedCommand>>) -> Self {
-        Self { committed: None, answers, fatal: false, left: Vec::new(), others: Vec::new(), reload: false }
+        Self {
+            committed: None,
+            answers,
+            fatal: false,
+            lost: false,
+            left: Vec::new(),
+            others: Vec::new(),
+            reload: false,
+        }
     }
 
     pub fn answer(self) {
@@ -177,6 +187,8 @@ impl BatchExecutor {
         let mut batch = self.run_commands(commands);
         batch.others = std::mem::take(&mut self.log.others);
         batch.reload = std::mem::take(&mut self.log.reload);
+        // A batch that failed after its last COMMIT has left its permits here.
+        self.log.permits.clear();
         batch
     }
 

@@ -1,6 +1,5 @@
 //! The guarantees of a batch, on a real database, with commands that fail on purpose.
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ pub struct WalSizeEstimator {
     /// The writer tries again to restart the log only above this length.
     restart_above: AtomicU64,
     commit_no: AtomicI64,
+    /// Whether the database lacks commits that the writer knows.
+    is_database_lost: AtomicBool,
 }
 
 impl Default for WalSizeEstimator {
@@ -67,6 +69,7 @@ impl Default for WalSizeEstimator {
             last_count_at: AtomicU64::new(u64::MAX),
             restart_above: AtomicU64::default(),
             commit_no: AtomicI64::default(),
+            is_database_lost: AtomicBool::default(),
         }
     }
 }
@@ -80,6 +83,11 @@ impl WalSizeEstimator {
         self.commands.fetch_add(commands, Relaxed);
         let bytes = COMMIT_PAGES * FRAME_BYTES + commands * self.command_bytes.load(Relaxed);
         self.since_checkpoint.fetch_add(bytes, Relaxed) + bytes
+    }
+
+    /// Records that the database lacks commits: the next mark requests a new epoch.
+    pub fn database_lost(&self) {
+        self.is_database_lost.store(true, Relaxed);
     }
 
     /// Records the measured length of the log, before a checkpoint is requested. Adapts the
@@ -129,10 +137,41 @@ impl WalSizeEstimator {
     }
 }
 
+/// Maximum time for which a caller waits for the mark.
+const MARK_MAX: Duration = Duration::from_secs(2);
+
+enum Request {
+    Checkpoint,
+    /// Writes the high-water mark, then sends the answer.
+    Mark(SyncSender<()>),
+}
+
+/// Requests work from the thread. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CheckpointerWaker(SyncSender<Request>);
+
+impl CheckpointerWaker {
+    /// Requests a checkpoint. Returns false if another request waits already.
+    pub fn checkpoint(&self) -> bool {
+        self.0.try_send(Request::Checkpoint).is_ok()
+    }
+
+    /// Writes the high-water mark. Returns when it is on disk, or after [`MARK_MAX`]. Called before
+    /// the process ends without a stop.
+    pub fn mark(&self) {
+        let (answer, answered) = sync_channel(1);
+        let is_written =
+            self.0.send(Request::Mark(answer)).is_ok() && answered.recv_timeout(MARK_MAX).is_ok();
+        if !is_written {
+            warn!("the high-water mark was not written in time");
+        }
+    }
+}
+
 /// Handle of the thread. [`Checkpointer::stop`] ends and joins it.
 #[derive(Debug)]
 pub struct Checkpointer {
-    wake: SyncSender<()>,
+    wake: CheckpointerWaker,
     thread: JoinHandle<()>,
 }
 
@@ -158,36 +197,40 @@ impl Checkpointer {
         }
         let (wake, woken) = sync_channel(1);
         let thread = std::thread::spawn(move || {
-            let mut marked = i64::MIN;
+            let mut marked = None;
             loop {
-                let last = match woken.recv_timeout(MARK_EVERY) {
-                    Ok(()) => {
+                let (mut waiting, mut last) = (None, false);
+                match woken.recv_timeout(MARK_EVERY) {
+                    Ok(Request::Checkpoint) => {
                         if let Some(db) = &mut db {
                             passive(db, &estimator, &metrics);
                         }
-                        false
                     }
-                    Err(RecvTimeoutError::Timeout) => false,
-                    Err(RecvTimeoutError::Disconnected) => true,
-                };
-                let commit_no = estimator.commit_no.load(Relaxed);
-                if commit_no > marked {
-                    match data_dir.write_high_water(HighWater { epoch, commit_no }) {
-                        Ok(()) => marked = commit_no,
+                    Ok(Request::Mark(answer)) => waiting = Some(answer),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => last = true,
+                }
+                let (commit_no, lost) =
+                    (estimator.commit_no.load(Relaxed), estimator.is_database_lost.load(Relaxed));
+                if marked != Some((commit_no, lost)) {
+                    match data_dir.write_high_water(HighWater { epoch, commit_no, lost }) {
+                        Ok(()) => marked = Some((commit_no, lost)),
                         Err(error) => warn!(%error, "the high-water mark could not be written"),
                     }
+                }
+                if let Some(answer) = waiting {
+                    answer.try_send(()).ok();
                 }
                 if last {
                     return;
                 }
             }
         });
-        Ok(Self { wake, thread })
+        Ok(Self { wake: CheckpointerWaker(wake), thread })
     }
 
-    /// Returns the sender with which the writer requests a checkpoint. A full channel means that a
-    /// checkpoint is already requested.
-    pub fn waker(&self) -> SyncSender<()> {
+    /// Returns the handle with which the writer requests a checkpoint.
+    pub fn waker(&self) -> CheckpointerWaker {
         self.wake.clone()
     }
 

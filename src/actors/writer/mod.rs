@@ -61,7 +61,7 @@ mod writer_cache_test;
 
 pub use actor::{DbWriterActor, OpenExecutor};
 pub use batch::{Batch, BatchExecutor};
-pub use checkpointer::{Checkpointer, WalSizeEstimator};
+pub use checkpointer::{Checkpointer, CheckpointerWaker, WalSizeEstimator};
 pub use command::{Command, CommandError, ExecuteError, Execution, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, PendingCommand, QueuedCommand, ReadLog};

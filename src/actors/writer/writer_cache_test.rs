@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use diesel::connection::SimpleConnection;
 
 use super::batch::BatchExecutor;
 use super::command::{Command, CommandError};

@@ -95,7 +95,7 @@ impl Db {
     }
 
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Postgres(db) if db.is_broken)
+        matches!(self, Self::Postgres(db) if db.is_broken || db.has_ended())
     }
 
     /// Returns the connection to SQLite, for its checkpoints.

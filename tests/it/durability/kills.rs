@@ -136,6 +136,22 @@ pub(super) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Messag
     }
 }
 
+/// Asserts that the events of a chat have the seqs 1, 2, 3 and so on.
+pub(super) async fn assert_dense(http: &HttpClient, chat: ChatId) {
+    let mut after = 0;
+    loop {
+        let page = http.get(&format!("/api/chats/{chat}/events?after_seq={after}&limit=100")).await;
+        let page = page.unwrap().body;
+        for event in page["items"].as_array().unwrap() {
+            after += 1;
+            assert_eq!(event["seq"], after, "seq is dense");
+        }
+        if page["has_more"] == false {
+            return;
+        }
+    }
+}
+
 #[actix_web::test]
 async fn kill_9_under_load_neither_loses_nor_doubles_messages() {
     let rounds = std::env::var("NETBIT_KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
@@ -156,22 +172,7 @@ async fn kill_9_under_load_neither_loses_nor_doubles_messages() {
             let entry = (message.chat_id, message.content, message.id.0, message.seq);
             assert!(stored.insert(message.client_id, entry).is_none(), "a message is stored twice");
         }
-        let (mut after, mut expected) = (0, 1);
-        loop {
-            let page = http
-                .get(&format!("/api/chats/{chat}/events?after_seq={after}&limit=100"))
-                .await
-                .unwrap()
-                .body;
-            for event in page["items"].as_array().unwrap() {
-                assert_eq!(event["seq"], expected, "seq is dense");
-                expected += 1;
-            }
-            after = expected - 1;
-            if page["has_more"] == false {
-                break;
-            }
-        }
+        assert_dense(&http, *chat).await;
     }
     for (name, entry) in &told {
         assert_eq!(stored.get(name), Some(entry), "an acknowledged message is missing or differs");

@@ -12,5 +12,6 @@ mod fan_out;
 mod history;
 mod kills;
 mod panics;
+mod postgres;
 mod power_cut;
 mod soak;

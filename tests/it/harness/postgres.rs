@@ -150,7 +150,7 @@ fn with_database(server: &str, name: &str) -> String {
 /// # Errors
 ///
 /// Returns the errors that `psql` printed.
-fn psql(server: &str, statements: &[String]) -> Result<String, String> {
+pub(crate) fn psql(server: &str, statements: &[String]) -> Result<String, String> {
     let mut command = Command::new("psql");
     command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", server]);
     // Not the notice that a database to be dropped does not exist.

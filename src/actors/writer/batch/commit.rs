@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use diesel::result::DatabaseErrorKind;
 use tracing::{error, warn};
 
 use super::outcome::CommitOutcome;
@@ -30,6 +31,11 @@ impl BatchExecutor {
         };
         if let Err(error) = logged {
             self.roll_back();
+            if self.can_run_again(&error) {
+                warn!(%error, "the commit could not be logged; the batch runs again");
+                self.metrics.replayed.inc();
+                return CommitOutcome::RunAgain(commands);
+            }
             return CommitOutcome::Known(self.database_failed(commands, &error, "log the commit"));
         }
         // Everything that can fail is done before COMMIT.
@@ -58,6 +64,15 @@ impl BatchExecutor {
                 CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, true))
             }
         }
+    }
+
+    /// Returns whether a batch whose row was refused can run again: the connection was lost, or
+    /// another node committed without the commit lock.
+    fn can_run_again(&mut self, error: &SqlError) -> bool {
+        let kind = DatabaseErrorKind::UniqueViolation;
+        let was_outrun = matches!(self.db, Db::Postgres(_))
+            && matches!(error, SqlError::DatabaseError(found, _) if *found == kind);
+        was_outrun || (self.lost_connection(error) && self.reconnects())
     }
 
     /// Records that the transaction is committed.

@@ -222,11 +222,15 @@ impl BatchExecutor {
         error: &BeginError,
     ) -> Batch {
         match error {
-            BeginError::Database(error) => self.database_failed(commands, error, "begin"),
+            BeginError::Database(error) => {
+                // BEGIN may have succeeded: without a ROLLBACK, no later transaction could begin.
+                self.roll_back();
+                self.database_failed(commands, error, "begin")
+            }
             BeginError::Lost(_) => {
                 error!(%error, "the database is older than what this server has read; the process ends, and \
                                 the next start sets a new epoch");
-                Self::failed(commands, &CommandError::Internal, true)
+                Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
             }
         }
     }

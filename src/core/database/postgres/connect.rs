@@ -40,6 +40,8 @@ pub enum PostgresError {
     Timeout(String),
     #[error("the thread of the connections to PostgreSQL cannot be started: {0}")]
     Thread(#[source] std::io::Error),
+    #[error("a connection to PostgreSQL has ended")]
+    Ended,
 }
 
 /// The PostgreSQL server of the configuration, and the thread that drives its connections.

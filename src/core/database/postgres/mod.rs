@@ -138,6 +138,11 @@ impl Postgres {
         is_lost(error) || is_unknown && self.seen.closed.load(Ordering::SeqCst)
     }
 
+    /// Returns whether the connection has ended, perhaps while it was idle.
+    pub fn has_ended(&self) -> bool {
+        self.seen.closed.load(Ordering::SeqCst)
+    }
+
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }

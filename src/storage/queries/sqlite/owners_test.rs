@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use diesel::connection::SimpleConnection;
 
-use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::statements::chats::company_of;

@@ -26,7 +26,7 @@ use netbit::domain::ids::ChatId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::kills::whole_history;
+use super::kills::{assert_dense, whole_history};
 use crate::harness::{PASSWORD, Process, database, soon};
 use client::{Client, Over};
 use record::Record;
@@ -108,7 +108,7 @@ impl Fault {
     }
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(super) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
@@ -123,18 +123,57 @@ async fn start(directory: &std::path::Path, fail_points: &str) -> Process {
     Process::with(directory, &environment).await
 }
 
-impl World {
-    fn moved(&self, server: Option<&Process>) {
+/// A history that is being recorded. Its clients wait until there is a server.
+pub(super) struct History {
+    world: Rc<World>,
+    tokens: Vec<String>,
+    clients: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl History {
+    /// Registers the users, makes the chats, and starts the clients.
+    pub(super) async fn prepare(server: &Process, seed: u64) -> Self {
+        let mut tokens = Vec::new();
+        for n in 0..CLIENTS.len() {
+            server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
+            tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
+        }
+        server.http.register("hermit", PASSWORD).await.unwrap();
+        let hermit = server.http.login("hermit", PASSWORD).await.unwrap().token;
+        let foreign = server.http.with_token(hermit).create_group("alone", &[]).await.unwrap();
+        let others: Vec<_> = (1..CLIENTS.len()).map(|n| format!("u{n}")).collect();
+        let others: Vec<_> = others.iter().map(String::as_str).collect();
+        let mut chats = Vec::new();
+        for _ in 0..CHATS {
+            chats.push(server.http.with_token(&tokens[0]).create_group("team", &others).await.unwrap().0);
+        }
+        let world = Rc::new(World {
+            seed,
+            chats,
+            foreign: foreign.0,
+            server: RefCell::default(),
+            record: RefCell::default(),
+            ending: Cell::new(false),
+        });
+        let clients = CLIENTS.into_iter().zip(&tokens).enumerate();
+        let clients = clients.map(|(who, (over, token))| {
+            actix::spawn(Client::new(who, over, token.clone(), world.clone()).run())
+        });
+        Self { clients: clients.collect(), world, tokens }
+    }
+
+    /// Sets the server that the clients use from now on.
+    pub(super) fn moved(&self, server: Option<&Process>) {
         let server = server.map(|server| Server { http: server.address().to_owned(), tcp: server.tcp() });
-        *self.server.borrow_mut() = server;
+        *self.world.server.borrow_mut() = server;
     }
 
     fn operations(&self) -> u64 {
-        self.record.borrow().operations
+        self.world.record.borrow().operations
     }
 
     /// Waits until this many operations are done, or until the server has ended by itself.
-    async fn until(&self, operations: u64, server: &mut Process) {
+    pub(super) async fn until(&self, operations: u64, server: &mut Process) {
         let (mut last, mut idle) = (self.operations(), 0);
         while self.operations() < operations && !server.has_ended() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -142,6 +181,33 @@ impl World {
             last = self.operations();
             assert!(idle < 15_000, "no operation completed for a long time");
         }
+    }
+
+    /// Waits until every message is answered by the server. Judges the record: it must agree with
+    /// the pages of the server, and the seqs of each chat must be dense. Returns a summary.
+    pub(super) async fn judge(self, server: &Process) -> String {
+        self.moved(Some(server));
+        self.world.ending.set(true);
+        for client in self.clients {
+            soon(client).await.unwrap();
+        }
+        let http = server.http.with_token(&self.tokens[0]);
+        let mut stored = BTreeMap::new();
+        for chat in &self.world.chats {
+            for message in whole_history(&http, ChatId(*chat)).await {
+                stored.insert((*chat, message.seq), (message.id.0, message.content));
+            }
+            assert_dense(&http, ChatId(*chat)).await;
+        }
+        let record = self.world.record.borrow();
+        record.judge(&stored);
+        format!(
+            "{} operations, {} acknowledged, {} refused, {} stored: 0 lost, 0 doubled, 0 out of order",
+            record.operations,
+            record.acknowledged,
+            record.refused,
+            stored.len()
+        )
     }
 }
 
@@ -153,47 +219,20 @@ async fn nothing_acknowledged_is_lost_doubled_or_moved_by_any_end() {
     println!("NETBIT_HISTORY_SEED={seed}");
     let directory = tempfile::tempdir().unwrap();
     let mut server = start(directory.path(), "").await;
-    let mut tokens = Vec::new();
-    for n in 0..CLIENTS.len() {
-        server.http.register(&format!("u{n}"), PASSWORD).await.unwrap();
-        tokens.push(server.http.login(&format!("u{n}"), PASSWORD).await.unwrap().token);
-    }
-    server.http.register("hermit", PASSWORD).await.unwrap();
-    let hermit = server.http.login("hermit", PASSWORD).await.unwrap().token;
-    let foreign = server.http.with_token(hermit).create_group("alone", &[]).await.unwrap();
-    let others: Vec<_> = (1..CLIENTS.len()).map(|n| format!("u{n}")).collect();
-    let others: Vec<_> = others.iter().map(String::as_str).collect();
-    let mut chats = Vec::new();
-    for _ in 0..CHATS {
-        chats.push(server.http.with_token(&tokens[0]).create_group("team", &others).await.unwrap().0);
-    }
+    let history = History::prepare(&server, seed).await;
     server.kill();
 
-    let world = Rc::new(World {
-        seed,
-        chats,
-        foreign: foreign.0,
-        server: RefCell::default(),
-        record: RefCell::default(),
-        ending: Cell::new(false),
-    });
-    let clients: Vec<_> = CLIENTS
-        .into_iter()
-        .zip(&tokens)
-        .enumerate()
-        .map(|(who, (over, token))| actix::spawn(Client::new(who, over, token.clone(), world.clone()).run()))
-        .collect();
     let mut chance = StdRng::seed_from_u64(seed);
     let each = operations / kills.max(1);
     let mut kinds = BTreeMap::<_, u32>::new();
     for kill in 0..kills {
         let fault = Fault::draw(&mut chance);
         server = start(directory.path(), &fault.fail_points()).await;
-        world.moved(Some(&server));
+        history.moved(Some(&server));
         let enough = (kill + 1) * each + chance.random_range(0..each.max(2) / 2);
-        world.until(enough, &mut server).await;
+        history.until(enough, &mut server).await;
         let by_itself = server.has_ended();
-        world.moved(None);
+        history.moved(None);
         match fault {
             Fault::Stopped => {
                 server.terminate();
@@ -207,28 +246,8 @@ async fn nothing_acknowledged_is_lost_doubled_or_moved_by_any_end() {
         *kinds.entry((word, by_itself)).or_default() += 1;
     }
     server = start(directory.path(), "").await;
-    world.moved(Some(&server));
-    world.ending.set(true);
-    for client in clients {
-        soon(client).await.unwrap();
-    }
-
-    let http = server.http.with_token(&tokens[0]);
-    let mut stored = BTreeMap::new();
-    for chat in &world.chats {
-        for message in whole_history(&http, ChatId(*chat)).await {
-            stored.insert((*chat, message.seq), (message.id.0, message.content));
-        }
-    }
-    let record = world.record.borrow();
-    record.judge(&stored);
-    println!(
-        "{kills} ends {kinds:?}, {} operations, {} acknowledged, {} refused, {} stored: 0 lost, 0 doubled, 0 out of order",
-        record.operations,
-        record.acknowledged,
-        record.refused,
-        stored.len()
-    );
+    let judged = history.judge(&server).await;
+    println!("{kills} ends {kinds:?}, {judged}");
     server.kill();
     database::assert_integrity(directory.path());
 }

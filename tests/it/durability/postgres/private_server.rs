@@ -1,0 +1,64 @@
+//! A PostgreSQL server of one test, which may crash it. Other tests share the common server.
+
+use std::process::{Command, Stdio};
+
+use crate::harness::postgres::psql;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check/postgres.sh");
+
+/// A running server with fsync on. It ends, and its directory is deleted, when this is dropped.
+pub(super) struct PrivateServer {
+    directory: tempfile::TempDir,
+    pub(super) url: String,
+}
+
+impl PrivateServer {
+    pub(super) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = script(&["start", "--fsync"], &directory).await;
+        Self { directory, url }
+    }
+
+    /// Ends the server without a checkpoint.
+    pub(super) async fn crash(&self) {
+        script(&["crash"], &self.directory).await;
+    }
+
+    /// Starts the server after a crash, on the same address.
+    pub(super) async fn start_again(&self) {
+        assert_eq!(script(&["start", "--fsync"], &self.directory).await, self.url);
+    }
+
+    /// Returns the environment variable that sets the database of a server.
+    pub(super) fn environment(&self) -> (&'static str, &str) {
+        ("NETBIT_DATABASE", &self.url)
+    }
+}
+
+impl Drop for PrivateServer {
+    fn drop(&mut self) {
+        let mut command = Command::new(SCRIPT);
+        drop(command.arg("stop").arg(self.directory.path()).stdout(Stdio::null()).status());
+    }
+}
+
+/// Runs the script on another thread, so that the clients of the test go on. Returns its output.
+async fn script(arguments: &[&str], directory: &tempfile::TempDir) -> String {
+    let mut command = Command::new(SCRIPT);
+    command.args(arguments).arg(directory.path()).stderr(Stdio::inherit());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{SCRIPT} {arguments:?}: {}", output.status);
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Returns the printed result of a statement, without the line end.
+pub(super) fn query(url: &str, statement: &str) -> String {
+    psql(url, &[statement.to_owned()]).unwrap().trim().to_owned()
+}
+
+/// Ends all connections that servers have to the database. Returns their number.
+pub(super) fn terminate_connections(url: &str) -> u64 {
+    let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                     WHERE application_name = 'netbit' AND datname = current_database()";
+    query(url, statement).parse().unwrap()
+}
