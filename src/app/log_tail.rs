@@ -112,7 +112,7 @@ async fn listen(server: Arc<Server>, own: i16, hints: Sender<()>) {
     }
 }
 
-/// Records that this node runs, and looks for others.
+/// Records that this node runs, and reads which others do.
 struct Recorder {
     server: Arc<Server>,
     node: ThisNode,

@@ -27,7 +27,7 @@ pub(super) struct OpenStorage {
     pub(super) shared: Option<Shared>,
 }
 
-/// What this node shares with the others of the database.
+/// The state that this node shares with the others of the database.
 pub(super) struct Shared {
     pub(super) node: ThisNode,
     pub(super) others_run: bool,

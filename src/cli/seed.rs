@@ -41,6 +41,7 @@ use crate::domain::password::check_new;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
 use crate::storage::commit_log;
+use crate::storage::nodes;
 use crate::storage::queries::meta;
 
 /// Commands per transaction.
@@ -92,8 +93,8 @@ fn seed(arguments: &SeedArguments, config: &Config) -> anyhow::Result<()> {
     ensure!(arguments.chats == 0 || arguments.members > 0, "--members must be at least 1");
     ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages requires --chats of at least 1");
     let data_dir = DataDir::open(&config.data_dir.0)?;
-    let secret = data_dir.secret(config.auth.secret.as_ref().map(|secret| secret.expose()))?;
     let mut db = open(&Source::of(config)?, &data_dir)?;
+    let secret = signing_key(&mut db, config, &data_dir)?;
     if meta::get(&mut db, meta::EPOCH)?.is_none() {
         meta::set(&mut db, meta::EPOCH, i64::from(rand::random::<u32>()) + 1)?;
     }
@@ -170,11 +171,24 @@ fn open(source: &Source, data_dir: &DataDir) -> anyhow::Result<Db> {
             Ok(Db::Sqlite(db))
         }
         Source::Server(server) => {
-            let mut db = server.connect(Purpose::Writer)?;
+            let mut db = server.connect(Purpose::Migration)?;
             postgres::migrate(&mut db.queries)?;
             commit_log::begin_log(&mut db.queries)?;
-            Ok(Db::Postgres(Box::new(db)))
+            Ok(Db::Postgres(Box::new(server.connect(Purpose::Writer)?)))
         }
+    }
+}
+
+/// Returns the secret with which the server signs tokens: that of the configuration, or else of the
+/// database on PostgreSQL, or of the data directory.
+fn signing_key(db: &mut Db, config: &Config, data_dir: &DataDir) -> anyhow::Result<Vec<u8>> {
+    let configured = config.auth.secret.as_ref().map(|secret| secret.expose());
+    let secret = data_dir.secret(configured)?;
+    match db {
+        Db::Postgres(db) if configured.is_none() => {
+            Ok(nodes::signing_key(db, &String::from_utf8_lossy(&secret))?.into_bytes())
+        }
+        _ => Ok(secret),
     }
 }
 

@@ -20,8 +20,8 @@ const ROOMS: &[&[&str]] = &[
     &["cli"],
 ];
 /// Rooms that may use less than all rooms to their left: the client uses the protocol, not the
-/// server.
-const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol"])];
+/// server. The trust in certificates, in `core`, is that of the server's connections too.
+const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol", "core"])];
 /// The modules of `actors`, from left to right, with the same rule.
 const ACTORS: &[&[&str]] = &[&["outbox", "error", "commit"], &["hub", "presence"], &["cache"], &["writer"]];
 /// Crates and paths that `domain` may use.
@@ -50,7 +50,6 @@ const DIESEL: &[(&str, &str)] = &[
     ("core/database/", "migrates, checks and checkpoints the database"),
     ("core/fail_points.rs", "injects the error of a COMMIT"),
     ("actors/writer/", "runs commands in transactions and names their errors"),
-    ("app/storage.rs", "settles the epoch before the caches are loaded"),
     ("app.rs", "lists the database among the errors of a start"),
 ];
 /// Maximum lines of a file below `src`. A longer file usually holds two nouns.

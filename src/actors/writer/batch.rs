@@ -6,8 +6,8 @@
 //! * A failed INSERT does not identify the message: the batch is replayed with an INSERT for each.
 //! * Any other error of SQLite fails the whole batch: SQLite may have ended the transaction
 //!   already, and a later statement would commit on its own.
-//! * On PostgreSQL a lost connection before COMMIT runs the batch again; after it, the log of commits
-//!   shows whether the batch was committed ([`outcome`]).
+//! * On PostgreSQL a lost connection before COMMIT runs the batch again; after it, the log of
+//!   commits shows whether the batch was committed ([`outcome`]).
 //! * A full disk makes the executor read-only; it probes the disk at intervals. A COMMIT with an
 //!   unclear outcome answers `internal`, publishes nothing, and is fatal: after a failed fsync the
 //!   content of the disk is unknown.

@@ -1,7 +1,7 @@
 //! The log of commits, which orders them.
 //!
-//! On SQLite, a counter in `meta` is enough: one process writes. On PostgreSQL, several nodes write,
-//! and each commit is a row of `commits` with its events.
+//! On SQLite, a counter in `meta` is enough: one process writes. On PostgreSQL, several nodes
+//! write, and each commit is a row of `commits` with its events.
 //!
 //! Invariants
 //! * A transaction that writes holds the *commit lock* from its beginning, reads the rows that

@@ -6,8 +6,8 @@
 //! prepared.
 //!
 //! A new statement needs a function in a file and its signature here. SQL must run on both engines:
-//! `docs/ARCHITECTURE.md` has the rules. Functions that need different SQL are in `sqlite.rs` and in
-//! `postgres.rs`.
+//! `docs/ARCHITECTURE.md` has the rules. Functions that need different SQL are in `sqlite.rs` and
+//! in `postgres.rs`.
 
 pub mod postgres;
 pub mod sqlite;

@@ -1,6 +1,7 @@
 //! The statements on PostgreSQL.
 
 mod bulk;
+#[allow(clippy::duplicate_mod, reason = "the statements are compiled once for each engine")]
 #[path = "statements.rs"]
 mod statements;
 

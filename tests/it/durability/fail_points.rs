@@ -185,14 +185,15 @@ async fn lost_answer_of_a_commit_is_read_from_the_log() {
         return;
     }
     let fixture = Fixture::new().await;
-    let server = fixture.failing("commit.unclear=return").await;
+    // The first commit may belong to the start. The answer of the second is lost.
+    let server = fixture.failing("commit.unclear=1*off->1*return->off").await;
     let (mut session, _) = TcpClient::open(server.tcp(), &fixture.alice).await.unwrap();
-    for content in ["one", "two"] {
+    for content in ["one", "two", "three"] {
         let ack = soon(session.say(fixture.chat, content)).await.unwrap();
         assert!(ack.success && ack.duplicate != Some(true), "{ack:?}");
     }
     let said: Vec<_> = fixture.contents(&server.http).await.into_iter().map(|(content, _)| content).collect();
-    assert_eq!(said, ["one", "two"]);
+    assert_eq!(said, ["one", "two", "three"]);
     let (_, metrics) = server.operations("/metrics").await;
     assert!(metrics.contains("outcome=\"committed\""), "{metrics}");
     server.stop().await;
@@ -202,6 +203,9 @@ async fn lost_answer_of_a_commit_is_read_from_the_log() {
 /// writes resume when there is space.
 #[actix_web::test]
 async fn full_disk_refuses_writes_serves_reads_and_recovers() {
+    if postgres::skips("the outcome of a failed COMMIT is read from the log of commits") {
+        return;
+    }
     let fixture = Fixture::new().await;
     let environment =
         [("FAILPOINTS", "commit.full=1*off->1*return->off"), ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "300")];

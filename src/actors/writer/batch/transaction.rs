@@ -153,7 +153,7 @@ impl BatchExecutor {
             return self.skip_to_newest();
         }
         for row in rows {
-            // What another node changed is not known to be in the writer cache.
+            // The writer cache may lack the changes of another node.
             self.writer_cache.rolled_back();
             self.publish_other(row);
         }

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum time for a connection, over all addresses and TLS.
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 
-/// Interval at which the driver looks for a statement without an answer.
+/// Interval at which the driver checks for a statement without an answer.
 const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]

@@ -20,7 +20,8 @@ struct Released {
 }
 
 /// Migrates the schema to the current version, on a connection without time limits: another node
-/// may hold the lock for as long as its migrations take. Returns the number of migrations that were applied.
+/// may hold the lock for as long as its migrations take. Returns the number of migrations that were
+/// applied.
 ///
 /// # Errors
 /// [`DatabaseError::SchemaTooNew`] if a newer version has migrated the database.

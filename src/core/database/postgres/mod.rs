@@ -76,7 +76,7 @@ pub struct Postgres {
     seen: Arc<Seen>,
 }
 
-/// What the driver of a connection has seen.
+/// The state that the driver of a connection has seen.
 #[derive(Debug, Default)]
 struct Seen {
     /// The server warned about the last COMMIT.
@@ -115,7 +115,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Forgets earlier warnings. Called before a COMMIT.
+    /// Discards earlier warnings. Called before a COMMIT.
     pub fn expect_no_warning(&self) {
         self.seen.warned.store(false, Ordering::SeqCst);
     }
@@ -128,8 +128,8 @@ impl Postgres {
 
     /// Returns whether the error means that the connection was lost.
     ///
-    /// The server's text of such an error depends on its language; the end of the connection follows
-    /// it at once.
+    /// The server's text of such an error depends on its language; the end of the connection
+    /// follows it at once.
     pub fn lost(&self, error: &QueryError) -> bool {
         let is_unknown = matches!(error, QueryError::DatabaseError(DatabaseErrorKind::Unknown, _));
         if is_unknown && !is_lost(error) && !self.seen.closed.load(Ordering::SeqCst) {

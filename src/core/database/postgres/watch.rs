@@ -18,8 +18,8 @@ thread_local! {
     static NEXT: RefCell<Option<Arc<Watch>>> = const { RefCell::new(None) };
 }
 
-/// Sets the watch of the next connection that this thread makes: diesel-async makes the waiting side
-/// of a connection itself.
+/// Sets the watch of the next connection that this thread makes: diesel-async makes the waiting
+/// side of a connection itself.
 pub(super) fn set_next(watch: Arc<Watch>) {
     NEXT.with_borrow_mut(|next| *next = Some(watch));
 }
