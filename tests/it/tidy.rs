@@ -22,6 +22,8 @@ const ROOMS: &[&[&str]] = &[
 /// Rooms that may use less than all rooms to their left: the client uses the protocol, not the
 /// server. The trust in certificates, in `core`, is that of the server's connections too.
 const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol", "core"])];
+/// The modules of `core` that `client` may use.
+const CORE_OF_CLIENT: &[&str] = &["trust"];
 /// The modules of `actors`, from left to right, with the same rule.
 const ACTORS: &[&[&str]] = &[&["outbox", "error", "commit"], &["hub", "presence"], &["cache"], &["writer"]];
 /// Crates and paths that `domain` may use.
@@ -128,6 +130,10 @@ fn violations(room: &str, text: &str) -> Vec<String> {
         used != room && (forbidden || place(ROOMS, used).is_none_or(|place| place >= own))
     };
     let used = used_below("crate::", &production).into_iter().filter(|(_, used)| is_violation(used));
+    let core = used_below("crate::core::", &production).into_iter();
+    let core = core.filter(|(_, used)| room == "client" && !CORE_OF_CLIENT.contains(used));
+    let core = core.map(|(line, used)| (line, format!("core::{used}")));
+    let used = used.map(|(line, used)| (line, used.to_owned())).chain(core);
     used.map(|(line, used)| format!("{room} uses {used} in line {line}")).collect()
 }
 

@@ -15,6 +15,7 @@
 mod commit;
 mod outcome;
 mod read_only;
+mod result;
 mod transaction;
 
 use std::panic::AssertUnwindSafe;
@@ -31,7 +32,6 @@ use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
-use crate::actors::commit::Committed;
 use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::core::saturate;
@@ -40,6 +40,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::storage::commit_log;
 use outcome::CommitOutcome;
 use read_only::Refusal;
+pub use result::Batch;
 use transaction::LogPosition;
 
 /// Interval in commits at which the rates drop users whose buckets are full.
@@ -47,43 +48,6 @@ const TIDY_COMMITS: i64 = 4096;
 
 /// Maximum number of times that a batch runs while the connection to the database is lost.
 const RUNS_MAX: usize = 5;
-
-/// The outcome of a batch. [`Batch::answer`] is called after `committed` was published.
-pub struct Batch {
-    pub committed: Option<Committed>,
-    answers: Vec<Box<dyn QueuedCommand>>,
-    /// The outcome of the COMMIT is unknown: the process must end.
-    pub fatal: bool,
-    /// The database lacks commits that this executor knows. Such a batch is fatal.
-    pub lost: bool,
-    /// Commands that were not reached within `limits.batch_ms`: the next batch.
-    pub left: Vec<Box<dyn QueuedCommand>>,
-    /// Commits of other nodes that the transaction has read. Published before `committed`.
-    pub others: Vec<Committed>,
-    /// The commits of other nodes are not known: the cache loads a new snapshot first.
-    pub reload: bool,
-}
-
-impl Batch {
-    /// Returns a batch that committed nothing.
-    fn answering(answers: Vec<Box<dyn QueuedCommand>>) -> Self {
-        Self {
-            committed: None,
-            answers,
-            fatal: false,
-            lost: false,
-            left: Vec::new(),
-            others: Vec::new(),
-            reload: false,
-        }
-    }
-
-    pub fn answer(self) {
-        for command in self.answers {
-            command.answer();
-        }
-    }
-}
 
 /// Executes batches on the writable connection.
 pub struct BatchExecutor {

@@ -108,7 +108,6 @@ impl Db {
 
     /// Returns the connection of a test to SQLite.
     #[cfg(test)]
-    #[expect(clippy::panic, reason = "the tests of one engine")]
     pub fn sqlite(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Sqlite(db) => db,

@@ -54,7 +54,7 @@ impl Client {
             let (seq, id) = places[0];
             let before = self.acknowledged.borrow_mut().insert((chat, seq), (id, content));
             assert_eq!(before, None, "two messages at {seq} of {chat}");
-            if self.acknowledged.borrow().len() % TERMINATE_EVERY == 0 {
+            if self.acknowledged.borrow().len().is_multiple_of(TERMINATE_EVERY) {
                 terminate_connections(&self.database);
             }
         }
