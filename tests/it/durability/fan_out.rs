@@ -4,7 +4,7 @@ use netbit::client::{TcpClient, saying};
 use netbit::domain::message::ClientId;
 use netbit::protocol::packet::MessagePacket;
 
-use crate::harness::{PASSWORD, Process, database, soon, until};
+use crate::harness::{PASSWORD, Process, database, postgres, soon, until};
 
 const PEOPLE: i64 = 24;
 const MESSAGES: i64 = 60;
@@ -13,6 +13,9 @@ const MESSAGES: i64 = 60;
 /// middle.
 #[actix_web::test]
 async fn kill_9_during_fan_out_leaves_each_notification_once() {
+    if postgres::skips("a fan-out is over before psql has counted its rows") {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let small = [
         ("NETBIT_LIMITS__NOTIFICATIONS_PER_MESSAGE", "2"),
