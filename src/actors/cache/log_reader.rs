@@ -1,7 +1,8 @@
 //! Requests to read the log of commits, before a refusal that may be out of date.
 //!
 //! On several nodes, a user may log in at one node and use another a moment later. Invariant: with
-//! other nodes running, nothing is refused before the commits up to the request are applied.
+//! other nodes running, nothing is refused before the commits up to the request are applied, unless
+//! the log cannot be read or [`REQUESTS_MAX`] requests wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
