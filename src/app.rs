@@ -10,21 +10,25 @@ mod idle;
 mod instruments;
 mod integrity_check;
 mod listeners;
+mod log_link;
 mod log_tail;
 mod recovery;
 mod sockets;
+mod stale;
 mod stop;
 mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
-use actors::{ActorSources, start_actors};
+use actors::{ActorSources, LogPlace, start_actors};
 use instruments::Instruments;
 use listeners::{OperationsListener, serve, serve_control};
-use log_tail::LogTail;
+use log_link::Chores;
+use log_tail::{LogTail, POLL, POLL_ALONE};
 use recovery::recover;
 use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
@@ -35,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::actors::cache::{CacheCounters, LogReader};
+use crate::actors::commit::NewestCommit;
 use crate::actors::writer::Checkpointer;
 use crate::api::Readiness;
 use crate::core::actor::{ActorStats, FatalSignal};
@@ -47,7 +52,7 @@ use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
 use crate::messaging::{SessionAcceptor, TcpAcceptor};
-use crate::services::{ServiceError, Services};
+use crate::services::{ChoreLock, CommitTokens, ServiceError, Services};
 use crate::storage::readers::ReadError;
 
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +74,11 @@ pub enum StartError {
          repositories; stop the other node, wait 30 seconds after a crash, or set cluster.preview = true"
     )]
     OtherNode { name: String, silent_ms: i64 },
+    #[error(
+        "node {name} uses this database with format {format} of the log of commits, and this version has format \
+         {own}: run versions side by side that are at most one format apart, or stop the other node"
+    )]
+    OtherVersion { name: String, format: i16, own: i16 },
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
     #[error("the control socket cannot be opened: {0}")]
@@ -144,6 +154,7 @@ impl RunningApp {
         };
 
         let database = Source::of(&config)?;
+        let (log, requests) = LogReader::new(instruments.freshness.clone());
         let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
         let OpenStorage { executor, snapshot, unfinished, shared } = storage;
         let secret = match &shared {
@@ -159,28 +170,61 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let node = shared.map(|shared| shared.node);
-        let (log, requests) = LogReader::new();
+        let newest = NewestCommit::default();
+        let place = shared.as_ref().map(|shared| LogPlace {
+            node: shared.node.number,
+            newest: newest.clone(),
+            format: shared.format.clone(),
+        });
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,
             database: &database,
             instruments: &instruments,
             fatal: &fatal,
-            log: node.as_ref().map(|_| log.clone()),
-            node: node.as_ref().map_or(0, |node| node.number),
+            log: shared.as_ref().map(|_| log.clone()),
+            place,
         };
         let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
 
+        let chores = CancellationToken::new();
+        let chores_end_with_a_failed_start = chores.clone().drop_guard();
+        let chore_lock = ChoreLock::default();
+        let of_chores = Chores { lock: chore_lock.clone(), gauge: instruments.chores.clone() };
+        of_chores.set(shared.is_none());
+        if let (Source::Server(server), Some(shared)) = (&database, shared) {
+            let tail = LogTail {
+                server: server.clone(),
+                node: shared.node,
+                writer: actors.handles.writer.clone(),
+                cache: actors.handles.cache.clone(),
+                newest: newest.clone(),
+                chores: of_chores,
+                poll: if config.cluster.preview { POLL } else { POLL_ALONE },
+                format: shared.format,
+                log: log.clone(),
+                requests,
+            };
+            tail.spawn(&chores, fatal.clone());
+        }
+
         let udp_address = addresses.udp.to_string().into();
         let parts = (&config, &*data_dir, &instruments);
-        let services = recover(parts, actors.handles, udp_address, (tokens, setup), unfinished).await?;
+        let secrets = (tokens, setup);
+        let commits = config.runs_beside_others().then(|| {
+            let patience = Duration::from_millis(config.limits.commit_wait_ms);
+            CommitTokens::new(newest, log.clone(), patience)
+        });
+        let work = (unfinished, chore_lock, commits);
+        let services = recover(parts, actors.handles, udp_address, secrets, work).await?;
         started.push("settle pushes");
 
         let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
-        let sessions =
-            Arc::new(SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics));
+        let sessions = SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics);
+        let sessions = Arc::new(sessions.refusing_when_stale(instruments.freshness.clone()));
+        // From now on clients are served.
+        instruments.freshness.begin();
         let shared = (services.clone(), sessions.clone());
         let listeners = serve((http, tcp), addresses, shared, (&config, tls.as_ref()), &instruments)?;
         let control = control_socket::bind(data_dir.path())
@@ -188,12 +232,8 @@ impl RunningApp {
             .map_err(StartError::Control)?;
         started.push("listeners");
 
-        let chores = CancellationToken::new();
         chores::spawn(&services, &chores);
-        if let (Source::Server(server), Some(node)) = (&database, node) {
-            let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log: log.clone(), requests }.spawn(&chores, fatal.clone());
-        }
+        stale::spawn(&instruments.freshness, &sessions, &chores);
         operations.readiness.set(true);
         started.push("ready");
         if let Some(path) = database.file() {
@@ -218,7 +258,7 @@ impl RunningApp {
             data_dir,
             database,
             log,
-            chores,
+            chores: chores_end_with_a_failed_start.disarm(),
             config,
         })
     }

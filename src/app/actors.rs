@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicI16, AtomicUsize};
 
 use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::StartError;
 use super::instruments::Instruments;
 use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sources};
+use crate::actors::commit::NewestCommit;
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{PresenceActor, PresenceHandle};
 use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
@@ -41,8 +42,25 @@ pub(super) struct ActorSources<'a> {
     pub(super) fatal: &'a FatalSignal,
     /// Requests reads of the log of commits, on PostgreSQL.
     pub(super) log: Option<LogReader>,
-    /// The number of this node in the log of commits.
+    /// The place of this node in the log of commits, on PostgreSQL.
+    pub(super) place: Option<LogPlace>,
+}
+
+/// The place of a node in the log of commits.
+#[derive(Clone)]
+pub(super) struct LogPlace {
+    /// The number of the node.
     pub(super) node: i16,
+    pub(super) newest: NewestCommit,
+    /// The version of events that all running nodes read.
+    pub(super) format: Arc<AtomicI16>,
+}
+
+impl LogPlace {
+    /// Returns the executor of the node.
+    fn take(self, executor: BatchExecutor, epoch: i64) -> BatchExecutor {
+        executor.on_node(self.node).announcing(self.newest, epoch).writing(self.format)
+    }
 }
 
 /// Starts all actors: those that receive events first, then the cache, then the writer.
@@ -145,8 +163,17 @@ impl Threads<'_> {
         epoch: i64,
         cache: &CacheHandle,
     ) -> Result<(WriterHandle, Checkpointer), StartError> {
-        let ActorSources { config, data_dir, database, instruments, fatal, node, .. } = &self.sources;
-        let node = *node;
+        let ActorSources { config, data_dir, database, instruments, fatal, place, .. } = &self.sources;
+        let placed = {
+            let place = place.clone();
+            move |executor: BatchExecutor| match place.clone() {
+                Some(place) => place.take(executor, epoch),
+                None => executor,
+            }
+        };
+        let executor: BatchExecutor = placed(executor);
+        // The cache has loaded this commit.
+        executor.announce();
         let (limits, commits) = (config.limits.clone(), instruments.commits.clone());
         let source = (*database).clone();
         let wal = Arc::new(WalSizeEstimator::default());
@@ -162,7 +189,7 @@ impl Threads<'_> {
             Box::new(move || {
                 let db = source.open_writer(synchronous)?;
                 let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?;
-                Ok(executor.on_node(node).waking(fan_outs.clone()))
+                Ok(placed(executor).waking(fan_outs.clone()))
             })
         };
         let executor = executor.waking(fan_outs.clone());

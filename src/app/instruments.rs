@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::actors::cache::{CacheActor, CacheCounters};
+use crate::actors::freshness::Freshness;
 use crate::actors::hub::HubActor;
 use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
@@ -40,6 +41,9 @@ pub(super) struct Instruments {
     pub(super) http: HttpMetrics,
     pub(super) started_at: Timestamp,
     pub(super) ready: Gauge,
+    pub(super) freshness: Freshness,
+    /// 1 while this node runs the chores of the database.
+    pub(super) chores: Gauge,
     pub(super) registry: Arc<Registry>,
 }
 
@@ -72,12 +76,14 @@ impl Instruments {
             http: HttpMetrics::default(),
             started_at: Timestamp::now(),
             ready: Gauge::default(),
+            freshness: Freshness::new(config.stale_after()),
+            chores: Gauge::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::default();
         let files = DatabaseFiles { database: DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 13] = [
+        let all: [&dyn Export; 14] = [
             &mailboxes,
             &this.cached,
             &this.commits,
@@ -90,6 +96,7 @@ impl Instruments {
             &this.transfers,
             &this.histories,
             &this.pools,
+            &this.freshness,
             &Process::started(),
         ];
         for metrics in all {
@@ -97,6 +104,8 @@ impl Instruments {
         }
         let help = "1 when the server serves, 0 while it starts and stops";
         registry.register("netbit_ready", help, this.ready.clone());
+        let help = "1 while this node runs the chores of the database: expiry, retention, removal";
+        registry.register("netbit_chores", help, this.chores.clone());
         this.registry = Arc::new(registry);
         this
     }

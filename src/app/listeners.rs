@@ -279,6 +279,7 @@ impl OperationsListener {
             cache: instruments.cached.clone(),
             udp: instruments.datagrams.clone(),
             ready: instruments.ready.clone(),
+            freshness: instruments.freshness.clone(),
             registry: instruments.registry.clone(),
         };
         let (operations, readiness) = Operations::new(shown);

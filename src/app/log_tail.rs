@@ -1,31 +1,33 @@
-//! Reads the commits of other nodes: when PostgreSQL notifies of one, when a refusal waits for it,
-//! and at intervals.
+//! Reads the commits of other nodes: when PostgreSQL notifies of one, when a request waits for it,
+//! and when a comparison at intervals finds one.
 //!
 //! Notifications are hints. Without them a commit of another node is applied [`POLL`] later.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI16, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use crate::actors::cache::{LogReader, LogRequest};
+use super::log_link::{Chores, LogLink};
+use crate::actors::cache::{CacheHandle, CaughtUp, LogReader, LogRequest};
+use crate::actors::commit::NewestCommit;
 use crate::actors::writer::WriterHandle;
 use crate::core::actor::{FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database::Postgres;
 use crate::core::database::postgres::{Purpose, Server};
-use crate::storage::commit_log::CHANNEL;
 use crate::storage::nodes::{self, Node};
 
-/// Interval at which the log is read without a notification.
-const POLL: Duration = Duration::from_millis(300);
+/// Interval at which several nodes compare their state with the log.
+pub(super) const POLL: Duration = Duration::from_millis(300);
+/// The same for a node that is alone with its database: it only finds that commits are missing.
+pub(super) const POLL_ALONE: Duration = Duration::from_secs(2);
 /// Minimum time between two reads for refusals.
 const READ_PAUSE: Duration = Duration::from_millis(50);
-/// Pause before the next try to listen.
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Interval at which this node records that it runs.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,13 @@ pub(super) struct LogTail {
     pub(super) server: Arc<Server>,
     pub(super) node: ThisNode,
     pub(super) writer: WriterHandle,
+    pub(super) cache: CacheHandle,
+    pub(super) newest: NewestCommit,
+    pub(super) chores: Chores,
+    /// The interval of comparisons.
+    pub(super) poll: Duration,
+    /// The version of events that all running nodes read.
+    pub(super) format: Arc<AtomicI16>,
     pub(super) log: LogReader,
     pub(super) requests: Receiver<LogRequest>,
 }
@@ -49,8 +58,14 @@ pub(super) struct LogTail {
 impl LogTail {
     /// Starts the task; it ends when `until` is cancelled.
     pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
-        let recorder =
-            Recorder { server: self.server.clone(), node: self.node.clone(), log: self.log.clone() };
+        let recorder = Recorder {
+            server: self.server.clone(),
+            node: self.node.clone(),
+            log: self.log.clone(),
+            writer: self.writer.clone(),
+            format: self.format.clone(),
+            others: Vec::new(),
+        };
         actix::spawn(recorder.run(until.clone(), fatal));
         actix::spawn(until.clone().run_until_cancelled_owned(self.run()));
     }
@@ -60,8 +75,18 @@ impl LogTail {
         let mut last_read = Instant::now();
         // Connecting may take long, and must not delay the requests.
         let (hints, mut hinted) = channel(1);
-        let listening = actix::spawn(listen(self.server.clone(), self.node.number, hints));
-        let _ends_with_this_task = AbortOnDrop(listening);
+        let is_up = Arc::new(AtomicBool::new(false));
+        let link = LogLink {
+            server: self.server.clone(),
+            own: self.node.number,
+            newest: self.newest.clone(),
+            cache: self.cache.clone(),
+            chores: self.chores.clone(),
+            poll: self.poll,
+            is_up: is_up.clone(),
+            hints,
+        };
+        let _ends_with_this_task = AbortOnDrop(actix::spawn(link.run()));
         loop {
             tokio::select! {
                 Some(()) = hinted.recv() => {}
@@ -69,13 +94,18 @@ impl LogTail {
                     waiting.push(request);
                     sleep_until(last_read + READ_PAUSE).await;
                 }
-                () = sleep(POLL) => {}
+                // The link compares, as long as it works.
+                () = sleep(self.poll) => if is_up.load(Relaxed) { continue },
             }
             while let Ok(request) = self.requests.try_recv() {
                 waiting.push(request);
             }
             last_read = Instant::now();
             let read = self.writer.read_log().await;
+            if read.is_ok() {
+                let commit_no = self.newest.get().commit_no;
+                self.cache.caught_up(CaughtUp { commit_no, at: last_read.into_std() });
+            }
             for request in waiting.drain(..) {
                 if read.is_ok() {
                     request.send(()).ok();
@@ -94,34 +124,20 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Sends a hint for each notification of another node, while there is room. Never returns.
-async fn listen(server: Arc<Server>, own: i16, hints: Sender<()>) {
-    loop {
-        match server.listen(CHANNEL).await {
-            Ok(mut listener) => {
-                while let Some(payload) = listener.next().await {
-                    if payload.parse() != Ok(own) {
-                        // One read finds all commits so far.
-                        hints.try_send(()).ok();
-                    }
-                }
-            }
-            Err(error) => debug!(%error, "commits of other nodes are only polled"),
-        }
-        sleep(LISTEN_AGAIN).await;
-    }
-}
-
 /// Records that this node runs, and reads which others do.
 struct Recorder {
     server: Arc<Server>,
     node: ThisNode,
     log: LogReader,
+    writer: WriterHandle,
+    format: Arc<AtomicI16>,
+    /// The other nodes that were found last.
+    others: Vec<Node>,
 }
 
 impl Recorder {
     /// Runs until `until` is cancelled. Raises `fatal` if another process has taken the name.
-    async fn run(self, until: CancellationToken, fatal: FatalSignal) {
+    async fn run(mut self, until: CancellationToken, fatal: FatalSignal) {
         let mut every = interval(RECORD_EVERY);
         let mut connection: Option<Postgres> = None;
         loop {
@@ -134,7 +150,7 @@ impl Recorder {
             match recorded {
                 Ok(Ok((db, Some(others)))) => {
                     connection = Some(db);
-                    self.found(&others);
+                    self.found(others);
                 }
                 Ok(Ok((_, None))) if stops => return,
                 Ok(Ok((_, None))) => {
@@ -153,12 +169,16 @@ impl Recorder {
         }
     }
 
-    fn found(&self, others: &[Node]) {
-        if self.log.others_run() == others.is_empty() {
-            let others: Vec<_> = others.iter().map(|other| other.name.as_str()).collect();
-            info!(others = others.join(", "), "the nodes of this database have changed");
-        }
+    fn found(&mut self, others: Vec<Node>) {
         self.log.set_others_run(!others.is_empty());
+        self.format.store(nodes::common_format(&others), Relaxed);
+        let known = std::mem::replace(&mut self.others, others);
+        if !known.iter().map(|node| node.number).eq(self.others.iter().map(|node| node.number)) {
+            let names: Vec<_> = self.others.iter().map(|other| other.name.as_str()).collect();
+            info!(others = names.join(", "), "the nodes of this database have changed");
+            // A node that ended may have left notifications to write.
+            self.writer.wake_fan_outs();
+        }
     }
 }
 

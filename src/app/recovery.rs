@@ -14,7 +14,7 @@ use crate::core::data_dir::DataDir;
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::services::git_resources::GitResources;
-use crate::services::{ActorHandles, Services};
+use crate::services::{ActorHandles, ChoreLock, CommitTokens, Services};
 use crate::storage::unfinished::Unfinished;
 
 /// Builds the services on the started actors, then settles the pushes that the last run left open.
@@ -24,14 +24,15 @@ pub(super) async fn recover(
     handles: ActorHandles,
     udp_address: Arc<str>,
     (tokens, setup): (TokenKeys, Option<SetupCode>),
-    unfinished: Unfinished,
+    (unfinished, chores, commits): (Unfinished, ChoreLock, Option<CommitTokens>),
 ) -> Result<Arc<Services>, StartError> {
     let git = open_repositories(data_dir, config, instruments).map_err(StartError::Repositories)?;
     let limits = (config.limits.clone(), &instruments.pools);
     let accounts = config.accounts.clone();
     let health = instruments.health(data_dir);
-    let services =
-        Arc::new(Services::new(handles, udp_address, (tokens, setup), accounts, git, limits, health));
+    let mut services = Services::new(handles, udp_address, (tokens, setup), accounts, git, limits, health);
+    (services.chores, services.commits) = (chores, commits);
+    let services = Arc::new(services);
     services.reconcile(unfinished).await?;
     Ok(services)
 }

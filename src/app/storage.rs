@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI16;
 
 use tracing::{error, info, warn};
 
@@ -12,6 +13,7 @@ use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, Source};
+use crate::storage::commit_log::FORMAT;
 use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
@@ -31,6 +33,8 @@ pub(super) struct OpenStorage {
 pub(super) struct Shared {
     pub(super) node: ThisNode,
     pub(super) others_run: bool,
+    /// The version of events that all running nodes read.
+    pub(super) format: Arc<AtomicI16>,
     /// Signs access tokens.
     pub(super) signing_key: Vec<u8>,
 }
@@ -76,9 +80,7 @@ fn load(
         "database loaded"
     );
     let unfinished = Unfinished::read(&mut db)?;
-    let number = shared.as_ref().map_or(0, |shared| shared.node.number);
-    let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?;
-    let executor = executor.on_node(number).at_commit(snapshot.commit_no);
+    let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?.at_commit(snapshot.commit_no);
     Ok(OpenStorage { executor, snapshot, unfinished, shared })
 }
 
@@ -122,6 +124,10 @@ fn open_server(
     if let Some(other) = others.first().filter(|_| alone) {
         return Err(StartError::OtherNode { name: other.name.clone(), silent_ms: other.silent_ms });
     }
+    if let Some(other) = nodes::incompatible(&others) {
+        let (name, format) = (other.name.clone(), other.format);
+        return Err(StartError::OtherVersion { name, format, own: FORMAT });
+    }
     let signing_key = match &config.auth.secret {
         // Not stored: it would be in every copy of the database.
         Some(configured) => data_dir.secret(Some(configured.expose()))?,
@@ -131,7 +137,8 @@ fn open_server(
         }
     };
     let node = ThisNode { name, number, instance };
-    let shared = Shared { node, others_run: !others.is_empty(), signing_key };
+    let format = Arc::new(AtomicI16::new(nodes::common_format(&others)));
+    let shared = Shared { node, others_run: !others.is_empty(), format, signing_key };
     let writer = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
     Ok((Db::Postgres(Box::new(writer)), shared))
 }

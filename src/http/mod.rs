@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub(crate) mod address;
+mod commit_token;
 pub(crate) mod compressed;
 pub(crate) mod contents;
 pub(crate) mod cookie;

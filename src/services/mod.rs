@@ -16,6 +16,8 @@ pub mod branch_deletions;
 pub mod browsing;
 pub mod chat_start;
 pub mod chats;
+mod chore_lock;
+mod commit_tokens;
 mod entitlement;
 mod error;
 mod fetch_requests;
@@ -47,6 +49,8 @@ pub mod transfers;
 pub mod web_logins;
 
 pub use crate::actors::cache::{ChatView, FirstChats, ListedChat, MemberView, ProjectView, RepositoryView};
+pub use chore_lock::ChoreLock;
+pub use commit_tokens::{CommitToken, CommitTokens, NotAToken};
 pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
 use health::HealthSources;
@@ -97,6 +101,10 @@ pub struct Services {
     answers: Slots,
     /// Notifies the task that trims chats.
     retention_wakeup: Notify,
+    /// Held by the node that runs the chores of the database.
+    pub chores: ChoreLock,
+    /// Tokens of commits, if several nodes share the database.
+    pub commits: Option<CommitTokens>,
     /// Recorded by the HTTP listener, reported by `doctor`.
     pub forwarders: UntrustedForwarders,
     /// Read for administrators.
@@ -134,6 +142,8 @@ impl Services {
             git,
             answers,
             retention_wakeup: Notify::new(),
+            chores: ChoreLock::default(),
+            commits: None,
             forwarders: UntrustedForwarders::default(),
             health,
             limits,

@@ -24,6 +24,9 @@ pub struct Node {
     pub number: i16,
     #[diesel(sql_type = Text)]
     pub address: String,
+    /// The newest version of events that it reads.
+    #[diesel(sql_type = SmallInt)]
+    pub format: i16,
     /// Milliseconds since the node last wrote its row, by the clock of the database.
     #[diesel(sql_type = BigInt)]
     pub silent_ms: i64,
@@ -54,22 +57,37 @@ pub struct NewNode<'a> {
 }
 
 /// Registers this node; returns its number, and the other nodes that ran within
-/// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none.
+/// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none. Registers never beside an
+/// [`incompatible`] node.
 pub fn register(db: &mut Postgres, this: NewNode<'_>, alone: bool) -> QueryResult<(i16, Vec<Node>)> {
     db.queries.batch_execute("BEGIN")?;
     let registered = commit_log::lock(db).and_then(|()| {
         let others = running(db, this.name)?;
-        let number = if alone && !others.is_empty() { 0 } else { insert(db, this)? };
+        let is_refused = alone && !others.is_empty() || incompatible(&others).is_some();
+        let number = if is_refused { 0 } else { insert(db, this)? };
         Ok((number, others))
     });
     db.queries.batch_execute(if registered.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     registered
 }
 
+/// Returns the first node that cannot run beside this version. A version writes its own format of
+/// events and the one before.
+pub fn incompatible(others: &[Node]) -> Option<&Node> {
+    let beside = commit_log::OLDEST_FORMAT..=commit_log::FORMAT + 1;
+    others.iter().find(|other| !beside.contains(&other.format))
+}
+
+/// Returns the newest format of events that this node and all others read.
+pub fn common_format(others: &[Node]) -> i16 {
+    let newest = others.iter().map(|other| other.format).fold(commit_log::FORMAT, i16::min);
+    newest.max(commit_log::OLDEST_FORMAT)
+}
+
 /// Returns the other nodes that ran within [`NODE_EXPIRES_MS`].
 pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
     diesel::sql_query(format!(
-        "SELECT name, number, address, {NOW} - seen_at AS silent_ms FROM nodes
+        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes
          WHERE name <> $1 AND seen_at > {NOW} - {NODE_EXPIRES_MS} ORDER BY number"
     ))
     .bind::<Text, _>(name)

@@ -3,8 +3,8 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    CatchUp, CloseSession, Heartbeat, IssueTicket, LogRead, OpenSession, Publish, QueryRequest, Replay,
-    ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
+    CatchUp, CaughtUp, CloseSession, Heartbeat, IssueTicket, LogRead, OpenSession, Publish, QueryRequest,
+    Replay, ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -108,6 +108,11 @@ impl CacheHandle {
     /// commits.
     pub fn publish(&self, event: WriterEvent) {
         self.mailbox.post(Publish(event));
+    }
+
+    /// Reports the newest commit of the database. Called after that commit was published.
+    pub fn caught_up(&self, caught_up: CaughtUp) {
+        self.mailbox.post(caught_up);
     }
 
     /// Returns how the read models differ from `fresh`.

@@ -4,6 +4,7 @@ use crate::actors::commit::WriterEvent;
 use crate::actors::error::QueryError;
 use crate::actors::outbox::Outbox;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::Message;
 
@@ -39,6 +40,7 @@ instrumented_actor!(
         Administrator,
         Blocks,
         CatchUp,
+        CaughtUp,
         ChatDetails,
         ChatReader,
         ChatList,
@@ -227,6 +229,14 @@ pub(super) struct SnapshotRead {
 /// Compares the read models with a fresh load of the database; returns the differences.
 pub struct Verify {
     pub(super) fresh: Box<ReadModels>,
+}
+
+/// At `at`, commit `commit_no` was the newest of the database.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct CaughtUp {
+    pub commit_no: i64,
+    pub at: Instant,
 }
 
 /// The log of commits was read for a query that would have been refused.

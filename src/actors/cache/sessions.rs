@@ -40,6 +40,9 @@ impl CacheActor {
 
     fn open_session_now(&mut self, ask: Ask<OpenSession>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::open_session_now) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Ask { request: OpenSession(registration), reply, .. } = ask;
         let user = match self.models.directory.authenticate(registration.session_ref.who) {
             Ok((user, AccessGrant::Whole)) => user.clone(),
@@ -110,6 +113,9 @@ impl CacheActor {
     /// Activates a ticket. A ticket is valid for as long as the login that requested it.
     fn issue_ticket(&mut self, ask: Ask<IssueTicket>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::issue_ticket) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let issued = match self.models.directory.authenticate(ask.request.who) {
             Ok((_, AccessGrant::Whole)) => Ok(()),
             Ok((_, AccessGrant::Token(_))) => Err(Refusal::Forbidden("tickets need a login").into()),
@@ -136,6 +142,9 @@ impl CacheActor {
 
     fn heartbeat(&mut self, ask: Ask<Heartbeat>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::heartbeat) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Heartbeat { session_ref: SessionRef { session, hub, who }, request_id } = ask.request;
         if let Err(refusal) = self.models.directory.authenticate(who) {
             return ask.answer(Err(refusal.into()));
@@ -167,6 +176,9 @@ impl CacheActor {
     /// replayed.
     fn catch_up_now(&mut self, ask: Ask<CatchUp>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::catch_up_now) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Ask { request: CatchUp { session_ref, cursors }, reply, .. } = ask;
         let ResumeCursors { generation, epoch, chats } = cursors;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
@@ -224,6 +236,9 @@ impl CacheActor {
     /// lane, with the switch to live.
     fn replay(&mut self, ask: Ask<Replay>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::replay) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Replay { session_ref, generation, chat, after, bytes_max } = ask.request;
         let SessionRef { session, hub, who } = session_ref;
         if let Err(refusal) = self.models.directory.authenticate(who) {

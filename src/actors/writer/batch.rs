@@ -20,6 +20,7 @@ mod transaction;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI16;
 use std::time::{Duration, Instant};
 
 use diesel::result::Error as SqlError;
@@ -32,6 +33,7 @@ use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
+use crate::actors::commit::NewestCommit;
 use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::core::saturate;
@@ -118,6 +120,20 @@ impl BatchExecutor {
     #[must_use]
     pub fn on_node(mut self, node: i16) -> Self {
         self.log.node = node;
+        self
+    }
+
+    /// Sets the version of events that all running nodes read.
+    #[must_use]
+    pub fn writing(mut self, format: Arc<AtomicI16>) -> Self {
+        self.log.write_format(format);
+        self
+    }
+
+    /// Sets where the newest commit is announced.
+    #[must_use]
+    pub fn announcing(mut self, newest: NewestCommit, epoch: i64) -> Self {
+        self.log.publish_to(newest, epoch);
         self
     }
 

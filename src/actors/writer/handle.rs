@@ -28,6 +28,11 @@ impl WriterHandle {
         self.fan_outs.notified().await;
     }
 
+    /// Notifies the task that writes notifications that some may be left.
+    pub fn wake_fan_outs(&self) {
+        self.fan_outs.notify_one();
+    }
+
     /// Returns the number of commands in the mailbox.
     pub fn depth(&self) -> u64 {
         self.mailbox.stats().depth()

@@ -50,7 +50,7 @@ impl Limits {
             git_blob_bytes git_delta_bytes git_unpacked_bytes git_child_bytes git_cpu_seconds git_cpu_bytes
             git_refs git_gzip_push_bytes git_request_bytes git_spool_bytes git_compute_ms git_archive_ms
             git_archive_entries git_archive_path_bytes git_archive_bytes maintenance_pushes maintenance_ms
-            checkpoint_bytes wal_bytes read_only_probe_ms shutdown_ms repositories_per_project notifications_per_user
+            checkpoint_bytes wal_bytes read_only_probe_ms commit_wait_ms shutdown_ms repositories_per_project notifications_per_user
             notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
             trimmed_per_command
         ));
@@ -101,6 +101,7 @@ impl Limits {
                 "stranger_frame_bytes",
                 "1024 bytes up to limits.frame_bytes (a Hello has some hundred bytes)",
             ),
+            (self.stale_ms < 1000, "stale_ms", "at least 1000 (the state is compared every 300 ms)"),
             (self.server_frame_bytes < 64 * 1024, "server_frame_bytes", "at least 65536 bytes"),
             (self.outbox_bytes < 64 * 1024, "outbox_bytes", "at least 65536 bytes"),
             (

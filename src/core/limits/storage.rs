@@ -10,6 +10,12 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// A command that takes this long in the writer is named in the log: all others wait for it.
     /// Five times `batch_ms`.
     slow_command_ms: u64 = 100,
+    /// On several nodes: a node refuses reads and ends its sessions when PostgreSQL did not confirm
+    /// its state for this long. Above the time after which PostgreSQL ends the transaction of a node
+    /// that stopped (2 s): others wait for it that long.
+    stale_ms: u64 = 2_500,
+    /// On several nodes: how long a request waits for a commit that it names (`NetBit-Commit`).
+    commit_wait_ms: u64 = 2_000,
     /// How often a server that ran out of disk space tries to write again. A choice.
     read_only_probe_ms: u64 = 1_000,
     /// Time for a whole orderly shutdown. Half of the 20 s that the systemd unit and the compose

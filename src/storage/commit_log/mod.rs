@@ -19,7 +19,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-pub use events::{EventsError, FORMAT, decode, encode};
+pub use events::{EventsError, FORMAT, OLDEST_FORMAT, decode, encode};
 pub use rows::{LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
 
 use super::queries::meta;
@@ -27,6 +27,11 @@ use crate::core::database::{Db, PgConnection, Postgres};
 
 /// Advisory lock of the transactions that write.
 const COMMIT_LOCK: i64 = 0x6e65_7462_6974_0000;
+/// Advisory lock of the node that runs the chores. Held by its connection that listens.
+pub const CHORES_LOCK: i64 = 0x6e65_7462_6974_0002;
+/// Selects the newest commit, for [`newest`].
+pub const NEWEST: &str =
+    "SELECT commit_no, encode(batch, 'hex') FROM commits ORDER BY commit_no DESC LIMIT 1";
 /// The channel of LISTEN and NOTIFY on which a commit is announced to other nodes.
 pub const CHANNEL: &str = "netbit_commits";
 
@@ -45,6 +50,13 @@ pub fn last(db: &mut Db) -> QueryResult<i64> {
             Ok(diesel::sql_query(newest).get_result::<Number>(&mut db.queries)?.value)
         }
     }
+}
+
+/// Returns the number and the batch id in a row of [`NEWEST`]. `None`: no batch wrote the row.
+pub fn newest(row: &[Option<String>]) -> Option<(i64, [u8; 16])> {
+    let [Some(commit_no), Some(batch)] = row else { return None };
+    let batch = u128::from_str_radix(batch, 16).ok().filter(|_| batch.len() == 32)?;
+    Some((commit_no.parse().ok()?, batch.to_be_bytes()))
 }
 
 /// Makes the first row of a new log, so that there is always a newest one.

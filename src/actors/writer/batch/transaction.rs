@@ -6,12 +6,14 @@
 //! * The first row that is read is the newest commit that this executor knows, with the same id.
 //!   Otherwise the database has lost commits, and no answer may come from what is in memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
 use super::{Batch, BatchExecutor};
-use crate::actors::commit::Committed;
+use crate::actors::commit::{Committed, NewestCommit, Place};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
@@ -47,6 +49,16 @@ pub(super) struct LogPosition {
     pub(super) permits: Vec<Permit>,
     /// The time of the server at the beginning of the transaction.
     now: Option<Timestamp>,
+    /// The place that the node has published.
+    newest: Option<Published>,
+    /// The version of events that all running nodes read. `None`: this node is alone.
+    format: Option<Arc<AtomicI16>>,
+}
+
+/// The place in the log that other parts of the server read.
+struct Published {
+    newest: NewestCommit,
+    epoch: i64,
 }
 
 impl LogPosition {
@@ -67,7 +79,7 @@ impl LogPosition {
             batch,
             node: self.node,
             effect: 0,
-            format: FORMAT,
+            format: self.format.as_ref().map_or(FORMAT, |format| format.load(Relaxed)),
             events: &events,
             created_at,
         };
@@ -76,6 +88,16 @@ impl LogPosition {
             commit_log::trim(db, commit_no - LOG_KEPT, created_at - LOG_KEPT_MS)?;
         }
         Ok(())
+    }
+
+    /// Sets the version of events that is written.
+    pub(super) fn write_format(&mut self, format: Arc<AtomicI16>) {
+        self.format = Some(format);
+    }
+
+    /// Sets the place of which [`BatchExecutor::announce`] keeps the commit up to date.
+    pub(super) fn publish_to(&mut self, newest: NewestCommit, epoch: i64) {
+        self.newest = Some(Published { newest, epoch });
     }
 
     /// Records that the attempt is committed.
@@ -94,6 +116,15 @@ pub(super) enum BeginError {
 }
 
 impl BatchExecutor {
+    /// Makes the newest known commit public. Called after it was published to the cache, and before
+    /// the batch is answered.
+    pub fn announce(&self) {
+        let Some(Published { newest, epoch }) = &self.log.newest else { return };
+        let batch = self.log.batch.as_ref().and_then(|batch| batch.as_slice().try_into().ok());
+        newest.set(Place { epoch: *epoch, commit_no: self.commit_no, batch });
+        self.metrics.applied.set(self.commit_no);
+    }
+
     /// Begins a transaction that writes. Returns the time of the database, if it has one.
     pub(super) fn begin_transaction(&mut self) -> Result<Option<Timestamp>, BeginError> {
         let begun = Instant::now();
@@ -101,8 +132,10 @@ impl BatchExecutor {
             let Db::Postgres(db) = &mut self.db else {
                 return Ok(self.db.begin_write().map(|()| None)?);
             };
+            let asked = Instant::now();
             match commit_log::begin(db, self.commit_no) {
                 Ok(tail) => {
+                    self.metrics.lock_wait.observe(asked.elapsed().as_secs_f64());
                     let now = tail.now;
                     self.log.now = now;
                     self.apply(tail)?;
@@ -170,6 +203,7 @@ impl BatchExecutor {
                 self.log.reload = true;
             }
         }
+        self.metrics.remote.inc();
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
     }

@@ -1,10 +1,12 @@
-//! LISTEN: notifications of other connections, as hints that there is something to read.
+//! LISTEN: notifications of other connections, as hints that there is something to read. The
+//! connection also asks small questions of the database, and holds a lock of its session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
 use tracing::debug;
 
 use super::connect::{PostgresError, Server};
@@ -13,9 +15,16 @@ use super::tls::Tls;
 /// Maximum number of notifications that wait. Further ones are dropped: they are hints.
 const HINTS_MAX: usize = 64;
 
+/// How long an answer to a question may take. A server that is slower counts as lost.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Settings of the session. The server must notice soon that this machine is gone: it holds the
+/// lock until then.
+const SETTINGS: &str = "SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; \
+     SET tcp_keepalives_count = 3; SET statement_timeout = 0";
+
 /// A connection that listens on a channel. Dropping it ends the connection.
 pub struct Listener {
-    _client: Client,
+    client: Client,
     payloads: Receiver<String>,
 }
 
@@ -23,6 +32,34 @@ impl Listener {
     /// Returns the payload of the next notification; `None` after the connection was lost.
     pub async fn next(&mut self) -> Option<String> {
         self.payloads.recv().await
+    }
+
+    /// Returns the columns of the first row of a query, as text. Empty without a row.
+    ///
+    /// # Errors
+    /// [`PostgresError::Ended`] if the server does not answer in time or the query fails.
+    pub async fn first_row(&self, query: &str) -> Result<Vec<Option<String>>, PostgresError> {
+        let asked = tokio::time::timeout(ANSWER_MAX, self.client.simple_query(query)).await;
+        let messages = asked.map_err(|_| PostgresError::Ended)?.map_err(|error| {
+            debug!(%error, "the connection that listens cannot query");
+            PostgresError::Ended
+        })?;
+        let row = messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let columns = |row: SimpleQueryRow| (0..row.len()).map(|n| row.get(n).map(str::to_owned)).collect();
+        Ok(row.map(columns).unwrap_or_default())
+    }
+
+    /// Tries to take the advisory lock `key`, which is held until the connection ends. Returns
+    /// whether this connection has it.
+    ///
+    /// # Errors
+    /// As [`Listener::first_row`].
+    pub async fn try_lock(&self, key: i64) -> Result<bool, PostgresError> {
+        let row = self.first_row(&format!("SELECT pg_try_advisory_lock({key})")).await?;
+        Ok(row.first().and_then(Option::as_deref) == Some("t"))
     }
 }
 
@@ -53,8 +90,8 @@ impl Server {
         let (client, connection) = self.config().connect(tls).await.map_err(failed)?;
         let (send, payloads) = channel(HINTS_MAX);
         tokio::spawn(forward(connection, send));
-        client.batch_execute(&format!("LISTEN {name}")).await.map_err(failed)?;
-        Ok(Listener { _client: client, payloads })
+        client.batch_execute(&format!("{SETTINGS}; LISTEN {name}")).await.map_err(failed)?;
+        Ok(Listener { client, payloads })
     }
 }
 

@@ -1,0 +1,53 @@
+//! A link to the database that a test can cut: a TCP proxy in the process of the test.
+
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Whether the link works. Each cut ends the connections over it.
+pub(super) struct Link {
+    /// The URL of the database over this link.
+    pub(super) url: String,
+    is_up: watch::Sender<bool>,
+}
+
+impl Link {
+    /// Opens a link to the server of `database`.
+    pub(super) async fn to(database: &str) -> Self {
+        let (scheme, rest) = database.split_once("://").unwrap();
+        let (place, path) = rest.split_once('/').unwrap();
+        let (user, address) = place.rsplit_once('@').unwrap();
+        let target: SocketAddr = address.parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{user}@{}/{path}", listener.local_addr().unwrap());
+        let (is_up, state) = watch::channel(true);
+        actix::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                // While the link is down, nothing answers; the client is closed at once.
+                if *state.borrow() {
+                    actix::spawn(carry(client, target, state.clone()));
+                }
+            }
+        });
+        Self { url, is_up }
+    }
+
+    pub(super) fn cut(&self) {
+        self.is_up.send_replace(false);
+    }
+
+    pub(super) fn mend(&self) {
+        self.is_up.send_replace(true);
+    }
+}
+
+/// Copies bytes both ways until the link is cut.
+async fn carry(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<bool>) {
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+        _ = state.wait_for(|is_up| !is_up) => {}
+    }
+}

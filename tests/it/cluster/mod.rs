@@ -1,0 +1,4 @@
+//! Several servers that share a database of PostgreSQL.
+
+mod link;
+mod state;
