@@ -186,8 +186,6 @@ impl BatchExecutor {
             return self.skip_to_newest();
         }
         for row in rows {
-            // The writer cache may lack the changes of another node.
-            self.writer_cache.rolled_back();
             self.publish_other(row);
         }
         Ok(())
@@ -197,8 +195,12 @@ impl BatchExecutor {
         let LoggedCommit { commit_no, batch, format, events, .. } = row;
         let events = if format <= FORMAT { commit_log::decode(&events).ok() } else { None };
         match events {
-            Some(events) => self.log.others.push(Committed { commit_no, events, permits: Vec::new() }),
+            Some(events) => {
+                self.writer_cache.learn_commit(&events);
+                self.log.others.push(Committed { commit_no, events, permits: Vec::new() });
+            }
             None => {
+                self.writer_cache.rolled_back();
                 info!(commit_no, format, "a commit of another version: the read models are loaded again");
                 self.log.reload = true;
             }
@@ -267,6 +269,12 @@ impl BatchExecutor {
                 Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
             }
         }
+    }
+
+    /// Returns how the writer cache differs from the database.
+    #[cfg(test)]
+    pub fn cache_differences(&mut self) -> Vec<String> {
+        self.writer_cache.differences(&mut self.db)
     }
 
     /// Fails the batch, and refuses the next ones until the database answers again.
