@@ -46,8 +46,18 @@ impl BatchExecutor {
                 fail_points::reach(fail_points::AFTER_COMMIT);
                 CommitOutcome::Known(self.committed(commands, events))
             }
+            // Another node committed without the commit lock: the row was refused.
+            Err(error) if self.was_outrun(&error) => {
+                self.roll_back();
+                self.metrics.replayed.inc();
+                CommitOutcome::RunAgain(commands)
+            }
             // Any other error of PostgreSQL may follow the commit itself: the log is read.
-            Err(error) if matches!(self.db, Db::Postgres(_)) && !is_constraint_violation(&error) => {
+            Err(error)
+                if matches!(self.db, Db::Postgres(_))
+                    && !is_constraint_violation(&error)
+                    && !database::is_full(&error) =>
+            {
                 self.resolve(commands, events, &error)
             }
             // A deferred constraint leaves the transaction open: that outcome is clear.
@@ -69,10 +79,14 @@ impl BatchExecutor {
     /// Returns whether a batch whose row was refused can run again: the connection was lost, or
     /// another node committed without the commit lock.
     fn can_run_again(&mut self, error: &SqlError) -> bool {
+        self.was_outrun(error) || (self.lost_connection(error) && self.reconnects())
+    }
+
+    /// Returns whether the number of the commit was taken.
+    fn was_outrun(&self, error: &SqlError) -> bool {
         let kind = DatabaseErrorKind::UniqueViolation;
-        let was_outrun = matches!(self.db, Db::Postgres(_))
-            && matches!(error, SqlError::DatabaseError(found, _) if *found == kind);
-        was_outrun || (self.lost_connection(error) && self.reconnects())
+        matches!(self.db, Db::Postgres(_))
+            && matches!(error, SqlError::DatabaseError(found, _) if *found == kind)
     }
 
     /// Records that the transaction is committed.
@@ -98,7 +112,7 @@ impl BatchExecutor {
         let mut tries = 0;
         fail_points::instead_of_commit()?;
         if let Db::Postgres(db) = &mut self.db {
-            return super::outcome::commit(db, self.log.node);
+            return super::outcome::commit(db, &self.log.row, self.log.node);
         }
         loop {
             tries += 1;

@@ -11,7 +11,7 @@ use crate::actors::writer::messages::QueuedCommand;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
 use crate::core::fail_points;
 use crate::domain::event::Event;
-use crate::storage::commit_log;
+use crate::storage::commit_log::{self, Appended};
 
 /// Maximum number of connections that are tried to read the outcome.
 const RESOLVE_TRIES: usize = 3;
@@ -23,10 +23,11 @@ pub(super) enum CommitOutcome {
     RunAgain(Vec<Box<dyn QueuedCommand>>),
 }
 
-/// Commits. A warning of the server makes the outcome unclear: the commit may not be replicated.
-pub(super) fn commit(db: &mut Postgres, node: i16) -> Result<(), SqlError> {
+/// Commits, with the row of the log. A warning of the server makes the outcome unclear: the commit
+/// may not be replicated.
+pub(super) fn commit(db: &mut Postgres, row: &Appended, node: i16) -> Result<(), SqlError> {
     db.expect_no_warning();
-    commit_log::commit(db, node)?;
+    commit_log::commit(db, row, node)?;
     if db.warned() || fail_points::fails(fail_points::COMMIT_UNCLEAR) {
         let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
         return Err(SqlError::DatabaseError(kind, Box::new("the COMMIT was not confirmed".to_owned())));
@@ -78,7 +79,7 @@ impl BatchExecutor {
         let newest = tail.rows.last().map_or(self.commit_no + 1, |row| row.commit_no);
         self.log.append(db, newest + 1, &[])?;
         self.log.attempt = attempt;
-        commit(db, node)
+        commit(db, &self.log.row, node)
     }
 
     /// Answers a batch that is in the log.

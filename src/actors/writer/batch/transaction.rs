@@ -20,7 +20,7 @@ use crate::core::actor::Permit;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::commit_log::{self, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
+use crate::storage::commit_log::{self, Appended, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
 
 /// Maximum time for which a batch waits for a new connection.
 const RECONNECT_MAX: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ pub(super) struct LogPosition {
     batch: Option<Vec<u8>>,
     /// The id of the batch that is being committed.
     pub(super) attempt: [u8; 16],
+    /// The row of that batch.
+    pub(super) row: Appended,
     /// Commits of other nodes that are not published yet.
     pub(super) others: Vec<Committed>,
     pub(super) reload: bool,
@@ -62,7 +64,7 @@ struct Published {
 }
 
 impl LogPosition {
-    /// Inserts the row of a batch with a new id.
+    /// Prepares the row of a batch with a new id, for the COMMIT.
     pub(super) fn append(
         &mut self,
         db: &mut Postgres,
@@ -83,7 +85,7 @@ impl LogPosition {
             events: &events,
             created_at,
         };
-        commit_log::append(db, &row)?;
+        self.row = commit_log::append(db, &row)?;
         if commit_no % LOG_TRIM_COMMITS == 0 {
             commit_log::trim(db, commit_no - LOG_KEPT, created_at - LOG_KEPT_MS)?;
         }
