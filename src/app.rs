@@ -20,7 +20,7 @@ mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
@@ -224,6 +224,11 @@ impl RunningApp {
         let sessions = SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics);
         let sessions = Arc::new(sessions.refusing_when_stale(instruments.freshness.clone()));
         // From now on clients are served.
+        let at = Instant::now();
+        if instruments.freshness.max().is_some() && services.writer.read_log().await.is_ok() {
+            // The cache receives these commits before any query.
+            instruments.freshness.record(at);
+        }
         instruments.freshness.begin();
         let shared = (services.clone(), sessions.clone());
         let listeners = serve((http, tcp), addresses, shared, (&config, tls.as_ref()), &instruments)?;

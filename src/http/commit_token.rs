@@ -42,7 +42,9 @@ pub(super) async fn wait(request: &ServiceRequest) -> Option<HttpError> {
 /// browsers as a cookie.
 pub(super) fn add(request: &HttpRequest, room: Room, status: StatusCode, headers: &mut HeaderMap) {
     let may_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !may_write || status.is_client_error() || status.is_server_error() {
+    let is_refused = status.is_client_error() || status.is_server_error();
+    // An answer that another node has made names the commit of that node.
+    if !may_write || is_refused || headers.contains_key(&NETBIT_COMMIT) {
         return;
     }
     let Some(token) = tokens(request).map(|tokens| tokens.newest().to_string()) else { return };

@@ -41,7 +41,7 @@ impl Nodes {
     async fn with(more: &[(&str, &str)]) -> Self {
         let places = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let database = postgres::url(places[0].path()).unwrap();
-        let link = Link::to(&database).await;
+        let link = Link::to(&database);
         let first = Process::with(places[0].path(), &[&environment(&database), more].concat()).await;
         let second = Process::with(places[1].path(), &[&environment(&link.url), more].concat()).await;
         Self { first, second, link, database, places }
