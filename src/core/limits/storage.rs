@@ -11,8 +11,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Five times `batch_ms`.
     slow_command_ms: u64 = 100,
     /// On several nodes: a node refuses reads and ends its sessions when PostgreSQL did not confirm
-    /// its state for this long. Above the time after which PostgreSQL ends the transaction of a node
-    /// that stopped (2 s): others wait for it that long.
+    /// its state for this long. Above the time after which PostgreSQL ends the transaction of a
+    /// node that stopped (2 s): others wait for it that long.
     stale_ms: u64 = 2_500,
     /// On several nodes: how long a request waits for a commit that it names (`NetBit-Commit`).
     commit_wait_ms: u64 = 2_000,

@@ -32,8 +32,8 @@ pub const CHORES_LOCK: i64 = 0x6e65_7462_6974_0002;
 /// Selects the newest commit, for [`newest`].
 pub const NEWEST: &str =
     "SELECT commit_no, encode(batch, 'hex') FROM commits ORDER BY commit_no DESC LIMIT 1";
-/// Maximum bytes of the events of a row that is sent as text with the COMMIT. As text they take twice
-/// the space, and the server parses them.
+/// Maximum bytes of the events of a row that is sent as text with the COMMIT. As text they take
+/// twice the space, and the server parses them.
 const TEXT_EVENTS_MAX: usize = 32 * 1024;
 /// The channel of LISTEN and NOTIFY on which a commit is announced to other nodes.
 pub const CHANNEL: &str = "netbit_commits";

@@ -1,12 +1,11 @@
-//! Three nodes of one PostgreSQL database run random commands in random order. After each batch, the
-//! writer cache of every node equals the database; at the end, so do its read models.
+//! Three nodes of one PostgreSQL database run random commands in random order. After each batch,
+//! the writer cache of every node equals the database; at the end, so do its read models.
 //!
 //! `NETBIT_TEST_POSTGRES` is the URL of the database server; without it the test does not run.
 
 use std::cell::RefCell;
 
 use diesel::connection::SimpleConnection;
-use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::acts::{Act, act};

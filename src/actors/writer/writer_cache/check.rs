@@ -43,10 +43,11 @@ impl WriterCache {
             let mut caught_up = [(chat, row)];
             cursors_behind::catch_up(db, &mut caught_up).unwrap();
             let [(_, row)] = caught_up;
-            let cached = match self.others_ahead {
+            let cached = if self.others_ahead {
                 // Only a command that writes cursors uses them, and it computes them first.
-                true => Participant { role: known.participant.role, ..row.clone() },
-                false => known.participant.clone(),
+                Participant { role: known.participant.role, ..row.clone() }
+            } else {
+                known.participant.clone()
             };
             if row != cached {
                 found.push(format!("{user} in {chat}: {cached:?} is cached, {row:?} is stored"));
@@ -57,7 +58,7 @@ impl WriterCache {
             let used: Count = diesel::sql_query(
                 "SELECT count(*) FROM messages WHERE sender_id = $1 AND client_id > $2 AND client_id <= $3",
             )
-            .bind::<BigInt, _>(sender)
+            .bind::<BigInt, _>(sender.0)
             .bind::<Binary, _>(range.used.0.to_vec())
             .bind::<Binary, _>(range.checked_up_to.0.to_vec())
             .get_result(&mut db.queries)

@@ -1,11 +1,11 @@
 //! Commits of other nodes: the writer cache learns what their events show, and evicts the rest.
 //!
 //! Invariants
-//! * A node writes all cursors that are behind before a command that does not append, so an event of
-//!   such a command shows that no earlier cursor is behind.
+//! * A node writes all cursors that are behind before a command that does not append, so an event
+//!   of such a command shows that no earlier cursor is behind.
 //! * Messages of other nodes move cursors that this node has not seen. Before it writes any cursor,
-//!   it therefore computes all of them from the messages ([`cursors_behind::write_all`]), and evicts
-//!   the participants.
+//!   it therefore computes all of them from the messages ([`cursors_behind::write_all`]), and
+//!   evicts the participants.
 
 use diesel::result::QueryResult;
 
