@@ -24,7 +24,7 @@ use actix_web::dev::ServerHandle;
 use actors::{ActorSources, start_actors};
 use instruments::Instruments;
 use listeners::{OperationsListener, serve, serve_control};
-use log_tail::LogTail;
+use log_tail::{LogTail, ThisNode};
 use recovery::recover;
 use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
@@ -32,11 +32,12 @@ use storage::{OpenStorage, open_storage};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::actors::cache::{CacheCounters, LogReader};
 use crate::actors::writer::Checkpointer;
 use crate::api::Readiness;
+use crate::cluster::{self, Proxy};
 use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
@@ -46,6 +47,7 @@ use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
+use crate::domain::node::NodeName;
 use crate::messaging::{SessionAcceptor, TcpAcceptor};
 use crate::services::{ServiceError, Services};
 use crate::storage::readers::ReadError;
@@ -159,7 +161,13 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let node = shared.map(|shared| shared.node);
+        let node = shared.map(|shared| ThisNode { address: address_of(&config, &addresses), ..shared.node });
+        let name = node.as_ref().map(|node| NodeName::from(node.name.as_str()));
+        let (node_feed, other_nodes) = cluster::channel();
+        let proxy = name.clone().filter(|_| config.cluster.preview).and_then(|name| {
+            let metrics = (instruments.proxied.clone(), &instruments.pools);
+            Proxy::new(name, &secret, other_nodes, &config.limits, metrics)
+        });
         let (log, requests) = LogReader::new();
         let sources = ActorSources {
             config: &config,
@@ -175,14 +183,14 @@ impl RunningApp {
 
         let udp_address = addresses.udp.to_string().into();
         let parts = (&config, &*data_dir, &instruments);
-        let services = recover(parts, actors.handles, udp_address, (tokens, setup), unfinished).await?;
+        let services = recover(parts, name, actors.handles, udp_address, (tokens, setup), unfinished).await?;
         started.push("settle pushes");
 
         let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
         let sessions =
             Arc::new(SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics));
         let shared = (services.clone(), sessions.clone());
-        let listeners = serve((http, tcp), addresses, shared, (&config, tls.as_ref()), &instruments)?;
+        let listeners = serve((http, tcp), addresses, shared, proxy, (&config, tls.as_ref()), &instruments)?;
         let control = control_socket::bind(data_dir.path())
             .and_then(|listener| serve_control(listener, services.clone()))
             .map_err(StartError::Control)?;
@@ -190,9 +198,13 @@ impl RunningApp {
 
         let chores = CancellationToken::new();
         chores::spawn(&services, &chores);
+        if config.cluster.shared_repositories {
+            chores::spawn_take_over(&services, &chores);
+        }
         if let (Source::Server(server), Some(node)) = (&database, node) {
             let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log: log.clone(), requests }.spawn(&chores, fatal.clone());
+            let tail = LogTail { server, node, writer, log: log.clone(), requests, nodes: node_feed };
+            tail.spawn(&chores, fatal.clone());
         }
         operations.readiness.set(true);
         started.push("ready");
@@ -259,6 +271,21 @@ impl RunningApp {
     pub fn sessions(&self) -> usize {
         self.sessions.connections()
     }
+}
+
+/// Returns the URL at which other nodes reach this one; empty if it is unknown.
+fn address_of(config: &Config, addresses: &Addresses) -> String {
+    let at = addresses.http;
+    if !config.cluster.address.is_empty() {
+        return config.cluster.address.clone();
+    }
+    if at.ip().is_unspecified() || config.tls.is_on() {
+        if config.cluster.preview {
+            warn!("other nodes cannot reach the repositories of this node: set cluster.address");
+        }
+        return String::new();
+    }
+    format!("http://{at}")
 }
 
 /// Runs blocking work on a thread of the blocking pool.

@@ -17,11 +17,18 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 /// Interval for dropping old entries of the rate limiters.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
+fn until_cancelled(until: &CancellationToken, task: impl Future<Output = ()> + 'static) {
+    actix::spawn(until.clone().run_until_cancelled_owned(task));
+}
+
+/// Starts the task that takes over the repositories of nodes that have ended.
+pub(super) fn spawn_take_over(services: &Arc<Services>, until: &CancellationToken) {
+    let services = services.clone();
+    until_cancelled(until, async move { services.take_over_ended_nodes().await });
+}
+
 /// Starts all background tasks; they end when `until` is cancelled.
 pub(super) fn spawn(services: &Arc<Services>, until: &CancellationToken) {
-    fn until_cancelled(until: &CancellationToken, task: impl Future<Output = ()> + 'static) {
-        actix::spawn(until.clone().run_until_cancelled_owned(task));
-    }
     until_cancelled(until, maintain_accounts(services.clone()));
     let maintained = services.clone();
     until_cancelled(until, async move { maintained.maintain_repositories().await });

@@ -11,6 +11,7 @@ use crate::actors::hub::HubActor;
 use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
+use crate::cluster::ProxyMetrics;
 use crate::core::actor::ActorStats;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
@@ -38,6 +39,7 @@ pub(super) struct Instruments {
     pub(super) histories: HistoryMetrics,
     pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
+    pub(super) proxied: ProxyMetrics,
     pub(super) started_at: Timestamp,
     pub(super) ready: Gauge,
     pub(super) registry: Arc<Registry>,
@@ -70,6 +72,7 @@ impl Instruments {
             histories: HistoryMetrics::default(),
             pools,
             http: HttpMetrics::default(),
+            proxied: ProxyMetrics::default(),
             started_at: Timestamp::now(),
             ready: Gauge::default(),
             registry: Arc::default(),
@@ -77,13 +80,14 @@ impl Instruments {
         let mut registry = Registry::default();
         let files = DatabaseFiles { database: DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 13] = [
+        let all: [&dyn Export; 14] = [
             &mailboxes,
             &this.cached,
             &this.commits,
             &files,
             &this.reads,
             &this.http,
+            &this.proxied,
             &this.sessions.connections,
             &this.sessions.deliveries,
             &this.datagrams,

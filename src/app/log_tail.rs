@@ -14,6 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::actors::cache::{LogReader, LogRequest};
 use crate::actors::writer::WriterHandle;
+use crate::cluster::NodeFeed;
 use crate::core::actor::{FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database::Postgres;
 use crate::core::database::postgres::{Purpose, Server};
@@ -35,6 +36,8 @@ pub(super) struct ThisNode {
     pub(super) name: String,
     pub(super) number: i16,
     pub(super) instance: String,
+    /// The URL for other nodes; empty if it is unknown.
+    pub(super) address: String,
 }
 
 /// The task that reads the log.
@@ -44,17 +47,29 @@ pub(super) struct LogTail {
     pub(super) writer: WriterHandle,
     pub(super) log: LogReader,
     pub(super) requests: Receiver<LogRequest>,
+    pub(super) nodes: NodeFeed,
 }
 
 impl LogTail {
     /// Starts the task; it ends when `until` is cancelled.
     pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
-        let recorder =
-            Recorder { server: self.server.clone(), node: self.node.clone(), log: self.log.clone() };
+        let Self { server, node, writer, log, requests, nodes } = self;
+        let recorder = Recorder { server: server.clone(), node: node.clone(), log, nodes };
         actix::spawn(recorder.run(until.clone(), fatal));
-        actix::spawn(until.clone().run_until_cancelled_owned(self.run()));
+        let tail = Tail { server, node, writer, requests };
+        actix::spawn(until.clone().run_until_cancelled_owned(tail.run()));
     }
+}
 
+/// Reads the log.
+struct Tail {
+    server: Arc<Server>,
+    node: ThisNode,
+    writer: WriterHandle,
+    requests: Receiver<LogRequest>,
+}
+
+impl Tail {
     async fn run(mut self) {
         let mut waiting: Vec<LogRequest> = Vec::new();
         let mut last_read = Instant::now();
@@ -117,6 +132,7 @@ struct Recorder {
     server: Arc<Server>,
     node: ThisNode,
     log: LogReader,
+    nodes: NodeFeed,
 }
 
 impl Recorder {
@@ -127,14 +143,15 @@ impl Recorder {
         loop {
             let stops = tokio::select! {
                 _ = every.tick() => false,
+                () = self.nodes.requested() => false,
                 () = until.cancelled() => true,
             };
             let (server, node, opened) = (self.server.clone(), self.node.clone(), connection.take());
             let recorded = tokio::task::spawn_blocking(move || record(&server, &node, opened, stops)).await;
             match recorded {
-                Ok(Ok((db, Some(others)))) => {
+                Ok(Ok((db, Some(all)))) => {
                     connection = Some(db);
-                    self.found(&others);
+                    self.found(all);
                 }
                 Ok(Ok((_, None))) if stops => return,
                 Ok(Ok((_, None))) => {
@@ -153,16 +170,19 @@ impl Recorder {
         }
     }
 
-    fn found(&self, others: &[Node]) {
+    fn found(&self, all: Vec<Node>) {
+        let is_other = |node: &&Node| node.is_running() && node.name != self.node.name;
+        let others: Vec<_> = all.iter().filter(is_other).collect();
         if self.log.others_run() == others.is_empty() {
             let others: Vec<_> = others.iter().map(|other| other.name.as_str()).collect();
             info!(others = others.join(", "), "the nodes of this database have changed");
         }
         self.log.set_others_run(!others.is_empty());
+        self.nodes.publish(all);
     }
 }
 
-/// Returns the connection, and the other nodes. `None`: this process has the name no longer.
+/// Returns the connection, and all nodes. `None`: this process has the name no longer.
 fn record(
     server: &Arc<Server>,
     node: &ThisNode,
@@ -176,8 +196,8 @@ fn record(
     let recorded = if stops {
         nodes::record_stopped(&mut db, node.number, &node.instance).map(|()| None)
     } else {
-        match nodes::record_running(&mut db, node.number, &node.instance) {
-            Ok(true) => nodes::running(&mut db, &node.name).map(Some),
+        match nodes::record_running(&mut db, node.number, &node.instance, &node.address) {
+            Ok(true) => nodes::all_of(&mut db).map(Some),
             Ok(false) => Ok(None),
             Err(error) => Err(error),
         }

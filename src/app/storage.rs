@@ -117,7 +117,7 @@ fn open_server(
     commit_log::begin_log(&mut db.queries)?;
     let name = data_dir.node_name(&config.cluster.name)?;
     let (alone, instance) = (!config.cluster.preview, format!("{:016x}", rand::random::<u64>()));
-    let this = nodes::NewNode { name: &name, address: &config.http.public_url, instance: &instance };
+    let this = nodes::NewNode { name: &name, address: &config.cluster.address, instance: &instance };
     let (number, others) = nodes::register(&mut db, this, alone)?;
     if let Some(other) = others.first().filter(|_| alone) {
         return Err(StartError::OtherNode { name: other.name.clone(), silent_ms: other.silent_ms });
@@ -130,7 +130,8 @@ fn open_server(
             nodes::signing_key(&mut db, &String::from_utf8_lossy(&proposed))?.into_bytes()
         }
     };
-    let node = ThisNode { name, number, instance };
+    let address = config.cluster.address.clone();
+    let node = ThisNode { name, number, instance, address };
     let shared = Shared { node, others_run: !others.is_empty(), signing_key };
     let writer = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
     Ok((Db::Postgres(Box::new(writer)), shared))

@@ -8,6 +8,7 @@ mod control;
 mod doctor;
 mod generate;
 mod login;
+mod node;
 mod notify;
 mod output;
 mod progress;
@@ -61,6 +62,8 @@ enum Command {
     User(user::UserArguments),
     /// Manage personal access tokens of users.
     Token(token::TokenArguments),
+    /// List the nodes of a database on PostgreSQL, or replace a node that has ended.
+    Node(node::NodeArguments),
     /// Print the audit log (actions of administrators and owners) as JSON lines, newest first.
     Audit(control::AuditArguments),
     /// Create and store an access token for a server, for curl and git.
@@ -180,6 +183,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::User(arguments)) => user::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::Node(arguments)) => node::run(&arguments),
         Some(Command::Audit(arguments)) => control::run_audit(&arguments),
         Some(Command::Login(arguments)) => login::run_login(&arguments),
         Some(Command::Logout(arguments)) => login::run_logout(&arguments),

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod machine;
 pub mod memory;
 pub mod metrics;
+pub mod node_address;
 pub mod origins;
 pub mod owner;
 pub mod plural;

@@ -30,5 +30,5 @@ pub(crate) mod validator;
 pub use error::HttpError;
 pub use error_page::ErrorPage;
 pub use extract::peer_of;
-pub(crate) use refused::Refused;
+pub(crate) use refused::{AsSent, Refused};
 pub use request_log::RequestLog;

@@ -27,7 +27,7 @@ use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
 use super::origin::check_same_origin;
 use super::query_keys::unknown_query_key;
-use super::refused::Refused;
+use super::refused::{AsSent, Refused};
 use super::request_log::{RequestLog, is_refusal};
 use super::room::{Room, accepts_html};
 use super::route_names::Route;
@@ -102,6 +102,7 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let mut response = match room {
         // git clients print a line of text, not a document.
         Room::Git => response,
+        _ if response.response().extensions().contains::<AsSent>() => response,
         Room::Api | Room::Pages => with_error_body(response, room, shown),
     };
     let headers = response.headers_mut();

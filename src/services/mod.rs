@@ -40,6 +40,7 @@ mod rates;
 pub mod repositories;
 mod room;
 pub mod spool;
+pub mod storage_nodes;
 pub mod talks;
 pub mod threads;
 pub mod tokens;

@@ -14,6 +14,7 @@ const ROOMS: &[&[&str]] = &[
     &["actors"],
     &["services"],
     &["http"],
+    &["cluster"],
     &["messaging", "api", "web", "backup"],
     &["app"],
     &["client"],

@@ -11,12 +11,13 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
-    AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, ChatReader,
-    Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList, Participants,
-    PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed,
-    ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories, RepositoryById,
-    RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, TokenHolder, TokenUsesToWrite,
-    UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
+    AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatList,
+    ChatReader, Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList,
+    Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList,
+    ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories,
+    RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, StorageOf,
+    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister,
+    WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -37,6 +38,7 @@ instrumented_actor!(
         AccessTokensOf,
         AccountBytes,
         Administrator,
+        AppliedCommit,
         Blocks,
         CatchUp,
         ChatDetails,
@@ -76,6 +78,7 @@ instrumented_actor!(
         SendReceipts,
         SnapshotRead,
         StartingChats,
+        StorageOf,
         TokenHolder,
         TokenUsesToWrite,
         UserIds,

@@ -40,6 +40,7 @@ mod queries;
 mod read_models;
 mod receipts;
 mod sessions;
+mod storage_queries;
 mod token_queries;
 mod user_queries;
 mod uses;
@@ -69,6 +70,7 @@ pub use queries::{
     PersonFormerlyNamed, PersonNamed, Query, QueryContext, QueryOutcome, UserIds,
 };
 pub use read_models::ReadModels;
+pub use storage_queries::{AppliedCommit, StorageOf, StoragePlace};
 pub use token_queries::{
     AccessTokens, AccessTokensOf, Administrator, HasAdministrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
 };

@@ -2,6 +2,11 @@
 
 use super::{Config, check_strength};
 use crate::core::database::postgres::Server;
+use crate::core::node_address::NodeAddress;
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
 
 impl Config {
     /// Returns the key and the problem of each mistake that the types cannot rule out.
@@ -28,6 +33,20 @@ impl Config {
                 "http.public_url".to_owned(),
                 format!("\"{url}\" is not a base URL; allowed: a URL without a path, for example https://git.example.org"),
             ));
+        }
+        let address = &self.cluster.address;
+        if !address.is_empty() && NodeAddress::parse(address).is_none() {
+            let problem = format!(
+                "\"{address}\" is not the URL of a node; allowed: http://HOST:PORT or https://HOST:PORT"
+            );
+            problems.push(("cluster.address".to_owned(), problem));
+        }
+        let name = &self.cluster.name;
+        if self.cluster.shared_repositories && !name.bytes().all(is_plain) {
+            let problem = format!(
+                "\"{name}\" names a folder of cluster.shared_repositories; allowed: letters, digits, - and _"
+            );
+            problems.push(("cluster.name".to_owned(), problem));
         }
         if let Some(folder) = self.web_dir.as_ref().filter(|folder| !folder.is_dir()) {
             let problem =

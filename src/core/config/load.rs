@@ -201,9 +201,8 @@ impl Named {
     fn text(source: String, key: &str, text: &str) -> Self {
         // figment's own parsing of a variable's text: numbers, booleans and quoted strings.
         let value = match key {
-            "cluster.name" | "data_dir" | "database" | "web_dir" | "auth.secret" | "log.level" => {
-                text.to_owned().into()
-            }
+            "cluster.name" | "cluster.address" | "data_dir" | "database" | "web_dir" | "auth.secret"
+            | "log.level" => text.to_owned().into(),
             _ => match text.parse() {
                 Ok(value) => value,
                 Err(never) => match never {},

@@ -114,9 +114,15 @@ impl Default for Cache {
 pub struct Cluster {
     /// The name of this node. Empty: a random name, which is kept in the data directory.
     pub name: String,
-    /// Whether this node may run beside others, for trials: chats are shared, repositories,
-    /// presence and typing are not yet.
+    /// Whether this node may run beside others, for trials: chats are shared, presence and
+    /// typing are not yet.
     pub preview: bool,
+    /// The URL at which other nodes reach this one (`http://10.0.0.1:8080`). Empty: the address of
+    /// the HTTP listener, if it is neither a wildcard nor encrypted.
+    pub address: String,
+    /// Whether `repos` in the data directory is a folder that all nodes share. Then a node takes
+    /// over the repositories of a node that does not run.
+    pub shared_repositories: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

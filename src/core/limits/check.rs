@@ -52,7 +52,8 @@ impl Limits {
             git_archive_entries git_archive_path_bytes git_archive_bytes maintenance_pushes maintenance_ms
             checkpoint_bytes wal_bytes read_only_probe_ms shutdown_ms repositories_per_project notifications_per_user
             notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
-            trimmed_per_command
+            trimmed_per_command proxied_requests proxied_requests_per_node proxy_connect_ms proxy_idle_ms
+            proxy_catch_up_ms
         ));
         mistakes.extend(below_one!(
             self, RATE,
