@@ -161,6 +161,7 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
+        let others_run = shared.as_ref().is_some_and(|shared| shared.others_run);
         let node = shared.map(|shared| ThisNode { address: address_of(&config, &addresses), ..shared.node });
         let name = node.as_ref().map(|node| NodeName::from(node.name.as_str()));
         let (node_feed, other_nodes) = cluster::channel();
@@ -169,6 +170,7 @@ impl RunningApp {
             Proxy::new(name, &secret, other_nodes, &config.limits, metrics)
         });
         let (log, requests) = LogReader::new();
+        log.set_others_run(others_run);
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,

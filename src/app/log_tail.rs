@@ -54,9 +54,9 @@ impl LogTail {
     /// Starts the task; it ends when `until` is cancelled.
     pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
         let Self { server, node, writer, log, requests, nodes } = self;
-        let recorder = Recorder { server: server.clone(), node: node.clone(), log, nodes };
+        let recorder = Recorder { server: server.clone(), node: node.clone(), log: log.clone(), nodes };
         actix::spawn(recorder.run(until.clone(), fatal));
-        let tail = Tail { server, node, writer, requests };
+        let tail = Tail { server, node, writer, log, requests };
         actix::spawn(until.clone().run_until_cancelled_owned(tail.run()));
     }
 }
@@ -66,6 +66,7 @@ struct Tail {
     server: Arc<Server>,
     node: ThisNode,
     writer: WriterHandle,
+    log: LogReader,
     requests: Receiver<LogRequest>,
 }
 
@@ -79,7 +80,8 @@ impl Tail {
         let _ends_with_this_task = AbortOnDrop(listening);
         loop {
             tokio::select! {
-                Some(()) = hinted.recv() => {}
+                // Another node has committed: it runs, also if its row was not read yet.
+                Some(()) = hinted.recv() => self.log.set_others_run(true),
                 Some(request) = self.requests.recv() => {
                     waiting.push(request);
                     sleep_until(last_read + READ_PAUSE).await;

@@ -34,7 +34,7 @@ pub(super) const FORWARDED: [HeaderName; 4] = [
 /// Separates these codes from others that use the same key.
 const CONTEXT: &[u8] = b"netbit hop, version 1\0";
 
-/// What the forwarding node knows about a request.
+/// The knowledge of the forwarding node about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hop {
     pub(super) client: IpAddr,

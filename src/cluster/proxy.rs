@@ -242,8 +242,8 @@ fn note_failure(node: &NodeName, error: &ExchangeError) {
     warn!(%node, error = %error, "a forwarded request failed");
 }
 
-/// Returns the storage node of the repository. `None` if there is no such repository, or the cache
-/// does not answer: the handler refuses the request then.
+/// Returns the storage node of the repository. `None` if the repository does not exist, or the
+/// cache does not answer: the handler refuses the request then.
 async fn storage_of(services: &Arc<Services>, at: RepositoryPath) -> Option<StoragePlace> {
     let query = StorageOf { owner: at.user, project: at.project, repository: at.repo };
     services.cache.ask_anonymously(query).await.ok()

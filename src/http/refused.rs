@@ -1,5 +1,5 @@
-//! Marks of responses: the true status of a refusal that is sent with the status 200, as git clients
-//! need it, and responses of another node.
+//! Marks of responses: the true status of a refusal that is sent with the status 200, as git
+//! clients need it, and responses of another node.
 
 use actix_web::http::StatusCode;
 

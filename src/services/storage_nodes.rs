@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::blocking::blocking;
 use super::{ServiceError, Services};
-use crate::actors::writer::commands::MoveRepositories;
+use crate::actors::writer::commands::{MoveRepositories, NODE_RUNS};
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
@@ -108,6 +108,10 @@ impl Services {
         }
         if old == new {
             return Err(Refusal::Conflict("both names are the same node").into());
+        }
+        let runs = old.to_owned();
+        if self.readers.read(Holder::Operator, move |db| nodes::is_running(db, &runs)).await? {
+            return Err(NODE_RUNS.into());
         }
         self.take_over(&NodeName::from(old), &node).await
     }

@@ -6,7 +6,7 @@ use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
 
-/// Where a repository is stored, whoever may read it. The answer must not reach a client.
+/// The storage node of a repository, without a check of rights. The answer must not reach a client.
 pub struct StorageOf {
     pub owner: String,
     pub project: String,

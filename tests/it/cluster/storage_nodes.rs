@@ -115,7 +115,7 @@ async fn replaced_node_hands_its_repositories_over() {
 }
 
 #[actix_web::test]
-async fn node_with_shared_repositories_takes_over_those_of_an_ended_one() {
+async fn node_takes_over_shared_repositories_of_an_ended_node() {
     if !postgres::is_used() {
         return;
     }

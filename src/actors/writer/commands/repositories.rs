@@ -28,6 +28,10 @@ const NAME_TAKEN: Refusal = Refusal::Taken {
     sentence: "the project has a repository with this name; choose another name",
 };
 
+/// The refusal to take repositories of a node that runs.
+pub const NODE_RUNS: Refusal =
+    Refusal::Conflict("the node runs, or ran within 30 s; stop it, then try again");
+
 /// Reserves a name and a directory for a new repository. It is invisible before
 /// [`ActivateRepository`].
 pub struct BeginRepository {
@@ -244,7 +248,7 @@ impl Command for MoveRepositories {
         if let Some(from) = &self.from
             && nodes::is_running(tx.reader(), from.as_str())?
         {
-            return Err(Refusal::Conflict("the node runs; stop it, then try again").into());
+            return Err(NODE_RUNS.into());
         }
         let named = self.repositories.get(..ROWS_PER_STATEMENT_MAX).unwrap_or(&self.repositories);
         let moved = repositories::set_storage(tx.write(), named, self.from.as_ref(), &self.to)?;
