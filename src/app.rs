@@ -170,7 +170,6 @@ impl RunningApp {
             Proxy::new(name, &secret, other_nodes, &config.limits, metrics)
         });
         let (log, requests) = LogReader::new();
-        log.set_others_run(others_run);
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,
@@ -205,6 +204,8 @@ impl RunningApp {
         }
         if let (Source::Server(server), Some(node)) = (&database, node) {
             let (server, writer) = (server.clone(), services.writer.clone());
+            // Not before: a refusal during the start would wait for this task.
+            log.set_others_run(others_run);
             let tail = LogTail { server, node, writer, log: log.clone(), requests, nodes: node_feed };
             tail.spawn(&chores, fatal.clone());
         }
