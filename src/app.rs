@@ -5,6 +5,7 @@
 //! order; [`StopReport`] also records how long each step of the stop took.
 
 mod actors;
+mod bus;
 mod chores;
 mod idle;
 mod instruments;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
 use actors::{ActorSources, start_actors};
+use bus::{OpenBus, RunningBus};
 use instruments::Instruments;
 use listeners::{OperationsListener, serve, serve_control};
 use log_tail::LogTail;
@@ -29,7 +31,7 @@ use recovery::recover;
 use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
 use storage::{OpenStorage, open_storage};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -47,7 +49,7 @@ use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
 use crate::messaging::{SessionAcceptor, TcpAcceptor};
-use crate::services::{ServiceError, Services};
+use crate::services::{NodeSettings, ServiceError, Services};
 use crate::storage::readers::ReadError;
 
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +111,7 @@ pub struct RunningApp {
     data_dir: Arc<DataDir>,
     database: Source,
     log: LogReader,
+    bus: Option<RunningBus>,
     chores: CancellationToken,
     config: Config,
 }
@@ -160,6 +163,12 @@ impl RunningApp {
 
         let (fatal, fatal_seen) = FatalSignal::new();
         let node = shared.map(|shared| shared.node);
+        let bus = match (&database, &node) {
+            (Source::Server(server), Some(node)) => {
+                OpenBus::open(&config, server, (node, &secret), instruments.bus.clone())
+            }
+            _ => None,
+        };
         let (log, requests) = LogReader::new();
         let sources = ActorSources {
             config: &config,
@@ -169,13 +178,22 @@ impl RunningApp {
             fatal: &fatal,
             log: node.as_ref().map(|_| log.clone()),
             node: node.as_ref().map_or(0, |node| node.number),
+            hints: bus.as_ref().and_then(|bus| bus.hints(&config)),
+            cluster: bus.as_ref().map(OpenBus::presence),
         };
         let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
 
-        let udp_address = addresses.udp.to_string().into();
+        let this_node = NodeSettings {
+            number: node.as_ref().map_or(0, |node| node.number),
+            udp_address: match &*config.udp.public_address {
+                "" => addresses.udp.to_string().into(),
+                public => public.into(),
+            },
+            logins: bus.as_ref().map(OpenBus::logins),
+        };
         let parts = (&config, &*data_dir, &instruments);
-        let services = recover(parts, actors.handles, udp_address, (tokens, setup), unfinished).await?;
+        let services = recover(parts, actors.handles, this_node, (tokens, setup), unfinished).await?;
         started.push("settle pushes");
 
         let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
@@ -190,9 +208,11 @@ impl RunningApp {
 
         let chores = CancellationToken::new();
         chores::spawn(&services, &chores);
+        let (hint, hints) = mpsc::channel(1);
+        let bus = bus.map(|bus| bus.spawn(&services, hint));
         if let (Source::Server(server), Some(node)) = (&database, node) {
             let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log: log.clone(), requests }.spawn(&chores, fatal.clone());
+            LogTail { server, node, writer, log: log.clone(), requests, hints }.spawn(&chores, fatal.clone());
         }
         operations.readiness.set(true);
         started.push("ready");
@@ -218,6 +238,7 @@ impl RunningApp {
             data_dir,
             database,
             log,
+            bus,
             chores,
             config,
         })

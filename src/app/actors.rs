@@ -11,9 +11,10 @@ use super::StartError;
 use super::instruments::Instruments;
 use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
-use crate::actors::presence::{PresenceActor, PresenceHandle};
+use crate::actors::presence::{ClusterLink, PresenceActor, PresenceHandle};
 use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
+use crate::core::bus::Bus;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
 use crate::core::database::Source;
@@ -43,6 +44,10 @@ pub(super) struct ActorSources<'a> {
     pub(super) log: Option<LogReader>,
     /// The number of this node in the log of commits.
     pub(super) node: i16,
+    /// Receives a hint after each commit.
+    pub(super) hints: Option<Bus>,
+    /// Connects presence to the other nodes of a cluster.
+    pub(super) cluster: Option<ClusterLink>,
 }
 
 /// Starts all actors: those that receive events first, then the cache, then the writer.
@@ -106,12 +111,13 @@ impl Threads<'_> {
 
     fn start_presence(&mut self, udp: UdpSocket) -> PresenceHandle {
         let thread = self.next();
+        let cluster = self.sources.cluster.take();
         let ActorSources { config, instruments, fatal, .. } = &self.sources;
         let (limits, stats) = (config.limits.clone(), &instruments.presence);
         let gate = self.sources.gate(limits.presence_queries, limits.presence_queries_per_user, stats);
         let counters = instruments.datagrams.clone();
         let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |own| {
-            PresenceActor::new(udp, counters, own.clone(), limits)
+            PresenceActor::new(udp, counters, own.clone(), limits, cluster)
         });
         PresenceHandle::new(mailbox, gate)
     }
@@ -146,7 +152,7 @@ impl Threads<'_> {
         cache: &CacheHandle,
     ) -> Result<(WriterHandle, Checkpointer), StartError> {
         let ActorSources { config, data_dir, database, instruments, fatal, node, .. } = &self.sources;
-        let node = *node;
+        let (node, hints) = (*node, self.sources.hints.clone());
         let (limits, commits) = (config.limits.clone(), instruments.commits.clone());
         let source = (*database).clone();
         let wal = Arc::new(WalSizeEstimator::default());
@@ -157,15 +163,15 @@ impl Threads<'_> {
         let gate = self.sources.gate(limits.writer_commands, limits.commands_per_user, &stats);
         let fan_outs = Arc::new(Notify::new());
         let reopen = {
-            let (limits, fan_outs) = (limits.clone(), fan_outs.clone());
+            let (limits, fan_outs, hints) = (limits.clone(), fan_outs.clone(), hints.clone());
             let synchronous = config.storage.synchronous;
             Box::new(move || {
                 let db = source.open_writer(synchronous)?;
                 let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?;
-                Ok(executor.on_node(node).waking(fan_outs.clone()))
+                Ok(executor.on_node(node).waking(fan_outs.clone()).hinting(hints.clone()))
             })
         };
-        let executor = executor.waking(fan_outs.clone());
+        let executor = executor.waking(fan_outs.clone()).hinting(hints);
         let (cache, wake) = (cache.clone(), checkpointer.waker());
         let (fatal, own_fatal) = ((*fatal).clone(), (*fatal).clone());
         let mailbox = start(&self.next(), stats, fatal, move |_| {

@@ -12,6 +12,7 @@ use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
 use crate::core::actor::ActorStats;
+use crate::core::bus::BusMetrics;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
 use crate::core::metrics::{Export, Mailboxes, Process};
@@ -32,6 +33,7 @@ pub(super) struct Instruments {
     pub(super) sessions: SessionMetrics,
     pub(super) cached: CacheCounters,
     pub(super) datagrams: DatagramCounters,
+    pub(super) bus: BusMetrics,
     pub(super) commits: CommitMetrics,
     pub(super) reads: ReadMetrics,
     pub(super) transfers: TransferMetrics,
@@ -64,6 +66,7 @@ impl Instruments {
             sessions,
             cached: CacheCounters::default(),
             datagrams: DatagramCounters::default(),
+            bus: BusMetrics::default(),
             commits: CommitMetrics::default(),
             reads: ReadMetrics::default(),
             transfers: TransferMetrics::default(),
@@ -77,8 +80,9 @@ impl Instruments {
         let mut registry = Registry::default();
         let files = DatabaseFiles { database: DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 13] = [
+        let all: [&dyn Export; 14] = [
             &mailboxes,
+            &this.bus,
             &this.cached,
             &this.commits,
             &files,

@@ -53,7 +53,7 @@ pub(super) fn serve(
         version: env!("CARGO_PKG_VERSION"),
         tcp_address: addresses.tcp.to_string(),
         tcp_tls: tls.is_some(),
-        udp_address: addresses.udp.to_string(),
+        udp_address: services.udp_address().to_string(),
         registration: config.accounts.registration,
     };
     let metrics = (instruments.http.clone(), &instruments.pools);

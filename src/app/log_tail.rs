@@ -24,6 +24,8 @@ use crate::storage::nodes::{self, Node};
 const POLL: Duration = Duration::from_millis(300);
 /// Minimum time between two reads for refusals.
 const READ_PAUSE: Duration = Duration::from_millis(50);
+/// Maximum number of notifications that wait. Further ones are dropped: one read finds all commits.
+const HINTS_MAX: usize = 64;
 /// Pause before the next try to listen.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Interval at which this node records that it runs.
@@ -44,6 +46,8 @@ pub(super) struct LogTail {
     pub(super) writer: WriterHandle,
     pub(super) log: LogReader,
     pub(super) requests: Receiver<LogRequest>,
+    /// Hints of the bus.
+    pub(super) hints: Receiver<()>,
 }
 
 impl LogTail {
@@ -65,6 +69,7 @@ impl LogTail {
         loop {
             tokio::select! {
                 Some(()) = hinted.recv() => {}
+                Some(()) = self.hints.recv() => {}
                 Some(request) = self.requests.recv() => {
                     waiting.push(request);
                     sleep_until(last_read + READ_PAUSE).await;
@@ -97,7 +102,7 @@ impl Drop for AbortOnDrop {
 /// Sends a hint for each notification of another node, while there is room. Never returns.
 async fn listen(server: Arc<Server>, own: i16, hints: Sender<()>) {
     loop {
-        match server.listen(CHANNEL).await {
+        match server.listen(CHANNEL, HINTS_MAX).await {
             Ok(mut listener) => {
                 while let Some(payload) = listener.next().await {
                     if payload.parse() != Ok(own) {

@@ -14,15 +14,14 @@ use crate::core::data_dir::DataDir;
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::services::git_resources::GitResources;
-use crate::services::{ActorHandles, Services};
+use crate::services::{ActorHandles, NodeSettings, Services};
 use crate::storage::unfinished::Unfinished;
 
 /// Builds the services on the started actors, then settles the pushes that the last run left open.
-/// `udp_address` is sent to clients.
 pub(super) async fn recover(
     (config, data_dir, instruments): (&Config, &DataDir, &Instruments),
     handles: ActorHandles,
-    udp_address: Arc<str>,
+    node: NodeSettings,
     (tokens, setup): (TokenKeys, Option<SetupCode>),
     unfinished: Unfinished,
 ) -> Result<Arc<Services>, StartError> {
@@ -30,8 +29,7 @@ pub(super) async fn recover(
     let limits = (config.limits.clone(), &instruments.pools);
     let accounts = config.accounts.clone();
     let health = instruments.health(data_dir);
-    let services =
-        Arc::new(Services::new(handles, udp_address, (tokens, setup), accounts, git, limits, health));
+    let services = Arc::new(Services::new(handles, node, (tokens, setup), accounts, git, limits, health));
     services.reconcile(unfinished).await?;
     Ok(services)
 }

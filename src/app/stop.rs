@@ -14,6 +14,7 @@ pub(super) const HTTP_SHARE: u32 = 25;
 const PUSH_SHARE: u32 = 15;
 const DRAIN_SHARE: u32 = 20;
 const GOODBYE_SHARE: u32 = 20;
+const BUS_SHARE: u32 = 5;
 const VERIFY_SHARE: u32 = 10;
 /// Time that the last checkpoint waits for other processes that read the database.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
@@ -60,6 +61,9 @@ impl RunningApp {
         stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
         stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;
         stop.step("close sessions", share(GOODBYE_SHARE), self.sessions.end_sessions()).await;
+        if let Some(bus) = self.bus {
+            stop.step("leave the bus", share(BUS_SHARE), bus.leave()).await;
+        }
         // Other nodes go on to commit: the database is newer than the cache.
         let is_alone = !self.log.others_run();
         let verified = async { if is_alone { verify(&self.services).await } else { 0 } };

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod auth;
+pub mod bus;
 pub mod config;
 pub mod control_socket;
 pub mod data_dir;

@@ -78,7 +78,7 @@ impl SessionAcceptor {
         let ending = CancellationToken::new();
         Self {
             admission: Arc::new(Admission::start(&services.limits, &metrics.pools)),
-            next_session: AtomicU64::new(1),
+            next_session: AtomicU64::new(first_session(services.node())),
             threads,
             connections: metrics.connections.clone(),
             deliveries,
@@ -138,4 +138,9 @@ impl SessionAcceptor {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Returns the first id of a session of a node: ids are unique in a cluster, and below 2^52.
+fn first_session(node: i16) -> u64 {
+    u64::try_from(node).unwrap_or(0) << 44 | 1
 }

@@ -50,6 +50,7 @@ pub use crate::actors::cache::{ChatView, FirstChats, ListedChat, MemberView, Pro
 pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
 use health::HealthSources;
+pub use logins::LoginShare;
 pub use rates::Rates;
 
 use std::sync::Arc;
@@ -78,12 +79,23 @@ pub struct ActorHandles {
     pub presence: PresenceHandle,
 }
 
+/// This server among the nodes of its cluster.
+pub struct NodeSettings {
+    /// The number of this node; 0 on SQLite.
+    pub number: i16,
+    /// The address under which clients reach the UDP socket.
+    pub udp_address: Arc<str>,
+    /// Shares the outcomes of logins with the other nodes.
+    pub logins: Option<LoginShare>,
+}
+
 /// The dependencies of all functions in this module. One per application, shared.
 pub struct Services {
     pub cache: CacheHandle,
     pub writer: WriterHandle,
     pub readers: Readers,
     pub presence: PresenceHandle,
+    node: i16,
     udp_address: Arc<str>,
     passwords: PasswordPool,
     tokens: TokenKeys,
@@ -107,7 +119,7 @@ pub struct Services {
 impl Services {
     pub fn new(
         handles: ActorHandles,
-        udp_address: Arc<str>,
+        node: NodeSettings,
         (tokens, setup): (TokenKeys, Option<SetupCode>),
         accounts: Accounts,
         git: GitResources,
@@ -115,7 +127,7 @@ impl Services {
         health: HealthSources,
     ) -> Self {
         let passwords = logins::password_pool(&limits, pools);
-        let logins = logins::Logins::start(&limits, pools);
+        let logins = logins::Logins::start(&limits, pools, node.logins);
         let rates = Rates::new(&limits);
         let answers = Slots::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
         let ActorHandles { cache, writer, readers, presence } = handles;
@@ -124,7 +136,8 @@ impl Services {
             writer,
             readers,
             presence,
-            udp_address,
+            node: node.number,
+            udp_address: node.udp_address,
             passwords,
             tokens,
             rates,
@@ -145,6 +158,11 @@ impl Services {
     pub fn credential(&self, token: &str) -> Result<Credential, ServiceError> {
         let identity = self.tokens.verify(token).map_err(|_| ServiceError::unauthenticated())?;
         Ok(Credential::login(UserId(identity.user), LoginId(identity.login), identity.token_version))
+    }
+
+    /// Returns the number of this node in its cluster; 0 on SQLite.
+    pub fn node(&self) -> i16 {
+        self.node
     }
 
     /// Returns the code that creates the first administrator, if this start found none.

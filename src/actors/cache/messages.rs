@@ -23,7 +23,7 @@ use crate::actors::presence::Ticket;
 use crate::core::actor::{MessageName, NamedMessage, Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
-use crate::domain::ids::{ChatId, Seq, SessionId};
+use crate::domain::ids::{ChatId, Seq, SessionId, UserId};
 use crate::domain::presence::Status;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
@@ -42,6 +42,7 @@ instrumented_actor!(
         ChatDetails,
         ChatReader,
         ChatList,
+        ChatsElsewhere,
         CloseSession,
         Events,
         HasAdministrator,
@@ -104,6 +105,7 @@ macro_rules! answers {
 
 answers! {
     CatchUp => Vec<(ChatId, Seq)>,
+    ChatsElsewhere => (),
     Heartbeat => (),
     IssueTicket => (),
     OpenSession => (),
@@ -162,6 +164,9 @@ pub struct IssueTicket {
     pub(super) device: DeviceKey,
     pub(super) ticket: Ticket,
 }
+
+/// Delivers the chats of users at other nodes to presence, on its lane.
+pub struct ChatsElsewhere(pub(super) Vec<UserId>);
 
 /// A session has ended.
 #[derive(Message)]

@@ -9,7 +9,8 @@ use actix::Handler;
 use super::actor::CacheActor;
 use super::chats::Lookup;
 use super::messages::{
-    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors, SessionRef,
+    CatchUp, ChatsElsewhere, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors,
+    SessionRef,
 };
 use super::queries::readable;
 use crate::actors::hub::{LaneItem, Replayed, SessionSubscription};
@@ -121,6 +122,15 @@ impl CacheActor {
             self.presence.deliver(vec![PresenceItem::TicketIssued { who, device, ticket, chats }]);
         }
         ask.reply.send(issued);
+    }
+
+    /// Joins and leaves follow on the same lane, so presence knows the chats of the users from then
+    /// on.
+    fn deliver_chats(&mut self, ask: Ask<ChatsElsewhere>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::deliver_chats) else { return };
+        let chats = ask.request.0.iter().map(|user| (*user, self.chat_ids(*user))).collect();
+        self.presence.deliver(vec![PresenceItem::ChatsOf(chats)]);
+        ask.answer(Ok(()));
     }
 
     /// Closes a session. Ordered after the session's own registration, even when that waits for a
@@ -282,6 +292,13 @@ impl Handler<Ask<IssueTicket>> for CacheActor {
     type Result = ();
     fn handle(&mut self, ask: Ask<IssueTicket>, _: &mut Ctx<Self>) {
         self.issue_ticket(ask);
+    }
+}
+
+impl Handler<Ask<ChatsElsewhere>> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<ChatsElsewhere>, _: &mut Ctx<Self>) {
+        self.deliver_chats(ask);
     }
 }
 

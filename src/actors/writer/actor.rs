@@ -99,6 +99,9 @@ impl DbWriterActor {
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(WriterEvent::Committed(committed));
+                if let Some(executor) = &self.executor {
+                    executor.send_hint();
+                }
                 fail_points::reach(fail_points::BEFORE_ANSWER);
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }

@@ -32,6 +32,7 @@ use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
 use super::writer_cache::{Invalidation, WriterCache};
+use crate::core::bus::Bus;
 use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::core::saturate;
@@ -56,6 +57,8 @@ pub struct BatchExecutor {
     additions: AdditionRates,
     mentions: MentionRates,
     fan_outs: Arc<Notify>,
+    /// Sends hints of commits to other nodes, in parallel with the notifications of PostgreSQL.
+    hints: Option<Bus>,
     metrics: CommitMetrics,
     commit_no: i64,
     writer_cache: WriterCache,
@@ -98,6 +101,7 @@ impl BatchExecutor {
             additions,
             mentions,
             fan_outs: Arc::default(),
+            hints: None,
             metrics,
             commit_no,
             writer_cache: WriterCache::default(),

@@ -33,6 +33,9 @@ pub struct Config {
     /// The URL of a database of PostgreSQL. Empty: SQLite in the data directory.
     #[serde(skip_serializing)]
     pub database: Option<Secret>,
+    /// The URL of the bus of a cluster: Redis or NATS. Empty: the database.
+    #[serde(skip_serializing)]
+    pub bus: Option<Secret>,
     /// For the development of pages: the folder whose style sheets and scripts replace the embedded
     /// ones.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +59,11 @@ impl Config {
     /// Returns the URL of PostgreSQL, if the database is there.
     pub fn database_url(&self) -> Option<&str> {
         self.database.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
+    }
+
+    /// Returns the URL of the bus, unless that is the database.
+    pub fn bus_url(&self) -> Option<&str> {
+        self.bus.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
     }
 
     /// Returns the effective configuration as a `netbit.toml`, without secrets.

@@ -60,7 +60,21 @@ impl Default for Http {
 }
 
 listener!(Tcp, 8081);
-listener!(Udp, 8082);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Udp {
+    pub listen: Listen,
+    /// The address at which clients reach this server (`HOST:PORT`), for tickets. Empty: the address
+    /// of the listener. In a cluster, each node has its own.
+    pub public_address: String,
+}
+
+impl Default for Udp {
+    fn default() -> Self {
+        Self { listen: Listen::on_loopback(8082), public_address: String::new() }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -114,8 +128,8 @@ impl Default for Cache {
 pub struct Cluster {
     /// The name of this node. Empty: a random name, which is kept in the data directory.
     pub name: String,
-    /// Whether this node may run beside others, for trials: chats are shared, repositories,
-    /// presence and typing are not yet.
+    /// Whether this node may run beside others, for trials: chats, presence and typing are shared,
+    /// repositories are not yet.
     pub preview: bool,
 }
 

@@ -37,7 +37,7 @@ impl Limits {
             cache_queries writer_commands commands_per_user queries_per_user batch_commands batch_bytes readers
             lane_bytes connections strangers strangers_per_address hello_timeout_ms heartbeat_ms silence_ms
             frame_timeout_ms write_stall_ms sessions_per_user in_flight outbox_frames answer_bytes
-            marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms
+            marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms presence_beat_ms
             presence_batch presence_queries presence_queries_per_user udp_ticket_seconds udp_tickets_per_user udp_tickets
             udp_batch_datagrams udp_resend_ms page_default page_max users_scanned
             memberships_scanned chats_compared body_bytes uri_bytes http_connections

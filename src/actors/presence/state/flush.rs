@@ -22,6 +22,7 @@ type Frames = Rc<[Bytes]>;
 
 impl PresenceState {
     pub(super) fn flush(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
+        let announced = self.announce(now);
         let changed = self.people.take_changed();
         self.send_changes(&changed, now);
         self.send_lagging(now);
@@ -29,7 +30,7 @@ impl PresenceState {
         for id in std::mem::take(&mut self.pending) {
             self.send_to_connection(id, now, out);
         }
-        changed.into_iter().for_each(|user| self.remove_if_gone(user));
+        changed.into_iter().chain(announced).for_each(|user| self.remove_if_gone(user));
     }
 
     /// Sends the changes to all users who see one of `changed`. Users with identical chat sets
@@ -127,9 +128,12 @@ impl PresenceState {
         self.typed.retain(|_, at| now.duration_since(*at) < interval);
     }
 
-    /// Sends the marks of members to the sessions of a chat, except the marks of invisible users.
+    /// Sends the marks of members to the sessions of a chat, except the marks of invisible users, and
+    /// of users who may be invisible at another node.
     pub(super) fn send_receipts(&self, chat_id: ChatId, mut marks: Vec<MarkView>) {
-        marks.retain(|mark| !self.people.is_hidden(mark.user_id));
+        let knows_all = self.cluster.as_ref().is_none_or(|cluster| cluster.peers.is_complete());
+        let is_hidden = |user| self.people.is_hidden(user) || !knows_all && !self.people.is_shown(user);
+        marks.retain(|mark| !is_hidden(mark.user_id));
         if marks.is_empty() {
             return;
         }

@@ -54,7 +54,9 @@ impl PresenceState {
             PresenceItem::Lost => {
                 let gone = self.tickets.remove_where(|_| true);
                 self.remove_users_of(gone);
+                self.request_chats_again();
             }
+            PresenceItem::ChatsOf(users) => self.add_chats(users),
         }
         self.schedule(now);
     }
@@ -109,10 +111,14 @@ impl PresenceState {
     }
 
     /// Ends all sessions and removes all tickets after a restart: no state may survive in part.
-    pub(in crate::actors::presence) fn end_all(&mut self) {
+    pub(in crate::actors::presence) fn end_all(&mut self, now: Instant) {
         for entry in self.sessions.values() {
             entry.outbox.goodbye(GoodbyeCode::Overloaded, true);
         }
+        let cluster = self.cluster.as_ref().map(|cluster| cluster.restarted(&self.limits, now));
         *self = Self::new(self.limits.clone());
+        if let Some(cluster) = cluster {
+            self.join_cluster(cluster);
+        }
     }
 }

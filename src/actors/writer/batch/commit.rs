@@ -10,6 +10,7 @@ use super::{Batch, BatchExecutor, is_constraint_violation};
 use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
+use crate::core::bus::{Bus, Topic};
 use crate::core::database::{Db, QueryError as SqlError};
 use crate::core::{database, fail_points};
 use crate::domain::event::Event;
@@ -19,6 +20,19 @@ use crate::storage::queries::meta;
 const COMMIT_TRIES: usize = 3;
 
 impl BatchExecutor {
+    /// Sets the bus that receives a hint after each commit.
+    #[must_use]
+    pub fn hinting(self, hints: Option<Bus>) -> Self {
+        Self { hints, ..self }
+    }
+
+    /// Sends a hint of a commit to the other nodes.
+    pub(in crate::actors::writer) fn send_hint(&self) {
+        if let Some(bus) = &self.hints {
+            bus.publish(Topic::Commit, Vec::new());
+        }
+    }
+
     pub(super) fn commit(
         &mut self,
         mut commands: Vec<Box<dyn QueuedCommand>>,

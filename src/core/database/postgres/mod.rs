@@ -23,7 +23,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 
 pub use connect::{PostgresError, Server};
-pub use listen::Listener;
+pub use listen::{Listener, Notifications, Notifier};
 pub use migrate::{MIGRATIONS, migrate};
 pub use url::UrlError;
 use watch::Watch;
