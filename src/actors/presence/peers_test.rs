@@ -55,7 +55,7 @@ fn gone(user: UserId) -> PeerChange {
 }
 
 #[test]
-fn whole_is_requested_until_it_arrives_and_after_a_missed_number() {
+fn whole_is_requested_until_it_arrives_and_after_a_gap() {
     let mut node = Node::new();
     assert_eq!(node.receive(NodeMessage::Beat(7)), []);
     assert!(node.asks() && node.asks(), "the request is repeated");
@@ -126,7 +126,7 @@ fn users_of_a_silent_stopped_or_restarted_node_are_disconnected() {
 }
 
 #[test]
-fn idle_node_sends_only_beats_and_answers_requests_once_a_second() {
+fn idle_node_sends_beats_and_answers_requests_once_a_second() {
     let mut node = Node::new();
     let beat = Duration::from_millis(Limits::default().presence_beat_ms);
     assert_eq!(node.pass(beat).1, [NodeMessage::Beat(0)]);

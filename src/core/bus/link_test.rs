@@ -120,8 +120,8 @@ async fn messages_reach_other_nodes_in_order_and_not_their_sender() {
 #[actix_web::test]
 async fn hostile_messages_are_dropped_and_counted() {
     let medium = Medium::default();
-    let (first, _at_first) = start(&medium, 1);
-    let (second, mut at_second) = start(&medium, 2);
+    let ((first, mut at_first), (second, mut at_second)) = (start(&medium, 1), start(&medium, 2));
+    expect_gap(&mut at_first).await;
     expect_gap(&mut at_second).await;
     let mut recorded = Sealer::new(BusKey::new(SECRET), Origin { node: 3, instance: 1 });
     let recorded = recorded.seal(Topic::Presence, b"recorded");
@@ -133,6 +133,7 @@ async fn hostile_messages_are_dropped_and_counted() {
     medium.publish(&recorded);
     medium.publish(&recorded);
     first.publish(Topic::Presence, b"after".to_vec());
+    expect_body(&mut at_first, b"recorded").await;
     expect_body(&mut at_second, b"recorded").await;
     expect_body(&mut at_second, b"after").await;
     assert_eq!(second.metrics.snapshot().dropped, 7);

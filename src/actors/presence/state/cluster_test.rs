@@ -93,6 +93,13 @@ impl Node {
     }
 }
 
+/// Returns whether two users see each other.
+fn shared_chats(members: &BTreeSet<(ChatId, UserId)>) -> impl Fn(UserId, UserId) -> bool {
+    move |one, other| {
+        one == other || members.iter().any(|(chat, user)| *user == one && members.contains(&(*chat, other)))
+    }
+}
+
 struct World {
     now: Instant,
     nodes: Vec<Node>,
@@ -112,10 +119,6 @@ impl World {
 
     fn chats_of(&self, user: UserId) -> Vec<ChatId> {
         self.members.iter().filter(|(_, member)| *member == user).map(|(chat, _)| *chat).collect()
-    }
-
-    fn share(&self, one: UserId, other: UserId) -> bool {
-        self.chats_of(one).iter().any(|chat| self.members.contains(&(*chat, other)))
     }
 
     fn open(&mut self, at: usize, id: u64, user: UserId) {
@@ -150,6 +153,14 @@ impl World {
             let item =
                 if joins { PresenceItem::Joined { chat, user } } else { PresenceItem::Left { chat, user } };
             node.state.take(item, self.now);
+        }
+        // A client drops the presence of users with whom it shares no chat any more.
+        let share = shared_chats(&self.members);
+        for node in self.nodes.iter_mut().chain([&mut self.single]) {
+            for session in node.sessions.values_mut() {
+                session.read();
+                session.shown.retain(|user, _| share(session.user, *user));
+            }
         }
     }
 
@@ -215,7 +226,7 @@ impl World {
         for at in 0..self.nodes.len() {
             for (watcher, user) in (1..=USERS).flat_map(|one| (1..=USERS).map(move |other| (one, other))) {
                 let (watcher, user) = (UserId(watcher), UserId(user));
-                let asked = [(user, self.share(watcher, user))];
+                let asked = [(user, shared_chats(&self.members)(watcher, user))];
                 let shown = |node: &Node| node.state.query(watcher, &asked)[0].status;
                 let node = &self.nodes[at];
                 assert_eq!(shown(node), shown(&self.single), "{context}: {user} at node {at}");
@@ -223,11 +234,7 @@ impl World {
                 assert_eq!(is_hidden(node), is_hidden(&self.single), "{context}: {user} at node {at}");
             }
         }
-        let members = self.members.clone();
-        let share = |one: UserId, other: UserId| {
-            one == other
-                || members.iter().any(|(chat, user)| *user == one && members.contains(&(*chat, other)))
-        };
+        let share = shared_chats(&self.members);
         for node in &mut self.nodes {
             for (id, session) in &mut node.sessions {
                 session.read();
