@@ -379,8 +379,14 @@ impl TrackedUsers {
     /// the order of the changes. With `after` 0, offline users are left out: clients assume that
     /// unlisted users are offline.
     pub(super) fn seen_by(&self, watcher: UserId, after: u64) -> Vec<PresenceView> {
+        self.seen_since(watcher, after, after)
+    }
+
+    /// Like [`Self::seen_by`], for a watcher who knows which users were offline at another version.
+    pub(super) fn seen_since(&self, watcher: UserId, after: u64, offline_after: u64) -> Vec<PresenceView> {
+        let is_news = |view: &PresenceView| offline_after > 0 && view.version > offline_after;
         let changed =
-            |view: &PresenceView| view.version > after && (after > 0 || view.status != Shown::Offline);
+            |view: &PresenceView| view.version > after && (view.status != Shown::Offline || is_news(view));
         let mut seen: Vec<_> =
             self.watchers(watcher).into_iter().map(|user| self.view(user)).filter(changed).collect();
         seen.sort_unstable_by_key(|view| view.version);

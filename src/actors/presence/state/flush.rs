@@ -65,19 +65,17 @@ impl PresenceState {
     /// Sends lagging sessions that are due all the changes that they lack.
     fn send_lagging(&mut self, now: Instant) {
         let due = self.lagging.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
-        let mut known: HashMap<(u64, Vec<ChatId>), Frames> = HashMap::new();
+        let mut known: HashMap<(u64, u64, Vec<ChatId>), Frames> = HashMap::new();
         for session in due.collect::<Vec<_>>() {
             self.lagging.remove(&session);
-            let Some(SubscriberEntry { user, sent_version, .. }) = self.sessions.get(&session) else {
-                continue;
-            };
-            let (user, sent_version) = (*user, *sent_version);
-            let make = || self.frames(self.people.seen_by(user, sent_version));
+            let Some(entry) = self.sessions.get(&session) else { continue };
+            let SubscriberEntry { user, sent_version, offline_version, .. } = *entry;
+            let make = || self.frames(self.people.seen_since(user, sent_version, offline_version));
             let chats = self.people.chats(user);
             let frames = if chats.is_empty() {
                 make()
             } else {
-                known.entry((sent_version, chats)).or_insert_with(make).clone()
+                known.entry((sent_version, offline_version, chats)).or_insert_with(make).clone()
             };
             self.send_to_session(session, &frames, now);
         }
@@ -99,7 +97,7 @@ impl PresenceState {
         if !frames.iter().all(|frame| entry.outbox.push_best_effort(frame)) {
             self.lagging.insert(session, retry);
         } else {
-            entry.sent_version = version;
+            (entry.sent_version, entry.offline_version) = (version, version);
         }
     }
 

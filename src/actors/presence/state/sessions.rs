@@ -18,6 +18,8 @@ pub(super) struct SubscriberEntry {
     pub(super) outbox: Arc<Outbox>,
     /// The version up to which the session has received changes.
     pub(super) sent_version: u64,
+    /// The version up to which it has received who went offline: after a join, a later one.
+    pub(super) offline_version: u64,
 }
 
 impl PresenceState {
@@ -33,7 +35,10 @@ impl PresenceState {
                 if let Some(ticket) = ticket {
                     self.add_ticket(who, device.clone(), ticket, now);
                 }
-                self.sessions.insert(session, SubscriberEntry { user, device, outbox, sent_version: 0 });
+                self.sessions.insert(
+                    session,
+                    SubscriberEntry { user, device, outbox, sent_version: 0, offline_version: 0 },
+                );
                 self.of_user.entry(user).or_default().push(session);
                 // `Welcome` is most likely sent by then; before it the outbox accepts no soft push.
                 self.lagging.insert(session, now + self.tick());
