@@ -69,6 +69,8 @@ pub enum StartError {
          repositories; stop the other node, wait 30 seconds after a crash, or set cluster.preview = true"
     )]
     OtherNode { name: String, silent_ms: i64 },
+    #[error("a copy into this database did not finish; repeat netbit database copy")]
+    CopyUnfinished,
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
     #[error("the control socket cannot be opened: {0}")]
@@ -192,7 +194,8 @@ impl RunningApp {
         chores::spawn(&services, &chores);
         if let (Source::Server(server), Some(node)) = (&database, node) {
             let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log: log.clone(), requests }.spawn(&chores, fatal.clone());
+            let nodes = instruments.commits.nodes.clone();
+            LogTail { server, node, writer, log: log.clone(), requests, nodes }.spawn(&chores, fatal.clone());
         }
         operations.readiness.set(true);
         started.push("ready");

@@ -16,7 +16,7 @@ use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
-use crate::storage::{commit_log, nodes};
+use crate::storage::{commit_log, database_copy, nodes};
 
 /// The state read from the database at start.
 pub(super) struct OpenStorage {
@@ -113,6 +113,9 @@ fn open_server(
     let migrated = postgres::migrate(&mut db.queries)?;
     if migrated > 0 {
         info!(migrations = migrated, "database migrated");
+    }
+    if database_copy::is_unfinished(&mut db)? {
+        return Err(StartError::CopyUnfinished);
     }
     commit_log::begin_log(&mut db.queries)?;
     let name = data_dir.node_name(&config.cluster.name)?;

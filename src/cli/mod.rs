@@ -5,6 +5,7 @@ mod backup;
 mod chat;
 mod config;
 mod control;
+mod database;
 mod doctor;
 mod generate;
 mod login;
@@ -55,6 +56,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Create a data directory from a backup.
     Restore(restore::RestoreArguments),
+    /// Copy the database of a server to or from PostgreSQL.
+    Database(database::DatabaseArguments),
     /// Check a data directory; reads only.
     Doctor(doctor::DoctorArguments),
     /// Manage users, with or without a running server.
@@ -136,27 +139,17 @@ struct DataDirFlag {
 }
 
 impl DataDirFlag {
-    fn path(&self) -> Result<PathBuf, ExitCode> {
-        Ok(self.config()?.data_dir.0)
-    }
-
     /// Returns the configuration of the server in this data directory.
     fn config(&self) -> Result<Config, ExitCode> {
         let flags = ServerFlags { data_dir: self.data_dir.clone(), ..ServerFlags::default() };
         Ok(flags.load()?.config)
     }
 
-    /// Returns the path of the data directory if its database is a file. For commands that work on
-    /// the file; `next_step` follows the name of the database.
-    fn path_with_file(&self, next_step: &str) -> Result<PathBuf, ExitCode> {
+    /// Returns the data directory and its database.
+    fn source(&self) -> Result<(PathBuf, Source), ExitCode> {
         let config = self.config()?;
-        match Source::of(&config).map_err(|error| output::report_error(&error.into()))? {
-            Source::File(_) => Ok(config.data_dir.0),
-            Source::Server(server) => Err(output::report_error(&anyhow::anyhow!(
-                "the database is on PostgreSQL ({}): {next_step}",
-                server.place()
-            ))),
-        }
+        let source = Source::of(&config).map_err(|error| output::report_error(&error.into()))?;
+        Ok((config.data_dir.0, source))
     }
 }
 
@@ -177,6 +170,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Chat(arguments)) => chat::run(&arguments),
         Some(Command::Backup(arguments)) => backup::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
+        Some(Command::Database(arguments)) => database::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::User(arguments)) => user::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),

@@ -31,6 +31,8 @@ pub const BEFORE_READING: &str = "push.reading";
 pub const BEFORE_MIGRATION: &str = "migration.before";
 /// Everything is copied, and the manifest is missing.
 pub const BEFORE_MANIFEST: &str = "manifest.before";
+/// All rows of a database are copied, and the copy is not complete yet.
+pub const BEFORE_COPY_ENDS: &str = "copy.end";
 /// A window is evicted from the cache.
 pub const EVICTION: &str = "eviction";
 /// In the handler of an actor.
@@ -41,7 +43,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 20] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -55,6 +57,7 @@ pub const NAMES: [&str; 19] = [
     BEFORE_READING,
     BEFORE_MIGRATION,
     BEFORE_MANIFEST,
+    BEFORE_COPY_ENDS,
     EVICTION,
     IN_CACHE,
     IN_WRITER,

@@ -24,6 +24,7 @@ mod command_line;
 mod compatibility;
 mod conventions;
 mod cursors;
+mod database_copy;
 mod durability;
 mod fan_out;
 mod followed_threads;
