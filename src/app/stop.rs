@@ -37,16 +37,21 @@ pub struct StopReport {
 }
 
 impl RunningApp {
-    /// Stops the server within `limits.shutdown_ms`. No acknowledged message is lost, and every
+    /// Stops the server within `limits.shutdown_ms`, after `limits.drain_ms`. No acknowledged message is lost, and every
     /// session receives a `Goodbye`.
     pub async fn shutdown(self) -> StopReport {
-        let total = Duration::from_millis(self.config.limits.shutdown_ms);
-        let begun = Instant::now();
+        let limits = &self.config.limits;
+        let total = Duration::from_millis(limits.shutdown_ms);
         let share = |hundredths: u32| total * hundredths / 100;
         let mut stop = Stopping { steps: Vec::new() };
 
         self.readiness.set(false);
         stop.mark("not ready");
+        if limits.drain_ms > 0 {
+            let drained = tokio::time::sleep(Duration::from_millis(limits.drain_ms));
+            stop.step("drain", Duration::MAX, drained).await;
+        }
+        let begun = Instant::now();
         self.control.stop(true).await;
         drop(std::fs::remove_file(control_socket::path(self.data_dir.path())));
         self.tcp.stop_accepting();

@@ -15,5 +15,11 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Time for a whole orderly shutdown. Half of the 20 s that the systemd unit and the compose
     /// file in `packaging/` allow.
     shutdown_ms: u64 = 10_000,
+    /// Time before an orderly shutdown in which the server serves as before but is not ready: a
+    /// load balancer stops sending it requests. 0: none, for a server without one.
+    drain_ms: u64 = 0,
+    /// The clients of a server that shuts down reconnect at random within this time. 0: at once,
+    /// since a single server is back before most of them try.
+    return_spread_ms: u64 = 0,
 }}}
 pub(super) use add_limits;
