@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, sleep_until};
@@ -17,6 +18,7 @@ use crate::actors::writer::WriterHandle;
 use crate::core::actor::{FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database::Postgres;
 use crate::core::database::postgres::{Purpose, Server};
+use crate::core::saturate;
 use crate::storage::commit_log::CHANNEL;
 use crate::storage::nodes::{self, Node};
 
@@ -44,13 +46,19 @@ pub(super) struct LogTail {
     pub(super) writer: WriterHandle,
     pub(super) log: LogReader,
     pub(super) requests: Receiver<LogRequest>,
+    /// The number of running nodes.
+    pub(super) nodes: Gauge,
 }
 
 impl LogTail {
     /// Starts the task; it ends when `until` is cancelled.
     pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
-        let recorder =
-            Recorder { server: self.server.clone(), node: self.node.clone(), log: self.log.clone() };
+        let recorder = Recorder {
+            server: self.server.clone(),
+            node: self.node.clone(),
+            log: self.log.clone(),
+            nodes: self.nodes.clone(),
+        };
         actix::spawn(recorder.run(until.clone(), fatal));
         actix::spawn(until.clone().run_until_cancelled_owned(self.run()));
     }
@@ -117,6 +125,7 @@ struct Recorder {
     server: Arc<Server>,
     node: ThisNode,
     log: LogReader,
+    nodes: Gauge,
 }
 
 impl Recorder {
@@ -159,6 +168,7 @@ impl Recorder {
             info!(others = others.join(", "), "the nodes of this database have changed");
         }
         self.log.set_others_run(!others.is_empty());
+        self.nodes.set(saturate::to_i64(others.len() + 1));
     }
 }
 

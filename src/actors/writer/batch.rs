@@ -41,7 +41,7 @@ use crate::storage::commit_log;
 use outcome::CommitOutcome;
 use read_only::Refusal;
 pub use result::Batch;
-use transaction::LogPosition;
+use transaction::{LogPosition, RECONNECT_MAX};
 
 /// Interval in commits at which the rates drop users whose buckets are full.
 const TIDY_COMMITS: i64 = 4096;
@@ -125,6 +125,7 @@ impl BatchExecutor {
     /// from the log.
     #[must_use]
     pub fn at_commit(self, commit_no: i64) -> Self {
+        self.metrics.applied.set(commit_no);
         Self { commit_no, ..self }
     }
 
@@ -205,7 +206,7 @@ impl BatchExecutor {
                 }
                 // Nothing is committed: the batch runs again on a new connection.
                 Executed::Failed(error)
-                    if self.lost_connection(&error) && runs < RUNS_MAX && self.reconnects() =>
+                    if self.lost_connection(&error) && runs < RUNS_MAX && self.reconnects(RECONNECT_MAX) =>
                 {
                     warn!(%error, "the connection to the database was lost; the batch runs again");
                     self.metrics.replayed.inc();

@@ -6,6 +6,7 @@ use diesel::result::DatabaseErrorKind;
 use tracing::{error, warn};
 
 use super::outcome::CommitOutcome;
+use super::transaction::RECONNECT_MAX;
 use super::{Batch, BatchExecutor, is_constraint_violation};
 use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
@@ -72,12 +73,13 @@ impl BatchExecutor {
         let kind = DatabaseErrorKind::UniqueViolation;
         let was_outrun = matches!(self.db, Db::Postgres(_))
             && matches!(error, SqlError::DatabaseError(found, _) if *found == kind);
-        was_outrun || (self.lost_connection(error) && self.reconnects())
+        was_outrun || (self.lost_connection(error) && self.reconnects(RECONNECT_MAX))
     }
 
     /// Records that the transaction is committed.
     pub(super) fn committed(&mut self, commands: Vec<Box<dyn QueuedCommand>>, events: Vec<Event>) -> Batch {
         self.commit_no += 1;
+        self.metrics.applied.set(self.commit_no);
         self.log.committed();
         self.writer_cache.committed();
         self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());

@@ -5,6 +5,7 @@
 
 use tracing::{info, warn};
 
+use super::transaction::OUTCOME_MAX;
 use super::{Batch, BatchExecutor};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
@@ -45,7 +46,7 @@ impl BatchExecutor {
         warn!(%error, "the outcome of a COMMIT is unclear; reading the log of commits");
         let attempt = self.log.attempt;
         for _ in 0..RESOLVE_TRIES {
-            if !self.reconnects() {
+            if !self.reconnects(OUTCOME_MAX) {
                 break;
             }
             match self.is_in_log(attempt) {

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use diesel::result::DatabaseErrorKind;
 use tracing::{error, info, warn};
 
 use super::{Batch, BatchExecutor};
@@ -20,8 +21,11 @@ use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::commit_log::{self, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
 
-/// Maximum time for which a batch waits for a new connection.
-const RECONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long batches wait for a new connection after it was lost. Later ones are refused at once.
+pub(super) const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// How long a batch with an unclear COMMIT waits for a new connection: a failed answer is worse than
+/// a late one.
+pub(super) const OUTCOME_MAX: Duration = Duration::from_secs(10);
 /// Pause between two tries to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// Number of commits that stay in the log for nodes that are behind.
@@ -36,6 +40,8 @@ const LOG_TRIM_COMMITS: i64 = 512;
 pub(super) struct LogPosition {
     /// The number of this node.
     pub(super) node: i16,
+    /// The time of the first failed try to connect, until the next one succeeds.
+    pub(super) away_since: Option<Instant>,
     /// The id of the newest known commit. `None` before the log was read.
     batch: Option<Vec<u8>>,
     /// The id of the batch that is being committed.
@@ -101,8 +107,11 @@ impl BatchExecutor {
             let Db::Postgres(db) = &mut self.db else {
                 return Ok(self.db.begin_write().map(|()| None)?);
             };
+            let asked = Instant::now();
             match commit_log::begin(db, self.commit_no) {
                 Ok(tail) => {
+                    self.metrics.lock_wait_seconds.observe(asked.elapsed().as_secs_f64());
+                    self.metrics.log_was_read();
                     let now = tail.now;
                     self.log.now = now;
                     self.apply(tail)?;
@@ -110,7 +119,9 @@ impl BatchExecutor {
                 }
                 Err(error) if db.lost(&error) && begun.elapsed() < RECONNECT_MAX => {
                     warn!(%error, "the connection to the database was lost");
-                    self.reconnects();
+                    if !self.reconnects(RECONNECT_MAX) {
+                        return Err(error.into());
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -121,15 +132,22 @@ impl BatchExecutor {
     /// commands.
     pub fn read_log(&mut self) -> Result<Batch, SqlError> {
         let commit_no = self.commit_no;
+        if self.is_away() {
+            let kind = DatabaseErrorKind::ClosedConnection;
+            return Err(SqlError::DatabaseError(kind, Box::new("the database is away".to_owned())));
+        }
         let Db::Postgres(db) = &mut self.db else { return Ok(Batch::answering(Vec::new())) };
         let read = commit_log::tail(db, commit_no);
         if let Err(error) = &read
             && db.lost(error)
-            && let Err(error) = db.reconnect()
+            && !self.reconnects(Duration::ZERO)
+            && self.log.away_since.is_some_and(|since| since.elapsed() > RECONNECT_MAX)
         {
-            warn!(%error, "the database cannot be reached");
+            self.refuse_writes(CommandError::DatabaseAway);
         }
-        let applied = self.apply(read?);
+        let tail = read?;
+        self.metrics.log_was_read();
+        let applied = self.apply(tail);
         let mut batch = Batch::answering(Vec::new());
         match applied {
             Ok(()) => {}
@@ -172,12 +190,15 @@ impl BatchExecutor {
         }
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
+        self.metrics.others.inc();
+        self.metrics.applied.set(commit_no);
     }
 
     /// Continues at the newest commit; the cache loads a snapshot.
     fn skip_to_newest(&mut self) -> Result<(), BeginError> {
         warn!(commit_no = self.commit_no, "this node is far behind: the read models are loaded again");
         self.commit_no = commit_log::last(&mut self.db)?;
+        self.metrics.applied.set(self.commit_no);
         self.log.others.clear();
         self.log.reload = true;
         self.log.batch = None;
@@ -196,23 +217,21 @@ impl BatchExecutor {
         matches!(&self.db, Db::Postgres(db) if db.lost(error))
     }
 
-    /// Connects again, if that is possible within [`RECONNECT_MAX`].
-    pub(super) fn reconnects(&mut self) -> bool {
-        let begun = Instant::now();
+    /// Connects again, if that is possible within this time of the first failed try.
+    pub(super) fn reconnects(&mut self, within: Duration) -> bool {
         let Db::Postgres(db) = &mut self.db else { return false };
         self.writer_cache.rolled_back();
         loop {
-            match db.reconnect() {
-                Ok(()) => return true,
-                Err(error) if begun.elapsed() < RECONNECT_MAX => {
-                    warn!(%error, "the database cannot be reached; trying again");
-                    std::thread::sleep(RECONNECT_PAUSE);
-                }
-                Err(error) => {
-                    error!(%error, "the database cannot be reached: writes are refused");
-                    return false;
-                }
+            let Err(error) = db.reconnect() else {
+                self.log.away_since = None;
+                return true;
+            };
+            let since = *self.log.away_since.get_or_insert_with(Instant::now);
+            warn!(%error, "the database cannot be reached");
+            if since.elapsed() >= within {
+                return false;
             }
+            std::thread::sleep(RECONNECT_PAUSE);
         }
     }
 
