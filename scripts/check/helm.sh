@@ -80,4 +80,4 @@ PYTHON
     "$venv/bin/kubernetes-validate" --strict --quiet "$tools/$rendered-known.yaml"
 done
 echo "chart: lint and schemas are right"
-timeout 180 "$venv/bin/python" scripts/check/chart_servers.py "$netbit" "$tools/common.yaml" "$postgres"
+timeout 300 "$venv/bin/python" scripts/check/chart_servers.py "$netbit" "$tools/common.yaml" "$postgres"

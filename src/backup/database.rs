@@ -60,7 +60,8 @@ fn open_source(from: &DatabasePlace, logins: Logins) -> Result<(Db, Option<DataD
             Ok((Db::Sqlite(database::open_reader(&path)?), lock))
         }
         DatabasePlace::Server(server) => {
-            let mut db = server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?;
+            // Without time limits: the count of a large table takes long. The copy only reads.
+            let mut db = server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?;
             if logins == Logins::Keep
                 && let Some(node) = nodes::running(&mut db, "")?.into_iter().next()
             {

@@ -37,7 +37,7 @@ pub fn take(
         Source::File(path) if !path.exists() => return Err(BackupError::NoDatabase(data_dir.to_owned())),
         Source::File(path) => OpenSource::File(path),
         Source::Server(server) => {
-            OpenSource::Server(server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?)
+            OpenSource::Server(server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?)
         }
     };
     files::make_empty(target)?;

@@ -108,7 +108,7 @@ struct Position {
     sequences: Vec<(Table, i64)>,
 }
 
-/// Copies all rows of `from`, a connection that cannot write, into `to`, which has no rows.
+/// Copies all rows of `from`, which is only read, into `to`, which has no rows.
 ///
 /// # Errors
 /// See [`CopyError`]. The target must not be used after an error.

@@ -91,7 +91,7 @@ struct Seen {
 pub enum Purpose {
     Writer,
     Reader,
-    /// Migrations and the registration of a node: statements without a limit.
+    /// Migrations, copies and the registration of a node: statements without a limit.
     Migration,
 }
 
