@@ -12,7 +12,9 @@ use super::instruments::Instruments;
 use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sources};
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{PresenceActor, PresenceHandle};
-use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
+use crate::actors::writer::{
+    BatchExecutor, Checkpointer, DbWriterActor, Outage, WalSizeEstimator, WriterHandle,
+};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
@@ -155,22 +157,22 @@ impl Threads<'_> {
             Checkpointer::start(source.file(), (*data_dir).clone(), epoch, wal.clone(), commits.clone())?;
         let stats = instruments.writer.clone();
         let gate = self.sources.gate(limits.writer_commands, limits.commands_per_user, &stats);
-        let fan_outs = Arc::new(Notify::new());
+        let (fan_outs, outage) = (Arc::new(Notify::new()), Outage::default());
         let reopen = {
-            let (limits, fan_outs) = (limits.clone(), fan_outs.clone());
+            let (limits, fan_outs, outage) = (limits.clone(), fan_outs.clone(), outage.clone());
             let synchronous = config.storage.synchronous;
             Box::new(move || {
                 let db = source.open_writer(synchronous)?;
                 let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?;
-                Ok(executor.on_node(node).waking(fan_outs.clone()))
+                Ok(executor.on_node(node).waking(fan_outs.clone()).reporting(outage.clone()))
             })
         };
-        let executor = executor.waking(fan_outs.clone());
+        let executor = executor.waking(fan_outs.clone()).reporting(outage.clone());
         let (cache, wake) = (cache.clone(), checkpointer.waker());
         let (fatal, own_fatal) = ((*fatal).clone(), (*fatal).clone());
         let mailbox = start(&self.next(), stats, fatal, move |_| {
             DbWriterActor::new(executor, reopen, cache, wal, wake, own_fatal, limits)
         });
-        Ok((WriterHandle::new(mailbox, gate, fan_outs), checkpointer))
+        Ok((WriterHandle::new(mailbox, gate, fan_outs, outage), checkpointer))
     }
 }

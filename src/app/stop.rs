@@ -37,8 +37,8 @@ pub struct StopReport {
 }
 
 impl RunningApp {
-    /// Stops the server within `limits.shutdown_ms`, after `limits.drain_ms`. No acknowledged message is lost, and every
-    /// session receives a `Goodbye`.
+    /// Stops the server within `limits.shutdown_ms`, after `limits.drain_ms`. No acknowledged
+    /// message is lost, and every session receives a `Goodbye`.
     pub async fn shutdown(self) -> StopReport {
         let limits = &self.config.limits;
         let total = Duration::from_millis(limits.shutdown_ms);

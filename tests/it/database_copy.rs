@@ -256,7 +256,7 @@ async fn copy_of_a_running_server_ends_all_logins() {
     );
 }
 
-/// A copy that was killed must not look like a new, empty server.
+/// A copy that was killed must not be used as a new, empty server.
 #[actix_web::test]
 async fn server_refuses_the_target_of_a_killed_copy() {
     let (source, _) = seeded().await;

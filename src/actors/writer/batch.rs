@@ -31,6 +31,7 @@ use super::command::{BatchContext, CommandError, ExecuteError, Tx};
 use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
+use super::outage::Outage;
 use super::writer_cache::{Invalidation, WriterCache};
 use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
@@ -56,6 +57,7 @@ pub struct BatchExecutor {
     additions: AdditionRates,
     mentions: MentionRates,
     fan_outs: Arc<Notify>,
+    outage: Outage,
     metrics: CommitMetrics,
     commit_no: i64,
     writer_cache: WriterCache,
@@ -98,6 +100,7 @@ impl BatchExecutor {
             additions,
             mentions,
             fan_outs: Arc::default(),
+            outage: Outage::default(),
             metrics,
             commit_no,
             writer_cache: WriterCache::default(),
@@ -112,6 +115,13 @@ impl BatchExecutor {
     #[must_use]
     pub fn waking(self, fan_outs: Arc<Notify>) -> Self {
         Self { fan_outs, ..self }
+    }
+
+    /// Sets the [`Outage`] that callers read.
+    #[must_use]
+    pub fn reporting(self, outage: Outage) -> Self {
+        outage.set(false);
+        Self { outage, ..self }
     }
 
     /// Sets the number of this node, for the log of commits.

@@ -176,7 +176,7 @@ pub(super) fn count(db: &mut Db, table: &Table) -> QueryResult<i64> {
     number(db, format!("SELECT count(*) AS value FROM {}", quoted(&table.name)))
 }
 
-/// Returns the largest id; 0: there is no row.
+/// Returns the largest id; 0 without rows.
 pub(super) fn largest(db: &mut Db, table: &Table) -> QueryResult<i64> {
     let (key, table) = (names(table.keys()), quoted(&table.name));
     number(db, format!("SELECT coalesce(max({key}), 0) AS value FROM {table}"))

@@ -6,6 +6,7 @@
 mod load;
 mod nodes;
 mod older;
+mod outage;
 mod private_server;
 
 use std::io::Write;

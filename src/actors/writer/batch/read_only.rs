@@ -1,7 +1,7 @@
 //! Refuses writes while the disk is full, or while PostgreSQL cannot be reached.
 //!
-//! Invariant: while writes are refused, the writer waits for nothing. A new connection to PostgreSQL
-//! is opened on a thread of its own.
+//! Invariant: while writes are refused, the writer waits for nothing. A new connection to
+//! PostgreSQL is opened on a thread of its own.
 
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};

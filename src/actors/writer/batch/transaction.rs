@@ -23,8 +23,8 @@ use crate::storage::commit_log::{self, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLo
 
 /// How long batches wait for a new connection after it was lost. Later ones are refused at once.
 pub(super) const RECONNECT_MAX: Duration = Duration::from_secs(2);
-/// How long a batch with an unclear COMMIT waits for a new connection: a failed answer is worse than
-/// a late one.
+/// How long a batch with an unclear COMMIT waits for a new connection: a failed answer is worse
+/// than a late answer.
 pub(super) const OUTCOME_MAX: Duration = Duration::from_secs(10);
 /// Pause between two tries to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -221,18 +221,21 @@ impl BatchExecutor {
     pub(super) fn reconnects(&mut self, within: Duration) -> bool {
         let Db::Postgres(db) = &mut self.db else { return false };
         self.writer_cache.rolled_back();
-        loop {
+        let connected = loop {
             let Err(error) = db.reconnect() else {
                 self.log.away_since = None;
-                return true;
+                break true;
             };
             let since = *self.log.away_since.get_or_insert_with(Instant::now);
             warn!(%error, "the database cannot be reached");
             if since.elapsed() >= within {
-                return false;
+                break false;
             }
+            self.outage.set(since.elapsed() >= RECONNECT_MAX);
             std::thread::sleep(RECONNECT_PAUSE);
-        }
+        };
+        self.outage.set(false);
+        connected
     }
 
     pub(super) fn begin_failed(
