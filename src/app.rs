@@ -161,8 +161,9 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let node = shared.map(|shared| shared.node);
         let (log, requests) = LogReader::new();
+        let others_run = shared.as_ref().is_some_and(|shared| shared.others_run);
+        let node = shared.map(|shared| shared.node);
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,
@@ -180,6 +181,8 @@ impl RunningApp {
         let services = recover(parts, actors.handles, udp_address, (tokens, setup), unfinished).await?;
         started.push("settle pushes");
 
+        // Before the first client is refused: other nodes may have committed after the load.
+        log.set_others_run(others_run);
         let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
         let sessions =
             Arc::new(SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics));

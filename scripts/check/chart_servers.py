@@ -266,6 +266,16 @@ def main(binary, path, postgres):
                 page = server.request("GET", f"/api/chats/{chat}/messages", token=token)
                 return [message["id"] for message in page["items"]] == [sent["id"]]
             eventually(f"{server.name} reads the message", reads)
+        top = ["top", "--once", "--json", "--ops", ",".join(server.ops.split("//")[1] for server in servers)]
+
+        def shows_all():
+            shown = json.loads(subprocess.run([binary, *top], check=True, capture_output=True).stdout)
+            assert shown["sum"]["answering"] == len(servers), shown["sum"]
+            commits = [node["view"]["commits"] for node in shown["nodes"]]
+            # Each node counts the others every 5 s.
+            return all(one["nodes"] == 3 and one["applied"] == shown["sum"]["applied"] for one in commits)
+
+        eventually("netbit top shows three nodes that are not behind", shows_all)
         if shutil.which("caddy"):
             restart_all(servers, ports, folder, chat, token)
             sent = first.request("POST", f"/api/chats/{chat}/messages", {"content": "after all"}, token)

@@ -68,7 +68,8 @@ impl LogTail {
         let mut last_read = Instant::now();
         // Connecting may take long, and must not delay the requests.
         let (hints, mut hinted) = channel(1);
-        let listening = actix::spawn(listen(self.server.clone(), self.node.number, hints));
+        let listening = (self.server.clone(), self.log.clone(), self.node.number);
+        let listening = actix::spawn(listen(listening, hints));
         let _ends_with_this_task = AbortOnDrop(listening);
         loop {
             tokio::select! {
@@ -102,13 +103,16 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Sends a hint for each notification of another node, while there is room. Never returns.
-async fn listen(server: Arc<Server>, own: i16, hints: Sender<()>) {
+/// Sends a hint for each notification of another node than `own`, while there is room. Never
+/// returns.
+async fn listen((server, log, own): (Arc<Server>, LogReader, i16), hints: Sender<()>) {
     loop {
         match server.listen(CHANNEL).await {
             Ok(mut listener) => {
                 while let Some(payload) = listener.next().await {
                     if payload.parse() != Ok(own) {
+                        // Sooner than the nodes are read again.
+                        log.set_others_run(true);
                         // One read finds all commits so far.
                         hints.try_send(()).ok();
                     }
