@@ -21,7 +21,13 @@ async fn new_writes_are_refused_while_an_outcome_is_unclear() {
         return;
     }
     let (directory, database) = (tempfile::tempdir().unwrap(), PrivateServer::start().await);
-    let environment = [database.environment(), ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "200")];
+    let environment = [
+        database.environment(),
+        ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "200"),
+        // The commands that wait must not take all permits.
+        ("NETBIT_LIMITS__COMMANDS_PER_USER", "100000"),
+        ("NETBIT_LIMITS__WRITER_COMMANDS", "100000"),
+    ];
     let server = Process::with(directory.path(), &environment).await;
     server.http.register("alice", PASSWORD).await.unwrap();
     let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
@@ -41,10 +47,13 @@ async fn new_writes_are_refused_while_an_outcome_is_unclear() {
     let mut later = Vec::new();
     let refused = eventually(async || {
         later.push(post("later"));
-        let done = later.iter().position(|post| post.is_finished());
-        done.map(|done| later.swap_remove(done))
+        // The rest of the server answers.
+        assert_eq!(server.operations("/livez").await.0, 200);
+        let done = later.iter().position(|post| post.is_finished())?;
+        let answer = later.swap_remove(done).await.unwrap();
+        answer.body["detail"].as_str().unwrap().contains("database").then_some(answer)
     });
-    let refused = refused.await.await.unwrap();
+    let refused = refused.await;
     assert_eq!((refused.status, refused.code()), (503, "overloaded"), "{}", refused.body);
     assert!(refused.header("retry-after").is_some(), "{:?}", refused.headers);
     assert!(!unclear.is_finished(), "refused before the outcome is given up");
