@@ -7,7 +7,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, counts, seconds};
-use crate::domain::timestamp::Timestamp;
 
 /// Written by the writer and the checkpointer. Clones share their values.
 #[derive(Debug, Clone)]
@@ -25,14 +24,12 @@ pub struct CommitMetrics {
     /// COMMITs whose answer did not arrive, by the outcome that the log of commits shows.
     unclear: Family<[(&'static str, &'static str); 1], Counter>,
     pub(super) checkpoint_seconds: Histogram,
-    /// Waits for the commit lock of PostgreSQL, with the read of the log behind it.
-    pub(super) lock_wait_seconds: Histogram,
-    /// Commits of other nodes that were applied.
-    pub(super) others: Counter,
-    /// The number of the newest commit that was committed or applied.
+    /// From the request of the commit lock until the log is read, on PostgreSQL.
+    pub(super) lock_wait: Histogram,
+    /// Commits of other nodes that were read.
+    pub(super) remote: Counter,
+    /// The number of the newest published commit, on PostgreSQL.
     pub(super) applied: Gauge,
-    /// The time of the last read of the log of commits, in seconds since 1970; 0: SQLite.
-    pub(super) log_read_at: Gauge,
     /// Running nodes of the database, with this one; 0: SQLite.
     pub nodes: Gauge,
 }
@@ -48,10 +45,9 @@ impl Default for CommitMetrics {
             read_only: Gauge::default(),
             unclear: outcomes(),
             checkpoint_seconds: seconds(),
-            lock_wait_seconds: seconds(),
-            others: Counter::default(),
+            lock_wait: seconds(),
+            remote: Counter::default(),
             applied: Gauge::default(),
-            log_read_at: Gauge::default(),
             nodes: Gauge::default(),
         }
     }
@@ -67,11 +63,6 @@ fn outcomes() -> Family<[(&'static str, &'static str); 1], Counter> {
 }
 
 impl CommitMetrics {
-    /// Records a read of the log of commits.
-    pub(super) fn log_was_read(&self) {
-        self.log_read_at.set(Timestamp::now().0 / 1000);
-    }
-
     /// Returns the counter of unclear COMMITs with this outcome.
     pub(super) fn unclear(&self, outcome: &'static str) -> Counter {
         self.unclear.get_or_create(&[("outcome", outcome)]).clone()
@@ -94,16 +85,14 @@ impl Export for CommitMetrics {
         registry.register("netbit_commits_unclear", help, self.unclear.clone());
         let help = "1 while writes are refused: the disk is full, or PostgreSQL cannot be reached";
         registry.register("netbit_read_only", help, self.read_only.clone());
+        let help = "On PostgreSQL: from the request of the commit lock until the log of commits is read";
+        registry.register("netbit_commit_lock_wait_seconds", help, self.lock_wait.clone());
+        let help = "Commits of other nodes that this node has read from the log of commits";
+        registry.register("netbit_commits_remote", help, self.remote.clone());
+        let help = "Number of the newest commit that this node has published, on PostgreSQL";
+        registry.register("netbit_applied_commit", help, self.applied.clone());
         let help = "Duration of a checkpoint, which moves the WAL into the database";
         registry.register("netbit_checkpoint_seconds", help, self.checkpoint_seconds.clone());
-        let help = "Wait for the commit lock of PostgreSQL, with the read of the log behind it";
-        registry.register("netbit_commit_lock_wait_seconds", help, self.lock_wait_seconds.clone());
-        let help = "Commits of other nodes that this node has applied";
-        registry.register("netbit_commits_remote", help, self.others.clone());
-        let help = "The newest commit that this node has committed or applied";
-        registry.register("netbit_applied_commit", help, self.applied.clone());
-        let help = "Time of the last read of the log of commits on PostgreSQL; 0: SQLite";
-        registry.register("netbit_log_read_timestamp_seconds", help, self.log_read_at.clone());
         let help = "Running nodes of the database, with this one; 0: SQLite";
         registry.register("netbit_nodes", help, self.nodes.clone());
     }

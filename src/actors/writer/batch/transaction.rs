@@ -110,8 +110,7 @@ impl BatchExecutor {
             let asked = Instant::now();
             match commit_log::begin(db, self.commit_no) {
                 Ok(tail) => {
-                    self.metrics.lock_wait_seconds.observe(asked.elapsed().as_secs_f64());
-                    self.metrics.log_was_read();
+                    self.metrics.lock_wait.observe(asked.elapsed().as_secs_f64());
                     let now = tail.now;
                     self.log.now = now;
                     self.apply(tail)?;
@@ -145,9 +144,7 @@ impl BatchExecutor {
         {
             self.refuse_writes(CommandError::DatabaseAway);
         }
-        let tail = read?;
-        self.metrics.log_was_read();
-        let applied = self.apply(tail);
+        let applied = self.apply(read?);
         let mut batch = Batch::answering(Vec::new());
         match applied {
             Ok(()) => {}
@@ -188,9 +185,9 @@ impl BatchExecutor {
                 self.log.reload = true;
             }
         }
+        self.metrics.remote.inc();
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
-        self.metrics.others.inc();
         self.metrics.applied.set(commit_no);
     }
 
