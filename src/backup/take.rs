@@ -23,7 +23,7 @@ const REPOSITORIES: &str = "repos";
 /// A database that can be read.
 enum OpenSource<'a> {
     File(&'a Path),
-    Server(Postgres),
+    Server(Box<Postgres>),
 }
 
 /// Writes a backup of `data_dir` and its database into `target`, which must be new or empty.
@@ -37,7 +37,8 @@ pub fn take(
         Source::File(path) if !path.exists() => return Err(BackupError::NoDatabase(data_dir.to_owned())),
         Source::File(path) => OpenSource::File(path),
         Source::Server(server) => {
-            OpenSource::Server(server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?)
+            let db = server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?;
+            OpenSource::Server(Box::new(db))
         }
     };
     files::make_empty(target)?;
@@ -84,12 +85,12 @@ pub fn take(
 /// Copies a database of PostgreSQL into a file. Returns whether other nodes may have repositories
 /// that are not in this data directory.
 fn copy_from_server(
-    mut source: Postgres,
+    mut source: Box<Postgres>,
     copy: &Path,
     report: ReportProgress<'_>,
 ) -> Result<bool, BackupError> {
     let nodes = nodes::count(&mut source)?;
-    copy_to_file(&mut Db::Postgres(Box::new(source)), copy, Logins::Keep, report)?;
+    copy_to_file(&mut Db::Postgres(source), copy, Logins::Keep, report)?;
     Ok(nodes > 1)
 }
 
