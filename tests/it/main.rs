@@ -19,6 +19,7 @@ mod browsed_contents;
 mod browsing;
 mod chat_client;
 mod chats;
+mod cluster;
 mod code_queries;
 mod command_line;
 mod compatibility;

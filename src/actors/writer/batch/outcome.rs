@@ -43,6 +43,9 @@ impl BatchExecutor {
         error: &SqlError,
     ) -> CommitOutcome {
         warn!(%error, "the outcome of a COMMIT is unclear; reading the log of commits");
+        if fail_points::fails(fail_points::UNCLEAR_BELIEVED) && self.reconnects() {
+            return CommitOutcome::Known(self.confirmed(commands, events));
+        }
         let attempt = self.log.attempt;
         for _ in 0..RESOLVE_TRIES {
             if !self.reconnects() {

@@ -16,6 +16,7 @@ use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
+use crate::core::fail_points;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::commit_log::{self, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
@@ -147,6 +148,9 @@ impl BatchExecutor {
         let mut rows = tail.rows.into_iter();
         let known = rows.next().filter(|row| row.commit_no == self.commit_no);
         let known = known.filter(|row| self.log.batch.as_ref().is_none_or(|batch| *batch == row.batch));
+        if known.is_none() && fail_points::fails(fail_points::LOST_IGNORED) {
+            return Ok(());
+        }
         let Some(known) = known else { return Err(BeginError::Lost(self.commit_no)) };
         self.log.batch = Some(known.batch);
         if is_long {
