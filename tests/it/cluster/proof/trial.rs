@@ -160,6 +160,14 @@ impl Trial {
     /// Waits until every message is answered and every client has every event, and judges. Returns
     /// a summary.
     pub(super) async fn judge(mut self, faults: &BTreeMap<Fault, Vec<Duration>>) -> String {
+        // On a busy machine, a short trial may have no removal yet.
+        let removals = self.removals.clone();
+        until(async || {
+            let removals = removals.borrow();
+            removals.values().any(|removal| removal.is_removed)
+                && removals.values().any(|removal| removal.seen > 0)
+        })
+        .await;
         let seconds = self.begun.elapsed().as_secs_f64();
         self.world.ending.set(true);
         for actor in std::mem::take(&mut self.others) {
