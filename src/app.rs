@@ -5,38 +5,46 @@
 //! order; [`StopReport`] also records how long each step of the stop took.
 
 mod actors;
+mod bus;
 mod chores;
 mod idle;
 mod instruments;
 mod integrity_check;
 mod listeners;
+mod log_link;
 mod log_tail;
 mod recovery;
 mod sockets;
+mod stale;
 mod stop;
 mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
-use actors::{ActorSources, start_actors};
+use actors::{ActorSources, LogPlace, start_actors};
+use bus::{OpenBus, RunningBus};
 use instruments::Instruments;
 use listeners::{OperationsListener, serve, serve_control};
-use log_tail::LogTail;
+use log_link::Chores;
+use log_tail::{LogTail, POLL, POLL_ALONE, ThisNode};
 use recovery::recover;
 use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
 use storage::{OpenStorage, open_storage};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::actors::cache::{CacheCounters, LogReader};
+use crate::actors::commit::NewestCommit;
 use crate::actors::writer::Checkpointer;
 use crate::api::Readiness;
+use crate::cluster::{self, Proxy};
 use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
@@ -46,8 +54,9 @@ use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
+use crate::domain::node::NodeName;
 use crate::messaging::{SessionAcceptor, TcpAcceptor};
-use crate::services::{ServiceError, Services};
+use crate::services::{ChoreLock, CommitTokens, NodeSettings, ServiceError, Services};
 use crate::storage::readers::ReadError;
 
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +78,13 @@ pub enum StartError {
          repositories; stop the other node, wait 30 seconds after a crash, or set cluster.preview = true"
     )]
     OtherNode { name: String, silent_ms: i64 },
+    #[error(
+        "node {name} uses this database with format {format} of the log of commits, and this version has format \
+         {own}: run versions side by side that are at most one format apart, or stop the other node"
+    )]
+    OtherVersion { name: String, format: i16, own: i16 },
+    #[error("a copy into this database did not finish; repeat netbit database copy")]
+    CopyUnfinished,
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
     #[error("the control socket cannot be opened: {0}")]
@@ -109,6 +125,7 @@ pub struct RunningApp {
     data_dir: Arc<DataDir>,
     database: Source,
     log: LogReader,
+    bus: Option<RunningBus>,
     chores: CancellationToken,
     config: Config,
 }
@@ -144,6 +161,7 @@ impl RunningApp {
         };
 
         let database = Source::of(&config)?;
+        let (log, requests) = LogReader::new(instruments.freshness.clone());
         let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
         let OpenStorage { executor, snapshot, unfinished, shared } = storage;
         let secret = match &shared {
@@ -159,40 +177,105 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let node = shared.map(|shared| shared.node);
-        let (log, requests) = LogReader::new();
+        let newest = NewestCommit::default();
+        let place = shared.as_ref().map(|shared| LogPlace {
+            node: shared.node.number,
+            newest: newest.clone(),
+            format: shared.format.clone(),
+        });
+        let name = shared.as_ref().map(|shared| NodeName::from(shared.node.name.as_str()));
+        let (node_feed, other_nodes) = cluster::channel();
+        let proxy = name.clone().filter(|_| config.cluster.preview).and_then(|name| {
+            let metrics = (instruments.proxied.clone(), &instruments.pools);
+            Proxy::new(name, &secret, other_nodes, &config.limits, metrics)
+        });
+        let bus = match (&database, &shared) {
+            (Source::Server(server), Some(shared)) => {
+                OpenBus::open(&config, server, (&shared.node, &secret), instruments.bus.clone())
+            }
+            _ => None,
+        };
+        // Before the first client is refused: other nodes may have committed after the load.
+        log.set_others_run(shared.as_ref().is_some_and(|shared| shared.others_run));
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,
             database: &database,
             instruments: &instruments,
             fatal: &fatal,
-            log: node.as_ref().map(|_| log.clone()),
-            node: node.as_ref().map_or(0, |node| node.number),
+            log: shared.as_ref().map(|_| log.clone()),
+            place,
+            hints: bus.as_ref().and_then(|bus| bus.hints(&config)),
+            cluster: bus.as_ref().map(OpenBus::presence),
         };
         let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
 
-        let udp_address = addresses.udp.to_string().into();
+        let this_node = NodeSettings {
+            number: shared.as_ref().map_or(0, |shared| shared.node.number),
+            udp_address: match &*config.udp.public_address {
+                "" => addresses.udp.to_string().into(),
+                public => public.into(),
+            },
+            logins: bus.as_ref().map(OpenBus::logins),
+        };
+        let (hint, hints) = mpsc::channel(1);
+        let chores = CancellationToken::new();
+        let chores_end_with_a_failed_start = chores.clone().drop_guard();
+        let chore_lock = ChoreLock::default();
+        let of_chores = Chores { lock: chore_lock.clone(), gauge: instruments.chores.clone() };
+        of_chores.set(shared.is_none());
+        if let (Source::Server(server), Some(shared)) = (&database, shared) {
+            let tail = LogTail {
+                server: server.clone(),
+                node: ThisNode { address: address_of(&config, &addresses), ..shared.node },
+                writer: actors.handles.writer.clone(),
+                cache: actors.handles.cache.clone(),
+                newest: newest.clone(),
+                chores: of_chores,
+                poll: if config.cluster.preview { POLL } else { POLL_ALONE },
+                format: shared.format,
+                log: log.clone(),
+                requests,
+                nodes: node_feed,
+                count: instruments.commits.nodes.clone(),
+                hints,
+            };
+            tail.spawn(&chores, fatal.clone());
+        }
+
         let parts = (&config, &*data_dir, &instruments);
-        let services = recover(parts, actors.handles, udp_address, (tokens, setup), unfinished).await?;
+        let secrets = (tokens, setup);
+        let commits = config.runs_beside_others().then(|| {
+            let patience = Duration::from_millis(config.limits.commit_wait_ms);
+            CommitTokens::new(newest, log.clone(), patience)
+        });
+        let work = (unfinished, chore_lock, commits);
+        let services = recover(parts, name, actors.handles, this_node, secrets, work).await?;
         started.push("settle pushes");
 
         let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
-        let sessions =
-            Arc::new(SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics));
+        let sessions = SessionAcceptor::new(session_threads, services.clone(), fatal.clone(), metrics);
+        let sessions = Arc::new(sessions.refusing_when_stale(instruments.freshness.clone()));
+        // From now on clients are served.
+        let at = Instant::now();
+        if instruments.freshness.max().is_some() && services.writer.read_log().await.is_ok() {
+            // The cache receives these commits before any query.
+            instruments.freshness.record(at);
+        }
+        instruments.freshness.begin();
         let shared = (services.clone(), sessions.clone());
-        let listeners = serve((http, tcp), addresses, shared, (&config, tls.as_ref()), &instruments)?;
+        let listeners = serve((http, tcp), addresses, shared, proxy, (&config, tls.as_ref()), &instruments)?;
         let control = control_socket::bind(data_dir.path())
             .and_then(|listener| serve_control(listener, services.clone()))
             .map_err(StartError::Control)?;
         started.push("listeners");
 
-        let chores = CancellationToken::new();
         chores::spawn(&services, &chores);
-        if let (Source::Server(server), Some(node)) = (&database, node) {
-            let (server, writer) = (server.clone(), services.writer.clone());
-            LogTail { server, node, writer, log: log.clone(), requests }.spawn(&chores, fatal.clone());
+        stale::spawn(&instruments.freshness, &sessions, &chores);
+        let bus = bus.map(|bus| bus.spawn(&services, hint));
+        if config.cluster.shared_repositories {
+            chores::spawn_take_over(&services, &chores);
         }
         operations.readiness.set(true);
         started.push("ready");
@@ -218,7 +301,8 @@ impl RunningApp {
             data_dir,
             database,
             log,
-            chores,
+            bus,
+            chores: chores_end_with_a_failed_start.disarm(),
             config,
         })
     }
@@ -259,6 +343,21 @@ impl RunningApp {
     pub fn sessions(&self) -> usize {
         self.sessions.connections()
     }
+}
+
+/// Returns the URL at which other nodes reach this one; empty if it is unknown.
+fn address_of(config: &Config, addresses: &Addresses) -> String {
+    let at = addresses.http;
+    if !config.cluster.address.is_empty() {
+        return config.cluster.address.clone();
+    }
+    if at.ip().is_unspecified() || config.tls.is_on() {
+        if config.cluster.preview {
+            warn!("other nodes cannot reach the repositories of this node: set cluster.address");
+        }
+        return String::new();
+    }
+    format!("http://{at}")
 }
 
 /// Runs blocking work on a thread of the blocking pool.

@@ -21,6 +21,7 @@
 //! | [`actors`] | the actors that own the state: writer, cache, hubs, presence |
 //! | [`services`] | the operations that users can perform, one function each |
 //! | [`http`] | what all HTTP routes share: extractors, errors, validators, the request log |
+//! | [`cluster`] | the other nodes of the database: forwards requests to storage nodes |
 //! | [`messaging`] | chat sessions over TCP and WebSocket |
 //! | [`api`] | HTTP: REST, git smart HTTP, the control and operations routes |
 //! | [`web`] | the pages for people in a browser |
@@ -37,6 +38,7 @@ pub mod app;
 pub mod backup;
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod core;
 pub mod domain;
 pub mod git;

@@ -10,6 +10,8 @@ pub enum QueryError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+    #[error("this server has lost contact to its database; try again")]
+    Stale,
     #[error("the server failed to answer")]
     Internal,
 }

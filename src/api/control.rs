@@ -15,6 +15,7 @@ use crate::http::error::HttpResult;
 use crate::http::extract::{Body, Path, Query};
 use crate::protocol::view::EventView;
 use crate::services::Services;
+use crate::services::storage_nodes::{ListedNode, TakenOver};
 use crate::storage::rows::chat::ListedChat;
 
 /// Items per page.
@@ -35,6 +36,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/chats/{id}/events").get(events))
         .service(web::resource("/chats/{id}/retention").put(set_retention))
         .service(web::resource("/audit").get(audit))
+        .service(web::resource("/nodes").get(nodes))
+        .service(web::resource("/nodes/replace").post(replace_node))
         .service(web::resource("/verify").post(verify))
         .service(web::resource("/forwarders").get(forwarders));
 }
@@ -188,6 +191,51 @@ struct Below {
 async fn audit(query: Query<Below>, services: web::Data<Services>) -> HttpResult {
     let found = services.audit(None, query.0.below.unwrap_or(i64::MAX), PAGE).await?;
     items(found.into_iter().map(AuditAnswer::from).collect())
+}
+
+/// A node of the database.
+#[derive(Serialize)]
+struct ManagedNode {
+    name: String,
+    address: String,
+    is_own: bool,
+    is_running: bool,
+    /// `None` after an orderly stop.
+    silent_ms: Option<i64>,
+    repositories: i64,
+}
+
+async fn nodes(services: web::Data<Services>) -> HttpResult {
+    let shown = |node: ListedNode| ManagedNode {
+        name: node.name,
+        address: node.address,
+        is_own: node.is_own,
+        is_running: node.is_running,
+        silent_ms: node.silent_ms,
+        repositories: node.repositories,
+    };
+    items(services.nodes().await?.into_iter().map(shown).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replacement {
+    old: String,
+    new: String,
+}
+
+#[derive(Serialize)]
+struct Replaced {
+    moved: usize,
+    missing: usize,
+    settled: usize,
+}
+
+/// Makes this node the storage node of the repositories of another one that has ended.
+async fn replace_node(body: Body<Replacement>, services: web::Data<Services>) -> HttpResult {
+    let Replacement { old, new } = body.0;
+    let TakenOver { moved, missing, settled } = services.replace_node(&old, &new).await?;
+    Ok(HttpResponse::Ok().json(Replaced { moved, missing, settled }))
 }
 
 #[derive(Serialize)]

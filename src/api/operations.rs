@@ -12,6 +12,7 @@ use serde::Serialize;
 use tracing::error;
 
 use crate::actors::cache::{CacheCounters, CacheSnapshot};
+use crate::actors::freshness::Freshness;
 use crate::actors::presence::{DatagramCounters, DatagramSnapshot};
 use crate::core::actor::{ActorSnapshot, ActorStats};
 use crate::core::metrics;
@@ -29,6 +30,7 @@ pub struct OpsState {
     pub udp: DatagramCounters,
     /// 1 while the server serves requests.
     pub ready: Gauge,
+    pub freshness: Freshness,
     pub registry: Arc<Registry>,
 }
 
@@ -69,7 +71,12 @@ async fn livez() -> HttpResponse {
 }
 
 async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
-    if operations.state.ready.get() == 1 {
+    let state = &operations.state;
+    if state.freshness.is_stale() {
+        HttpResponse::ServiceUnavailable()
+            .content_type("text/plain")
+            .body("stale: PostgreSQL does not answer\n")
+    } else if state.ready.get() == 1 {
         HttpResponse::Ok().content_type("text/plain").body("ready\n")
     } else {
         HttpResponse::ServiceUnavailable().content_type("text/plain").body("not ready\n")
@@ -106,6 +113,7 @@ mod tests {
             cache: CacheCounters::default(),
             udp: DatagramCounters::default(),
             ready: Gauge::default(),
+            freshness: Freshness::new(None),
             registry: Arc::default(),
         };
         let (operations, readiness) = Operations::new(state);

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicI16, AtomicUsize};
 
 use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::Notify;
@@ -10,10 +10,14 @@ use tokio::sync::Notify;
 use super::StartError;
 use super::instruments::Instruments;
 use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sources};
+use crate::actors::commit::NewestCommit;
 use crate::actors::hub::{HubActor, HubHandle};
-use crate::actors::presence::{PresenceActor, PresenceHandle};
-use crate::actors::writer::{BatchExecutor, Checkpointer, DbWriterActor, WalSizeEstimator, WriterHandle};
+use crate::actors::presence::{ClusterLink, PresenceActor, PresenceHandle};
+use crate::actors::writer::{
+    BatchExecutor, Checkpointer, DbWriterActor, Outage, WalSizeEstimator, WriterHandle,
+};
 use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
+use crate::core::bus::Bus;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
 use crate::core::database::Source;
@@ -41,8 +45,29 @@ pub(super) struct ActorSources<'a> {
     pub(super) fatal: &'a FatalSignal,
     /// Requests reads of the log of commits, on PostgreSQL.
     pub(super) log: Option<LogReader>,
-    /// The number of this node in the log of commits.
+    /// The place of this node in the log of commits, on PostgreSQL.
+    pub(super) place: Option<LogPlace>,
+    /// Receives a hint after each commit.
+    pub(super) hints: Option<Bus>,
+    /// Connects presence to the other nodes of a cluster.
+    pub(super) cluster: Option<ClusterLink>,
+}
+
+/// The place of a node in the log of commits.
+#[derive(Clone)]
+pub(super) struct LogPlace {
+    /// The number of the node.
     pub(super) node: i16,
+    pub(super) newest: NewestCommit,
+    /// The version of events that all running nodes read.
+    pub(super) format: Arc<AtomicI16>,
+}
+
+impl LogPlace {
+    /// Returns the executor of the node.
+    fn take(self, executor: BatchExecutor, epoch: i64) -> BatchExecutor {
+        executor.on_node(self.node).announcing(self.newest, epoch).writing(self.format)
+    }
 }
 
 /// Starts all actors: those that receive events first, then the cache, then the writer.
@@ -106,12 +131,13 @@ impl Threads<'_> {
 
     fn start_presence(&mut self, udp: UdpSocket) -> PresenceHandle {
         let thread = self.next();
+        let cluster = self.sources.cluster.take();
         let ActorSources { config, instruments, fatal, .. } = &self.sources;
         let (limits, stats) = (config.limits.clone(), &instruments.presence);
         let gate = self.sources.gate(limits.presence_queries, limits.presence_queries_per_user, stats);
         let counters = instruments.datagrams.clone();
         let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |own| {
-            PresenceActor::new(udp, counters, own.clone(), limits)
+            PresenceActor::new(udp, counters, own.clone(), limits, cluster)
         });
         PresenceHandle::new(mailbox, gate)
     }
@@ -145,8 +171,18 @@ impl Threads<'_> {
         epoch: i64,
         cache: &CacheHandle,
     ) -> Result<(WriterHandle, Checkpointer), StartError> {
-        let ActorSources { config, data_dir, database, instruments, fatal, node, .. } = &self.sources;
-        let node = *node;
+        let ActorSources { config, data_dir, database, instruments, fatal, place, .. } = &self.sources;
+        let placed = {
+            let place = place.clone();
+            move |executor: BatchExecutor| match place.clone() {
+                Some(place) => place.take(executor, epoch),
+                None => executor,
+            }
+        };
+        let hints = self.sources.hints.clone();
+        let executor: BatchExecutor = placed(executor);
+        // The cache has loaded this commit.
+        executor.announce();
         let (limits, commits) = (config.limits.clone(), instruments.commits.clone());
         let source = (*database).clone();
         let wal = Arc::new(WalSizeEstimator::default());
@@ -155,22 +191,23 @@ impl Threads<'_> {
             Checkpointer::start(source.file(), (*data_dir).clone(), epoch, wal.clone(), commits.clone())?;
         let stats = instruments.writer.clone();
         let gate = self.sources.gate(limits.writer_commands, limits.commands_per_user, &stats);
-        let fan_outs = Arc::new(Notify::new());
+        let (fan_outs, outage) = (Arc::new(Notify::new()), Outage::default());
         let reopen = {
-            let (limits, fan_outs) = (limits.clone(), fan_outs.clone());
+            let (limits, fan_outs, outage) = (limits.clone(), fan_outs.clone(), outage.clone());
+            let hints = hints.clone();
             let synchronous = config.storage.synchronous;
             Box::new(move || {
                 let db = source.open_writer(synchronous)?;
                 let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?;
-                Ok(executor.on_node(node).waking(fan_outs.clone()))
+                Ok(placed(executor).waking(fan_outs.clone()).hinting(hints.clone()).reporting(outage.clone()))
             })
         };
-        let executor = executor.waking(fan_outs.clone());
+        let executor = executor.waking(fan_outs.clone()).hinting(hints).reporting(outage.clone());
         let (cache, wake) = (cache.clone(), checkpointer.waker());
         let (fatal, own_fatal) = ((*fatal).clone(), (*fatal).clone());
         let mailbox = start(&self.next(), stats, fatal, move |_| {
             DbWriterActor::new(executor, reopen, cache, wal, wake, own_fatal, limits)
         });
-        Ok((WriterHandle::new(mailbox, gate, fan_outs), checkpointer))
+        Ok((WriterHandle::new(mailbox, gate, fan_outs, outage), checkpointer))
     }
 }

@@ -7,11 +7,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::actors::cache::{CacheActor, CacheCounters};
+use crate::actors::freshness::Freshness;
 use crate::actors::hub::HubActor;
 use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
+use crate::cluster::ProxyMetrics;
 use crate::core::actor::ActorStats;
+use crate::core::bus::BusMetrics;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
 use crate::core::metrics::{Export, Mailboxes, Process};
@@ -32,14 +35,19 @@ pub(super) struct Instruments {
     pub(super) sessions: SessionMetrics,
     pub(super) cached: CacheCounters,
     pub(super) datagrams: DatagramCounters,
+    pub(super) bus: BusMetrics,
     pub(super) commits: CommitMetrics,
     pub(super) reads: ReadMetrics,
     pub(super) transfers: TransferMetrics,
     pub(super) histories: HistoryMetrics,
     pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
+    pub(super) proxied: ProxyMetrics,
     pub(super) started_at: Timestamp,
     pub(super) ready: Gauge,
+    pub(super) freshness: Freshness,
+    /// 1 while this node runs the chores of the database.
+    pub(super) chores: Gauge,
     pub(super) registry: Arc<Registry>,
 }
 
@@ -64,32 +72,39 @@ impl Instruments {
             sessions,
             cached: CacheCounters::default(),
             datagrams: DatagramCounters::default(),
+            bus: BusMetrics::default(),
             commits: CommitMetrics::default(),
             reads: ReadMetrics::default(),
             transfers: TransferMetrics::default(),
             histories: HistoryMetrics::default(),
             pools,
             http: HttpMetrics::default(),
+            proxied: ProxyMetrics::default(),
             started_at: Timestamp::now(),
             ready: Gauge::default(),
+            freshness: Freshness::new(config.stale_after()),
+            chores: Gauge::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::default();
         let files = DatabaseFiles { database: DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 13] = [
+        let all: [&dyn Export; 16] = [
             &mailboxes,
+            &this.bus,
             &this.cached,
             &this.commits,
             &files,
             &this.reads,
             &this.http,
+            &this.proxied,
             &this.sessions.connections,
             &this.sessions.deliveries,
             &this.datagrams,
             &this.transfers,
             &this.histories,
             &this.pools,
+            &this.freshness,
             &Process::started(),
         ];
         for metrics in all {
@@ -97,6 +112,8 @@ impl Instruments {
         }
         let help = "1 when the server serves, 0 while it starts and stops";
         registry.register("netbit_ready", help, this.ready.clone());
+        let help = "1 while this node runs the chores of the database: expiry, retention, removal";
+        registry.register("netbit_chores", help, this.chores.clone());
         this.registry = Arc::new(registry);
         this
     }

@@ -20,6 +20,7 @@ use super::stop::HTTP_SHARE;
 use super::{Addresses, StartError};
 use crate::api::openapi::DescriptionText;
 use crate::api::{self, Operations, OpsState, Readiness, ServerInfo};
+use crate::cluster::{self, Proxy};
 use crate::core::config::Config;
 use crate::core::limits::Limits;
 use crate::core::origins::AllowedOrigins;
@@ -43,6 +44,7 @@ pub(super) fn serve(
     (http, tcp): (TcpListener, TcpListener),
     addresses: Addresses,
     (services, sessions): (Arc<Services>, Arc<SessionAcceptor>),
+    proxy: Option<Proxy>,
     (config, tls): (&Config, Option<&Tls>),
     instruments: &Instruments,
 ) -> Result<ClientListeners, StartError> {
@@ -53,18 +55,18 @@ pub(super) fn serve(
         version: env!("CARGO_PKG_VERSION"),
         tcp_address: addresses.tcp.to_string(),
         tcp_tls: tls.is_some(),
-        udp_address: addresses.udp.to_string(),
+        udp_address: services.udp_address().to_string(),
         registration: config.accounts.registration,
     };
     let metrics = (instruments.http.clone(), &instruments.pools);
-    let http = serve_http(http, services, sessions, info, metrics, (config, tls))
+    let http = serve_http(http, (services, proxy), sessions, info, metrics, (config, tls))
         .map_err(listen_error("http.listen", &addresses.http))?;
     Ok(ClientListeners { tcp, http })
 }
 
 fn serve_http(
     listener: TcpListener,
-    services: Arc<Services>,
+    (services, proxy): (Arc<Services>, Option<Proxy>),
     sessions: Arc<SessionAcceptor>,
     info: ServerInfo,
     (metrics, pools): (HttpMetrics, &PoolMetrics),
@@ -90,6 +92,8 @@ fn serve_http(
     let allowed = web::Data::new(origins.clone());
     let loose_files = web::Data::new(pages::LooseFiles(config.web_dir.clone()));
     let error_page = web::Data::new(http::ErrorPage(pages::error_page));
+    let proxy = proxy.map(web::Data::new);
+    let has_nodes = proxy.is_some();
     let server = HttpServer::new(move || {
         WebApp::new()
             .app_data(services.clone())
@@ -103,8 +107,15 @@ fn serve_http(
             .app_data(sessions.clone())
             .app_data(error_page.clone())
             .app_data(loose_files.clone())
+            .configure(|app| {
+                if let Some(proxy) = &proxy {
+                    app.app_data(proxy.clone());
+                }
+            })
+            .wrap(middleware::Condition::new(has_nodes, middleware::from_fn(cluster::forward)))
             .wrap(middleware::Condition::new(!origins.is_empty(), http::cors::cors(origins.clone())))
             .wrap(middleware::from_fn(http::observe::observe))
+            .wrap(middleware::Condition::new(has_nodes, middleware::from_fn(cluster::accept)))
             .configure(api::routes)
             .service(web::resource("/ws").get(upgrade))
             .configure(pages::routes)
@@ -279,6 +290,7 @@ impl OperationsListener {
             cache: instruments.cached.clone(),
             udp: instruments.datagrams.clone(),
             ready: instruments.ready.clone(),
+            freshness: instruments.freshness.clone(),
             registry: instruments.registry.clone(),
         };
         let (operations, readiness) = Operations::new(shown);

@@ -1,31 +1,36 @@
-//! Reads the commits of other nodes: when PostgreSQL notifies of one, when a refusal waits for it,
-//! and at intervals.
+//! Reads the commits of other nodes: when PostgreSQL notifies of one, when a request waits for it,
+//! and when a comparison at intervals finds one.
 //!
 //! Notifications are hints. Without them a commit of another node is applied [`POLL`] later.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI16, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use crate::actors::cache::{LogReader, LogRequest};
+use super::log_link::{Chores, LogLink};
+use crate::actors::cache::{CacheHandle, CaughtUp, LogReader, LogRequest};
+use crate::actors::commit::NewestCommit;
 use crate::actors::writer::WriterHandle;
+use crate::cluster::NodeFeed;
 use crate::core::actor::{FATAL_EXIT_CODE, FatalSignal};
 use crate::core::database::Postgres;
 use crate::core::database::postgres::{Purpose, Server};
-use crate::storage::commit_log::CHANNEL;
+use crate::core::saturate;
 use crate::storage::nodes::{self, Node};
 
-/// Interval at which the log is read without a notification.
-const POLL: Duration = Duration::from_millis(300);
+/// Interval at which several nodes compare their state with the log.
+pub(super) const POLL: Duration = Duration::from_millis(300);
+/// The same for a node that is alone with its database: it only finds that commits are missing.
+pub(super) const POLL_ALONE: Duration = Duration::from_secs(2);
 /// Minimum time between two reads for refusals.
 const READ_PAUSE: Duration = Duration::from_millis(50);
-/// Pause before the next try to listen.
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Interval at which this node records that it runs.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
 
@@ -35,6 +40,8 @@ pub(super) struct ThisNode {
     pub(super) name: String,
     pub(super) number: i16,
     pub(super) instance: String,
+    /// The URL for other nodes; empty if it is unknown.
+    pub(super) address: String,
 }
 
 /// The task that reads the log.
@@ -42,40 +49,111 @@ pub(super) struct LogTail {
     pub(super) server: Arc<Server>,
     pub(super) node: ThisNode,
     pub(super) writer: WriterHandle,
+    pub(super) cache: CacheHandle,
+    pub(super) newest: NewestCommit,
+    pub(super) chores: Chores,
+    /// The interval of comparisons.
+    pub(super) poll: Duration,
+    /// The version of events that all running nodes read.
+    pub(super) format: Arc<AtomicI16>,
     pub(super) log: LogReader,
     pub(super) requests: Receiver<LogRequest>,
+    pub(super) nodes: NodeFeed,
+    /// Hints of the bus.
+    pub(super) hints: Receiver<()>,
+    /// The number of running nodes.
+    pub(super) count: Gauge,
 }
 
 impl LogTail {
     /// Starts the task; it ends when `until` is cancelled.
     pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
-        let recorder =
-            Recorder { server: self.server.clone(), node: self.node.clone(), log: self.log.clone() };
+        let Self {
+            server,
+            node,
+            writer,
+            cache,
+            newest,
+            chores,
+            poll,
+            format,
+            log,
+            requests,
+            nodes,
+            hints,
+            count,
+        } = self;
+        let recorder = Recorder {
+            server: server.clone(),
+            node: node.clone(),
+            log: log.clone(),
+            writer: writer.clone(),
+            format,
+            others: Vec::new(),
+            nodes,
+            count,
+        };
         actix::spawn(recorder.run(until.clone(), fatal));
-        actix::spawn(until.clone().run_until_cancelled_owned(self.run()));
+        let tail =
+            Tail { server, number: node.number, writer, cache, newest, chores, poll, log, requests, hints };
+        actix::spawn(until.clone().run_until_cancelled_owned(tail.run()));
     }
+}
 
+/// Reads the log.
+struct Tail {
+    server: Arc<Server>,
+    /// The number of this node.
+    number: i16,
+    writer: WriterHandle,
+    cache: CacheHandle,
+    newest: NewestCommit,
+    chores: Chores,
+    poll: Duration,
+    log: LogReader,
+    requests: Receiver<LogRequest>,
+    hints: Receiver<()>,
+}
+
+impl Tail {
     async fn run(mut self) {
         let mut waiting: Vec<LogRequest> = Vec::new();
         let mut last_read = Instant::now();
         // Connecting may take long, and must not delay the requests.
         let (hints, mut hinted) = channel(1);
-        let listening = actix::spawn(listen(self.server.clone(), self.node.number, hints));
-        let _ends_with_this_task = AbortOnDrop(listening);
+        let is_up = Arc::new(AtomicBool::new(false));
+        let link = LogLink {
+            server: self.server.clone(),
+            own: self.number,
+            newest: self.newest.clone(),
+            cache: self.cache.clone(),
+            chores: self.chores.clone(),
+            log: self.log.clone(),
+            poll: self.poll,
+            is_up: is_up.clone(),
+            hints,
+        };
+        let _ends_with_this_task = AbortOnDrop(actix::spawn(link.run()));
         loop {
             tokio::select! {
                 Some(()) = hinted.recv() => {}
+                Some(()) = self.hints.recv() => {}
                 Some(request) = self.requests.recv() => {
                     waiting.push(request);
                     sleep_until(last_read + READ_PAUSE).await;
                 }
-                () = sleep(POLL) => {}
+                // The link compares, as long as it works.
+                () = sleep(self.poll) => if is_up.load(Relaxed) { continue },
             }
             while let Ok(request) = self.requests.try_recv() {
                 waiting.push(request);
             }
             last_read = Instant::now();
             let read = self.writer.read_log().await;
+            if read.is_ok() {
+                let commit_no = self.newest.get().commit_no;
+                self.cache.caught_up(CaughtUp { commit_no, at: last_read.into_std() });
+            }
             for request in waiting.drain(..) {
                 if read.is_ok() {
                     request.send(()).ok();
@@ -94,47 +172,36 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Sends a hint for each notification of another node, while there is room. Never returns.
-async fn listen(server: Arc<Server>, own: i16, hints: Sender<()>) {
-    loop {
-        match server.listen(CHANNEL).await {
-            Ok(mut listener) => {
-                while let Some(payload) = listener.next().await {
-                    if payload.parse() != Ok(own) {
-                        // One read finds all commits so far.
-                        hints.try_send(()).ok();
-                    }
-                }
-            }
-            Err(error) => debug!(%error, "commits of other nodes are only polled"),
-        }
-        sleep(LISTEN_AGAIN).await;
-    }
-}
-
 /// Records that this node runs, and reads which others do.
 struct Recorder {
     server: Arc<Server>,
     node: ThisNode,
     log: LogReader,
+    writer: WriterHandle,
+    format: Arc<AtomicI16>,
+    /// The other nodes that were found last.
+    others: Vec<Node>,
+    nodes: NodeFeed,
+    count: Gauge,
 }
 
 impl Recorder {
     /// Runs until `until` is cancelled. Raises `fatal` if another process has taken the name.
-    async fn run(self, until: CancellationToken, fatal: FatalSignal) {
+    async fn run(mut self, until: CancellationToken, fatal: FatalSignal) {
         let mut every = interval(RECORD_EVERY);
         let mut connection: Option<Postgres> = None;
         loop {
             let stops = tokio::select! {
                 _ = every.tick() => false,
+                () = self.nodes.requested() => false,
                 () = until.cancelled() => true,
             };
             let (server, node, opened) = (self.server.clone(), self.node.clone(), connection.take());
             let recorded = tokio::task::spawn_blocking(move || record(&server, &node, opened, stops)).await;
             match recorded {
-                Ok(Ok((db, Some(others)))) => {
+                Ok(Ok((db, Some(all)))) => {
                     connection = Some(db);
-                    self.found(&others);
+                    self.found(all);
                 }
                 Ok(Ok((_, None))) if stops => return,
                 Ok(Ok((_, None))) => {
@@ -153,16 +220,24 @@ impl Recorder {
         }
     }
 
-    fn found(&self, others: &[Node]) {
-        if self.log.others_run() == others.is_empty() {
-            let others: Vec<_> = others.iter().map(|other| other.name.as_str()).collect();
-            info!(others = others.join(", "), "the nodes of this database have changed");
-        }
+    fn found(&mut self, all: Vec<Node>) {
+        let is_other = |node: &&Node| node.is_running() && node.name != self.node.name;
+        let others: Vec<_> = all.iter().filter(is_other).cloned().collect();
         self.log.set_others_run(!others.is_empty());
+        self.count.set(saturate::to_i64(others.len() + 1));
+        self.format.store(nodes::common_format(&others), Relaxed);
+        let known = std::mem::replace(&mut self.others, others);
+        if !known.iter().map(|node| node.number).eq(self.others.iter().map(|node| node.number)) {
+            let names: Vec<_> = self.others.iter().map(|other| other.name.as_str()).collect();
+            info!(others = names.join(", "), "the nodes of this database have changed");
+            // A node that ended may have left notifications to write.
+            self.writer.wake_fan_outs();
+        }
+        self.nodes.publish(all);
     }
 }
 
-/// Returns the connection, and the other nodes. `None`: this process has the name no longer.
+/// Returns the connection, and all nodes. `None`: this process has the name no longer.
 fn record(
     server: &Arc<Server>,
     node: &ThisNode,
@@ -176,8 +251,8 @@ fn record(
     let recorded = if stops {
         nodes::record_stopped(&mut db, node.number, &node.instance).map(|()| None)
     } else {
-        match nodes::record_running(&mut db, node.number, &node.instance) {
-            Ok(true) => nodes::running(&mut db, &node.name).map(Some),
+        match nodes::record_running(&mut db, node.number, &node.instance, &node.address) {
+            Ok(true) => nodes::all_of(&mut db).map(Some),
             Ok(false) => Ok(None),
             Err(error) => Err(error),
         }

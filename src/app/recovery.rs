@@ -11,27 +11,30 @@ use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
+use crate::domain::node::NodeName;
 use crate::git::program::Git;
 use crate::git::store::Store;
-use crate::services::git_resources::GitResources;
-use crate::services::{ActorHandles, Services};
+use crate::services::git_resources::{GitResources, HostingSettings};
+use crate::services::{ActorHandles, ChoreLock, CommitTokens, NodeSettings, Services};
 use crate::storage::unfinished::Unfinished;
 
 /// Builds the services on the started actors, then settles the pushes that the last run left open.
-/// `udp_address` is sent to clients.
 pub(super) async fn recover(
     (config, data_dir, instruments): (&Config, &DataDir, &Instruments),
+    node: Option<NodeName>,
     handles: ActorHandles,
-    udp_address: Arc<str>,
+    settings: NodeSettings,
     (tokens, setup): (TokenKeys, Option<SetupCode>),
-    unfinished: Unfinished,
+    (unfinished, chores, commits): (Unfinished, ChoreLock, Option<CommitTokens>),
 ) -> Result<Arc<Services>, StartError> {
-    let git = open_repositories(data_dir, config, instruments).map_err(StartError::Repositories)?;
+    let git = open_repositories(data_dir, config, node, instruments).map_err(StartError::Repositories)?;
     let limits = (config.limits.clone(), &instruments.pools);
     let accounts = config.accounts.clone();
     let health = instruments.health(data_dir);
-    let services =
-        Arc::new(Services::new(handles, udp_address, (tokens, setup), accounts, git, limits, health));
+    let mut services = Services::new(handles, settings, (tokens, setup), accounts, git, limits, health);
+    (services.chores, services.commits) = (chores, commits);
+    let services = Arc::new(services);
+    services.adopt_repositories(!config.cluster.preview).await?;
     services.reconcile(unfinished).await?;
     Ok(services)
 }
@@ -40,13 +43,17 @@ pub(super) async fn recover(
 fn open_repositories(
     data_dir: &DataDir,
     config: &Config,
+    node: Option<NodeName>,
     instruments: &Instruments,
 ) -> std::io::Result<GitResources> {
     // This process adopts the orphans of a killed child, so that it can reap them.
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         warn!(%error, "orphaned git processes cannot be adopted: init reaps them");
     }
-    let store = Store::open(data_dir.path())?;
+    let store = match &node {
+        Some(node) if config.cluster.shared_repositories => Store::open_shared(data_dir.path(), node)?,
+        _ => Store::open(data_dir.path())?,
+    };
     if !store.hooks_can_run()? {
         warn!(
             data_dir = %data_dir.path().display(),
@@ -63,5 +70,6 @@ fn open_repositories(
     };
     let public_url = Some(config.http.public_url.clone()).filter(|url| !url.is_empty());
     let metrics = (transfers, &instruments.histories, &instruments.pools);
-    Ok(GitResources::new(store, git, (public_url, config.git.push_to_create), metrics, &config.limits))
+    let settings = HostingSettings { public_url, push_to_create: config.git.push_to_create, node };
+    Ok(GitResources::new(store, git, settings, metrics, &config.limits))
 }

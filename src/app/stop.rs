@@ -14,6 +14,7 @@ pub(super) const HTTP_SHARE: u32 = 25;
 const PUSH_SHARE: u32 = 15;
 const DRAIN_SHARE: u32 = 20;
 const GOODBYE_SHARE: u32 = 20;
+const BUS_SHARE: u32 = 5;
 const VERIFY_SHARE: u32 = 10;
 /// Time that the last checkpoint waits for other processes that read the database.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
@@ -37,16 +38,21 @@ pub struct StopReport {
 }
 
 impl RunningApp {
-    /// Stops the server within `limits.shutdown_ms`. No acknowledged message is lost, and every
-    /// session receives a `Goodbye`.
+    /// Stops the server within `limits.shutdown_ms`, after `limits.drain_ms`. No acknowledged
+    /// message is lost, and every session receives a `Goodbye`.
     pub async fn shutdown(self) -> StopReport {
-        let total = Duration::from_millis(self.config.limits.shutdown_ms);
-        let begun = Instant::now();
+        let limits = &self.config.limits;
+        let total = Duration::from_millis(limits.shutdown_ms);
         let share = |hundredths: u32| total * hundredths / 100;
         let mut stop = Stopping { steps: Vec::new() };
 
         self.readiness.set(false);
         stop.mark("not ready");
+        if limits.drain_ms > 0 {
+            let drained = tokio::time::sleep(Duration::from_millis(limits.drain_ms));
+            stop.step("drain", Duration::MAX, drained).await;
+        }
+        let begun = Instant::now();
         self.control.stop(true).await;
         drop(std::fs::remove_file(control_socket::path(self.data_dir.path())));
         self.tcp.stop_accepting();
@@ -60,6 +66,9 @@ impl RunningApp {
         stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
         stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;
         stop.step("close sessions", share(GOODBYE_SHARE), self.sessions.end_sessions()).await;
+        if let Some(bus) = self.bus {
+            stop.step("leave the bus", share(BUS_SHARE), bus.leave()).await;
+        }
         // Other nodes go on to commit: the database is newer than the cache.
         let is_alone = !self.log.others_run();
         let verified = async { if is_alone { verify(&self.services).await } else { 0 } };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI16;
 
 use tracing::{error, info, warn};
 
@@ -12,11 +13,12 @@ use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, Source};
+use crate::storage::commit_log::FORMAT;
 use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
-use crate::storage::{commit_log, nodes};
+use crate::storage::{commit_log, database_copy, nodes};
 
 /// The state read from the database at start.
 pub(super) struct OpenStorage {
@@ -31,6 +33,8 @@ pub(super) struct OpenStorage {
 pub(super) struct Shared {
     pub(super) node: ThisNode,
     pub(super) others_run: bool,
+    /// The version of events that all running nodes read.
+    pub(super) format: Arc<AtomicI16>,
     /// Signs access tokens.
     pub(super) signing_key: Vec<u8>,
 }
@@ -76,9 +80,7 @@ fn load(
         "database loaded"
     );
     let unfinished = Unfinished::read(&mut db)?;
-    let number = shared.as_ref().map_or(0, |shared| shared.node.number);
-    let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?;
-    let executor = executor.on_node(number).at_commit(snapshot.commit_no);
+    let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?.at_commit(snapshot.commit_no);
     Ok(OpenStorage { executor, snapshot, unfinished, shared })
 }
 
@@ -114,13 +116,20 @@ fn open_server(
     if migrated > 0 {
         info!(migrations = migrated, "database migrated");
     }
+    if database_copy::is_unfinished(&mut db)? {
+        return Err(StartError::CopyUnfinished);
+    }
     commit_log::begin_log(&mut db.queries)?;
     let name = data_dir.node_name(&config.cluster.name)?;
     let (alone, instance) = (!config.cluster.preview, format!("{:016x}", rand::random::<u64>()));
-    let this = nodes::NewNode { name: &name, address: &config.http.public_url, instance: &instance };
+    let this = nodes::NewNode { name: &name, address: &config.cluster.address, instance: &instance };
     let (number, others) = nodes::register(&mut db, this, alone)?;
     if let Some(other) = others.first().filter(|_| alone) {
         return Err(StartError::OtherNode { name: other.name.clone(), silent_ms: other.silent_ms });
+    }
+    if let Some(other) = nodes::incompatible(&others) {
+        let (name, format) = (other.name.clone(), other.format);
+        return Err(StartError::OtherVersion { name, format, own: FORMAT });
     }
     let signing_key = match &config.auth.secret {
         // Not stored: it would be in every copy of the database.
@@ -130,8 +139,10 @@ fn open_server(
             nodes::signing_key(&mut db, &String::from_utf8_lossy(&proposed))?.into_bytes()
         }
     };
-    let node = ThisNode { name, number, instance };
-    let shared = Shared { node, others_run: !others.is_empty(), signing_key };
+    let address = config.cluster.address.clone();
+    let node = ThisNode { name, number, instance, address };
+    let format = Arc::new(AtomicI16::new(nodes::common_format(&others)));
+    let shared = Shared { node, others_run: !others.is_empty(), format, signing_key };
     let writer = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
     Ok((Db::Postgres(Box::new(writer)), shared))
 }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BackupError, BackupProgress, ReportProgress};
 use crate::actors::cache::ReadModels;
-use crate::core::data_dir::DataDir;
-use crate::core::database::{self, DatabaseError, Db, QueryError, SqliteConnection};
+use crate::core::database::postgres::{self, Purpose, Server};
+use crate::core::database::{self, DatabaseError, Db, QueryError, Source};
 use crate::core::limits::Limits;
 use crate::core::plural::plural;
 use crate::domain::repository::Repository;
@@ -20,6 +21,7 @@ use crate::git::sandbox::{self, SandboxSupport};
 use crate::git::store::Store;
 use crate::storage::queries::{consistency, repositories};
 use crate::storage::snapshot::{self, Snapshot};
+use crate::storage::{database_copy, nodes};
 
 /// Less free space than this is a finding.
 const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
@@ -65,21 +67,33 @@ const NAMES: &str = "no user has a reserved name";
 const REPOSITORIES: &str = "repositories exist and pass git fsck";
 const ORPHANS: &str = "no orphaned repository directories";
 
-/// Checks everything in a data directory. Damage is a finding; the remaining checks still run.
+/// Checks everything in a data directory and its database. Damage is a finding; the remaining
+/// checks still run.
 ///
 /// # Errors
 /// Fails without a database, or if the directory cannot be read.
-pub async fn examine(data_dir: &Path, report: ReportProgress<'_>) -> Result<Vec<Checked>, BackupError> {
-    let path = DataDir::database_in(data_dir);
-    if !path.exists() {
+pub async fn examine(
+    database: &Source,
+    data_dir: &Path,
+    report: ReportProgress<'_>,
+) -> Result<Vec<Checked>, BackupError> {
+    if database.file().is_some_and(|file| !file.exists()) {
         return Err(BackupError::NoDatabase(data_dir.to_owned()));
     }
     let store = Store::at(data_dir).map_err(super::files::failed(data_dir))?;
     let mut checked = Vec::new();
-    match examine_database(&path, &mut checked, report) {
-        Ok(Repositories { active, keys }) => {
+    let examined = match database {
+        Source::File(path) => examine_file(path, &mut checked, report),
+        Source::Server(server) => examine_server(server, &mut checked, report)?,
+    };
+    match examined {
+        Ok(Repositories { mut active, keys, others }) => {
+            // Another node has them.
+            let elsewhere =
+                active.extract_if(.., |repository| others && store.existing(repository.storage_key).is_err());
+            let elsewhere = elsewhere.count();
             report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
-            checked.push(examine_repositories(&store, &active, report).await);
+            checked.push(examine_repositories(&store, (&active, elsewhere), report).await);
             checked.push(orphans(&store, &keys)?);
         }
         Err(reason) => {
@@ -101,14 +115,18 @@ struct Repositories {
     active: Vec<Repository>,
     /// Storage keys, including those of repositories that are being removed.
     keys: BTreeSet<String>,
+    /// Whether other nodes may have some of them.
+    others: bool,
 }
 
 const DAMAGED: &str = "the database is damaged";
 const OTHER_VERSION: &str = "the database has the schema of another netbit version";
 
-/// Checks the database and reads the list of repositories. `Err` holds the reason why the list
-/// cannot be read.
-fn examine_database(
+const VERSION: &str = "version of the database";
+
+/// Checks the file and reads the list of repositories. `Err` holds the reason why the list cannot
+/// be read.
+fn examine_file(
     path: &Path,
     checked: &mut Vec<Checked>,
     report: ReportProgress<'_>,
@@ -130,23 +148,58 @@ fn examine_database(
     };
     let is_damaged = !findings.is_empty();
     checked.push(integrity(findings));
-    let version = "version of the database";
-    match migrations(&mut file) {
+    let migrations = database::unknown_migrations(&mut file)
+        .and_then(|unknown| Ok((unknown, database::pending_migrations(&mut file)?)));
+    match migrations.map(findings_of) {
         Ok(missing) if missing.is_empty() => {}
         Ok(missing) => {
-            checked.push(Checked::new(version, String::new(), missing));
+            checked.push(Checked::new(VERSION, String::new(), missing));
             return Err(OTHER_VERSION);
         }
         // The damage is already a finding.
         Err(_) if is_damaged => return Err(DAMAGED),
         Err(error) => {
-            checked.push(Checked::new(version, String::new(), vec![error.to_string()]));
+            checked.push(Checked::new(VERSION, String::new(), vec![error.to_string()]));
             return Err(DAMAGED);
         }
     }
     report(BackupProgress::Begin("read models", 0));
-    let mut db = Db::Sqlite(file);
-    match agreement(&mut db) {
+    examine_rows(&mut Db::Sqlite(file), is_damaged, checked)
+}
+
+/// Checks a database of PostgreSQL, which checks its own files.
+fn examine_server(
+    server: &Arc<Server>,
+    checked: &mut Vec<Checked>,
+    report: ReportProgress<'_>,
+) -> Result<Result<Repositories, &'static str>, BackupError> {
+    report(BackupProgress::Begin("database", 0));
+    let mut db = server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?;
+    let findings = findings_of(postgres::compare_migrations(&mut db.queries)?);
+    let is_other = !findings.is_empty();
+    checked.push(Checked::new(VERSION, server.place().to_owned(), findings));
+    if is_other {
+        return Ok(Err(OTHER_VERSION));
+    }
+    if database_copy::is_unfinished(&mut db)? {
+        let finding = "a copy into it did not finish; repeat netbit database copy";
+        checked.push(Checked::new("the database is complete", String::new(), vec![finding.to_owned()]));
+        return Ok(Err("the database is not complete"));
+    }
+    let others = nodes::count(&mut db)? > 1;
+    report(BackupProgress::Begin("read models", 0));
+    let examined = examine_rows(&mut Db::Postgres(Box::new(db)), false, checked);
+    Ok(examined.map(|repositories| Repositories { others, ..repositories }))
+}
+
+/// Checks the rows of either engine and reads the list of repositories. `is_damaged`: the damage
+/// is already a finding.
+fn examine_rows(
+    db: &mut Db,
+    is_damaged: bool,
+    checked: &mut Vec<Checked>,
+) -> Result<Repositories, &'static str> {
+    match agreement(db) {
         Ok(looked) => checked.extend(looked),
         Err(_) if is_damaged => return Err(DAMAGED),
         Err(error) => {
@@ -154,20 +207,19 @@ fn examine_database(
             checked.push(Checked::new(AGREEMENT, String::new(), vec![finding]));
         }
     }
-    let read = repositories::in_state(&mut db, repositories::ACTIVE)
-        .and_then(|active| Ok((active, repositories::all_storage_keys(&mut db)?)));
+    let read = repositories::in_state(db, repositories::ACTIVE)
+        .and_then(|active| Ok((active, repositories::all_storage_keys(db)?)));
     let (active, keys) = read.map_err(|_| DAMAGED)?;
-    Ok(Repositories { active, keys: keys.into_iter().collect() })
+    Ok(Repositories { active, keys: keys.into_iter().collect(), others: false })
 }
 
-/// Lists the migrations that only the database or only this program has.
-fn migrations(db: &mut SqliteConnection) -> Result<Vec<String>, DatabaseError> {
-    let newer = database::unknown_migrations(db)?;
-    let newer =
-        newer.iter().map(|name| format!("migration {name} is unknown to this netbit; use a newer one"));
-    let older = database::pending_migrations(db)?;
-    let older = older.iter().map(|name| format!("migration {name} is pending; the next start runs it"));
-    Ok(newer.chain(older).collect())
+/// Describes the migrations that only the database or only this program has.
+fn findings_of((unknown, pending): (Vec<String>, Vec<String>)) -> Vec<String> {
+    let newer = unknown.iter();
+    let newer = newer.map(|name| format!("migration {name} is unknown to this netbit; use a newer one"));
+    let older = pending.iter();
+    let older = older.map(|name| format!("migration {name} is pending; the next start runs it"));
+    newer.chain(older).collect()
 }
 
 /// Checks that rows are consistent with each other and with rules that are newer than the rows.
@@ -231,7 +283,12 @@ fn hook(store: &Store) -> Checked {
     Checked::new("the pre-receive hook can run", String::new(), findings)
 }
 
-async fn examine_repositories(store: &Store, active: &[Repository], report: ReportProgress<'_>) -> Checked {
+/// Checks the repositories of this data directory; `elsewhere` is the number of the others.
+async fn examine_repositories(
+    store: &Store,
+    (active, elsewhere): (&[Repository], usize),
+    report: ReportProgress<'_>,
+) -> Checked {
     let mut findings = Vec::new();
     let git = match Git::find(store, &Limits::default(), MemoryMetrics::default()) {
         Ok(git) => Some(git),
@@ -255,7 +312,11 @@ async fn examine_repositories(store: &Store, active: &[Repository], report: Repo
         }
         report(BackupProgress::Done(1));
     }
-    Checked::new(REPOSITORIES, plural(active.len(), "repository", "repositories"), findings)
+    let mut extent = plural(active.len(), "repository", "repositories");
+    if elsewhere > 0 {
+        extent.push_str(&format!(", {elsewhere} on other nodes"));
+    }
+    Checked::new(REPOSITORIES, extent, findings)
 }
 
 fn free_space(data_dir: &Path) -> Checked {

@@ -27,6 +27,9 @@ pub struct Manifest {
     pub epoch: i64,
     pub commit_no: i64,
     pub repositories: usize,
+    /// Number of repositories that other nodes of the database have. They are not in the backup.
+    #[serde(default)]
+    pub elsewhere: usize,
     /// Total size of all files.
     pub bytes: u64,
     /// Folders to create even if they are empty.
@@ -50,6 +53,7 @@ impl Manifest {
             epoch,
             commit_no,
             repositories: 0,
+            elsewhere: 0,
             bytes: 0,
             folders: Vec::new(),
             files: Vec::new(),
@@ -107,6 +111,13 @@ impl Manifest {
             Some(path) => Err(refuse(format!("the path {path:?} leads out of the backup"))),
             None => Ok(manifest),
         }
+    }
+
+    /// Removes a file from the list.
+    pub(super) fn without(mut self, path: &str) -> Self {
+        self.files.retain(|entry| entry.path != path);
+        self.bytes = self.files.iter().map(|entry| entry.bytes).sum();
+        self
     }
 
     /// Returns every file of the backup with its expected size and checksum.

@@ -1,9 +1,10 @@
-//! Backs up, restores and checks a data directory as a whole.
+//! Backs up, restores and checks a data directory as a whole, and copies databases.
 //!
 //! A backup is a directory: `netbit.db`, `repos/` and, written last, `manifest.json` with a
 //! checksum of every other file. A directory without the manifest is not a complete backup.
 //!
 //! Invariants
+//! * The backup of a server on PostgreSQL is the same: `netbit.db` is a copy of all its rows.
 //! * A backup may be taken while a server runs. The database is copied first, in one read
 //!   transaction; the copy holds everything that was acknowledged before the backup began.
 //! * Then the repositories are copied, refs before objects. The objects of each copied ref are in
@@ -18,21 +19,27 @@
 //! Deliberately absent: `secret.key`. Its holder can authenticate as any user; a restored server
 //! creates its own.
 
+mod database;
 mod doctor;
 mod files;
 mod manifest;
 mod restore;
 mod take;
 
+pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
 pub use manifest::{Manifest, verify};
-pub use restore::{Restored, restore};
+pub use restore::{RestoreInto, Restored, restore};
 pub use take::take;
 
 use std::path::PathBuf;
 
 use crate::core::data_dir::DataDirError;
 use crate::core::database::{DatabaseError, QueryError};
+use crate::storage::database_copy::CopyError;
+
+/// The file of the database in a backup.
+const DATABASE: &str = "netbit.db";
 
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -50,6 +57,15 @@ pub enum BackupError {
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error("{} exists; copy into another data directory, or move that file away", .0.display())]
+    HasDatabase(PathBuf),
+    #[error(
+        "node {node} uses the source (it answered {silent_ms} ms ago); stop it first and wait 30 seconds after a \
+         crash, or copy without --keep-logins"
+    )]
+    SourceInUse { node: String, silent_ms: i64 },
     #[error("a database query failed: {0}")]
     Query(#[from] QueryError),
 }

@@ -1,15 +1,30 @@
-//! Restores a backup into a new data directory.
+//! Restores a backup into a new data directory, and its database into PostgreSQL if wanted.
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::database::copy_to_server;
 use super::files::{self, failed};
 use super::{BackupError, BackupProgress, Manifest, ReportProgress};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
+use crate::core::database::postgres::Server;
 use crate::core::database::{self, Db};
 use crate::core::owner;
 use crate::git::store::Store;
 use crate::storage::copy::reset_epoch_and_logins;
+use crate::storage::database_copy::Logins;
+
+/// Where the database of a backup goes.
+#[derive(Debug, Clone)]
+pub enum RestoreInto {
+    /// Into the data directory.
+    Directory,
+    Server(Arc<Server>),
+    /// Nowhere: another node restores it.
+    Nowhere,
+}
 
 /// The result of a restore.
 #[derive(Debug)]
@@ -24,8 +39,16 @@ pub struct Restored {
 ///
 /// Every file is compared with its checksum. A server refuses to start in a directory whose restore
 /// did not finish.
-pub fn restore(from: &Path, data_dir: &Path, report: ReportProgress<'_>) -> Result<Restored, BackupError> {
-    let manifest = Manifest::read(from)?;
+pub fn restore(
+    from: &Path,
+    data_dir: &Path,
+    into: &RestoreInto,
+    report: ReportProgress<'_>,
+) -> Result<Restored, BackupError> {
+    let mut manifest = Manifest::read(from)?;
+    if let RestoreInto::Nowhere = into {
+        manifest = manifest.without(super::DATABASE);
+    }
     files::make_empty(data_dir)?;
     let filling = DataDir::begin_restore(data_dir)?;
     report(BackupProgress::Begin("restoring", manifest.bytes));
@@ -42,15 +65,52 @@ pub fn restore(from: &Path, data_dir: &Path, report: ReportProgress<'_>) -> Resu
         report(BackupProgress::Done(expected.bytes));
     }
     drop(Store::open(data_dir).map_err(failed(data_dir))?);
+    let reset = match into {
+        RestoreInto::Directory => Some(reset_file(data_dir, report)?),
+        RestoreInto::Server(server) => Some(move_to_server(data_dir, server, report)?),
+        RestoreInto::Nowhere => None,
+    };
+    files::sync(data_dir).map_err(failed(data_dir))?;
+    let commit_no = manifest.commit_no;
+    filling.finish(reset.map(|(epoch, _)| HighWater { epoch, commit_no, lost: false }))?;
+    owner::hand_over(data_dir).map_err(failed(data_dir))?;
+    Ok(Restored { manifest, logins_ended: reset.map_or(0, |(_, ended)| ended) })
+}
+
+/// Sets a new epoch in the file. Returns it, and the number of logins that were ended.
+fn reset_file(data_dir: &Path, report: ReportProgress<'_>) -> Result<(i64, usize), BackupError> {
     report(BackupProgress::Begin("a new epoch", 0));
     let mut db = database::open_writer(&DataDir::database_in(data_dir), Synchronous::Full)?;
     database::verify_integrity(&mut db)?;
     let mut db = Db::Sqlite(db);
-    let (epoch, logins_ended) = reset_epoch_and_logins(&mut db)?;
+    let reset = reset_epoch_and_logins(&mut db)?;
     db.as_sqlite().map(database::checkpoint_truncate).transpose()?;
+    Ok(reset)
+}
+
+/// Copies the restored file to PostgreSQL with a new epoch, and removes it. Returns the epoch, and
+/// the number of logins that were ended.
+fn move_to_server(
+    data_dir: &Path,
+    server: &Arc<Server>,
+    report: ReportProgress<'_>,
+) -> Result<(i64, usize), BackupError> {
+    let path = DataDir::database_in(data_dir);
+    let mut db = database::open_writer(&path, Synchronous::Normal)?;
+    database::verify_integrity(&mut db)?;
+    // The backup may be of an earlier version.
+    database::migrate(&mut db, &path)?;
     drop(db);
-    files::sync(data_dir).map_err(failed(data_dir))?;
-    filling.finish(HighWater { epoch, commit_no: manifest.commit_no, lost: false })?;
-    owner::hand_over(data_dir).map_err(failed(data_dir))?;
-    Ok(Restored { manifest, logins_ended })
+    let mut source = Db::Sqlite(database::open_reader(&path)?);
+    let copied = copy_to_server(&mut source, server, Logins::End, report)?;
+    drop(source);
+    // Also the copy that a migration keeps, and the files that SQLite leaves.
+    for entry in fs::read_dir(data_dir).map_err(failed(data_dir))? {
+        let entry = entry.map_err(failed(data_dir))?.path();
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(super::DATABASE) {
+            fs::remove_file(&entry).map_err(failed(&entry))?;
+        }
+    }
+    Ok((copied.epoch, copied.logins_ended))
 }

@@ -3,27 +3,44 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::database::copy_to_file;
 use super::files::{self, failed};
-use super::{BackupError, BackupProgress, Manifest, ReportProgress};
-use crate::core::data_dir::DataDir;
-use crate::core::database::{self, Db};
+use super::{BackupError, BackupProgress, DATABASE, Manifest, ReportProgress};
+use crate::core::database::postgres::Purpose;
+use crate::core::database::{self, DatabaseError, Db, Postgres, Source};
 use crate::core::fail_points;
 use crate::core::private_file;
 use crate::domain::repository::Repository;
 use crate::git::store::Store;
-use crate::storage::copy::copy_database;
+use crate::storage::copy::vacuum_into;
+use crate::storage::database_copy::Logins;
 use crate::storage::metrics::LAST_BACKUP;
+use crate::storage::nodes;
 use crate::storage::queries::{meta, repositories};
 
-const DATABASE: &str = "netbit.db";
 const REPOSITORIES: &str = "repos";
 
-/// Writes a backup of `data_dir` into `target`, which must be new or empty.
-pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Result<Manifest, BackupError> {
-    let database = DataDir::database_in(data_dir);
-    if !database.exists() {
-        return Err(BackupError::NoDatabase(data_dir.to_owned()));
-    }
+/// A database that can be read.
+enum OpenSource<'a> {
+    File(&'a Path),
+    Server(Box<Postgres>),
+}
+
+/// Writes a backup of `data_dir` and its database into `target`, which must be new or empty.
+pub fn take(
+    database: &Source,
+    data_dir: &Path,
+    target: &Path,
+    report: ReportProgress<'_>,
+) -> Result<Manifest, BackupError> {
+    let source = match database {
+        Source::File(path) if !path.exists() => return Err(BackupError::NoDatabase(data_dir.to_owned())),
+        Source::File(path) => OpenSource::File(path),
+        Source::Server(server) => {
+            let db = server.connect(Purpose::Migration).map_err(DatabaseError::Postgres)?;
+            OpenSource::Server(Box::new(db))
+        }
+    };
     files::make_empty(target)?;
     let store = Store::at(data_dir).map_err(failed(data_dir))?;
     report(BackupProgress::Begin("waiting for running maintenance", 0));
@@ -31,7 +48,13 @@ pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Resul
 
     report(BackupProgress::Begin("database", 0));
     let copy = target.join(DATABASE);
-    copy_database(&database, &copy)?;
+    let others = match source {
+        OpenSource::File(path) => {
+            vacuum_into(path, &copy)?;
+            false
+        }
+        OpenSource::Server(source) => copy_from_server(source, &copy, report)?,
+    };
     let mut db = Db::Sqlite(database::open_reader(&copy)?);
     let epoch = meta::get(&mut db, meta::EPOCH)?.unwrap_or(0);
     let mut manifest = Manifest::new(epoch, meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0));
@@ -41,10 +64,15 @@ pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Resul
 
     report(BackupProgress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
+        if others && store.existing(repository.storage_key).is_err() {
+            manifest.elsewhere += 1;
+            report(BackupProgress::Done(1));
+            continue;
+        }
         copy_repository(&store, repository, target, &mut manifest)?;
         report(BackupProgress::Done(1));
     }
-    manifest.repositories = all.len();
+    manifest.repositories = all.len() - manifest.elsewhere;
     fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
     // The metrics read this time. The backup is complete without it.
@@ -52,6 +80,18 @@ pub fn take(data_dir: &Path, target: &Path, report: ReportProgress<'_>) -> Resul
         tracing::warn!(%error, "the time of this backup could not be written to the data directory");
     }
     Ok(manifest)
+}
+
+/// Copies a database of PostgreSQL into a file. Returns whether other nodes may have repositories
+/// that are not in this data directory.
+fn copy_from_server(
+    mut source: Box<Postgres>,
+    copy: &Path,
+    report: ReportProgress<'_>,
+) -> Result<bool, BackupError> {
+    let nodes = nodes::count(&mut source)?;
+    copy_to_file(&mut Db::Postgres(source), copy, Logins::Keep, report)?;
+    Ok(nodes > 1)
 }
 
 /// Copies the refs of a repository first, then its objects. A push adds objects before it updates a

@@ -6,12 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
-use super::output::{print_line, report_error};
+use super::output::{print_line, report_error, warn};
 use super::progress::Bar;
 use crate::backup;
 use crate::core::plural::plural;
-
-const NEXT_STEP: &str = "back it up with pg_dump; netbit backup does not copy it yet";
 
 #[derive(Args)]
 pub(super) struct BackupArguments {
@@ -26,20 +24,20 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
-    // An existing backup is verified without a database.
-    let data_dir = match arguments.verify {
-        true => arguments.place.path()?,
-        false => arguments.place.path_with_file(NEXT_STEP)?,
-    };
+    let (data_dir, database) = arguments.place.source()?;
     let mut bar = Bar::new(arguments.verify);
     let report = &mut |progress: backup::BackupProgress<'_>| bar.show(progress);
     let done = if arguments.verify {
         backup::verify(&arguments.target, report)
     } else {
-        backup::take(&data_dir, &arguments.target, report)
+        backup::take(&database, &data_dir, &arguments.target, report)
     };
     drop(bar);
     let manifest = done.map_err(|error| report_error(&error.into()))?;
+    if manifest.elsewhere > 0 {
+        let elsewhere = plural(manifest.elsewhere, "repository is", "repositories are");
+        warn(format_args!("{elsewhere} on other nodes and not in this backup: back up those nodes too"));
+    }
     let act = if arguments.verify { "verified" } else { "backed up" };
     print_line!(
         "{act} {}, {}, {}, up to commit {}: {}",

@@ -15,8 +15,6 @@ use crate::backup::{self, CheckOutcome, Checked};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
-const NEXT_STEP: &str = "check it with pg_amcheck; netbit doctor does not check it yet";
-
 #[derive(Args)]
 pub(super) struct DoctorArguments {
     #[command(flatten)]
@@ -24,11 +22,11 @@ pub(super) struct DoctorArguments {
 }
 
 pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
-    let data_dir = arguments.place.path_with_file(NEXT_STEP)?;
+    let (data_dir, database) = arguments.place.source()?;
     let mut bar = Bar::new(false);
     let system = actix_web::rt::System::new();
     let mut report = |progress: backup::BackupProgress<'_>| bar.show(progress);
-    let examined = system.block_on(backup::examine(&data_dir, &mut report));
+    let examined = system.block_on(backup::examine(&database, &data_dir, &mut report));
     drop(bar);
     let mut checked = examined.map_err(|error| report_error(&error.into()))?;
     if is_served(&data_dir) {

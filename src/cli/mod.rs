@@ -5,9 +5,11 @@ mod backup;
 mod chat;
 mod config;
 mod control;
+mod database;
 mod doctor;
 mod generate;
 mod login;
+mod node;
 mod notify;
 mod output;
 mod progress;
@@ -55,12 +57,16 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Create a data directory from a backup.
     Restore(restore::RestoreArguments),
+    /// Copy the database of a server to or from PostgreSQL.
+    Database(database::DatabaseArguments),
     /// Check a data directory; reads only.
     Doctor(doctor::DoctorArguments),
     /// Manage users, with or without a running server.
     User(user::UserArguments),
     /// Manage personal access tokens of users.
     Token(token::TokenArguments),
+    /// List the nodes of a database on PostgreSQL, or replace a node that has ended.
+    Node(node::NodeArguments),
     /// Print the audit log (actions of administrators and owners) as JSON lines, newest first.
     Audit(control::AuditArguments),
     /// Create and store an access token for a server, for curl and git.
@@ -136,27 +142,17 @@ struct DataDirFlag {
 }
 
 impl DataDirFlag {
-    fn path(&self) -> Result<PathBuf, ExitCode> {
-        Ok(self.config()?.data_dir.0)
-    }
-
     /// Returns the configuration of the server in this data directory.
     fn config(&self) -> Result<Config, ExitCode> {
         let flags = ServerFlags { data_dir: self.data_dir.clone(), ..ServerFlags::default() };
         Ok(flags.load()?.config)
     }
 
-    /// Returns the path of the data directory if its database is a file. For commands that work on
-    /// the file; `next_step` follows the name of the database.
-    fn path_with_file(&self, next_step: &str) -> Result<PathBuf, ExitCode> {
+    /// Returns the data directory and its database.
+    fn source(&self) -> Result<(PathBuf, Source), ExitCode> {
         let config = self.config()?;
-        match Source::of(&config).map_err(|error| output::report_error(&error.into()))? {
-            Source::File(_) => Ok(config.data_dir.0),
-            Source::Server(server) => Err(output::report_error(&anyhow::anyhow!(
-                "the database is on PostgreSQL ({}): {next_step}",
-                server.place()
-            ))),
-        }
+        let source = Source::of(&config).map_err(|error| output::report_error(&error.into()))?;
+        Ok((config.data_dir.0, source))
     }
 }
 
@@ -177,9 +173,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Chat(arguments)) => chat::run(&arguments),
         Some(Command::Backup(arguments)) => backup::run(&arguments),
         Some(Command::Restore(arguments)) => restore::run(&arguments),
+        Some(Command::Database(arguments)) => database::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
         Some(Command::User(arguments)) => user::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::Node(arguments)) => node::run(&arguments),
         Some(Command::Audit(arguments)) => control::run_audit(&arguments),
         Some(Command::Login(arguments)) => login::run_login(&arguments),
         Some(Command::Logout(arguments)) => login::run_logout(&arguments),

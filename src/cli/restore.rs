@@ -1,4 +1,5 @@
-//! `netbit restore`: creates a data directory from a backup.
+//! `netbit restore`: creates a data directory from a backup, and fills a database of PostgreSQL if
+//! the server uses one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,10 +9,10 @@ use clap::Args;
 use super::DataDirFlag;
 use super::output::{print_line, report_error};
 use super::progress::Bar;
-use crate::backup;
+use crate::backup::{self, RestoreInto};
+use crate::core::database::Source;
+use crate::core::database::postgres::Server;
 use crate::core::plural::plural;
-
-const NEXT_STEP: &str = "restore it with pg_restore; netbit restore does not fill it yet";
 
 #[derive(Args)]
 pub(super) struct RestoreArguments {
@@ -20,17 +21,34 @@ pub(super) struct RestoreArguments {
     from: PathBuf,
     #[command(flatten)]
     place: DataDirFlag,
+    /// Copy the database of the backup into this new database of PostgreSQL; by default into the
+    /// configured one, or into the data directory.
+    #[arg(long, value_name = "URL", conflicts_with = "repositories_only")]
+    to_database: Option<String>,
+    /// Restore the repositories only. For the second and each further node of a database.
+    #[arg(long)]
+    repositories_only: bool,
 }
 
 pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
-    let data_dir = arguments.place.path_with_file(NEXT_STEP)?;
+    let (data_dir, configured) = arguments.place.source()?;
+    let into = match (&arguments.to_database, configured) {
+        _ if arguments.repositories_only => RestoreInto::Nowhere,
+        (Some(url), _) => RestoreInto::Server(Server::new(url).map_err(|error| report_error(&error.into()))?),
+        (None, Source::Server(server)) => RestoreInto::Server(server),
+        (None, Source::File(_)) => RestoreInto::Directory,
+    };
     let mut bar = Bar::new(true);
-    let done = backup::restore(&arguments.from, &data_dir, &mut |progress| bar.show(progress));
+    let done = backup::restore(&arguments.from, &data_dir, &into, &mut |progress| bar.show(progress));
     drop(bar);
     let restored = done.map_err(|error| report_error(&error.into()))?;
     let (manifest, target) = (restored.manifest, data_dir.display());
+    let database = match &into {
+        RestoreInto::Server(server) => format!("the database is {}\n", server.place()),
+        RestoreInto::Directory | RestoreInto::Nowhere => String::new(),
+    };
     print_line!(
-        "restored {} into {target}, as of {}\n{} ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
+        "restored {} into {target}, as of {}\n{database}{} ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
         plural(manifest.file_count(), "file", "files"),
         manifest.created_at,
         plural(restored.logins_ended, "login", "logins")

@@ -24,6 +24,12 @@ pub enum DataDirError {
     Io { path: PathBuf, source: io::Error },
     #[error("a restore into {} did not finish; remove that directory and restore again", .0.display())]
     RestoreUnfinished(PathBuf),
+    #[error(
+        "a copy of a database into {} did not finish; repeat netbit database copy, or remove copy.unfinished to begin \
+         with an empty database",
+        .0.display()
+    )]
+    CopyUnfinished(PathBuf),
     #[error("{}: {reason}", .path.display())]
     BadSecret { path: PathBuf, reason: &'static str },
     #[error("auth.secret: {0}")]
@@ -52,21 +58,28 @@ pub struct DataDir {
 
 /// A file that exists while a restore has not finished.
 const RESTORE_MARK: &str = "restore.unfinished";
+/// A file that exists while a copy of a database into the directory has not finished.
+const COPY_MARK: &str = "copy.unfinished";
 /// The file of the [`HighWater`] mark. Every start writes it.
 const HIGH_WATER: &str = "high_water.json";
 
-/// A data directory that is being restored.
+/// A data directory that is being filled, by a restore or by a copy of a database.
 #[derive(Debug)]
-pub struct RestoreInProgress {
+pub struct FillInProgress {
     path: PathBuf,
+    /// The file that exists until the directory is complete.
+    mark: &'static str,
     _lock: File,
 }
 
-impl RestoreInProgress {
-    /// Marks the restore as finished: everything is in place and on disk.
-    pub fn finish(self, mark: HighWater) -> Result<(), DataDirError> {
-        write_atomically(&self.path, HIGH_WATER, &serde_json::to_vec(&mark).unwrap_or_default())?;
-        let file = self.path.join(RESTORE_MARK);
+impl FillInProgress {
+    /// Records that everything is in place and on disk. `position`: that of a database in the
+    /// directory.
+    pub fn finish(self, position: Option<HighWater>) -> Result<(), DataDirError> {
+        if let Some(position) = position {
+            write_atomically(&self.path, HIGH_WATER, &serde_json::to_vec(&position).unwrap_or_default())?;
+        }
+        let file = self.path.join(self.mark);
         let removed = fs::remove_file(&file).and_then(|()| File::open(&self.path)?.sync_all());
         removed.map_err(|source| DataDirError::Io { path: file, source })
     }
@@ -131,6 +144,9 @@ impl DataDir {
         if path.join(RESTORE_MARK).exists() {
             return Err(DataDirError::RestoreUnfinished(path.to_owned()));
         }
+        if path.join(COPY_MARK).exists() {
+            return Err(DataDirError::CopyUnfinished(path.to_owned()));
+        }
         let this = Self { path: path.to_owned(), _lock: lock };
         if fresh {
             // The directory's own name must survive a power failure too.
@@ -142,13 +158,25 @@ impl DataDir {
     }
 
     /// Locks a directory that is being restored. It cannot be opened before
-    /// [`RestoreInProgress::finish`], not even after a crash.
-    pub fn begin_restore(path: &Path) -> Result<RestoreInProgress, DataDirError> {
+    /// [`FillInProgress::finish`], not even after a crash.
+    pub fn begin_restore(path: &Path) -> Result<FillInProgress, DataDirError> {
+        Self::begin_fill(path, RESTORE_MARK)
+    }
+
+    /// Locks a directory into which a database is copied. Makes the directory if it does not exist.
+    /// It cannot be opened before [`FillInProgress::finish`], not even after a crash.
+    pub fn begin_copy(path: &Path) -> Result<FillInProgress, DataDirError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
+        Self::begin_fill(path, COPY_MARK)
+    }
+
+    fn begin_fill(path: &Path, mark: &'static str) -> Result<FillInProgress, DataDirError> {
         let lock = lock(path)?;
-        let mark = path.join(RESTORE_MARK);
-        let made = private_file::create(&mark).and_then(|_| File::open(path)?.sync_all());
-        made.map_err(|source| DataDirError::Io { path: mark, source })?;
-        Ok(RestoreInProgress { path: path.to_owned(), _lock: lock })
+        let file = path.join(mark);
+        let made = private_file::create(&file).and_then(|_| File::open(path)?.sync_all());
+        made.map_err(|source| DataDirError::Io { path: file, source })?;
+        Ok(FillInProgress { path: path.to_owned(), mark, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {

@@ -118,6 +118,21 @@ pub fn wait_for_locks(connection: &mut SqliteConnection, wait: Duration) -> Quer
 /// How long the writer waits for a lock.
 const WRITER_WAIT: Duration = Duration::from_secs(5);
 
+/// Returns whether the statement caused the error. The database itself works.
+pub fn is_constraint_violation(error: &QueryError) -> bool {
+    use diesel::result::DatabaseErrorKind as Kind;
+    match error {
+        QueryError::DatabaseError(kind, _) => matches!(
+            kind,
+            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation
+        ),
+        QueryError::NotFound | QueryError::SerializationError(_) | QueryError::DeserializationError(_) => {
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Returns whether the statement failed because the disk is full. The transaction has ended and may
 /// be retried later.
 pub fn is_full(error: &diesel::result::Error) -> bool {

@@ -14,6 +14,12 @@ pub const COMMIT_FAILS: &str = "commit.fails";
 pub const COMMIT_FULL: &str = "commit.full";
 /// After a COMMIT on PostgreSQL whose answer is lost.
 pub const COMMIT_UNCLEAR: &str = "commit.unclear";
+/// Instead of the commit lock: transactions that write may overlap.
+pub const NO_COMMIT_LOCK: &str = "commit.without_lock";
+/// Instead of reading the outcome of an unclear COMMIT: it counts as committed.
+pub const UNCLEAR_BELIEVED: &str = "commit.believed";
+/// Instead of the end of a server whose newest commit is missing or another.
+pub const LOST_IGNORED: &str = "commit.lost_ignored";
 /// After a COMMIT, before it is published.
 pub const AFTER_COMMIT: &str = "commit.after";
 /// The cache has applied the commit, and no caller has an answer.
@@ -31,6 +37,8 @@ pub const BEFORE_READING: &str = "push.reading";
 pub const BEFORE_MIGRATION: &str = "migration.before";
 /// Everything is copied, and the manifest is missing.
 pub const BEFORE_MANIFEST: &str = "manifest.before";
+/// All rows of a database are copied, and the copy is not complete yet.
+pub const BEFORE_COPY_ENDS: &str = "copy.end";
 /// A window is evicted from the cache.
 pub const EVICTION: &str = "eviction";
 /// In the handler of an actor.
@@ -41,11 +49,14 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 23] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
     COMMIT_UNCLEAR,
+    NO_COMMIT_LOCK,
+    UNCLEAR_BELIEVED,
+    LOST_IGNORED,
     AFTER_COMMIT,
     BEFORE_ANSWER,
     BEFORE_CHECKPOINT,
@@ -55,6 +66,7 @@ pub const NAMES: [&str; 19] = [
     BEFORE_READING,
     BEFORE_MIGRATION,
     BEFORE_MANIFEST,
+    BEFORE_COPY_ENDS,
     EVICTION,
     IN_CACHE,
     IN_WRITER,

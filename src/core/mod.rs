@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod auth;
+pub mod bus;
 pub mod config;
 pub mod control_socket;
 pub mod data_dir;
@@ -12,6 +13,7 @@ pub mod limits;
 pub mod machine;
 pub mod memory;
 pub mod metrics;
+pub mod node_address;
 pub mod origins;
 pub mod owner;
 pub mod plural;

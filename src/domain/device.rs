@@ -13,6 +13,8 @@ pub enum DeviceKey {
     Session(SessionId),
     /// A ticket without a device name.
     Ticket(u64),
+    /// All devices of the user at another node of the cluster, by its number.
+    Remote(i16),
 }
 
 impl DeviceKey {

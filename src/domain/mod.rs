@@ -21,6 +21,7 @@ pub mod mention;
 pub mod message;
 pub mod metadata;
 pub mod name;
+pub mod node;
 pub mod notification;
 pub mod own_messages;
 pub mod page;

@@ -5,6 +5,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::ids::{ProjectId, RepositoryId};
+use super::node::NodeName;
 use super::text::Invalid;
 use super::timestamp::Timestamp;
 
@@ -20,6 +21,17 @@ pub struct Repository {
     /// The size on disk, as of the last push or maintenance.
     pub size_bytes: i64,
     pub created_at: Timestamp,
+    /// The storage node: the only node that reads and writes the directory of the repository.
+    /// `None` without PostgreSQL, and for a repository that no node has adopted yet.
+    #[serde(default)]
+    pub storage: Option<NodeName>,
+}
+
+impl Repository {
+    /// Returns whether its storage node is `node`. `None`: the server is the only node.
+    pub fn is_stored_on(&self, node: Option<&NodeName>) -> bool {
+        node.is_none() || self.storage.as_ref() == node
+    }
 }
 
 /// The name of a repository's directory: random, assigned once, independent of user input.

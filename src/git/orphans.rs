@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 ///
 /// Must only be called while this server runs no child.
 pub fn kill_orphans(store: &Store) -> BTreeSet<String> {
-    let mark = [MARK.as_bytes(), b"=", store.root().as_os_str().as_bytes()].concat();
+    let mark = [MARK.as_bytes(), b"=", store.mark().as_os_str().as_bytes()].concat();
     let mut touched = BTreeSet::new();
     let begun = Instant::now();
     loop {

@@ -131,7 +131,7 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_CEILING_DIRECTORIES", self.store.root())
-            .env(MARK, self.store.root())
+            .env(MARK, self.store.mark())
             .env(MARK_REPOSITORY, key)
             .current_dir(self.store.home())
             .process_group(0)

@@ -23,6 +23,7 @@ use files::{
 };
 
 use crate::core::{owner, private_file};
+use crate::domain::node::NodeName;
 use crate::domain::repository::StorageKey;
 
 /// Maximum number of entries of `refs/` that a start checks for locks before it is ready; the later
@@ -66,13 +67,26 @@ const MAINTENANCE_LOCK: &str = "tending.lock";
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// The end of the names of `tmp` and `trash`: each node has its own in a folder that nodes
+    /// share.
+    own: String,
 }
 
 impl Store {
     /// Opens the repository directories under the data directory; creates missing directories and
     /// hooks.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
-        let store = Self { root: data_dir.canonicalize()?.join("repos") };
+        Self::open_with(data_dir, String::new())
+    }
+
+    /// Opens the repository directories that several nodes share, for one of them. The name
+    /// consists of letters, digits, `-` and `_`.
+    pub fn open_shared(data_dir: &Path, node: &NodeName) -> io::Result<Self> {
+        Self::open_with(data_dir, format!(".{node}"))
+    }
+
+    fn open_with(data_dir: &Path, own: String) -> io::Result<Self> {
+        let store = Self { own, ..Self::at(data_dir)? };
         for folder in [store.root.clone(), store.tmp(), store.trash(), store.hooks(), store.home()] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
@@ -103,7 +117,7 @@ impl Store {
     /// Opens the repository directories of a data directory that another server may be using:
     /// creates nothing.
     pub fn at(data_dir: &Path) -> io::Result<Self> {
-        Ok(Self { root: data_dir.canonicalize()?.join("repos") })
+        Ok(Self { root: data_dir.canonicalize()?.join("repos"), own: String::new() })
     }
 
     /// Acquires the exclusive lock for pruning, repacking and removing; a backup holds it to
@@ -141,11 +155,11 @@ impl Store {
     }
 
     fn tmp(&self) -> PathBuf {
-        self.root.join("tmp")
+        self.root.join(format!("tmp{}", self.own))
     }
 
     fn trash(&self) -> PathBuf {
-        self.root.join("trash")
+        self.root.join(format!("trash{}", self.own))
     }
 
     /// Returns the folder with the hook that git runs while a push is in quarantine.
@@ -176,6 +190,12 @@ impl Store {
     /// Returns an empty folder: the home directory of every child.
     pub fn home(&self) -> PathBuf {
         self.root.join("no-home")
+    }
+
+    /// Returns the path that marks the child processes of this server: another node may run on the
+    /// same machine with the same folder.
+    pub(super) fn mark(&self) -> PathBuf {
+        if self.own.is_empty() { self.root.clone() } else { self.tmp() }
     }
 
     pub fn root(&self) -> &Path {

@@ -98,7 +98,7 @@ fn store_reports_whether_hooks_can_run() {
         })
         .collect();
     for (place, options) in places {
-        let store = Store { root: place.into() };
+        let store = Store { root: place.into(), own: String::new() };
         let Ok(can_run) = store.hooks_can_run() else { continue };
         assert_eq!(can_run, !options.split(',').any(|option| option == "noexec"), "{place}: {options}");
         asked += 1;

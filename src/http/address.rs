@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
 use crate::core::proxies::TrustedProxies;
 pub(crate) use crate::domain::percent::{path_encoded, percent_encoded};
@@ -31,9 +31,18 @@ pub(crate) fn base_url(request: &HttpRequest, services: &Services) -> String {
     }
 }
 
+/// Whether the client of a request that another node forwarded uses TLS. Stored in its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientScheme {
+    pub(crate) is_https: bool,
+}
+
 /// Returns whether the client uses TLS: to this server, or to a trusted proxy that sends
 /// `X-Forwarded-Proto`.
 pub(crate) fn is_https(request: &HttpRequest) -> bool {
+    if let Some(scheme) = request.extensions().get::<ClientScheme>() {
+        return scheme.is_https;
+    }
     if request.app_config().secure() {
         return true;
     }
@@ -92,7 +101,7 @@ fn as_sent(path: String, encoded: Option<&str>) -> String {
 }
 
 /// Decodes percent-encoded text (RFC 3986 section 2.1). Invalid escapes are kept as they are.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, behind)) = rest.split_first() {
         let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));

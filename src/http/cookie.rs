@@ -18,6 +18,9 @@ use crate::domain::access::Credential;
 use crate::protocol::code::Code;
 use crate::services::Services;
 
+/// How long a browser sends the cookie of its last commit. Longer than a node that is not stale
+/// may be behind.
+const COMMIT_SECONDS: i64 = 10;
 /// Maximum length of a cookie value that is looked up.
 const SECRET_BYTES_MAX: usize = 128;
 /// Maximum number of values that are looked up.
@@ -39,8 +42,22 @@ fn name(request: &HttpRequest) -> Cow<'static, str> {
     }
 }
 
+/// Returns the name of the cookie of the last commit.
+fn commit_name(request: &HttpRequest) -> Cow<'static, str> {
+    format!("{}-commit", name(request)).into()
+}
+
 fn cookie(request: &HttpRequest, value: String, max_age: Duration) -> Cookie<'static> {
-    Cookie::build(name(request), value)
+    named(request, name(request), value, max_age)
+}
+
+fn named(
+    request: &HttpRequest,
+    name: Cow<'static, str>,
+    value: String,
+    max_age: Duration,
+) -> Cookie<'static> {
+    Cookie::build(name, value)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
@@ -64,7 +81,21 @@ pub(crate) fn ended(request: &HttpRequest) -> Cookie<'static> {
 /// Other applications of the host may set cookies too, also of this name for a longer path, and
 /// with bytes that are not text. Their cookies are skipped.
 fn secrets(request: &HttpRequest) -> Vec<String> {
-    let name = name(request);
+    values(request, &name(request))
+}
+
+/// Returns the cookie of the last commit of this browser.
+pub(crate) fn committed(request: &HttpRequest, token: String) -> Cookie<'static> {
+    named(request, commit_name(request), token, Duration::seconds(COMMIT_SECONDS))
+}
+
+/// Returns the value of the cookie of the last commit.
+pub(crate) fn commit(request: &HttpRequest) -> Option<String> {
+    values(request, &commit_name(request)).into_iter().next()
+}
+
+/// Returns the values of the cookie `name`, at most [`SECRETS_MAX`].
+fn values(request: &HttpRequest, name: &str) -> Vec<String> {
     let pairs = request
         .headers()
         .get_all(header::COOKIE)

@@ -10,6 +10,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web;
 
+use super::commit_token::NETBIT_COMMIT;
 use crate::core::origins::AllowedOrigins;
 
 /// How long a browser may cache a preflight response, in seconds.
@@ -55,6 +56,7 @@ pub fn cors(origins: AllowedOrigins) -> Cors {
             header::IF_NONE_MATCH,
             header::RANGE,
             header::HeaderName::from_static("x-request-id"),
+            NETBIT_COMMIT,
         ])
         .expose_headers([
             header::ETAG,
@@ -63,6 +65,7 @@ pub fn cors(origins: AllowedOrigins) -> Cors {
             header::RETRY_AFTER,
             header::CONTENT_DISPOSITION,
             header::HeaderName::from_static("x-request-id"),
+            NETBIT_COMMIT,
         ])
         .max_age(PREFLIGHT_SECONDS)
 }

@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub(crate) mod address;
+mod commit_token;
 pub(crate) mod compressed;
 pub(crate) mod contents;
 pub(crate) mod cookie;
@@ -30,5 +31,5 @@ pub(crate) mod validator;
 pub use error::HttpError;
 pub use error_page::ErrorPage;
 pub use extract::peer_of;
-pub(crate) use refused::Refused;
+pub(crate) use refused::{AsSent, Refused};
 pub use request_log::RequestLog;

@@ -19,6 +19,7 @@ use tracing::field::display;
 use tracing::{Instrument, debug, debug_span, error, info, warn};
 
 use super::activity::{Activity, UnderWay};
+use super::commit_token;
 use super::cors::name_origin;
 use super::error::{HttpError, PROBLEM_JSON};
 use super::error_page::ErrorPage;
@@ -27,7 +28,7 @@ use super::head::{Sent, becomes_get};
 use super::metrics::HttpMetrics;
 use super::origin::check_same_origin;
 use super::query_keys::unknown_query_key;
-use super::refused::Refused;
+use super::refused::{AsSent, Refused};
 use super::request_log::{RequestLog, is_refusal};
 use super::room::{Room, accepts_html};
 use super::route_names::Route;
@@ -79,6 +80,10 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let refused = uri_too_long(&request)
         .or_else(|| unknown_query_key(&request, route.as_deref()))
         .or_else(|| foreign_form(&request, room));
+    let refused = match refused {
+        None => commit_token::wait(&request).await,
+        refused => refused,
+    };
     let response = match refused {
         Some(refused) => {
             let mut response = match room {
@@ -102,8 +107,10 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
     let mut response = match room {
         // git clients print a line of text, not a document.
         Room::Git => response,
+        _ if response.response().extensions().contains::<AsSent>() => response,
         Room::Api | Room::Pages => with_error_body(response, room, shown),
     };
+    add_commit(&mut response, room);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(shown) {
         headers.insert(REQUEST_ID, value);
@@ -138,6 +145,11 @@ pub async fn observe<B: MessageBody + Unpin + 'static>(
         None => log_line!(debug),
     }
     Ok(response.map_body(|_, body| Sent::new(body, is_head, under_way)))
+}
+
+fn add_commit<B>(response: &mut ServiceResponse<B>, room: Room) {
+    let (request, status) = (response.request().clone(), response.status());
+    commit_token::add(&request, room, status, response.headers_mut());
 }
 
 /// Returns the error that was answered, with its causes; `None` if it has no cause.

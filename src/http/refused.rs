@@ -1,4 +1,5 @@
-//! The true status of a refusal that is sent with the status 200, as git clients need it.
+//! Marks of responses: the true status of a refusal that is sent with the status 200, as git
+//! clients need it, and responses of another node.
 
 use actix_web::http::StatusCode;
 
@@ -9,3 +10,7 @@ pub(crate) struct Refused {
     /// The error with its causes, for the log.
     pub(crate) causes: Option<String>,
 }
+
+/// Marks the response of another node, which has made its body already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsSent;

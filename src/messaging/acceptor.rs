@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use actix::ArbiterHandle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, ConnectionSlot, PreAuthSlot};
 use super::metrics::{ConnectionMeter, ConnectionMetrics, Transport};
+use crate::actors::freshness::Freshness;
 use crate::actors::outbox::{DeliveryMeter, DeliveryMetrics};
 use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::shares::PoolMetrics;
@@ -41,6 +43,17 @@ pub struct SessionAcceptor {
     /// Cancelled when sessions over WebSocket must end: earlier, because HTTP stops before the
     /// writer.
     pub(super) ending_web: CancellationToken,
+    /// The age of the state from which sessions are answered.
+    freshness: Freshness,
+    /// Children of the two tokens: cancelled and replaced when the open sessions must end.
+    current: watch::Sender<Ending>,
+}
+
+/// The tokens that end the open sessions.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    pub(super) tcp: CancellationToken,
+    pub(super) web: CancellationToken,
 }
 
 /// An admitted connection: the slots and the thread of one session.
@@ -76,23 +89,50 @@ impl SessionAcceptor {
             .map(|hub| Transport::ALL.map(|transport| metrics.deliveries.meter(transport.name(), hub)))
             .collect();
         let ending = CancellationToken::new();
+        let ending_web = ending.child_token();
+        let current = Ending { tcp: ending.child_token(), web: ending_web.child_token() };
         Self {
             admission: Arc::new(Admission::start(&services.limits, &metrics.pools)),
-            next_session: AtomicU64::new(1),
+            next_session: AtomicU64::new(first_session(services.node())),
             threads,
             connections: metrics.connections.clone(),
             deliveries,
             services,
             stats: metrics.actors.clone(),
             fatal,
-            ending_web: ending.child_token(),
+            ending_web,
             ending,
+            freshness: Freshness::new(None),
+            current: watch::Sender::new(current),
         }
     }
 
-    /// Admits a session from `address`, or returns `None` if no slot is free.
+    /// Refuses sessions while the state is stale.
+    #[must_use]
+    pub fn refusing_when_stale(self, freshness: Freshness) -> Self {
+        Self { freshness, ..self }
+    }
+
+    /// Returns the tokens of a session that starts now.
+    pub(super) fn current(&self) -> Ending {
+        self.current.borrow().clone()
+    }
+
+    /// Ends the open sessions with `Goodbye`; the server goes on. Does not wait.
+    pub fn end_open_sessions(&self) {
+        let next = Ending { tcp: self.ending.child_token(), web: self.ending_web.child_token() };
+        let ended = self.current.send_replace(next);
+        ended.tcp.cancel();
+        ended.web.cancel();
+    }
+
+    /// Admits a session from `address`, or returns `None` if no slot is free or the state is stale.
     pub(super) fn accept(&self, transport: Transport, address: IpAddr) -> Option<AcceptedConnection> {
         let meter = self.connections.meter(transport);
+        if self.freshness.is_stale() {
+            meter.refused();
+            return None;
+        }
         let Some((slot, pre_auth)) = self.admission.admit(transport, address, meter) else {
             meter.refused();
             return None;
@@ -138,4 +178,9 @@ impl SessionAcceptor {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Returns the first id of a session of a node: ids are unique in a cluster, and below 2^52.
+fn first_session(node: i16) -> u64 {
+    u64::try_from(node).unwrap_or(0) << 44 | 1
 }

@@ -234,22 +234,31 @@ impl Services {
     }
 
     /// Deletes messages beyond each chat's retention, and chats without participants. Runs until
-    /// the server stops.
+    /// the server stops, at the node that holds the lock of the chores. After a change of its own,
+    /// each node runs a round.
     pub async fn maintain_chats(&self) {
         let every = std::time::Duration::from_millis(self.limits.trim_ms);
+        let mut is_woken = false;
         loop {
-            for (what, outcome) in [
-                ("trimming chats to their retention", self.trim_chats().await),
-                ("deleting empty chats", self.delete_empty_chats().await),
-                ("removing deleted chats", self.purge_chats().await),
-            ] {
-                if let Err(error) = outcome {
-                    tracing::warn!(error = %chain(&error), "{what} failed; it will be retried");
-                }
+            if is_woken || self.chores.is_held() {
+                self.maintain_chats_once().await;
             }
-            tokio::select! {
-                () = tokio::time::sleep(every) => {}
-                () = self.retention_wakeup.notified() => {}
+            is_woken = tokio::select! {
+                () = tokio::time::sleep(every) => false,
+                () = self.chores.changed() => false,
+                () = self.retention_wakeup.notified() => true,
+            };
+        }
+    }
+
+    async fn maintain_chats_once(&self) {
+        for (what, outcome) in [
+            ("trimming chats to their retention", self.trim_chats().await),
+            ("deleting empty chats", self.delete_empty_chats().await),
+            ("removing deleted chats", self.purge_chats().await),
+        ] {
+            if let Err(error) = outcome {
+                tracing::warn!(error = %chain(&error), "{what} failed; it will be retried");
             }
         }
     }

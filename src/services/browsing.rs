@@ -85,7 +85,9 @@ impl Services {
         question: Q,
     ) -> impl FnOnce() -> Result<T, ServiceError> + use<T, Q> {
         let (store, repository) = (self.git.store.clone(), view.repository.clone());
+        let is_here = self.git.check_stored_here(&repository);
         move || {
+            is_here?;
             let directory = store.existing(repository.storage_key)?;
             let browser = Browser::open(&directory, &repository.default_branch, limits)?;
             Ok(question(&browser)?)

@@ -6,9 +6,15 @@
 //!
 //! | Type | Where it is created | Meaning |
 //! |---|---|---|
-//! | [`Refusal`] | rules in `domain`; commands, queries, services | A rule denies the request, and nothing was changed. |
-//! | [`CommandError`] | the handle of the writer | A refusal of the command, or `Overloaded`, `ReadOnly` (the disk is full), `DatabaseAway`, `Internal`. |
-//! | [`QueryError`] | the handle of the cache | A refusal of the query, or `Overloaded`, `Internal`. |
+//! | [`Refusal`] | rules in `domain`; commands, queries, services | A rule denies the request, and
+//! nothing was changed.
+//! |
+//! | [`CommandError`] | the handle of the writer | A refusal of the command, or `Overloaded`,
+//! `ReadOnly` (the disk is full), `DatabaseAway`, `Internal`.
+//! |
+//! | [`QueryError`] | the handle of the cache | A refusal of the query, or `Overloaded`, `Stale`
+//! (PostgreSQL is away), `Internal`.
+//! |
 //! | [`ServiceError`] | `services` | Any of these and all other failures, with a [`Code`]. |
 //! | `HttpError`, `GitError` | `api` | A service error in the form of an HTTP or git response. |
 //!
@@ -166,6 +172,7 @@ impl From<QueryError> for ServiceError {
         match error {
             QueryError::Refused(refusal) => refusal.into(),
             QueryError::Overloaded(overloaded) => overloaded.into(),
+            QueryError::Stale => Self::later(Code::Overloaded, error.to_string(), 1000),
             QueryError::Internal => Self::new(Code::Internal, error.to_string()),
         }
     }

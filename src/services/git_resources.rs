@@ -20,6 +20,7 @@ use crate::core::machine;
 use crate::core::saturate;
 use crate::core::shares::{BudgetGrant, Client, Holder, PoolMetrics, PoolName, Share, Slot, Slots};
 use crate::domain::ids::{ProjectId, RepositoryId};
+use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics, TransferPermit, Work};
 use crate::git::object_count;
@@ -32,12 +33,27 @@ use crate::protocol::code::Code;
 /// A nice(1) value: a thread with it gets about a tenth of the CPU time of a server thread.
 const HISTORY_PRIORITY: i32 = 10;
 
+/// When a client may try again after its storage node could not be reached, in milliseconds.
+const STORAGE_NODE_RETRY_MS: u64 = 5_000;
+
 /// Lock that a push of a repository holds during its last steps.
 pub(super) type PushLock = KeyedLockGuard<RepositoryId>;
+
+/// How this server hosts repositories.
+#[derive(Debug, Clone, Default)]
+pub struct HostingSettings {
+    /// The URL under which clients reach this server, if configured.
+    pub public_url: Option<String>,
+    pub push_to_create: bool,
+    /// The name of this node. `None`: the server is the only node.
+    pub node: Option<NodeName>,
+}
 
 /// State of git hosting; one per application.
 pub struct GitResources {
     pub store: Store,
+    /// The name of this node. `None`: the server is the only node.
+    pub node: Option<NodeName>,
     /// `None`: no usable `git`. Repositories can be created and browsed, not cloned or pushed to.
     pub(super) program: Option<Git>,
     pub(super) pools: GitPools,
@@ -54,7 +70,6 @@ pub struct GitResources {
     large_delta_bytes: u64,
     /// Admitted pushes that are not settled yet.
     admitted: TaskTracker,
-    /// The URL under which clients reach this server, if configured.
     public_url: Option<String>,
     metrics: TransferMetrics,
     /// Starts a round of maintenance before its time.
@@ -68,12 +83,14 @@ impl GitResources {
     pub fn new(
         store: Store,
         program: Option<Git>,
-        (public_url, push_to_create): (Option<String>, bool),
+        settings: HostingSettings,
         (metrics, histories, pools): (TransferMetrics, &HistoryMetrics, &PoolMetrics),
         limits: &Limits,
     ) -> Self {
+        let HostingSettings { public_url, push_to_create, node } = settings;
         Self {
             store,
+            node,
             program,
             pools: GitPools::start(limits, pools),
             spool: Slots::of_space(limits.git_spool_pieces()).measured(pools.meter(PoolName::Spool)),
@@ -91,6 +108,28 @@ impl GitResources {
             started_at: SystemTime::now(),
             patience: Duration::from_millis(limits.git_patience_ms),
         }
+    }
+
+    /// Returns whether this node is the storage node of the repository.
+    pub fn stores(&self, repository: &Repository) -> bool {
+        repository.is_stored_on(self.node.as_ref())
+    }
+
+    /// Checks that this node is the storage node of the repository. No other node may read or write
+    /// its directory.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] on another node, where the request arrives only if the storage node
+    /// cannot be reached (`cluster::proxy`).
+    pub(super) fn check_stored_here(&self, repository: &Repository) -> Result<(), ServiceError> {
+        if self.stores(repository) {
+            return Ok(());
+        }
+        let why = match &repository.storage {
+            Some(node) => format!("the node {node}, which stores this repository, cannot be reached"),
+            None => "no node has the files of this repository; ask the operator".to_owned(),
+        };
+        Err(ServiceError::later(Code::Overloaded, why, STORAGE_NODE_RETRY_MS))
     }
 
     /// Returns whether the first push of an owner creates a repository (`git.push_to_create`).
@@ -301,6 +340,7 @@ impl GitResources {
 
     /// Returns the repository's directory; its `HEAD` names the default branch.
     pub(super) async fn directory(&self, repository: &Repository) -> Result<PathBuf, ServiceError> {
+        self.check_stored_here(repository)?;
         let (store, key) = (self.store.clone(), repository.storage_key);
         let branch = repository.default_branch.clone();
         Ok(blocking(move || store.ensure_head(key, &branch)).await??)

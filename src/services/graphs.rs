@@ -117,7 +117,8 @@ impl Services {
                 return;
             }
         };
-        for repository in all.iter().filter(|repository| repository.size_bytes >= MISSED_BYTES_MIN) {
+        let stored = all.iter().filter(|repository| self.git.stores(repository));
+        for repository in stored.filter(|repository| repository.size_bytes >= MISSED_BYTES_MIN) {
             let Ok(_permit) = self.git.graphs.running.acquire().await else { return };
             self.write_graph(repository, false).await;
         }

@@ -42,7 +42,9 @@ impl Services {
         .await?;
         let mut keys: Vec<StorageKey> = orphans::keys(&touched).collect();
         for repository in &unfinished.pushed {
-            if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(*repository)).await {
+            if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(*repository)).await
+                && self.git.stores(&repository)
+            {
                 keys.push(repository.storage_key);
             }
         }
@@ -55,7 +57,15 @@ impl Services {
             }
         })
         .await?;
-        self.roll_back(unfinished.creations).await
+        let creations = match self.git.node {
+            None => unfinished.creations,
+            // They may have been adopted since.
+            Some(_) => {
+                let read = |db: &mut _| repositories::in_state(db, repositories::CREATING);
+                self.readers.read(Holder::Operator, read).await?
+            }
+        };
+        self.roll_back(self.stored_here(creations)).await
     }
 
     /// Removes half-created repositories. No client has received their creation.
@@ -123,8 +133,9 @@ impl Services {
             .read(Holder::Operator, |db| repositories::in_state(db, repositories::ACTIVE))
             .await?;
         let store = self.git.store.clone();
+        let stored = self.stored_here(all);
         blocking(move || {
-            for repository in all {
+            for repository in stored {
                 if let Err(error) = store.sweep(repository.storage_key, before) {
                     tracing::debug!(repository.id = %repository.id, error = %chain(&error), "cannot remove leftover files of a repository");
                 }
@@ -144,13 +155,19 @@ impl Services {
         Ok(lock)
     }
 
+    /// Keeps the repositories whose storage node is this node.
+    fn stored_here(&self, mut repositories: Vec<Repository>) -> Vec<Repository> {
+        repositories.retain(|repository| self.git.stores(repository));
+        repositories
+    }
+
     async fn finish_deletions(&self) -> Result<(), ServiceError> {
         let Some(_lock) = self.maintenance_lock().await? else { return Ok(()) };
         let gone = self
             .readers
             .read(Holder::Operator, |db| repositories::in_state(db, repositories::DELETING))
             .await?;
-        for repository in gone {
+        for repository in self.stored_here(gone) {
             let (store, key) = (self.git.store.clone(), repository.storage_key);
             if let Err(error) = blocking(move || store.discard(key)).await? {
                 tracing::warn!(repository.id = %repository.id, error = %chain(&error), "cannot remove a repository");
@@ -167,10 +184,12 @@ impl Services {
         if self.git.program.is_none() {
             return Ok(());
         }
-        let at_least = self.limits.maintenance_pushes;
+        let (at_least, node) = (self.limits.maintenance_pushes, self.git.node.clone());
         let needy = self
             .readers
-            .read(Holder::Operator, move |db| repositories::unpacked(db, at_least, PACKED_PER_ROUND))
+            .read(Holder::Operator, move |db| {
+                repositories::unpacked(db, node.as_ref(), at_least, PACKED_PER_ROUND)
+            })
             .await?;
         for repository in needy {
             let Some(_lock) = self.maintenance_lock().await? else { return Ok(()) };

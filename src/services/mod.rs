@@ -16,6 +16,8 @@ pub mod branch_deletions;
 pub mod browsing;
 pub mod chat_start;
 pub mod chats;
+mod chore_lock;
+mod commit_tokens;
 mod entitlement;
 mod error;
 mod fetch_requests;
@@ -40,6 +42,7 @@ mod rates;
 pub mod repositories;
 mod room;
 pub mod spool;
+pub mod storage_nodes;
 pub mod talks;
 pub mod threads;
 pub mod tokens;
@@ -47,9 +50,12 @@ pub mod transfers;
 pub mod web_logins;
 
 pub use crate::actors::cache::{ChatView, FirstChats, ListedChat, MemberView, ProjectView, RepositoryView};
+pub use chore_lock::ChoreLock;
+pub use commit_tokens::{CommitToken, CommitTokens, NotAToken};
 pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
 use health::HealthSources;
+pub use logins::LoginShare;
 pub use rates::Rates;
 
 use std::sync::Arc;
@@ -78,12 +84,23 @@ pub struct ActorHandles {
     pub presence: PresenceHandle,
 }
 
+/// This server among the nodes of its cluster.
+pub struct NodeSettings {
+    /// The number of this node; 0 on SQLite.
+    pub number: i16,
+    /// The address under which clients reach the UDP socket.
+    pub udp_address: Arc<str>,
+    /// Shares the outcomes of logins with the other nodes.
+    pub logins: Option<LoginShare>,
+}
+
 /// The dependencies of all functions in this module. One per application, shared.
 pub struct Services {
     pub cache: CacheHandle,
     pub writer: WriterHandle,
     pub readers: Readers,
     pub presence: PresenceHandle,
+    node: i16,
     udp_address: Arc<str>,
     passwords: PasswordPool,
     tokens: TokenKeys,
@@ -97,6 +114,10 @@ pub struct Services {
     answers: Slots,
     /// Notifies the task that trims chats.
     retention_wakeup: Notify,
+    /// Held by the node that runs the chores of the database.
+    pub chores: ChoreLock,
+    /// Tokens of commits, if several nodes share the database.
+    pub commits: Option<CommitTokens>,
     /// Recorded by the HTTP listener, reported by `doctor`.
     pub forwarders: UntrustedForwarders,
     /// Read for administrators.
@@ -107,7 +128,7 @@ pub struct Services {
 impl Services {
     pub fn new(
         handles: ActorHandles,
-        udp_address: Arc<str>,
+        node: NodeSettings,
         (tokens, setup): (TokenKeys, Option<SetupCode>),
         accounts: Accounts,
         git: GitResources,
@@ -115,7 +136,7 @@ impl Services {
         health: HealthSources,
     ) -> Self {
         let passwords = logins::password_pool(&limits, pools);
-        let logins = logins::Logins::start(&limits, pools);
+        let logins = logins::Logins::start(&limits, pools, node.logins);
         let rates = Rates::new(&limits);
         let answers = Slots::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
         let ActorHandles { cache, writer, readers, presence } = handles;
@@ -124,7 +145,8 @@ impl Services {
             writer,
             readers,
             presence,
-            udp_address,
+            node: node.number,
+            udp_address: node.udp_address,
             passwords,
             tokens,
             rates,
@@ -134,6 +156,8 @@ impl Services {
             git,
             answers,
             retention_wakeup: Notify::new(),
+            chores: ChoreLock::default(),
+            commits: None,
             forwarders: UntrustedForwarders::default(),
             health,
             limits,
@@ -145,6 +169,11 @@ impl Services {
     pub fn credential(&self, token: &str) -> Result<Credential, ServiceError> {
         let identity = self.tokens.verify(token).map_err(|_| ServiceError::unauthenticated())?;
         Ok(Credential::login(UserId(identity.user), LoginId(identity.login), identity.token_version))
+    }
+
+    /// Returns the number of this node in its cluster; 0 on SQLite.
+    pub fn node(&self) -> i16 {
+        self.node
     }
 
     /// Returns the code that creates the first administrator, if this start found none.

@@ -51,7 +51,7 @@ impl Services {
     /// Issues a ticket for the device, valid from now on.
     pub async fn issue_ticket(&self, who: Credential, device: DeviceKey) -> Result<Ticket, ServiceError> {
         self.rates.ticket(who.user)?;
-        let ticket = Ticket::fresh();
+        let ticket = Ticket::fresh_at(self.node);
         self.cache.issue_ticket(who, device, ticket).await?;
         Ok(ticket)
     }
@@ -59,7 +59,7 @@ impl Services {
     /// Returns a ticket for a session whose `Hello` requests one. Beyond the rate limit the session
     /// starts without a ticket.
     pub fn ticket_for_hello(&self, who: Credential) -> Option<Ticket> {
-        self.rates.ticket(who.user).ok().map(|()| Ticket::fresh())
+        self.rates.ticket(who.user).ok().map(|()| Ticket::fresh_at(self.node))
     }
 
     /// Returns the presence of these users as `who` may see it, in the order of `names`.

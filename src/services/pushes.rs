@@ -21,6 +21,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::{ReadersNamed, RepositoryById, RepositoryView};
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 use crate::core::actor::Caller;
+use crate::core::database::Db;
 use crate::core::fail_points;
 use crate::core::shares::{BudgetGrant, Holder};
 use crate::core::telemetry::{chain, request_id};
@@ -127,6 +128,7 @@ impl PushHook {
             fast_forward: self.fast_forward.clone(),
             chat_text: chat_text(&self.head),
             base_url: self.services.git.public_url().unwrap_or_default().to_owned(),
+            node: self.services.git.node.clone(),
         };
         let opened = match self.services.writer.execute(self.who, command()).await.map_err(ServiceError::from)
         {
@@ -289,7 +291,7 @@ impl Services {
     async fn write_settlement(&self, push: PushId, summary: PushSummary) -> Result<Settled, ServiceError> {
         let mut last = Settled::default();
         for _ in 0..SLICES_MAX {
-            let command = SettlePush { push, summary: summary.clone() };
+            let command = SettlePush { push, summary: summary.clone(), node: self.git.node.clone() };
             last = self.writer.execute(Caller::Server, command).await?;
             if !last.more {
                 break;
@@ -304,6 +306,7 @@ impl Services {
         updates: &[RefUpdate],
         detail: PushDetail,
     ) -> Result<PushSummary, ServiceError> {
+        self.git.check_stored_here(repository)?;
         let (store, key, updates) = (self.git.store.clone(), repository.storage_key, updates.to_vec());
         let (limits, default) = (WalkLimits::of(&self.limits), repository.default_branch.clone());
         let read = blocking(move || {
@@ -354,7 +357,9 @@ impl Services {
     }
 
     async fn unsettled(&self) -> Result<Vec<PushIntent>, ServiceError> {
-        Ok(self.readers.read(Holder::Operator, |db| pushes::all_unsettled(db, INTENTS_PER_ROUND)).await?)
+        let node = self.git.node.clone();
+        let read = move |db: &mut Db| pushes::all_unsettled(db, node.as_ref(), INTENTS_PER_ROUND);
+        Ok(self.readers.read(Holder::Operator, read).await?)
     }
 
     async fn settle_intent(&self, intent: &PushIntent) -> Result<Settled, ServiceError> {
@@ -362,6 +367,7 @@ impl Services {
             // An announced push is settled without reading the refs: they may have changed since.
             Ok(_) if intent.announced => self.write_settlement(intent.id, PushSummary::default()).await,
             Ok(repository) => {
+                self.git.check_stored_here(&repository)?;
                 // Counted before anything is read: an attempt that ends the process counts.
                 let attempts = self.writer.execute(Caller::Server, CountAttempt { push: intent.id }).await?;
                 let detail = match attempts {

@@ -70,6 +70,7 @@ impl Services {
             description,
             default_branch: request.default_branch,
             storage_key: StorageKey::fresh(),
+            storage: self.git.node.clone(),
         };
         // In a separate task: a client that disconnects must not leave half a repository.
         let services = self.clone();
@@ -170,6 +171,7 @@ impl Services {
     }
 
     async fn can_be_default(&self, repository: &Repository, branch: &str) -> Result<bool, ServiceError> {
+        self.git.check_stored_here(repository)?;
         let (store, key, branch) = (self.git.store.clone(), repository.storage_key, branch.to_owned());
         let found =
             blocking(move || Ok::<_, StoreError>(history::can_be_default(&store.existing(key)?, &branch)?));

@@ -12,7 +12,7 @@ use crate::domain::timestamp::Timestamp;
 
 /// Writes a copy of `from` to `to`, which must not exist, in a single read transaction on its own
 /// connection. The caller must fsync it.
-pub fn copy_database(from: &Path, to: &Path) -> Result<(), DatabaseError> {
+pub fn vacuum_into(from: &Path, to: &Path) -> Result<(), DatabaseError> {
     let mut db = database::open_reader(from)?;
     // VACUUM INTO changes no page of this database, but SQLite treats it as a write.
     db.batch_execute("PRAGMA query_only = OFF;")?;
@@ -36,7 +36,8 @@ pub fn reset_epoch_and_logins(db: &mut Db) -> QueryResult<(i64, usize)> {
     }
 }
 
-fn reset(db: &mut Db) -> QueryResult<(i64, usize)> {
+/// Does so in the open transaction, or in one for each statement.
+pub(super) fn reset(db: &mut Db) -> QueryResult<(i64, usize)> {
     let epoch = meta::fresh_epoch();
     meta::set(db, meta::EPOCH, epoch)?;
     let ended = accounts::all_live_logins(db)?.len();

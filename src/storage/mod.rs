@@ -3,12 +3,14 @@
 //! `rows` converts table rows to domain values and back. `queries` holds one function per
 //! statement. `ids` makes typed ids columns. `snapshot` loads the read models. `unfinished` loads
 //! the work that a crash interrupted. `readers` is the pool of read-only connections. `commit_log`
-//! numbers the commits, and passes them to other nodes.
+//! numbers the commits, and passes them to other nodes. `database_copy` copies all rows to another
+//! database.
 //!
 //! Invariant: writing functions are called only inside the writer's transaction.
 
 pub mod commit_log;
 pub mod copy;
+pub mod database_copy;
 mod ids;
 pub mod metrics;
 pub mod nodes;

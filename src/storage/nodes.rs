@@ -8,14 +8,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
 
 use super::commit_log;
-use crate::core::database::Postgres;
+use crate::core::database::{Db, Postgres};
 
 /// A node that did not write its row for longer is not counted as running, in milliseconds.
 pub const NODE_EXPIRES_MS: i64 = 30_000;
 /// The largest number of a node.
 const NUMBER_MAX: i16 = 255;
 
-/// A node of the database.
+/// A node of the database, whether it runs or not.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Node {
     #[diesel(sql_type = Text)]
@@ -24,15 +24,31 @@ pub struct Node {
     pub number: i16,
     #[diesel(sql_type = Text)]
     pub address: String,
+    /// The newest version of events that it reads.
+    #[diesel(sql_type = SmallInt)]
+    pub format: i16,
     /// Milliseconds since the node last wrote its row, by the clock of the database.
     #[diesel(sql_type = BigInt)]
     pub silent_ms: i64,
+}
+
+impl Node {
+    /// Returns whether the node ran within [`NODE_EXPIRES_MS`].
+    pub fn is_running(&self) -> bool {
+        self.silent_ms < NODE_EXPIRES_MS
+    }
 }
 
 #[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = SmallInt)]
     number: i16,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
 }
 
 #[derive(QueryableByName)]
@@ -54,26 +70,76 @@ pub struct NewNode<'a> {
 }
 
 /// Registers this node; returns its number, and the other nodes that ran within
-/// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none.
+/// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none. Registers never beside an
+/// [`incompatible`] node.
 pub fn register(db: &mut Postgres, this: NewNode<'_>, alone: bool) -> QueryResult<(i16, Vec<Node>)> {
     db.queries.batch_execute("BEGIN")?;
     let registered = commit_log::lock(db).and_then(|()| {
         let others = running(db, this.name)?;
-        let number = if alone && !others.is_empty() { 0 } else { insert(db, this)? };
+        let is_refused = alone && !others.is_empty() || incompatible(&others).is_some();
+        let number = if is_refused { 0 } else { insert(db, this)? };
         Ok((number, others))
     });
     db.queries.batch_execute(if registered.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     registered
 }
 
+/// Returns the first node that cannot run beside this version. A version writes its own format of
+/// events and the one before.
+pub fn incompatible(others: &[Node]) -> Option<&Node> {
+    let beside = commit_log::OLDEST_FORMAT..=commit_log::FORMAT + 1;
+    others.iter().find(|other| !beside.contains(&other.format))
+}
+
+/// Returns the newest format of events that this node and all others read.
+pub fn common_format(others: &[Node]) -> i16 {
+    let newest = others.iter().map(|other| other.format).fold(commit_log::FORMAT, i16::min);
+    newest.max(commit_log::OLDEST_FORMAT)
+}
+
+/// Returns whether a node ran within [`NODE_EXPIRES_MS`]. Without PostgreSQL no other node runs.
+pub fn is_running(db: &mut Db, name: &str) -> QueryResult<bool> {
+    let Db::Postgres(db) = db else { return Ok(false) };
+    let found: Option<Node> = diesel::sql_query(format!(
+        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes
+         WHERE name = $1 AND seen_at > {NOW} - {NODE_EXPIRES_MS}"
+    ))
+    .bind::<Text, _>(name)
+    .get_result(&mut db.queries)
+    .optional()?;
+    Ok(found.is_some())
+}
+
+/// Returns all nodes. Without PostgreSQL there are none.
+pub fn all(db: &mut Db) -> QueryResult<Vec<Node>> {
+    match db {
+        Db::Sqlite(_) => Ok(Vec::new()),
+        Db::Postgres(db) => all_of(db),
+    }
+}
+
+/// Returns all nodes.
+pub fn all_of(db: &mut Postgres) -> QueryResult<Vec<Node>> {
+    let all = format!(
+        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes ORDER BY number"
+    );
+    diesel::sql_query(all).load(&mut db.queries)
+}
+
 /// Returns the other nodes that ran within [`NODE_EXPIRES_MS`].
 pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
     diesel::sql_query(format!(
-        "SELECT name, number, address, {NOW} - seen_at AS silent_ms FROM nodes
+        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes
          WHERE name <> $1 AND seen_at > {NOW} - {NODE_EXPIRES_MS} ORDER BY number"
     ))
     .bind::<Text, _>(name)
     .load(&mut db.queries)
+}
+
+/// Returns the number of nodes that have ever run on this database.
+pub fn count(db: &mut Postgres) -> QueryResult<i64> {
+    let all = "SELECT count(*) AS value FROM nodes";
+    diesel::sql_query(all).get_result::<Count>(&mut db.queries).map(|count| count.value)
 }
 
 fn insert(db: &mut Postgres, this: NewNode<'_>) -> QueryResult<i16> {
@@ -96,11 +162,14 @@ fn insert(db: &mut Postgres, this: NewNode<'_>) -> QueryResult<i16> {
     Ok(number.number)
 }
 
-/// Records that this node runs. Returns `false` if another process has taken its name.
-pub fn record_running(db: &mut Postgres, number: i16, instance: &str) -> QueryResult<bool> {
-    diesel::sql_query(format!("UPDATE nodes SET seen_at = {NOW} WHERE number = $1 AND instance = $2"))
+/// Records that this node runs, and its address. Returns `false` if another process has taken its
+/// name.
+pub fn record_running(db: &mut Postgres, number: i16, instance: &str, address: &str) -> QueryResult<bool> {
+    let update = "UPDATE nodes SET address = $3, seen_at";
+    diesel::sql_query(format!("{update} = {NOW} WHERE number = $1 AND instance = $2"))
         .bind::<SmallInt, _>(number)
         .bind::<Text, _>(instance)
+        .bind::<Text, _>(address)
         .execute(&mut db.queries)
         .map(|updated| updated > 0)
 }

@@ -281,6 +281,7 @@ diesel::table! {
         size_bytes -> BigInt,
         unpacked -> BigInt,
         created_at -> BigInt,
+        storage -> Nullable<Text>,
     }
 }
 

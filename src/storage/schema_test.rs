@@ -69,11 +69,25 @@ fn schema_file_matches_migrations() {
 /// Tables that exist on PostgreSQL only.
 const POSTGRES_ONLY: [&str; 3] = ["commits", "nodes", "secrets"];
 
-/// Returns `table.column -> Type` for every column of the migrations of PostgreSQL, which has one
+/// The migrations of PostgreSQL that add columns: the first one, then `ALTER TABLE … ADD COLUMN`.
+const ON_POSTGRES: [&str; 2] = [
+    include_str!("../../migrations-postgres/2026-11-30-000000_schema/up.sql"),
+    include_str!("../../migrations-postgres/2026-11-30-170000_storage_nodes/up.sql"),
+];
+
+/// Returns `table.column -> Type` for every column of the migrations of PostgreSQL, which have one
 /// column per line.
 fn on_postgres() -> Vec<String> {
     let (mut table, mut columns) = ("", Vec::new());
-    for line in include_str!("../../migrations-postgres/2026-11-30-000000_schema/up.sql").lines() {
+    for line in ON_POSTGRES.iter().flat_map(|migration| migration.lines()) {
+        let added = line.strip_prefix("ALTER TABLE ").and_then(|rest| rest.split_once(" ADD COLUMN "));
+        let line = match added {
+            Some((altered, column)) => {
+                table = altered;
+                column.trim_end_matches(';')
+            }
+            None => line,
+        };
         if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
             table = rest.split_whitespace().next().unwrap_or_default();
         } else if line.starts_with(')') {

@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::git::GitWorkdir;
-use crate::harness::{Person, TestServer, assert_problem, database, netbit_beside, postgres, until};
+use crate::harness::{Person, TestServer, assert_problem, database, netbit_beside, until};
 
 fn netbit(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netbit")).args(arguments).output().unwrap()
@@ -47,9 +47,6 @@ async fn doctor(data_dir: &Path) -> (i32, String) {
 
 #[actix_web::test]
 async fn backup_under_load_holds_all_earlier_acknowledged_writes() {
-    if postgres::skips("netbit backup copies netbit.db") {
-        return;
-    }
     let server = TestServer::with_limits(|limits| limits.rates = false).await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
@@ -145,9 +142,6 @@ async fn backup_under_load_holds_all_earlier_acknowledged_writes() {
 
 #[actix_web::test]
 async fn incomplete_backup_is_refused_and_leaves_no_data_to_serve() {
-    if postgres::skips("netbit backup copies netbit.db") {
-        return;
-    }
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.group(&[]).await;
@@ -182,9 +176,6 @@ async fn incomplete_backup_is_refused_and_leaves_no_data_to_serve() {
 
 #[actix_web::test]
 async fn manifest_cannot_reference_files_outside_the_backup() {
-    if postgres::skips("netbit backup copies netbit.db") {
-        return;
-    }
     let server = TestServer::start().await;
     server.user("alice").await;
     let (outside, backup) = backed_up(server.path()).await;
@@ -219,9 +210,6 @@ fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[actix_web::test]
 async fn doctor_finds_damage_and_changes_nothing() {
-    if postgres::skips("netbit doctor checks netbit.db") {
-        return;
-    }
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;

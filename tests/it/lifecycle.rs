@@ -1,11 +1,12 @@
 //! Start, observation and stop of a server.
 
 use netbit::app::{RunningApp, StartError};
+use netbit::client::TcpClient;
 use netbit::core::actor::FATAL_EXIT_CODE;
 use netbit::core::limits::Limits;
 
 use crate::harness::browser::Browser;
-use crate::harness::{PASSWORD, Process, TestServer, config, database, eventually, postgres};
+use crate::harness::{PASSWORD, Process, TestServer, config, database, eventually, postgres, until};
 
 #[actix_web::test]
 async fn start_takes_its_steps_in_order() {
@@ -51,6 +52,33 @@ async fn stop_takes_its_steps_in_order_and_cuts_none_short() {
             "operations"
         ]
     );
+    assert!(stopped.steps.iter().all(|step| !step.cut), "{:?}", stopped.steps);
+}
+
+/// A load balancer needs the time to notice that the server is not ready.
+#[actix_web::test]
+async fn draining_server_serves_until_a_second_signal() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::with(directory.path(), &[("NETBIT_LIMITS__DRAIN_MS", "600000")]).await;
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
+    let chat = alice.create_group("team", &[]).await.unwrap();
+    server.terminate();
+    until(async || server.operations("/readyz").await.0 == 503).await;
+    assert_eq!(server.operations("/livez").await.0, 200);
+    alice.post_message(chat, "while draining").await.unwrap();
+    let (mut session, _) = TcpClient::open(server.tcp(), alice.token().unwrap()).await.unwrap();
+    assert!(session.say(chat, "in a new session").await.unwrap().success);
+    server.terminate();
+    assert_eq!(server.end().await, Some(1), "the second signal ends it at once");
+}
+
+#[actix_web::test]
+async fn drained_server_stops_in_order() {
+    let server = TestServer::with_limits(|limits| limits.drain_ms = 1).await;
+    let stopped = server.stop().await;
+    let names: Vec<_> = stopped.steps.iter().map(|step| step.name).take(3).collect();
+    assert_eq!(names, ["not ready", "drain", "stop accepting"]);
     assert!(stopped.steps.iter().all(|step| !step.cut), "{:?}", stopped.steps);
 }
 

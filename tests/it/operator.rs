@@ -140,18 +140,12 @@ async fn user_with_a_reserved_name_works_and_is_listed() {
     workdir.repository("work").await;
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     assert_eq!(user.get("/api/users/search").await.status, 200);
-    // The doctor checks only SQLite.
-    let doctor = !postgres::is_used();
-    if doctor {
-        let (ok, printed) = operate(server.path(), &["doctor"]).await;
-        assert!(!ok && printed.contains("netbit user rename search"), "{printed}");
-    }
+    let (ok, printed) = operate(server.path(), &["doctor"]).await;
+    assert!(!ok && printed.contains("netbit user rename search"), "{printed}");
     let directory = server.stop_and_keep().await;
     assert!(operate(directory.path(), &["user", "rename", "search", "finder"]).await.0);
-    if doctor {
-        let (ok, printed) = operate(directory.path(), &["doctor"]).await;
-        assert!(ok, "{printed}");
-    }
+    let (ok, printed) = operate(directory.path(), &["doctor"]).await;
+    assert!(ok, "{printed}");
 }
 
 #[actix_web::test]
@@ -185,7 +179,11 @@ async fn data_directory_may_have_a_long_name() {
     let add = ["user", "add", "alice", "--password-file", secret.path().to_str().unwrap()];
     let (ok, printed) = operate(&long, &add).await;
     assert!(ok, "{printed}");
-    let server = TestServer::with(|config| config.data_dir.0 = long.clone()).await;
+    let server = TestServer::with(|config| {
+        config.data_dir.0 = long.clone();
+        postgres::configure(config);
+    })
+    .await;
     let (ok, printed) = operate(&long, &["user", "list"]).await;
     assert!(ok && printed.contains("alice"), "{printed}");
     assert!(operate(&long, &["doctor"]).await.1.contains("running server's cache"));
@@ -332,9 +330,6 @@ async fn actions_of_administrators_and_owners_are_audited() {
 
 #[actix_web::test]
 async fn doctor_compares_a_running_servers_cache_with_the_database() {
-    if postgres::skips("netbit doctor checks netbit.db") {
-        return;
-    }
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;

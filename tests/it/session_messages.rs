@@ -66,7 +66,9 @@ async fn pipelining_sender_gets_all_acks_and_events_in_order() {
                 assert!(packet.success, "{packet:?}");
                 acks.push((packet.request_id.unwrap(), packet.seq.unwrap()));
             }
-            _ => own.push((content(&packet).parse::<u64>().unwrap(), packet.seq.unwrap())),
+            "Event" => own.push((content(&packet).parse::<u64>().unwrap(), packet.seq.unwrap())),
+            // Marks are pushed while a slow server works.
+            _ => {}
         }
     }
     acks.sort_unstable();

@@ -346,3 +346,25 @@ async fn stop_flushes_the_acks_and_sends_goodbye() {
     assert!(stored >= acked && acked >= 1, "{stored} stored, {acked} acknowledged");
     server.stop().await;
 }
+
+/// The clients of a node that stops would otherwise reconnect to the others at the same moment.
+#[actix_web::test]
+async fn goodbye_of_a_stop_spreads_the_return_of_clients() {
+    for (spread, expected) in [(0, None), (1, Some(0..=1))] {
+        let server = TestServer::with_limits(|limits| limits.return_spread_ms = spread).await;
+        let alice = server.user("alice").await;
+        let mut session = alice.tcp().await;
+        let reads = async {
+            loop {
+                let packet = soon(session.any()).await.unwrap();
+                if packet.packet_type == "Goodbye" {
+                    return packet;
+                }
+            }
+        };
+        let (packet, _) = futures_util::join!(reads, server.stop());
+        assert_eq!(packet.code.as_deref(), Some("shutdown"));
+        assert_eq!(packet.after_ms.is_some(), expected.is_some(), "{packet:?}");
+        assert!(packet.after_ms.is_none_or(|after| expected.is_some_and(|within| within.contains(&after))));
+    }
+}

@@ -14,6 +14,7 @@ const ROOMS: &[&[&str]] = &[
     &["actors"],
     &["services"],
     &["http"],
+    &["cluster"],
     &["messaging", "api", "web", "backup"],
     &["app"],
     &["client"],
@@ -25,7 +26,8 @@ const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol", "core"])];
 /// The modules of `core` that `client` may use.
 const CORE_OF_CLIENT: &[&str] = &["trust"];
 /// The modules of `actors`, from left to right, with the same rule.
-const ACTORS: &[&[&str]] = &[&["outbox", "error", "commit"], &["hub", "presence"], &["cache"], &["writer"]];
+const ACTORS: &[&[&str]] =
+    &[&["outbox", "error", "commit"], &["freshness"], &["hub", "presence"], &["cache"], &["writer"]];
 /// Crates and paths that `domain` may use.
 const DOMAIN_CRATES: &[&str] = &[
     "serde",

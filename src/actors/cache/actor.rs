@@ -17,7 +17,9 @@ use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::log_reader::LogReader;
-use super::messages::{LogRead, Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead};
+use super::messages::{
+    CaughtUp, LogRead, Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead,
+};
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
 use super::read_models::{Applied, ReadModels};
@@ -120,6 +122,9 @@ impl CacheActor {
         ask: Ask<QueryRequest<Q>>,
         refuse: fn(&mut Self, Ask<QueryRequest<Q>>, Refusal),
     ) {
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let QueryRequest { who, query } = &ask.request;
         let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
@@ -277,6 +282,13 @@ impl Handler<SendReceipts> for CacheActor {
         self.receipts_scheduled = false;
         let items = self.models.take_receipts(self.sources.limits.receipts_participants);
         self.presence.deliver(items);
+    }
+}
+
+impl Handler<CaughtUp> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, caught_up: CaughtUp, _: &mut Ctx<Self>) {
+        self.caught_up(caught_up);
     }
 }
 

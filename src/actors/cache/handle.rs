@@ -3,8 +3,9 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    CatchUp, CloseSession, Heartbeat, IssueTicket, LogRead, OpenSession, Publish, QueryRequest, Replay,
-    ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify, WindowRead,
+    CatchUp, CaughtUp, ChatsElsewhere, CloseSession, Heartbeat, IssueTicket, LogRead, OpenSession, Publish,
+    QueryRequest, Replay, ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify,
+    WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -15,7 +16,7 @@ use crate::actors::presence::Ticket;
 use crate::core::actor::{Caller, Gate, Mailbox};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
-use crate::domain::ids::{ChatId, Seq, SessionId};
+use crate::domain::ids::{ChatId, Seq, SessionId, UserId};
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
 
@@ -66,6 +67,12 @@ impl CacheHandle {
         self.mailbox.ask(&self.gate, who, IssueTicket { who, device, ticket }).await
     }
 
+    /// Delivers the chats of users at other nodes to presence. Returns once that is done. Called by
+    /// one task, for one list at a time.
+    pub async fn deliver_chats(&self, users: Vec<UserId>) -> Result<(), QueryError> {
+        self.mailbox.ask_ungated(ChatsElsewhere(users)).await
+    }
+
     pub fn close_session(&self, session: SessionId, hub: usize) {
         self.mailbox.post(CloseSession { session, hub });
     }
@@ -108,6 +115,11 @@ impl CacheHandle {
     /// commits.
     pub fn publish(&self, event: WriterEvent) {
         self.mailbox.post(Publish(event));
+    }
+
+    /// Reports the newest commit of the database. Called after that commit was published.
+    pub fn caught_up(&self, caught_up: CaughtUp) {
+        self.mailbox.post(caught_up);
     }
 
     /// Returns how the read models differ from `fresh`.

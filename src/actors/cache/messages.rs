@@ -4,6 +4,7 @@ use crate::actors::commit::WriterEvent;
 use crate::actors::error::QueryError;
 use crate::actors::outbox::Outbox;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::Message;
 
@@ -11,19 +12,20 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
-    AccessTokens, AccessTokensOf, AccountBytes, Administrator, Blocks, ChatDetails, ChatList, ChatReader,
-    Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList, Participants,
-    PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed,
-    ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories, RepositoryById,
-    RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, TokenHolder, TokenUsesToWrite,
-    UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
+    AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatList,
+    ChatReader, Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList,
+    Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList,
+    ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories,
+    RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, StorageOf,
+    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister,
+    WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
 use crate::core::actor::{MessageName, NamedMessage, Request, instrumented_actor};
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
-use crate::domain::ids::{ChatId, Seq, SessionId};
+use crate::domain::ids::{ChatId, Seq, SessionId, UserId};
 use crate::domain::presence::Status;
 use crate::storage::readers::ReadError;
 use crate::storage::snapshot::{Snapshot, WindowRows};
@@ -37,11 +39,14 @@ instrumented_actor!(
         AccessTokensOf,
         AccountBytes,
         Administrator,
+        AppliedCommit,
         Blocks,
         CatchUp,
+        CaughtUp,
         ChatDetails,
         ChatReader,
         ChatList,
+        ChatsElsewhere,
         CloseSession,
         Events,
         HasAdministrator,
@@ -76,6 +81,7 @@ instrumented_actor!(
         SendReceipts,
         SnapshotRead,
         StartingChats,
+        StorageOf,
         TokenHolder,
         TokenUsesToWrite,
         UserIds,
@@ -104,6 +110,7 @@ macro_rules! answers {
 
 answers! {
     CatchUp => Vec<(ChatId, Seq)>,
+    ChatsElsewhere => (),
     Heartbeat => (),
     IssueTicket => (),
     OpenSession => (),
@@ -162,6 +169,9 @@ pub struct IssueTicket {
     pub(super) device: DeviceKey,
     pub(super) ticket: Ticket,
 }
+
+/// Delivers the chats of users at other nodes to presence, on its lane.
+pub struct ChatsElsewhere(pub(super) Vec<UserId>);
 
 /// A session has ended.
 #[derive(Message)]
@@ -227,6 +237,14 @@ pub(super) struct SnapshotRead {
 /// Compares the read models with a fresh load of the database; returns the differences.
 pub struct Verify {
     pub(super) fresh: Box<ReadModels>,
+}
+
+/// At `at`, commit `commit_no` was the newest of the database.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct CaughtUp {
+    pub commit_no: i64,
+    pub at: Instant,
 }
 
 /// The log of commits was read for a query that would have been refused.

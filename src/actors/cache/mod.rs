@@ -40,6 +40,7 @@ mod queries;
 mod read_models;
 mod receipts;
 mod sessions;
+mod storage_queries;
 mod token_queries;
 mod user_queries;
 mod uses;
@@ -54,9 +55,9 @@ pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use cursor_queries::{ChatReader, ReadCursors};
 pub use handle::CacheHandle;
-pub use log_reader::{LogReader, LogRequest};
+pub use log_reader::{LogReader, LogRequest, LogUnread};
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};
-pub use messages::{ResumeCursors, SessionRef, SessionRegistration};
+pub use messages::{CaughtUp, ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, MemberView, Members, MembersAmong, NotificationList, ProjectList, ProjectNamed,
@@ -69,6 +70,7 @@ pub use queries::{
     PersonFormerlyNamed, PersonNamed, Query, QueryContext, QueryOutcome, UserIds,
 };
 pub use read_models::ReadModels;
+pub use storage_queries::{AppliedCommit, StorageOf, StoragePlace};
 pub use token_queries::{
     AccessTokens, AccessTokensOf, Administrator, HasAdministrator, PeopleSeen, TokenHolder, TokenUsesToWrite,
 };

@@ -9,9 +9,11 @@ use actix::Handler;
 use super::actor::CacheActor;
 use super::chats::Lookup;
 use super::messages::{
-    CatchUp, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors, SessionRef,
+    CatchUp, ChatsElsewhere, CloseSession, Heartbeat, IssueTicket, OpenSession, Replay, ResumeCursors,
+    SessionRef,
 };
 use super::queries::readable;
+use crate::actors::error::QueryError;
 use crate::actors::hub::{LaneItem, Replayed, SessionSubscription};
 use crate::actors::presence::PresenceItem;
 use crate::core::actor::{Ask, Ctx};
@@ -32,7 +34,11 @@ impl CacheActor {
     fn open_session(&mut self, ask: Ask<OpenSession>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::open_session) else { return };
         let is_refused = self.models.directory.authenticate(ask.request.0.session_ref.who).is_err();
-        let ask = if is_refused { self.behind_the_log(ask, Self::open_session_now) } else { Some(ask) };
+        let ask = if is_refused {
+            self.behind_the_log(ask, Self::open_session_now, |ask| ask.answer(Err(QueryError::Stale)))
+        } else {
+            Some(ask)
+        };
         if let Some(ask) = ask {
             self.open_session_now(ask);
         }
@@ -40,6 +46,9 @@ impl CacheActor {
 
     fn open_session_now(&mut self, ask: Ask<OpenSession>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::open_session_now) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Ask { request: OpenSession(registration), reply, .. } = ask;
         let user = match self.models.directory.authenticate(registration.session_ref.who) {
             Ok((user, AccessGrant::Whole)) => user.clone(),
@@ -110,6 +119,9 @@ impl CacheActor {
     /// Activates a ticket. A ticket is valid for as long as the login that requested it.
     fn issue_ticket(&mut self, ask: Ask<IssueTicket>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::issue_ticket) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let issued = match self.models.directory.authenticate(ask.request.who) {
             Ok((_, AccessGrant::Whole)) => Ok(()),
             Ok((_, AccessGrant::Token(_))) => Err(Refusal::Forbidden("tickets need a login").into()),
@@ -121,6 +133,15 @@ impl CacheActor {
             self.presence.deliver(vec![PresenceItem::TicketIssued { who, device, ticket, chats }]);
         }
         ask.reply.send(issued);
+    }
+
+    /// Joins and leaves follow on the same lane, so presence knows the chats of the users from then
+    /// on.
+    fn deliver_chats(&mut self, ask: Ask<ChatsElsewhere>) {
+        let Some(ask) = self.defer_while_reloading(ask, Self::deliver_chats) else { return };
+        let chats = ask.request.0.iter().map(|user| (*user, self.chat_ids(*user))).collect();
+        self.presence.deliver(vec![PresenceItem::ChatsOf(chats)]);
+        ask.answer(Ok(()));
     }
 
     /// Closes a session. Ordered after the session's own registration, even when that waits for a
@@ -136,6 +157,9 @@ impl CacheActor {
 
     fn heartbeat(&mut self, ask: Ask<Heartbeat>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::heartbeat) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Heartbeat { session_ref: SessionRef { session, hub, who }, request_id } = ask.request;
         if let Err(refusal) = self.models.directory.authenticate(who) {
             return ask.answer(Err(refusal.into()));
@@ -157,7 +181,11 @@ impl CacheActor {
                 .chats
                 .iter()
                 .any(|(chat, seq)| readable(&self.models, *chat, who.user).map_or(true, |head| head < *seq));
-        let ask = if is_ahead { self.behind_the_log(ask, Self::catch_up_now) } else { Some(ask) };
+        let ask = if is_ahead {
+            self.behind_the_log(ask, Self::catch_up_now, |ask| ask.answer(Err(QueryError::Stale)))
+        } else {
+            Some(ask)
+        };
         if let Some(ask) = ask {
             self.catch_up_now(ask);
         }
@@ -167,6 +195,9 @@ impl CacheActor {
     /// replayed.
     fn catch_up_now(&mut self, ask: Ask<CatchUp>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::catch_up_now) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Ask { request: CatchUp { session_ref, cursors }, reply, .. } = ask;
         let ResumeCursors { generation, epoch, chats } = cursors;
         if let Err(refusal) = self.models.directory.authenticate(session_ref.who) {
@@ -224,6 +255,9 @@ impl CacheActor {
     /// lane, with the switch to live.
     fn replay(&mut self, ask: Ask<Replay>) {
         let Some(ask) = self.defer_while_reloading(ask, Self::replay) else { return };
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Replay { session_ref, generation, chat, after, bytes_max } = ask.request;
         let SessionRef { session, hub, who } = session_ref;
         if let Err(refusal) = self.models.directory.authenticate(who) {
@@ -282,6 +316,13 @@ impl Handler<Ask<IssueTicket>> for CacheActor {
     type Result = ();
     fn handle(&mut self, ask: Ask<IssueTicket>, _: &mut Ctx<Self>) {
         self.issue_ticket(ask);
+    }
+}
+
+impl Handler<Ask<ChatsElsewhere>> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<ChatsElsewhere>, _: &mut Ctx<Self>) {
+        self.deliver_chats(ask);
     }
 }
 

@@ -157,10 +157,15 @@ impl Outbox {
 
     /// Sends `Goodbye`. Nothing follows it, and the socket is closed once it is flushed.
     pub fn goodbye(&self, code: GoodbyeCode, reconnect: bool) {
+        self.goodbye_until(code, reconnect, None);
+    }
+
+    /// Sends `Goodbye` to a client that may reconnect after `after_ms`.
+    pub fn goodbye_until(&self, code: GoodbyeCode, reconnect: bool, after_ms: Option<u64>) {
         if self.ended.swap(true, AcqRel) {
             return;
         }
-        let last = framing::encode(&ServerPacket::Goodbye { code, reconnect, after_ms: None }).ok();
+        let last = framing::encode(&ServerPacket::Goodbye { code, reconnect, after_ms }).ok();
         if let Some(frame) = &last {
             self.count(frame);
         }

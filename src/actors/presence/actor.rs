@@ -6,15 +6,20 @@ use std::time::Instant;
 
 use actix::{Actor, AsyncContext, Handler, SpawnHandle, Supervised};
 use tokio::net::UdpSocket;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::counters::DatagramCounters;
-use super::messages::{Datagrams, PresenceItems, PresenceQuery, SubmitUpdate, VisitPlace};
-use super::state::{Outgoing, PresenceState};
+use super::messages::{
+    Datagrams, LeaveCluster, NodeEvents, PresenceItems, PresenceQuery, SubmitUpdate, VisitPlace,
+};
+use super::peers::NodeMessage;
+use super::state::{Cluster, Outgoing, PresenceState};
 use crate::core::actor::{Ask, Ctx, Mailbox};
+use crate::core::bus::{Bus, Topic};
 use crate::core::fail_points;
 use crate::core::limits::Limits;
+use crate::domain::ids::UserId;
 use crate::protocol::datagram::DATAGRAM_BYTES_MAX;
 
 /// Maximum number of datagrams read at once.
@@ -22,12 +27,25 @@ const READ_MAX: usize = 64;
 /// Pause before reading again after a socket error.
 const REST: std::time::Duration = std::time::Duration::from_millis(50);
 
+/// Maximum number of users whose chats are requested from the cache at once.
+const CHATS_OF_MAX: usize = 200;
+
+/// The means to exchange presence with the other nodes of a cluster.
+pub struct ClusterLink {
+    pub bus: Bus,
+    /// The number of this node.
+    pub node: i16,
+    /// Requests the chats of users at other nodes; the cache answers on the lane of presence.
+    pub chats: mpsc::Sender<Vec<UserId>>,
+}
+
 /// See the [module](super).
 pub struct PresenceActor {
     state: PresenceState,
     socket: Option<Arc<UdpSocket>>,
     counters: DatagramCounters,
     scheduled: Option<(Instant, SpawnHandle)>,
+    cluster: Option<ClusterLink>,
 }
 
 impl PresenceActor {
@@ -37,6 +55,7 @@ impl PresenceActor {
         counters: DatagramCounters,
         own: Mailbox<Self>,
         limits: Limits,
+        cluster: Option<ClusterLink>,
     ) -> Self {
         let socket = match UdpSocket::from_std(socket) {
             Ok(socket) => Some(Arc::new(socket)),
@@ -48,7 +67,11 @@ impl PresenceActor {
         if let Some(socket) = &socket {
             actix::spawn(read(socket.clone(), own));
         }
-        Self { state: PresenceState::new(limits), socket, counters, scheduled: None }
+        let mut state = PresenceState::new(limits.clone());
+        if let Some(link) = &cluster {
+            state.join_cluster(Cluster::new(link.node, &limits, Instant::now()));
+        }
+        Self { state, socket, counters, scheduled: None, cluster }
     }
 
     fn send(&self, datagrams: impl IntoIterator<Item = Outgoing>) {
@@ -58,8 +81,26 @@ impl PresenceActor {
         }
     }
 
+    /// Publishes what there is for the other nodes, and requests the chats of their users.
+    fn publish(&mut self) {
+        let Some(link) = &self.cluster else { return };
+        for message in self.state.take_messages() {
+            publish(&link.bus, &message);
+        }
+        // A request that finds no room is made with the next event, at the latest with the next
+        // beat.
+        while let Ok(room) = link.chats.try_reserve() {
+            let wanted = self.state.take_wanted(CHATS_OF_MAX);
+            if wanted.is_empty() {
+                return;
+            }
+            room.send(wanted);
+        }
+    }
+
     /// Schedules the next run for the deadline of the crowd, if it has one.
     fn schedule(&mut self, ctx: &mut Ctx<Self>) {
+        self.publish();
         let next = self.state.next_deadline();
         if next == self.scheduled.map(|(at, _)| at) {
             return;
@@ -77,6 +118,13 @@ impl PresenceActor {
             });
             (at, run)
         });
+    }
+}
+
+fn publish(bus: &Bus, message: &NodeMessage) {
+    match rmp_serde::to_vec(message) {
+        Ok(body) => bus.publish(Topic::Presence, body),
+        Err(error) => error!(%error, "a message to other nodes could not be encoded"),
     }
 }
 
@@ -113,7 +161,7 @@ impl Actor for PresenceActor {
 impl Supervised for PresenceActor {
     fn restarting(&mut self, _: &mut Ctx<Self>) {
         self.scheduled = None;
-        self.state.end_all();
+        self.state.end_all(Instant::now());
     }
 }
 
@@ -145,10 +193,40 @@ impl Handler<Ask<PresenceQuery>> for PresenceActor {
 
 impl Handler<Ask<VisitPlace>> for PresenceActor {
     type Result = ();
-    fn handle(&mut self, ask: Ask<VisitPlace>, _: &mut Ctx<Self>) {
+    fn handle(&mut self, ask: Ask<VisitPlace>, ctx: &mut Ctx<Self>) {
         let VisitPlace { user, place, stays } = ask.request;
         let others = self.state.visit(user, place, stays, Instant::now());
         ask.answer(Ok(others));
+        self.schedule(ctx);
+    }
+}
+
+impl Handler<NodeEvents> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, NodeEvents { events, handled }: NodeEvents, ctx: &mut Ctx<Self>) {
+        let now = Instant::now();
+        for event in events {
+            if self.state.receive_event(event, now).is_err()
+                && let Some(link) = &self.cluster
+            {
+                link.bus.malformed();
+            }
+        }
+        self.schedule(ctx);
+        if handled.send(()).is_err() {
+            tracing::debug!("the task that reads the bus has ended");
+        }
+    }
+}
+
+impl Handler<LeaveCluster> for PresenceActor {
+    type Result = ();
+    fn handle(&mut self, LeaveCluster(left): LeaveCluster, ctx: &mut Ctx<Self>) {
+        self.schedule(ctx);
+        if let (Some(link), Some(last)) = (self.cluster.take(), self.state.leave_cluster()) {
+            publish(&link.bus, &last);
+        }
+        left.send(()).ok();
     }
 }
 

@@ -1,10 +1,13 @@
 //! The handle of the presence actor.
 
 use crate::actors::error::QueryError;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::actor::PresenceActor;
-use super::messages::{PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate, SubmitUpdate, VisitPlace};
+use super::messages::{
+    LeaveCluster, NodeEvent, NodeEvents, PresenceItem, PresenceItems, PresenceQuery, PresenceUpdate,
+    SubmitUpdate, VisitPlace,
+};
 use super::places::Place;
 use crate::core::actor::{Gate, Mailbox};
 use crate::domain::ids::{SessionId, UserId};
@@ -51,6 +54,22 @@ impl PresenceHandle {
         users: Vec<(UserId, bool)>,
     ) -> Result<Vec<PresenceView>, QueryError> {
         self.mailbox.ask(&self.gate, watcher, PresenceQuery { watcher, users }).await
+    }
+
+    /// Delivers events of the bus. Returns once they are handled.
+    pub async fn receive(&self, events: Vec<NodeEvent>) {
+        let (handled, done) = oneshot::channel();
+        self.mailbox.post(NodeEvents { events, handled });
+        // After a panic the sender is dropped.
+        drop(done.await);
+    }
+
+    /// Announces to the other nodes that this node stops. Returns once the message is in the queue
+    /// of the bus.
+    pub async fn leave_cluster(&self) {
+        let (left, done) = oneshot::channel();
+        self.mailbox.post(LeaveCluster(left));
+        drop(done.await);
     }
 
     /// Shows `user` at a place for a minute, or no longer (`stays: false`). Returns the other users

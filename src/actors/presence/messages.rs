@@ -12,6 +12,7 @@ use super::actor::PresenceActor;
 use super::places::Place;
 use super::tickets::Ticket;
 use crate::core::actor::{Request, instrumented_actor};
+use crate::core::bus::Origin;
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, LoginId, SessionId, UserId};
@@ -21,7 +22,7 @@ use crate::protocol::view::{MarkView, PresenceView};
 instrumented_actor!(
     PresenceActor,
     "presence",
-    [Datagrams, PresenceItems, PresenceQuery, SubmitUpdate, VisitPlace]
+    [Datagrams, LeaveCluster, NodeEvents, PresenceItems, PresenceQuery, SubmitUpdate, VisitPlace]
 );
 
 /// An update from the cache, in commit order: sessions, tickets and memberships.
@@ -70,7 +71,31 @@ pub enum PresenceItem {
     },
     /// Joins or leaves were dropped before they reached this lane: all tickets are removed.
     Lost,
+    /// The chats of users who have devices at other nodes.
+    ChatsOf(Vec<(UserId, Vec<ChatId>)>),
 }
+
+/// An event of the bus about presence.
+#[derive(Debug, Clone)]
+pub enum NodeEvent {
+    /// A message of another node.
+    Message(Origin, Vec<u8>),
+    /// Messages of other nodes, or to them, may be missing.
+    Gap,
+}
+
+/// Events of the bus that were read together. No more are read until these are handled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct NodeEvents {
+    pub(super) events: Vec<NodeEvent>,
+    pub(super) handled: oneshot::Sender<()>,
+}
+
+/// The node stops: announces that to the others, and nothing more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LeaveCluster(pub(super) oneshot::Sender<()>);
 
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -13,10 +13,12 @@
 //! * `people`: which users are online, and which users see each other.
 //! * `tickets` and `replay`: whether a datagram is authentic.
 //! * `paths`: the addresses to which a ticket's datagrams may be sent.
+//! * `peers`: what the other nodes of a cluster announce.
 //! * `places`: the files and comparisons that users show to be at.
 //! * `state`: the updates that each user must receive.
 //!
 //! An idle presence actor has no deadline except the expiry of tickets. It runs no periodic timer.
+//! In a cluster, it has one deadline more: that of the beat to the other nodes.
 
 mod actor;
 mod batches;
@@ -24,15 +26,16 @@ mod counters;
 mod handle;
 mod messages;
 mod paths;
+mod peers;
 mod people;
 mod places;
 mod replay;
 mod state;
 mod tickets;
 
-pub use actor::PresenceActor;
+pub use actor::{ClusterLink, PresenceActor};
 pub use counters::{DatagramCounters, DatagramSnapshot};
 pub use handle::PresenceHandle;
-pub use messages::{PresenceItem, PresenceUpdate};
+pub use messages::{NodeEvent, PresenceItem, PresenceUpdate};
 pub use places::Place;
 pub use tickets::Ticket;

@@ -6,6 +6,10 @@
 //! * Each change that was sent has its own version, so a client that receives two changes can order
 //!   them.
 //! * A user who is not known here is offline.
+//! * In a cluster, all devices of a user at another node are a single device here. Its status is
+//!   that of those devices together, so the user is shown as with all devices at one node.
+
+mod remote;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -43,6 +47,8 @@ struct TrackedUser {
     gone: Option<Instant>,
     /// Every device is invisible, or was when the last device left.
     hidden: bool,
+    /// The status of the devices at this node that was last announced to the other nodes.
+    announced: Option<Status>,
     /// The time at which the user's state must be evaluated again.
     deadline: Option<Instant>,
 }
@@ -70,6 +76,12 @@ pub(super) struct TrackedUsers {
     deadlines: BTreeSet<(Instant, UserId)>,
     /// Users who were invisible when they last had a device, also after their sessions ended.
     invisible: BTreeSet<UserId>,
+    /// Whether this node announces its users to others.
+    announces: bool,
+    /// Users whose devices at this node have another status than the one that was announced.
+    unannounced: BTreeSet<UserId>,
+    /// An invisible user has come: other nodes must know before the marks of that user reach them.
+    is_urgent: bool,
     ttl: Duration,
     debounce: Duration,
     /// How long a user whose last device was invisible stays hidden.
@@ -86,19 +98,34 @@ impl TrackedUsers {
             again: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             invisible: BTreeSet::new(),
+            announces: false,
+            unannounced: BTreeSet::new(),
+            is_urgent: false,
             ttl: Duration::from_millis(limits.presence_ttl_ms),
             debounce: Duration::from_millis(limits.offline_debounce_ms),
             hidden_for: HIDDEN_AT_LEAST.max(Duration::from_millis(limits.offline_debounce_ms)),
         }
     }
 
-    /// Adds a user who has a session or a ticket from now on, with these chats.
+    /// Adds a user who has a session, a ticket or a device at another node from now on. These are
+    /// the chats of the user.
     pub(super) fn track_user(&mut self, user: UserId, chats: Vec<ChatId>) {
         let person = self.people.entry(user).or_default();
+        let former = std::mem::take(&mut person.chats);
+        let mut is_new_to_others = false;
         for chat in chats {
-            if person.chats.insert(chat) {
+            if person.chats.insert(chat) && !former.contains(&chat) {
+                is_new_to_others = true;
                 self.chats.entry(chat).or_default().insert(user);
             }
+        }
+        for chat in former.difference(&person.chats) {
+            remove_member(&mut self.chats, *chat, user);
+        }
+        if is_new_to_others && person.sent_status != Shown::Offline {
+            self.version += 1;
+            person.version = self.version;
+            self.again.insert(user);
         }
     }
 
@@ -174,12 +201,7 @@ impl TrackedUsers {
         if let Some(person) = self.people.get_mut(&user) {
             person.chats.remove(&chat);
         }
-        if let Some(people) = self.chats.get_mut(&chat) {
-            people.remove(&user);
-            if people.is_empty() {
-                self.chats.remove(&chat);
-            }
-        }
+        remove_member(&mut self.chats, chat, user);
     }
 
     pub(super) fn remove_chat(&mut self, chat: ChatId) {
@@ -244,6 +266,10 @@ impl TrackedUsers {
             person.shown = shown;
             self.dirty.insert(user);
         }
+        if self.announces && person.status_here() != person.announced {
+            self.unannounced.insert(user);
+            self.is_urgent |= person.announced.is_none() && person.status_here() == Some(Status::Invisible);
+        }
         let next = match person.gone {
             Some(gone) if person.shown != Shown::Offline => Some(gone + self.debounce),
             Some(gone) if person.hidden => Some(gone + self.hidden_for),
@@ -273,7 +299,8 @@ impl TrackedUsers {
             let is_shown = person.shown != Shown::Offline || person.sent_status != Shown::Offline;
             person.devices.is_empty() && !is_shown && !person.hidden
         };
-        if self.dirty.contains(&user) || !self.people.get(&user).is_some_and(done) {
+        let is_waiting = self.dirty.contains(&user) || self.unannounced.contains(&user);
+        if is_waiting || !self.people.get(&user).is_some_and(done) {
             return;
         }
         let Some(person) = self.people.remove(&user) else { return };
@@ -281,12 +308,7 @@ impl TrackedUsers {
             self.deadlines.remove(&(deadline, user));
         }
         for chat in person.chats {
-            if let Some(people) = self.chats.get_mut(&chat) {
-                people.remove(&user);
-                if people.is_empty() {
-                    self.chats.remove(&chat);
-                }
-            }
+            remove_member(&mut self.chats, chat, user);
         }
     }
 
@@ -357,8 +379,14 @@ impl TrackedUsers {
     /// the order of the changes. With `after` 0, offline users are left out: clients assume that
     /// unlisted users are offline.
     pub(super) fn seen_by(&self, watcher: UserId, after: u64) -> Vec<PresenceView> {
+        self.seen_since(watcher, after, after)
+    }
+
+    /// Like [`Self::seen_by`], for a watcher who knows which users were offline at another version.
+    pub(super) fn seen_since(&self, watcher: UserId, after: u64, offline_after: u64) -> Vec<PresenceView> {
+        let is_news = |view: &PresenceView| offline_after > 0 && view.version > offline_after;
         let changed =
-            |view: &PresenceView| view.version > after && (after > 0 || view.status != Shown::Offline);
+            |view: &PresenceView| view.version > after && (view.status != Shown::Offline || is_news(view));
         let mut seen: Vec<_> =
             self.watchers(watcher).into_iter().map(|user| self.view(user)).filter(changed).collect();
         seen.sort_unstable_by_key(|view| view.version);
@@ -400,6 +428,15 @@ impl TrackedUsers {
 
     pub(super) fn is_shown(&self, user: UserId) -> bool {
         self.people.get(&user).is_some_and(|person| person.shown != Shown::Offline)
+    }
+}
+
+fn remove_member(chats: &mut HashMap<ChatId, HashSet<UserId>>, chat: ChatId, user: UserId) {
+    if let Some(people) = chats.get_mut(&chat) {
+        people.remove(&user);
+        if people.is_empty() {
+            chats.remove(&chat);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::domain::ids::{RepositoryId, UserId};
@@ -21,7 +22,7 @@ const PLACES_MAX: usize = 10_000;
 const SHOWN_MAX: usize = 50;
 
 /// A place in a repository. It is kept as a hash: of equal size whatever its name is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     repository: RepositoryId,
     name: [u8; 32],

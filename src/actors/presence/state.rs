@@ -9,6 +9,7 @@
 //! * An update in a datagram is sent again until it is acknowledged, or until the client stops
 //!   sending.
 
+mod cluster;
 mod flush;
 mod sessions;
 mod udp;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub(super) use cluster::Cluster;
 use sessions::SubscriberEntry;
 
 use super::messages::PresenceUpdate;
@@ -45,6 +47,8 @@ pub(super) struct PresenceState {
     typed: HashMap<(UserId, ChatId), Instant>,
     flush_at: Option<Instant>,
     places: Places,
+    /// The other nodes, if this node is one of a cluster.
+    cluster: Option<Cluster>,
     limits: Limits,
 }
 
@@ -61,6 +65,7 @@ impl PresenceState {
             typed: HashMap::new(),
             flush_at: None,
             places: Places::default(),
+            cluster: None,
             limits,
         }
     }
@@ -104,14 +109,25 @@ impl PresenceState {
     /// Returns whether `user` is in the chat. Notifies the other members unless typing was sent
     /// recently or the chat has too many members.
     fn type_in(&mut self, chat: ChatId, user: UserId, now: Instant) -> bool {
-        let Some(members) = self.people.online_members(chat, user) else { return false };
+        let Some(is_new) = self.note_typing(chat, user, now) else { return false };
+        if is_new && let Some(cluster) = &mut self.cluster {
+            cluster.typing.push((chat, user));
+        }
+        true
+    }
+
+    /// Returns whether the other members will be notified; `None`: `user` is not in the chat.
+    fn note_typing(&mut self, chat: ChatId, user: UserId, now: Instant) -> Option<bool> {
+        let members = self.people.online_members(chat, user)?;
         let interval = Duration::from_millis(self.limits.typing_interval_ms);
         let recently = self.typed.get(&(user, chat)).is_some_and(|at| now.duration_since(*at) < interval);
-        if members.len() <= self.limits.typing_participants && self.people.is_shown(user) && !recently {
+        let is_new =
+            members.len() <= self.limits.typing_participants && self.people.is_shown(user) && !recently;
+        if is_new {
             self.typed.insert((user, chat), now);
             self.typing.insert((chat, user));
         }
-        true
+        Some(is_new)
     }
 
     /// Returns the next time at which [`Self::run`] has work to do; `None` while it has none.
@@ -121,15 +137,22 @@ impl PresenceState {
             self.people.next_deadline(),
             self.tickets.next_expiry(),
             self.tickets.next_resend(),
+            self.cluster.as_ref().and_then(|cluster| cluster.peers.next_deadline()),
         ];
         deadlines.into_iter().flatten().min()
     }
 
     fn schedule(&mut self, now: Instant) {
+        if self.people.is_urgent() {
+            self.announce(now);
+        }
         if self.flush_at.is_some() {
             return;
         }
-        let soon = self.people.has_changes() || !self.pending.is_empty() || !self.typing.is_empty();
+        let soon = self.people.has_changes()
+            || self.people.has_announcements()
+            || !self.pending.is_empty()
+            || !self.typing.is_empty();
         let lagging = self.lagging.values().min().copied();
         let at = if soon { Some(now + self.tick()) } else { lagging.map(|at| at.max(now + self.tick())) };
         self.flush_at = at;
@@ -142,6 +165,7 @@ impl PresenceState {
         let gone = self.tickets.remove_expired(now);
         self.remove_users_of(gone);
         self.pending.extend(self.tickets.due(now));
+        self.run_cluster(now);
         let mut out = Vec::new();
         if self.flush_at.is_some_and(|at| at <= now) {
             self.flush_at = None;
@@ -160,12 +184,22 @@ impl PresenceState {
     /// Records that a user is at a place, or leaves it. Returns the other users there who are not
     /// invisible.
     pub(super) fn visit(&mut self, user: UserId, place: Place, stays: bool, now: Instant) -> Vec<UserId> {
-        if stays && !self.people.is_invisible(user) {
+        let is_shown = self.visited(user, place, stays, now);
+        if let Some(cluster) = &mut self.cluster {
+            cluster.peers.send_visit(user, place, is_shown);
+        }
+        self.places.others(place, user, now, |user| self.people.is_invisible(user))
+    }
+
+    /// Returns whether the user is shown at the place.
+    fn visited(&mut self, user: UserId, place: Place, stays: bool, now: Instant) -> bool {
+        let is_shown = stays && !self.people.is_invisible(user);
+        if is_shown {
             self.places.enter(user, place, now);
         } else {
             self.places.leave(user, place);
         }
-        self.places.others(place, user, now, |user| self.people.is_invisible(user))
+        is_shown
     }
 
     pub(super) fn query(&self, watcher: UserId, users: &[(UserId, bool)]) -> Vec<PresenceView> {

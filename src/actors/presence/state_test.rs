@@ -111,6 +111,22 @@ async fn session_receives_a_snapshot_then_changes_once_per_tick() {
     assert!(state.next_deadline().is_none() && state.sessions.is_empty() && state.of_user.is_empty());
 }
 
+/// Regression: the snapshot after a join left out a user who had gone offline since the last flush.
+#[actix_web::test]
+async fn session_that_joins_receives_who_went_offline_before() {
+    let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());
+    let _alice = register(&mut state, 1, 1, now);
+    let mut bob = register(&mut state, 2, 2, now);
+    pass(&mut state, &mut now, Duration::from_secs(1));
+    received(&mut bob).await;
+    let update = PresenceUpdate::Status { status: Status::Invisible, version: None };
+    state.update(SessionId(1), None, &update, now);
+    state.take(PresenceItem::Joined { chat: ChatId(8), user: UserId(2) }, now);
+    pass(&mut state, &mut now, Duration::from_secs(1));
+    let items: BTreeSet<_> = received(&mut bob).await.into_iter().collect();
+    assert_eq!(items, ["1 Offline".to_owned(), "2 Online".to_owned()].into());
+}
+
 #[actix_web::test]
 async fn typing_of_invisible_users_and_outsiders_is_not_sent() {
     let (mut state, mut now) = (PresenceState::new(Limits::default()), Instant::now());

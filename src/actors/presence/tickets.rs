@@ -28,6 +28,17 @@ impl Ticket {
         Self { connection_id: rand::random(), key_up: rand::random(), key_down: rand::random() }
     }
 
+    /// Like [`Self::fresh`]; the upper 8 bits of the id are the number of the node, unless it is 0.
+    pub fn fresh_at(node: i16) -> Self {
+        let ticket = Self::fresh();
+        match u8::try_from(node) {
+            Ok(node @ 1..) => {
+                Self { connection_id: u64::from(node) << 56 | ticket.connection_id >> 8, ..ticket }
+            }
+            _ => ticket,
+        }
+    }
+
     pub fn view<'a>(&self, expires_in: u64, address: &'a str) -> TicketView<'a> {
         let Self { connection_id, key_up, key_down } = *self;
         TicketView { connection_id, key_up, key_down, expires_in, address }
@@ -325,6 +336,18 @@ mod tests {
         assert_eq!(receive(&ping(&foreign, 3), now), Err(DropReason::Forged));
         assert_eq!(receive(&ping(&ticket, 3), now + Duration::from_secs(600)), Err(DropReason::Expired));
         assert_eq!(receive(&[0x4E; 600], now), Err(DropReason::Size));
+    }
+
+    #[test]
+    fn ticket_of_a_node_has_its_number_in_the_upper_bits() {
+        for node in [1, 77, 255] {
+            let id = Ticket::fresh_at(node).connection_id;
+            assert_eq!(id >> 56, u64::try_from(node).unwrap());
+            assert_ne!(id, Ticket::fresh_at(node).connection_id);
+        }
+        // Without a cluster all bits are random: 64 ids in a row do not begin with the same byte.
+        let first = Ticket::fresh_at(0).connection_id >> 56;
+        assert!((0..64).any(|_| Ticket::fresh_at(0).connection_id >> 56 != first));
     }
 
     #[test]

@@ -99,9 +99,11 @@ impl DbWriterActor {
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
                 self.cache.publish(WriterEvent::Committed(committed));
+                executor.send_hint();
                 fail_points::reach(fail_points::BEFORE_ANSWER);
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
+            executor.announce();
             let (fatal, lost) = (batch.fatal, batch.lost);
             batch.answer();
             if fatal {
@@ -229,6 +231,7 @@ impl Handler<Ask<ReadLog>> for DbWriterActor {
         match executor.read_log() {
             Ok(mut batch) => {
                 publish_others(&self.cache, &self.wal, &mut batch);
+                executor.announce();
                 if batch.fatal {
                     self.end(batch.lost);
                 }

@@ -20,6 +20,7 @@ mod transaction;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI16;
 use std::time::{Duration, Instant};
 
 use diesel::result::Error as SqlError;
@@ -31,7 +32,10 @@ use super::command::{BatchContext, CommandError, ExecuteError, Tx};
 use super::mentions::MentionRates;
 use super::messages::QueuedCommand;
 use super::metrics::CommitMetrics;
+use super::outage::Outage;
 use super::writer_cache::{Invalidation, WriterCache};
+use crate::actors::commit::NewestCommit;
+use crate::core::bus::Bus;
 use crate::core::database::{self, Db};
 use crate::core::limits::Limits;
 use crate::core::saturate;
@@ -41,7 +45,7 @@ use crate::storage::commit_log;
 use outcome::CommitOutcome;
 use read_only::Refusal;
 pub use result::Batch;
-use transaction::LogPosition;
+use transaction::{LogPosition, RECONNECT_MAX};
 
 /// Interval in commits at which the rates drop users whose buckets are full.
 const TIDY_COMMITS: i64 = 4096;
@@ -56,6 +60,9 @@ pub struct BatchExecutor {
     additions: AdditionRates,
     mentions: MentionRates,
     fan_outs: Arc<Notify>,
+    /// Sends hints of commits to other nodes, in parallel with the notifications of PostgreSQL.
+    hints: Option<Bus>,
+    outage: Outage,
     metrics: CommitMetrics,
     commit_no: i64,
     writer_cache: WriterCache,
@@ -98,6 +105,8 @@ impl BatchExecutor {
             additions,
             mentions,
             fan_outs: Arc::default(),
+            hints: None,
+            outage: Outage::default(),
             metrics,
             commit_no,
             writer_cache: WriterCache::default(),
@@ -114,10 +123,31 @@ impl BatchExecutor {
         Self { fan_outs, ..self }
     }
 
+    /// Sets the [`Outage`] that callers read.
+    #[must_use]
+    pub fn reporting(self, outage: Outage) -> Self {
+        outage.set(false);
+        Self { outage, ..self }
+    }
+
     /// Sets the number of this node, for the log of commits.
     #[must_use]
     pub fn on_node(mut self, node: i16) -> Self {
         self.log.node = node;
+        self
+    }
+
+    /// Sets the version of events that all running nodes read.
+    #[must_use]
+    pub fn writing(mut self, format: Arc<AtomicI16>) -> Self {
+        self.log.write_format(format);
+        self
+    }
+
+    /// Sets where the newest commit is announced.
+    #[must_use]
+    pub fn announcing(mut self, newest: NewestCommit, epoch: i64) -> Self {
+        self.log.publish_to(newest, epoch);
         self
     }
 
@@ -197,7 +227,7 @@ impl BatchExecutor {
                     self.roll_back();
                     settled.push(commands.remove(index));
                 }
-                Executed::Failed(error) if collects && is_constraint_violation(&error) => {
+                Executed::Failed(error) if collects && database::is_constraint_violation(&error) => {
                     warn!(%error, "messages violated a constraint; replaying the batch with one INSERT for each");
                     self.metrics.replayed.inc();
                     self.roll_back();
@@ -205,7 +235,7 @@ impl BatchExecutor {
                 }
                 // Nothing is committed: the batch runs again on a new connection.
                 Executed::Failed(error)
-                    if self.lost_connection(&error) && runs < RUNS_MAX && self.reconnects() =>
+                    if self.lost_connection(&error) && runs < RUNS_MAX && self.reconnects(RECONNECT_MAX) =>
                 {
                     warn!(%error, "the connection to the database was lost; the batch runs again");
                     self.metrics.replayed.inc();
@@ -315,10 +345,12 @@ impl BatchExecutor {
                 Ok(Err(ExecuteError::Refused(refusal))) => command.refuse(refusal),
                 // The error may belong to an earlier command: `reader_after_flush` inserts pending
                 // messages.
-                Ok(Err(ExecuteError::Database(error))) if collects && is_constraint_violation(&error) => {
+                Ok(Err(ExecuteError::Database(error)))
+                    if collects && database::is_constraint_violation(&error) =>
+                {
                     return Executed::Failed(error);
                 }
-                Ok(Err(ExecuteError::Database(error))) if is_constraint_violation(&error) => {
+                Ok(Err(ExecuteError::Database(error))) if database::is_constraint_violation(&error) => {
                     error!(command = command.name(), request_id = command.request_id().as_deref(), %error, "a command violated a constraint");
                     command.fail(CommandError::Internal);
                     // A wrong entry of the writer cache shows up here; the rollback empties the
@@ -408,18 +440,5 @@ impl BatchExecutor {
         if let Err(error) = self.db.batch_execute("ROLLBACK") {
             tracing::debug!(%error, "ROLLBACK failed; SQLite may have ended the transaction already");
         }
-    }
-}
-
-/// Returns whether the command caused the error. The database itself works.
-fn is_constraint_violation(error: &SqlError) -> bool {
-    use diesel::result::DatabaseErrorKind as Kind;
-    match error {
-        SqlError::DatabaseError(kind, _) => matches!(
-            kind,
-            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation
-        ),
-        SqlError::NotFound | SqlError::SerializationError(_) | SqlError::DeserializationError(_) => true,
-        _ => false,
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use super::actor::DbWriterActor;
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, ReadLog};
+use super::outage::Outage;
 use crate::core::actor::{Caller, Gate, Mailbox, MessageName, Overloaded, Permit, Reply};
 
 /// Submits commands. Cheap to clone.
@@ -15,17 +16,23 @@ pub struct WriterHandle {
     mailbox: Mailbox<DbWriterActor>,
     gate: Gate,
     fan_outs: Arc<Notify>,
+    outage: Outage,
 }
 
 impl WriterHandle {
-    /// `fan_outs` is notified by the executor.
-    pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate, fan_outs: Arc<Notify>) -> Self {
-        Self { mailbox, gate, fan_outs }
+    /// `fan_outs` is notified by the executor, which also sets `outage`.
+    pub fn new(mailbox: Mailbox<DbWriterActor>, gate: Gate, fan_outs: Arc<Notify>, outage: Outage) -> Self {
+        Self { mailbox, gate, fan_outs, outage }
     }
 
     /// Waits until notifications may be left to write.
     pub async fn fan_out_waits(&self) {
         self.fan_outs.notified().await;
+    }
+
+    /// Notifies the task that writes notifications that some may be left.
+    pub fn wake_fan_outs(&self) {
+        self.fan_outs.notify_one();
     }
 
     /// Returns the number of commands in the mailbox.
@@ -42,6 +49,9 @@ impl WriterHandle {
         caller: impl Into<Caller>,
         command: C,
     ) -> Result<C::Output, CommandError> {
+        if self.outage.is_on() {
+            return Err(CommandError::DatabaseAway);
+        }
         let message = |reply, permit| PendingCommand::new(command, Some(permit), reply);
         self.mailbox.ask_with(&self.gate, caller, message).await
     }
@@ -59,8 +69,12 @@ impl WriterHandle {
         self.gate.enter(caller, command).await
     }
 
-    /// Submits `command`; `reply` is called on the writer's thread after the commit.
+    /// Submits `command`; `reply` is called on the writer's thread after the commit, or at once if
+    /// the database is away.
     pub fn submit<C: Command>(&self, permit: Permit, command: C, reply: Reply<C::Output, CommandError>) {
+        if self.outage.is_on() {
+            return reply.send(Err(CommandError::DatabaseAway));
+        }
         self.mailbox.post(PendingCommand::new(command, Some(permit), reply));
     }
 

@@ -24,6 +24,14 @@ pub struct CommitMetrics {
     /// COMMITs whose answer did not arrive, by the outcome that the log of commits shows.
     unclear: Family<[(&'static str, &'static str); 1], Counter>,
     pub(super) checkpoint_seconds: Histogram,
+    /// From the request of the commit lock until the log is read, on PostgreSQL.
+    pub(super) lock_wait: Histogram,
+    /// Commits of other nodes that were read.
+    pub(super) remote: Counter,
+    /// The number of the newest published commit, on PostgreSQL.
+    pub(super) applied: Gauge,
+    /// Running nodes of the database, with this one; 0: SQLite.
+    pub nodes: Gauge,
 }
 
 impl Default for CommitMetrics {
@@ -37,6 +45,10 @@ impl Default for CommitMetrics {
             read_only: Gauge::default(),
             unclear: outcomes(),
             checkpoint_seconds: seconds(),
+            lock_wait: seconds(),
+            remote: Counter::default(),
+            applied: Gauge::default(),
+            nodes: Gauge::default(),
         }
     }
 }
@@ -73,7 +85,15 @@ impl Export for CommitMetrics {
         registry.register("netbit_commits_unclear", help, self.unclear.clone());
         let help = "1 while writes are refused: the disk is full, or PostgreSQL cannot be reached";
         registry.register("netbit_read_only", help, self.read_only.clone());
+        let help = "On PostgreSQL: from the request of the commit lock until the log of commits is read";
+        registry.register("netbit_commit_lock_wait_seconds", help, self.lock_wait.clone());
+        let help = "Commits of other nodes that this node has read from the log of commits";
+        registry.register("netbit_commits_remote", help, self.remote.clone());
+        let help = "Number of the newest commit that this node has published, on PostgreSQL";
+        registry.register("netbit_applied_commit", help, self.applied.clone());
         let help = "Duration of a checkpoint, which moves the WAL into the database";
         registry.register("netbit_checkpoint_seconds", help, self.checkpoint_seconds.clone());
+        let help = "Running nodes of the database, with this one; 0: SQLite";
+        registry.register("netbit_nodes", help, self.nodes.clone());
     }
 }

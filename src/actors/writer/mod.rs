@@ -51,6 +51,7 @@ mod handle;
 mod mentions;
 mod messages;
 mod metrics;
+mod outage;
 mod pending_inserts;
 mod writer_cache;
 
@@ -66,4 +67,5 @@ pub use command::{Command, CommandError, ExecuteError, Execution, Tx};
 pub use handle::WriterHandle;
 pub use messages::{Drain, PendingCommand, QueuedCommand, ReadLog};
 pub use metrics::CommitMetrics;
+pub use outage::Outage;
 pub use writer_cache::{Head, Invalidation};

@@ -17,6 +17,13 @@
 //! * A message waits for its row only if nothing can refuse it any more: its chat is cached, and
 //!   its sender has not used its client id.
 //! * The cache holds only what the transaction has read or written; it never holds a refusal.
+//!
+//! On PostgreSQL other nodes write too. Each transaction begins with their commits, which the cache
+//! learns from the events ([`others`]).
+
+#[cfg(test)]
+mod check;
+mod others;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -79,6 +86,9 @@ pub(super) struct WriterCache {
     newest_message: Option<MessageId>,
     /// Whether `senders_ahead` is complete: not before the first commit, and not after a rollback.
     knows_senders_ahead: bool,
+    /// Whether messages of other nodes have moved cursors since cursors were written here. Cached
+    /// participants may then lack those moves.
+    others_ahead: bool,
     client_ids: HashMap<UserId, ClientIdRange>,
     pending_inserts: PendingInserts,
     last_message_id: Option<MessageId>,
@@ -238,6 +248,9 @@ impl WriterCache {
         self.flush(db)?;
         let Some(newest) = self.newest_message.take() else { return Ok(false) };
         self.messages_ahead = 0;
+        if std::mem::take(&mut self.others_ahead) {
+            return self.write_cursors_of_all(db).map(|()| true);
+        }
         for key in self.senders_ahead.drain(..) {
             let Some(person) = self.people.get_mut(&key) else { continue };
             if std::mem::take(&mut person.is_behind) {
@@ -281,8 +294,9 @@ impl WriterCache {
     /// Empties the cache after a command that may have changed anything. No row is behind:
     /// everything was written before the command.
     pub(super) fn invalidate(&mut self) {
-        let Self { last_message_id, newest_message, knows_senders_ahead, .. } = *self;
-        *self = Self { last_message_id, newest_message, knows_senders_ahead, ..Self::default() };
+        let Self { last_message_id, newest_message, knows_senders_ahead, others_ahead, .. } = *self;
+        *self =
+            Self { last_message_id, newest_message, knows_senders_ahead, others_ahead, ..Self::default() };
     }
 
     /// Empties the cache after a rollback, including all that is not written.

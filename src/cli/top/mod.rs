@@ -1,9 +1,12 @@
 //! `netbit top`: shows live metrics of a server. It reads `/metrics` of the operations listener and
 //! shows the difference between two readings; the same metrics are available to Prometheus.
 //!
+//! Several `--ops` show a table of nodes with their sums ([`nodes`]).
+//!
 //! [`view`] turns two readings into numbers, [`screen`] draws them; this module reads, waits for
 //! keys and ends.
 
+mod nodes;
 mod screen;
 #[cfg(test)]
 mod screen_test;
@@ -33,9 +36,10 @@ const SECONDS_MAX: u64 = 60;
 
 #[derive(Args)]
 pub(super) struct TopArguments {
-    /// Operations listener of the server; by default the configured one.
-    #[arg(long, value_name = "HOST:PORT")]
-    ops: Option<Listen>,
+    /// Operations listener of the server; by default the configured one. Several, separated by
+    /// commas, show the nodes of a cluster.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    ops: Vec<Listen>,
     /// Seconds between two readings.
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     interval: u64,
@@ -82,7 +86,7 @@ impl TopArguments {
     /// Returns `--ops`, or the address of the configuration. A wildcard address becomes the
     /// loopback address.
     fn address(&self) -> Result<Listen, ExitCode> {
-        if let Some(ops) = &self.ops {
+        if let Some(ops) = self.ops.first() {
             return Ok(ops.clone());
         }
         Ok(match ServerFlags::default().load()?.config.ops.listen {
@@ -101,8 +105,12 @@ pub(super) fn run(arguments: &TopArguments) -> Result<ExitCode, ExitCode> {
     let ops = &arguments.address()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| report_error(&error.into()))?;
-    let outcome =
-        if arguments.once { once(arguments, ops, &runtime) } else { watch(arguments, ops, &runtime) };
+    let outcome = match (arguments.ops.len() > 1, arguments.once) {
+        (true, true) => nodes::once(arguments, &runtime),
+        (true, false) => nodes::watch(arguments, &runtime),
+        (false, true) => once(arguments, ops, &runtime),
+        (false, false) => watch(arguments, ops, &runtime),
+    };
     outcome.map(|()| ExitCode::SUCCESS).map_err(|error| report_error(&error))
 }
 

@@ -104,13 +104,7 @@ impl Screen {
 
     /// Renders the screen as text for a terminal of this size.
     pub(super) fn as_text(&self, width: u16, height: u16) -> anyhow::Result<String> {
-        let mut terminal = Terminal::new(TestBackend::new(width, height))?;
-        terminal.draw(|frame| self.draw(frame))?;
-        let buffer = terminal.backend().buffer();
-        let line =
-            |y| (0..width).filter_map(|x| buffer.cell((x, y)).map(|cell| cell.symbol())).collect::<String>();
-        let lines: Vec<_> = (0..height).map(|y| line(y).trim_end().to_owned()).collect();
-        Ok(lines.join("\n").trim_end().to_owned())
+        as_text((width, height), |frame| self.draw(frame))
     }
 
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
@@ -195,11 +189,25 @@ impl Screen {
     }
 }
 
-fn reversed(color: Color) -> Style {
+/// Renders a screen as text for a terminal of this size.
+pub(super) fn as_text(
+    (width, height): (u16, u16),
+    draw: impl FnOnce(&mut Frame<'_>),
+) -> anyhow::Result<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height))?;
+    terminal.draw(draw)?;
+    let buffer = terminal.backend().buffer();
+    let line =
+        |y| (0..width).filter_map(|x| buffer.cell((x, y)).map(|cell| cell.symbol())).collect::<String>();
+    let lines: Vec<_> = (0..height).map(|y| line(y).trim_end().to_owned()).collect();
+    Ok(lines.join("\n").trim_end().to_owned())
+}
+
+pub(super) fn reversed(color: Color) -> Style {
     Style::new().fg(Color::Black).bg(color)
 }
 
-fn cell(text: String, number: bool) -> Cell<'static> {
+pub(super) fn cell(text: String, number: bool) -> Cell<'static> {
     let line = Line::from(text);
     Cell::from(if number { line.right_aligned() } else { line })
 }
@@ -280,10 +288,14 @@ fn draw_meters(frame: &mut Frame<'_>, area: Rect, view: &View) {
         (
             "Disk",
             format!(
-                "fsync p99 {}  log {}  db {}",
+                "fsync p99 {}  {}",
                 quantile(commits.sync_p99_us),
-                bytes(commits.wal_bytes),
-                bytes(commits.database_bytes)
+                if commits.nodes > 0.0 {
+                    let (nodes, lock) = (count(commits.nodes), quantile(commits.lock_p99_us));
+                    format!("nodes {nodes}  lock p99 {lock}")
+                } else {
+                    format!("log {}  db {}", bytes(commits.wal_bytes), bytes(commits.database_bytes))
+                }
             ),
         ),
         (
@@ -349,7 +361,7 @@ fn cores() -> f64 {
     std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
 }
 
-fn count(value: f64) -> String {
+pub(super) fn count(value: f64) -> String {
     match value {
         value if value >= 1e7 => format!("{:.0}M", value / 1e6),
         value if value >= 1e6 => format!("{:.1}M", value / 1e6),
@@ -360,7 +372,7 @@ fn count(value: f64) -> String {
 }
 
 /// Formats microseconds.
-fn time(us: f64) -> String {
+pub(super) fn time(us: f64) -> String {
     match us {
         us if us >= 1e6 => format!("{:.2}s", us / 1e6),
         us if us >= 1e4 => format!("{:.0}ms", us / 1e3),
@@ -369,7 +381,7 @@ fn time(us: f64) -> String {
     }
 }
 
-fn bytes(value: f64) -> String {
+pub(super) fn bytes(value: f64) -> String {
     match value {
         value if value >= 1_073_741_824.0 => format!("{:.1}G", value / 1_073_741_824.0),
         value if value >= 1_048_576.0 => format!("{:.0}M", value / 1_048_576.0),

@@ -96,6 +96,14 @@ pub(super) struct Commits {
     pub(super) database_bytes: f64,
     pub(super) disk_free_bytes: f64,
     pub(super) read_only: bool,
+    /// The newest commit that was committed or applied.
+    pub(super) applied: f64,
+    /// Commits of other nodes on PostgreSQL.
+    pub(super) remote_per_second: f64,
+    /// Waits for the commit lock. Absent without waits.
+    pub(super) lock_p99_us: Option<f64>,
+    /// Running nodes of the database, with this one; 0: SQLite.
+    pub(super) nodes: f64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -219,6 +227,10 @@ impl View {
                 database_bytes: of.now("netbit_database_bytes", &[]),
                 disk_free_bytes: of.now("netbit_disk_free_bytes", &[]),
                 read_only: of.now("netbit_read_only", &[]) > 0.0,
+                applied: of.now("netbit_applied_commit", &[]),
+                remote_per_second: of.rate("netbit_commits_remote_total", &[]),
+                lock_p99_us: of.quantile("netbit_commit_lock_wait_seconds", 0.99),
+                nodes: of.now("netbit_nodes", &[]),
             },
             cache: cache(of),
             http: Http {

@@ -1,7 +1,13 @@
 //! Checks that the types of the configuration cannot express.
 
 use super::{Config, check_strength};
+use crate::core::bus::Target;
 use crate::core::database::postgres::Server;
+use crate::core::node_address::NodeAddress;
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
 
 impl Config {
     /// Returns the key and the problem of each mistake that the types cannot rule out.
@@ -29,6 +35,20 @@ impl Config {
                 format!("\"{url}\" is not a base URL; allowed: a URL without a path, for example https://git.example.org"),
             ));
         }
+        let address = &self.cluster.address;
+        if !address.is_empty() && NodeAddress::parse(address).is_none() {
+            let problem = format!(
+                "\"{address}\" is not the URL of a node; allowed: http://HOST:PORT or https://HOST:PORT"
+            );
+            problems.push(("cluster.address".to_owned(), problem));
+        }
+        let name = &self.cluster.name;
+        if self.cluster.shared_repositories && !name.bytes().all(is_plain) {
+            let problem = format!(
+                "\"{name}\" names a folder of cluster.shared_repositories; allowed: letters, digits, - and _"
+            );
+            problems.push(("cluster.name".to_owned(), problem));
+        }
         if let Some(folder) = self.web_dir.as_ref().filter(|folder| !folder.is_dir()) {
             let problem =
                 format!("{} is not a folder; allowed: the folder `web` of the sources", folder.display());
@@ -38,6 +58,22 @@ impl Config {
             && let Err(error) = Server::check(url)
         {
             problems.push(("database".to_owned(), error.to_string()));
+        }
+        if let Some(url) = self.bus_url() {
+            if let Err(error) = Target::of(url) {
+                problems.push(("bus".to_owned(), error.to_string()));
+            } else if self.database_url().is_none() || !self.cluster.preview {
+                let problem = "a bus connects nodes of one database; set database and cluster.preview too";
+                problems.push(("bus".to_owned(), problem.to_owned()));
+            }
+        }
+        let public = &self.udp.public_address;
+        let is_address = public
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+        if !public.is_empty() && !is_address {
+            let problem = format!("\"{public}\" is not an address; allowed: HOST:PORT");
+            problems.push(("udp.public_address".to_owned(), problem));
         }
         let limits = self.limits.check().into_iter();
         problems
@@ -53,5 +89,44 @@ impl Config {
             ));
         }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(change: impl FnOnce(&mut Config)) -> Vec<String> {
+        let mut config = Config::default();
+        change(&mut config);
+        config.check().into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn bus_needs_a_readable_url_and_a_cluster() {
+        let with = |bus: &str, database: &str, preview| {
+            mistakes(|config| {
+                config.bus = Some(bus.to_owned().into());
+                config.database = Some(database.to_owned().into());
+                config.cluster.preview = preview;
+            })
+        };
+        let database = "postgres://netbit@db.example.org/netbit";
+        assert_eq!(with("redis://cache.example.org", database, true), [""; 0]);
+        assert_eq!(with("", "", false), [""; 0]);
+        assert_eq!(with("redis://cache.example.org", database, false), ["bus"]);
+        assert_eq!(with("redis://cache.example.org", "", true), ["bus"]);
+        assert_eq!(with("amqp://cache.example.org", database, true), ["bus"]);
+    }
+
+    #[test]
+    fn public_address_of_udp_is_a_host_and_a_port() {
+        let with = |address: &str| mistakes(|config| config.udp.public_address = address.to_owned());
+        for right in ["", "udp-1.example.org:8082", "192.0.2.1:8082", "[2001:db8::1]:8082"] {
+            assert_eq!(with(right), [""; 0], "{right}");
+        }
+        for wrong in ["udp-1.example.org", ":8082", "192.0.2.1:0", "192.0.2.1:port"] {
+            assert_eq!(with(wrong), ["udp.public_address"], "{wrong}");
+        }
     }
 }

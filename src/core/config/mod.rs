@@ -12,6 +12,7 @@ mod secret;
 mod sections;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct Config {
     /// The URL of a database of PostgreSQL. Empty: SQLite in the data directory.
     #[serde(skip_serializing)]
     pub database: Option<Secret>,
+    /// The URL of the bus of a cluster: Redis or NATS. Empty: the database.
+    #[serde(skip_serializing)]
+    pub bus: Option<Secret>,
     /// For the development of pages: the folder whose style sheets and scripts replace the embedded
     /// ones.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +60,21 @@ impl Config {
     /// Returns the URL of PostgreSQL, if the database is there.
     pub fn database_url(&self) -> Option<&str> {
         self.database.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
+    }
+
+    /// Returns whether this node may run beside others of the same database.
+    pub fn runs_beside_others(&self) -> bool {
+        self.cluster.preview && self.database_url().is_some()
+    }
+
+    /// Returns the age at which the state of this node is stale, if other nodes may change it.
+    pub fn stale_after(&self) -> Option<Duration> {
+        self.runs_beside_others().then(|| Duration::from_millis(self.limits.stale_ms))
+    }
+
+    /// Returns the URL of the bus, unless that is the database.
+    pub fn bus_url(&self) -> Option<&str> {
+        self.bus.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
     }
 
     /// Returns the effective configuration as a `netbit.toml`, without secrets.

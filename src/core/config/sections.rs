@@ -60,7 +60,21 @@ impl Default for Http {
 }
 
 listener!(Tcp, 8081);
-listener!(Udp, 8082);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Udp {
+    pub listen: Listen,
+    /// The address at which clients reach this server (`HOST:PORT`), for tickets. Empty: the
+    /// address of the listener. In a cluster, each node has its own.
+    pub public_address: String,
+}
+
+impl Default for Udp {
+    fn default() -> Self {
+        Self { listen: Listen::on_loopback(8082), public_address: String::new() }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -114,9 +128,14 @@ impl Default for Cache {
 pub struct Cluster {
     /// The name of this node. Empty: a random name, which is kept in the data directory.
     pub name: String,
-    /// Whether this node may run beside others, for trials: chats are shared, repositories,
-    /// presence and typing are not yet.
+    /// Whether this node may run beside others of the same database, for trials.
     pub preview: bool,
+    /// The URL at which other nodes reach this one (`http://10.0.0.1:8080`). Empty: the address of
+    /// the HTTP listener, if it is neither a wildcard nor encrypted.
+    pub address: String,
+    /// Whether `repos` in the data directory is a folder that all nodes share. Then a node takes
+    /// over the repositories of a node that does not run.
+    pub shared_repositories: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

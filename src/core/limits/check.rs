@@ -37,7 +37,7 @@ impl Limits {
             cache_queries writer_commands commands_per_user queries_per_user batch_commands batch_bytes readers
             lane_bytes connections strangers strangers_per_address hello_timeout_ms heartbeat_ms silence_ms
             frame_timeout_ms write_stall_ms sessions_per_user in_flight outbox_frames answer_bytes
-            marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms
+            marks_per_command resume_chats replay_page welcome_chats presence_ttl_ms presence_tick_ms presence_beat_ms
             presence_batch presence_queries presence_queries_per_user udp_ticket_seconds udp_tickets_per_user udp_tickets
             udp_batch_datagrams udp_resend_ms page_default page_max users_scanned
             memberships_scanned chats_compared body_bytes uri_bytes http_connections
@@ -50,9 +50,10 @@ impl Limits {
             git_blob_bytes git_delta_bytes git_unpacked_bytes git_child_bytes git_cpu_seconds git_cpu_bytes
             git_refs git_gzip_push_bytes git_request_bytes git_spool_bytes git_compute_ms git_archive_ms
             git_archive_entries git_archive_path_bytes git_archive_bytes maintenance_pushes maintenance_ms
-            checkpoint_bytes wal_bytes read_only_probe_ms shutdown_ms repositories_per_project notifications_per_user
+            checkpoint_bytes wal_bytes read_only_probe_ms commit_wait_ms shutdown_ms repositories_per_project notifications_per_user
             notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
-            trimmed_per_command
+            trimmed_per_command proxied_requests proxied_requests_per_node proxy_connect_ms proxy_idle_ms
+            proxy_catch_up_ms
         ));
         mistakes.extend(below_one!(
             self, RATE,
@@ -101,6 +102,7 @@ impl Limits {
                 "stranger_frame_bytes",
                 "1024 bytes up to limits.frame_bytes (a Hello has some hundred bytes)",
             ),
+            (self.stale_ms < 1000, "stale_ms", "at least 1000 (the state is compared every 300 ms)"),
             (self.server_frame_bytes < 64 * 1024, "server_frame_bytes", "at least 65536 bytes"),
             (self.outbox_bytes < 64 * 1024, "outbox_bytes", "at least 65536 bytes"),
             (

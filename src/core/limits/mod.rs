@@ -39,6 +39,7 @@ mod actors;
 mod browsing;
 mod chats;
 mod check;
+mod cluster;
 mod derived;
 mod git;
 mod http;
@@ -67,7 +68,7 @@ pub const ROWS_PER_STATEMENT_MAX: usize = 2_000;
 rooms! {
     [
         actors sessions presence pages http accounts chats
-        projects notifications git browsing maintenance storage
+        projects notifications git browsing maintenance storage cluster
     ]
     /// Whether rate limits apply at all. Set to `false` for trials and measurements.
     rates: bool = true,

@@ -8,6 +8,9 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     offline_debounce_ms: u64 = 15_000,
     /// How long presence changes are collected before other users receive them.
     presence_tick_ms: u64 = 500,
+    /// In a cluster: how often a node without news sends a beat to the others. A node that sent
+    /// nothing for three beats counts as ended.
+    presence_beat_ms: u64 = 10_000,
     /// Users in one `Presence` packet.
     presence_batch: usize = 500,
     /// Interval in which a user sends at most one typing notice per chat.

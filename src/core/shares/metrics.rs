@@ -56,10 +56,12 @@ pub enum PoolName {
     Readers,
     /// Bytes of large answers in memory that their clients have not received yet.
     Answers,
+    /// Requests that are forwarded to other nodes.
+    Proxied,
 }
 
 impl PoolName {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -81,6 +83,7 @@ impl PoolName {
         Self::Spool,
         Self::Readers,
         Self::Answers,
+        Self::Proxied,
     ];
 
     pub fn text(self) -> &'static str {
@@ -106,6 +109,7 @@ impl PoolName {
             Self::Spool => "spool",
             Self::Readers => "readers",
             Self::Answers => "answers",
+            Self::Proxied => "proxied",
         }
     }
 }

@@ -35,7 +35,10 @@ impl Responder {
     /// Sends a `Goodbye`. Nothing follows it.
     pub(super) fn goodbye(&self, code: GoodbyeCode) {
         let reconnect = matches!(code, GoodbyeCode::Shutdown | GoodbyeCode::Overloaded | GoodbyeCode::Idle);
-        self.outbox.goodbye(code, reconnect);
+        let spread = self.services.limits.return_spread_ms;
+        let is_spread = code == GoodbyeCode::Shutdown && spread > 0;
+        let after_ms = is_spread.then(|| rand::random_range(0..=spread));
+        self.outbox.goodbye_until(code, reconnect, after_ms);
     }
 
     pub(super) fn bulk_room(&self, who: Credential) -> BulkRoom {

@@ -51,7 +51,7 @@ fn over_stream(
     connection: AcceptedConnection,
     acceptor: &SessionAcceptor,
 ) {
-    let started = start(connection, acceptor, acceptor.ending.clone());
+    let started = start(connection, acceptor, acceptor.current().tcp);
     let stall = Duration::from_millis(started.context.limits().write_stall_ms);
     let closed = started.context.closed.clone();
     let span = started.span;
@@ -67,7 +67,7 @@ pub(in super::super) fn over_websocket(
     connection: AcceptedConnection,
     acceptor: &SessionAcceptor,
 ) -> BoxBody {
-    let started = start(connection, acceptor, acceptor.ending_web.clone());
+    let started = start(connection, acceptor, acceptor.current().web);
     let closed = started.context.closed.clone();
     let (reader, shared) = WebReader::new(payload, started.context);
     actix_web::rt::spawn(reader.run().instrument(started.span));

@@ -7,12 +7,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::pacing::{LoginDelay, LoginOrigin, Pacing, PacingRules};
+use super::pacing::{LoginDelay, LoginOrigin, Pacing, PacingRules, RemoteAttempt, RemoteOutcome};
+use super::share::LoginShare;
 use crate::core::auth::password::Standing;
+
+/// Maximum number of attempts at other nodes that wait for the task. Further ones are dropped.
+const REMOTE_MAX: usize = 256;
 
 /// Handle of the task that queues password attempts.
 pub(super) struct Desk {
     keeper: mpsc::UnboundedSender<Message>,
+    share: Option<Arc<LoginShare>>,
+    remote: mpsc::Sender<RemoteAttempt>,
     next: Arc<AtomicU64>,
     patience: Duration,
 }
@@ -55,10 +61,23 @@ enum Message {
 }
 
 impl Desk {
-    pub(super) fn open(rules: PacingRules, patience: Duration) -> Self {
+    pub(super) fn open(rules: PacingRules, patience: Duration, share: Option<LoginShare>) -> Self {
         let (keeper, messages) = mpsc::unbounded_channel();
-        tokio::spawn(DeskKeeper { pacing: Pacing::new(rules), answers: HashMap::new() }.run(messages));
-        Self { keeper, next: Arc::default(), patience }
+        let (remote, from_nodes) = mpsc::channel(REMOTE_MAX);
+        let share = share.map(Arc::new);
+        let rules = PacingRules { shared: share.is_some(), ..rules };
+        let task = DeskKeeper { pacing: Pacing::new(rules), answers: HashMap::new(), share: share.clone() };
+        tokio::spawn(task.run(messages, from_nodes));
+        Self { keeper, share, remote, next: Arc::default(), patience }
+    }
+
+    /// Records the outcome of an attempt at another node.
+    pub(super) fn receive(&self, body: &[u8]) {
+        if let Some(attempt) = self.share.as_ref().and_then(|share| share.read(body))
+            && self.remote.try_send(attempt).is_err()
+        {
+            tracing::debug!("the outcome of a login at another node was dropped");
+        }
     }
 
     /// Requests a permit for the account. Returns `None` when the server stops.
@@ -66,7 +85,11 @@ impl Desk {
         let id = self.next.fetch_add(1, Relaxed);
         let mut granted = Granted { id, keeper: self.keeper.clone(), right: None, standing: Standing::New };
         let (placed, answer) = oneshot::channel();
-        self.keeper.send(Message::Ask { id, account: account.to_owned(), from, placed }).ok()?;
+        let account = match &self.share {
+            Some(share) => share.name_of(account),
+            None => account.to_owned(),
+        };
+        self.keeper.send(Message::Ask { id, account, from, placed }).ok()?;
         Some(match answer.await.ok()? {
             Placed::Now(standing) => {
                 granted.standing = standing;
@@ -115,10 +138,15 @@ impl Drop for Granted {
 struct DeskKeeper {
     pacing: Pacing,
     answers: HashMap<u64, oneshot::Sender<Option<Standing>>>,
+    share: Option<Arc<LoginShare>>,
 }
 
 impl DeskKeeper {
-    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+    async fn run(
+        mut self,
+        mut messages: mpsc::UnboundedReceiver<Message>,
+        mut from_nodes: mpsc::Receiver<RemoteAttempt>,
+    ) {
         loop {
             let delay_ends = async {
                 match self.pacing.next_start() {
@@ -131,9 +159,15 @@ impl DeskKeeper {
                     Some(message) => self.receive(message),
                     None => return,
                 },
+                Some(attempt) = from_nodes.recv() => {
+                    for refused in self.pacing.record_remote(attempt, Instant::now()) {
+                        self.answer(refused, false);
+                    }
+                }
                 () = delay_ends => {}
             }
             for id in self.pacing.due(Instant::now()) {
+                self.announce(id, RemoteOutcome::Started);
                 self.answer(id, true);
             }
         }
@@ -145,6 +179,7 @@ impl DeskKeeper {
             Message::Ask { id, account, from, placed } => {
                 match self.pacing.ask(id, &account, from, Instant::now()) {
                     LoginDelay::Now => {
+                        self.announce(id, RemoteOutcome::Started);
                         let standing = self.pacing.standing(id, Instant::now());
                         placed.send(Placed::Now(standing)).ok();
                     }
@@ -159,6 +194,7 @@ impl DeskKeeper {
                 }
             }
             Message::Tried { id, right } => {
+                self.announce(id, if right { RemoteOutcome::Right } else { RemoteOutcome::Wrong });
                 for refused in self.pacing.tried(id, right, Instant::now()) {
                     self.answer(refused, false);
                 }
@@ -167,6 +203,15 @@ impl DeskKeeper {
                 self.answers.remove(&id);
                 self.pacing.gone(id, Instant::now());
             }
+        }
+    }
+
+    /// Sends an attempt to the other nodes.
+    fn announce(&self, id: u64, outcome: RemoteOutcome) {
+        if let Some(share) = &self.share
+            && let Some(attempt) = self.pacing.remote_of(id, outcome)
+        {
+            share.publish(&attempt);
         }
     }
 

@@ -11,6 +11,9 @@ mod failures;
 mod pacing;
 #[cfg(test)]
 mod pacing_test;
+mod share;
+#[cfg(test)]
+mod share_test;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use desk::{Asked, Desk};
 use pacing::LoginOrigin;
 pub(super) use pacing::PacingRules;
+pub use share::LoginShare;
 use tracing::info;
 
 use super::{ServiceError, Services};
@@ -42,7 +46,7 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    pub(super) fn start(limits: &Limits, metrics: &PoolMetrics) -> Self {
+    pub(super) fn start(limits: &Limits, metrics: &PoolMetrics, share: Option<LoginShare>) -> Self {
         let patience = Duration::from_millis(limits.logins_patience_ms);
         let rules = Rules {
             per_holder: limits.logins_per_address,
@@ -53,7 +57,7 @@ impl Logins {
         let retry_after_ms = limits.login_delay_max_ms.clamp(1_000, 30_000);
         let delayed = Slots::new(limits.logins_delayed, limits.logins_delayed_per_address)
             .measured(metrics.meter(PoolName::LoginsDelayed));
-        Self { places, desk: Desk::open(PacingRules::of(limits), patience), delayed, retry_after_ms }
+        Self { places, desk: Desk::open(PacingRules::of(limits), patience, share), delayed, retry_after_ms }
     }
 }
 
@@ -72,6 +76,11 @@ pub(super) fn note_failure(what: &'static str, from: IpAddr, username: &str) {
 }
 
 impl Services {
+    /// Records the outcome of a login at another node of the cluster.
+    pub fn receive_login(&self, body: &[u8]) {
+        self.logins.desk.receive(body);
+    }
+
     /// Returns the user if the password is right, after the delay that earlier failures cause.
     /// `proven` is the user whose login the request has already proven; that user does not wait for
     /// attempts of others.

@@ -15,6 +15,9 @@
 //! * A success resets the failures of a familiar lane, and makes its network familiar. It does not
 //!   change the failures of the other lanes: a user who logs in does not reset the delay of
 //!   guessers.
+//! * The nodes of a cluster share outcomes, and the starts of attempts in delayed lanes. A delay is
+//!   longer by a random part of [`STAGGER_MAX`], so that the attempts that wait at several nodes
+//!   start one after the other.
 //! * An account is never locked. Names without an account are treated alike, so the delay does not
 //!   reveal whether an account exists.
 
@@ -23,6 +26,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rand::seq::IteratorRandom;
+use serde::{Deserialize, Serialize};
 
 use super::failures::Failures;
 use crate::core::auth::password::Standing;
@@ -30,6 +34,9 @@ use crate::core::limits::Limits;
 
 /// A lane without attempts for this long starts again without failures.
 pub(super) const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// Longer than a message takes to the other nodes of a cluster.
+const STAGGER_MAX: Duration = Duration::from_millis(400);
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct PacingRules {
@@ -44,6 +51,8 @@ pub(in super::super) struct PacingRules {
     pub(super) familiar: usize,
     /// Maximum number of attempts of one network that wait for a delayed lane.
     pub(super) waiting: usize,
+    /// Whether other nodes delay attempts for the same accounts.
+    pub(super) shared: bool,
 }
 
 impl PacingRules {
@@ -57,6 +66,7 @@ impl PacingRules {
             tracked: limits.login_failures_tracked.max(1),
             familiar: limits.familiar_networks,
             waiting: limits.delayed_per_login,
+            shared: false,
         }
     }
 }
@@ -81,13 +91,31 @@ pub(super) struct LoginOrigin {
 
 /// The lane of an account that an attempt belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Among {
+pub(super) enum Among {
     LoggedIn,
     Familiar(IpAddr),
     Others,
 }
 
 type LaneKey = (String, Among);
+
+/// An attempt at another node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RemoteAttempt {
+    pub(super) account: String,
+    pub(super) network: IpAddr,
+    pub(super) among: Among,
+    pub(super) outcome: RemoteOutcome,
+}
+
+/// How far an attempt at another node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum RemoteOutcome {
+    /// It has started, in a delayed lane.
+    Started,
+    Wrong,
+    Right,
+}
 
 #[derive(Debug)]
 pub(super) struct Pacing {
@@ -120,6 +148,8 @@ struct OriginLane {
     running: u32,
     waiting: Vec<(u64, IpAddr)>,
     delay_max: Duration,
+    /// The random part of the delay; zero without other nodes.
+    stagger: Duration,
 }
 
 impl Pacing {
@@ -132,11 +162,12 @@ impl Pacing {
     pub(super) fn ask(&mut self, id: u64, account: &str, from: LoginOrigin, now: Instant) -> LoginDelay {
         let network = from.network;
         let known = self.familiar.get(account).is_some_and(|familiar| familiar.networks.contains(&network));
-        let (among, delay_max) = match known {
-            _ if from.proven => (Among::LoggedIn, self.rules.delay_known_max),
-            true => (Among::Familiar(network), self.rules.delay_known_max),
-            false => (Among::Others, self.rules.delay_max),
+        let among = match known {
+            _ if from.proven => Among::LoggedIn,
+            true => Among::Familiar(network),
+            false => Among::Others,
         };
+        let delay_max = self.rules.delay_max_of(among);
         let key = (account.to_owned(), among);
         self.make_room(&key, now);
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| OriginLane::new(delay_max, now));
@@ -169,8 +200,14 @@ impl Pacing {
             self.remember(&key.0, network, now);
             return Vec::new();
         }
+        self.fail(&key, network, now)
+    }
+
+    /// Records a failure in a lane. Returns the attempts that are refused because of it.
+    fn fail(&mut self, key: &LaneKey, network: IpAddr, now: Instant) -> Vec<u64> {
+        let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         lane.failures = lane.failures.saturating_add(1);
-        lane.last = now;
+        lane.restart_delay(&self.rules, now);
         self.failures.add(network, now);
         let refused = if lane.failures >= self.rules.free {
             lane.shorten(network, self.rules.waiting)
@@ -179,6 +216,44 @@ impl Pacing {
         };
         self.refuse(&refused, now);
         refused
+    }
+
+    /// Returns what other nodes must know of an attempt. `None`: the attempt is unknown,
+    /// or its start changes nothing for them.
+    pub(super) fn remote_of(&self, id: u64, outcome: RemoteOutcome) -> Option<RemoteAttempt> {
+        let Try { lane: (account, among), network } = self.tries.get(&id)?;
+        let lane = self.lanes.get(&(account.clone(), *among))?;
+        if outcome == RemoteOutcome::Started && lane.failures < self.rules.free {
+            return None;
+        }
+        Some(RemoteAttempt { account: account.clone(), network: *network, among: *among, outcome })
+    }
+
+    /// Records an attempt at another node. Returns the attempts that are refused because of it.
+    pub(super) fn record_remote(&mut self, attempt: RemoteAttempt, now: Instant) -> Vec<u64> {
+        let RemoteAttempt { account, network, among, outcome } = attempt;
+        let key = (account, among);
+        match outcome {
+            RemoteOutcome::Started => {
+                if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.failures > 0) {
+                    lane.restart_delay(&self.rules, now);
+                }
+                Vec::new()
+            }
+            RemoteOutcome::Wrong => {
+                self.make_room(&key, now);
+                let delay_max = self.rules.delay_max_of(among);
+                self.lanes.entry(key.clone()).or_insert_with(|| OriginLane::new(delay_max, now));
+                self.fail(&key, network, now)
+            }
+            RemoteOutcome::Right => {
+                if let Some(lane) = self.lanes.get_mut(&key).filter(|_| among != Among::Others) {
+                    lane.failures = 0;
+                }
+                self.remember(&key.0, network, now);
+                Vec::new()
+            }
+        }
     }
 
     /// Returns the standing of the attempt at the password hashes.
@@ -230,7 +305,7 @@ impl Pacing {
     /// Returns the earliest end of a delay for which an attempt waits.
     pub(super) fn next_start(&self) -> Option<Instant> {
         let waiting = self.lanes.values().filter(|lane| !lane.waiting.is_empty() && lane.running == 0);
-        waiting.map(|lane| lane.last + lane.delay(&self.rules)).min()
+        waiting.map(|lane| lane.start(&self.rules)).min()
     }
 
     fn remember(&mut self, account: &str, network: IpAddr, now: Instant) {
@@ -277,9 +352,35 @@ impl Pacing {
     }
 }
 
+impl PacingRules {
+    fn delay_max_of(&self, among: Among) -> Duration {
+        match among {
+            Among::LoggedIn | Among::Familiar(_) => self.delay_known_max,
+            Among::Others => self.delay_max,
+        }
+    }
+}
+
 impl OriginLane {
     fn new(delay_max: Duration, now: Instant) -> Self {
-        Self { failures: 0, last: now, running: 0, waiting: Vec::new(), delay_max }
+        let (waiting, stagger) = (Vec::new(), Duration::ZERO);
+        Self { failures: 0, last: now, running: 0, waiting, delay_max, stagger }
+    }
+
+    /// Begins the delay until the next attempt.
+    fn restart_delay(&mut self, rules: &PacingRules, now: Instant) {
+        self.last = now;
+        if rules.shared {
+            self.stagger = STAGGER_MAX.mul_f64(rand::random::<f64>());
+        }
+    }
+
+    /// Returns the end of the delay.
+    fn start(&self, rules: &PacingRules) -> Instant {
+        match self.delay(rules) {
+            Duration::ZERO => self.last,
+            delay => self.last + delay + self.stagger,
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -301,7 +402,7 @@ impl OriginLane {
 
     fn may_start(&self, rules: &PacingRules, now: Instant) -> bool {
         let under_way = self.failures.saturating_add(self.running);
-        under_way < rules.free || self.running == 0 && now >= self.last + self.delay(rules)
+        under_way < rules.free || self.running == 0 && now >= self.start(rules)
     }
 
     fn take_next(&mut self, failures: &Failures, now: Instant) -> Option<u64> {

@@ -13,6 +13,7 @@ const RULES: PacingRules = PacingRules {
     tracked: 100,
     familiar: 2,
     waiting: 2,
+    shared: false,
 };
 const SECONDS_5: Duration = Duration::from_secs(5);
 const WAITS: LoginDelay = LoginDelay::Waits { refused: None };

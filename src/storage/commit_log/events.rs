@@ -10,8 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::event::{Change, Event};
 use crate::domain::message::Message;
 
-/// The version of the encoding.
+/// The version of the encoding: the newest that this node reads.
 pub const FORMAT: i16 = 1;
+/// The oldest version of the encoding that this node writes, for nodes of the version before.
+///
+/// A change of the encoding raises [`FORMAT`] by 1, leaves this at the version before, and makes
+/// [`encode`] write the format that all running nodes read.
+pub const OLDEST_FORMAT: i16 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {

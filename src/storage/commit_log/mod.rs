@@ -19,16 +19,29 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-pub use events::{EventsError, FORMAT, decode, encode};
+pub use events::{EventsError, FORMAT, OLDEST_FORMAT, decode, encode};
 pub use rows::{LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
 
 use super::queries::meta;
 use crate::core::database::{Db, PgConnection, Postgres};
+use crate::core::fail_points;
 
 /// Advisory lock of the transactions that write.
 const COMMIT_LOCK: i64 = 0x6e65_7462_6974_0000;
+/// Advisory lock of the node that runs the chores. Held by its connection that listens.
+pub const CHORES_LOCK: i64 = 0x6e65_7462_6974_0002;
+/// Selects the newest commit, for [`newest`].
+pub const NEWEST: &str =
+    "SELECT commit_no, encode(batch, 'hex') FROM commits ORDER BY commit_no DESC LIMIT 1";
+/// Maximum bytes of the events of a row that is sent as text with the COMMIT. As text they take
+/// twice the space, and the server parses them.
+const TEXT_EVENTS_MAX: usize = 32 * 1024;
 /// The channel of LISTEN and NOTIFY on which a commit is announced to other nodes.
 pub const CHANNEL: &str = "netbit_commits";
+
+/// The row of a transaction: the statement that inserts it, or nothing if it was inserted.
+#[derive(Debug, Default)]
+pub struct Appended(String);
 
 #[derive(QueryableByName)]
 struct Number {
@@ -47,8 +60,25 @@ pub fn last(db: &mut Db) -> QueryResult<i64> {
     }
 }
 
-/// Makes the first row of a new log, so that there is always a newest one.
+/// Returns the number and the batch id in a row of [`NEWEST`]. `None`: no batch wrote the row.
+pub fn newest(row: &[Option<String>]) -> Option<(i64, [u8; 16])> {
+    let [Some(commit_no), Some(batch)] = row else { return None };
+    let batch = u128::from_str_radix(batch, 16).ok().filter(|_| batch.len() == 32)?;
+    Some((commit_no.parse().ok()?, batch.to_be_bytes()))
+}
+
+/// Makes the first row of a new log, so that there is always a newest one, and the function of
+/// [`begin`].
 pub fn begin_log(db: &mut PgConnection) -> QueryResult<()> {
+    // Nodes that start together would replace the function at the same time.
+    let created = db.batch_execute(&format!(
+        "BEGIN; SELECT pg_advisory_xact_lock({COMMIT_LOCK}); {}; COMMIT",
+        rows::lock_and_read(COMMIT_LOCK)
+    ));
+    if let Err(error) = created {
+        db.batch_execute("ROLLBACK")?;
+        return Err(error);
+    }
     db.batch_execute(
         "INSERT INTO commits (commit_no, batch, node, effect, format, events, created_at)
          SELECT 0, '', 0, 0, 0, '', 0 WHERE NOT EXISTS (SELECT 1 FROM commits) ON CONFLICT DO NOTHING",
@@ -57,9 +87,15 @@ pub fn begin_log(db: &mut PgConnection) -> QueryResult<()> {
 
 /// Begins a transaction that writes: waits for the commit lock, then returns the rows of the log
 /// from `applied` on, at most [`LOG_ROWS_MAX`].
+///
+/// One statement takes the lock and reads the log: no other node waits for a round trip between the
+/// two.
 pub fn begin(db: &mut Postgres, applied: i64) -> QueryResult<Tail> {
-    db.queries.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({COMMIT_LOCK})"))?;
-    tail(db, applied)
+    db.queries.batch_execute("BEGIN")?;
+    if fail_points::fails(fail_points::NO_COMMIT_LOCK) {
+        return rows::tail(&mut db.queries, applied);
+    }
+    rows::locked_tail(&mut db.queries, applied)
 }
 
 /// Takes the commit lock in an open transaction.
@@ -72,17 +108,54 @@ pub fn tail(db: &mut Postgres, applied: i64) -> QueryResult<Tail> {
     rows::tail(&mut db.queries, applied)
 }
 
-/// Inserts the row of the transaction that [`begin`] began.
-pub fn append(db: &mut Postgres, row: &NewLogRow<'_>) -> QueryResult<()> {
-    rows::append(&mut db.queries, row)
+/// Prepares the row of the transaction that [`begin`] began, for [`commit`]. A long row is inserted
+/// at once.
+pub fn append(db: &mut Postgres, row: &NewLogRow<'_>) -> QueryResult<Appended> {
+    if row.events.len() <= TEXT_EVENTS_MAX {
+        return Ok(Appended(rows::insertion(row)));
+    }
+    rows::append(&mut db.queries, row)?;
+    Ok(Appended(String::new()))
 }
 
-/// Commits, and announces the commit of node `node` to the others.
-pub fn commit(db: &mut Postgres, node: i16) -> QueryResult<()> {
-    db.queries.batch_execute(&format!("NOTIFY {CHANNEL}, '{node}'; COMMIT"))
+/// Inserts the row unless it was inserted, commits, and announces the commit of node `node` to the
+/// others: all in one message. If the row is refused, the server does not execute the COMMIT.
+pub fn commit(db: &mut Postgres, row: &Appended, node: i16) -> QueryResult<()> {
+    db.queries.batch_execute(&format!("{}NOTIFY {CHANNEL}, '{node}'; COMMIT", row.0))
 }
 
 /// Deletes rows that no node needs any more: those below `below` that are older than `before`.
 pub fn trim(db: &mut Postgres, below: i64, before: i64) -> QueryResult<()> {
     rows::trim(&mut db.queries, below, before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_commit_has_a_number_and_a_batch() {
+        let row = |columns: &[&str]| columns.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
+        let batch = "000102030405060708090a0b0c0d0e0f";
+        let bytes: [u8; 16] = std::array::from_fn(|n| u8::try_from(n).unwrap());
+        assert_eq!(newest(&row(&["7", batch])), Some((7, bytes)));
+        for other in [&["0", ""][..], &["7", "00"], &["x", batch], &["7"], &[]] {
+            assert_eq!(newest(&row(other)), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn row_with_the_commit_is_written_as_text() {
+        let row = NewLogRow {
+            commit_no: 7,
+            batch: &[0, 255],
+            node: 2,
+            effect: 0,
+            format: FORMAT,
+            events: &[0x1a],
+            created_at: -5,
+        };
+        let values = format!("(7, decode('00ff', 'hex'), 2, 0, {FORMAT}, decode('1a', 'hex'), -5); ");
+        assert!(rows::insertion(&row).ends_with(&values));
+    }
 }

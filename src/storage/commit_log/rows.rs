@@ -68,6 +68,13 @@ struct SelectTail {
     limit: i64,
 }
 
+/// The same after the function of [`lock_and_read`] has taken the commit lock.
+#[derive(QueryId)]
+struct SelectLockedTail {
+    from: i64,
+    limit: i64,
+}
+
 impl Query for SelectTail {
     type SqlType = (BigInt, Binary, SmallInt, SmallInt, Binary, BigInt);
 }
@@ -86,11 +93,80 @@ impl QueryFragment<Pg> for SelectTail {
 
 impl RunQueryDsl<PgConnection> for SelectTail {}
 
+impl Query for SelectLockedTail {
+    type SqlType = <SelectTail as Query>::SqlType;
+}
+
+impl QueryFragment<Pg> for SelectLockedTail {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT commit_no, batch, node, format, events, now_ms FROM netbit_lock_log(");
+        out.push_bind_param::<BigInt, _>(&self.from)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&self.limit)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<PgConnection> for SelectLockedTail {}
+
+/// Returns the statement that creates the function which takes the lock `key` and then reads the
+/// log. In PL/pgSQL each statement of a transaction that is READ COMMITTED has a snapshot of its
+/// own: the read sees what was committed during the wait.
+pub(super) fn lock_and_read(key: i64) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION netbit_lock_log(from_no BIGINT, most BIGINT)
+         RETURNS TABLE (
+             commit_no BIGINT, batch BYTEA, node SMALLINT, format SMALLINT, events BYTEA, now_ms BIGINT
+         ) LANGUAGE plpgsql VOLATILE AS $$
+         BEGIN
+             PERFORM pg_advisory_xact_lock({key});
+             RETURN QUERY SELECT c.commit_no, c.batch, c.node, c.format, c.events,
+                 CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+             FROM commits c WHERE c.commit_no >= from_no ORDER BY c.commit_no LIMIT most;
+         END $$"
+    )
+}
+
 pub(super) fn tail(db: &mut PgConnection, from: i64) -> QueryResult<Tail> {
-    let limit = i64::try_from(LOG_ROWS_MAX).unwrap_or(i64::MAX);
-    let rows: Vec<LoggedCommit> = SelectTail { from, limit }.load(db)?;
-    let now = rows.last().map(|row| Timestamp(row.now));
-    Ok(Tail { rows, now })
+    Ok(Tail::of(SelectTail { from, limit: limit() }.load(db)?))
+}
+
+pub(super) fn locked_tail(db: &mut PgConnection, from: i64) -> QueryResult<Tail> {
+    Ok(Tail::of(SelectLockedTail { from, limit: limit() }.load(db)?))
+}
+
+fn limit() -> i64 {
+    i64::try_from(LOG_ROWS_MAX).unwrap_or(i64::MAX)
+}
+
+impl Tail {
+    fn of(rows: Vec<LoggedCommit>) -> Self {
+        let now = rows.last().map(|row| Timestamp(row.now));
+        Self { rows, now }
+    }
+}
+
+/// Returns the statement that inserts the row, with a semicolon at its end.
+pub(super) fn insertion(row: &NewLogRow<'_>) -> String {
+    let NewLogRow { commit_no, batch, node, effect, format, events, created_at } = row;
+    let (batch, events) = (hex(batch), hex(events));
+    format!(
+        "INSERT INTO commits (commit_no, batch, node, effect, format, events, created_at) VALUES \
+         ({commit_no}, decode('{batch}', 'hex'), {node}, {effect}, {format}, decode('{events}', 'hex'), {created_at}); "
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('0');
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 pub(super) fn append(db: &mut PgConnection, row: &NewLogRow<'_>) -> QueryResult<()> {

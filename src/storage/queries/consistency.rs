@@ -51,6 +51,16 @@ const RULES: &[(&str, &str)] = &[
         "SELECT chat_id AS id, 'user ' || user_id AS detail FROM chat_participants WHERE added_by = user_id",
     ),
     (
+        "chat {} of a message does not exist",
+        "SELECT chat_id AS id, 'message ' || min(id) AS detail FROM messages
+         WHERE NOT EXISTS (SELECT 1 FROM chats c WHERE c.id = chat_id) GROUP BY chat_id",
+    ),
+    (
+        "sender {} of a message does not exist",
+        "SELECT sender_id AS id, 'message ' || min(id) AS detail FROM messages
+         WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = sender_id) GROUP BY sender_id",
+    ),
+    (
         "project {} has no owner",
         "SELECT id, name AS detail FROM projects WHERE deleted_at IS NULL AND NOT EXISTS (
              SELECT 1 FROM project_members m WHERE m.project_id = projects.id AND m.role = 'owner')",

@@ -27,6 +27,7 @@ use crate::domain::ids::{
 };
 use crate::domain::login::{Login, WebHandle, WebLoginUse};
 use crate::domain::message::{ClientId, Message};
+use crate::domain::node::NodeName;
 use crate::domain::notification::{Notification, NotifyLevel};
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::push::RefUpdate;
@@ -310,7 +311,7 @@ dispatch!(pushes {
     fn unsettled(id: PushId) -> Option<PushIntent>;
     fn to_settle(id: PushId) -> Option<Settling>;
     fn refs_of(id: PushId) -> Vec<RefUpdate>;
-    fn all_unsettled(limit: i64) -> Vec<PushIntent>;
+    fn all_unsettled(node: Option<&NodeName>, limit: i64) -> Vec<PushIntent>;
     fn repositories_unsettled() -> Vec<RepositoryId>;
     fn pending_of(repository: RepositoryId) -> Option<PushId>;
     fn pending_intent_of(repository: RepositoryId) -> Option<PushIntent>;
@@ -334,7 +335,10 @@ dispatch!(repositories exports({ACTIVE, CREATING, DELETED, DELETING}) {
     fn set_repository(id: RepositoryId, name: &str, name_key: &str, description: &str, default_branch: &str) -> ();
     fn count_push(id: RepositoryId, size_bytes: i64, weight: i64, default_branch: &str) -> ();
     fn set_packed(id: RepositoryId, size_bytes: i64) -> ();
-    fn unpacked(at_least: i64, limit: i64) -> Vec<Repository>;
+    fn unpacked(node: Option<&NodeName>, at_least: i64, limit: i64) -> Vec<Repository>;
+    fn stored_elsewhere(node: &NodeName) -> Vec<(Repository, bool)>;
+    fn counts_by_storage() -> Vec<(Option<String>, i64)>;
+    fn set_storage(ids: &[RepositoryId], from: Option<&NodeName>, to: &NodeName) -> Vec<Repository>;
     fn delete_repository(id: RepositoryId) -> ();
     fn of_project(project: ProjectId) -> Vec<RepositoryId>;
 });

@@ -8,6 +8,7 @@ use diesel::sql_types::Bool;
 use super::Db;
 use super::repositories::ACTIVE;
 use crate::domain::ids::{PushId, RepositoryId};
+use crate::domain::node::NodeName;
 use crate::domain::push::RefUpdate;
 use crate::domain::repository::Repository;
 use crate::storage::rows::chat::unreadable;
@@ -82,15 +83,22 @@ pub fn refs_of(db: &mut Db, id: PushId) -> QueryResult<Vec<RefUpdate>> {
     serde_json::from_str(&refs).map_err(|_| unreadable("push_intents.refs", &refs))
 }
 
-/// Returns intents that are not settled, those with the fewest attempts first, so that none waits
-/// for one that fails.
-pub fn all_unsettled(db: &mut Db, limit: i64) -> QueryResult<Vec<PushIntent>> {
-    let rows: Vec<PushIntentRow> = push_intents::table
+/// Returns intents of the repositories of a storage node that are not settled, those with the
+/// fewest attempts first, so that none waits for one that fails. Without a node: of all.
+pub fn all_unsettled(db: &mut Db, node: Option<&NodeName>, limit: i64) -> QueryResult<Vec<PushIntent>> {
+    let all = push_intents::table
         .filter(is_unsettled())
         .order((push_intents::attempts, push_intents::id))
         .limit(limit)
-        .select(PushIntentRow::as_select())
-        .load(db)?;
+        .select(PushIntentRow::as_select());
+    let rows: Vec<PushIntentRow> = match node {
+        None => all.load(db)?,
+        Some(node) => {
+            let stored =
+                repositories::table.filter(repositories::storage.eq(node.as_str())).select(repositories::id);
+            all.filter(push_intents::repository_id.eq_any(stored)).load(db)?
+        }
+    };
     rows.into_iter().map(PushIntent::try_from).collect()
 }
 

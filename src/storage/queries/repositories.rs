@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::Db;
 use crate::domain::ids::{ProjectId, RepositoryId};
+use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
 use crate::storage::rows::project::{NewRepositoryRow, RepositoryRow};
 use crate::storage::schema::repositories;
@@ -149,17 +150,73 @@ pub fn set_packed(db: &mut Db, id: RepositoryId, size_bytes: i64) -> QueryResult
         .map(drop)
 }
 
-/// Returns repositories with at least `at_least` pushes since their last maintenance, those with
-/// the most pushes first.
-pub fn unpacked(db: &mut Db, at_least: i64, limit: i64) -> QueryResult<Vec<Repository>> {
-    let rows: Vec<RepositoryRow> = repositories::table
+/// Returns repositories of a storage node with at least `at_least` pushes since their last
+/// maintenance, those with the most pushes first. Without a node: of all.
+pub fn unpacked(
+    db: &mut Db,
+    node: Option<&NodeName>,
+    at_least: i64,
+    limit: i64,
+) -> QueryResult<Vec<Repository>> {
+    let all = repositories::table
         .filter(repositories::state.eq(ACTIVE))
         .filter(repositories::unpacked.ge(at_least))
         .order(repositories::unpacked.desc())
         .limit(limit)
+        .select(RepositoryRow::as_select());
+    let rows: Vec<RepositoryRow> = match node {
+        None => all.load(db)?,
+        Some(node) => all.filter(repositories::storage.eq(node.as_str())).load(db)?,
+    };
+    rows.into_iter().map(Repository::try_from).collect()
+}
+
+/// Returns the repositories that another node stores, or none, and that are not deleted
+/// permanently, by ascending id. Each comes with whether it can be used.
+pub fn stored_elsewhere(db: &mut Db, node: &NodeName) -> QueryResult<Vec<(Repository, bool)>> {
+    let rows: Vec<RepositoryRow> = repositories::table
+        .filter(repositories::state.ne(DELETED))
+        .filter(repositories::storage.is_null().or(repositories::storage.ne(node.as_str())))
+        .order(repositories::id)
         .select(RepositoryRow::as_select())
         .load(db)?;
-    rows.into_iter().map(Repository::try_from).collect()
+    let with_use = |row: RepositoryRow| {
+        let is_active = row.state == ACTIVE;
+        Ok((row.try_into()?, is_active))
+    };
+    rows.into_iter().map(with_use).collect()
+}
+
+/// Returns the number of repositories of each storage node that can be used.
+pub fn counts_by_storage(db: &mut Db) -> QueryResult<Vec<(Option<String>, i64)>> {
+    repositories::table
+        .filter(repositories::state.eq(ACTIVE))
+        .group_by(repositories::storage)
+        .select((repositories::storage, diesel::dsl::count_star()))
+        .load(db)
+}
+
+/// Moves those of these repositories that `from` stores to the node `to`. Returns them as they are
+/// now, if they can be used.
+pub fn set_storage(
+    db: &mut Db,
+    ids: &[RepositoryId],
+    from: Option<&NodeName>,
+    to: &NodeName,
+) -> QueryResult<Vec<Repository>> {
+    let named = repositories::table.filter(repositories::id.eq_any(ids));
+    let moved = repositories::storage.eq(to.as_str());
+    let rows: Vec<RepositoryRow> = match from {
+        None => diesel::update(named.filter(repositories::storage.is_null()))
+            .set(moved)
+            .returning(RepositoryRow::as_returning())
+            .get_results(db)?,
+        Some(from) => diesel::update(named.filter(repositories::storage.eq(from.as_str())))
+            .set(moved)
+            .returning(RepositoryRow::as_returning())
+            .get_results(db)?,
+    };
+    rows.into_iter().filter(|row| row.state == ACTIVE).map(Repository::try_from).collect()
 }
 
 /// Deletes the row of a repository that was never completed.

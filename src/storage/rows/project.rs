@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::chat::unreadable;
 use crate::domain::ids::{ChatId, ProjectId, RepositoryId, UserId};
+use crate::domain::node::NodeName;
 use crate::domain::project::{Project, ProjectRole, Visibility};
 use crate::domain::repository::{Repository, StorageKey};
 use crate::domain::timestamp::Timestamp;
@@ -72,6 +73,7 @@ pub struct RepositoryRow {
     pub state: String,
     pub size_bytes: i64,
     pub created_at: i64,
+    pub storage: Option<String>,
 }
 
 impl TryFrom<RepositoryRow> for Repository {
@@ -88,6 +90,7 @@ impl TryFrom<RepositoryRow> for Repository {
                 .map_err(|_| unreadable("repositories.storage_key", &row.storage_key))?,
             size_bytes: row.size_bytes,
             created_at: Timestamp(row.created_at),
+            storage: row.storage.map(NodeName::from),
         })
     }
 }
@@ -103,6 +106,7 @@ pub struct NewRepositoryRow<'a> {
     pub storage_key: &'a str,
     pub state: &'a str,
     pub created_at: i64,
+    pub storage: Option<&'a str>,
 }
 
 /// A project or repository that was renamed: where its former name was used, and what it leads to.

@@ -278,9 +278,6 @@ async fn next_start_continues_after_a_kill_between_two_migrations() {
 
 #[actix_web::test]
 async fn killed_backup_is_refused_by_restore_and_next_one_is_whole() {
-    if postgres::skips("netbit backup copies netbit.db") {
-        return;
-    }
     let fixture = Fixture::new().await;
     let server = Process::start(fixture.path()).await;
     server.http.with_token(&fixture.alice).post_message(fixture.chat, "kept").await.unwrap();
@@ -289,11 +286,13 @@ async fn killed_backup_is_refused_by_restore_and_next_one_is_whole() {
         let target = place.path().join(target);
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
         command.args(["backup", "--data-dir"]).arg(fixture.path()).arg(&target).env("FAILPOINTS", points);
+        command.envs(postgres::environment(fixture.path()));
         (command.output().unwrap().status, target)
     };
     let restore = |from: &Path, to: &str| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
         let to = place.path().join(to);
+        command.envs(postgres::environment(&to));
         (command.arg("restore").arg(from).arg("--data-dir").arg(&to).output().unwrap().status, to)
     };
     let (killed, half) = backup("half", "manifest.before=return");
@@ -443,9 +442,11 @@ async fn panic_in_any_actor_leaves_a_working_or_an_ended_server() {
 
 #[test]
 fn every_fail_point_is_hit_by_a_test() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/durability");
-    let files = ["fail_points.rs", "history/mod.rs", "postgres.rs"];
-    let text: String = files.iter().map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let files = ["fail_points.rs", "history/mod.rs", "postgres.rs", "postgres/mutations.rs"];
+    let files = files.map(|file| format!("durability/{file}"));
+    let files = files.into_iter().chain(["cluster/proof/mod.rs".to_owned(), "database_copy.rs".to_owned()]);
+    let text: String = files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).collect();
     for name in NAMES {
         let named = text.contains(&format!("\"{name}")) || text.contains(&format!("{name}="));
         assert!(named, "no test hits {name}");

@@ -124,7 +124,7 @@ impl Writers {
 }
 
 /// Returns every message of a chat, page by page.
-pub(super) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Message> {
+pub(crate) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Message> {
     let (mut after, mut all) = (0, Vec::new());
     loop {
         let (page, has_more) = http.messages(chat, &format!("?after_seq={after}&limit=100")).await.unwrap();
@@ -137,7 +137,7 @@ pub(super) async fn whole_history(http: &HttpClient, chat: ChatId) -> Vec<Messag
 }
 
 /// Asserts that the events of a chat have the seqs 1, 2, 3 and so on.
-pub(super) async fn assert_dense(http: &HttpClient, chat: ChatId) {
+pub(crate) async fn assert_dense(http: &HttpClient, chat: ChatId) {
     let mut after = 0;
     loop {
         let page = http.get(&format!("/api/chats/{chat}/events?after_seq={after}&limit=100")).await;

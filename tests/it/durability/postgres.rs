@@ -4,9 +4,11 @@
 //! own server with `scripts/check/postgres.sh`.
 
 mod load;
+mod mutations;
 mod nodes;
 mod older;
-mod private_server;
+mod outage;
+pub(crate) mod private_server;
 
 use std::io::Write;
 use std::ops::AddAssign;

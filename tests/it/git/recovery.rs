@@ -45,7 +45,7 @@ async fn prepared_server() -> (TestServer, GitWorkdir, String, String) {
 async fn settled(server: &TestServer) {
     let readers = server.app.services.readers.clone();
     until(async || {
-        readers.read(Holder::Operator, |db| pushes::all_unsettled(db, 10)).await.unwrap().is_empty()
+        readers.read(Holder::Operator, |db| pushes::all_unsettled(db, None, 10)).await.unwrap().is_empty()
     })
     .await;
 }

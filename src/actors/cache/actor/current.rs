@@ -1,34 +1,66 @@
-//! Refusals on several nodes: the log of commits is read first. See [`LogReader`].
+//! Several nodes: the log of commits is read before a refusal, and a state that is too old answers
+//! nothing. See [`LogReader`] and [`Freshness`].
 //!
 //! [`LogReader`]: crate::actors::cache::LogReader
+//! [`Freshness`]: crate::actors::freshness::Freshness
 
+use super::reload::Reload;
 use super::{CacheActor, DeferredQuery};
-use crate::actors::cache::messages::QueryRequest;
+use crate::actors::cache::messages::{CaughtUp, QueryRequest};
 use crate::actors::cache::queries::Query;
+use crate::actors::error::QueryError;
 use crate::core::actor::Ask;
 use crate::domain::refusal::Refusal;
 
 impl CacheActor {
+    /// Refuses an answer from a state that is too old. Called at the time of each answer.
+    pub(in crate::actors::cache) fn check_freshness(&self) -> Result<(), QueryError> {
+        self.sources.log.as_ref().map_or(Ok(()), |log| log.freshness().check())
+    }
+
+    /// Records that the read models were current, if they have applied the newest commit.
+    pub(super) fn caught_up(&mut self, caught_up: CaughtUp) {
+        match &mut self.reload {
+            Reload::Running { caught_up: latest, .. } => *latest = Some(caught_up),
+            Reload::No if self.models.commit_no >= caught_up.commit_no => {
+                if let Some(log) = &self.sources.log {
+                    log.freshness().record(caught_up.at);
+                }
+            }
+            // A commit is still missing: the next read of the log finds it.
+            Reload::No => {}
+        }
+    }
+
     /// Refuses the query, unless another node may have committed what it asks for: then it is
     /// answered again behind the commits of the others.
     pub(super) fn refuse_if_current<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>, refusal: Refusal) {
-        if let Some(ask) = self.behind_the_log(ask, Self::answer_now) {
+        if let Some(ask) =
+            self.behind_the_log(ask, Self::answer_now, |ask| ask.answer(Err(QueryError::Stale)))
+        {
             ask.answer(Err(refusal.into()));
         }
     }
 
-    /// Returns `what` if no other node runs. Else runs `then` on it once the log was read.
+    /// Returns `what` if no other node runs. Else runs `then` on it once the log was read, or
+    /// `unread` if the log could not be read: a refusal from an old state could be wrong.
     pub(in crate::actors::cache) fn behind_the_log<T: Send + 'static>(
         &mut self,
         what: T,
         then: fn(&mut Self, T),
+        unread: fn(T),
     ) -> Option<T> {
-        let Some(done) = self.sources.log.as_ref().and_then(|log| log.request()) else { return Some(what) };
-        let own = self.own.clone();
-        let deferred: DeferredQuery = Box::new(move |cache| then(cache, what));
+        let Some(log) = self.sources.log.as_ref().filter(|log| log.others_run()) else { return Some(what) };
+        let (request, own) = (log.request(), self.own.clone());
         actix::spawn(async move {
-            // If the log cannot be read, the refusal comes from what is known.
-            drop(done.await);
+            let is_read = match request {
+                Some(done) => done.await.is_ok(),
+                None => false,
+            };
+            if !is_read {
+                return unread(what);
+            }
+            let deferred: DeferredQuery = Box::new(move |cache| then(cache, what));
             own.log_read(deferred);
         });
         None

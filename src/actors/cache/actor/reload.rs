@@ -3,7 +3,7 @@
 use tracing::{error, info};
 
 use super::{CacheActor, DeferredQuery};
-use crate::actors::cache::messages::SnapshotRead;
+use crate::actors::cache::messages::{CaughtUp, SnapshotRead};
 use crate::actors::cache::read_models::ReadModels;
 use crate::actors::commit::Committed;
 use crate::actors::hub::LaneItem;
@@ -18,6 +18,8 @@ pub(super) enum Reload {
     Running {
         commits: Vec<Committed>,
         queries: Vec<DeferredQuery>,
+        /// The last report of the newest commit.
+        caught_up: Option<CaughtUp>,
     },
 }
 
@@ -25,7 +27,7 @@ impl CacheActor {
     pub(super) fn start_reload(&mut self, commits: Vec<Committed>) {
         info!("the read models are reloaded from the database");
         self.counters.reloads.inc();
-        self.reload = Reload::Running { commits, queries: Vec::new() };
+        self.reload = Reload::Running { commits, queries: Vec::new(), caught_up: None };
         self.reloads += 1;
         let reload = self.reloads;
         let (own, readers, cache) =
@@ -43,7 +45,8 @@ impl CacheActor {
         if reload != self.reloads {
             return;
         }
-        let Reload::Running { commits, queries } = std::mem::replace(&mut self.reload, Reload::No) else {
+        let Reload::Running { commits, queries, caught_up } = std::mem::replace(&mut self.reload, Reload::No)
+        else {
             return;
         };
         let snapshot = match snapshot {
@@ -68,6 +71,9 @@ impl CacheActor {
                 error!("a batch does not follow the snapshot that was read after it; stopping");
                 return self.fatal.raise(FATAL_EXIT_CODE);
             }
+        }
+        if let Some(caught_up) = caught_up {
+            self.caught_up(caught_up);
         }
         for deferred in waiting {
             deferred(self);

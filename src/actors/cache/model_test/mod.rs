@@ -4,6 +4,7 @@
 
 mod acts;
 mod made;
+mod nodes;
 mod world;
 
 use acts::{Act, ProjectAct, RepositoryAct, act};

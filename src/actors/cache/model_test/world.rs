@@ -21,12 +21,17 @@ use crate::domain::ids::{ChatId, LoginId, MessageId, UserId};
 use crate::domain::login::LoginClient;
 use crate::domain::user::Username;
 use crate::storage::queries::{fan_outs, messages};
-use crate::storage::schema::{messages as messages_table, notifications};
 use crate::storage::snapshot::{self, WindowRows};
 
 const WINDOW: usize = 5;
 /// Space for a few windows, so that evictions also happen without injection.
 const WINDOW_BYTES: usize = 6_000;
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    value: i64,
+}
 
 /// A server without threads: the executor, the read models, and a separate reader.
 pub(super) struct World {
@@ -41,7 +46,15 @@ pub(super) struct World {
     pub(super) lose_next: bool,
     /// Checks of the answers of the next batch.
     checks: Vec<Box<dyn FnOnce()>>,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
+}
+
+/// The parts of a node that does not run commands now.
+pub(super) struct Node {
+    executor: BatchExecutor,
+    models: ReadModels,
+    fills: Vec<Fill>,
+    held: Option<(Fill, WindowRows)>,
 }
 
 pub(super) type Answer<C> = tokio::sync::oneshot::Receiver<Result<<C as Command>::Output, CommandError>>;
@@ -57,23 +70,28 @@ pub(super) fn start_login(user: UserId, token_version: i64, web: bool) -> StartL
     StartLogin { user, token_version, secret, client: LoginClient::default() }
 }
 
+/// Small limits, so that acts reach them.
+pub(super) fn limits() -> Limits {
+    Limits {
+        projects_per_user: 3,
+        repositories_per_project: 3,
+        access_tokens_per_user: 3,
+        notifications_per_user: 2,
+        notifications_per_command: 2,
+        notifications_per_message: 1,
+        blocks_per_user: 2,
+        purged_per_command: 3,
+        trimmed_per_command: 2,
+        left_per_command: 2,
+        rates: false,
+        ..Limits::default()
+    }
+}
+
 impl World {
     /// Creates a world with small limits, so that acts reach them.
     pub(super) fn new() -> Self {
-        Self::with(Limits {
-            projects_per_user: 3,
-            repositories_per_project: 3,
-            access_tokens_per_user: 3,
-            notifications_per_user: 2,
-            notifications_per_command: 2,
-            notifications_per_message: 1,
-            blocks_per_user: 2,
-            purged_per_command: 3,
-            trimmed_per_command: 2,
-            left_per_command: 2,
-            rates: false,
-            ..Limits::default()
-        })
+        Self::with(limits())
     }
 
     pub(super) fn with(limits: Limits) -> Self {
@@ -82,7 +100,12 @@ impl World {
         // Durability is not tested here.
         let mut db = database::open_writer(&path, Synchronous::Normal).unwrap();
         database::migrate(&mut db, &path).unwrap();
-        let mut reader = Db::Sqlite(database::open_reader(&path).unwrap());
+        let reader = Db::Sqlite(database::open_reader(&path).unwrap());
+        Self::on(db.into(), reader, limits, Some(dir))
+    }
+
+    /// Creates a world on an empty database.
+    pub(super) fn on(db: Db, mut reader: Db, limits: Limits, dir: Option<tempfile::TempDir>) -> Self {
         let models = ReadModels::load(
             snapshot::load(&mut reader, WINDOW, WINDOW_BYTES).unwrap(),
             WINDOW,
@@ -113,6 +136,27 @@ impl World {
         world
     }
 
+    /// Returns another node of the same database, with its own connection.
+    pub(super) fn node(&mut self, db: Db, number: i16, limits: Limits) -> Node {
+        let limits = Limits { batch_ms: 60_000, logins_per_user: 2, ..limits };
+        let executor = BatchExecutor::new(db, limits, CommitMetrics::default()).unwrap().on_node(number);
+        Node { executor, models: self.fresh(), fills: Vec::new(), held: None }
+    }
+
+    /// Exchanges the running node.
+    pub(super) fn switch(&mut self, node: &mut Node) {
+        std::mem::swap(&mut self.executor, &mut node.executor);
+        std::mem::swap(&mut self.models, &mut node.models);
+        std::mem::swap(&mut self.fills, &mut node.fills);
+        std::mem::swap(&mut self.held, &mut node.held);
+    }
+
+    /// Reads the commits of other nodes.
+    pub(super) fn read_log(&mut self) {
+        let batch = self.executor.read_log().unwrap();
+        self.publish(batch);
+    }
+
     fn login(&mut self, user: UserId, token_version: i64) {
         // Users with even ids log in with a browser.
         let (login, mut answer) = queued(start_login(user, token_version, user.0 % 2 == 0));
@@ -134,8 +178,20 @@ impl World {
 
     /// Runs a batch and passes the committed events to the read models, as the writer does.
     pub(super) fn run(&mut self, commands: Vec<Box<dyn QueuedCommand>>) {
-        let mut batch = self.executor.run(commands);
-        assert!(!batch.fatal && batch.left.is_empty());
+        let batch = self.executor.run(commands);
+        self.publish(batch);
+    }
+
+    fn publish(&mut self, mut batch: Batch) {
+        assert!(!batch.fatal && !batch.reload && batch.left.is_empty());
+        let reloads = self.reloads;
+        for other in batch.others.drain(..) {
+            match self.models.apply(other.commit_no, &other.events, &mut Vec::new()) {
+                Applied::Yes => {}
+                Applied::Old => assert!(self.reloads > reloads, "a new commit is never old"),
+                Applied::Gap => self.reload(),
+            }
+        }
         if let Some(committed) = batch.committed.take() {
             if std::mem::take(&mut self.lose_next) {
                 return self.answered(batch);
@@ -145,7 +201,7 @@ impl World {
                     let again = self.models.apply(committed.commit_no, &committed.events, &mut Vec::new());
                     assert_eq!(again, Applied::Old, "a doubled batch changes nothing");
                 }
-                Applied::Old => panic!("a new batch is never old"),
+                Applied::Old => assert!(self.reloads > reloads, "a new batch is never old"),
                 Applied::Gap => self.reload(),
             }
             self.models.chats.evict(None);
@@ -179,12 +235,15 @@ impl World {
             let slice = self.queued(&Act::Deliver);
             self.run(slice.into_iter().collect());
         }
-        let of_deleted = notifications::table
-            .inner_join(messages_table::table.on(messages_table::id.nullable().eq(notifications::message_id)))
-            .filter(messages_table::deleted_at.is_not_null())
-            .count()
-            .get_result::<i64>(self.reader.sqlite());
-        assert_eq!(of_deleted, Ok(0));
+        let of_deleted = diesel::sql_query(
+            "SELECT count(*) AS value FROM notifications JOIN messages ON messages.id = message_id \
+             WHERE messages.deleted_at IS NOT NULL",
+        );
+        let of_deleted: Number = match &mut self.reader {
+            Db::Sqlite(db) => of_deleted.get_result(db).unwrap(),
+            Db::Postgres(db) => of_deleted.get_result(&mut db.queries).unwrap(),
+        };
+        assert_eq!(of_deleted.value, 0);
     }
 
     pub(super) fn window_rows(&mut self, chat: ChatId) -> WindowRows {

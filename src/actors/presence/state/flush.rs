@@ -22,6 +22,7 @@ type Frames = Rc<[Bytes]>;
 
 impl PresenceState {
     pub(super) fn flush(&mut self, now: Instant, out: &mut Vec<Outgoing>) {
+        let announced = self.announce(now);
         let changed = self.people.take_changed();
         self.send_changes(&changed, now);
         self.send_lagging(now);
@@ -29,7 +30,7 @@ impl PresenceState {
         for id in std::mem::take(&mut self.pending) {
             self.send_to_connection(id, now, out);
         }
-        changed.into_iter().for_each(|user| self.remove_if_gone(user));
+        changed.into_iter().chain(announced).for_each(|user| self.remove_if_gone(user));
     }
 
     /// Sends the changes to all users who see one of `changed`. Users with identical chat sets
@@ -64,19 +65,17 @@ impl PresenceState {
     /// Sends lagging sessions that are due all the changes that they lack.
     fn send_lagging(&mut self, now: Instant) {
         let due = self.lagging.iter().filter(|(_, at)| **at <= now).map(|(session, _)| *session);
-        let mut known: HashMap<(u64, Vec<ChatId>), Frames> = HashMap::new();
+        let mut known: HashMap<(u64, u64, Vec<ChatId>), Frames> = HashMap::new();
         for session in due.collect::<Vec<_>>() {
             self.lagging.remove(&session);
-            let Some(SubscriberEntry { user, sent_version, .. }) = self.sessions.get(&session) else {
-                continue;
-            };
-            let (user, sent_version) = (*user, *sent_version);
-            let make = || self.frames(self.people.seen_by(user, sent_version));
+            let Some(entry) = self.sessions.get(&session) else { continue };
+            let SubscriberEntry { user, sent_version, offline_version, .. } = *entry;
+            let make = || self.frames(self.people.seen_since(user, sent_version, offline_version));
             let chats = self.people.chats(user);
             let frames = if chats.is_empty() {
                 make()
             } else {
-                known.entry((sent_version, chats)).or_insert_with(make).clone()
+                known.entry((sent_version, offline_version, chats)).or_insert_with(make).clone()
             };
             self.send_to_session(session, &frames, now);
         }
@@ -98,7 +97,7 @@ impl PresenceState {
         if !frames.iter().all(|frame| entry.outbox.push_best_effort(frame)) {
             self.lagging.insert(session, retry);
         } else {
-            entry.sent_version = version;
+            (entry.sent_version, entry.offline_version) = (version, version);
         }
     }
 
@@ -127,9 +126,12 @@ impl PresenceState {
         self.typed.retain(|_, at| now.duration_since(*at) < interval);
     }
 
-    /// Sends the marks of members to the sessions of a chat, except the marks of invisible users.
+    /// Sends the marks of members to the sessions of a chat, except the marks of invisible users,
+    /// and of users who may be invisible at another node.
     pub(super) fn send_receipts(&self, chat_id: ChatId, mut marks: Vec<MarkView>) {
-        marks.retain(|mark| !self.people.is_hidden(mark.user_id));
+        let knows_all = self.cluster.as_ref().is_none_or(|cluster| cluster.peers.is_complete());
+        let is_hidden = |user| self.people.is_hidden(user) || !knows_all && !self.people.is_shown(user);
+        marks.retain(|mark| !is_hidden(mark.user_id));
         if marks.is_empty() {
             return;
         }

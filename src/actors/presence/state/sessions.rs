@@ -18,6 +18,8 @@ pub(super) struct SubscriberEntry {
     pub(super) outbox: Arc<Outbox>,
     /// The version up to which the session has received changes.
     pub(super) sent_version: u64,
+    /// The version up to which it has received who went offline: after a join, a later one.
+    pub(super) offline_version: u64,
 }
 
 impl PresenceState {
@@ -33,7 +35,10 @@ impl PresenceState {
                 if let Some(ticket) = ticket {
                     self.add_ticket(who, device.clone(), ticket, now);
                 }
-                self.sessions.insert(session, SubscriberEntry { user, device, outbox, sent_version: 0 });
+                self.sessions.insert(
+                    session,
+                    SubscriberEntry { user, device, outbox, sent_version: 0, offline_version: 0 },
+                );
                 self.of_user.entry(user).or_default().push(session);
                 // `Welcome` is most likely sent by then; before it the outbox accepts no soft push.
                 self.lagging.insert(session, now + self.tick());
@@ -54,7 +59,9 @@ impl PresenceState {
             PresenceItem::Lost => {
                 let gone = self.tickets.remove_where(|_| true);
                 self.remove_users_of(gone);
+                self.request_chats_again();
             }
+            PresenceItem::ChatsOf(users) => self.add_chats(users),
         }
         self.schedule(now);
     }
@@ -109,10 +116,14 @@ impl PresenceState {
     }
 
     /// Ends all sessions and removes all tickets after a restart: no state may survive in part.
-    pub(in crate::actors::presence) fn end_all(&mut self) {
+    pub(in crate::actors::presence) fn end_all(&mut self, now: Instant) {
         for entry in self.sessions.values() {
             entry.outbox.goodbye(GoodbyeCode::Overloaded, true);
         }
+        let cluster = self.cluster.as_ref().map(|cluster| cluster.restarted(&self.limits, now));
         *self = Self::new(self.limits.clone());
+        if let Some(cluster) = cluster {
+            self.join_cluster(cluster);
+        }
     }
 }

@@ -6,12 +6,14 @@ use diesel::result::DatabaseErrorKind;
 use tracing::{error, warn};
 
 use super::outcome::CommitOutcome;
-use super::{Batch, BatchExecutor, is_constraint_violation};
+use super::transaction::RECONNECT_MAX;
+use super::{Batch, BatchExecutor};
 use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
-use crate::core::database::{Db, QueryError as SqlError};
-use crate::core::{database, fail_points};
+use crate::core::bus::{Bus, Topic};
+use crate::core::database::{self, Db, QueryError as SqlError};
+use crate::core::fail_points;
 use crate::domain::event::Event;
 use crate::storage::queries::meta;
 
@@ -19,6 +21,19 @@ use crate::storage::queries::meta;
 const COMMIT_TRIES: usize = 3;
 
 impl BatchExecutor {
+    /// Sets the bus that receives a hint after each commit.
+    #[must_use]
+    pub fn hinting(self, hints: Option<Bus>) -> Self {
+        Self { hints, ..self }
+    }
+
+    /// Sends a hint of a commit to the other nodes.
+    pub(in crate::actors::writer) fn send_hint(&self) {
+        if let Some(bus) = &self.hints {
+            bus.publish(Topic::Commit, Vec::new());
+        }
+    }
+
     pub(super) fn commit(
         &mut self,
         mut commands: Vec<Box<dyn QueuedCommand>>,
@@ -46,15 +61,25 @@ impl BatchExecutor {
                 fail_points::reach(fail_points::AFTER_COMMIT);
                 CommitOutcome::Known(self.committed(commands, events))
             }
+            // Another node committed without the commit lock: the row was refused.
+            Err(error) if self.was_outrun(&error) => {
+                self.roll_back();
+                self.metrics.replayed.inc();
+                CommitOutcome::RunAgain(commands)
+            }
             // Any other error of PostgreSQL may follow the commit itself: the log is read.
-            Err(error) if matches!(self.db, Db::Postgres(_)) && !is_constraint_violation(&error) => {
+            Err(error)
+                if matches!(self.db, Db::Postgres(_))
+                    && !database::is_constraint_violation(&error)
+                    && !database::is_full(&error) =>
+            {
                 self.resolve(commands, events, &error)
             }
             // A deferred constraint leaves the transaction open: that outcome is clear.
             Err(error)
                 if database::is_full(&error)
                     || database::is_busy(&error)
-                    || is_constraint_violation(&error) =>
+                    || database::is_constraint_violation(&error) =>
             {
                 self.roll_back();
                 CommitOutcome::Known(self.database_failed(commands, &error, "commit"))
@@ -69,10 +94,14 @@ impl BatchExecutor {
     /// Returns whether a batch whose row was refused can run again: the connection was lost, or
     /// another node committed without the commit lock.
     fn can_run_again(&mut self, error: &SqlError) -> bool {
+        self.was_outrun(error) || (self.lost_connection(error) && self.reconnects(RECONNECT_MAX))
+    }
+
+    /// Returns whether the number of the commit was taken.
+    fn was_outrun(&self, error: &SqlError) -> bool {
         let kind = DatabaseErrorKind::UniqueViolation;
-        let was_outrun = matches!(self.db, Db::Postgres(_))
-            && matches!(error, SqlError::DatabaseError(found, _) if *found == kind);
-        was_outrun || (self.lost_connection(error) && self.reconnects())
+        matches!(self.db, Db::Postgres(_))
+            && matches!(error, SqlError::DatabaseError(found, _) if *found == kind)
     }
 
     /// Records that the transaction is committed.
@@ -98,7 +127,7 @@ impl BatchExecutor {
         let mut tries = 0;
         fail_points::instead_of_commit()?;
         if let Db::Postgres(db) = &mut self.db {
-            return super::outcome::commit(db, self.log.node);
+            return super::outcome::commit(db, &self.log.row, self.log.node);
         }
         loop {
             tries += 1;

@@ -5,13 +5,14 @@
 
 use tracing::{info, warn};
 
+use super::transaction::OUTCOME_MAX;
 use super::{Batch, BatchExecutor};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
 use crate::core::fail_points;
 use crate::domain::event::Event;
-use crate::storage::commit_log;
+use crate::storage::commit_log::{self, Appended};
 
 /// Maximum number of connections that are tried to read the outcome.
 const RESOLVE_TRIES: usize = 3;
@@ -23,10 +24,11 @@ pub(super) enum CommitOutcome {
     RunAgain(Vec<Box<dyn QueuedCommand>>),
 }
 
-/// Commits. A warning of the server makes the outcome unclear: the commit may not be replicated.
-pub(super) fn commit(db: &mut Postgres, node: i16) -> Result<(), SqlError> {
+/// Commits, with the row of the log. A warning of the server makes the outcome unclear: the commit
+/// may not be replicated.
+pub(super) fn commit(db: &mut Postgres, row: &Appended, node: i16) -> Result<(), SqlError> {
     db.expect_no_warning();
-    commit_log::commit(db, node)?;
+    commit_log::commit(db, row, node)?;
     if db.warned() || fail_points::fails(fail_points::COMMIT_UNCLEAR) {
         let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
         return Err(SqlError::DatabaseError(kind, Box::new("the COMMIT was not confirmed".to_owned())));
@@ -43,9 +45,12 @@ impl BatchExecutor {
         error: &SqlError,
     ) -> CommitOutcome {
         warn!(%error, "the outcome of a COMMIT is unclear; reading the log of commits");
+        if fail_points::fails(fail_points::UNCLEAR_BELIEVED) && self.reconnects(OUTCOME_MAX) {
+            return CommitOutcome::Known(self.confirmed(commands, events));
+        }
         let attempt = self.log.attempt;
         for _ in 0..RESOLVE_TRIES {
-            if !self.reconnects() {
+            if !self.reconnects(OUTCOME_MAX) {
                 break;
             }
             match self.is_in_log(attempt) {
@@ -78,7 +83,7 @@ impl BatchExecutor {
         let newest = tail.rows.last().map_or(self.commit_no + 1, |row| row.commit_no);
         self.log.append(db, newest + 1, &[])?;
         self.log.attempt = attempt;
-        commit(db, node)
+        commit(db, &self.log.row, node)
     }
 
     /// Answers a batch that is in the log.

@@ -6,22 +6,29 @@
 //! * The first row that is read is the newest commit that this executor knows, with the same id.
 //!   Otherwise the database has lost commits, and no answer may come from what is in memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use diesel::result::DatabaseErrorKind;
 use tracing::{error, info, warn};
 
 use super::{Batch, BatchExecutor};
-use crate::actors::commit::Committed;
+use crate::actors::commit::{Committed, NewestCommit, Place};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
 use crate::core::database::{Db, Postgres, QueryError as SqlError};
+use crate::core::fail_points;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::commit_log::{self, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
+use crate::storage::commit_log::{self, Appended, FORMAT, LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
 
-/// Maximum time for which a batch waits for a new connection.
-const RECONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long batches wait for a new connection after it was lost. Later ones are refused at once.
+pub(super) const RECONNECT_MAX: Duration = Duration::from_secs(2);
+/// How long a batch with an unclear COMMIT waits for a new connection: a failed answer is worse
+/// than a late answer.
+pub(super) const OUTCOME_MAX: Duration = Duration::from_secs(10);
 /// Pause between two tries to connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// Number of commits that stay in the log for nodes that are behind.
@@ -36,10 +43,14 @@ const LOG_TRIM_COMMITS: i64 = 512;
 pub(super) struct LogPosition {
     /// The number of this node.
     pub(super) node: i16,
+    /// The time of the first failed try to connect, until the next one succeeds.
+    pub(super) away_since: Option<Instant>,
     /// The id of the newest known commit. `None` before the log was read.
     batch: Option<Vec<u8>>,
     /// The id of the batch that is being committed.
     pub(super) attempt: [u8; 16],
+    /// The row of that batch.
+    pub(super) row: Appended,
     /// Commits of other nodes that are not published yet.
     pub(super) others: Vec<Committed>,
     pub(super) reload: bool,
@@ -47,10 +58,20 @@ pub(super) struct LogPosition {
     pub(super) permits: Vec<Permit>,
     /// The time of the server at the beginning of the transaction.
     now: Option<Timestamp>,
+    /// The place that the node has published.
+    newest: Option<Published>,
+    /// The version of events that all running nodes read. `None`: this node is alone.
+    format: Option<Arc<AtomicI16>>,
+}
+
+/// The place in the log that other parts of the server read.
+struct Published {
+    newest: NewestCommit,
+    epoch: i64,
 }
 
 impl LogPosition {
-    /// Inserts the row of a batch with a new id.
+    /// Prepares the row of a batch with a new id, for the COMMIT.
     pub(super) fn append(
         &mut self,
         db: &mut Postgres,
@@ -67,15 +88,25 @@ impl LogPosition {
             batch,
             node: self.node,
             effect: 0,
-            format: FORMAT,
+            format: self.format.as_ref().map_or(FORMAT, |format| format.load(Relaxed)),
             events: &events,
             created_at,
         };
-        commit_log::append(db, &row)?;
+        self.row = commit_log::append(db, &row)?;
         if commit_no % LOG_TRIM_COMMITS == 0 {
             commit_log::trim(db, commit_no - LOG_KEPT, created_at - LOG_KEPT_MS)?;
         }
         Ok(())
+    }
+
+    /// Sets the version of events that is written.
+    pub(super) fn write_format(&mut self, format: Arc<AtomicI16>) {
+        self.format = Some(format);
+    }
+
+    /// Sets the place of which [`BatchExecutor::announce`] keeps the commit up to date.
+    pub(super) fn publish_to(&mut self, newest: NewestCommit, epoch: i64) {
+        self.newest = Some(Published { newest, epoch });
     }
 
     /// Records that the attempt is committed.
@@ -94,6 +125,15 @@ pub(super) enum BeginError {
 }
 
 impl BatchExecutor {
+    /// Makes the newest known commit public. Called after it was published to the cache, and before
+    /// the batch is answered.
+    pub fn announce(&self) {
+        let Some(Published { newest, epoch }) = &self.log.newest else { return };
+        let batch = self.log.batch.as_ref().and_then(|batch| batch.as_slice().try_into().ok());
+        newest.set(Place { epoch: *epoch, commit_no: self.commit_no, batch });
+        self.metrics.applied.set(self.commit_no);
+    }
+
     /// Begins a transaction that writes. Returns the time of the database, if it has one.
     pub(super) fn begin_transaction(&mut self) -> Result<Option<Timestamp>, BeginError> {
         let begun = Instant::now();
@@ -101,8 +141,10 @@ impl BatchExecutor {
             let Db::Postgres(db) = &mut self.db else {
                 return Ok(self.db.begin_write().map(|()| None)?);
             };
+            let asked = Instant::now();
             match commit_log::begin(db, self.commit_no) {
                 Ok(tail) => {
+                    self.metrics.lock_wait.observe(asked.elapsed().as_secs_f64());
                     let now = tail.now;
                     self.log.now = now;
                     self.apply(tail)?;
@@ -110,7 +152,9 @@ impl BatchExecutor {
                 }
                 Err(error) if db.lost(&error) && begun.elapsed() < RECONNECT_MAX => {
                     warn!(%error, "the connection to the database was lost");
-                    self.reconnects();
+                    if !self.reconnects(RECONNECT_MAX) {
+                        return Err(error.into());
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -121,13 +165,23 @@ impl BatchExecutor {
     /// commands.
     pub fn read_log(&mut self) -> Result<Batch, SqlError> {
         let commit_no = self.commit_no;
+        if self.is_away() {
+            let kind = DatabaseErrorKind::ClosedConnection;
+            return Err(SqlError::DatabaseError(kind, Box::new("the database is away".to_owned())));
+        }
         let Db::Postgres(db) = &mut self.db else { return Ok(Batch::answering(Vec::new())) };
-        let read = commit_log::tail(db, commit_no);
+        let mut read = commit_log::tail(db, commit_no);
         if let Err(error) = &read
             && db.lost(error)
-            && let Err(error) = db.reconnect()
         {
-            warn!(%error, "the database cannot be reached");
+            if self.reconnects(Duration::ZERO) {
+                // The connection may have ended while it was idle.
+                if let Db::Postgres(db) = &mut self.db {
+                    read = commit_log::tail(db, commit_no);
+                }
+            } else if self.log.away_since.is_some_and(|since| since.elapsed() > RECONNECT_MAX) {
+                self.refuse_writes(CommandError::DatabaseAway);
+            }
         }
         let applied = self.apply(read?);
         let mut batch = Batch::answering(Vec::new());
@@ -147,14 +201,15 @@ impl BatchExecutor {
         let mut rows = tail.rows.into_iter();
         let known = rows.next().filter(|row| row.commit_no == self.commit_no);
         let known = known.filter(|row| self.log.batch.as_ref().is_none_or(|batch| *batch == row.batch));
+        if known.is_none() && fail_points::fails(fail_points::LOST_IGNORED) {
+            return Ok(());
+        }
         let Some(known) = known else { return Err(BeginError::Lost(self.commit_no)) };
         self.log.batch = Some(known.batch);
         if is_long {
             return self.skip_to_newest();
         }
         for row in rows {
-            // The writer cache may lack the changes of another node.
-            self.writer_cache.rolled_back();
             self.publish_other(row);
         }
         Ok(())
@@ -164,20 +219,27 @@ impl BatchExecutor {
         let LoggedCommit { commit_no, batch, format, events, .. } = row;
         let events = if format <= FORMAT { commit_log::decode(&events).ok() } else { None };
         match events {
-            Some(events) => self.log.others.push(Committed { commit_no, events, permits: Vec::new() }),
+            Some(events) => {
+                self.writer_cache.learn_commit(&events);
+                self.log.others.push(Committed { commit_no, events, permits: Vec::new() });
+            }
             None => {
+                self.writer_cache.rolled_back();
                 info!(commit_no, format, "a commit of another version: the read models are loaded again");
                 self.log.reload = true;
             }
         }
+        self.metrics.remote.inc();
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
+        self.metrics.applied.set(commit_no);
     }
 
     /// Continues at the newest commit; the cache loads a snapshot.
     fn skip_to_newest(&mut self) -> Result<(), BeginError> {
         warn!(commit_no = self.commit_no, "this node is far behind: the read models are loaded again");
         self.commit_no = commit_log::last(&mut self.db)?;
+        self.metrics.applied.set(self.commit_no);
         self.log.others.clear();
         self.log.reload = true;
         self.log.batch = None;
@@ -196,24 +258,25 @@ impl BatchExecutor {
         matches!(&self.db, Db::Postgres(db) if db.lost(error))
     }
 
-    /// Connects again, if that is possible within [`RECONNECT_MAX`].
-    pub(super) fn reconnects(&mut self) -> bool {
-        let begun = Instant::now();
+    /// Connects again, if that is possible within this time of the first failed try.
+    pub(super) fn reconnects(&mut self, within: Duration) -> bool {
         let Db::Postgres(db) = &mut self.db else { return false };
         self.writer_cache.rolled_back();
-        loop {
-            match db.reconnect() {
-                Ok(()) => return true,
-                Err(error) if begun.elapsed() < RECONNECT_MAX => {
-                    warn!(%error, "the database cannot be reached; trying again");
-                    std::thread::sleep(RECONNECT_PAUSE);
-                }
-                Err(error) => {
-                    error!(%error, "the database cannot be reached: writes are refused");
-                    return false;
-                }
+        let connected = loop {
+            let Err(error) = db.reconnect() else {
+                self.log.away_since = None;
+                break true;
+            };
+            let since = *self.log.away_since.get_or_insert_with(Instant::now);
+            warn!(%error, "the database cannot be reached");
+            if since.elapsed() >= within {
+                break false;
             }
-        }
+            self.outage.set(since.elapsed() >= RECONNECT_MAX);
+            std::thread::sleep(RECONNECT_PAUSE);
+        };
+        self.outage.set(false);
+        connected
     }
 
     pub(super) fn begin_failed(
@@ -233,6 +296,12 @@ impl BatchExecutor {
                 Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
             }
         }
+    }
+
+    /// Returns how the writer cache differs from the database.
+    #[cfg(test)]
+    pub fn cache_differences(&mut self) -> Vec<String> {
+        self.writer_cache.differences(&mut self.db)
     }
 
     /// Fails the batch, and refuses the next ones until the database answers again.

@@ -51,7 +51,7 @@ pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, Se
 pub use pushes::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 pub use repositories::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, FinishDeletion,
-    RecordMaintenance, UpdateRepository,
+    MoveRepositories, NODE_RUNS, RecordMaintenance, UpdateRepository,
 };
 
 pub use removal::{DeleteChat, DeleteEmptyChat, PurgeChat};
@@ -95,6 +95,7 @@ instrumented_actor!(
         MarkRead,
         MarkUnread,
         MergeMarks,
+        MoveRepositories,
         OpenPush,
         CountAttempt,
         PurgeChat,

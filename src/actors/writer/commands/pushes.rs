@@ -4,6 +4,7 @@
 //! * A ref moves only after its intent is committed ([`OpenPush`]), and at most one intent per
 //!   repository is pending. The old and new values of a ref therefore show unambiguously whether it
 //!   moved.
+//! * A ref of a repository moves on its storage node only: no other node can open a push.
 //! * A push has at most one event in the channel of its project, however often it is settled: the
 //!   database accepts only one event and one message for each push.
 
@@ -21,6 +22,7 @@ use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ChatId, PushId, RepositoryId, Seq, UserId};
 use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, Message, NewMessage};
 use crate::domain::metadata::Metadata;
+use crate::domain::node::NodeName;
 use crate::domain::notification::{Cause, Decision, RecipientFacts, decide};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectRole};
@@ -53,6 +55,8 @@ pub struct OpenPush {
     pub chat_text: Option<String>,
     /// Prefix of links in the stored message: `http.public_url`, or empty.
     pub base_url: String,
+    /// This node.
+    pub node: Option<NodeName>,
 }
 
 /// The refs that a push may move, with their JSON form. It is built before the command reaches the
@@ -96,6 +100,7 @@ impl Command for OpenPush {
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Opened> {
         let repository =
             repositories::repository(tx.reader(), self.repository)?.ok_or(Refusal::NotFound("repository"))?;
+        check_node(&repository, self.node.as_ref())?;
         let (project, role) = access(tx, self.who, repository.project_id, Some(repository.id), Act::Push)?;
         let was_checked = |(before, as_role): &(Arc<Project>, Option<ProjectRole>)| {
             before.config == project.config && *as_role == role
@@ -124,6 +129,12 @@ impl Command for OpenPush {
     }
 }
 
+/// Refuses a command about the refs of a repository on another node than its storage node.
+fn check_node(repository: &Repository, node: Option<&NodeName>) -> Result<(), Refusal> {
+    let why = "the repository was moved to another node; try again";
+    repository.is_stored_on(node).then_some(()).ok_or(Refusal::Conflict(why))
+}
+
 impl OpenPush {
     fn check(&self, project: &Project, role: Option<ProjectRole>) -> Result<(), Refusal> {
         for update in self.refs.updates() {
@@ -143,6 +154,8 @@ impl OpenPush {
 pub struct SettlePush {
     pub push: PushId,
     pub summary: PushSummary,
+    /// This node.
+    pub node: Option<NodeName>,
 }
 
 /// Counts an attempt to settle an interrupted push, before it is made. Returns the number of
@@ -180,6 +193,9 @@ impl Command for SettlePush {
             return Ok(Settled::default());
         };
         let Settling { intent, pusher, repository, project, owner } = settling;
+        if let Some(repository) = &repository {
+            check_node(repository, self.node.as_ref())?;
+        }
         let moved = intent.announced || !self.summary.refs.is_empty();
         // Objects may stay although no ref moved. Their size counts until packing removes them.
         if let Some(repository) = repository.as_ref().filter(|_| !moved && self.summary.size_bytes > 0) {

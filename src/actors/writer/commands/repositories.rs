@@ -8,14 +8,17 @@ use serde_json::json;
 
 use super::projects::{access, check_room_for_name};
 use crate::actors::writer::command::{Command, Execution, Tx};
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::event::Event;
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::name::{self, Name};
+use crate::domain::node::NodeName;
 use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
+use crate::storage::nodes;
 use crate::storage::queries::{code_talks, projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 use crate::storage::rows::project::Renamed;
@@ -24,6 +27,10 @@ const NAME_TAKEN: Refusal = Refusal::Taken {
     field: "name",
     sentence: "the project has a repository with this name; choose another name",
 };
+
+/// The refusal to take repositories of a node that runs.
+pub const NODE_RUNS: Refusal =
+    Refusal::Conflict("the node runs, or ran within 30 s; stop it, then try again");
 
 /// Reserves a name and a directory for a new repository. It is invisible before
 /// [`ActivateRepository`].
@@ -35,6 +42,8 @@ pub struct BeginRepository {
     /// `None`: the default of the project settings.
     pub default_branch: Option<String>,
     pub storage_key: StorageKey,
+    /// This node, which creates the directory.
+    pub storage: Option<NodeName>,
 }
 
 impl Command for BeginRepository {
@@ -61,6 +70,7 @@ impl Command for BeginRepository {
             storage_key: &self.storage_key.to_string(),
             state: repositories::CREATING,
             created_at: tx.now.0,
+            storage: self.storage.as_ref().map(NodeName::as_str),
         };
         Ok(repositories::insert_repository(tx.write(), &row)?)
     }
@@ -211,6 +221,42 @@ impl Command for RecordMaintenance {
         let repository = Arc::new(Repository { size_bytes: self.size_bytes, ..old });
         tx.announce(Event::RepositoryChanged { repository });
         Ok(())
+    }
+}
+
+/// Makes a node the storage node of repositories of another one that does not run, or of
+/// repositories that no node has adopted. Returns how many were moved and can be used.
+///
+/// Invariant: a node that runs loses no repository. A node that only seems to have ended can open
+/// no push of a repository that was moved ([`OpenPush`](super::OpenPush)).
+pub struct MoveRepositories {
+    /// At most [`ROWS_PER_STATEMENT_MAX`].
+    pub repositories: Vec<RepositoryId>,
+    pub from: Option<NodeName>,
+    pub to: NodeName,
+}
+
+impl Command for MoveRepositories {
+    type Output = usize;
+
+    fn bytes(&self) -> usize {
+        // The events name each repository with its texts.
+        1024 * self.repositories.len()
+    }
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+        if let Some(from) = &self.from
+            && nodes::is_running(tx.reader(), from.as_str())?
+        {
+            return Err(NODE_RUNS.into());
+        }
+        let named = self.repositories.get(..ROWS_PER_STATEMENT_MAX).unwrap_or(&self.repositories);
+        let moved = repositories::set_storage(tx.write(), named, self.from.as_ref(), &self.to)?;
+        let count = moved.len();
+        for repository in moved {
+            tx.announce(Event::RepositoryChanged { repository: Arc::new(repository) });
+        }
+        Ok(count)
     }
 }
 

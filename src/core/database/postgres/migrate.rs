@@ -1,7 +1,7 @@
 //! Migrates the schema on PostgreSQL.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::PgConnection;
@@ -35,12 +35,7 @@ pub fn migrate(db: &mut PgConnection) -> Result<usize, DatabaseError> {
 }
 
 fn migrate_locked(db: &mut PgConnection) -> Result<usize, DatabaseError> {
-    let known: Vec<String> = {
-        use diesel::migration::MigrationSource;
-        let migrations = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS);
-        let migrations = migrations.map_err(DatabaseError::Migration)?;
-        migrations.iter().map(|migration| migration.name().version().to_string()).collect()
-    };
+    let known = embedded_versions()?;
     let applied = db.applied_migrations().map_err(DatabaseError::Migration)?;
     if let Some(stranger) = applied.iter().map(ToString::to_string).find(|version| !known.contains(version)) {
         return Err(DatabaseError::SchemaTooNew(stranger));
@@ -51,4 +46,28 @@ fn migrate_locked(db: &mut PgConnection) -> Result<usize, DatabaseError> {
         db.run_next_migration(MIGRATIONS).map_err(DatabaseError::Migration)?;
     }
     Ok(pending)
+}
+
+fn embedded_versions() -> Result<Vec<String>, DatabaseError> {
+    use diesel::migration::MigrationSource;
+    let migrations = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS);
+    let migrations = migrations.map_err(DatabaseError::Migration)?;
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+#[derive(QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Returns the migrations that only the database has, and those that only this program has. Reads
+/// only, and the database has been migrated before.
+pub fn compare_migrations(db: &mut PgConnection) -> Result<(Vec<String>, Vec<String>), DatabaseError> {
+    let applied = "SELECT CAST(version AS TEXT) AS version FROM __diesel_schema_migrations ORDER BY version";
+    let applied: Vec<Applied> = diesel::sql_query(applied).load(db)?;
+    let applied: Vec<_> = applied.into_iter().map(|row| row.version).collect();
+    let known = embedded_versions()?;
+    let pending = known.iter().filter(|version| !applied.contains(version)).cloned().collect();
+    Ok((applied.into_iter().filter(|version| !known.contains(version)).collect(), pending))
 }

@@ -16,6 +16,7 @@ mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
@@ -23,8 +24,8 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 
 pub use connect::{PostgresError, Server};
-pub use listen::Listener;
-pub use migrate::{MIGRATIONS, migrate};
+pub use listen::{Listener, Notifications, Notifier};
+pub use migrate::{MIGRATIONS, compare_migrations, migrate};
 pub use url::UrlError;
 use watch::Watch;
 
@@ -90,7 +91,7 @@ struct Seen {
 pub enum Purpose {
     Writer,
     Reader,
-    /// Migrations and the registration of a node: statements without a limit.
+    /// Migrations, copies and the registration of a node: statements without a limit.
     Migration,
 }
 
@@ -113,6 +114,16 @@ impl Postgres {
     pub fn reconnect(&mut self) -> Result<(), PostgresError> {
         *self = self.server.connect(self.purpose)?;
         Ok(())
+    }
+
+    /// Opens another connection to take the place of this one, on a thread of its own.
+    pub fn open_another(&self) -> Receiver<Result<Self, PostgresError>> {
+        let (server, purpose) = (self.server.clone(), self.purpose);
+        let (opened, receiver) = sync_channel(1);
+        // Without a thread the receiver reports that the sender is gone.
+        let thread = std::thread::Builder::new().name("connect".to_owned());
+        drop(thread.spawn(move || drop(opened.send(server.connect(purpose)))));
+        receiver
     }
 
     /// Discards earlier warnings. Called before a COMMIT.

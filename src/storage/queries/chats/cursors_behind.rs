@@ -16,10 +16,12 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::super::{Backend, Db};
 use super::super::{messages, meta};
-use super::{participant, set_cursors};
+use super::set_all_cursors;
+use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::domain::chat::Participant;
 use crate::domain::ids::{ChatId, MessageId, UserId};
-use crate::storage::schema::{chats, messages as messages_table};
+use crate::storage::rows::chat::ParticipantRow;
+use crate::storage::schema::{chat_participants, chats, messages as messages_table};
 
 /// Number of messages read at once.
 const PAGE_MESSAGES: i64 = 4096;
@@ -35,19 +37,27 @@ struct SentMessage {
     trimmed_ordinal: i64,
 }
 
-fn sent_above(db: &mut Db, id: MessageId) -> QueryResult<Vec<SentMessage>> {
+/// Returns messages with the rows of their senders. `None`: the sender is not in the chat.
+fn sent_above(db: &mut Db, id: MessageId) -> QueryResult<Vec<(SentMessage, Option<ParticipantRow>)>> {
+    let of_sender = chat_participants::chat_id
+        .eq(messages_table::chat_id)
+        .and(chat_participants::user_id.eq(messages_table::sender_id));
     messages_table::table
         .inner_join(chats::table)
+        .left_join(chat_participants::table.on(of_sender))
         .filter(messages_table::id.gt(id))
         .order(messages_table::id)
         .limit(PAGE_MESSAGES)
         .select((
-            messages_table::id,
-            messages_table::chat_id,
-            messages_table::sender_id,
-            messages_table::seq,
-            messages_table::ordinal,
-            chats::trimmed_ordinal,
+            (
+                messages_table::id,
+                messages_table::chat_id,
+                messages_table::sender_id,
+                messages_table::seq,
+                messages_table::ordinal,
+                chats::trimmed_ordinal,
+            ),
+            Option::<ParticipantRow>::as_select(),
         ))
         .load(db)
 }
@@ -61,18 +71,19 @@ fn behind(db: &mut Db, written: MessageId) -> QueryResult<(Behind, MessageId)> {
     let (mut behind, mut newest) = (Behind::new(), written);
     loop {
         let page = sent_above(db, newest)?;
-        if page.is_empty() {
-            return Ok((behind, newest));
-        }
-        for sent in page {
+        let is_last = i64::try_from(page.len()).is_ok_and(|read| read < PAGE_MESSAGES);
+        for (sent, row) in page {
             newest = sent.id;
             let person = match behind.entry((sent.chat, sent.sender)) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(participant(db, sent.chat, sent.sender)?),
+                Entry::Vacant(unknown) => unknown.insert(row.map(Participant::try_from).transpose()?),
             };
             if let Some(person) = person {
                 person.record_sent(sent.seq, sent.ordinal, sent.trimmed_ordinal);
             }
+        }
+        if is_last {
+            return Ok((behind, newest));
         }
     }
 }
@@ -99,10 +110,10 @@ pub fn write_all(db: &mut Db) -> QueryResult<()> {
         return set_written(db, newest);
     };
     let (behind, newest) = behind(db, written)?;
-    for ((chat, _), person) in behind {
-        if let Some(person) = person {
-            set_cursors(db, chat, &person)?;
-        }
+    let moved = behind.into_iter().filter_map(|((chat, _), person)| Some((chat, person?)));
+    let moved: Vec<_> = moved.collect();
+    for moved in moved.chunks(ROWS_PER_STATEMENT_MAX) {
+        set_all_cursors(db, moved)?;
     }
     if written == newest { Ok(()) } else { set_written(db, newest) }
 }

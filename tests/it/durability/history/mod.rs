@@ -14,7 +14,7 @@
 //! and after how many operations. The test prints it.
 
 mod client;
-mod record;
+pub(crate) mod record;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -108,7 +108,7 @@ impl Fault {
     }
 }
 
-pub(super) fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 

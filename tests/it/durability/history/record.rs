@@ -19,23 +19,23 @@ enum Fate {
 }
 
 #[derive(Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     fates: HashMap<String, Fate>,
     /// Every message that any client saw in any chat.
     seen: HashMap<Place, i64>,
     /// The largest acknowledged seq of each chat.
     heads: BTreeMap<i64, i64>,
-    pub(super) operations: u64,
-    pub(super) acknowledged: u64,
-    pub(super) refused: u64,
+    pub(crate) operations: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) refused: u64,
 }
 
 impl Record {
-    pub(super) fn said(&mut self, content: &str) {
+    pub(crate) fn said(&mut self, content: &str) {
         self.fates.entry(content.to_owned()).or_insert(Fate::Open);
     }
 
-    pub(super) fn acknowledged(&mut self, content: &str, chat: i64, seq: i64, id: i64) {
+    pub(crate) fn acknowledged(&mut self, content: &str, chat: i64, seq: i64, id: i64) {
         let place = (chat, seq);
         let fate = self.fates.get_mut(content).unwrap();
         assert_ne!(*fate, Fate::Refused, "{content} was refused and is now acknowledged");
@@ -51,7 +51,7 @@ impl Record {
     }
 
     /// Records that the message will not be sent again, so it must not be stored.
-    pub(super) fn refused(&mut self, content: &str) {
+    pub(crate) fn refused(&mut self, content: &str) {
         let fate = self.fates.get_mut(content).unwrap();
         assert_eq!(*fate, Fate::Open, "{content} was refused although it was acknowledged");
         *fate = Fate::Refused;
@@ -61,23 +61,23 @@ impl Record {
 
     /// Records that a client saw message `id` at `seq`; every client must see the same message
     /// there.
-    pub(super) fn saw(&mut self, chat: i64, seq: i64, id: i64) {
+    pub(crate) fn saw(&mut self, chat: i64, seq: i64, id: i64) {
         let known = *self.seen.entry((chat, seq)).or_insert(id);
         assert_eq!(known, id, "two messages at {seq} of chat {chat}");
     }
 
     /// Returns the smallest seq that a read that starts now must include: the largest acknowledged
     /// seq, or the largest one that the reader has seen.
-    pub(super) fn floor(&self, chat: i64, known: i64) -> i64 {
+    pub(crate) fn floor(&self, chat: i64, known: i64) -> i64 {
         self.heads.get(&chat).copied().unwrap_or(0).max(known)
     }
 
-    pub(super) fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         self.operations += 1;
     }
 
     /// Compares the record with the final content of the server: `(chat, seq) -> (id, content)`.
-    pub(super) fn judge(&self, stored: &BTreeMap<Place, (i64, String)>) {
+    pub(crate) fn judge(&self, stored: &BTreeMap<Place, (i64, String)>) {
         let mut contents = HashSet::new();
         for (id, content) in stored.values() {
             assert!(contents.insert(content.as_str()), "doubled: {content} ({id})");

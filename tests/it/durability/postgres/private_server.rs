@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::harness::postgres::psql;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check/postgres.sh");
+pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check/postgres.sh");
 
 /// A running server with fsync on. It ends, and its directory is deleted, when this is dropped.
 pub(super) struct PrivateServer {
@@ -42,22 +42,27 @@ impl Drop for PrivateServer {
     }
 }
 
-/// Runs the script on another thread, so that the clients of the test go on. Returns its output.
 async fn script(arguments: &[&str], directory: &tempfile::TempDir) -> String {
+    let directory = directory.path().to_str().unwrap();
+    run_script(arguments.iter().chain([&directory]).map(|text| (*text).to_owned()).collect()).await
+}
+
+/// Runs the script on another thread, so that the clients of the test go on. Returns its output.
+pub(crate) async fn run_script(arguments: Vec<String>) -> String {
     let mut command = Command::new(SCRIPT);
-    command.args(arguments).arg(directory.path()).stderr(Stdio::inherit());
+    command.args(&arguments).stderr(Stdio::inherit());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{SCRIPT} {arguments:?}: {}", output.status);
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Returns the printed result of a statement, without the line end.
-pub(super) fn query(url: &str, statement: &str) -> String {
+pub(crate) fn query(url: &str, statement: &str) -> String {
     psql(url, &[statement.to_owned()]).unwrap().trim().to_owned()
 }
 
 /// Ends all connections that servers have to the database. Returns their number.
-pub(super) fn terminate_connections(url: &str) -> u64 {
+pub(crate) fn terminate_connections(url: &str) -> u64 {
     let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                      WHERE application_name = 'netbit' AND datname = current_database()";
     query(url, statement).parse().unwrap()

@@ -171,7 +171,7 @@ impl World {
             }
             Act::Settle { push, moved, names } => {
                 let summary = if moved { summary_of(push, UserId(names)) } else { PushSummary::default() };
-                self.sound(SettlePush { push: PushId(push), summary })
+                self.sound(SettlePush { push: PushId(push), summary, node: None })
             }
             Act::CreateToken { by, expired, repository } => self.sound(CreateAccessToken {
                 who: self.who(by),
@@ -254,6 +254,7 @@ impl World {
                 description: String::new(),
                 default_branch: None,
                 storage_key: StorageKey::fresh(),
+                storage: None,
             }),
         }
     }
@@ -297,6 +298,7 @@ impl World {
                 fast_forward: FastForward::Free,
                 chat_text: Some("see what I pushed".into()),
                 base_url: "http://here".into(),
+                node: None,
             }),
         }
     }

@@ -11,6 +11,7 @@ use crate::domain::ids::{
 use crate::domain::login::LoginClient;
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::name::Name;
+use crate::domain::node::NodeName;
 use crate::domain::notification::NotifyLevel;
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
 use crate::domain::push::{FastForward, PushSummary, PushedCommit, RefUpdate};
@@ -241,6 +242,7 @@ fn projects() -> Vec<Case> {
             description,
             default_branch: None,
             storage_key: StorageKey::fresh(),
+            storage: None,
         }),
         Case::of(ActivateRepository { repository: RepositoryId(201) }),
         Case::of(AbandonRepository { repository: RepositoryId(201) }),
@@ -254,12 +256,18 @@ fn projects() -> Vec<Case> {
         Case::of(DeleteRepository { who, repository }),
         Case::of(FinishDeletion { repository: RepositoryId(202) }),
         Case::of(RecordMaintenance { repository, size_bytes: 1 }),
+        Case::of(MoveRepositories {
+            repositories: (1..=400).map(RepositoryId).collect(),
+            from: None,
+            to: NodeName::from("other"),
+        }),
     ]
 }
 
 fn pushes() -> Vec<Case> {
     let update = RefUpdate { name: "refs/heads/main".into(), old: None, new: Some("1".repeat(40)) };
     let commit = PushedCommit { oid: "1".repeat(40), summary: "a commit".into(), author: "x".into() };
+    let settle = |push, summary| Case::of(SettlePush { push: PushId(push), summary, node: None });
     let summary = || PushSummary {
         refs: vec![update.clone()],
         ref_count: 1,
@@ -278,10 +286,11 @@ fn pushes() -> Vec<Case> {
             fast_forward: FastForward::All,
             chat_text: Some("text".into()),
             base_url: String::new(),
+            node: None,
         }),
-        Case::of(SettlePush { push: PushId(1), summary: summary() }).that("with 200 watchers"),
-        Case::of(SettlePush { push: PushId(2), summary: summary() }).that("of the next 200 watchers"),
-        Case::of(SettlePush { push: PushId(1), summary: PushSummary::default() }).that("of nothing"),
+        settle(1, summary()).that("with 200 watchers"),
+        settle(2, summary()).that("of the next 200 watchers"),
+        settle(1, PushSummary::default()).that("of nothing"),
         Case::of(CountAttempt { push: PushId(1) }),
     ]
 }

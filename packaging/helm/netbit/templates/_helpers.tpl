@@ -1,0 +1,42 @@
+{{- define "netbit.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name }}{{ else }}{{ .Release.Name }}-{{ .Chart.Name }}{{ end -}}
+{{- end -}}
+
+{{- define "netbit.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "netbit.labels" -}}
+{{ include "netbit.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{- /* The Secret and the key that have the URL of the database. */ -}}
+{{- define "netbit.databaseSecret" -}}
+{{- if .Values.database.existingSecret -}}
+name: {{ .Values.database.existingSecret }}
+key: {{ .Values.database.existingSecretKey }}
+{{- else -}}
+name: {{ include "netbit.name" . }}
+key: database
+{{- end -}}
+{{- end -}}
+
+{{- /* The settings of the chart over those of the user. */ -}}
+{{- define "netbit.config" -}}
+{{- $http := dict "listen" "0.0.0.0:8080" -}}
+{{- if .Values.publicUrl }}{{ $_ := set $http "public_url" .Values.publicUrl }}{{ end -}}
+{{- $own := dict
+  "data_dir" "/data/netbit"
+  "http" $http
+  "tcp" (dict "listen" "0.0.0.0:8081")
+  "udp" (dict "listen" "0.0.0.0:8082")
+  "ops" (dict "listen" "0.0.0.0:8083")
+  "limits" (dict "drain_ms" (int .Values.drainMs) "return_spread_ms" (int .Values.returnSpreadMs))
+-}}
+{{- /* Helm reads integers as floats. */ -}}
+{{- regexReplaceAll "(?m)= (-?[0-9]+)[.]0$" (mergeOverwrite (deepCopy .Values.config) $own | toToml) "= ${1}" -}}
+{{- end -}}

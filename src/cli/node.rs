@@ -1,0 +1,82 @@
+//! `netbit node`: the nodes of a database of PostgreSQL.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::DataDirFlag;
+use super::control::{Data, with_server};
+use super::output::print_line;
+
+#[derive(Args)]
+pub(super) struct NodeArguments {
+    #[command(subcommand)]
+    command: NodeCommand,
+    #[command(flatten)]
+    place: DataDirFlag,
+}
+
+#[derive(Subcommand)]
+enum NodeCommand {
+    /// List the nodes, and how many repositories each stores.
+    List {
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make NEW the storage node of the repositories of OLD, which must have ended. Run it on NEW,
+    /// after the repositories of OLD were copied to its data directory.
+    Replace {
+        /// The name of the node that has ended.
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The name of this node.
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+}
+
+pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
+    with_server(&arguments.place, Data::Exists, async |control| match &arguments.command {
+        NodeCommand::List { json } => {
+            let nodes = control.items("/nodes").await?;
+            if nodes.is_empty() && !json {
+                print_line!("the database is not on PostgreSQL: there is a single node")?;
+            }
+            let mut shown = nodes.iter();
+            Ok(shown.try_for_each(|node| if *json { print_line!("{node}") } else { print(node) })?)
+        }
+        NodeCommand::Replace { old, new } => {
+            let body = json!({"old": old, "new": new});
+            let taken = control.ask(Method::POST, "/nodes/replace", Some(&body)).await?;
+            let count = |key: &str| taken.get(key).and_then(Value::as_i64).unwrap_or(0);
+            print_line!("{} repositories of {old} are now stored on {new}", count("moved"))?;
+            if count("settled") > 0 {
+                print_line!("{} interrupted pushes were settled", count("settled"))?;
+            }
+            if count("missing") > 0 {
+                print_line!(
+                    "{} repositories stay with {old}: their files are not in this data directory",
+                    count("missing")
+                )?;
+            }
+            Ok(())
+        }
+    })
+}
+
+fn print(node: &Value) -> std::io::Result<()> {
+    let text = |key: &str| node.get(key).and_then(Value::as_str).unwrap_or_default();
+    let is = |key: &str| node.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let number = |key: &str| node.get(key).and_then(Value::as_i64);
+    let state = match (is("is_own"), is("is_running"), number("silent_ms")) {
+        (true, ..) => "this node".to_owned(),
+        (_, true, _) => "runs".to_owned(),
+        (.., Some(silent_ms)) => format!("ended {} s ago", silent_ms / 1000),
+        (.., None) => "stopped".to_owned(),
+    };
+    let repositories = number("repositories").unwrap_or(0);
+    print_line!("{}\t{state}\t{repositories} repositories\t{}", text("name"), text("address"))
+}

@@ -1,0 +1,288 @@
+//! The layer that forwards a request about a repository to its storage node.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, web};
+use hyper::Request;
+use hyper::header::{HeaderName, HeaderValue};
+use tracing::{info, warn};
+
+use super::exchange::{ExchangeError, is_forwarded, send};
+use super::hop::{FORWARDED, HOP_NAME, Hop, HopKey, address_of};
+use super::link::{Link, connect};
+use super::metrics::{Outcome, ProxyMetrics};
+use super::nodes::OtherNodes;
+use super::refusal::{Refusal, of_broken_exchange};
+use super::upstreams::{Admitted, NotTried, Upstreams};
+use crate::actors::cache::{AppliedCommit, StorageOf, StoragePlace};
+use crate::core::limits::Limits;
+use crate::core::node_address::NodeAddress;
+use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
+use crate::core::telemetry;
+use crate::core::trust::Trust;
+use crate::domain::node::NodeName;
+use crate::http::address::{is_https, percent_decoded};
+use crate::http::route_names::Route;
+use crate::http::{HttpError, peer_of};
+use crate::protocol::code::Code;
+use crate::services::access::RepositoryPath;
+use crate::services::{ServiceError, Services};
+
+const REQUEST_ID: &str = "x-request-id";
+/// The end of the routes that concern a repository without its files: whom a reader sees is known
+/// to the node of the reader's session.
+const OWN_ROUTES: [&str; 1] = ["/visitors"];
+
+/// Forwards requests; one per application. See the [module](super).
+pub struct Proxy {
+    own: NodeName,
+    pub(super) key: HopKey,
+    nodes: OtherNodes,
+    upstreams: Upstreams,
+    clients: Slots,
+    metrics: ProxyMetrics,
+    /// For nodes with TLS.
+    trust: OnceLock<Trust>,
+    connect: Duration,
+    idle: Duration,
+    catch_up: Duration,
+}
+
+impl Proxy {
+    /// `signing_key`: the key of all nodes. Returns `None` if it cannot be used.
+    pub fn new(
+        own: NodeName,
+        signing_key: &[u8],
+        nodes: OtherNodes,
+        limits: &Limits,
+        (metrics, pools): (ProxyMetrics, &PoolMetrics),
+    ) -> Option<Self> {
+        let retry = Duration::from_millis(limits.proxy_retry_ms);
+        let clients = Slots::new(limits.proxied_requests, usize::MAX);
+        Some(Self {
+            own,
+            key: HopKey::new(signing_key)?,
+            nodes,
+            upstreams: Upstreams::new(limits.proxied_requests_per_node, retry),
+            clients: clients.measured(pools.meter(PoolName::Proxied)),
+            metrics,
+            trust: OnceLock::new(),
+            connect: Duration::from_millis(limits.proxy_connect_ms),
+            idle: Duration::from_millis(limits.proxy_idle_ms),
+            catch_up: Duration::from_millis(limits.proxy_catch_up_ms),
+        })
+    }
+
+    /// Opens a connection to the storage node; `None` if there is none now.
+    async fn reach(&self, request: &ServiceRequest, node: &NodeName) -> Option<(Link, (Admitted, Slot))> {
+        let Some(found) = self.nodes.find(node).await else {
+            self.metrics.count(Outcome::Unreachable);
+            return None;
+        };
+        let address = NodeAddress::parse(&found.address);
+        let client = peer_of(request.request()).ok()?;
+        let slot = self.clients.enter(Holder::network(client));
+        let (slot, admitted) = match (slot, self.upstreams.admit(found.number)) {
+            (Some(slot), Ok(admitted)) => (slot, admitted),
+            (None, Ok(_)) | (_, Err(NotTried::Busy)) => {
+                self.metrics.count(Outcome::Refused);
+                return None;
+            }
+            (_, Err(NotTried::Unreachable)) => {
+                self.metrics.count(Outcome::Unreachable);
+                return None;
+            }
+        };
+        let connected = match &address {
+            Some(address) => connect(address, &self.trust, self.connect).await,
+            None => Err(std::io::Error::other("the address is not a URL")),
+        };
+        let has_changed = self.upstreams.connected(found.number, connected.is_ok());
+        match connected {
+            Ok(link) => {
+                if has_changed {
+                    info!(%node, "the node can be reached again");
+                }
+                Some((link, (admitted, slot)))
+            }
+            Err(error) => {
+                if has_changed {
+                    warn!(%node, address = found.address, %error, "the node cannot be reached: its repositories are answered with 503");
+                }
+                self.nodes.refresh();
+                self.metrics.count(Outcome::Unreachable);
+                None
+            }
+        }
+    }
+
+    /// Builds the head of the forwarded request.
+    fn head_of(&self, request: &ServiceRequest, commit_no: i64) -> Option<Request<()>> {
+        let (method, address) = (request.method().as_str(), address_of(request));
+        let client = peer_of(request.request()).ok()?;
+        let hop = Hop { client, is_https: is_https(request.request()), commit_no };
+        let mut head = Request::builder().method(method).uri(address);
+        let headers = head.headers_mut()?;
+        let listed = request.headers().get("connection").and_then(|value| value.to_str().ok());
+        let listed = listed.unwrap_or_default();
+        for (name, value) in request.headers() {
+            if is_forwarded(name.as_str(), listed) && !FORWARDED.contains(name) {
+                let name = HeaderName::try_from(name.as_str()).ok()?;
+                headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+            }
+        }
+        let signed = self.key.sign(&hop, method, address);
+        headers.insert(HeaderName::from_static(HOP_NAME), HeaderValue::try_from(signed).ok()?);
+        if let Some(id) = telemetry::request_id() {
+            headers.insert(REQUEST_ID, HeaderValue::try_from(&*id).ok()?);
+        }
+        head.body(()).ok()
+    }
+
+    /// Reads the commits that the forwarding node has applied.
+    async fn catch_up(&self, services: &Services, commit_no: i64) -> Result<(), ServiceError> {
+        if services.cache.ask_anonymously(AppliedCommit).await? >= commit_no {
+            return Ok(());
+        }
+        let behind = || {
+            let why = "the node that stores this repository has not read the newest changes; try again";
+            ServiceError::later(Code::Overloaded, why, 1_000)
+        };
+        let read = tokio::time::timeout(self.catch_up, services.writer.read_log());
+        read.await.map_err(|_| behind())??;
+        Ok(())
+    }
+}
+
+/// Returns the repository that the route names, as the client sent it.
+fn repository_of(pattern: &str, path: &str) -> Option<RepositoryPath> {
+    if OWN_ROUTES.iter().any(|end| pattern.ends_with(end)) {
+        return None;
+    }
+    let at = |name: &str| pattern.split('/').position(|segment| segment == name);
+    let text = |name: &str| {
+        let segment = path.split('/').nth(at(name)?)?;
+        String::from_utf8(percent_decoded(segment)).ok()
+    };
+    let (user, project, mut repo) = (text("{user}")?, text("{project}")?, text("{repo}")?);
+    // Routes of git clients, and what a user copies from there.
+    if let Some(name) = repo.strip_suffix(".git") {
+        repo = name.to_owned();
+    }
+    Some(RepositoryPath { user, project, repo })
+}
+
+async fn local<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
+/// The innermost layer: forwards a request about a repository of another node, and passes all other
+/// requests on.
+pub async fn forward<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let route = request.extensions().get::<Route>().cloned().unwrap_or_default().0;
+    let at = route.as_deref().and_then(|route| repository_of(route, request.path()));
+    let proxy = request.app_data::<web::Data<Proxy>>().cloned();
+    let services = request.app_data::<web::Data<Services>>().cloned();
+    let (Some(route), Some(at), Some(proxy), Some(services)) = (route, at, proxy, services) else {
+        return local(request, next).await;
+    };
+    let hop = request.extensions().get::<Hop>().cloned();
+    if let Some(hop) = hop {
+        // Whatever this node knows of the repository, the request ends here.
+        return match proxy.catch_up(&services, hop.commit_no).await {
+            Ok(()) => local(request, next).await,
+            Err(error) => Ok(refused(request, error.into())),
+        };
+    }
+    let place = storage_of(&services, at).await;
+    let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own))
+    else {
+        return local(request, next).await;
+    };
+    let (Some((link, held)), Some(head)) =
+        (proxy.reach(&request, &node).await, proxy.head_of(&request, commit_no))
+    else {
+        return local(request, next).await;
+    };
+    let payload = payload_of(&mut request);
+    let has_body = payload.is_some();
+    match send(link, head, payload, proxy.idle, held).await {
+        Ok(response) => {
+            proxy.metrics.count(Outcome::Answered);
+            Ok(request.into_response(response).map_into_right_body())
+        }
+        Err(error) => {
+            proxy.metrics.count(Outcome::Failed);
+            proxy.nodes.refresh();
+            note_failure(&node, &error);
+            if !has_body {
+                return local(request, next).await;
+            }
+            Ok(match of_broken_exchange(&route, &node) {
+                Refusal::InProtocol(response) => request.into_response(*response).map_into_right_body(),
+                Refusal::Http(error) => refused(request, error),
+            })
+        }
+    }
+}
+
+fn note_failure(node: &NodeName, error: &ExchangeError) {
+    let error = telemetry::chain(error);
+    warn!(%node, error = %error, "a forwarded request failed");
+}
+
+/// Returns the storage node of the repository. `None` if the repository does not exist, or the
+/// cache does not answer: the handler refuses the request then.
+async fn storage_of(services: &Arc<Services>, at: RepositoryPath) -> Option<StoragePlace> {
+    let query = StorageOf { owner: at.user, project: at.project, repository: at.repo };
+    services.cache.ask_anonymously(query).await.ok()
+}
+
+/// Takes the body of the request, if it has one.
+fn payload_of(request: &mut ServiceRequest) -> Option<Payload> {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let has_body =
+        length.is_some_and(|length| length != "0") || request.headers().contains_key(TRANSFER_ENCODING);
+    has_body.then(|| request.take_payload())
+}
+
+fn refused<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    error: HttpError,
+) -> ServiceResponse<EitherBody<B>> {
+    let response: HttpResponse = HttpResponse::from_error(error);
+    request.into_response(response).map_into_right_body()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repository_is_read_from_the_route() {
+        let of = |pattern: &str, path: &str| {
+            repository_of(pattern, path).map(|at| format!("{} {} {}", at.user, at.project, at.repo))
+        };
+        let git = "/{user}/{project}/{repo}/info/refs";
+        assert_eq!(of(git, "/alice/hello/web.git/info/refs").as_deref(), Some("alice hello web"));
+        let api = "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path:.*}";
+        assert_eq!(of(api, "/api/projects/a/b/repos/%63/raw/main/x/y").as_deref(), Some("a b c"));
+        assert_eq!(of("/{user}/{project}/{repo}", "/a/b/c").as_deref(), Some("a b c"));
+        assert_eq!(of("/{user}/{project}", "/a/b"), None);
+        assert_eq!(
+            of("/api/projects/{user}/{project}/repos/{repo}/visitors", "/api/projects/a/b/repos/c/visitors"),
+            None
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! The storage nodes of repositories: a node adopts repositories that have none, and takes over
+//! those of a node that has ended.
+//!
+//! Invariant: a node takes a repository only if it finds the files, and never from a node that runs
+//! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::blocking::blocking;
+use super::{ServiceError, Services};
+use crate::actors::writer::commands::{MoveRepositories, NODE_RUNS};
+use crate::core::actor::Caller;
+use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
+use crate::domain::ids::RepositoryId;
+use crate::domain::node::NodeName;
+use crate::domain::refusal::Refusal;
+use crate::domain::repository::Repository;
+use crate::storage::nodes::{self, NODE_EXPIRES_MS};
+use crate::storage::queries::{pushes, repositories};
+
+/// Repositories of one command: its events name each of them, and all nodes read these.
+const MOVED_PER_COMMAND: usize = 200;
+/// Interval at which a node searches for nodes that have ended (`cluster.shared_repositories`).
+const SEARCH_EVERY: Duration = Duration::from_secs(5);
+
+/// A node and its repositories.
+#[derive(Debug, Clone)]
+pub struct ListedNode {
+    pub name: String,
+    pub address: String,
+    /// Milliseconds since the node last wrote its row; `None` after an orderly stop.
+    pub silent_ms: Option<i64>,
+    pub is_running: bool,
+    /// Whether it is the node that answers.
+    pub is_own: bool,
+    pub repositories: i64,
+}
+
+/// The outcome of taking over repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TakenOver {
+    pub moved: usize,
+    /// Repositories whose files are not on this node. They stay where they are.
+    pub missing: usize,
+    /// Interrupted pushes that were settled.
+    pub settled: usize,
+}
+
+impl Services {
+    /// Takes over the repositories that are on disk here and have no storage node. `is_alone`: also
+    /// those of any other node, because none may run. Runs at start, before requests are served.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn adopt_repositories(&self, is_alone: bool) -> Result<(), ServiceError> {
+        let Some(node) = self.git.node.clone() else { return Ok(()) };
+        let found = self.stored_elsewhere(&node).await?;
+        let mine = found.into_iter().filter(|(found, _)| is_alone || found.storage.is_none());
+        let taken = self.take(mine.collect(), &node).await?;
+        if taken.moved > 0 {
+            info!(repositories = taken.moved, "this node has become the storage node of repositories");
+        }
+        if taken.missing > 0 {
+            warn!(repositories = taken.missing, "repositories are on no disk of this node");
+        }
+        Ok(())
+    }
+
+    /// Returns all nodes of the database.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn nodes(&self) -> Result<Vec<ListedNode>, ServiceError> {
+        let read = self
+            .readers
+            .read(Holder::Operator, |db| Ok((nodes::all(db)?, repositories::counts_by_storage(db)?)));
+        let (all, counts) = read.await?;
+        let counts: HashMap<_, _> =
+            counts.into_iter().filter_map(|(name, count)| Some((name?, count))).collect();
+        let own = self.git.node.as_ref().map(NodeName::as_str);
+        let listed = all.into_iter().map(|node| ListedNode {
+            is_running: node.is_running(),
+            is_own: own == Some(node.name.as_str()),
+            repositories: counts.get(&node.name).copied().unwrap_or(0),
+            // An orderly stop sets the time to 0.
+            silent_ms: Some(node.silent_ms).filter(|silent_ms| *silent_ms < i64::from(u32::MAX)),
+            name: node.name,
+            address: node.address,
+        });
+        Ok(listed.collect())
+    }
+
+    /// Makes this node the storage node of the repositories of `old`, and settles their interrupted
+    /// pushes against the refs on its disk. `new`: the name of this node, as the operator gave it.
+    ///
+    /// # Errors
+    /// A conflict if `old` runs, or if `new` is another node.
+    pub async fn replace_node(&self, old: &str, new: &str) -> Result<TakenOver, ServiceError> {
+        let sole = "the database is not on PostgreSQL; there is a single node";
+        let node = self.git.node.clone().ok_or(Refusal::Conflict(sole))?;
+        if new != node.as_str() {
+            let why = "the command must run on the new node; use its data directory";
+            return Err(Refusal::Conflict(why).into());
+        }
+        if old == new {
+            return Err(Refusal::Conflict("both names are the same node").into());
+        }
+        let runs = old.to_owned();
+        if self.readers.read(Holder::Operator, move |db| nodes::is_running(db, &runs)).await? {
+            return Err(NODE_RUNS.into());
+        }
+        self.take_over(&NodeName::from(old), &node).await
+    }
+
+    async fn take_over(&self, old: &NodeName, node: &NodeName) -> Result<TakenOver, ServiceError> {
+        let found = self.stored_elsewhere(node).await?;
+        let of_old = found.into_iter().filter(|(found, _)| found.storage.as_ref() == Some(old));
+        let mut taken = self.take(of_old.collect(), node).await?;
+        taken.settled = self.settle_unfinished_pushes().await?;
+        if taken.moved > 0 {
+            let TakenOver { moved, missing, settled } = taken;
+            info!(from = %old, moved, missing, settled, "the repositories of another node were taken over");
+        }
+        self.git.maintain_soon();
+        Ok(taken)
+    }
+
+    /// Takes over the repositories of nodes that do not run, until the server stops. Only for a
+    /// folder that all nodes share.
+    pub async fn take_over_ended_nodes(&self) {
+        let Some(node) = self.git.node.clone() else { return };
+        let expires = Duration::from_millis(u64::try_from(NODE_EXPIRES_MS).unwrap_or(0));
+        // The time since which this node finds the other not to run: a node that was stopped in
+        // order is given the same time to start again as one that ended.
+        let mut ended_since: HashMap<String, Instant> = HashMap::new();
+        loop {
+            tokio::time::sleep(SEARCH_EVERY).await;
+            let listed = match self.nodes().await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    warn!(error = %chain(&error), "the nodes of this database cannot be read");
+                    continue;
+                }
+            };
+            let ended: Vec<_> = listed.into_iter().filter(|node| !node.is_running && !node.is_own).collect();
+            ended_since.retain(|name, _| ended.iter().any(|node| node.name == *name));
+            for old in ended {
+                let since = *ended_since.entry(old.name.clone()).or_insert_with(Instant::now);
+                let was_killed = old.silent_ms.is_some();
+                if old.repositories == 0 || !was_killed && since.elapsed() < expires {
+                    continue;
+                }
+                if let Err(error) = self.take_over(&NodeName::from(old.name), &node).await {
+                    warn!(error = %chain(&error), "the repositories of an ended node were not taken over");
+                }
+            }
+        }
+    }
+
+    async fn stored_elsewhere(&self, node: &NodeName) -> Result<Vec<(Repository, bool)>, ServiceError> {
+        let node = node.clone();
+        let read = move |db: &mut _| repositories::stored_elsewhere(db, &node);
+        Ok(self.readers.read(Holder::Operator, read).await?)
+    }
+
+    /// Moves those of these repositories to this node whose files are here. A repository that is
+    /// being created or deleted needs no files.
+    async fn take(&self, found: Vec<(Repository, bool)>, node: &NodeName) -> Result<TakenOver, ServiceError> {
+        if found.is_empty() {
+            return Ok(TakenOver::default());
+        }
+        let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
+        let store = self.git.store.clone();
+        let (here, missing) = blocking(move || {
+            let is_here = |(repository, is_active): &(Repository, bool)| {
+                !is_active || store.existing(repository.storage_key).is_ok()
+            };
+            let (here, missing): (Vec<_>, Vec<_>) = found.into_iter().partition(is_here);
+            for (repository, _) in
+                here.iter().filter(|(found, active)| *active && unsettled.contains(&found.id))
+            {
+                if let Err(error) = store.remove_locks(repository.storage_key) {
+                    warn!(error = %chain(&error), "cannot remove the locks of an interrupted push");
+                }
+            }
+            (here, missing.len())
+        })
+        .await?;
+        let mut by_storage: BTreeMap<Option<NodeName>, Vec<RepositoryId>> = BTreeMap::new();
+        for (repository, _) in here {
+            by_storage.entry(repository.storage).or_default().push(repository.id);
+        }
+        let mut moved = 0;
+        for (from, ids) in by_storage {
+            for ids in ids.chunks(MOVED_PER_COMMAND) {
+                let (repositories, from, to) = (ids.to_vec(), from.clone(), node.clone());
+                let command = MoveRepositories { repositories, from, to };
+                moved += self.writer.execute(Caller::Server, command).await?;
+            }
+        }
+        Ok(TakenOver { moved, missing, settled: 0 })
+    }
+}

@@ -1,0 +1,171 @@
+//! The target of a copy: empty before, and used by no server until it is complete.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+
+use super::catalog::{self, META, Table};
+use super::{CopyError, Position, rows};
+use crate::core::database::{Db, PgConnection, Postgres, postgres};
+use crate::storage::nodes;
+use crate::storage::queries::meta;
+
+/// Advisory lock of the connection that copies.
+const COPY_LOCK: i64 = 0x6e65_7462_6974_0002;
+/// How long a copy waits for another one.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// The row of `meta` that exists while a copy has not finished.
+const UNFINISHED: &str = "copy_unfinished";
+
+/// A foreign key of the target.
+#[derive(Debug, QueryableByName)]
+pub(super) struct ForeignKey {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    definition: String,
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    answer: bool,
+}
+
+fn ask(db: &mut PgConnection, sql: &str) -> QueryResult<bool> {
+    diesel::sql_query(sql).get_result::<Answer>(db).map(|row| row.answer)
+}
+
+/// Returns whether a copy into this database has not finished. Its schema is current.
+pub fn is_unfinished(db: &mut Postgres) -> QueryResult<bool> {
+    ask(&mut db.queries, &format!("SELECT EXISTS (SELECT 1 FROM meta WHERE key = '{UNFINISHED}') AS answer"))
+}
+
+/// Creates the schema. Returns the tables of the target. A database with users is not touched.
+pub(super) fn prepare(to: &mut Db) -> Result<Vec<Table>, CopyError> {
+    match to {
+        // The caller has created the file, with its schema.
+        Db::Sqlite(_) => {
+            // The file is discarded after a crash: it needs no journal until it is complete.
+            to.batch_execute(
+                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF",
+            )?;
+        }
+        Db::Postgres(db) => {
+            lock(db)?;
+            let has_schema = "SELECT to_regclass('users') IS NOT NULL AS answer";
+            if ask(&mut db.queries, has_schema)?
+                && ask(&mut db.queries, "SELECT EXISTS (SELECT 1 FROM users) AS answer")?
+            {
+                return Err(CopyError::NotEmpty("users".to_owned()));
+            }
+            postgres::migrate(&mut db.queries)?;
+        }
+    }
+    catalog::tables(to)
+}
+
+/// Takes the lock of copies. The connection of one that was killed may hold it for a moment.
+fn lock(db: &mut Postgres) -> Result<(), CopyError> {
+    let wait = LOCK_WAIT.as_millis();
+    db.queries.batch_execute(&format!("SET lock_timeout = {wait}"))?;
+    let locked = db.queries.batch_execute(&format!("SELECT pg_advisory_lock({COPY_LOCK})"));
+    match locked {
+        Ok(()) => Ok(db.queries.batch_execute("SET lock_timeout = 0")?),
+        Err(error) if db.lost(&error) => Err(error.into()),
+        Err(_) => Err(CopyError::CopyRuns),
+    }
+}
+
+/// Marks the target as unfinished and begins to write. Returns the foreign keys that
+/// [`finish`] creates again: rows are written in any order, and two tables reference each other.
+pub(super) fn begin(to: &mut Db, tables: &[Table]) -> Result<Vec<ForeignKey>, CopyError> {
+    for table in tables.iter().filter(|table| table.name != META) {
+        if rows::count(to, table)? > 0 {
+            return Err(CopyError::NotEmpty(table.name.clone()));
+        }
+    }
+    let Db::Postgres(db) = to else {
+        to.batch_execute("DELETE FROM meta")?;
+        return Ok(Vec::new());
+    };
+    if let Some(node) = nodes::running(db, "")?.into_iter().next() {
+        return Err(CopyError::TargetInUse(node.name));
+    }
+    meta::set(to, UNFINISHED, 1)?;
+    let Db::Postgres(db) = to else { return Ok(Vec::new()) };
+    to_write(db).map_err(CopyError::from)
+}
+
+fn to_write(db: &mut Postgres) -> QueryResult<Vec<ForeignKey>> {
+    // The rows of a server that has run without users. The mark is a row of `meta`.
+    db.queries.batch_execute(
+        "BEGIN; DELETE FROM meta; DELETE FROM commits; DELETE FROM nodes; DELETE FROM secrets",
+    )?;
+    let keys: Vec<ForeignKey> = diesel::sql_query(
+        "SELECT CAST(t.relname AS TEXT) AS table_name, CAST(k.conname AS TEXT) AS name, \
+             pg_get_constraintdef(k.oid) AS definition \
+         FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid \
+         WHERE k.contype = 'f' AND k.connamespace = CAST(current_schema() AS regnamespace) ORDER BY k.oid",
+    )
+    .load(&mut db.queries)?;
+    for ForeignKey { table_name, name, .. } in &keys {
+        db.queries.batch_execute(&format!("ALTER TABLE \"{table_name}\" DROP CONSTRAINT \"{name}\""))?;
+    }
+    Ok(keys)
+}
+
+/// Continues the ids of a table after `largest`.
+pub(super) fn set_sequence(to: &mut Db, table: &Table, largest: i64) -> Result<(), CopyError> {
+    if largest < 1 {
+        return Ok(());
+    }
+    let name = catalog::sequence_name(to, table)?;
+    match to {
+        Db::Sqlite(db) => {
+            let name = &table.name;
+            diesel::sql_query("DELETE FROM sqlite_sequence WHERE name = $1")
+                .bind::<Text, _>(name)
+                .execute(db)?;
+            diesel::sql_query("INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)")
+                .bind::<Text, _>(name)
+                .bind::<BigInt, _>(largest)
+                .execute(db)?;
+        }
+        Db::Postgres(_) => to.batch_execute(&format!("SELECT setval('{name}', {largest}, TRUE)"))?,
+    }
+    Ok(())
+}
+
+/// Continues the numbers of commits: a counter on SQLite, the first row of the log on PostgreSQL.
+pub(super) fn set_position(to: &mut Db, position: &Position) -> Result<(), CopyError> {
+    let commit_no = position.commit_no;
+    match to {
+        Db::Sqlite(_) => meta::set(to, meta::COMMIT_NO, commit_no)?,
+        Db::Postgres(_) => {
+            meta::delete(to, meta::COMMIT_NO)?;
+            to.batch_execute(&format!(
+                "INSERT INTO commits (commit_no, batch, node, effect, format, events, created_at)
+                 VALUES ({commit_no}, '', 0, 0, 0, '', 0)"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// Creates the foreign keys, which checks every row, and commits.
+pub(super) fn finish(to: &mut Db, keys: &[ForeignKey]) -> Result<(), CopyError> {
+    let Db::Postgres(_) = to else { return Ok(()) };
+    for ForeignKey { table_name, name, definition } in keys {
+        let create = format!("ALTER TABLE \"{table_name}\" ADD CONSTRAINT \"{name}\" {definition}");
+        to.batch_execute(&create).map_err(|source| CopyError::Rows { table: table_name.clone(), source })?;
+    }
+    to.batch_execute("COMMIT")?;
+    // Plans depend on it. The server collects statistics later on its own.
+    to.batch_execute("ANALYZE")?;
+    Ok(())
+}

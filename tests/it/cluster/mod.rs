@@ -1,0 +1,11 @@
+//! Several nodes over one database of PostgreSQL, each in its own process. The tests are skipped on
+//! SQLite.
+
+mod bus_server;
+mod link;
+mod nodes;
+mod presence;
+mod proof;
+mod repositories;
+mod state;
+mod storage_nodes;

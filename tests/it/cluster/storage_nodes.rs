@@ -1,0 +1,155 @@
+//! Each node cares for its own repositories only, and takes over those of a node that has ended.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::repositories::{Nodes, environment, hello_web, login, push_events, query, url};
+use crate::harness::git::{GitWorkdir, repositories_in};
+use crate::harness::{Process, command, database, postgres, until};
+
+/// Inserts an intent of alice for `main` of a repository, as a push does before its refs move.
+fn insert_intent(folder: &Path, repository: i64, old: &str, new: &str) {
+    let refs = serde_json::json!([{"ref": "refs/heads/main", "old": old, "new": new}]);
+    let client_id = database::bytes(uuid::Uuid::now_v7().as_bytes());
+    database::writer(folder).execute(&format!(
+        "INSERT INTO push_intents (repository_id, user_id, refs, base_url, client_id, state, created_at) \
+         VALUES ({repository}, 1, '{refs}', 'http://x', {client_id}, 'pending', 0)"
+    ));
+}
+
+/// Runs `netbit node` on a data directory; returns the output and whether it succeeded.
+fn node(folder: &Path, database: &str, name: &str, arguments: &[&str]) -> (String, bool) {
+    let mut netbit = Command::new(command(folder).get_program());
+    netbit.arg("node").args(arguments).arg("--data-dir").arg(folder).envs(environment(database, name));
+    let output = netbit.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8(text).unwrap(), output.status.success())
+}
+
+fn only_repository(folder: &Path) -> std::path::PathBuf {
+    let mut found = Vec::new();
+    repositories_in(&folder.join("repos"), &mut found);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[actix_web::test]
+async fn start_of_a_node_leaves_pushes_of_another_alone() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let at_b = login(&nodes.b, "alice").await;
+    let body = serde_json::json!({"name": "two"});
+    at_b.post("/api/projects/alice/hello/repos/create", &body).await.unwrap().success().unwrap();
+    nodes.a.kill();
+    nodes.b.kill();
+    let (first, second) = ("1".repeat(40), "2".repeat(40));
+    let folder = nodes.folders[0].path().to_owned();
+    insert_intent(&folder, 1, &first, &second);
+    insert_intent(&folder, 2, &first, &second);
+    nodes.query("INSERT INTO repositories (project_id, name, name_key, default_branch, storage_key, state, created_at, storage) VALUES (1, 'half', 'half', 'main', '00000000-0000-4000-8000-000000000001', 'creating', 0, 'a')");
+    let pending = |repository: i64| {
+        let sql = format!(
+            "SELECT count(*) FROM push_intents WHERE repository_id = {repository} AND state = 'pending'"
+        );
+        query(&nodes.database, &sql)
+    };
+    nodes.b = nodes.start_b().await;
+    // The intents of a round are settled in the order of their ids.
+    until(async || pending(2) == "0").await;
+    assert_eq!(pending(1), "1", "the push of the other node is not settled");
+    let half = "SELECT count(*) FROM repositories WHERE name = 'half'";
+    assert_eq!(nodes.query(half), "1", "the creation of the other node is not rolled back");
+    nodes.a = nodes.start_a().await;
+    until(async || pending(1) == "0").await;
+    assert_eq!(nodes.query(half), "0");
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
+async fn replaced_node_hands_its_repositories_over() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url(&nodes.b, "alice"), "main"]).await.ok();
+    let first = workdir.head("work").await;
+    let second = workdir.commit("work", "two", "two", "second").await;
+    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
+    let replace = |old: &str, new: &str| node(&to, &nodes.database, "b", &["replace", old, new]);
+    let (said, done) = replace("a", "b");
+    assert!(!done && said.contains("the node runs"), "{said}");
+    nodes.a.kill();
+
+    // The ref has moved, and the node has ended before it recorded the push.
+    let bare = only_repository(&from);
+    workdir.git("work", &["push", "--quiet", bare.to_str().unwrap(), "main"]).await.ok();
+    insert_intent(&from, 1, &first, &second);
+    std::fs::write(bare.join("refs/heads/main.lock"), "").unwrap();
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    let (said, done) = replace("a", "b");
+    assert!(done && said.contains("1 repositories stay with a"), "{said}");
+    let copied =
+        Command::new("cp").arg("-a").arg(from.join("repos/.")).arg(to.join("repos")).status().unwrap();
+    assert!(copied.success());
+    let (said, done) = replace("a", "c");
+    assert!(!done && said.contains("must run on the new node"), "{said}");
+    let (said, done) = replace("a", "b");
+    assert!(done && said.contains("1 repositories of a are now stored on b"), "{said}");
+    let (said, _) = node(&to, &nodes.database, "b", &["list"]);
+    assert!(said.contains("b\tthis node\t1 repositories"), "{said}");
+    let alice = login(&nodes.b, "alice").await;
+    until(async || push_events(&alice).await == 2).await;
+
+    // The earlier storage node starts again with its files: it forwards.
+    nodes.a = nodes.start_a().await;
+    let third = workdir.commit("work", "three", "three", "third").await;
+    workdir.git("work", &["push", "--quiet", &url(&nodes.a, "alice"), "main"]).await.ok();
+    let head = async |folder: &Path| {
+        let bare = only_repository(folder);
+        workdir.git("", &["-C", bare.to_str().unwrap(), "rev-parse", "main"]).await.ok()
+    };
+    assert_eq!((head(&from).await, head(&to).await), (second, third));
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
+async fn node_takes_over_shared_repositories_of_an_ended_node() {
+    if !postgres::is_used() {
+        return;
+    }
+    let shared = tempfile::tempdir().unwrap();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for folder in &folders {
+        std::os::unix::fs::symlink(shared.path(), folder.path().join("repos")).unwrap();
+    }
+    let database = postgres::url(folders[0].path()).unwrap();
+    let of = |name| {
+        [&environment(&database, name)[..], &[("NETBIT_CLUSTER__SHARED_REPOSITORIES", "true")]].concat()
+    };
+    let mut a = Process::with(folders[0].path(), &of("a")).await;
+    hello_web(&a, "private").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url(&a, "alice"), "main"]).await.ok();
+    let b = Process::with(folders[1].path(), &of("b")).await;
+    workdir.commit("work", "two", "two", "second").await;
+    workdir.git("work", &["push", "--quiet", &url(&b, "alice"), "main"]).await.ok();
+    assert_eq!(query(&database, "SELECT storage FROM repositories"), "a", "the folder alone changes nothing");
+
+    a.kill();
+    let ended = "UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'";
+    query(&database, ended);
+    until(async || query(&database, "SELECT storage FROM repositories") == "b").await;
+    workdir.commit("work", "three", "three", "third").await;
+    workdir.git("work", &["push", "--quiet", &url(&b, "alice"), "main"]).await.ok();
+    let alice = login(&b, "alice").await;
+    assert_eq!(push_events(&alice).await, 3);
+    let a = Process::with(folders[0].path(), &of("a")).await;
+    workdir.git("", &["clone", "--quiet", &url(&a, "alice"), "clone"]).await.ok();
+    assert_eq!(workdir.head("clone").await, workdir.head("work").await);
+    assert_eq!(query(&database, "SELECT storage FROM repositories"), "b");
+    a.stop().await;
+    b.stop().await;
+}
