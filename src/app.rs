@@ -13,6 +13,7 @@ mod integrity_check;
 mod listeners;
 mod log_link;
 mod log_tail;
+mod node;
 mod recovery;
 mod sockets;
 mod stale;
@@ -21,30 +22,27 @@ mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
-use actors::{ActorSources, LogPlace, start_actors};
-use bus::{OpenBus, RunningBus};
+use actors::{ActorSources, start_actors};
+use bus::RunningBus;
 use instruments::Instruments;
 use listeners::{OperationsListener, serve, serve_control};
-use log_link::Chores;
-use log_tail::{LogTail, POLL, POLL_ALONE, ThisNode};
+use node::NodeParts;
 use recovery::recover;
 use sockets::{Sockets, bind};
 pub use stop::{StopReport, StopStep};
 use storage::{OpenStorage, open_storage};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::actors::cache::{CacheCounters, LogReader};
-use crate::actors::commit::NewestCommit;
 use crate::actors::writer::Checkpointer;
 use crate::api::Readiness;
-use crate::cluster::{self, Proxy};
 use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
@@ -54,9 +52,8 @@ use crate::core::data_dir::{DataDir, DataDirError};
 use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::tls::{Tls, TlsError};
-use crate::domain::node::NodeName;
 use crate::messaging::{SessionAcceptor, TcpAcceptor};
-use crate::services::{ChoreLock, CommitTokens, NodeSettings, ServiceError, Services};
+use crate::services::{ServiceError, Services};
 use crate::storage::readers::ReadError;
 
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +158,6 @@ impl RunningApp {
         };
 
         let database = Source::of(&config)?;
-        let (log, requests) = LogReader::new(instruments.freshness.clone());
         let storage = open_storage(&database, &data_dir, &config, instruments.commits.clone()).await?;
         let OpenStorage { executor, snapshot, unfinished, shared } = storage;
         let secret = match &shared {
@@ -177,81 +173,31 @@ impl RunningApp {
         started.push("bind");
 
         let (fatal, fatal_seen) = FatalSignal::new();
-        let newest = NewestCommit::default();
-        let place = shared.as_ref().map(|shared| LogPlace {
-            node: shared.node.number,
-            newest: newest.clone(),
-            format: shared.format.clone(),
-        });
-        let name = shared.as_ref().map(|shared| NodeName::from(shared.node.name.as_str()));
-        let (node_feed, other_nodes) = cluster::channel();
-        let proxy = name.clone().filter(|_| config.cluster.preview).and_then(|name| {
-            let metrics = (instruments.proxied.clone(), &instruments.pools);
-            Proxy::new(name, &secret, other_nodes, &config.limits, metrics)
-        });
-        let bus = match (&database, &shared) {
-            (Source::Server(server), Some(shared)) => {
-                OpenBus::open(&config, server, (&shared.node, &secret), instruments.bus.clone())
-            }
-            _ => None,
-        };
-        // Before the first client is refused: other nodes may have committed after the load.
-        log.set_others_run(shared.as_ref().is_some_and(|shared| shared.others_run));
+        let node = NodeParts::new(&config, &database, (shared, &secret), &instruments);
         let sources = ActorSources {
             config: &config,
             data_dir: &data_dir,
             database: &database,
             instruments: &instruments,
             fatal: &fatal,
-            log: shared.as_ref().map(|_| log.clone()),
-            place,
-            hints: bus.as_ref().and_then(|bus| bus.hints(&config)),
-            cluster: bus.as_ref().map(OpenBus::presence),
+            log: node.log(),
+            place: node.place(),
+            hints: node.hints(&config),
+            cluster: node.presence(),
         };
         let actors = start_actors(sources, snapshot, executor, udp)?;
         started.push("actors");
 
-        let this_node = NodeSettings {
-            number: shared.as_ref().map_or(0, |shared| shared.node.number),
-            udp_address: match &*config.udp.public_address {
-                "" => addresses.udp.to_string().into(),
-                public => public.into(),
-            },
-            logins: bus.as_ref().map(OpenBus::logins),
-        };
-        let (hint, hints) = mpsc::channel(1);
+        let proxy = node.proxy(&config, &secret, &instruments);
+        let settings = node.settings(&config, &addresses);
         let chores = CancellationToken::new();
         let chores_end_with_a_failed_start = chores.clone().drop_guard();
-        let chore_lock = ChoreLock::default();
-        let of_chores = Chores { lock: chore_lock.clone(), gauge: instruments.chores.clone() };
-        of_chores.set(shared.is_none());
-        if let (Source::Server(server), Some(shared)) = (&database, shared) {
-            let tail = LogTail {
-                server: server.clone(),
-                node: ThisNode { address: address_of(&config, &addresses), ..shared.node },
-                writer: actors.handles.writer.clone(),
-                cache: actors.handles.cache.clone(),
-                newest: newest.clone(),
-                chores: of_chores,
-                poll: if config.cluster.preview { POLL } else { POLL_ALONE },
-                format: shared.format,
-                log: log.clone(),
-                requests,
-                nodes: node_feed,
-                count: instruments.commits.nodes.clone(),
-                hints,
-            };
-            tail.spawn(&chores, fatal.clone());
-        }
+        let owners = (actors.handles.writer.clone(), actors.handles.cache.clone());
+        let ends = (&chores, fatal.clone());
+        let node = node.follow(&database, (&config, &addresses), owners, &instruments, ends);
 
         let parts = (&config, &*data_dir, &instruments);
-        let secrets = (tokens, setup);
-        let commits = config.runs_beside_others().then(|| {
-            let patience = Duration::from_millis(config.limits.commit_wait_ms);
-            CommitTokens::new(newest, log.clone(), patience)
-        });
-        let work = (unfinished, chore_lock, commits);
-        let services = recover(parts, name, actors.handles, this_node, secrets, work).await?;
+        let services = recover(parts, actors.handles, settings, (tokens, setup), unfinished).await?;
         started.push("settle pushes");
 
         let (session_threads, metrics) = (actors.session_threads, &instruments.sessions);
@@ -273,7 +219,8 @@ impl RunningApp {
 
         chores::spawn(&services, &chores);
         stale::spawn(&instruments.freshness, &sessions, &chores);
-        let bus = bus.map(|bus| bus.spawn(&services, hint));
+        let log = node.log.clone();
+        let bus = node.join_bus(&services);
         if config.cluster.shared_repositories {
             chores::spawn_take_over(&services, &chores);
         }
@@ -343,21 +290,6 @@ impl RunningApp {
     pub fn sessions(&self) -> usize {
         self.sessions.connections()
     }
-}
-
-/// Returns the URL at which other nodes reach this one; empty if it is unknown.
-fn address_of(config: &Config, addresses: &Addresses) -> String {
-    let at = addresses.http;
-    if !config.cluster.address.is_empty() {
-        return config.cluster.address.clone();
-    }
-    if at.ip().is_unspecified() || config.tls.is_on() {
-        if config.cluster.preview {
-            warn!("other nodes cannot reach the repositories of this node: set cluster.address");
-        }
-        return String::new();
-    }
-    format!("http://{at}")
 }
 
 /// Runs blocking work on a thread of the blocking pool.

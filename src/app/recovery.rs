@@ -15,26 +15,25 @@ use crate::domain::node::NodeName;
 use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::services::git_resources::{GitResources, HostingSettings};
-use crate::services::{ActorHandles, ChoreLock, CommitTokens, NodeSettings, Services};
+use crate::services::{ActorHandles, NodeSettings, Services};
 use crate::storage::unfinished::Unfinished;
 
 /// Builds the services on the started actors, then settles the pushes that the last run left open.
 pub(super) async fn recover(
     (config, data_dir, instruments): (&Config, &DataDir, &Instruments),
-    node: Option<NodeName>,
     handles: ActorHandles,
-    settings: NodeSettings,
-    (tokens, setup): (TokenKeys, Option<SetupCode>),
-    (unfinished, chores, commits): (Unfinished, ChoreLock, Option<CommitTokens>),
+    node: NodeSettings,
+    secrets: (TokenKeys, Option<SetupCode>),
+    mut unfinished: Unfinished,
 ) -> Result<Arc<Services>, StartError> {
-    let git = open_repositories(data_dir, config, node, instruments).map_err(StartError::Repositories)?;
+    let git = open_repositories(data_dir, config, node.name.clone(), instruments)
+        .map_err(StartError::Repositories)?;
     let limits = (config.limits.clone(), &instruments.pools);
-    let accounts = config.accounts.clone();
     let health = instruments.health(data_dir);
-    let mut services = Services::new(handles, settings, (tokens, setup), accounts, git, limits, health);
-    (services.chores, services.commits) = (chores, commits);
+    let services = Services::new(handles, node, secrets, config.accounts.clone(), git, limits, health);
     let services = Arc::new(services);
-    services.adopt_repositories(!config.cluster.preview).await?;
+    let elsewhere = std::mem::take(&mut unfinished.elsewhere);
+    services.adopt_repositories(elsewhere, !config.cluster.preview).await?;
     services.reconcile(unfinished).await?;
     Ok(services)
 }

@@ -13,6 +13,7 @@ use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, Source};
+use crate::domain::node::NodeName;
 use crate::storage::commit_log::FORMAT;
 use crate::storage::copy::reset_epoch_and_logins;
 use crate::storage::queries::meta;
@@ -79,7 +80,8 @@ fn load(
         commit_no = snapshot.commit_no,
         "database loaded"
     );
-    let unfinished = Unfinished::read(&mut db)?;
+    let node = shared.as_ref().map(|shared| NodeName::from(&*shared.node.name));
+    let unfinished = Unfinished::read(&mut db, node.as_ref())?;
     let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?.at_commit(snapshot.commit_no);
     Ok(OpenStorage { executor, snapshot, unfinished, shared })
 }

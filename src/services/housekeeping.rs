@@ -58,12 +58,12 @@ impl Services {
         })
         .await?;
         let creations = match self.git.node {
-            None => unfinished.creations,
             // They may have been adopted since.
-            Some(_) => {
+            Some(_) if !unfinished.creations.is_empty() => {
                 let read = |db: &mut _| repositories::in_state(db, repositories::CREATING);
                 self.readers.read(Holder::Operator, read).await?
             }
+            _ => unfinished.creations,
         };
         self.roll_back(self.stored_here(creations)).await
     }

@@ -74,6 +74,7 @@ use crate::core::proxies::UntrustedForwarders;
 use crate::core::shares::{PoolMetrics, PoolName, Slots};
 use crate::domain::access::Credential;
 use crate::domain::ids::{LoginId, UserId};
+use crate::domain::node::NodeName;
 use crate::storage::readers::Readers;
 
 /// Handles of the owners of state.
@@ -88,10 +89,16 @@ pub struct ActorHandles {
 pub struct NodeSettings {
     /// The number of this node; 0 on SQLite.
     pub number: i16,
+    /// The name of this node; `None` on SQLite.
+    pub name: Option<NodeName>,
     /// The address under which clients reach the UDP socket.
     pub udp_address: Arc<str>,
     /// Shares the outcomes of logins with the other nodes.
     pub logins: Option<LoginShare>,
+    /// Held by the node that runs the chores of the database.
+    pub chores: ChoreLock,
+    /// Tokens of commits, if several nodes share the database.
+    pub commits: Option<CommitTokens>,
 }
 
 /// The dependencies of all functions in this module. One per application, shared.
@@ -156,8 +163,8 @@ impl Services {
             git,
             answers,
             retention_wakeup: Notify::new(),
-            chores: ChoreLock::default(),
-            commits: None,
+            chores: node.chores,
+            commits: node.commits,
             forwarders: UntrustedForwarders::default(),
             health,
             limits,

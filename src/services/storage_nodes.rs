@@ -51,14 +51,18 @@ pub struct TakenOver {
 }
 
 impl Services {
-    /// Takes over the repositories that are on disk here and have no storage node. `is_alone`: also
-    /// those of any other node, because none may run. Runs at start, before requests are served.
+    /// Takes over those of the repositories stored elsewhere that are on disk here and have no
+    /// storage node. `is_alone`: also those of any other node, because none may run. Runs at start,
+    /// before requests are served.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn adopt_repositories(&self, is_alone: bool) -> Result<(), ServiceError> {
+    pub async fn adopt_repositories(
+        &self,
+        found: Vec<(Repository, bool)>,
+        is_alone: bool,
+    ) -> Result<(), ServiceError> {
         let Some(node) = self.git.node.clone() else { return Ok(()) };
-        let found = self.stored_elsewhere(&node).await?;
         let mine = found.into_iter().filter(|(found, _)| is_alone || found.storage.is_none());
         let taken = self.take(mine.collect(), &node).await?;
         if taken.moved > 0 {

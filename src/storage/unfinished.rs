@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::queries::{pushes, repositories};
 use crate::core::database::Db;
 use crate::domain::ids::RepositoryId;
+use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
 
 /// Unfinished work, as recorded in the database.
@@ -13,11 +14,18 @@ pub struct Unfinished {
     pub creations: Vec<Repository>,
     /// The repositories with pushes that are not settled.
     pub pushed: Vec<RepositoryId>,
+    /// The repositories that this node of a database does not store, and whether each is active.
+    pub elsewhere: Vec<(Repository, bool)>,
 }
 
 impl Unfinished {
-    pub fn read(db: &mut Db) -> QueryResult<Self> {
+    /// `node`: this node, on PostgreSQL.
+    pub fn read(db: &mut Db, node: Option<&NodeName>) -> QueryResult<Self> {
         Ok(Self {
+            elsewhere: match node {
+                Some(node) => repositories::stored_elsewhere(db, node)?,
+                None => Vec::new(),
+            },
             creations: repositories::in_state(db, repositories::CREATING)?,
             pushed: pushes::repositories_unsettled(db)?,
         })

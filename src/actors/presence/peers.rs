@@ -10,6 +10,7 @@
 //! * Nothing durable depends on these messages, and each of them may be lost.
 //! * The users of a node that is silent for [`BEATS_UNTIL_GONE`] beats are disconnected.
 //! * A whole replaces all that was known of its node.
+//! * Users may be invisible at a node that this one does not receive: [`Peers::is_complete`].
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -24,6 +25,10 @@ use crate::domain::presence::Status;
 
 /// A node that sends nothing for so many beats counts as ended.
 const BEATS_UNTIL_GONE: u32 = 3;
+/// Every node that can be received has sent a message so many beats after a connection.
+const BEATS_UNTIL_SETTLED: u32 = 2;
+/// A node that has sent nothing for this long has ended, and has no sessions.
+const SILENT_MAX: Duration = Duration::from_secs(60 * 60);
 /// Maximum number of users in a message; each has at most 11 bytes.
 const USERS_PER_MESSAGE: usize = 400;
 /// Maximum number of users of one other node; further ones are not shown.
@@ -108,6 +113,12 @@ pub(super) struct Peers {
     /// The number of the last change of this node.
     number: u64,
     peers: BTreeMap<i16, Peer>,
+    /// Nodes that stopped sending without an announcement, and until when they may have sessions.
+    silent: BTreeMap<i16, Instant>,
+    /// Whether all reachable nodes have had the time to send a message.
+    is_settled: bool,
+    /// When that time ends; `None` before the bus is connected.
+    settles_at: Option<Instant>,
     beat: Duration,
     next_beat: Instant,
     /// When this node sends its whole, if another asked for it.
@@ -123,6 +134,9 @@ impl Peers {
             own,
             number: 0,
             peers: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            is_settled: false,
+            settles_at: None,
             beat,
             next_beat: now + beat,
             whole_at: None,
@@ -136,6 +150,7 @@ impl Peers {
     pub(super) fn restarted(&self, limits: &Limits, now: Instant) -> Self {
         let mut fresh = Self::new(self.own, limits, now);
         fresh.number = self.number.saturating_add(2);
+        fresh.silent.clone_from(&self.silent);
         fresh.after_gap(now);
         fresh
     }
@@ -143,16 +158,24 @@ impl Peers {
     /// Returns the next time at which [`Self::run`] has work to do.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let of_peers = self.peers.values().flat_map(|peer| [Some(self.gone_at(peer)), peer.ask_at]);
-        of_peers.flatten().chain(self.whole_at).chain([self.next_beat]).min()
+        let of_silent = self.silent.values().copied();
+        of_peers
+            .flatten()
+            .chain(of_silent)
+            .chain(self.settles_at)
+            .chain(self.whole_at)
+            .chain([self.next_beat])
+            .min()
     }
 
     fn gone_at(&self, peer: &Peer) -> Instant {
         peer.seen_at + self.beat * BEATS_UNTIL_GONE
     }
 
-    /// Returns whether the users of all known nodes are known.
+    /// Returns whether the users of all nodes are known. They are not while the bus is away, nor
+    /// while a node is silent that may still have sessions.
     pub(super) fn is_complete(&self) -> bool {
-        self.peers.values().all(|peer| peer.applied.is_some())
+        self.is_settled && self.silent.is_empty() && self.peers.values().all(|peer| peer.applied.is_some())
     }
 
     /// Returns the messages to publish.
@@ -167,6 +190,11 @@ impl Peers {
         for node in gone {
             tracing::info!(node, "a node of the cluster is silent: its users are disconnected");
             self.remove(node, changes);
+            self.silent.insert(node, now + SILENT_MAX);
+        }
+        self.silent.retain(|_, until| *until > now);
+        if self.settles_at.is_some_and(|at| at <= now) {
+            (self.is_settled, self.settles_at) = (true, None);
         }
         for (node, peer) in &mut self.peers {
             if peer.ask_at.is_some_and(|at| at <= now) {
@@ -230,6 +258,7 @@ impl Peers {
         for peer in self.peers.values_mut() {
             (peer.applied, peer.whole, peer.ask_at) = (None, None, Some(now + WHOLE_PAUSE));
         }
+        (self.is_settled, self.settles_at) = (false, Some(now + self.beat * BEATS_UNTIL_SETTLED));
         self.next_beat = now + self.beat;
         self.to_send.extend([NodeMessage::Beat(self.number), NodeMessage::Ask(0)]);
     }
@@ -242,6 +271,7 @@ impl Peers {
         now: Instant,
         changes: &mut Vec<PeerChange>,
     ) {
+        self.silent.remove(&from.node);
         match message {
             NodeMessage::Stopped => return self.remove(from.node, changes),
             NodeMessage::Ask(node) if node == 0 || node == self.own => {

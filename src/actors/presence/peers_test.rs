@@ -36,6 +36,12 @@ impl Node {
         (changes, self.peers.take_messages())
     }
 
+    /// Connects the bus, and waits until all reachable nodes count as known.
+    fn connect(&mut self) {
+        self.peers.after_gap(self.now);
+        self.now += self.peers.beat * BEATS_UNTIL_SETTLED;
+    }
+
     fn asks(&mut self) -> bool {
         self.pass(WHOLE_PAUSE).1.contains(&NodeMessage::Ask(2))
     }
@@ -57,6 +63,7 @@ fn gone(user: UserId) -> PeerChange {
 #[test]
 fn whole_is_requested_until_it_arrives_and_after_a_gap() {
     let mut node = Node::new();
+    node.connect();
     assert_eq!(node.receive(NodeMessage::Beat(7)), []);
     assert!(node.asks() && node.asks(), "the request is repeated");
     assert_eq!(node.receive(whole(8, &[ALICE, BOB])), [online(ALICE), online(BOB)]);
@@ -164,4 +171,32 @@ fn codes_of_later_versions_and_wrong_bodies_are_ignored() {
     }
     bytes.fill(0xc1);
     assert!(rmp_serde::from_slice::<NodeMessage>(&bytes).is_err());
+}
+
+/// Marks of invisible users were sent while the bus was away: no known node means nothing.
+#[test]
+fn users_are_not_complete_without_bus_or_with_silent_node() {
+    let mut node = Node::new();
+    node.pass(node.peers.beat * 10);
+    assert!(!node.peers.is_complete(), "the bus was never connected");
+    node.peers.after_gap(node.now);
+    node.pass(node.peers.beat);
+    assert!(!node.peers.is_complete(), "another node may not have sent its first beat");
+    node.pass(node.peers.beat);
+    assert!(node.peers.is_complete(), "this node is alone");
+    node.receive(whole(1, &[ALICE]));
+    assert!(node.peers.is_complete());
+    let (changes, _) = node.pass(node.peers.beat * BEATS_UNTIL_GONE);
+    assert_eq!(changes, [gone(ALICE)]);
+    assert!(!node.peers.is_complete(), "the silent node may have sessions");
+    node.receive(NodeMessage::Beat(1));
+    node.receive(whole(2, &[]));
+    assert!(node.peers.is_complete(), "it was only cut off");
+    node.pass(node.peers.beat * BEATS_UNTIL_GONE);
+    assert_eq!(node.peers.next_deadline(), Some(node.peers.next_beat));
+    node.pass(SILENT_MAX);
+    assert!(node.peers.is_complete(), "a node that is silent for so long has ended");
+    node.receive(NodeMessage::Beat(3));
+    node.receive(NodeMessage::Stopped);
+    assert!(node.peers.is_complete(), "an announced stop leaves no sessions");
 }

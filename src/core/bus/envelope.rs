@@ -12,7 +12,8 @@
 //!
 //! Numbers are big-endian. The key is derived from the key that signs access tokens, which all
 //! nodes have. A recorded message is refused while its sender runs: its counter was seen. Recorded
-//! messages of a process that has ended can be repeated; they state what was true then.
+//! messages of a process that has ended can be repeated; they state what was true then. So can
+//! recorded messages to a receiver that has started after they were sent.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

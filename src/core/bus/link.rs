@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::BusMessage;
-use super::envelope::{Opened, Opener, Sealer, Topic};
+use super::envelope::{Opened, Opener, SEALED_BYTES_MAX, Sealer, Topic};
 use super::metrics::{BusMetrics, Dropped};
 
 /// Maximum time of a connection attempt.
@@ -71,6 +71,15 @@ pub(super) enum Incoming {
     Message(Vec<u8>),
     /// The transport dropped messages because this process was slow.
     Lost,
+}
+
+impl Incoming {
+    /// Copies a message of the transport. Of a message beyond the maximum size, which is refused
+    /// later, at most a byte more than that is copied.
+    pub(super) fn copy_of(payload: &[u8]) -> Self {
+        let bytes = payload.get(..=SEALED_BYTES_MAX).unwrap_or(payload);
+        Self::Message(bytes.to_vec())
+    }
 }
 
 /// A message in the queue to the bus.

@@ -214,3 +214,11 @@ async fn bus_sends_waiting_messages_before_it_is_left() {
     third.leave().await;
     assert!(at_third.next().await.is_none());
 }
+
+#[test]
+fn oversized_message_is_not_copied_whole() {
+    for (size, copied) in [(0, 0), (SEALED_BYTES_MAX, SEALED_BYTES_MAX), (1 << 20, SEALED_BYTES_MAX + 1)] {
+        let Incoming::Message(bytes) = Incoming::copy_of(&vec![1; size]) else { panic!("no message") };
+        assert_eq!(bytes.len(), copied, "{size} bytes");
+    }
+}

@@ -13,7 +13,8 @@
 //!   [`BusEvent::Gap`].
 //!
 //! Deliberately absent: delivery guarantees, an order over several senders, and secrecy. A reader
-//! of the bus learns which users are online, so its network must be private.
+//! of the bus learns which users are online and from which networks logins come, so the network of
+//! the bus must be private.
 
 mod envelope;
 mod link;

@@ -80,7 +80,7 @@ impl Receiver for Subscriber {
         loop {
             tokio::select! {
                 message = self.messages.next() => {
-                    return message.map(|message| Incoming::Message(message.payload.to_vec()));
+                    return message.map(|message| Incoming::copy_of(&message.payload));
                 }
                 event = self.events.recv() => match event {
                     Some(Event::SlowConsumer(_)) => return Some(Incoming::Lost),

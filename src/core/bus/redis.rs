@@ -54,6 +54,6 @@ impl Sender for Publisher {
 impl Receiver for Subscriber {
     async fn next(&mut self) -> Option<Incoming> {
         let message = self.stream.next().await?;
-        Some(Incoming::Message(message.get_payload_bytes().to_vec()))
+        Some(Incoming::copy_of(message.get_payload_bytes()))
     }
 }

@@ -17,7 +17,8 @@
 //!   guessers.
 //! * The nodes of a cluster share outcomes, and the starts of attempts in delayed lanes. A delay is
 //!   longer by a random part of [`STAGGER_MAX`], so that the attempts that wait at several nodes
-//!   start one after the other.
+//!   start one after the other. The start of an attempt elsewhere does not delay a network with
+//!   fewer failures here, and an attempt that ends without an outcome costs its lane the delay.
 //! * An account is never locked. Names without an account are treated alike, so the delay does not
 //!   reveal whether an account exists.
 
@@ -235,7 +236,12 @@ impl Pacing {
         let key = (account, among);
         match outcome {
             RemoteOutcome::Started => {
-                if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.failures > 0) {
+                let rank = self.failures.count(network, now);
+                let failures = &self.failures;
+                let is_before = |(_, waiter): &(u64, IpAddr)| failures.count(*waiter, now) < rank;
+                if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.failures > 0)
+                    && !lane.waiting.iter().any(is_before)
+                {
                     lane.restart_delay(&self.rules, now);
                 }
                 Vec::new()
@@ -283,6 +289,10 @@ impl Pacing {
         lane.waiting.retain(|(waiting, _)| *waiting != id);
         if lane.waiting.len() == before {
             lane.running = lane.running.saturating_sub(1);
+            if self.rules.shared && lane.failures >= self.rules.free {
+                // Its start delayed the attempts at other nodes.
+                lane.restart_delay(&self.rules, now);
+            }
         } else {
             self.failures.add(network, now);
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::pacing::{LoginDelay, LoginOrigin, Pacing, PacingRules, RemoteAttempt, RemoteOutcome};
+use super::pacing::{Among, LoginDelay, LoginOrigin, Pacing, PacingRules, RemoteAttempt, RemoteOutcome};
 
 const DELAY_MAX: Duration = Duration::from_secs(30);
 /// The time of a message between nodes, and of a password hash.
@@ -106,4 +106,55 @@ fn network_that_is_familiar_at_another_node_is_familiar_here() {
     assert_eq!(here.ask(1, "alice", guesser, now), LoginDelay::Waits { refused: None });
     assert_eq!(here.ask(2, "alice", origin(), now), LoginDelay::Now);
     assert_eq!(here.ask(3, "bob", guesser, now), LoginDelay::Now);
+}
+
+/// Returns a node at which three guesses from the network have failed, as at another node.
+fn delayed(guesser: IpAddr, now: Instant) -> Pacing {
+    let mut pacing = Pacing::new(rules(true));
+    for _ in 0..3 {
+        pacing.record_remote(remote(guesser, RemoteOutcome::Wrong), now);
+    }
+    pacing
+}
+
+fn remote(network: IpAddr, outcome: RemoteOutcome) -> RemoteAttempt {
+    RemoteAttempt { account: "alice".to_owned(), network, among: Among::Others, outcome }
+}
+
+/// A guesser kept the lane of another node closed: each start there began the delay again.
+#[test]
+fn starts_elsewhere_do_not_delay_a_network_with_fewer_failures() {
+    let (guesser, mut now) = (IpAddr::from([192, 0, 2, 9]), Instant::now());
+    let mut here = delayed(guesser, now);
+    assert_eq!(here.ask(1, "alice", origin(), now), LoginDelay::Waits { refused: None });
+    let end = now + 3 * Duration::from_secs(1);
+    while now < end && here.due(now).is_empty() {
+        now += STEP;
+        here.record_remote(remote(guesser, RemoteOutcome::Started), now);
+    }
+    assert!(now < end, "the attempt waits for ever");
+    // An attempt of the guesser here waits for the start elsewhere.
+    let mut here = delayed(guesser, now);
+    let waiter = LoginOrigin { network: guesser, proven: false };
+    assert_eq!(here.ask(1, "alice", waiter, now), LoginDelay::Waits { refused: None });
+    now += Duration::from_millis(900);
+    here.record_remote(remote(guesser, RemoteOutcome::Started), now);
+    assert!(here.due(now + Duration::from_millis(900)).is_empty());
+}
+
+/// A client that disconnects during an attempt paid nothing for a start that delayed other nodes.
+#[test]
+fn attempt_without_an_outcome_costs_its_lane_the_delay() {
+    let (guesser, now) = (IpAddr::from([192, 0, 2, 9]), Instant::now());
+    let mut pacing = delayed(guesser, now);
+    let from = LoginOrigin { network: guesser, proven: false };
+    for id in 1..=2 {
+        assert_eq!(pacing.ask(id, "alice", from, now), LoginDelay::Waits { refused: None });
+    }
+    let later = now + Duration::from_secs(2);
+    let started = pacing.due(later);
+    assert_eq!(started.len(), 1);
+    pacing.gone(started[0], later);
+    assert!(pacing.due(later + Duration::from_millis(900)).is_empty());
+    assert_eq!(pacing.due(later + Duration::from_secs(2)).len(), 1);
 }
