@@ -105,6 +105,8 @@ fn large_whole_is_sent_in_parts_that_fit_a_message() {
     let messages = node.peers.take_messages();
     assert_eq!(messages.len(), 3);
     let mut other = Node::new();
+    other.connect();
+    other.pass(Duration::ZERO);
     let mut changes = Vec::new();
     for message in messages {
         let body = rmp_serde::to_vec(&message).unwrap();
