@@ -4,7 +4,9 @@
 //! * A batch executes only after the executor has applied every commit before it: the log is read
 //!   behind the commit lock.
 //! * The first row that is read is the newest commit that this executor knows, with the same id.
-//!   Otherwise the database has lost commits, and no answer may come from what is in memory.
+//!   If it is a later one, the known row was deleted as old: the executor was away for long, and
+//!   continues at the newest commit. Otherwise the database has lost commits, and no answer may
+//!   come from what is in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
@@ -199,8 +201,11 @@ impl BatchExecutor {
     fn apply(&mut self, tail: Tail) -> Result<(), BeginError> {
         let is_long = tail.rows.len() >= LOG_ROWS_MAX;
         let mut rows = tail.rows.into_iter();
-        let known = rows.next().filter(|row| row.commit_no == self.commit_no);
-        let known = known.filter(|row| self.log.batch.as_ref().is_none_or(|batch| *batch == row.batch));
+        let first = rows.next();
+        if first.as_ref().is_some_and(|row| row.commit_no > self.commit_no) {
+            return self.skip_to_newest();
+        }
+        let known = first.filter(|row| self.log.batch.as_ref().is_none_or(|batch| *batch == row.batch));
         if known.is_none() && fail_points::fails(fail_points::LOST_IGNORED) {
             return Ok(());
         }
