@@ -7,6 +7,8 @@
 //!   If it is a later one, the known row was deleted as old: the executor was away for long, and
 //!   continues at the newest commit. Otherwise the database has lost commits, and no answer may
 //!   come from what is in memory.
+//! * Nothing is executed under another epoch than that of this process. Another node has set it: it
+//!   has ended all logins, which are still in the memory of this one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
@@ -124,6 +126,8 @@ pub(super) enum BeginError {
     Database(#[from] SqlError),
     #[error("the database lacks commit {0}, which was acknowledged or read before")]
     Lost(i64),
+    #[error("another node has set a new epoch: the database lacks commits that it knew")]
+    Epoch,
 }
 
 impl BatchExecutor {
@@ -190,15 +194,27 @@ impl BatchExecutor {
         match applied {
             Ok(()) => {}
             Err(BeginError::Database(error)) => return Err(error),
-            Err(error @ BeginError::Lost(_)) => batch = self.begin_failed(Vec::new(), &error),
+            Err(error @ (BeginError::Lost(_) | BeginError::Epoch)) => {
+                batch = self.begin_failed(Vec::new(), &error);
+            }
         }
         batch.others = std::mem::take(&mut self.log.others);
         batch.reload = std::mem::take(&mut self.log.reload);
         Ok(batch)
     }
 
+    /// Refuses a log that was read under another epoch.
+    pub(super) fn check_epoch(&self, tail: &Tail) -> Result<(), BeginError> {
+        let own = self.log.newest.as_ref().map(|published| published.epoch);
+        match own.zip(tail.epoch) {
+            Some((own, found)) if own != found => Err(BeginError::Epoch),
+            _ => Ok(()),
+        }
+    }
+
     /// Applies the commits of other nodes.
     fn apply(&mut self, tail: Tail) -> Result<(), BeginError> {
+        self.check_epoch(&tail)?;
         let is_long = tail.rows.len() >= LOG_ROWS_MAX;
         let mut rows = tail.rows.into_iter();
         let first = rows.next();
@@ -299,6 +315,10 @@ impl BatchExecutor {
                 error!(%error, "the database is older than what this server has read; the process ends, and \
                                 the next start sets a new epoch");
                 Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
+            }
+            BeginError::Epoch => {
+                error!(%error, "the logins and tokens that this server knows have ended; the process ends");
+                Self::failed(commands, &CommandError::Internal, true)
             }
         }
     }
