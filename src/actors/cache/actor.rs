@@ -107,12 +107,18 @@ impl CacheActor {
     }
 
     fn answer<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Some(ask) = self.defer_while_reloading(ask, Self::answer) else { return };
         self.answer_or_refuse(ask, Self::refuse_if_current);
     }
 
     /// Answers from what is applied now.
     fn answer_now<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Some(ask) = self.defer_while_reloading(ask, Self::answer_now) else { return };
         self.answer_or_refuse(ask, |_, ask, refusal| ask.answer(Err(refusal.into())));
     }
@@ -122,9 +128,6 @@ impl CacheActor {
         ask: Ask<QueryRequest<Q>>,
         refuse: fn(&mut Self, Ask<QueryRequest<Q>>, Refusal),
     ) {
-        if let Err(stale) = self.check_freshness() {
-            return ask.answer(Err(stale));
-        }
         let QueryRequest { who, query } = &ask.request;
         let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
@@ -186,7 +189,7 @@ impl CacheActor {
         match (event, &mut self.reload) {
             (WriterEvent::Committed(committed), Reload::Running { commits, .. }) => commits.push(committed),
             (WriterEvent::Committed(committed), Reload::No) => self.apply(committed),
-            (WriterEvent::Reload, Reload::Running { .. }) => {}
+            (WriterEvent::Reload, Reload::Running { .. }) => self.restart_reload(),
             (WriterEvent::Reload, Reload::No) => self.start_reload(Vec::new()),
         }
     }

@@ -9,6 +9,7 @@ mod nodes;
 mod older;
 mod outage;
 pub(crate) mod private_server;
+mod reloads;
 
 use std::io::Write;
 use std::ops::AddAssign;
