@@ -58,6 +58,8 @@ pub(super) struct LogPosition {
     /// Commits of other nodes that are not published yet.
     pub(super) others: Vec<Committed>,
     pub(super) reload: bool,
+    /// Whether a COMMIT of this executor was confirmed after everything that it has read.
+    is_confirmed: bool,
     /// Permits of commands whose batch is not committed yet.
     pub(super) permits: Vec<Permit>,
     /// The time of the server at the beginning of the transaction.
@@ -113,8 +115,9 @@ impl LogPosition {
         self.newest = Some(Published { newest, epoch });
     }
 
-    /// Records that the attempt is committed.
+    /// Records that the attempt is committed, and everything before it.
     pub(super) fn committed(&mut self) {
+        self.is_confirmed = true;
         self.batch = Some(self.attempt.to_vec());
     }
 }
@@ -251,6 +254,7 @@ impl BatchExecutor {
             }
         }
         self.metrics.remote.inc();
+        self.log.is_confirmed = false;
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
         self.metrics.applied.set(commit_no);
@@ -263,15 +267,17 @@ impl BatchExecutor {
         self.metrics.applied.set(self.commit_no);
         self.log.others.clear();
         self.log.reload = true;
+        self.log.is_confirmed = false;
         self.log.batch = None;
         self.writer_cache.rolled_back();
         Ok(())
     }
 
-    /// Returns whether a batch without writes commits too: it may answer with what another node
-    /// committed a moment ago, and that must not be lost.
+    /// Returns whether a batch without writes commits too: it may answer with what another node has
+    /// committed, or with what was read at the start. A row of the log may be visible and not
+    /// replicated; a later COMMIT that the server confirms shows that it is.
     pub(super) fn must_confirm(&self) -> bool {
-        !self.log.others.is_empty()
+        matches!(self.db, Db::Postgres(_)) && !self.log.is_confirmed
     }
 
     /// Returns whether the error means that the connection to PostgreSQL was lost.
