@@ -7,10 +7,12 @@ mod reload;
 
 use crate::actors::commit::{Committed, WriterEvent};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Handler, Supervised};
 use reload::Reload;
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use super::chats::Fill;
@@ -36,6 +38,9 @@ use crate::domain::ids::ChatId;
 use crate::domain::refusal::Refusal;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
+
+/// Refusals that wait for a read of the log hold at most this part of the permits of the gate.
+const REFUSALS_SHARE: usize = 4;
 
 /// A query that waits for a window or for a reload. It holds a permit of the gate, so the gate also
 /// bounds the number of parked queries.
@@ -69,6 +74,8 @@ pub struct CacheActor {
     reloads: u64,
     dropped_by_panic: bool,
     receipts_scheduled: bool,
+    /// Permits of refusals that wait for a read of the log.
+    waiting_refusals: Arc<Semaphore>,
 }
 
 impl CacheActor {
@@ -81,6 +88,7 @@ impl CacheActor {
         fatal: FatalSignal,
     ) -> Self {
         let uses = Uses::new(&sources.limits);
+        let refusals_max = (sources.limits.cache_queries / REFUSALS_SHARE).max(1);
         let this = Self {
             models,
             uses,
@@ -96,6 +104,7 @@ impl CacheActor {
             reloads: 0,
             dropped_by_panic: false,
             receipts_scheduled: false,
+            waiting_refusals: Arc::new(Semaphore::new(refusals_max)),
         };
         this.count_bytes();
         this
