@@ -22,7 +22,7 @@ use crate::actors::commit::{Committed, NewestCommit, Place};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
-use crate::core::database::{Db, Postgres, QueryError as SqlError};
+use crate::core::database::{self, Db, Postgres, QueryError as SqlError};
 use crate::core::fail_points;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
@@ -315,7 +315,14 @@ impl BatchExecutor {
             BeginError::Database(error) => {
                 // BEGIN may have succeeded: without a ROLLBACK, no later transaction could begin.
                 self.roll_back();
-                self.database_failed(commands, error, "begin")
+                let is_sqlite = matches!(self.db, Db::Sqlite(_));
+                if is_sqlite || self.lost_connection(error) || database::is_full(error) {
+                    return self.database_failed(commands, error, "begin");
+                }
+                // The commit lock was not free in time. Nothing was executed: callers can try again.
+                self.metrics.failed.inc();
+                error!(%error, "no transaction could begin");
+                Self::failed(commands, &CommandError::DatabaseAway, false)
             }
             BeginError::Lost(_) => {
                 error!(%error, "the database is older than what this server has read; the process ends, and \

@@ -1,9 +1,8 @@
 //! The read models are loaded again while the read of a snapshot takes long or fails.
 
-use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use netbit::client::metrics::Scrape;
 
-use super::private_server::query;
+use super::private_server::{Locked, query};
 use crate::durability::kills::whole_history;
 use crate::harness::{PASSWORD, Process, postgres, soon, until};
 
@@ -11,32 +10,6 @@ use crate::harness::{PASSWORD, Process, postgres, soon, until};
 const NO_EVENTS: &str = "82a66576656e747390a86f7264696e616c7390";
 /// A format that no version reads: the read models are loaded again.
 const UNKNOWN: i16 = 99;
-
-/// Locks a table until it is dropped.
-struct Locked(Child);
-
-impl Locked {
-    async fn new(database: &str, table: &str) -> Self {
-        let mut command = Command::new("psql");
-        command.args(["-X", "-q", "-d", database]).stdin(Stdio::piped());
-        let mut holder = command.spawn().unwrap();
-        let lock = format!("BEGIN; LOCK TABLE {table};\n");
-        holder.stdin.as_mut().unwrap().write_all(lock.as_bytes()).unwrap();
-        let held = format!(
-            "SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND granted \
-             AND mode = 'AccessExclusiveLock'"
-        );
-        until(async || query(database, &held) == "1").await;
-        Self(holder)
-    }
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().unwrap();
-    }
-}
 
 /// Commits an empty row in the name of another node.
 fn commit(database: &str, format: i16) {
@@ -52,7 +25,7 @@ fn commit(database: &str, format: i16) {
 
 async fn reloads(server: &Process) -> f64 {
     let (_, text) = server.operations("/metrics").await;
-    netbit::client::metrics::Scrape::parse(&text).sum("netbit_cache_reloads_total", &[])
+    Scrape::parse(&text).sum("netbit_cache_reloads_total", &[])
 }
 
 /// Returns once a reader waits for the lock.
@@ -83,7 +56,7 @@ async fn reload_during_a_reload_reads_a_later_snapshot() {
     commit(&database, 1);
     let applied = async || {
         let (_, text) = server.operations("/metrics").await;
-        netbit::client::metrics::Scrape::parse(&text).sum("netbit_commits_remote_total", &[])
+        Scrape::parse(&text).sum("netbit_commits_remote_total", &[])
     };
     until(async || applied().await == 3.0).await;
     drop(locked);
