@@ -250,6 +250,20 @@ async fn page_after_a_form_shows_its_effect_at_the_other_node() {
             browser.get(format!("http://{second}/settings/profile")).header("Cookie", cookies.join("; "));
         let page = soon(page.send()).await.unwrap();
         assert_eq!(page.status().as_u16(), 200, "login {n} is known: {:?}, {cookies:?}", page.headers());
+        // The next page at the first node is not older than a page of the second.
+        let login = cookies.iter().find(|pair| !pair.contains("-commit=")).unwrap();
+        let read = async |cookies: &str| {
+            let page = browser.get(format!("http://{second}/settings/profile")).header("Cookie", cookies);
+            let set = soon(page.send()).await.unwrap().headers().get("set-cookie").cloned();
+            set.map(|set| set.to_str().unwrap().split(';').next().unwrap().to_owned())
+        };
+        let mut commit = read(login).await.unwrap();
+        assert!(commit.contains("-commit="), "{commit}");
+        // A browser that knows the newest commit gets no other.
+        while let Some(newer) = read(&format!("{login}; {commit}")).await {
+            assert_ne!(newer, commit);
+            commit = newer;
+        }
     }
     nodes.stop().await;
 }
