@@ -124,6 +124,8 @@ pub struct RunningApp {
     log: LogReader,
     bus: Option<RunningBus>,
     chores: CancellationToken,
+    /// Ends the reads of the log, after the last session.
+    log_tail: CancellationToken,
     config: Config,
 }
 
@@ -190,10 +192,11 @@ impl RunningApp {
 
         let proxy = node.proxy(&config, &secret, &instruments);
         let settings = node.settings(&config, &addresses);
-        let chores = CancellationToken::new();
-        let chores_end_with_a_failed_start = chores.clone().drop_guard();
+        let log_tail = CancellationToken::new();
+        let chores = log_tail.child_token();
+        let tasks_end_with_a_failed_start = log_tail.clone().drop_guard();
         let owners = (actors.handles.writer.clone(), actors.handles.cache.clone());
-        let ends = (&chores, fatal.clone());
+        let ends = (&chores, &log_tail, fatal.clone());
         let node = node.follow(&database, (&config, &addresses), owners, &instruments, ends);
 
         let parts = (&config, &*data_dir, &instruments);
@@ -249,7 +252,8 @@ impl RunningApp {
             database,
             log,
             bus,
-            chores: chores_end_with_a_failed_start.disarm(),
+            chores,
+            log_tail: tasks_end_with_a_failed_start.disarm(),
             config,
         })
     }

@@ -14,10 +14,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, info};
 
 use crate::actors::cache::{CacheHandle, CaughtUp, LogReader};
-use crate::actors::commit::NewestCommit;
+use crate::actors::commit::{NewestCommit, Place};
 use crate::core::database::postgres::{Listener, PostgresError, Server};
 use crate::services::ChoreLock;
-use crate::storage::commit_log::{self, CHANNEL, CHORES_LOCK, NEWEST};
+use crate::storage::commit_log::{self, CHANNEL, CHORES_LOCK, NEWEST, Newest};
 
 /// Maximum number of notifications that wait. Further ones are dropped: one read finds all commits.
 const HINTS_MAX: usize = 64;
@@ -103,18 +103,19 @@ impl LogLink {
         }
     }
 
-    /// Reads the newest commit. If it is published, the state is current; else the writer reads the
-    /// log.
+    /// Reads the newest commit and the epoch. If they are the published ones, the state is current;
+    /// else the writer reads the log.
     async fn compare(&self, listener: &Listener) -> Result<(), PostgresError> {
         let at = Instant::now();
         let found = commit_log::newest(&listener.first_row(NEWEST).await?);
         self.is_up.store(true, Relaxed);
-        let published = self.newest.get();
-        match found {
-            Some((commit_no, batch))
-                if published.commit_no == commit_no && published.batch == Some(batch) =>
-            {
-                self.cache.caught_up(CaughtUp { commit_no, at });
+        let place = |newest: Newest| {
+            let Newest { commit_no, batch, epoch } = newest;
+            Place { epoch, commit_no, batch: Some(batch) }
+        };
+        match found.map(place) {
+            Some(place) if place == self.newest.get() => {
+                self.cache.caught_up(CaughtUp { commit_no: place.commit_no, at });
             }
             _ => self.hint(),
         }

@@ -66,8 +66,13 @@ pub(super) struct LogTail {
 }
 
 impl LogTail {
-    /// Starts the task; it ends when `until` is cancelled.
-    pub(super) fn spawn(self, until: &CancellationToken, fatal: FatalSignal) {
+    /// Starts the task; it ends when `log_ends` is cancelled. The node counts as running until
+    /// `stops` is cancelled.
+    pub(super) fn spawn(
+        self,
+        (stops, log_ends): (&CancellationToken, &CancellationToken),
+        fatal: FatalSignal,
+    ) {
         let Self {
             server,
             node,
@@ -93,10 +98,10 @@ impl LogTail {
             nodes,
             count,
         };
-        actix::spawn(recorder.run(until.clone(), fatal));
+        actix::spawn(recorder.run(stops.clone(), fatal));
         let tail =
             Tail { server, number: node.number, writer, cache, newest, chores, poll, log, requests, hints };
-        actix::spawn(until.clone().run_until_cancelled_owned(tail.run()));
+        actix::spawn(log_ends.clone().run_until_cancelled_owned(tail.run()));
     }
 }
 

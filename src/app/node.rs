@@ -118,14 +118,15 @@ impl NodeParts {
         }
     }
 
-    /// Starts to read the log of commits, on PostgreSQL. Ends with `until`.
+    /// Starts to read the log of commits, on PostgreSQL, until `log_ends`. The node counts as running
+    /// until `stops`.
     pub(super) fn follow(
         self,
         database: &Source,
         (config, addresses): (&Config, &Addresses),
         (writer, cache): (WriterHandle, CacheHandle),
         instruments: &Instruments,
-        (until, fatal): (&CancellationToken, FatalSignal),
+        (stops, log_ends, fatal): (&CancellationToken, &CancellationToken, FatalSignal),
     ) -> FollowingNode {
         let (hint, hints) = channel(1);
         let chores = Chores { lock: self.chores, gauge: instruments.chores.clone() };
@@ -146,7 +147,7 @@ impl NodeParts {
                 count: instruments.commits.nodes.clone(),
                 hints,
             };
-            tail.spawn(until, fatal);
+            tail.spawn((stops, log_ends), fatal);
         }
         FollowingNode { log: self.log, bus: self.bus, hint }
     }

@@ -66,6 +66,8 @@ impl RunningApp {
         stop.step("finish HTTP", share(HTTP_SHARE), self.http.stop(true)).await;
         stop.step("drain the writer", share(DRAIN_SHARE), self.services.writer.drain()).await;
         stop.step("close sessions", share(GOODBYE_SHARE), self.sessions.end_sessions()).await;
+        // Until now, requests and sessions could depend on the commits of other nodes.
+        self.log_tail.cancel();
         if let Some(bus) = self.bus {
             stop.step("leave the bus", share(BUS_SHARE), bus.leave()).await;
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI16;
 
+use diesel::QueryResult;
 use tracing::{error, info, warn};
 
 use super::log_tail::ThisNode;
@@ -15,7 +16,7 @@ use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, Source};
 use crate::domain::node::NodeName;
 use crate::storage::commit_log::FORMAT;
-use crate::storage::copy::reset_epoch_and_logins;
+use crate::storage::copy::reset;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
@@ -156,37 +157,64 @@ fn open_server(
 /// assigns ids a second time: an old token could authenticate another user. Its logins may have
 /// ended since, so their refresh tokens must not start them again.
 ///
-/// While other nodes run, an epoch that differs from the mark is the one that they have set.
+/// Nodes that start together decide one after the other, behind the commit lock. A running node
+/// finds the new epoch there, and ends.
 fn settle_epoch(db: &mut Db, data_dir: &DataDir, others_run: bool) -> Result<(), StartError> {
-    let commit_no = commit_log::last(db)?;
-    let known = meta::get(db, meta::EPOCH)?;
     let mark = data_dir.high_water();
-    let differs = |mark: &HighWater| {
-        known.is_some_and(|known| known != mark.epoch && !others_run)
-            || known == Some(mark.epoch) && (commit_no < mark.commit_no || mark.lost)
+    db.begin_write()?;
+    let settled = match db {
+        Db::Sqlite(_) => Ok(()),
+        Db::Postgres(db) => commit_log::lock(db),
     };
-    let lost = mark.filter(differs);
-    let epoch = match (known, lost) {
-        (Some(known), None) => known,
-        (_, Some(mark)) => {
-            let (fresh, logins_ended) = reset_epoch_and_logins(db)?;
-            error!(
-                had = mark.commit_no,
-                has = commit_no,
-                logins_ended,
-                "the database was replaced, or is older than at the last run: a copy was put in place, or commits \
-                 were lost; all users must log in again"
-            );
-            fresh
-        }
-        (None, None) => {
-            let fresh = meta::fresh_epoch();
-            meta::set(db, meta::EPOCH, fresh)?;
-            if let Db::Sqlite(_) = db {
-                meta::set(db, meta::COMMIT_NO, commit_no)?;
-            }
-            fresh
-        }
-    };
+    let settled = settled.and_then(|()| settle(db, mark, others_run));
+    db.batch_execute(if settled.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    let Settled { epoch, commit_no, lost } = settled?;
+    if let Some((mark, logins_ended)) = lost {
+        error!(
+            had = mark.commit_no,
+            has = commit_no,
+            logins_ended,
+            "the database was replaced, or is older than at the last run: a copy was put in place, or commits \
+             were lost; all users must log in again"
+        );
+    }
     Ok(data_dir.write_high_water(HighWater { epoch, commit_no, lost: false })?)
+}
+
+/// The position of the database at a start.
+struct Settled {
+    epoch: i64,
+    commit_no: i64,
+    /// The mark that the database does not fit, and the number of logins that were ended.
+    lost: Option<(HighWater, usize)>,
+}
+
+/// Does so in the open transaction.
+///
+/// If the epoch of the mark was replaced by that of the database, another node has found the loss,
+/// and has ended all logins of that epoch. The same is assumed of any other epoch while other nodes
+/// run.
+fn settle(db: &mut Db, mark: Option<HighWater>, others_run: bool) -> QueryResult<Settled> {
+    let commit_no = commit_log::last(db)?;
+    let Some(known) = meta::get(db, meta::EPOCH)? else {
+        if let Some(mark) = mark {
+            let (epoch, logins_ended) = reset(db)?;
+            return Ok(Settled { epoch, commit_no, lost: Some((mark, logins_ended)) });
+        }
+        let epoch = meta::fresh_epoch();
+        meta::set(db, meta::EPOCH, epoch)?;
+        if let Db::Sqlite(_) = db {
+            meta::set(db, meta::COMMIT_NO, commit_no)?;
+        }
+        return Ok(Settled { epoch, commit_no, lost: None });
+    };
+    let lost = match mark {
+        Some(mark) if mark.epoch == known => (commit_no < mark.commit_no || mark.lost).then_some(mark),
+        Some(_) if others_run => None,
+        Some(mark) => meta::get(db, &meta::ended(mark.epoch))?.is_none().then_some(mark),
+        None => None,
+    };
+    let Some(mark) = lost else { return Ok(Settled { epoch: known, commit_no, lost: None }) };
+    let (epoch, logins_ended) = reset(db)?;
+    Ok(Settled { epoch, commit_no, lost: Some((mark, logins_ended)) })
 }

@@ -39,23 +39,35 @@ pub(super) async fn wait(request: &ServiceRequest) -> Option<HttpError> {
 }
 
 /// Adds the newest commit to the response of a request that may have written: as a header, and for
-/// browsers as a cookie.
+/// browsers as a cookie. Browsers with a login get the cookie for reads too: a later read at another
+/// node is then not older.
 pub(super) fn add(request: &HttpRequest, room: Room, status: StatusCode, headers: &mut HeaderMap) {
     let may_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_refused = status.is_client_error() || status.is_server_error();
     // An answer that another node has made names the commit of that node.
-    if !may_write || is_refused || headers.contains_key(&NETBIT_COMMIT) {
+    if is_refused || headers.contains_key(&NETBIT_COMMIT) {
         return;
     }
-    let Some(token) = tokens(request).map(|tokens| tokens.newest().to_string()) else { return };
-    if let Ok(value) = HeaderValue::from_str(&token) {
+    let Some(newest) = tokens(request).map(CommitTokens::newest) else { return };
+    if may_write && let Ok(value) = HeaderValue::from_str(&newest.to_string()) {
         headers.insert(NETBIT_COMMIT, value);
     }
-    if (room == Room::Pages || cookie::is_sent(request))
-        && let Some(value) = set_cookie(cookie::committed(request, token))
-    {
+    let is_wanted = match may_write {
+        true => room == Room::Pages || cookie::is_sent(request),
+        false => room != Room::Git && cookie::is_sent(request) && is_news(request, newest, headers),
+    };
+    if is_wanted && let Some(value) = set_cookie(cookie::committed(request, newest.to_string())) {
         headers.append(header::SET_COOKIE, value);
     }
+}
+
+/// Returns whether the browser does not know the commit, and the answer to its read may name it: no
+/// cache keeps the answer, and no other node has named its own commit.
+fn is_news(request: &HttpRequest, newest: CommitToken, headers: &HeaderMap) -> bool {
+    let known = cookie::commit(request).and_then(|sent| sent.parse::<CommitToken>().ok());
+    let is_kept = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let is_kept = is_kept.is_some_and(|value| !value.contains("no-store") && !value.contains("no-cache"));
+    !is_kept && !known.is_some_and(|known| known.covers(newest)) && !cookie::commits(request, headers)
 }
 
 fn set_cookie(cookie: Cookie<'static>) -> Option<HeaderValue> {

@@ -89,6 +89,15 @@ pub(crate) fn committed(request: &HttpRequest, token: String) -> Cookie<'static>
     named(request, commit_name(request), token, Duration::seconds(COMMIT_SECONDS))
 }
 
+/// Returns whether an answer sets the cookie of the last commit.
+pub(crate) fn commits(request: &HttpRequest, headers: &header::HeaderMap) -> bool {
+    let name = commit_name(request);
+    let is_it = |value: &header::HeaderValue| {
+        value.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+    };
+    headers.get_all(header::SET_COOKIE).any(is_it)
+}
+
 /// Returns the value of the cookie of the last commit.
 pub(crate) fn commit(request: &HttpRequest) -> Option<String> {
     values(request, &commit_name(request)).into_iter().next()

@@ -20,6 +20,13 @@ pub struct CommitToken {
     commit_no: i64,
 }
 
+impl CommitToken {
+    /// Returns whether a client that has read this commit has read the other.
+    pub fn covers(self, other: Self) -> bool {
+        self.epoch == other.epoch && self.commit_no >= other.commit_no
+    }
+}
+
 /// The text is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a commit is `<epoch>.<number>`, as the server returned it")]
@@ -70,8 +77,7 @@ impl CommitTokens {
     /// # Errors
     /// `overloaded` if the log of commits could not be read in time.
     pub async fn reach(&self, token: CommitToken) -> Result<(), ServiceError> {
-        let newest = self.newest();
-        if newest.epoch == token.epoch && newest.commit_no >= token.commit_no {
+        if self.newest().covers(token) {
             return Ok(());
         }
         // One read finds all commits so far, and publishes them before it is answered.

@@ -23,8 +23,8 @@ pub fn vacuum_into(from: &Path, to: &Path) -> Result<(), DatabaseError> {
 }
 
 /// Sets a new epoch and ends every login, so that no client continues from a state that this copy
-/// does not have. Called by a restore, and by the start on an older or another database. Personal
-/// access tokens stay. Returns the epoch, and how many logins were open.
+/// does not have. Called by a restore. Personal access tokens stay. Returns the epoch, and how many
+/// logins were open.
 pub fn reset_epoch_and_logins(db: &mut Db) -> QueryResult<(i64, usize)> {
     db.begin_write()?;
     match reset(db) {
@@ -36,9 +36,13 @@ pub fn reset_epoch_and_logins(db: &mut Db) -> QueryResult<(i64, usize)> {
     }
 }
 
-/// Does so in the open transaction, or in one for each statement.
-pub(super) fn reset(db: &mut Db) -> QueryResult<(i64, usize)> {
+/// Does so in the open transaction, or in one for each statement. Called by a copy, and by the start
+/// on an older or another database, where the caller holds the commit lock.
+pub fn reset(db: &mut Db) -> QueryResult<(i64, usize)> {
     let epoch = meta::fresh_epoch();
+    if let Some(ended) = meta::get(db, meta::EPOCH)? {
+        meta::set(db, &meta::ended(ended), epoch)?;
+    }
     meta::set(db, meta::EPOCH, epoch)?;
     let ended = accounts::all_live_logins(db)?.len();
     let now = Timestamp::now().0;

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
 
 use super::commit_log;
+use crate::core::database::postgres::IDLE_TRANSACTION_MAX;
 use crate::core::database::{Db, Postgres};
 
 /// A node that did not write its row for longer is not counted as running, in milliseconds.
@@ -73,7 +74,10 @@ pub struct NewNode<'a> {
 /// [`NODE_EXPIRES_MS`]. `alone`: registers only if there is none. Registers never beside an
 /// [`incompatible`] node.
 pub fn register(db: &mut Postgres, this: NewNode<'_>, alone: bool) -> QueryResult<(i16, Vec<Node>)> {
-    db.queries.batch_execute("BEGIN")?;
+    // The connection has no such limit, and holds the commit lock.
+    let idle = IDLE_TRANSACTION_MAX.as_millis();
+    let begin = format!("BEGIN; SET LOCAL idle_in_transaction_session_timeout = {idle}");
+    db.queries.batch_execute(&begin)?;
     let registered = commit_log::lock(db).and_then(|()| {
         let others = running(db, this.name)?;
         let is_refused = alone && !others.is_empty() || incompatible(&others).is_some();

@@ -7,10 +7,12 @@ mod reload;
 
 use crate::actors::commit::{Committed, WriterEvent};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Handler, Supervised};
 use reload::Reload;
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use super::chats::Fill;
@@ -36,6 +38,9 @@ use crate::domain::ids::ChatId;
 use crate::domain::refusal::Refusal;
 use crate::storage::readers::Readers;
 use crate::storage::snapshot;
+
+/// Refusals that wait for a read of the log hold at most this part of the permits of the gate.
+const REFUSALS_SHARE: usize = 4;
 
 /// A query that waits for a window or for a reload. It holds a permit of the gate, so the gate also
 /// bounds the number of parked queries.
@@ -69,6 +74,8 @@ pub struct CacheActor {
     reloads: u64,
     dropped_by_panic: bool,
     receipts_scheduled: bool,
+    /// Permits of refusals that wait for a read of the log.
+    waiting_refusals: Arc<Semaphore>,
 }
 
 impl CacheActor {
@@ -81,6 +88,7 @@ impl CacheActor {
         fatal: FatalSignal,
     ) -> Self {
         let uses = Uses::new(&sources.limits);
+        let refusals_max = (sources.limits.cache_queries / REFUSALS_SHARE).max(1);
         let this = Self {
             models,
             uses,
@@ -96,6 +104,7 @@ impl CacheActor {
             reloads: 0,
             dropped_by_panic: false,
             receipts_scheduled: false,
+            waiting_refusals: Arc::new(Semaphore::new(refusals_max)),
         };
         this.count_bytes();
         this
@@ -107,12 +116,18 @@ impl CacheActor {
     }
 
     fn answer<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Some(ask) = self.defer_while_reloading(ask, Self::answer) else { return };
         self.answer_or_refuse(ask, Self::refuse_if_current);
     }
 
     /// Answers from what is applied now.
     fn answer_now<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>) {
+        if let Err(stale) = self.check_freshness() {
+            return ask.answer(Err(stale));
+        }
         let Some(ask) = self.defer_while_reloading(ask, Self::answer_now) else { return };
         self.answer_or_refuse(ask, |_, ask, refusal| ask.answer(Err(refusal.into())));
     }
@@ -122,9 +137,6 @@ impl CacheActor {
         ask: Ask<QueryRequest<Q>>,
         refuse: fn(&mut Self, Ask<QueryRequest<Q>>, Refusal),
     ) {
-        if let Err(stale) = self.check_freshness() {
-            return ask.answer(Err(stale));
-        }
         let QueryRequest { who, query } = &ask.request;
         let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
@@ -186,7 +198,7 @@ impl CacheActor {
         match (event, &mut self.reload) {
             (WriterEvent::Committed(committed), Reload::Running { commits, .. }) => commits.push(committed),
             (WriterEvent::Committed(committed), Reload::No) => self.apply(committed),
-            (WriterEvent::Reload, Reload::Running { .. }) => {}
+            (WriterEvent::Reload, Reload::Running { .. }) => self.restart_reload(),
             (WriterEvent::Reload, Reload::No) => self.start_reload(Vec::new()),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! On several nodes, a user may log in at one node and use another a moment later. Invariant: with
 //! other nodes running, nothing is refused before the commits up to the request are applied. If the
-//! log cannot be read or [`REQUESTS_MAX`] requests wait, the answer is
+//! log cannot be read within `limits.commit_wait_ms`, or too many refusals wait, the answer is
 //! [`QueryError::Stale`](crate::actors::error::QueryError::Stale).
 //!
 //! A request that names a commit waits for it in the same way ([`LogReader::read`]).

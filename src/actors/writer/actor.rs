@@ -17,7 +17,8 @@ use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
 
-/// Exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
+/// Exit code when the outcome of a COMMIT is unknown, and when the state in memory is not that of
+/// the database (`EX_IOERR` of sysexits.h).
 const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
 
 /// Opens the executor, at start and again after a panic.
@@ -234,6 +235,7 @@ impl Handler<Ask<ReadLog>> for DbWriterActor {
                 executor.announce();
                 if batch.fatal {
                     self.end(batch.lost);
+                    return ask.answer(Err(CommandError::Internal));
                 }
                 ask.answer(Ok(()));
             }

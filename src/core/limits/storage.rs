@@ -14,7 +14,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// its state for this long. Above the time after which PostgreSQL ends the transaction of a
     /// node that stopped (2 s): others wait for it that long.
     stale_ms: u64 = 2_500,
-    /// On several nodes: how long a request waits for a commit that it names (`NetBit-Commit`).
+    /// On several nodes: how long a request waits for a commit that it names (`NetBit-Commit`), and
+    /// a refusal for the commits of other nodes.
     commit_wait_ms: u64 = 2_000,
     /// How often a server that ran out of disk space tries to write again. A choice.
     read_only_probe_ms: u64 = 1_000,

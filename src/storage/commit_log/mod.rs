@@ -10,6 +10,8 @@
 //! * The row is in the transaction that it describes. After a COMMIT with an unclear outcome, the
 //!   row with the batch's id shows whether it was committed.
 //! * The newest row is never deleted.
+//! * The epoch changes behind the commit lock only. A transaction that writes reads it there, so no
+//!   commit follows that belongs to an earlier epoch.
 
 mod events;
 mod rows;
@@ -30,9 +32,10 @@ use crate::core::fail_points;
 const COMMIT_LOCK: i64 = 0x6e65_7462_6974_0000;
 /// Advisory lock of the node that runs the chores. Held by its connection that listens.
 pub const CHORES_LOCK: i64 = 0x6e65_7462_6974_0002;
-/// Selects the newest commit, for [`newest`].
+/// Selects the newest commit and the epoch, for [`newest`].
 pub const NEWEST: &str =
-    "SELECT commit_no, encode(batch, 'hex') FROM commits ORDER BY commit_no DESC LIMIT 1";
+    "SELECT commit_no, encode(batch, 'hex'), (SELECT value FROM meta WHERE key = 'epoch')
+     FROM commits ORDER BY commit_no DESC LIMIT 1";
 /// Maximum bytes of the events of a row that is sent as text with the COMMIT. As text they take
 /// twice the space, and the server parses them.
 const TEXT_EVENTS_MAX: usize = 32 * 1024;
@@ -60,11 +63,20 @@ pub fn last(db: &mut Db) -> QueryResult<i64> {
     }
 }
 
-/// Returns the number and the batch id in a row of [`NEWEST`]. `None`: no batch wrote the row.
-pub fn newest(row: &[Option<String>]) -> Option<(i64, [u8; 16])> {
-    let [Some(commit_no), Some(batch)] = row else { return None };
-    let batch = u128::from_str_radix(batch, 16).ok().filter(|_| batch.len() == 32)?;
-    Some((commit_no.parse().ok()?, batch.to_be_bytes()))
+/// The newest commit of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    pub commit_no: i64,
+    /// The id of the batch.
+    pub batch: [u8; 16],
+    pub epoch: i64,
+}
+
+/// Returns the commit in a row of [`NEWEST`]. `None`: no batch wrote the row.
+pub fn newest(row: &[Option<String>]) -> Option<Newest> {
+    let [Some(commit_no), Some(batch), Some(epoch)] = row else { return None };
+    let batch = u128::from_str_radix(batch, 16).ok().filter(|_| batch.len() == 32)?.to_be_bytes();
+    Some(Newest { commit_no: commit_no.parse().ok()?, batch, epoch: epoch.parse().ok()? })
 }
 
 /// Makes the first row of a new log, so that there is always a newest one, and the function of
@@ -138,8 +150,9 @@ mod tests {
         let row = |columns: &[&str]| columns.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>();
         let batch = "000102030405060708090a0b0c0d0e0f";
         let bytes: [u8; 16] = std::array::from_fn(|n| u8::try_from(n).unwrap());
-        assert_eq!(newest(&row(&["7", batch])), Some((7, bytes)));
-        for other in [&["0", ""][..], &["7", "00"], &["x", batch], &["7"], &[]] {
+        let found = Newest { commit_no: 7, batch: bytes, epoch: 5 };
+        assert_eq!(newest(&row(&["7", batch, "5"])), Some(found));
+        for other in [&["0", "", "5"][..], &["7", "00", "5"], &["x", batch, "5"], &["7", batch], &[]] {
             assert_eq!(newest(&row(other)), None, "{other:?}");
         }
     }

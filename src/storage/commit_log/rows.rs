@@ -3,7 +3,7 @@
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Binary, SmallInt};
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt};
 
 use crate::core::database::PgConnection;
 use crate::domain::timestamp::Timestamp;
@@ -38,6 +38,8 @@ pub struct LoggedCommit {
     pub events: Vec<u8>,
     /// The time of the server when the row was read, in milliseconds.
     now: i64,
+    /// The epoch of the database when the row was read.
+    epoch: Option<i64>,
 }
 
 /// The newest rows of the log.
@@ -46,6 +48,8 @@ pub struct Tail {
     pub rows: Vec<LoggedCommit>,
     /// The time of the server. `None` if the log has no such row.
     pub now: Option<Timestamp>,
+    /// The epoch of the database. `None` if the log has no such row, or the database has none yet.
+    pub epoch: Option<i64>,
 }
 
 /// The row of a batch that is about to be committed.
@@ -61,7 +65,10 @@ pub struct NewLogRow<'a> {
     pub created_at: i64,
 }
 
-/// Selects the rows from a number on, with the time of the server. Prepared once.
+/// The epoch of the database, as a column.
+const EPOCH: &str = "(SELECT value FROM meta WHERE key = 'epoch')";
+
+/// Selects the rows from a number on, with the time of the server and the epoch. Prepared once.
 #[derive(QueryId)]
 struct SelectTail {
     from: i64,
@@ -76,15 +83,17 @@ struct SelectLockedTail {
 }
 
 impl Query for SelectTail {
-    type SqlType = (BigInt, Binary, SmallInt, SmallInt, Binary, BigInt);
+    type SqlType = (BigInt, Binary, SmallInt, SmallInt, Binary, BigInt, Nullable<BigInt>);
 }
 
 impl QueryFragment<Pg> for SelectTail {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT commit_no, batch, node, format, events, \
-             CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) FROM commits WHERE commit_no >= ",
+             CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT), ",
         );
+        out.push_sql(EPOCH);
+        out.push_sql(" FROM commits WHERE commit_no >= ");
         out.push_bind_param::<BigInt, _>(&self.from)?;
         out.push_sql(" ORDER BY commit_no LIMIT ");
         out.push_bind_param::<BigInt, _>(&self.limit)
@@ -99,7 +108,9 @@ impl Query for SelectLockedTail {
 
 impl QueryFragment<Pg> for SelectLockedTail {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT commit_no, batch, node, format, events, now_ms FROM netbit_lock_log(");
+        out.push_sql(
+            "SELECT commit_no, batch, node, format, events, now_ms, epoch FROM netbit_lock_and_read(",
+        );
         out.push_bind_param::<BigInt, _>(&self.from)?;
         out.push_sql(", ");
         out.push_bind_param::<BigInt, _>(&self.limit)?;
@@ -112,17 +123,20 @@ impl RunQueryDsl<PgConnection> for SelectLockedTail {}
 
 /// Returns the statement that creates the function which takes the lock `key` and then reads the
 /// log. In PL/pgSQL each statement of a transaction that is READ COMMITTED has a snapshot of its
-/// own: the read sees what was committed during the wait.
+/// own: the read sees what was committed during the wait, also a new epoch.
+///
+/// The columns of a function cannot be changed: another list of columns needs another name.
 pub(super) fn lock_and_read(key: i64) -> String {
     format!(
-        "CREATE OR REPLACE FUNCTION netbit_lock_log(from_no BIGINT, most BIGINT)
+        "CREATE OR REPLACE FUNCTION netbit_lock_and_read(from_no BIGINT, most BIGINT)
          RETURNS TABLE (
-             commit_no BIGINT, batch BYTEA, node SMALLINT, format SMALLINT, events BYTEA, now_ms BIGINT
+             commit_no BIGINT, batch BYTEA, node SMALLINT, format SMALLINT, events BYTEA, now_ms BIGINT,
+             epoch BIGINT
          ) LANGUAGE plpgsql VOLATILE AS $$
          BEGIN
              PERFORM pg_advisory_xact_lock({key});
              RETURN QUERY SELECT c.commit_no, c.batch, c.node, c.format, c.events,
-                 CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
+                 CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT), {EPOCH}
              FROM commits c WHERE c.commit_no >= from_no ORDER BY c.commit_no LIMIT most;
          END $$"
     )
@@ -143,7 +157,8 @@ fn limit() -> i64 {
 impl Tail {
     fn of(rows: Vec<LoggedCommit>) -> Self {
         let now = rows.last().map(|row| Timestamp(row.now));
-        Self { rows, now }
+        let epoch = rows.last().and_then(|row| row.epoch);
+        Self { rows, now, epoch }
     }
 }
 

@@ -17,6 +17,11 @@ pub fn fresh_epoch() -> i64 {
     i64::from(rand::random::<u32>()) << 20 | i64::from(rand::random::<u16>()) | 1
 }
 
+/// Returns the key that exists once `epoch` was replaced by a later one.
+pub fn ended(epoch: i64) -> String {
+    format!("epoch_ended_{epoch}")
+}
+
 pub fn get(connection: &mut Db, key: &str) -> QueryResult<Option<i64>> {
     meta::table.find(key).select(meta::value).first(connection).optional()
 }

@@ -13,6 +13,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::link::Link;
+use crate::durability::postgres::private_server::Locked;
 use crate::harness::postgres::{self, psql};
 use crate::harness::{PASSWORD, Process, assert_problem, eventually, soon, until};
 
@@ -249,7 +250,55 @@ async fn page_after_a_form_shows_its_effect_at_the_other_node() {
             browser.get(format!("http://{second}/settings/profile")).header("Cookie", cookies.join("; "));
         let page = soon(page.send()).await.unwrap();
         assert_eq!(page.status().as_u16(), 200, "login {n} is known: {:?}, {cookies:?}", page.headers());
+        // The next page at the first node is not older than a page of the second.
+        let login = cookies.iter().find(|pair| !pair.contains("-commit=")).unwrap();
+        let read = async |cookies: &str| {
+            let page = browser.get(format!("http://{second}/settings/profile")).header("Cookie", cookies);
+            let set = soon(page.send()).await.unwrap().headers().get("set-cookie").cloned();
+            set.map(|set| set.to_str().unwrap().split(';').next().unwrap().to_owned())
+        };
+        let mut commit = read(login).await.unwrap();
+        assert!(commit.contains("-commit="), "{commit}");
+        // A browser that knows the newest commit gets no other.
+        while let Some(newer) = read(&format!("{login}; {commit}")).await {
+            assert_ne!(newer, commit);
+            commit = newer;
+        }
     }
+    nodes.stop().await;
+}
+
+/// Refusals wait for the log of commits. Those of strangers held all permits of the cache while the
+/// log could not be read, and no user could read anything.
+#[actix_web::test]
+async fn refusals_that_wait_for_the_log_leave_room_for_reads() {
+    if !postgres::is_used() {
+        return;
+    }
+    let nodes = Nodes::with(&[("NETBIT_LIMITS__STALE_MS", "60000")]).await;
+    let [_, at_second] = nodes.user("alice").await;
+    let reads = async || at_second.get("/api/chats").await.is_ok_and(|answer| answer.status == 200);
+    until(reads).await;
+    let locked = Locked::new(&nodes.database, "commits").await;
+    let stranger = nodes.second.http.clone();
+    let port = nodes.second.address().rsplit(':').next().unwrap();
+    let cookie = format!("netbit-{port}={}", "0".repeat(64));
+    let asked: Vec<_> = (0..300)
+        .map(|_| {
+            let (stranger, cookie) = (stranger.clone(), cookie.clone());
+            let headers =
+                async move { stranger.send(Method::GET, "/api/chats", None, &[("Cookie", &cookie)]).await };
+            actix::spawn(asking)
+        })
+        .collect();
+    // The requests are on their way.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(soon(at_second.get("/api/chats")).await.unwrap().status, 200);
+    for answer in asked {
+        assert_eq!(soon(answer).await.unwrap().unwrap().status, 503, "a refusal could be wrong");
+    }
+    drop(locked);
+    until(reads).await;
     nodes.stop().await;
 }
 

@@ -9,11 +9,10 @@ mod nodes;
 mod older;
 mod outage;
 pub(crate) mod private_server;
+mod reloads;
 
-use std::io::Write;
 use std::ops::AddAssign;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use netbit::client::metrics::Scrape;
@@ -23,7 +22,7 @@ use serde_json::json;
 
 use super::kills::{assert_dense, whole_history};
 use crate::harness::{PASSWORD, Process, eventually, postgres, soon, until};
-use private_server::{PrivateServer, query};
+use private_server::{Locked, PrivateServer, query};
 
 /// COMMITs without an answer, by the outcome that the server read from the log.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -106,14 +105,7 @@ async fn writes_go_on_when_a_wait_for_a_lock_was_cancelled() {
     let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
     let chat = alice.create_group("team", &[]).await.unwrap();
     let database = postgres::url(directory.path()).unwrap();
-    // Holds the lock until its input ends.
-    let mut command = Command::new("psql");
-    command.args(["-X", "-q", "-d", &database]).stdin(Stdio::piped());
-    let mut holder = command.spawn().unwrap();
-    holder.stdin.as_mut().unwrap().write_all(b"BEGIN; LOCK TABLE commits;\n").unwrap();
-    let of_holder = "SELECT count(*) FROM pg_locks WHERE relation = 'commits'::regclass AND granted \
-                     AND mode = 'AccessExclusiveLock'";
-    until(async || query(&database, of_holder) == "1").await;
+    let locked = Locked::new(&database, "commits").await;
 
     let name = ClientId::fresh();
     let token = alice.token().unwrap().to_owned();
@@ -131,10 +123,9 @@ async fn writes_go_on_when_a_wait_for_a_lock_was_cancelled() {
         waiting.is_finished()
     })
     .await;
-    drop(holder.stdin.take());
-    let answer = soon(waiting).await.unwrap();
-    assert!(matches!(answer, Err(TcpError::Refused(_))), "{answer:?}");
-    assert!(holder.wait().unwrap().success());
+    drop(locked);
+    let Err(TcpError::Refused(nack)) = soon(waiting).await.unwrap() else { panic!() };
+    assert_eq!(nack.code.as_deref(), Some("overloaded"), "nothing was executed: {nack:?}");
 
     let (mut session, _) = TcpClient::open(server.tcp(), alice.token().unwrap()).await.unwrap();
     let ack = soon(session.request(saying(chat, name, "once"))).await.unwrap();

@@ -4,6 +4,8 @@
 //! [`LogReader`]: crate::actors::cache::LogReader
 //! [`Freshness`]: crate::actors::freshness::Freshness
 
+use std::time::Duration;
+
 use super::reload::Reload;
 use super::{CacheActor, DeferredQuery};
 use crate::actors::cache::messages::{CaughtUp, QueryRequest};
@@ -43,7 +45,8 @@ impl CacheActor {
     }
 
     /// Returns `what` if no other node runs. Else runs `then` on it once the log was read, or
-    /// `unread` if the log could not be read: a refusal from an old state could be wrong.
+    /// `unread` if the log could not be read in time, or too many refusals wait already: a refusal
+    /// from an old state could be wrong.
     pub(in crate::actors::cache) fn behind_the_log<T: Send + 'static>(
         &mut self,
         what: T,
@@ -51,12 +54,17 @@ impl CacheActor {
         unread: fn(T),
     ) -> Option<T> {
         let Some(log) = self.sources.log.as_ref().filter(|log| log.others_run()) else { return Some(what) };
-        let (request, own) = (log.request(), self.own.clone());
+        let waiting = self.waiting_refusals.clone().try_acquire_owned();
+        let (Ok(waiting), Some(done)) = (waiting, log.request()) else {
+            unread(what);
+            return None;
+        };
+        let (own, patience) = (self.own.clone(), Duration::from_millis(self.sources.limits.commit_wait_ms));
         actix::spawn(async move {
-            let is_read = match request {
-                Some(done) => done.await.is_ok(),
-                None => false,
-            };
+            // A refusal holds a permit of the gate: strangers must not occupy all of them while the
+            // writer waits.
+            let is_read = matches!(tokio::time::timeout(patience, done).await, Ok(Ok(())));
+            drop(waiting);
             if !is_read {
                 return unread(what);
             }

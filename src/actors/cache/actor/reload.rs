@@ -1,6 +1,11 @@
 //! Reloads the read models from the database: after a gap between commits, and after a panic.
+//!
+//! A snapshot that cannot be read is read again: the pool may be busy, or PostgreSQL away. Queries
+//! wait meanwhile; on several nodes they are refused once the state is too old.
 
-use tracing::{error, info};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
 
 use super::{CacheActor, DeferredQuery};
 use crate::actors::cache::messages::{CaughtUp, SnapshotRead};
@@ -9,7 +14,13 @@ use crate::actors::commit::Committed;
 use crate::actors::hub::LaneItem;
 use crate::core::actor::FATAL_EXIT_CODE;
 use crate::core::shares::Holder;
+use crate::storage::readers::ReadError;
 use crate::storage::snapshot;
+
+/// Pause before the next try to read a snapshot.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+/// The process ends if no snapshot could be read for this long.
+const RELOAD_MAX: Duration = Duration::from_secs(600);
 
 /// Whether the read models are valid.
 pub(super) enum Reload {
@@ -20,19 +31,36 @@ pub(super) enum Reload {
         queries: Vec<DeferredQuery>,
         /// The last report of the newest commit.
         caught_up: Option<CaughtUp>,
+        since: Instant,
     },
 }
 
 impl CacheActor {
     pub(super) fn start_reload(&mut self, commits: Vec<Committed>) {
         info!("the read models are reloaded from the database");
+        let (queries, since) = (Vec::new(), Instant::now());
+        self.reload = Reload::Running { commits, queries, caught_up: None, since };
         self.counters.reloads.inc();
-        self.reload = Reload::Running { commits, queries: Vec::new(), caught_up: None };
+        self.read_snapshot(Duration::ZERO);
+    }
+
+    /// Reads a snapshot again: the commits that follow may not follow the one that is being read.
+    pub(super) fn restart_reload(&mut self) {
+        if let Reload::Running { commits, .. } = &mut self.reload {
+            // The next snapshot has them.
+            commits.clear();
+        }
+        self.counters.reloads.inc();
+        self.read_snapshot(Duration::ZERO);
+    }
+
+    fn read_snapshot(&mut self, pause: Duration) {
         self.reloads += 1;
         let reload = self.reloads;
         let (own, readers, cache) =
             (self.own.clone(), self.sources.readers.clone(), self.sources.cache.clone());
         actix::spawn(async move {
+            tokio::time::sleep(pause).await;
             let read = readers
                 .read(Holder::Operator, move |db| snapshot::load(db, cache.window, cache.max_bytes))
                 .await;
@@ -40,22 +68,36 @@ impl CacheActor {
         });
     }
 
+    /// Reads a snapshot again later, unless that failed for long or cannot help.
+    fn snapshot_unread(&mut self, error: &ReadError) {
+        let Reload::Running { queries, since, .. } = &mut self.reload else { return };
+        // On SQLite, the file itself cannot be read.
+        let is_final =
+            self.sources.log.is_none() && matches!(error, ReadError::Database(_) | ReadError::Task(_));
+        if is_final || since.elapsed() >= RELOAD_MAX {
+            error!(%error, "the read models cannot be loaded from the database; stopping");
+            return self.fatal.raise(FATAL_EXIT_CODE);
+        }
+        warn!(%error, "the read models cannot be loaded from the database; trying again");
+        let waiting = std::mem::take(queries);
+        self.read_snapshot(READ_AGAIN);
+        // They wait again, or are refused.
+        for deferred in waiting {
+            deferred(self);
+        }
+    }
+
     pub(super) fn snapshot_read(&mut self, SnapshotRead { reload, snapshot }: SnapshotRead) {
-        // Requested before a panic: it may be older than events published since.
+        // Requested before a panic or another reload: it may be older than events published since.
         if reload != self.reloads {
             return;
         }
-        let Reload::Running { commits, queries, caught_up } = std::mem::replace(&mut self.reload, Reload::No)
-        else {
-            return;
-        };
         let snapshot = match snapshot {
             Ok(snapshot) => *snapshot,
-            Err(error) => {
-                error!(%error, "the read models cannot be loaded from the database; stopping");
-                return self.fatal.raise(FATAL_EXIT_CODE);
-            }
+            Err(error) => return self.snapshot_unread(&error),
         };
+        let running = std::mem::replace(&mut self.reload, Reload::No);
+        let Reload::Running { commits, queries, caught_up, .. } = running else { return };
         let cache = &self.sources.cache;
         let fresh = ReadModels::load(snapshot, cache.window, cache.max_bytes);
         self.models.replace_with(fresh);

@@ -183,8 +183,11 @@ impl World {
     }
 
     fn publish(&mut self, mut batch: Batch) {
-        assert!(!batch.fatal && !batch.reload && batch.left.is_empty());
+        assert!(!batch.fatal && batch.left.is_empty());
         let reloads = self.reloads;
+        if batch.reload {
+            self.reload();
+        }
         for other in batch.others.drain(..) {
             match self.models.apply(other.commit_no, &other.events, &mut Vec::new()) {
                 Applied::Yes => {}

@@ -5,7 +5,7 @@
 
 use tracing::{info, warn};
 
-use super::transaction::OUTCOME_MAX;
+use super::transaction::{BeginError, OUTCOME_MAX};
 use super::{Batch, BatchExecutor};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
@@ -76,14 +76,16 @@ impl BatchExecutor {
     /// Commits an empty row behind the batch. A row in the log may be visible and not replicated; a
     /// later commit that the server confirms shows that it is. The next transaction reads the empty
     /// row as that of another node.
-    fn confirm(&mut self, attempt: [u8; 16]) -> Result<(), SqlError> {
+    fn confirm(&mut self, attempt: [u8; 16]) -> Result<(), BeginError> {
         let node = self.log.node;
         let Db::Postgres(db) = &mut self.db else { return Ok(()) };
         let tail = commit_log::begin(db, self.commit_no + 1)?;
+        self.check_epoch(&tail)?;
+        let Db::Postgres(db) = &mut self.db else { return Ok(()) };
         let newest = tail.rows.last().map_or(self.commit_no + 1, |row| row.commit_no);
         self.log.append(db, newest + 1, &[])?;
         self.log.attempt = attempt;
-        commit(db, &self.log.row, node)
+        Ok(commit(db, &self.log.row, node)?)
     }
 
     /// Answers a batch that is in the log.

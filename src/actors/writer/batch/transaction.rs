@@ -4,7 +4,11 @@
 //! * A batch executes only after the executor has applied every commit before it: the log is read
 //!   behind the commit lock.
 //! * The first row that is read is the newest commit that this executor knows, with the same id.
-//!   Otherwise the database has lost commits, and no answer may come from what is in memory.
+//!   If it is a later one, the known row was deleted as old: the executor was away for long, and
+//!   continues at the newest commit. Otherwise the database has lost commits, and no answer may
+//!   come from what is in memory.
+//! * Nothing is executed under another epoch than that of this process. Another node has set it: it
+//!   has ended all logins, which are still in the memory of this one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI16, Ordering::Relaxed};
@@ -18,7 +22,7 @@ use crate::actors::commit::{Committed, NewestCommit, Place};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
 use crate::core::actor::Permit;
-use crate::core::database::{Db, Postgres, QueryError as SqlError};
+use crate::core::database::{self, Db, Postgres, QueryError as SqlError};
 use crate::core::fail_points;
 use crate::domain::event::Event;
 use crate::domain::timestamp::Timestamp;
@@ -54,6 +58,8 @@ pub(super) struct LogPosition {
     /// Commits of other nodes that are not published yet.
     pub(super) others: Vec<Committed>,
     pub(super) reload: bool,
+    /// Whether a COMMIT of this executor was confirmed after everything that it has read.
+    is_confirmed: bool,
     /// Permits of commands whose batch is not committed yet.
     pub(super) permits: Vec<Permit>,
     /// The time of the server at the beginning of the transaction.
@@ -109,8 +115,9 @@ impl LogPosition {
         self.newest = Some(Published { newest, epoch });
     }
 
-    /// Records that the attempt is committed.
+    /// Records that the attempt is committed, and everything before it.
     pub(super) fn committed(&mut self) {
+        self.is_confirmed = true;
         self.batch = Some(self.attempt.to_vec());
     }
 }
@@ -122,6 +129,8 @@ pub(super) enum BeginError {
     Database(#[from] SqlError),
     #[error("the database lacks commit {0}, which was acknowledged or read before")]
     Lost(i64),
+    #[error("another node has set a new epoch: the database lacks commits that it knew")]
+    Epoch,
 }
 
 impl BatchExecutor {
@@ -188,19 +197,34 @@ impl BatchExecutor {
         match applied {
             Ok(()) => {}
             Err(BeginError::Database(error)) => return Err(error),
-            Err(error @ BeginError::Lost(_)) => batch = self.begin_failed(Vec::new(), &error),
+            Err(error @ (BeginError::Lost(_) | BeginError::Epoch)) => {
+                batch = self.begin_failed(Vec::new(), &error);
+            }
         }
         batch.others = std::mem::take(&mut self.log.others);
         batch.reload = std::mem::take(&mut self.log.reload);
         Ok(batch)
     }
 
+    /// Refuses a log that was read under another epoch.
+    pub(super) fn check_epoch(&self, tail: &Tail) -> Result<(), BeginError> {
+        let own = self.log.newest.as_ref().map(|published| published.epoch);
+        match own.zip(tail.epoch) {
+            Some((own, found)) if own != found => Err(BeginError::Epoch),
+            _ => Ok(()),
+        }
+    }
+
     /// Applies the commits of other nodes.
     fn apply(&mut self, tail: Tail) -> Result<(), BeginError> {
+        self.check_epoch(&tail)?;
         let is_long = tail.rows.len() >= LOG_ROWS_MAX;
         let mut rows = tail.rows.into_iter();
-        let known = rows.next().filter(|row| row.commit_no == self.commit_no);
-        let known = known.filter(|row| self.log.batch.as_ref().is_none_or(|batch| *batch == row.batch));
+        let first = rows.next();
+        if first.as_ref().is_some_and(|row| row.commit_no > self.commit_no) {
+            return self.skip_to_newest();
+        }
+        let known = first.filter(|row| self.log.batch.as_ref().is_none_or(|batch| *batch == row.batch));
         if known.is_none() && fail_points::fails(fail_points::LOST_IGNORED) {
             return Ok(());
         }
@@ -230,6 +254,7 @@ impl BatchExecutor {
             }
         }
         self.metrics.remote.inc();
+        self.log.is_confirmed = false;
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
         self.metrics.applied.set(commit_no);
@@ -242,15 +267,17 @@ impl BatchExecutor {
         self.metrics.applied.set(self.commit_no);
         self.log.others.clear();
         self.log.reload = true;
+        self.log.is_confirmed = false;
         self.log.batch = None;
         self.writer_cache.rolled_back();
         Ok(())
     }
 
-    /// Returns whether a batch without writes commits too: it may answer with what another node
-    /// committed a moment ago, and that must not be lost.
+    /// Returns whether a batch without writes commits too: it may answer with what another node has
+    /// committed, or with what was read at the start. A row of the log may be visible and not
+    /// replicated; a later COMMIT that the server confirms shows that it is.
     pub(super) fn must_confirm(&self) -> bool {
-        !self.log.others.is_empty()
+        matches!(self.db, Db::Postgres(_)) && !self.log.is_confirmed
     }
 
     /// Returns whether the error means that the connection to PostgreSQL was lost.
@@ -288,12 +315,23 @@ impl BatchExecutor {
             BeginError::Database(error) => {
                 // BEGIN may have succeeded: without a ROLLBACK, no later transaction could begin.
                 self.roll_back();
-                self.database_failed(commands, error, "begin")
+                let is_sqlite = matches!(self.db, Db::Sqlite(_));
+                if is_sqlite || self.lost_connection(error) || database::is_full(error) {
+                    return self.database_failed(commands, error, "begin");
+                }
+                // The commit lock was not free in time. Nothing was executed: callers can try again.
+                self.metrics.failed.inc();
+                error!(%error, "no transaction could begin");
+                Self::failed(commands, &CommandError::DatabaseAway, false)
             }
             BeginError::Lost(_) => {
                 error!(%error, "the database is older than what this server has read; the process ends, and \
                                 the next start sets a new epoch");
                 Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
+            }
+            BeginError::Epoch => {
+                error!(%error, "the logins and tokens that this server knows have ended; the process ends");
+                Self::failed(commands, &CommandError::Internal, true)
             }
         }
     }

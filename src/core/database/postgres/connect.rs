@@ -174,21 +174,32 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// Settings of every connection. The server must notice soon that this machine is gone: a backend
+/// that waits for it may hold the commit lock. Without effect on a socket that is not TCP.
+fn tcp_settings() -> String {
+    let user_timeout = DEAD_LINK_AFTER.as_millis();
+    format!(
+        "SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; \
+         SET tcp_user_timeout = {user_timeout}"
+    )
+}
+
 fn settings(purpose: Purpose) -> String {
-    let idle = IDLE_TRANSACTION_MAX.as_millis();
+    let (tcp, idle) = (tcp_settings(), IDLE_TRANSACTION_MAX.as_millis());
     match purpose {
         // No `statement_timeout`: a COMMIT must never be cancelled.
         Purpose::Writer => format!(
-            "SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {wait}; \
+            "{tcp}; SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {wait}; \
              SET statement_timeout = 0; SET client_connection_check_interval = 500; \
              SET default_transaction_isolation = 'read committed'",
             wait = COMMIT_LOCK_WAIT.as_millis()
         ),
-        Purpose::Migration => "SET statement_timeout = 0; SET lock_timeout = 0; \
+        Purpose::Migration => format!(
+            "{tcp}; SET statement_timeout = 0; SET lock_timeout = 0; \
              SET default_transaction_isolation = 'read committed'"
-            .to_owned(),
+        ),
         Purpose::Reader => format!(
-            "SET statement_timeout = {read}; SET idle_in_transaction_session_timeout = {read}; \
+            "{tcp}; SET statement_timeout = {read}; SET idle_in_transaction_session_timeout = {read}; \
              SET client_connection_check_interval = 500; SET default_transaction_read_only = on",
             read = READ_MAX.as_millis()
         ),

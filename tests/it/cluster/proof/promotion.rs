@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use netbit::client::{HttpClient, TcpClient};
 use netbit::domain::ids::ChatId;
 use netbit::protocol::packet::MessagePacket;
+use rustix::process::Signal;
 
 use super::database::{Database, Replication};
 use super::network::{NODES, Network};
@@ -55,6 +56,17 @@ impl Cluster {
     async fn epoch(&self, node: usize, token: &str) -> Option<i64> {
         let opened = soon(TcpClient::open(self.nodes[node].process().tcp(), token)).await;
         opened.ok().and_then(|(_, welcome)| welcome.epoch)
+    }
+
+    /// Waits until a node has ended because the database is another.
+    async fn until_ended(&mut self, node: usize) {
+        let ended = loop {
+            if let Some(code) = self.nodes[node].take_ended().await {
+                break code;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        };
+        assert_eq!(ended, Some(LOST), "node {node} ended by itself");
     }
 
     /// Waits until a node serves another epoch than `old`. Starts it if it has ended.
@@ -148,6 +160,64 @@ async fn promotion_of_an_older_standby_resets_every_node() {
     }
     let log = "SELECT count(*) = max(commit_no) - min(commit_no) + 1 FROM commits";
     assert_eq!(query(&url, log), "t", "the log of commits is dense");
+    for node in &mut cluster.nodes {
+        node.stop().await;
+    }
+}
+
+/// Only one node knows the lost commits. Its next start set a new epoch, and the others went on with
+/// the keys and logins of the old one.
+#[actix_web::test]
+async fn nodes_that_know_no_lost_commit_end_at_the_new_epoch() {
+    if !postgres::is_used() {
+        return;
+    }
+    let mut cluster = Cluster::start().await;
+    cluster.nodes[0].process().http.register("alice", PASSWORD).await.unwrap();
+    let old_token = cluster.login(0).await.unwrap();
+    let chat = cluster.at(0, &old_token).create_group("team", &[]).await.unwrap();
+    let old_epoch = cluster.epoch(0, &old_token).await.unwrap();
+    for node in 0..NODES {
+        soon(cluster.at(node, &old_token).post_message(chat, "kept")).await.unwrap();
+    }
+    cluster.database.detach_standby().await;
+    // The others do not read what is lost.
+    for node in 1..NODES {
+        cluster.nodes[node].signal(Signal::STOP);
+    }
+    soon(cluster.at(0, &old_token).post_message(chat, "lost")).await.unwrap();
+    cluster.database.promote().await;
+    for node in 1..NODES {
+        cluster.nodes[node].signal(Signal::CONT);
+    }
+    soon(cluster.until_ended(0)).await;
+    // They are complete, and go on until there is a new epoch.
+    for node in 1..NODES {
+        let served = async || {
+            let answer = cluster.at(node, &old_token).get("/api/chats").await;
+            answer.is_ok_and(|answer| answer.status == 200)
+        };
+        until(served).await;
+    }
+    cluster.start_node(0).await;
+    for node in 1..NODES {
+        soon(cluster.until_ended(node)).await;
+    }
+    let token = cluster.login(0).await.unwrap();
+    let epoch = cluster.epoch(0, &token).await.unwrap();
+    assert_ne!(epoch, old_epoch);
+    // Nor does a node end the logins again that is the first to start.
+    cluster.nodes[0].stop().await;
+    query(&cluster.database.url(), "UPDATE nodes SET seen_at = 0");
+    for node in (0..NODES).rev() {
+        cluster.start_node(node).await;
+    }
+    for node in 0..NODES {
+        assert_eq!(cluster.epoch(node, &token).await, Some(epoch), "node {node} has kept the epoch");
+        let old = cluster.at(node, &old_token).get("/api/chats").await.unwrap();
+        assert_eq!(old.status, 401, "node {node} accepts a token of the old epoch");
+        soon(cluster.at(node, &token).post_message(chat, "new")).await.unwrap();
+    }
     for node in &mut cluster.nodes {
         node.stop().await;
     }

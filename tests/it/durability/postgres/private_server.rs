@@ -1,8 +1,10 @@
 //! A PostgreSQL server of one test, which may crash it. Other tests share the common server.
 
-use std::process::{Command, Stdio};
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
 
 use crate::harness::postgres::psql;
+use crate::harness::until;
 
 pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check/postgres.sh");
 
@@ -66,4 +68,30 @@ pub(crate) fn terminate_connections(url: &str) -> u64 {
     let statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                      WHERE application_name = 'netbit' AND datname = current_database()";
     query(url, statement).parse().unwrap()
+}
+
+/// Locks a table until it is dropped.
+pub(crate) struct Locked(Child);
+
+impl Locked {
+    pub(crate) async fn new(database: &str, table: &str) -> Self {
+        let mut command = Command::new("psql");
+        command.args(["-X", "-q", "-d", database]).stdin(Stdio::piped());
+        let mut holder = command.spawn().unwrap();
+        let lock = format!("BEGIN; LOCK TABLE {table};\n");
+        holder.stdin.as_mut().unwrap().write_all(lock.as_bytes()).unwrap();
+        let held = format!(
+            "SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND granted \
+             AND mode = 'AccessExclusiveLock'"
+        );
+        until(async || query(database, &held) == "1").await;
+        Self(holder)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
 }
