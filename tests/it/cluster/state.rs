@@ -286,7 +286,7 @@ async fn refusals_that_wait_for_the_log_leave_room_for_reads() {
     let asked: Vec<_> = (0..300)
         .map(|_| {
             let (stranger, cookie) = (stranger.clone(), cookie.clone());
-            let headers =
+            let asking =
                 async move { stranger.send(Method::GET, "/api/chats", None, &[("Cookie", &cookie)]).await };
             actix::spawn(asking)
         })
