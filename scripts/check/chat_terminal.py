@@ -130,6 +130,8 @@ class Screen:
 
     def record(self, file):
         """Copies everything that the client writes from now on into a file."""
+        # The shell that tmux starts for it may be late.
+        file.touch()
         self.tmux("pipe-pane", "-t", self.name, f"cat >> {file}")
 
     def send(self, number):

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::StartError;
 use super::instruments::Instruments;
 use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sources};
-use crate::actors::commit::NewestCommit;
+use crate::actors::commit::{NewestCommit, Place};
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{ClusterLink, PresenceActor, PresenceHandle};
 use crate::actors::writer::{
@@ -20,12 +20,14 @@ use crate::core::actor::{ActorStats, FatalSignal, Gate, start};
 use crate::core::bus::Bus;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
-use crate::core::database::Source;
+use crate::core::database::postgres::Server;
+use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::shares::PoolName;
 use crate::messaging::SessionThread;
 use crate::services::ActorHandles;
-use crate::storage::readers::Readers;
+use crate::storage::readers::{ReadError, Readers};
+use crate::storage::replicas::{Included, Replicas};
 use crate::storage::snapshot::Snapshot;
 
 /// The actors of a running server.
@@ -96,7 +98,20 @@ impl ActorSources<'_> {
 
     fn open_readers(&self) -> Result<Readers, StartError> {
         let meters = (self.instruments.reads.clone(), self.instruments.pools.meter(PoolName::Readers));
-        Ok(Readers::open(self.database.clone(), &self.config.limits, meters)?)
+        Ok(Readers::open(self.database.clone(), &self.config.limits, self.replicas()?, meters)?)
+    }
+
+    /// Returns the read replicas of the configuration.
+    fn replicas(&self) -> Result<Option<Replicas>, StartError> {
+        let (Some(url), Some(place)) = (self.config.replicas_url(), &self.place) else { return Ok(None) };
+        let server = Server::replicas(url).map_err(DatabaseError::Postgres)?;
+        let newest = place.newest.clone();
+        let newest = move || {
+            let Place { epoch, commit_no, .. } = newest.get();
+            Included { epoch, commit_no }
+        };
+        let reads = self.instruments.reads.clone();
+        Ok(Some(Replicas::new(server, &self.config.limits, newest, reads).map_err(ReadError::Connection)?))
     }
 }
 

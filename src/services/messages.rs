@@ -98,7 +98,7 @@ impl Services {
     /// none. Trimmed events do not count.
     pub async fn seq_at(&self, who: Credential, chat: ChatId, at: Timestamp) -> Result<Seq, ServiceError> {
         let last = self.head_of(who, chat).await?;
-        let read = self.readers.read(Holder::Account(who.user), move |db| {
+        let read = self.readers.read_history(Holder::Account(who.user), move |db| {
             let trimmed = chats::chat(db, chat)?.map_or(0, |chat| chat.trimmed_seq);
             messages::first_at(db, chat, trimmed, last, at)
         });
@@ -127,7 +127,7 @@ impl Services {
         let (after, before) = (range.after.unwrap_or(0), range.before.unwrap_or(Seq::MAX).min(as_of + 1));
         let (newest, limit) = (range.after.is_none(), range.limit);
         let count = saturate::to_i64(limit + 1);
-        let read = self.readers.read(Holder::Account(who.user), move |db| {
+        let read = self.readers.read_history(Holder::Account(who.user), move |db| {
             messages::chosen(db, chat, choice, after, before, count, newest)
         });
         let events = read.await?.into_iter().map(event_of).collect();
@@ -151,7 +151,7 @@ impl Services {
         let (limit, messages_only) = (range.limit, range.messages_only);
         let events = self
             .readers
-            .read(Holder::Account(who.user), move |db| {
+            .read_history(Holder::Account(who.user), move |db| {
                 if messages_only {
                     let count = saturate::to_i64(limit + 1);
                     let messages = messages::between(db, chat, after, before, count, newest)?;
@@ -190,7 +190,7 @@ impl Services {
         let limit = self.limits.replay_page;
         let events = self
             .readers
-            .read(Holder::Account(who.user), move |db| {
+            .read_history(Holder::Account(who.user), move |db| {
                 snapshot::events_between(db, chat, after, as_of + 1, limit, false)
             })
             .await?;

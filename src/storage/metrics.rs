@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::core::metrics::{Export, Rows, seconds};
+use crate::core::metrics::{Export, Labelled, Rows, seconds};
 
 /// Written by the readers. Clones share their numbers.
 #[derive(Debug, Clone)]
@@ -19,11 +19,42 @@ pub struct ReadMetrics {
     pub(super) seconds: Histogram,
     pub(super) refused: Counter,
     pub(super) running: Gauge,
+    replica: [Counter; ReplicaOutcome::NAMES.len()],
+    replica_by_outcome: Labelled<Counter, 1>,
+}
+
+/// The outcome of a read at a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReplicaOutcome {
+    Answered,
+    /// The replica did not have the newest published commit.
+    Behind,
+    Failed,
+}
+
+impl ReplicaOutcome {
+    const NAMES: [&str; 3] = ["answered", "behind", "failed"];
+}
+
+impl ReadMetrics {
+    pub(super) fn replica(&self, outcome: ReplicaOutcome) {
+        let [answered, behind, failed] = &self.replica;
+        let counter = match outcome {
+            ReplicaOutcome::Answered => answered,
+            ReplicaOutcome::Behind => behind,
+            ReplicaOutcome::Failed => failed,
+        };
+        counter.inc();
+    }
 }
 
 impl Default for ReadMetrics {
     fn default() -> Self {
+        let by_outcome = Labelled::<Counter, 1>::default();
+        let counter = |outcome| by_outcome.get_or_create_owned(&[("outcome", outcome)]);
         Self {
+            replica: ReplicaOutcome::NAMES.map(counter),
+            replica_by_outcome: by_outcome.clone(),
             wait_seconds: seconds(),
             seconds: seconds(),
             refused: Counter::default(),
@@ -42,6 +73,8 @@ impl Export for ReadMetrics {
         registry.register("netbit_reads_refused", help, self.refused.clone());
         let help = "Running queries of the read pool";
         registry.register("netbit_reads_running", help, self.running.clone());
+        let help = "Reads of history at replicas of PostgreSQL";
+        registry.register("netbit_replica_reads", help, self.replica_by_outcome.clone());
     }
 }
 

@@ -59,6 +59,14 @@ impl Config {
         {
             problems.push(("database".to_owned(), error.to_string()));
         }
+        if let Some(url) = self.replicas_url() {
+            if let Err(error) = Server::check(url) {
+                problems.push(("database_replicas".to_owned(), error.to_string()));
+            } else if self.database_url().is_none() {
+                let problem = "replicas are copies of a database of PostgreSQL; set database too";
+                problems.push(("database_replicas".to_owned(), problem.to_owned()));
+            }
+        }
         if let Some(url) = self.bus_url() {
             if let Err(error) = Target::of(url) {
                 problems.push(("bus".to_owned(), error.to_string()));

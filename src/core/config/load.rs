@@ -13,7 +13,7 @@ use super::{Config, ConfigError};
 pub const DEFAULT_FILE: &str = "netbit.toml";
 const PREFIX: &str = "NETBIT_";
 /// Keys that exist without being in the printed defaults.
-const UNPRINTED_KEYS: &[&str] = &["auth.secret", "bus", "database", "web_dir"];
+const UNPRINTED_KEYS: &[&str] = &["auth.secret", "bus", "database", "database_replicas", "web_dir"];
 
 /// Renamed keys: the earlier and the current name. The earlier name is still read.
 const RENAMED_KEYS: &[(&str, &str)] = &[("limits.mirror_facts", "limits.writer_cache_entries")];
@@ -201,8 +201,8 @@ impl Named {
     fn text(source: String, key: &str, text: &str) -> Self {
         // figment's own parsing of a variable's text: numbers, booleans and quoted strings.
         let value = match key {
-            "bus" | "cluster.name" | "cluster.address" | "data_dir" | "database" | "web_dir"
-            | "auth.secret" | "log.level" | "udp.public_address" => text.to_owned().into(),
+            "bus" | "cluster.name" | "cluster.address" | "data_dir" | "database" | "database_replicas"
+            | "web_dir" | "auth.secret" | "log.level" | "udp.public_address" => text.to_owned().into(),
             _ => match text.parse() {
                 Ok(value) => value,
                 Err(never) => match never {},

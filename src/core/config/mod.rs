@@ -34,6 +34,9 @@ pub struct Config {
     /// The URL of a database of PostgreSQL. Empty: SQLite in the data directory.
     #[serde(skip_serializing)]
     pub database: Option<Secret>,
+    /// The URL of read replicas of the database: one or several hosts. Empty: none.
+    #[serde(skip_serializing)]
+    pub database_replicas: Option<Secret>,
     /// The URL of the bus of a cluster: Redis or NATS. Empty: the database.
     #[serde(skip_serializing)]
     pub bus: Option<Secret>,
@@ -60,6 +63,11 @@ impl Config {
     /// Returns the URL of PostgreSQL, if the database is there.
     pub fn database_url(&self) -> Option<&str> {
         self.database.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
+    }
+
+    /// Returns the URL of the read replicas, if there are any.
+    pub fn replicas_url(&self) -> Option<&str> {
+        self.database_replicas.as_ref().map(Secret::expose).filter(|url| !url.is_empty())
     }
 
     /// Returns whether this node may run beside others of the same database.

@@ -63,6 +63,11 @@ pub fn last(db: &mut Db) -> QueryResult<i64> {
     }
 }
 
+/// Returns whether the database of PostgreSQL has this commit, in this epoch.
+pub fn includes(db: &mut Db, epoch: i64, commit_no: i64) -> QueryResult<bool> {
+    Ok(last(db)? >= commit_no && meta::get(db, meta::EPOCH)? == Some(epoch))
+}
+
 /// The newest commit of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Newest {

@@ -10,6 +10,7 @@ mod older;
 mod outage;
 pub(crate) mod private_server;
 mod reloads;
+mod replicas;
 
 use std::ops::AddAssign;
 use std::path::Path;

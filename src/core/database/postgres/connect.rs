@@ -7,15 +7,17 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel_async::AsyncPgConnection;
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, Config, Connection, NoTls, Socket};
 use tracing::{debug, warn};
 
 use super::tls::Tls;
-use super::url::{UrlError, parse};
+use super::url::{Target, UrlError, parse};
 use super::watch::{self, Watch};
 use super::{
-    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX, Seen,
+    COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX,
+    REPLICA_READ_MAX, Seen,
 };
 
 /// How long one address of the server may take to answer, unless the URL has `connect_timeout`.
@@ -60,7 +62,23 @@ impl Server {
     /// # Errors
     /// [`PostgresError::Url`] names the mistake.
     pub fn new(url: &str) -> Result<Arc<Self>, PostgresError> {
-        let target = parse(url)?;
+        Self::of(parse(url)?)
+    }
+
+    /// Like [`Self::new`], for replicas: each connection is to a random host of the URL.
+    ///
+    /// # Errors
+    /// [`PostgresError::Url`] names the mistake.
+    pub fn replicas(url: &str) -> Result<Arc<Self>, PostgresError> {
+        let mut target = parse(url)?;
+        target
+            .config
+            .target_session_attrs(TargetSessionAttrs::Any)
+            .load_balance_hosts(LoadBalanceHosts::Random);
+        Self::of(target)
+    }
+
+    fn of(target: Target) -> Result<Arc<Self>, PostgresError> {
         let mut config = target.config;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -198,12 +216,17 @@ fn settings(purpose: Purpose) -> String {
             "{tcp}; SET statement_timeout = 0; SET lock_timeout = 0; \
              SET default_transaction_isolation = 'read committed'"
         ),
-        Purpose::Reader => format!(
-            "{tcp}; SET statement_timeout = {read}; SET idle_in_transaction_session_timeout = {read}; \
-             SET client_connection_check_interval = 500; SET default_transaction_read_only = on",
-            read = READ_MAX.as_millis()
-        ),
+        Purpose::Reader => reader_settings(&tcp, READ_MAX),
+        Purpose::Replica => reader_settings(&tcp, REPLICA_READ_MAX),
     }
+}
+
+fn reader_settings(tcp: &str, read_max: Duration) -> String {
+    format!(
+        "{tcp}; SET statement_timeout = {read}; SET idle_in_transaction_session_timeout = {read}; \
+         SET client_connection_check_interval = 500; SET default_transaction_read_only = on",
+        read = read_max.as_millis()
+    )
 }
 
 /// The driver's side of a connection.

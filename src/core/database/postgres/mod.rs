@@ -38,6 +38,8 @@ pub const DEAD_LINK_AFTER: Duration = Duration::from_secs(2);
 pub const COMMIT_LOCK_WAIT: Duration = Duration::from_secs(8);
 /// The longest read: of a snapshot at start.
 pub const READ_MAX: Duration = Duration::from_secs(120);
+/// The longest read from a replica.
+pub const REPLICA_READ_MAX: Duration = Duration::from_secs(3);
 /// How much longer than its own limit a statement may take before its connection is closed: the
 /// server process may be stopped, while its kernel acknowledges everything.
 const ANSWER_GRACE: Duration = Duration::from_secs(4);
@@ -91,6 +93,8 @@ struct Seen {
 pub enum Purpose {
     Writer,
     Reader,
+    /// Reads that the primary repeats if they take too long.
+    Replica,
     /// Migrations, copies and the registration of a node: statements without a limit.
     Migration,
 }
@@ -101,6 +105,7 @@ impl Purpose {
         match self {
             Self::Writer => Some(COMMIT_LOCK_WAIT + ANSWER_GRACE),
             Self::Reader => Some(READ_MAX + ANSWER_GRACE),
+            Self::Replica => Some(REPLICA_READ_MAX + ANSWER_GRACE),
             Self::Migration => None,
         }
     }

@@ -21,6 +21,14 @@ impl PrivateServer {
         Self { directory, url }
     }
 
+    /// Starts a streaming standby of this server.
+    pub(super) async fn standby(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = |directory: &tempfile::TempDir| directory.path().to_str().unwrap().to_owned();
+        let url = run_script(vec!["standby".to_owned(), folder(&self.directory), folder(&directory)]).await;
+        Self { directory, url }
+    }
+
     /// Ends the server without a checkpoint.
     pub(super) async fn crash(&self) {
         script(&["crash"], &self.directory).await;
