@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, ActorFutureExt, AsyncContext, Handler, Supervised};
 use tracing::{debug, debug_span, error};
 
-use super::batch::{Batch, BatchExecutor};
+use super::batch::{Batch, BatchExecutor, Fatal};
 use super::checkpointer::{CheckpointerWaker, WalSizeEstimator};
 use super::command::{Command, CommandError};
 use super::messages::{Drain, PendingCommand, QueuedCommand, ReadLog};
@@ -17,9 +17,10 @@ use crate::core::database;
 use crate::core::fail_points;
 use crate::core::limits::Limits;
 
-/// Exit code when the outcome of a COMMIT is unknown, and when the state in memory is not that of
-/// the database (`EX_IOERR` of sysexits.h).
+/// Exit code when the outcome of a COMMIT is unknown (`EX_IOERR` of sysexits.h).
 const COMMIT_UNCLEAR_EXIT_CODE: i32 = 74;
+/// Exit code when the database has lost commits: another start loads what it has (`EX_TEMPFAIL`).
+const DATABASE_REPLACED_EXIT_CODE: i32 = 75;
 
 /// Opens the executor, at start and again after a panic.
 pub type OpenExecutor =
@@ -105,10 +106,10 @@ impl DbWriterActor {
                 checkpoint_due = unmoved >= self.limits.checkpoint_bytes;
             }
             executor.announce();
-            let (fatal, lost) = (batch.fatal, batch.lost);
+            let fatal = batch.fatal;
             batch.answer();
-            if fatal {
-                self.end(lost);
+            if let Some(fatal) = fatal {
+                self.end(fatal);
             } else {
                 if checkpoint_due {
                     self.checkpoint_if_due();
@@ -118,15 +119,18 @@ impl DbWriterActor {
         }
     }
 
-    /// Ends the process. `lost`: the database lacks commits that this executor knows.
-    fn end(&mut self, lost: bool) {
+    /// Ends the process.
+    fn end(&mut self, why: Fatal) {
         self.executor = None;
-        if lost {
+        if why == Fatal::DatabaseLost {
             // Without the mark, the next start would not set a new epoch.
             self.wal.database_lost();
             self.checkpointer.mark();
         }
-        self.fatal.raise(COMMIT_UNCLEAR_EXIT_CODE);
+        self.fatal.raise(match why {
+            Fatal::CommitUnclear => COMMIT_UNCLEAR_EXIT_CODE,
+            Fatal::DatabaseLost | Fatal::OtherEpoch => DATABASE_REPLACED_EXIT_CODE,
+        });
     }
 
     /// Notifies the checkpointer, if the measured log confirms the estimate.
@@ -233,8 +237,8 @@ impl Handler<Ask<ReadLog>> for DbWriterActor {
             Ok(mut batch) => {
                 publish_others(&self.cache, &self.wal, &mut batch);
                 executor.announce();
-                if batch.fatal {
-                    self.end(batch.lost);
+                if let Some(fatal) = batch.fatal {
+                    self.end(fatal);
                     return ask.answer(Err(CommandError::Internal));
                 }
                 ask.answer(Ok(()));

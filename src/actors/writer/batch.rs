@@ -44,7 +44,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::storage::commit_log;
 use outcome::CommitOutcome;
 use read_only::Refusal;
-pub use result::Batch;
+pub use result::{Batch, Fatal};
 use transaction::{LogPosition, RECONNECT_MAX};
 
 /// Interval in commits at which the rates drop users whose buckets are full.
@@ -188,7 +188,7 @@ impl BatchExecutor {
 
     fn run_commands(&mut self, mut commands: Vec<Box<dyn QueuedCommand>>) -> Batch {
         if self.is_read_only() {
-            return Self::failed(commands, &self.refusal(), false);
+            return Self::failed(commands, &self.refusal());
         }
         let mut now = Timestamp::now();
         self.begun = Instant::now();
@@ -261,7 +261,7 @@ impl BatchExecutor {
                             return batch;
                         }
                         CommitOutcome::RunAgain(again) if runs >= RUNS_MAX => {
-                            let mut batch = Self::failed(again, &CommandError::DatabaseAway, false);
+                            let mut batch = Self::failed(again, &CommandError::DatabaseAway);
                             batch.answers.append(&mut settled);
                             batch.left = left;
                             return batch;
@@ -417,17 +417,17 @@ impl BatchExecutor {
         if database::is_full(error) {
             warn!(step, "the disk is full: writes are refused until space is free");
             self.refuse_writes(CommandError::ReadOnly);
-            return Self::failed(commands, &CommandError::ReadOnly, false);
+            return Self::failed(commands, &CommandError::ReadOnly);
         }
         error!(step, %error, "the database failed; the batch is rolled back");
-        Self::failed(commands, &CommandError::Internal, false)
+        Self::failed(commands, &CommandError::Internal)
     }
 
-    fn failed(mut commands: Vec<Box<dyn QueuedCommand>>, error: &CommandError, fatal: bool) -> Batch {
+    fn failed(mut commands: Vec<Box<dyn QueuedCommand>>, error: &CommandError) -> Batch {
         for command in &mut commands {
             command.fail(error.clone());
         }
-        Batch { fatal, ..Batch::answering(commands) }
+        Batch::answering(commands)
     }
 
     /// Ends the transaction, if SQLite has not ended it already.

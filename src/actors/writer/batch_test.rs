@@ -150,7 +150,7 @@ fn failing_commands_fail_alone_and_the_others_commit() {
     ]);
     let committed = batch.committed.take().unwrap();
     assert_eq!((committed.commit_no, committed.events.len()), (1, 3));
-    assert!(!batch.fatal);
+    assert!(batch.fatal.is_none());
     let internal = || Err(CommandError::Internal);
     assert_eq!(
         results(batch, answers),
@@ -192,7 +192,7 @@ fn full_database_fails_the_batch_and_recovers_by_itself() {
         ("c", Mood::RefusedAfterWriting),
         ("d", Mood::Good),
     ]);
-    assert!(batch.committed.is_none() && !batch.fatal);
+    assert!(batch.committed.is_none() && batch.fatal.is_none());
     assert_eq!(results(batch, answers), vec![Err(CommandError::ReadOnly); 4]);
     assert!(fixture.has("before") && !fixture.has("a") && !fixture.has("d"), "nothing of the batch is kept");
 

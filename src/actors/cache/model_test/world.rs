@@ -183,7 +183,7 @@ impl World {
     }
 
     fn publish(&mut self, mut batch: Batch) {
-        assert!(!batch.fatal && batch.left.is_empty());
+        assert!(batch.fatal.is_none() && batch.left.is_empty());
         let reloads = self.reloads;
         if batch.reload {
             self.reload();

@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::outcome::CommitOutcome;
 use super::transaction::RECONNECT_MAX;
-use super::{Batch, BatchExecutor};
+use super::{Batch, BatchExecutor, Fatal};
 use crate::actors::commit::Committed;
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
@@ -86,7 +86,8 @@ impl BatchExecutor {
             }
             Err(error) => {
                 error!(%error, "COMMIT failed with an unclear outcome; the process ends");
-                CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, true))
+                let fatal = Some(Fatal::CommitUnclear);
+                CommitOutcome::Known(Batch { fatal, ..Self::failed(commands, &CommandError::Internal) })
             }
         }
     }

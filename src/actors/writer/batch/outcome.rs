@@ -70,7 +70,7 @@ impl BatchExecutor {
         // If the batch was committed, the next transaction finds it in the log, and publishes it as
         // a commit of another node.
         self.refuse_writes(CommandError::DatabaseAway);
-        CommitOutcome::Known(Self::failed(commands, &CommandError::Internal, false))
+        CommitOutcome::Known(Self::failed(commands, &CommandError::Internal))
     }
 
     /// Commits an empty row behind the batch. A row in the log may be visible and not replicated; a

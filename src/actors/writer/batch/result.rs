@@ -3,14 +3,23 @@
 use crate::actors::commit::Committed;
 use crate::actors::writer::messages::QueuedCommand;
 
+/// Why a process must end: its state may not be that of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fatal {
+    /// The outcome of a COMMIT is unknown.
+    CommitUnclear,
+    /// The database lacks commits that this executor knows.
+    DatabaseLost,
+    /// Another node has found that, and has set a new epoch.
+    OtherEpoch,
+}
+
 /// The outcome of a batch. [`Batch::answer`] is called after `committed` was published.
 pub struct Batch {
     pub committed: Option<Committed>,
     pub(super) answers: Vec<Box<dyn QueuedCommand>>,
-    /// The outcome of the COMMIT is unknown: the process must end.
-    pub fatal: bool,
-    /// The database lacks commits that this executor knows. Such a batch is fatal.
-    pub lost: bool,
+    /// Why the process must end.
+    pub fatal: Option<Fatal>,
     /// Commands that were not reached within `limits.batch_ms`: the next batch.
     pub left: Vec<Box<dyn QueuedCommand>>,
     /// Commits of other nodes that the transaction has read. Published before `committed`.
@@ -22,15 +31,7 @@ pub struct Batch {
 impl Batch {
     /// Returns a batch that committed nothing.
     pub(super) fn answering(answers: Vec<Box<dyn QueuedCommand>>) -> Self {
-        Self {
-            committed: None,
-            answers,
-            fatal: false,
-            lost: false,
-            left: Vec::new(),
-            others: Vec::new(),
-            reload: false,
-        }
+        Self { committed: None, answers, fatal: None, left: Vec::new(), others: Vec::new(), reload: false }
     }
 
     pub fn answer(self) {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use diesel::result::DatabaseErrorKind;
 use tracing::{error, info, warn};
 
-use super::{Batch, BatchExecutor};
+use super::{Batch, BatchExecutor, Fatal};
 use crate::actors::commit::{Committed, NewestCommit, Place};
 use crate::actors::writer::command::CommandError;
 use crate::actors::writer::messages::QueuedCommand;
@@ -322,16 +322,18 @@ impl BatchExecutor {
                 // The commit lock was not free in time. Nothing was executed: callers can try again.
                 self.metrics.failed.inc();
                 error!(%error, "no transaction could begin");
-                Self::failed(commands, &CommandError::DatabaseAway, false)
+                Self::failed(commands, &CommandError::DatabaseAway)
             }
             BeginError::Lost(_) => {
                 error!(%error, "the database is older than what this server has read; the process ends, and \
                                 the next start sets a new epoch");
-                Batch { lost: true, ..Self::failed(commands, &CommandError::Internal, true) }
+                let fatal = Some(Fatal::DatabaseLost);
+                Batch { fatal, ..Self::failed(commands, &CommandError::Internal) }
             }
             BeginError::Epoch => {
                 error!(%error, "the logins and tokens that this server knows have ended; the process ends");
-                Self::failed(commands, &CommandError::Internal, true)
+                let fatal = Some(Fatal::OtherEpoch);
+                Batch { fatal, ..Self::failed(commands, &CommandError::Internal) }
             }
         }
     }
@@ -346,6 +348,6 @@ impl BatchExecutor {
     pub(super) fn database_away(&mut self, commands: Vec<Box<dyn QueuedCommand>>, error: &SqlError) -> Batch {
         error!(%error, "the database cannot be reached: writes are refused until it answers");
         self.refuse_writes(CommandError::DatabaseAway);
-        Self::failed(commands, &CommandError::DatabaseAway, false)
+        Self::failed(commands, &CommandError::DatabaseAway)
     }
 }

@@ -18,7 +18,7 @@ use crate::durability::postgres::private_server::query;
 use crate::harness::{PASSWORD, eventually, postgres, soon, until};
 
 /// The exit code of a node whose database is older than itself.
-const LOST: i32 = 74;
+const LOST: i32 = 75;
 
 struct Cluster {
     // Dropped in this order.

@@ -54,7 +54,7 @@ impl Fixture {
     async fn assert_server_ends_and_resets(mut self, epoch_before: i64, contents: &[&str]) {
         let answer = soon(self.alice.post_message(self.chat, "into the wrong database")).await;
         assert!(answer.is_err(), "acknowledged: {answer:?}");
-        assert_eq!(self.server.end().await, Some(74));
+        assert_eq!(self.server.end().await, Some(75));
 
         self.server = Process::start(self.directory.path()).await;
         let old = self.server.http.with_token(self.alice.token().unwrap());
