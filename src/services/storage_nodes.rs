@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::blocking::blocking;
+use super::ended_nodes::EndedNodes;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::{MoveRepositories, NODE_RUNS};
 use crate::core::actor::Caller;
@@ -138,27 +139,19 @@ impl Services {
     pub async fn take_over_ended_nodes(&self) {
         let Some(node) = self.git.node.clone() else { return };
         let expires = Duration::from_millis(u64::try_from(NODE_EXPIRES_MS).unwrap_or(0));
-        // The time since which this node finds the other not to run: a node that was stopped in
-        // order is given the same time to start again as one that ended.
-        let mut ended_since: HashMap<String, Instant> = HashMap::new();
+        let mut ended = EndedNodes::new(expires, SEARCH_EVERY * 3);
         loop {
             tokio::time::sleep(SEARCH_EVERY).await;
             let listed = match self.nodes().await {
                 Ok(listed) => listed,
                 Err(error) => {
                     warn!(error = %chain(&error), "the nodes of this database cannot be read");
+                    ended.read_failed();
                     continue;
                 }
             };
-            let ended: Vec<_> = listed.into_iter().filter(|node| !node.is_running && !node.is_own).collect();
-            ended_since.retain(|name, _| ended.iter().any(|node| node.name == *name));
-            for old in ended {
-                let since = *ended_since.entry(old.name.clone()).or_insert_with(Instant::now);
-                let was_killed = old.silent_ms.is_some();
-                if old.repositories == 0 || !was_killed && since.elapsed() < expires {
-                    continue;
-                }
-                if let Err(error) = self.take_over(&NodeName::from(old.name), &node).await {
+            for old in ended.read(listed, Instant::now()) {
+                if let Err(error) = self.take_over(&NodeName::from(old), &node).await {
                     warn!(error = %chain(&error), "the repositories of an ended node were not taken over");
                 }
             }
