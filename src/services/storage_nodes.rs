@@ -2,7 +2,8 @@
 //! those of a node that has ended.
 //!
 //! Invariant: a node takes a repository only if it finds the files, and never from a node that runs
-//! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503.
+//! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503. It
+//! removes locks only in repositories that it has taken.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -16,7 +17,6 @@ use crate::actors::writer::commands::{MoveRepositories, NODE_RUNS};
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
-use crate::domain::ids::RepositoryId;
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
@@ -170,35 +170,48 @@ impl Services {
         if found.is_empty() {
             return Ok(TakenOver::default());
         }
-        let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
         let store = self.git.store.clone();
         let (here, missing) = blocking(move || {
             let is_here = |(repository, is_active): &(Repository, bool)| {
                 !is_active || store.existing(repository.storage_key).is_ok()
             };
             let (here, missing): (Vec<_>, Vec<_>) = found.into_iter().partition(is_here);
-            for (repository, _) in
-                here.iter().filter(|(found, active)| *active && unsettled.contains(&found.id))
-            {
-                if let Err(error) = store.remove_locks(repository.storage_key) {
-                    warn!(error = %chain(&error), "cannot remove the locks of an interrupted push");
-                }
-            }
             (here, missing.len())
         })
         .await?;
-        let mut by_storage: BTreeMap<Option<NodeName>, Vec<RepositoryId>> = BTreeMap::new();
+        let mut by_storage: BTreeMap<Option<NodeName>, Vec<Repository>> = BTreeMap::new();
         for (repository, _) in here {
-            by_storage.entry(repository.storage).or_default().push(repository.id);
+            by_storage.entry(repository.storage.clone()).or_default().push(repository);
         }
         let mut moved = 0;
-        for (from, ids) in by_storage {
-            for ids in ids.chunks(MOVED_PER_COMMAND) {
-                let (repositories, from, to) = (ids.to_vec(), from.clone(), node.clone());
-                let command = MoveRepositories { repositories, from, to };
-                moved += self.writer.execute(Caller::Server, command).await?;
+        for (from, repositories) in by_storage {
+            for some in repositories.chunks(MOVED_PER_COMMAND) {
+                moved += self.move_here(some, from.clone(), node).await?;
             }
         }
         Ok(TakenOver { moved, missing, settled: 0 })
+    }
+
+    /// Moves these repositories to this node, and removes the locks that interrupted pushes left in
+    /// those that have moved. Until then no push of this node uses them.
+    async fn move_here(
+        &self,
+        repositories: &[Repository],
+        from: Option<NodeName>,
+        node: &NodeName,
+    ) -> Result<usize, ServiceError> {
+        let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
+        let interrupted: Vec<_> = repositories.iter().filter(|found| unsettled.contains(&found.id)).collect();
+        let mut held = Vec::new();
+        for repository in &interrupted {
+            held.push(self.git.push_lock(repository.id).await?);
+        }
+        let ids = repositories.iter().map(|repository| repository.id).collect();
+        let command = MoveRepositories { repositories: ids, from, to: node.clone() };
+        let moved = self.writer.execute(Caller::Server, command).await?;
+        let keys = interrupted.iter().filter(|found| moved.contains(&found.id)).map(|found| found.storage_key);
+        self.remove_locks(keys.collect()).await?;
+        drop(held);
+        Ok(moved.len())
     }
 }

@@ -29,7 +29,7 @@ fn node(folder: &Path, database: &str, name: &str, arguments: &[&str]) -> (Strin
 
 fn only_repository(folder: &Path) -> std::path::PathBuf {
     let mut found = Vec::new();
-    repositories_in(&folder.join("repos"), &mut found);
+    repositories_in(folder, &mut found);
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
 }
@@ -160,7 +160,18 @@ async fn node_takes_over_shared_repositories_of_an_ended_node() {
     workdir.git("work", &["push", "--quiet", &url(&b, "alice"), "main"]).await.ok();
     let alice = login(&b, "alice").await;
     assert_eq!(push_events(&alice).await, 3);
+    // A child of a's earlier process, and a lock of a push that runs at b.
+    let bare = only_repository(shared.path());
+    let key = bare.file_stem().unwrap().to_str().unwrap();
+    let mark = folders[0].path().join("repos/tmp.a");
+    let mut sleep = Command::new("sleep");
+    let mut child =
+        sleep.arg("600").env("NETBIT_CHILD_OF", mark).env("NETBIT_REPOSITORY", key).spawn().unwrap();
+    std::fs::write(bare.join("packed-refs.lock"), "").unwrap();
     let a = Process::with(folders[0].path(), &of("a")).await;
+    until(async || child.try_wait().unwrap().is_some()).await;
+    assert!(bare.join("packed-refs.lock").exists(), "the lock of the other node stays");
+    std::fs::remove_file(bare.join("packed-refs.lock")).unwrap();
     workdir.git("", &["clone", "--quiet", &url(&a, "alice"), "clone"]).await.ok();
     assert_eq!(workdir.head("clone").await, workdir.head("work").await);
     assert_eq!(query(&database, "SELECT storage FROM repositories"), "b");
