@@ -195,6 +195,13 @@ async fn node_that_is_down_is_named_to_readers_only() {
         assert!(answer.body["detail"].as_str().unwrap().contains("node a"), "{}", answer.body);
     }
     refused(&nodes.b).await;
+    // A deletion waits for pushes at the storage node. A description needs no files.
+    let web = "/api/projects/alice/hello/repos/web";
+    let deleted = alice.send(reqwest::Method::DELETE, web, None, &[]).await.unwrap();
+    assert_eq!(deleted.status, 503, "{}", deleted.body);
+    let change = json!({"description": "mine"});
+    let changed = alice.send(reqwest::Method::PATCH, web, Some(&change), &[]).await.unwrap();
+    assert_eq!(changed.status, 200, "{}", changed.body);
     let sentence = "the node a, which stores this repository, cannot be reached; try again in 5 s";
     workdir.git("", &["ls-remote", &url(&nodes.b, "alice")]).await.refused(sentence);
     workdir.git("work", &["push", "--quiet", &url(&nodes.b, "alice"), "main"]).await.refused(sentence);
