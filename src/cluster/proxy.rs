@@ -27,6 +27,7 @@ use crate::core::telemetry;
 use crate::core::trust::Trust;
 use crate::domain::node::NodeName;
 use crate::http::address::{is_https, percent_decoded};
+use crate::http::observe::client_request_id;
 use crate::http::route_names::Route;
 use crate::http::{HttpError, peer_of};
 use crate::protocol::code::Code;
@@ -138,7 +139,9 @@ impl Proxy {
         }
         let signed = self.key.sign(&hop, method, address);
         headers.insert(HeaderName::from_static(HOP_NAME), HeaderValue::try_from(signed).ok()?);
-        if let Some(id) = telemetry::request_id() {
+        // The id that the client gets, so that the answer does not show which node made it.
+        let shown = client_request_id(request.headers()).map(Into::into).or_else(telemetry::request_id);
+        if let Some(id) = shown {
             headers.insert(REQUEST_ID, HeaderValue::try_from(&*id).ok()?);
         }
         head.body(()).ok()

@@ -167,6 +167,21 @@ async fn repository_is_used_through_a_foreign_node() {
     nodes.b.stop().await;
 }
 
+/// Returns the head and the body of an answer, without its date and the request id of the server.
+async fn answer(client: &HttpClient, path: &str, repository: &str, headers: &[(&str, &str)]) -> String {
+    let at = path.replace('R', repository);
+    let answer = client.send(reqwest::Method::GET, &at, None, headers).await.unwrap();
+    let id = answer.header("x-request-id").unwrap().to_owned();
+    assert!(!answer.body.is_object() || answer.body["request_id"] == id.as_str(), "{}", answer.body);
+    let of_answer = answer.headers.iter().filter(|(name, _)| *name != "date");
+    let mut lines: Vec<_> =
+        of_answer.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    let shown = format!("{} {} {}", answer.status, lines.join(" "), answer.body);
+    let own = if headers.is_empty() { id.as_str() } else { "\0" };
+    shown.replace(own, "ID").replace(repository, "R")
+}
+
 #[actix_web::test]
 async fn node_that_is_down_is_named_to_readers_only() {
     let Some(mut nodes) = Nodes::start(&[]).await else { return };
@@ -185,6 +200,16 @@ async fn node_that_is_down_is_named_to_readers_only() {
     };
     refused(&nodes.b).await;
     assert_eq!(alice.get(api).await.unwrap().status, 200);
+    // Answers about a repository of another node and about none are equal.
+    for path in ["/api/projects/alice/hello/repos/R/branches", "/api/projects/alice/hello/repos/R"] {
+        for with_id in [&[("x-request-id", "mine")][..], &[]] {
+            for client in [&bob, &nodes.b.http] {
+                let private = answer(client, path, "web", with_id).await;
+                assert_eq!(private, answer(client, path, "wob", with_id).await, "{path} {with_id:?}");
+                assert!(private.contains("x-request-id: mine") || with_id.is_empty(), "{private}");
+            }
+        }
+    }
 
     nodes.a.kill();
     // The first request meets the refused connection; later ones are not tried for a while.
