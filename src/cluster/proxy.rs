@@ -12,7 +12,7 @@ use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 use tracing::{info, warn};
 
-use super::exchange::{ExchangeError, is_forwarded, send};
+use super::exchange::{ExchangeError, Patience, is_forwarded, send};
 use super::hop::{FORWARDED, HOP_NAME, Hop, HopKey, address_of};
 use super::link::{Link, connect};
 use super::metrics::{Outcome, ProxyMetrics};
@@ -35,6 +35,7 @@ use crate::services::access::RepositoryPath;
 use crate::services::{ServiceError, Services};
 
 const REQUEST_ID: &str = "x-request-id";
+const UNREACHABLE: &str = "the node cannot be reached: its repositories are answered with 503";
 /// The end of the routes that concern a repository without its files: whom a reader sees is known
 /// to the node of the reader's session.
 const OWN_ROUTES: [&str; 1] = ["/visitors"];
@@ -50,8 +51,16 @@ pub struct Proxy {
     /// For nodes with TLS.
     trust: OnceLock<Trust>,
     connect: Duration,
-    idle: Duration,
+    patience: Patience,
     catch_up: Duration,
+}
+
+/// The places of a request that is forwarded.
+struct Held {
+    /// The number of the storage node.
+    number: i16,
+    _admitted: Admitted,
+    _slot: Slot,
 }
 
 impl Proxy {
@@ -74,13 +83,16 @@ impl Proxy {
             metrics,
             trust: OnceLock::new(),
             connect: Duration::from_millis(limits.proxy_connect_ms),
-            idle: Duration::from_millis(limits.proxy_idle_ms),
+            patience: Patience {
+                idle: Duration::from_millis(limits.proxy_idle_ms),
+                head: limits.proxy_head(),
+            },
             catch_up: Duration::from_millis(limits.proxy_catch_up_ms),
         })
     }
 
     /// Opens a connection to the storage node; `None` if there is none now.
-    async fn reach(&self, request: &ServiceRequest, node: &NodeName) -> Option<(Link, (Admitted, Slot))> {
+    async fn reach(&self, request: &ServiceRequest, node: &NodeName) -> Option<(Link, Held)> {
         let Some(found) = self.nodes.find(node).await else {
             self.metrics.count(Outcome::Unreachable);
             return None;
@@ -100,6 +112,8 @@ impl Proxy {
             }
         };
         let connected = match &address {
+            // A process that hangs still accepts connections. It must not get credentials.
+            _ if !found.is_running() => Err(std::io::Error::other("it has not run for 30 s")),
             Some(address) => connect(address, &self.trust, self.connect).await,
             None => Err(std::io::Error::other("the address is not a URL")),
         };
@@ -109,16 +123,35 @@ impl Proxy {
                 if has_changed {
                     info!(%node, "the node can be reached again");
                 }
-                Some((link, (admitted, slot)))
+                Some((link, Held { number: found.number, _admitted: admitted, _slot: slot }))
             }
             Err(error) => {
                 if has_changed {
-                    warn!(%node, address = found.address, %error, "the node cannot be reached: its repositories are answered with 503");
+                    warn!(%node, address = found.address, %error, "{UNREACHABLE}");
                 }
                 self.nodes.refresh();
                 self.metrics.count(Outcome::Unreachable);
                 None
             }
+        }
+    }
+
+    /// Returns how long a request of this route may take. A push is unpacked and checked before its
+    /// answer begins, for as long as the storage node permits.
+    fn patience(&self, route: &str) -> Patience {
+        let is_push = route.ends_with("/git-receive-pack");
+        Patience { head: if is_push { self.patience.idle } else { self.patience.head }, ..self.patience }
+    }
+
+    /// Records that a forwarded request has failed.
+    fn failed(&self, node: &NodeName, number: i16, error: &ExchangeError) {
+        self.metrics.count(Outcome::Failed);
+        self.nodes.refresh();
+        let is_silent = matches!(error, ExchangeError::Silent);
+        let error = telemetry::chain(error);
+        warn!(%node, %error, "a forwarded request failed");
+        if is_silent && self.upstreams.connected(number, false) {
+            warn!(%node, "{UNREACHABLE}");
         }
     }
 
@@ -219,16 +252,14 @@ pub async fn forward<B: MessageBody + 'static>(
         return local(request, next).await;
     };
     let payload = payload_of(&mut request);
-    let has_body = payload.is_some();
-    match send(link, head, payload, proxy.idle, held).await {
+    let (has_body, number) = (payload.is_some(), held.number);
+    match send(link, head, payload, proxy.patience(&route), held).await {
         Ok(response) => {
             proxy.metrics.count(Outcome::Answered);
             Ok(request.into_response(response).map_into_right_body())
         }
         Err(error) => {
-            proxy.metrics.count(Outcome::Failed);
-            proxy.nodes.refresh();
-            note_failure(&node, &error);
+            proxy.failed(&node, number, &error);
             if !has_body {
                 return local(request, next).await;
             }
@@ -238,11 +269,6 @@ pub async fn forward<B: MessageBody + 'static>(
             })
         }
     }
-}
-
-fn note_failure(node: &NodeName, error: &ExchangeError) {
-    let error = telemetry::chain(error);
-    warn!(%node, error = %error, "a forwarded request failed");
 }
 
 /// Returns the storage node of the repository. `None` if the repository does not exist, or the

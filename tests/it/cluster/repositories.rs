@@ -249,6 +249,35 @@ async fn node_that_is_down_is_named_to_readers_only() {
 }
 
 #[actix_web::test]
+async fn node_that_hangs_is_given_up() {
+    use rustix::process::{Signal, kill_process};
+    let short = [("NETBIT_LIMITS__GIT_PATIENCE_MS", "1000"), ("NETBIT_LIMITS__GIT_COMPUTE_MS", "1000")];
+    let Some(nodes) = Nodes::start(&short).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let alice = login(&nodes.b, "alice").await;
+    let api = "/api/projects/alice/hello/repos/web/branches";
+    assert_eq!(alice.get(api).await.unwrap().status, 200);
+    // The kernel still accepts connections for the process.
+    kill_process(nodes.a.pid(), Signal::STOP).unwrap();
+    let answer = soon(alice.get(api)).await.unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.body["detail"].as_str().unwrap().contains("node a"), "{}", answer.body);
+    // Its next requests connect to it no more, and later none: its row is old.
+    nodes.query("UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'");
+    let refused = "netbit_proxied_total{outcome=\"unreachable\"}";
+    until(async || {
+        assert_eq!(alice.get(api).await.unwrap().status, 503);
+        let (_, metrics) = nodes.b.operations("/metrics").await;
+        metrics.lines().any(|line| line.starts_with(refused) && !line.ends_with(" 0"))
+    })
+    .await;
+    kill_process(nodes.a.pid(), Signal::CONT).unwrap();
+    until(async || alice.get(api).await.unwrap().status == 200).await;
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
 async fn client_address_is_forwarded_and_cannot_be_forged() {
     if !postgres::is_used() {
         return;
