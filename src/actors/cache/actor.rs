@@ -125,7 +125,7 @@ impl CacheActor {
         if let Err(stale) = self.check_freshness() {
             return ask.answer(Err(stale));
         }
-        let QueryRequest { who, query } = &ask.request;
+        let QueryRequest { who, query, .. } = &ask.request;
         let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
             Err(refusal) => return refuse(self, ask, refusal),
