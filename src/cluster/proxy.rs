@@ -13,7 +13,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use tracing::{info, warn};
 
 use super::exchange::{ExchangeError, Patience, is_forwarded, send};
-use super::hop::{FORWARDED, HOP_NAME, Hop, HopKey, address_of};
+use super::hop::{FORWARDED, HOP_NAME, Hop, HopKey, Signed, address_of, credentials};
 use super::link::{Link, connect};
 use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
@@ -42,7 +42,7 @@ const OWN_ROUTES: [&str; 1] = ["/visitors"];
 
 /// Forwards requests; one per application. See the [module](super).
 pub struct Proxy {
-    own: NodeName,
+    pub(super) own: NodeName,
     pub(super) key: HopKey,
     nodes: OtherNodes,
     upstreams: Upstreams,
@@ -155,8 +155,8 @@ impl Proxy {
         }
     }
 
-    /// Builds the head of the forwarded request.
-    fn head_of(&self, request: &ServiceRequest, commit_no: i64) -> Option<Request<()>> {
+    /// Builds the head of the forwarded request to the node.
+    fn head_of(&self, request: &ServiceRequest, node: &NodeName, commit_no: i64) -> Option<Request<()>> {
         let (method, address) = (request.method().as_str(), address_of(request));
         let client = peer_of(request.request()).ok()?;
         let hop = Hop { client, is_https: is_https(request.request()), commit_no };
@@ -170,8 +170,10 @@ impl Proxy {
                 headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
             }
         }
-        let signed = self.key.sign(&hop, method, address);
-        headers.insert(HeaderName::from_static(HOP_NAME), HeaderValue::try_from(signed).ok()?);
+        let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let signed = Signed { to: node, method, address, credentials: &credentials(all) };
+        let value = HeaderValue::try_from(self.key.sign(&hop, signed)).ok()?;
+        headers.insert(HeaderName::from_static(HOP_NAME), value);
         // The id that the client gets, so that the answer does not show which node made it.
         let shown = client_request_id(request.headers()).map(Into::into).or_else(telemetry::request_id);
         if let Some(id) = shown {
@@ -247,7 +249,7 @@ pub async fn forward<B: MessageBody + 'static>(
         return local(request, next).await;
     };
     let (Some((link, held)), Some(head)) =
-        (proxy.reach(&request, &node).await, proxy.head_of(&request, commit_no))
+        (proxy.reach(&request, &node).await, proxy.head_of(&request, &node, commit_no))
     else {
         return local(request, next).await;
     };
