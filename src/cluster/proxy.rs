@@ -73,7 +73,9 @@ impl Proxy {
         (metrics, pools): (ProxyMetrics, &PoolMetrics),
     ) -> Option<Self> {
         let retry = Duration::from_millis(limits.proxy_retry_ms);
-        let clients = Slots::new(limits.proxied_requests, usize::MAX);
+        // Four networks do not take all places of a node.
+        let per_network = (limits.proxied_requests_per_node / 4).max(1);
+        let clients = Slots::new(limits.proxied_requests, per_network);
         Some(Self {
             own,
             key: HopKey::new(signing_key)?,

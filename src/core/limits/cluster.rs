@@ -6,7 +6,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// counts them as connections of one client.
     proxied_requests: usize = 512,
     /// Requests that this node forwards at once to one other node. A choice, half of
-    /// `proxied_requests`, so that a node that does not answer leaves room for others.
+    /// `proxied_requests`, so that a node that does not answer leaves room for others. A network of
+    /// clients gets at most a quarter of it.
     proxied_requests_per_node: usize = 256,
     /// How long a node waits for a connection to another one. A choice: nodes are in one network.
     proxy_connect_ms: u64 = 2_000,
