@@ -26,6 +26,7 @@ use hyper::body::{Frame, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::hop::{BEHIND, HOP_NAME};
 use super::link::{Link, Outgoing};
 use crate::http::AsSent;
 
@@ -53,6 +54,8 @@ pub(super) enum ExchangeError {
     Idle,
     #[error("the node has received the request and does not answer")]
     Silent,
+    #[error("the node has not read the newest changes")]
+    Behind,
     #[error("the answer of the node is not valid")]
     Invalid,
 }
@@ -137,6 +140,9 @@ pub(super) async fn send<H: 'static>(
         () = silent => return Err(ExchangeError::Silent),
     };
     let (head, body) = answered.ok_or(ExchangeError::Idle)??.into_parts();
+    if head.headers.get(HOP_NAME).is_some_and(|value| value == BEHIND) {
+        return Err(ExchangeError::Behind);
+    }
     let status = StatusCode::from_u16(head.status.as_u16()).map_err(|_| ExchangeError::Invalid)?;
     let mut response = HttpResponse::build(status);
     let listed = head.headers.get(hyper::header::CONNECTION).and_then(|value| value.to_str().ok());

@@ -33,6 +33,9 @@ pub(super) const FORWARDED: [HeaderName; 4] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
 ];
+/// The value of the header in the answer of a node that has not read the commits of the forwarding
+/// one.
+pub(super) const BEHIND: &str = "behind";
 /// Separates the key from others that are derived from the same one.
 const CONTEXT: &[u8] = b"netbit hop, version 2\0";
 /// The headers with credentials.

@@ -10,10 +10,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::exchange::{ExchangeError, Patience, is_forwarded, send};
-use super::hop::{FORWARDED, HOP_NAME, Hop, HopKey, Signed, address_of, credentials};
+use super::hop::{BEHIND, FORWARDED, HOP_NAME, Hop, HopKey, Signed, address_of, credentials};
 use super::link::{Link, connect};
 use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
@@ -29,10 +29,9 @@ use crate::domain::node::NodeName;
 use crate::http::address::{is_https, percent_decoded};
 use crate::http::observe::client_request_id;
 use crate::http::route_names::Route;
-use crate::http::{HttpError, peer_of};
-use crate::protocol::code::Code;
+use crate::http::{AsSent, HttpError, peer_of};
 use crate::services::access::RepositoryPath;
-use crate::services::{ServiceError, Services};
+use crate::services::Services;
 
 const REQUEST_ID: &str = "x-request-id";
 const UNREACHABLE: &str = "the node cannot be reached: its repositories are answered with 503";
@@ -149,10 +148,13 @@ impl Proxy {
     fn failed(&self, node: &NodeName, number: i16, error: &ExchangeError) {
         self.metrics.count(Outcome::Failed);
         self.nodes.refresh();
-        let is_silent = matches!(error, ExchangeError::Silent);
-        let error = telemetry::chain(error);
-        warn!(%node, %error, "a forwarded request failed");
-        if is_silent && self.upstreams.connected(number, false) {
+        let shown = telemetry::chain(error);
+        match error {
+            // The other node logs that it has lost the database.
+            ExchangeError::Behind => debug!(%node, error = %shown, "a forwarded request failed"),
+            _ => warn!(%node, error = %shown, "a forwarded request failed"),
+        }
+        if matches!(error, ExchangeError::Silent) && self.upstreams.connected(number, false) {
             warn!(%node, "{UNREACHABLE}");
         }
     }
@@ -184,18 +186,16 @@ impl Proxy {
         head.body(()).ok()
     }
 
-    /// Reads the commits that the forwarding node has applied.
-    async fn catch_up(&self, services: &Services, commit_no: i64) -> Result<(), ServiceError> {
-        if services.cache.ask_anonymously(AppliedCommit).await? >= commit_no {
-            return Ok(());
+    /// Reads the commits that the forwarding node has applied. Returns whether that succeeded.
+    async fn catch_up(&self, services: &Services, commit_no: i64) -> bool {
+        match services.cache.ask_anonymously(AppliedCommit).await {
+            Ok(applied) if applied >= commit_no => true,
+            Ok(_) => {
+                let read = tokio::time::timeout(self.catch_up, services.writer.read_log());
+                matches!(read.await, Ok(Ok(_)))
+            }
+            Err(_) => false,
         }
-        let behind = || {
-            let why = "the node that stores this repository has not read the newest changes; try again";
-            ServiceError::later(Code::Overloaded, why, 1_000)
-        };
-        let read = tokio::time::timeout(self.catch_up, services.writer.read_log());
-        read.await.map_err(|_| behind())??;
-        Ok(())
     }
 }
 
@@ -240,10 +240,10 @@ pub async fn forward<B: MessageBody + 'static>(
     let hop = request.extensions().get::<Hop>().cloned();
     if let Some(hop) = hop {
         // Whatever this node knows of the repository, the request ends here.
-        return match proxy.catch_up(&services, hop.commit_no).await {
-            Ok(()) => local(request, next).await,
-            Err(error) => Ok(refused(request, error.into())),
-        };
+        if !proxy.catch_up(&services, hop.commit_no).await {
+            return Ok(behind(request));
+        }
+        return local(request, next).await;
     }
     let place = storage_of(&services, at).await;
     let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own))
@@ -288,6 +288,14 @@ fn payload_of(request: &mut ServiceRequest) -> Option<Payload> {
     let has_body =
         length.is_some_and(|length| length != "0") || request.headers().contains_key(TRANSFER_ENCODING);
     has_body.then(|| request.take_payload())
+}
+
+/// Answers that this node is behind. The forwarding node then answers its client as if this one
+/// could not be reached: a stranger does not learn that the repository exists.
+fn behind<B: MessageBody + 'static>(request: ServiceRequest) -> ServiceResponse<EitherBody<B>> {
+    let mut response = HttpResponse::ServiceUnavailable().insert_header((HOP_NAME, BEHIND)).finish();
+    response.extensions_mut().insert(AsSent);
+    request.into_response(response).map_into_right_body()
 }
 
 fn refused<B: MessageBody + 'static>(
