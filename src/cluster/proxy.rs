@@ -100,14 +100,17 @@ impl Proxy {
         };
         let address = NodeAddress::parse(&found.address);
         let client = peer_of(request.request()).ok()?;
-        let slot = self.clients.enter(Holder::network(client));
-        let (slot, admitted) = match (slot, self.upstreams.admit(found.number)) {
-            (Some(slot), Ok(admitted)) => (slot, admitted),
-            (None, Ok(_)) | (_, Err(NotTried::Busy)) => {
+        let Some(slot) = self.clients.enter(Holder::network(client)) else {
+            self.metrics.count(Outcome::Refused);
+            return None;
+        };
+        let admitted = match self.upstreams.admit(found.number) {
+            Ok(admitted) => admitted,
+            Err(NotTried::Busy) => {
                 self.metrics.count(Outcome::Refused);
                 return None;
             }
-            (_, Err(NotTried::Unreachable)) => {
+            Err(NotTried::Unreachable) => {
                 self.metrics.count(Outcome::Unreachable);
                 return None;
             }
