@@ -103,7 +103,7 @@ impl Services {
     /// pushes against the refs on its disk. `new`: the name of this node, as the operator gave it.
     ///
     /// # Errors
-    /// A conflict if `old` runs, or if `new` is another node.
+    /// A conflict if `old` runs or is unknown, or if `new` is another node.
     pub async fn replace_node(&self, old: &str, new: &str) -> Result<TakenOver, ServiceError> {
         let sole = "the database is not on PostgreSQL; there is a single node";
         let node = self.git.node.clone().ok_or(Refusal::Conflict(sole))?;
@@ -114,11 +114,23 @@ impl Services {
         if old == new {
             return Err(Refusal::Conflict("both names are the same node").into());
         }
+        let is_known = |listed: &ListedNode| listed.name == old && !listed.is_own;
+        if !self.nodes().await?.iter().any(is_known) && !self.stores_any(old).await? {
+            let why = "no node has this name; `netbit node list` prints the names";
+            return Err(Refusal::Conflict(why).into());
+        }
         let runs = old.to_owned();
         if self.readers.read(Holder::Operator, move |db| nodes::is_running(db, &runs)).await? {
             return Err(NODE_RUNS.into());
         }
         self.take_over(&NodeName::from(old), &node).await
+    }
+
+    /// Returns whether a node of this name has repositories: after a restore into another database
+    /// the node itself is not known.
+    async fn stores_any(&self, name: &str) -> Result<bool, ServiceError> {
+        let counts = self.readers.read(Holder::Operator, repositories::counts_by_storage).await?;
+        Ok(counts.iter().any(|(storage, _)| storage.as_deref() == Some(name)))
     }
 
     async fn take_over(&self, old: &NodeName, node: &NodeName) -> Result<TakenOver, ServiceError> {

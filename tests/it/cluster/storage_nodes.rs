@@ -89,7 +89,9 @@ async fn replaced_node_hands_its_repositories_over() {
     std::fs::write(bare.join("refs/heads/main.lock"), "").unwrap();
     nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
     let (said, done) = replace("a", "b");
-    assert!(done && said.contains("1 repositories stay with a"), "{said}");
+    assert!(!done && said.contains("1 repositories stay with a"), "{said}");
+    let (said, done) = replace("typo", "b");
+    assert!(!done && said.contains("no node has this name"), "{said}");
     let copied =
         Command::new("cp").arg("-a").arg(from.join("repos/.")).arg(to.join("repos")).status().unwrap();
     assert!(copied.success());
