@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::exchange::{ExchangeError, Patience, is_forwarded, send};
 use super::hop::{BEHIND, FORWARDED, HOP_NAME, Hop, HopKey, Signed, address_of, credentials};
-use super::link::{Link, connect};
+use super::link::{Link, connect, is_local};
 use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
 use super::refusal::{Refusal, of_broken_exchange};
@@ -121,6 +121,13 @@ impl Proxy {
             Some(address) => connect(address, &self.trust, self.connect).await,
             None => Err(std::io::Error::other("the address is not a URL")),
         };
+        if let Err(error) = &connected
+            && is_local(error)
+        {
+            warn!(%node, %error, "this node cannot open a connection");
+            self.metrics.count(Outcome::Refused);
+            return None;
+        }
         let has_changed = self.upstreams.connected(found.number, connected.is_ok());
         match connected {
             Ok(link) => {
