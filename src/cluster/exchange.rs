@@ -176,11 +176,7 @@ fn is_without_body(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-fn outgoing(
-    payload: Payload,
-    moved: Moved,
-    sent: UntilSent,
-) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
+fn outgoing(payload: Payload, moved: Moved, sent: UntilSent) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
     payload.map(move |chunk| {
         let _until_dropped = &sent;
         moved.note();

@@ -19,7 +19,7 @@ use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
 use super::refusal::{Refusal, of_broken_exchange};
 use super::upstreams::{Admitted, NotTried, Upstreams};
-use crate::actors::cache::{AppliedCommit, StorageOf, StoragePlace};
+use crate::actors::cache::{AppliedCommit, LogReader, StorageOf, StoragePlace};
 use crate::core::limits::Limits;
 use crate::core::node_address::NodeAddress;
 use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
@@ -30,8 +30,8 @@ use crate::http::address::{is_https, percent_decoded};
 use crate::http::observe::client_request_id;
 use crate::http::route_names::Route;
 use crate::http::{AsSent, HttpError, peer_of};
-use crate::services::access::RepositoryPath;
 use crate::services::Services;
+use crate::services::access::RepositoryPath;
 
 const REQUEST_ID: &str = "x-request-id";
 const UNREACHABLE: &str = "the node cannot be reached: its repositories are answered with 503";
@@ -44,6 +44,7 @@ pub struct Proxy {
     pub(super) own: NodeName,
     pub(super) key: HopKey,
     nodes: OtherNodes,
+    log: LogReader,
     upstreams: Upstreams,
     clients: Slots,
     metrics: ProxyMetrics,
@@ -67,7 +68,7 @@ impl Proxy {
     pub fn new(
         own: NodeName,
         signing_key: &[u8],
-        nodes: OtherNodes,
+        (nodes, log): (OtherNodes, LogReader),
         limits: &Limits,
         (metrics, pools): (ProxyMetrics, &PoolMetrics),
     ) -> Option<Self> {
@@ -79,6 +80,7 @@ impl Proxy {
             own,
             key: HopKey::new(signing_key)?,
             nodes,
+            log,
             upstreams: Upstreams::new(limits.proxied_requests_per_node, retry),
             clients: clients.measured(pools.meter(PoolName::Proxied)),
             metrics,
@@ -200,10 +202,8 @@ impl Proxy {
     async fn catch_up(&self, services: &Services, commit_no: i64) -> bool {
         match services.cache.ask_anonymously(AppliedCommit).await {
             Ok(applied) if applied >= commit_no => true,
-            Ok(_) => {
-                let read = tokio::time::timeout(self.catch_up, services.writer.read_log());
-                matches!(read.await, Ok(Ok(_)))
-            }
+            // One read serves all requests that wait for it.
+            Ok(_) => matches!(tokio::time::timeout(self.catch_up, self.log.read()).await, Ok(Ok(()))),
             Err(_) => false,
         }
     }

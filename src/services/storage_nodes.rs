@@ -221,7 +221,8 @@ impl Services {
         let ids = repositories.iter().map(|repository| repository.id).collect();
         let command = MoveRepositories { repositories: ids, from, to: node.clone() };
         let moved = self.writer.execute(Caller::Server, command).await?;
-        let keys = interrupted.iter().filter(|found| moved.contains(&found.id)).map(|found| found.storage_key);
+        let keys =
+            interrupted.iter().filter(|found| moved.contains(&found.id)).map(|found| found.storage_key);
         self.remove_locks(keys.collect()).await?;
         drop(held);
         Ok(moved.len())
