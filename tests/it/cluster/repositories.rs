@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::nodes::skip;
 use crate::harness::git::{GitWorkdir, repositories_in};
 use crate::harness::{PASSWORD, Process, eventually, postgres, soon, until};
 use netbit::client::HttpClient;
@@ -32,6 +33,7 @@ impl Nodes {
     /// Starts both nodes. `None`: the tests run on SQLite.
     pub(super) async fn start(more: &[(&str, &str)]) -> Option<Self> {
         if !postgres::is_used() {
+            skip("needs PostgreSQL");
             return None;
         }
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -280,7 +282,7 @@ async fn node_that_hangs_is_given_up() {
 #[actix_web::test]
 async fn client_address_is_forwarded_and_cannot_be_forged() {
     if !postgres::is_used() {
-        return;
+        return skip("needs PostgreSQL");
     }
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let database = postgres::url(folders[0].path()).unwrap();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::nodes::skip;
 use super::repositories::{Nodes, environment, hello_web, login, push_events, query, url};
 use crate::harness::git::{GitWorkdir, repositories_in};
 use crate::harness::{Process, command, database, postgres, until};
@@ -120,7 +121,7 @@ async fn replaced_node_hands_its_repositories_over() {
 #[actix_web::test]
 async fn node_takes_over_shared_repositories_of_an_ended_node() {
     if !postgres::is_used() {
-        return;
+        return skip("needs PostgreSQL");
     }
     let shared = tempfile::tempdir().unwrap();
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
