@@ -19,7 +19,6 @@ use prometheus_client::registry::Registry;
 
 use super::error::QueryError;
 use crate::core::metrics::{Export, Rows};
-use crate::core::saturate;
 
 /// Clones share the age. Without a maximum age the state is never stale.
 #[derive(Debug, Clone)]
@@ -31,8 +30,8 @@ pub struct Freshness {
 #[derive(Debug)]
 struct Shared {
     created: Instant,
-    /// Milliseconds from `created` to the instant at which the state was current.
-    current_ms: AtomicU64,
+    /// Microseconds from `created` to the instant at which the state was current.
+    current_us: AtomicU64,
     /// Whether the age counts: not before clients are served.
     counts: AtomicBool,
 }
@@ -41,7 +40,7 @@ impl Freshness {
     /// Returns the freshness of a state that is read after this call.
     pub fn new(max: Option<Duration>) -> Self {
         let created = Instant::now();
-        let shared = Shared { created, current_ms: AtomicU64::new(0), counts: AtomicBool::new(false) };
+        let shared = Shared { created, current_us: AtomicU64::new(0), counts: AtomicBool::new(false) };
         Self { max, shared: Arc::new(shared) }
     }
 
@@ -52,8 +51,17 @@ impl Freshness {
 
     /// Records that the state was current at `at`.
     pub fn record(&self, at: Instant) {
-        let since = saturate::millis(at.saturating_duration_since(self.shared.created));
-        self.shared.current_ms.fetch_max(since, Relaxed);
+        let since = at.saturating_duration_since(self.shared.created).as_micros();
+        self.shared.current_us.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn current(&self) -> Duration {
+        Duration::from_micros(self.shared.current_us.load(Relaxed))
+    }
+
+    /// Returns whether the state has all commits up to this time.
+    pub fn was_current_at(&self, time: Instant) -> bool {
+        self.current() >= time.saturating_duration_since(self.shared.created)
     }
 
     /// Returns the maximum age, if there is one.
@@ -66,8 +74,7 @@ impl Freshness {
         if self.max.is_none() || !self.shared.counts.load(Relaxed) {
             return Duration::ZERO;
         }
-        let current = Duration::from_millis(self.shared.current_ms.load(Relaxed));
-        self.shared.created.elapsed().saturating_sub(current)
+        self.shared.created.elapsed().saturating_sub(self.current())
     }
 
     /// Returns whether the state is too old to answer from.
@@ -107,7 +114,7 @@ mod tests {
     /// Returns a freshness that was created this long ago.
     fn created_before(age: Duration, max: Option<Duration>) -> Freshness {
         let created = Instant::now().checked_sub(age).unwrap();
-        let shared = Shared { created, current_ms: AtomicU64::new(0), counts: AtomicBool::new(false) };
+        let shared = Shared { created, current_us: AtomicU64::new(0), counts: AtomicBool::new(false) };
         Freshness { max, shared: Arc::new(shared) }
     }
 
@@ -122,6 +129,10 @@ mod tests {
         assert!(freshness.is_stale(), "a read that began too long ago does not help");
         freshness.record(Instant::now());
         assert!(!freshness.is_stale() && freshness.age() < max);
+        let now = Instant::now();
+        freshness.record(now);
+        assert!(freshness.was_current_at(now.checked_sub(max).unwrap()));
+        assert!(!freshness.was_current_at(now + Duration::from_micros(2)));
         freshness.record(Instant::now().checked_sub(minute).unwrap());
         assert!(!freshness.is_stale(), "a slower read does not make the state older");
     }

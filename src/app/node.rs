@@ -96,7 +96,8 @@ impl NodeParts {
     pub(super) fn proxy(&self, config: &Config, secret: &[u8], instruments: &Instruments) -> Option<Proxy> {
         let name = self.name().filter(|_| config.cluster.preview)?;
         let metrics = (instruments.proxied.clone(), &instruments.pools);
-        Proxy::new(name, secret, self.others.clone(), &config.limits, metrics)
+        let others = (self.others.clone(), self.log.clone());
+        Proxy::new(name, secret, others, &config.limits, metrics)
     }
 
     /// Returns the settings of the services.

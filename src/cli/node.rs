@@ -57,10 +57,10 @@ pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
                 print_line!("{} interrupted pushes were settled", count("settled"))?;
             }
             if count("missing") > 0 {
-                print_line!(
+                anyhow::bail!(
                     "{} repositories stay with {old}: their files are not in this data directory",
                     count("missing")
-                )?;
+                );
             }
             Ok(())
         }

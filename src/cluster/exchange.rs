@@ -2,7 +2,9 @@
 //!
 //! Backpressure: a body is read only as fast as the other side accepts it. A request ends if no
 //! byte moves in either direction for `limits.proxy_idle_ms`; the time in which the client does not
-//! read is bounded by the limits of its connection instead.
+//! read is bounded by the limits of its connection instead. Once the request has been sent, its
+//! answer must begin within [`Patience::head`]: a node that hangs must not hold requests for longer
+//! than their clients wait.
 
 use std::cell::Cell;
 use std::io;
@@ -21,8 +23,10 @@ use futures_util::stream::{self, Stream};
 use http_body_util::{BodyExt, Either, Empty, StreamBody};
 use hyper::Request;
 use hyper::body::{Frame, Incoming};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::hop::{BEHIND, HOP_NAME};
 use super::link::{Link, Outgoing};
 use crate::http::AsSent;
 
@@ -48,13 +52,37 @@ pub(super) enum ExchangeError {
     Broken(#[from] hyper::Error),
     #[error("no byte has moved for too long")]
     Idle,
+    #[error("the node has received the request and does not answer")]
+    Silent,
+    #[error("the node has not read the newest changes")]
+    Behind,
     #[error("the answer of the node is not valid")]
     Invalid,
+}
+
+/// How long an exchange waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Without a byte in either direction.
+    pub(super) idle: Duration,
+    /// From the end of the request to the head of the answer.
+    pub(super) head: Duration,
 }
 
 /// The last time at which a byte moved. Clones share it.
 #[derive(Clone)]
 struct Moved(Rc<Cell<Instant>>);
+
+/// Reports when the body of the request is dropped, which is when all of it was sent.
+struct UntilSent(Option<oneshot::Sender<()>>);
+
+impl Drop for UntilSent {
+    fn drop(&mut self) {
+        if let Some(sent) = self.0.take() {
+            sent.send(()).ok();
+        }
+    }
+}
 
 impl Moved {
     fn now() -> Self {
@@ -89,16 +117,32 @@ pub(super) async fn send<H: 'static>(
     mut link: Link,
     head: Request<()>,
     payload: Option<Payload>,
-    idle: Duration,
+    Patience { idle, head: head_within }: Patience,
     held: H,
 ) -> Result<HttpResponse, ExchangeError> {
     let moved = Moved::now();
+    let (sent, is_sent) = oneshot::channel();
+    let sent = UntilSent(Some(sent));
     let body: Outgoing = match payload {
-        None => Either::Left(Empty::new()),
-        Some(payload) => Either::Right(StreamBody::new(outgoing(payload, moved.clone()).boxed_local())),
+        None => {
+            drop(sent);
+            Either::Left(Empty::new())
+        }
+        Some(payload) => Either::Right(StreamBody::new(outgoing(payload, moved.clone(), sent).boxed_local())),
     };
-    let answered = moved.within(idle, link.sender.send_request(head.map(|()| body))).await;
+    let silent = async {
+        is_sent.await.ok();
+        tokio::time::sleep(head_within).await;
+    };
+    let answered = tokio::select! {
+        biased;
+        answered = moved.within(idle, link.sender.send_request(head.map(|()| body))) => answered,
+        () = silent => return Err(ExchangeError::Silent),
+    };
     let (head, body) = answered.ok_or(ExchangeError::Idle)??.into_parts();
+    if head.headers.get(HOP_NAME).is_some_and(|value| value == BEHIND) {
+        return Err(ExchangeError::Behind);
+    }
     let status = StatusCode::from_u16(head.status.as_u16()).map_err(|_| ExchangeError::Invalid)?;
     let mut response = HttpResponse::build(status);
     let listed = head.headers.get(hyper::header::CONNECTION).and_then(|value| value.to_str().ok());
@@ -132,8 +176,9 @@ fn is_without_body(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-fn outgoing(payload: Payload, moved: Moved) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
+fn outgoing(payload: Payload, moved: Moved, sent: UntilSent) -> impl Stream<Item = io::Result<Frame<Bytes>>> {
     payload.map(move |chunk| {
+        let _until_dropped = &sent;
         moved.note();
         chunk.map(Frame::data).map_err(|error| io::Error::other(error.to_string()))
     })

@@ -1,25 +1,27 @@
 //! The header with which a node forwards a request: which client sent it, and which commits the
 //! forwarding node had applied.
 //!
-//! Invariant: the header is valid only with the code of the key that the nodes share, for this
-//! method and this address. A request with another header is served as if it had none.
+//! Invariant: the header is valid only with the code of the key that the nodes share, at this node,
+//! for this method and address, and with these credentials. A request with another header is served
+//! as if it had none. A request that was recorded as a whole can be repeated, with its credentials.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tracing::debug;
 
 use super::proxy::Proxy;
+use crate::core::saturate;
+use crate::domain::node::NodeName;
 use crate::http::address::ClientScheme;
 
 pub(super) const HOP_NAME: &str = "netbit-hop";
@@ -31,8 +33,13 @@ pub(super) const FORWARDED: [HeaderName; 4] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
 ];
-/// Separates these codes from others that use the same key.
-const CONTEXT: &[u8] = b"netbit hop, version 1\0";
+/// The value of the header in the answer of a node that has not read the commits of the forwarding
+/// one.
+pub(super) const BEHIND: &str = "behind";
+/// Separates the key from others that are derived from the same one.
+const CONTEXT: &[u8] = b"netbit hop, version 2\0";
+/// The headers with credentials.
+const CREDENTIALS: [&str; 2] = ["authorization", "cookie"];
 
 /// The knowledge of the forwarding node about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +51,31 @@ pub(super) struct Hop {
     pub(super) commit_no: i64,
 }
 
+/// The request that a header is valid for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signed<'a> {
+    /// The node that receives it.
+    pub(super) to: &'a NodeName,
+    pub(super) method: &'a str,
+    /// The path with the query.
+    pub(super) address: &'a str,
+    /// See [`credentials`].
+    pub(super) credentials: &'a [u8],
+}
+
+/// Returns the SHA-256 of all credentials in the head of a request, in their order.
+pub(super) fn credentials<'a, V: Iterator<Item = &'a [u8]>>(all: impl Fn(&'static str) -> V) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for name in CREDENTIALS {
+        for value in all(name) {
+            hash.update(name.as_bytes());
+            hash.update(saturate::to_u64(value.len()).to_be_bytes());
+            hash.update(value);
+        }
+    }
+    hash.finalize().into()
+}
+
 /// The key of all nodes.
 pub(super) struct HopKey(Hmac<Sha256>);
 
@@ -53,31 +85,33 @@ impl HopKey {
     /// # Errors
     /// HMAC refuses the length of the key; it accepts all.
     pub(super) fn new(signing_key: &[u8]) -> Option<Self> {
-        Hmac::new_from_slice(signing_key).ok().map(Self)
+        let derived = Hmac::<Sha256>::new_from_slice(signing_key).ok()?.chain_update(CONTEXT).finalize();
+        Hmac::new_from_slice(&derived.into_bytes()).ok().map(Self)
     }
 
-    fn code(&self, method: &str, address: &str, text: &str) -> Hmac<Sha256> {
+    fn code(&self, signed: Signed<'_>, text: &str) -> Hmac<Sha256> {
+        let Signed { to, method, address, credentials } = signed;
         let mut mac = self.0.clone();
-        mac.update(CONTEXT);
-        for part in [method, address, text] {
+        mac.update(credentials);
+        for part in [to.as_str(), method, address, text] {
             mac.update(part.as_bytes());
             mac.update(&[0]);
         }
         mac
     }
 
-    /// Returns the value of the header for a request to `address`, a path with its query.
-    pub(super) fn sign(&self, hop: &Hop, method: &str, address: &str) -> String {
+    /// Returns the value of the header for a request.
+    pub(super) fn sign(&self, hop: &Hop, signed: Signed<'_>) -> String {
         let Hop { client, is_https, commit_no } = hop;
         let text = format!("{client} {} {commit_no}", u8::from(*is_https));
-        let code = self.code(method, address, &text).finalize().into_bytes();
+        let code = self.code(signed, &text).finalize().into_bytes();
         format!("{text} {}", URL_SAFE_NO_PAD.encode(code))
     }
 
-    fn verify(&self, value: &str, method: &str, address: &str) -> Option<Hop> {
+    fn verify(&self, value: &str, signed: Signed<'_>) -> Option<Hop> {
         let (text, code) = value.rsplit_once(' ')?;
         let code = URL_SAFE_NO_PAD.decode(code).ok()?;
-        self.code(method, address, text).verify_slice(&code).ok()?;
+        self.code(signed, text).verify_slice(&code).ok()?;
         let mut parts = text.split(' ');
         let (client, https, commit_no) = (parts.next()?, parts.next()?, parts.next()?);
         Some(Hop {
@@ -102,9 +136,12 @@ pub async fn accept<B: MessageBody + 'static>(
     let sent: Vec<HeaderValue> = request.headers_mut().remove(&HOP).collect();
     if let Some(value) = sent.first() {
         let proxy = request.app_data::<web::Data<Proxy>>().cloned();
-        let method: Method = request.method().clone();
-        let hop = proxy
-            .and_then(|proxy| proxy.key.verify(value.to_str().ok()?, method.as_str(), address_of(&request)));
+        let hop = proxy.and_then(|proxy| {
+            let all = |name| request.headers().get_all(name).map(HeaderValue::as_bytes);
+            let (method, address) = (request.method().as_str(), address_of(&request));
+            let signed = Signed { to: &proxy.own, method, address, credentials: &credentials(all) };
+            proxy.key.verify(value.to_str().ok()?, signed)
+        });
         match hop {
             Some(hop) => {
                 for name in FORWARDED {
@@ -125,18 +162,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hop_is_valid_for_its_key_method_and_address_only() {
+    fn hop_is_valid_for_its_request_node_and_key_only() {
         let key = HopKey::new(&[7; 32]).unwrap();
         let hop = Hop { client: "2001:db8::7".parse().unwrap(), is_https: true, commit_no: 12 };
-        let value = key.sign(&hop, "GET", "/a/b/c?x=1");
-        assert_eq!(key.verify(&value, "GET", "/a/b/c?x=1"), Some(hop.clone()));
-        assert_eq!(key.verify(&value, "POST", "/a/b/c?x=1"), None);
-        assert_eq!(key.verify(&value, "GET", "/a/b/c"), None);
-        assert_eq!(HopKey::new(&[8; 32]).unwrap().verify(&value, "GET", "/a/b/c?x=1"), None);
-        let other = value.replacen("2001:db8::7", "2001:db8::8", 1);
-        assert_eq!(key.verify(&other, "GET", "/a/b/c?x=1"), None);
+        let (a, b) = (NodeName::from("a"), NodeName::from("b"));
+        let of = |token: &'static str| {
+            credentials(|name| (name == "authorization").then_some(token.as_bytes()).into_iter())
+        };
+        let (mine, other) = (of("Bearer mine"), of("Bearer other"));
+        let signed = Signed { to: &a, method: "GET", address: "/a/b/c?x=1", credentials: &mine };
+        let value = key.sign(&hop, signed);
+        assert_eq!(key.verify(&value, signed), Some(hop.clone()));
+        assert_eq!(key.verify(&value, Signed { method: "POST", ..signed }), None);
+        assert_eq!(key.verify(&value, Signed { address: "/a/b/c", ..signed }), None);
+        assert_eq!(key.verify(&value, Signed { to: &b, ..signed }), None);
+        assert_eq!(key.verify(&value, Signed { credentials: &other, ..signed }), None);
+        assert_eq!(HopKey::new(&[8; 32]).unwrap().verify(&value, signed), None);
+        let changed = value.replacen("2001:db8::7", "2001:db8::8", 1);
+        assert_eq!(key.verify(&changed, signed), None);
         for wrong in ["", " ", "1.2.3.4 0 1 ", "1.2.3.4 0 1 AAAA"] {
-            assert_eq!(key.verify(wrong, "GET", "/a/b/c?x=1"), None, "{wrong}");
+            assert_eq!(key.verify(wrong, signed), None, "{wrong}");
         }
     }
 }

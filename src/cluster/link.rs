@@ -10,6 +10,7 @@ use http_body_util::{Either, Empty, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -56,6 +57,13 @@ pub(super) async fn connect(
     tokio::time::timeout(patience, open(address, trust)).await.map_err(late)?
 }
 
+/// Returns whether this machine, not the other one, cannot open a connection now: it has no local
+/// port or no file descriptor left.
+pub(super) fn is_local(error: &io::Error) -> bool {
+    let local = [Errno::ADDRNOTAVAIL, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| local.contains(&errno))
+}
+
 async fn open(address: &NodeAddress, trust: &OnceLock<Trust>) -> io::Result<Link> {
     let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
     socket.set_nodelay(true)?;
@@ -64,6 +72,9 @@ async fn open(address: &NodeAddress, trust: &OnceLock<Trust>) -> io::Result<Link
         .with_interval(KEEPALIVE_EVERY)
         .with_retries(KEEPALIVE_PROBES);
     SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+    // This node closes first, and a connection is only closed once its answer was read or given up.
+    // Without this, its port could not be used again for a minute.
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     if !address.is_encrypted {
         return drive(socket).await;
     }

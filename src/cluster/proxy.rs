@@ -10,16 +10,16 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::exchange::{ExchangeError, is_forwarded, send};
-use super::hop::{FORWARDED, HOP_NAME, Hop, HopKey, address_of};
-use super::link::{Link, connect};
+use super::exchange::{ExchangeError, Patience, is_forwarded, send};
+use super::hop::{BEHIND, FORWARDED, HOP_NAME, Hop, HopKey, Signed, address_of, credentials};
+use super::link::{Link, connect, is_local};
 use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
 use super::refusal::{Refusal, of_broken_exchange};
 use super::upstreams::{Admitted, NotTried, Upstreams};
-use crate::actors::cache::{AppliedCommit, StorageOf, StoragePlace};
+use crate::actors::cache::{AppliedCommit, LogReader, StorageOf, StoragePlace};
 use crate::core::limits::Limits;
 use crate::core::node_address::NodeAddress;
 use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
@@ -27,30 +27,40 @@ use crate::core::telemetry;
 use crate::core::trust::Trust;
 use crate::domain::node::NodeName;
 use crate::http::address::{is_https, percent_decoded};
+use crate::http::observe::client_request_id;
 use crate::http::route_names::Route;
-use crate::http::{HttpError, peer_of};
-use crate::protocol::code::Code;
+use crate::http::{AsSent, HttpError, peer_of};
+use crate::services::Services;
 use crate::services::access::RepositoryPath;
-use crate::services::{ServiceError, Services};
 
 const REQUEST_ID: &str = "x-request-id";
+const UNREACHABLE: &str = "the node cannot be reached: its repositories are answered with 503";
 /// The end of the routes that concern a repository without its files: whom a reader sees is known
 /// to the node of the reader's session.
 const OWN_ROUTES: [&str; 1] = ["/visitors"];
 
 /// Forwards requests; one per application. See the [module](super).
 pub struct Proxy {
-    own: NodeName,
+    pub(super) own: NodeName,
     pub(super) key: HopKey,
     nodes: OtherNodes,
+    log: LogReader,
     upstreams: Upstreams,
     clients: Slots,
     metrics: ProxyMetrics,
     /// For nodes with TLS.
     trust: OnceLock<Trust>,
     connect: Duration,
-    idle: Duration,
+    patience: Patience,
     catch_up: Duration,
+}
+
+/// The places of a request that is forwarded.
+struct Held {
+    /// The number of the storage node.
+    number: i16,
+    _admitted: Admitted,
+    _slot: Slot,
 }
 
 impl Proxy {
@@ -58,61 +68,79 @@ impl Proxy {
     pub fn new(
         own: NodeName,
         signing_key: &[u8],
-        nodes: OtherNodes,
+        (nodes, log): (OtherNodes, LogReader),
         limits: &Limits,
         (metrics, pools): (ProxyMetrics, &PoolMetrics),
     ) -> Option<Self> {
         let retry = Duration::from_millis(limits.proxy_retry_ms);
-        let clients = Slots::new(limits.proxied_requests, usize::MAX);
+        // Four networks do not take all places of a node.
+        let per_network = (limits.proxied_requests_per_node / 4).max(1);
+        let clients = Slots::new(limits.proxied_requests, per_network);
         Some(Self {
             own,
             key: HopKey::new(signing_key)?,
             nodes,
+            log,
             upstreams: Upstreams::new(limits.proxied_requests_per_node, retry),
             clients: clients.measured(pools.meter(PoolName::Proxied)),
             metrics,
             trust: OnceLock::new(),
             connect: Duration::from_millis(limits.proxy_connect_ms),
-            idle: Duration::from_millis(limits.proxy_idle_ms),
+            patience: Patience {
+                idle: Duration::from_millis(limits.proxy_idle_ms),
+                head: limits.proxy_head(),
+            },
             catch_up: Duration::from_millis(limits.proxy_catch_up_ms),
         })
     }
 
     /// Opens a connection to the storage node; `None` if there is none now.
-    async fn reach(&self, request: &ServiceRequest, node: &NodeName) -> Option<(Link, (Admitted, Slot))> {
+    async fn reach(&self, request: &ServiceRequest, node: &NodeName) -> Option<(Link, Held)> {
         let Some(found) = self.nodes.find(node).await else {
             self.metrics.count(Outcome::Unreachable);
             return None;
         };
         let address = NodeAddress::parse(&found.address);
         let client = peer_of(request.request()).ok()?;
-        let slot = self.clients.enter(Holder::network(client));
-        let (slot, admitted) = match (slot, self.upstreams.admit(found.number)) {
-            (Some(slot), Ok(admitted)) => (slot, admitted),
-            (None, Ok(_)) | (_, Err(NotTried::Busy)) => {
+        let Some(slot) = self.clients.enter(Holder::network(client)) else {
+            self.metrics.count(Outcome::Refused);
+            return None;
+        };
+        let admitted = match self.upstreams.admit(found.number) {
+            Ok(admitted) => admitted,
+            Err(NotTried::Busy) => {
                 self.metrics.count(Outcome::Refused);
                 return None;
             }
-            (_, Err(NotTried::Unreachable)) => {
+            Err(NotTried::Unreachable) => {
                 self.metrics.count(Outcome::Unreachable);
                 return None;
             }
         };
         let connected = match &address {
+            // A process that hangs still accepts connections. It must not get credentials.
+            _ if !found.is_running() => Err(std::io::Error::other("it has not run for 30 s")),
             Some(address) => connect(address, &self.trust, self.connect).await,
             None => Err(std::io::Error::other("the address is not a URL")),
         };
+        if let Err(error) = &connected
+            && is_local(error)
+        {
+            warn!(%node, %error, "this node cannot open a connection");
+            self.metrics.count(Outcome::Refused);
+            return None;
+        }
         let has_changed = self.upstreams.connected(found.number, connected.is_ok());
         match connected {
             Ok(link) => {
                 if has_changed {
                     info!(%node, "the node can be reached again");
                 }
-                Some((link, (admitted, slot)))
+                Some((link, Held { number: found.number, _admitted: admitted, _slot: slot }))
             }
             Err(error) => {
                 if has_changed {
-                    warn!(%node, address = found.address, %error, "the node cannot be reached: its repositories are answered with 503");
+                    warn!(%node, address = found.address, %error, "{UNREACHABLE}");
                 }
                 self.nodes.refresh();
                 self.metrics.count(Outcome::Unreachable);
@@ -121,8 +149,30 @@ impl Proxy {
         }
     }
 
-    /// Builds the head of the forwarded request.
-    fn head_of(&self, request: &ServiceRequest, commit_no: i64) -> Option<Request<()>> {
+    /// Returns how long a request of this route may take. A push is unpacked and checked before its
+    /// answer begins, for as long as the storage node permits.
+    fn patience(&self, route: &str) -> Patience {
+        let is_push = route.ends_with("/git-receive-pack");
+        Patience { head: if is_push { self.patience.idle } else { self.patience.head }, ..self.patience }
+    }
+
+    /// Records that a forwarded request has failed.
+    fn failed(&self, node: &NodeName, number: i16, error: &ExchangeError) {
+        self.metrics.count(Outcome::Failed);
+        self.nodes.refresh();
+        let shown = telemetry::chain(error);
+        match error {
+            // The other node logs that it has lost the database.
+            ExchangeError::Behind => debug!(%node, error = %shown, "a forwarded request failed"),
+            _ => warn!(%node, error = %shown, "a forwarded request failed"),
+        }
+        if matches!(error, ExchangeError::Silent) && self.upstreams.connected(number, false) {
+            warn!(%node, "{UNREACHABLE}");
+        }
+    }
+
+    /// Builds the head of the forwarded request to the node.
+    fn head_of(&self, request: &ServiceRequest, node: &NodeName, commit_no: i64) -> Option<Request<()>> {
         let (method, address) = (request.method().as_str(), address_of(request));
         let client = peer_of(request.request()).ok()?;
         let hop = Hop { client, is_https: is_https(request.request()), commit_no };
@@ -136,26 +186,26 @@ impl Proxy {
                 headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
             }
         }
-        let signed = self.key.sign(&hop, method, address);
-        headers.insert(HeaderName::from_static(HOP_NAME), HeaderValue::try_from(signed).ok()?);
-        if let Some(id) = telemetry::request_id() {
+        let all = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let signed = Signed { to: node, method, address, credentials: &credentials(all) };
+        let value = HeaderValue::try_from(self.key.sign(&hop, signed)).ok()?;
+        headers.insert(HeaderName::from_static(HOP_NAME), value);
+        // The id that the client gets, so that the answer does not show which node made it.
+        let shown = client_request_id(request.headers()).map(Into::into).or_else(telemetry::request_id);
+        if let Some(id) = shown {
             headers.insert(REQUEST_ID, HeaderValue::try_from(&*id).ok()?);
         }
         head.body(()).ok()
     }
 
-    /// Reads the commits that the forwarding node has applied.
-    async fn catch_up(&self, services: &Services, commit_no: i64) -> Result<(), ServiceError> {
-        if services.cache.ask_anonymously(AppliedCommit).await? >= commit_no {
-            return Ok(());
+    /// Reads the commits that the forwarding node has applied. Returns whether that succeeded.
+    async fn catch_up(&self, services: &Services, commit_no: i64) -> bool {
+        match services.cache.ask_anonymously(AppliedCommit).await {
+            Ok(applied) if applied >= commit_no => true,
+            // One read serves all requests that wait for it.
+            Ok(_) => matches!(tokio::time::timeout(self.catch_up, self.log.read()).await, Ok(Ok(()))),
+            Err(_) => false,
         }
-        let behind = || {
-            let why = "the node that stores this repository has not read the newest changes; try again";
-            ServiceError::later(Code::Overloaded, why, 1_000)
-        };
-        let read = tokio::time::timeout(self.catch_up, services.writer.read_log());
-        read.await.map_err(|_| behind())??;
-        Ok(())
     }
 }
 
@@ -200,10 +250,10 @@ pub async fn forward<B: MessageBody + 'static>(
     let hop = request.extensions().get::<Hop>().cloned();
     if let Some(hop) = hop {
         // Whatever this node knows of the repository, the request ends here.
-        return match proxy.catch_up(&services, hop.commit_no).await {
-            Ok(()) => local(request, next).await,
-            Err(error) => Ok(refused(request, error.into())),
-        };
+        if !proxy.catch_up(&services, hop.commit_no).await {
+            return Ok(behind(request));
+        }
+        return local(request, next).await;
     }
     let place = storage_of(&services, at).await;
     let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own))
@@ -211,21 +261,19 @@ pub async fn forward<B: MessageBody + 'static>(
         return local(request, next).await;
     };
     let (Some((link, held)), Some(head)) =
-        (proxy.reach(&request, &node).await, proxy.head_of(&request, commit_no))
+        (proxy.reach(&request, &node).await, proxy.head_of(&request, &node, commit_no))
     else {
         return local(request, next).await;
     };
     let payload = payload_of(&mut request);
-    let has_body = payload.is_some();
-    match send(link, head, payload, proxy.idle, held).await {
+    let (has_body, number) = (payload.is_some(), held.number);
+    match send(link, head, payload, proxy.patience(&route), held).await {
         Ok(response) => {
             proxy.metrics.count(Outcome::Answered);
             Ok(request.into_response(response).map_into_right_body())
         }
         Err(error) => {
-            proxy.metrics.count(Outcome::Failed);
-            proxy.nodes.refresh();
-            note_failure(&node, &error);
+            proxy.failed(&node, number, &error);
             if !has_body {
                 return local(request, next).await;
             }
@@ -235,11 +283,6 @@ pub async fn forward<B: MessageBody + 'static>(
             })
         }
     }
-}
-
-fn note_failure(node: &NodeName, error: &ExchangeError) {
-    let error = telemetry::chain(error);
-    warn!(%node, error = %error, "a forwarded request failed");
 }
 
 /// Returns the storage node of the repository. `None` if the repository does not exist, or the
@@ -255,6 +298,14 @@ fn payload_of(request: &mut ServiceRequest) -> Option<Payload> {
     let has_body =
         length.is_some_and(|length| length != "0") || request.headers().contains_key(TRANSFER_ENCODING);
     has_body.then(|| request.take_payload())
+}
+
+/// Answers that this node is behind. The forwarding node then answers its client as if this one
+/// could not be reached: a stranger does not learn that the repository exists.
+fn behind<B: MessageBody + 'static>(request: ServiceRequest) -> ServiceResponse<EitherBody<B>> {
+    let mut response = HttpResponse::ServiceUnavailable().insert_header((HOP_NAME, BEHIND)).finish();
+    response.extensions_mut().insert(AsSent);
+    request.into_response(response).map_into_right_body()
 }
 
 fn refused<B: MessageBody + 'static>(

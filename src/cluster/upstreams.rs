@@ -70,6 +70,10 @@ impl Upstreams {
     pub(super) fn admit(&self, number: i16) -> Result<Admitted, NotTried> {
         let node = usize::try_from(number).unwrap_or(0);
         let upstream = self.nodes.get(node).ok_or(NotTried::Unreachable)?;
+        // Before the try: a request without a place must not use it up.
+        let fits = |count: usize| (count < self.requests_max).then(|| count.saturating_add(1));
+        upstream.requests.fetch_update(AcqRel, Acquire, fits).map_err(|_| NotTried::Busy)?;
+        let admitted = Admitted { nodes: self.nodes.clone(), node };
         let (now_ms, closed_until_ms) = (self.now_ms(), upstream.closed_until_ms.load(Acquire));
         if closed_until_ms > 0 {
             let next_ms = now_ms.saturating_add(saturate::millis(self.retry));
@@ -80,9 +84,7 @@ impl Upstreams {
                 return Err(NotTried::Unreachable);
             }
         }
-        let fits = |count: usize| (count < self.requests_max).then(|| count.saturating_add(1));
-        upstream.requests.fetch_update(AcqRel, Acquire, fits).map_err(|_| NotTried::Busy)?;
-        Ok(Admitted { nodes: self.nodes.clone(), node })
+        Ok(admitted)
     }
 
     /// Records the outcome of a connection. Returns whether the state has changed.
@@ -111,6 +113,17 @@ mod tests {
         assert_eq!(upstreams.admit(1).unwrap_err(), NotTried::Unreachable);
         assert!(upstreams.connected(1, true));
         assert!(upstreams.admit(1).is_ok() && upstreams.admit(1).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn busy_node_does_not_use_up_the_try_of_a_closed_one() {
+        let upstreams = Upstreams::new(1, Duration::from_secs(2));
+        let held = upstreams.admit(1).unwrap();
+        upstreams.connected(1, false);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(upstreams.admit(1).unwrap_err(), NotTried::Busy);
+        drop(held);
+        assert!(upstreams.admit(1).is_ok());
     }
 
     #[tokio::test]

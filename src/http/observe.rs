@@ -47,7 +47,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// Returns the request id of the client, if it is short and has only plain characters.
-fn client_request_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn client_request_id(headers: &HeaderMap) -> Option<String> {
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let plain = |text: &&str| {
         !text.is_empty()

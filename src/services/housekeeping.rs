@@ -41,6 +41,12 @@ impl Services {
         })
         .await?;
         let mut keys: Vec<StorageKey> = orphans::keys(&touched).collect();
+        // In a folder that nodes share, another one may use them since.
+        if let Some(node) = self.git.node.clone().filter(|_| !keys.is_empty()) {
+            let read = move |db: &mut _| repositories::stored_elsewhere(db, &node);
+            let elsewhere = self.readers.read(Holder::Operator, read).await?;
+            keys.retain(|key| elsewhere.iter().all(|(other, _)| other.storage_key != *key));
+        }
         for repository in &unfinished.pushed {
             if let Ok(repository) = self.cache.ask_anonymously(RepositoryById(*repository)).await
                 && self.git.stores(&repository)
@@ -48,15 +54,7 @@ impl Services {
                 keys.push(repository.storage_key);
             }
         }
-        let store = self.git.store.clone();
-        blocking(move || {
-            for key in keys {
-                if let Err(error) = store.remove_locks(key) {
-                    tracing::warn!(error = %chain(&error), "cannot remove the locks of an interrupted push");
-                }
-            }
-        })
-        .await?;
+        self.remove_locks(keys).await?;
         let creations = match self.git.node {
             // They may have been adopted since.
             Some(_) if !unfinished.creations.is_empty() => {
@@ -66,6 +64,20 @@ impl Services {
             _ => unfinished.creations,
         };
         self.roll_back(self.stored_here(creations)).await
+    }
+
+    /// Removes the locks that killed processes left in these directories. The caller knows that no
+    /// process uses them.
+    pub(super) async fn remove_locks(&self, keys: Vec<StorageKey>) -> Result<(), ServiceError> {
+        let store = self.git.store.clone();
+        blocking(move || {
+            for key in keys {
+                if let Err(error) = store.remove_locks(key) {
+                    tracing::warn!(error = %chain(&error), "cannot remove the locks of an interrupted push");
+                }
+            }
+        })
+        .await
     }
 
     /// Removes half-created repositories. No client has received their creation.

@@ -18,6 +18,7 @@ pub mod chat_start;
 pub mod chats;
 mod chore_lock;
 mod commit_tokens;
+mod ended_nodes;
 mod entitlement;
 mod error;
 mod fetch_requests;

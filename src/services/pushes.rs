@@ -19,6 +19,7 @@ use super::room::Room;
 use super::transfers::chat_text;
 use super::{ServiceError, Services};
 use crate::actors::cache::{ReadersNamed, RepositoryById, RepositoryView};
+use crate::actors::error::QueryError;
 use crate::actors::writer::commands::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 use crate::core::actor::Caller;
 use crate::core::database::Db;
@@ -380,7 +381,9 @@ impl Services {
                 self.write_settlement(intent.id, summary).await
             }
             // The repository is gone: there is nothing left to announce.
-            Err(_) => self.write_settlement(intent.id, PushSummary::default()).await,
+            Err(QueryError::Refused(_)) => self.write_settlement(intent.id, PushSummary::default()).await,
+            // The cache is stale or busy: the next round tries again.
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -180,6 +180,8 @@ impl Services {
 
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
         let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
+        // The push lock of another node excludes no push.
+        self.git.check_stored_here(&repository)?;
         self.rates.change(who.user, 1)?;
         let _lock = self.git.push_lock(repository.id).await?;
         // The result of an interrupted push is announced if it can still be computed. Without the

@@ -2,7 +2,8 @@
 //! those of a node that has ended.
 //!
 //! Invariant: a node takes a repository only if it finds the files, and never from a node that runs
-//! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503.
+//! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503. It
+//! removes locks only in repositories that it has taken.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -10,12 +11,12 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::blocking::blocking;
+use super::ended_nodes::EndedNodes;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::{MoveRepositories, NODE_RUNS};
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
-use crate::domain::ids::RepositoryId;
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
@@ -102,7 +103,7 @@ impl Services {
     /// pushes against the refs on its disk. `new`: the name of this node, as the operator gave it.
     ///
     /// # Errors
-    /// A conflict if `old` runs, or if `new` is another node.
+    /// A conflict if `old` runs or is unknown, or if `new` is another node.
     pub async fn replace_node(&self, old: &str, new: &str) -> Result<TakenOver, ServiceError> {
         let sole = "the database is not on PostgreSQL; there is a single node";
         let node = self.git.node.clone().ok_or(Refusal::Conflict(sole))?;
@@ -113,11 +114,23 @@ impl Services {
         if old == new {
             return Err(Refusal::Conflict("both names are the same node").into());
         }
+        let is_known = |listed: &ListedNode| listed.name == old && !listed.is_own;
+        if !self.nodes().await?.iter().any(is_known) && !self.stores_any(old).await? {
+            let why = "no node has this name; `netbit node list` prints the names";
+            return Err(Refusal::Conflict(why).into());
+        }
         let runs = old.to_owned();
         if self.readers.read(Holder::Operator, move |db| nodes::is_running(db, &runs)).await? {
             return Err(NODE_RUNS.into());
         }
         self.take_over(&NodeName::from(old), &node).await
+    }
+
+    /// Returns whether a node of this name has repositories: after a restore into another database
+    /// the node itself is not known.
+    async fn stores_any(&self, name: &str) -> Result<bool, ServiceError> {
+        let counts = self.readers.read(Holder::Operator, repositories::counts_by_storage).await?;
+        Ok(counts.iter().any(|(storage, _)| storage.as_deref() == Some(name)))
     }
 
     async fn take_over(&self, old: &NodeName, node: &NodeName) -> Result<TakenOver, ServiceError> {
@@ -138,27 +151,19 @@ impl Services {
     pub async fn take_over_ended_nodes(&self) {
         let Some(node) = self.git.node.clone() else { return };
         let expires = Duration::from_millis(u64::try_from(NODE_EXPIRES_MS).unwrap_or(0));
-        // The time since which this node finds the other not to run: a node that was stopped in
-        // order is given the same time to start again as one that ended.
-        let mut ended_since: HashMap<String, Instant> = HashMap::new();
+        let mut ended = EndedNodes::new(expires, SEARCH_EVERY * 3);
         loop {
             tokio::time::sleep(SEARCH_EVERY).await;
             let listed = match self.nodes().await {
                 Ok(listed) => listed,
                 Err(error) => {
                     warn!(error = %chain(&error), "the nodes of this database cannot be read");
+                    ended.read_failed();
                     continue;
                 }
             };
-            let ended: Vec<_> = listed.into_iter().filter(|node| !node.is_running && !node.is_own).collect();
-            ended_since.retain(|name, _| ended.iter().any(|node| node.name == *name));
-            for old in ended {
-                let since = *ended_since.entry(old.name.clone()).or_insert_with(Instant::now);
-                let was_killed = old.silent_ms.is_some();
-                if old.repositories == 0 || !was_killed && since.elapsed() < expires {
-                    continue;
-                }
-                if let Err(error) = self.take_over(&NodeName::from(old.name), &node).await {
+            for old in ended.read(listed, Instant::now()) {
+                if let Err(error) = self.take_over(&NodeName::from(old), &node).await {
                     warn!(error = %chain(&error), "the repositories of an ended node were not taken over");
                 }
             }
@@ -177,35 +182,49 @@ impl Services {
         if found.is_empty() {
             return Ok(TakenOver::default());
         }
-        let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
         let store = self.git.store.clone();
         let (here, missing) = blocking(move || {
             let is_here = |(repository, is_active): &(Repository, bool)| {
                 !is_active || store.existing(repository.storage_key).is_ok()
             };
             let (here, missing): (Vec<_>, Vec<_>) = found.into_iter().partition(is_here);
-            for (repository, _) in
-                here.iter().filter(|(found, active)| *active && unsettled.contains(&found.id))
-            {
-                if let Err(error) = store.remove_locks(repository.storage_key) {
-                    warn!(error = %chain(&error), "cannot remove the locks of an interrupted push");
-                }
-            }
             (here, missing.len())
         })
         .await?;
-        let mut by_storage: BTreeMap<Option<NodeName>, Vec<RepositoryId>> = BTreeMap::new();
+        let mut by_storage: BTreeMap<Option<NodeName>, Vec<Repository>> = BTreeMap::new();
         for (repository, _) in here {
-            by_storage.entry(repository.storage).or_default().push(repository.id);
+            by_storage.entry(repository.storage.clone()).or_default().push(repository);
         }
         let mut moved = 0;
-        for (from, ids) in by_storage {
-            for ids in ids.chunks(MOVED_PER_COMMAND) {
-                let (repositories, from, to) = (ids.to_vec(), from.clone(), node.clone());
-                let command = MoveRepositories { repositories, from, to };
-                moved += self.writer.execute(Caller::Server, command).await?;
+        for (from, repositories) in by_storage {
+            for some in repositories.chunks(MOVED_PER_COMMAND) {
+                moved += self.move_here(some, from.clone(), node).await?;
             }
         }
         Ok(TakenOver { moved, missing, settled: 0 })
+    }
+
+    /// Moves these repositories to this node, and removes the locks that interrupted pushes left in
+    /// those that have moved. Until then no push of this node uses them.
+    async fn move_here(
+        &self,
+        repositories: &[Repository],
+        from: Option<NodeName>,
+        node: &NodeName,
+    ) -> Result<usize, ServiceError> {
+        let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
+        let interrupted: Vec<_> = repositories.iter().filter(|found| unsettled.contains(&found.id)).collect();
+        let mut held = Vec::new();
+        for repository in &interrupted {
+            held.push(self.git.push_lock(repository.id).await?);
+        }
+        let ids = repositories.iter().map(|repository| repository.id).collect();
+        let command = MoveRepositories { repositories: ids, from, to: node.clone() };
+        let moved = self.writer.execute(Caller::Server, command).await?;
+        let keys =
+            interrupted.iter().filter(|found| moved.contains(&found.id)).map(|found| found.storage_key);
+        self.remove_locks(keys.collect()).await?;
+        drop(held);
+        Ok(moved.len())
     }
 }

@@ -137,7 +137,7 @@ impl CacheActor {
         ask: Ask<QueryRequest<Q>>,
         refuse: fn(&mut Self, Ask<QueryRequest<Q>>, Refusal),
     ) {
-        let QueryRequest { who, query } = &ask.request;
+        let QueryRequest { who, query, .. } = &ask.request;
         let grant = match who.map(|who| self.models.directory.authenticate(who)).transpose() {
             Ok(proven) => proven.map(|(_, grant)| grant),
             Err(refusal) => return refuse(self, ask, refusal),

@@ -14,6 +14,7 @@ use crate::actors::error::QueryError;
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
 use crate::core::actor::{Caller, Gate, Mailbox};
+use crate::core::telemetry;
 use crate::domain::access::Credential;
 use crate::domain::device::DeviceKey;
 use crate::domain::ids::{ChatId, Seq, SessionId, UserId};
@@ -48,7 +49,8 @@ impl CacheHandle {
         who: Option<Credential>,
         query: Q,
     ) -> Result<Q::Answer, QueryError> {
-        self.mailbox.ask(&self.gate, caller, QueryRequest { who, query }).await
+        let arrived = telemetry::request_arrived();
+        self.mailbox.ask(&self.gate, caller, QueryRequest { who, query, arrived }).await
     }
 
     /// Registers a session. Returns once `Welcome` is in its outbox and events follow it.

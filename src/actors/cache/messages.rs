@@ -122,6 +122,8 @@ answers! {
 pub struct QueryRequest<Q: Query> {
     pub(super) who: Option<Credential>,
     pub(super) query: Q,
+    /// The time at which the HTTP request arrived that this is part of.
+    pub(super) arrived: Option<Instant>,
 }
 
 impl<Q: Query> NamedMessage for QueryRequest<Q> {

@@ -15,6 +15,13 @@ impl Limits {
         saturate::to_usize(self.git_spool_bytes / (64 * 1024)).min(u32::MAX as usize)
     }
 
+    /// Returns how long a storage node may take from the end of a request to the head of its
+    /// answer: the request waits for its turn and is computed. A fifth more is for all else.
+    pub fn proxy_head(&self) -> Duration {
+        let decided_ms = self.git_patience_ms.saturating_add(self.git_compute_ms);
+        Duration::from_millis(decided_ms.saturating_add(decided_ms / 5).min(self.proxy_idle_ms))
+    }
+
     /// Returns how many of the HTTP connections may be WebSockets.
     pub fn websockets(&self) -> usize {
         self.http_connections.saturating_sub(self.http_reserve.min(self.http_connections / 2)).max(1)

@@ -8,6 +8,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::{self, format};
@@ -25,11 +26,17 @@ pub use cut::{Cut, LOGGED_BYTES_MAX, cut};
 
 tokio::task_local! {
     static REQUEST_ID: Arc<str>;
+    static ARRIVED: Instant;
 }
 
 /// Runs `work` on behalf of a request. Requests that it sends to actors carry the request's id.
 pub async fn in_request<T>(id: Arc<str>, work: impl Future<Output = T>) -> T {
-    REQUEST_ID.scope(id, work).await
+    ARRIVED.scope(Instant::now(), REQUEST_ID.scope(id, work)).await
+}
+
+/// Returns the time at which the request arrived on whose behalf this runs, if there is one.
+pub fn request_arrived() -> Option<Instant> {
+    ARRIVED.try_with(|arrived| *arrived).ok()
 }
 
 /// Returns the id of the request on whose behalf this runs, if there is one.

@@ -2,6 +2,7 @@
 //! SQLite.
 
 mod bus_server;
+mod hops;
 mod link;
 mod nodes;
 mod presence;

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::nodes::skip;
 use crate::harness::git::{GitWorkdir, repositories_in};
 use crate::harness::{PASSWORD, Process, eventually, postgres, soon, until};
 use netbit::client::HttpClient;
@@ -32,6 +33,7 @@ impl Nodes {
     /// Starts both nodes. `None`: the tests run on SQLite.
     pub(super) async fn start(more: &[(&str, &str)]) -> Option<Self> {
         if !postgres::is_used() {
+            skip("needs PostgreSQL");
             return None;
         }
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
@@ -167,6 +169,21 @@ async fn repository_is_used_through_a_foreign_node() {
     nodes.b.stop().await;
 }
 
+/// Returns the head and the body of an answer, without its date and the request id of the server.
+async fn answer(client: &HttpClient, path: &str, repository: &str, headers: &[(&str, &str)]) -> String {
+    let at = path.replace('R', repository);
+    let answer = client.send(reqwest::Method::GET, &at, None, headers).await.unwrap();
+    let id = answer.header("x-request-id").unwrap().to_owned();
+    assert!(!answer.body.is_object() || answer.body["request_id"] == id.as_str(), "{}", answer.body);
+    let of_answer = answer.headers.iter().filter(|(name, _)| *name != "date");
+    let mut lines: Vec<_> =
+        of_answer.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    let shown = format!("{} {} {}", answer.status, lines.join(" "), answer.body);
+    let own = if headers.is_empty() { id.as_str() } else { "\0" };
+    shown.replace(own, "ID").replace(repository, "R")
+}
+
 #[actix_web::test]
 async fn node_that_is_down_is_named_to_readers_only() {
     let Some(mut nodes) = Nodes::start(&[]).await else { return };
@@ -185,6 +202,16 @@ async fn node_that_is_down_is_named_to_readers_only() {
     };
     refused(&nodes.b).await;
     assert_eq!(alice.get(api).await.unwrap().status, 200);
+    // Answers about a repository of another node and about none are equal.
+    for path in ["/api/projects/alice/hello/repos/R/branches", "/api/projects/alice/hello/repos/R"] {
+        for with_id in [&[("x-request-id", "mine")][..], &[]] {
+            for client in [&bob, &nodes.b.http] {
+                let private = answer(client, path, "web", with_id).await;
+                assert_eq!(private, answer(client, path, "wob", with_id).await, "{path} {with_id:?}");
+                assert!(private.contains("x-request-id: mine") || with_id.is_empty(), "{private}");
+            }
+        }
+    }
 
     nodes.a.kill();
     // The first request meets the refused connection; later ones are not tried for a while.
@@ -195,6 +222,13 @@ async fn node_that_is_down_is_named_to_readers_only() {
         assert!(answer.body["detail"].as_str().unwrap().contains("node a"), "{}", answer.body);
     }
     refused(&nodes.b).await;
+    // A deletion waits for pushes at the storage node. A description needs no files.
+    let web = "/api/projects/alice/hello/repos/web";
+    let deleted = alice.send(reqwest::Method::DELETE, web, None, &[]).await.unwrap();
+    assert_eq!(deleted.status, 503, "{}", deleted.body);
+    let change = json!({"description": "mine"});
+    let changed = alice.send(reqwest::Method::PATCH, web, Some(&change), &[]).await.unwrap();
+    assert_eq!(changed.status, 200, "{}", changed.body);
     let sentence = "the node a, which stores this repository, cannot be reached; try again in 5 s";
     workdir.git("", &["ls-remote", &url(&nodes.b, "alice")]).await.refused(sentence);
     workdir.git("work", &["push", "--quiet", &url(&nodes.b, "alice"), "main"]).await.refused(sentence);
@@ -217,9 +251,38 @@ async fn node_that_is_down_is_named_to_readers_only() {
 }
 
 #[actix_web::test]
+async fn node_that_hangs_is_given_up() {
+    use rustix::process::{Signal, kill_process};
+    let short = [("NETBIT_LIMITS__GIT_PATIENCE_MS", "1000"), ("NETBIT_LIMITS__GIT_COMPUTE_MS", "1000")];
+    let Some(nodes) = Nodes::start(&short).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let alice = login(&nodes.b, "alice").await;
+    let api = "/api/projects/alice/hello/repos/web/branches";
+    assert_eq!(alice.get(api).await.unwrap().status, 200);
+    // The kernel still accepts connections for the process.
+    kill_process(nodes.a.pid(), Signal::STOP).unwrap();
+    let answer = soon(alice.get(api)).await.unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(answer.body["detail"].as_str().unwrap().contains("node a"), "{}", answer.body);
+    // Its next requests connect to it no more, and later none: its row is old.
+    nodes.query("UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'");
+    let refused = "netbit_proxied_total{outcome=\"unreachable\"}";
+    until(async || {
+        assert_eq!(alice.get(api).await.unwrap().status, 503);
+        let (_, metrics) = nodes.b.operations("/metrics").await;
+        metrics.lines().any(|line| line.starts_with(refused) && !line.ends_with(" 0"))
+    })
+    .await;
+    kill_process(nodes.a.pid(), Signal::CONT).unwrap();
+    until(async || alice.get(api).await.unwrap().status == 200).await;
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
 async fn client_address_is_forwarded_and_cannot_be_forged() {
     if !postgres::is_used() {
-        return;
+        return skip("needs PostgreSQL");
     }
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let database = postgres::url(folders[0].path()).unwrap();

@@ -35,8 +35,14 @@ impl CacheActor {
     }
 
     /// Refuses the query, unless another node may have committed what it asks for: then it is
-    /// answered again behind the commits of the others.
+    /// answered again behind the commits of the others. A request needs one read of the log for all
+    /// of its refusals. Otherwise its duration would show their number.
     pub(super) fn refuse_if_current<Q: Query>(&mut self, ask: Ask<QueryRequest<Q>>, refusal: Refusal) {
+        let log = self.sources.log.as_ref();
+        let is_current = |arrived| log.is_some_and(|log| log.freshness().was_current_at(arrived));
+        if ask.request.arrived.is_some_and(is_current) {
+            return ask.answer(Err(refusal.into()));
+        }
         if let Some(ask) =
             self.behind_the_log(ask, Self::answer_now, |ask| ask.answer(Err(QueryError::Stale)))
         {

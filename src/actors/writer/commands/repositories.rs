@@ -225,7 +225,7 @@ impl Command for RecordMaintenance {
 }
 
 /// Makes a node the storage node of repositories of another one that does not run, or of
-/// repositories that no node has adopted. Returns how many were moved and can be used.
+/// repositories that no node has adopted. Returns those that were moved and can be used.
 ///
 /// Invariant: a node that runs loses no repository. A node that only seems to have ended can open
 /// no push of a repository that was moved ([`OpenPush`](super::OpenPush)).
@@ -237,14 +237,14 @@ pub struct MoveRepositories {
 }
 
 impl Command for MoveRepositories {
-    type Output = usize;
+    type Output = Vec<RepositoryId>;
 
     fn bytes(&self) -> usize {
         // The events name each repository with its texts.
         1024 * self.repositories.len()
     }
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Vec<RepositoryId>> {
         if let Some(from) = &self.from
             && nodes::is_running(tx.reader(), from.as_str())?
         {
@@ -252,11 +252,11 @@ impl Command for MoveRepositories {
         }
         let named = self.repositories.get(..ROWS_PER_STATEMENT_MAX).unwrap_or(&self.repositories);
         let moved = repositories::set_storage(tx.write(), named, self.from.as_ref(), &self.to)?;
-        let count = moved.len();
+        let ids = moved.iter().map(|repository| repository.id).collect();
         for repository in moved {
             tx.announce(Event::RepositoryChanged { repository: Arc::new(repository) });
         }
-        Ok(count)
+        Ok(ids)
     }
 }
 
