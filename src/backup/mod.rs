@@ -23,12 +23,14 @@ mod database;
 mod doctor;
 mod files;
 mod manifest;
+mod own;
 mod restore;
 mod take;
 
 pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
 pub use manifest::{Manifest, verify};
+pub use own::OwnRepositories;
 pub use restore::{RestoreInto, Restored, restore};
 pub use take::take;
 
@@ -36,6 +38,7 @@ use std::path::PathBuf;
 
 use crate::core::data_dir::DataDirError;
 use crate::core::database::{DatabaseError, QueryError};
+use crate::domain::ids::RepositoryId;
 use crate::storage::database_copy::CopyError;
 
 /// The file of the database in a backup.
@@ -53,6 +56,13 @@ pub enum BackupError {
     NoBackup { path: PathBuf, reason: String },
     #[error("{}: the checksum differs from the manifest; the backup is damaged", .0.display())]
     Damaged(PathBuf),
+    #[error(
+        "repository {id} ({name}) is stored on this node and has no directory in repos/: restore it from a backup, \
+         or delete the repository"
+    )]
+    MissingRepository { id: RepositoryId, name: String },
+    #[error("{} has no name of a node yet: set cluster.name as its server does", .0.display())]
+    UnknownNode(PathBuf),
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]

@@ -8,7 +8,7 @@ use clap::Args;
 use super::DataDirFlag;
 use super::output::{print_line, report_error, warn};
 use super::progress::Bar;
-use crate::backup;
+use crate::backup::{self, OwnRepositories};
 use crate::core::plural::plural;
 
 #[derive(Args)]
@@ -24,13 +24,15 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
-    let (data_dir, database) = arguments.place.source()?;
+    let (config, database) = arguments.place.source()?;
+    let own = OwnRepositories::of(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let data_dir = config.data_dir.0;
     let mut bar = Bar::new(arguments.verify);
     let report = &mut |progress: backup::BackupProgress<'_>| bar.show(progress);
     let done = if arguments.verify {
         backup::verify(&arguments.target, report)
     } else {
-        backup::take(&database, &data_dir, &arguments.target, report)
+        backup::take(&database, (&data_dir, &own), &arguments.target, report)
     };
     drop(bar);
     let manifest = done.map_err(|error| report_error(&error.into()))?;

@@ -31,7 +31,8 @@ pub(super) struct RestoreArguments {
 }
 
 pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
-    let (data_dir, configured) = arguments.place.source()?;
+    let (config, configured) = arguments.place.source()?;
+    let data_dir = config.data_dir.0;
     let into = match (&arguments.to_database, configured) {
         _ if arguments.repositories_only => RestoreInto::Nowhere,
         (Some(url), _) => RestoreInto::Server(Server::new(url).map_err(|error| report_error(&error.into()))?),

@@ -60,6 +60,8 @@ pub struct DataDir {
 const RESTORE_MARK: &str = "restore.unfinished";
 /// A file that exists while a copy of a database into the directory has not finished.
 const COPY_MARK: &str = "copy.unfinished";
+/// The file of the name that a node without `cluster.name` has made.
+const NODE_NAME: &str = "node.name";
 /// The file of the [`HighWater`] mark. Every start writes it.
 const HIGH_WATER: &str = "high_water.json";
 
@@ -255,17 +257,24 @@ impl DataDir {
     /// Returns the name of this node: `configured`, or the one in `node.name`, which is made if it
     /// does not exist.
     pub fn node_name(&self, configured: &str) -> Result<String, DataDirError> {
-        if !configured.is_empty() {
-            return Ok(configured.to_owned());
+        if let Some(name) = Self::node_name_in(&self.path, configured)? {
+            return Ok(name);
         }
-        let path = self.path.join("node.name");
+        let name = format!("node-{:08x}", rand::random::<u32>());
+        write_atomically(&self.path, NODE_NAME, name.as_bytes())?;
+        Ok(name)
+    }
+
+    /// Returns the name of the node of a directory, which another process may have open: that of
+    /// `node_name`, or `None` if it was not made yet.
+    pub fn node_name_in(path: &Path, configured: &str) -> Result<Option<String>, DataDirError> {
+        if !configured.is_empty() {
+            return Ok(Some(configured.to_owned()));
+        }
+        let path = path.join(NODE_NAME);
         match fs::read_to_string(&path) {
-            Ok(name) => Ok(name.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let name = format!("node-{:08x}", rand::random::<u32>());
-                write_atomically(&self.path, "node.name", name.as_bytes())?;
-                Ok(name)
-            }
+            Ok(name) => Ok(Some(name.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(DataDirError::Io { path, source }),
         }
     }

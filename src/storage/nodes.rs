@@ -46,12 +46,6 @@ struct Number {
 }
 
 #[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    value: i64,
-}
-
-#[derive(QueryableByName)]
 struct Value {
     #[diesel(sql_type = Text)]
     value: String,
@@ -134,12 +128,6 @@ pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
     ))
     .bind::<Text, _>(name)
     .load(&mut db.queries)
-}
-
-/// Returns the number of nodes that have ever run on this database.
-pub fn count(db: &mut Postgres) -> QueryResult<i64> {
-    let all = "SELECT count(*) AS value FROM nodes";
-    diesel::sql_query(all).get_result::<Count>(&mut db.queries).map(|count| count.value)
 }
 
 fn insert(db: &mut Postgres, this: NewNode<'_>) -> QueryResult<i16> {
