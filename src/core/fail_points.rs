@@ -39,6 +39,8 @@ pub const BEFORE_MIGRATION: &str = "migration.before";
 pub const BEFORE_MANIFEST: &str = "manifest.before";
 /// All rows of a database are copied, and the copy is not complete yet.
 pub const BEFORE_COPY_ENDS: &str = "copy.end";
+/// A node has found no copy into the database, and is not registered yet.
+pub const BEFORE_REGISTRATION: &str = "node.register";
 /// A window is evicted from the cache.
 pub const EVICTION: &str = "eviction";
 /// In the handler of an actor.
@@ -49,7 +51,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 24] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -67,6 +69,7 @@ pub const NAMES: [&str; 23] = [
     BEFORE_MIGRATION,
     BEFORE_MANIFEST,
     BEFORE_COPY_ENDS,
+    BEFORE_REGISTRATION,
     EVICTION,
     IN_CACHE,
     IN_WRITER,

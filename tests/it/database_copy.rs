@@ -13,7 +13,7 @@ use netbit::core::config::Synchronous;
 use netbit::core::database::{SqliteConnection, open_reader, open_writer};
 use tempfile::TempDir;
 
-use crate::harness::{PASSWORD, Process, postgres, until};
+use crate::harness::{PASSWORD, Process, command, postgres, until};
 
 /// Rows for the tables that `netbit seed` leaves empty.
 const ROWS: &str = "
@@ -274,4 +274,30 @@ async fn server_refuses_the_target_of_a_killed_copy() {
     let me = server.http.with_token(me.token);
     until(async || me.get("/api/chats").await.unwrap().status == 200).await;
     server.stop().await;
+}
+
+/// A copy and a start each found no trace of the other, and the server used rows that the copy
+/// replaced.
+#[actix_web::test]
+async fn server_refuses_a_copy_that_began_during_its_start() {
+    let target = Target::new();
+    let Some(database) = postgres::url(target.path()) else { return };
+    Process::start(target.path()).await.stop().await;
+    let ask = |sql: &str| postgres::psql(&database, &[sql.to_owned()]).unwrap().trim().to_owned();
+    std::thread::scope(|scope| {
+        let starts = scope.spawn(|| {
+            let mut netbit = command(target.path());
+            netbit.env("FAILPOINTS", "node.register=sleep(5000)").output().unwrap()
+        });
+        let read = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND query LIKE '%copy_unfinished%' AND pid <> pg_backend_pid()";
+        while ask(read) == "0" {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        ask("INSERT INTO meta VALUES ('copy_unfinished', 1)");
+        let output = starts.join().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+        assert!(printed(&output).contains("a copy into this database runs"), "{}", printed(&output));
+    });
+    assert_eq!(ask("SELECT seen_at FROM nodes"), "0", "the node is not counted as running");
 }

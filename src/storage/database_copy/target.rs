@@ -81,7 +81,7 @@ fn lock(db: &mut Postgres) -> Result<(), CopyError> {
     }
 }
 
-/// Marks the target as unfinished and begins to write. Returns the foreign keys that
+/// Marks the target as unfinished, unless a node uses it, and begins to write. Returns the foreign keys that
 /// [`finish`] creates again: rows are written in any order, and two tables reference each other.
 pub(super) fn begin(to: &mut Db, tables: &[Table]) -> Result<Vec<ForeignKey>, CopyError> {
     for table in tables.iter().filter(|table| table.name != META) {
@@ -93,11 +93,16 @@ pub(super) fn begin(to: &mut Db, tables: &[Table]) -> Result<Vec<ForeignKey>, Co
         to.batch_execute("DELETE FROM meta")?;
         return Ok(Vec::new());
     };
-    if let Some(node) = nodes::running(db, "")?.into_iter().next() {
-        return Err(CopyError::TargetInUse(node.name));
-    }
+    let was_marked = is_unfinished(db)?;
     meta::set(to, UNFINISHED, 1)?;
     let Db::Postgres(db) = to else { return Ok(Vec::new()) };
+    // A server registers before it reads the mark: at least one of the two finds the other.
+    if let Some(node) = nodes::running(db, "")?.into_iter().next() {
+        if !was_marked {
+            meta::delete(to, UNFINISHED)?;
+        }
+        return Err(CopyError::TargetInUse(node.name));
+    }
     to_write(db).map_err(CopyError::from)
 }
 
