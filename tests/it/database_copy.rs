@@ -301,3 +301,34 @@ async fn server_refuses_a_copy_that_began_during_its_start() {
     });
     assert_eq!(ask("SELECT seen_at FROM nodes"), "0", "the node is not counted as running");
 }
+
+/// The lock of copies had the number of the lock that a running node holds: the command reported
+/// another copy.
+#[actix_web::test]
+async fn copy_refuses_a_target_that_a_server_uses() {
+    let (source, _) = seeded().await;
+    let target = Target::new();
+    let Some(database) = postgres::url(target.path()) else { return };
+    let server = Process::start(target.path()).await;
+    until(async || server.operations("/metrics").await.1.contains("netbit_chores 1\n")).await;
+    let said = refused(text(source.path()), &target.place, &[]).await;
+    assert!(said.contains("uses the target; stop it first"), "{said}");
+    server.stop().await;
+    // The refused copy left no mark.
+    Process::start(target.path()).await.stop().await;
+
+    let holder = std::thread::spawn({
+        let lock = format!("SELECT pg_advisory_lock({}), pg_sleep(600)", 0x6e65_7462_6974_0003_i64);
+        move || drop(postgres::psql(&database, &[lock]))
+    });
+    let ask = |sql: &str| postgres::psql(&target.place, &[sql.to_owned()]).unwrap().trim().to_owned();
+    let held = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+         WHERE l.locktype = 'advisory' AND l.granted AND a.query LIKE '%pg_sleep%'";
+    until(async || ask(held) != "0").await;
+    let said = refused(text(source.path()), &target.place, &[]).await;
+    assert!(said.contains("another process copies into this database"), "{said}");
+    ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+         AND query LIKE '%pg_sleep(%' AND pid <> pg_backend_pid()");
+    holder.join().unwrap();
+    copied(text(source.path()), &target.place, &[]).await;
+}

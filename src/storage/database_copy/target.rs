@@ -1,6 +1,6 @@
 //! The target of a copy: empty before, and used by no server until it is complete.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -13,9 +13,10 @@ use crate::storage::nodes;
 use crate::storage::queries::meta;
 
 /// Advisory lock of the connection that copies.
-const COPY_LOCK: i64 = 0x6e65_7462_6974_0002;
-/// How long a copy waits for another one.
+const COPY_LOCK: i64 = 0x6e65_7462_6974_0003;
+/// How long a copy waits for another one, and the pause between two tries.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_AGAIN: Duration = Duration::from_millis(100);
 /// The row of `meta` that exists while a copy has not finished.
 const UNFINISHED: &str = "copy_unfinished";
 
@@ -71,14 +72,14 @@ pub(super) fn prepare(to: &mut Db) -> Result<Vec<Table>, CopyError> {
 
 /// Takes the lock of copies. The connection of one that was killed may hold it for a moment.
 fn lock(db: &mut Postgres) -> Result<(), CopyError> {
-    let wait = LOCK_WAIT.as_millis();
-    db.queries.batch_execute(&format!("SET lock_timeout = {wait}"))?;
-    let locked = db.queries.batch_execute(&format!("SELECT pg_advisory_lock({COPY_LOCK})"));
-    match locked {
-        Ok(()) => Ok(db.queries.batch_execute("SET lock_timeout = 0")?),
-        Err(error) if db.lost(&error) => Err(error.into()),
-        Err(_) => Err(CopyError::CopyRuns),
+    let begun = Instant::now();
+    while !ask(&mut db.queries, &format!("SELECT pg_try_advisory_lock({COPY_LOCK}) AS answer"))? {
+        if begun.elapsed() > LOCK_WAIT {
+            return Err(CopyError::CopyRuns);
+        }
+        std::thread::sleep(LOCK_AGAIN);
     }
+    Ok(())
 }
 
 /// Marks the target as unfinished, unless a node uses it, and begins to write. Returns the foreign keys that
