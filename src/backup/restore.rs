@@ -30,8 +30,9 @@ pub enum RestoreInto {
 #[derive(Debug)]
 pub struct Restored {
     pub manifest: Manifest,
-    /// Number of logins that were open in the backup and were ended by the restore.
-    pub logins_ended: usize,
+    /// Number of logins that were open in the backup and were ended by the restore. `None` if the
+    /// database was not restored.
+    pub logins_ended: Option<usize>,
 }
 
 /// Copies the backup `from` into `data_dir`, which must be new or empty, and sets a new epoch in
@@ -74,7 +75,7 @@ pub fn restore(
     let commit_no = manifest.commit_no;
     filling.finish(reset.map(|(epoch, _)| HighWater { epoch, commit_no, lost: false }))?;
     owner::hand_over(data_dir).map_err(failed(data_dir))?;
-    Ok(Restored { manifest, logins_ended: reset.map_or(0, |(_, ended)| ended) })
+    Ok(Restored { manifest, logins_ended: reset.map(|(_, ended)| ended) })
 }
 
 /// Sets a new epoch in the file. Returns it, and the number of logins that were ended.

@@ -46,13 +46,16 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
     let (manifest, target) = (restored.manifest, data_dir.display());
     let database = match &into {
         RestoreInto::Server(server) => format!("the database is {}\n", server.place()),
-        RestoreInto::Directory | RestoreInto::Nowhere => String::new(),
+        RestoreInto::Directory => String::new(),
+        RestoreInto::Nowhere => "the database is not restored: logins stay as they are in it\n".to_owned(),
     };
+    let ended = restored.logins_ended.map_or_else(String::new, |ended| {
+        format!("{} ended: all users must log in again\n", plural(ended, "login", "logins"))
+    });
     print_line!(
-        "restored {} into {target}, as of {}\n{database}{} ended: all users must log in again\nstart the server: netbit serve --data-dir {target}",
+        "restored {} into {target}, as of {}\n{database}{ended}start the server: netbit serve --data-dir {target}",
         plural(manifest.file_count(), "file", "files"),
-        manifest.created_at,
-        plural(restored.logins_ended, "login", "logins")
+        manifest.created_at
     )
     .map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
