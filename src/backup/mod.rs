@@ -23,6 +23,7 @@ mod database;
 mod doctor;
 mod files;
 mod manifest;
+mod order;
 mod own;
 mod restore;
 mod take;
@@ -30,8 +31,9 @@ mod take;
 pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
 pub use manifest::{Manifest, verify};
+pub use order::OlderDatabase;
 pub use own::OwnRepositories;
-pub use restore::{RestoreInto, Restored, restore};
+pub use restore::{NextTo, RestoreInto, Restored, restore};
 pub use take::take;
 
 use std::path::PathBuf;
@@ -63,6 +65,19 @@ pub enum BackupError {
     MissingRepository { id: RepositoryId, name: String },
     #[error("{} has no name of a node yet: set cluster.name as its server does", .0.display())]
     UnknownNode(PathBuf),
+    #[error(
+        "the backup is up to commit {backup}, and the database is up to commit {database}: the repositories lack \
+         pushes that the database names. Use a newer backup of this node, or restore the database from the oldest \
+         backup of all nodes; --allow-older restores them all the same"
+    )]
+    OlderThanDatabase { backup: i64, database: i64 },
+    #[error(
+        "the backup is not of this database, or of a time before it was restored: the repositories may lack pushes \
+         that the database names. Use another backup; --allow-older restores them all the same"
+    )]
+    OtherHistory,
+    #[error("{place} has no database yet: restore it first, from the oldest backup of all nodes ({source})")]
+    NotRestored { place: String, source: QueryError },
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::repositories::{Nodes, environment, hello_web, login};
-use crate::harness::command;
-use crate::harness::git::repositories_in;
+use super::repositories::{Nodes, environment, hello_web, login, push_events, url};
+use crate::harness::git::{GitWorkdir, repositories_in};
+use crate::harness::{Process, command, postgres};
 
 /// Runs a command as a node, beside its server; returns the output and whether it succeeded.
 async fn netbit(folder: &Path, database: &str, name: &str, arguments: &[&str]) -> (String, bool) {
@@ -59,4 +59,61 @@ async fn missing_directory_of_an_own_repository_fails_the_backup() {
     std::fs::rename(outside.path().join("lost.git"), &found[0]).unwrap();
     nodes.a.stop().await;
     nodes.b.stop().await;
+}
+
+/// The documentation restored the database of any backup: pushes to the repositories of another
+/// node were then missing if its backup was older.
+#[actix_web::test]
+async fn restored_repositories_are_not_older_than_the_database() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.b, "private").await;
+    let outside = tempfile::tempdir().unwrap();
+    let [of_a, of_b] = ["a", "b"].map(|name| outside.path().join(name).to_str().unwrap().to_owned());
+    let [a, b] = nodes.folders.each_ref().map(tempfile::TempDir::path);
+    let (said, done) = netbit(a, &nodes.database, "a", &["backup", &of_a]).await;
+    assert!(done, "{said}");
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url(&nodes.b, "alice"), "main"]).await.ok();
+    let (said, done) = netbit(b, &nodes.database, "b", &["backup", &of_b]).await;
+    assert!(done, "{said}");
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+
+    let new = || outside.path().join(uuid::Uuid::now_v7().to_string());
+    let new_database = || {
+        let place = tempfile::tempdir().unwrap();
+        (postgres::url(place.path()).unwrap(), place)
+    };
+    // The newest database, and older repositories next to it.
+    let (newest, _place) = new_database();
+    let (said, done) = netbit(&new(), &newest, "b", &["restore", &of_b]).await;
+    assert!(done && said.contains("login ended") && said.contains("up to commit"), "{said}");
+    let refused = new();
+    let (said, done) = netbit(&refused, &newest, "a", &["restore", &of_a, "--repositories-only"]).await;
+    assert!(!done && said.contains("the repositories lack pushes that the database names"), "{said}");
+    assert!(!refused.exists(), "nothing was restored");
+    let older = ["restore", &of_a, "--repositories-only", "--allow-older"];
+    let (said, done) = netbit(&new(), &newest, "a", &older).await;
+    assert!(done && said.contains("was not compared") && !said.contains("ended"), "{said}");
+
+    // The oldest database, and newer repositories.
+    let (oldest, _place) = new_database();
+    let (said, done) = netbit(&new(), &oldest, "b", &["restore", &of_b, "--repositories-only"]).await;
+    assert!(!done && said.contains("has no database yet"), "{said}");
+    let (at_a, at_b) = (new(), new());
+    let (said, done) = netbit(&at_a, &oldest, "a", &["restore", &of_a]).await;
+    assert!(done, "{said}");
+    let (said, done) = netbit(&at_b, &oldest, "b", &["restore", &of_b, "--repositories-only"]).await;
+    assert!(done && said.contains("it is up to commit") && !said.contains("ended"), "{said}");
+    for (folder, name) in [(&at_a, "a"), (&at_b, "b")] {
+        let (said, done) = netbit(folder, &oldest, name, &["doctor"]).await;
+        assert!(done, "{said}");
+    }
+    let server = Process::with(&at_b, &environment(&oldest, "b")).await;
+    let clone = ["clone", "--quiet", &url(&server, "alice"), "clone"];
+    workdir.git("", &clone).await.ok();
+    assert_eq!(workdir.head("clone").await, workdir.head("work").await);
+    assert_eq!(push_events(&login(&server, "alice").await).await, 0, "the event was lost with the database");
+    server.stop().await;
 }
