@@ -16,8 +16,12 @@ use super::view::View;
 use super::{KEY_WAIT, Reading, Source, TopArguments};
 use crate::cli::output::print_line;
 
-const TITLES: [&str; 11] =
-    ["NODE", "STATE", "SESS", "COMMIT/S", "REMOTE/S", "LOCK p99", "BEHIND", "HTTP/S", "5XX/S", "CPU%", "MEM"];
+const TITLES: [&str; 17] = [
+    "NODE", "STATE", "SESS", "COMMIT/S", "REMOTE/S", "LOCK p99", "BEHIND", "LAG", "NODES", "CHORES", "BUS",
+    "PROXY/S", "UNREACH", "HTTP/S", "5XX/S", "CPU%", "MEM",
+];
+/// Columns of the terminal that the table takes if all states are short.
+const WIDTH: u16 = 140;
 const KEYS: &str = " q Quit";
 
 /// A node and its last view.
@@ -42,6 +46,10 @@ struct Sums {
     resident_bytes: f64,
     /// The newest commit of any node.
     applied: f64,
+    proxied_per_second: f64,
+    unreachable_per_second: f64,
+    /// Nodes that refuse reads, because PostgreSQL does not answer.
+    stale: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +70,9 @@ impl Nodes {
             sum.cpu_percent += view.process.cpu_percent;
             sum.resident_bytes += view.process.resident_bytes;
             sum.applied = sum.applied.max(view.commits.applied);
+            sum.proxied_per_second += view.cluster.proxied_per_second;
+            sum.unreachable_per_second += view.cluster.unreachable_per_second;
+            sum.stale += usize::from(view.cluster.stale);
         }
         Self { sum, nodes }
     }
@@ -82,7 +93,9 @@ impl Nodes {
         let titles = TITLES.iter().enumerate().map(|(n, title)| cell((*title).to_owned(), n > 1));
         let rows = self.nodes.iter().map(|node| node.row(self.sum.applied));
         let widths = [Constraint::Min(16), Constraint::Length(9)].into_iter();
-        let widths = widths.chain(std::iter::repeat_n(Constraint::Length(8), TITLES.len() - 2));
+        let width =
+            |title: &&str| u16::try_from(title.len().max(6)).map_or(Constraint::Min(6), Constraint::Length);
+        let widths = widths.chain(TITLES.iter().skip(2).map(width));
         let rows = rows.chain(std::iter::once(self.sum.row().style(bold)));
         let drawn = Table::new(rows, widths).header(Row::new(titles).style(reversed(Color::Green)));
         frame.render_widget(drawn.column_spacing(1), table);
@@ -99,6 +112,12 @@ impl Sums {
             String::new(),
             String::new(),
             String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            count(self.proxied_per_second),
+            count(self.unreachable_per_second),
             count(self.http_per_second),
             count(self.http_errors_per_second),
             format!("{:.0}", self.cpu_percent),
@@ -116,10 +135,17 @@ impl Node {
             let cells = [cell(self.ops.clone(), false), cell(state.to_owned(), false)];
             return Row::new(cells).style(Style::new().fg(Color::Red));
         };
-        let state = match (view.ready, view.commits.read_only) {
-            (false, _) => "NOT READY",
-            (true, true) => "READ-ONLY",
-            (true, false) => "ready",
+        let (cluster, nodes) = (&view.cluster, view.commits.nodes);
+        let state = match (cluster.stale, view.ready, view.commits.read_only) {
+            (true, _, _) => "STALE",
+            (false, false, _) => "NOT READY",
+            (false, true, true) => "READ-ONLY",
+            (false, true, false) => "ready",
+        };
+        let bus = match cluster.bus_up {
+            true => "up",
+            false if nodes > 1.0 => "DOWN",
+            false => "-",
         };
         let texts = [
             self.ops.clone(),
@@ -129,6 +155,12 @@ impl Node {
             count(view.commits.remote_per_second),
             view.commits.lock_p99_us.map_or_else(|| "-".to_owned(), time),
             count(newest - view.commits.applied),
+            time(cluster.tail_lag_s * 1e6),
+            count(nodes),
+            if cluster.chores { "yes" } else { "-" }.to_owned(),
+            bus.to_owned(),
+            count(cluster.proxied_per_second),
+            count(cluster.unreachable_per_second),
             count(view.http.per_second),
             count(view.http.errors_per_second),
             format!("{:.0}", view.process.cpu_percent),
@@ -186,7 +218,7 @@ pub(super) fn once(arguments: &TopArguments, runtime: &Runtime) -> anyhow::Resul
         print_line!("{}", serde_json::to_string_pretty(&nodes)?)?;
     } else {
         let height = u16::try_from(nodes.nodes.len() + 4).unwrap_or(u16::MAX);
-        print_line!("{}", as_text((110, height), |frame| nodes.draw(frame))?)?;
+        print_line!("{}", as_text((WIDTH, height), |frame| nodes.draw(frame))?)?;
     }
     Ok(())
 }
@@ -235,11 +267,11 @@ mod tests {
     use super::*;
     use crate::client::metrics::Scrape;
 
-    fn node(ops: &str, commits: u64, applied: u64) -> Node {
+    fn node(ops: &str, commits: u64, applied: u64, more: &str) -> Node {
         let scrape = |commits: u64| {
             Scrape::parse(&format!(
                 "netbit_ready 1\nnetbit_sessions{{transport=\"tcp\"}} 40\nnetbit_applied_commit {applied}\n\
-                 netbit_commit_seconds_count {commits}\nnetbit_nodes 3\n"
+                 netbit_commit_seconds_count {commits}\nnetbit_nodes 3\n{more}\n"
             ))
         };
         let view = View::between(&scrape(0), &scrape(commits), Duration::from_secs(2));
@@ -249,10 +281,10 @@ mod tests {
     #[test]
     fn table_has_a_row_for_each_node_and_their_sum() {
         let lost = Node { ops: "c:8083".into(), lost: Some("connection refused".into()), view: None };
-        let nodes = Nodes::new(vec![node("a:8083", 20, 107), node("b:8083", 40, 100), lost]);
+        let nodes = Nodes::new(vec![node("a:8083", 20, 107, ""), node("b:8083", 40, 100, ""), lost]);
         assert_eq!((nodes.sum.answering, nodes.sum.sessions), (2, 80.0));
         assert_eq!((nodes.sum.commits_per_second, nodes.sum.applied), (30.0, 107.0));
-        let text = as_text((110, 10), |frame| nodes.draw(frame)).unwrap();
+        let text = as_text((WIDTH, 10), |frame| nodes.draw(frame)).unwrap();
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
         let words = |start: &str| line(start).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words("a:8083")[..6], ["a:8083", "ready", "40", "10", "0", "-"]);
@@ -261,5 +293,22 @@ mod tests {
         assert!(line("c:8083").contains("no answer"), "{text}");
         assert_eq!(words("all")[..3], ["all", "80", "30"]);
         assert!(text.contains("2 of 3 nodes answer  commit 107"), "{text}");
+    }
+
+    #[test]
+    fn row_has_the_metrics_of_a_cluster() {
+        let up = "netbit_bus_up 1\nnetbit_chores 1\nnetbit_tail_lag_seconds 0.15\n\
+             netbit_proxied_total{outcome=\"answered\"} 8";
+        let stale = "netbit_bus_up 0\nnetbit_stale 1\nnetbit_tail_lag_seconds 4.5";
+        let nodes = Nodes::new(vec![node("a:8083", 20, 107, up), node("b:8083", 40, 100, stale)]);
+        assert_eq!(nodes.sum.stale, 1);
+        let text = as_text((WIDTH, 10), |frame| nodes.draw(frame)).unwrap();
+        let words = |start: &str| {
+            let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(words("a:8083")[6..11], ["0", "150ms", "3", "yes", "up"], "{text}");
+        assert_eq!(words("b:8083")[1], "STALE");
+        assert_eq!(words("b:8083")[6..11], ["7", "4.50s", "3", "-", "DOWN"], "{text}");
     }
 }

@@ -20,6 +20,7 @@ pub(super) struct View {
     pub(super) messages: Vec<Message>,
     pub(super) sessions: Sessions,
     pub(super) commits: Commits,
+    pub(super) cluster: Cluster,
     pub(super) cache: Cache,
     pub(super) http: Http,
     pub(super) git: Git,
@@ -104,6 +105,24 @@ pub(super) struct Commits {
     pub(super) lock_p99_us: Option<f64>,
     /// Running nodes of the database, with this one; 0: SQLite.
     pub(super) nodes: f64,
+}
+
+/// A node among those of its database; their number is in [`Commits`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(super) struct Cluster {
+    /// Whether reads are refused, because PostgreSQL does not answer.
+    pub(super) stale: bool,
+    /// Seconds since the state in memory was current.
+    pub(super) tail_lag_s: f64,
+    /// Whether this node runs the chores of the database.
+    pub(super) chores: bool,
+    /// Whether this node is connected to the bus. `false` for a server that is alone.
+    pub(super) bus_up: bool,
+    pub(super) bus_dropped_per_second: f64,
+    /// Requests about repositories of other nodes.
+    pub(super) proxied_per_second: f64,
+    /// Those that were answered with 503, because the storage node could not be reached.
+    pub(super) unreachable_per_second: f64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -231,6 +250,15 @@ impl View {
                 remote_per_second: of.rate("netbit_commits_remote_total", &[]),
                 lock_p99_us: of.quantile("netbit_commit_lock_wait_seconds", 0.99),
                 nodes: of.now("netbit_nodes", &[]),
+            },
+            cluster: Cluster {
+                stale: of.now("netbit_stale", &[]) > 0.0,
+                tail_lag_s: of.now("netbit_tail_lag_seconds", &[]),
+                chores: of.now("netbit_chores", &[]) > 0.0,
+                bus_up: of.now("netbit_bus_up", &[]) > 0.0,
+                bus_dropped_per_second: of.rate("netbit_bus_messages_dropped_total", &[]),
+                proxied_per_second: of.rate("netbit_proxied_total", &[]),
+                unreachable_per_second: of.rate("netbit_proxied_total", &[("outcome", "unreachable")]),
             },
             cache: cache(of),
             http: Http {
