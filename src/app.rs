@@ -279,7 +279,7 @@ impl RunningApp {
         if config.cluster.shared_repositories {
             chores::spawn_take_over(&services, &chores);
         }
-        operations.readiness.set(true);
+        operations.readiness.begin_serving();
         started.push("ready");
         if let Some(path) = database.file() {
             integrity_check::spawn_integrity_check(path.clone(), instruments.ready.clone(), fatal);

@@ -45,6 +45,8 @@ pub(super) struct Instruments {
     pub(super) proxied: ProxyMetrics,
     pub(super) started_at: Timestamp,
     pub(super) ready: Gauge,
+    /// 1 from the beginning of the stop.
+    pub(super) stopping: Gauge,
     pub(super) freshness: Freshness,
     /// 1 while this node runs the chores of the database.
     pub(super) chores: Gauge,
@@ -82,6 +84,7 @@ impl Instruments {
             proxied: ProxyMetrics::default(),
             started_at: Timestamp::now(),
             ready: Gauge::default(),
+            stopping: Gauge::default(),
             freshness: Freshness::new(config.stale_after()),
             chores: Gauge::default(),
             registry: Arc::default(),
@@ -112,6 +115,8 @@ impl Instruments {
         }
         let help = "1 when the server serves, 0 while it starts and stops";
         registry.register("netbit_ready", help, this.ready.clone());
+        let help = "1 from the beginning of the stop: the server drains and ends its sessions";
+        registry.register("netbit_stopping", help, this.stopping.clone());
         let help = "1 while this node runs the chores of the database: expiry, retention, removal";
         registry.register("netbit_chores", help, this.chores.clone());
         this.registry = Arc::new(registry);

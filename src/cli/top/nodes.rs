@@ -20,8 +20,11 @@ const TITLES: [&str; 17] = [
     "NODE", "STATE", "SESS", "COMMIT/S", "REMOTE/S", "LOCK p99", "BEHIND", "LAG", "NODES", "CHORES", "BUS",
     "PROXY/S", "UNREACH", "HTTP/S", "5XX/S", "CPU%", "MEM",
 ];
-/// Columns of the terminal that the table takes if all states are short.
-const WIDTH: u16 = 140;
+/// Columns of the terminal that the table takes without the states.
+const WIDTH: u16 = 131;
+/// Columns for the states. A longer reason is cut.
+const STATE_MIN: u16 = 9;
+const STATE_MAX: u16 = 48;
 const KEYS: &str = " q Quit";
 
 /// A node and its last view.
@@ -77,6 +80,12 @@ impl Nodes {
         Self { sum, nodes }
     }
 
+    /// Returns the width of the column of states.
+    fn state_width(&self) -> u16 {
+        let longest = self.nodes.iter().map(|node| node.state().chars().count()).max().unwrap_or(0);
+        u16::try_from(longest).unwrap_or(STATE_MAX).clamp(STATE_MIN, STATE_MAX)
+    }
+
     fn draw(&self, frame: &mut Frame<'_>) {
         let [title, table, keys] =
             Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)])
@@ -92,7 +101,7 @@ impl Nodes {
         frame.render_widget(Paragraph::new(KEYS).style(reversed(Color::Cyan)), keys);
         let titles = TITLES.iter().enumerate().map(|(n, title)| cell((*title).to_owned(), n > 1));
         let rows = self.nodes.iter().map(|node| node.row(self.sum.applied));
-        let widths = [Constraint::Min(16), Constraint::Length(9)].into_iter();
+        let widths = [Constraint::Min(16), Constraint::Length(self.state_width())].into_iter();
         let width =
             |title: &&str| u16::try_from(title.len().max(6)).map_or(Constraint::Min(6), Constraint::Length);
         let widths = widths.chain(TITLES.iter().skip(2).map(width));
@@ -128,20 +137,25 @@ impl Sums {
 }
 
 impl Node {
+    /// Returns whether the node is ready, or the reason why it is not.
+    fn state(&self) -> String {
+        match (&self.lost, &self.view) {
+            (Some(cause), _) => format!("no answer: {cause}"),
+            (None, None) => "reading…".to_owned(),
+            (None, Some(view)) if view.ready && !view.cluster.stale && view.commits.read_only => {
+                "READ-ONLY".to_owned()
+            }
+            (None, Some(view)) => view.state().to_owned(),
+        }
+    }
+
     /// Returns the row; `newest` is the newest commit of any node.
     fn row(&self, newest: f64) -> Row<'static> {
         let (Some(view), None) = (&self.view, &self.lost) else {
-            let state = if self.lost.is_some() { "no answer" } else { "reading…" };
-            let cells = [cell(self.ops.clone(), false), cell(state.to_owned(), false)];
+            let cells = [cell(self.ops.clone(), false), cell(self.state(), false)];
             return Row::new(cells).style(Style::new().fg(Color::Red));
         };
         let (cluster, nodes) = (&view.cluster, view.commits.nodes);
-        let state = match (cluster.stale, view.ready, view.commits.read_only) {
-            (true, _, _) => "STALE",
-            (false, false, _) => "NOT READY",
-            (false, true, true) => "READ-ONLY",
-            (false, true, false) => "ready",
-        };
         let bus = match cluster.bus_up {
             true => "up",
             false if nodes > 1.0 => "DOWN",
@@ -149,7 +163,7 @@ impl Node {
         };
         let texts = [
             self.ops.clone(),
-            state.to_owned(),
+            self.state(),
             count(sessions(view)),
             count(view.commits.per_second),
             count(view.commits.remote_per_second),
@@ -198,7 +212,7 @@ impl Sources {
                     *before = Some(after);
                     Node { ops, lost: None, view }
                 }
-                Err(error) => Node { ops, lost: Some(format!("{error:#}")), view: None },
+                Err(error) => Node { ops, lost: Some(error.cause), view: None },
             }
         });
         Nodes::new(nodes.collect())
@@ -218,7 +232,7 @@ pub(super) fn once(arguments: &TopArguments, runtime: &Runtime) -> anyhow::Resul
         print_line!("{}", serde_json::to_string_pretty(&nodes)?)?;
     } else {
         let height = u16::try_from(nodes.nodes.len() + 4).unwrap_or(u16::MAX);
-        print_line!("{}", as_text((WIDTH, height), |frame| nodes.draw(frame))?)?;
+        print_line!("{}", as_text((WIDTH + nodes.state_width(), height), |frame| nodes.draw(frame))?)?;
     }
     Ok(())
 }
@@ -284,31 +298,49 @@ mod tests {
         let nodes = Nodes::new(vec![node("a:8083", 20, 107, ""), node("b:8083", 40, 100, ""), lost]);
         assert_eq!((nodes.sum.answering, nodes.sum.sessions), (2, 80.0));
         assert_eq!((nodes.sum.commits_per_second, nodes.sum.applied), (30.0, 107.0));
-        let text = as_text((WIDTH, 10), |frame| nodes.draw(frame)).unwrap();
+        let text = as_text((WIDTH + nodes.state_width(), 10), |frame| nodes.draw(frame)).unwrap();
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
         let words = |start: &str| line(start).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words("a:8083")[..6], ["a:8083", "ready", "40", "10", "0", "-"]);
         // 7 commits behind the newest.
         assert_eq!(words("b:8083")[3..7], ["20", "0", "-", "7"]);
-        assert!(line("c:8083").contains("no answer"), "{text}");
+        assert!(line("c:8083").contains("no answer: connection refused"), "{text}");
         assert_eq!(words("all")[..3], ["all", "80", "30"]);
         assert!(text.contains("2 of 3 nodes answer  commit 107"), "{text}");
     }
 
     #[test]
     fn row_has_the_metrics_of_a_cluster() {
+        let stale_state = "STALE: PostgreSQL does not answer";
         let up = "netbit_bus_up 1\nnetbit_chores 1\nnetbit_tail_lag_seconds 0.15\n\
              netbit_proxied_total{outcome=\"answered\"} 8";
         let stale = "netbit_bus_up 0\nnetbit_stale 1\nnetbit_tail_lag_seconds 4.5";
         let nodes = Nodes::new(vec![node("a:8083", 20, 107, up), node("b:8083", 40, 100, stale)]);
         assert_eq!(nodes.sum.stale, 1);
-        let text = as_text((WIDTH, 10), |frame| nodes.draw(frame)).unwrap();
+        let text = as_text((WIDTH + nodes.state_width(), 10), |frame| nodes.draw(frame)).unwrap();
         let words = |start: &str| {
             let line = text.lines().find(|line| line.starts_with(start)).unwrap();
-            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+            line.replace(stale_state, "STALE").split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(words("a:8083")[6..11], ["0", "150ms", "3", "yes", "up"], "{text}");
         assert_eq!(words("b:8083")[1], "STALE");
         assert_eq!(words("b:8083")[6..11], ["7", "4.50s", "3", "-", "DOWN"], "{text}");
+    }
+
+    #[test]
+    fn row_has_the_reason_why_a_node_is_not_ready() {
+        let state = |more: &str| {
+            let nodes = Nodes::new(vec![node("a:8083", 20, 107, more)]);
+            let text = as_text((WIDTH + nodes.state_width(), 10), |frame| nodes.draw(frame)).unwrap();
+            let line = text.lines().find(|line| line.starts_with("a:8083")).unwrap();
+            line.trim_start_matches("a:8083").trim_start().split("  ").next().unwrap().to_owned()
+        };
+        // The second sample adds to the first, which is 1.
+        let not_ready = "netbit_ready -1";
+        assert_eq!(state(""), "ready");
+        assert_eq!(state("netbit_read_only 1"), "READ-ONLY");
+        assert_eq!(state(not_ready), "NOT READY: starting");
+        assert_eq!(state(&format!("{not_ready}\nnetbit_stopping 1")), "NOT READY: stopping");
+        assert_eq!(state("netbit_stale 1"), "STALE: PostgreSQL does not answer");
     }
 }

@@ -12,6 +12,8 @@ use crate::client::metrics::Scrape;
 pub(super) struct View {
     pub(super) version: String,
     pub(super) ready: bool,
+    /// Whether the server stops.
+    pub(super) stopping: bool,
     pub(super) uptime_s: f64,
     /// Seconds between the two readings.
     pub(super) interval_s: f64,
@@ -206,6 +208,16 @@ impl Between<'_> {
 }
 
 impl View {
+    /// Returns whether the server is ready, or the reason why it is not.
+    pub(super) fn state(&self) -> &'static str {
+        match (self.cluster.stale, self.ready, self.stopping) {
+            (true, _, _) => "STALE: PostgreSQL does not answer",
+            (false, true, _) => "ready",
+            (false, false, true) => "NOT READY: stopping",
+            (false, false, false) => "NOT READY: starting",
+        }
+    }
+
     pub(super) fn between(before: &Scrape, after: &Scrape, time: Duration) -> Self {
         let of = &Between { before, after, seconds: time.as_secs_f64().max(1e-3) };
         let started = of.now("process_start_time_seconds", &[]);
@@ -215,6 +227,7 @@ impl View {
         Self {
             version: version.unwrap_or_default(),
             ready: of.now("netbit_ready", &[]) > 0.0,
+            stopping: of.now("netbit_stopping", &[]) > 0.0,
             uptime_s: (now.as_secs_f64() - started).max(0.0),
             interval_s: of.seconds,
             process: Process {
