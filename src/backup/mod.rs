@@ -84,8 +84,6 @@ pub enum BackupError {
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Copy(#[from] CopyError),
-    #[error("{} exists; copy into another data directory, or move that file away", .0.display())]
-    HasDatabase(PathBuf),
     #[error(
         "node {node} uses the source (it answered {silent_ms} ms ago); stop it first and wait 30 seconds after a \
          crash, or copy without --keep-logins"

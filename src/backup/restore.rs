@@ -9,12 +9,12 @@ use super::files::{self, failed};
 use super::{BackupError, BackupProgress, Manifest, OlderDatabase, ReportProgress, order};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
-use crate::core::database::postgres::Server;
-use crate::core::database::{self, Db};
+use crate::core::database::postgres::{Purpose, Server};
+use crate::core::database::{self, DatabaseError, Db};
 use crate::core::owner;
 use crate::git::store::Store;
 use crate::storage::copy::reset_epoch_and_logins;
-use crate::storage::database_copy::Logins;
+use crate::storage::database_copy::{self, Logins};
 use crate::storage::queries::meta;
 
 /// Where the database of a backup goes.
@@ -63,6 +63,11 @@ pub fn restore(
         RestoreInto::Nowhere(NextTo::Server(server)) => Some(order::compare(&manifest, server)?),
         _ => None,
     };
+    if let RestoreInto::Server(server) = into {
+        // Before the files are copied, which takes long.
+        let mut db = server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?;
+        database_copy::check_empty(&mut db)?;
+    }
     if let RestoreInto::Nowhere(_) = into {
         manifest = manifest.without(super::DATABASE);
     }

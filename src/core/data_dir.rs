@@ -30,6 +30,8 @@ pub enum DataDirError {
         .0.display()
     )]
     CopyUnfinished(PathBuf),
+    #[error("{} exists; copy into another data directory, or move netbit.db* away", .0.display())]
+    HasDatabase(PathBuf),
     #[error("{}: {reason}", .path.display())]
     BadSecret { path: PathBuf, reason: &'static str },
     #[error("auth.secret: {0}")]
@@ -162,19 +164,31 @@ impl DataDir {
     /// Locks a directory that is being restored. It cannot be opened before
     /// [`FillInProgress::finish`], not even after a crash.
     pub fn begin_restore(path: &Path) -> Result<FillInProgress, DataDirError> {
-        Self::begin_fill(path, RESTORE_MARK)
+        Self::begin_fill(path, RESTORE_MARK, lock(path)?)
     }
 
     /// Locks a directory into which a database is copied. Makes the directory if it does not exist.
     /// It cannot be opened before [`FillInProgress::finish`], not even after a crash.
+    ///
+    /// # Errors
+    /// [`DataDirError::HasDatabase`] if it has a database, unless an interrupted copy has left it:
+    /// then it is removed.
     pub fn begin_copy(path: &Path) -> Result<FillInProgress, DataDirError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
-        Self::begin_fill(path, COPY_MARK)
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let lock = lock(path)?;
+        // The log of a database that was moved away would be applied to the copy.
+        let files = ["netbit.db", "netbit.db-wal"].map(|name| path.join(name));
+        for file in files.into_iter().filter(|file| file.exists()) {
+            if !path.join(COPY_MARK).exists() {
+                return Err(DataDirError::HasDatabase(file));
+            }
+            fs::remove_file(&file).map_err(failed)?;
+        }
+        Self::begin_fill(path, COPY_MARK, lock)
     }
 
-    fn begin_fill(path: &Path, mark: &'static str) -> Result<FillInProgress, DataDirError> {
-        let lock = lock(path)?;
+    fn begin_fill(path: &Path, mark: &'static str, lock: File) -> Result<FillInProgress, DataDirError> {
         let file = path.join(mark);
         let made = private_file::create(&file).and_then(|_| File::open(path)?.sync_all());
         made.map_err(|source| DataDirError::Io { path: file, source })?;

@@ -251,7 +251,7 @@ async fn copy_of_a_running_server_ends_all_logins() {
     server.stop().await;
     let said = refused(text(source.path()), &target.place, &[]).await;
     assert!(
-        said.contains(if postgres::is_used() { "the target has rows in users" } else { "exists" }),
+        said.contains(if postgres::is_used() { "the target has rows in the table users" } else { "exists" }),
         "{said}"
     );
 }
@@ -331,4 +331,58 @@ async fn copy_refuses_a_target_that_a_server_uses() {
          AND query LIKE '%pg_sleep(%' AND pid <> pg_backend_pid()");
     holder.join().unwrap();
     copied(text(source.path()), &target.place, &[]).await;
+}
+
+/// A copy that was killed between the name of its file and the end of its mark could neither be
+/// used nor repeated.
+#[actix_web::test]
+async fn repeated_copy_goes_on_after_a_kill_at_its_very_end() {
+    let (source, _) = seeded().await;
+    let target = tempfile::tempdir().unwrap();
+    let arguments = ["database", "copy", "--from", text(source.path()), "--to", text(target.path())];
+    let killed = netbit(&arguments, "copy.renamed=return").await;
+    assert_eq!(killed.status.code(), None, "{}", printed(&killed));
+    assert!(target.path().join("netbit.db").exists() && target.path().join("copy.unfinished").exists());
+    copied(text(source.path()), text(target.path()), &[]).await;
+    Process::with(target.path(), &[("NETBIT_DATABASE", "")]).await.stop().await;
+    let said = refused(text(source.path()), text(target.path()), &[]).await;
+    assert!(said.contains("netbit.db exists"), "a complete copy is not replaced: {said}");
+    // The log of a database that was moved away without it.
+    std::fs::remove_file(target.path().join("netbit.db")).unwrap();
+    std::fs::write(target.path().join("netbit.db-wal"), "").unwrap();
+    let said = refused(text(source.path()), text(target.path()), &[]).await;
+    assert!(said.contains("netbit.db-wal exists"), "{said}");
+}
+
+/// A copy whose last COMMIT had no answer failed, and its repetition found rows in the target.
+#[actix_web::test]
+async fn copy_without_an_answer_to_its_commit_is_complete() {
+    let (source, _) = seeded().await;
+    let target = Target::new();
+    if !postgres::is_used() {
+        return;
+    }
+    let arguments = ["database", "copy", "--from", text(source.path()), "--to", &target.place];
+    let output = netbit(&arguments, "copy.unclear=return").await;
+    assert!(output.status.success(), "{}", printed(&output));
+    Process::start(target.path()).await.stop().await;
+}
+
+#[actix_web::test]
+async fn restore_refuses_a_database_with_rows_before_it_copies() {
+    let (source, _) = seeded().await;
+    let target = Target::new();
+    if !postgres::is_used() {
+        return;
+    }
+    copied(text(source.path()), &target.place, &[]).await;
+    let backup = source.path().join("backup");
+    let output = netbit(&["backup", text(&backup), "--data-dir", text(source.path())], "").await;
+    assert!(output.status.success(), "{}", printed(&output));
+    let place = target.path().join("restored");
+    let restore = ["restore", text(&backup), "--data-dir", text(&place), "--to-database", &target.place];
+    let output = netbit(&restore, "").await;
+    assert!(!output.status.success());
+    assert!(printed(&output).contains("rows in the table users"), "{}", printed(&output));
+    assert!(!place.exists(), "nothing was copied");
 }
