@@ -50,7 +50,7 @@ fi
 
 common=(--set database.url=postgres://netbit:secret@db.example/netbit)
 everything=("${common[@]}" --set publicUrl=https://git.example.org --set bus.url=redis://redis --set autoscaling.enabled=true
-    --set serviceMonitor.enabled=true --set ingress.enabled=true --set ingress.tlsSecret=tls --set ingress.className=nginx
+    --set serviceMonitor.enabled=true --set ingress.enabled=true --set config.http.trusted_proxies=10.0.0.0/8 --set ingress.tlsSecret=tls --set ingress.className=nginx
     --set auth.secret=0123456789012345678901234567890123456789 --set persistence.storageClass=fast
     --set config.limits.readers=8)
 refused() {
@@ -65,6 +65,7 @@ refused() {
 "$helm" lint --strict --quiet "$chart" "${common[@]}"
 "$helm" lint --strict --quiet "$chart" "${everything[@]}"
 refused "a cluster without a database"
+refused "an ingress without trusted proxies" "${common[@]}" --set ingress.enabled=true
 refused "an unknown value" "${common[@]}" --set replica=3
 refused "a database that is not PostgreSQL" --set database.url=mysql://db/netbit
 
