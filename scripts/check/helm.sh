@@ -71,6 +71,15 @@ refused "a database that is not PostgreSQL" --set database.url=mysql://db/netbit
 
 "$helm" template netbit "$chart" "${common[@]}" >"$tools/common.yaml"
 "$helm" template netbit "$chart" "${everything[@]}" >"$tools/everything.yaml"
+# A changed secret must replace the pods.
+secrets() { "$helm" template netbit "$chart" "$@" | grep checksum/secret; }
+for secret in auth.secret=0123456789012345678901234567890123456789 bus.url=redis://redis database.url=postgres://other/netbit; do
+    if [ "$(secrets "${common[@]}")" = "$(secrets "${common[@]}" --set "$secret")" ]; then
+        echo "the pods are not replaced when $secret changes" >&2
+        exit 1
+    fi
+done
+secrets --set database.existingSecret=own >/dev/null
 # The schemas have no custom resources, such as ServiceMonitor.
 for rendered in common everything; do
     "$venv/bin/python" - "$tools/$rendered.yaml" >"$tools/$rendered-known.yaml" <<'PYTHON'
