@@ -117,3 +117,41 @@ async fn restored_repositories_are_not_older_than_the_database() {
     assert_eq!(push_events(&login(&server, "alice").await).await, 0, "the event was lost with the database");
     server.stop().await;
 }
+
+/// The steps of docs/CLUSTER.md from several nodes back to one machine.
+#[actix_web::test]
+async fn cluster_goes_back_to_one_machine_with_all_repositories() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let at_b = login(&nodes.b, "alice").await;
+    let body = serde_json::json!({"name": "two"});
+    at_b.post("/api/projects/alice/hello/repos/create", &body).await.unwrap().success().unwrap();
+    let token = at_b.token().unwrap().to_owned();
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+    let (outside, one) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (folder, name) in std::iter::zip(&nodes.folders, ["a", "b"]) {
+        let target = outside.path().join(name);
+        let (said, done) =
+            netbit(folder.path(), &nodes.database, name, &["backup", target.to_str().unwrap()]).await;
+        assert!(done, "{said}");
+        let copied = Command::new("cp").arg("-a").arg(target.join("repos")).arg(one.path()).status().unwrap();
+        assert!(copied.success());
+    }
+    std::fs::copy(nodes.folders[0].path().join("secret.key"), one.path().join("secret.key")).unwrap();
+    let alone = |arguments: &[&str]| {
+        let mut netbit = Command::new(command(one.path()).get_program());
+        let output = netbit.args(arguments).env_remove("NETBIT_DATABASE").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    let to = one.path().to_str().unwrap();
+    alone(&["database", "copy", "--from", &nodes.database, "--to", to, "--keep-logins"]);
+    alone(&["doctor", "--data-dir", to]);
+    let server = Process::with(one.path(), &[("NETBIT_DATABASE", "")]).await;
+    let alice = server.http.with_token(token);
+    for name in ["web", "two"] {
+        let answer = alice.get(&format!("/api/projects/alice/hello/repos/{name}/branches")).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    server.stop().await;
+}
