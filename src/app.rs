@@ -241,6 +241,7 @@ impl RunningApp {
                 requests,
                 nodes: node_feed,
                 count: instruments.commits.nodes.clone(),
+                database_bytes: instruments.database_bytes.clone(),
                 hints,
             };
             tail.spawn(&chores, fatal.clone());

@@ -30,7 +30,7 @@ pub(super) async fn recover(
     let git = open_repositories(data_dir, config, node, instruments).map_err(StartError::Repositories)?;
     let limits = (config.limits.clone(), &instruments.pools);
     let accounts = config.accounts.clone();
-    let health = instruments.health(data_dir);
+    let health = instruments.health();
     let mut services = Services::new(handles, settings, (tokens, setup), accounts, git, limits, health);
     (services.chores, services.commits) = (chores, commits);
     let services = Arc::new(services);

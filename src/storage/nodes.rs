@@ -46,6 +46,12 @@ struct Number {
 }
 
 #[derive(QueryableByName)]
+struct Size {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+#[derive(QueryableByName)]
 struct Value {
     #[diesel(sql_type = Text)]
     value: String,
@@ -169,6 +175,12 @@ pub fn record_stopped(db: &mut Postgres, number: i16, instance: &str) -> QueryRe
         .bind::<Text, _>(instance)
         .execute(&mut db.queries)
         .map(drop)
+}
+
+/// Returns the size of the database on the disk of the database server, in bytes.
+pub fn database_bytes(db: &mut Postgres) -> QueryResult<i64> {
+    let size = "SELECT pg_database_size(current_database()) AS value";
+    diesel::sql_query(size).get_result::<Size>(&mut db.queries).map(|size| size.value)
 }
 
 /// Returns the key that signs access tokens. The first node stores `proposed`.
