@@ -80,7 +80,9 @@ pub enum StartError {
          {own}: run versions side by side that are at most one format apart, or stop the other node"
     )]
     OtherVersion { name: String, format: i16, own: i16 },
-    #[error("a copy into this database did not finish; repeat netbit database copy")]
+    #[error(
+        "a copy into this database runs or did not finish; wait until it has ended, or repeat netbit database copy"
+    )]
     CopyUnfinished,
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
@@ -227,7 +229,7 @@ impl RunningApp {
         if config.cluster.shared_repositories {
             chores::spawn_take_over(&services, &chores);
         }
-        operations.readiness.set(true);
+        operations.readiness.begin_serving();
         started.push("ready");
         if let Some(path) = database.file() {
             integrity_check::spawn_integrity_check(path.clone(), instruments.ready.clone(), fatal);

@@ -50,7 +50,7 @@ fi
 
 common=(--set database.url=postgres://netbit:secret@db.example/netbit)
 everything=("${common[@]}" --set publicUrl=https://git.example.org --set bus.url=redis://redis --set autoscaling.enabled=true
-    --set serviceMonitor.enabled=true --set ingress.enabled=true --set ingress.tlsSecret=tls --set ingress.className=nginx
+    --set serviceMonitor.enabled=true --set ingress.enabled=true --set config.http.trusted_proxies=10.0.0.0/8 --set ingress.tlsSecret=tls --set ingress.className=nginx
     --set auth.secret=0123456789012345678901234567890123456789 --set persistence.storageClass=fast
     --set config.limits.readers=8)
 refused() {
@@ -65,11 +65,21 @@ refused() {
 "$helm" lint --strict --quiet "$chart" "${common[@]}"
 "$helm" lint --strict --quiet "$chart" "${everything[@]}"
 refused "a cluster without a database"
+refused "an ingress without trusted proxies" "${common[@]}" --set ingress.enabled=true
 refused "an unknown value" "${common[@]}" --set replica=3
 refused "a database that is not PostgreSQL" --set database.url=mysql://db/netbit
 
 "$helm" template netbit "$chart" "${common[@]}" >"$tools/common.yaml"
 "$helm" template netbit "$chart" "${everything[@]}" >"$tools/everything.yaml"
+# A changed secret must replace the pods.
+secrets() { "$helm" template netbit "$chart" "$@" | grep checksum/secret; }
+for secret in auth.secret=0123456789012345678901234567890123456789 bus.url=redis://redis database.url=postgres://other/netbit; do
+    if [ "$(secrets "${common[@]}")" = "$(secrets "${common[@]}" --set "$secret")" ]; then
+        echo "the pods are not replaced when $secret changes" >&2
+        exit 1
+    fi
+done
+secrets --set database.existingSecret=own >/dev/null
 # The schemas have no custom resources, such as ServiceMonitor.
 for rendered in common everything; do
     "$venv/bin/python" - "$tools/$rendered.yaml" >"$tools/$rendered-known.yaml" <<'PYTHON'

@@ -30,12 +30,17 @@ pub struct OpsState {
     pub udp: DatagramCounters,
     /// 1 while the server serves requests.
     pub ready: Gauge,
+    /// 1 from the beginning of the stop.
+    pub stopping: Gauge,
     pub freshness: Freshness,
     pub registry: Arc<Registry>,
 }
 
 /// Sets the readiness that [`Operations`] reports.
-pub struct Readiness(Gauge);
+pub struct Readiness {
+    ready: Gauge,
+    stopping: Gauge,
+}
 
 #[derive(Serialize)]
 struct Mailboxes {
@@ -46,14 +51,21 @@ struct Mailboxes {
 
 impl Operations {
     pub fn new(state: OpsState) -> (Self, Readiness) {
-        let ready = state.ready.clone();
-        (Self { state: Arc::new(state) }, Readiness(ready))
+        let (ready, stopping) = (state.ready.clone(), state.stopping.clone());
+        (Self { state: Arc::new(state) }, Readiness { ready, stopping })
     }
 }
 
 impl Readiness {
-    pub fn set(&self, ready: bool) {
-        self.0.set(i64::from(ready));
+    /// Records that the start is complete.
+    pub fn begin_serving(&self) {
+        self.ready.set(1);
+    }
+
+    /// Records that the stop has begun.
+    pub fn begin_stop(&self) {
+        self.ready.set(0);
+        self.stopping.set(1);
     }
 }
 
@@ -79,7 +91,9 @@ async fn readyz(operations: web::Data<Operations>) -> HttpResponse {
     } else if state.ready.get() == 1 {
         HttpResponse::Ok().content_type("text/plain").body("ready\n")
     } else {
-        HttpResponse::ServiceUnavailable().content_type("text/plain").body("not ready\n")
+        let reason = if state.stopping.get() == 1 { "stopping" } else { "starting" };
+        let text = format!("not ready: {reason}\n");
+        HttpResponse::ServiceUnavailable().content_type("text/plain").body(text)
     }
 }
 
@@ -113,6 +127,7 @@ mod tests {
             cache: CacheCounters::default(),
             udp: DatagramCounters::default(),
             ready: Gauge::default(),
+            stopping: Gauge::default(),
             freshness: Freshness::new(None),
             registry: Arc::default(),
         };
@@ -122,10 +137,16 @@ mod tests {
             let request = test::TestRequest::get().uri(path).to_request();
             test::call_service(&app, request).await.status().as_u16()
         };
+        let text = async || {
+            let request = test::TestRequest::get().uri("/readyz").to_request();
+            String::from_utf8(test::call_and_read_body(&app, request).await.to_vec()).unwrap()
+        };
         assert_eq!((ask("/livez").await, ask("/readyz").await), (200, 503));
-        readiness.set(true);
+        assert_eq!(text().await, "not ready: starting\n");
+        readiness.begin_serving();
         assert_eq!((ask("/livez").await, ask("/readyz").await), (200, 200));
-        readiness.set(false);
+        readiness.begin_stop();
         assert_eq!((ask("/livez").await, ask("/readyz").await), (200, 503));
+        assert_eq!(text().await, "not ready: stopping\n");
     }
 }

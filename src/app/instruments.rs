@@ -45,9 +45,14 @@ pub(super) struct Instruments {
     pub(super) proxied: ProxyMetrics,
     pub(super) started_at: Timestamp,
     pub(super) ready: Gauge,
+    /// 1 from the beginning of the stop.
+    pub(super) stopping: Gauge,
     pub(super) freshness: Freshness,
     /// 1 while this node runs the chores of the database.
     pub(super) chores: Gauge,
+    /// The size of a database on PostgreSQL.
+    pub(super) database_bytes: Gauge,
+    files: DatabaseFiles,
     pub(super) registry: Arc<Registry>,
 }
 
@@ -64,6 +69,7 @@ impl Instruments {
         for (hub, transport) in (0..hubs).flat_map(|hub| Transport::ALL.map(|transport| (hub, transport))) {
             drop(sessions.deliveries.meter(transport.name(), hub));
         }
+        let database_bytes = Gauge::default();
         let mut this = Self {
             writer: ActorStats::measuring::<DbWriterActor>(measures, Some(limits.writer_commands)),
             cache: ActorStats::measuring::<CacheActor>(measures, Some(limits.cache_queries)),
@@ -82,19 +88,24 @@ impl Instruments {
             proxied: ProxyMetrics::default(),
             started_at: Timestamp::now(),
             ready: Gauge::default(),
+            stopping: Gauge::default(),
             freshness: Freshness::new(config.stale_after()),
             chores: Gauge::default(),
+            files: DatabaseFiles {
+                database: DataDir::database_in(&config.data_dir.0),
+                on_server: config.database_url().map(|_| database_bytes.clone()),
+            },
+            database_bytes,
             registry: Arc::default(),
         };
         let mut registry = Registry::default();
-        let files = DatabaseFiles { database: DataDir::database_in(&config.data_dir.0) };
         let mailboxes = Mailboxes(this.actors());
         let all: [&dyn Export; 16] = [
             &mailboxes,
             &this.bus,
             &this.cached,
             &this.commits,
-            &files,
+            &this.files,
             &this.reads,
             &this.http,
             &this.proxied,
@@ -112,6 +123,8 @@ impl Instruments {
         }
         let help = "1 when the server serves, 0 while it starts and stops";
         registry.register("netbit_ready", help, this.ready.clone());
+        let help = "1 from the beginning of the stop: the server drains and ends its sessions";
+        registry.register("netbit_stopping", help, this.stopping.clone());
         let help = "1 while this node runs the chores of the database: expiry, retention, removal";
         registry.register("netbit_chores", help, this.chores.clone());
         this.registry = Arc::new(registry);
@@ -124,7 +137,7 @@ impl Instruments {
     }
 
     /// Returns the counters that administrators may read.
-    pub(super) fn health(&self, data_dir: &DataDir) -> HealthSources {
+    pub(super) fn health(&self) -> HealthSources {
         HealthSources {
             started_at: self.started_at,
             ready: self.ready.clone(),
@@ -132,7 +145,7 @@ impl Instruments {
             actors: self.actors(),
             cache: self.cached.clone(),
             datagrams: self.datagrams.clone(),
-            database: data_dir.database(),
+            files: self.files.clone(),
         }
     }
 }

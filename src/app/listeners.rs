@@ -290,6 +290,7 @@ impl OperationsListener {
             cache: instruments.cached.clone(),
             udp: instruments.datagrams.clone(),
             ready: instruments.ready.clone(),
+            stopping: instruments.stopping.clone(),
             freshness: instruments.freshness.clone(),
             registry: instruments.registry.clone(),
         };

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::log_link::{Chores, LogLink};
 use crate::actors::cache::{CacheHandle, CaughtUp, LogReader, LogRequest};
@@ -33,6 +33,9 @@ pub(super) const POLL_ALONE: Duration = Duration::from_secs(2);
 const READ_PAUSE: Duration = Duration::from_millis(50);
 /// Interval at which this node records that it runs.
 const RECORD_EVERY: Duration = Duration::from_secs(5);
+/// Minimum time between two readings of the size of the database, for which PostgreSQL reads the
+/// sizes of its files.
+const MEASURE_EVERY: Duration = Duration::from_secs(60);
 
 /// This node among those of the database.
 #[derive(Debug, Clone)]
@@ -63,6 +66,8 @@ pub(super) struct LogTail {
     pub(super) hints: Receiver<()>,
     /// The number of running nodes.
     pub(super) count: Gauge,
+    /// The size of the database.
+    pub(super) database_bytes: Gauge,
 }
 
 impl LogTail {
@@ -87,6 +92,7 @@ impl LogTail {
             nodes,
             hints,
             count,
+            database_bytes,
         } = self;
         let recorder = Recorder {
             server: server.clone(),
@@ -97,6 +103,8 @@ impl LogTail {
             others: Vec::new(),
             nodes,
             count,
+            database_bytes,
+            measured: None,
         };
         actix::spawn(recorder.run(stops.clone(), fatal));
         let tail =
@@ -188,6 +196,9 @@ struct Recorder {
     others: Vec<Node>,
     nodes: NodeFeed,
     count: Gauge,
+    database_bytes: Gauge,
+    /// When the size of the database was read last.
+    measured: Option<Instant>,
 }
 
 impl Recorder {
@@ -205,8 +216,8 @@ impl Recorder {
             let recorded = tokio::task::spawn_blocking(move || record(&server, &node, opened, stops)).await;
             match recorded {
                 Ok(Ok((db, Some(all)))) => {
-                    connection = Some(db);
                     self.found(all);
+                    connection = self.measure(db).await;
                 }
                 Ok(Ok((_, None))) if stops => return,
                 Ok(Ok((_, None))) => {
@@ -223,6 +234,26 @@ impl Recorder {
                 return;
             }
         }
+    }
+
+    /// Reads the size of the database, if it is due. Returns the connection, unless it was lost.
+    async fn measure(&mut self, mut db: Postgres) -> Option<Postgres> {
+        if self.measured.is_some_and(|at| at.elapsed() < MEASURE_EVERY) {
+            return Some(db);
+        }
+        self.measured = Some(Instant::now());
+        let read = move || {
+            let bytes = nodes::database_bytes(&mut db);
+            (db, bytes)
+        };
+        let (db, bytes) = tokio::task::spawn_blocking(read).await.ok()?;
+        match bytes {
+            Ok(bytes) => {
+                self.database_bytes.set(bytes);
+            }
+            Err(error) => debug!(%error, "the size of the database cannot be read"),
+        }
+        Some(db)
     }
 
     fn found(&mut self, all: Vec<Node>) {

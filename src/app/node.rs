@@ -146,6 +146,7 @@ impl NodeParts {
                 requests: self.log_requests,
                 nodes: self.feed,
                 count: instruments.commits.nodes.clone(),
+                database_bytes: instruments.database_bytes.clone(),
                 hints,
             };
             tail.spawn((stops, log_ends), fatal);

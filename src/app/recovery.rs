@@ -29,7 +29,7 @@ pub(super) async fn recover(
     let git = open_repositories(data_dir, config, node.name.clone(), instruments)
         .map_err(StartError::Repositories)?;
     let limits = (config.limits.clone(), &instruments.pools);
-    let health = instruments.health(data_dir);
+    let health = instruments.health();
     let services = Services::new(handles, node, secrets, config.accounts.clone(), git, limits, health);
     let services = Arc::new(services);
     let elsewhere = std::mem::take(&mut unfinished.elsewhere);

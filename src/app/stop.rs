@@ -46,7 +46,7 @@ impl RunningApp {
         let share = |hundredths: u32| total * hundredths / 100;
         let mut stop = Stopping { steps: Vec::new() };
 
-        self.readiness.set(false);
+        self.readiness.begin_stop();
         stop.mark("not ready");
         if limits.drain_ms > 0 {
             let drained = tokio::time::sleep(Duration::from_millis(limits.drain_ms));

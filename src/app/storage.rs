@@ -14,6 +14,7 @@ use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, Source};
+use crate::core::fail_points;
 use crate::domain::node::NodeName;
 use crate::storage::commit_log::FORMAT;
 use crate::storage::copy::reset;
@@ -104,7 +105,7 @@ fn open_file(path: &Path, data_dir: &DataDir, config: &Config) -> Result<Db, Sta
     Ok(Db::Sqlite(db))
 }
 
-/// Connects to PostgreSQL, begins the log of commits in a new database, and registers this node.
+/// Connects to PostgreSQL, registers this node, and begins the log of commits in a new database.
 fn open_server(
     server: &Arc<Server>,
     data_dir: &DataDir,
@@ -122,7 +123,7 @@ fn open_server(
     if database_copy::is_unfinished(&mut db)? {
         return Err(StartError::CopyUnfinished);
     }
-    commit_log::begin_log(&mut db.queries)?;
+    fail_points::reach(fail_points::BEFORE_REGISTRATION);
     let name = data_dir.node_name(&config.cluster.name)?;
     let (alone, instance) = (!config.cluster.preview, format!("{:016x}", rand::random::<u64>()));
     let this = nodes::NewNode { name: &name, address: &config.cluster.address, instance: &instance };
@@ -134,6 +135,12 @@ fn open_server(
         let (name, format) = (other.name.clone(), other.format);
         return Err(StartError::OtherVersion { name, format, own: FORMAT });
     }
+    // A copy writes its mark before it reads the nodes: at least one of the two finds the other.
+    if database_copy::is_unfinished(&mut db)? {
+        nodes::record_stopped(&mut db, number, &instance)?;
+        return Err(StartError::CopyUnfinished);
+    }
+    commit_log::begin_log(&mut db.queries)?;
     let signing_key = match &config.auth.secret {
         // Not stored: it would be in every copy of the database.
         Some(configured) => data_dir.secret(Some(configured.expose()))?,

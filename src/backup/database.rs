@@ -16,7 +16,8 @@ use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db};
-use crate::core::owner;
+use crate::core::{fail_points, owner};
+use crate::git::store::Store;
 use crate::storage::database_copy::{self, Copied, CopyProgress, Logins};
 use crate::storage::nodes;
 
@@ -91,14 +92,14 @@ fn copy_to_directory(
     report: ReportProgress<'_>,
 ) -> Result<Copied, BackupError> {
     let path = DataDir::database_in(data_dir);
-    if path.exists() {
-        return Err(BackupError::HasDatabase(path));
-    }
     let filling = DataDir::begin_copy(data_dir)?;
     let unfinished = data_dir.join("netbit.db.unfinished");
     let copied = copy_to_file(source, &unfinished, logins, report)?;
+    // The doctor needs its folders, and creates nothing.
+    drop(Store::open(data_dir).map_err(failed(data_dir))?);
     fs::rename(&unfinished, &path).map_err(failed(&path))?;
     File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(failed(data_dir))?;
+    fail_points::reach(fail_points::COPY_RENAMED);
     filling.finish(Some(HighWater { epoch: copied.epoch, commit_no: copied.commit_no, lost: false }))?;
     owner::hand_over(data_dir).map_err(failed(data_dir))?;
     Ok(copied)

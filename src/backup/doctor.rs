@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BackupError, BackupProgress, ReportProgress};
+use super::{BackupError, BackupProgress, OwnRepositories, ReportProgress};
 use crate::actors::cache::ReadModels;
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, QueryError, Source};
@@ -19,9 +19,9 @@ use crate::git::program::Git;
 use crate::git::run_child;
 use crate::git::sandbox::{self, SandboxSupport};
 use crate::git::store::Store;
+use crate::storage::database_copy;
 use crate::storage::queries::{consistency, repositories};
 use crate::storage::snapshot::{self, Snapshot};
-use crate::storage::{database_copy, nodes};
 
 /// Less free space than this is a finding.
 const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
@@ -74,7 +74,7 @@ const ORPHANS: &str = "no orphaned repository directories";
 /// Fails without a database, or if the directory cannot be read.
 pub async fn examine(
     database: &Source,
-    data_dir: &Path,
+    (data_dir, own): (&Path, &OwnRepositories),
     report: ReportProgress<'_>,
 ) -> Result<Vec<Checked>, BackupError> {
     if database.file().is_some_and(|file| !file.exists()) {
@@ -87,11 +87,8 @@ pub async fn examine(
         Source::Server(server) => examine_server(server, &mut checked, report)?,
     };
     match examined {
-        Ok(Repositories { mut active, keys, others }) => {
-            // Another node has them.
-            let elsewhere =
-                active.extract_if(.., |repository| others && store.existing(repository.storage_key).is_err());
-            let elsewhere = elsewhere.count();
+        Ok(Repositories { mut active, keys }) => {
+            let elsewhere = active.extract_if(.., |repository| !own.contains(&store, repository)).count();
             report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
             checked.push(examine_repositories(&store, (&active, elsewhere), report).await);
             checked.push(orphans(&store, &keys)?);
@@ -115,8 +112,6 @@ struct Repositories {
     active: Vec<Repository>,
     /// Storage keys, including those of repositories that are being removed.
     keys: BTreeSet<String>,
-    /// Whether other nodes may have some of them.
-    others: bool,
 }
 
 const DAMAGED: &str = "the database is damaged";
@@ -186,10 +181,8 @@ fn examine_server(
         checked.push(Checked::new("the database is complete", String::new(), vec![finding.to_owned()]));
         return Ok(Err("the database is not complete"));
     }
-    let others = nodes::count(&mut db)? > 1;
     report(BackupProgress::Begin("read models", 0));
-    let examined = examine_rows(&mut Db::Postgres(Box::new(db)), false, checked);
-    Ok(examined.map(|repositories| Repositories { others, ..repositories }))
+    Ok(examine_rows(&mut Db::Postgres(Box::new(db)), false, checked))
 }
 
 /// Checks the rows of either engine and reads the list of repositories. `is_damaged`: the damage
@@ -210,7 +203,7 @@ fn examine_rows(
     let read = repositories::in_state(db, repositories::ACTIVE)
         .and_then(|active| Ok((active, repositories::all_storage_keys(db)?)));
     let (active, keys) = read.map_err(|_| DAMAGED)?;
-    Ok(Repositories { active, keys: keys.into_iter().collect(), others: false })
+    Ok(Repositories { active, keys: keys.into_iter().collect() })
 }
 
 /// Describes the migrations that only the database or only this program has.

@@ -23,19 +23,24 @@ mod database;
 mod doctor;
 mod files;
 mod manifest;
+mod order;
+mod own;
 mod restore;
 mod take;
 
 pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
 pub use manifest::{Manifest, verify};
-pub use restore::{RestoreInto, Restored, restore};
+pub use order::OlderDatabase;
+pub use own::OwnRepositories;
+pub use restore::{NextTo, RestoreInto, Restored, restore};
 pub use take::take;
 
 use std::path::PathBuf;
 
 use crate::core::data_dir::DataDirError;
 use crate::core::database::{DatabaseError, QueryError};
+use crate::domain::ids::RepositoryId;
 use crate::storage::database_copy::CopyError;
 
 /// The file of the database in a backup.
@@ -53,14 +58,32 @@ pub enum BackupError {
     NoBackup { path: PathBuf, reason: String },
     #[error("{}: the checksum differs from the manifest; the backup is damaged", .0.display())]
     Damaged(PathBuf),
+    #[error(
+        "repository {id} ({name}) is stored on this node and has no directory in repos/: restore it from a backup, \
+         or delete the repository"
+    )]
+    MissingRepository { id: RepositoryId, name: String },
+    #[error("{} has no name of a node yet: set cluster.name as its server does", .0.display())]
+    UnknownNode(PathBuf),
+    #[error(
+        "the backup is up to commit {backup}, and the database is up to commit {database}: the repositories lack \
+         pushes that the database names. Use a newer backup of this node, or restore the database from the oldest \
+         backup of all nodes; --allow-older restores them all the same"
+    )]
+    OlderThanDatabase { backup: i64, database: i64 },
+    #[error(
+        "the backup is not of this database, or of a time before it was restored: the repositories may lack pushes \
+         that the database names. Use another backup; --allow-older restores them all the same"
+    )]
+    OtherHistory,
+    #[error("{place} has no database yet: restore it first, from the oldest backup of all nodes ({source})")]
+    NotRestored { place: String, source: QueryError },
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
     Copy(#[from] CopyError),
-    #[error("{} exists; copy into another data directory, or move that file away", .0.display())]
-    HasDatabase(PathBuf),
     #[error(
         "node {node} uses the source (it answered {silent_ms} ms ago); stop it first and wait 30 seconds after a \
          crash, or copy without --keep-logins"

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use super::database::copy_to_server;
 use super::files::{self, failed};
-use super::{BackupError, BackupProgress, Manifest, ReportProgress};
+use super::{BackupError, BackupProgress, Manifest, OlderDatabase, ReportProgress, order};
 use crate::core::config::Synchronous;
 use crate::core::data_dir::{DataDir, HighWater};
-use crate::core::database::postgres::Server;
-use crate::core::database::{self, Db};
+use crate::core::database::postgres::{Purpose, Server};
+use crate::core::database::{self, DatabaseError, Db};
 use crate::core::owner;
 use crate::git::store::Store;
 use crate::storage::copy::reset_epoch_and_logins;
-use crate::storage::database_copy::Logins;
+use crate::storage::database_copy::{self, Logins};
+use crate::storage::queries::meta;
 
 /// Where the database of a backup goes.
 #[derive(Debug, Clone)]
@@ -23,15 +24,27 @@ pub enum RestoreInto {
     Directory,
     Server(Arc<Server>),
     /// Nowhere: another node restores it.
-    Nowhere,
+    Nowhere(NextTo),
+}
+
+/// The database next to which repositories are restored.
+#[derive(Debug, Clone)]
+pub enum NextTo {
+    /// It must not be newer than the backup.
+    Server(Arc<Server>),
+    /// Any: it is not compared.
+    Any,
 }
 
 /// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
     pub manifest: Manifest,
-    /// Number of logins that were open in the backup and were ended by the restore.
-    pub logins_ended: usize,
+    /// Number of logins that were open in the backup and were ended by the restore. `None` if the
+    /// database was not restored.
+    pub logins_ended: Option<usize>,
+    /// The database next to which the repositories were restored, if it was compared.
+    pub next_to: Option<OlderDatabase>,
 }
 
 /// Copies the backup `from` into `data_dir`, which must be new or empty, and sets a new epoch in
@@ -46,7 +59,16 @@ pub fn restore(
     report: ReportProgress<'_>,
 ) -> Result<Restored, BackupError> {
     let mut manifest = Manifest::read(from)?;
-    if let RestoreInto::Nowhere = into {
+    let next_to = match into {
+        RestoreInto::Nowhere(NextTo::Server(server)) => Some(order::compare(&manifest, server)?),
+        _ => None,
+    };
+    if let RestoreInto::Server(server) = into {
+        // Before the files are copied, which takes long.
+        let mut db = server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?;
+        database_copy::check_empty(&mut db)?;
+    }
+    if let RestoreInto::Nowhere(_) = into {
         manifest = manifest.without(super::DATABASE);
     }
     files::make_empty(data_dir)?;
@@ -67,14 +89,14 @@ pub fn restore(
     drop(Store::open(data_dir).map_err(failed(data_dir))?);
     let reset = match into {
         RestoreInto::Directory => Some(reset_file(data_dir, report)?),
-        RestoreInto::Server(server) => Some(move_to_server(data_dir, server, report)?),
-        RestoreInto::Nowhere => None,
+        RestoreInto::Server(server) => Some(move_to_server(&manifest, data_dir, server, report)?),
+        RestoreInto::Nowhere(_) => None,
     };
     files::sync(data_dir).map_err(failed(data_dir))?;
     let commit_no = manifest.commit_no;
     filling.finish(reset.map(|(epoch, _)| HighWater { epoch, commit_no, lost: false }))?;
     owner::hand_over(data_dir).map_err(failed(data_dir))?;
-    Ok(Restored { manifest, logins_ended: reset.map_or(0, |(_, ended)| ended) })
+    Ok(Restored { manifest, logins_ended: reset.map(|(_, ended)| ended), next_to })
 }
 
 /// Sets a new epoch in the file. Returns it, and the number of logins that were ended.
@@ -91,6 +113,7 @@ fn reset_file(data_dir: &Path, report: ReportProgress<'_>) -> Result<(i64, usize
 /// Copies the restored file to PostgreSQL with a new epoch, and removes it. Returns the epoch, and
 /// the number of logins that were ended.
 fn move_to_server(
+    manifest: &Manifest,
     data_dir: &Path,
     server: &Arc<Server>,
     report: ReportProgress<'_>,
@@ -100,6 +123,10 @@ fn move_to_server(
     database::verify_integrity(&mut db)?;
     // The backup may be of an earlier version.
     database::migrate(&mut db, &path)?;
+    let mut db = Db::Sqlite(db);
+    // Repositories that other nodes restore are compared with it.
+    meta::set(&mut db, meta::RESTORED_EPOCH, manifest.epoch)?;
+    meta::set(&mut db, meta::RESTORED_COMMIT_NO, manifest.commit_no)?;
     drop(db);
     let mut source = Db::Sqlite(database::open_reader(&path)?);
     let copied = copy_to_server(&mut source, server, Logins::End, report)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::database::copy_to_file;
 use super::files::{self, failed};
-use super::{BackupError, BackupProgress, DATABASE, Manifest, ReportProgress};
+use super::{BackupError, BackupProgress, DATABASE, Manifest, OwnRepositories, ReportProgress};
 use crate::core::database::postgres::Purpose;
 use crate::core::database::{self, DatabaseError, Db, Postgres, Source};
 use crate::core::fail_points;
@@ -15,7 +15,6 @@ use crate::git::store::Store;
 use crate::storage::copy::vacuum_into;
 use crate::storage::database_copy::Logins;
 use crate::storage::metrics::LAST_BACKUP;
-use crate::storage::nodes;
 use crate::storage::queries::{meta, repositories};
 
 const REPOSITORIES: &str = "repos";
@@ -27,9 +26,13 @@ enum OpenSource<'a> {
 }
 
 /// Writes a backup of `data_dir` and its database into `target`, which must be new or empty.
+///
+/// # Errors
+/// Among others, [`BackupError::MissingRepository`] if the directory of an `own` repository does
+/// not exist.
 pub fn take(
     database: &Source,
-    data_dir: &Path,
+    (data_dir, own): (&Path, &OwnRepositories),
     target: &Path,
     report: ReportProgress<'_>,
 ) -> Result<Manifest, BackupError> {
@@ -48,13 +51,12 @@ pub fn take(
 
     report(BackupProgress::Begin("database", 0));
     let copy = target.join(DATABASE);
-    let others = match source {
-        OpenSource::File(path) => {
-            vacuum_into(path, &copy)?;
-            false
+    match source {
+        OpenSource::File(path) => vacuum_into(path, &copy)?,
+        OpenSource::Server(source) => {
+            copy_to_file(&mut Db::Postgres(source), &copy, Logins::Keep, report)?;
         }
-        OpenSource::Server(source) => copy_from_server(source, &copy, report)?,
-    };
+    }
     let mut db = Db::Sqlite(database::open_reader(&copy)?);
     let epoch = meta::get(&mut db, meta::EPOCH)?.unwrap_or(0);
     let mut manifest = Manifest::new(epoch, meta::get(&mut db, meta::COMMIT_NO)?.unwrap_or(0));
@@ -64,12 +66,11 @@ pub fn take(
 
     report(BackupProgress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
-        if others && store.existing(repository.storage_key).is_err() {
+        if own.contains(&store, repository) {
+            copy_repository(&store, repository, target, &mut manifest)?;
+        } else {
             manifest.elsewhere += 1;
-            report(BackupProgress::Done(1));
-            continue;
         }
-        copy_repository(&store, repository, target, &mut manifest)?;
         report(BackupProgress::Done(1));
     }
     manifest.repositories = all.len() - manifest.elsewhere;
@@ -82,18 +83,6 @@ pub fn take(
     Ok(manifest)
 }
 
-/// Copies a database of PostgreSQL into a file. Returns whether other nodes may have repositories
-/// that are not in this data directory.
-fn copy_from_server(
-    mut source: Box<Postgres>,
-    copy: &Path,
-    report: ReportProgress<'_>,
-) -> Result<bool, BackupError> {
-    let nodes = nodes::count(&mut source)?;
-    copy_to_file(&mut Db::Postgres(source), copy, Logins::Keep, report)?;
-    Ok(nodes > 1)
-}
-
 /// Copies the refs of a repository first, then its objects. A push adds objects before it updates a
 /// ref, so the objects of every copied ref exist when objects are copied.
 fn copy_repository(
@@ -102,7 +91,9 @@ fn copy_repository(
     target: &Path,
     manifest: &mut Manifest,
 ) -> Result<(), BackupError> {
-    let from = store.path(repository.storage_key);
+    let from = store
+        .existing(repository.storage_key)
+        .map_err(|_| BackupError::MissingRepository { id: repository.id, name: repository.name.clone() })?;
     let inside = from.strip_prefix(store.root()).unwrap_or(&from);
     let to = Path::new(REPOSITORIES).join(inside);
     let all = files::list(&from).map_err(failed(&from))?;

@@ -8,7 +8,7 @@ use clap::Args;
 use super::DataDirFlag;
 use super::output::{print_line, report_error, warn};
 use super::progress::Bar;
-use crate::backup;
+use crate::backup::{self, Manifest, OwnRepositories};
 use crate::core::plural::plural;
 
 #[derive(Args)]
@@ -24,16 +24,7 @@ pub(super) struct BackupArguments {
 }
 
 pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
-    let (data_dir, database) = arguments.place.source()?;
-    let mut bar = Bar::new(arguments.verify);
-    let report = &mut |progress: backup::BackupProgress<'_>| bar.show(progress);
-    let done = if arguments.verify {
-        backup::verify(&arguments.target, report)
-    } else {
-        backup::take(&database, &data_dir, &arguments.target, report)
-    };
-    drop(bar);
-    let manifest = done.map_err(|error| report_error(&error.into()))?;
+    let manifest = if arguments.verify { verify(arguments) } else { take(arguments) }?;
     if manifest.elsewhere > 0 {
         let elsewhere = plural(manifest.elsewhere, "repository is", "repositories are");
         warn(format_args!("{elsewhere} on other nodes and not in this backup: back up those nodes too"));
@@ -49,4 +40,22 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     )
     .map_err(|error| report_error(&error.into()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the backup only: the machine may have no settings, and no access to the database.
+fn verify(arguments: &BackupArguments) -> Result<Manifest, ExitCode> {
+    let mut bar = Bar::new(true);
+    let verified = backup::verify(&arguments.target, &mut |progress| bar.show(progress));
+    drop(bar);
+    verified.map_err(|error| report_error(&error.into()))
+}
+
+fn take(arguments: &BackupArguments) -> Result<Manifest, ExitCode> {
+    let (config, database) = arguments.place.source()?;
+    let own = OwnRepositories::of(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let place = (config.data_dir.0.as_path(), &own);
+    let mut bar = Bar::new(false);
+    let taken = backup::take(&database, place, &arguments.target, &mut |progress| bar.show(progress));
+    drop(bar);
+    taken.map_err(|error| report_error(&error.into()))
 }

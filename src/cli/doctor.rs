@@ -11,7 +11,7 @@ use super::DataDirFlag;
 use super::control::is_served;
 use super::output::{print_line, report_error};
 use super::progress::Bar;
-use crate::backup::{self, CheckOutcome, Checked};
+use crate::backup::{self, CheckOutcome, Checked, OwnRepositories};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
@@ -22,11 +22,13 @@ pub(super) struct DoctorArguments {
 }
 
 pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
-    let (data_dir, database) = arguments.place.source()?;
+    let (config, database) = arguments.place.source()?;
+    let own = OwnRepositories::of(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let data_dir = config.data_dir.0;
     let mut bar = Bar::new(false);
     let system = actix_web::rt::System::new();
     let mut report = |progress: backup::BackupProgress<'_>| bar.show(progress);
-    let examined = system.block_on(backup::examine(&database, &data_dir, &mut report));
+    let examined = system.block_on(backup::examine(&database, (&data_dir, &own), &mut report));
     drop(bar);
     let mut checked = examined.map_err(|error| report_error(&error.into()))?;
     if is_served(&data_dir) {

@@ -148,11 +148,11 @@ impl DataDirFlag {
         Ok(flags.load()?.config)
     }
 
-    /// Returns the data directory and its database.
-    fn source(&self) -> Result<(PathBuf, Source), ExitCode> {
+    /// Returns the configuration of the server in this data directory, and its database.
+    fn source(&self) -> Result<(Config, Source), ExitCode> {
         let config = self.config()?;
         let source = Source::of(&config).map_err(|error| output::report_error(&error.into()))?;
-        Ok((config.data_dir.0, source))
+        Ok((config, source))
     }
 }
 

@@ -30,6 +30,8 @@ pub enum DataDirError {
         .0.display()
     )]
     CopyUnfinished(PathBuf),
+    #[error("{} exists; copy into another data directory, or move netbit.db* away", .0.display())]
+    HasDatabase(PathBuf),
     #[error("{}: {reason}", .path.display())]
     BadSecret { path: PathBuf, reason: &'static str },
     #[error("auth.secret: {0}")]
@@ -60,6 +62,8 @@ pub struct DataDir {
 const RESTORE_MARK: &str = "restore.unfinished";
 /// A file that exists while a copy of a database into the directory has not finished.
 const COPY_MARK: &str = "copy.unfinished";
+/// The file of the name that a node without `cluster.name` has made.
+const NODE_NAME: &str = "node.name";
 /// The file of the [`HighWater`] mark. Every start writes it.
 const HIGH_WATER: &str = "high_water.json";
 
@@ -160,19 +164,31 @@ impl DataDir {
     /// Locks a directory that is being restored. It cannot be opened before
     /// [`FillInProgress::finish`], not even after a crash.
     pub fn begin_restore(path: &Path) -> Result<FillInProgress, DataDirError> {
-        Self::begin_fill(path, RESTORE_MARK)
+        Self::begin_fill(path, RESTORE_MARK, lock(path)?)
     }
 
     /// Locks a directory into which a database is copied. Makes the directory if it does not exist.
     /// It cannot be opened before [`FillInProgress::finish`], not even after a crash.
+    ///
+    /// # Errors
+    /// [`DataDirError::HasDatabase`] if it has a database, unless an interrupted copy has left it:
+    /// then it is removed.
     pub fn begin_copy(path: &Path) -> Result<FillInProgress, DataDirError> {
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
-        Self::begin_fill(path, COPY_MARK)
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        let lock = lock(path)?;
+        // The log of a database that was moved away would be applied to the copy.
+        let files = ["netbit.db", "netbit.db-wal"].map(|name| path.join(name));
+        for file in files.into_iter().filter(|file| file.exists()) {
+            if !path.join(COPY_MARK).exists() {
+                return Err(DataDirError::HasDatabase(file));
+            }
+            fs::remove_file(&file).map_err(failed)?;
+        }
+        Self::begin_fill(path, COPY_MARK, lock)
     }
 
-    fn begin_fill(path: &Path, mark: &'static str) -> Result<FillInProgress, DataDirError> {
-        let lock = lock(path)?;
+    fn begin_fill(path: &Path, mark: &'static str, lock: File) -> Result<FillInProgress, DataDirError> {
         let file = path.join(mark);
         let made = private_file::create(&file).and_then(|_| File::open(path)?.sync_all());
         made.map_err(|source| DataDirError::Io { path: file, source })?;
@@ -255,17 +271,24 @@ impl DataDir {
     /// Returns the name of this node: `configured`, or the one in `node.name`, which is made if it
     /// does not exist.
     pub fn node_name(&self, configured: &str) -> Result<String, DataDirError> {
-        if !configured.is_empty() {
-            return Ok(configured.to_owned());
+        if let Some(name) = Self::node_name_in(&self.path, configured)? {
+            return Ok(name);
         }
-        let path = self.path.join("node.name");
+        let name = format!("node-{:08x}", rand::random::<u32>());
+        write_atomically(&self.path, NODE_NAME, name.as_bytes())?;
+        Ok(name)
+    }
+
+    /// Returns the name of the node of a directory, which another process may have open: that of
+    /// `node_name`, or `None` if it was not made yet.
+    pub fn node_name_in(path: &Path, configured: &str) -> Result<Option<String>, DataDirError> {
+        if !configured.is_empty() {
+            return Ok(Some(configured.to_owned()));
+        }
+        let path = path.join(NODE_NAME);
         match fs::read_to_string(&path) {
-            Ok(name) => Ok(name.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let name = format!("node-{:08x}", rand::random::<u32>());
-                write_atomically(&self.path, "node.name", name.as_bytes())?;
-                Ok(name)
-            }
+            Ok(name) => Ok(Some(name.trim().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(DataDirError::Io { path, source }),
         }
     }

@@ -39,6 +39,12 @@ pub const BEFORE_MIGRATION: &str = "migration.before";
 pub const BEFORE_MANIFEST: &str = "manifest.before";
 /// All rows of a database are copied, and the copy is not complete yet.
 pub const BEFORE_COPY_ENDS: &str = "copy.end";
+/// The file of a copied database has its name, and its directory still has the mark of a copy.
+pub const COPY_RENAMED: &str = "copy.renamed";
+/// After the last COMMIT of a copy on PostgreSQL, whose answer is lost.
+pub const COPY_UNCLEAR: &str = "copy.unclear";
+/// A node has found no copy into the database, and is not registered yet.
+pub const BEFORE_REGISTRATION: &str = "node.register";
 /// A window is evicted from the cache.
 pub const EVICTION: &str = "eviction";
 /// In the handler of an actor.
@@ -49,7 +55,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 26] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -67,6 +73,9 @@ pub const NAMES: [&str; 23] = [
     BEFORE_MIGRATION,
     BEFORE_MANIFEST,
     BEFORE_COPY_ENDS,
+    COPY_RENAMED,
+    COPY_UNCLEAR,
+    BEFORE_REGISTRATION,
     EVICTION,
     IN_CACHE,
     IN_WRITER,

@@ -1,7 +1,6 @@
 //! The state of the server, for administrators: the facts of the operations listener that a page
 //! may show. It contains no message and no name.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -17,7 +16,7 @@ use crate::core::actor::{ActorSnapshot, ActorStats};
 use crate::core::machine::{self, Space};
 use crate::domain::access::Credential;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::metrics::LAST_BACKUP;
+use crate::storage::metrics::{DatabaseFiles, LAST_BACKUP};
 
 /// The counters of an application, and the files that are measured. Clones share their numbers.
 #[derive(Debug, Clone)]
@@ -30,8 +29,8 @@ pub struct HealthSources {
     pub actors: Vec<Arc<ActorStats>>,
     pub cache: CacheCounters,
     pub datagrams: DatagramCounters,
-    /// The database file, in the data directory.
-    pub database: PathBuf,
+    /// The database file, in the data directory, or the database on PostgreSQL.
+    pub files: DatabaseFiles,
 }
 
 /// The state of the server.
@@ -58,6 +57,7 @@ pub struct StorageHealth {
     /// Absent if the disk could not be read.
     pub disk_total_bytes: Option<u64>,
     pub disk_free_bytes: Option<u64>,
+    /// Size of the file, or of the database on PostgreSQL.
     pub database_bytes: u64,
     /// Size of the write-ahead log of the database.
     pub wal_bytes: u64,
@@ -80,8 +80,8 @@ impl Services {
     pub async fn health(&self, who: Credential) -> Result<Health, ServiceError> {
         self.cache.ask(who, Administrator).await?;
         let sources = &self.health;
-        let database = sources.database.clone();
-        let storage = blocking(move || StorageHealth::measure(database)).await?;
+        let files = sources.files.clone();
+        let storage = blocking(move || StorageHealth::measure(&files)).await?;
         let age_ms = Timestamp::now().0.saturating_sub(sources.started_at.0);
         Ok(Health {
             version: env!("CARGO_PKG_VERSION"),
@@ -98,9 +98,10 @@ impl Services {
 }
 
 impl StorageHealth {
-    fn measure(database: PathBuf) -> Self {
+    fn measure(files: &DatabaseFiles) -> Self {
+        let database = &files.database;
         let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        let directory = database.parent().unwrap_or(&database);
+        let directory = database.parent().unwrap_or(database);
         let space = machine::space(directory).inspect_err(|error| {
             tracing::warn!(%error, "cannot read the free disk space");
         });
@@ -112,7 +113,7 @@ impl StorageHealth {
         Self {
             disk_total_bytes: of_space(|space| space.total),
             disk_free_bytes: of_space(|space| space.free),
-            database_bytes: bytes(&database),
+            database_bytes: files.database_bytes(),
             wal_bytes: bytes(log.as_ref()),
             last_backup_at: since_epoch
                 .map(|time| Timestamp(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))),
@@ -152,12 +153,17 @@ mod tests {
     #[test]
     fn storage_of_a_missing_database_has_no_size() {
         let dir = tempfile::tempdir().unwrap();
-        let found = StorageHealth::measure(dir.path().join("netbit.db"));
+        let mut files = DatabaseFiles { database: dir.path().join("netbit.db"), on_server: None };
+        let found = StorageHealth::measure(&files);
         assert_eq!((found.database_bytes, found.wal_bytes, found.last_backup_at), (0, 0, None));
         assert!(found.disk_free_bytes <= found.disk_total_bytes);
         std::fs::write(dir.path().join(LAST_BACKUP), "").unwrap();
         std::fs::write(dir.path().join("netbit.db-wal"), "four").unwrap();
-        let found = StorageHealth::measure(dir.path().join("netbit.db"));
+        let found = StorageHealth::measure(&files);
         assert!(found.wal_bytes == 4 && found.last_backup_at.is_some_and(|at| at <= Timestamp::now()));
+        let on_server = Gauge::default();
+        on_server.set(7);
+        files.on_server = Some(on_server);
+        assert_eq!(StorageHealth::measure(&files).database_bytes, 7);
     }
 }

@@ -86,6 +86,18 @@ pub const LAST_BACKUP: &str = "last-backup";
 #[derive(Debug, Clone)]
 pub struct DatabaseFiles {
     pub database: PathBuf,
+    /// The size of the database on PostgreSQL, as it was last read; `None` on SQLite.
+    pub on_server: Option<Gauge>,
+}
+
+impl DatabaseFiles {
+    /// Returns the size of the database.
+    pub fn database_bytes(&self) -> u64 {
+        match &self.on_server {
+            Some(bytes) => u64::try_from(bytes.get()).unwrap_or(0),
+            None => std::fs::metadata(&self.database).map_or(0, |file| file.len()),
+        }
+    }
 }
 
 impl Export for DatabaseFiles {
@@ -101,7 +113,8 @@ impl Collector for DatabaseFiles {
         let mut log = self.database.clone().into_os_string();
         log.push("-wal");
         let mut rows = Rows(encoder);
-        rows.gauge("netbit_database_bytes", "Size of the database file", bytes(&self.database))?;
+        let help = "Size of the database: of its file, or on PostgreSQL";
+        rows.gauge("netbit_database_bytes", help, self.database_bytes() as f64)?;
         rows.gauge("netbit_wal_bytes", "Size of the write-ahead log", bytes(log.as_ref()))?;
         let directory = self.database.parent().unwrap_or(&self.database);
         let free = rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_bavail * disk.f_frsize) as f64;

@@ -47,7 +47,7 @@ struct Number {
 }
 
 #[derive(QueryableByName)]
-struct Count {
+struct Size {
     #[diesel(sql_type = BigInt)]
     value: i64,
 }
@@ -140,12 +140,6 @@ pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
     .load(&mut db.queries)
 }
 
-/// Returns the number of nodes that have ever run on this database.
-pub fn count(db: &mut Postgres) -> QueryResult<i64> {
-    let all = "SELECT count(*) AS value FROM nodes";
-    diesel::sql_query(all).get_result::<Count>(&mut db.queries).map(|count| count.value)
-}
-
 fn insert(db: &mut Postgres, this: NewNode<'_>) -> QueryResult<i16> {
     let number: Number = diesel::sql_query(format!(
         "INSERT INTO nodes (name, number, address, instance, format, seen_at)
@@ -185,6 +179,12 @@ pub fn record_stopped(db: &mut Postgres, number: i16, instance: &str) -> QueryRe
         .bind::<Text, _>(instance)
         .execute(&mut db.queries)
         .map(drop)
+}
+
+/// Returns the size of the database on the disk of the database server, in bytes.
+pub fn database_bytes(db: &mut Postgres) -> QueryResult<i64> {
+    let size = "SELECT pg_database_size(current_database()) AS value";
+    diesel::sql_query(size).get_result::<Size>(&mut db.queries).map(|size| size.value)
 }
 
 /// Returns the key that signs access tokens. The first node stores `proposed`.

@@ -157,6 +157,9 @@ async fn incomplete_backup_is_refused_and_leaves_no_data_to_serve() {
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1, "nothing was touched");
 
     assert!(netbit(&["backup", "--verify", text(&backup)]).status.success());
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_netbit"));
+    elsewhere.args(["backup", "--verify", text(&backup)]).env("NETBIT_DATABASE", "not a URL");
+    assert!(elsewhere.output().unwrap().status.success(), "the check needs no database");
     let mut bytes = fs::read(backup.join("netbit.db")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

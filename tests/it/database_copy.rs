@@ -13,7 +13,7 @@ use netbit::core::config::Synchronous;
 use netbit::core::database::{SqliteConnection, open_reader, open_writer};
 use tempfile::TempDir;
 
-use crate::harness::{PASSWORD, Process, postgres, until};
+use crate::harness::{PASSWORD, Process, command, postgres, until};
 
 /// Rows for the tables that `netbit seed` leaves empty.
 const ROWS: &str = "
@@ -251,7 +251,7 @@ async fn copy_of_a_running_server_ends_all_logins() {
     server.stop().await;
     let said = refused(text(source.path()), &target.place, &[]).await;
     assert!(
-        said.contains(if postgres::is_used() { "the target has rows in users" } else { "exists" }),
+        said.contains(if postgres::is_used() { "the target has rows in the table users" } else { "exists" }),
         "{said}"
     );
 }
@@ -274,4 +274,115 @@ async fn server_refuses_the_target_of_a_killed_copy() {
     let me = server.http.with_token(me.token);
     until(async || me.get("/api/chats").await.unwrap().status == 200).await;
     server.stop().await;
+}
+
+/// A copy and a start each found no trace of the other, and the server used rows that the copy
+/// replaced.
+#[actix_web::test]
+async fn server_refuses_a_copy_that_began_during_its_start() {
+    let target = Target::new();
+    let Some(database) = postgres::url(target.path()) else { return };
+    Process::start(target.path()).await.stop().await;
+    let ask = |sql: &str| postgres::psql(&database, &[sql.to_owned()]).unwrap().trim().to_owned();
+    std::thread::scope(|scope| {
+        let starts = scope.spawn(|| {
+            let mut netbit = command(target.path());
+            netbit.env("FAILPOINTS", "node.register=sleep(5000)").output().unwrap()
+        });
+        let read = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND query LIKE '%copy_unfinished%' AND pid <> pg_backend_pid()";
+        while ask(read) == "0" {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        ask("INSERT INTO meta VALUES ('copy_unfinished', 1)");
+        let output = starts.join().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", printed(&output));
+        assert!(printed(&output).contains("a copy into this database runs"), "{}", printed(&output));
+    });
+    assert_eq!(ask("SELECT seen_at FROM nodes"), "0", "the node is not counted as running");
+}
+
+/// The lock of copies had the number of the lock that a running node holds: the command reported
+/// another copy.
+#[actix_web::test]
+async fn copy_refuses_a_target_that_a_server_uses() {
+    let (source, _) = seeded().await;
+    let target = Target::new();
+    let Some(database) = postgres::url(target.path()) else { return };
+    let server = Process::start(target.path()).await;
+    until(async || server.operations("/metrics").await.1.contains("netbit_chores 1\n")).await;
+    let said = refused(text(source.path()), &target.place, &[]).await;
+    assert!(said.contains("uses the target; stop it first"), "{said}");
+    server.stop().await;
+    // The refused copy left no mark.
+    Process::start(target.path()).await.stop().await;
+
+    let holder = std::thread::spawn({
+        let lock = format!("SELECT pg_advisory_lock({}), pg_sleep(600)", 0x6e65_7462_6974_0003_i64);
+        move || drop(postgres::psql(&database, &[lock]))
+    });
+    let ask = |sql: &str| postgres::psql(&target.place, &[sql.to_owned()]).unwrap().trim().to_owned();
+    let held = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+         WHERE l.locktype = 'advisory' AND l.granted AND a.query LIKE '%pg_sleep%'";
+    until(async || ask(held) != "0").await;
+    let said = refused(text(source.path()), &target.place, &[]).await;
+    assert!(said.contains("another process copies into this database"), "{said}");
+    ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+         AND query LIKE '%pg_sleep(%' AND pid <> pg_backend_pid()");
+    holder.join().unwrap();
+    copied(text(source.path()), &target.place, &[]).await;
+}
+
+/// A copy that was killed between the name of its file and the end of its mark could neither be
+/// used nor repeated.
+#[actix_web::test]
+async fn repeated_copy_goes_on_after_a_kill_at_its_very_end() {
+    let (source, _) = seeded().await;
+    let target = tempfile::tempdir().unwrap();
+    let arguments = ["database", "copy", "--from", text(source.path()), "--to", text(target.path())];
+    let killed = netbit(&arguments, "copy.renamed=return").await;
+    assert_eq!(killed.status.code(), None, "{}", printed(&killed));
+    assert!(target.path().join("netbit.db").exists() && target.path().join("copy.unfinished").exists());
+    copied(text(source.path()), text(target.path()), &[]).await;
+    Process::with(target.path(), &[("NETBIT_DATABASE", "")]).await.stop().await;
+    let said = refused(text(source.path()), text(target.path()), &[]).await;
+    assert!(said.contains("netbit.db exists"), "a complete copy is not replaced: {said}");
+    // The log of a database that was moved away without it.
+    std::fs::remove_file(target.path().join("netbit.db")).unwrap();
+    std::fs::write(target.path().join("netbit.db-wal"), "").unwrap();
+    let said = refused(text(source.path()), text(target.path()), &[]).await;
+    assert!(said.contains("netbit.db-wal exists"), "{said}");
+}
+
+/// A copy whose last COMMIT had no answer failed, and its repetition found rows in the target.
+#[actix_web::test]
+async fn copy_without_an_answer_to_its_commit_is_complete() {
+    let (source, _) = seeded().await;
+    let target = Target::new();
+    if !postgres::is_used() {
+        return;
+    }
+    let arguments = ["database", "copy", "--from", text(source.path()), "--to", &target.place];
+    let output = netbit(&arguments, "copy.unclear=return").await;
+    assert!(output.status.success(), "{}", printed(&output));
+    Process::start(target.path()).await.stop().await;
+}
+
+#[actix_web::test]
+async fn restore_refuses_a_database_with_rows_before_it_copies() {
+    let (source, _) = seeded().await;
+    let target = Target::new();
+    if !postgres::is_used() {
+        return;
+    }
+    copied(text(source.path()), &target.place, &[]).await;
+    let backup = source.path().join("backup");
+    let output = netbit(&["backup", text(&backup), "--data-dir", text(source.path())], "").await;
+    assert!(output.status.success(), "{}", printed(&output));
+    let place = target.path().join("restored");
+    let restore = ["restore", text(&backup), "--data-dir", text(&place), "--to-database", &target.place];
+    let output = netbit(&restore, "").await;
+    assert!(!output.status.success());
+    assert!(printed(&output).contains("rows in the table users"), "{}", printed(&output));
+    assert!(!place.exists(), "nothing was copied");
 }

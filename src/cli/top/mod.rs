@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
@@ -57,6 +57,14 @@ struct Reading {
     scrape: Scrape,
 }
 
+/// A reading that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read metrics from {url}: {cause}; --ops names another address")]
+struct Lost {
+    url: String,
+    cause: String,
+}
+
 /// Reads the metrics of one server.
 struct Source {
     client: reqwest::Client,
@@ -69,14 +77,14 @@ impl Source {
         Ok(Self { client, url: format!("http://{ops}/metrics") })
     }
 
-    async fn read(&self) -> anyhow::Result<Reading> {
+    async fn read(&self) -> Result<Reading, Lost> {
         let read = async {
             let answer = self.client.get(&self.url).send().await?.error_for_status()?;
             answer.text().await
         };
-        let text = read.await.map_err(|error| {
+        let text = read.await.map_err(|error: reqwest::Error| {
             let cause = root_cause(&error.without_url());
-            anyhow!("cannot read metrics from {}: {cause}; --ops names another address", self.url)
+            Lost { url: self.url.clone(), cause }
         })?;
         Ok(Reading { at: Instant::now(), scrape: Scrape::parse(&text) })
     }

@@ -16,8 +16,15 @@ use super::view::View;
 use super::{KEY_WAIT, Reading, Source, TopArguments};
 use crate::cli::output::print_line;
 
-const TITLES: [&str; 11] =
-    ["NODE", "STATE", "SESS", "COMMIT/S", "REMOTE/S", "LOCK p99", "BEHIND", "HTTP/S", "5XX/S", "CPU%", "MEM"];
+const TITLES: [&str; 17] = [
+    "NODE", "STATE", "SESS", "COMMIT/S", "REMOTE/S", "LOCK p99", "BEHIND", "LAG", "NODES", "CHORES", "BUS",
+    "PROXY/S", "UNREACH", "HTTP/S", "5XX/S", "CPU%", "MEM",
+];
+/// Columns of the terminal that the table takes without the states.
+const WIDTH: u16 = 131;
+/// Columns for the states. A longer reason is cut.
+const STATE_MIN: u16 = 9;
+const STATE_MAX: u16 = 48;
 const KEYS: &str = " q Quit";
 
 /// A node and its last view.
@@ -42,6 +49,10 @@ struct Sums {
     resident_bytes: f64,
     /// The newest commit of any node.
     applied: f64,
+    proxied_per_second: f64,
+    unreachable_per_second: f64,
+    /// Nodes that refuse reads, because PostgreSQL does not answer.
+    stale: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,8 +73,17 @@ impl Nodes {
             sum.cpu_percent += view.process.cpu_percent;
             sum.resident_bytes += view.process.resident_bytes;
             sum.applied = sum.applied.max(view.commits.applied);
+            sum.proxied_per_second += view.cluster.proxied_per_second;
+            sum.unreachable_per_second += view.cluster.unreachable_per_second;
+            sum.stale += usize::from(view.cluster.stale);
         }
         Self { sum, nodes }
+    }
+
+    /// Returns the width of the column of states.
+    fn state_width(&self) -> u16 {
+        let longest = self.nodes.iter().map(|node| node.state().chars().count()).max().unwrap_or(0);
+        u16::try_from(longest).unwrap_or(STATE_MAX).clamp(STATE_MIN, STATE_MAX)
     }
 
     fn draw(&self, frame: &mut Frame<'_>) {
@@ -81,8 +101,10 @@ impl Nodes {
         frame.render_widget(Paragraph::new(KEYS).style(reversed(Color::Cyan)), keys);
         let titles = TITLES.iter().enumerate().map(|(n, title)| cell((*title).to_owned(), n > 1));
         let rows = self.nodes.iter().map(|node| node.row(self.sum.applied));
-        let widths = [Constraint::Min(16), Constraint::Length(9)].into_iter();
-        let widths = widths.chain(std::iter::repeat_n(Constraint::Length(8), TITLES.len() - 2));
+        let widths = [Constraint::Min(16), Constraint::Length(self.state_width())].into_iter();
+        let width =
+            |title: &&str| u16::try_from(title.len().max(6)).map_or(Constraint::Min(6), Constraint::Length);
+        let widths = widths.chain(TITLES.iter().skip(2).map(width));
         let rows = rows.chain(std::iter::once(self.sum.row().style(bold)));
         let drawn = Table::new(rows, widths).header(Row::new(titles).style(reversed(Color::Green)));
         frame.render_widget(drawn.column_spacing(1), table);
@@ -99,6 +121,12 @@ impl Sums {
             String::new(),
             String::new(),
             String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            count(self.proxied_per_second),
+            count(self.unreachable_per_second),
             count(self.http_per_second),
             count(self.http_errors_per_second),
             format!("{:.0}", self.cpu_percent),
@@ -109,26 +137,44 @@ impl Sums {
 }
 
 impl Node {
+    /// Returns whether the node is ready, or the reason why it is not.
+    fn state(&self) -> String {
+        match (&self.lost, &self.view) {
+            (Some(cause), _) => format!("no answer: {cause}"),
+            (None, None) => "reading…".to_owned(),
+            (None, Some(view)) if view.ready && !view.cluster.stale && view.commits.read_only => {
+                "READ-ONLY".to_owned()
+            }
+            (None, Some(view)) => view.state().to_owned(),
+        }
+    }
+
     /// Returns the row; `newest` is the newest commit of any node.
     fn row(&self, newest: f64) -> Row<'static> {
         let (Some(view), None) = (&self.view, &self.lost) else {
-            let state = if self.lost.is_some() { "no answer" } else { "reading…" };
-            let cells = [cell(self.ops.clone(), false), cell(state.to_owned(), false)];
+            let cells = [cell(self.ops.clone(), false), cell(self.state(), false)];
             return Row::new(cells).style(Style::new().fg(Color::Red));
         };
-        let state = match (view.ready, view.commits.read_only) {
-            (false, _) => "NOT READY",
-            (true, true) => "READ-ONLY",
-            (true, false) => "ready",
+        let (cluster, nodes) = (&view.cluster, view.commits.nodes);
+        let bus = match cluster.bus_up {
+            true => "up",
+            false if nodes > 1.0 => "DOWN",
+            false => "-",
         };
         let texts = [
             self.ops.clone(),
-            state.to_owned(),
+            self.state(),
             count(sessions(view)),
             count(view.commits.per_second),
             count(view.commits.remote_per_second),
             view.commits.lock_p99_us.map_or_else(|| "-".to_owned(), time),
             count(newest - view.commits.applied),
+            time(cluster.tail_lag_s * 1e6),
+            count(nodes),
+            if cluster.chores { "yes" } else { "-" }.to_owned(),
+            bus.to_owned(),
+            count(cluster.proxied_per_second),
+            count(cluster.unreachable_per_second),
             count(view.http.per_second),
             count(view.http.errors_per_second),
             format!("{:.0}", view.process.cpu_percent),
@@ -166,7 +212,7 @@ impl Sources {
                     *before = Some(after);
                     Node { ops, lost: None, view }
                 }
-                Err(error) => Node { ops, lost: Some(format!("{error:#}")), view: None },
+                Err(error) => Node { ops, lost: Some(error.cause), view: None },
             }
         });
         Nodes::new(nodes.collect())
@@ -186,7 +232,7 @@ pub(super) fn once(arguments: &TopArguments, runtime: &Runtime) -> anyhow::Resul
         print_line!("{}", serde_json::to_string_pretty(&nodes)?)?;
     } else {
         let height = u16::try_from(nodes.nodes.len() + 4).unwrap_or(u16::MAX);
-        print_line!("{}", as_text((110, height), |frame| nodes.draw(frame))?)?;
+        print_line!("{}", as_text((WIDTH + nodes.state_width(), height), |frame| nodes.draw(frame))?)?;
     }
     Ok(())
 }
@@ -235,11 +281,11 @@ mod tests {
     use super::*;
     use crate::client::metrics::Scrape;
 
-    fn node(ops: &str, commits: u64, applied: u64) -> Node {
+    fn node(ops: &str, commits: u64, applied: u64, more: &str) -> Node {
         let scrape = |commits: u64| {
             Scrape::parse(&format!(
                 "netbit_ready 1\nnetbit_sessions{{transport=\"tcp\"}} 40\nnetbit_applied_commit {applied}\n\
-                 netbit_commit_seconds_count {commits}\nnetbit_nodes 3\n"
+                 netbit_commit_seconds_count {commits}\nnetbit_nodes 3\n{more}\n"
             ))
         };
         let view = View::between(&scrape(0), &scrape(commits), Duration::from_secs(2));
@@ -249,17 +295,52 @@ mod tests {
     #[test]
     fn table_has_a_row_for_each_node_and_their_sum() {
         let lost = Node { ops: "c:8083".into(), lost: Some("connection refused".into()), view: None };
-        let nodes = Nodes::new(vec![node("a:8083", 20, 107), node("b:8083", 40, 100), lost]);
+        let nodes = Nodes::new(vec![node("a:8083", 20, 107, ""), node("b:8083", 40, 100, ""), lost]);
         assert_eq!((nodes.sum.answering, nodes.sum.sessions), (2, 80.0));
         assert_eq!((nodes.sum.commits_per_second, nodes.sum.applied), (30.0, 107.0));
-        let text = as_text((110, 10), |frame| nodes.draw(frame)).unwrap();
+        let text = as_text((WIDTH + nodes.state_width(), 10), |frame| nodes.draw(frame)).unwrap();
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
         let words = |start: &str| line(start).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words("a:8083")[..6], ["a:8083", "ready", "40", "10", "0", "-"]);
         // 7 commits behind the newest.
         assert_eq!(words("b:8083")[3..7], ["20", "0", "-", "7"]);
-        assert!(line("c:8083").contains("no answer"), "{text}");
+        assert!(line("c:8083").contains("no answer: connection refused"), "{text}");
         assert_eq!(words("all")[..3], ["all", "80", "30"]);
         assert!(text.contains("2 of 3 nodes answer  commit 107"), "{text}");
+    }
+
+    #[test]
+    fn row_has_the_metrics_of_a_cluster() {
+        let stale_state = "STALE: PostgreSQL does not answer";
+        let up = "netbit_bus_up 1\nnetbit_chores 1\nnetbit_tail_lag_seconds 0.15\n\
+             netbit_proxied_total{outcome=\"answered\"} 8";
+        let stale = "netbit_bus_up 0\nnetbit_stale 1\nnetbit_tail_lag_seconds 4.5";
+        let nodes = Nodes::new(vec![node("a:8083", 20, 107, up), node("b:8083", 40, 100, stale)]);
+        assert_eq!(nodes.sum.stale, 1);
+        let text = as_text((WIDTH + nodes.state_width(), 10), |frame| nodes.draw(frame)).unwrap();
+        let words = |start: &str| {
+            let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+            line.replace(stale_state, "STALE").split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(words("a:8083")[6..11], ["0", "150ms", "3", "yes", "up"], "{text}");
+        assert_eq!(words("b:8083")[1], "STALE");
+        assert_eq!(words("b:8083")[6..11], ["7", "4.50s", "3", "-", "DOWN"], "{text}");
+    }
+
+    #[test]
+    fn row_has_the_reason_why_a_node_is_not_ready() {
+        let state = |more: &str| {
+            let nodes = Nodes::new(vec![node("a:8083", 20, 107, more)]);
+            let text = as_text((WIDTH + nodes.state_width(), 10), |frame| nodes.draw(frame)).unwrap();
+            let line = text.lines().find(|line| line.starts_with("a:8083")).unwrap();
+            line.trim_start_matches("a:8083").trim_start().split("  ").next().unwrap().to_owned()
+        };
+        // The second sample adds to the first, which is 1.
+        let not_ready = "netbit_ready -1";
+        assert_eq!(state(""), "ready");
+        assert_eq!(state("netbit_read_only 1"), "READ-ONLY");
+        assert_eq!(state(not_ready), "NOT READY: starting");
+        assert_eq!(state(&format!("{not_ready}\nnetbit_stopping 1")), "NOT READY: stopping");
+        assert_eq!(state("netbit_stale 1"), "STALE: PostgreSQL does not answer");
     }
 }

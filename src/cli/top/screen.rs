@@ -133,8 +133,7 @@ impl Screen {
             (_, Some(why)) => format!("LOST: {why}"),
             (None, None) => String::new(),
             (Some(view), None) => {
-                let ready = if view.ready { "ready" } else { "NOT READY" };
-                format!("{ready}  up {}", clock(view.uptime_s))
+                format!("{}  up {}", view.state(), clock(view.uptime_s))
             }
         };
         let version = self.view.as_ref().map_or("", |view| view.version.as_str());

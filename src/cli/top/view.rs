@@ -12,6 +12,8 @@ use crate::client::metrics::Scrape;
 pub(super) struct View {
     pub(super) version: String,
     pub(super) ready: bool,
+    /// Whether the server stops.
+    pub(super) stopping: bool,
     pub(super) uptime_s: f64,
     /// Seconds between the two readings.
     pub(super) interval_s: f64,
@@ -20,6 +22,7 @@ pub(super) struct View {
     pub(super) messages: Vec<Message>,
     pub(super) sessions: Sessions,
     pub(super) commits: Commits,
+    pub(super) cluster: Cluster,
     pub(super) cache: Cache,
     pub(super) http: Http,
     pub(super) git: Git,
@@ -106,6 +109,24 @@ pub(super) struct Commits {
     pub(super) nodes: f64,
 }
 
+/// A node among those of its database; their number is in [`Commits`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(super) struct Cluster {
+    /// Whether reads are refused, because PostgreSQL does not answer.
+    pub(super) stale: bool,
+    /// Seconds since the state in memory was current.
+    pub(super) tail_lag_s: f64,
+    /// Whether this node runs the chores of the database.
+    pub(super) chores: bool,
+    /// Whether this node is connected to the bus. `false` for a server that is alone.
+    pub(super) bus_up: bool,
+    pub(super) bus_dropped_per_second: f64,
+    /// Requests about repositories of other nodes.
+    pub(super) proxied_per_second: f64,
+    /// Those that were answered with 503, because the storage node could not be reached.
+    pub(super) unreachable_per_second: f64,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Cache {
     /// Absent without requests.
@@ -187,6 +208,16 @@ impl Between<'_> {
 }
 
 impl View {
+    /// Returns whether the server is ready, or the reason why it is not.
+    pub(super) fn state(&self) -> &'static str {
+        match (self.cluster.stale, self.ready, self.stopping) {
+            (true, _, _) => "STALE: PostgreSQL does not answer",
+            (false, true, _) => "ready",
+            (false, false, true) => "NOT READY: stopping",
+            (false, false, false) => "NOT READY: starting",
+        }
+    }
+
     pub(super) fn between(before: &Scrape, after: &Scrape, time: Duration) -> Self {
         let of = &Between { before, after, seconds: time.as_secs_f64().max(1e-3) };
         let started = of.now("process_start_time_seconds", &[]);
@@ -196,6 +227,7 @@ impl View {
         Self {
             version: version.unwrap_or_default(),
             ready: of.now("netbit_ready", &[]) > 0.0,
+            stopping: of.now("netbit_stopping", &[]) > 0.0,
             uptime_s: (now.as_secs_f64() - started).max(0.0),
             interval_s: of.seconds,
             process: Process {
@@ -231,6 +263,15 @@ impl View {
                 remote_per_second: of.rate("netbit_commits_remote_total", &[]),
                 lock_p99_us: of.quantile("netbit_commit_lock_wait_seconds", 0.99),
                 nodes: of.now("netbit_nodes", &[]),
+            },
+            cluster: Cluster {
+                stale: of.now("netbit_stale", &[]) > 0.0,
+                tail_lag_s: of.now("netbit_tail_lag_seconds", &[]),
+                chores: of.now("netbit_chores", &[]) > 0.0,
+                bus_up: of.now("netbit_bus_up", &[]) > 0.0,
+                bus_dropped_per_second: of.rate("netbit_bus_messages_dropped_total", &[]),
+                proxied_per_second: of.rate("netbit_proxied_total", &[]),
+                unreachable_per_second: of.rate("netbit_proxied_total", &[("outcome", "unreachable")]),
             },
             cache: cache(of),
             http: Http {

@@ -1,5 +1,7 @@
 //! Checks that the types of the configuration cannot express.
 
+use std::net::Ipv6Addr;
+
 use super::{Config, check_strength};
 use crate::core::bus::Target;
 use crate::core::database::postgres::Server;
@@ -7,6 +9,18 @@ use crate::core::node_address::NodeAddress;
 
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
+
+/// Returns whether the text is a name or an address of a host and a port, as clients parse it.
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_name = |byte: u8| is_plain(byte) || byte == b'.';
+    let is_host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(is_name),
+    };
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    is_host && is_number && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 impl Config {
@@ -76,11 +90,11 @@ impl Config {
             }
         }
         let public = &self.udp.public_address;
-        let is_address = public
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
-        if !public.is_empty() && !is_address {
-            let problem = format!("\"{public}\" is not an address; allowed: HOST:PORT");
+        if !public.is_empty() && !is_host_and_port(public) {
+            let problem = format!(
+                "\"{public}\" is not an address; allowed: HOST:PORT without spaces, an IPv6 address in brackets, \
+                 for example udp-1.example.org:8082 or [2001:db8::1]:8082"
+            );
             problems.push(("udp.public_address".to_owned(), problem));
         }
         let limits = self.limits.check().into_iter();
@@ -133,7 +147,23 @@ mod tests {
         for right in ["", "udp-1.example.org:8082", "192.0.2.1:8082", "[2001:db8::1]:8082"] {
             assert_eq!(with(right), [""; 0], "{right}");
         }
-        for wrong in ["udp-1.example.org", ":8082", "192.0.2.1:0", "192.0.2.1:port"] {
+        for wrong in [
+            "udp-1.example.org",
+            ":8082",
+            "192.0.2.1:0",
+            "192.0.2.1:port",
+            "192.0.2.1:+8082",
+            "192.0.2.1:",
+            "2001:db8::1:8082",
+            "[2001:db8::1]",
+            "[2001:db8::x]:8082",
+            "[192.0.2.1]:8082",
+            " udp-1.example.org:8082",
+            "udp 1.example.org:8082",
+            "udp-1.example.org:8082 ",
+            "udp-1.example.org:8082\n",
+            "udp://udp-1.example.org:8082",
+        ] {
             assert_eq!(with(wrong), ["udp.public_address"], "{wrong}");
         }
     }

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::rows::{Row, Value};
 use super::{CopyError, Logins};
-use crate::core::database::Db;
+use crate::core::database::{Db, PgConnection, Postgres};
 
 /// Tables that exist on PostgreSQL only. They are about nodes, not about users.
 const POSTGRES_ONLY: [&str; 3] = ["commits", "nodes", "secrets"];
@@ -85,6 +85,40 @@ const ON_POSTGRES: &str = "SELECT CAST(t.relname AS TEXT) AS table_name, CAST(c.
      WHERE t.relkind = 'r' AND t.relnamespace = CAST(current_schema() AS regnamespace) \
        AND c.attnum > 0 AND NOT c.attisdropped AND t.relname NOT LIKE '%diesel%' \
      ORDER BY CAST(t.relname AS TEXT) COLLATE \"C\", CAST(c.attname AS TEXT) COLLATE \"C\"";
+
+/// Returns the first table of a database of PostgreSQL that has rows of users, in any version of
+/// the schema, and also of another program.
+pub(super) fn table_with_rows(db: &mut Postgres) -> QueryResult<Option<String>> {
+    let listed = "SELECT CAST(relname AS TEXT) AS name FROM pg_class \
+         WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS regnamespace) \
+           AND relname NOT LIKE '%diesel%' ORDER BY (relname = 'users') DESC, relname";
+    let names: Vec<Name> = diesel::sql_query(listed).load(&mut db.queries)?;
+    let of_users = names.into_iter().map(|row| row.name).filter(|name| !has_rows_of_nodes(name));
+    for name in of_users {
+        let quoted = name.replace('"', "\"\"");
+        let any = format!("SELECT EXISTS (SELECT 1 FROM \"{quoted}\") AS answer");
+        if ask(&mut db.queries, &any)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns whether a server without users has rows in the table.
+fn has_rows_of_nodes(table: &str) -> bool {
+    table == META || POSTGRES_ONLY.contains(&table)
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    answer: bool,
+}
+
+/// Returns the truth value that `sql` selects as `answer`.
+pub(super) fn ask(db: &mut PgConnection, sql: &str) -> QueryResult<bool> {
+    diesel::sql_query(sql).get_result::<Answer>(db).map(|row| row.answer)
+}
 
 /// Returns the tables that both engines have, by name.
 pub(super) fn tables(db: &mut Db) -> Result<Vec<Table>, CopyError> {

@@ -27,7 +27,7 @@ use super::queries::meta;
 use crate::core::database::{self, DatabaseError, Db, postgres};
 use crate::core::{fail_points, saturate};
 
-pub use target::is_unfinished;
+pub use target::{check_empty, is_unfinished};
 
 /// Rows of the first page of a table.
 const PAGE_ROWS_MIN: i64 = 16;
@@ -52,12 +52,20 @@ pub enum CopyError {
     Unfinished,
     #[error("the two databases differ in {0}; the versions of their schemas are not the same")]
     Schema(String),
-    #[error("the target has rows in {0}; copy into a new database")]
+    #[error(
+        "the target has rows in the table {0}: it is the database of a server, or an earlier copy into it has \
+         finished; name a new database"
+    )]
     NotEmpty(String),
     #[error("node {0} uses the target; stop it first")]
     TargetInUse(String),
     #[error("another process copies into this database; wait until it has ended")]
     CopyRuns,
+    #[error(
+        "the connection was lost at the end of the copy: {0}. Repeat the command; if the target then has rows, the \
+         copy is complete"
+    )]
+    Unclear(SqlError),
     #[error("{table} has {has} rows in the target, and {expected} in the source")]
     Count { table: String, expected: i64, has: i64 },
 }
@@ -113,6 +121,7 @@ struct Position {
 /// # Errors
 /// See [`CopyError`]. The target must not be used after an error.
 pub fn copy(from: &mut Db, to: &mut Db, logins: Logins, report: ReportCopy<'_>) -> Result<Copied, CopyError> {
+    target::claim(to)?;
     check_version(from)?;
     if let Db::Postgres(db) = from
         && is_unfinished(db)?
@@ -125,7 +134,7 @@ pub fn copy(from: &mut Db, to: &mut Db, logins: Logins, report: ReportCopy<'_>) 
     if let Some(difference) = catalog::difference(&sources, &targets) {
         return Err(CopyError::Schema(difference));
     }
-    let keys = target::begin(to, &targets)?;
+    let keys = target::begin(to)?;
     let mut counts = Vec::with_capacity(sources.len());
     for table in &sources {
         counts.push((table, rows::count(from, table)?));

@@ -1,21 +1,26 @@
 //! The target of a copy: empty before, and used by no server until it is complete.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Text};
+use tracing::debug;
 
-use super::catalog::{self, META, Table};
-use super::{CopyError, Position, rows};
-use crate::core::database::{Db, PgConnection, Postgres, postgres};
+use super::catalog::{self, Table, ask};
+use super::{CopyError, Position};
+use crate::core::database::{Db, Postgres, postgres};
+use crate::core::fail_points;
 use crate::storage::nodes;
 use crate::storage::queries::meta;
 
 /// Advisory lock of the connection that copies.
-const COPY_LOCK: i64 = 0x6e65_7462_6974_0002;
-/// How long a copy waits for another one.
+const COPY_LOCK: i64 = 0x6e65_7462_6974_0003;
+/// How long a copy waits for another one, and the pause between two tries.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a copy tries to connect again after its last COMMIT was lost.
+const SETTLE_WAIT: Duration = Duration::from_secs(30);
 /// The row of `meta` that exists while a copy has not finished.
 const UNFINISHED: &str = "copy_unfinished";
 
@@ -30,22 +35,43 @@ pub(super) struct ForeignKey {
     definition: String,
 }
 
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
-}
-
-fn ask(db: &mut PgConnection, sql: &str) -> QueryResult<bool> {
-    diesel::sql_query(sql).get_result::<Answer>(db).map(|row| row.answer)
-}
-
 /// Returns whether a copy into this database has not finished. Its schema is current.
 pub fn is_unfinished(db: &mut Postgres) -> QueryResult<bool> {
     ask(&mut db.queries, &format!("SELECT EXISTS (SELECT 1 FROM meta WHERE key = '{UNFINISHED}') AS answer"))
 }
 
-/// Creates the schema. Returns the tables of the target. A database with users is not touched.
+/// Takes the lock of copies, and fails if the target has rows: nothing is written then.
+pub(super) fn claim(to: &mut Db) -> Result<(), CopyError> {
+    match to {
+        // The caller has created the file, and locked its directory.
+        Db::Sqlite(_) => Ok(()),
+        Db::Postgres(db) => {
+            lock(db)?;
+            check_empty(db)
+        }
+    }
+}
+
+/// Fails if a database with any schema has rows of users.
+///
+/// # Errors
+/// [`CopyError::NotEmpty`].
+pub fn check_empty(db: &mut Postgres) -> Result<(), CopyError> {
+    match catalog::table_with_rows(db)? {
+        Some(table) => Err(CopyError::NotEmpty(table)),
+        None => Ok(()),
+    }
+}
+
+/// Fails if a node uses the database, or has used it since [`claim`].
+fn check_unused(db: &mut Postgres) -> Result<(), CopyError> {
+    match nodes::running(db, "")?.into_iter().next() {
+        Some(node) => Err(CopyError::TargetInUse(node.name)),
+        None => check_empty(db),
+    }
+}
+
+/// Creates the schema. Returns the tables of the target.
 pub(super) fn prepare(to: &mut Db) -> Result<Vec<Table>, CopyError> {
     match to {
         // The caller has created the file, with its schema.
@@ -56,13 +82,6 @@ pub(super) fn prepare(to: &mut Db) -> Result<Vec<Table>, CopyError> {
             )?;
         }
         Db::Postgres(db) => {
-            lock(db)?;
-            let has_schema = "SELECT to_regclass('users') IS NOT NULL AS answer";
-            if ask(&mut db.queries, has_schema)?
-                && ask(&mut db.queries, "SELECT EXISTS (SELECT 1 FROM users) AS answer")?
-            {
-                return Err(CopyError::NotEmpty("users".to_owned()));
-            }
             postgres::migrate(&mut db.queries)?;
         }
     }
@@ -71,33 +90,34 @@ pub(super) fn prepare(to: &mut Db) -> Result<Vec<Table>, CopyError> {
 
 /// Takes the lock of copies. The connection of one that was killed may hold it for a moment.
 fn lock(db: &mut Postgres) -> Result<(), CopyError> {
-    let wait = LOCK_WAIT.as_millis();
-    db.queries.batch_execute(&format!("SET lock_timeout = {wait}"))?;
-    let locked = db.queries.batch_execute(&format!("SELECT pg_advisory_lock({COPY_LOCK})"));
-    match locked {
-        Ok(()) => Ok(db.queries.batch_execute("SET lock_timeout = 0")?),
-        Err(error) if db.lost(&error) => Err(error.into()),
-        Err(_) => Err(CopyError::CopyRuns),
+    let begun = Instant::now();
+    while !ask(&mut db.queries, &format!("SELECT pg_try_advisory_lock({COPY_LOCK}) AS answer"))? {
+        if begun.elapsed() > LOCK_WAIT {
+            return Err(CopyError::CopyRuns);
+        }
+        std::thread::sleep(LOCK_AGAIN);
     }
+    Ok(())
 }
 
-/// Marks the target as unfinished and begins to write. Returns the foreign keys that
-/// [`finish`] creates again: rows are written in any order, and two tables reference each other.
-pub(super) fn begin(to: &mut Db, tables: &[Table]) -> Result<Vec<ForeignKey>, CopyError> {
-    for table in tables.iter().filter(|table| table.name != META) {
-        if rows::count(to, table)? > 0 {
-            return Err(CopyError::NotEmpty(table.name.clone()));
-        }
-    }
+/// Marks the target as unfinished, unless a node uses it, and begins to write. Returns the foreign
+/// keys that [`finish`] creates again: rows are written in any order, and two tables reference each
+/// other.
+pub(super) fn begin(to: &mut Db) -> Result<Vec<ForeignKey>, CopyError> {
     let Db::Postgres(db) = to else {
         to.batch_execute("DELETE FROM meta")?;
         return Ok(Vec::new());
     };
-    if let Some(node) = nodes::running(db, "")?.into_iter().next() {
-        return Err(CopyError::TargetInUse(node.name));
-    }
+    let was_marked = is_unfinished(db)?;
     meta::set(to, UNFINISHED, 1)?;
     let Db::Postgres(db) = to else { return Ok(Vec::new()) };
+    // A server registers before it reads the mark: at least one of the two finds the other.
+    if let Err(error) = check_unused(db) {
+        if !was_marked {
+            meta::delete(to, UNFINISHED)?;
+        }
+        return Err(error);
+    }
     to_write(db).map_err(CopyError::from)
 }
 
@@ -159,13 +179,47 @@ pub(super) fn set_position(to: &mut Db, position: &Position) -> Result<(), CopyE
 
 /// Creates the foreign keys, which checks every row, and commits.
 pub(super) fn finish(to: &mut Db, keys: &[ForeignKey]) -> Result<(), CopyError> {
-    let Db::Postgres(_) = to else { return Ok(()) };
+    if let Db::Sqlite(_) = to {
+        return Ok(());
+    }
     for ForeignKey { table_name, name, definition } in keys {
         let create = format!("ALTER TABLE \"{table_name}\" ADD CONSTRAINT \"{name}\" {definition}");
         to.batch_execute(&create).map_err(|source| CopyError::Rows { table: table_name.clone(), source })?;
     }
-    to.batch_execute("COMMIT")?;
-    // Plans depend on it. The server collects statistics later on its own.
-    to.batch_execute("ANALYZE")?;
+    let Db::Postgres(db) = to else { return Ok(()) };
+    match commit(db) {
+        Err(error) if db.lost(&error) => settle(db, error)?,
+        committed => committed?,
+    }
+    // Plans depend on statistics. The server collects them later on its own.
+    if let Err(error) = db.queries.batch_execute("ANALYZE") {
+        debug!(%error, "no statistics of the copy were collected");
+    }
     Ok(())
+}
+
+fn commit(db: &mut Postgres) -> QueryResult<()> {
+    db.queries.batch_execute("COMMIT")?;
+    if fail_points::fails(fail_points::COPY_UNCLEAR) {
+        let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
+        return Err(diesel::result::Error::DatabaseError(kind, Box::new("the answer is lost".to_owned())));
+    }
+    Ok(())
+}
+
+/// Reads the outcome of a COMMIT without an answer: it has removed the mark, or nothing.
+fn settle(db: &mut Postgres, error: diesel::result::Error) -> Result<(), CopyError> {
+    let begun = Instant::now();
+    while db.reconnect().is_err() {
+        if begun.elapsed() > SETTLE_WAIT {
+            return Err(CopyError::Unclear(error));
+        }
+        std::thread::sleep(LOCK_AGAIN);
+    }
+    // The earlier connection holds the lock for as long as its COMMIT may still run.
+    match lock(db).and_then(|()| Ok(is_unfinished(db)?)) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(error.into()),
+        Err(_) => Err(CopyError::Unclear(error)),
+    }
 }

@@ -7,6 +7,10 @@ use crate::storage::schema::meta;
 
 pub const EPOCH: &str = "epoch";
 pub const COMMIT_NO: &str = "commit_no";
+/// The epoch and the number of the commit in the backup from which a database of PostgreSQL was
+/// restored.
+pub const RESTORED_EPOCH: &str = "restored_epoch";
+pub const RESTORED_COMMIT_NO: &str = "restored_commit_no";
 /// The newest message whose sender's cursors are written. Absent: the cursors of all messages are,
 /// as in versions without this counter.
 pub const CURSORS_WRITTEN: &str = "cursors_written";

@@ -253,7 +253,7 @@ dispatch!(messages {
     fn to_trim(chat: ChatId, above_to: (Seq, Seq), ordinal_max: i64, limit: i64) -> Vec<(Seq, i64)>;
 });
 
-dispatch!(meta exports({COMMIT_NO, CURSORS_WRITTEN, EPOCH, ended, fresh_epoch}) {
+dispatch!(meta exports({COMMIT_NO, CURSORS_WRITTEN, EPOCH, RESTORED_COMMIT_NO, RESTORED_EPOCH, ended, fresh_epoch}) {
     fn get(key: &str) -> Option<i64>;
     fn set(key: &str, value: i64) -> ();
     fn delete(key: &str) -> ();

@@ -25,6 +25,17 @@ key: database
 {{- end -}}
 {{- end -}}
 
+{{- /* The secrets of the pods. The content of an existing Secret is known during an upgrade, and not
+to `helm template`. */ -}}
+{{- define "netbit.secrets" -}}
+{{- $secrets := list .Values.database.url .Values.bus.url .Values.auth.secret -}}
+{{- with .Values.database.existingSecret -}}
+{{- $found := lookup "v1" "Secret" $.Release.Namespace . | default dict -}}
+{{- $secrets = append $secrets (dig "data" $.Values.database.existingSecretKey "" $found) -}}
+{{- end -}}
+{{- $secrets | toJson -}}
+{{- end -}}
+
 {{- /* The settings of the chart over those of the user. */ -}}
 {{- define "netbit.config" -}}
 {{- $http := dict "listen" "0.0.0.0:8080" -}}
