@@ -44,7 +44,8 @@ use crate::domain::timestamp::Timestamp;
 use crate::storage::commit_log;
 use outcome::CommitOutcome;
 use read_only::Refusal;
-pub use result::{Batch, Fatal};
+pub use result::Batch;
+pub(super) use result::Fatal;
 use transaction::{LogPosition, RECONNECT_MAX};
 
 /// Interval in commits at which the rates drop users whose buckets are full.
