@@ -213,7 +213,7 @@ impl Threads<'_> {
             let synchronous = config.storage.synchronous;
             Box::new(move || {
                 let db = source.open_writer(synchronous)?;
-                let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?;
+                let executor = BatchExecutor::new(db, limits.clone(), commits.clone())?.unconfirmed();
                 Ok(placed(executor).waking(fan_outs.clone()).hinting(hints.clone()).reporting(outage.clone()))
             })
         };

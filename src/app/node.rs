@@ -119,8 +119,8 @@ impl NodeParts {
         }
     }
 
-    /// Starts to read the log of commits, on PostgreSQL, until `log_ends`. The node counts as running
-    /// until `stops`.
+    /// Starts to read the log of commits, on PostgreSQL, until `log_ends`. The node counts as
+    /// running until `stops`.
     pub(super) fn follow(
         self,
         database: &Source,

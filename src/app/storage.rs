@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI16;
 
-use diesel::QueryResult;
 use tracing::{error, info, warn};
 
 use super::log_tail::ThisNode;
@@ -13,7 +12,7 @@ use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
-use crate::core::database::{self, DatabaseError, Db, Source};
+use crate::core::database::{self, DatabaseError, Db, QueryError, Source};
 use crate::core::fail_points;
 use crate::domain::node::NodeName;
 use crate::storage::commit_log::FORMAT;
@@ -85,6 +84,8 @@ fn load(
     let node = shared.as_ref().map(|shared| NodeName::from(&*shared.node.name));
     let unfinished = Unfinished::read(&mut db, node.as_ref())?;
     let executor = BatchExecutor::new(db, config.limits.clone(), metrics)?.at_commit(snapshot.commit_no);
+    let others_run = shared.as_ref().is_some_and(|shared| shared.others_run);
+    let executor = if others_run { executor.unconfirmed() } else { executor };
     Ok(OpenStorage { executor, snapshot, unfinished, shared })
 }
 
@@ -201,7 +202,7 @@ struct Settled {
 /// If the epoch of the mark was replaced by that of the database, another node has found the loss,
 /// and has ended all logins of that epoch. The same is assumed of any other epoch while other nodes
 /// run.
-fn settle(db: &mut Db, mark: Option<HighWater>, others_run: bool) -> QueryResult<Settled> {
+fn settle(db: &mut Db, mark: Option<HighWater>, others_run: bool) -> Result<Settled, QueryError> {
     let commit_no = commit_log::last(db)?;
     let Some(known) = meta::get(db, meta::EPOCH)? else {
         if let Some(mark) = mark {

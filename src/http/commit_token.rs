@@ -39,8 +39,8 @@ pub(super) async fn wait(request: &ServiceRequest) -> Option<HttpError> {
 }
 
 /// Adds the newest commit to the response of a request that may have written: as a header, and for
-/// browsers as a cookie. Browsers with a login get the cookie for reads too: a later read at another
-/// node is then not older.
+/// browsers as a cookie. Browsers with a login get the cookie for reads too: a later read at
+/// another node is then not older.
 pub(super) fn add(request: &HttpRequest, room: Room, status: StatusCode, headers: &mut HeaderMap) {
     let may_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_refused = status.is_client_error() || status.is_server_error();

@@ -36,8 +36,8 @@ pub fn reset_epoch_and_logins(db: &mut Db) -> QueryResult<(i64, usize)> {
     }
 }
 
-/// Does so in the open transaction, or in one for each statement. Called by a copy, and by the start
-/// on an older or another database, where the caller holds the commit lock.
+/// Does so in the open transaction, or in one for each statement. Called by a copy, and by the
+/// start on an older or another database, where the caller holds the commit lock.
 pub fn reset(db: &mut Db) -> QueryResult<(i64, usize)> {
     let epoch = meta::fresh_epoch();
     if let Some(ended) = meta::get(db, meta::EPOCH)? {

@@ -282,12 +282,13 @@ async fn refusals_that_wait_for_the_log_leave_room_for_reads() {
     let locked = Locked::new(&nodes.database, "commits").await;
     let stranger = nodes.second.http.clone();
     let port = nodes.second.address().rsplit(':').next().unwrap();
-    let cookie = format!("netbit-{port}={}", "0".repeat(64));
+    let cookie = format!("netbit-{port}={}", "A".repeat(43));
     let asked: Vec<_> = (0..300)
         .map(|_| {
             let (stranger, cookie) = (stranger.clone(), cookie.clone());
-            let asking =
-                async move { stranger.send(Method::GET, "/api/chats", None, &[("Cookie", &cookie)]).await };
+            let asking = async move {
+                stranger.send(Method::GET, "/settings/profile", None, &[("Cookie", &cookie)]).await
+            };
             actix::spawn(asking)
         })
         .collect();

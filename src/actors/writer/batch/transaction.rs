@@ -58,8 +58,8 @@ pub(super) struct LogPosition {
     /// Commits of other nodes that are not published yet.
     pub(super) others: Vec<Committed>,
     pub(super) reload: bool,
-    /// Whether a COMMIT of this executor was confirmed after everything that it has read.
-    is_confirmed: bool,
+    /// Whether something was read after the last confirmed COMMIT.
+    is_unconfirmed: bool,
     /// Permits of commands whose batch is not committed yet.
     pub(super) permits: Vec<Permit>,
     /// The time of the server at the beginning of the transaction.
@@ -117,7 +117,7 @@ impl LogPosition {
 
     /// Records that the attempt is committed, and everything before it.
     pub(super) fn committed(&mut self) {
-        self.is_confirmed = true;
+        self.is_unconfirmed = false;
         self.batch = Some(self.attempt.to_vec());
     }
 }
@@ -254,7 +254,7 @@ impl BatchExecutor {
             }
         }
         self.metrics.remote.inc();
-        self.log.is_confirmed = false;
+        self.log.is_unconfirmed = true;
         self.commit_no = commit_no;
         self.log.batch = Some(batch);
         self.metrics.applied.set(commit_no);
@@ -267,17 +267,26 @@ impl BatchExecutor {
         self.metrics.applied.set(self.commit_no);
         self.log.others.clear();
         self.log.reload = true;
-        self.log.is_confirmed = false;
+        self.log.is_unconfirmed = true;
         self.log.batch = None;
         self.writer_cache.rolled_back();
         Ok(())
     }
 
-    /// Returns whether a batch without writes commits too: it may answer with what another node has
-    /// committed, or with what was read at the start. A row of the log may be visible and not
-    /// replicated; a later COMMIT that the server confirms shows that it is.
+    /// Returns whether a batch without writes commits too: it may answer with what another node
+    /// has committed. A row of the log may be visible and not replicated; a later COMMIT that the
+    /// server confirms shows that it is.
     pub(super) fn must_confirm(&self) -> bool {
-        matches!(self.db, Db::Postgres(_)) && !self.log.is_confirmed
+        matches!(self.db, Db::Postgres(_)) && self.log.is_unconfirmed
+    }
+
+    /// Makes the first batch commit, even without writes. Called if commits were read that no
+    /// COMMIT of this node has followed. At the start of a node that is alone, its registration
+    /// has.
+    #[must_use]
+    pub fn unconfirmed(mut self) -> Self {
+        self.log.is_unconfirmed = true;
+        self
     }
 
     /// Returns whether the error means that the connection to PostgreSQL was lost.
@@ -319,7 +328,7 @@ impl BatchExecutor {
                 if is_sqlite || self.lost_connection(error) || database::is_full(error) {
                     return self.database_failed(commands, error, "begin");
                 }
-                // The commit lock was not free in time. Nothing was executed: callers can try again.
+                // The commit lock was not free in time. Nothing was executed.
                 self.metrics.failed.inc();
                 error!(%error, "no transaction could begin");
                 Self::failed(commands, &CommandError::DatabaseAway)

@@ -165,8 +165,8 @@ async fn promotion_of_an_older_standby_resets_every_node() {
     }
 }
 
-/// Only one node knows the lost commits. Its next start set a new epoch, and the others went on with
-/// the keys and logins of the old one.
+/// Only one node knows the lost commits. Its next start set a new epoch, and the others went on
+/// with the keys and logins of the old one.
 #[actix_web::test]
 async fn nodes_that_know_no_lost_commit_end_at_the_new_epoch() {
     if !postgres::is_used() {
