@@ -20,6 +20,7 @@
 //! | `NETBIT_PROOF_SEEDS` | the number of trials, with consecutive seeds (default 1) |
 //! | `NETBIT_PROOF_FAULTS` | the names of faults, separated by commas (default: all) |
 //! | `NETBIT_PROOF_NETWORK` | `proxies`: no network namespaces |
+//! | `NETBIT_PROOF_BINARY` | the program of the nodes. A release has no fail points: name the faults, without `KilledInCommit` |
 
 mod client;
 mod database;

@@ -56,7 +56,8 @@ impl Node {
     fn command(&self, network: &Network, database: &str, fail_points: &str) -> Command {
         let plain = command(self.place.path());
         let mut words = network.wrapper(self.number);
-        words.push(plain.get_program().to_str().unwrap().to_owned());
+        let tested = plain.get_program().to_str().unwrap().to_owned();
+        words.push(std::env::var("NETBIT_PROOF_BINARY").unwrap_or(tested));
         let listen = format!("{}:0", network.node_address(self.number));
         words.extend(plain.get_args().map(|word| match word.to_str().unwrap() {
             "127.0.0.1:0" => listen.clone(),
