@@ -16,9 +16,17 @@ pub enum WriterEvent {
     Reload,
 }
 
-/// The newest commit that the writer has published, on PostgreSQL. Clones share it.
+/// The newest commit that this node knows, on PostgreSQL. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct NewestCommit {
+    /// Set after the commit was published to the cache.
+    published: Shared,
+    /// Set before the cache can answer from the commit.
+    visible: Shared,
+}
+
 #[derive(Debug, Clone)]
-pub struct NewestCommit(Arc<watch::Sender<Place>>);
+struct Shared(Arc<watch::Sender<Place>>);
 
 /// A place in the log of commits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,20 +37,38 @@ pub struct Place {
     pub batch: Option<[u8; 16]>,
 }
 
-impl Default for NewestCommit {
+impl Default for Shared {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(Place::default())))
     }
 }
 
 impl NewestCommit {
-    pub fn get(&self) -> Place {
-        *self.0.borrow()
+    /// Returns the newest published commit: every later query is answered from it or a later one.
+    pub fn published(&self) -> Place {
+        *self.published.0.borrow()
     }
 
-    /// Sets the place. Called by the writer only, after it has published the commit.
-    pub fn set(&self, place: Place) {
-        self.0.send_replace(place);
+    /// Returns the newest visible commit: every answer so far comes from it or an earlier one.
+    pub fn visible(&self) -> Place {
+        *self.visible.0.borrow()
+    }
+
+    /// Sets the published commit. Called by the writer only, after it has published it.
+    pub fn publish(&self, place: Place) {
+        self.show(place);
+        self.published.0.send_replace(place);
+    }
+
+    /// Sets the visible commit, unless a later one is visible. Called before the cache receives it.
+    pub fn show(&self, place: Place) {
+        self.visible.0.send_if_modified(|visible| {
+            let is_newer = place.epoch != visible.epoch || place.commit_no >= visible.commit_no;
+            if is_newer {
+                *visible = place;
+            }
+            is_newer
+        });
     }
 }
 

@@ -107,8 +107,8 @@ impl ActorSources<'_> {
         let server = Server::replicas(url).map_err(DatabaseError::Postgres)?;
         let newest = place.newest.clone();
         let newest = move || {
-            let Place { epoch, commit_no, .. } = newest.get();
-            Included { epoch, commit_no }
+            let Place { epoch, commit_no, batch } = newest.visible();
+            Some(Included { epoch, commit_no, batch: batch? })
         };
         let reads = self.instruments.reads.clone();
         Ok(Some(Replicas::new(server, &self.config.limits, newest, reads).map_err(ReadError::Connection)?))
@@ -170,7 +170,8 @@ impl Threads<'_> {
         let gate = self.sources.gate(limits.cache_queries, limits.queries_per_user, stats);
         let models = ReadModels::load(snapshot, config.cache.window, config.cache.max_bytes);
         let log = self.sources.log.clone();
-        let sources = Sources { readers: readers.clone(), cache: config.cache.clone(), limits, log };
+        let newest = self.sources.place.as_ref().map(|place| place.newest.clone());
+        let sources = Sources { readers: readers.clone(), cache: config.cache.clone(), limits, log, newest };
         let (counters, own_gate, own_fatal) = (instruments.cached.clone(), gate.clone(), (*fatal).clone());
         let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |mailbox| {
             let own = CacheHandle::new(mailbox.clone(), own_gate);

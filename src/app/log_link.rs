@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::actors::cache::{CacheHandle, CaughtUp, LogReader};
@@ -56,6 +57,8 @@ pub(super) struct LogLink {
     pub(super) is_up: Arc<AtomicBool>,
     /// Receives a hint when the writer must read the log, while there is room.
     pub(super) hints: Sender<()>,
+    /// Cancelled when the node begins to stop: another one takes the chores.
+    pub(super) stops: CancellationToken,
 }
 
 impl LogLink {
@@ -81,8 +84,16 @@ impl LogLink {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut take_over = interval(TAKE_OVER_EVERY);
         take_over.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_stopping = false;
         loop {
             tokio::select! {
+                () = self.stops.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    if self.chores.lock.is_held() {
+                        self.chores.set(false);
+                        listener.unlock(CHORES_LOCK).await?;
+                    }
+                }
                 payload = listener.next() => match payload {
                     Some(node) if node.parse() != Ok(self.own) => {
                         // Sooner than the nodes are read again.
@@ -93,7 +104,7 @@ impl LogLink {
                     None => return Ok(()),
                 },
                 _ = every.tick() => self.compare(&listener).await?,
-                _ = take_over.tick(), if !self.chores.lock.is_held() => {
+                _ = take_over.tick(), if !is_stopping && !self.chores.lock.is_held() => {
                     if listener.try_lock(CHORES_LOCK).await? {
                         info!("this node runs the chores of the database");
                         self.chores.set(true);
@@ -114,7 +125,7 @@ impl LogLink {
             Place { epoch, commit_no, batch: Some(batch) }
         };
         match found.map(place) {
-            Some(place) if place == self.newest.get() => {
+            Some(place) if place == self.newest.published() => {
                 self.cache.caught_up(CaughtUp { commit_no: place.commit_no, at });
             }
             _ => self.hint(),

@@ -107,8 +107,8 @@ impl LogTail {
             measured: None,
         };
         actix::spawn(recorder.run(stops.clone(), fatal));
-        let tail =
-            Tail { server, number: node.number, writer, cache, newest, chores, poll, log, requests, hints };
+        let (number, stops) = (node.number, stops.clone());
+        let tail = Tail { server, number, writer, cache, newest, chores, poll, log, requests, hints, stops };
         actix::spawn(log_ends.clone().run_until_cancelled_owned(tail.run()));
     }
 }
@@ -126,6 +126,7 @@ struct Tail {
     log: LogReader,
     requests: Receiver<LogRequest>,
     hints: Receiver<()>,
+    stops: CancellationToken,
 }
 
 impl Tail {
@@ -145,6 +146,7 @@ impl Tail {
             poll: self.poll,
             is_up: is_up.clone(),
             hints,
+            stops: self.stops.clone(),
         };
         let _ends_with_this_task = AbortOnDrop(actix::spawn(link.run()));
         loop {
@@ -164,7 +166,7 @@ impl Tail {
             last_read = Instant::now();
             let read = self.writer.read_log().await;
             if read.is_ok() {
-                let commit_no = self.newest.get().commit_no;
+                let commit_no = self.newest.published().commit_no;
                 self.cache.caught_up(CaughtUp { commit_no, at: last_read.into_std() });
             }
             for request in waiting.drain(..) {

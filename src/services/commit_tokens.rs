@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::ServiceError;
 use crate::actors::cache::LogReader;
-use crate::actors::commit::NewestCommit;
+use crate::actors::commit::{NewestCommit, Place};
 use crate::core::saturate;
 use crate::protocol::code::Code;
 
@@ -24,6 +24,12 @@ impl CommitToken {
     /// Returns whether a client that has read this commit has read the other.
     pub fn covers(self, other: Self) -> bool {
         self.epoch == other.epoch && self.commit_no >= other.commit_no
+    }
+}
+
+impl CommitToken {
+    fn of(place: Place) -> Self {
+        Self { epoch: place.epoch, commit_no: place.commit_no }
     }
 }
 
@@ -63,11 +69,9 @@ impl CommitTokens {
         Self { newest, log, patience }
     }
 
-    /// Returns the newest commit that this node has published. Every answer so far comes from this
-    /// commit or an earlier one.
+    /// Returns the newest visible commit: every answer so far comes from it or an earlier one.
     pub fn newest(&self) -> CommitToken {
-        let place = self.newest.get();
-        CommitToken { epoch: place.epoch, commit_no: place.commit_no }
+        CommitToken::of(self.newest.visible())
     }
 
     /// Returns once queries are answered from the commit, or a later one. A commit that the
@@ -77,7 +81,7 @@ impl CommitTokens {
     /// # Errors
     /// `overloaded` if the log of commits could not be read in time.
     pub async fn reach(&self, token: CommitToken) -> Result<(), ServiceError> {
-        if self.newest().covers(token) {
+        if CommitToken::of(self.newest.published()).covers(token) {
             return Ok(());
         }
         // One read finds all commits so far, and publishes them before it is answered.
@@ -94,7 +98,6 @@ impl CommitTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::commit::Place;
     use crate::actors::freshness::Freshness;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -114,7 +117,7 @@ mod tests {
     async fn only_a_commit_that_is_not_published_requires_a_read() {
         let (log, mut requests) = LogReader::new(Freshness::new(None));
         let newest = NewestCommit::default();
-        newest.set(Place { epoch: 7, commit_no: 9, batch: None });
+        newest.publish(Place { epoch: 7, commit_no: 9, batch: None });
         let tokens = CommitTokens::new(newest, log, PATIENCE);
         tokens.reach("7.9".parse().unwrap()).await.unwrap();
         assert!(requests.try_recv().is_err(), "nothing was read");

@@ -2,9 +2,10 @@
 //! primary.
 //!
 //! Invariants
-//! * A replica answers only in a transaction that sees the newest commit that this node has
-//!   published. An answer from a replica is never older than the state in memory.
+//! * A replica answers only in a transaction that sees the newest commit that any answer of this
+//!   node may come from. An answer from a replica is never older than the state in memory.
 //! * Otherwise the primary answers: behind a slow replica, without a replica, and after any error.
+//! * Replicas take at most half of the permits of the pool: a replica that hangs leaves room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::r2d2::{Pool as Connections, PoolError};
+use tokio::sync::Semaphore;
 
 use super::commit_log;
 use super::metrics::{ReadMetrics, ReplicaOutcome};
@@ -33,15 +35,20 @@ const FAILED_PAUSE: Duration = Duration::from_secs(5);
 pub struct Included {
     pub epoch: i64,
     pub commit_no: i64,
+    /// The id of the batch.
+    pub batch: [u8; 16],
 }
 
-type NewestPublished = dyn Fn() -> Included + Send + Sync;
+/// Returns the newest visible commit; `None` if its batch is not known.
+type NewestVisible = dyn Fn() -> Option<Included> + Send + Sync;
 
 /// Connections to the replicas. Clones share them.
 #[derive(Clone)]
 pub struct Replicas {
     connections: Connections<Opener>,
-    newest: Arc<NewestPublished>,
+    newest: Arc<NewestVisible>,
+    /// Reads that run, or wait for a connection.
+    running: Arc<Semaphore>,
     created: Instant,
     /// Milliseconds from `created` until which the primary answers.
     paused_until_ms: Arc<AtomicU64>,
@@ -49,24 +56,26 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// Opens connections when reads need them. `newest` returns the newest published commit.
+    /// Opens connections when reads need them. `newest` returns the newest visible commit.
     ///
     /// # Errors
     /// If the pool cannot be made.
     pub fn new(
         server: Arc<Server>,
         limits: &Limits,
-        newest: impl Fn() -> Included + Send + Sync + 'static,
+        newest: impl Fn() -> Option<Included> + Send + Sync + 'static,
         metrics: ReadMetrics,
     ) -> Result<Self, PoolError> {
+        let reads_max = (limits.readers / 2).max(1);
         let connections = Connections::builder()
-            .max_size(u32::try_from(limits.readers.max(1)).unwrap_or(u32::MAX))
+            .max_size(u32::try_from(reads_max).unwrap_or(u32::MAX))
             .min_idle(Some(0))
             .test_on_check_out(true)
             .connection_timeout(CONNECTION_WAIT)
             .build(Opener::Replica(server))?;
-        let (newest, paused_until_ms) = (Arc::new(newest), Arc::default());
-        Ok(Self { connections, newest, created: Instant::now(), paused_until_ms, metrics })
+        let (newest, running) = (Arc::new(newest), Arc::new(Semaphore::new(reads_max)));
+        let (created, paused_until_ms) = (Instant::now(), Arc::default());
+        Ok(Self { connections, newest, running, created, paused_until_ms, metrics })
     }
 
     /// Runs the query at a replica. `None`: the primary must answer. Waits on this thread.
@@ -74,7 +83,11 @@ impl Replicas {
         if saturate::millis(self.created.elapsed()) < self.paused_until_ms.load(Relaxed) {
             return None;
         }
-        let included = (self.newest)();
+        let _running = self.running.try_acquire().ok()?;
+        let Some(included) = (self.newest)() else {
+            self.metrics.replica(ReplicaOutcome::Behind);
+            return None;
+        };
         let outcome = match self.connections.get() {
             Ok(mut connection) => {
                 let outcome = read_at(&mut connection, included, query);
@@ -116,7 +129,7 @@ fn read_at<T>(
     query: &impl Fn(&mut Db) -> QueryResult<T>,
 ) -> QueryResult<Option<T>> {
     db.begin_read()?;
-    let rows = match commit_log::includes(db, included.epoch, included.commit_no) {
+    let rows = match commit_log::includes(db, included.epoch, included.commit_no, &included.batch) {
         Ok(true) => query(db).map(Some),
         Ok(false) => Ok(None),
         Err(error) => Err(error),

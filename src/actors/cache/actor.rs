@@ -5,7 +5,7 @@ mod current;
 mod delivery;
 mod reload;
 
-use crate::actors::commit::{Committed, WriterEvent};
+use crate::actors::commit::{Committed, NewestCommit, WriterEvent};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub struct Sources {
     pub limits: Limits,
     /// Reads the commits of other nodes. `None` on SQLite.
     pub log: Option<LogReader>,
+    /// Receives the commits of snapshots. `None` on SQLite.
+    pub newest: Option<NewestCommit>,
 }
 
 /// See the [module](super).

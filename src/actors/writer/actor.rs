@@ -97,6 +97,7 @@ impl DbWriterActor {
             let _span = debug_span!("batch", commit_no = executor.commit_no() + 1).entered();
             let (mut batch, mut checkpoint_due) = (executor.run(commands), false);
             self.pending = std::mem::take(&mut batch.left);
+            executor.show();
             publish_others(&self.cache, &self.wal, &mut batch);
             if let Some(committed) = batch.committed.take() {
                 let unmoved = self.wal.committed(committed.commit_no, count);
@@ -235,6 +236,7 @@ impl Handler<Ask<ReadLog>> for DbWriterActor {
         let Some(executor) = &mut self.executor else { return ask.answer(Err(CommandError::Internal)) };
         match executor.read_log() {
             Ok(mut batch) => {
+                executor.show();
                 publish_others(&self.cache, &self.wal, &mut batch);
                 executor.announce();
                 if let Some(fatal) = batch.fatal {

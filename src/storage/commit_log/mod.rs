@@ -19,7 +19,7 @@ mod rows;
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Binary};
 
 pub use events::{EventsError, FORMAT, OLDEST_FORMAT, decode, encode};
 pub use rows::{LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
@@ -63,9 +63,17 @@ pub fn last(db: &mut Db) -> QueryResult<i64> {
     }
 }
 
-/// Returns whether the database of PostgreSQL has this commit, in this epoch.
-pub fn includes(db: &mut Db, epoch: i64, commit_no: i64) -> QueryResult<bool> {
-    Ok(last(db)? >= commit_no && meta::get(db, meta::EPOCH)? == Some(epoch))
+/// Returns whether the database of PostgreSQL has this commit of this batch, in this epoch.
+///
+/// A standby that was not promoted may have another batch under the same number.
+pub fn includes(db: &mut Db, epoch: i64, commit_no: i64, batch: &[u8]) -> QueryResult<bool> {
+    let Db::Postgres(postgres) = db else { return Ok(false) };
+    let found =
+        diesel::sql_query("SELECT count(*) AS value FROM commits WHERE commit_no = $1 AND batch = $2")
+            .bind::<BigInt, _>(commit_no)
+            .bind::<Binary, _>(batch)
+            .get_result::<Number>(&mut postgres.queries)?;
+    Ok(found.value > 0 && meta::get(db, meta::EPOCH)? == Some(epoch))
 }
 
 /// The newest commit of a database.

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::{CacheActor, DeferredQuery};
 use crate::actors::cache::messages::{CaughtUp, SnapshotRead};
 use crate::actors::cache::read_models::ReadModels;
-use crate::actors::commit::Committed;
+use crate::actors::commit::{Committed, Place};
 use crate::actors::hub::LaneItem;
 use crate::core::actor::FATAL_EXIT_CODE;
 use crate::core::shares::Holder;
@@ -32,6 +32,8 @@ pub(super) enum Reload {
         /// The last report of the newest commit.
         caught_up: Option<CaughtUp>,
         since: Instant,
+        /// Whether another snapshot follows the one that is being read.
+        again: bool,
     },
 }
 
@@ -39,19 +41,20 @@ impl CacheActor {
     pub(super) fn start_reload(&mut self, commits: Vec<Committed>) {
         info!("the read models are reloaded from the database");
         let (queries, since) = (Vec::new(), Instant::now());
-        self.reload = Reload::Running { commits, queries, caught_up: None, since };
+        self.reload = Reload::Running { commits, queries, caught_up: None, since, again: false };
         self.counters.reloads.inc();
         self.read_snapshot(Duration::ZERO);
     }
 
-    /// Reads a snapshot again: the commits that follow may not follow the one that is being read.
+    /// Requests another snapshot: the commits that follow may not follow the one that is being read.
+    /// It is read after that one, so that at most one is in memory.
     pub(super) fn restart_reload(&mut self) {
-        if let Reload::Running { commits, .. } = &mut self.reload {
+        if let Reload::Running { commits, again, .. } = &mut self.reload {
             // The next snapshot has them.
             commits.clear();
+            *again = true;
         }
         self.counters.reloads.inc();
-        self.read_snapshot(Duration::ZERO);
     }
 
     fn read_snapshot(&mut self, pause: Duration) {
@@ -87,15 +90,33 @@ impl CacheActor {
         }
     }
 
+    /// Reads a snapshot again that was requested during the last one.
+    fn snapshot_outdated(&mut self) {
+        let Reload::Running { since, .. } = &self.reload else { return };
+        if since.elapsed() >= RELOAD_MAX {
+            error!("commits arrive faster than the read models can be loaded; stopping");
+            return self.fatal.raise(FATAL_EXIT_CODE);
+        }
+        self.read_snapshot(Duration::ZERO);
+    }
+
     pub(super) fn snapshot_read(&mut self, SnapshotRead { reload, snapshot }: SnapshotRead) {
         // Requested before a panic or another reload: it may be older than events published since.
         if reload != self.reloads {
             return;
         }
+        let is_old = match &mut self.reload {
+            Reload::Running { again, .. } => std::mem::take(again),
+            Reload::No => false,
+        };
         let snapshot = match snapshot {
+            Ok(_) if is_old => return self.snapshot_outdated(),
             Ok(snapshot) => *snapshot,
             Err(error) => return self.snapshot_unread(&error),
         };
+        if let Some(newest) = &self.sources.newest {
+            newest.show(Place { epoch: snapshot.epoch, commit_no: snapshot.commit_no, batch: None });
+        }
         let running = std::mem::replace(&mut self.reload, Reload::No);
         let Reload::Running { commits, queries, caught_up, .. } = running else { return };
         let cache = &self.sources.cache;

@@ -56,6 +56,10 @@ impl BatchExecutor {
             match self.is_in_log(attempt) {
                 Ok(true) => match self.confirm(attempt) {
                     Ok(()) => return CommitOutcome::Known(self.confirmed(commands, events)),
+                    Err(error @ BeginError::Epoch) => {
+                        drop(self.db.batch_execute("ROLLBACK"));
+                        return CommitOutcome::Known(self.begin_failed(commands, &error));
+                    }
                     Err(error) => warn!(%error, "a commit behind the batch was not confirmed"),
                 },
                 Ok(false) => {

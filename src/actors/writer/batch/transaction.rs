@@ -137,10 +137,22 @@ impl BatchExecutor {
     /// Makes the newest known commit public. Called after it was published to the cache, and before
     /// the batch is answered.
     pub fn announce(&self) {
-        let Some(Published { newest, epoch }) = &self.log.newest else { return };
-        let batch = self.log.batch.as_ref().and_then(|batch| batch.as_slice().try_into().ok());
-        newest.set(Place { epoch: *epoch, commit_no: self.commit_no, batch });
+        let Some(Published { newest, .. }) = &self.log.newest else { return };
+        newest.publish(self.place());
         self.metrics.applied.set(self.commit_no);
+    }
+
+    /// Records that answers may come from the newest known commit. Called before it is published to
+    /// the cache.
+    pub fn show(&self) {
+        let Some(Published { newest, .. }) = &self.log.newest else { return };
+        newest.show(self.place());
+    }
+
+    fn place(&self) -> Place {
+        let batch = self.log.batch.as_ref().and_then(|batch| batch.as_slice().try_into().ok());
+        let epoch = self.log.newest.as_ref().map_or(0, |published| published.epoch);
+        Place { epoch, commit_no: self.commit_no, batch }
     }
 
     /// Begins a transaction that writes. Returns the time of the database, if it has one.

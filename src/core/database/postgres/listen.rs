@@ -78,6 +78,14 @@ impl Listener {
         let row = self.first_row(&format!("SELECT pg_try_advisory_lock({key})")).await?;
         Ok(row.first().and_then(Option::as_deref) == Some("t"))
     }
+
+    /// Releases an advisory lock of this connection.
+    ///
+    /// # Errors
+    /// As [`Listener::first_row`].
+    pub async fn unlock(&self, key: i64) -> Result<(), PostgresError> {
+        self.first_row(&format!("SELECT pg_advisory_unlock({key})")).await.map(drop)
+    }
 }
 
 impl Notifications {

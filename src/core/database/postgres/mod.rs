@@ -39,7 +39,9 @@ pub const COMMIT_LOCK_WAIT: Duration = Duration::from_secs(8);
 /// The longest read: of a snapshot at start.
 pub const READ_MAX: Duration = Duration::from_secs(120);
 /// The longest read from a replica.
-pub const REPLICA_READ_MAX: Duration = Duration::from_secs(3);
+pub const REPLICA_READ_MAX: Duration = Duration::from_secs(1);
+/// Like [`ANSWER_GRACE`], for a replica: reads of the primary must not wait for it.
+const REPLICA_GRACE: Duration = Duration::from_millis(250);
 /// How much longer than its own limit a statement may take before its connection is closed: the
 /// server process may be stopped, while its kernel acknowledges everything.
 const ANSWER_GRACE: Duration = Duration::from_secs(4);
@@ -105,7 +107,7 @@ impl Purpose {
         match self {
             Self::Writer => Some(COMMIT_LOCK_WAIT + ANSWER_GRACE),
             Self::Reader => Some(READ_MAX + ANSWER_GRACE),
-            Self::Replica => Some(REPLICA_READ_MAX + ANSWER_GRACE),
+            Self::Replica => Some(REPLICA_READ_MAX + REPLICA_GRACE),
             Self::Migration => None,
         }
     }
