@@ -113,8 +113,8 @@ impl Readers {
         self.run(holder, move || read_primary(&connections, &metrics, query)).await
     }
 
-    /// Runs a query of a chat's history at a replica that has the newest visible commit, else at the
-    /// primary. The query runs again at the primary if it failed at the replica.
+    /// Runs a query of a chat's history at a replica that has the newest visible commit, else at
+    /// the primary. The query runs again at the primary if it failed at the replica.
     ///
     /// # Errors
     /// See [`ReadError`].

@@ -46,8 +46,8 @@ impl CacheActor {
         self.read_snapshot(Duration::ZERO);
     }
 
-    /// Requests another snapshot: the commits that follow may not follow the one that is being read.
-    /// It is read after that one, so that at most one is in memory.
+    /// Requests another snapshot: the commits to come may not follow the one that is being read. It
+    /// is read after that one, so that at most one is in memory.
     pub(super) fn restart_reload(&mut self) {
         if let Reload::Running { commits, again, .. } = &mut self.reload {
             // The next snapshot has them.
