@@ -138,9 +138,9 @@ async fn repository_of_a_lost_node_can_be_deleted() {
     let alice = login(&nodes.b, "alice").await;
     assert_eq!(delete(&alice, "web").await, 503, "the node has just run, and may push");
     nodes.b.stop().await;
-    nodes.query("UPDATE repositories SET storage = NULL WHERE name = 'two'");
-    nodes.query("UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'");
-    nodes.b = nodes.start_b().await;
+    query(&nodes.database, "UPDATE repositories SET storage = NULL WHERE name = 'two'");
+    query(&nodes.database, "UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'");
+    nodes.b = Process::with(nodes.folders[1].path(), &environment(&nodes.database, "b")).await;
     let alice = login(&nodes.b, "alice").await;
     for name in ["web", "two"] {
         assert_eq!(delete(&alice, name).await, 204, "{name}");
