@@ -64,7 +64,7 @@ pub fn take(
 
     report(BackupProgress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
-        if !own.contains(&store, repository) {
+        if !own.contains(repository) {
             manifest.elsewhere += 1;
         } else if let Ok(from) = store.existing(repository.storage_key) {
             copy_repository(&store, &from, target, &mut manifest)?;

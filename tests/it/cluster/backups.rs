@@ -57,6 +57,13 @@ async fn missing_directory_of_an_own_repository_is_named() {
     );
     let (said, done) = doctor(1).await;
     assert!(done, "the other node is whole: {said}");
+    // A server alone with the database has all repositories, or has lost them.
+    let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
+    alone.args(["doctor", "--data-dir"]).arg(nodes.folders[1].path());
+    alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
+    let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && said.contains("repository 1 (web)"), "{said}");
     std::fs::rename(outside.path().join("lost.git"), &found[0]).unwrap();
     nodes.a.stop().await;
     nodes.b.stop().await;
