@@ -52,7 +52,7 @@ common=(--set database.url=postgres://netbit:secret@db.example/netbit)
 everything=("${common[@]}" --set publicUrl=https://git.example.org --set bus.url=redis://redis --set autoscaling.enabled=true
     --set serviceMonitor.enabled=true --set ingress.enabled=true --set config.http.trusted_proxies=10.0.0.0/8 --set ingress.tlsSecret=tls --set ingress.className=nginx
     --set auth.secret=0123456789012345678901234567890123456789 --set persistence.storageClass=fast
-    --set config.limits.readers=8)
+    --set config.limits.readers=8 --set database.replicasUrl=postgres://netbit:secret@replica.example/netbit)
 refused() {
     local name=$1
     shift
@@ -68,18 +68,28 @@ refused "a cluster without a database"
 refused "an ingress without trusted proxies" "${common[@]}" --set ingress.enabled=true
 refused "an unknown value" "${common[@]}" --set replica=3
 refused "a database that is not PostgreSQL" --set database.url=mysql://db/netbit
+for key in database database_replicas bus auth.secret; do
+    refused "config.$key in the ConfigMap" "${common[@]}" --set "config.$key=postgres://netbit:secret@db/netbit"
+done
+refused "a key of no existing Secret" "${common[@]}" --set database.existingSecretReplicasKey=replicas
 
 "$helm" template netbit "$chart" "${common[@]}" >"$tools/common.yaml"
 "$helm" template netbit "$chart" "${everything[@]}" >"$tools/everything.yaml"
 # A changed secret must replace the pods.
 secrets() { "$helm" template netbit "$chart" "$@" | grep checksum/secret; }
-for secret in auth.secret=0123456789012345678901234567890123456789 bus.url=redis://redis database.url=postgres://other/netbit; do
+for secret in auth.secret=0123456789012345678901234567890123456789 bus.url=redis://redis database.url=postgres://other/netbit \
+    database.replicasUrl=postgres://replica/netbit; do
     if [ "$(secrets "${common[@]}")" = "$(secrets "${common[@]}" --set "$secret")" ]; then
         echo "the pods are not replaced when $secret changes" >&2
         exit 1
     fi
 done
 secrets --set database.existingSecret=own >/dev/null
+replicas() { "$helm" template netbit "$chart" "$@" | grep -A4 'name: NETBIT_DATABASE_REPLICAS' | tr -d ' \n'; }
+own=$(replicas --set database.existingSecret=own --set database.existingSecretReplicasKey=standby)
+[[ $own == *name:ownkey:standby ]] || { echo "the replicas are not read from the existing Secret: $own" >&2; exit 1; }
+own=$(replicas --set database.existingSecret=own --set database.replicasUrl=postgres://replica/netbit)
+[[ $own == *name:netbitkey:replicas ]] || { echo "the replicas are not read from the own Secret: $own" >&2; exit 1; }
 # The schemas have no custom resources, such as ServiceMonitor.
 for rendered in common everything; do
     "$venv/bin/python" - "$tools/$rendered.yaml" >"$tools/$rendered-known.yaml" <<'PYTHON'

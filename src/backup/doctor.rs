@@ -88,7 +88,7 @@ pub async fn examine(
     };
     match examined {
         Ok(Repositories { mut active, keys }) => {
-            let elsewhere = active.extract_if(.., |repository| !own.contains(&store, repository)).count();
+            let elsewhere = active.extract_if(.., |repository| !own.contains(repository)).count();
             report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
             checked.push(examine_repositories(&store, (&active, elsewhere), report).await);
             checked.push(orphans(&store, &keys)?);

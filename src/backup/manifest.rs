@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{self, FileDigest, failed};
 use super::{BackupError, BackupProgress, ReportProgress};
 use crate::core::private_file;
+use crate::domain::ids::RepositoryId;
 use crate::domain::timestamp::Timestamp;
 
 const NAME: &str = "manifest.json";
@@ -30,11 +31,21 @@ pub struct Manifest {
     /// Number of repositories that other nodes of the database have. They are not in the backup.
     #[serde(default)]
     pub elsewhere: usize,
+    /// Repositories whose directories were missing. They are not in the backup.
+    #[serde(default)]
+    pub missing: Vec<MissingRepository>,
     /// Total size of all files.
     pub bytes: u64,
     /// Folders to create even if they are empty.
     folders: Vec<String>,
     files: Vec<Entry>,
+}
+
+/// A repository without a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingRepository {
+    pub id: RepositoryId,
+    pub name: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +65,7 @@ impl Manifest {
             commit_no,
             repositories: 0,
             elsewhere: 0,
+            missing: Vec::new(),
             bytes: 0,
             folders: Vec::new(),
             files: Vec::new(),

@@ -12,6 +12,8 @@
 //! * During a backup nothing is pruned, repacked or removed: the backup holds the
 //!   [`Store::maintenance_lock`](crate::git::store::Store::tending) lock. The lock ends with the
 //!   process.
+//! * A repository whose directory is missing does not prevent the backup of the others. The manifest
+//!   names it, and the command fails after the backup is complete.
 //! * A restored database has a new epoch and no open logins: tokens and cursors issued after the
 //!   backup are not accepted.
 //! * The doctor only reads.
@@ -30,7 +32,7 @@ mod take;
 
 pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
-pub use manifest::{Manifest, verify};
+pub use manifest::{Manifest, MissingRepository, verify};
 pub use order::OlderDatabase;
 pub use own::OwnRepositories;
 pub use restore::{NextTo, RestoreInto, Restored, restore};
@@ -40,7 +42,6 @@ use std::path::PathBuf;
 
 use crate::core::data_dir::DataDirError;
 use crate::core::database::{DatabaseError, QueryError};
-use crate::domain::ids::RepositoryId;
 use crate::storage::database_copy::CopyError;
 
 /// The file of the database in a backup.
@@ -58,11 +59,6 @@ pub enum BackupError {
     NoBackup { path: PathBuf, reason: String },
     #[error("{}: the checksum differs from the manifest; the backup is damaged", .0.display())]
     Damaged(PathBuf),
-    #[error(
-        "repository {id} ({name}) is stored on this node and has no directory in repos/: restore it from a backup, \
-         or delete the repository"
-    )]
-    MissingRepository { id: RepositoryId, name: String },
     #[error("{} has no name of a node yet: set cluster.name as its server does", .0.display())]
     UnknownNode(PathBuf),
     #[error(

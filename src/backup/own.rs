@@ -9,20 +9,15 @@ use crate::core::data_dir::DataDir;
 use crate::core::database::Source;
 use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
-use crate::git::store::Store;
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnRepositories {
-    /// All of the database: a server that is alone with it, or nodes that share `repos/`.
+    /// All of the database: a server that is alone with it, or nodes that share `repos/`. Without
+    /// other nodes, a directory that is missing here is nowhere, whatever its storage node is.
     All,
-    /// Those of a node, and those without a storage node.
-    OfNode {
-        name: NodeName,
-        /// Whether the next start also takes those of other names that it finds on disk: no other
-        /// node may run.
-        takes_found: bool,
-    },
+    /// Those of this node among several, and those without a storage node.
+    OfNode(NodeName),
 }
 
 impl OwnRepositories {
@@ -32,24 +27,19 @@ impl OwnRepositories {
     /// [`BackupError::UnknownNode`] if other nodes may run, and the name of this one is unknown.
     pub fn of(config: &Config, database: &Source) -> Result<Self, BackupError> {
         let cluster = &config.cluster;
-        if matches!(database, Source::File(_)) || cluster.shared_repositories {
+        if matches!(database, Source::File(_)) || cluster.shared_repositories || !cluster.preview {
             return Ok(Self::All);
         }
-        match DataDir::node_name_in(&config.data_dir.0, &cluster.name)? {
-            Some(name) => Ok(Self::OfNode { name: name.into(), takes_found: !cluster.preview }),
-            None if cluster.preview => Err(BackupError::UnknownNode(config.data_dir.0.clone())),
-            // No server has used this directory since it was restored.
-            None => Ok(Self::All),
-        }
+        let name = DataDir::node_name_in(&config.data_dir.0, &cluster.name)?;
+        name.map(|name| Self::OfNode(name.into()))
+            .ok_or_else(|| BackupError::UnknownNode(config.data_dir.0.clone()))
     }
 
-    /// Returns whether the directory of the repository must be in `store`.
-    pub(super) fn contains(&self, store: &Store, repository: &Repository) -> bool {
-        let Self::OfNode { name, takes_found } = self else { return true };
-        match &repository.storage {
-            None => true,
-            Some(storage) if storage == name => true,
-            Some(_) => *takes_found && store.existing(repository.storage_key).is_ok(),
+    /// Returns whether the directory of the repository must be in the data directory.
+    pub(super) fn contains(&self, repository: &Repository) -> bool {
+        match self {
+            Self::All => true,
+            Self::OfNode(name) => repository.storage.as_ref().is_none_or(|storage| storage == name),
         }
     }
 }
@@ -80,7 +70,6 @@ mod tests {
     #[test]
     fn storage_node_decides_whether_a_repository_is_own() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
         let database = Source::Server(Server::new("postgres://db/netbit").unwrap());
         let of = |change: &dyn Fn(&mut Config)| {
             let mut config =
@@ -96,15 +85,11 @@ mod tests {
             .unwrap()
         };
         let contains = |own: &OwnRepositories| {
-            [None, Some("a"), Some("b")].map(|storage| own.contains(&store, &repository(storage)))
+            [None, Some("a"), Some("b")].map(|storage| own.contains(&repository(storage)))
         };
-        // The directory of none of them exists.
         assert_eq!(contains(&named(true)), [true, true, false]);
-        assert_eq!(contains(&named(false)), [true, true, false]);
-        let found = repository(Some("b"));
-        store.create(found.storage_key, "main").unwrap();
-        assert!(!named(true).contains(&store, &found), "an earlier copy of a moved repository");
-        assert!(named(false).contains(&store, &found), "the next start takes it");
+        // A lost repository of an earlier name counted as a repository of another node.
+        assert_eq!(contains(&named(false)), [true; 3], "no other node runs");
 
         let shared = of(&|config| config.cluster.shared_repositories = true).unwrap();
         assert_eq!(contains(&shared), [true; 3]);

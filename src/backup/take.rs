@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::database::copy_to_file;
 use super::files::{self, failed};
-use super::{BackupError, BackupProgress, DATABASE, Manifest, OwnRepositories, ReportProgress};
+use super::{
+    BackupError, BackupProgress, DATABASE, Manifest, MissingRepository, OwnRepositories, ReportProgress,
+};
 use crate::core::database::postgres::Purpose;
 use crate::core::database::{self, DatabaseError, Db, Postgres, Source};
 use crate::core::fail_points;
 use crate::core::private_file;
-use crate::domain::repository::Repository;
 use crate::git::store::Store;
 use crate::storage::copy::vacuum_into;
 use crate::storage::database_copy::Logins;
@@ -25,11 +26,8 @@ enum OpenSource<'a> {
     Server(Box<Postgres>),
 }
 
-/// Writes a backup of `data_dir` and its database into `target`, which must be new or empty.
-///
-/// # Errors
-/// Among others, [`BackupError::MissingRepository`] if the directory of an `own` repository does
-/// not exist.
+/// Writes a backup of `data_dir` and its database into `target`, which must be new or empty. It is
+/// complete without the `own` repositories whose directories are missing: the manifest names them.
 pub fn take(
     database: &Source,
     (data_dir, own): (&Path, &OwnRepositories),
@@ -66,17 +64,22 @@ pub fn take(
 
     report(BackupProgress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
-        if own.contains(&store, repository) {
-            copy_repository(&store, repository, target, &mut manifest)?;
-        } else {
+        if !own.contains(repository) {
             manifest.elsewhere += 1;
+        } else if let Ok(from) = store.existing(repository.storage_key) {
+            copy_repository(&store, &from, target, &mut manifest)?;
+            manifest.repositories += 1;
+        } else {
+            // The other repositories need their backup all the more.
+            let (id, name) = (repository.id, repository.name.clone());
+            manifest.missing.push(MissingRepository { id, name });
         }
         report(BackupProgress::Done(1));
     }
-    manifest.repositories = all.len() - manifest.elsewhere;
     fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
-    // The metrics read this time. The backup is complete without it.
+    // The metrics read this time, also of a backup without missing repositories: it has all that is
+    // left. The backup is complete without the time.
     if let Err(error) = private_file::create(&data_dir.join(LAST_BACKUP)).and_then(|file| file.set_len(0)) {
         tracing::warn!(%error, "the time of this backup could not be written to the data directory");
     }
@@ -87,16 +90,13 @@ pub fn take(
 /// ref, so the objects of every copied ref exist when objects are copied.
 fn copy_repository(
     store: &Store,
-    repository: &Repository,
+    from: &Path,
     target: &Path,
     manifest: &mut Manifest,
 ) -> Result<(), BackupError> {
-    let from = store
-        .existing(repository.storage_key)
-        .map_err(|_| BackupError::MissingRepository { id: repository.id, name: repository.name.clone() })?;
-    let inside = from.strip_prefix(store.root()).unwrap_or(&from);
+    let inside = from.strip_prefix(store.root()).unwrap_or(from);
     let to = Path::new(REPOSITORIES).join(inside);
-    let all = files::list(&from).map_err(failed(&from))?;
+    let all = files::list(from).map_err(failed(from))?;
     let is_object = |path: &Path| path.starts_with("objects");
     // git rewrites packed refs when a ref is deleted, and a loose ref when it is updated. Loose
     // refs are copied first, so that none is missed.
@@ -108,13 +108,13 @@ fn copy_repository(
     let refs = all.files.iter().filter(|path| !is_object(path) && *path != Path::new("packed-refs"));
     let packed = all.files.iter().filter(|path| *path == Path::new("packed-refs"));
     for path in refs.chain(packed).filter(|path| !is_passing(path)) {
-        copy_file(&from, &to, path, target, manifest, true)?;
+        copy_file(from, &to, path, target, manifest, true)?;
     }
     // The objects are listed again: those of the refs just copied all exist by now.
     let objects = from.join("objects");
     let found = files::list(&objects).map_err(failed(&objects))?;
     for path in found.files.iter().filter(|path| !is_passing(path)) {
-        copy_file(&from, &to, &Path::new("objects").join(path), target, manifest, false)?;
+        copy_file(from, &to, &Path::new("objects").join(path), target, manifest, false)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::DataDirFlag;
 use super::output::{print_line, report_error, warn};
 use super::progress::Bar;
-use crate::backup::{self, Manifest, OwnRepositories};
+use crate::backup::{self, Manifest, MissingRepository, OwnRepositories};
 use crate::core::plural::plural;
 
 #[derive(Args)]
@@ -39,7 +39,20 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
         arguments.target.display()
     )
     .map_err(|error| report_error(&error.into()))?;
-    Ok(ExitCode::SUCCESS)
+    warn_of_missing(&manifest);
+    // The check compares the files that the backup has.
+    let is_whole = arguments.verify || manifest.missing.is_empty();
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Names the repositories whose directories were missing when the backup was taken.
+pub(super) fn warn_of_missing(manifest: &Manifest) {
+    for MissingRepository { id, name } in &manifest.missing {
+        warn(format_args!(
+            "repository {id} ({name}) had no directory in repos/ and is not in this backup: restore it from an \
+             earlier backup, or delete the repository"
+        ));
+    }
 }
 
 /// Reads the backup only: the machine may have no settings, and no access to the database.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::DataDirFlag;
+use super::backup::warn_of_missing;
 use super::output::{print_line, report_error};
 use super::progress::Bar;
 use crate::backup::{self, NextTo, OlderDatabase, RestoreInto};
@@ -67,6 +68,7 @@ pub(super) fn run(arguments: &RestoreArguments) -> Result<ExitCode, ExitCode> {
         manifest.commit_no
     )
     .map_err(|error| report_error(&error.into()))?;
+    warn_of_missing(&manifest);
     Ok(ExitCode::SUCCESS)
 }
 

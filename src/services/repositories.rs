@@ -11,7 +11,9 @@ use crate::actors::writer::commands::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, UpdateRepository,
 };
 use crate::core::actor::Caller;
+use crate::core::database::Db;
 use crate::core::fail_points;
+use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::ProjectId;
@@ -25,6 +27,7 @@ use crate::domain::text::Invalid;
 use crate::git::history;
 use crate::git::store::StoreError;
 use crate::protocol::code::Code;
+use crate::storage::nodes;
 
 /// A request to create a repository.
 #[derive(Debug)]
@@ -180,18 +183,40 @@ impl Services {
 
     pub async fn delete_repository(&self, who: Credential, at: &RepositoryPath) -> Result<(), ServiceError> {
         let repository = self.repository(Some(who), at, Act::Manage).await?.repository;
-        // The push lock of another node excludes no push.
-        self.git.check_stored_here(&repository)?;
         self.rates.change(who.user, 1)?;
+        self.check_no_other_node_pushes(who, &repository).await?;
         let _lock = self.git.push_lock(repository.id).await?;
         // The result of an interrupted push is announced if it can still be computed. Without the
         // directory it cannot.
-        if let Err(error) = self.settle_pending_of(repository.id).await {
+        if self.git.stores(&repository)
+            && let Err(error) = self.settle_pending_of(repository.id).await
+        {
             tracing::warn!(repository.id = %repository.id, error = %chain(&error), "a push to a repository that is being deleted was not settled");
         }
-        let command = DeleteRepository { who, repository: repository.id };
+        let command = DeleteRepository { who, repository: repository.id, node: self.git.node.clone() };
         self.writer.execute(who, command).await?;
         self.git.maintain_soon();
+        Ok(())
+    }
+
+    /// Checks that the storage node is this node or does not run: the push lock of this node
+    /// excludes no push of another. [`DeleteRepository`] checks it again.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`], as for all requests that need the files.
+    async fn check_no_other_node_pushes(
+        &self,
+        who: Credential,
+        repository: &Repository,
+    ) -> Result<(), ServiceError> {
+        let Some(storage) = repository.storage.clone() else { return Ok(()) };
+        if self.git.stores(repository) {
+            return Ok(());
+        }
+        let read = move |db: &mut Db| nodes::is_running(db, storage.as_str());
+        if self.readers.read(Holder::Account(who.user), read).await? {
+            self.git.check_stored_here(repository)?;
+        }
         Ok(())
     }
 }

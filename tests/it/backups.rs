@@ -177,6 +177,50 @@ async fn incomplete_backup_is_refused_and_leaves_no_data_to_serve() {
     assert!(!unfinished.status.success() && printed(&unfinished).contains("not a complete backup"));
 }
 
+/// A missing directory made the whole backup fail: the other repositories had no backup until an
+/// operator had time for the lost one.
+#[actix_web::test]
+async fn backup_without_a_lost_repository_has_all_others() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    server.hello_web_of(&alice).await;
+    let lost = server.only_repository();
+    alice.repository("hello", "second").await;
+    let beside = lost.with_file_name("lost");
+    fs::rename(&lost, &beside).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let backup = outside.path().join("backup");
+    let taken = netbit_beside(&["backup", text(&backup), "--data-dir", text(server.path())]).await;
+    let named = "repository 1 (web) had no directory in repos/ and is not in this backup";
+    assert_eq!(taken.status.code(), Some(1), "{}", printed(&taken));
+    assert!(printed(&taken).contains(named), "{}", printed(&taken));
+    assert!(printed(&taken).contains(" 1 repository, up to commit"), "{}", printed(&taken));
+    assert!(server.path().join("last-backup").exists(), "the alert for old backups stays quiet");
+    fs::rename(&beside, &lost).unwrap();
+    server.stop().await;
+
+    let verified = netbit(&["backup", "--verify", text(&backup)]);
+    assert!(verified.status.success() && printed(&verified).contains(named), "{}", printed(&verified));
+    let directory = restored(&backup).await;
+    let (code, found) = doctor(directory.path()).await;
+    assert!(code == 1 && found.contains("repository 1 (web)") && !found.contains("(second)"), "{found}");
+    let server = TestServer::on(directory).await;
+    let alice = server.login("alice").await;
+    let branches = |name| format!("/api/projects/alice/hello/repos/{name}/branches");
+    assert_eq!(alice.get(&branches("second")).await.status, 200);
+    assert_ne!(alice.get(&branches("web")).await.status, 200);
+    server.stop().await;
+
+    // The manifest of an earlier version has no such list.
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(backup.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["missing"], json!([{"id": 1, "name": "web"}]));
+    manifest.as_object_mut().unwrap().remove("missing");
+    fs::write(backup.join("manifest.json"), manifest.to_string()).unwrap();
+    let verified = netbit(&["backup", "--verify", text(&backup)]);
+    assert!(verified.status.success() && !printed(&verified).contains(named), "{}", printed(&verified));
+}
+
 #[actix_web::test]
 async fn manifest_cannot_reference_files_outside_the_backup() {
     let server = TestServer::start().await;

@@ -18,7 +18,7 @@ async fn netbit(folder: &Path, database: &str, name: &str, arguments: &[&str]) -
 
 /// A missing directory counted as a repository of another node: the backup succeeded without it.
 #[actix_web::test]
-async fn missing_directory_of_an_own_repository_fails_the_backup() {
+async fn missing_directory_of_an_own_repository_is_named() {
     let Some(nodes) = Nodes::start(&[]).await else { return };
     hello_web(&nodes.a, "private").await;
     let at_b = login(&nodes.b, "alice").await;
@@ -47,8 +47,9 @@ async fn missing_directory_of_an_own_repository_fails_the_backup() {
     repositories_in(&nodes.folders[0].path().join("repos"), &mut found);
     std::fs::rename(&found[0], outside.path().join("lost.git")).unwrap();
     let (said, done) = backup(0, "without").await;
-    assert!(!done && said.contains("repository 1 (web) is stored on this node"), "{said}");
-    assert!(!outside.path().join("without/manifest.json").exists());
+    assert!(!done && said.contains("repository 1 (web) had no directory"), "{said}");
+    assert!(said.contains(" 0 repositories, up to commit"), "{said}");
+    assert!(outside.path().join("without/manifest.json").exists());
     let (said, done) = doctor(0).await;
     assert!(
         !done && said.contains("repository 1 (web): the repository's directory does not exist"),
@@ -56,6 +57,13 @@ async fn missing_directory_of_an_own_repository_fails_the_backup() {
     );
     let (said, done) = doctor(1).await;
     assert!(done, "the other node is whole: {said}");
+    // A server alone with the database has all repositories, or has lost them.
+    let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
+    alone.args(["doctor", "--data-dir"]).arg(nodes.folders[1].path());
+    alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
+    let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && said.contains("repository 1 (web)"), "{said}");
     std::fs::rename(outside.path().join("lost.git"), &found[0]).unwrap();
     nodes.a.stop().await;
     nodes.b.stop().await;

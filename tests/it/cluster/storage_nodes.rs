@@ -8,6 +8,7 @@ use super::nodes::skip;
 use super::repositories::{Nodes, environment, hello_web, login, push_events, query, url};
 use crate::harness::git::{GitWorkdir, repositories_in};
 use crate::harness::{Process, command, database, postgres, until};
+use netbit::client::HttpClient;
 
 /// Inserts an intent of alice for `main` of a repository, as a push does before its refs move.
 fn insert_intent(folder: &Path, repository: i64, old: &str, new: &str) {
@@ -114,6 +115,40 @@ async fn replaced_node_hands_its_repositories_over() {
         workdir.git("", &["-C", bare.to_str().unwrap(), "rev-parse", "main"]).await.ok()
     };
     assert_eq!((head(&from).await, head(&to).await), (second, third));
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+/// A repository of a node that never returns, or of none, could not be deleted: its name stayed
+/// taken.
+#[actix_web::test]
+async fn repository_of_a_lost_node_can_be_deleted() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let all = "/api/projects/alice/hello/repos";
+    let create = async |alice: &HttpClient, name: &str| {
+        let body = serde_json::json!({"name": name});
+        alice.post(&format!("{all}/create"), &body).await.unwrap().success().unwrap();
+    };
+    let delete = async |alice: &HttpClient, name: &str| {
+        alice.send(reqwest::Method::DELETE, &format!("{all}/{name}"), None, &[]).await.unwrap().status
+    };
+    create(&alice, "two").await;
+    nodes.a.kill();
+    let alice = login(&nodes.b, "alice").await;
+    assert_eq!(delete(&alice, "web").await, 503, "the node has just run, and may push");
+    nodes.b.stop().await;
+    query(&nodes.database, "UPDATE repositories SET storage = NULL WHERE name = 'two'");
+    query(&nodes.database, "UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'");
+    nodes.b = Process::with(nodes.folders[1].path(), &environment(&nodes.database, "b")).await;
+    let alice = login(&nodes.b, "alice").await;
+    for name in ["web", "two"] {
+        assert_eq!(delete(&alice, name).await, 204, "{name}");
+        create(&alice, name).await;
+    }
+    assert_eq!(nodes.on_disk(), [2, 2]);
+    nodes.a = nodes.start_a().await;
+    until(async || nodes.on_disk() == [0, 2]).await;
     nodes.a.stop().await;
     nodes.b.stop().await;
 }

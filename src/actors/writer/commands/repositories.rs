@@ -164,9 +164,16 @@ impl Command for UpdateRepository {
 
 /// Deletes a repository. The caller must hold its push lock. Its directory is removed next, then
 /// its state becomes `deleted`.
+///
+/// Invariant: the push lock of another node excludes no push, so a repository of another node is
+/// deleted only if that node does not run. A node that only seems to have ended can open no push of
+/// a deleted repository ([`OpenPush`](super::OpenPush)). Its row stays `deleting` until that node
+/// starts again with the directory.
 pub struct DeleteRepository {
     pub who: Credential,
     pub repository: RepositoryId,
+    /// This node.
+    pub node: Option<NodeName>,
 }
 
 impl Command for DeleteRepository {
@@ -174,6 +181,12 @@ impl Command for DeleteRepository {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<()> {
         let repository = load(tx, self.who, self.repository, Act::Manage)?;
+        if !repository.is_stored_on(self.node.as_ref())
+            && let Some(storage) = &repository.storage
+            && nodes::is_running(tx.reader(), storage.as_str())?
+        {
+            return Err(Refusal::Conflict("another node stores the repository, and runs; try again").into());
+        }
         let now = tx.now.0;
         repositories::set_state(tx.write(), repository.id, repositories::DELETING)?;
         let detail = json!({"name": repository.name});

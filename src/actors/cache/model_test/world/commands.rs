@@ -277,7 +277,7 @@ impl World {
                 description: None,
                 default_branch: None,
             }),
-            RepositoryAct::Delete => self.sound(DeleteRepository { who, repository }),
+            RepositoryAct::Delete => self.sound(DeleteRepository { who, repository, node: None }),
             RepositoryAct::FinishDeletion if project.is_none() => {
                 // As the background task does: only repositories that are being deleted.
                 let deleting = repositories::in_state(self.executor.connection(), repositories::DELETING);

@@ -253,7 +253,7 @@ fn projects() -> Vec<Case> {
             description: None,
             default_branch: None,
         }),
-        Case::of(DeleteRepository { who, repository }),
+        Case::of(DeleteRepository { who, repository, node: Some(NodeName::from("other")) }),
         Case::of(FinishDeletion { repository: RepositoryId(202) }),
         Case::of(RecordMaintenance { repository, size_bytes: 1 }),
         Case::of(MoveRepositories {
