@@ -84,12 +84,26 @@ impl CommitTokens {
         if CommitToken::of(self.newest.published()).covers(token) {
             return Ok(());
         }
-        // One read finds all commits so far, and publishes them before it is answered.
+        self.read_log("this server has not received your last change yet; try again").await
+    }
+
+    /// Returns once queries are answered from all commits so far, also those of other nodes.
+    ///
+    /// # Errors
+    /// `overloaded` if the log of commits could not be read in time.
+    pub async fn catch_up(&self) -> Result<(), ServiceError> {
+        match self.log.others_run() {
+            true => self.read_log("the database of this server does not answer; try again").await,
+            false => Ok(()),
+        }
+    }
+
+    /// One read finds all commits so far, and publishes them before it is answered.
+    async fn read_log(&self, unread: &'static str) -> Result<(), ServiceError> {
         match tokio::time::timeout(self.patience, self.log.read()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => {
-                let detail = "this server has not received your last change yet; try again";
-                Err(ServiceError::later(Code::Overloaded, detail, saturate::millis(self.patience)))
+                Err(ServiceError::later(Code::Overloaded, unread, saturate::millis(self.patience)))
             }
         }
     }

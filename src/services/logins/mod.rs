@@ -105,6 +105,10 @@ impl Services {
                 (waiting.turn().await.ok_or_else(later)?, None)
             }
         };
+        if let Some(commits) = &self.commits {
+            // The user may have registered, or changed the password, at another node.
+            commits.catch_up().await?;
+        }
         let candidate = self.cache.ask_anonymously(LoginCandidate(username.clone())).await?;
         let (user, phc) = candidate.unzip();
         let found = self.passwords.verify(holder, turn.standing(), password.clone(), phc.clone()).await?;

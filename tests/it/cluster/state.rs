@@ -119,6 +119,28 @@ async fn node_without_its_database_refuses_reads_until_it_is_back() {
     nodes.stop().await;
 }
 
+/// A login at another node was refused right after the registration or a new password: the node
+/// compared the password with an old state.
+#[actix_web::test]
+async fn login_works_at_once_at_another_node() {
+    if !postgres::is_used() {
+        return;
+    }
+    let nodes = Nodes::start().await;
+    for n in 0..5 {
+        let name = format!("user{n}");
+        nodes.first.http.register(&name, PASSWORD).await.unwrap();
+        let account = nodes.second.http.login(&name, PASSWORD).await.unwrap();
+        let new = "another correct horse";
+        let change = json!({"current_password": PASSWORD, "new_password": new});
+        let changed = nodes.first.http.with_token(account.token).post("/api/users/me/password", &change);
+        assert_eq!(changed.await.unwrap().status, 204);
+        assert!(nodes.second.http.login(&name, PASSWORD).await.is_err(), "the old password is accepted");
+        nodes.second.http.login(&name, new).await.unwrap();
+    }
+    nodes.stop().await;
+}
+
 /// A node that was stopped does not answer a single request from the state before. Requests wait in
 /// its sockets while it is stopped, and are answered first.
 #[actix_web::test]
