@@ -57,15 +57,25 @@ async fn missing_directory_of_an_own_repository_is_named() {
     );
     let (said, done) = doctor(1).await;
     assert!(done, "the other node is whole: {said}");
-    // A server alone with the database has all repositories, or has lost them.
-    let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
-    alone.args(["doctor", "--data-dir"]).arg(nodes.folders[1].path());
-    alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
-    let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(!output.status.success() && said.contains("repository 1 (web)"), "{said}");
+    // Without the settings of the cluster, the advice was to delete the repositories of the others.
+    let alone = async |arguments: &[&str]| {
+        let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
+        alone.args(arguments).arg("--data-dir").arg(nodes.folders[1].path());
+        alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
+        let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
+        (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
+    };
+    let target = outside.path().join("refused");
+    for arguments in [&["doctor"][..], &["backup", target.to_str().unwrap()]] {
+        let (said, done) = alone(arguments).await;
+        assert!(!done && said.contains("other nodes use this database: set cluster.preview"), "{said}");
+    }
+    assert!(!target.exists());
     std::fs::rename(outside.path().join("lost.git"), &found[0]).unwrap();
     nodes.a.stop().await;
+    // A server alone with the database has all repositories, or has lost them.
+    let (said, done) = alone(&["doctor"]).await;
+    assert!(!done && said.contains("repository 1 (web)"), "{said}");
     nodes.b.stop().await;
 }
 
