@@ -53,7 +53,7 @@ pub enum BackupError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} is not empty; a backup and a restore need a directory that is new or empty", .0.display())]
     NotEmpty(PathBuf),
-    #[error("no database in {}: check --data-dir", .0.display())]
+    #[error("no database in {}: check --data-dir, or set `database` (NETBIT_DATABASE)", .0.display())]
     NoDatabase(PathBuf),
     #[error("{} is not a complete backup: {reason}", .path.display())]
     NoBackup { path: PathBuf, reason: String },
