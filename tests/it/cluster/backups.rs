@@ -1,5 +1,6 @@
 //! Backups of several nodes: each has the repositories that its node stores.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -156,7 +157,6 @@ async fn cluster_goes_back_to_one_machine_with_all_repositories() {
         let copied = Command::new("cp").arg("-a").arg(target.join("repos")).arg(one.path()).status().unwrap();
         assert!(copied.success());
     }
-    std::fs::copy(nodes.folders[0].path().join("secret.key"), one.path().join("secret.key")).unwrap();
     let alone = |arguments: &[&str]| {
         let mut netbit = Command::new(command(one.path()).get_program());
         let output = netbit.args(arguments).env_remove("NETBIT_DATABASE").output().unwrap();
@@ -164,6 +164,10 @@ async fn cluster_goes_back_to_one_machine_with_all_repositories() {
     };
     let to = one.path().to_str().unwrap();
     alone(&["database", "copy", "--from", &nodes.database, "--to", to, "--keep-logins"]);
+    // The documentation copied the key of any node, and only that of the first is in use.
+    let key = one.path().join("secret.key");
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), nodes.query("SELECT value FROM secrets"));
+    assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     alone(&["doctor", "--data-dir", to]);
     let server = Process::with(one.path(), &[("NETBIT_DATABASE", "")]).await;
     let alice = server.http.with_token(token);
