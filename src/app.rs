@@ -71,8 +71,9 @@ pub enum StartError {
     #[error("the repository directory cannot be used: {0}")]
     Repositories(std::io::Error),
     #[error(
-        "node {name} uses this database (it answered {silent_ms} ms ago): several nodes are a preview without \
-         repositories; stop the other node, wait 30 seconds after a crash, or set cluster.preview = true"
+        "node {name} uses this database (it answered {silent_ms} ms ago): stop it and wait 30 seconds after a \
+         crash; or set cluster.preview = true and another cluster.name on each node to run several \
+         (docs/CLUSTER.md)"
     )]
     OtherNode { name: String, silent_ms: i64 },
     #[error(

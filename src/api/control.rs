@@ -240,12 +240,16 @@ async fn replace_node(body: Body<Replacement>, services: web::Data<Services>) ->
 
 #[derive(Serialize)]
 struct Differences {
+    /// Whether the read models and the database could be compared.
+    compared: bool,
     differences: Vec<String>,
 }
 
 /// Returns the differences between the read models and the database.
 async fn verify(services: web::Data<Services>) -> HttpResult {
-    Ok(HttpResponse::Ok().json(Differences { differences: services.compare_with_database().await? }))
+    let found = services.compare_with_database().await?;
+    let compared = found.is_some();
+    Ok(HttpResponse::Ok().json(Differences { compared, differences: found.unwrap_or_default() }))
 }
 
 #[derive(Serialize)]

@@ -225,7 +225,8 @@ impl Recorder {
                 Ok(Ok((_, None))) => {
                     error!(
                         name = self.node.name,
-                        "another process runs under the name of this node; stopping"
+                        "another process runs under the name of this node; stopping: give each node another \
+                         cluster.name, or stop the other process"
                     );
                     return fatal.raise(FATAL_EXIT_CODE);
                 }

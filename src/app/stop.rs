@@ -141,7 +141,11 @@ impl Stopping {
 /// Compares the read models with a fresh load. Returns the number of differences.
 async fn verify(services: &Services) -> usize {
     let differences = match services.compare_with_database().await {
-        Ok(differences) => differences,
+        Ok(Some(differences)) => differences,
+        Ok(None) => {
+            warn!("the cache could not be compared with the database: commits were written meanwhile");
+            return 0;
+        }
         Err(error) => {
             let error = chain(&error);
             warn!(error = %error, "the cache could not be compared with the database");

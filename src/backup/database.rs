@@ -93,8 +93,16 @@ fn copy_to_directory(
 ) -> Result<Copied, BackupError> {
     let path = DataDir::database_in(data_dir);
     let filling = DataDir::begin_copy(data_dir)?;
+    let signing_key = match source {
+        Db::Postgres(source) if logins == Logins::Keep => nodes::stored_signing_key(source)?,
+        _ => None,
+    };
     let unfinished = data_dir.join("netbit.db.unfinished");
     let copied = copy_to_file(source, &unfinished, logins, report)?;
+    if let Some(key) = signing_key {
+        // The nodes of a cluster sign with the key of the database, not with their own.
+        filling.write_secret(&key)?;
+    }
     // The doctor needs its folders, and creates nothing.
     drop(Store::open(data_dir).map_err(failed(data_dir))?);
     fs::rename(&unfinished, &path).map_err(failed(&path))?;

@@ -53,7 +53,7 @@ pub enum BackupError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{} is not empty; a backup and a restore need a directory that is new or empty", .0.display())]
     NotEmpty(PathBuf),
-    #[error("no database in {}: check --data-dir", .0.display())]
+    #[error("no database in {}: check --data-dir, or set `database` (NETBIT_DATABASE)", .0.display())]
     NoDatabase(PathBuf),
     #[error("{} is not a complete backup: {reason}", .path.display())]
     NoBackup { path: PathBuf, reason: String },
@@ -61,6 +61,8 @@ pub enum BackupError {
     Damaged(PathBuf),
     #[error("{} has no name of a node yet: set cluster.name as its server does", .0.display())]
     UnknownNode(PathBuf),
+    #[error("other nodes use this database: set cluster.preview and cluster.name as the server has them")]
+    OtherNodes,
     #[error(
         "the backup is up to commit {backup}, and the database is up to commit {database}: the repositories lack \
          pushes that the database names. Use a newer backup of this node, or restore the database from the oldest \

@@ -6,9 +6,11 @@
 use super::BackupError;
 use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
-use crate::core::database::Source;
+use crate::core::database::postgres::Purpose;
+use crate::core::database::{DatabaseError, Source};
 use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
+use crate::storage::nodes;
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,22 @@ impl OwnRepositories {
     ///
     /// # Errors
     /// [`BackupError::UnknownNode`] if other nodes may run, and the name of this one is unknown.
+    /// [`BackupError::OtherNodes`] if other nodes run, and the configuration says that none does.
     pub fn of(config: &Config, database: &Source) -> Result<Self, BackupError> {
+        if let Source::Server(server) = database
+            && !config.cluster.preview
+        {
+            let mut db = server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?;
+            // The table is missing in the schema of another version, which these commands report.
+            let running = nodes::running(&mut db, "").unwrap_or_default();
+            if running.len() > 1 {
+                return Err(BackupError::OtherNodes);
+            }
+        }
+        Self::of_settings(config, database)
+    }
+
+    fn of_settings(config: &Config, database: &Source) -> Result<Self, BackupError> {
         let cluster = &config.cluster;
         if matches!(database, Source::File(_)) || cluster.shared_repositories || !cluster.preview {
             return Ok(Self::All);
@@ -75,7 +92,7 @@ mod tests {
             let mut config =
                 Config { data_dir: DataDirPath(directory.path().to_owned()), ..Config::default() };
             change(&mut config);
-            OwnRepositories::of(&config, &database)
+            OwnRepositories::of_settings(&config, &database)
         };
         let named = |preview| {
             of(&|config| {

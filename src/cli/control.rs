@@ -91,12 +91,17 @@ pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, 
     let config = place.config()?;
     let is_on_postgres = config.database_url().is_some();
     let data_dir = config.data_dir.0;
-    let (was_used, otherwise) = match is_on_postgres {
-        true => (DataDir::was_used(&data_dir), "no server has used"),
-        false => (DataDir::database_in(&data_dir).exists(), "no database in"),
+    let (was_used, otherwise, or) = match is_on_postgres {
+        true => (DataDir::was_used(&data_dir), "no server has used", ""),
+        false => (
+            DataDir::database_in(&data_dir).exists(),
+            "no database in",
+            ", or set `database` (NETBIT_DATABASE)",
+        ),
     };
     if expected == Data::Exists && !was_used {
-        return Err(report_error(&anyhow::anyhow!("{otherwise} {}: check --data-dir", data_dir.display())));
+        let place = data_dir.display();
+        return Err(report_error(&anyhow::anyhow!("{otherwise} {place}: check --data-dir{or}")));
     }
     Ok(data_dir)
 }

@@ -53,7 +53,11 @@ pub(super) fn run(arguments: &NotifyArguments) -> Result<ExitCode, ExitCode> {
 fn explain(arguments: &ExplainArguments, config: &Config) -> anyhow::Result<[String; 3]> {
     let source = Source::of(config)?;
     let is_found = source.file().is_none_or(|path| path.exists());
-    ensure!(is_found, "no database in {}: check --data-dir", config.data_dir.0.display());
+    ensure!(
+        is_found,
+        "no database in {}: check --data-dir, or set `database` (NETBIT_DATABASE)",
+        config.data_dir.0.display()
+    );
     let db = &mut source.open_reader().context("cannot read the database")?;
     let user = accounts::user_named(db, &arguments.user)?
         .with_context(|| format!("no user is called {}", arguments.user))?;

@@ -62,6 +62,8 @@ pub struct DataDir {
 const RESTORE_MARK: &str = "restore.unfinished";
 /// A file that exists while a copy of a database into the directory has not finished.
 const COPY_MARK: &str = "copy.unfinished";
+/// The file of the key that signs access tokens.
+const SECRET: &str = "secret.key";
 /// The file of the name that a node without `cluster.name` has made.
 const NODE_NAME: &str = "node.name";
 /// The file of the [`HighWater`] mark. Every start writes it.
@@ -77,6 +79,11 @@ pub struct FillInProgress {
 }
 
 impl FillInProgress {
+    /// Writes the key that signs access tokens (0600).
+    pub fn write_secret(&self, text: &str) -> Result<(), DataDirError> {
+        write_atomically(&self.path, SECRET, text.as_bytes())
+    }
+
     /// Records that everything is in place and on disk. `position`: that of a database in the
     /// directory.
     pub fn finish(self, position: Option<HighWater>) -> Result<(), DataDirError> {
@@ -247,7 +254,7 @@ impl DataDir {
     /// Returns the secret: `configured`, or the one in `secret.key`, made (256 bits, mode 0600) if
     /// it does not exist.
     pub fn secret(&self, configured: Option<&str>) -> Result<Vec<u8>, DataDirError> {
-        let path = self.path.join("secret.key");
+        let path = self.path.join(SECRET);
         if let Some(text) = configured {
             check_strength(text).map_err(DataDirError::BadConfiguredSecret)?;
             return Ok(text.as_bytes().to_vec());
@@ -261,7 +268,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let bytes: [u8; 32] = rand::random();
                 let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                write_atomically(&self.path, "secret.key", text.as_bytes())?;
+                write_atomically(&self.path, SECRET, text.as_bytes())?;
                 Ok(text.into_bytes())
             }
             Err(source) => Err(DataDirError::Io { path, source }),

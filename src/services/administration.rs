@@ -37,6 +37,8 @@ const TRIMMED_PER_ROUND: i64 = 100;
 /// Range of the number of messages that a chat keeps. The maximum means all in practice.
 const KEEP_MIN: i64 = 1;
 const KEEP_MAX: i64 = 1 << 53;
+/// Maximum number of tries to compare the read models and the database at the same commit.
+const COMPARISONS_MAX: usize = 8;
 
 /// The operator's credential, which belongs to no user.
 fn operator() -> Credential {
@@ -308,9 +310,24 @@ impl Services {
         Ok(self.readers.read(holder, move |db| audit::below(db, below, limit)).await?)
     }
 
-    /// Compares the read models with a fresh load. Returns the differences.
-    pub async fn compare_with_database(&self) -> Result<Vec<String>, ServiceError> {
-        let fresh = self.readers.read(Holder::Operator, |db| snapshot::load(db, 1, 0)).await?;
-        Ok(self.cache.verify(ReadModels::load(fresh, 1, 0)).await.unwrap_or_default())
+    /// Compares the read models with a fresh load of the same commit. Returns the differences;
+    /// `None` if commits were written during each of a few tries, or the cache is loading.
+    pub async fn compare_with_database(&self) -> Result<Option<Vec<String>>, ServiceError> {
+        let mut before = None;
+        for _ in 0..COMPARISONS_MAX {
+            // Other nodes may have written. A log that cannot be read shows as a difference.
+            let _: Result<(), _> = self.writer.read_log().await;
+            let fresh = self.readers.read(Holder::Operator, |db| snapshot::load(db, 1, 0)).await?;
+            let Ok(compared) = self.cache.verify(ReadModels::load(fresh, 1, 0)).await else {
+                return Ok(None);
+            };
+            let (cached, loaded) = compared.commits;
+            // Two commits that stay apart are a difference.
+            if cached == loaded || before == Some(compared.commits) {
+                return Ok(Some(compared.differences));
+            }
+            before = Some(compared.commits);
+        }
+        Ok(None)
     }
 }

@@ -187,6 +187,12 @@ pub fn database_bytes(db: &mut Postgres) -> QueryResult<i64> {
     diesel::sql_query(size).get_result::<Size>(&mut db.queries).map(|size| size.value)
 }
 
+/// Returns the key that signs access tokens, unless all nodes have one by `auth.secret`.
+pub fn stored_signing_key(db: &mut Postgres) -> QueryResult<Option<String>> {
+    let stored = diesel::sql_query("SELECT value FROM secrets WHERE name = 'signing'");
+    Ok(stored.get_result::<Value>(&mut db.queries).optional()?.map(|stored| stored.value))
+}
+
 /// Returns the key that signs access tokens. The first node stores `proposed`.
 pub fn signing_key(db: &mut Postgres, proposed: &str) -> QueryResult<String> {
     diesel::sql_query("INSERT INTO secrets (name, value) VALUES ('signing', $1) ON CONFLICT DO NOTHING")

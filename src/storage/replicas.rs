@@ -22,6 +22,7 @@ use crate::core::database::Db;
 use crate::core::database::postgres::{Server, is_lost};
 use crate::core::limits::Limits;
 use crate::core::saturate;
+use crate::core::telemetry::chain;
 
 /// Maximum time that a read waits for a connection to a replica.
 const CONNECTION_WAIT: Duration = Duration::from_millis(500);
@@ -94,9 +95,9 @@ impl Replicas {
                 if outcome.as_ref().is_err_and(is_lost) {
                     connection.mark_broken();
                 }
-                outcome.map_err(|error| error.to_string())
+                outcome.map_err(|error| chain(&error).to_string())
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(chain(&error).to_string()),
         };
         match outcome {
             Ok(Some(rows)) => {

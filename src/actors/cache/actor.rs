@@ -20,7 +20,7 @@ use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::log_reader::LogReader;
 use super::messages::{
-    CaughtUp, LogRead, Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead,
+    CaughtUp, Comparison, LogRead, Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead,
 };
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
@@ -323,7 +323,9 @@ impl Handler<SnapshotRead> for CacheActor {
 impl Handler<Ask<Verify>> for CacheActor {
     type Result = ();
     fn handle(&mut self, ask: Ask<Verify>, _: &mut Ctx<Self>) {
-        let differences = self.models.differences(&ask.request.fresh);
-        ask.answer(Ok(differences));
+        let fresh = &ask.request.fresh;
+        let commits = (self.models.commit_no, fresh.commit_no);
+        let differences = self.models.differences(fresh);
+        ask.answer(Ok(Comparison { commits, differences }));
     }
 }

@@ -3,9 +3,9 @@
 use super::actor::CacheActor;
 use super::chats::Fill;
 use super::messages::{
-    CatchUp, CaughtUp, ChatsElsewhere, CloseSession, Heartbeat, IssueTicket, LogRead, OpenSession, Publish,
-    QueryRequest, Replay, ResumeCursors, SendReceipts, SessionRef, SessionRegistration, SnapshotRead, Verify,
-    WindowRead,
+    CatchUp, CaughtUp, ChatsElsewhere, CloseSession, Comparison, Heartbeat, IssueTicket, LogRead,
+    OpenSession, Publish, QueryRequest, Replay, ResumeCursors, SendReceipts, SessionRef, SessionRegistration,
+    SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -125,7 +125,7 @@ impl CacheHandle {
     }
 
     /// Returns how the read models differ from `fresh`.
-    pub async fn verify(&self, fresh: ReadModels) -> Result<Vec<String>, QueryError> {
+    pub async fn verify(&self, fresh: ReadModels) -> Result<Comparison, QueryError> {
         self.mailbox.ask_ungated(Verify { fresh: Box::new(fresh) }).await
     }
 

@@ -115,7 +115,7 @@ answers! {
     IssueTicket => (),
     OpenSession => (),
     Replay => Replayed,
-    Verify => Vec<String>,
+    Verify => Comparison,
 }
 
 /// A query with the credential of its caller; `None`: the caller is not logged in.
@@ -236,9 +236,18 @@ pub(super) struct SnapshotRead {
     pub(super) snapshot: Result<Box<Snapshot>, ReadError>,
 }
 
-/// Compares the read models with a fresh load of the database; returns the differences.
+/// Compares the read models with a fresh load of the database.
 pub struct Verify {
     pub(super) fresh: Box<ReadModels>,
+}
+
+/// How the read models differ from a fresh load of the database.
+#[derive(Debug)]
+pub struct Comparison {
+    /// Commits of the read models and of the load. If they are not the same, other differences may
+    /// come from that.
+    pub commits: (i64, i64),
+    pub differences: Vec<String>,
 }
 
 /// At `at`, commit `commit_no` was the newest of the database.

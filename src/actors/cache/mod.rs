@@ -57,7 +57,7 @@ pub use cursor_queries::{ChatReader, ReadCursors};
 pub use handle::CacheHandle;
 pub use log_reader::{LogReader, LogRequest, LogUnread};
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};
-pub use messages::{CaughtUp, ResumeCursors, SessionRef, SessionRegistration};
+pub use messages::{CaughtUp, Comparison, ResumeCursors, SessionRef, SessionRegistration};
 pub use people_queries::{Blocks, Destination, PeopleToAdd};
 pub use project_queries::{
     AccountBytes, MemberView, Members, MembersAmong, NotificationList, ProjectList, ProjectNamed,

@@ -56,6 +56,18 @@ impl Config {
             );
             problems.push(("cluster.address".to_owned(), problem));
         }
+        if self.database_url().is_none() {
+            let keys = [
+                ("cluster.preview", self.cluster.preview),
+                ("cluster.address", !address.is_empty()),
+                ("cluster.shared_repositories", self.cluster.shared_repositories),
+            ];
+            // With a database of its own, the node would serve an empty server to some users.
+            let problem = "nodes share a database of PostgreSQL, and none is set; set database too \
+                           (or the variable NETBIT_DATABASE)";
+            let set = keys.into_iter().filter(|(_, is_set)| *is_set);
+            problems.extend(set.map(|(key, _)| (key.to_owned(), problem.to_owned())));
+        }
         let name = &self.cluster.name;
         if self.cluster.shared_repositories && !name.bytes().all(is_plain) {
             let problem = format!(
@@ -137,8 +149,27 @@ mod tests {
         assert_eq!(with("redis://cache.example.org", database, true), [""; 0]);
         assert_eq!(with("", "", false), [""; 0]);
         assert_eq!(with("redis://cache.example.org", database, false), ["bus"]);
-        assert_eq!(with("redis://cache.example.org", "", true), ["bus"]);
+        assert_eq!(with("redis://cache.example.org", "", true), ["cluster.preview", "bus"]);
         assert_eq!(with("amqp://cache.example.org", database, true), ["bus"]);
+    }
+
+    /// A node without the URL started on an empty database of its own, ready and with open
+    /// registration: a balancer sent users there.
+    #[test]
+    fn settings_of_a_cluster_need_a_database() {
+        let with = |database: &str| {
+            let mut config = Config { database: Some(database.to_owned().into()), ..Config::default() };
+            config.cluster.name = "a".to_owned();
+            config.cluster.preview = true;
+            config.cluster.address = "http://a.example.org:8080".to_owned();
+            config.cluster.shared_repositories = true;
+            config.check()
+        };
+        assert_eq!(with("postgres://netbit@db.example.org/netbit"), []);
+        let (keys, sentences): (Vec<_>, Vec<_>) = with("").into_iter().unzip();
+        assert_eq!(keys, ["cluster.preview", "cluster.address", "cluster.shared_repositories"]);
+        assert!(sentences.iter().all(|sentence| sentence.contains("NETBIT_DATABASE")), "{sentences:?}");
+        assert_eq!(mistakes(|config| config.cluster.name = "a".to_owned()), [""; 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Backups of several nodes: each has the repositories that its node stores.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -57,15 +58,25 @@ async fn missing_directory_of_an_own_repository_is_named() {
     );
     let (said, done) = doctor(1).await;
     assert!(done, "the other node is whole: {said}");
-    // A server alone with the database has all repositories, or has lost them.
-    let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
-    alone.args(["doctor", "--data-dir"]).arg(nodes.folders[1].path());
-    alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
-    let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(!output.status.success() && said.contains("repository 1 (web)"), "{said}");
+    // Without the settings of the cluster, the advice was to delete the repositories of the others.
+    let alone = async |arguments: &[&str]| {
+        let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
+        alone.args(arguments).arg("--data-dir").arg(nodes.folders[1].path());
+        alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
+        let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
+        (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
+    };
+    let target = outside.path().join("refused");
+    for arguments in [&["doctor"][..], &["backup", target.to_str().unwrap()]] {
+        let (said, done) = alone(arguments).await;
+        assert!(!done && said.contains("other nodes use this database: set cluster.preview"), "{said}");
+    }
+    assert!(!target.exists());
     std::fs::rename(outside.path().join("lost.git"), &found[0]).unwrap();
     nodes.a.stop().await;
+    // A server alone with the database has all repositories, or has lost them.
+    let (said, done) = alone(&["doctor"]).await;
+    assert!(!done && said.contains("repository 1 (web)"), "{said}");
     nodes.b.stop().await;
 }
 
@@ -146,7 +157,6 @@ async fn cluster_goes_back_to_one_machine_with_all_repositories() {
         let copied = Command::new("cp").arg("-a").arg(target.join("repos")).arg(one.path()).status().unwrap();
         assert!(copied.success());
     }
-    std::fs::copy(nodes.folders[0].path().join("secret.key"), one.path().join("secret.key")).unwrap();
     let alone = |arguments: &[&str]| {
         let mut netbit = Command::new(command(one.path()).get_program());
         let output = netbit.args(arguments).env_remove("NETBIT_DATABASE").output().unwrap();
@@ -154,6 +164,10 @@ async fn cluster_goes_back_to_one_machine_with_all_repositories() {
     };
     let to = one.path().to_str().unwrap();
     alone(&["database", "copy", "--from", &nodes.database, "--to", to, "--keep-logins"]);
+    // The documentation copied the key of any node, and only that of the first is in use.
+    let key = one.path().join("secret.key");
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), nodes.query("SELECT value FROM secrets"));
+    assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     alone(&["doctor", "--data-dir", to]);
     let server = Process::with(one.path(), &[("NETBIT_DATABASE", "")]).await;
     let alice = server.http.with_token(token);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use netbit::core::config::Config;
 use tempfile::TempDir;
@@ -95,4 +96,37 @@ pub(super) async fn seen(watcher: &Person, name: &str) -> String {
 /// Waits until the watcher sees the user with this status, over REST.
 pub(super) async fn until_seen(watcher: &Person, name: &str, status: &str) {
     until(async || seen(watcher, name).await == status).await;
+}
+
+/// While another node wrote, the doctor compared a cache and a database at different commits, and
+/// reported damage.
+#[actix_web::test]
+async fn cache_is_compared_with_the_database_at_one_commit() {
+    let Some(cluster) = Cluster::new() else { return };
+    let (first, second) = (cluster.node().await, cluster.node().await);
+    let alice = first.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let at_second = login(&second, "alice").await;
+    let write = async {
+        loop {
+            at_second.say(chat, "hello").await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let compare = async {
+        let mut met = 0;
+        for _ in 0..20 {
+            let differences = first.app.services.compare_with_database().await.unwrap();
+            met += usize::from(differences.is_some());
+            assert_eq!(differences.unwrap_or_default(), Vec::<String>::new());
+        }
+        met
+    };
+    let met = tokio::select! {
+        () = write => 0,
+        met = compare => met,
+    };
+    assert!(met > 0, "no comparison was possible");
+    second.stop().await;
+    first.stop().await;
 }
