@@ -11,8 +11,8 @@ use crate::domain::recorded_refs::{RecordedRef, RecordedRefs};
 const COMMITS_MAX: usize = 10_000;
 
 /// Returns whether the directory lacks pushes that the database knows: a ref, or its object, is
-/// missing, or the ref has an earlier value. A newer copy is accepted: a backup may hold pushes that
-/// its database does not contain.
+/// missing, or the ref has an earlier value. A newer copy is accepted: a backup may hold pushes
+/// that its database does not contain.
 ///
 /// # Errors
 /// If the repository cannot be read.

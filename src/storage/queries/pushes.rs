@@ -87,8 +87,8 @@ pub fn refs_of(db: &mut Db, id: PushId) -> QueryResult<Vec<RefUpdate>> {
     serde_json::from_str(&refs).map_err(|_| unreadable("push_intents.refs", &refs))
 }
 
-/// Returns the refs of a repository, as far as its newest pushes tell: settled ones by the events in
-/// the channel of the project, of which each names its first refs.
+/// Returns the refs of a repository, as far as its newest pushes name them. Settled pushes are read
+/// from the events in the channel of the project; each event names the first refs of its push.
 pub fn recorded_refs(db: &mut Db, repository: RepositoryId) -> QueryResult<RecordedRefs> {
     let mut recorded = RecordedRefs::default();
     if let Some(pending) = pending_of(db, repository)? {

@@ -357,7 +357,7 @@ async fn stalled_uploads_through_a_node_block_no_other_push() {
     nodes.a.stop().await;
 }
 
-/// Requests were refused for seconds after the storage node was ready again, because of its old row.
+/// Requests were refused for seconds after the storage node was ready, because of its old row.
 #[actix_web::test]
 async fn storage_node_is_used_again_once_it_is_ready() {
     let Some(mut nodes) = Nodes::start(&[]).await else { return };
