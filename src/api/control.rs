@@ -228,14 +228,15 @@ struct Replacement {
 struct Replaced {
     moved: usize,
     missing: usize,
+    older: usize,
     settled: usize,
 }
 
 /// Makes this node the storage node of the repositories of another one that has ended.
 async fn replace_node(body: Body<Replacement>, services: web::Data<Services>) -> HttpResult {
     let Replacement { old, new } = body.0;
-    let TakenOver { moved, missing, settled } = services.replace_node(&old, &new).await?;
-    Ok(HttpResponse::Ok().json(Replaced { moved, missing, settled }))
+    let TakenOver { moved, missing, older, settled } = services.replace_node(&old, &new).await?;
+    Ok(HttpResponse::Ok().json(Replaced { moved, missing, older, settled }))
 }
 
 #[derive(Serialize)]

@@ -56,11 +56,21 @@ pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
             if count("settled") > 0 {
                 print_line!("{} interrupted pushes were settled", count("settled"))?;
             }
-            if count("missing") > 0 {
-                anyhow::bail!(
-                    "{} repositories stay with {old}: their files are not in this data directory",
-                    count("missing")
-                );
+            let (missing, older) = (count("missing"), count("older"));
+            let mut left = Vec::new();
+            if missing > 0 {
+                left.push(format!(
+                    "{missing} repositories stay with {old}: their files are not in this data directory"
+                ));
+            }
+            if older > 0 {
+                left.push(format!(
+                    "{older} repositories on this node are older than the database: copy them again \
+                     (rsync -a --delete), then repeat"
+                ));
+            }
+            if !left.is_empty() {
+                anyhow::bail!("{}", left.join("\n"));
             }
             Ok(())
         }

@@ -58,14 +58,27 @@ impl OtherNodes {
     /// Returns the node of this name, if it has an address.
     pub(super) async fn find(&self, name: &NodeName) -> Option<Node> {
         let mut known = self.known.clone();
-        let named = |nodes: &Arc<[Node]>| {
-            nodes.iter().find(|node| node.name == name.as_str() && !node.address.is_empty()).cloned()
-        };
-        if let Some(node) = named(&known.borrow_and_update()) {
+        if let Some(node) = named(name, &known.borrow_and_update()) {
             return Some(node);
         }
         self.refresh();
-        let found = tokio::time::timeout(UNKNOWN_NODE_WAIT, known.wait_for(|nodes| named(nodes).is_some()));
-        found.await.ok()?.ok().and_then(|nodes| named(&nodes))
+        let is_known = known.wait_for(|nodes| named(name, nodes).is_some());
+        let found = tokio::time::timeout(UNKNOWN_NODE_WAIT, is_known).await;
+        found.ok()?.ok().and_then(|nodes| named(name, &nodes))
     }
+
+    /// Requests another read, and returns the node of this name as it is then. Waits for at most
+    /// [`UNKNOWN_NODE_WAIT`].
+    pub(super) async fn find_again(&self, name: &NodeName) -> Option<Node> {
+        let mut known = self.known.clone();
+        known.mark_unchanged();
+        self.refresh();
+        tokio::time::timeout(UNKNOWN_NODE_WAIT, known.changed()).await.ok()?.ok()?;
+        let nodes = known.borrow();
+        named(name, &nodes)
+    }
+}
+
+fn named(name: &NodeName, nodes: &[Node]) -> Option<Node> {
+    nodes.iter().find(|node| node.name == name.as_str() && !node.address.is_empty()).cloned()
 }

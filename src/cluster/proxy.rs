@@ -18,7 +18,7 @@ use super::link::{Link, connect, is_local};
 use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
 use super::refusal::{Refusal, of_broken_exchange};
-use super::upstreams::{Admitted, NotTried, Upstreams};
+use super::upstreams::{Admitted, NotTried, Upstreams, run_of};
 use crate::actors::cache::{AppliedCommit, LogReader, StorageOf, StoragePlace};
 use crate::core::limits::Limits;
 use crate::core::node_address::NodeAddress;
@@ -32,6 +32,7 @@ use crate::http::route_names::Route;
 use crate::http::{AsSent, HttpError, peer_of};
 use crate::services::Services;
 use crate::services::access::RepositoryPath;
+use crate::storage::nodes::Node;
 
 const REQUEST_ID: &str = "x-request-id";
 const UNREACHABLE: &str = "the node cannot be reached: its repositories are answered with 503";
@@ -59,6 +60,7 @@ pub struct Proxy {
 struct Held {
     /// The number of the storage node.
     number: i16,
+    run: u64,
     _admitted: Admitted,
     _slot: Slot,
 }
@@ -95,56 +97,78 @@ impl Proxy {
     }
 
     /// Opens a connection to the storage node; `None` if there is none now.
-    async fn reach(&self, request: &ServiceRequest, node: &NodeName) -> Option<(Link, Held)> {
-        let Some(found) = self.nodes.find(node).await else {
+    async fn reach(&self, request: &ServiceRequest, name: &NodeName) -> Option<(Link, Held)> {
+        let Some(mut node) = self.nodes.find(name).await else {
             self.metrics.count(Outcome::Unreachable);
             return None;
         };
-        let address = NodeAddress::parse(&found.address);
         let client = peer_of(request.request()).ok()?;
         let Some(slot) = self.clients.enter(Holder::network(client)) else {
             self.metrics.count(Outcome::Refused);
             return None;
         };
-        let admitted = match self.upstreams.admit(found.number) {
-            Ok(admitted) => admitted,
-            Err(NotTried::Busy) => {
-                self.metrics.count(Outcome::Refused);
-                return None;
-            }
-            Err(NotTried::Unreachable) => {
-                self.metrics.count(Outcome::Unreachable);
-                return None;
+        // The node may have started again since its row was read.
+        let mut is_fresh = !node.is_running();
+        if is_fresh {
+            node = self.nodes.find_again(name).await.unwrap_or(node);
+        }
+        let outcome = loop {
+            match self.attempt(&node).await {
+                Ok((link, admitted)) => {
+                    let (number, run) = (node.number, run_of(&node));
+                    return Some((link, Held { number, run, _admitted: admitted, _slot: slot }));
+                }
+                Err(Outcome::Unreachable) if !is_fresh => {
+                    is_fresh = true;
+                    let again = self.nodes.find_again(name).await;
+                    match again.filter(|again| run_of(again) != run_of(&node)) {
+                        Some(again) => node = again,
+                        None => break Outcome::Unreachable,
+                    }
+                }
+                Err(outcome) => break outcome,
             }
         };
-        let connected = match &address {
+        self.metrics.count(outcome);
+        None
+    }
+
+    /// Connects to the node, if it is to be tried.
+    async fn attempt(&self, node: &Node) -> Result<(Link, Admitted), Outcome> {
+        let (name, run) = (&node.name, run_of(node));
+        let admitted = self.upstreams.admit(node.number, run).map_err(|why| match why {
+            NotTried::Busy => Outcome::Refused,
+            NotTried::Unreachable => Outcome::Unreachable,
+        })?;
+        let connected = match NodeAddress::parse(&node.address) {
             // A process that hangs still accepts connections. It must not get credentials.
-            _ if !found.is_running() => Err(std::io::Error::other("it has not run for 30 s")),
-            Some(address) => connect(address, &self.trust, self.connect).await,
+            _ if !node.is_running() => {
+                let has_stopped = node.silent_ms().is_none();
+                let why = if has_stopped { "it has stopped" } else { "it has not run for 30 s" };
+                Err(std::io::Error::other(why))
+            }
+            Some(address) => connect(&address, &self.trust, self.connect).await,
             None => Err(std::io::Error::other("the address is not a URL")),
         };
         if let Err(error) = &connected
             && is_local(error)
         {
-            warn!(%node, %error, "this node cannot open a connection");
-            self.metrics.count(Outcome::Refused);
-            return None;
+            warn!(node = name, %error, "this node cannot open a connection");
+            return Err(Outcome::Refused);
         }
-        let has_changed = self.upstreams.connected(found.number, connected.is_ok());
+        let has_changed = self.upstreams.connected(node.number, run, connected.is_ok());
         match connected {
             Ok(link) => {
                 if has_changed {
-                    info!(%node, "the node can be reached again");
+                    info!(node = name, "the node can be reached again");
                 }
-                Some((link, Held { number: found.number, _admitted: admitted, _slot: slot }))
+                Ok((link, admitted))
             }
             Err(error) => {
                 if has_changed {
-                    warn!(%node, address = found.address, %error, "{UNREACHABLE}");
+                    warn!(node = name, address = node.address, %error, "{UNREACHABLE}");
                 }
-                self.nodes.refresh();
-                self.metrics.count(Outcome::Unreachable);
-                None
+                Err(Outcome::Unreachable)
             }
         }
     }
@@ -157,7 +181,7 @@ impl Proxy {
     }
 
     /// Records that a forwarded request has failed.
-    fn failed(&self, node: &NodeName, number: i16, error: &ExchangeError) {
+    fn failed(&self, node: &NodeName, (number, run): (i16, u64), error: &ExchangeError) {
         self.metrics.count(Outcome::Failed);
         self.nodes.refresh();
         let shown = telemetry::chain(error);
@@ -166,7 +190,7 @@ impl Proxy {
             ExchangeError::Behind => debug!(%node, error = %shown, "a forwarded request failed"),
             _ => warn!(%node, error = %shown, "a forwarded request failed"),
         }
-        if matches!(error, ExchangeError::Silent) && self.upstreams.connected(number, false) {
+        if matches!(error, ExchangeError::Silent) && self.upstreams.connected(number, run, false) {
             warn!(%node, "{UNREACHABLE}");
         }
     }
@@ -266,14 +290,14 @@ pub async fn forward<B: MessageBody + 'static>(
         return local(request, next).await;
     };
     let payload = payload_of(&mut request);
-    let (has_body, number) = (payload.is_some(), held.number);
+    let (has_body, tried) = (payload.is_some(), (held.number, held.run));
     match send(link, head, payload, proxy.patience(&route), held).await {
         Ok(response) => {
             proxy.metrics.count(Outcome::Answered);
             Ok(request.into_response(response).map_into_right_body())
         }
         Err(error) => {
-            proxy.failed(&node, number, &error);
+            proxy.failed(&node, tried, &error);
             if !has_body {
                 return local(request, next).await;
             }

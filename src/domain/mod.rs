@@ -31,6 +31,7 @@ pub mod permission;
 pub mod presence;
 pub mod project;
 pub mod push;
+pub mod recorded_refs;
 pub mod refusal;
 pub mod repository;
 pub mod text;

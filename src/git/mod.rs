@@ -21,6 +21,7 @@ pub mod blame;
 pub mod browse;
 mod cage;
 pub mod child;
+pub mod copies;
 mod fsck;
 #[cfg(test)]
 mod handmade_pack;

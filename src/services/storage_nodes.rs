@@ -1,7 +1,8 @@
 //! The storage nodes of repositories: a node adopts repositories that have none, and takes over
 //! those of a node that has ended.
 //!
-//! Invariant: a node takes a repository only if it finds the files, and never from a node that runs
+//! Invariant: a node takes a repository only if it finds the files, and in them the pushes that the
+//! database knows ([`is_older`]); never from a node that runs
 //! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503. It
 //! removes locks only in repositories that it has taken.
 
@@ -18,13 +19,18 @@ use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
 use crate::domain::node::NodeName;
+use crate::domain::recorded_refs::RecordedRefs;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
+use crate::git::copies::is_older;
+use crate::git::store::Store;
 use crate::storage::nodes::{self, NODE_EXPIRES_MS};
 use crate::storage::queries::{pushes, repositories};
 
 /// Repositories of one command: its events name each of them, and all nodes read these.
 const MOVED_PER_COMMAND: usize = 200;
+/// Repositories whose recorded refs are in memory at the same time.
+const COMPARED_PER_READ: usize = 20;
 /// Interval at which a node searches for nodes that have ended (`cluster.shared_repositories`).
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
 
@@ -47,8 +53,34 @@ pub struct TakenOver {
     pub moved: usize,
     /// Repositories whose files are not on this node. They stay where they are.
     pub missing: usize,
+    /// Repositories whose files lack a push that the database knows. They stay where they are.
+    pub older: usize,
     /// Interrupted pushes that were settled.
     pub settled: usize,
+}
+
+/// The directory of a repository on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FoundCopy {
+    Usable,
+    Missing,
+    Older,
+}
+
+/// A copy that cannot be read must be made again, too.
+fn compare_copy(store: &Store, repository: &Repository, recorded: &RecordedRefs) -> FoundCopy {
+    let Ok(path) = store.existing(repository.storage_key) else { return FoundCopy::Missing };
+    match is_older(&path, recorded) {
+        Ok(false) => FoundCopy::Usable,
+        Ok(true) => {
+            warn!(repository.id = %repository.id, path = %path.display(), "the copy of a repository lacks a push");
+            FoundCopy::Older
+        }
+        Err(error) => {
+            warn!(repository.id = %repository.id, path = %path.display(), error = %chain(&error), "the copy of a repository cannot be read");
+            FoundCopy::Older
+        }
+    }
 }
 
 impl Services {
@@ -72,6 +104,9 @@ impl Services {
         if taken.missing > 0 {
             warn!(repositories = taken.missing, "repositories are on no disk of this node");
         }
+        if taken.older > 0 {
+            warn!(repositories = taken.older, "copies of repositories are older than the database; not used");
+        }
         Ok(())
     }
 
@@ -91,8 +126,7 @@ impl Services {
             is_running: node.is_running(),
             is_own: own == Some(node.name.as_str()),
             repositories: counts.get(&node.name).copied().unwrap_or(0),
-            // An orderly stop sets the time to 0.
-            silent_ms: Some(node.silent_ms).filter(|silent_ms| *silent_ms < i64::from(u32::MAX)),
+            silent_ms: node.silent_ms(),
             name: node.name,
             address: node.address,
         });
@@ -139,8 +173,8 @@ impl Services {
         let mut taken = self.take(of_old.collect(), node).await?;
         taken.settled = self.settle_unfinished_pushes().await?;
         if taken.moved > 0 {
-            let TakenOver { moved, missing, settled } = taken;
-            info!(from = %old, moved, missing, settled, "the repositories of another node were taken over");
+            let TakenOver { moved, missing, older, settled } = taken;
+            info!(from = %old, moved, missing, older, settled, "the repositories of another node were taken over");
         }
         self.git.maintain_soon();
         Ok(taken)
@@ -176,23 +210,25 @@ impl Services {
         Ok(self.readers.read(Holder::Operator, read).await?)
     }
 
-    /// Moves those of these repositories to this node whose files are here. A repository that is
+    /// Moves those of these repositories to this node whose files are here and not older than the
+    /// database. A repository that is
     /// being created or deleted needs no files.
     async fn take(&self, found: Vec<(Repository, bool)>, node: &NodeName) -> Result<TakenOver, ServiceError> {
         if found.is_empty() {
             return Ok(TakenOver::default());
         }
-        let store = self.git.store.clone();
-        let (here, missing) = blocking(move || {
-            let is_here = |(repository, is_active): &(Repository, bool)| {
-                !is_active || store.existing(repository.storage_key).is_ok()
-            };
-            let (here, missing): (Vec<_>, Vec<_>) = found.into_iter().partition(is_here);
-            (here, missing.len())
-        })
-        .await?;
+        let (mut here, mut missing, mut older) = (Vec::new(), 0, 0);
+        for some in found.chunks(COMPARED_PER_READ) {
+            for (repository, copy) in self.compare_copies(some.to_vec()).await? {
+                match copy {
+                    FoundCopy::Usable => here.push(repository),
+                    FoundCopy::Missing => missing += 1,
+                    FoundCopy::Older => older += 1,
+                }
+            }
+        }
         let mut by_storage: BTreeMap<Option<NodeName>, Vec<Repository>> = BTreeMap::new();
-        for (repository, _) in here {
+        for repository in here {
             by_storage.entry(repository.storage.clone()).or_default().push(repository);
         }
         let mut moved = 0;
@@ -201,7 +237,39 @@ impl Services {
                 moved += self.move_here(some, from.clone(), node).await?;
             }
         }
-        Ok(TakenOver { moved, missing, settled: 0 })
+        Ok(TakenOver { moved, missing, older, settled: 0 })
+    }
+
+    /// Compares the directories of these repositories with the pushes that the database knows.
+    async fn compare_copies(
+        &self,
+        repositories: Vec<(Repository, bool)>,
+    ) -> Result<Vec<(Repository, FoundCopy)>, ServiceError> {
+        let store = self.git.store.clone();
+        // Before the refs on disk: of a folder that nodes share, these may be newer.
+        let read = move |db: &mut _| {
+            let mut with_refs = Vec::new();
+            for (repository, is_active) in repositories {
+                let is_here = is_active && store.existing(repository.storage_key).is_ok();
+                let recorded = if is_here { Some(pushes::recorded_refs(db, repository.id)?) } else { None };
+                with_refs.push((repository, is_active, recorded));
+            }
+            Ok(with_refs)
+        };
+        let with_refs = self.readers.read(Holder::Operator, read).await?;
+        let store = self.git.store.clone();
+        let compared = blocking(move || {
+            let compare = |(repository, is_active, recorded): (Repository, bool, Option<RecordedRefs>)| {
+                let copy = match recorded {
+                    None if is_active => FoundCopy::Missing,
+                    None => FoundCopy::Usable,
+                    Some(recorded) => compare_copy(&store, &repository, &recorded),
+                };
+                (repository, copy)
+            };
+            with_refs.into_iter().map(compare).collect()
+        });
+        Ok(compared.await?)
     }
 
     /// Moves these repositories to this node, and removes the locks that interrupted pushes left in

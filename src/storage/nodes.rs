@@ -25,6 +25,9 @@ pub struct Node {
     pub number: i16,
     #[diesel(sql_type = Text)]
     pub address: String,
+    /// The process of the node.
+    #[diesel(sql_type = Text)]
+    pub instance: String,
     /// The newest version of events that it reads.
     #[diesel(sql_type = SmallInt)]
     pub format: i16,
@@ -37,6 +40,12 @@ impl Node {
     /// Returns whether the node ran within [`NODE_EXPIRES_MS`].
     pub fn is_running(&self) -> bool {
         self.silent_ms < NODE_EXPIRES_MS
+    }
+
+    /// Returns the time since the node last wrote its row; `None` after an orderly stop, which sets
+    /// the time to 0.
+    pub fn silent_ms(&self) -> Option<i64> {
+        Some(self.silent_ms).filter(|silent_ms| *silent_ms < i64::from(u32::MAX))
     }
 }
 
@@ -105,7 +114,7 @@ pub fn common_format(others: &[Node]) -> i16 {
 pub fn is_running(db: &mut Db, name: &str) -> QueryResult<bool> {
     let Db::Postgres(db) = db else { return Ok(false) };
     let found: Option<Node> = diesel::sql_query(format!(
-        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes
+        "SELECT name, number, address, instance, format, {NOW} - seen_at AS silent_ms FROM nodes
          WHERE name = $1 AND seen_at > {NOW} - {NODE_EXPIRES_MS}"
     ))
     .bind::<Text, _>(name)
@@ -125,7 +134,7 @@ pub fn all(db: &mut Db) -> QueryResult<Vec<Node>> {
 /// Returns all nodes.
 pub fn all_of(db: &mut Postgres) -> QueryResult<Vec<Node>> {
     let all = format!(
-        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes ORDER BY number"
+        "SELECT name, number, address, instance, format, {NOW} - seen_at AS silent_ms FROM nodes ORDER BY number"
     );
     diesel::sql_query(all).load(&mut db.queries)
 }
@@ -133,7 +142,7 @@ pub fn all_of(db: &mut Postgres) -> QueryResult<Vec<Node>> {
 /// Returns the other nodes that ran within [`NODE_EXPIRES_MS`].
 pub fn running(db: &mut Postgres, name: &str) -> QueryResult<Vec<Node>> {
     diesel::sql_query(format!(
-        "SELECT name, number, address, format, {NOW} - seen_at AS silent_ms FROM nodes
+        "SELECT name, number, address, instance, format, {NOW} - seen_at AS silent_ms FROM nodes
          WHERE name <> $1 AND seen_at > {NOW} - {NODE_EXPIRES_MS} ORDER BY number"
     ))
     .bind::<Text, _>(name)

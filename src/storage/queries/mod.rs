@@ -31,6 +31,7 @@ use crate::domain::node::NodeName;
 use crate::domain::notification::{Notification, NotifyLevel};
 use crate::domain::project::{Project, ProjectRole};
 use crate::domain::push::RefUpdate;
+use crate::domain::recorded_refs::RecordedRefs;
 use crate::domain::repository::Repository;
 use crate::domain::thread::ThreadPage;
 use crate::domain::timestamp::Timestamp;
@@ -311,6 +312,7 @@ dispatch!(pushes {
     fn unsettled(id: PushId) -> Option<PushIntent>;
     fn to_settle(id: PushId) -> Option<Settling>;
     fn refs_of(id: PushId) -> Vec<RefUpdate>;
+    fn recorded_refs(repository: RepositoryId) -> RecordedRefs;
     fn all_unsettled(node: Option<&NodeName>, limit: i64) -> Vec<PushIntent>;
     fn repositories_unsettled() -> Vec<RepositoryId>;
     fn pending_of(repository: RepositoryId) -> Option<PushId>;

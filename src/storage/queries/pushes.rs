@@ -7,15 +7,19 @@ use diesel::sql_types::Bool;
 
 use super::Db;
 use super::repositories::ACTIVE;
-use crate::domain::ids::{PushId, RepositoryId};
+use crate::domain::ids::{ChatId, PushId, RepositoryId};
 use crate::domain::node::NodeName;
 use crate::domain::push::RefUpdate;
+use crate::domain::recorded_refs::RecordedRefs;
 use crate::domain::repository::Repository;
 use crate::storage::rows::chat::unreadable;
 use crate::storage::rows::project::{ProjectRow, RepositoryRow};
 use crate::storage::rows::push::{NO_REFS, Progress, SETTLED, Settling};
 use crate::storage::rows::push::{NewPushIntentRow, PushIntent, PushIntentRow};
-use crate::storage::schema::{project_configs, projects, push_intents, repositories, users};
+use crate::storage::schema::{chat_events, project_configs, projects, push_intents, repositories, users};
+
+/// The number of pushes of a repository whose refs are compared with those on disk.
+const PUSHES_COMPARED: i64 = 100;
 
 // Written as literals, without bound values: only then does SQLite use the partial indexes on these
 // conditions.
@@ -81,6 +85,33 @@ pub fn to_settle(db: &mut Db, id: PushId) -> QueryResult<Option<Settling>> {
 pub fn refs_of(db: &mut Db, id: PushId) -> QueryResult<Vec<RefUpdate>> {
     let refs: String = push_intents::table.find(id).select(push_intents::refs).first(db)?;
     serde_json::from_str(&refs).map_err(|_| unreadable("push_intents.refs", &refs))
+}
+
+/// Returns the refs of a repository, as far as its newest pushes name them. Settled pushes are read
+/// from the events in the channel of the project; each event names the first refs of its push.
+pub fn recorded_refs(db: &mut Db, repository: RepositoryId) -> QueryResult<RecordedRefs> {
+    let mut recorded = RecordedRefs::default();
+    if let Some(pending) = pending_of(db, repository)? {
+        recorded.add_pending(refs_of(db, pending)?);
+    }
+    let channel: ChatId = repositories::table
+        .inner_join(projects::table.on(projects::id.eq(repositories::project_id)))
+        .filter(repositories::id.eq(repository))
+        .select(projects::channel_id)
+        .first(db)?;
+    let events: Vec<Option<String>> = chat_events::table
+        .inner_join(push_intents::table)
+        .filter(chat_events::chat_id.eq(channel))
+        .filter(push_intents::repository_id.eq(repository))
+        .order(chat_events::seq.desc())
+        .limit(PUSHES_COMPARED)
+        .select(chat_events::data)
+        .load(db)?;
+    for data in events.into_iter().flatten() {
+        let push = serde_json::from_str(&data).map_err(|_| unreadable("chat_events.data", &data))?;
+        recorded.add_settled(push);
+    }
+    Ok(recorded)
 }
 
 /// Returns intents of the repositories of a storage node that are not settled, those with the

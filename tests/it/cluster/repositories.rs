@@ -357,6 +357,36 @@ async fn stalled_uploads_through_a_node_block_no_other_push() {
     nodes.a.stop().await;
 }
 
+/// Requests were refused for seconds after the storage node was ready, because of its old row.
+#[actix_web::test]
+async fn storage_node_is_used_again_once_it_is_ready() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    nodes.b.stop().await;
+    let logs = tempfile::tempdir().unwrap();
+    let log = logs.path().join("log");
+    let of_b = environment(&nodes.database, "b");
+    nodes.b = Process::logging(nodes.folders[1].path(), &of_b, &log).await;
+    hello_web(&nodes.a, "public").await;
+    let page = "/alice/hello/web";
+    until(async || get(&nodes.b, page).await.0 == 200).await;
+    for _ in 0..2 {
+        nodes.a.stop().await;
+        // Closes the node for 2 s.
+        assert_eq!(get(&nodes.b, page).await.0, 503);
+        nodes.a = Process::with(nodes.folders[0].path(), &environment(&nodes.database, "a")).await;
+        let mut tries = 1;
+        while get(&nodes.b, page).await.0 != 200 {
+            tries += 1;
+            // Its address may be recorded after the first one.
+            assert!(tries <= 10, "a node that is ready is not tried");
+        }
+    }
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(!logged.contains("it has not run for 30 s"), "{logged}");
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
 #[actix_web::test]
 async fn push_through_a_node_survives_the_end_of_either_node() {
     let Some(mut nodes) = Nodes::start(&[]).await else { return };

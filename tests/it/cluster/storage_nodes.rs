@@ -119,6 +119,51 @@ async fn replaced_node_hands_its_repositories_over() {
     nodes.b.stop().await;
 }
 
+/// A directory that was left over from an earlier move was taken: acknowledged pushes were lost.
+#[actix_web::test]
+async fn older_copy_of_a_repository_is_not_taken() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    workdir.git("work", &["push", "--quiet", &url(&nodes.a, "alice"), "main"]).await.ok();
+    let (at_a, at_b) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
+    let copy = |from: &Path, to: &Path| {
+        let status = Command::new("cp").arg("-a").arg(from.join("repos/.")).arg(to.join("repos")).status();
+        assert!(status.unwrap().success());
+    };
+    let replace =
+        |folder: &Path, old: &str, new: &str| node(folder, &nodes.database, new, &["replace", old, new]);
+    nodes.a.stop().await;
+    copy(&at_a, &at_b);
+    let (said, done) = replace(&at_b, "a", "b");
+    assert!(done, "{said}");
+    let second = workdir.commit("work", "two", "two", "second").await;
+    workdir.git("work", &["push", "--quiet", &url(&nodes.b, "alice"), "main"]).await.ok();
+    nodes.b.stop().await;
+
+    let is_refused = || {
+        let (said, done) = replace(&at_a, "b", "a");
+        let why = "1 repositories on this node are older than the database";
+        assert!(!done && said.contains("0 repositories of b are now") && said.contains(why), "{said}");
+    };
+    is_refused();
+    // A copy onto the older one: the older loose ref hides the newer packed one.
+    let bare = only_repository(&at_b);
+    workdir.git("", &["-C", bare.to_str().unwrap(), "pack-refs", "--all"]).await.ok();
+    copy(&at_b, &at_a);
+    is_refused();
+    assert_eq!(query(&nodes.database, "SELECT storage FROM repositories"), "b");
+    std::fs::remove_dir_all(only_repository(&at_a)).unwrap();
+    copy(&at_b, &at_a);
+    let (said, done) = replace(&at_a, "b", "a");
+    assert!(done && said.contains("1 repositories of b are now stored on a"), "{said}");
+    nodes.a = Process::with(nodes.folders[0].path(), &environment(&nodes.database, "a")).await;
+    let listed = workdir.git("", &["ls-remote", &url(&nodes.a, "alice"), "refs/heads/main"]).await.ok();
+    assert!(listed.starts_with(&second), "{listed}");
+    nodes.a.stop().await;
+}
+
 /// A repository of a node that never returns, or of none, could not be deleted: its name stayed
 /// taken.
 #[actix_web::test]
