@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::repositories::{Nodes, environment, hello_web, login, push_events, url};
+use super::repositories::{Nodes, environment, hello_web, login, push_events, query, url};
 use crate::harness::git::{GitWorkdir, repositories_in};
 use crate::harness::{Process, command, postgres};
 
@@ -166,7 +166,7 @@ async fn cluster_goes_back_to_one_machine_with_all_repositories() {
     alone(&["database", "copy", "--from", &nodes.database, "--to", to, "--keep-logins"]);
     // The documentation copied the key of any node, and only that of the first is in use.
     let key = one.path().join("secret.key");
-    assert_eq!(std::fs::read_to_string(&key).unwrap(), nodes.query("SELECT value FROM secrets"));
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), query(&nodes.database, "SELECT value FROM secrets"));
     assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     alone(&["doctor", "--data-dir", to]);
     let server = Process::with(one.path(), &[("NETBIT_DATABASE", "")]).await;
