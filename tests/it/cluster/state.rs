@@ -133,8 +133,8 @@ async fn login_works_at_once_at_another_node() {
         let account = nodes.second.http.login(&name, PASSWORD).await.unwrap();
         let new = "another correct horse";
         let change = json!({"current_password": PASSWORD, "new_password": new});
-        let changed = nodes.first.http.with_token(account.token).post("/api/users/me/password", &change);
-        assert_eq!(changed.await.unwrap().status, 204);
+        let user = nodes.first.http.with_token(account.token);
+        assert_eq!(user.post("/api/users/me/password", &change).await.unwrap().status, 204);
         assert!(nodes.second.http.login(&name, PASSWORD).await.is_err(), "the old password is accepted");
         nodes.second.http.login(&name, new).await.unwrap();
     }
