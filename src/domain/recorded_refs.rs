@@ -1,5 +1,5 @@
-//! What the database knows about the refs of a repository: the newest pushes, and the one that is
-//! not settled.
+//! The refs of a repository as the database knows them: from the newest pushes, and the one that
+//! is not settled.
 //!
 //! Invariant: a ref is listed only if no newer push that the database knows can have moved it.
 
