@@ -269,7 +269,7 @@ impl Services {
             };
             with_refs.into_iter().map(compare).collect()
         });
-        Ok(compared.await?)
+        compared.await
     }
 
     /// Moves these repositories to this node, and removes the locks that interrupted pushes left in
