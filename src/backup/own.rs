@@ -27,7 +27,7 @@ impl OwnRepositories {
     ///
     /// # Errors
     /// [`BackupError::UnknownNode`] if other nodes may run, and the name of this one is unknown.
-    /// [`BackupError::OtherNodes`] if other nodes run without `cluster.preview` in the configuration.
+    /// [`BackupError::OtherNodes`] if other nodes run without `cluster.preview` being set.
     pub fn of(config: &Config, database: &Source) -> Result<Self, BackupError> {
         if let Source::Server(server) = database
             && !config.cluster.preview
