@@ -95,6 +95,8 @@ export default async function journey({ server, browser }) {
   await keys.type(' edited');
   await keys.press('Enter');
   await sent(server, alice, dev.id, 'Look, @bob 🎉 edited');
+  // An edit without an answer is kept as a draft.
+  await page.waitForFunction(() => document.getElementById('announce')?.textContent === 'The message was changed.');
 
   // Drafts survive a change of the chat and a reload.
   await keys.type('a draft');
