@@ -358,7 +358,7 @@ impl Client {
                         let number = |key: &str| answer.body[key].as_i64().unwrap();
                         self.acknowledged(&mut session, &saying, number("seq"), number("id"));
                     } else if answer.code().is_empty() {
-                        // A node that was frozen did not read the request in time. It is sent again.
+                        // A node that was frozen did not read it in time. It is sent again.
                         assert_eq!(answer.status, 408, "node {}: {}", self.node, answer.body);
                     } else {
                         self.refused(&saying, answer.code());
