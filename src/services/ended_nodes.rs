@@ -31,7 +31,9 @@ impl EndedNodes {
         self.since.clear();
     }
 
-    /// Records a read of all nodes; returns those that have ended and have repositories.
+    /// Records a read of all nodes; returns those that have ended and have repositories. A node is
+    /// returned again after a further [`EndedNodes::expires`]: repositories without usable files
+    /// stay with it, and comparing them takes reads of the database and of the disk.
     pub(super) fn read(&mut self, listed: Vec<ListedNode>, now: Instant) -> Vec<String> {
         let before = self.last_read.replace(now);
         let is_late = before.is_some_and(|before| now.saturating_duration_since(before) > self.gap_max);
@@ -49,6 +51,7 @@ impl EndedNodes {
         for node in silent {
             let since = *self.since.entry(node.name.clone()).or_insert(now);
             if node.repositories > 0 && now.saturating_duration_since(since) >= self.expires {
+                self.since.insert(node.name.clone(), now);
                 ended.push(node.name);
             }
         }
@@ -96,6 +99,19 @@ mod tests {
         let silent = Some((true, false));
         assert_eq!(first_taken(&[silent; 8]), Some(30));
         assert_eq!(first_taken(&[[silent; 3], [Some((true, true)); 3]].concat().repeat(4)), None);
+    }
+
+    /// Copies that are older than the database were compared, and reported, every 5 s.
+    #[test]
+    fn node_whose_repositories_stay_is_returned_at_intervals() {
+        let mut ended = EndedNodes::new(Duration::from_secs(30), Duration::from_secs(15));
+        let start = Instant::now();
+        let mut read = |seconds| {
+            let listed = vec![node("a", false), node("own", true)];
+            !ended.read(listed, start + Duration::from_secs(seconds)).is_empty()
+        };
+        let returned: Vec<_> = (0..=90).step_by(5).filter(|seconds| read(*seconds)).collect();
+        assert_eq!(returned, [30, 60, 90]);
     }
 
     #[test]

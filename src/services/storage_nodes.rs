@@ -2,9 +2,9 @@
 //! those of a node that has ended.
 //!
 //! Invariant: a node takes a repository only if it finds the files, and in them the pushes that the
-//! database knows ([`is_older`]); never from a node that runs
-//! ([`MoveRepositories`]). The rest stays with its storage node, and is answered with 503. It
-//! removes locks only in repositories that it has taken.
+//! database knows ([`is_older`]); never from a node that runs ([`MoveRepositories`]). The rest stays
+//! with its storage node, and is answered with 503. It removes locks only in repositories that it
+//! has taken.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -211,8 +211,7 @@ impl Services {
     }
 
     /// Moves those of these repositories to this node whose files are here and not older than the
-    /// database. A repository that is
-    /// being created or deleted needs no files.
+    /// database. A repository that is being created or deleted needs no files.
     async fn take(&self, found: Vec<(Repository, bool)>, node: &NodeName) -> Result<TakenOver, ServiceError> {
         if found.is_empty() {
             return Ok(TakenOver::default());
