@@ -2,9 +2,9 @@
 //! those of a node that has ended.
 //!
 //! Invariant: a node takes a repository only if it finds the files, and in them the pushes that the
-//! database knows ([`is_older`]); never from a node that runs ([`MoveRepositories`]). The rest stays
-//! with its storage node, and is answered with 503. It removes locks only in repositories that it
-//! has taken.
+//! database knows ([`is_older`]); never from a node that runs ([`MoveRepositories`]). The rest
+//! stays with its storage node, and is answered with 503. It removes locks only in repositories
+//! that it has taken.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

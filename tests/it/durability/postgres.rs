@@ -17,7 +17,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use netbit::client::metrics::Scrape;
-use netbit::client::{TcpClient, TcpError, saying};
+use netbit::client::{HttpClient, TcpClient, TcpError, saying};
+use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
 use serde_json::json;
 
@@ -50,6 +51,14 @@ impl AddAssign for UnclearCommits {
     }
 }
 
+/// Registers a user, who logs in and makes a group.
+async fn alice_in_a_group(server: &Process) -> (HttpClient, ChatId) {
+    server.http.register("alice", PASSWORD).await.unwrap();
+    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
+    let chat = alice.create_group("team", &[]).await.unwrap();
+    (alice, chat)
+}
+
 /// Asserts that a stopped server did compare its read models with the database. Its exit status
 /// shows that they were equal.
 fn assert_models_were_compared(log: &Path) {
@@ -70,9 +79,7 @@ async fn unclear_commit_is_answered_as_the_log_shows() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let server = Process::logging(directory.path(), &[("FAILPOINTS", points)], &log).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     let (mut session, _) = TcpClient::open(server.tcp(), alice.token().unwrap()).await.unwrap();
     let mut acknowledged = Vec::new();
     // The server makes some of the commits by itself.
@@ -102,9 +109,7 @@ async fn writes_go_on_when_a_wait_for_a_lock_was_cancelled() {
     }
     let directory = tempfile::tempdir().unwrap();
     let server = Process::start(directory.path()).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     let database = postgres::url(directory.path()).unwrap();
     let locked = Locked::new(&database, "commits").await;
 
@@ -146,9 +151,7 @@ async fn writes_are_refused_until_postgres_starts_again() {
     let log = directory.path().join("log");
     let environment = [database.environment(), ("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "200")];
     let server = Process::logging(directory.path(), &environment, &log).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     alice.post_message(chat, "before").await.unwrap();
     let (mut session, _) = TcpClient::open(server.tcp(), alice.token().unwrap()).await.unwrap();
     let contents = async || {

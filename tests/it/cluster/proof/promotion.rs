@@ -38,6 +38,15 @@ impl Cluster {
         cluster
     }
 
+    /// Starts a cluster with a user, and returns the token and a group of that user.
+    async fn with_a_group() -> (Self, String, ChatId) {
+        let cluster = Self::start().await;
+        cluster.nodes[0].process().http.register("alice", PASSWORD).await.unwrap();
+        let token = cluster.login(0).await.unwrap();
+        let chat = cluster.at(0, &token).create_group("team", &[]).await.unwrap();
+        (cluster, token, chat)
+    }
+
     async fn start_node(&mut self, node: usize) {
         let url = self.database.url_of(&self.network, node);
         self.nodes[node].start(&self.network, &url, "").await.unwrap();
@@ -96,10 +105,7 @@ async fn promotion_of_an_older_standby_resets_every_node() {
     if !postgres::is_used() {
         return;
     }
-    let mut cluster = Cluster::start().await;
-    cluster.nodes[0].process().http.register("alice", PASSWORD).await.unwrap();
-    let old_token = cluster.login(0).await.unwrap();
-    let chat = cluster.at(0, &old_token).create_group("team", &[]).await.unwrap();
+    let (mut cluster, old_token, chat) = Cluster::with_a_group().await;
     let old_epoch = cluster.epoch(0, &old_token).await.unwrap();
     let say = async |cluster: &Cluster, token: &str, word: &str| {
         for node in 0..NODES {
@@ -172,10 +178,7 @@ async fn nodes_that_know_no_lost_commit_end_at_the_new_epoch() {
     if !postgres::is_used() {
         return;
     }
-    let mut cluster = Cluster::start().await;
-    cluster.nodes[0].process().http.register("alice", PASSWORD).await.unwrap();
-    let old_token = cluster.login(0).await.unwrap();
-    let chat = cluster.at(0, &old_token).create_group("team", &[]).await.unwrap();
+    let (mut cluster, old_token, chat) = Cluster::with_a_group().await;
     let old_epoch = cluster.epoch(0, &old_token).await.unwrap();
     for node in 0..NODES {
         soon(cluster.at(node, &old_token).post_message(chat, "kept")).await.unwrap();

@@ -4,6 +4,7 @@ use netbit::client::{HttpClient, TcpClient, saying};
 use netbit::domain::ids::ChatId;
 use netbit::domain::message::ClientId;
 
+use super::alice_in_a_group;
 use super::private_server::query;
 use crate::durability::kills::whole_history;
 use crate::harness::{PASSWORD, Process, postgres, soon};
@@ -19,9 +20,7 @@ impl Fixture {
     async fn start(points: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let server = Process::with(directory.path(), &[("FAILPOINTS", points)]).await;
-        server.http.register("alice", PASSWORD).await.unwrap();
-        let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-        let chat = alice.create_group("team", &[]).await.unwrap();
+        let (alice, chat) = alice_in_a_group(&server).await;
         Self { directory, server, alice, chat }
     }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::alice_in_a_group;
 use super::private_server::{PrivateServer, query};
-use crate::harness::{PASSWORD, Process, eventually, postgres, until};
+use crate::harness::{Process, eventually, postgres, until};
 
 /// Makes the COMMIT of a message with this content wait, until a crash: it empties unlogged tables.
 const SLOW_COMMIT: &str = "
@@ -29,9 +30,7 @@ async fn new_writes_are_refused_while_an_outcome_is_unclear() {
         ("NETBIT_LIMITS__WRITER_COMMANDS", "100000"),
     ];
     let server = Process::with(directory.path(), &environment).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     query(&database.url, SLOW_COMMIT);
     let path = format!("/api/chats/{chat}/messages");
     let post = |content: &str| {

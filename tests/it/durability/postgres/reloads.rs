@@ -2,9 +2,10 @@
 
 use netbit::client::metrics::Scrape;
 
+use super::alice_in_a_group;
 use super::private_server::{Locked, query};
 use crate::durability::kills::whole_history;
-use crate::harness::{PASSWORD, Process, postgres, soon, until};
+use crate::harness::{Process, postgres, soon, until};
 
 /// The encoding of no events.
 const NO_EVENTS: &str = "82a66576656e747390a86f7264696e616c7390";
@@ -44,9 +45,7 @@ async fn reload_during_a_reload_reads_a_later_snapshot() {
     }
     let directory = tempfile::tempdir().unwrap();
     let server = Process::start(directory.path()).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     let database = postgres::url(directory.path()).unwrap();
     let locked = Locked::new(&database, "users").await;
     commit(&database, UNKNOWN);
@@ -74,9 +73,7 @@ async fn snapshot_is_read_again_after_its_connection_was_lost() {
     }
     let directory = tempfile::tempdir().unwrap();
     let server = Process::start(directory.path()).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     let database = postgres::url(directory.path()).unwrap();
     let locked = Locked::new(&database, "users").await;
     commit(&database, UNKNOWN);

@@ -5,8 +5,9 @@ use netbit::client::metrics::Scrape;
 use netbit::domain::ids::ChatId;
 use serde_json::json;
 
+use super::alice_in_a_group;
 use super::private_server::{PrivateServer, query};
-use crate::harness::{PASSWORD, Process, postgres, until};
+use crate::harness::{Process, postgres, until};
 
 /// Messages in memory: older ones are read from the database.
 const WINDOW: &str = "5";
@@ -46,9 +47,7 @@ async fn replica_answers_for_history_while_it_is_current() {
     let environment =
         [primary.environment(), ("NETBIT_DATABASE_REPLICAS", &standby.url), ("NETBIT_CACHE__WINDOW", WINDOW)];
     let server = Process::with(directory.path(), &environment).await;
-    server.http.register("alice", PASSWORD).await.unwrap();
-    let alice = server.http.with_token(server.http.login("alice", PASSWORD).await.unwrap().token);
-    let chat = alice.create_group("team", &[]).await.unwrap();
+    let (alice, chat) = alice_in_a_group(&server).await;
     send(&alice, chat, 0..30).await;
     until(async || {
         assert_shown(&alice, chat, 10..20).await;
