@@ -61,10 +61,10 @@ def frame(body):
 
 
 class Server:
-    def __init__(self, program, directory):
+    def __init__(self, program, directory, settings=None):
         free = [option for name in ("http", "tcp", "udp", "ops") for option in (f"--{name}-listen", "127.0.0.1:0")]
-        environment = dict(os.environ, NETBIT_LOG__LEVEL="error", NETBIT_LIMITS__RATES="false",
-                           NETBIT_HTTP__TRUSTED_PROXIES=PROXY)
+        environment = {**os.environ, "NETBIT_LOG__LEVEL": "error", "NETBIT_LIMITS__RATES": "false",
+                       "NETBIT_HTTP__TRUSTED_PROXIES": PROXY, **(settings or {})}
         self.process = subprocess.Popen(
             [program, *free, "--data-dir", directory], stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -422,36 +422,36 @@ def only_datagrams(address, seconds):
     print(f"{sent / (time.time() - begun):,.0f} datagrams a second")
 
 
-def main():
-    if sys.argv[1] == "--datagrams":
-        return only_datagrams(Server.split(sys.argv[2]), float(sys.argv[3]))
-    program = os.path.abspath(sys.argv[1])
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    directory = tempfile.mkdtemp(prefix="netbit-floods-")
-    server, failures = Server(program, directory), []
-    try:
-        def person(name):
-            server.ask("POST", "/api/users/register", {"username": name, "password": PASSWORD})
-            login = server.ask("POST", "/api/users/login", {"username": name, "password": PASSWORD})[1]
-            return json.loads(login)["token"]
+class World:
+    """Accounts, chats and repositories of a server."""
 
-        def repository(owner, token, project, visibility):
-            server.ask("POST", "/api/projects/create", {"name": project, "visibility": visibility}, token)
-            server.ask("POST", f"/api/projects/{owner}/{project}/repos/create", {"name": "r"}, token)
-            return f"{owner}/{project}/r"
+    def __init__(self, server, directory):
+        self.server = server
+        self.token, self.witness = self.person("alice"), self.person("walter")
+        self.chat, self.own_chat = self.group(self.token), self.group(self.witness)
+        self.private = self.repository("alice", self.token, "p", "private")
+        self.public = self.repository("alice", self.token, "open", "public")
+        self.own = self.repository("walter", self.witness, "p", "private")
+        self.attackers = [f"eve{n}" for n in range(9)]
+        for name in self.attackers:
+            self.repository(name, self.person(name), "p", "private")
+        self.commit = self.push(os.path.join(directory, "work"))
 
-        def group(token):
-            return json.loads(server.ask("POST", "/api/chats", {"kind": "group", "name": "all"}, token)[1])["id"]
+    def person(self, name):
+        self.server.ask("POST", "/api/users/register", {"username": name, "password": PASSWORD})
+        login = self.server.ask("POST", "/api/users/login", {"username": name, "password": PASSWORD})[1]
+        return json.loads(login)["token"]
 
-        token, witness = person("alice"), person("walter")
-        chat, own_chat = group(token), group(witness)
-        private, public = repository("alice", token, "p", "private"), repository("alice", token, "open", "public")
-        own = repository("walter", witness, "p", "private")
-        attackers = [f"eve{n}" for n in range(9)]
-        for name in attackers:
-            repository(name, person(name), "p", "private")
-        work = os.path.join(directory, "work")
+    def repository(self, owner, token, project, visibility):
+        self.server.ask("POST", "/api/projects/create", {"name": project, "visibility": visibility}, token)
+        self.server.ask("POST", f"/api/projects/{owner}/{project}/repos/create", {"name": "r"}, token)
+        return f"{owner}/{project}/r"
+
+    def group(self, token):
+        return json.loads(self.server.ask("POST", "/api/chats", {"kind": "group", "name": "all"}, token)[1])["id"]
+
+    def push(self, work):
+        """Pushes the same two commits to both repositories, and returns the second."""
         git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", work]
         subprocess.run(["git", "init", "--quiet", "-b", "main", work], check=True)
         with open(os.path.join(work, "noise"), "wb") as file:
@@ -464,60 +464,92 @@ def main():
                 file.write("# Title\n\n" + "* [a](b) **c** `d` <b>e</b>\n" * 3_000)
             subprocess.run([*git, "add", "."], check=True)
             subprocess.run([*git, "commit", "--quiet", "-m", "noise"], check=True)
-        for path in (private, public):
-            url = f"http://alice:{PASSWORD.replace(' ', '%20')}@{server.http}/{path}"
+        for path in (self.private, self.public):
+            url = f"http://alice:{PASSWORD.replace(' ', '%20')}@{self.server.http}/{path}"
             subprocess.run([*git, "push", "--quiet", url, "main"], check=True, stderr=subprocess.DEVNULL)
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-        walter = {"username": "walter", "password": PASSWORD}
-        witnesses = {
-            "description": lambda: server.ask("GET", "/api/server", token=witness)[0] == 200,
-            "ls-remote": lambda: server.ask("GET", f"/{own}/info/refs?service=git-upload-pack", token=witness)[0] == 200,
-            "message": lambda: server.ask("POST", f"/api/chats/{own_chat}/messages", {"content": "here"}, witness)[0] == 201,
+        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def floods(self, server):
+        return floods(server, self.token, self.chat, self.private, self.public, self.commit, self.attackers)
+
+    def witnesses(self, server):
+        """Returns the requests of well-behaved users of a server, by name."""
+        here = {"content": "here"}
+        return {
+            "description": lambda: server.ask("GET", "/api/server", token=self.witness)[0] == 200,
+            "ls-remote": lambda: server.ask(
+                "GET", f"/{self.own}/info/refs?service=git-upload-pack", token=self.witness)[0] == 200,
+            "message": lambda: server.ask(
+                "POST", f"/api/chats/{self.own_chat}/messages", here, self.witness)[0] == 201,
         }
+
+
+class Flooded:
+    """The growth of servers during a flood, and the requests of the witnesses meanwhile."""
+
+    def __init__(self, flood, servers, witnesses):
+        before = []
+        for server in servers:
+            server.forget_peak()
+            before.append(server.memory("VmRSS"))
+        self.served, stop = {name: [] for name in witnesses}, threading.Event()
+
+        def behave(name, ask):
+            while not stop.is_set():
+                begun = time.time()
+                try:
+                    good = ask()
+                except (OSError, EOFError):
+                    good = False
+                self.served[name].append((good, time.time() - begun))
+                time.sleep(0.1)
+
+        running = [threading.Thread(target=behave, args=entry) for entry in witnesses.items()]
+        for thread in running:
+            thread.start()
+        flood()
+        stop.set()
+        for thread in running:
+            thread.join()
+        self.grown = [(server.memory("VmHWM") - at) / MIB for server, at in zip(servers, before)]
+
+    def p99(self, name):
+        took = sorted(took for _, took in self.served[name])
+        return f"{took[min(len(took) - 1, len(took) * 99 // 100)] * 1000:.0f} ms"
+
+    def refused(self, what, share):
+        """Describes the witnesses that were served in less than this share of their requests."""
+        counts = {name: (sum(good for good, _ in asked), len(asked)) for name, asked in self.served.items()}
+        return [f"{what}: {good} of {all_} requests of a witness ({name}) were served"
+                for name, (good, all_) in counts.items() if good < all_ * share]
+
+
+def main():
+    if sys.argv[1] == "--datagrams":
+        return only_datagrams(Server.split(sys.argv[2]), float(sys.argv[3]))
+    program = os.path.abspath(sys.argv[1])
+    allow_many_files()
+    directory = tempfile.mkdtemp(prefix="netbit-floods-")
+    server, failures = Server(program, directory), []
+    try:
+        world = World(server, directory)
+        walter = {"username": "walter", "password": PASSWORD}
         print("| Flood | Grew by | Bound | Basis of the bound | p99 of ls-remote | p99 of a message |\n|---|---|---|---|---|---|")
-        for what, bound, why, flood in floods(server, token, chat, private, public, commit, attackers):
+        for what, bound, why, flood in world.floods(server):
             if sys.argv[2:] and not any(word in what for word in sys.argv[2:]):
                 continue
-            server.forget_peak()
-            before = server.memory("VmRSS")
-            asked_of = dict(witnesses)
+            witnesses = world.witnesses(server)
             if flood.__name__ == "logins_of_six_networks":
-                asked_of["login"] = lambda: server.ask("POST", "/api/users/login", walter)[0] == 200
-            served, stop = {name: [] for name in asked_of}, threading.Event()
-
-            def behave(name, ask):
-                while not stop.is_set():
-                    begun = time.time()
-                    try:
-                        good = ask()
-                    except (OSError, EOFError):
-                        good = False
-                    served[name].append((good, time.time() - begun))
-                    time.sleep(0.1)
-
-            running = [threading.Thread(target=behave, args=entry) for entry in asked_of.items()]
-            for thread in running:
-                thread.start()
-            flood()
-            stop.set()
-            for thread in running:
-                thread.join()
-            grown = (server.memory("VmHWM") - before) / MIB
-
-            def p99(name):
-                took = sorted(took for _, took in served[name])
-                return f"{took[min(len(took) - 1, len(took) * 99 // 100)] * 1000:.0f} ms"
-
-            print(f"| {what} | {grown:.0f} MiB | {bound} MiB | {why} | {p99('ls-remote')} | {p99('message')} |", flush=True)
+                witnesses["login"] = lambda: server.ask("POST", "/api/users/login", walter)[0] == 200
+            flooded = Flooded(flood, [server], witnesses)
+            [grown] = flooded.grown
+            print(f"| {what} | {grown:.0f} MiB | {bound} MiB | {why} | {flooded.p99('ls-remote')} "
+                  f"| {flooded.p99('message')} |", flush=True)
             if grown > bound:
                 failures.append(f"{what}: {grown:.0f} MiB")
-            for name, asked in served.items():
-                good = sum(good for good, _ in asked)
-                # Floods that take whole cores slow witnesses down. The others must not refuse a
-                # single request.
-                least = len(asked) if flood.__name__ in OF_PLACES else len(asked) / 2
-                if good < least:
-                    failures.append(f"{what}: {good} of {len(asked)} requests of a witness ({name}) were served")
+            # Floods that take whole cores slow witnesses down. The others must not refuse a single
+            # request.
+            failures += flooded.refused(what, 1 if flood.__name__ in OF_PLACES else 0.5)
             if server.process.poll() is not None:
                 sys.exit(f"{what}: the server has ended")
     finally:
@@ -526,6 +558,11 @@ def main():
         shutil.rmtree(directory, ignore_errors=True)
     if failures:
         sys.exit("\n".join(failures))
+
+
+def allow_many_files():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":
