@@ -36,6 +36,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::{access_tokens, accounts, audit, chats, messages};
 use crate::storage::rows::audit::NewAuditRow;
+use crate::storage::rows::chat::ChatHead;
 
 /// A change of the database that a caller requests. A replayed batch executes it again, so
 /// `execute` takes `&self`.
@@ -340,7 +341,8 @@ impl<'a> Tx<'a> {
             self.writer_cache.move_head(chat, head, id, sender);
             self.writer_cache.write_later(new);
         } else {
-            chats::set_head(self.db, chat, head.seq, head.ordinal, id)?;
+            let Head { seq: last_seq, ordinal: last_ordinal } = head;
+            chats::set_head(self.db, &ChatHead { id: chat, last_seq, last_ordinal, last_message_id: id })?;
             // No cursor is behind, so a cached participant equals its row.
             let person = match self.writer_cache.participant(chat, sender) {
                 Some(person) => Some(person.clone()),

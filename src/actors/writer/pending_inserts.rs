@@ -14,6 +14,7 @@ use crate::core::database::Db;
 use crate::domain::ids::UserId;
 use crate::domain::message::{ClientId, Message};
 use crate::storage::queries::messages;
+use crate::storage::rows::chat::ChatHead;
 use crate::storage::rows::message::NewMessageRow;
 
 /// A message without a row, with the columns that [`Message`] does not hold.
@@ -63,13 +64,14 @@ impl PendingInserts {
         self.messages.push(message);
     }
 
-    /// Inserts all messages. After a failure the transaction must be rolled back.
-    pub(super) fn flush(&mut self, db: &mut Db) -> QueryResult<()> {
-        if self.messages.is_empty() {
+    /// Inserts all messages, and moves the heads of chats. After a failure the transaction must be
+    /// rolled back.
+    pub(super) fn flush(&mut self, db: &mut Db, heads: &[ChatHead]) -> QueryResult<()> {
+        if self.messages.is_empty() && heads.is_empty() {
             return Ok(());
         }
         let rows: Vec<_> = self.messages.iter().map(PendingMessage::row).collect();
-        messages::insert_new(db, &rows)?;
+        messages::insert_new(db, &rows, heads)?;
         self.messages.clear();
         self.client_ids.clear();
         Ok(())

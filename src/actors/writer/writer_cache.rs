@@ -38,6 +38,7 @@ use crate::domain::message::ClientId;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::queries::cursors_behind;
 use crate::storage::queries::{chats, messages};
+use crate::storage::rows::chat::ChatHead;
 
 /// Seconds by which a client's clock may be ahead of the server's before its client ids are looked
 /// up one by one. Until that time has passed, the client ids of all other senders are looked up
@@ -188,7 +189,7 @@ impl WriterCache {
         let checked_up_to = ClientId::last_of(now.plus_seconds(CHECK_AHEAD_SECONDS));
         let known = self.client_ids.get(&sender);
         if known.is_none_or(|known| known.checked_up_to < client_id && client_id <= checked_up_to) {
-            self.pending_inserts.flush(db)?;
+            self.pending_inserts.flush(db, &[])?;
             let used = messages::largest_client_id(db, checked_up_to)?.unwrap_or(ClientId([0; 16]));
             let used = known.map_or(used, |known| known.used.max(used));
             self.client_ids.insert(sender, ClientIdRange { used, checked_up_to });
@@ -211,19 +212,20 @@ impl WriterCache {
 
     /// Inserts the messages that have no row yet.
     pub(super) fn flush_messages(&mut self, db: &mut Db) -> QueryResult<()> {
-        self.pending_inserts.flush(db)
+        self.pending_inserts.flush(db, &[])
     }
 
     /// Inserts the messages that have no row yet, and writes the heads that are ahead of their row.
     pub(super) fn flush(&mut self, db: &mut Db) -> QueryResult<()> {
-        self.flush_messages(db)?;
-        for chat in self.moved.drain(..) {
-            let Some(known) = self.chats.get_mut(&chat) else { continue };
-            if let Some(message) = known.unwritten_message.take() {
-                chats::set_head(db, chat, known.head.seq, known.head.ordinal, message)?;
+        let mut heads = Vec::with_capacity(self.moved.len());
+        for id in self.moved.drain(..) {
+            let Some(known) = self.chats.get_mut(&id) else { continue };
+            if let Some(last_message_id) = known.unwritten_message.take() {
+                let Head { seq: last_seq, ordinal: last_ordinal } = known.head;
+                heads.push(ChatHead { id, last_seq, last_ordinal, last_message_id });
             }
         }
-        Ok(())
+        self.pending_inserts.flush(db, &heads)
     }
 
     /// Writes cursors that are behind and not in `senders_ahead`. Called when a transaction begins.

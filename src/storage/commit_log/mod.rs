@@ -114,13 +114,13 @@ pub fn begin_log(db: &mut PgConnection) -> QueryResult<()> {
 /// from `applied` on, at most [`LOG_ROWS_MAX`].
 ///
 /// One statement takes the lock and reads the log: no other node waits for a round trip between the
-/// two.
+/// two. It is sent with BEGIN.
 pub fn begin(db: &mut Postgres, applied: i64) -> QueryResult<Tail> {
-    db.queries.batch_execute("BEGIN")?;
     if fail_points::fails(fail_points::NO_COMMIT_LOCK) {
+        db.queries.batch_execute("BEGIN")?;
         return rows::tail(&mut db.queries, applied);
     }
-    rows::locked_tail(&mut db.queries, applied)
+    rows::begin_locked(db, applied)
 }
 
 /// Takes the commit lock in an open transaction.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt};
 
-use crate::core::database::PgConnection;
+use crate::core::database::{PgConnection, Postgres};
 use crate::domain::timestamp::Timestamp;
 
 diesel::table! {
@@ -119,8 +119,6 @@ impl QueryFragment<Pg> for SelectLockedTail {
     }
 }
 
-impl RunQueryDsl<PgConnection> for SelectLockedTail {}
-
 /// Returns the statement that creates the function which takes the lock `key` and then reads the
 /// log. In PL/pgSQL each statement of a transaction that is READ COMMITTED has a snapshot of its
 /// own: the read sees what was committed during the wait, also a new epoch.
@@ -146,8 +144,9 @@ pub(super) fn tail(db: &mut PgConnection, from: i64) -> QueryResult<Tail> {
     Ok(Tail::of(SelectTail { from, limit: limit() }.load(db)?))
 }
 
-pub(super) fn locked_tail(db: &mut PgConnection, from: i64) -> QueryResult<Tail> {
-    Ok(Tail::of(SelectLockedTail { from, limit: limit() }.load(db)?))
+/// Begins a transaction, takes the commit lock and reads the log.
+pub(super) fn begin_locked(db: &mut Postgres, from: i64) -> QueryResult<Tail> {
+    Ok(Tail::of(db.execute_and_load("BEGIN", SelectLockedTail { from, limit: limit() })?))
 }
 
 fn limit() -> i64 {

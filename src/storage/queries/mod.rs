@@ -38,7 +38,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::storage::rows::access_token::NewAccessTokenRow;
 use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
 use crate::storage::rows::audit::NewAuditRow;
-use crate::storage::rows::chat::{Company, LeftChat, ListedChat, NewChatRow, ParticipantRow};
+use crate::storage::rows::chat::{ChatHead, Company, LeftChat, ListedChat, NewChatRow, ParticipantRow};
 use crate::storage::rows::fan_out::{FanOut, NewFanOutRow};
 use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 use crate::storage::rows::login::NewLogin;
@@ -167,7 +167,7 @@ dispatch!(chats {
     fn acquainted_among(adder: UserId, people: &[UserId]) -> HashSet<UserId>;
     fn set_all_cursors(moved: &[(ChatId, Participant)]) -> ();
     fn set_cursors(chat: ChatId, participant: &Participant) -> ();
-    fn set_head(id: ChatId, last_seq: i64, last_ordinal: i64, last_message_id: MessageId) -> ();
+    fn set_head(head: &ChatHead) -> ();
     fn enter_again(chat: ChatId, user: UserId) -> Option<NotifyLevel>;
     fn insert_former(chat: ChatId, user: UserId, notify: NotifyLevel) -> ();
     fn met_in_the_past(reader: UserId, users: &[UserId]) -> Vec<UserId>;
@@ -229,7 +229,7 @@ dispatch!(logins {
 
 dispatch!(messages {
     fn insert(row: &NewMessageRow<'_>) -> bool;
-    fn insert_new(rows: &[NewMessageRow<'_>]) -> ();
+    fn insert_new(rows: &[NewMessageRow<'_>], heads: &[ChatHead]) -> ();
     fn largest_client_id(up_to: ClientId) -> Option<ClientId>;
     fn is_client_id_used(sender: UserId, client_id: &[u8]) -> bool;
     fn last_id() -> MessageId;

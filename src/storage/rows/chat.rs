@@ -13,6 +13,15 @@ use crate::domain::own_messages::OwnMessages;
 use crate::domain::timestamp::Timestamp;
 use crate::storage::schema::{chat_events, chat_participants, chats};
 
+/// The head of a chat after a message.
+#[derive(Debug, Clone, Copy)]
+pub struct ChatHead {
+    pub id: ChatId,
+    pub last_seq: i64,
+    pub last_ordinal: i64,
+    pub last_message_id: MessageId,
+}
+
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = chats)]
 pub struct ChatRow {

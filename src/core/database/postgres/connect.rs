@@ -146,12 +146,12 @@ impl Server {
         });
         let timeout = || PostgresError::Timeout(self.place.clone());
         let connection = received.recv().map_err(|_| timeout())??;
-        watch::set_next(watch);
+        watch::set_next(watch.clone());
         let mut queries = PgConnection::from(connection);
         queries
             .batch_execute(&settings(purpose))
             .map_err(|source| PostgresError::Session { place: self.place.clone(), source })?;
-        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, seen })
+        Ok(Postgres { queries, server: self.clone(), purpose, is_broken: false, seen, watch })
     }
 
     async fn open(&self, driven: Driven) -> Result<AsyncPgConnection, PostgresError> {

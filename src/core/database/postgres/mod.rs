@@ -11,6 +11,7 @@ mod connect;
 mod listen;
 mod migrate;
 mod tls;
+mod together;
 mod url;
 mod watch;
 
@@ -79,6 +80,8 @@ pub struct Postgres {
     pub(super) is_broken: bool,
     /// Warnings and the end of the connection, as its driver has seen them.
     seen: Arc<Seen>,
+    /// Shared with `queries`, for statements that are sent together.
+    watch: Arc<Watch>,
 }
 
 /// The state that the driver of a connection has seen.

@@ -9,41 +9,30 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::super::{Backend, Db};
 use crate::domain::chat::Participant;
-use crate::domain::ids::{ChatId, MessageId, UserId};
-use crate::storage::rows::chat::own_ordinals;
+use crate::domain::ids::{ChatId, UserId};
+use crate::storage::rows::chat::{ChatHead, own_ordinals};
 
 #[derive(QueryId)]
-struct SetHead {
-    last_seq: i64,
-    last_ordinal: i64,
-    last_message_id: MessageId,
-    id: ChatId,
-}
+struct SetHead(ChatHead);
 
 impl QueryFragment<Backend> for SetHead {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql("UPDATE chats SET last_seq = ");
-        out.push_bind_param::<BigInt, _>(&self.last_seq)?;
+        out.push_bind_param::<BigInt, _>(&self.0.last_seq)?;
         out.push_sql(", last_ordinal = ");
-        out.push_bind_param::<BigInt, _>(&self.last_ordinal)?;
+        out.push_bind_param::<BigInt, _>(&self.0.last_ordinal)?;
         out.push_sql(", last_message_id = ");
-        out.push_bind_param::<BigInt, _>(&self.last_message_id)?;
+        out.push_bind_param::<BigInt, _>(&self.0.last_message_id)?;
         out.push_sql(" WHERE id = ");
-        out.push_bind_param::<BigInt, _>(&self.id)
+        out.push_bind_param::<BigInt, _>(&self.0.id)
     }
 }
 
 impl RunQueryDsl<Db> for SetHead {}
 
 /// Moves the head after a message.
-pub fn set_head(
-    db: &mut Db,
-    id: ChatId,
-    last_seq: i64,
-    last_ordinal: i64,
-    last_message_id: MessageId,
-) -> QueryResult<()> {
-    SetHead { last_seq, last_ordinal, last_message_id, id }.execute(db).map(drop)
+pub fn set_head(db: &mut Db, head: &ChatHead) -> QueryResult<()> {
+    SetHead(*head).execute(db).map(drop)
 }
 
 #[derive(QueryId)]
@@ -145,6 +134,7 @@ mod tests {
     use diesel::query_builder::QueryFragment;
 
     use super::*;
+    use crate::domain::ids::MessageId;
 
     fn is_prepared_once<T: QueryFragment<Backend> + QueryId>(query: &T) -> bool {
         T::HAS_STATIC_QUERY_ID && query.is_safe_to_cache_prepared(&Backend::default()).unwrap_or(false)
@@ -152,7 +142,8 @@ mod tests {
 
     #[test]
     fn updates_of_every_message_are_prepared_once() {
-        let head = SetHead { last_seq: 1, last_ordinal: 2, last_message_id: MessageId(3), id: ChatId(4) };
+        let head = ChatHead { id: ChatId(4), last_seq: 1, last_ordinal: 2, last_message_id: MessageId(3) };
+        let head = SetHead(head);
         assert!(is_prepared_once(&head), "{}", debug_query::<Backend, _>(&head));
         let cursors = SetCursors {
             read_seq: 1,

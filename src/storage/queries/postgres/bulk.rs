@@ -6,12 +6,13 @@ use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 
 use super::{Backend, Db};
 use crate::domain::ids::MessageId;
+use crate::storage::rows::chat::ChatHead;
 use crate::storage::rows::message::NewMessageRow;
 
-/// Inserts messages whose client ids are known to be new, with one statement that is prepared once
-/// for any number of rows.
-pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
-    if rows.is_empty() {
+/// Inserts messages whose client ids are known to be new, and moves the heads of chats: with one
+/// statement that is prepared once for any number of rows. The chats must differ.
+pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>], heads: &[ChatHead]) -> QueryResult<()> {
+    if rows.is_empty() && heads.is_empty() {
         return Ok(());
     }
     let numbers = |column: fn(&NewMessageRow<'_>) -> i64| rows.iter().map(column).collect();
@@ -32,6 +33,10 @@ pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
         times: numbers(|row| row.created_at),
         updated: numbers(|row| row.updated_seq),
         threads: optional(|row| row.thread_id),
+        heads: heads.iter().map(|head| head.id.0).collect(),
+        last_seqs: heads.iter().map(|head| head.last_seq).collect(),
+        last_ordinals: heads.iter().map(|head| head.last_ordinal).collect(),
+        last_messages: heads.iter().map(|head| head.last_message_id.0).collect(),
     };
     columns.execute(db).map(drop)
 }
@@ -51,6 +56,11 @@ struct InsertRows<'a> {
     times: Vec<i64>,
     updated: Vec<i64>,
     threads: Vec<Option<i64>>,
+    /// The chats whose heads move.
+    heads: Vec<i64>,
+    last_seqs: Vec<i64>,
+    last_ordinals: Vec<i64>,
+    last_messages: Vec<i64>,
 }
 
 impl QueryId for InsertRows<'_> {
@@ -60,6 +70,14 @@ impl QueryId for InsertRows<'_> {
 
 impl QueryFragment<Backend> for InsertRows<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("WITH moved AS (UPDATE chats SET last_seq = h.seq, last_ordinal = h.ordinal, last_message_id = h.message FROM unnest(");
+        for (n, numbers) in
+            [&self.heads, &self.last_seqs, &self.last_ordinals, &self.last_messages].into_iter().enumerate()
+        {
+            out.push_sql(if n == 0 { "" } else { ", " });
+            out.push_bind_param::<Array<BigInt>, _>(numbers)?;
+        }
+        out.push_sql(") AS h (id, seq, ordinal, message) WHERE chats.id = h.id) ");
         out.push_sql(
             "INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
              metadata, created_at, updated_seq, thread_id) SELECT * FROM unnest(",

@@ -4,17 +4,19 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::{Backend, Db};
+use super::{Backend, Db, chats};
+use crate::storage::rows::chat::ChatHead;
 use crate::storage::rows::message::NewMessageRow;
 
 /// Number of rows that one statement of [`insert_new`] inserts; a larger number is not faster.
 const ROWS_AT_ONCE: usize = 16;
 
-/// Inserts messages whose client ids are known to be new, with as few statements as possible.
+/// Inserts messages whose client ids are known to be new, with as few statements as possible, and
+/// moves the heads of chats.
 ///
 /// After a failure some of the rows are inserted (`OR FAIL`: a statement that undoes nothing keeps
 /// no statement journal). The transaction must then be rolled back.
-pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
+pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>], heads: &[ChatHead]) -> QueryResult<()> {
     let (many, rest) = rows.as_chunks::<ROWS_AT_ONCE>();
     for rows in many {
         InsertRows(rows).execute(db)?;
@@ -22,7 +24,7 @@ pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>]) -> QueryResult<()> {
     for row in rest {
         InsertRows(std::array::from_ref(row)).execute(db)?;
     }
-    Ok(())
+    heads.iter().try_for_each(|head| chats::set_head(db, head))
 }
 
 /// The same statement for any `N` rows, prepared once.
