@@ -82,6 +82,11 @@ pub enum StartError {
     )]
     OtherVersion { name: String, format: i16, own: i16 },
     #[error(
+        "auth.secret {is_set} another key than the one with which the nodes of this database sign tokens: set the \
+         same auth.secret on all nodes, or on none (docs/CLUSTER.md, \"Change the key of a cluster\")"
+    )]
+    OtherKey { is_set: &'static str },
+    #[error(
         "a copy into this database runs or did not finish; wait until it has ended, or repeat netbit database copy"
     )]
     CopyUnfinished,

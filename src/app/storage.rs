@@ -12,7 +12,7 @@ use crate::actors::writer::{BatchExecutor, CommitMetrics};
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
-use crate::core::database::{self, DatabaseError, Db, QueryError, Source};
+use crate::core::database::{self, DatabaseError, Db, Postgres, QueryError, Source};
 use crate::core::fail_points;
 use crate::domain::node::NodeName;
 use crate::storage::commit_log::FORMAT;
@@ -20,7 +20,7 @@ use crate::storage::copy::reset;
 use crate::storage::queries::meta;
 use crate::storage::snapshot::{self, Snapshot};
 use crate::storage::unfinished::Unfinished;
-use crate::storage::{commit_log, database_copy, nodes};
+use crate::storage::{commit_log, database_copy, nodes, signing_key};
 
 /// The state read from the database at start.
 pub(super) struct OpenStorage {
@@ -121,6 +121,11 @@ fn open_server(
     if migrated > 0 {
         info!(migrations = migrated, "database migrated");
     }
+    let proposed = proposed_key(&mut db, data_dir, config)?;
+    // Before the registration, which ends an earlier process of this name.
+    if config.cluster.preview && !signing_key::fits(&mut db, &proposed)? {
+        return Err(other_key(config));
+    }
     if database_copy::is_unfinished(&mut db)? {
         return Err(StartError::CopyUnfinished);
     }
@@ -141,21 +146,43 @@ fn open_server(
         nodes::record_stopped(&mut db, number, &instance)?;
         return Err(StartError::CopyUnfinished);
     }
-    commit_log::begin_log(&mut db.queries)?;
     let signing_key = match &config.auth.secret {
         // Not stored: it would be in every copy of the database.
-        Some(configured) => data_dir.secret(Some(configured.expose()))?,
-        None => {
-            let proposed = data_dir.secret(None)?;
-            nodes::signing_key(&mut db, &String::from_utf8_lossy(&proposed))?.into_bytes()
-        }
+        Some(_) => proposed,
+        None => signing_key::of_node(&mut db, &String::from_utf8_lossy(&proposed))?.into_bytes(),
     };
+    if !signing_key::record(&mut db, &signing_key)? {
+        if !alone {
+            nodes::record_stopped(&mut db, number, &instance)?;
+            return Err(other_key(config));
+        }
+        warn!("auth.secret is not the one of the last start: tokens that were signed with that one are refused");
+        signing_key::replace(&mut db, &signing_key)?;
+    }
+    commit_log::begin_log(&mut db.queries)?;
     let address = config.cluster.address.clone();
     let node = ThisNode { name, number, instance, address };
     let format = Arc::new(AtomicI16::new(nodes::common_format(&others)));
     let shared = Shared { node, others_run: !others.is_empty(), format, signing_key };
     let writer = server.connect(Purpose::Writer).map_err(DatabaseError::Postgres)?;
     Ok((Db::Postgres(Box::new(writer)), shared))
+}
+
+/// Returns the key that signs access tokens: that of `auth.secret`, of the database, or of the data
+/// directory if there is none yet. Writes nothing to the database, into which a copy may begin.
+fn proposed_key(db: &mut Postgres, data_dir: &DataDir, config: &Config) -> Result<Vec<u8>, StartError> {
+    if let Some(configured) = &config.auth.secret {
+        return Ok(data_dir.secret(Some(configured.expose()))?);
+    }
+    match signing_key::of_database(db)? {
+        Some(stored) => Ok(stored.into_bytes()),
+        None => Ok(data_dir.secret(None)?),
+    }
+}
+
+fn other_key(config: &Config) -> StartError {
+    let is_set = if config.auth.secret.is_some() { "is" } else { "is not set, and the database has" };
+    StartError::OtherKey { is_set }
 }
 
 /// Sets the epoch of a new database. Sets a new epoch and ends all logins if the database was

@@ -19,7 +19,7 @@ use crate::core::database::{self, DatabaseError, Db};
 use crate::core::{fail_points, owner};
 use crate::git::store::Store;
 use crate::storage::database_copy::{self, Copied, CopyProgress, Logins};
-use crate::storage::nodes;
+use crate::storage::{nodes, signing_key};
 
 /// Where a database is.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ fn copy_to_directory(
     let path = DataDir::database_in(data_dir);
     let filling = DataDir::begin_copy(data_dir)?;
     let signing_key = match source {
-        Db::Postgres(source) if logins == Logins::Keep => nodes::stored_signing_key(source)?,
+        Db::Postgres(source) if logins == Logins::Keep => signing_key::of_database(source)?,
         _ => None,
     };
     let unfinished = data_dir.join("netbit.db.unfinished");

@@ -41,8 +41,8 @@ use crate::domain::password::check_new;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::{User, Username};
 use crate::storage::commit_log;
-use crate::storage::nodes;
 use crate::storage::queries::meta;
+use crate::storage::signing_key;
 
 /// Commands per transaction.
 const BATCH: usize = 512;
@@ -94,7 +94,7 @@ fn seed(arguments: &SeedArguments, config: &Config) -> anyhow::Result<()> {
     ensure!(arguments.messages == 0 || arguments.chats > 0, "--messages requires --chats of at least 1");
     let data_dir = DataDir::open(&config.data_dir.0)?;
     let mut db = open(&Source::of(config)?, &data_dir)?;
-    let secret = signing_key(&mut db, config, &data_dir)?;
+    let secret = signing_key_of(&mut db, config, &data_dir)?;
     if meta::get(&mut db, meta::EPOCH)?.is_none() {
         meta::set(&mut db, meta::EPOCH, i64::from(rand::random::<u32>()) + 1)?;
     }
@@ -181,12 +181,12 @@ fn open(source: &Source, data_dir: &DataDir) -> anyhow::Result<Db> {
 
 /// Returns the secret with which the server signs tokens: that of the configuration, or else of the
 /// database on PostgreSQL, or of the data directory.
-fn signing_key(db: &mut Db, config: &Config, data_dir: &DataDir) -> anyhow::Result<Vec<u8>> {
+fn signing_key_of(db: &mut Db, config: &Config, data_dir: &DataDir) -> anyhow::Result<Vec<u8>> {
     let configured = config.auth.secret.as_ref().map(|secret| secret.expose());
     let secret = data_dir.secret(configured)?;
     match db {
         Db::Postgres(db) if configured.is_none() => {
-            Ok(nodes::signing_key(db, &String::from_utf8_lossy(&secret))?.into_bytes())
+            Ok(signing_key::of_node(db, &String::from_utf8_lossy(&secret))?.into_bytes())
         }
         _ => Ok(secret),
     }

@@ -3,8 +3,8 @@
 //! `rows` converts table rows to domain values and back. `queries` holds one function per
 //! statement. `ids` makes typed ids columns. `snapshot` loads the read models. `unfinished` loads
 //! the work that a crash interrupted. `readers` is the pool of read-only connections. `commit_log`
-//! numbers the commits, and passes them to other nodes. `database_copy` copies all rows to another
-//! database.
+//! numbers the commits, and passes them to other nodes. `nodes` and `signing_key` hold what nodes
+//! share on PostgreSQL. `database_copy` copies all rows to another database.
 //!
 //! Invariant: writing functions are called only inside the writer's transaction.
 
@@ -19,6 +19,7 @@ pub mod readers;
 pub mod replicas;
 pub mod rows;
 pub mod schema;
+pub mod signing_key;
 pub mod snapshot;
 pub mod unfinished;
 

@@ -1,4 +1,4 @@
-//! The nodes that share a database of PostgreSQL, and the key that they share.
+//! The nodes that share a database of PostgreSQL.
 //!
 //! Invariant: a number belongs to one name for as long as the row exists; a node that starts again
 //! has the same number.
@@ -59,12 +59,6 @@ struct Number {
 struct Size {
     #[diesel(sql_type = BigInt)]
     value: i64,
-}
-
-#[derive(QueryableByName)]
-struct Value {
-    #[diesel(sql_type = Text)]
-    value: String,
 }
 
 const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
@@ -194,20 +188,4 @@ pub fn record_stopped(db: &mut Postgres, number: i16, instance: &str) -> QueryRe
 pub fn database_bytes(db: &mut Postgres) -> QueryResult<i64> {
     let size = "SELECT pg_database_size(current_database()) AS value";
     diesel::sql_query(size).get_result::<Size>(&mut db.queries).map(|size| size.value)
-}
-
-/// Returns the key that signs access tokens, unless all nodes have one by `auth.secret`.
-pub fn stored_signing_key(db: &mut Postgres) -> QueryResult<Option<String>> {
-    let stored = diesel::sql_query("SELECT value FROM secrets WHERE name = 'signing'");
-    Ok(stored.get_result::<Value>(&mut db.queries).optional()?.map(|stored| stored.value))
-}
-
-/// Returns the key that signs access tokens. The first node stores `proposed`.
-pub fn signing_key(db: &mut Postgres, proposed: &str) -> QueryResult<String> {
-    diesel::sql_query("INSERT INTO secrets (name, value) VALUES ('signing', $1) ON CONFLICT DO NOTHING")
-        .bind::<Text, _>(proposed)
-        .execute(&mut db.queries)?;
-    let stored: Value =
-        diesel::sql_query("SELECT value FROM secrets WHERE name = 'signing'").get_result(&mut db.queries)?;
-    Ok(stored.value)
 }

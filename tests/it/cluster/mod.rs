@@ -4,6 +4,7 @@
 mod backups;
 mod bus_server;
 mod hops;
+mod keys;
 mod link;
 mod nodes;
 mod presence;
