@@ -199,7 +199,8 @@ impl RunningApp {
         started.push("actors");
 
         let proxy = node.proxy(&config, &secret, &instruments);
-        let settings = node.settings(&config, &addresses);
+        let settings = node.settings(&config, &addresses, &instruments);
+        let address_check = node.address_check((&config, &addresses), &secret, &instruments);
         let log_tail = CancellationToken::new();
         let chores = log_tail.child_token();
         let tasks_end_with_a_failed_start = log_tail.clone().drop_guard();
@@ -232,6 +233,9 @@ impl RunningApp {
         stale::spawn(&instruments.freshness, &sessions, &chores);
         let log = node.log.clone();
         let bus = node.join_bus(&services);
+        if let Some(check) = address_check {
+            actix::spawn(chores.clone().run_until_cancelled_owned(check.run()));
+        }
         if config.cluster.shared_repositories {
             chores::spawn_take_over(&services, &chores);
         }

@@ -3,6 +3,8 @@
 //! HTTP and JSON like the API, on a Unix socket that only the operator can open. No login is
 //! required.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -203,6 +205,8 @@ struct ManagedNode {
     /// `None` after an orderly stop.
     silent_ms: Option<i64>,
     repositories: i64,
+    /// Why the node does not reach itself at its address; known of the own node only.
+    address_problem: Option<Arc<str>>,
 }
 
 async fn nodes(services: web::Data<Services>) -> HttpResult {
@@ -213,6 +217,7 @@ async fn nodes(services: web::Data<Services>) -> HttpResult {
         is_running: node.is_running,
         silent_ms: node.silent_ms,
         repositories: node.repositories,
+        address_problem: node.address_problem,
     };
     items(services.nodes().await?.into_iter().map(shown).collect())
 }

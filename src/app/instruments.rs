@@ -23,6 +23,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::http::metrics::HttpMetrics;
 use crate::messaging::{ConnectionMetrics, SessionHandle, SessionMetrics, Transport};
+use crate::services::OwnAddress;
 use crate::services::health::HealthSources;
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
@@ -50,6 +51,7 @@ pub(super) struct Instruments {
     pub(super) freshness: Freshness,
     /// 1 while this node runs the chores of the database.
     pub(super) chores: Gauge,
+    pub(super) own_address: OwnAddress,
     /// The size of a database on PostgreSQL.
     pub(super) database_bytes: Gauge,
     files: DatabaseFiles,
@@ -91,6 +93,7 @@ impl Instruments {
             stopping: Gauge::default(),
             freshness: Freshness::new(config.stale_after()),
             chores: Gauge::default(),
+            own_address: OwnAddress::default(),
             files: DatabaseFiles {
                 database: DataDir::database_in(&config.data_dir.0),
                 on_server: config.database_url().map(|_| database_bytes.clone()),
@@ -127,6 +130,8 @@ impl Instruments {
         registry.register("netbit_stopping", help, this.stopping.clone());
         let help = "1 while this node runs the chores of the database: expiry, retention, removal";
         registry.register("netbit_chores", help, this.chores.clone());
+        let help = "1 while this node of several does not reach itself at its cluster.address";
+        registry.register("netbit_own_address_wrong", help, this.own_address.wrong.clone());
         this.registry = Arc::new(registry);
         this
     }

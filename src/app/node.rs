@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::Addresses;
 use super::actors::LogPlace;
@@ -20,7 +19,7 @@ use crate::actors::cache::{CacheHandle, LogReader, LogRequest};
 use crate::actors::commit::NewestCommit;
 use crate::actors::presence::ClusterLink;
 use crate::actors::writer::WriterHandle;
-use crate::cluster::{self, NodeFeed, OtherNodes, Proxy};
+use crate::cluster::{self, NodeFeed, NodeProcess, OtherNodes, OwnAddressCheck, Proxy};
 use crate::core::actor::FatalSignal;
 use crate::core::bus::Bus;
 use crate::core::config::Config;
@@ -92,16 +91,37 @@ impl NodeParts {
         self.bus.as_ref().map(OpenBus::presence)
     }
 
+    /// Returns the process of the node, if it may run beside others.
+    fn process(&self, config: &Config) -> Option<NodeProcess> {
+        let node = &self.shared.as_ref().filter(|_| config.cluster.preview)?.node;
+        Some(NodeProcess { name: NodeName::from(&*node.name), instance: node.instance.clone() })
+    }
+
     /// Returns the proxy to the other nodes, if this node may run beside others.
     pub(super) fn proxy(&self, config: &Config, secret: &[u8], instruments: &Instruments) -> Option<Proxy> {
-        let name = self.name().filter(|_| config.cluster.preview)?;
         let metrics = (instruments.proxied.clone(), &instruments.pools);
         let others = (self.others.clone(), self.log.clone());
-        Proxy::new(name, secret, others, &config.limits, metrics)
+        Proxy::new(self.process(config)?, secret, others, &config.limits, metrics)
+    }
+
+    /// Returns the check of the address for other nodes, if this node may run beside others.
+    pub(super) fn address_check(
+        &self,
+        (config, addresses): (&Config, &Addresses),
+        secret: &[u8],
+        instruments: &Instruments,
+    ) -> Option<OwnAddressCheck> {
+        let (address, found) = (address_of(config, addresses), instruments.own_address.clone());
+        OwnAddressCheck::new(address, self.process(config)?, secret, &config.limits, found)
     }
 
     /// Returns the settings of the services.
-    pub(super) fn settings(&self, config: &Config, addresses: &Addresses) -> NodeSettings {
+    pub(super) fn settings(
+        &self,
+        config: &Config,
+        addresses: &Addresses,
+        instruments: &Instruments,
+    ) -> NodeSettings {
         let commits = config.runs_beside_others().then(|| {
             let patience = Duration::from_millis(config.limits.commit_wait_ms);
             CommitTokens::new(self.newest.clone(), self.log.clone(), patience)
@@ -116,6 +136,7 @@ impl NodeParts {
             logins: self.bus.as_ref().map(OpenBus::logins),
             chores: self.chores.clone(),
             commits,
+            own_address: instruments.own_address.clone(),
         }
     }
 
@@ -177,9 +198,6 @@ fn address_of(config: &Config, addresses: &Addresses) -> String {
         return config.cluster.address.clone();
     }
     if at.ip().is_unspecified() || config.tls.is_on() {
-        if config.cluster.preview {
-            warn!("other nodes cannot reach the repositories of this node: set cluster.address");
-        }
         return String::new();
     }
     format!("http://{at}")

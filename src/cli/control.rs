@@ -31,12 +31,17 @@ pub(super) struct AuditArguments {
 }
 
 /// Client of the server's services over the control socket.
-pub(super) struct Control(HttpClient);
+pub(super) struct Control {
+    server: HttpClient,
+    /// Whether the server was started for this command.
+    pub(super) is_alone: bool,
+}
 
 impl Control {
     /// Returns a client for the control socket in `data_dir`. A server must be running there.
-    fn of(data_dir: &Path) -> anyhow::Result<Self> {
-        Ok(Self(HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?))
+    fn of(data_dir: &Path, is_alone: bool) -> anyhow::Result<Self> {
+        let server = HttpClient::over_socket(&control_socket::to_connect(data_dir)?)?;
+        Ok(Self { server, is_alone })
     }
 
     pub(super) async fn ask(
@@ -45,7 +50,7 @@ impl Control {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        Ok(self.0.send(method, path, body, &[]).await?.success()?)
+        Ok(self.server.send(method, path, body, &[]).await?.success()?)
     }
 
     /// Returns the `items` of a page.
@@ -120,7 +125,7 @@ pub(super) fn with_server(
         taken.map_err(|error| report_error(&error))?;
     }
     let done = actix_web::rt::System::new().block_on(async {
-        if served { act(Control::of(data_dir)?).await } else { act_alone(data_dir, act).await }
+        if served { act(Control::of(data_dir, false)?).await } else { act_alone(data_dir, act).await }
     });
     done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| report_error(&error))
 }
@@ -131,7 +136,7 @@ async fn act_alone(
     act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let app = start(data_dir).await?;
-    let outcome = match Control::of(data_dir) {
+    let outcome = match Control::of(data_dir, true) {
         Ok(control) => act(control).await,
         Err(error) => Err(error),
     };

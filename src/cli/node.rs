@@ -46,7 +46,9 @@ pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
                 print_line!("the database is not on PostgreSQL: there is a single node")?;
             }
             let mut shown = nodes.iter();
-            Ok(shown.try_for_each(|node| if *json { print_line!("{node}") } else { print(node) })?)
+            let is_alone = control.is_alone;
+            Ok(shown
+                .try_for_each(|node| if *json { print_line!("{node}") } else { print(node, is_alone) })?)
         }
         NodeCommand::Replace { old, new } => {
             let body = json!({"old": old, "new": new});
@@ -77,7 +79,8 @@ pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
     })
 }
 
-fn print(node: &Value) -> std::io::Result<()> {
+/// Prints a node. `is_alone`: the own node runs for this command only, and not at its address.
+fn print(node: &Value, is_alone: bool) -> std::io::Result<()> {
     let text = |key: &str| node.get(key).and_then(Value::as_str).unwrap_or_default();
     let is = |key: &str| node.get(key).and_then(Value::as_bool).unwrap_or(false);
     let number = |key: &str| node.get(key).and_then(Value::as_i64);
@@ -88,5 +91,10 @@ fn print(node: &Value) -> std::io::Result<()> {
         (.., None) => "stopped".to_owned(),
     };
     let repositories = number("repositories").unwrap_or(0);
-    print_line!("{}\t{state}\t{repositories} repositories\t{}", text("name"), text("address"))
+    let problem = match text("address_problem") {
+        "" => String::new(),
+        _ if is_alone => String::new(),
+        problem => format!("\tdoes not reach itself there: {problem}"),
+    };
+    print_line!("{}\t{state}\t{repositories} repositories\t{}{problem}", text("name"), text("address"))
 }

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
@@ -19,6 +19,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use tracing::debug;
 
+use super::own_address::{ANY_NODE, PATH};
 use super::proxy::Proxy;
 use crate::core::saturate;
 use crate::domain::node::NodeName;
@@ -54,7 +55,7 @@ pub(super) struct Hop {
 /// The request that a header is valid for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signed<'a> {
-    /// The node that receives it.
+    /// The node that receives it; [`ANY_NODE`] for the request to [`PATH`] alone.
     pub(super) to: &'a NodeName,
     pub(super) method: &'a str,
     /// The path with the query.
@@ -128,21 +129,27 @@ pub(super) fn address_of(request: &ServiceRequest) -> &str {
 }
 
 /// The outermost layer: a request that another node forwarded continues with the address of its
-/// client. Removes the header in any case.
+/// client. Removes the header in any case. Answers which node this is to a node that asks whether
+/// its address leads to it.
 pub async fn accept<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let sent: Vec<HeaderValue> = request.headers_mut().remove(&HOP).collect();
-    if let Some(value) = sent.first() {
-        let proxy = request.app_data::<web::Data<Proxy>>().cloned();
-        let hop = proxy.and_then(|proxy| {
+    if let (Some(value), Some(proxy)) = (sent.first(), request.app_data::<web::Data<Proxy>>().cloned()) {
+        let is_check = address_of(&request) == PATH;
+        let hop = {
             let all = |name| request.headers().get_all(name).map(HeaderValue::as_bytes);
             let (method, address) = (request.method().as_str(), address_of(&request));
-            let signed = Signed { to: &proxy.own, method, address, credentials: &credentials(all) };
-            proxy.key.verify(value.to_str().ok()?, signed)
-        });
+            let any = NodeName::from(ANY_NODE);
+            let to = if is_check { &any } else { &proxy.own.name };
+            let signed = Signed { to, method, address, credentials: &credentials(all) };
+            value.to_str().ok().and_then(|value| proxy.key.verify(value, signed))
+        };
         match hop {
+            Some(_) if is_check => {
+                return Ok(request.into_response(proxy.own.answer()).map_into_right_body());
+            }
             Some(hop) => {
                 for name in FORWARDED {
                     drop(request.headers_mut().remove(name));
@@ -154,7 +161,7 @@ pub async fn accept<B: MessageBody + 'static>(
             None => debug!(peer = ?request.peer_addr(), "a request has an invalid NetBit-Hop header"),
         }
     }
-    next.call(request).await
+    Ok(next.call(request).await?.map_into_left_body())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::hop::{BEHIND, FORWARDED, HOP_NAME, Hop, HopKey, Signed, address_of, c
 use super::link::{Link, connect, is_local};
 use super::metrics::{Outcome, ProxyMetrics};
 use super::nodes::OtherNodes;
+use super::own_address::NodeProcess;
 use super::refusal::{Refusal, of_broken_exchange};
 use super::upstreams::{Admitted, NotTried, Upstreams, run_of};
 use crate::actors::cache::{AppliedCommit, LogReader, StorageOf, StoragePlace};
@@ -42,7 +43,7 @@ const OWN_ROUTES: [&str; 1] = ["/visitors"];
 
 /// Forwards requests; one per application. See the [module](super).
 pub struct Proxy {
-    pub(super) own: NodeName,
+    pub(super) own: NodeProcess,
     pub(super) key: HopKey,
     nodes: OtherNodes,
     log: LogReader,
@@ -68,7 +69,7 @@ struct Held {
 impl Proxy {
     /// `signing_key`: the key of all nodes. Returns `None` if it cannot be used.
     pub fn new(
-        own: NodeName,
+        own: NodeProcess,
         signing_key: &[u8],
         (nodes, log): (OtherNodes, LogReader),
         limits: &Limits,
@@ -280,7 +281,7 @@ pub async fn forward<B: MessageBody + 'static>(
         return local(request, next).await;
     }
     let place = storage_of(&services, at).await;
-    let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own))
+    let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own.name))
     else {
         return local(request, next).await;
     };

@@ -32,6 +32,7 @@ pub mod images;
 mod logins;
 pub mod messages;
 mod notifications;
+mod own_address;
 mod own_password;
 mod painting;
 mod people;
@@ -57,6 +58,7 @@ pub use error::{FieldProblem, ServiceError};
 use git_resources::GitResources;
 use health::HealthSources;
 pub use logins::LoginShare;
+pub use own_address::OwnAddress;
 pub use rates::Rates;
 
 use std::sync::Arc;
@@ -100,6 +102,8 @@ pub struct NodeSettings {
     pub chores: ChoreLock,
     /// Tokens of commits, if several nodes share the database.
     pub commits: Option<CommitTokens>,
+    /// Whether this node reaches itself at the address that other nodes use.
+    pub own_address: OwnAddress,
 }
 
 /// The dependencies of all functions in this module. One per application, shared.
@@ -126,6 +130,8 @@ pub struct Services {
     pub chores: ChoreLock,
     /// Tokens of commits, if several nodes share the database.
     pub commits: Option<CommitTokens>,
+    /// Whether this node reaches itself at the address that other nodes use.
+    own_address: OwnAddress,
     /// Recorded by the HTTP listener, reported by `doctor`.
     pub forwarders: UntrustedForwarders,
     /// Read for administrators.
@@ -166,6 +172,7 @@ impl Services {
             retention_wakeup: Notify::new(),
             chores: node.chores,
             commits: node.commits,
+            own_address: node.own_address,
             forwarders: UntrustedForwarders::default(),
             health,
             limits,

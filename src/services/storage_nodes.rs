@@ -7,6 +7,7 @@
 //! that it has taken.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -45,6 +46,8 @@ pub struct ListedNode {
     /// Whether it is the node that answers.
     pub is_own: bool,
     pub repositories: i64,
+    /// Why the node does not reach itself at its address, if it is the node that answers.
+    pub address_problem: Option<Arc<str>>,
 }
 
 /// The outcome of taking over repositories.
@@ -125,6 +128,7 @@ impl Services {
         let listed = all.into_iter().map(|node| ListedNode {
             is_running: node.is_running(),
             is_own: own == Some(node.name.as_str()),
+            address_problem: self.own_address.problem().filter(|_| own == Some(node.name.as_str())),
             repositories: counts.get(&node.name).copied().unwrap_or(0),
             silent_ms: node.silent_ms(),
             name: node.name,

@@ -13,7 +13,7 @@ use crate::harness::{PASSWORD, Process, assert_problem, soon, until};
 const BRANCHES: &str = "/api/projects/alice/hello/repos/web/branches";
 
 /// Returns the header of a GET request without credentials, as a node signs it for the node `to`.
-fn hop(nodes: &Nodes, to: &str, address: &str) -> String {
+pub(super) fn hop(nodes: &Nodes, to: &str, address: &str) -> String {
     let key = nodes.query("SELECT value FROM secrets WHERE name = 'signing'");
     let derived = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     let derived = derived.chain_update(b"netbit hop, version 2\0").finalize().into_bytes();

@@ -1,6 +1,7 @@
 //! Several nodes over one database of PostgreSQL, each in its own process. The tests are skipped on
 //! SQLite.
 
+mod addresses;
 mod backups;
 mod bus_server;
 mod hops;

@@ -21,7 +21,7 @@ fn insert_intent(folder: &Path, repository: i64, old: &str, new: &str) {
 }
 
 /// Runs `netbit node` on a data directory; returns the output and whether it succeeded.
-fn node(folder: &Path, database: &str, name: &str, arguments: &[&str]) -> (String, bool) {
+pub(super) fn node(folder: &Path, database: &str, name: &str, arguments: &[&str]) -> (String, bool) {
     let mut netbit = Command::new(command(folder).get_program());
     netbit.arg("node").args(arguments).arg("--data-dir").arg(folder).envs(environment(database, name));
     let output = netbit.output().unwrap();
