@@ -15,6 +15,7 @@ mod log_link;
 mod log_tail;
 mod node;
 mod recovery;
+mod replica_check;
 mod sockets;
 mod stale;
 mod stop;
@@ -230,6 +231,7 @@ impl RunningApp {
         started.push("listeners");
 
         chores::spawn(&services, &chores);
+        replica_check::spawn(&config, &database, &chores).map_err(DatabaseError::Postgres)?;
         stale::spawn(&instruments.freshness, &sessions, &chores);
         let log = node.log.clone();
         let bus = node.join_bus(&services);

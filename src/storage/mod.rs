@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod nodes;
 pub mod queries;
 pub mod readers;
+pub mod replica_check;
 pub mod replicas;
 pub mod rows;
 pub mod schema;

@@ -13,7 +13,7 @@ use tokio_postgres::{AsyncMessage, Config, Connection, NoTls, Socket};
 use tracing::{debug, warn};
 
 use super::tls::Tls;
-use super::url::{Target, UrlError, parse};
+use super::url::{Target, UrlError, each_host, parse};
 use super::watch::{self, Watch};
 use super::{
     COMMIT_LOCK_WAIT, DEAD_LINK_AFTER, IDLE_TRANSACTION_MAX, PgConnection, Postgres, Purpose, READ_MAX,
@@ -76,6 +76,14 @@ impl Server {
             .target_session_attrs(TargetSessionAttrs::Any)
             .load_balance_hosts(LoadBalanceHosts::Random);
         Self::of(target)
+    }
+
+    /// Like [`Self::replicas`], with one server for each host of the URL.
+    ///
+    /// # Errors
+    /// [`PostgresError::Url`] names the mistake.
+    pub fn each_replica(url: &str) -> Result<Vec<Arc<Self>>, PostgresError> {
+        each_host(url).iter().map(|url| Self::replicas(url)).collect()
     }
 
     fn of(target: Target) -> Result<Arc<Self>, PostgresError> {

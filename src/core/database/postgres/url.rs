@@ -75,6 +75,18 @@ pub(super) fn parse(url: &str) -> Result<Target, UrlError> {
     Ok(Target { config, verification, place })
 }
 
+/// Returns a URL for each host of a URL. The parameter `host` of a URL is not divided.
+pub(super) fn each_host(url: &str) -> Vec<String> {
+    let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
+    // The first @, as `tokio_postgres` parses it: other ones are percent-encoded.
+    let (user, rest) = match rest.split_once('@') {
+        Some((user, rest)) => (format!("{user}@"), rest),
+        None => (String::new(), rest),
+    };
+    let (hosts, database) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    hosts.split(',').map(|host| format!("{scheme}://{user}{host}{database}")).collect()
+}
+
 fn host(host: &Host) -> String {
     match host {
         Host::Tcp(name) => name.clone(),
@@ -91,6 +103,16 @@ mod tests {
         let target = parse("postgres://ada:secret@db1,db2:5433/netbit?connect_timeout=4").unwrap();
         assert_eq!(target.place, "db1:5432,db2:5433/netbit");
         assert_eq!(target.verification, Verification::None);
+    }
+
+    #[test]
+    fn each_host_of_a_url_has_its_port_user_and_parameters() {
+        let places =
+            |url: &str| -> Vec<_> { each_host(url).iter().map(|url| parse(url).unwrap().place).collect() };
+        let several = "postgres://ada:secret@db1,[::1]:5433/netbit?sslmode=disable";
+        assert_eq!(places(several), ["db1:5432/netbit", "::1:5433/netbit"]);
+        assert_eq!(each_host(several)[0], "postgres://ada:secret@db1/netbit?sslmode=disable");
+        assert_eq!(places("postgres:///netbit?host=/run/postgresql"), ["/run/postgresql:5432/netbit"]);
     }
 
     #[test]

@@ -81,3 +81,43 @@ async fn replica_answers_for_history_while_it_is_current() {
     })
     .await;
 }
+
+/// A wrong URL was found only at the first read of old messages, which may be days later.
+#[actix_web::test]
+async fn hosts_other_than_standbys_are_named_after_the_start() {
+    if !postgres::is_used() {
+        return;
+    }
+    let (directory, primary) = (tempfile::tempdir().unwrap(), PrivateServer::start().await);
+    // Another server of NetBit, on another database of the same PostgreSQL.
+    query(&primary.url, "CREATE DATABASE other");
+    let (base, _) = primary.url.rsplit_once('/').unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let of_other = format!("{base}/other");
+    Process::with(other.path(), &[("NETBIT_DATABASE", &of_other)]).await.stop().await;
+    let standby = primary.standby().await;
+    let address = |url: &str| url.rsplit_once('/').unwrap().0.rsplit_once('@').unwrap().1.to_owned();
+    let (user, _) = standby.url.rsplit_once('@').unwrap();
+    let (right, of_primary) = (address(&standby.url), address(&primary.url));
+    let log = directory.path().join("log");
+    let logged = async |replicas: &str, count: usize| {
+        let environment =
+            [primary.environment(), ("NETBIT_DATABASE_REPLICAS", replicas), ("NETBIT_LOG__LEVEL", "info")];
+        let server = Process::logging(directory.path(), &environment, &log).await;
+        until(async || std::fs::read_to_string(&log).unwrap().matches("the read replica ").count() == count)
+            .await;
+        server.stop().await;
+        std::fs::read_to_string(&log).unwrap()
+    };
+    let database = primary.url.rsplit_once('/').unwrap().1;
+    let text = logged(&format!("{user}@127.0.0.1:1,{right},{of_primary}/{database}"), 3).await;
+    let line = |place: &str| {
+        let of_replica = |line: &&str| line.contains("the read replica ") && line.contains(place);
+        text.lines().find(of_replica).unwrap_or_else(|| panic!("{place} is not in {text}")).to_owned()
+    };
+    assert!(line(&right).contains("is a standby of the database"), "{text}");
+    assert!(line(&of_primary).contains("it accepts writes"), "{text}");
+    assert!(line("127.0.0.1:1/").contains("cannot connect to PostgreSQL"), "{text}");
+    let text = logged(&format!("{user}@{right}/other"), 1).await;
+    assert!(text.contains("is a standby of another one"), "{text}");
+}
