@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -15,7 +15,7 @@ use super::DataDirFlag;
 use super::output::{print_line, report_error};
 use crate::app::RunningApp;
 use crate::client::HttpClient;
-use crate::core::config::{Config, ConfigError, Listen, Log, Overrides, TlsFiles, environment, load};
+use crate::core::config::{Config, Listen, Log, TlsFiles};
 use crate::core::control_socket;
 use crate::core::data_dir::DataDir;
 use crate::core::owner;
@@ -91,15 +91,14 @@ pub(super) enum Data {
     MayBeNew,
 }
 
-/// Returns the path of the data directory if it is in the expected state.
-pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, ExitCode> {
+/// Returns the configuration if its data directory is in the expected state.
+pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<Config, ExitCode> {
     let config = place.config()?;
-    let is_on_postgres = config.database_url().is_some();
-    let data_dir = config.data_dir.0;
-    let (was_used, otherwise, or) = match is_on_postgres {
-        true => (DataDir::was_used(&data_dir), "no server has used", ""),
+    let data_dir = &config.data_dir.0;
+    let (was_used, otherwise, or) = match config.database_url().is_some() {
+        true => (DataDir::was_used(data_dir), "no server has used", ""),
         false => (
-            DataDir::database_in(&data_dir).exists(),
+            DataDir::database_in(data_dir).exists(),
             "no database in",
             ", or set `database` (NETBIT_DATABASE)",
         ),
@@ -108,35 +107,37 @@ pub(super) fn find_data(place: &DataDirFlag, expected: Data) -> Result<PathBuf, 
         let place = data_dir.display();
         return Err(report_error(&anyhow::anyhow!("{otherwise} {place}: check --data-dir{or}")));
     }
-    Ok(data_dir)
+    Ok(config)
 }
 
 /// Runs `act` with the server of the data directory. If no server runs, a root process first
-/// becomes the owner of the directory.
+/// becomes the owner of the directory, who may not be permitted to read the configuration.
 pub(super) fn with_server(
     place: &DataDirFlag,
     expected: Data,
     act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
 ) -> Result<ExitCode, ExitCode> {
-    let data_dir = &find_data(place, expected)?;
+    let config = find_data(place, expected)?;
+    let data_dir = &config.data_dir.0.clone();
     let served = is_served(data_dir);
     if !served {
         let taken = owner::become_owner_of(data_dir).with_context(|| data_dir.display().to_string());
         taken.map_err(|error| report_error(&error))?;
     }
     let done = actix_web::rt::System::new().block_on(async {
-        if served { act(Control::of(data_dir, false)?).await } else { act_alone(data_dir, act).await }
+        if served { act(Control::of(data_dir, false)?).await } else { act_alone(config, act).await }
     });
     done.map(|()| ExitCode::SUCCESS).map_err(|error: anyhow::Error| report_error(&error))
 }
 
 /// Runs `act` with a server that is started for this command.
 async fn act_alone(
-    data_dir: &Path,
+    config: Config,
     act: impl AsyncFnOnce(Control) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let app = start(data_dir).await?;
-    let outcome = match Control::of(data_dir, true) {
+    let data_dir = config.data_dir.0.clone();
+    let app = start(config).await?;
+    let outcome = match Control::of(&data_dir, true) {
         Ok(control) => act(control).await,
         Err(error) => Err(error),
     };
@@ -146,13 +147,7 @@ async fn act_alone(
 
 /// Starts an unannounced server: it listens on free loopback ports and lives as long as the
 /// command. It holds the lock of the data directory.
-async fn start(data_dir: &Path) -> anyhow::Result<RunningApp> {
-    let overrides = Overrides { file: None, values: vec![("data_dir", data_dir.display().to_string())] };
-    let loaded = load(&overrides, &environment());
-    let mistakes = |mistakes: Vec<_>| {
-        anyhow::anyhow!(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    };
-    let mut config: Config = loaded.map_err(|found: Vec<ConfigError>| mistakes(found))?.config;
+async fn start(mut config: Config) -> anyhow::Result<RunningApp> {
     telemetry::install(&Log { level: "error".to_owned(), ..Log::default() });
     let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     (config.http.listen, config.tcp.listen) = (free.clone(), free.clone());

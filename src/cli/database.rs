@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::ServerFlags;
+use super::ConfigFlag;
 use super::output::{print_line, report_error, warn};
 use super::progress::Bar;
 use crate::backup::{self, DatabasePlace};
@@ -30,6 +30,8 @@ enum DatabaseCommand {
 
 #[derive(Args)]
 struct CopyArguments {
+    #[command(flatten)]
+    configuration: ConfigFlag,
     /// Data directory or URL of PostgreSQL to read; by default the configured database. A server
     /// may use it meanwhile.
     #[arg(long, value_name = "DIR|URL", required_unless_present = "to")]
@@ -46,7 +48,8 @@ struct CopyArguments {
 
 pub(super) fn run(arguments: &DatabaseArguments) -> Result<ExitCode, ExitCode> {
     let DatabaseCommand::Copy(arguments) = &arguments.command;
-    let (from, to) = (place(arguments.from.as_deref())?, place(arguments.to.as_deref())?);
+    let place = |named: &Option<String>| place(named.as_deref(), &arguments.configuration);
+    let (from, to) = (place(&arguments.from)?, place(&arguments.to)?);
     let logins = if arguments.keep_logins { Logins::Keep } else { Logins::End };
     let mut bar = Bar::new(false);
     let done = backup::copy_database(&from, &to, logins, &mut |progress| bar.show(progress));
@@ -73,14 +76,14 @@ pub(super) fn run(arguments: &DatabaseArguments) -> Result<ExitCode, ExitCode> {
 }
 
 /// Returns the named place, or that of the configuration.
-fn place(named: Option<&str>) -> Result<DatabasePlace, ExitCode> {
+fn place(named: Option<&str>, configuration: &ConfigFlag) -> Result<DatabasePlace, ExitCode> {
     match named {
         Some(url) if url.contains("://") => {
             Ok(DatabasePlace::Server(Server::new(url).map_err(|error| report_error(&error.into()))?))
         }
         Some(directory) => Ok(DatabasePlace::Directory(PathBuf::from(directory))),
         None => {
-            let config = ServerFlags::default().load()?.config;
+            let config = configuration.load(None)?;
             match Source::of(&config).map_err(|error| report_error(&error.into()))? {
                 Source::Server(server) => Ok(DatabasePlace::Server(server)),
                 Source::File(_) => Ok(DatabasePlace::Directory(config.data_dir.0)),

@@ -133,9 +133,27 @@ impl ServerFlags {
     }
 }
 
+/// Selects the configuration file of a command.
+#[derive(Args, Clone)]
+struct ConfigFlag {
+    /// Configuration file of the server to read instead of ./netbit.toml.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFlag {
+    /// Returns the configuration of the server, in this data directory or in the configured one.
+    fn load(&self, data_dir: Option<PathBuf>) -> Result<Config, ExitCode> {
+        let flags = ServerFlags { config: self.config.clone(), data_dir, ..ServerFlags::default() };
+        Ok(flags.load()?.config)
+    }
+}
+
 /// Selects the data directory of a command.
 #[derive(Args, Clone)]
 struct DataDirFlag {
+    #[command(flatten)]
+    configuration: ConfigFlag,
     /// Data directory; by default the configured one.
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -144,8 +162,7 @@ struct DataDirFlag {
 impl DataDirFlag {
     /// Returns the configuration of the server in this data directory.
     fn config(&self) -> Result<Config, ExitCode> {
-        let flags = ServerFlags { data_dir: self.data_dir.clone(), ..ServerFlags::default() };
-        Ok(flags.load()?.config)
+        self.configuration.load(self.data_dir.clone())
     }
 
     /// Returns the configuration of the server in this data directory, and its database.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::DataDirFlag;
+use super::ConfigFlag;
 use super::output::{print_line, report_error};
 use crate::actors::writer::commands::{
     AppendMessage, CreateChat, LoginSecret, NewChat, NewUser, RegisterUser, SetParticipant, StartLogin,
@@ -51,6 +51,8 @@ const CHECKPOINT_EVERY: usize = 64;
 
 #[derive(Args)]
 pub(super) struct SeedArguments {
+    #[command(flatten)]
+    configuration: ConfigFlag,
     /// Data directory; created if it is missing.
     #[arg(long, value_name = "DIR", default_value = "./data")]
     data_dir: PathBuf,
@@ -78,8 +80,7 @@ pub(super) struct SeedArguments {
 
 pub(super) fn run(arguments: &SeedArguments) -> Result<ExitCode, ExitCode> {
     let handed = || owner::hand_over(&arguments.data_dir).context("cannot change the owner of the files");
-    let place = DataDirFlag { data_dir: Some(arguments.data_dir.clone()) };
-    let config = place.config()?;
+    let config = arguments.configuration.load(Some(arguments.data_dir.clone()))?;
     seed(arguments, &config)
         .and_then(|()| handed())
         .map(|()| ExitCode::SUCCESS)

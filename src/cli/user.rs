@@ -89,7 +89,7 @@ pub(super) fn run(arguments: &UserArguments) -> Result<ExitCode, ExitCode> {
     // `user add` may be the first command on the data directory of a new server.
     let is_first_step = matches!(arguments.command, UserCommand::Add(_));
     let expected = if is_first_step { Data::MayBeNew } else { Data::Exists };
-    find_data(&arguments.place, expected)?;
+    drop(find_data(&arguments.place, expected)?);
     // The password is read before anything starts: root may read a file that the owner of the
     // directory may not.
     let password = match &arguments.command {

@@ -69,6 +69,44 @@ fn config_error_names_key_source_and_allowed_values() {
     assert!(missing.status.code() == Some(78) && text(&missing.stderr).contains("nowhere.toml"));
 }
 
+/// Only the server had `--config`: its commands needed the folder of the file or its variables.
+#[test]
+fn commands_read_the_named_configuration_file() {
+    let (elsewhere, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let configuration = |name: &str| {
+        let (file, data_dir) = (path(&format!("{name}.toml")), place.path().join(name));
+        let database = postgres::url(&data_dir).map(|url| format!("database = {url:?}\n"));
+        let text = format!("data_dir = {data_dir:?}\n{}", database.unwrap_or_default());
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let (first, second) = (configuration("first"), configuration("second"));
+    std::fs::write(path("password"), PASSWORD).unwrap();
+    let (password, backup, copy) = (path("password"), path("backup"), path("copy"));
+    for arguments in [
+        &["user", "add", "ada", "--password-file", &password, "--config", &first][..],
+        &["token", "list", "ada", "--config", &first],
+        &["chat", "list", "--config", &first],
+        &["node", "list", "--config", &first],
+        &["audit", "--config", &first],
+        &["doctor", "--config", &first],
+        &["backup", &backup, "--config", &first],
+        &["restore", &backup, "--config", &second],
+        &["database", "copy", "--to", &copy, "--config", &second],
+    ] {
+        let output = netbit(elsewhere.path(), arguments, &[]);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    for (option, value) in [("--config", &first), ("--config", &second), ("--data-dir", &copy)] {
+        let output = program().args(["user", "list", option, value]).output().unwrap();
+        assert!(text(&output.stdout).contains("ada"), "{value}: {output:?}");
+    }
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0, "nothing is made in the folder");
+    let missing = netbit(elsewhere.path(), &["doctor", "--config", "nowhere.toml"], &[]);
+    assert!(missing.status.code() == Some(78) && text(&missing.stderr).contains("nowhere.toml"));
+}
+
 #[test]
 fn unusable_data_directory_is_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -22,7 +22,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use self::screen::Screen;
 use self::view::View;
-use super::ServerFlags;
+use super::ConfigFlag;
 use super::output::{print_line, report_error};
 use crate::client::metrics::Scrape;
 use crate::client::root_cause;
@@ -36,6 +36,8 @@ const SECONDS_MAX: u64 = 60;
 
 #[derive(Args)]
 pub(super) struct TopArguments {
+    #[command(flatten)]
+    configuration: ConfigFlag,
     /// Operations listener of the server; by default the configured one. Several, separated by
     /// commas, show the nodes of a cluster.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
@@ -97,7 +99,7 @@ impl TopArguments {
         if let Some(ops) = self.ops.first() {
             return Ok(ops.clone());
         }
-        Ok(match ServerFlags::default().load()?.config.ops.listen {
+        Ok(match self.configuration.load(None)?.ops.listen {
             Listen::Address(mut address) if address.ip().is_unspecified() => {
                 let loopback =
                     if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
