@@ -10,6 +10,9 @@ use super::DataDirFlag;
 use super::control::{Data, with_server};
 use super::output::print_line;
 
+/// A node that runs gives a sign every 5 s. From this time on, in milliseconds, it may have ended.
+const LATE_MS: i64 = 7_500;
+
 #[derive(Args)]
 pub(super) struct NodeArguments {
     #[command(subcommand)]
@@ -86,6 +89,9 @@ fn print(node: &Value, is_alone: bool) -> std::io::Result<()> {
     let number = |key: &str| node.get(key).and_then(Value::as_i64);
     let state = match (is("is_own"), is("is_running"), number("silent_ms")) {
         (true, ..) => "this node".to_owned(),
+        (_, true, Some(silent_ms)) if silent_ms > LATE_MS => {
+            format!("runs, no sign for {} s", silent_ms / 1000)
+        }
         (_, true, _) => "runs".to_owned(),
         (.., Some(silent_ms)) => format!("ended {} s ago", silent_ms / 1000),
         (.., None) => "stopped".to_owned(),

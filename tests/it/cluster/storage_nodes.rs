@@ -88,6 +88,12 @@ async fn replaced_node_hands_its_repositories_over() {
     let bare = only_repository(&from);
     workdir.git("work", &["push", "--quiet", bare.to_str().unwrap(), "main"]).await.ok();
     insert_intent(&from, 1, &first, &second);
+    // It was killed a while ago, and still counts as a node that runs.
+    nodes.query("UPDATE nodes SET seen_at = seen_at - 12000 WHERE name = 'a'");
+    let (said, _) = node(&to, &nodes.database, "b", &["list"]);
+    let of_a = said.lines().find(|line| line.starts_with("a\t")).unwrap();
+    assert!(of_a.contains("\truns, no sign for 1") && of_a.contains(" s\t"), "{said}");
+    assert!(said.contains("b\tthis node\t"), "{said}");
     std::fs::write(bare.join("refs/heads/main.lock"), "").unwrap();
     nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
     let (said, done) = replace("a", "b");
