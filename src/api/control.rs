@@ -205,6 +205,8 @@ struct ManagedNode {
     /// `None` after an orderly stop.
     silent_ms: Option<i64>,
     repositories: i64,
+    /// Repositories whose deletion has not ended.
+    deleting: i64,
     /// Why the node does not reach itself at its address; known of the own node only.
     address_problem: Option<Arc<str>>,
 }
@@ -217,6 +219,7 @@ async fn nodes(services: web::Data<Services>) -> HttpResult {
         is_running: node.is_running,
         silent_ms: node.silent_ms,
         repositories: node.repositories,
+        deleting: node.deleting,
         address_problem: node.address_problem,
     };
     items(services.nodes().await?.into_iter().map(shown).collect())
@@ -235,13 +238,14 @@ struct Replaced {
     missing: usize,
     older: usize,
     settled: usize,
+    deleting: usize,
 }
 
 /// Makes this node the storage node of the repositories of another one that has ended.
 async fn replace_node(body: Body<Replacement>, services: web::Data<Services>) -> HttpResult {
     let Replacement { old, new } = body.0;
-    let TakenOver { moved, missing, older, settled } = services.replace_node(&old, &new).await?;
-    Ok(HttpResponse::Ok().json(Replaced { moved, missing, older, settled }))
+    let TakenOver { moved, missing, older, settled, deleting } = services.replace_node(&old, &new).await?;
+    Ok(HttpResponse::Ok().json(Replaced { moved, missing, older, settled, deleting }))
 }
 
 #[derive(Serialize)]

@@ -61,6 +61,9 @@ pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
             if count("settled") > 0 {
                 print_line!("{} interrupted pushes were settled", count("settled"))?;
             }
+            if count("deleting") > 0 {
+                print_line!("{} deletions that {old} has not completed end on {new}", count("deleting"))?;
+            }
             let (missing, older) = (count("missing"), count("older"));
             let mut left = Vec::new();
             if missing > 0 {
@@ -97,10 +100,18 @@ fn print(node: &Value, is_alone: bool) -> std::io::Result<()> {
         (.., None) => "stopped".to_owned(),
     };
     let repositories = number("repositories").unwrap_or(0);
+    let deleting = match number("deleting").unwrap_or(0) {
+        0 => String::new(),
+        deleting => format!(", {deleting} being deleted"),
+    };
     let problem = match text("address_problem") {
         "" => String::new(),
         _ if is_alone => String::new(),
         problem => format!("\tdoes not reach itself there: {problem}"),
     };
-    print_line!("{}\t{state}\t{repositories} repositories\t{}{problem}", text("name"), text("address"))
+    print_line!(
+        "{}\t{state}\t{repositories} repositories{deleting}\t{}{problem}",
+        text("name"),
+        text("address")
+    )
 }

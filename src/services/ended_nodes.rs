@@ -71,6 +71,7 @@ mod tests {
             is_running,
             is_own: name == "own",
             repositories: 1,
+            deleting: 0,
             address_problem: None,
         }
     }

@@ -46,6 +46,8 @@ pub struct ListedNode {
     /// Whether it is the node that answers.
     pub is_own: bool,
     pub repositories: i64,
+    /// Repositories whose deletion has not ended.
+    pub deleting: i64,
     /// Why the node does not reach itself at its address, if it is the node that answers.
     pub address_problem: Option<Arc<str>>,
 }
@@ -60,6 +62,8 @@ pub struct TakenOver {
     pub older: usize,
     /// Interrupted pushes that were settled.
     pub settled: usize,
+    /// Repositories whose deletion this node completes.
+    pub deleting: usize,
 }
 
 /// The directory of a repository on this node.
@@ -118,18 +122,23 @@ impl Services {
     /// # Errors
     /// If the database fails.
     pub async fn nodes(&self) -> Result<Vec<ListedNode>, ServiceError> {
-        let read = self
-            .readers
-            .read(Holder::Operator, |db| Ok((nodes::all(db)?, repositories::counts_by_storage(db)?)));
-        let (all, counts) = read.await?;
-        let counts: HashMap<_, _> =
-            counts.into_iter().filter_map(|(name, count)| Some((name?, count))).collect();
+        let read = self.readers.read(Holder::Operator, |db| {
+            let count = |db: &mut _, state| repositories::counts_by_storage(db, state);
+            let counts = (count(db, repositories::ACTIVE)?, count(db, repositories::DELETING)?);
+            Ok((nodes::all(db)?, counts))
+        });
+        let (all, (active, deleting)) = read.await?;
+        let by_name = |counts: Vec<(Option<String>, i64)>| -> HashMap<String, i64> {
+            counts.into_iter().filter_map(|(name, count)| Some((name?, count))).collect()
+        };
+        let (active, deleting) = (by_name(active), by_name(deleting));
         let own = self.git.node.as_ref().map(NodeName::as_str);
         let listed = all.into_iter().map(|node| ListedNode {
             is_running: node.is_running(),
             is_own: own == Some(node.name.as_str()),
             address_problem: self.own_address.problem().filter(|_| own == Some(node.name.as_str())),
-            repositories: counts.get(&node.name).copied().unwrap_or(0),
+            repositories: active.get(&node.name).copied().unwrap_or(0),
+            deleting: deleting.get(&node.name).copied().unwrap_or(0),
             silent_ms: node.silent_ms(),
             name: node.name,
             address: node.address,
@@ -167,7 +176,12 @@ impl Services {
     /// Returns whether a node of this name has repositories: after a restore into another database
     /// the node itself is not known.
     async fn stores_any(&self, name: &str) -> Result<bool, ServiceError> {
-        let counts = self.readers.read(Holder::Operator, repositories::counts_by_storage).await?;
+        let read = |db: &mut _| {
+            let mut counts = repositories::counts_by_storage(db, repositories::ACTIVE)?;
+            counts.extend(repositories::counts_by_storage(db, repositories::DELETING)?);
+            Ok(counts)
+        };
+        let counts = self.readers.read(Holder::Operator, read).await?;
         Ok(counts.iter().any(|(storage, _)| storage.as_deref() == Some(name)))
     }
 
@@ -177,7 +191,7 @@ impl Services {
         let mut taken = self.take(of_old.collect(), node).await?;
         taken.settled = self.settle_unfinished_pushes().await?;
         if taken.moved > 0 {
-            let TakenOver { moved, missing, older, settled } = taken;
+            let TakenOver { moved, missing, older, settled, .. } = taken;
             info!(from = %old, moved, missing, older, settled, "the repositories of another node were taken over");
         }
         self.git.maintain_soon();
@@ -234,13 +248,15 @@ impl Services {
         for repository in here {
             by_storage.entry(repository.storage.clone()).or_default().push(repository);
         }
-        let mut moved = 0;
+        let (mut moved, mut deleting) = (0, 0);
         for (from, repositories) in by_storage {
             for some in repositories.chunks(MOVED_PER_COMMAND) {
-                moved += self.move_here(some, from.clone(), node).await?;
+                let (usable, deleted) = self.move_here(some, from.clone(), node).await?;
+                moved += usable;
+                deleting += deleted;
             }
         }
-        Ok(TakenOver { moved, missing, older, settled: 0 })
+        Ok(TakenOver { moved, missing, older, settled: 0, deleting })
     }
 
     /// Compares the directories of these repositories with the pushes that the database knows.
@@ -276,13 +292,14 @@ impl Services {
     }
 
     /// Moves these repositories to this node, and removes the locks that interrupted pushes left in
-    /// those that have moved. Until then no push of this node uses them.
+    /// those that have moved. Until then no push of this node uses them. Returns how many of them
+    /// can be used, and how many are being deleted.
     async fn move_here(
         &self,
         repositories: &[Repository],
         from: Option<NodeName>,
         node: &NodeName,
-    ) -> Result<usize, ServiceError> {
+    ) -> Result<(usize, usize), ServiceError> {
         let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
         let interrupted: Vec<_> = repositories.iter().filter(|found| unsettled.contains(&found.id)).collect();
         let mut held = Vec::new();
@@ -292,10 +309,12 @@ impl Services {
         let ids = repositories.iter().map(|repository| repository.id).collect();
         let command = MoveRepositories { repositories: ids, from, to: node.clone() };
         let moved = self.writer.execute(Caller::Server, command).await?;
-        let keys =
-            interrupted.iter().filter(|found| moved.contains(&found.id)).map(|found| found.storage_key);
+        let keys = interrupted
+            .iter()
+            .filter(|found| moved.usable.contains(&found.id))
+            .map(|found| found.storage_key);
         self.remove_locks(keys.collect()).await?;
         drop(held);
-        Ok(moved.len())
+        Ok((moved.usable.len(), moved.deleting))
     }
 }

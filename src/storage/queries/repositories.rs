@@ -6,7 +6,7 @@ use super::Db;
 use crate::domain::ids::{ProjectId, RepositoryId};
 use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
-use crate::storage::rows::project::{NewRepositoryRow, RepositoryRow};
+use crate::storage::rows::project::{MovedRepositories, NewRepositoryRow, RepositoryRow};
 use crate::storage::schema::repositories;
 
 pub const CREATING: &str = "creating";
@@ -187,23 +187,22 @@ pub fn stored_elsewhere(db: &mut Db, node: &NodeName) -> QueryResult<Vec<(Reposi
     rows.into_iter().map(with_use).collect()
 }
 
-/// Returns the number of repositories of each storage node that can be used.
-pub fn counts_by_storage(db: &mut Db) -> QueryResult<Vec<(Option<String>, i64)>> {
+/// Returns the number of repositories of each storage node in this state.
+pub fn counts_by_storage(db: &mut Db, state: &str) -> QueryResult<Vec<(Option<String>, i64)>> {
     repositories::table
-        .filter(repositories::state.eq(ACTIVE))
+        .filter(repositories::state.eq(state))
         .group_by(repositories::storage)
         .select((repositories::storage, diesel::dsl::count_star()))
         .load(db)
 }
 
-/// Moves those of these repositories that `from` stores to the node `to`. Returns them as they are
-/// now, if they can be used.
+/// Moves those of these repositories that `from` stores to the node `to`.
 pub fn set_storage(
     db: &mut Db,
     ids: &[RepositoryId],
     from: Option<&NodeName>,
     to: &NodeName,
-) -> QueryResult<Vec<Repository>> {
+) -> QueryResult<MovedRepositories> {
     let named = repositories::table.filter(repositories::id.eq_any(ids));
     let moved = repositories::storage.eq(to.as_str());
     let rows: Vec<RepositoryRow> = match from {
@@ -216,7 +215,9 @@ pub fn set_storage(
             .returning(RepositoryRow::as_returning())
             .get_results(db)?,
     };
-    rows.into_iter().filter(|row| row.state == ACTIVE).map(Repository::try_from).collect()
+    let deleting = rows.iter().filter(|row| row.state == DELETING).count();
+    let usable = rows.into_iter().filter(|row| row.state == ACTIVE).map(Repository::try_from);
+    Ok(MovedRepositories { usable: usable.collect::<QueryResult<_>>()?, deleting })
 }
 
 /// Deletes the row of a repository that was never completed.

@@ -109,6 +109,15 @@ pub struct NewRepositoryRow<'a> {
     pub storage: Option<&'a str>,
 }
 
+/// Repositories that have got another storage node.
+#[derive(Debug, Default)]
+pub struct MovedRepositories {
+    /// As they are now.
+    pub usable: Vec<Repository>,
+    /// The number of those that are being deleted.
+    pub deleting: usize,
+}
+
 /// A project or repository that was renamed: where its former name was used, and what it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renamed {

@@ -204,6 +204,31 @@ async fn repository_of_a_lost_node_can_be_deleted() {
     nodes.b.stop().await;
 }
 
+/// A repository that was deleted while its node was away stayed `deleting` if the node never came
+/// back.
+#[actix_web::test]
+async fn deletions_of_a_lost_node_end_at_its_replacement() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.a, "private").await;
+    nodes.a.kill();
+    nodes.query("UPDATE nodes SET seen_at = seen_at - 31000 WHERE name = 'a'");
+    let alice = login(&nodes.b, "alice").await;
+    let web = "/api/projects/alice/hello/repos/web";
+    assert_eq!(alice.send(reqwest::Method::DELETE, web, None, &[]).await.unwrap().status, 204);
+    let state = || nodes.query("SELECT state || ' ' || storage FROM repositories");
+    assert_eq!(state(), "deleting a");
+    let folder = nodes.folders[1].path();
+    let (said, _) = node(folder, &nodes.database, "b", &["list"]);
+    assert!(said.contains("0 repositories, 1 being deleted"), "{said}");
+    // As after a restore into another database, which does not know the node.
+    nodes.query("DELETE FROM nodes WHERE name = 'a'");
+    let (said, done) = node(folder, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(done && said.contains("0 repositories of a are now stored on b"), "{said}");
+    assert!(said.contains("1 deletions that a has not completed end on b"), "{said}");
+    until(async || state() == "deleted b").await;
+    nodes.b.stop().await;
+}
+
 #[actix_web::test]
 async fn node_takes_over_shared_repositories_of_an_ended_node() {
     if !postgres::is_used() {

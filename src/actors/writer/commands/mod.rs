@@ -51,7 +51,7 @@ pub use projects::{CreateProject, DeleteProject, SetMember, SetProjectConfig, Se
 pub use pushes::{CountAttempt, OpenPush, Opened, SettlePush, Settled, WantedRefs};
 pub use repositories::{
     AbandonRepository, ActivateRepository, BeginRepository, DeleteRepository, FinishDeletion,
-    MoveRepositories, NODE_RUNS, RecordMaintenance, UpdateRepository,
+    MoveRepositories, Moved, NODE_RUNS, RecordMaintenance, UpdateRepository,
 };
 
 pub use removal::{DeleteChat, DeleteEmptyChat, PurgeChat};

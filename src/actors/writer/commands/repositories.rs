@@ -168,7 +168,7 @@ impl Command for UpdateRepository {
 /// Invariant: the push lock of another node excludes no push, so a repository of another node is
 /// deleted only if that node does not run. A node that only seems to have ended can open no push of
 /// a deleted repository ([`OpenPush`](super::OpenPush)). Its row stays `deleting` until that node
-/// starts again with the directory.
+/// starts again with the directory, or is replaced ([`MoveRepositories`]).
 pub struct DeleteRepository {
     pub who: Credential,
     pub repository: RepositoryId,
@@ -237,8 +237,17 @@ impl Command for RecordMaintenance {
     }
 }
 
+/// Repositories that have another storage node.
+#[derive(Debug, Default)]
+pub struct Moved {
+    /// Those that can be used.
+    pub usable: Vec<RepositoryId>,
+    /// The number of those that are being deleted.
+    pub deleting: usize,
+}
+
 /// Makes a node the storage node of repositories of another one that does not run, or of
-/// repositories that no node has adopted. Returns those that were moved and can be used.
+/// repositories that no node has adopted. The new node also ends the deletions of the old one.
 ///
 /// Invariant: a node that runs loses no repository. A node that only seems to have ended can open
 /// no push of a repository that was moved ([`OpenPush`](super::OpenPush)).
@@ -250,14 +259,14 @@ pub struct MoveRepositories {
 }
 
 impl Command for MoveRepositories {
-    type Output = Vec<RepositoryId>;
+    type Output = Moved;
 
     fn bytes(&self) -> usize {
         // The events name each repository with its texts.
         1024 * self.repositories.len()
     }
 
-    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Vec<RepositoryId>> {
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<Moved> {
         if let Some(from) = &self.from
             && nodes::is_running(tx.reader(), from.as_str())?
         {
@@ -265,11 +274,11 @@ impl Command for MoveRepositories {
         }
         let named = self.repositories.get(..ROWS_PER_STATEMENT_MAX).unwrap_or(&self.repositories);
         let moved = repositories::set_storage(tx.write(), named, self.from.as_ref(), &self.to)?;
-        let ids = moved.iter().map(|repository| repository.id).collect();
-        for repository in moved {
+        let usable = moved.usable.iter().map(|repository| repository.id).collect();
+        for repository in moved.usable {
             tx.announce(Event::RepositoryChanged { repository: Arc::new(repository) });
         }
-        Ok(ids)
+        Ok(Moved { usable, deleting: moved.deleting })
     }
 }
 
