@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! * A copy that keeps the logins takes the place of its source: no server uses the source while it
-//!   is copied.
+//!   is copied. That of a directory is locked; of PostgreSQL it is checked at both ends.
 //! * No server starts on a target that is not complete. A repeated copy begins again.
 //! * Repositories are not copied.
 
@@ -56,7 +56,7 @@ fn open_source(from: &DatabasePlace, logins: Logins) -> Result<(Db, Option<DataD
             }
             let lock = match logins {
                 Logins::Keep => Some(DataDir::open(data_dir)?),
-                Logins::End => None,
+                Logins::Backup | Logins::End => None,
             };
             Ok((Db::Sqlite(database::open_reader(&path)?), lock))
         }

@@ -52,7 +52,7 @@ pub fn take(
     match source {
         OpenSource::File(path) => vacuum_into(path, &copy)?,
         OpenSource::Server(source) => {
-            copy_to_file(&mut Db::Postgres(source), &copy, Logins::Keep, report)?;
+            copy_to_file(&mut Db::Postgres(source), &copy, Logins::Backup, report)?;
         }
     }
     let mut db = Db::Sqlite(database::open_reader(&copy)?);

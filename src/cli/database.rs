@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &DatabaseArguments) -> Result<ExitCode, ExitCode> {
         warn(format_args!("{texts} contained U+0000, which PostgreSQL refuses; U+FFFD takes its place"));
     }
     let ended = match logins {
-        Logins::Keep => "logins stay: do not start a server on the source again".to_owned(),
+        Logins::Keep | Logins::Backup => "logins stay: do not start a server on the source again".to_owned(),
         Logins::End => {
             format!("{} ended: all users must log in again", plural(copied.logins_ended, "login", "logins"))
         }

@@ -16,6 +16,7 @@
 
 mod catalog;
 mod rows;
+mod source;
 mod target;
 
 use diesel::result::Error as SqlError;
@@ -57,6 +58,16 @@ pub enum CopyError {
          finished; name a new database"
     )]
     NotEmpty(String),
+    #[error(
+        "node {0} has used the source meanwhile: its changes may not be in the copy, which is not complete. Stop it, \
+         wait 30 seconds after a crash, and repeat the command; or copy without --keep-logins"
+    )]
+    SourceUsed(String),
+    #[error(
+        "the source has changed meanwhile, and the changes are not in the copy, which is not complete: stop all that \
+         writes to it, and repeat the command; or copy without --keep-logins"
+    )]
+    SourceChanged,
     #[error("node {0} uses the target; stop it first")]
     TargetInUse(String),
     #[error("another process copies into this database; wait until it has ended")]
@@ -73,8 +84,11 @@ pub enum CopyError {
 /// The logins of the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logins {
-    /// They stay, and so does the epoch: the copy takes the place of the source, or is a backup.
+    /// They stay, and so does the epoch: the copy takes the place of the source. The copy fails if
+    /// a server has used the source meanwhile.
     Keep,
+    /// They stay, and so does the epoch: the copy is a backup. A restore ends them.
+    Backup,
     /// They end, and the copy has a new epoch: the source may go on to be used.
     End,
 }
@@ -114,6 +128,8 @@ struct Position {
     commit_no: i64,
     /// The largest id that was assigned in each table with a sequence.
     sequences: Vec<(Table, i64)>,
+    /// The nodes of the source, and their last processes.
+    nodes: Vec<(String, String)>,
 }
 
 /// Copies all rows of `from`, which is only read, into `to`, which has no rows.
@@ -155,7 +171,7 @@ pub fn copy(from: &mut Db, to: &mut Db, logins: Logins, report: ReportCopy<'_>) 
     }
     target::set_position(to, &position)?;
     let (epoch, logins_ended) = match logins {
-        Logins::Keep => (position.epoch, 0),
+        Logins::Keep | Logins::Backup => (position.epoch, 0),
         Logins::End => reset(to)?,
     };
     for (table, expected) in counts.iter().filter(|(table, _)| table.is_compared(logins)) {
@@ -165,7 +181,10 @@ pub fn copy(from: &mut Db, to: &mut Db, logins: Logins, report: ReportCopy<'_>) 
         }
     }
     fail_points::reach(fail_points::BEFORE_COPY_ENDS);
-    target::finish(to, &keys)?;
+    target::finish(to, &keys, || match logins {
+        Logins::Keep => source::check_unused(from, &position),
+        Logins::Backup | Logins::End => Ok(()),
+    })?;
     Ok(Copied {
         tables: sources.len(),
         rows: total,
@@ -235,6 +254,7 @@ fn position(from: &mut Db, sources: &[Table], targets: &[Table]) -> Result<Posit
         epoch: meta::get(from, meta::EPOCH)?.unwrap_or(0),
         commit_no: commit_log::last(from)?,
         sequences,
+        nodes: source::processes(from)?,
     })
 }
 

@@ -177,15 +177,21 @@ pub(super) fn set_position(to: &mut Db, position: &Position) -> Result<(), CopyE
     Ok(())
 }
 
-/// Creates the foreign keys, which checks every row, and commits.
-pub(super) fn finish(to: &mut Db, keys: &[ForeignKey]) -> Result<(), CopyError> {
+/// Creates the foreign keys, which checks every row, and commits unless `check_source` fails.
+pub(super) fn finish(
+    to: &mut Db,
+    keys: &[ForeignKey],
+    check_source: impl FnOnce() -> Result<(), CopyError>,
+) -> Result<(), CopyError> {
     if let Db::Sqlite(_) = to {
-        return Ok(());
+        return check_source();
     }
     for ForeignKey { table_name, name, definition } in keys {
         let create = format!("ALTER TABLE \"{table_name}\" ADD CONSTRAINT \"{name}\" {definition}");
         to.batch_execute(&create).map_err(|source| CopyError::Rows { table: table_name.clone(), source })?;
     }
+    // At the end: the foreign keys take long.
+    check_source()?;
     let Db::Postgres(db) = to else { return Ok(()) };
     match commit(db) {
         Err(error) if db.lost(&error) => settle(db, error)?,

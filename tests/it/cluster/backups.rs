@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::repositories::{Nodes, environment, hello_web, login, push_events, query, url};
 use crate::harness::git::{GitWorkdir, repositories_in};
-use crate::harness::{Process, command, postgres};
+use crate::harness::{Process, command, postgres, until};
 
 /// Runs a command as a node, beside its server; returns the output and whether it succeeded.
 async fn netbit(folder: &Path, database: &str, name: &str, arguments: &[&str]) -> (String, bool) {
@@ -177,4 +177,42 @@ async fn cluster_goes_back_to_one_machine_with_all_repositories() {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     server.stop().await;
+}
+
+/// A node that started on the source while it was copied, and went on to be used, lost its writes:
+/// the copy counted as its successor.
+#[actix_web::test]
+async fn copy_fails_when_a_node_starts_on_its_source() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    hello_web(&nodes.a, "private").await;
+    let Nodes { a, b, folders, database } = nodes;
+    a.stop().await;
+    b.stop().await;
+    let outside = tempfile::tempdir().unwrap();
+    let copy = |target: &Path, pause: &str| {
+        let mut netbit = Command::new(command(target).get_program());
+        netbit.args(["database", "copy", "--keep-logins", "--from", &database, "--to"]).arg(target);
+        netbit.env_remove("NETBIT_DATABASE").env("FAILPOINTS", pause);
+        tokio::task::spawn_blocking(move || netbit.output().unwrap())
+    };
+    // One node runs at the end of the copy, and another one has stopped by then.
+    for stops in [false, true] {
+        let target = outside.path().join(if stops { "stopped" } else { "running" });
+        let copying = copy(&target, "copy.end=sleep(10000)");
+        until(async || target.join("netbit.db.unfinished").exists()).await;
+        let mut node = Some(Process::with(folders[0].path(), &environment(&database, "a")).await);
+        if stops {
+            node.take().unwrap().stop().await;
+        }
+        let output = copying.await.unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!output.status.success() && said.contains("node a has used the source meanwhile"), "{said}");
+        assert!(!target.join("netbit.db").exists(), "the copy is not complete");
+        if let Some(node) = node {
+            node.stop().await;
+        }
+        let output = copy(&target, "").await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(target.join("netbit.db").exists());
+    }
 }
