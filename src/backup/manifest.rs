@@ -31,7 +31,7 @@ pub struct Manifest {
     /// Number of repositories that other nodes of the database have. They are not in the backup.
     #[serde(default)]
     pub elsewhere: usize,
-    /// Repositories whose directories were missing. They are not in the backup.
+    /// Repositories whose directories were missing or incomplete. They are not in the backup.
     #[serde(default)]
     pub missing: Vec<MissingRepository>,
     /// Total size of all files.
@@ -41,11 +41,14 @@ pub struct Manifest {
     files: Vec<Entry>,
 }
 
-/// A repository without a directory.
+/// A repository without a directory, or with an incomplete one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingRepository {
     pub id: RepositoryId,
     pub name: String,
+    /// The folder that the directory lacked. `None`: the directory was missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

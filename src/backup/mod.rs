@@ -12,8 +12,8 @@
 //! * During a backup nothing is pruned, repacked or removed: the backup holds the
 //!   [`Store::maintenance_lock`](crate::git::store::Store::tending) lock. The lock ends with the
 //!   process.
-//! * A repository whose directory is missing does not prevent the backup of the others. The
-//!   manifest names it, and the command fails after the backup is complete.
+//! * A repository whose directory is missing or incomplete does not prevent the backup of the
+//!   others. The manifest names it, and the command fails after the backup is complete.
 //! * A restored database has a new epoch and no open logins: tokens and cursors issued after the
 //!   backup are not accepted.
 //! * The doctor only reads.

@@ -12,6 +12,7 @@ use crate::core::database::postgres::Purpose;
 use crate::core::database::{self, DatabaseError, Db, Postgres, Source};
 use crate::core::fail_points;
 use crate::core::private_file;
+use crate::domain::repository::Repository;
 use crate::git::store::Store;
 use crate::storage::copy::vacuum_into;
 use crate::storage::database_copy::Logins;
@@ -19,6 +20,8 @@ use crate::storage::metrics::LAST_BACKUP;
 use crate::storage::queries::{meta, repositories};
 
 const REPOSITORIES: &str = "repos";
+/// Folders without which a directory is not a repository for git.
+const FOLDERS: [&str; 2] = ["objects", "refs"];
 
 /// A database that can be read.
 enum OpenSource<'a> {
@@ -27,7 +30,8 @@ enum OpenSource<'a> {
 }
 
 /// Writes a backup of `data_dir` and its database into `target`, which must be new or empty. It is
-/// complete without the `own` repositories whose directories are missing: the manifest names them.
+/// complete without the `own` repositories whose directories are missing or incomplete: the
+/// manifest names them.
 pub fn take(
     database: &Source,
     (data_dir, own): (&Path, &OwnRepositories),
@@ -64,15 +68,10 @@ pub fn take(
 
     report(BackupProgress::Begin("repositories", u64::try_from(all.len()).unwrap_or(0)));
     for repository in &all {
-        if !own.contains(repository) {
-            manifest.elsewhere += 1;
-        } else if let Ok(from) = store.existing(repository.storage_key) {
-            copy_repository(&store, &from, target, &mut manifest)?;
-            manifest.repositories += 1;
+        if own.contains(repository) {
+            copy_or_name(&store, repository, target, &mut manifest)?;
         } else {
-            // The other repositories need their backup all the more.
-            let (id, name) = (repository.id, repository.name.clone());
-            manifest.missing.push(MissingRepository { id, name });
+            manifest.elsewhere += 1;
         }
         report(BackupProgress::Done(1));
     }
@@ -84,6 +83,29 @@ pub fn take(
         tracing::warn!(%error, "the time of this backup could not be written to the data directory");
     }
     Ok(manifest)
+}
+
+/// Copies a repository, or names it if its directory is missing or is not a repository of git: the
+/// other repositories need their backup all the more.
+fn copy_or_name(
+    store: &Store,
+    repository: &Repository,
+    target: &Path,
+    manifest: &mut Manifest,
+) -> Result<(), BackupError> {
+    let from = store.existing(repository.storage_key);
+    let lacks = match &from {
+        Ok(from) => FOLDERS.into_iter().find(|folder| !from.join(folder).is_dir()),
+        Err(_) => None,
+    };
+    let (Ok(from), None) = (from, lacks) else {
+        let (id, name) = (repository.id, repository.name.clone());
+        manifest.missing.push(MissingRepository { id, name, lacks: lacks.map(str::to_owned) });
+        return Ok(());
+    };
+    copy_repository(store, &from, target, manifest)?;
+    manifest.repositories += 1;
+    Ok(())
 }
 
 /// Copies the refs of a repository first, then its objects. A push adds objects before it updates a

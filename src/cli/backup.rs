@@ -45,12 +45,16 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Names the repositories whose directories were missing when the backup was taken.
+/// Names the repositories whose directories were missing or incomplete when the backup was taken.
 pub(super) fn warn_of_missing(manifest: &Manifest) {
-    for MissingRepository { id, name } in &manifest.missing {
+    for MissingRepository { id, name, lacks } in &manifest.missing {
+        let cause = match lacks {
+            None => "had no directory in repos/".to_owned(),
+            Some(folder) => format!("had no {folder}/ in its directory"),
+        };
         warn(format_args!(
-            "repository {id} ({name}) had no directory in repos/ and is not in this backup: restore it from an \
-             earlier backup, or delete the repository"
+            "repository {id} ({name}) {cause} and is not in this backup: restore it from an earlier backup, or \
+             delete the repository"
         ));
     }
 }

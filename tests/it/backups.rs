@@ -221,6 +221,35 @@ async fn backup_without_a_lost_repository_has_all_others() {
     assert!(verified.status.success() && !printed(&verified).contains(named), "{}", printed(&verified));
 }
 
+/// The backup counted a directory without objects as a whole repository.
+#[actix_web::test]
+async fn backup_names_a_repository_without_objects() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    server.hello_web_of(&alice).await;
+    let damaged = server.only_repository();
+    alice.repository("hello", "second").await;
+    let outside = tempfile::tempdir().unwrap();
+    let lost = ["objects", "refs"].map(|folder| (folder, outside.path().join(folder)));
+    for (folder, aside) in &lost {
+        fs::rename(damaged.join(folder), aside).unwrap();
+        let backup = outside.path().join(format!("without-{folder}"));
+        let taken = netbit_beside(&["backup", text(&backup), "--data-dir", text(server.path())]).await;
+        let named = format!("repository 1 (web) had no {folder}/ in its directory and is not in this backup");
+        assert_eq!(taken.status.code(), Some(1), "{}", printed(&taken));
+        assert!(printed(&taken).contains(&named), "{}", printed(&taken));
+        assert!(printed(&taken).contains(" 1 repository, up to commit"), "{}", printed(&taken));
+        let verified = netbit(&["backup", "--verify", text(&backup)]);
+        assert!(verified.status.success() && printed(&verified).contains(&named), "{}", printed(&verified));
+        let (code, found) = doctor(server.path()).await;
+        assert!(code == 1 && found.contains("repository 1 (web)") && !found.contains("(second)"), "{found}");
+        fs::rename(aside, damaged.join(folder)).unwrap();
+    }
+    let (code, found) = doctor(server.path()).await;
+    assert_eq!(code, 0, "{found}");
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn manifest_cannot_reference_files_outside_the_backup() {
     let server = TestServer::start().await;
