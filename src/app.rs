@@ -73,7 +73,7 @@ pub enum StartError {
     Repositories(std::io::Error),
     #[error(
         "node {name} uses this database (it answered {silent_ms} ms ago): stop it and wait 30 seconds after a \
-         crash; or set cluster.preview = true and another cluster.name on each node to run several \
+         crash; or set cluster.enabled = true and another cluster.name on each node to run several \
          (docs/CLUSTER.md)"
     )]
     OtherNode { name: String, silent_ms: i64 },

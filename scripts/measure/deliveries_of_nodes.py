@@ -36,7 +36,7 @@ class Node:
     def __init__(self, program, place, name, database):
         listeners = [part for kind in ("http", "tcp", "udp", "ops") for part in (f"--{kind}-listen", "127.0.0.1:0")]
         environment = dict(os.environ, NETBIT_LOG__LEVEL="error", NETBIT_LIMITS__RATES="false",
-                           NETBIT_DATABASE=database, NETBIT_CLUSTER__PREVIEW="true", NETBIT_CLUSTER__NAME=name)
+                           NETBIT_DATABASE=database, NETBIT_CLUSTER__ENABLED="true", NETBIT_CLUSTER__NAME=name)
         self.process = subprocess.Popen([program, "--data-dir", f"{place}/{name}", *listeners], stdout=subprocess.PIPE,
                                         env=environment, text=True)
         text = ""

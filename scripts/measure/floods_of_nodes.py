@@ -87,7 +87,7 @@ class Relay:
 
 def node(program, directory, name, database):
     # The nodes forward for each other from 127.0.0.1.
-    settings = {"NETBIT_DATABASE": database, "NETBIT_CLUSTER__PREVIEW": "true", "NETBIT_CLUSTER__NAME": name,
+    settings = {"NETBIT_DATABASE": database, "NETBIT_CLUSTER__ENABLED": "true", "NETBIT_CLUSTER__NAME": name,
                 "NETBIT_HTTP__TRUSTED_PROXIES": f"{PROXY},127.0.0.1"}
     return Server(program, os.path.join(directory, name), settings)
 

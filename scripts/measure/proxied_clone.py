@@ -32,7 +32,7 @@ def post(base, path, body, token=None):
 def start(program, place, name, database, running):
     listeners = [part for kind in ("http", "tcp", "udp", "ops") for part in (f"--{kind}-listen", "127.0.0.1:0")]
     environment = dict(os.environ, NETBIT_LOG__LEVEL="error", NETBIT_LIMITS__RATES="false", NETBIT_DATABASE=database,
-                       NETBIT_CLUSTER__PREVIEW="true", NETBIT_CLUSTER__NAME=name)
+                       NETBIT_CLUSTER__ENABLED="true", NETBIT_CLUSTER__NAME=name)
     server = subprocess.Popen([program, "--data-dir", f"{place}/{name}", *listeners], stdout=subprocess.PIPE,
                               env=environment, text=True)
     running.append(server)

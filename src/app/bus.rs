@@ -43,7 +43,7 @@ impl OpenBus {
         (node, signing_key): (&ThisNode, &[u8]),
         metrics: BusMetrics,
     ) -> Option<Self> {
-        if !config.cluster.preview {
+        if !config.cluster.enabled {
             return None;
         }
         // The configuration was checked.

@@ -93,7 +93,7 @@ impl NodeParts {
 
     /// Returns the process of the node, if it may run beside others.
     fn process(&self, config: &Config) -> Option<NodeProcess> {
-        let node = &self.shared.as_ref().filter(|_| config.cluster.preview)?.node;
+        let node = &self.shared.as_ref().filter(|_| config.cluster.enabled)?.node;
         Some(NodeProcess { name: NodeName::from(&*node.name), instance: node.instance.clone() })
     }
 
@@ -161,7 +161,7 @@ impl NodeParts {
                 cache,
                 newest: self.newest,
                 chores,
-                poll: if config.cluster.preview { POLL } else { POLL_ALONE },
+                poll: if config.cluster.enabled { POLL } else { POLL_ALONE },
                 format: shared.format,
                 log: self.log.clone(),
                 requests: self.log_requests,

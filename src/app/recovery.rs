@@ -33,7 +33,7 @@ pub(super) async fn recover(
     let services = Services::new(handles, node, secrets, config.accounts.clone(), git, limits, health);
     let services = Arc::new(services);
     let elsewhere = std::mem::take(&mut unfinished.elsewhere);
-    services.adopt_repositories(elsewhere, !config.cluster.preview).await?;
+    services.adopt_repositories(elsewhere, !config.cluster.enabled).await?;
     services.reconcile(unfinished).await?;
     Ok(services)
 }

@@ -123,7 +123,7 @@ fn open_server(
     }
     let proposed = proposed_key(&mut db, data_dir, config)?;
     // Before the registration, which ends an earlier process of this name.
-    if config.cluster.preview && !signing_key::fits(&mut db, &proposed)? {
+    if config.cluster.enabled && !signing_key::fits(&mut db, &proposed)? {
         return Err(other_key(config));
     }
     if database_copy::is_unfinished(&mut db)? {
@@ -131,7 +131,7 @@ fn open_server(
     }
     fail_points::reach(fail_points::BEFORE_REGISTRATION);
     let name = data_dir.node_name(&config.cluster.name)?;
-    let (alone, instance) = (!config.cluster.preview, format!("{:016x}", rand::random::<u64>()));
+    let (alone, instance) = (!config.cluster.enabled, format!("{:016x}", rand::random::<u64>()));
     let this = nodes::NewNode { name: &name, address: &config.cluster.address, instance: &instance };
     let (number, others) = nodes::register(&mut db, this, alone)?;
     if let Some(other) = others.first().filter(|_| alone) {

@@ -61,7 +61,7 @@ pub enum BackupError {
     Damaged(PathBuf),
     #[error("{} has no name of a node yet: set cluster.name as its server does", .0.display())]
     UnknownNode(PathBuf),
-    #[error("other nodes use this database: set cluster.preview and cluster.name as the server has them")]
+    #[error("other nodes use this database: set cluster.enabled and cluster.name as the server has them")]
     OtherNodes,
     #[error(
         "the backup is up to commit {backup}, and the database is up to commit {database}: the repositories lack \

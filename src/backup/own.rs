@@ -27,10 +27,10 @@ impl OwnRepositories {
     ///
     /// # Errors
     /// [`BackupError::UnknownNode`] if other nodes may run, and the name of this one is unknown.
-    /// [`BackupError::OtherNodes`] if other nodes run without `cluster.preview` being set.
+    /// [`BackupError::OtherNodes`] if other nodes run without `cluster.enabled` being set.
     pub fn of(config: &Config, database: &Source) -> Result<Self, BackupError> {
         if let Source::Server(server) = database
-            && !config.cluster.preview
+            && !config.cluster.enabled
         {
             let mut db = server.connect(Purpose::Reader).map_err(DatabaseError::Postgres)?;
             // The table is missing in the schema of another version, which these commands report.
@@ -44,7 +44,7 @@ impl OwnRepositories {
 
     fn of_settings(config: &Config, database: &Source) -> Result<Self, BackupError> {
         let cluster = &config.cluster;
-        if matches!(database, Source::File(_)) || cluster.shared_repositories || !cluster.preview {
+        if matches!(database, Source::File(_)) || cluster.shared_repositories || !cluster.enabled {
             return Ok(Self::All);
         }
         let name = DataDir::node_name_in(&config.data_dir.0, &cluster.name)?;
@@ -94,10 +94,10 @@ mod tests {
             change(&mut config);
             OwnRepositories::of_settings(&config, &database)
         };
-        let named = |preview| {
+        let named = |enabled| {
             of(&|config| {
                 config.cluster.name = "a".to_owned();
-                config.cluster.preview = preview;
+                config.cluster.enabled = enabled;
             })
             .unwrap()
         };
@@ -111,10 +111,10 @@ mod tests {
         let shared = of(&|config| config.cluster.shared_repositories = true).unwrap();
         assert_eq!(contains(&shared), [true; 3]);
         assert_eq!(of(&|_| ()).unwrap(), OwnRepositories::All);
-        let unnamed = of(&|config| config.cluster.preview = true);
+        let unnamed = of(&|config| config.cluster.enabled = true);
         assert!(matches!(unnamed, Err(BackupError::UnknownNode(_))), "{unnamed:?}");
         std::fs::write(directory.path().join("node.name"), "a\n").unwrap();
-        assert_eq!(of(&|config| config.cluster.preview = true).unwrap(), named(true));
+        assert_eq!(of(&|config| config.cluster.enabled = true).unwrap(), named(true));
         let file = Source::File(directory.path().join("netbit.db"));
         assert_eq!(OwnRepositories::of(&Config::default(), &file).unwrap(), OwnRepositories::All);
     }

@@ -58,7 +58,7 @@ impl Config {
         }
         if self.database_url().is_none() {
             let keys = [
-                ("cluster.preview", self.cluster.preview),
+                ("cluster.enabled", self.cluster.enabled),
                 ("cluster.address", !address.is_empty()),
                 ("cluster.shared_repositories", self.cluster.shared_repositories),
             ];
@@ -96,8 +96,8 @@ impl Config {
         if let Some(url) = self.bus_url() {
             if let Err(error) = Target::of(url) {
                 problems.push(("bus".to_owned(), error.to_string()));
-            } else if self.database_url().is_none() || !self.cluster.preview {
-                let problem = "a bus connects nodes of one database; set database and cluster.preview too";
+            } else if self.database_url().is_none() || !self.cluster.enabled {
+                let problem = "a bus connects nodes of one database; set database and cluster.enabled too";
                 problems.push(("bus".to_owned(), problem.to_owned()));
             }
         }
@@ -138,18 +138,18 @@ mod tests {
 
     #[test]
     fn bus_needs_a_readable_url_and_a_cluster() {
-        let with = |bus: &str, database: &str, preview| {
+        let with = |bus: &str, database: &str, enabled| {
             mistakes(|config| {
                 config.bus = Some(bus.to_owned().into());
                 config.database = Some(database.to_owned().into());
-                config.cluster.preview = preview;
+                config.cluster.enabled = enabled;
             })
         };
         let database = "postgres://netbit@db.example.org/netbit";
         assert_eq!(with("redis://cache.example.org", database, true), [""; 0]);
         assert_eq!(with("", "", false), [""; 0]);
         assert_eq!(with("redis://cache.example.org", database, false), ["bus"]);
-        assert_eq!(with("redis://cache.example.org", "", true), ["cluster.preview", "bus"]);
+        assert_eq!(with("redis://cache.example.org", "", true), ["cluster.enabled", "bus"]);
         assert_eq!(with("amqp://cache.example.org", database, true), ["bus"]);
     }
 
@@ -160,14 +160,14 @@ mod tests {
         let with = |database: &str| {
             let mut config = Config { database: Some(database.to_owned().into()), ..Config::default() };
             config.cluster.name = "a".to_owned();
-            config.cluster.preview = true;
+            config.cluster.enabled = true;
             config.cluster.address = "http://a.example.org:8080".to_owned();
             config.cluster.shared_repositories = true;
             config.check()
         };
         assert_eq!(with("postgres://netbit@db.example.org/netbit"), []);
         let (keys, sentences): (Vec<_>, Vec<_>) = with("").into_iter().unzip();
-        assert_eq!(keys, ["cluster.preview", "cluster.address", "cluster.shared_repositories"]);
+        assert_eq!(keys, ["cluster.enabled", "cluster.address", "cluster.shared_repositories"]);
         assert!(sentences.iter().all(|sentence| sentence.contains("NETBIT_DATABASE")), "{sentences:?}");
         assert_eq!(mistakes(|config| config.cluster.name = "a".to_owned()), [""; 0]);
     }

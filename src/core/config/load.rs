@@ -16,7 +16,8 @@ const PREFIX: &str = "NETBIT_";
 const UNPRINTED_KEYS: &[&str] = &["auth.secret", "bus", "database", "database_replicas", "web_dir"];
 
 /// Renamed keys: the earlier and the current name. The earlier name is still read.
-const RENAMED_KEYS: &[(&str, &str)] = &[("limits.mirror_facts", "limits.writer_cache_entries")];
+const RENAMED_KEYS: &[(&str, &str)] =
+    &[("limits.mirror_facts", "limits.writer_cache_entries"), ("cluster.preview", "cluster.enabled")];
 
 /// A key that is set under its earlier name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -371,6 +372,25 @@ mod tests {
             mistake.key == "limits.writer_cache_entries" && mistake.origin.ends_with("netbit.toml"),
             "{mistake}"
         );
+    }
+
+    #[test]
+    fn cluster_of_the_preview_is_enabled_under_its_new_name() {
+        let database = ("NETBIT_DATABASE", "postgres://netbit@db.example.org/netbit");
+        let of = |file: &str, variables: &[(&str, &str)]| {
+            let loaded = with_file(file, &[&[database][..], variables].concat(), &[]).unwrap();
+            assert!(loaded.unknown_variables.is_empty());
+            let renamed: Vec<_> =
+                loaded.renamed_keys.iter().map(|renamed| (renamed.old, renamed.new)).collect();
+            (loaded.config.cluster.enabled, renamed)
+        };
+        let renamed = vec![("cluster.preview", "cluster.enabled")];
+        assert_eq!(of("[cluster]\npreview = true\n", &[]), (true, renamed.clone()));
+        assert_eq!(of("", &[("NETBIT_CLUSTER__PREVIEW", "true")]), (true, renamed.clone()));
+        assert_eq!(of("[cluster]\npreview = true\nenabled = false\n", &[]), (false, renamed));
+        assert_eq!(of("[cluster]\nenabled = true\n", &[]), (true, Vec::new()));
+        let mistake = with_file("[cluster]\npreview = true\n", &[], &[]).unwrap_err().remove(0);
+        assert!(mistake.key == "cluster.enabled" && mistake.origin.ends_with("netbit.toml"), "{mistake}");
     }
 
     #[test]

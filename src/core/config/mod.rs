@@ -72,7 +72,7 @@ impl Config {
 
     /// Returns whether this node may run beside others of the same database.
     pub fn runs_beside_others(&self) -> bool {
-        self.cluster.preview && self.database_url().is_some()
+        self.cluster.enabled && self.database_url().is_some()
     }
 
     /// Returns the age at which the state of this node is stale, if other nodes may change it.

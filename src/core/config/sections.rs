@@ -128,8 +128,8 @@ impl Default for Cache {
 pub struct Cluster {
     /// The name of this node. Empty: a random name, which is kept in the data directory.
     pub name: String,
-    /// Whether this node may run beside others of the same database, for trials.
-    pub preview: bool,
+    /// Whether this node may run beside others of the same database.
+    pub enabled: bool,
     /// The URL at which other nodes reach this one (`http://10.0.0.1:8080`). Empty: the address of
     /// the HTTP listener, if it is neither a wildcard nor encrypted.
     pub address: String,

@@ -62,14 +62,14 @@ async fn missing_directory_of_an_own_repository_is_named() {
     let alone = async |arguments: &[&str]| {
         let mut alone = Command::new(command(nodes.folders[1].path()).get_program());
         alone.args(arguments).arg("--data-dir").arg(nodes.folders[1].path());
-        alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__PREVIEW", "false");
+        alone.envs(environment(&nodes.database, "b")).env("NETBIT_CLUSTER__ENABLED", "false");
         let output = tokio::task::spawn_blocking(move || alone.output()).await.unwrap().unwrap();
         (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
     };
     let target = outside.path().join("refused");
     for arguments in [&["doctor"][..], &["backup", target.to_str().unwrap()]] {
         let (said, done) = alone(arguments).await;
-        assert!(!done && said.contains("other nodes use this database: set cluster.preview"), "{said}");
+        assert!(!done && said.contains("other nodes use this database: set cluster.enabled"), "{said}");
     }
     assert!(!target.exists());
     std::fs::rename(outside.path().join("lost.git"), &found[0]).unwrap();

@@ -49,7 +49,7 @@ impl Cluster {
         let server = TestServer::with(|config| {
             config.database = Some(self.database.clone().into());
             config.bus = self.bus.clone().map(Into::into);
-            config.cluster.preview = true;
+            config.cluster.enabled = true;
             config.limits.presence_tick_ms = 20;
             config.limits.presence_beat_ms = 200;
             config.limits.offline_debounce_ms = 100;
@@ -64,7 +64,7 @@ impl Cluster {
     pub(super) async fn process(&self, directory: &Path) -> Process {
         let mut environment = vec![
             ("NETBIT_DATABASE", self.database.as_str()),
-            ("NETBIT_CLUSTER__PREVIEW", "true"),
+            ("NETBIT_CLUSTER__ENABLED", "true"),
             ("NETBIT_LIMITS__PRESENCE_TICK_MS", "20"),
             ("NETBIT_LIMITS__PRESENCE_BEAT_MS", "200"),
             ("NETBIT_LIMITS__OFFLINE_DEBOUNCE_MS", "100"),
@@ -127,6 +127,25 @@ async fn cache_is_compared_with_the_database_at_one_commit() {
         met = compare => met,
     };
     assert!(met > 0, "no comparison was possible");
+    second.stop().await;
+    first.stop().await;
+}
+
+/// Settings of the time before several nodes were released.
+#[actix_web::test]
+async fn node_with_the_key_of_the_preview_runs_beside_others() {
+    let Some(cluster) = Cluster::new() else { return };
+    let first = cluster.node().await;
+    first.user("alice").await;
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log");
+    let settings = format!("database = {:?}\n[cluster]\npreview = true\n", cluster.database);
+    std::fs::write(place.path().join("netbit.toml"), settings).unwrap();
+    let second = Process::logging(place.path(), &[("NETBIT_DATABASE", &cluster.database)], &log).await;
+    until(async || second.http.login("alice", PASSWORD).await.is_ok()).await;
+    until(async || metric(&first, "netbit_nodes").await == 2.0).await;
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.contains("cluster.preview") && logged.contains("set cluster.enabled instead"), "{logged}");
     second.stop().await;
     first.stop().await;
 }

@@ -23,7 +23,7 @@ pub(super) struct Nodes {
 pub(super) fn environment<'a>(database: &'a str, name: &'a str) -> [(&'static str, &'a str); 4] {
     [
         ("NETBIT_DATABASE", database),
-        ("NETBIT_CLUSTER__PREVIEW", "true"),
+        ("NETBIT_CLUSTER__ENABLED", "true"),
         ("NETBIT_CLUSTER__NAME", name),
         ("NETBIT_LIMITS__MAINTENANCE_MS", "100"),
     ]

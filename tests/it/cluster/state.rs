@@ -31,7 +31,7 @@ struct Nodes {
 
 /// The environment of a node.
 fn environment(database: &str) -> [(&str, &str); 3] {
-    [("NETBIT_DATABASE", database), ("NETBIT_CLUSTER__PREVIEW", "true"), ("NETBIT_LIMITS__STALE_MS", "1000")]
+    [("NETBIT_DATABASE", database), ("NETBIT_CLUSTER__ENABLED", "true"), ("NETBIT_LIMITS__STALE_MS", "1000")]
 }
 
 impl Nodes {

@@ -50,7 +50,11 @@ async fn flags_and_variables_are_named_as_sources_of_mistakes() {
 async fn renamed_key_and_unknown_variable_are_warnings() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("netbit.toml"), "[limits]\nmirror_facts = 7\n").unwrap();
-    let variables = [("NETBIT_COLOUR", "blue"), ("NETBIT_LIMITS__MIRROR_FACTS", "8")];
+    let variables = [
+        ("NETBIT_COLOUR", "blue"),
+        ("NETBIT_LIMITS__MIRROR_FACTS", "8"),
+        ("NETBIT_CLUSTER__PREVIEW", "false"),
+    ];
     let output = netbit(directory.path(), &["config"], &variables).await;
     assert!(output.status.success());
     assert_text("configuration_warnings", &String::from_utf8_lossy(&output.stderr));

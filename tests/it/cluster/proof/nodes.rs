@@ -76,7 +76,7 @@ impl Node {
         command
             .env("FAILPOINTS", fail_points)
             .env("NETBIT_DATABASE", database)
-            .env("NETBIT_CLUSTER__PREVIEW", "true")
+            .env("NETBIT_CLUSTER__ENABLED", "true")
             .env("NETBIT_CLUSTER__NAME", format!("node{}", self.number))
             .env("NETBIT_LIMITS__READ_ONLY_PROBE_MS", "50")
             // Longer than any trial.

@@ -68,7 +68,7 @@ async fn two_servers_of_one_database_lose_and_double_nothing() {
     }
     let (first_place, second_place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let database = postgres::url(first_place.path()).unwrap();
-    let environment = [("NETBIT_DATABASE", database.as_str()), ("NETBIT_CLUSTER__PREVIEW", "true")];
+    let environment = [("NETBIT_DATABASE", database.as_str()), ("NETBIT_CLUSTER__ENABLED", "true")];
     let first = Process::with(first_place.path(), &environment).await;
     let names: Vec<_> = (0..CLIENTS).map(|n| format!("u{n}")).collect();
     for name in &names {
