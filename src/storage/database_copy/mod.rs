@@ -25,6 +25,7 @@ use self::catalog::Table;
 use super::commit_log;
 use super::copy::reset;
 use super::queries::meta;
+use super::signing_key;
 use crate::core::database::{self, DatabaseError, Db, postgres};
 use crate::core::{fail_points, saturate};
 
@@ -170,6 +171,9 @@ pub fn copy(from: &mut Db, to: &mut Db, logins: Logins, report: ReportCopy<'_>) 
         target::set_sequence(to, table, *largest)?;
     }
     target::set_position(to, &position)?;
+    if logins == Logins::Keep {
+        copy_signing_key(from, to)?;
+    }
     let (epoch, logins_ended) = match logins {
         Logins::Keep | Logins::Backup => (position.epoch, 0),
         Logins::End => reset(to)?,
@@ -240,6 +244,16 @@ fn next_limit(limit: i64, bytes: usize) -> i64 {
         _ => limit,
     };
     limit.clamp(1, PAGE_ROWS_MAX)
+}
+
+/// Copies the key that signs access tokens between two databases of PostgreSQL. The caller does so
+/// for a data directory, and its server copies the key of a directory.
+fn copy_signing_key(from: &mut Db, to: &mut Db) -> Result<(), CopyError> {
+    let (Db::Postgres(from), Db::Postgres(to)) = (from, to) else { return Ok(()) };
+    if let Some(key) = signing_key::of_database(from)? {
+        signing_key::of_node(to, &key)?;
+    }
+    Ok(())
 }
 
 /// Reads the position of the source in its read transaction.

@@ -216,3 +216,25 @@ async fn copy_fails_when_a_node_starts_on_its_source() {
         assert!(target.join("netbit.db").exists());
     }
 }
+
+/// A copy from PostgreSQL to PostgreSQL left the key of tokens behind: the first node then made its
+/// own.
+#[actix_web::test]
+async fn copy_between_databases_keeps_the_key_of_tokens() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let Nodes { a, b, folders, database } = nodes;
+    a.stop().await;
+    b.stop().await;
+    let place = tempfile::tempdir().unwrap();
+    let target = postgres::url(place.path()).unwrap();
+    let copy = ["database", "copy", "--from", &database, "--to", &target, "--keep-logins"];
+    let mut netbit = Command::new(command(place.path()).get_program());
+    let output = netbit.args(copy).env_remove("NETBIT_DATABASE").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // The node that starts first was not the first in the earlier database.
+    let b = Process::with(folders[1].path(), &environment(&target, "b")).await;
+    let with_token = b.http.with_token(alice.token().unwrap());
+    assert_eq!(with_token.get("/api/users/me").await.unwrap().status, 200);
+    b.stop().await;
+}
