@@ -51,6 +51,7 @@ fn message(seq: i64) -> Arc<Message> {
         deleted: false,
         pinned: false,
         reactions: Vec::new(),
+        files: Vec::new(),
         thread_id: None,
         updated_seq: None,
         ordinal: seq,

@@ -71,6 +71,8 @@ pub enum StartError {
     Listen { key: &'static str, address: String, source: std::io::Error },
     #[error("the repository directory cannot be used: {0}")]
     Repositories(std::io::Error),
+    #[error("the directory of files cannot be used: {0}")]
+    Files(std::io::Error),
     #[error(
         "node {name} uses this database (it answered {silent_ms} ms ago): stop it and wait 30 seconds after a \
          crash; or set cluster.enabled = true and another cluster.name on each node to run several \

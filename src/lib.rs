@@ -5,7 +5,7 @@
 //! A module may use only the modules to its left. `tests/it/tidy.rs` checks every `use`:
 //!
 //! ```text
-//! domain <- core <- protocol <- {storage, git} <- actors <- services
+//! domain <- core <- protocol <- {storage, git, blobs} <- actors <- services
 //!        <- http <- {messaging, api, web, backup} <- app <- client <- cli <- main
 //! ```
 //!
@@ -17,6 +17,7 @@
 //! | [`core`] | infrastructure: configuration, limits, database, tokens, the actor kit |
 //! | [`protocol`] | wire formats: packets, frames, views, error codes |
 //! | [`storage`] | all SQL |
+//! | [`blobs`] | the bytes of files in chats |
 //! | [`git`] | all access to git: repository directories, transfers, browsing |
 //! | [`actors`] | the actors that own the state: writer, cache, hubs, presence |
 //! | [`services`] | the operations that users can perform, one function each |
@@ -36,6 +37,7 @@ pub mod actors;
 pub mod api;
 pub mod app;
 pub mod backup;
+pub mod blobs;
 pub mod cli;
 pub mod client;
 pub mod cluster;

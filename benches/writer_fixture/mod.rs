@@ -80,7 +80,13 @@ impl WriterFixture {
     pub(crate) fn batch(&self, count: usize) -> Vec<Box<dyn QueuedCommand>> {
         let message = || {
             let content = Content::parse(content()).unwrap();
-            NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None }
+            NewMessage {
+                client_id: ClientId::fresh(),
+                content,
+                reply_to: None,
+                metadata: None,
+                files: Vec::new(),
+            }
         };
         (0..count).map(|_| self.queued(message(), drop)).collect()
     }

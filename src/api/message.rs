@@ -9,7 +9,7 @@ use super::page::{self, JsonLine};
 use super::schemas::{EventShape, MessageShape, PostShape};
 use crate::core::shares::{Holder, Slot};
 use crate::domain::event_page::{EventPage, EventRange};
-use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::ids::{ChatId, FileId, MessageId, Seq};
 use crate::domain::message::{ClientId, Message, NewMessage};
 use crate::domain::metadata::Metadata;
 use crate::domain::timestamp::Timestamp;
@@ -172,7 +172,8 @@ pub(super) async fn seq_at(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageBody {
-    /// 1 to 16384 bytes.
+    /// 1 to 16384 bytes; may be empty with files.
+    #[serde(default)]
     content: String,
     /// A UUID that permanently identifies this message; a retry with it is the same message.
     #[schema(value_type = Option<String>)]
@@ -182,6 +183,10 @@ pub(super) struct MessageBody {
     /// At most 4096 bytes of JSON.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Metadata>,
+    /// Complete uploads of the sender to this chat, in the order in which they are shown.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<i64>>)]
+    files: Vec<FileId>,
 }
 
 /// A message that was just written.
@@ -204,15 +209,15 @@ pub(super) async fn post(
     body: Body<MessageBody>,
     services: web::Data<Services>,
 ) -> HttpResult {
-    let MessageBody { content, client_id, reply_to, metadata } = body.0;
+    let MessageBody { content, client_id, reply_to, metadata, files } = body.0;
     let key = idempotency_key(&request)?;
     if let (Some(key), Some(client_id)) = (key, client_id)
         && key != client_id
     {
         return Err(HttpError::bad_request("Idempotency-Key and client_id are different"));
     }
-    let message =
-        NewMessage::parse(key.or(client_id), content, reply_to, metadata).map_err(ServiceError::from)?;
+    let message = NewMessage::parse(key.or(client_id), content, reply_to, metadata, files)
+        .map_err(ServiceError::from)?;
     let appended = services.post_message(caller.0, ChatId(id.0), message).await?;
     let mut response = if appended.duplicate { HttpResponse::Ok() } else { HttpResponse::Created() };
     let unnotified = appended.unnotified.then_some(true);

@@ -9,6 +9,7 @@ mod browse;
 mod chat;
 mod control;
 pub mod docs;
+mod file;
 mod git;
 mod git_refusal;
 mod history;
@@ -100,6 +101,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
         .service(web::resource("/api/chats/{id}/seq").get(message::seq_at))
+        .service(web::resource("/api/chats/{id}/files").post(file::create))
+        .service(web::resource("/api/files/{id}").get(file::get).delete(file::delete))
+        .service(web::resource("/api/files/{id}/upload").get(file::upload_state).put(file::upload))
         .service(web::resource("/api/presence").get(presence::look))
         .service(web::resource("/api/udp/ticket").post(presence::issue_ticket))
         .service(web::resource("/api/notifications").get(notification::list))

@@ -15,8 +15,8 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    admin, browse, chat, history, login, message, message_update, notification, people, presence, project,
-    repo, server, talk, thread, token, user,
+    admin, browse, chat, file, history, login, message, message_update, notification, people, presence,
+    project, repo, server, talk, thread, token, user,
 };
 use crate::http::error::Problem;
 use crate::http::pieces::Pieces;
@@ -39,13 +39,15 @@ const MEMBERS: [(&str, &str); 2] = [
     ("403", "The caller may see the resource, but may not do this."),
 ];
 /// Descriptions of successes.
-const SUCCESSES: [(&str, &str); 7] = [
+const SUCCESSES: [(&str, &str); 9] = [
     ("200", "Success; the body holds the result."),
     ("201", "Created."),
+    ("202", "A part of the file has arrived; `offset` is where the next part begins."),
     ("204", "Success, without a body."),
     ("206", "The requested part."),
     ("304", "Unchanged since the `ETag` in the request."),
     ("308", "The resource was renamed; `Location` holds its new path."),
+    ("416", "The file ends before the requested range."),
     ("409", "The name is taken, or the change would break a rule; `detail` names the rule."),
 ];
 /// Examples of properties and parameters, by name.
@@ -120,11 +122,12 @@ const EXAMPLES: [(&str, &str); 66] = [
 /// Routes that require no login.
 const PUBLIC: [&str; 4] = ["/api/server", "/api/users/register", "/api/users/login", "/api/users/refresh"];
 /// The first segments of paths after `/api/`, with the tags under which they are listed.
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 11] = [
     ("server", "Server"),
     ("users", "Accounts"),
     ("admin", "Administration"),
     ("chats", "Chats"),
+    ("files", "Chats"),
     ("notifications", "Notifications"),
     ("presence", "Realtime"),
     ("udp", "Realtime"),
@@ -176,6 +179,11 @@ const TAGS: [(&str, &str); 10] = [
         chat::remove_participant,
         chat::set_notify_level,
         chat::update,
+        file::create,
+        file::delete,
+        file::get,
+        file::upload,
+        file::upload_state,
         message::events,
         message::list,
         message::post,

@@ -20,6 +20,7 @@ pub(super) struct MessageShape {
     metadata: Option<serde_json::Map<String, serde_json::Value>>,
     created_at: String,
     edited_at: Option<String>,
+    files: Option<Vec<AttachedFileShape>>,
     deleted: Option<bool>,
     pinned: Option<bool>,
     reactions: Option<Vec<ReactionShape>>,
@@ -40,6 +41,22 @@ pub(super) struct PostShape {
     /// sender exceeds the rate of `@all`, or has too many messages whose notifications are not
     /// written yet.
     unnotified: Option<bool>,
+}
+
+/// A file of a message; its bytes are at `/api/files/{id}`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AttachedFile)]
+pub(super) struct AttachedFileShape {
+    id: i64,
+    name: String,
+    /// Bytes.
+    size: i64,
+    /// The media type, as the server recognised it by the content.
+    r#type: String,
+    /// Width of an image in pixels.
+    w: Option<i64>,
+    /// Height of an image in pixels.
+    h: Option<i64>,
 }
 
 /// An emoji, and the users who chose it.

@@ -34,6 +34,8 @@ pub(super) fn spawn(services: &Arc<Services>, until: &CancellationToken) {
     until_cancelled(until, write_uses(services.clone()));
     let maintained = services.clone();
     until_cancelled(until, async move { maintained.maintain_repositories().await });
+    let removing = services.clone();
+    until_cancelled(until, async move { removing.maintain_files().await });
     let delivering = services.clone();
     until_cancelled(until, async move { delivering.deliver_notifications().await });
     let graphs = services.clone();

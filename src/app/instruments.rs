@@ -23,8 +23,8 @@ use crate::domain::timestamp::Timestamp;
 use crate::git::metrics::{HistoryMetrics, TransferMetrics};
 use crate::http::metrics::HttpMetrics;
 use crate::messaging::{ConnectionMetrics, SessionHandle, SessionMetrics, Transport};
-use crate::services::OwnAddress;
 use crate::services::health::HealthSources;
+use crate::services::{FileMetrics, OwnAddress};
 use crate::storage::metrics::{DatabaseFiles, ReadMetrics};
 
 /// The metrics of one application.
@@ -41,6 +41,7 @@ pub(super) struct Instruments {
     pub(super) reads: ReadMetrics,
     pub(super) transfers: TransferMetrics,
     pub(super) histories: HistoryMetrics,
+    pub(super) uploaded: FileMetrics,
     pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
     pub(super) proxied: ProxyMetrics,
@@ -85,6 +86,7 @@ impl Instruments {
             reads: ReadMetrics::default(),
             transfers: TransferMetrics::default(),
             histories: HistoryMetrics::default(),
+            uploaded: FileMetrics::default(),
             pools,
             http: HttpMetrics::default(),
             proxied: ProxyMetrics::default(),
@@ -103,7 +105,7 @@ impl Instruments {
         };
         let mut registry = Registry::default();
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 16] = [
+        let all: [&dyn Export; 17] = [
             &mailboxes,
             &this.bus,
             &this.cached,
@@ -117,6 +119,7 @@ impl Instruments {
             &this.datagrams,
             &this.transfers,
             &this.histories,
+            &this.uploaded,
             &this.pools,
             &this.freshness,
             &Process::started(),

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::StartError;
 use super::instruments::Instruments;
+use crate::blobs::DiskBlobs;
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
@@ -14,6 +15,7 @@ use crate::core::data_dir::DataDir;
 use crate::domain::node::NodeName;
 use crate::git::program::Git;
 use crate::git::store::Store;
+use crate::services::files::FileResources;
 use crate::services::git_resources::{GitResources, HostingSettings};
 use crate::services::{ActorHandles, NodeSettings, Services};
 use crate::storage::unfinished::Unfinished;
@@ -28,9 +30,12 @@ pub(super) async fn recover(
 ) -> Result<Arc<Services>, StartError> {
     let git = open_repositories(data_dir, config, node.name.clone(), instruments)
         .map_err(StartError::Repositories)?;
+    let blobs = DiskBlobs::open(data_dir.path()).map_err(StartError::Files)?;
+    let shared = (&config.limits, &instruments.pools);
+    let files = FileResources::start(blobs, node.name.clone(), instruments.uploaded.clone(), shared);
     let limits = (config.limits.clone(), &instruments.pools);
-    let health = instruments.health();
-    let services = Services::new(handles, node, secrets, config.accounts.clone(), git, limits, health);
+    let (health, stores) = (instruments.health(), (git, files));
+    let services = Services::new(handles, node, secrets, config.accounts.clone(), stores, limits, health);
     let services = Arc::new(services);
     let elsewhere = std::mem::take(&mut unfinished.elsewhere);
     services.adopt_repositories(elsewhere, !config.cluster.enabled).await?;

@@ -59,6 +59,7 @@ impl RunningApp {
         self.chores.cancel();
         stop.mark("stop accepting");
         self.services.git.close();
+        self.services.files.close();
         stop.step("settle pushes", share(PUSH_SHARE), self.services.git.pushes_settled()).await;
         // The replies of these sessions need the writer, which is drained after HTTP.
         self.sessions.end_web_sessions();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{self, FileDigest, failed};
 use super::{BackupError, BackupProgress, ReportProgress};
 use crate::core::private_file;
-use crate::domain::ids::RepositoryId;
+use crate::domain::ids::{FileId, RepositoryId};
 use crate::domain::timestamp::Timestamp;
 
 const NAME: &str = "manifest.json";
@@ -34,6 +34,15 @@ pub struct Manifest {
     /// Repositories whose directories were missing or incomplete. They are not in the backup.
     #[serde(default)]
     pub missing: Vec<MissingRepository>,
+    /// Blobs of files in chats.
+    #[serde(default)]
+    pub blobs: usize,
+    /// Files in chats whose bytes were missing or damaged. Their bytes are not in the backup.
+    #[serde(default)]
+    pub missing_files: Vec<FileId>,
+    /// Number of files in chats whose bytes other nodes have. They are not in the backup.
+    #[serde(default)]
+    pub files_elsewhere: usize,
     /// Total size of all files.
     pub bytes: u64,
     /// Folders to create even if they are empty.
@@ -69,6 +78,9 @@ impl Manifest {
             repositories: 0,
             elsewhere: 0,
             missing: Vec::new(),
+            blobs: 0,
+            missing_files: Vec::new(),
+            files_elsewhere: 0,
             bytes: 0,
             folders: Vec::new(),
             files: Vec::new(),
@@ -90,6 +102,11 @@ impl Manifest {
 
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
         self.folders.iter().map(Path::new)
+    }
+
+    /// Returns whether everything that the database names was there.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty() && self.missing_files.is_empty()
     }
 
     pub fn file_count(&self) -> usize {

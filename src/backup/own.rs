@@ -54,9 +54,15 @@ impl OwnRepositories {
 
     /// Returns whether the directory of the repository must be in the data directory.
     pub(super) fn contains(&self, repository: &Repository) -> bool {
+        self.has_node(repository.storage.as_ref())
+    }
+
+    /// Returns whether what this node stores must be in the data directory. `None`: no node was
+    /// recorded.
+    pub(super) fn has_node(&self, node: Option<&NodeName>) -> bool {
         match self {
             Self::All => true,
-            Self::OfNode(name) => repository.storage.as_ref().is_none_or(|storage| storage == name),
+            Self::OfNode(name) => node.is_none_or(|node| node == name),
         }
     }
 }

@@ -29,6 +29,10 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
         let elsewhere = plural(manifest.elsewhere, "repository is", "repositories are");
         warn(format_args!("{elsewhere} on other nodes and not in this backup: back up those nodes too"));
     }
+    if manifest.files_elsewhere > 0 {
+        let elsewhere = plural(manifest.files_elsewhere, "file in chats is", "files in chats are");
+        warn(format_args!("{elsewhere} on other nodes and not in this backup: back up those nodes too"));
+    }
     let act = if arguments.verify { "verified" } else { "backed up" };
     print_line!(
         "{act} {}, {}, {}, up to commit {}: {}",
@@ -41,11 +45,12 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     .map_err(|error| report_error(&error.into()))?;
     warn_of_missing(&manifest);
     // The check compares the files that the backup has.
-    let is_whole = arguments.verify || manifest.missing.is_empty();
+    let is_whole = arguments.verify || manifest.is_whole();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Names the repositories whose directories were missing or incomplete when the backup was taken.
+/// Names the repositories and files whose bytes were missing, and the repositories whose directories
+/// were incomplete, when the backup was taken.
 pub(super) fn warn_of_missing(manifest: &Manifest) {
     for MissingRepository { id, name, lacks } in &manifest.missing {
         let cause = match lacks {
@@ -55,6 +60,12 @@ pub(super) fn warn_of_missing(manifest: &Manifest) {
         warn(format_args!(
             "repository {id} ({name}) {cause} and is not in this backup: restore it from an earlier backup, or \
              delete the repository"
+        ));
+    }
+    for id in &manifest.missing_files {
+        warn(format_args!(
+            "the bytes of file {id} in a chat were missing or damaged in files/ and are not in this backup: restore \
+             them from an earlier backup, or delete the message"
         ));
     }
 }

@@ -148,8 +148,13 @@ fn seed(arguments: &SeedArguments, config: &Config) -> anyhow::Result<()> {
             let chat = *chats.get(n % chats.len()).context("no chat")?;
             let who = *people.get(n / chats.len() % people.len()).context("no sender")?;
             let content = Content::parse(sentence(n)).map_err(|_| anyhow::anyhow!("bad content"))?;
-            let message =
-                NewMessage { client_id: ClientId::fresh(), content, reply_to: None, metadata: None };
+            let message = NewMessage {
+                client_id: ClientId::fresh(),
+                content,
+                reply_to: None,
+                metadata: None,
+                files: Vec::new(),
+            };
             Ok(AppendMessage { who, chat, message, within_rate: Ok(()) })
         });
         written += seeder.run(messages)?.len();

@@ -1,4 +1,5 @@
-//! The layer that forwards a request about a repository to its storage node.
+//! The layer that forwards a request about a repository to its storage node, and a request about a
+//! file to the node that has its bytes.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::core::node_address::NodeAddress;
 use crate::core::shares::{Holder, PoolMetrics, PoolName, Slot, Slots};
 use crate::core::telemetry;
 use crate::core::trust::Trust;
+use crate::domain::ids::FileId;
 use crate::domain::node::NodeName;
 use crate::http::address::{is_https, percent_decoded};
 use crate::http::observe::client_request_id;
@@ -40,6 +42,9 @@ const UNREACHABLE: &str = "the node cannot be reached: its repositories are answ
 /// The end of the routes that concern a repository without its files: whom a reader sees is known
 /// to the node of the reader's session.
 const OWN_ROUTES: [&str; 1] = ["/visitors"];
+
+/// The beginning of the routes about a file.
+const FILE_ROUTES: &str = "/api/files/{id}";
 
 /// Forwards requests; one per application. See the [module](super).
 pub struct Proxy {
@@ -252,6 +257,41 @@ fn repository_of(pattern: &str, path: &str) -> Option<RepositoryPath> {
     Some(RepositoryPath { user, project, repo })
 }
 
+/// Returns the file that the route names.
+fn file_of(pattern: &str, path: &str) -> Option<FileId> {
+    let rest = pattern.strip_prefix(FILE_ROUTES)?;
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return None;
+    }
+    path.strip_prefix("/api/files/")?.split('/').next()?.parse().ok().map(FileId)
+}
+
+/// The object that a request is about.
+enum Subject {
+    Repository(RepositoryPath),
+    File(FileId),
+}
+
+impl Subject {
+    fn of(pattern: &str, path: &str) -> Option<Self> {
+        let file = || file_of(pattern, path).map(Self::File);
+        repository_of(pattern, path).map(Self::Repository).or_else(file)
+    }
+
+    /// Returns the node that answers requests about it. `None` if it does not exist, or the cache
+    /// does not answer: the handler refuses the request then.
+    async fn place(self, services: &Arc<Services>) -> Option<StoragePlace> {
+        match self {
+            Self::Repository(at) => storage_of(services, at).await,
+            Self::File(id) => {
+                let node = Some(services.node_of_file(id).await?);
+                let commit_no = services.cache.ask_anonymously(AppliedCommit).await.ok()?;
+                Some(StoragePlace { node, commit_no })
+            }
+        }
+    }
+}
+
 async fn local<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -259,14 +299,14 @@ async fn local<B: MessageBody + 'static>(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-/// The innermost layer: forwards a request about a repository of another node, and passes all other
-/// requests on.
+/// The innermost layer: forwards a request about a repository or a file of another node, and passes
+/// all other requests on.
 pub async fn forward<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let route = request.extensions().get::<Route>().cloned().unwrap_or_default().0;
-    let at = route.as_deref().and_then(|route| repository_of(route, request.path()));
+    let at = route.as_deref().and_then(|route| Subject::of(route, request.path()));
     let proxy = request.app_data::<web::Data<Proxy>>().cloned();
     let services = request.app_data::<web::Data<Services>>().cloned();
     let (Some(route), Some(at), Some(proxy), Some(services)) = (route, at, proxy, services) else {
@@ -280,7 +320,7 @@ pub async fn forward<B: MessageBody + 'static>(
         }
         return local(request, next).await;
     }
-    let place = storage_of(&services, at).await;
+    let place = at.place(&services).await;
     let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own.name))
     else {
         return local(request, next).await;
@@ -310,8 +350,7 @@ pub async fn forward<B: MessageBody + 'static>(
     }
 }
 
-/// Returns the storage node of the repository. `None` if the repository does not exist, or the
-/// cache does not answer: the handler refuses the request then.
+/// Returns the storage node of the repository.
 async fn storage_of(services: &Arc<Services>, at: RepositoryPath) -> Option<StoragePlace> {
     let query = StorageOf { owner: at.user, project: at.project, repository: at.repo };
     services.cache.ask_anonymously(query).await.ok()
@@ -344,6 +383,14 @@ fn refused<B: MessageBody + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_is_read_from_the_route() {
+        assert_eq!(file_of("/api/files/{id}", "/api/files/7"), Some(FileId(7)));
+        assert_eq!(file_of("/api/files/{id}/upload", "/api/files/7/upload"), Some(FileId(7)));
+        assert_eq!(file_of("/api/files/{id}", "/api/files/x"), None);
+        assert_eq!(file_of("/api/chats/{id}/files", "/api/chats/7/files"), None);
+    }
 
     #[test]
     fn repository_is_read_from_the_route() {

@@ -33,6 +33,16 @@ pub const BEFORE_DIRECTORY: &str = "repository.directory";
 pub const BEFORE_SETTLEMENT: &str = "settlement.before";
 /// The commits of a push are about to be read.
 pub const BEFORE_READING: &str = "push.reading";
+/// A part of an upload is written.
+pub const IN_UPLOAD: &str = "upload.bytes";
+/// All bytes of an upload are on disk, and no blob has them yet.
+pub const BEFORE_BLOB: &str = "blob.before";
+/// The blob is on disk, and no row names it yet.
+pub const AFTER_BLOB: &str = "blob.after";
+/// The row names the blob, and the staged upload still exists.
+pub const BEFORE_UNSTAGING: &str = "upload.unstage";
+/// The rows of files are removed, and their blobs still exist.
+pub const BEFORE_BLOB_REMOVAL: &str = "blob.remove";
 /// Between two migrations.
 pub const BEFORE_MIGRATION: &str = "migration.before";
 /// Everything is copied, and the manifest is missing.
@@ -55,7 +65,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 26] = [
+pub const NAMES: [&str; 31] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -70,6 +80,11 @@ pub const NAMES: [&str; 26] = [
     BEFORE_DIRECTORY,
     BEFORE_SETTLEMENT,
     BEFORE_READING,
+    IN_UPLOAD,
+    BEFORE_BLOB,
+    AFTER_BLOB,
+    BEFORE_UNSTAGING,
+    BEFORE_BLOB_REMOVAL,
     BEFORE_MIGRATION,
     BEFORE_MANIFEST,
     BEFORE_COPY_ENDS,

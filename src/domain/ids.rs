@@ -56,6 +56,10 @@ id! {
     PushId
 }
 id! {
+    /// A file in a chat.
+    FileId
+}
+id! {
     /// A notification of one user.
     NotificationId
 }

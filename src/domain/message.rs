@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::emoji::Emoji;
-use super::ids::{ChatId, MessageId, Seq, UserId};
+use super::file::AttachedFile;
+use super::ids::{ChatId, FileId, MessageId, Seq, UserId};
 use super::metadata::Metadata;
 use super::refusal::Refusal;
 use super::text::Invalid;
@@ -32,7 +33,10 @@ pub struct Message {
     pub created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edited_at: Option<Timestamp>,
-    /// The message was deleted: its content, metadata, reactions and pin are removed.
+    /// In the order in which the sender named them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub files: Vec<AttachedFile>,
+    /// The message was deleted: its content, metadata, files, reactions and pin are removed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub deleted: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -68,6 +72,7 @@ impl Message {
             metadata: None,
             created_at: Timestamp(0),
             edited_at: None,
+            files: Vec::new(),
             deleted: false,
             pinned: false,
             reactions: Vec::new(),
@@ -80,14 +85,17 @@ impl Message {
     /// Returns the memory that the message takes in a cache, in bytes.
     pub fn bytes(&self) -> usize {
         let reactions: usize = self.reactions.iter().map(Reaction::bytes).sum();
-        size_of::<Self>() + self.content.len() + self.metadata.as_ref().map_or(0, Metadata::bytes) + reactions
+        let files: usize = self.files.iter().map(AttachedFile::bytes).sum();
+        let metadata = self.metadata.as_ref().map_or(0, Metadata::bytes);
+        size_of::<Self>() + self.content.len() + metadata + files + reactions
     }
 
-    /// Deletes the content, metadata, reactions and pin.
+    /// Deletes the content, metadata, files, reactions and pin.
     pub fn redact(&mut self) {
         self.deleted = true;
         self.content.clear();
         self.metadata = None;
+        self.files.clear();
         self.reactions.clear();
         self.pinned = false;
     }
@@ -151,12 +159,13 @@ pub enum MessageUpdate {
 }
 
 impl MessageUpdate {
-    /// Parses the new content of an edited message.
+    /// Parses the new content of an edited message. It may be empty: only the writer knows whether
+    /// the message has files.
     ///
     /// # Errors
     /// Those of [`NewMessage::parse`].
     pub fn parse_edit(content: String, metadata: Option<Metadata>) -> Result<Self, Refusal> {
-        let (content, metadata) = parse_parts(content, metadata)?;
+        let (content, metadata) = parse_parts(content, metadata, true)?;
         Ok(Self::Edit { content, metadata })
     }
 
@@ -171,9 +180,13 @@ impl MessageUpdate {
     }
 }
 
-/// Text of 1 to [`CONTENT_BYTES_MAX`] bytes, not only white space, without NUL.
+/// Text of 1 to [`CONTENT_BYTES_MAX`] bytes, not only white space, without NUL. It is empty only
+/// beside files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content(String);
+
+/// The reason why a content without visible text is refused.
+const EMPTY: Invalid = Invalid("must not be empty");
 
 /// The reason why a content is refused. Too large has its own error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,12 +201,29 @@ impl Content {
             return Err(InvalidContent::TooLarge);
         }
         if text.trim().is_empty() {
-            return Err(InvalidContent::Invalid(Invalid("must not be empty")));
+            return Err(InvalidContent::Invalid(EMPTY));
         }
         if text.contains('\0') {
             return Err(InvalidContent::Invalid(Invalid("must not contain NUL")));
         }
         Ok(Self(text))
+    }
+
+    /// Like [`Content::parse`], for a message that may have files. White space alone becomes the
+    /// empty text.
+    pub fn parse_beside_files(text: String) -> Result<Self, InvalidContent> {
+        match Self::parse(text) {
+            Err(InvalidContent::Invalid(EMPTY)) => Ok(Self(String::new())),
+            parsed => parsed,
+        }
+    }
+
+    /// Checks that the content is not empty, for a message without files.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] if it is empty.
+    pub fn check_is_present(&self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Err(Refusal::Invalid { field: "content", reason: EMPTY }) } else { Ok(()) }
     }
 
     pub fn as_str(&self) -> &str {
@@ -212,10 +242,13 @@ pub struct NewMessage {
     pub content: Content,
     pub reply_to: Option<MessageId>,
     pub metadata: Option<Metadata>,
+    /// Complete uploads of the sender to the chat.
+    pub files: Vec<FileId>,
 }
 
 impl NewMessage {
-    /// Parses a new message. Without a `client_id`, the message gets a fresh one.
+    /// Parses a new message. Without a `client_id`, the message gets a fresh one. A message with
+    /// files may have no content.
     ///
     /// # Errors
     /// [`Refusal::TooLarge`] if the content has more than [`CONTENT_BYTES_MAX`] bytes, or
@@ -225,14 +258,21 @@ impl NewMessage {
         content: String,
         reply_to: Option<MessageId>,
         metadata: Option<Metadata>,
+        files: Vec<FileId>,
     ) -> Result<Self, Refusal> {
-        let (content, metadata) = parse_parts(content, metadata)?;
-        Ok(Self { client_id: client_id.unwrap_or_else(ClientId::fresh), content, reply_to, metadata })
+        let (content, metadata) = parse_parts(content, metadata, !files.is_empty())?;
+        let client_id = client_id.unwrap_or_else(ClientId::fresh);
+        Ok(Self { client_id, content, reply_to, metadata, files })
     }
 }
 
-fn parse_parts(content: String, metadata: Option<Metadata>) -> Result<(Content, Option<Metadata>), Refusal> {
-    let content = Content::parse(content).map_err(|invalid| match invalid {
+fn parse_parts(
+    content: String,
+    metadata: Option<Metadata>,
+    may_be_empty: bool,
+) -> Result<(Content, Option<Metadata>), Refusal> {
+    let parsed = if may_be_empty { Content::parse_beside_files(content) } else { Content::parse(content) };
+    let content = parsed.map_err(|invalid| match invalid {
         InvalidContent::TooLarge => Refusal::TooLarge("content is larger than 16384 bytes"),
         InvalidContent::Invalid(reason) => Refusal::Invalid { field: "content", reason },
     })?;

@@ -20,7 +20,7 @@ use crate::services::browsing::RawFile;
 use crate::services::{RepositoryView, ServiceError, Services};
 
 /// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
-const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
+pub(crate) const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 /// The policy of an SVG image: its own styles apply.
 const SVG_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox";
 
@@ -102,13 +102,19 @@ pub(crate) async fn archive(
 /// Returns a header that makes a browser save the response under this name (RFC 6266), without
 /// characters that disguise the name.
 fn attachment(name: &str) -> String {
+    disposition(false, name)
+}
+
+/// Returns the header of a response that a browser shows or saves, with its name (RFC 6266).
+pub(crate) fn disposition(is_shown: bool, name: &str) -> String {
+    let kind = if is_shown { "inline" } else { "attachment" };
     let name = plain(name, FILE_NAME_CHARACTERS_MAX);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let safe: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     if safe == name {
-        return format!("attachment; filename=\"{safe}\"");
+        return format!("{kind}; filename=\"{safe}\"");
     }
-    format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(&name))
+    format!("{kind}; filename=\"{safe}\"; filename*=UTF-8''{}", percent_encoded(&name))
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub fn cors(origins: AllowedOrigins) -> Cors {
             header::ACCEPT,
             header::IF_NONE_MATCH,
             header::RANGE,
+            header::IF_RANGE,
+            header::CONTENT_RANGE,
             header::HeaderName::from_static("x-request-id"),
             NETBIT_COMMIT,
         ])
@@ -64,6 +66,9 @@ pub fn cors(origins: AllowedOrigins) -> Cors {
             header::LOCATION,
             header::RETRY_AFTER,
             header::CONTENT_DISPOSITION,
+            header::CONTENT_RANGE,
+            header::HeaderName::from_static("upload-offset"),
+            header::HeaderName::from_static("upload-length"),
             header::HeaderName::from_static("x-request-id"),
             NETBIT_COMMIT,
         ])

@@ -72,6 +72,29 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, HttpError> 
     Ok(Some(who))
 }
 
+/// The caller of a GET that answers with the bytes of a file: [`AuthenticatedUser`], or the holder of
+/// the login cookie. The element of a page that shows an image sends no header.
+///
+/// A page of another origin cannot read the answer, and browsers do not send the cookie with the
+/// images of other sites (`SameSite`).
+pub(crate) struct Viewer(pub(crate) Credential);
+
+impl FromRequest for Viewer {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, HttpError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let by_cookie = !request.headers().contains_key(header::AUTHORIZATION);
+            let who = if by_cookie { cookie::credential(&request).await? } else { caller(&request).await? };
+            let who = who.ok_or_else(ServiceError::unauthenticated)?;
+            request.extensions_mut().insert(Holder::Account(who.user));
+            Ok(Self(who))
+        })
+    }
+}
+
 /// The header with which the script of our pages marks its requests to the API. Forms and scripts
 /// of other origins cannot set it without a preflight.
 const OWN_PAGE: HeaderName = HeaderName::from_static("x-netbit-web");

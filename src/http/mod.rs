@@ -21,6 +21,7 @@ pub(crate) mod origin;
 pub(crate) mod page_names;
 pub(crate) mod pieces;
 mod query_keys;
+pub(crate) mod ranges;
 mod refused;
 mod request_log;
 pub(crate) mod room;

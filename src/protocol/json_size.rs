@@ -9,7 +9,10 @@ pub const JSON_BYTES_MAX: usize = 6;
 /// quote or a backslash in up to six bytes.
 pub fn json_bytes_max(event: &ChatEvent) -> usize {
     let escaped = match &event.change {
-        Change::Message(message) | Change::Edit(message) => escaped_bytes(message.content.as_bytes()),
+        Change::Message(message) | Change::Edit(message) => {
+            let names: usize = message.files.iter().map(|file| escaped_bytes(file.name.as_bytes())).sum();
+            escaped_bytes(message.content.as_bytes()) + names
+        }
         _ => 0,
     };
     event.bytes() + (JSON_BYTES_MAX - 1) * escaped

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json;
 use super::scan::{self, MalformedMap};
-use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
+use crate::domain::ids::{ChatId, FileId, MessageId, Seq, UserId};
 use crate::domain::message::ClientId;
 use crate::domain::metadata::Metadata;
 
@@ -83,6 +83,9 @@ pub struct PacketMessage {
     pub reply_to: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub metadata: Option<Metadata>,
+    /// Complete uploads of the sender to the chat.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub files: Option<Vec<FileId>>,
 }
 
 /// The reason why a frame is not a valid packet.

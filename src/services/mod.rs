@@ -22,6 +22,9 @@ mod ended_nodes;
 mod entitlement;
 mod error;
 mod fetch_requests;
+mod file_metrics;
+mod file_removal;
+pub mod files;
 mod git_pools;
 pub mod git_resources;
 mod graphs;
@@ -49,12 +52,15 @@ pub mod talks;
 pub mod threads;
 pub mod tokens;
 pub mod transfers;
+pub mod uploads;
 pub mod web_logins;
 
 pub use crate::actors::cache::{ChatView, FirstChats, ListedChat, MemberView, ProjectView, RepositoryView};
 pub use chore_lock::ChoreLock;
 pub use commit_tokens::{CommitToken, CommitTokens, NotAToken};
 pub use error::{FieldProblem, ServiceError};
+pub use file_metrics::FileMetrics;
+use files::FileResources;
 use git_resources::GitResources;
 use health::HealthSources;
 pub use logins::LoginShare;
@@ -122,6 +128,7 @@ pub struct Services {
     setup: Option<SetupCode>,
     logins: logins::Logins,
     pub git: GitResources,
+    pub files: FileResources,
     /// Bytes of large responses that clients have not received yet.
     answers: Slots,
     /// Notifies the task that trims chats.
@@ -145,7 +152,7 @@ impl Services {
         node: NodeSettings,
         (tokens, setup): (TokenKeys, Option<SetupCode>),
         accounts: Accounts,
-        git: GitResources,
+        (git, files): (GitResources, FileResources),
         (limits, pools): (Limits, &PoolMetrics),
         health: HealthSources,
     ) -> Self {
@@ -168,6 +175,7 @@ impl Services {
             setup,
             logins,
             git,
+            files,
             answers,
             retention_wakeup: Notify::new(),
             chores: node.chores,

@@ -131,8 +131,8 @@ impl Services {
         Ok(all.saturating_sub(u64::try_from(view.repository.size_bytes).unwrap_or(0)))
     }
 
-    /// Returns the bytes of the disk that pushes may use.
-    async fn disk_room(&self) -> Result<u64, ServiceError> {
+    /// Returns the bytes of the disk that pushes and files may use.
+    pub(super) async fn disk_room(&self) -> Result<u64, ServiceError> {
         let (root, reserve) = (self.git.store.root().to_owned(), self.limits.disk_reserve_bytes);
         match blocking(move || machine::space(&root)).await? {
             Ok(space) => Ok(space.above_reserve(reserve)),

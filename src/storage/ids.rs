@@ -11,7 +11,8 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::ids::{
-    AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
+    AccessTokenId, ChatId, FileId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId,
+    UserId,
 };
 
 macro_rules! column {
@@ -79,4 +80,15 @@ macro_rules! column {
     };
 }
 
-column!(AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,);
+column!(
+    AccessTokenId,
+    ChatId,
+    FileId,
+    LoginId,
+    MessageId,
+    NotificationId,
+    ProjectId,
+    PushId,
+    RepositoryId,
+    UserId,
+);

@@ -130,6 +130,32 @@ diesel::table! {
 }
 
 diesel::table! {
+    file_usage (user_id) {
+        user_id -> BigInt,
+        bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    files (id) {
+        id -> BigInt,
+        chat_id -> BigInt,
+        uploader_id -> BigInt,
+        message_id -> Nullable<BigInt>,
+        name -> Text,
+        size -> BigInt,
+        sha256 -> Nullable<Binary>,
+        media_type -> Nullable<Text>,
+        width -> Nullable<BigInt>,
+        height -> Nullable<BigInt>,
+        node -> Nullable<Text>,
+        created_at -> BigInt,
+        completed_at -> Nullable<BigInt>,
+        bound_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     former_names (kind, parent_id, name_key) {
         kind -> Text,
         parent_id -> BigInt,
@@ -164,6 +190,7 @@ diesel::table! {
         pinned_at -> Nullable<BigInt>,
         reactions -> Nullable<Text>,
         thread_id -> Nullable<BigInt>,
+        files -> Nullable<Text>,
     }
 }
 
@@ -335,6 +362,10 @@ diesel::joinable!(code_talks -> messages (message_id));
 diesel::joinable!(code_talks -> repositories (repository_id));
 diesel::joinable!(fan_outs -> chats (chat_id));
 diesel::joinable!(fan_outs -> users (user_id));
+diesel::joinable!(file_usage -> users (user_id));
+diesel::joinable!(files -> chats (chat_id));
+diesel::joinable!(files -> messages (message_id));
+diesel::joinable!(files -> users (uploader_id));
 diesel::joinable!(former_usernames -> users (user_id));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
@@ -363,6 +394,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     chats,
     code_talks,
     fan_outs,
+    file_usage,
+    files,
     former_names,
     former_usernames,
     messages,

@@ -63,7 +63,8 @@ fn message_allocations_from_frame_to_outboxes_are_bounded() {
         let mut commands = Vec::new();
         for frame in &frames {
             let decoded = packet::decode(frame).unwrap().message.unwrap();
-            let message = NewMessage::parse(decoded.client_id, decoded.content.unwrap(), None, None).unwrap();
+            let content = decoded.content.unwrap();
+            let message = NewMessage::parse(decoded.client_id, content, None, None, Vec::new()).unwrap();
             let (sender, _) = &outboxes[0];
             let (sender, ack) = (sender.clone(), ack(7));
             commands.push(fixture.queued(message, move |answer| {

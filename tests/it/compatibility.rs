@@ -13,6 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::harness::files::FileClient;
 use crate::harness::git::GitWorkdir;
 use crate::harness::{TestServer, assert_problem, netbit_beside, postgres};
 
@@ -148,6 +149,9 @@ async fn assert_data_is_complete(name: &str) {
     assert_eq!(git.head("work").await, text(&facts, "head"));
     git.commit("work", "more", "more", "today's commit").await;
     git.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    let files = FileClient::new(&server.app.addresses.http.to_string(), &alice);
+    let (file, _) = files.share(ChatId(facts["chat"].as_i64().unwrap()), "new.txt", b"new").await;
+    assert_eq!(files.get(file).await.bytes, b"new", "files came later");
     server.stop().await;
 }
 

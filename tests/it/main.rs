@@ -28,6 +28,7 @@ mod cursors;
 mod database_copy;
 mod durability;
 mod fan_out;
+mod files;
 mod followed_threads;
 mod git;
 mod harness;

@@ -10,7 +10,7 @@ const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["core"],
     &["protocol"],
-    &["storage", "git"],
+    &["storage", "git", "blobs"],
     &["actors"],
     &["services"],
     &["http"],

@@ -1,8 +1,8 @@
-//! Queries about the caller's cursors.
+//! Queries about the chats that the caller may read, and about the caller's cursors.
 
 use std::collections::HashMap;
 
-use super::queries::{Query, QueryContext, QueryOutcome, user_of};
+use super::queries::{Query, QueryContext, QueryOutcome, readable, user_of};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::ids::{ChatId, Seq};
 
@@ -15,6 +15,18 @@ impl Query for ChatReader {
 
     fn answer(&self, who: Option<Credential>, _: &mut QueryContext<'_>) -> QueryOutcome<()> {
         QueryOutcome::Now(user_of(who).map(drop))
+    }
+}
+
+/// The newest seq of a chat that the caller may read.
+pub struct ReadableChat(pub ChatId);
+
+impl Query for ReadableChat {
+    type Answer = Seq;
+    const REQUIRED_SCOPE: RequiredScope = RequiredScope::ChatRead;
+
+    fn answer(&self, who: Option<Credential>, context: &mut QueryContext<'_>) -> QueryOutcome<Seq> {
+        QueryOutcome::Now(user_of(who).and_then(|user| readable(context.read, self.0, user)))
     }
 }
 

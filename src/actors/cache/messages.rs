@@ -15,10 +15,10 @@ use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatList,
     ChatReader, Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList,
     Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList,
-    ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories,
-    RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats, StorageOf,
-    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister,
-    WebLoginHolder, WebLoginUsesToWrite,
+    ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadableChat, ReadersNamed,
+    Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats,
+    StorageOf, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents,
+    UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -71,6 +71,7 @@ instrumented_actor!(
         ProjectsOwned,
         Publish,
         ReadCursors,
+        ReadableChat,
         ReadersNamed,
         Replay,
         Repositories,

@@ -53,7 +53,7 @@ pub use actor::{CacheActor, Sources};
 pub use audit_queries::{PathsFound, PathsToAdminister};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
-pub use cursor_queries::{ChatReader, ReadCursors};
+pub use cursor_queries::{ChatReader, ReadCursors, ReadableChat};
 pub use handle::CacheHandle;
 pub use log_reader::{LogReader, LogRequest, LogUnread};
 pub use login_queries::{WebLoginHolder, WebLoginUsesToWrite};

@@ -24,11 +24,13 @@ pub(super) struct PendingMessage {
     pub(super) request_hash: [u8; 32],
     /// The metadata of `message` as JSON.
     pub(super) metadata: Option<String>,
+    /// The files of `message` as JSON.
+    pub(super) files: Option<String>,
 }
 
 impl PendingMessage {
     pub(super) fn row(&self) -> NewMessageRow<'_> {
-        let Self { message, request_hash, metadata } = self;
+        let Self { message, request_hash, metadata, files } = self;
         NewMessageRow {
             id: message.id,
             chat_id: message.chat_id,
@@ -43,6 +45,7 @@ impl PendingMessage {
             created_at: message.created_at.0,
             updated_seq: message.seq,
             thread_id: message.thread_id,
+            files: files.as_deref(),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Fixture {
 
     fn command(&self, who: usize, text: &str, client_id: ClientId) -> AppendMessage {
         let content = Content::parse(text.to_owned()).unwrap();
-        let message = NewMessage { client_id, content, reply_to: None, metadata: None };
+        let message = NewMessage { client_id, content, reply_to: None, metadata: None, files: Vec::new() };
         AppendMessage { who: self.people[who], chat: self.chat, message, within_rate: Ok(()) }
     }
 

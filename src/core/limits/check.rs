@@ -53,7 +53,8 @@ impl Limits {
             checkpoint_bytes wal_bytes read_only_probe_ms commit_wait_ms shutdown_ms repositories_per_project notifications_per_user
             notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
             trimmed_per_command proxied_requests proxied_requests_per_node proxy_connect_ms proxy_idle_ms
-            proxy_catch_up_ms
+            proxy_catch_up_ms file_bytes files_per_message files_user_bytes files_server_bytes
+            files_unbound_per_user uploads uploads_per_user upload_idle_ms downloads
         ));
         mistakes.extend(below_one!(
             self, RATE,
@@ -72,6 +73,7 @@ impl Limits {
             notifications_per_message 50,
             trimmed_per_command 100,
             page_max 100,
+            files_per_message 50,
             left_per_command 80,
             logins_per_user 1000,
             create_participants 100,

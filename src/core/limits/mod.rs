@@ -41,6 +41,7 @@ mod chats;
 mod check;
 mod cluster;
 mod derived;
+mod files;
 mod git;
 mod http;
 mod maintenance;
@@ -68,7 +69,7 @@ pub const ROWS_PER_STATEMENT_MAX: usize = 2_000;
 rooms! {
     [
         actors sessions presence pages http accounts chats
-        projects notifications git browsing maintenance storage cluster
+        projects notifications files git browsing maintenance storage cluster
     ]
     /// Whether rate limits apply at all. Set to `false` for trials and measurements.
     rates: bool = true,

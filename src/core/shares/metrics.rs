@@ -58,10 +58,14 @@ pub enum PoolName {
     Answers,
     /// Requests that are forwarded to other nodes.
     Proxied,
+    /// Uploads of files in chats.
+    Uploads,
+    /// Files in chats that clients receive.
+    Downloads,
 }
 
 impl PoolName {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -84,6 +88,8 @@ impl PoolName {
         Self::Readers,
         Self::Answers,
         Self::Proxied,
+        Self::Uploads,
+        Self::Downloads,
     ];
 
     pub fn text(self) -> &'static str {
@@ -110,6 +116,8 @@ impl PoolName {
             Self::Readers => "readers",
             Self::Answers => "answers",
             Self::Proxied => "proxied",
+            Self::Uploads => "uploads",
+            Self::Downloads => "downloads",
         }
     }
 }

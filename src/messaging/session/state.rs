@@ -330,10 +330,11 @@ impl Authenticated {
         let Some(client_id) = message.client_id else {
             return bad_request("message.client_id is missing");
         };
-        let Some(content) = message.content else {
+        let files = message.files.unwrap_or_default();
+        let Some(content) = message.content.or_else(|| (!files.is_empty()).then(String::new)) else {
             return bad_request("message.content is missing");
         };
-        match NewMessage::parse(Some(client_id), content, message.reply_to, message.metadata) {
+        match NewMessage::parse(Some(client_id), content, message.reply_to, message.metadata, files) {
             Ok(message) => Action::Submit { chat, command: ChatCommand::Send(message) },
             Err(refusal) => Action::Refuse(refusal.into()),
         }

@@ -71,6 +71,25 @@ const RULES: &[(&str, &str)] = &[
          WHERE j.deleted_at IS NULL AND NOT EXISTS (
              SELECT 1 FROM chat_participants p WHERE p.chat_id = j.channel_id AND p.user_id = m.user_id)",
     ),
+    (
+        "the bytes of the files of user {} are not counted",
+        "SELECT u.user_id AS id, 'counted ' || u.bytes || ', in files ' || coalesce(s.bytes, 0) AS detail
+         FROM file_usage u LEFT JOIN (
+             SELECT uploader_id, sum(CASE WHEN size < 4096 THEN 4096 ELSE size END) AS bytes
+             FROM files GROUP BY uploader_id
+         ) s ON s.uploader_id = u.user_id
+         WHERE u.bytes <> coalesce(s.bytes, 0)",
+    ),
+    (
+        "file {} and its message do not name each other",
+        "SELECT f.id AS id, 'message ' || m.id AS detail FROM files f JOIN messages m ON m.id = f.message_id
+         WHERE f.sha256 IS NULL OR f.chat_id <> m.chat_id OR f.uploader_id <> m.sender_id OR m.files IS NULL",
+    ),
+    (
+        "message {} shows files that it does not have",
+        "SELECT id, 'chat ' || chat_id AS detail FROM messages
+         WHERE files IS NOT NULL AND NOT EXISTS (SELECT 1 FROM files f WHERE f.message_id = messages.id)",
+    ),
 ];
 
 /// Returns all violations, as sentences.

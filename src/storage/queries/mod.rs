@@ -22,8 +22,10 @@ use crate::domain::audit::AuditEvent;
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::code_talk::{CodeLines, CodeTalk};
 use crate::domain::event::ChatEvent;
+use crate::domain::file::{BlobHash, Contents, StoredFile};
 use crate::domain::ids::{
-    AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, Seq, UserId,
+    AccessTokenId, ChatId, FileId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, Seq,
+    UserId,
 };
 use crate::domain::login::{Login, WebHandle, WebLoginUse};
 use crate::domain::message::{ClientId, Message};
@@ -40,6 +42,7 @@ use crate::storage::rows::account::{NewUserRow, RefreshTokenRow, UserRow};
 use crate::storage::rows::audit::NewAuditRow;
 use crate::storage::rows::chat::{ChatHead, Company, LeftChat, ListedChat, NewChatRow, ParticipantRow};
 use crate::storage::rows::fan_out::{FanOut, NewFanOutRow};
+use crate::storage::rows::file::{NewFileRow, Removable};
 use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 use crate::storage::rows::login::NewLogin;
 use crate::storage::rows::message::{Choice, MessageChanges, NewMessageRow};
@@ -210,6 +213,23 @@ dispatch!(fan_outs {
     fn count_of(user: UserId, max: i64) -> i64;
     fn set_position(fan_out: &FanOut) -> ();
     fn delete(id: i64) -> ();
+});
+
+dispatch!(files {
+    fn insert(row: &NewFileRow<'_>) -> FileId;
+    fn by_id(id: FileId) -> Option<StoredFile>;
+    fn by_ids(ids: &[FileId]) -> Vec<StoredFile>;
+    fn complete(id: FileId, contents: &Contents, now: i64) -> ();
+    fn bind(ids: &[FileId], message: MessageId, now: i64) -> ();
+    fn release(message: MessageId) -> ();
+    fn drop_unbound(id: FileId, now: i64) -> ();
+    fn usage_of(user: UserId) -> i64;
+    fn usage() -> i64;
+    fn unbound_count(user: UserId, max: i64) -> i64;
+    fn removable(which: &Removable, limit: i64) -> Vec<FileId>;
+    fn remove(ids: &[FileId], which: &Removable) -> Vec<StoredFile>;
+    fn hashes_in_use(hashes: &[BlobHash]) -> HashSet<BlobHash>;
+    fn complete_above(id: FileId, limit: i64) -> Vec<StoredFile>;
 });
 
 dispatch!(listeners {

@@ -11,6 +11,7 @@ pub mod chats;
 pub mod code_talks;
 pub mod consistency;
 pub mod fan_outs;
+pub mod files;
 mod given;
 pub mod listeners;
 pub mod logins;

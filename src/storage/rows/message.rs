@@ -27,6 +27,7 @@ pub struct MessageRow {
     pub pinned_at: Option<i64>,
     pub reactions: Option<String>,
     pub thread_id: Option<MessageId>,
+    pub files: Option<String>,
 }
 
 impl TryFrom<MessageRow> for Message {
@@ -40,6 +41,9 @@ impl TryFrom<MessageRow> for Message {
         let reactions = row.reactions.map(|text| {
             serde_json::from_str(&text).map_err(|_| unreadable("messages.reactions", "not a JSON list"))
         });
+        let files = row.files.map(|text| {
+            serde_json::from_str(&text).map_err(|_| unreadable("messages.files", "not a JSON list"))
+        });
         Ok(Self {
             id: row.id,
             chat_id: row.chat_id,
@@ -52,6 +56,7 @@ impl TryFrom<MessageRow> for Message {
             metadata: metadata.transpose()?,
             created_at: Timestamp(row.created_at),
             edited_at: row.edited_at.map(Timestamp),
+            files: files.transpose()?.unwrap_or_default(),
             deleted: row.deleted_at.is_some(),
             pinned: row.pinned_at.is_some(),
             reactions: reactions.transpose()?.unwrap_or_default(),
@@ -84,10 +89,11 @@ pub struct NewMessageRow<'a> {
     pub created_at: i64,
     pub updated_seq: i64,
     pub thread_id: Option<MessageId>,
+    pub files: Option<&'a str>,
 }
 
 /// The columns of a message that can change. `Some(None)` is written as NULL; `None`, used only for
-/// times, leaves the column unchanged.
+/// times and files, leaves the column unchanged.
 #[derive(Debug, AsChangeset)]
 #[diesel(table_name = messages)]
 pub struct MessageChanges<'a> {
@@ -98,6 +104,7 @@ pub struct MessageChanges<'a> {
     pub pinned_at: Option<Option<i64>>,
     pub reactions: Option<Option<&'a str>>,
     pub updated_seq: i64,
+    pub files: Option<Option<&'a str>>,
 }
 
 /// A selection of the messages of a chat.

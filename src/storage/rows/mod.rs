@@ -5,6 +5,7 @@ pub mod account;
 pub mod audit;
 pub mod chat;
 pub mod fan_out;
+pub mod file;
 pub mod listener;
 pub mod login;
 pub mod message;

@@ -73,6 +73,7 @@ impl RemovedMessage {
             metadata: None,
             created_at: Timestamp(0),
             edited_at: None,
+            files: Vec::new(),
             deleted: true,
             pinned: false,
             reactions: Vec::new(),

@@ -4,6 +4,7 @@
 mod addresses;
 mod backups;
 mod bus_server;
+mod files;
 mod hops;
 mod keys;
 mod link;

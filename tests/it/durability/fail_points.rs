@@ -443,7 +443,7 @@ async fn panic_in_any_actor_leaves_a_working_or_an_ended_server() {
 #[test]
 fn every_fail_point_is_hit_by_a_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let files = ["fail_points.rs", "history/mod.rs", "postgres.rs", "postgres/mutations.rs"];
+    let files = ["fail_points.rs", "files.rs", "history/mod.rs", "postgres.rs", "postgres/mutations.rs"];
     let files = files.map(|file| format!("durability/{file}"));
     let files = files.into_iter().chain(["cluster/proof/mod.rs".to_owned(), "database_copy.rs".to_owned()]);
     let text: String = files.map(|file| std::fs::read_to_string(folder.join(file)).unwrap()).collect();

@@ -9,6 +9,7 @@ mod cursors;
 mod damage;
 mod fail_points;
 mod fan_out;
+mod files;
 pub(crate) mod history;
 pub(crate) mod kills;
 mod panics;

@@ -6,6 +6,7 @@
 pub(crate) mod attack;
 pub(crate) mod browser;
 pub(crate) mod database;
+pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod memory;
 pub(crate) mod postgres;

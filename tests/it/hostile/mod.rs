@@ -9,6 +9,7 @@ mod browsing;
 mod connection_shares;
 mod credentials;
 mod datagrams;
+mod files;
 mod floods;
 mod frames;
 mod logins;

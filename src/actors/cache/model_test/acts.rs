@@ -20,6 +20,24 @@ pub(super) enum Act {
         chat: i64,
         key: u8,
     },
+    /// Announces a file of a chat.
+    Announce {
+        by: i64,
+        chat: i64,
+    },
+    /// By the uploader.
+    Complete {
+        file: i64,
+    },
+    /// Posts a file, by its uploader.
+    Share {
+        file: i64,
+        key: u8,
+    },
+    /// Removes released files, and others that no message has.
+    RemoveFiles {
+        unbound: bool,
+    },
     /// `what`: edit, delete, react, unreact, pin or unpin.
     Alter {
         by: i64,
@@ -247,6 +265,10 @@ fn chat_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => (by.clone(), user.clone(), 0..3u8).prop_map(|(by, with, kind)| Act::Create { by, with, kind }),
         8 => (by.clone(), chat.clone(), 0..40u8).prop_map(|(by, chat, key)| Act::Say { by, chat, key }),
+        3 => (by.clone(), chat.clone()).prop_map(|(by, chat)| Act::Announce { by, chat }),
+        3 => (1..9i64).prop_map(|file| Act::Complete { file }),
+        4 => (1..9i64, 0..4u8).prop_map(|(file, key)| Act::Share { file, key }),
+        1 => any::<bool>().prop_map(|unbound| Act::RemoveFiles { unbound }),
         6 => (by.clone(), 1..12i64, 0..12u8).prop_map(|(by, message, what)| Act::Alter { by, message, what }),
         3 => (by.clone(), chat.clone(), user.clone(), 0..4u8).prop_map(|(by, chat, user, role)| Act::Add { by, chat, user, role }),
         2 => (by.clone(), chat.clone(), user.clone()).prop_map(|(by, chat, user)| Act::Remove { by, chat, user }),

@@ -8,6 +8,7 @@ use super::administration::is_administrator;
 use super::chats::{keep_name, load};
 use super::code_talks;
 use super::fan_out::retract;
+use super::files;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
@@ -65,7 +66,12 @@ impl Command for UpdateMessage {
         let is_sender = old.sender_id == me;
         let mut moderates = false;
         match &self.update {
-            MessageUpdate::Edit { .. } => permission::edit(&chat, role, is_sender)?,
+            MessageUpdate::Edit { content, .. } => {
+                permission::edit(&chat, role, is_sender)?;
+                if old.files.is_empty() {
+                    content.check_is_present()?;
+                }
+            }
             MessageUpdate::Delete => {
                 if let Err(refused) = permission::delete(&chat, role, is_sender) {
                     permission::moderate(refused, is_administrator)?;
@@ -106,6 +112,7 @@ impl Command for UpdateMessage {
             chats::set_again_above(tx.write(), chat.id, Some(0))?;
         }
         if message.deleted {
+            files::release(tx, &old)?;
             retract(tx, chat.id, &[(message.seq, message.seq)])?;
         }
         Ok(UpdatedMessage { message, seq, duplicate: false })
@@ -186,6 +193,7 @@ fn store(tx: &mut Tx<'_>, old: &Message, message: &Message) -> Execution<()> {
         pinned_at: (message.pinned != old.pinned).then(|| message.pinned.then_some(now)),
         reactions: Some(reactions.as_deref()),
         updated_seq: message.updated_seq.unwrap_or(message.seq),
+        files: (message.deleted && !old.files.is_empty()).then_some(None),
     };
     Ok(messages::change(tx.write(), message.id, &changes)?)
 }

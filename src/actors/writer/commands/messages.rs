@@ -6,12 +6,14 @@ use sha2::{Digest, Sha256};
 
 use super::code_talks;
 use super::fan_out::notify_of_message;
+use super::files;
 use crate::actors::writer::command::{Command, ExecuteError, Execution, Tx};
 use crate::actors::writer::pending_inserts::PendingMessage;
 use crate::actors::writer::{Head, Invalidation};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::chat::Chat;
 use crate::domain::event::{ChatEvent, Event};
+use crate::domain::file::AttachedFile;
 use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::{Message, NewMessage};
 use crate::domain::permission::chat as permission;
@@ -56,7 +58,7 @@ impl Command for AppendMessage {
             None => None,
         };
         let request_hash = self.request_hash(metadata.as_deref());
-        let (chat, head, reply) = match self.position(tx) {
+        let Position { chat, head, reply, files } = match self.position(tx) {
             Ok(position) => position,
             // Takes precedence over membership, archive and rate rules: a retry of a committed
             // message always gets its answer.
@@ -66,9 +68,10 @@ impl Command for AppendMessage {
             Err(error) => return Err(error),
         };
         let (thread, replied_to) = reply.unzip();
-        let written = write(tx, (&chat, head), self.who.user, new, thread, metadata, request_hash)?;
+        let written = write(tx, (&chat, head), self.who.user, (new, files), thread, metadata, request_hash)?;
         match written {
             Some(message) => {
+                files::bind(tx, &message)?;
                 code_talks::index(tx, &chat, &message)?;
                 let unnotified = !notify_of_message(tx, &chat, &message, replied_to)?;
                 Ok(Appended { message, duplicate: false, unnotified })
@@ -81,9 +84,17 @@ impl Command for AppendMessage {
 /// The thread that a reply belongs to, and the sender of the message it replies to.
 type ReplyTarget = (MessageId, UserId);
 
+/// The place of a message, and what it refers to.
+struct Position {
+    chat: Arc<Chat>,
+    head: Head,
+    reply: Option<ReplyTarget>,
+    files: Vec<AttachedFile>,
+}
+
 impl AppendMessage {
     /// Returns the place of the message, if its sender may post it.
-    fn position(&self, tx: &mut Tx<'_>) -> Execution<(Arc<Chat>, Head, Option<ReplyTarget>)> {
+    fn position(&self, tx: &mut Tx<'_>) -> Execution<Position> {
         let (chat, head, role) = tx.chat_to_append(self.chat, self.who.user)?;
         permission::post(&chat, role)?;
         self.within_rate.clone()?;
@@ -94,7 +105,8 @@ impl AppendMessage {
             ),
             None => None,
         };
-        Ok((chat, head, reply))
+        let files = files::to_bind(tx, self.who.user, self.chat, &self.message.files)?;
+        Ok(Position { chat, head, reply, files })
     }
 
     /// Refuses if the chat is deleted: its rows are removed later. The equal hash proves that the
@@ -126,18 +138,20 @@ impl AppendMessage {
     }
 }
 
-/// Stores a message with the next seq of the chat, and announces it. `metadata` is that of the
-/// message, as JSON. Returns `None`, and changes nothing, if the sender has used the client id
-/// before.
+/// Stores a message with the next seq of the chat, and announces it. `files` are those that it
+/// names, `metadata` is that of the message, as JSON. Returns `None`, and changes nothing, if the
+/// sender has used the client id before.
 pub(super) fn write(
     tx: &mut Tx<'_>,
     (chat, head): (&Chat, Head),
     sender: UserId,
-    new: &NewMessage,
+    (new, files): (&NewMessage, Vec<AttachedFile>),
     thread: Option<MessageId>,
     metadata: Option<String>,
     request_hash: [u8; 32],
 ) -> Execution<Option<Arc<Message>>> {
+    let files_text = (!files.is_empty()).then(|| serde_json::to_string(&files)).transpose();
+    let files_text = files_text.map_err(|_| Refusal::invalid("files", "cannot be written as JSON"))?;
     let (seq, ordinal, created_at) = (head.seq + 1, head.ordinal + 1, tx.now);
     let id = tx.next_message_id()?;
     let message = Arc::new(Message {
@@ -151,6 +165,7 @@ pub(super) fn write(
         metadata: new.metadata.clone(),
         created_at,
         edited_at: None,
+        files,
         deleted: false,
         pinned: false,
         reactions: Vec::new(),
@@ -158,7 +173,7 @@ pub(super) fn write(
         updated_seq: None,
         ordinal,
     });
-    let pending = PendingMessage { message: message.clone(), request_hash, metadata };
+    let pending = PendingMessage { message: message.clone(), request_hash, metadata, files: files_text };
     if !tx.insert_message(pending, chat)? {
         return Ok(None);
     }
@@ -176,6 +191,10 @@ impl AppendMessage {
         for part in [self.message.content.as_str(), metadata.unwrap_or_default()] {
             hash.update(part.len().to_be_bytes());
             hash.update(part.as_bytes());
+        }
+        // Nothing without files, so that retries across an update of the server are recognised.
+        for file in &self.message.files {
+            hash.update(file.0.to_be_bytes());
         }
         hash.finalize().into()
     }

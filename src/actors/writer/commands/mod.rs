@@ -14,6 +14,7 @@ mod cursors;
 mod fan_out;
 #[cfg(test)]
 mod fan_out_test;
+mod files;
 mod leaving;
 mod logins;
 mod message_updates;
@@ -42,6 +43,7 @@ pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
 pub use fan_out::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
+pub use files::{BeginFile, CompleteFile, DropFile, RemoveFiles};
 pub use leaving::{LeaveChats, LeftChats};
 pub use logins::{EndOwnLogin, RecordWebLoginUses};
 pub use message_updates::{UpdateMessage, UpdatedMessage};
@@ -71,8 +73,10 @@ instrumented_actor!(
         ActivateRepository,
         AddUser,
         AppendMessage,
+        BeginFile,
         BeginRepository,
         ChangePassword,
+        CompleteFile,
         CountDeliveryAttempt,
         CreateAccessToken,
         CreateChat,
@@ -83,6 +87,7 @@ instrumented_actor!(
         DeleteRepository,
         DeliverNotifications,
         Drain,
+        DropFile,
         EndExpiredLogins,
         EndExpiredTokens,
         EndLogin,
@@ -106,6 +111,7 @@ instrumented_actor!(
         RefreshLogin,
         RegisterUser,
         RehashPassword,
+        RemoveFiles,
         RemoveParticipant,
         RenameChannels,
         RenameUser,

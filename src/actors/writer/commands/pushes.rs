@@ -326,9 +326,11 @@ fn post(
     let text = serde_json::to_string(&metadata)
         .map_err(|_| Refusal::invalid("metadata", "cannot be written as JSON"))?;
     let client_id = ClientId(intent.client_id);
-    let message = NewMessage { client_id, content, reply_to: None, metadata: Some(metadata) };
+    let message =
+        NewMessage { client_id, content, reply_to: None, metadata: Some(metadata), files: Vec::new() };
     // No request has this hash: the message is not from a client.
-    let written = write(tx, (chat, head), intent.user_id, &message, None, Some(text), [0; 32])?;
+    let new = (&message, Vec::new());
+    let written = write(tx, (chat, head), intent.user_id, new, None, Some(text), [0; 32])?;
     written.ok_or(Refusal::ClientIdReused.into())
 }
 

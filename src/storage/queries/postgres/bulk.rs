@@ -33,6 +33,7 @@ pub fn insert_new(db: &mut Db, rows: &[NewMessageRow<'_>], heads: &[ChatHead]) -
         times: numbers(|row| row.created_at),
         updated: numbers(|row| row.updated_seq),
         threads: optional(|row| row.thread_id),
+        files: rows.iter().map(|row| row.files).collect(),
         heads: heads.iter().map(|head| head.id.0).collect(),
         last_seqs: heads.iter().map(|head| head.last_seq).collect(),
         last_ordinals: heads.iter().map(|head| head.last_ordinal).collect(),
@@ -56,6 +57,7 @@ struct InsertRows<'a> {
     times: Vec<i64>,
     updated: Vec<i64>,
     threads: Vec<Option<i64>>,
+    files: Vec<Option<&'a str>>,
     /// The chats whose heads move.
     heads: Vec<i64>,
     last_seqs: Vec<i64>,
@@ -80,7 +82,7 @@ impl QueryFragment<Backend> for InsertRows<'_> {
         out.push_sql(") AS h (id, seq, ordinal, message) WHERE chats.id = h.id) ");
         out.push_sql(
             "INSERT INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
-             metadata, created_at, updated_seq, thread_id) SELECT * FROM unnest(",
+             metadata, created_at, updated_seq, thread_id, files) SELECT * FROM unnest(",
         );
         for numbers in [&self.ids, &self.chats, &self.seqs, &self.ordinals, &self.senders] {
             out.push_bind_param::<Array<BigInt>, _>(numbers)?;
@@ -101,6 +103,8 @@ impl QueryFragment<Backend> for InsertRows<'_> {
         out.push_bind_param::<Array<BigInt>, _>(&self.updated)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.threads)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.files)?;
         out.push_sql(")");
         Ok(())
     }

@@ -39,7 +39,7 @@ impl<const N: usize> QueryFragment<Backend> for InsertRows<'_, N> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql(
             "INSERT OR FAIL INTO messages (id, chat_id, seq, ordinal, sender_id, client_id, request_hash, content, reply_to, \
-             metadata, created_at, updated_seq, thread_id) VALUES ",
+             metadata, created_at, updated_seq, thread_id, files) VALUES ",
         );
         for (n, row) in self.0.iter().enumerate() {
             out.push_sql(if n == 0 { "(" } else { ", (" });
@@ -62,6 +62,8 @@ impl<const N: usize> QueryFragment<Backend> for InsertRows<'_, N> {
             out.push_bind_param::<BigInt, _>(&row.updated_seq)?;
             out.push_sql(", ");
             out.push_bind_param::<Nullable<BigInt>, _>(&row.thread_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&row.files)?;
             out.push_sql(")");
         }
         Ok(())

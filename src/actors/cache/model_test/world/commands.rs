@@ -5,22 +5,24 @@ use super::super::made::{a_name, summary_of, to_main, visibility};
 use super::{World, queued, start_login};
 use crate::actors::writer::commands::WantedRefs;
 use crate::actors::writer::commands::{
-    AbandonRepository, ActivateRepository, AppendMessage, BeginRepository, ChangePassword, CreateAccessToken,
-    CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject, DeleteRepository,
-    DeliverNotifications, EndExpiredTokens, EndLogin, EndOwnLogin, FinishDeletion, LeaveChats, Logout,
-    MarkAllRead, MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, OpenPush, PurgeChat,
-    RecordMaintenance, RecordTokenUses, RecordWebLoginUses, RemoveParticipant, ResetPassword,
-    RevokeAccessToken, SetBlock, SetHidden, SetMember, SetNotifyLevel, SetParticipant, SetProjectConfig,
-    SetRetention, SetUserActive, SetWatch, SettlePush, TakeOverChat, TrimChat, UpdateChat, UpdateMessage,
-    UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
+    AbandonRepository, ActivateRepository, AppendMessage, BeginFile, BeginRepository, ChangePassword,
+    CompleteFile, CreateAccessToken, CreateChat, CreateProject, DeleteChat, DeleteEmptyChat, DeleteProject,
+    DeleteRepository, DeliverNotifications, EndExpiredTokens, EndLogin, EndOwnLogin, FinishDeletion,
+    LeaveChats, Logout, MarkAllRead, MarkNotificationsRead, MarkRead, MarkUnread, Marks, NewChat, OpenPush,
+    PurgeChat, RecordMaintenance, RecordTokenUses, RecordWebLoginUses, RemoveFiles, RemoveParticipant,
+    ResetPassword, RevokeAccessToken, SetBlock, SetHidden, SetMember, SetNotifyLevel, SetParticipant,
+    SetProjectConfig, SetRetention, SetUserActive, SetWatch, SettlePush, TakeOverChat, TrimChat, UpdateChat,
+    UpdateMessage, UpdateProfile, UpdateProject, UpdateRepository, WarnOfExpiringTokens,
 };
 use crate::actors::writer::{Command, CommandError, DbWriterActor, Execution, QueuedCommand, Tx};
 use crate::core::actor::{MessageName, NamedMessage};
 use crate::domain::access::{AuthMethod, Credential, Scope};
 use crate::domain::chat::ChatRole;
 use crate::domain::emoji::Emoji;
+use crate::domain::file::{BlobHash, Contents, FileName};
 use crate::domain::ids::{
-    AccessTokenId, ChatId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, UserId,
+    AccessTokenId, ChatId, FileId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId,
+    UserId,
 };
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::notification::NotifyLevel;
@@ -28,7 +30,8 @@ use crate::domain::project::{BranchRule, ProjectConfig, ProjectRole};
 use crate::domain::push::{FastForward, PushSummary};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::{meta, repositories};
+use crate::storage::queries::{files, meta, repositories};
+use crate::storage::rows::file::Removable;
 
 struct PanicAfterWriting;
 
@@ -103,14 +106,45 @@ impl World {
                 let mut client_id = [key; 16];
                 client_id[0] = u8::try_from(by).unwrap();
                 client_id[1] = u8::try_from(chat).unwrap();
-                let message =
-                    NewMessage { client_id: ClientId(client_id), content, reply_to: None, metadata: None };
+                let message = NewMessage {
+                    client_id: ClientId(client_id),
+                    content,
+                    reply_to: None,
+                    metadata: None,
+                    files: Vec::new(),
+                };
                 self.sound(AppendMessage {
                     who: self.who(by),
                     chat: ChatId(chat),
                     message,
                     within_rate: Ok(()),
                 })
+            }
+            Act::Announce { by, chat } => {
+                let (name, who) = (FileName::parse("a.png").unwrap(), self.who(by));
+                let chat = ChatId(chat);
+                self.sound(BeginFile { who, chat, name, size: 7, node: None, within_rate: Ok(()) })
+            }
+            Act::Complete { file } => {
+                let ((who, _), file) = (self.uploader_of(file), FileId(file));
+                let hash = BlobHash([u8::try_from(file.0).unwrap(); 32]);
+                let contents = Contents { hash, media_type: "image/png".into(), pixels: Some((1, 2)) };
+                self.sound(CompleteFile { who, file, contents })
+            }
+            Act::Share { file, key } => {
+                let (who, chat) = self.uploader_of(file);
+                let mut client_id = [100 + key; 16];
+                client_id[1] = u8::try_from(file).unwrap();
+                let client_id = Some(ClientId(client_id));
+                let message = NewMessage::parse(client_id, String::new(), None, None, vec![FileId(file)]);
+                let message = message.unwrap();
+                self.sound(AppendMessage { who, chat, message, within_rate: Ok(()) })
+            }
+            Act::RemoveFiles { unbound } => {
+                let unbound_before = Timestamp(if unbound { i64::MAX } else { 0 });
+                let which = Removable { unbound_before, node: None, any_node_before: Timestamp(0) };
+                let found = files::removable(self.executor.connection(), &which, 2).unwrap();
+                self.sound(RemoveFiles { files: found, which })
             }
             Act::Add { by, chat, user, role } => {
                 let role = [None, Some(ChatRole::Reader), Some(ChatRole::Admin), Some(ChatRole::Owner)]
@@ -301,6 +335,12 @@ impl World {
                 node: None,
             }),
         }
+    }
+
+    /// Returns the uploader and the chat of a file, if there is one.
+    fn uploader_of(&mut self, file: i64) -> (Credential, ChatId) {
+        let found = files::by_id(self.executor.connection(), FileId(file)).unwrap();
+        found.map_or((self.who(1), ChatId(1)), |file| (self.who(file.uploader_id.0), file.chat_id))
     }
 
     /// Returns a member, or the owner of the project.

@@ -5,8 +5,9 @@ use crate::actors::writer::commands::*;
 use crate::core::auth::refresh::RefreshKey;
 use crate::domain::access::{Credential, Scope};
 use crate::domain::chat::ChatRole;
+use crate::domain::file::{BlobHash, Contents, FileName};
 use crate::domain::ids::{
-    AccessTokenId, ChatId, LoginId, MessageId, ProjectId, PushId, RepositoryId, UserId,
+    AccessTokenId, ChatId, FileId, LoginId, MessageId, ProjectId, PushId, RepositoryId, UserId,
 };
 use crate::domain::login::LoginClient;
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
@@ -18,6 +19,7 @@ use crate::domain::push::{FastForward, PushSummary, PushedCommit, RefUpdate};
 use crate::domain::repository::StorageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::Username;
+use crate::storage::rows::file::Removable;
 
 /// The administrator, who owns what there is.
 fn me() -> Credential {
@@ -37,6 +39,7 @@ fn say(chat: ChatId, text: &str, reply_to: Option<i64>, metadata: Option<&str>) 
         content: Content::parse(text.to_owned()).unwrap(),
         reply_to: reply_to.map(MessageId),
         metadata: metadata.map(|text| serde_json::from_str(text).unwrap()),
+        files: Vec::new(),
     };
     AppendMessage { who: me(), chat, message, within_rate: Ok(()) }
 }
@@ -56,7 +59,8 @@ fn names(numbers: std::ops::RangeInclusive<i64>) -> String {
 }
 
 pub(super) fn all() -> Vec<Case> {
-    let parts = [chats(), messages(), cursors(), accounts(), tokens(), projects(), pushes(), maintenance()];
+    let parts =
+        [chats(), messages(), cursors(), accounts(), tokens(), projects(), pushes(), maintenance(), files()];
     parts.into_iter().flatten().collect()
 }
 
@@ -123,6 +127,51 @@ fn messages() -> Vec<Case> {
         Case::of(update(MessageUpdate::Delete)).that("that deletes"),
         Case::of(update(MessageUpdate::Pin)).that("that pins"),
     ]
+}
+
+/// Files of the administrator: ten complete ones in the wide chat, ten of a message, one begun, and
+/// a hundred that were released.
+const FILES: &str = "
+    INSERT INTO file_usage (user_id, bytes) SELECT id, 409600 FROM users WHERE id <= 101;
+    INSERT INTO files (id, chat_id, uploader_id, name, size, sha256, media_type, created_at, completed_at)
+        SELECT id, 1, 1, 'name', 1, randomblob(32), 'image/png', 0, 0 FROM users WHERE id <= 10;
+    INSERT INTO files (id, chat_id, uploader_id, message_id, name, size, sha256, media_type, created_at, bound_at)
+        SELECT 10 + id, 1, 1, 1, 'name', 1, randomblob(32), 'image/png', 0, 0 FROM users WHERE id <= 10;
+    INSERT INTO files (id, chat_id, uploader_id, name, size, created_at) VALUES (21, 1, 1, 'name', 1, 0);
+    INSERT INTO files (id, chat_id, uploader_id, name, size, created_at, bound_at)
+        SELECT 100 + id, 1, id, 'name', 1, 0, 0 FROM users WHERE id <= 101;
+    UPDATE messages SET files = '[{\"id\":11,\"name\":\"name\",\"size\":1,\"type\":\"image/png\"}]' WHERE id = 1";
+
+fn files() -> Vec<Case> {
+    let (who, chat) = (me(), WIDE);
+    let contents = Contents { hash: BlobHash([1; 32]), media_type: "image/png".into(), pixels: None };
+    let name = FileName::parse("name").unwrap();
+    let mut shared = say(chat, &names(2..=3), Some(200), None);
+    shared.message.files = (1..=10).map(FileId).collect();
+    let mut plain = say(chat, "here", None, None);
+    plain.message.files = (1..=10).map(FileId).collect();
+    let delete = UpdateMessage {
+        who,
+        chat,
+        message: MessageId(1),
+        update: MessageUpdate::Delete,
+        within_rate: Ok(()),
+    };
+    let which = Removable {
+        unbound_before: Timestamp(1),
+        node: Some(NodeName::from("a")),
+        any_node_before: Timestamp(1),
+    };
+    let cases = [
+        Case::of(BeginFile { who, chat, name, size: 1, node: None, within_rate: Ok(()) }),
+        Case::of(CompleteFile { who, file: FileId(21), contents }),
+        Case::of(DropFile { who, file: FileId(1) }),
+        Case::of(RemoveFiles { files: (102..=201).map(FileId).collect(), which }).that("of 100 users"),
+        Case::of(shared).that("that replies with 10 files"),
+        Case::of(plain).that("with 10 files"),
+        Case::of(delete).that("that deletes files"),
+    ];
+    cases.map(|case| case.after(FILES)).into_iter().collect()
 }
 
 fn cursors() -> Vec<Case> {

@@ -205,6 +205,7 @@ fn provisional(model: &Model, unsent: &Unsent) -> Message {
         deleted: false,
         pinned: false,
         reactions: Vec::new(),
+        files: Vec::new(),
         thread_id: None,
         updated_seq: None,
         ordinal: 0,

@@ -1,0 +1,66 @@
+//! The bytes of files, outside of the database.
+//!
+//! A *blob* is immutable and named by its SHA-256. Several files may have the same blob. Rows of
+//! the database decide who may read a file; this room knows hashes and bytes only.
+//!
+//! Invariants
+//! * A blob is complete and fsynced, with the folders that name it, before a row names its hash
+//!   ([`BlobStore::put`]).
+//! * A blob is removed only while no row names its hash, under the exclusive
+//!   [`BlobStore::lock`]. A task that puts a blob holds the shared lock until its row is committed.
+//! * A crash leaves at most a blob without a row, or a staged upload. Both are removed later.
+//!
+//! Deliberately absent: names, owners and types of files.
+
+mod disk;
+mod uploads;
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+pub use disk::DiskBlobs;
+pub use uploads::{Upload, Uploads};
+
+use crate::domain::file::BlobHash;
+
+/// How a lock of the store is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Blobs are put. Several holders at once.
+    Shared,
+    /// Blobs are removed. A single holder, across all processes.
+    Exclusive,
+}
+
+/// A store of blobs. Its functions block the thread.
+pub trait BlobStore: Debug + Send + Sync {
+    /// Takes the lock of puts and removals. It is released when the file is dropped.
+    fn lock(&self, hold: Hold) -> io::Result<File>;
+
+    /// Makes the bytes of a staged upload a blob, durably. The staged file stays. Does nothing if
+    /// the blob exists with the same size.
+    fn put(&self, hash: &BlobHash, staged: &Path) -> io::Result<()>;
+
+    /// Opens a blob; `None` if it does not exist.
+    fn open(&self, hash: &BlobHash) -> io::Result<Option<Box<dyn Blob>>>;
+
+    /// Removes a blob, if it exists.
+    fn remove(&self, hash: &BlobHash) -> io::Result<()>;
+
+    /// Returns the numbers of the parts in which [`BlobStore::list`] lists the blobs.
+    fn parts(&self) -> io::Result<Vec<u8>>;
+
+    /// Returns the hashes of a part of the blobs.
+    fn list(&self, part: u8) -> io::Result<Vec<BlobHash>>;
+}
+
+/// An open blob.
+pub trait Blob: Send + Sync {
+    /// Returns the size in bytes.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads exactly `bytes` bytes from an offset.
+    fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
+}

@@ -1,0 +1,31 @@
+//! Limits of files in chats.
+
+macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
+    /// Bytes of one file. A choice: screenshots, logs and short videos fit.
+    file_bytes: u64 = 50 * 1024 * 1024,
+    /// Files of one message. All of them are bound in one command.
+    files_per_message: usize = 10,
+    /// Bytes of all files of one user, with and without a message. A file counts with at least
+    /// 4 KiB, and from its announcement on. About a hundred of the largest.
+    files_user_bytes: u64 = 5 * 1024 * 1024 * 1024,
+    /// Bytes of the files of all users. A choice, bounded by the disk (`disk_reserve_bytes`).
+    files_server_bytes: u64 = 1024 * 1024 * 1024 * 1024,
+    /// Files of one user that no message has had. Ten full messages.
+    files_unbound_per_user: i64 = 100,
+    /// Seconds after which a file that no message has had is removed, complete or not.
+    files_unbound_seconds: i64 = 24 * 3_600,
+    /// Uploads at once. A choice: each holds up to 256 KiB in memory.
+    uploads: usize = 64,
+    /// Uploads of one user at once.
+    uploads_per_user: usize = 4,
+    /// Places of `uploads` reserved for accounts that hold none. An eighth of `uploads`.
+    uploads_reserve: usize = 8,
+    /// Uploads waiting for a place. As many as in the pools of git.
+    uploads_waiting: usize = 256,
+    /// How long an upload may send nothing. Its bytes so far stay.
+    upload_idle_ms: u64 = 30_000,
+    /// Files at once that clients receive, beyond 64 KiB each. A choice, a quarter of
+    /// `http_connections`: each holds an open file.
+    downloads: usize = 1_024,
+}}}
+pub(super) use add_limits;

@@ -1,0 +1,291 @@
+//! Files in chats: announcing, reading, and the state that their transfers share.
+//!
+//! A row decides at each request whether a user may read a file, never the hash of its bytes. The
+//! bytes of a bound file are for everyone who may read the chat, those of an unbound one for its
+//! uploader alone.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::blocking::blocking;
+use super::file_metrics::FileMetrics;
+use super::spool::{MEMORY_BYTES_MAX, time_for};
+use super::{ServiceError, Services};
+use crate::actors::cache::ReadableChat;
+use crate::actors::writer::commands::{BeginFile, DropFile};
+use crate::blobs::{Blob, BlobStore, DiskBlobs, Uploads};
+use crate::core::keyed_lock::KeyedLock;
+use crate::core::limits::Limits;
+use crate::core::saturate;
+use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slot, Slots};
+use crate::domain::access::Credential;
+use crate::domain::file::{FileName, StoredFile};
+use crate::domain::ids::{ChatId, FileId};
+use crate::domain::node::NodeName;
+use crate::domain::refusal::Refusal;
+use crate::protocol::code::Code;
+use crate::storage::queries::files;
+
+/// Bytes of a file that are read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// When a client may try again after the node of a file could not be reached, in milliseconds.
+const NODE_RETRY_MS: u64 = 5_000;
+
+/// State of file transfers; one per application.
+pub struct FileResources {
+    pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) staged: Uploads,
+    /// The node that new files are assigned to. `None`: the only node.
+    pub(super) node: Option<NodeName>,
+    pub(super) uploads: Pool,
+    pub(super) uploads_of_user: Slots,
+    /// Held by the request that receives bytes of a file.
+    pub(super) upload_locks: KeyedLock<FileId>,
+    downloads: Slots,
+    pub(super) metrics: FileMetrics,
+    /// Starts a round of removals before its time.
+    pub(super) removal_due: Notify,
+    /// Cancelled when the server stops: uploads end, and keep their bytes.
+    pub(super) stopping: CancellationToken,
+}
+
+impl FileResources {
+    /// Must be called within a runtime.
+    pub fn start(
+        store: DiskBlobs,
+        node: Option<NodeName>,
+        metrics: FileMetrics,
+        (limits, pools): (&Limits, &PoolMetrics),
+    ) -> Self {
+        let patience = Duration::from_millis(limits.git_patience_ms);
+        let rules = Rules::new(limits.uploads, limits.uploads_waiting, patience)
+            .with_reserve(limits.uploads_reserve, Reserved::ForAll)
+            .with_cut(Duration::from_millis(limits.git_starved_ms), Cut::Slow(limits.git_busy_rate));
+        let at_once = limits.uploads.saturating_add(limits.uploads_waiting).saturating_mul(2);
+        let downloads = Slots::new(limits.downloads, usize::MAX);
+        Self {
+            staged: store.uploads(),
+            blobs: Arc::new(store),
+            node,
+            uploads: Pool::start(rules, pools.meter(PoolName::Uploads)),
+            uploads_of_user: Slots::new(at_once, limits.uploads_per_user),
+            upload_locks: KeyedLock::start(),
+            downloads: downloads.measured(pools.meter(PoolName::Downloads)),
+            metrics,
+            removal_due: Notify::new(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Rejects new uploads, and ends those in progress. Their bytes so far stay.
+    pub fn close(&self) {
+        self.uploads.close();
+        self.upload_locks.close();
+        self.stopping.cancel();
+    }
+
+    /// Returns whether this node receives the bytes of the file.
+    pub(super) fn receives(&self, file: &StoredFile) -> bool {
+        file.node.is_none() || file.node == self.node
+    }
+
+    /// Returns the error for bytes that only another node has.
+    pub(super) fn elsewhere(file: &StoredFile) -> ServiceError {
+        let why = match &file.node {
+            Some(node) => format!("the node {node}, which has the bytes of this file, cannot be reached"),
+            None => "the bytes of this file are missing; ask the operator to restore them".to_owned(),
+        };
+        ServiceError::later(Code::Overloaded, why, NODE_RETRY_MS)
+    }
+}
+
+/// A file to announce, as a client sent it.
+#[derive(Debug, Clone)]
+pub struct FileRequest {
+    pub name: String,
+    pub size: u64,
+}
+
+/// A file that its reader may receive.
+pub struct OpenFile {
+    pub file: StoredFile,
+    blob: Arc<dyn Blob>,
+    slot: Option<Slot>,
+    metrics: FileMetrics,
+}
+
+impl Services {
+    /// Announces a file of a chat. Its bytes follow in an upload.
+    pub async fn begin_file(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        request: FileRequest,
+    ) -> Result<FileId, ServiceError> {
+        let name =
+            FileName::parse(&request.name).map_err(|reason| Refusal::Invalid { field: "name", reason })?;
+        let most = self.limits.file_bytes;
+        let size = i64::try_from(request.size).ok().filter(|_| request.size <= most);
+        let size = size.ok_or_else(|| {
+            let why = format!("a file may have {most} bytes; ask the operator (limits.file_bytes)");
+            ServiceError::new(Code::TooLarge, why).at("size")
+        })?;
+        self.check_file_room(request.size).await?;
+        let node = self.files.node.clone();
+        let within_rate = self.rates.message(who.user);
+        Ok(self.writer.execute(who, BeginFile { who, chat, name, size, node, within_rate }).await?)
+    }
+
+    /// Checks that the disk has room for bytes of files above its reserve.
+    pub(super) async fn check_file_room(&self, bytes: u64) -> Result<(), ServiceError> {
+        if self.disk_room().await? >= bytes.max(1) {
+            return Ok(());
+        }
+        let why = "the server reserves its remaining disk space for chats; ask its operator to free space";
+        Err(ServiceError::later(Code::ReadOnly, why, 60_000))
+    }
+
+    /// Returns the row of a file that its uploader may write to.
+    pub(super) async fn file_to_upload(
+        &self,
+        who: Credential,
+        id: FileId,
+    ) -> Result<StoredFile, ServiceError> {
+        let file = self.file_row(who, id).await?;
+        // The login may have ended, and the user may have left the chat.
+        self.readable(who, &file).await?;
+        if file.uploader_id != who.user || file.was_bound {
+            return Err(no_file());
+        }
+        Ok(file)
+    }
+
+    /// Returns a file that the caller may read now.
+    ///
+    /// # Errors
+    /// `not_found` for all others, so that ids of files reveal nothing.
+    pub async fn file(&self, who: Credential, id: FileId) -> Result<StoredFile, ServiceError> {
+        let file = self.file_row(who, id).await?;
+        self.readable(who, &file).await?;
+        if file.is_released() || !file.was_bound && file.uploader_id != who.user {
+            return Err(no_file());
+        }
+        Ok(file)
+    }
+
+    async fn file_row(&self, who: Credential, id: FileId) -> Result<StoredFile, ServiceError> {
+        let row = self.readers.read(Holder::Account(who.user), move |db| files::by_id(db, id)).await?;
+        match row {
+            Some(row) => Ok(row),
+            // A caller without a valid login must not see 404 in place of 401.
+            None => {
+                self.cache.ask(who, crate::actors::cache::ChatReader).await?;
+                Err(no_file())
+            }
+        }
+    }
+
+    async fn readable(&self, who: Credential, file: &StoredFile) -> Result<(), ServiceError> {
+        match self.cache.ask(who, ReadableChat(file.chat_id)).await.map_err(ServiceError::from) {
+            Ok(_) => Ok(()),
+            // The file of a chat that the caller may not read does not exist for the caller. A token
+            // without the scope is refused as such.
+            Err(error) if error.code == Code::NotFound => Err(no_file()),
+            Err(error) if error.code == Code::Forbidden => {
+                self.cache.ask(who, crate::actors::cache::ChatReader).await?;
+                Err(no_file())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the bytes of a file that the caller may read.
+    pub async fn open_file(&self, who: Credential, file: StoredFile) -> Result<OpenFile, ServiceError> {
+        let Some(contents) = &file.contents else {
+            return Err(Refusal::Conflict("the upload of this file is not complete").into());
+        };
+        let is_large = u64::try_from(file.size).unwrap_or(0) > saturate::to_u64(MEMORY_BYTES_MAX);
+        let slot = is_large.then(|| self.files.downloads.enter(Holder::Account(who.user)));
+        let slot = slot.map(|slot| {
+            let why = "too many files are being received at once; try again later";
+            slot.ok_or_else(|| ServiceError::later(Code::Overloaded, why, 1_000))
+        });
+        let slot = slot.transpose()?;
+        let (store, hash) = (self.files.blobs.clone(), contents.hash);
+        let size = u64::try_from(file.size).unwrap_or(0);
+        let opened = blocking(move || -> io::Result<Option<Box<dyn Blob>>> {
+            let Some(blob) = store.open(&hash)? else { return Ok(None) };
+            Ok((blob.size()? == size).then_some(blob))
+        });
+        let Some(blob) = opened.await?.map_err(ServiceError::internal)? else {
+            if self.files.receives(&file) {
+                tracing::error!(file.id = %file.id, %hash, "the bytes of a file are missing or cut short");
+            }
+            return Err(FileResources::elsewhere(&file));
+        };
+        Ok(OpenFile { file, blob: blob.into(), slot, metrics: self.files.metrics.clone() })
+    }
+
+    /// Returns the node that must answer requests about a file, if it is not this one. Bytes that
+    /// this node has are served here: they are the right ones whoever received them.
+    pub async fn node_of_file(&self, id: FileId) -> Option<NodeName> {
+        let row = self.readers.read(Holder::Operator, move |db| files::by_id(db, id)).await.ok()??;
+        if self.files.receives(&row) {
+            return None;
+        }
+        if let Some(contents) = &row.contents {
+            let (store, hash) = (self.files.blobs.clone(), contents.hash);
+            let found = blocking(move || store.open(&hash).is_ok_and(|blob| blob.is_some())).await;
+            if found.is_ok_and(|found| found) {
+                return None;
+            }
+        }
+        row.node
+    }
+
+    /// Removes a file that no message has had, for its uploader.
+    pub async fn drop_file(&self, who: Credential, id: FileId) -> Result<(), ServiceError> {
+        self.writer.execute(who, DropFile { who, file: id }).await?;
+        self.files.removal_due.notify_one();
+        Ok(())
+    }
+}
+
+pub(super) fn no_file() -> ServiceError {
+    Refusal::NotFound("file").into()
+}
+
+impl OpenFile {
+    /// Returns a part of the file in chunks. The file is closed when the client has received
+    /// everything, has disconnected, or has exceeded [`time_for`] the part.
+    pub fn pieces(self, from: u64, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + 'static {
+        let Self { blob, slot, metrics, .. } = self;
+        let (weak, sent) = (Arc::downgrade(&blob), CancellationToken::new());
+        let ended = sent.clone().drop_guard();
+        tokio::spawn(async move {
+            if tokio::time::timeout(time_for(bytes), sent.cancelled()).await.is_err() {
+                tracing::debug!(bytes, "a client took too long to receive a file");
+            }
+            drop((blob, slot));
+        });
+        let end = from.saturating_add(bytes);
+        stream::try_unfold((weak, from, ended, metrics), move |(blob, at, ended, metrics)| async move {
+            let left = saturate::to_usize(end.saturating_sub(at)).min(PIECE_BYTES);
+            if left == 0 {
+                return Ok(None);
+            }
+            let Some(open) = blob.upgrade() else { return Err(io::ErrorKind::TimedOut.into()) };
+            let read = blocking(move || open.read_at(at, left)).await;
+            let piece = read.map_err(io::Error::other)??;
+            metrics.sent(left);
+            let next = at.saturating_add(saturate::to_u64(left));
+            Ok(Some((Bytes::from(piece), (blob, next, ended, metrics))))
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Files in chats on several nodes: each node stores what it received, and any node serves it.
+
+use netbit::domain::ids::ChatId;
+use serde_json::json;
+
+use super::repositories::{Nodes, login};
+use crate::harness::PASSWORD;
+use crate::harness::files::{FileClient, blobs, staged};
+use crate::harness::until;
+
+/// Registers alice and bob at `a`, with a chat; returns the clients of alice at `a` and bob at `b`.
+async fn two_people(nodes: &Nodes) -> (FileClient, FileClient, ChatId) {
+    for name in ["alice", "bob"] {
+        nodes.a.http.register(name, PASSWORD).await.unwrap();
+    }
+    let alice = login(&nodes.a, "alice").await;
+    let chat = alice.create_group("team", &["bob"]).await.unwrap();
+    let bob = login(&nodes.b, "bob").await;
+    until(async || bob.get(&format!("/api/chats/{chat}")).await.unwrap().status == 200).await;
+    (FileClient::new(nodes.a.address(), &alice), FileClient::new(nodes.b.address(), &bob), chat)
+}
+
+#[actix_web::test]
+async fn file_is_uploaded_and_read_through_a_foreign_node() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| u8::try_from(n % 241).unwrap()).collect();
+    let (file, message) = alice.share(chat, "big", &bytes).await;
+    let received = bob.get(file).await;
+    assert_eq!((received.status, received.bytes == bytes), (200, true));
+    let part = bob.get_with(file, &[("range", "bytes=10-19")]).await;
+    assert_eq!((part.status, part.bytes), (206, bytes[10..20].to_vec()));
+    assert_eq!([0, 1].map(|node| blobs(nodes.folders[node].path()).len()), [1, 0]);
+
+    // Announced at `b`, sent in parts over both nodes.
+    let id = bob.announce(chat, "parts", bytes.len()).await;
+    let of_bob = login(&nodes.a, "bob").await;
+    let bob_at_a = FileClient::new(nodes.a.address(), &of_bob);
+    until(async || bob_at_a.offset(id).await == 0).await;
+    assert_eq!(bob_at_a.put_part(id, 0, &bytes[..100_000], bytes.len()).await.status, 202);
+    assert_eq!([0, 1].map(|node| staged(nodes.folders[node].path()).len()), [0, 1]);
+    assert_eq!(bob.put_part(id, 100_000, &bytes[100_000..], bytes.len()).await.status, 200);
+    assert_eq!([0, 1].map(|node| blobs(nodes.folders[node].path()).len()), [1, 1]);
+
+    // Each node removes its own bytes.
+    let path = format!("/api/chats/{chat}/messages/{message}");
+    alice.send(reqwest::Method::DELETE, &path, &[], Vec::new()).await;
+    until(async || blobs(nodes.folders[0].path()).is_empty()).await;
+    assert_eq!(blobs(nodes.folders[1].path()).len(), 1);
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
+async fn node_with_a_copy_serves_files_of_a_node_that_is_down() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let (file, _) = alice.share(chat, "x", b"the bytes").await;
+    let eve = {
+        nodes.b.http.register("eve", PASSWORD).await.unwrap();
+        FileClient::new(nodes.b.address(), &login(&nodes.b, "eve").await)
+    };
+    nodes.a.kill();
+    let refused = bob.get(file).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("overloaded")));
+    assert_eq!(eve.get(file).await.status, 404, "an outsider learns nothing");
+    let [blob] = &blobs(nodes.folders[0].path())[..] else { panic!("one blob") };
+    let below = blob.strip_prefix(nodes.folders[0].path()).unwrap();
+    let copy = nodes.folders[1].path().join(below);
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    std::fs::copy(blob, &copy).unwrap();
+    assert_eq!(bob.get(file).await.bytes, b"the bytes");
+    nodes.b.stop().await;
+}
