@@ -72,7 +72,7 @@ impl UploadAnswer {
 }
 
 /// Announces a file of a chat: 201. Its bytes are sent to `upload`.
-#[utoipa::path(post, operation_id = "create_file", path = "/api/chats/{id}/files", params(("id" = i64, Path)),
+#[utoipa::path(post, operation_id = "create_chat_file", path = "/api/chats/{id}/files", params(("id" = i64, Path)),
     request_body = FileBody,
     responses((status = 201, body = UploadAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn create(
@@ -91,7 +91,7 @@ pub(super) async fn create(
 }
 
 /// Returns how much of an upload has arrived.
-#[utoipa::path(get, operation_id = "get_upload", path = "/api/files/{id}/upload", params(("id" = i64, Path)),
+#[utoipa::path(get, operation_id = "get_chat_file_upload", path = "/api/files/{id}/upload", params(("id" = i64, Path)),
     responses((status = 200, body = UploadAnswer), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn upload_state(
     caller: AuthenticatedUser,
@@ -108,7 +108,7 @@ pub(super) async fn upload_state(
 /// complete, else 202.
 ///
 /// The part begins at the offset of the upload. Without the header, the upload begins again.
-#[utoipa::path(put, operation_id = "upload_file", path = "/api/files/{id}/upload", params(("id" = i64, Path), ("Content-Range" = Option<String>, Header)),
+#[utoipa::path(put, operation_id = "upload_chat_file", path = "/api/files/{id}/upload", params(("id" = i64, Path), ("Content-Range" = Option<String>, Header)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = UploadAnswer), (status = 202, body = UploadAnswer), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 429)))]
 pub(super) async fn upload(
@@ -120,8 +120,10 @@ pub(super) async fn upload(
 ) -> HttpResult {
     let client = client_of(&request, Some(caller.0.user))?;
     let part = part_of(&request)?;
-    let body = payload.map_err(io::Error::other);
-    let state = services.upload(caller.0, client, (FileId(id.0), part), body).await?;
+    let (id, who, body) = (FileId(id.0), caller.0, payload.map_err(io::Error::other));
+    // A task of its own: the bytes that arrived are written also when the client has left.
+    let uploaded = actix_web::rt::spawn(async move { services.upload(who, client, (id, part), body).await });
+    let state = uploaded.await.map_err(ServiceError::internal)??;
     let answer = UploadAnswer::of(&state);
     let mut response = if answer.complete { HttpResponse::Ok() } else { HttpResponse::Accepted() };
     answer.mark(&mut response);
@@ -138,7 +140,7 @@ fn part_of(request: &HttpRequest) -> Result<Part, HttpError> {
 }
 
 /// Removes a file that no message has had.
-#[utoipa::path(delete, operation_id = "delete_file", path = "/api/files/{id}", params(("id" = i64, Path)),
+#[utoipa::path(delete, operation_id = "delete_chat_file", path = "/api/files/{id}", params(("id" = i64, Path)),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409)))]
 pub(super) async fn delete(
     caller: AuthenticatedUser,
@@ -153,7 +155,7 @@ pub(super) async fn delete(
 ///
 /// Images, video and sound are shown, everything else is saved. The `ETag` is the SHA-256 of the
 /// bytes. Browsers may use the login cookie.
-#[utoipa::path(get, operation_id = "get_file", path = "/api/files/{id}", params(("id" = i64, Path), ("Range" = Option<String>, Header)),
+#[utoipa::path(get, operation_id = "download_chat_file", path = "/api/files/{id}", params(("id" = i64, Path), ("Range" = Option<String>, Header)),
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
         (status = 304), (status = 401), (status = 403), (status = 404), (status = 409), (status = 416)))]
 pub(super) async fn get(

@@ -259,8 +259,8 @@ fn orphans(store: &Store, known: &BTreeSet<String>) -> Result<Checked, BackupErr
     Ok(Checked::new(ORPHANS, format!("{} directories", found.len()), findings))
 }
 
-/// Reads the bytes of all files in chats, and compares them with their hashes. Bytes that no file
-/// has are no finding: the server removes them.
+/// Reads the bytes of all files in chats, and compares them with their hashes. Bytes that
+/// belong to none are not a finding: the server removes them.
 fn examine_files(
     data_dir: &Path,
     own: &OwnRepositories,

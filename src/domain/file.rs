@@ -1,8 +1,8 @@
 //! Files in chats: a user uploads bytes to a chat, and a message shows them.
 //!
 //! A file is *unbound* until a message has it, and *bound* afterwards. It is *released* when that
-//! message is deleted, or when its uploader drops it: no user can read it any more, and its bytes are
-//! removed.
+//! message is deleted, or when its uploader drops it: no user can read it any more, and its bytes
+//! are removed.
 
 use std::fmt;
 

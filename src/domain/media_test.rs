@@ -1,3 +1,5 @@
+//! Types of files: images, sound and video, and contents that are none of these.
+
 use super::*;
 
 fn of(bytes: &[u8]) -> Media {

@@ -72,8 +72,8 @@ async fn caller(request: &HttpRequest) -> Result<Option<Credential>, HttpError> 
     Ok(Some(who))
 }
 
-/// The caller of a GET that answers with the bytes of a file: [`AuthenticatedUser`], or the holder of
-/// the login cookie. The element of a page that shows an image sends no header.
+/// The caller of a GET that answers with the bytes of a file: [`AuthenticatedUser`], or the holder
+/// of the login cookie. The element of a page that shows an image sends no header.
 ///
 /// A page of another origin cannot read the answer, and browsers do not send the cookie with the
 /// images of other sites (`SameSite`).

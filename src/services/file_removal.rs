@@ -2,6 +2,7 @@
 //!
 //! Rows go first. A crash between leaves a blob that no row names, which the sweep finds.
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use super::blocking::blocking;
@@ -22,6 +23,9 @@ use crate::storage::rows::file::Removable;
 
 /// Files of one command.
 const REMOVED_PER_COMMAND: i64 = 100;
+/// Tries to acquire the lock of removals, and the pause between two.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// Interval of the search for bytes without a row.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes whose rows are searched with one statement.
@@ -65,7 +69,7 @@ impl Services {
             if found.is_empty() {
                 return Ok(());
             }
-            let Some(_lock) = self.maintenance_lock().await? else { return Ok(()) };
+            let Some(_lock) = self.removal_lock().await? else { return Ok(()) };
             let command = RemoveFiles { files: found, which };
             let removed = self.writer.execute(Caller::Server, command).await?;
             if removed.is_empty() {
@@ -75,6 +79,20 @@ impl Services {
             self.files.metrics.removed.inc_by(saturate::to_u64(removed.len()));
             self.remove_bytes(&removed).await?;
         }
+    }
+
+    /// Acquires the lock that keeps backups whole. The maintenance of repositories holds it for
+    /// short times, a backup for a long time: returns `None` then.
+    async fn removal_lock(&self) -> Result<Option<File>, ServiceError> {
+        for _ in 0..LOCK_TRIES {
+            let store = self.git.store.clone();
+            let lock = blocking(move || store.maintenance_lock(false)).await?.map_err(io_error)?;
+            if lock.is_some() {
+                return Ok(lock);
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+        Ok(None)
     }
 
     fn removable_files(&self) -> Removable {
@@ -134,7 +152,7 @@ impl Services {
         let parts = blocking(move || store.parts()).await?.map_err(io_error)?;
         let mut removed = 0;
         for part in parts {
-            let Some(_lock) = self.maintenance_lock().await? else { return Ok(false) };
+            let Some(_lock) = self.removal_lock().await? else { return Ok(false) };
             let store = self.files.blobs.clone();
             let hashes = blocking(move || store.list(part)).await?.map_err(io_error)?;
             for hashes in hashes.chunks(SWEPT_PER_READ) {

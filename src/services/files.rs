@@ -194,8 +194,8 @@ impl Services {
     async fn readable(&self, who: Credential, file: &StoredFile) -> Result<(), ServiceError> {
         match self.cache.ask(who, ReadableChat(file.chat_id)).await.map_err(ServiceError::from) {
             Ok(_) => Ok(()),
-            // The file of a chat that the caller may not read does not exist for the caller. A token
-            // without the scope is refused as such.
+            // The file of a chat that the caller may not read does not exist for the caller. A
+            // token without the scope is refused as such.
             Err(error) if error.code == Code::NotFound => Err(no_file()),
             Err(error) if error.code == Code::Forbidden => {
                 self.cache.ask(who, crate::actors::cache::ChatReader).await?;
@@ -233,7 +233,7 @@ impl Services {
     }
 
     /// Returns the node that must answer requests about a file, if it is not this one. Bytes that
-    /// this node has are served here: they are the right ones whoever received them.
+    /// this node has are served here: they are the right ones, whichever node received them.
     pub async fn node_of_file(&self, id: FileId) -> Option<NodeName> {
         let row = self.readers.read(Holder::Operator, move |db| files::by_id(db, id)).await.ok()??;
         if self.files.receives(&row) {

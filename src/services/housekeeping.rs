@@ -158,7 +158,7 @@ impl Services {
 
     /// Acquires the lock to remove and to pack. Returns `None` while a backup holds it; the work is
     /// then done later.
-    pub(super) async fn maintenance_lock(&self) -> Result<Option<std::fs::File>, ServiceError> {
+    async fn maintenance_lock(&self) -> Result<Option<std::fs::File>, ServiceError> {
         let store = self.git.store.clone();
         let lock = blocking(move || store.maintenance_lock(false)).await?.map_err(StoreError::from)?;
         if lock.is_none() {
