@@ -7,6 +7,8 @@
 use bytes::{Bytes, BytesMut};
 use netbit::domain::chat::parse_chat_name;
 use netbit::domain::emoji::Emoji;
+use netbit::domain::file::{BlobHash, FileName};
+use netbit::domain::media::{HEAD_BYTES, TAIL_BYTES, is_shown, media_of};
 use netbit::domain::message::{ClientId, Content};
 use netbit::domain::name::Name;
 use netbit::domain::project::{ProjectConfig, check_branch_name};
@@ -26,7 +28,7 @@ pub mod handmade_pack;
 pub type Target = fn(&[u8]);
 
 /// All targets with their names.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
     ("datagrams", datagrams),
@@ -35,6 +37,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("names", names),
     ("packs", packs),
     ("delta_chains", delta_chains),
+    ("media", media),
 ];
 
 /// Maximum length of a client's frame, in bytes.
@@ -251,6 +254,14 @@ pub fn names(input: &[u8]) {
             "{shown:?} contains an invisible or reordering character"
         );
     }
+    if let Ok(name) = FileName::parse(text) {
+        assert!(
+            !name.as_str().contains(['/', '\\', '\u{202e}']) && !name.as_str().chars().any(char::is_control)
+        );
+    }
+    if let Some(hash) = BlobHash::parse(text) {
+        assert_eq!(hash.to_string(), text);
+    }
     if let Ok(content) = Content::parse(text.to_owned()) {
         assert!(!content.as_str().is_empty() && !content.as_str().contains('\0'));
     }
@@ -266,4 +277,16 @@ pub fn names(input: &[u8]) {
         assert!(text.to_ascii_lowercase().contains(&format!("@{}", mention.name())), "{mention:?}");
         assert_eq!(netbit::domain::mention::Mention::parse(mention.as_str()), Some(mention));
     }
+}
+
+/// Checks that a file which begins like a document is never shown, and that pixels are positive.
+pub fn media(input: &[u8]) {
+    let head = input.get(..HEAD_BYTES).unwrap_or(input);
+    let tail = input.get(input.len().saturating_sub(TAIL_BYTES)..).unwrap_or(input);
+    let media = media_of(head, tail, u64::try_from(input.len()).unwrap_or(u64::MAX));
+    if let Some((width, height)) = media.pixels {
+        assert!(width > 0 && height > 0 && is_shown(media.media_type), "{media:?}");
+    }
+    let begins_like_a_document = input.trim_ascii_start().first().is_none_or(|byte| *byte == b'<');
+    assert!(!(begins_like_a_document && is_shown(media.media_type)), "{media:?}");
 }
