@@ -236,9 +236,10 @@ impl Services {
             }
         };
         let within = Duration::from_millis(self.limits.upload_idle_ms);
-        // A client that takes longer loses the answer.
         let rest = tokio::time::timeout(within, rest);
-        drop(self.files.stopping.run_until_cancelled(rest).await);
+        if self.files.stopping.run_until_cancelled(rest).await != Some(Ok(())) {
+            tracing::debug!("the client of a refused upload is still sending, and loses the answer");
+        }
     }
 
     /// Makes the bytes a blob, and completes the file.
