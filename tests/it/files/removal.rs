@@ -166,7 +166,7 @@ async fn backup_beside_uploads_and_deletions_restores_whole() {
             let received = files.get(file["id"].as_i64().unwrap()).await;
             assert_eq!(
                 (received.status, received.bytes.len()),
-                (200, file["size"].as_u64().unwrap() as usize)
+                (200, usize::try_from(file["size"].as_u64().unwrap()).unwrap())
             );
             read += 1;
         }
