@@ -132,11 +132,17 @@ pub(super) async fn upload(
 
 /// Returns the part that a request sends.
 fn part_of(request: &HttpRequest) -> Result<Part, HttpError> {
-    let Some(value) = request.headers().get(header::CONTENT_RANGE) else { return Ok(Part::WHOLE) };
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let Some(value) = request.headers().get(header::CONTENT_RANGE) else { return Ok(Part::whole(length)) };
     let part = value.to_str().ok().and_then(ranges::sent);
-    part.ok_or_else(|| {
+    let part = part.ok_or_else(|| {
         HttpError::bad_request("Content-Range must be like \"bytes 0-99/200\" or \"bytes */200\"")
-    })
+    })?;
+    if length.is_some_and(|length| part.bytes.is_some_and(|bytes| bytes != length)) {
+        return Err(HttpError::bad_request("Content-Range and Content-Length differ"));
+    }
+    Ok(part)
 }
 
 /// Removes a file that no message has had.
@@ -183,10 +189,7 @@ pub(super) async fn get(
             response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")));
             (first, last.saturating_sub(first).saturating_add(1))
         }
-        Wanted::Unsatisfiable => {
-            let why = format!("the file has {size} bytes");
-            return Err(HttpError::with_status(StatusCode::RANGE_NOT_SATISFIABLE, Code::BadRequest, why));
-        }
+        Wanted::Unsatisfiable => return Err(HttpError::unsatisfiable(size)),
     };
     let open = services.open_file(viewer.0, file).await?;
     Ok(response.body(SizedStream::new(bytes, Box::pin(open.pieces(from, bytes)))))

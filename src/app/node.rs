@@ -129,6 +129,7 @@ impl NodeParts {
         NodeSettings {
             number: self.shared.as_ref().map_or(0, |shared| shared.node.number),
             name: self.name(),
+            format: self.shared.as_ref().map(|shared| shared.format.clone()),
             udp_address: match &*config.udp.public_address {
                 "" => addresses.udp.to_string().into(),
                 public => public.into(),

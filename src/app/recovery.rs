@@ -32,13 +32,15 @@ pub(super) async fn recover(
         .map_err(StartError::Repositories)?;
     let blobs = DiskBlobs::open(data_dir.path()).map_err(StartError::Files)?;
     let shared = (&config.limits, &instruments.pools);
-    let files = FileResources::start(blobs, node.name.clone(), instruments.uploaded.clone(), shared);
+    let of_node = (node.name.clone(), node.format.clone());
+    let files = FileResources::start(blobs, of_node, instruments.uploaded.clone(), shared);
     let limits = (config.limits.clone(), &instruments.pools);
     let (health, stores) = (instruments.health(), (git, files));
     let services = Services::new(handles, node, secrets, config.accounts.clone(), stores, limits, health);
     let services = Arc::new(services);
     let elsewhere = std::mem::take(&mut unfinished.elsewhere);
     services.adopt_repositories(elsewhere, !config.cluster.enabled).await?;
+    services.adopt_files(!config.cluster.enabled).await?;
     services.reconcile(unfinished).await?;
     Ok(services)
 }

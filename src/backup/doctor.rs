@@ -2,19 +2,18 @@
 //! reads, and also works while a server runs.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::doctor_files;
 use super::{BackupError, BackupProgress, OwnRepositories, ReportProgress};
 use crate::actors::cache::ReadModels;
-use crate::blobs::{BlobStore, DiskBlobs};
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, QueryError, Source};
 use crate::core::limits::Limits;
 use crate::core::plural::plural;
-use crate::domain::file::{BlobHash, StoredFile};
+use crate::domain::file::StoredFile;
 use crate::domain::ids::FileId;
 use crate::domain::repository::Repository;
 use crate::domain::user;
@@ -70,11 +69,9 @@ const AGREEMENT: &str = "the database is consistent";
 const NAMES: &str = "no user has a reserved name";
 const REPOSITORIES: &str = "repositories exist and pass git fsck";
 const ORPHANS: &str = "no orphaned repository directories";
-const FILES: &str = "files in chats have their bytes";
+pub(super) const FILES: &str = "files in chats have their bytes";
 /// Files whose rows are read at once.
 const FILES_PER_READ: i64 = 1_000;
-/// Maximum number of damaged files that are named; the rest is counted.
-const FILES_NAMED_MAX: usize = 20;
 
 /// Checks everything in a data directory and its database. Damage is a finding; the remaining
 /// checks still run.
@@ -101,7 +98,7 @@ pub async fn examine(
             report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
             checked.push(examine_repositories(&store, (&active, elsewhere), report).await);
             checked.push(orphans(&store, &keys)?);
-            checked.push(examine_files(data_dir, own, &files, report));
+            checked.push(doctor_files::examine(database, (data_dir, own), &files, report)?);
         }
         Err(reason) => {
             let rest = [AGREEMENT, NAMES, REPOSITORIES, ORPHANS, FILES];
@@ -257,56 +254,6 @@ fn orphans(store: &Store, known: &BTreeSet<String>) -> Result<Checked, BackupErr
     let orphans = found.iter().filter(|name| !known.contains(*name));
     let findings = orphans.map(|name| format!("repos/…/{name}.git belongs to no repository")).collect();
     Ok(Checked::new(ORPHANS, format!("{} directories", found.len()), findings))
-}
-
-/// Reads the bytes of all files in chats, and compares them with their hashes. Bytes that
-/// belong to none are not a finding: the server removes them.
-fn examine_files(
-    data_dir: &Path,
-    own: &OwnRepositories,
-    all: &[StoredFile],
-    report: ReportProgress<'_>,
-) -> Checked {
-    report(BackupProgress::Begin("files in chats", u64::try_from(all.len()).unwrap_or(0)));
-    let (blobs, mut seen, mut elsewhere) = (DiskBlobs::at(data_dir), BTreeSet::new(), 0);
-    let mut damaged = Vec::new();
-    for file in all {
-        report(BackupProgress::Done(1));
-        let Some(contents) = &file.contents else { continue };
-        if !seen.insert(contents.hash) {
-            continue;
-        }
-        let size = u64::try_from(file.size).unwrap_or(0);
-        match super::files::digest(&blobs.path(&contents.hash)) {
-            Ok(found) if found.bytes == size && found.sha256 == contents.hash.to_string() => {}
-            Ok(_) => damaged.push((file.id, "the bytes are damaged".to_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound && !own.has_node(file.node.as_ref()) => {
-                elsewhere += 1;
-            }
-            Err(error) => damaged.push((file.id, error.to_string())),
-        }
-    }
-    let named = damaged.iter().take(FILES_NAMED_MAX);
-    let mut findings: Vec<_> =
-        named.map(|(id, why)| format!("file {id}: {why}; restore it from a backup")).collect();
-    if damaged.len() > FILES_NAMED_MAX {
-        findings.push(format!("and {} more files", damaged.len() - FILES_NAMED_MAX));
-    }
-    let mut extent = plural(all.len(), "file", "files");
-    let unused = unused_blobs(&blobs, &seen);
-    if unused > 0 {
-        extent.push_str(&format!(", {unused} unused that the server removes"));
-    }
-    if elsewhere > 0 {
-        extent.push_str(&format!(", {elsewhere} on other nodes"));
-    }
-    Checked::new(FILES, extent, findings)
-}
-
-fn unused_blobs(blobs: &DiskBlobs, used: &BTreeSet<BlobHash>) -> usize {
-    let parts = blobs.parts().unwrap_or_default();
-    let all = parts.into_iter().flat_map(|part| blobs.list(part).unwrap_or_default());
-    all.filter(|hash| !used.contains(hash)).count()
 }
 
 /// Checks for users of earlier versions whose names are reserved now, because pages use them.

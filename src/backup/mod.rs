@@ -23,6 +23,7 @@
 
 mod database;
 mod doctor;
+mod doctor_files;
 mod files;
 mod manifest;
 mod order;

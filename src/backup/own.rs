@@ -8,6 +8,7 @@ use crate::core::config::Config;
 use crate::core::data_dir::DataDir;
 use crate::core::database::postgres::Purpose;
 use crate::core::database::{DatabaseError, Source};
+use crate::domain::file::StoredFile;
 use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
 use crate::storage::nodes;
@@ -57,12 +58,19 @@ impl OwnRepositories {
         self.has_node(repository.storage.as_ref())
     }
 
-    /// Returns whether what this node stores must be in the data directory. `None`: no node was
-    /// recorded.
-    pub(super) fn has_node(&self, node: Option<&NodeName>) -> bool {
+    fn has_node(&self, node: Option<&NodeName>) -> bool {
         match self {
             Self::All => true,
             Self::OfNode(name) => node.is_none_or(|node| node == name),
+        }
+    }
+
+    /// Returns whether the bytes of the file must be in the data directory. Among several nodes,
+    /// any may have the bytes of a file without a node.
+    pub(super) fn has_file(&self, file: &StoredFile) -> bool {
+        match self {
+            Self::All => true,
+            Self::OfNode(name) => file.node.as_ref() == Some(name),
         }
     }
 }

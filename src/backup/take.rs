@@ -180,7 +180,7 @@ fn copy_files(
                     manifest.missing_files.push(file.id);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if own.has_node(file.node.as_ref()) {
+                    if own.has_file(file) {
                         manifest.missing_files.push(file.id);
                     } else {
                         manifest.files_elsewhere += 1;

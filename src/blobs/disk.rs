@@ -1,13 +1,15 @@
 //! Blobs in the data directory: `files/ab/cd/<sha256>`.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{Blob, BlobStore, Hold, Uploads};
 use crate::core::{fail_points, owner, private_file};
 use crate::domain::file::BlobHash;
+use crate::domain::timestamp::Timestamp;
 
 /// The folder below the data directory.
 const FOLDER: &str = "files";
@@ -15,8 +17,11 @@ const FOLDER: &str = "files";
 const UPLOADS: &str = "uploads";
 /// The end of the name of a blob among the uploads, before it is renamed.
 pub(super) const BESIDE: &str = "blob";
-/// The file of [`BlobStore::lock`].
+/// The file of [`BlobStore::try_lock`].
 const LOCK: &str = "blobs.lock";
+/// The file of [`BlobStore::belongs_since`]: the epoch and the time.
+const DATABASE: &str = "database";
+const NEW_DATABASE: &str = "database.new";
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
@@ -64,41 +69,66 @@ impl DiskBlobs {
         Path::new(first).join(second).join(&name)
     }
 
-    /// Makes the folders of a blob, and fsyncs those that are new.
-    fn make_folders(&self, path: &Path) -> io::Result<()> {
+    /// Fsyncs the folders that name a blob. Another upload may have made them a moment ago, and
+    /// not have fsynced them yet.
+    fn sync_folders(&self, path: &Path) -> io::Result<()> {
         let second = path.parent().unwrap_or(&self.root);
         let first = second.parent().unwrap_or(&self.root);
-        for (folder, parent) in [(first, self.root.as_path()), (second, first)] {
-            if !folder.is_dir() {
-                make(folder)?;
-                sync(parent)?;
-            }
-        }
-        Ok(())
+        [second, first, self.root.as_path()].into_iter().try_for_each(sync)
     }
 }
 
 impl BlobStore for DiskBlobs {
-    fn lock(&self, hold: Hold) -> io::Result<File> {
+    fn try_lock(&self, hold: Hold) -> io::Result<Option<File>> {
         let path = self.root.join(LOCK);
         let file = private_file::open_lock(&path)?;
         owner::follow_folder(&path)?;
-        match hold {
-            Hold::Shared => file.lock_shared()?,
-            Hold::Exclusive => file.lock()?,
+        let locked = match hold {
+            Hold::Shared => file.try_lock_shared(),
+            Hold::Exclusive => file.try_lock(),
+        };
+        match locked {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
-        Ok(file)
+    }
+
+    fn belongs_since(&self, epoch: i64, now: Timestamp) -> io::Result<Timestamp> {
+        let path = self.root.join(DATABASE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+                String::new()
+            }
+            read => read?,
+        };
+        let mut words = text.split_whitespace().map(str::parse);
+        if let (Some(Ok(known)), Some(Ok(since)), None) = (words.next(), words.next(), words.next())
+            && known == epoch
+            && since <= now.0
+        {
+            return Ok(Timestamp(since));
+        }
+        let new = self.root.join(NEW_DATABASE);
+        let mut file = private_file::create(&new)?;
+        writeln!(file, "{epoch} {}", now.0)?;
+        file.sync_all()?;
+        fs::rename(&new, &path)?;
+        sync(&self.root)?;
+        Ok(now)
     }
 
     fn put(&self, hash: &BlobHash, staged: &Path) -> io::Result<()> {
         let path = self.path(hash);
         let size = fs::metadata(staged)?.len();
-        if fs::metadata(&path).is_ok_and(|found| found.len() == size) {
-            // Another upload may have linked it a moment ago: its name must be durable for this
-            // file, too.
-            return sync(path.parent().unwrap_or(&self.root));
+        if let Ok(found) = File::open(&path)
+            && found.metadata()?.len() == size
+        {
+            found.set_modified(SystemTime::now())?;
+            found.sync_all()?;
+            return self.sync_folders(&path);
         }
-        self.make_folders(&path)?;
+        make(path.parent().unwrap_or(&self.root))?;
         fail_points::reach(fail_points::BEFORE_BLOB);
         // Renamed into place, so that a damaged blob is replaced and no other is missing meanwhile.
         let beside = staged.with_extension(BESIDE);
@@ -108,7 +138,7 @@ impl BlobStore for DiskBlobs {
             copy(staged, &beside)?;
         }
         fs::rename(&beside, &path)?;
-        sync(path.parent().unwrap_or(&self.root))?;
+        self.sync_folders(&path)?;
         fail_points::reach(fail_points::AFTER_BLOB);
         Ok(())
     }
@@ -116,6 +146,14 @@ impl BlobStore for DiskBlobs {
     fn open(&self, hash: &BlobHash) -> io::Result<Option<Box<dyn Blob>>> {
         match File::open(self.path(hash)) {
             Ok(file) => Ok(Some(Box::new(DiskBlob(file)))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn stored_at(&self, hash: &BlobHash) -> io::Result<Option<SystemTime>> {
+        match fs::metadata(self.path(hash)) {
+            Ok(found) => found.modified().map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -198,13 +236,15 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::domain::file::UploadKey;
     use crate::domain::ids::FileId;
 
     fn staged(store: &DiskBlobs, id: i64, bytes: &[u8]) -> (PathBuf, BlobHash) {
-        let mut upload = store.uploads().begin(FileId(id), 0).unwrap();
+        let key = UploadKey { id: FileId(id), announced_at: Timestamp(1) };
+        let mut upload = store.uploads().begin(key, 0).unwrap();
         upload.write(bytes).unwrap();
         upload.sync().unwrap();
-        (store.uploads().path(FileId(id)), BlobHash(Sha256::digest(bytes).into()))
+        (store.uploads().path(key), BlobHash(Sha256::digest(bytes).into()))
     }
 
     #[test]
@@ -242,11 +282,40 @@ mod tests {
     fn removal_excludes_puts_and_puts_share_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let store = DiskBlobs::open(dir.path()).unwrap();
-        let first = store.lock(Hold::Shared).unwrap();
-        let second = store.lock(Hold::Shared).unwrap();
-        let third = private_file::open_lock(&store.root.join(LOCK)).unwrap();
-        assert!(third.try_lock().is_err());
+        let lock = |hold| store.try_lock(hold).unwrap();
+        let (first, second) = (lock(Hold::Shared), lock(Hold::Shared));
+        assert!(first.is_some() && second.is_some() && lock(Hold::Exclusive).is_none());
         drop((first, second));
-        assert!(third.try_lock().is_ok());
+        let alone = lock(Hold::Exclusive);
+        assert!(alone.is_some() && lock(Hold::Shared).is_none());
+    }
+
+    #[test]
+    fn another_database_begins_the_time_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskBlobs::open(dir.path()).unwrap();
+        let since = |epoch, now| store.belongs_since(epoch, Timestamp(now)).unwrap().0;
+        assert_eq!((since(5, 100), since(5, 200)), (100, 100));
+        assert_eq!((since(6, 300), since(6, 400)), (300, 300));
+        assert_eq!(since(5, 500), 500, "it is back");
+        assert_eq!(since(5, 50), 50, "the clock was set back");
+        for text in ["", "5", "5 x", "5 50 1"] {
+            fs::write(store.root.join(DATABASE), text).unwrap();
+            assert_eq!(since(5, 700), 700, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn put_of_a_blob_that_exists_renews_its_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskBlobs::open(dir.path()).unwrap();
+        let (path, hash) = staged(&store, 1, b"hello");
+        assert_eq!(store.stored_at(&hash).unwrap(), None);
+        store.put(&hash, &path).unwrap();
+        File::open(store.path(&hash)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(store.stored_at(&hash).unwrap(), Some(SystemTime::UNIX_EPOCH));
+        store.put(&hash, &path).unwrap();
+        let age = store.stored_at(&hash).unwrap().unwrap().elapsed().unwrap_or_default();
+        assert!(age.as_secs() < 3600, "{age:?}");
     }
 }

@@ -7,8 +7,11 @@
 //! * A blob is complete and fsynced, with the folders that name it, before a row names its hash
 //!   ([`BlobStore::put`]).
 //! * A blob is removed only while no row names its hash, under the exclusive
-//!   [`BlobStore::lock`]. A task that puts a blob holds the shared lock until its row is committed.
+//!   [`BlobStore::try_lock`]. A task that puts a blob holds the shared lock until its row is
+//!   committed.
 //! * A crash leaves at most a blob without a row, or a staged upload. Both are removed later.
+//! * The store records the epoch of its database ([`BlobStore::belongs_since`]). A blob that
+//!   another database names is not removed at once.
 //!
 //! Deliberately absent: names, owners and types of files.
 
@@ -19,11 +22,13 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 pub use disk::DiskBlobs;
-pub use uploads::{Upload, Uploads};
+pub use uploads::{Upload, Uploads, is_full};
 
 use crate::domain::file::BlobHash;
+use crate::domain::timestamp::Timestamp;
 
 /// How a lock of the store is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +41,23 @@ pub enum Hold {
 
 /// A store of blobs. Its functions block the thread.
 pub trait BlobStore: Debug + Send + Sync {
-    /// Takes the lock of puts and removals. It is released when the file is dropped.
-    fn lock(&self, hold: Hold) -> io::Result<File>;
+    /// Takes the lock of puts and removals, if no holder excludes it now. It is released when the
+    /// file is dropped.
+    fn try_lock(&self, hold: Hold) -> io::Result<Option<File>>;
 
-    /// Makes the bytes of a staged upload a blob, durably. The staged file stays. Does nothing if
-    /// the blob exists with the same size.
+    /// Returns the time since when the store has belonged to the database with this epoch. If it
+    /// belonged to another one before, records this one with `now`.
+    fn belongs_since(&self, epoch: i64, now: Timestamp) -> io::Result<Timestamp>;
+
+    /// Makes the bytes of a staged upload a blob, durably. The staged file stays. A blob that
+    /// exists with the same size stays, and [`BlobStore::stored_at`] is now.
     fn put(&self, hash: &BlobHash, staged: &Path) -> io::Result<()>;
 
     /// Opens a blob; `None` if it does not exist.
     fn open(&self, hash: &BlobHash) -> io::Result<Option<Box<dyn Blob>>>;
+
+    /// Returns when the blob was last put; `None` if it does not exist.
+    fn stored_at(&self, hash: &BlobHash) -> io::Result<Option<SystemTime>>;
 
     /// Removes a blob, if it exists.
     fn remove(&self, hash: &BlobHash) -> io::Result<()>;

@@ -1,5 +1,5 @@
-//! Staged uploads: `files/uploads/<file id>`. The size of a staged file is the offset at which its
-//! upload goes on.
+//! Staged uploads: `files/uploads/<file id>-<time of its row>`. The size of a staged file is the
+//! offset at which its upload goes on.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -10,8 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::disk::{BESIDE, names, remove_if_there, sync};
 use crate::core::{fail_points, private_file, saturate};
-use crate::domain::file::{BlobHash, Contents};
-use crate::domain::ids::FileId;
+use crate::domain::file::{BlobHash, Contents, UploadKey};
 use crate::domain::media::{HEAD_BYTES, TAIL_BYTES, media_of};
 
 /// Bytes that are hashed at once.
@@ -28,13 +27,13 @@ impl Uploads {
         Self { folder }
     }
 
-    pub fn path(&self, id: FileId) -> PathBuf {
-        self.folder.join(id.to_string())
+    pub fn path(&self, key: UploadKey) -> PathBuf {
+        self.folder.join(key.to_string())
     }
 
     /// Returns the number of bytes that have arrived.
-    pub fn size(&self, id: FileId) -> io::Result<u64> {
-        match fs::metadata(self.path(id)) {
+    pub fn size(&self, key: UploadKey) -> io::Result<u64> {
+        match fs::metadata(self.path(key)) {
             Ok(file) => Ok(file.len()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
@@ -45,38 +44,39 @@ impl Uploads {
     ///
     /// # Errors
     /// `InvalidInput` if that is not its offset.
-    pub fn begin(&self, id: FileId, at: u64) -> io::Result<Upload> {
+    pub fn begin(&self, key: UploadKey, at: u64) -> io::Result<Upload> {
         if at == 0 {
             // A new file: a blob may be a link to the old one.
-            self.remove(id)?;
-        } else if self.size(id)? != at {
+            self.remove(key)?;
+        } else if self.size(key)? != at {
             return Err(ErrorKind::InvalidInput.into());
         }
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true).mode(private_file::MODE);
-        let mut file = options.open(self.path(id))?;
+        let path = self.path(key);
+        let mut file = options.open(&path)?;
         file.seek(SeekFrom::Start(at))?;
-        Ok(Upload { file })
+        Ok(Upload { file, path, end: at })
     }
 
     /// Removes the bytes of an upload, if there are any.
-    pub fn remove(&self, id: FileId) -> io::Result<()> {
-        let path = self.path(id);
+    pub fn remove(&self, key: UploadKey) -> io::Result<()> {
+        let path = self.path(key);
         remove_if_there(&path.with_extension(BESIDE))?;
         remove_if_there(&path)
     }
 
-    /// Returns the files that have staged bytes.
-    pub fn list(&self) -> io::Result<Vec<FileId>> {
-        let id = |name: &str| name.split('.').next()?.parse().ok().map(FileId);
-        Ok(names(&self.folder)?.iter().filter_map(|name| id(name)).collect())
+    /// Returns the uploads that have staged bytes.
+    pub fn list(&self) -> io::Result<Vec<UploadKey>> {
+        let key = |name: &String| name.split('.').next().and_then(UploadKey::parse);
+        Ok(names(&self.folder)?.iter().filter_map(key).collect())
     }
 
-    /// Reads a complete upload, which is durable afterwards.
-    pub fn examine(&self, id: FileId) -> io::Result<Contents> {
-        let contents = examine(&self.path(id))?;
+    /// Reads a complete upload, which is durable afterwards. Returns the number of its bytes, too.
+    pub fn examine(&self, key: UploadKey) -> io::Result<(Contents, u64)> {
+        let examined = examine(&self.path(key))?;
         sync(&self.folder)?;
-        Ok(contents)
+        Ok(examined)
     }
 }
 
@@ -84,23 +84,50 @@ impl Uploads {
 #[derive(Debug)]
 pub struct Upload {
     file: File,
+    path: PathBuf,
+    /// The offset after the last byte that was written as a whole.
+    end: u64,
 }
 
 impl Upload {
+    /// # Errors
+    /// After an error other than a full disk, the upload begins again.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        if let Err(error) = self.file.write_all(bytes) {
+            // A full disk has the bytes of earlier writes. No other error permits that conclusion.
+            if !is_full(&error) || self.file.set_len(self.end).is_err() {
+                self.discard();
+            }
+            return Err(error);
+        }
+        self.end = self.end.saturating_add(saturate::to_u64(bytes.len()));
         fail_points::reach(fail_points::IN_UPLOAD);
         Ok(())
     }
 
-    /// Makes the bytes so far durable.
+    /// Makes the bytes so far durable, and the name of the staged file.
+    ///
+    /// # Errors
+    /// After an error the upload begins again: a later fsync succeeds, although bytes are lost.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file.sync_all().inspect_err(|_| self.discard())?;
+        self.path.parent().map_or(Ok(()), sync)
+    }
+
+    fn discard(&self) {
+        if let Err(error) = remove_if_there(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a broken upload cannot be removed");
+        }
     }
 }
 
+/// Returns whether the error is a full disk, or the quota of the user on it.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 /// Reads what is on disk, not what was received: a damaged write gets the hash of the damage.
-fn examine(path: &Path) -> io::Result<Contents> {
+fn examine(path: &Path) -> io::Result<(Contents, u64)> {
     let mut file = File::open(path)?;
     file.sync_all()?;
     let (mut hash, mut buffer, mut size) = (Sha256::new(), vec![0; BUFFER_BYTES], 0_u64);
@@ -116,33 +143,51 @@ fn examine(path: &Path) -> io::Result<Contents> {
         tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
     }
     let media = media_of(&head, &tail, size);
-    Ok(Contents {
+    let contents = Contents {
         hash: BlobHash(hash.finalize().into()),
         media_type: media.media_type.to_owned(),
         pixels: media.pixels,
-    })
+    };
+    Ok((contents, size))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::blobs::DiskBlobs;
+    use crate::domain::ids::FileId;
+    use crate::domain::timestamp::Timestamp;
+
+    const KEY: UploadKey = UploadKey { id: FileId(7), announced_at: Timestamp(1_000) };
 
     #[test]
     fn upload_goes_on_at_its_offset() {
         let dir = tempfile::tempdir().unwrap();
         let uploads = DiskBlobs::open(dir.path()).unwrap().uploads();
-        assert_eq!(uploads.size(FileId(7)).unwrap(), 0);
-        uploads.begin(FileId(7), 0).unwrap().write(b"hello, w").unwrap();
-        assert_eq!(uploads.size(FileId(7)).unwrap(), 8);
-        assert!(uploads.begin(FileId(7), 7).is_err());
-        uploads.begin(FileId(7), 8).unwrap().write(b"orld").unwrap();
-        assert_eq!(fs::read(uploads.path(FileId(7))).unwrap(), b"hello, world");
-        assert_eq!(uploads.list().unwrap(), [FileId(7)]);
-        let contents = uploads.examine(FileId(7)).unwrap();
+        assert_eq!(uploads.size(KEY).unwrap(), 0);
+        uploads.begin(KEY, 0).unwrap().write(b"hello, w").unwrap();
+        assert_eq!(uploads.size(KEY).unwrap(), 8);
+        assert!(uploads.begin(KEY, 7).is_err());
+        uploads.begin(KEY, 8).unwrap().write(b"orld").unwrap();
+        assert_eq!(fs::read(uploads.path(KEY)).unwrap(), b"hello, world");
+        assert_eq!(uploads.list().unwrap(), [KEY]);
+        let (contents, size) = uploads.examine(KEY).unwrap();
+        assert_eq!(size, 12);
         assert_eq!(contents.hash, BlobHash(Sha256::digest(b"hello, world").into()));
         assert_eq!(contents.media_type, "text/plain");
-        uploads.remove(FileId(7)).unwrap();
-        assert!(uploads.list().unwrap().is_empty() && uploads.examine(FileId(7)).is_err());
+        uploads.remove(KEY).unwrap();
+        assert!(uploads.list().unwrap().is_empty() && uploads.examine(KEY).is_err());
+    }
+    #[test]
+    fn upload_begins_again_after_a_failed_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let uploads = DiskBlobs::open(dir.path()).unwrap().uploads();
+        uploads.begin(KEY, 0).unwrap().write(b"hello").unwrap();
+        let path = uploads.path(KEY);
+        // Opened for reading, so that each write fails.
+        let mut broken = Upload { file: File::open(&path).unwrap(), path, end: 5 };
+        assert!(broken.write(b", world").is_err());
+        assert_eq!(uploads.size(KEY).unwrap(), 0);
+        assert!(!is_full(&ErrorKind::Other.into()) && is_full(&io::Error::from_raw_os_error(122)), "EDQUOT");
     }
 }

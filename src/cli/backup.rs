@@ -49,8 +49,8 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Names the repositories and files whose bytes were missing, and the repositories whose directories
-/// were incomplete, when the backup was taken.
+/// Names the repositories and files whose bytes were missing, and the repositories whose
+/// directories were incomplete, when the backup was taken.
 pub(super) fn warn_of_missing(manifest: &Manifest) {
     for MissingRepository { id, name, lacks } in &manifest.missing {
         let cause = match lacks {

@@ -8,7 +8,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 use tracing::{debug, info, warn};
@@ -30,6 +30,7 @@ use crate::core::trust::Trust;
 use crate::domain::ids::FileId;
 use crate::domain::node::NodeName;
 use crate::http::address::{is_https, percent_decoded};
+use crate::http::extract::viewer;
 use crate::http::observe::client_request_id;
 use crate::http::route_names::Route;
 use crate::http::{AsSent, HttpError, peer_of};
@@ -278,13 +279,15 @@ impl Subject {
         repository_of(pattern, path).map(Self::Repository).or_else(file)
     }
 
-    /// Returns the node that answers requests about it. `None` if it does not exist, or the cache
-    /// does not answer: the handler refuses the request then.
-    async fn place(self, services: &Arc<Services>) -> Option<StoragePlace> {
+    /// Returns the node that answers requests about it. `None` if it does not exist, the cache does
+    /// not answer, or the caller may not read a file: the handler refuses the request then.
+    async fn place(self, services: &Arc<Services>, request: &HttpRequest) -> Option<StoragePlace> {
         match self {
             Self::Repository(at) => storage_of(services, at).await,
             Self::File(id) => {
-                let node = Some(services.node_of_file(id).await?);
+                // Before the database is read: a client without credentials costs no read.
+                let who = viewer(request).await.ok()?;
+                let node = Some(services.node_of_file(who, id).await?);
                 let commit_no = services.cache.ask_anonymously(AppliedCommit).await.ok()?;
                 Some(StoragePlace { node, commit_no })
             }
@@ -320,7 +323,7 @@ pub async fn forward<B: MessageBody + 'static>(
         }
         return local(request, next).await;
     }
-    let place = at.place(&services).await;
+    let place = at.place(&services, request.request()).await;
     let Some(StoragePlace { node: Some(node), commit_no }) = place.filter(|place| !place.is(&proxy.own.name))
     else {
         return local(request, next).await;

@@ -101,6 +101,29 @@ pub struct Contents {
     pub pixels: Option<(i64, i64)>,
 }
 
+/// The name of a staged upload. The time is that of the row: a database that was restored assigns
+/// ids again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UploadKey {
+    pub id: FileId,
+    pub announced_at: Timestamp,
+}
+
+impl UploadKey {
+    /// Parses what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, announced_at) = text.split_once('-')?;
+        let key = Self { id: FileId(id.parse().ok()?), announced_at: Timestamp(announced_at.parse().ok()?) };
+        (key.to_string() == text).then_some(key)
+    }
+}
+
+impl fmt::Display for UploadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.id, self.announced_at.0)
+    }
+}
+
 /// A file as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
@@ -134,6 +157,10 @@ impl StoredFile {
         })
     }
 
+    pub fn upload_key(&self) -> UploadKey {
+        UploadKey { id: self.id, announced_at: self.created_at }
+    }
+
     /// Returns whether the message that had the file was deleted, or the uploader dropped it.
     pub fn is_released(&self) -> bool {
         self.was_bound && self.message_id.is_none()
@@ -157,6 +184,15 @@ mod tests {
         let long = "x".repeat(256);
         for name in ["", " ", "a\nb", "a\0", "evil\u{202e}gnp.exe", "a/b", "a\\b", ".", "..", &long] {
             assert!(FileName::parse(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn key_of_an_upload_is_parsed_strictly() {
+        let key = UploadKey { id: FileId(7), announced_at: Timestamp(1_000) };
+        assert_eq!((key.to_string().as_str(), UploadKey::parse("7-1000")), ("7-1000", Some(key)));
+        for text in ["", "7", "7-", "-7", "+7-1000", "7-01000", "7-1000.blob"] {
+            assert_eq!(UploadKey::parse(text), None, "{text}");
         }
     }
 

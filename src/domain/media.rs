@@ -1,7 +1,8 @@
 //! Recognises the types of files by their content, never by their name.
 //!
 //! Only types that browsers show without running anything in them count as media: images without
-//! scripts, video and sound. A file that continues after the end of its image is not an image.
+//! scripts, video and sound. A PNG, GIF or WebP must end where the file ends; of other types, the
+//! beginning decides.
 
 use super::image::{ImageKind, image_kind};
 

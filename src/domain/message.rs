@@ -235,6 +235,9 @@ impl Content {
     }
 }
 
+/// Maximum number of files of a message. `limits.files_per_message` is at most this.
+pub const FILES_MAX: usize = 50;
+
 /// A message from a client, which has no position in the chat yet.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
@@ -251,8 +254,9 @@ impl NewMessage {
     /// files may have no content.
     ///
     /// # Errors
-    /// [`Refusal::TooLarge`] if the content has more than [`CONTENT_BYTES_MAX`] bytes, or
-    /// [`Refusal::Invalid`] if the content or the metadata is invalid.
+    /// [`Refusal::TooLarge`] if the content has more than [`CONTENT_BYTES_MAX`] bytes or there are
+    /// more than [`FILES_MAX`] files, or [`Refusal::Invalid`] if the content or the metadata is
+    /// invalid.
     pub fn parse(
         client_id: Option<ClientId>,
         content: String,
@@ -260,6 +264,9 @@ impl NewMessage {
         metadata: Option<Metadata>,
         files: Vec<FileId>,
     ) -> Result<Self, Refusal> {
+        if files.len() > FILES_MAX {
+            return Err(Refusal::TooLarge("the message names more than 50 files"));
+        }
         let (content, metadata) = parse_parts(content, metadata, !files.is_empty())?;
         let client_id = client_id.unwrap_or_else(ClientId::fresh);
         Ok(Self { client_id, content, reply_to, metadata, files })
@@ -350,6 +357,17 @@ impl<'de> Deserialize<'de> for ClientId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_names_a_limited_number_of_files() {
+        let parse = |count: usize| {
+            let files = (0..count).map(|n| FileId(i64::try_from(n).unwrap())).collect();
+            NewMessage::parse(None, String::new(), None, None, files).map(|message| message.files.len())
+        };
+        assert_eq!(parse(FILES_MAX), Ok(FILES_MAX));
+        assert!(matches!(parse(FILES_MAX + 1), Err(Refusal::TooLarge(_))));
+        assert!(parse(0).is_err(), "neither content nor files");
+    }
 
     #[test]
     fn client_id_is_the_same_key_as_text_and_as_bytes() {

@@ -20,6 +20,8 @@ pub struct HttpError {
     pub(crate) error: ServiceError,
     /// The HTTP status where it is more specific than that of the code: 405, 408, 414, 415.
     status: Option<StatusCode>,
+    /// The size of the file whose range was not satisfiable: 416.
+    size: Option<u64>,
 }
 
 pub(crate) type HttpResult = Result<HttpResponse, HttpError>;
@@ -48,7 +50,13 @@ impl HttpError {
     }
 
     pub(crate) fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { error: ServiceError::new(code, detail), status: Some(status) }
+        Self { error: ServiceError::new(code, detail), status: Some(status), size: None }
+    }
+
+    /// Builds the error for a range beyond the end of a file of `size` bytes.
+    pub(crate) fn unsatisfiable(size: u64) -> Self {
+        let error = ServiceError::new(Code::BadRequest, format!("the file has {size} bytes"));
+        Self { error, status: Some(StatusCode::RANGE_NOT_SATISFIABLE), size: Some(size) }
     }
 
     /// Builds the error for a response that the framework made, from its status.
@@ -91,6 +99,9 @@ impl HttpError {
         if let Some(ms) = self.error.retry_after_ms {
             response.insert_header((header::RETRY_AFTER, retry_seconds(ms)));
         }
+        if let Some(size) = self.size {
+            response.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"NetBit\""));
         }
@@ -100,7 +111,7 @@ impl HttpError {
 
 impl From<ServiceError> for HttpError {
     fn from(error: ServiceError) -> Self {
-        Self { error, status: None }
+        Self { error, status: None, size: None }
     }
 }
 

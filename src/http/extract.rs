@@ -85,14 +85,17 @@ impl FromRequest for Viewer {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let by_cookie = !request.headers().contains_key(header::AUTHORIZATION);
-            let who = if by_cookie { cookie::credential(&request).await? } else { caller(&request).await? };
-            let who = who.ok_or_else(ServiceError::unauthenticated)?;
-            request.extensions_mut().insert(Holder::Account(who.user));
-            Ok(Self(who))
-        })
+        Box::pin(async move { Ok(Self(viewer(&request).await?)) })
     }
+}
+
+/// Returns the caller of a request about a file: [`Viewer`].
+pub(crate) async fn viewer(request: &HttpRequest) -> Result<Credential, HttpError> {
+    let by_cookie = !request.headers().contains_key(header::AUTHORIZATION);
+    let who = if by_cookie { cookie::credential(request).await? } else { caller(request).await? };
+    let who = who.ok_or_else(ServiceError::unauthenticated)?;
+    request.extensions_mut().insert(Holder::Account(who.user));
+    Ok(who)
 }
 
 /// The header with which the script of our pages marks its requests to the API. Forms and scripts

@@ -1,29 +1,36 @@
 //! Removal of files: of deleted messages, without a message in time, and bytes that a crash left.
 //!
 //! Rows go first. A crash between leaves a blob that no row names, which the sweep finds.
+//!
+//! Invariant: the blobs of another database are not removed at once. A start with a wrong or an
+//! older database must lose no bytes. Blobs of files that this database released are removed at
+//! once. All others stay for `limits.files_unnamed_seconds`, from when they were stored and from
+//! when the store got this database ([`BlobStore::belongs_since`](crate::blobs::BlobStore)).
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::blocking::blocking;
 use super::uploads::io_error;
 use super::{ServiceError, Services};
-use crate::actors::writer::commands::RemoveFiles;
+use crate::actors::writer::commands::{ReleaseFiles, RemoveFiles};
 use crate::blobs::Hold;
 use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
-use crate::domain::file::{BlobHash, StoredFile};
+use crate::domain::file::{BlobHash, StoredFile, UploadKey};
 use crate::domain::ids::FileId;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::files;
+use crate::storage::queries::{files, meta};
 use crate::storage::rows::file::Removable;
 
 /// Files of one command.
 const REMOVED_PER_COMMAND: i64 = 100;
-/// Tries to acquire the lock of removals, and the pause between two.
+/// Tries to acquire a lock, and the pause between two.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// Interval of the search for bytes without a row.
@@ -108,55 +115,127 @@ impl Services {
     }
 
     async fn remove_bytes(&self, removed: &[StoredFile]) -> Result<(), ServiceError> {
-        let ids: Vec<FileId> = removed.iter().map(|file| file.id).collect();
-        let uploads = self.files.staged.clone();
-        blocking(move || ids.into_iter().try_for_each(|id| uploads.remove(id))).await?.map_err(io_error)?;
-        let hashes = removed.iter().filter_map(|file| file.contents.as_ref()).map(|contents| contents.hash);
-        self.remove_unused(hashes.collect()).await.map(drop)
+        let keys: Vec<UploadKey> = removed.iter().map(StoredFile::upload_key).collect();
+        self.unstage(keys).await?;
+        let hash = |file: &StoredFile| file.contents.as_ref().map(|contents| contents.hash);
+        let (released, expired): (Vec<_>, Vec<_>) = removed.iter().partition(|file| file.was_bound);
+        self.remove_unused(released.into_iter().filter_map(hash).collect(), None).await?;
+        let expired: Vec<_> = expired.into_iter().filter_map(hash).collect();
+        if !expired.is_empty() {
+            // In a newer database, a message may have a file that has expired in this one.
+            let Some(since) = self.blobs_since().await? else { return Ok(()) };
+            let is_own = move |stored: SystemTime| stored >= time_of(since);
+            self.remove_unused(expired, Some(Box::new(is_own))).await?;
+        }
+        Ok(())
     }
 
-    /// Removes those of the blobs that no row names. Returns how many. No upload may put a blob
-    /// between the search for its rows and its removal.
-    async fn remove_unused(&self, hashes: Vec<BlobHash>) -> Result<usize, ServiceError> {
+    /// Removes staged uploads. The next search finds those that cannot be removed now.
+    async fn unstage(&self, keys: Vec<UploadKey>) -> Result<(), ServiceError> {
+        let uploads = self.files.staged.clone();
+        let remove = move || {
+            for key in keys {
+                if let Err(error) = uploads.remove(key) {
+                    tracing::warn!(upload = %key, %error, "the bytes of an upload cannot be removed");
+                }
+            }
+        };
+        blocking(remove).await
+    }
+
+    /// Acquires the lock of the store. Returns `None` if others hold it for long.
+    pub(super) async fn blob_lock(&self, hold: Hold) -> Result<Option<File>, ServiceError> {
+        for _ in 0..LOCK_TRIES {
+            let store = self.files.blobs.clone();
+            let lock = blocking(move || store.try_lock(hold)).await?.map_err(io_error)?;
+            if lock.is_some() {
+                return Ok(lock);
+            }
+            tokio::time::sleep(LOCK_PAUSE).await;
+        }
+        Ok(None)
+    }
+
+    /// Returns since when the store has belonged to this database. `None` if its lock is held for
+    /// long.
+    async fn blobs_since(&self) -> Result<Option<Timestamp>, ServiceError> {
+        let epoch = self.readers.read(Holder::Operator, |db| meta::get(db, meta::EPOCH)).await?;
+        let Some(_lock) = self.blob_lock(Hold::Exclusive).await? else { return Ok(None) };
+        let (store, now) = (self.files.blobs.clone(), Timestamp::now());
+        blocking(move || store.belongs_since(epoch.unwrap_or(0), now)).await?.map(Some).map_err(io_error)
+    }
+
+    /// Removes those of the blobs that no row names, and that `may_go`, by when they were stored.
+    /// Returns how many. No upload may put a blob between the search for its rows and its removal.
+    async fn remove_unused(
+        &self,
+        hashes: Vec<BlobHash>,
+        may_go: Option<Box<dyn Fn(SystemTime) -> bool + Send>>,
+    ) -> Result<usize, ServiceError> {
         if hashes.is_empty() {
             return Ok(0);
         }
-        let store = self.files.blobs.clone();
-        let _no_puts = blocking(move || store.lock(Hold::Exclusive)).await?.map_err(io_error)?;
+        let Some(_no_puts) = self.blob_lock(Hold::Exclusive).await? else {
+            tracing::debug!("uploads hold the lock of the bytes; the next search removes them");
+            return Ok(0);
+        };
         let wanted = hashes.clone();
         let read = move |db: &mut _| files::hashes_in_use(db, &wanted);
         let used = self.readers.read(Holder::Operator, read).await?;
         let unused: Vec<_> = hashes.into_iter().filter(|hash| !used.contains(hash)).collect();
-        let (store, count) = (self.files.blobs.clone(), unused.len());
-        let removed = blocking(move || unused.iter().try_for_each(|hash| store.remove(hash))).await?;
-        removed.map_err(io_error)?;
-        self.files.metrics.blobs_removed.inc_by(saturate::to_u64(count));
-        Ok(count)
+        let store = self.files.blobs.clone();
+        let remove = move |hash: &BlobHash| -> io::Result<bool> {
+            if let Some(may_go) = &may_go
+                && !store.stored_at(hash)?.is_some_and(may_go)
+            {
+                return Ok(false);
+            }
+            store.remove(hash).map(|()| true)
+        };
+        let removed = blocking(move || {
+            let mut removed = 0_usize;
+            for hash in &unused {
+                match remove(hash) {
+                    Ok(done) => removed += usize::from(done),
+                    Err(error) => {
+                        tracing::warn!(%hash, %error, "bytes without a file cannot be removed");
+                    }
+                }
+            }
+            removed
+        });
+        let removed = removed.await?;
+        self.files.metrics.blobs_removed.inc_by(saturate::to_u64(removed));
+        Ok(removed)
     }
 
     /// Removes blobs and staged uploads that no row names: a crash has left them. Returns whether
     /// all were searched.
     async fn sweep_files(&self) -> Result<bool, ServiceError> {
-        let (store, uploads) = (self.files.blobs.clone(), self.files.staged.clone());
-        let staged = blocking(move || uploads.list()).await?.map_err(io_error)?;
-        for ids in staged.chunks(SWEPT_PER_READ) {
-            let wanted = ids.to_vec();
-            let rows = self.readers.read(Holder::Operator, move |db| files::by_ids(db, &wanted)).await?;
-            let is_needed = |id: &FileId| rows.iter().any(|file| file.id == *id && file.contents.is_none());
-            let left: Vec<_> = ids.iter().copied().filter(|id| !is_needed(id)).collect();
-            let uploads = self.files.staged.clone();
-            blocking(move || left.into_iter().try_for_each(|id| uploads.remove(id)))
-                .await?
-                .map_err(io_error)?;
-        }
+        self.release_deleted().await?;
+        let Some(since) = self.blobs_since().await? else { return Ok(false) };
+        self.sweep_staged().await?;
+        let kept = Duration::from_secs(u64::try_from(self.limits.files_unnamed_seconds).unwrap_or(0));
+        let Some(before) = SystemTime::now().checked_sub(kept).filter(|before| time_of(since) <= *before)
+        else {
+            return Ok(true);
+        };
+        let store = self.files.blobs.clone();
         let parts = blocking(move || store.parts()).await?.map_err(io_error)?;
         let mut removed = 0;
         for part in parts {
             let Some(_lock) = self.removal_lock().await? else { return Ok(false) };
             let store = self.files.blobs.clone();
-            let hashes = blocking(move || store.list(part)).await?.map_err(io_error)?;
+            let hashes = match blocking(move || store.list(part)).await? {
+                Ok(hashes) => hashes,
+                Err(error) => {
+                    tracing::warn!(part, %error, "a part of the bytes of files cannot be listed");
+                    continue;
+                }
+            };
             for hashes in hashes.chunks(SWEPT_PER_READ) {
-                removed += self.remove_unused(hashes.to_vec()).await?;
+                let may_go = move |stored: SystemTime| stored <= before;
+                removed += self.remove_unused(hashes.to_vec(), Some(Box::new(may_go))).await?;
             }
         }
         if removed > 0 {
@@ -164,4 +243,72 @@ impl Services {
         }
         Ok(true)
     }
+
+    /// Releases the files of deleted messages. A node of an earlier version deletes messages
+    /// without releasing their files.
+    async fn release_deleted(&self) -> Result<(), ServiceError> {
+        loop {
+            let read = |db: &mut _| files::unreleased(db, REMOVED_PER_COMMAND);
+            let messages = self.readers.read(Holder::Operator, read).await?;
+            if messages.is_empty() {
+                return Ok(());
+            }
+            self.writer.execute(Caller::Server, ReleaseFiles { messages }).await?;
+            self.files.removal_due.notify_one();
+        }
+    }
+
+    /// Removes staged uploads without a row, and those of complete files.
+    async fn sweep_staged(&self) -> Result<(), ServiceError> {
+        let uploads = self.files.staged.clone();
+        let staged = blocking(move || uploads.list()).await?.map_err(io_error)?;
+        for keys in staged.chunks(SWEPT_PER_READ) {
+            let ids: Vec<FileId> = keys.iter().map(|key| key.id).collect();
+            let rows = self.readers.read(Holder::Operator, move |db| files::by_ids(db, &ids)).await?;
+            let rows: HashMap<_, _> = rows.into_iter().map(|file| (file.upload_key(), file)).collect();
+            let mut left = Vec::new();
+            for key in keys {
+                match rows.get(key).map(|file| file.contents.as_ref()) {
+                    Some(None) => {}
+                    Some(Some(contents)) => {
+                        if self.put_again(*key, contents.hash).await? {
+                            left.push(*key);
+                        }
+                    }
+                    None => left.push(*key),
+                }
+            }
+            self.unstage(left).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the staged bytes of a complete file its blob again, if it is missing: the commit of
+    /// the row was in doubt, and the blob was removed. Returns whether the staged bytes may go.
+    async fn put_again(&self, key: UploadKey, hash: BlobHash) -> Result<bool, ServiceError> {
+        let Some(_lock) = self.blob_lock(Hold::Shared).await? else { return Ok(false) };
+        let (store, uploads) = (self.files.blobs.clone(), self.files.staged.clone());
+        let put = move || -> io::Result<()> {
+            if store.stored_at(&hash)?.is_some() {
+                return Ok(());
+            }
+            let (contents, _) = uploads.examine(key)?;
+            if contents.hash == hash {
+                store.put(&hash, &uploads.path(key))?;
+                tracing::warn!(upload = %key, "the bytes of a complete file were missing and are stored again");
+            }
+            Ok(())
+        };
+        match blocking(put).await? {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                tracing::warn!(upload = %key, %error, "the staged bytes of a complete file cannot be read");
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn time_of(at: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap_or(0))
 }

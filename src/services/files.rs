@@ -5,7 +5,9 @@
 //! uploader alone.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,12 +26,14 @@ use crate::core::keyed_lock::KeyedLock;
 use crate::core::limits::Limits;
 use crate::core::saturate;
 use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slot, Slots};
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::file::{FileName, StoredFile};
 use crate::domain::ids::{ChatId, FileId};
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
+use crate::storage::commit_log::FILES_FORMAT;
 use crate::storage::queries::files;
 
 /// Bytes of a file that are read at once.
@@ -41,8 +45,12 @@ const NODE_RETRY_MS: u64 = 5_000;
 pub struct FileResources {
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staged: Uploads,
+    /// The folder of the bytes, on a file system of its own or not.
+    pub(super) root: PathBuf,
     /// The node that new files are assigned to. `None`: the only node.
     pub(super) node: Option<NodeName>,
+    /// The version of events that all running nodes read. `None`: there is one node.
+    format: Option<Arc<AtomicI16>>,
     pub(super) uploads: Pool,
     pub(super) uploads_of_user: Slots,
     /// Held by the request that receives bytes of a file.
@@ -59,7 +67,7 @@ impl FileResources {
     /// Must be called within a runtime.
     pub fn start(
         store: DiskBlobs,
-        node: Option<NodeName>,
+        (node, format): (Option<NodeName>, Option<Arc<AtomicI16>>),
         metrics: FileMetrics,
         (limits, pools): (&Limits, &PoolMetrics),
     ) -> Self {
@@ -71,8 +79,10 @@ impl FileResources {
         let downloads = Slots::new(limits.downloads, usize::MAX);
         Self {
             staged: store.uploads(),
+            root: store.root().to_owned(),
             blobs: Arc::new(store),
             node,
+            format,
             uploads: Pool::start(rules, pools.meter(PoolName::Uploads)),
             uploads_of_user: Slots::new(at_once, limits.uploads_per_user),
             upload_locks: KeyedLock::start(),
@@ -88,6 +98,18 @@ impl FileResources {
         self.uploads.close();
         self.upload_locks.close();
         self.stopping.cancel();
+    }
+
+    /// Refuses files while a node of an earlier version runs: it shows messages without their
+    /// files, and deletes messages without releasing them.
+    pub(super) fn check_versions(&self) -> Result<(), Refusal> {
+        match &self.format {
+            Some(format) if format.load(Ordering::Relaxed) < FILES_FORMAT => Err(Refusal::Conflict(
+                "a node of an earlier version runs in the cluster, which does not know files; try again when \
+                 all nodes are updated",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Returns whether this node receives the bytes of the file.
@@ -115,9 +137,11 @@ pub struct FileRequest {
 /// A file that its reader may receive.
 pub struct OpenFile {
     pub file: StoredFile,
+    who: Credential,
     blob: Arc<dyn Blob>,
     slot: Option<Slot>,
     metrics: FileMetrics,
+    services: Arc<Services>,
 }
 
 impl Services {
@@ -138,13 +162,13 @@ impl Services {
         })?;
         self.check_file_room(request.size).await?;
         let node = self.files.node.clone();
-        let within_rate = self.rates.message(who.user);
+        let within_rate = self.rates.message(who.user).and_then(|()| self.files.check_versions());
         Ok(self.writer.execute(who, BeginFile { who, chat, name, size, node, within_rate }).await?)
     }
 
     /// Checks that the disk has room for bytes of files above its reserve.
     pub(super) async fn check_file_room(&self, bytes: u64) -> Result<(), ServiceError> {
-        if self.disk_room().await? >= bytes.max(1) {
+        if self.disk_room(self.files.root.clone()).await? >= bytes.max(1) {
             return Ok(());
         }
         let why = "the server reserves its remaining disk space for chats; ask its operator to free space";
@@ -180,7 +204,7 @@ impl Services {
     }
 
     async fn file_row(&self, who: Credential, id: FileId) -> Result<StoredFile, ServiceError> {
-        let row = self.readers.read(Holder::Account(who.user), move |db| files::by_id(db, id)).await?;
+        let row = self.readers.read(Holder::Account(who.user), move |db| files::shown(db, id)).await?;
         match row {
             Some(row) => Ok(row),
             // A caller without a valid login must not see 404 in place of 401.
@@ -206,7 +230,11 @@ impl Services {
     }
 
     /// Opens the bytes of a file that the caller may read.
-    pub async fn open_file(&self, who: Credential, file: StoredFile) -> Result<OpenFile, ServiceError> {
+    pub async fn open_file(
+        self: &Arc<Self>,
+        who: Credential,
+        file: StoredFile,
+    ) -> Result<OpenFile, ServiceError> {
         let Some(contents) = &file.contents else {
             return Err(Refusal::Conflict("the upload of this file is not complete").into());
         };
@@ -229,13 +257,16 @@ impl Services {
             }
             return Err(FileResources::elsewhere(&file));
         };
-        Ok(OpenFile { file, blob: blob.into(), slot, metrics: self.files.metrics.clone() })
+        let (services, metrics) = (self.clone(), self.files.metrics.clone());
+        Ok(OpenFile { file, who, blob: blob.into(), slot, metrics, services })
     }
 
-    /// Returns the node that must answer requests about a file, if it is not this one. Bytes that
-    /// this node has are served here: they are the right ones, whichever node received them.
-    pub async fn node_of_file(&self, id: FileId) -> Option<NodeName> {
-        let row = self.readers.read(Holder::Operator, move |db| files::by_id(db, id)).await.ok()??;
+    /// Returns the node that must answer requests of the caller about a file, if it is not this
+    /// one. Bytes that this node has are served here: they are the right ones, whichever node
+    /// received them. `None` for a caller who may not read the chat of the file: this node refuses.
+    pub async fn node_of_file(&self, who: Credential, id: FileId) -> Option<NodeName> {
+        let row = self.file_row(who, id).await.ok()?;
+        self.readable(who, &row).await.ok()?;
         if self.files.receives(&row) {
             return None;
         }
@@ -257,20 +288,45 @@ impl Services {
     }
 }
 
+/// Resolves when the caller may not read the file any more.
+async fn access_lost(services: &Services, who: Credential, id: FileId) {
+    let every = Duration::from_millis(services.limits.git_access_ms.max(1));
+    loop {
+        tokio::time::sleep(every).await;
+        match services.file(who, id).await {
+            Err(ServiceError { code: Code::Unauthenticated | Code::Forbidden | Code::NotFound, .. }) => {
+                return;
+            }
+            Err(error) => {
+                let error = chain(&error);
+                tracing::debug!(error = %error, "cannot check the access of a download");
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
 pub(super) fn no_file() -> ServiceError {
     Refusal::NotFound("file").into()
 }
 
 impl OpenFile {
     /// Returns a part of the file in chunks. The file is closed when the client has received
-    /// everything, has disconnected, or has exceeded [`time_for`] the part.
+    /// everything, has disconnected, has lost its access, or has exceeded [`time_for`] the part.
     pub fn pieces(self, from: u64, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + 'static {
-        let Self { blob, slot, metrics, .. } = self;
+        let Self { file, who, blob, slot, metrics, services } = self;
         let (weak, sent) = (Arc::downgrade(&blob), CancellationToken::new());
         let ended = sent.clone().drop_guard();
         tokio::spawn(async move {
-            if tokio::time::timeout(time_for(bytes), sent.cancelled()).await.is_err() {
-                tracing::debug!(bytes, "a client took too long to receive a file");
+            tokio::select! {
+                () = sent.cancelled() => {}
+                () = tokio::time::sleep(time_for(bytes)) => {
+                    tracing::debug!(bytes, "a client took too long to receive a file");
+                }
+                () = access_lost(&services, who, file.id) => {
+                    let user_id = who.user.0;
+                    tracing::info!(user_id, file.id = %file.id, "ending a download: its client lost access");
+                }
             }
             drop((blob, slot));
         });

@@ -22,7 +22,11 @@ use crate::storage::snapshot;
 
 impl Services {
     fn append(&self, who: Credential, chat: ChatId, message: NewMessage) -> AppendMessage {
-        AppendMessage { who, chat, message, within_rate: self.rates.message(who.user) }
+        let mut within_rate = self.rates.message(who.user);
+        if !message.files.is_empty() {
+            within_rate = within_rate.and_then(|()| self.files.check_versions());
+        }
+        AppendMessage { who, chat, message, within_rate }
     }
 
     /// Writes a message and waits for the commit.

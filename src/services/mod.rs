@@ -23,6 +23,7 @@ mod entitlement;
 mod error;
 mod fetch_requests;
 mod file_metrics;
+mod file_nodes;
 mod file_removal;
 pub mod files;
 mod git_pools;
@@ -68,6 +69,7 @@ pub use own_address::OwnAddress;
 pub use rates::Rates;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI16;
 
 use tokio::sync::Notify;
 
@@ -100,6 +102,8 @@ pub struct NodeSettings {
     pub number: i16,
     /// The name of this node; `None` on SQLite.
     pub name: Option<NodeName>,
+    /// The version of events that all running nodes read; `None` on SQLite.
+    pub format: Option<Arc<AtomicI16>>,
     /// The address under which clients reach the UDP socket.
     pub udp_address: Arc<str>,
     /// Shares the outcomes of logins with the other nodes.

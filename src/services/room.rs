@@ -1,6 +1,8 @@
 //! Space for a push: the rest of the quotas of the repository and of its owner's account, and of
 //! the disk.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 
 use super::blocking::blocking;
@@ -81,7 +83,8 @@ impl Services {
     ) -> Result<Room, ServiceError> {
         let used = u64::try_from(view.repository.size_bytes).unwrap_or(0);
         let quotas = self.quotas(view, used).await?;
-        let disk = Room { bytes: self.disk_room().await?, bound: Bound::Disk };
+        let bytes = self.disk_room(self.git.store.root().to_owned()).await?;
+        let disk = Room { bytes, bound: Bound::Disk };
         let max = self.limits.git_gzip_push_bytes;
         let packed = compressed.then_some(Room { bytes: max, bound: Bound::Compressed { max } });
         Ok(quotas.into_iter().chain([disk]).chain(packed).min_by_key(|room| room.bytes).unwrap_or(disk))
@@ -110,7 +113,7 @@ impl Services {
 
     /// Checks that the disk has more free space than its reserve.
     pub(super) async fn check_disk(&self) -> Result<(), ServiceError> {
-        match self.disk_room().await? {
+        match self.disk_room(self.git.store.root().to_owned()).await? {
             0 => Err(Room { bytes: 0, bound: Bound::Disk }.error()),
             _ => Ok(()),
         }
@@ -131,10 +134,10 @@ impl Services {
         Ok(all.saturating_sub(u64::try_from(view.repository.size_bytes).unwrap_or(0)))
     }
 
-    /// Returns the bytes of the disk that pushes and files may use.
-    pub(super) async fn disk_room(&self) -> Result<u64, ServiceError> {
-        let (root, reserve) = (self.git.store.root().to_owned(), self.limits.disk_reserve_bytes);
-        match blocking(move || machine::space(&root)).await? {
+    /// Returns the bytes that pushes and files may use on the file system of the folder.
+    pub(super) async fn disk_room(&self, folder: PathBuf) -> Result<u64, ServiceError> {
+        let reserve = self.limits.disk_reserve_bytes;
+        match blocking(move || machine::space(&folder)).await? {
             Ok(space) => Ok(space.above_reserve(reserve)),
             Err(error) => {
                 tracing::warn!(%error, "cannot read the free disk space");

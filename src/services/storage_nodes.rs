@@ -189,6 +189,7 @@ impl Services {
         let found = self.stored_elsewhere(node).await?;
         let of_old = found.into_iter().filter(|(found, _)| found.storage.as_ref() == Some(old));
         let mut taken = self.take(of_old.collect(), node).await?;
+        self.take_over_files(old).await?;
         taken.settled = self.settle_unfinished_pushes().await?;
         if taken.moved > 0 {
             let TakenOver { moved, missing, older, settled, .. } = taken;

@@ -20,7 +20,7 @@ use super::git_pools::no_permit;
 use super::git_resources::stopping;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::CompleteFile;
-use crate::blobs::{Hold, Upload};
+use crate::blobs::{Hold, Upload, is_full};
 use crate::core::fail_points;
 use crate::core::keyed_lock::KeyedLockGuard;
 use crate::core::saturate;
@@ -28,13 +28,16 @@ use crate::core::shares::{Client, Direction, Holder, Share};
 use crate::domain::access::Credential;
 use crate::domain::file::StoredFile;
 use crate::domain::ids::FileId;
-use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
 
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// The disk space is checked again after this many bytes.
 const CHECKED_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes that are read from a refused request of a user who has all places.
+const DRAINED_BYTES: u64 = 4 * 1024 * 1024;
+
+const TOO_MANY: &str = "you have too many uploads at once; finish others first (limits.uploads_per_user)";
 
 /// The part of a file that a request sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +51,10 @@ pub struct Part {
 }
 
 impl Part {
-    /// The whole file.
-    pub const WHOLE: Self = Self { at: Some(0), bytes: None, size: None };
+    /// The whole file. `size`: the size of the body, if the request states it.
+    pub fn whole(size: Option<u64>) -> Self {
+        Self { at: Some(0), bytes: None, size }
+    }
 }
 
 /// An announced file, and the number of its bytes that have arrived.
@@ -80,8 +85,8 @@ impl Services {
         if !self.files.receives(file) {
             return Err(FileResources::elsewhere(file));
         }
-        let (staged, id) = (self.files.staged.clone(), file.id);
-        blocking(move || staged.size(id)).await?.map_err(io_error)
+        let (staged, key) = (self.files.staged.clone(), file.upload_key());
+        blocking(move || staged.size(key)).await?.map_err(io_error)
     }
 
     /// Receives a part of a file. The upload is complete with the last byte.
@@ -92,9 +97,19 @@ impl Services {
         (id, part): (FileId, Part),
         mut body: impl Stream<Item = io::Result<Bytes>> + Unpin,
     ) -> Result<UploadState, ServiceError> {
-        let received = self.upload_part(who, client, (id, part), &mut body).await;
-        if received.as_ref().is_err_and(|error| error.code != Code::BadRequest) {
-            self.drain(&mut body).await;
+        // Held until the body is read: it costs the same whether it is refused or not.
+        let own = self.files.uploads_of_user.enter(Holder::Account(who.user));
+        let received = match &own {
+            Some(_) => self.upload_part(who, client, (id, part), &mut body).await,
+            None => Err(ServiceError::later(Code::RateLimited, TOO_MANY, 1_000)),
+        };
+        let is_unread = match &received {
+            Ok(state) => state.file.contents.is_some(),
+            Err(error) => error.code != Code::BadRequest,
+        };
+        if is_unread {
+            let most = if own.is_some() { self.limits.file_bytes } else { DRAINED_BYTES };
+            self.drain(&mut body, most).await;
         }
         self.files.metrics.uploaded(match &received {
             Ok(state) if state.file.contents.is_some() => UploadOutcome::Complete,
@@ -112,10 +127,6 @@ impl Services {
         (id, part): (FileId, Part),
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
     ) -> Result<UploadState, ServiceError> {
-        let _own = self.files.uploads_of_user.enter(Holder::Account(who.user)).ok_or_else(|| {
-            let why = "you have too many uploads at once; finish others first (limits.uploads_per_user)";
-            ServiceError::later(Code::RateLimited, why, 1_000)
-        })?;
         // Before the waits: the wait of a stranger would cost a place in the queue.
         self.file_to_upload(who, id).await?;
         let lock = self.upload_lock(id).await?;
@@ -125,14 +136,16 @@ impl Services {
             share.map_err(|refused| no_permit(pool.patience(), refused, "too many uploads at once"))?;
         // Another request may have completed it meanwhile.
         let file = self.file_to_upload(who, id).await?;
-        if file.contents.is_some() {
-            return Err(Refusal::Conflict("the upload is complete").into());
-        }
         let offset = self.offset_of(&file).await?;
+        if file.contents.is_some() {
+            // The answer to the request that completed it was lost.
+            check_size(&part, size_of(&file))?;
+            return Ok(UploadState { file, offset });
+        }
         let (at, bytes) = placed(&part, size_of(&file), offset)?;
         self.check_file_room(bytes.saturating_sub(offset.saturating_sub(at))).await?;
-        let staged = self.files.staged.clone();
-        let upload = blocking(move || staged.begin(id, at)).await?.map_err(io_error)?;
+        let (staged, key) = (self.files.staged.clone(), file.upload_key());
+        let upload = blocking(move || staged.begin(key, at)).await?.map_err(io_error)?;
         let mut staged = Some(Staged { upload, _lock: lock });
         let received = self.receive(&mut staged, &share, bytes, body).await;
         drop(share);
@@ -224,10 +237,11 @@ impl Services {
         }
     }
 
-    /// Reads the rest of a refused request: a client that is still sending would lose the answer.
-    async fn drain(&self, body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin)) {
+    /// Reads the rest of a request, up to `most` bytes: a client that is still sending would lose
+    /// the answer.
+    async fn drain(&self, body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin), most: u64) {
         let rest = async {
-            let mut left = self.limits.file_bytes;
+            let mut left = most;
             while let Some(Ok(chunk)) = body.next().await {
                 left = left.saturating_sub(saturate::to_u64(chunk.len()));
                 if left == 0 {
@@ -249,20 +263,28 @@ impl Services {
         file: StoredFile,
         staged: Staged,
     ) -> Result<StoredFile, ServiceError> {
-        let (store, uploads, id) = (self.files.blobs.clone(), self.files.staged.clone(), file.id);
-        let put = blocking(move || -> io::Result<_> {
-            let contents = uploads.examine(id)?;
-            let lock = store.lock(Hold::Shared)?;
-            store.put(&contents.hash, &uploads.path(id))?;
-            Ok((contents, lock))
-        });
-        let (contents, blob_lock) = put.await?.map_err(io_error)?;
+        let (id, key, size) = (file.id, file.upload_key(), size_of(&file));
+        let uploads = self.files.staged.clone();
+        let examined = blocking(move || uploads.examine(key)).await?.map_err(io_error)?;
+        let (contents, found) = examined;
+        if found != size {
+            let why = format!("{found} of {size} bytes are stored; resume the upload");
+            return Err(ServiceError::new(Code::Conflict, why));
+        }
+        let blob_lock = self.blob_lock(Hold::Shared).await?.ok_or_else(|| {
+            let why = "bytes of files are being removed; resume the upload";
+            ServiceError::later(Code::Overloaded, why, 1_000)
+        })?;
+        let (store, uploads, hash) = (self.files.blobs.clone(), self.files.staged.clone(), contents.hash);
+        // The lock is held while the blob is put, also when this task ends.
+        let put = blocking(move || store.put(&hash, &uploads.path(key)).map(|()| blob_lock));
+        let blob_lock = put.await?.map_err(io_error)?;
         let completed = self.writer.execute(who, CompleteFile { who, file: id, contents }).await;
         drop(blob_lock);
         let file = completed?;
         fail_points::reach(fail_points::BEFORE_UNSTAGING);
         let uploads = self.files.staged.clone();
-        let unstaged = blocking(move || uploads.remove(id)).await?;
+        let unstaged = blocking(move || uploads.remove(key)).await?;
         if let Err(error) = unstaged {
             tracing::warn!(file.id = %id, %error, "the staged bytes of a complete file cannot be removed");
         }
@@ -283,12 +305,18 @@ async fn write(staged: &mut Option<Staged>, bytes: Bytes) -> Result<(), ServiceE
     written.map_err(io_error)
 }
 
-/// Returns offset and number of the bytes that a request sends.
-fn placed(part: &Part, size: u64, offset: u64) -> Result<(u64, u64), ServiceError> {
+/// Checks that the request is for a file of this size.
+fn check_size(part: &Part, size: u64) -> Result<(), ServiceError> {
     if part.size.is_some_and(|stated| stated != size) {
         let why = format!("the file was announced with {size} bytes");
         return Err(ServiceError::new(Code::Conflict, why));
     }
+    Ok(())
+}
+
+/// Returns offset and number of the bytes that a request sends.
+fn placed(part: &Part, size: u64, offset: u64) -> Result<(u64, u64), ServiceError> {
+    check_size(part, size)?;
     let at = part.at.unwrap_or(offset);
     // A restart replaces everything; other bytes that arrived are not sent again.
     if at != offset && at != 0 {
@@ -312,7 +340,7 @@ fn ended_early() -> ServiceError {
 }
 
 pub(super) fn io_error(error: io::Error) -> ServiceError {
-    if error.kind() == io::ErrorKind::StorageFull {
+    if is_full(&error) {
         return ServiceError::later(Code::ReadOnly, "the server is out of disk space", 1_000);
     }
     ServiceError::new(Code::Internal, "the bytes of the file cannot be stored").because(error)
@@ -326,8 +354,9 @@ mod tests {
     fn part_goes_on_at_the_offset_or_replaces_everything() {
         let part = |at, bytes, size| Part { at, bytes, size };
         let of = |part: Part, offset| placed(&part, 100, offset).map_err(|error| error.code);
-        assert_eq!(of(Part::WHOLE, 0), Ok((0, 100)));
-        assert_eq!(of(Part::WHOLE, 40), Ok((0, 100)));
+        assert_eq!(of(Part::whole(None), 0), Ok((0, 100)));
+        assert_eq!(of(Part::whole(Some(100)), 40), Ok((0, 100)));
+        assert_eq!(of(Part::whole(Some(99)), 40), Err(Code::Conflict));
         assert_eq!(of(part(Some(40), Some(60), Some(100)), 40), Ok((40, 60)));
         assert_eq!(of(part(Some(40), Some(10), None), 40), Ok((40, 10)));
         assert_eq!(of(part(None, Some(0), Some(100)), 40), Ok((40, 0)));

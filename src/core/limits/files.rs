@@ -14,6 +14,9 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     files_unbound_per_user: i64 = 100,
     /// Seconds after which a file that no message has had is removed, complete or not.
     files_unbound_seconds: i64 = 24 * 3_600,
+    /// Seconds for which bytes without a file stay, after they were stored and after the data
+    /// directory got another database. A week: the operator may find that it was the wrong one.
+    files_unnamed_seconds: i64 = 7 * 24 * 3_600,
     /// Uploads at once. A choice: each holds up to 256 KiB in memory.
     uploads: usize = 64,
     /// Uploads of one user at once.

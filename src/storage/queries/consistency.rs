@@ -81,6 +81,18 @@ const RULES: &[(&str, &str)] = &[
          WHERE u.bytes <> coalesce(s.bytes, 0)",
     ),
     (
+        "the bytes of all files are not counted ({})",
+        "SELECT t.counted AS id, 'in files ' || t.bytes AS detail FROM (
+             SELECT coalesce((SELECT value FROM meta WHERE key = 'file_bytes'), 0) AS counted,
+                 CAST(coalesce((SELECT sum(CASE WHEN size < 4096 THEN 4096 ELSE size END) FROM files), 0) AS BIGINT) AS bytes
+         ) t WHERE t.counted <> t.bytes",
+    ),
+    (
+        "file {} belongs to a deleted message",
+        "SELECT f.id AS id, 'message ' || m.id AS detail FROM files f JOIN messages m ON m.id = f.message_id
+         WHERE m.deleted_at IS NOT NULL",
+    ),
+    (
         "file {} and its message do not name each other",
         "SELECT f.id AS id, 'message ' || m.id AS detail FROM files f JOIN messages m ON m.id = f.message_id
          WHERE f.sha256 IS NULL OR f.chat_id <> m.chat_id OR f.uploader_id <> m.sender_id OR m.files IS NULL",

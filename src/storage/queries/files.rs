@@ -5,14 +5,18 @@
 use std::collections::{BTreeMap, HashSet};
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::given::given;
-use super::{Backend, Db};
+use super::{Backend, Db, meta};
 use crate::domain::file::{BlobHash, Contents, StoredFile, charged_bytes};
 use crate::domain::ids::{FileId, MessageId, UserId};
+use crate::domain::node::NodeName;
 use crate::storage::rows::file::{FileRow, NewFileRow, Removable};
-use crate::storage::schema::{file_usage, files};
+use crate::storage::schema::{file_usage, files, messages};
+
+/// The key of the bytes of all files in `meta`.
+const TOTAL: &str = "file_bytes";
 
 /// Inserts a file whose bytes have not arrived. It counts in the usage of its uploader.
 pub fn insert(db: &mut Db, row: &NewFileRow<'_>) -> QueryResult<FileId> {
@@ -23,12 +27,57 @@ pub fn insert(db: &mut Db, row: &NewFileRow<'_>) -> QueryResult<FileId> {
     .bind::<BigInt, _>(row.uploader_id)
     .bind::<BigInt, _>(charged_bytes(row.size))
     .execute(db)?;
+    add_to_total(db, charged_bytes(row.size))?;
     diesel::insert_into(files::table).values(row).returning(files::id).get_result(db)
 }
 
 pub fn by_id(db: &mut Db, id: FileId) -> QueryResult<Option<StoredFile>> {
     let row = files::table.find(id).select(FileRow::as_select()).first(db).optional()?;
     row.map(StoredFile::try_from).transpose()
+}
+
+/// Returns a file as users may see it: one whose message is deleted counts as released, also if a
+/// node of an earlier version has deleted the message.
+pub fn shown(db: &mut Db, id: FileId) -> QueryResult<Option<StoredFile>> {
+    let Some(mut file) = by_id(db, id)? else { return Ok(None) };
+    if let Some(message) = file.message_id {
+        let kept = messages::table.find(message).filter(messages::deleted_at.is_null());
+        let kept: Option<MessageId> = kept.select(messages::id).first(db).optional()?;
+        file.message_id = kept;
+    }
+    Ok(Some(file))
+}
+
+#[derive(QueryableByName)]
+struct Deleted {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Returns deleted messages that still have files: a node of an earlier version has deleted them.
+pub fn unreleased(db: &mut Db, limit: i64) -> QueryResult<Vec<MessageId>> {
+    let found: Vec<Deleted> = diesel::sql_query(
+        "SELECT DISTINCT m.id AS id FROM files f JOIN messages m ON m.id = f.message_id
+         WHERE m.deleted_at IS NOT NULL LIMIT $1",
+    )
+    .bind::<BigInt, _>(limit)
+    .load(db)?;
+    Ok(found.into_iter().map(|row| MessageId(row.id)).collect())
+}
+
+/// Releases the files of those of the messages that are deleted.
+pub fn release_deleted(db: &mut Db, ids: &[MessageId]) -> QueryResult<usize> {
+    let (no_files, none): (Option<String>, Option<MessageId>) = (None, None);
+    let deleted: Vec<MessageId> = messages::table
+        .filter(messages::id.eq_any(ids))
+        .filter(messages::deleted_at.is_not_null())
+        .select(messages::id)
+        .load(db)?;
+    let of_deleted = messages::table.filter(messages::id.eq_any(&deleted));
+    diesel::update(of_deleted).set(messages::files.eq(no_files)).execute(db)?;
+    diesel::update(files::table.filter(files::message_id.assume_not_null().eq_any(&deleted)))
+        .set(files::message_id.eq(none))
+        .execute(db)
 }
 
 /// Returns files by id, in any order. Ids without a row are absent.
@@ -83,18 +132,20 @@ pub fn usage_of(db: &mut Db, user: UserId) -> QueryResult<i64> {
     Ok(found.unwrap_or(0))
 }
 
-#[derive(QueryableByName)]
-struct Total {
-    #[diesel(sql_type = BigInt)]
-    bytes: i64,
-}
-
 /// Returns the bytes of all files.
 pub fn usage(db: &mut Db) -> QueryResult<i64> {
-    let total: Total =
-        diesel::sql_query("SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) AS bytes FROM file_usage")
-            .get_result(db)?;
-    Ok(total.bytes)
+    Ok(meta::get(db, TOTAL)?.unwrap_or(0))
+}
+
+fn add_to_total(db: &mut Db, bytes: i64) -> QueryResult<()> {
+    diesel::sql_query(
+        "INSERT INTO meta (key, value) VALUES ($1, $2)
+         ON CONFLICT (key) DO UPDATE SET value = meta.value + excluded.value",
+    )
+    .bind::<Text, _>(TOTAL)
+    .bind::<BigInt, _>(bytes)
+    .execute(db)
+    .map(drop)
 }
 
 /// Returns how many files of a user no message has had, at most `max`.
@@ -139,12 +190,16 @@ pub fn remove(db: &mut Db, ids: &[FileId], which: &Removable) -> QueryResult<Vec
     if freed.is_empty() {
         return Ok(found);
     }
+    add_to_total(db, -freed.values().sum::<i64>())?;
+    let users: Vec<UserId> = freed.keys().copied().collect();
     given(
         "user_id, freed",
         freed.into_iter().map(|(user, bytes)| [user.0, bytes]),
         "UPDATE file_usage SET bytes = bytes - given.freed FROM given WHERE file_usage.user_id = given.user_id",
     )
     .execute(db)?;
+    let unused = file_usage::table.filter(file_usage::user_id.eq_any(users)).filter(file_usage::bytes.eq(0));
+    diesel::delete(unused).execute(db)?;
     let ids: Vec<FileId> = found.iter().map(|file| file.id).collect();
     diesel::delete(files::table.filter(files::id.eq_any(&ids))).execute(db)?;
     Ok(found)
@@ -158,6 +213,24 @@ pub fn hashes_in_use(db: &mut Db, hashes: &[BlobHash]) -> QueryResult<HashSet<Bl
         files::table.filter(hash().eq_any(wanted)).select(hash()).distinct().load(db)?;
     let hashes = found.into_iter().filter_map(|hash| hash.try_into().ok().map(BlobHash));
     Ok(hashes.collect())
+}
+
+/// Returns files with larger ids that another node has received, or no known one. In ascending
+/// order.
+pub fn elsewhere_above(db: &mut Db, id: FileId, node: &NodeName, limit: i64) -> QueryResult<Vec<StoredFile>> {
+    let rows = files::table
+        .filter(files::id.gt(id))
+        .filter(files::node.is_null().or(files::node.ne(node.as_str())))
+        .order(files::id)
+        .limit(limit)
+        .select(FileRow::as_select())
+        .load(db)?;
+    stored(rows)
+}
+
+/// Records that a node has the bytes of files.
+pub fn set_node(db: &mut Db, ids: &[FileId], node: &NodeName) -> QueryResult<usize> {
+    diesel::update(files::table.filter(files::id.eq_any(ids))).set(files::node.eq(node.as_str())).execute(db)
 }
 
 /// Returns complete files with larger ids, in ascending order.

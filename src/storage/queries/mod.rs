@@ -218,6 +218,11 @@ dispatch!(fan_outs {
 dispatch!(files {
     fn insert(row: &NewFileRow<'_>) -> FileId;
     fn by_id(id: FileId) -> Option<StoredFile>;
+    fn shown(id: FileId) -> Option<StoredFile>;
+    fn unreleased(limit: i64) -> Vec<MessageId>;
+    fn release_deleted(ids: &[MessageId]) -> usize;
+    fn elsewhere_above(id: FileId, node: &NodeName, limit: i64) -> Vec<StoredFile>;
+    fn set_node(ids: &[FileId], node: &NodeName) -> usize;
     fn by_ids(ids: &[FileId]) -> Vec<StoredFile>;
     fn complete(id: FileId, contents: &Contents, now: i64) -> ();
     fn bind(ids: &[FileId], message: MessageId, now: i64) -> ();

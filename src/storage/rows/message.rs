@@ -56,7 +56,8 @@ impl TryFrom<MessageRow> for Message {
             metadata: metadata.transpose()?,
             created_at: Timestamp(row.created_at),
             edited_at: row.edited_at.map(Timestamp),
-            files: files.transpose()?.unwrap_or_default(),
+            // Nodes of an earlier version delete a message and leave its files.
+            files: files.transpose()?.filter(|_| row.deleted_at.is_none()).unwrap_or_default(),
             deleted: row.deleted_at.is_some(),
             pinned: row.pinned_at.is_some(),
             reactions: reactions.transpose()?.unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! Files in chats on several nodes: each node stores what it received, and any node serves it.
 
+use std::time::Duration;
+
 use netbit::domain::ids::ChatId;
 use serde_json::json;
 
@@ -71,6 +73,72 @@ async fn node_with_a_copy_serves_files_of_a_node_that_is_down() {
     let copy = nodes.folders[1].path().join(below);
     std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
     std::fs::copy(blob, &copy).unwrap();
+    assert_eq!(bob.get(file).await.bytes, b"the bytes");
+    nodes.b.stop().await;
+}
+
+/// Nodes of an earlier version delete messages without releasing files.
+#[actix_web::test]
+async fn files_are_refused_beside_a_node_that_does_not_know_them() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let (alice, _, chat) = two_people(&nodes).await;
+    let file = alice.upload(chat, "x", b"bytes").await;
+    nodes.query(
+        "INSERT INTO nodes (name, number, address, instance, format, seen_at) \
+         VALUES ('old', 77, '', 'x', 1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 3600000)",
+    );
+    let path = format!("/api/chats/{chat}/files");
+    let announce = async || {
+        let body = json!({"name": "y", "size": 1}).to_string().into_bytes();
+        alice.send(reqwest::Method::POST, &path, &[("content-type", "application/json")], body).await
+    };
+    // Slowly, because of the rate of messages.
+    until(async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        alice.post(chat, &json!({"files": [999_999]})).await.status == 409
+    })
+    .await;
+    let refused = announce().await.json()["detail"].as_str().unwrap().to_owned();
+    assert!(refused.contains("earlier version"), "{refused}");
+    assert_eq!(alice.post(chat, &json!({"files": [file]})).await.status, 409);
+    assert_eq!(alice.post(chat, &json!({"content": "without files"})).await.status, 201);
+    nodes.query("DELETE FROM nodes WHERE name = 'old'");
+    until(async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        announce().await.status == 201
+    })
+    .await;
+    assert_eq!(alice.post(chat, &json!({"files": [file]})).await.status, 201);
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
+async fn files_without_a_node_and_of_a_replaced_one_are_adopted() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let (file, _) = alice.share(chat, "x", b"the bytes").await;
+    let node_of = |nodes: &Nodes| nodes.query("SELECT coalesce(node, '') FROM files");
+    // As a server wrote it that was alone, or on SQLite.
+    nodes.a.kill();
+    nodes.query("UPDATE files SET node = NULL");
+    nodes.a = nodes.start_a().await;
+    assert_eq!(node_of(&nodes), "a");
+    assert_eq!(bob.get(file).await.bytes, b"the bytes");
+
+    nodes.a.kill();
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
+    let replace = || {
+        let (said, done) = super::storage_nodes::node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+        assert!(done, "{said}");
+    };
+    replace();
+    assert_eq!(node_of(&nodes), "a", "its bytes are not here");
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg("-a").arg(from.join("files/.")).arg(to.join("files")).status().unwrap().success());
+    replace();
+    assert_eq!(node_of(&nodes), "b");
     assert_eq!(bob.get(file).await.bytes, b"the bytes");
     nodes.b.stop().await;
 }

@@ -27,7 +27,11 @@ impl Fixture {
     }
 
     async fn start(&self, points: &str) -> (Process, FileClient) {
-        let environment = [("FAILPOINTS", points), ("NETBIT_LIMITS__MAINTENANCE_MS", "50")];
+        let environment = [
+            ("FAILPOINTS", points),
+            ("NETBIT_LIMITS__MAINTENANCE_MS", "50"),
+            ("NETBIT_LIMITS__FILES_UNNAMED_SECONDS", "0"),
+        ];
         let server = Process::with(self.directory.path(), &environment).await;
         let files = FileClient::new(server.address(), &server.http.with_token(&self.token));
         (server, files)
@@ -99,8 +103,11 @@ async fn abandoned_upload_leaves_no_bytes_after_its_time() {
     let id = files.announce(fixture.chat, "x", BYTES.len()).await;
     put_until_killed(&mut server, &files, id, BYTES).await;
     assert_eq!((staged(fixture.directory.path()).len(), blobs(fixture.directory.path()).len()), (1, 1));
-    let environment =
-        [("NETBIT_LIMITS__FILES_UNBOUND_SECONDS", "0"), ("NETBIT_LIMITS__MAINTENANCE_MS", "50")];
+    let environment = [
+        ("NETBIT_LIMITS__FILES_UNBOUND_SECONDS", "0"),
+        ("NETBIT_LIMITS__FILES_UNNAMED_SECONDS", "0"),
+        ("NETBIT_LIMITS__MAINTENANCE_MS", "50"),
+    ];
     let mut server = Process::with(fixture.directory.path(), &environment).await;
     until(async || {
         let directory = fixture.directory.path();

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::files_of;
 use crate::harness::browser::Browser;
 use crate::harness::files::PNG;
-use crate::harness::{TestServer, assert_problem};
+use crate::harness::{Person, TestServer, assert_problem, soon, until};
 
 #[actix_web::test]
 async fn file_is_readable_by_members_of_the_chat_now() {
@@ -75,12 +75,52 @@ async fn file_is_sent_in_ranges_with_the_hash_as_its_tag() {
         let other = files.get_with(file, &[("range", range), ("if-range", "\"other\"")]).await;
         assert_eq!((other.status, other.bytes.len()), (200, 200_000));
     }
-    assert_eq!(files.get_with(file, &[("range", "bytes=200000-")]).await.status, 416);
+    let beyond = files.get_with(file, &[("range", "bytes=200000-")]).await;
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, "bytes */200000"));
     assert_eq!(files.get_with(file, &[("range", "bytes=0-1,4-5")]).await.status, 200);
     let known = files.get_with(file, &[("if-none-match", &tag)]).await;
     assert_eq!((known.status, known.bytes.len()), (304, 0));
     let head = files.send(Method::HEAD, &format!("/api/files/{file}"), &[], Vec::new()).await;
     assert_eq!((head.status, head.header("content-length")), (200, "200000"));
+    server.stop().await;
+}
+
+/// Larger than what the sockets of both sides buffer.
+const HUGE: usize = 48 * 1024 * 1024;
+
+#[actix_web::test]
+async fn download_ends_when_its_client_leaves_the_chat() {
+    let server = TestServer::with_limits(|limits| limits.git_access_ms = 50).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let (file, _) = files_of(&server, &alice).share(chat, "huge", &vec![7; HUGE]).await;
+    let url = format!("http://{}/api/files/{file}", server.app.addresses.http);
+    let of = |person: &Person| {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.get(&url).bearer_auth(person.http.token().unwrap()).send()
+    };
+    let (mut of_alice, mut of_bob) = (soon(of(&alice)).await.unwrap(), soon(of(&bob)).await.unwrap());
+    assert!(soon(of_bob.chunk()).await.unwrap().is_some());
+    assert_eq!(alice.delete(&format!("/api/chats/{chat}/participants/bob")).await.status, 204);
+    // Bob reads on only when the server has closed his file.
+    until(async || {
+        let (_, metrics) = server.operations("/metrics").await;
+        metrics.lines().any(|line| line == "netbit_pool_inside{pool=\"downloads\"} 1")
+    })
+    .await;
+    let mut received = 0;
+    let ended = loop {
+        match soon(of_bob.chunk()).await {
+            Ok(Some(chunk)) => received += chunk.len(),
+            ended => break ended,
+        }
+    };
+    assert!(ended.is_err() && received < HUGE, "{received} bytes, then {ended:?}");
+    let mut whole = 0;
+    while let Some(chunk) = soon(of_alice.chunk()).await.unwrap() {
+        whole += chunk.len();
+    }
+    assert_eq!(whole, HUGE, "others go on");
     server.stop().await;
 }
 

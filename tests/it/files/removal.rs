@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{files_of, messages};
 use crate::harness::files::{blobs, staged};
-use crate::harness::{TestServer, database, netbit_beside, until};
+use crate::harness::{TestServer, database, netbit_beside, postgres, until};
 
 fn rows(directory: &Path) -> i64 {
     database::reader(directory).integer("SELECT count(*) AS value FROM files")
@@ -96,23 +96,159 @@ async fn file_without_a_message_expires() {
     server.stop().await;
 }
 
+fn created_at(directory: &Path, file: i64) -> i64 {
+    let sql = format!("SELECT created_at AS value FROM files WHERE id = {file}");
+    database::reader(directory).integer(&sql)
+}
+
 #[actix_web::test]
-async fn bytes_that_a_crash_left_are_swept_at_the_next_start() {
+async fn bytes_that_a_crash_left_are_swept_after_a_week() {
     let server = quick().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     let (file, _) = files_of(&server, &alice).share(chat, "kept", b"kept").await;
     let directory = server.stop_and_keep().await;
+    let announced_at = created_at(directory.path(), file);
     let orphan = "ab".repeat(32);
     let folder = directory.path().join("files/ab/ab");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(&orphan), "orphan").unwrap();
-    std::fs::write(directory.path().join(format!("files/uploads/{file}")), "complete already").unwrap();
-    std::fs::write(directory.path().join("files/uploads/77.blob"), "half a copy").unwrap();
+    for (name, bytes) in [
+        (format!("{file}-{announced_at}"), "complete already"),
+        (format!("{file}-1"), "of another database"),
+        ("77-1.blob".to_owned(), "half a copy"),
+    ] {
+        std::fs::write(directory.path().join("files/uploads").join(name), bytes).unwrap();
+    }
     let server = TestServer::on(directory).await;
-    until(async || blobs(server.path()).len() == 1 && staged(server.path()).is_empty()).await;
+    until(async || staged(server.path()).is_empty()).await;
+    assert_eq!(blobs(server.path()).len(), 2, "the orphan is new");
+    let server = server.restart(|config| config.limits.files_unnamed_seconds = 0).await;
+    until(async || blobs(server.path()).len() == 1).await;
     let alice = server.login("alice").await;
     assert_eq!(files_of(&server, &alice).get(file).await.bytes, b"kept");
+    server.stop().await;
+}
+
+/// A row names a blob that a sweep has removed while the commit of the row was in doubt.
+#[actix_web::test]
+async fn staged_bytes_of_a_complete_file_replace_a_missing_blob() {
+    let server = quick().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (file, _) = files_of(&server, &alice).share(chat, "x", b"bytes").await;
+    let directory = server.stop_and_keep().await;
+    let staged_name = format!("files/uploads/{file}-{}", created_at(directory.path(), file));
+    std::fs::rename(&blobs(directory.path())[0], directory.path().join(staged_name)).unwrap();
+    let server = TestServer::on(directory).await;
+    until(async || staged(server.path()).is_empty()).await;
+    let alice = server.login("alice").await;
+    assert_eq!(files_of(&server, &alice).get(file).await.bytes, b"bytes");
+    server.stop().await;
+}
+
+fn change(directory: &Path, from: &str, to: &str) {
+    std::fs::create_dir_all(directory.join(to)).unwrap();
+    for entry in std::fs::read_dir(directory.join(from)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("netbit.db") {
+            std::fs::rename(&path, directory.join(to).join(name)).unwrap();
+        }
+    }
+}
+
+/// Removes a file, and waits until its bytes are gone: a search for bytes without a row has ended.
+async fn removes_own_files(server: &TestServer, name: &str) {
+    let person = server.user(name).await;
+    let chat = person.group(&[]).await;
+    let before = blobs(server.path()).len();
+    let (_, message) = files_of(server, &person).share(chat, "own", b"own bytes").await;
+    assert_eq!(blobs(server.path()).len(), before + 1);
+    person.delete(&format!("/api/chats/{chat}/messages/{message}")).await;
+    until(async || blobs(server.path()).len() == before).await;
+}
+
+/// A start with a wrong database removed all bytes of the right one.
+#[actix_web::test]
+async fn start_with_another_database_keeps_all_bytes() {
+    if postgres::is_used() {
+        return;
+    }
+    let server = quick().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (file, _) = files_of(&server, &alice).share(chat, "kept", b"kept").await;
+    let directory = server.stop_and_keep().await;
+    change(directory.path(), "", "right");
+    let server = TestServer::on(directory).await.restart(|config| config.limits.maintenance_ms = 50).await;
+    removes_own_files(&server, "bob").await;
+    let directory = server.stop_and_keep().await;
+    change(directory.path(), "", "wrong");
+    change(directory.path(), "right", "");
+    let server = TestServer::on(directory).await.restart(|config| config.limits.maintenance_ms = 50).await;
+    removes_own_files(&server, "carol").await;
+    let alice = server.login("alice").await;
+    assert_eq!(files_of(&server, &alice).get(file).await.bytes, b"kept");
+    server.stop().await;
+}
+
+/// A file expires in an older database, and a message has it in the newer one.
+#[actix_web::test]
+async fn older_database_expires_no_bytes_of_a_newer_one() {
+    if postgres::is_used() {
+        return;
+    }
+    let server = quick().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let file = files_of(&server, &alice).upload(chat, "kept", b"kept").await;
+    let directory = server.stop_and_keep().await;
+    let (current, older) = (directory.path().join("netbit.db"), directory.path().join("older.db"));
+    std::fs::copy(&current, &older).unwrap();
+    let server = TestServer::on(directory).await;
+    let alice = server.login("alice").await;
+    let posted = files_of(&server, &alice).post(chat, &json!({"files": [file]})).await;
+    assert_eq!(posted.status, 201);
+    let directory = server.stop_and_keep().await;
+    change(directory.path(), "", "newer");
+    std::fs::rename(older, current).unwrap();
+    let server = TestServer::on(directory)
+        .await
+        .restart(|config| {
+            (config.limits.maintenance_ms, config.limits.files_unbound_seconds) = (50, 0);
+        })
+        .await;
+    until(async || rows(server.path()) == 0).await;
+    removes_own_files(&server, "bob").await;
+    let directory = server.stop_and_keep().await;
+    change(directory.path(), "", "wrong");
+    change(directory.path(), "newer", "");
+    let server = TestServer::on(directory).await;
+    let alice = server.login("alice").await;
+    assert_eq!(files_of(&server, &alice).get(file).await.bytes, b"kept");
+    server.stop().await;
+}
+
+/// A node of an earlier version deletes a message, and does not know its files.
+#[actix_web::test]
+async fn files_of_a_message_that_an_earlier_version_deleted_are_gone() {
+    let server = quick().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (file, message) = files_of(&server, &alice).share(chat, "x", b"bytes").await;
+    let directory = server.stop_and_keep().await;
+    let sql = format!("UPDATE messages SET content = '', deleted_at = 1 WHERE id = {message}");
+    database::writer(directory.path()).execute(&sql);
+    let data = directory.path().to_str().unwrap();
+    let doctor = netbit_beside(&["doctor", "--data-dir", data]).await;
+    let report = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(report.contains(&format!("file {file} belongs to a deleted message")), "{report}");
+    let server = TestServer::on(directory).await.restart(|config| config.limits.maintenance_ms = 50).await;
+    let alice = server.login("alice").await;
+    assert_eq!(files_of(&server, &alice).status(file).await, 404);
+    assert_eq!(messages(&alice, chat).await[0].get("files"), None);
+    until(async || rows(server.path()) == 0 && blobs(server.path()).is_empty()).await;
     server.stop().await;
 }
 

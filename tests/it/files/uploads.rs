@@ -6,11 +6,76 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::files_of;
-use crate::harness::files::{FileClient, blobs, staged};
-use crate::harness::{PASSWORD, Process, TestServer, assert_problem, eventually, soon, until};
+use crate::harness::files::{FileClient, blobs, staged, staged_path};
+use crate::harness::{PASSWORD, Process, TestServer, assert_problem, database, eventually, soon, until};
 
 fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|n| u8::try_from(n * 7 % 251).unwrap()).collect()
+}
+
+fn staged_bytes(data_dir: &std::path::Path, id: i64) -> u64 {
+    let staged = staged_path(data_dir, id).and_then(|path| std::fs::metadata(path).ok());
+    staged.map_or(0, |file| file.len())
+}
+
+#[actix_web::test]
+async fn request_of_another_size_keeps_the_bytes_so_far() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let (files, all) = (files_of(&server, &alice), bytes(1_000));
+    let id = files.announce(chat, "x", all.len()).await;
+    assert_eq!(files.put_part(id, 0, &all[..400], all.len()).await.status, 202);
+    for other in [&all[..999], &[&all[..], b"x"].concat()] {
+        let refused = files.put(id, other).await;
+        assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("conflict")));
+    }
+    let path = format!("/api/files/{id}/upload");
+    let range = [("content-range", "bytes 0-9/1000")];
+    let differ = files.send(Method::PUT, &path, &range, all[..5].to_vec()).await;
+    assert_eq!(differ.status, 400, "{}", differ.json());
+    assert_eq!(files.offset(id).await, 400);
+    assert_eq!(files.put_part(id, 400, &all[400..], all.len()).await.status, 200);
+    assert!(files.get(id).await.bytes == all);
+    server.stop().await;
+}
+
+/// A staged file of an earlier database with the same id became a part of another file.
+#[actix_web::test]
+async fn staged_bytes_of_another_row_are_not_continued() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let files = files_of(&server, &alice);
+    let id = files.announce(chat, "x", 8).await;
+    std::fs::write(server.path().join(format!("files/uploads/{id}-1")), "foreign").unwrap();
+    assert_eq!(files.offset(id).await, 0);
+    assert_eq!(files.put(id, b"my bytes").await.status, 200);
+    assert_eq!(files.get(id).await.bytes, b"my bytes");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn limit_of_all_files_counts_all_users() {
+    let server = TestServer::with_limits(|limits| {
+        limits.files_server_bytes = 10_000;
+        limits.maintenance_ms = 50;
+    })
+    .await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let chat = alice.group(&[&bob]).await;
+    let path = format!("/api/chats/{chat}/files");
+    let body = json!({"name": "x", "size": 5_000});
+    let first = alice.post(&path, body.clone()).await;
+    assert_eq!(first.status, 201);
+    assert_problem(&bob.post(&path, json!({"name": "x", "size": 5_001})).await, 413, "too_large");
+    assert_eq!(bob.post(&path, body.clone()).await.status, 201);
+    assert_problem(&bob.post(&path, body.clone()).await, 413, "too_large");
+    assert_eq!(alice.delete(&format!("/api/files/{}", first.body["id"])).await.status, 204);
+    eventually(async || Some(bob.post(&path, body.clone()).await).filter(|made| made.status == 201)).await;
+    let counted = "SELECT count(*) AS value FROM file_usage";
+    assert_eq!(database::reader(server.path()).integer(counted), 1, "no rows of 0 bytes");
+    server.stop().await;
 }
 
 #[actix_web::test]
@@ -41,8 +106,14 @@ async fn upload_arrives_in_parts_at_its_offset() {
     assert_eq!((last.status, &last.json()["complete"]), (200, &json!(true)));
     let received = files.get(id).await;
     assert_eq!((received.status, received.bytes == all), (200, true));
-    let again = files.put(id, &all).await;
-    assert_eq!((again.status, &again.json()["code"]), (409, &json!("conflict")));
+    // The answer was lost: the client sends the same again.
+    for again in [files.put(id, &all).await, files.put_part(id, 0, b"", all.len()).await] {
+        let shown = (again.status, again.header("upload-offset"), &again.json()["complete"]);
+        assert_eq!(shown, (200, "700000", &json!(true)));
+    }
+    let other = files.put(id, &all[1..]).await;
+    assert_eq!((other.status, &other.json()["code"]), (409, &json!("conflict")));
+    assert!(files.get(id).await.bytes == all, "a complete file does not change");
     assert!(staged(server.path()).is_empty());
     server.stop().await;
 }
@@ -105,8 +176,7 @@ async fn upload_goes_on_after_the_server_was_killed() {
     let (files, all) = (FileClient::new(server.address(), &alice), bytes(3_000_000));
     let id = files.announce(chat, "big", all.len()).await;
     let _socket = begun(server.address(), &files, id, all.len(), &all[..2_000_000]).await;
-    let path = directory.path().join(format!("files/uploads/{id}"));
-    until(async || std::fs::metadata(&path).is_ok_and(|file| file.len() > 1_000_000)).await;
+    until(async || staged_bytes(directory.path(), id) > 1_000_000).await;
     server.kill();
 
     let mut server = Process::start(directory.path()).await;
@@ -146,8 +216,7 @@ async fn stopping_server_ends_uploads_and_keeps_their_bytes() {
     let id = files.announce(chat, "slow", 600_000).await;
     let address = server.app.addresses.http.to_string();
     let _socket = begun(&address, &files, id, 600_000, &bytes(300_000)).await;
-    let path = server.path().join(format!("files/uploads/{id}"));
-    until(async || std::fs::metadata(&path).is_ok_and(|file| file.len() > 200_000)).await;
+    until(async || staged_bytes(server.path(), id) > 200_000).await;
     let server = server.restart(|_| ()).await;
     let alice = server.login("alice").await;
     let files = files_of(&server, &alice);

@@ -150,6 +150,12 @@ pub(crate) fn blobs(data_dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     found
 }
 
+/// Returns the path of the staged bytes of an upload, once there are any.
+pub(crate) fn staged_path(data_dir: &std::path::Path, id: i64) -> Option<std::path::PathBuf> {
+    let name = staged(data_dir).into_iter().find(|name| name.starts_with(&format!("{id}-")))?;
+    Some(data_dir.join("files/uploads").join(name))
+}
+
 /// Returns the names of the staged uploads below a data directory.
 pub(crate) fn staged(data_dir: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(data_dir.join("files/uploads")).unwrap();

@@ -6,15 +6,17 @@
 use std::collections::HashSet;
 
 use super::chats::load;
+use super::repositories::NODE_RUNS;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
 use crate::domain::file::{AttachedFile, Contents, FileName, StoredFile, charged_bytes};
-use crate::domain::ids::{ChatId, FileId, UserId};
+use crate::domain::ids::{ChatId, FileId, MessageId, UserId};
 use crate::domain::message::Message;
 use crate::domain::node::NodeName;
 use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
+use crate::storage::nodes;
 use crate::storage::queries::files;
 use crate::storage::rows::file::{NewFileRow, Removable};
 
@@ -145,6 +147,42 @@ impl Command for RemoveFiles {
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Vec<StoredFile>> {
         Ok(files::remove(tx.write(), &self.files, &self.which)?)
+    }
+}
+
+/// Releases files of messages that a node of an earlier version has deleted.
+pub struct ReleaseFiles {
+    pub messages: Vec<MessageId>,
+}
+
+impl Command for ReleaseFiles {
+    type Output = usize;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+        Ok(files::release_deleted(tx.write(), &self.messages)?)
+    }
+}
+
+/// Records that this node has the bytes of files.
+pub struct MoveFiles {
+    pub files: Vec<FileId>,
+    /// Their node so far, which must not run. `None`: no node is recorded, or none can run.
+    pub from: Option<NodeName>,
+    pub to: NodeName,
+}
+
+impl Command for MoveFiles {
+    type Output = usize;
+    const INVALIDATION: Invalidation = Invalidation::ChatEvents;
+
+    fn execute(&self, tx: &mut Tx<'_>) -> Execution<usize> {
+        if let Some(from) = &self.from
+            && nodes::is_running(tx.reader(), from.as_str())?
+        {
+            return Err(NODE_RUNS.into());
+        }
+        Ok(files::set_node(tx.write(), &self.files, &self.to)?)
     }
 }
 

@@ -20,6 +20,9 @@ use crate::domain::permission::chat as permission;
 use crate::domain::refusal::Refusal;
 use crate::storage::queries::{chats, messages};
 
+/// The most bytes that a file adds to its message, as an estimate: a long name and the rest.
+const FILE_BYTES: usize = 1_500;
+
 /// Appends a message to a chat, once per (sender, client_id).
 pub struct AppendMessage {
     pub who: Credential,
@@ -44,7 +47,10 @@ impl Command for AppendMessage {
     const INVALIDATION: Invalidation = Invalidation::Appends;
 
     fn bytes(&self) -> usize {
-        256 + self.message.content.as_str().len() + self.message.metadata.as_ref().map_or(0, |m| m.bytes())
+        let NewMessage { content, metadata, files, .. } = &self.message;
+        // A message has a copy of the rows of its files, with their names.
+        let files = files.len().saturating_mul(FILE_BYTES);
+        256 + content.as_str().len() + metadata.as_ref().map_or(0, |metadata| metadata.bytes()) + files
     }
 
     fn execute(&self, tx: &mut Tx<'_>) -> Execution<Appended> {

@@ -43,7 +43,7 @@ pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
 pub use fan_out::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
-pub use files::{BeginFile, CompleteFile, DropFile, RemoveFiles};
+pub use files::{BeginFile, CompleteFile, DropFile, MoveFiles, ReleaseFiles, RemoveFiles};
 pub use leaving::{LeaveChats, LeftChats};
 pub use logins::{EndOwnLogin, RecordWebLoginUses};
 pub use message_updates::{UpdateMessage, UpdatedMessage};
@@ -111,6 +111,8 @@ instrumented_actor!(
         RefreshLogin,
         RegisterUser,
         RehashPassword,
+        MoveFiles,
+        ReleaseFiles,
         RemoveFiles,
         RemoveParticipant,
         RenameChannels,

@@ -166,6 +166,12 @@ fn files() -> Vec<Case> {
         Case::of(BeginFile { who, chat, name, size: 1, node: None, within_rate: Ok(()) }),
         Case::of(CompleteFile { who, file: FileId(21), contents }),
         Case::of(DropFile { who, file: FileId(1) }),
+        Case::of(MoveFiles {
+            files: (102..=201).map(FileId).collect(),
+            from: Some(NodeName::from("a")),
+            to: NodeName::from("b"),
+        }),
+        Case::of(ReleaseFiles { messages: (1..=100).map(MessageId).collect() }),
         Case::of(RemoveFiles { files: (102..=201).map(FileId).collect(), which }).that("of 100 users"),
         Case::of(shared).that("that replies with 10 files"),
         Case::of(plain).that("with 10 files"),
