@@ -48,6 +48,7 @@ async fn stop_takes_its_steps_in_order_and_cuts_none_short() {
             "drain the writer",
             "close sessions",
             "verify the cache",
+            "verify the search index",
             "join and checkpoint",
             "operations"
         ]

@@ -53,6 +53,7 @@ mod removal;
 mod repositories;
 mod resume;
 mod retention;
+mod search;
 mod security_list;
 mod seq_at_time;
 mod session_messages;
