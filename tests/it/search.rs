@@ -316,7 +316,7 @@ async fn index_equals_database_after_random_changes_and_kills() {
     let mut chats: Vec<ChatId> = Vec::new();
     let mut messages: Vec<(ChatId, i64)> = Vec::new();
     for round in 0..4 {
-        let server = Process::with(directory.path(), &environment).await;
+        let mut server = Process::with(directory.path(), &environment).await;
         if round == 0 {
             server.http.register("alice", crate::harness::PASSWORD).await.unwrap();
         }
@@ -359,7 +359,7 @@ async fn index_equals_database_after_random_changes_and_kills() {
                 }
             }
         }
-        if round % 2 == 0 { server.kill().await } else { server.stop().await }
+        if round % 2 == 0 { server.kill() } else { server.stop().await }
     }
     let server = TestServer::run(
         crate::harness::config(directory.path(), netbit::core::limits::Limits { rates: false, ..Default::default() }),
@@ -395,8 +395,7 @@ async fn index_equals_database_after_random_changes_and_kills() {
 /// The index that a restored database finds in its directory belongs to another history.
 #[actix_web::test]
 async fn older_copy_of_the_database_is_not_searched_with_its_index() {
-    if postgres::is_used() {
-        println!("SKIPPED on PostgreSQL: older_copy_of_the_database_is_not_searched_with_its_index: copies netbit.db");
+    if postgres::skips("an older copy of netbit.db is put in place") {
         return;
     }
     let server = server().await;
