@@ -108,12 +108,15 @@ impl Feed {
 
     /// Records that the index has a chat up to `mark`, when its head was `head`.
     pub(super) fn indexed(&mut self, chat: ChatId, mark: Mark, head: Seq) {
-        self.marks.insert(chat, mark);
+        let before = self.marks.insert(chat, mark).unwrap_or_default();
         if self.trims.get(&chat).is_some_and(|trims_to| *trims_to <= mark.seq) {
             self.trims.remove(&chat);
         }
-        let head = self.changed.get(&chat).map_or(head, |changed| changed.head.max(head));
-        if mark.seq >= head { self.finish(chat) } else { self.enqueue(chat, head) }
+        let known = self.changed.get(&chat).map_or(head, |changed| changed.head.max(head));
+        // A head that the database does not have would be read without end. The next event of the chat
+        // corrects it.
+        let is_stuck = mark.seq >= head && mark.seq == before.seq;
+        if mark.seq >= known || is_stuck { self.finish(chat) } else { self.enqueue(chat, known) }
     }
 
     /// Records that trimmed messages are removed from the index. The chat must be read again.

@@ -52,7 +52,7 @@ fn united(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
 impl Pattern {
     /// Returns the ranges of the text that match.
     fn matches<'a>(&'a self, atoms: &'a [Atom]) -> impl Iterator<Item = Range<usize>> + 'a {
-        let windows = atoms.windows(self.atoms.len().max(1)).filter(|window| self.matches_at(window));
+        let windows = atoms.windows(self.atoms.len().max(1)).filter(move |window| self.matches_at(window));
         windows.filter_map(|window| Some(window.first()?.at.start..window.last()?.at.end))
     }
 
