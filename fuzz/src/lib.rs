@@ -282,7 +282,10 @@ pub fn searches(input: &[u8]) {
     let Ok(query) = SearchQuery::parse(query) else { return };
     drop(query.candidates());
     if let Some(ranges) = query.highlights(content, false, Timestamp(0)) {
-        assert!(ranges.iter().all(|range| content.get(range.clone()).is_some()), "a range splits a character");
+        assert!(
+            ranges.iter().all(|range| content.get(range.clone()).is_some()),
+            "a range splits a character"
+        );
         let excerpt = Excerpt::of(content, &ranges);
         assert!(excerpt.text.len() <= EXCERPT_BYTES_MAX, "a long excerpt");
     }

@@ -77,8 +77,8 @@ impl RunningApp {
         let verified = async { if is_alone { verify(&self.services).await } else { 0 } };
         let differences = stop.step("verify the cache", share(VERIFY_SHARE), verified).await.unwrap_or(0);
         let compared = async { if is_alone { verify_index(&self.services).await } else { 0 } };
-        let differences =
-            differences + stop.step("verify the search index", share(INDEX_SHARE), compared).await.unwrap_or(0);
+        let differences = differences
+            + stop.step("verify the search index", share(INDEX_SHARE), compared).await.unwrap_or(0);
 
         let (threads, checkpointer) = (self.threads, self.checkpointer);
         drop((self.services, self.sessions));

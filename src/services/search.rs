@@ -103,7 +103,10 @@ struct Reach {
 
 impl Reach {
     fn of(scope: &SearchableChats) -> Self {
-        Self { chats: scope.chats.iter().copied().collect(), senders: scope.senders.iter().copied().collect() }
+        Self {
+            chats: scope.chats.iter().copied().collect(),
+            senders: scope.senders.iter().copied().collect(),
+        }
     }
 
     /// Returns the message if it is a hit now, whatever the index has of it.

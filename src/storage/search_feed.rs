@@ -41,7 +41,11 @@ pub enum ChatChanges {
 
 /// Reads the changes of these chats, in order, until `rows_max` messages and events were read.
 /// Returns at least one chat.
-pub fn changes(db: &mut Db, chats: &[IndexedTo], rows_max: usize) -> QueryResult<Vec<(IndexedTo, ChatChanges)>> {
+pub fn changes(
+    db: &mut Db,
+    chats: &[IndexedTo],
+    rows_max: usize,
+) -> QueryResult<Vec<(IndexedTo, ChatChanges)>> {
     in_one_read(db, |db| {
         let mut found = Vec::new();
         let mut left = rows_max.max(1);
@@ -71,7 +75,8 @@ fn changes_of(db: &mut Db, indexed: IndexedTo, rows_max: usize) -> QueryResult<C
     let limit = saturate::to_i64(rows_max);
     let mut found = messages::between(db, id, after, Seq::MAX, limit, false)?;
     let mut events = chats::events_between(db, id, after, Seq::MAX, limit, false)?;
-    let is_trim = |event: &ChatEvent| matches!(event.change, Change::Trim { .. }) && event.seq > indexed.trims_to;
+    let is_trim =
+        |event: &ChatEvent| matches!(event.change, Change::Trim { .. }) && event.seq > indexed.trims_to;
     if chat.trimmed_seq != indexed.trimmed || events.iter().any(is_trim) {
         return Ok(ChatChanges::Trimmed { trimmed: chat.trimmed_seq, head });
     }
@@ -85,7 +90,8 @@ fn changes_of(db: &mut Db, indexed: IndexedTo, rows_max: usize) -> QueryResult<C
     found.retain(|message| message.seq <= to);
     events.retain(|event| event.seq <= to);
     let new: BTreeSet<_> = found.iter().map(|message| message.id).collect();
-    let changed: BTreeSet<_> = events.iter().filter_map(changed_message).filter(|id| !new.contains(id)).collect();
+    let changed: BTreeSet<_> =
+        events.iter().filter_map(changed_message).filter(|id| !new.contains(id)).collect();
     let changed: Vec<_> = changed.into_iter().collect();
     let (kept, mut removed) = current(db, id, &changed)?;
     let (deleted, mut messages): (Vec<_>, Vec<_>) =

@@ -8,7 +8,9 @@ use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Process, TestServer, assert_problem, database, eventually, postgres, soon, until};
+use crate::harness::{
+    Person, Process, TestServer, assert_problem, database, eventually, postgres, soon, until,
+};
 
 /// Returns the path of a search.
 fn path(query: &str, rest: &str) -> String {
@@ -63,13 +65,26 @@ async fn message_is_found_by_its_words_and_shown_with_its_place() {
     let chat = alice.group(&[&bob]).await;
     let id = posted(&alice, chat, "set `sess.opts` for 東京 👍").await;
     posted(&bob, chat, "an answer without it").await;
-    for query in ["sess", "opts", "sess.op", "東京", "京", "👍", "SESS from:alice", "\"sess opts\" in:team", "has:code"] {
+    for query in [
+        "sess",
+        "opts",
+        "sess.op",
+        "東京",
+        "京",
+        "👍",
+        "SESS from:alice",
+        "\"sess opts\" in:team",
+        "has:code",
+    ] {
         finds(&bob, query, &["set `sess.opts` for 東京 👍"]).await;
     }
     let found = search(&bob, "opts 東京").await;
     let hit = &found["messages"]["hits"][0];
     assert_eq!(hit["chat"], json!({"id": chat.0, "kind": "group", "name": "team"}));
-    assert_eq!((&hit["message_id"], &hit["sender"], &hit["sender_id"]), (&json!(id), &json!("alice"), &json!(alice.id.0)));
+    assert_eq!(
+        (&hit["message_id"], &hit["sender"], &hit["sender_id"]),
+        (&json!(id), &json!("alice"), &json!(alice.id.0))
+    );
     assert_eq!(hit["highlights"], json!([[10, 14], [20, 22]]));
     assert!(hit["created_at"].as_str().unwrap().ends_with('Z') && hit["seq"].is_i64());
     assert!(found["took_ms"].is_u64() && found.get("incomplete").is_none(), "{found}");
@@ -98,7 +113,8 @@ async fn changed_message_is_found_as_it_is_now() {
     let server = server().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
-    let (first, second) = (posted(&alice, chat, "apples").await, posted(&alice, chat, "apples and pears").await);
+    let (first, second) =
+        (posted(&alice, chat, "apples").await, posted(&alice, chat, "apples and pears").await);
     finds(&alice, "apples", &["apples and pears", "apples"]).await;
     let path = |id: i64| format!("/api/chats/{chat}/messages/{id}");
     assert_eq!(alice.patch(&path(first), json!({"content": "oranges"})).await.status, 200);
@@ -195,7 +211,10 @@ async fn pages_of_a_search_are_complete_and_disjoint() {
             }
         }
         assert_eq!(found, expected, "{query}");
-        assert!(query.contains("from") || incomplete > 0 || found.len() < 30, "the limits were reached: {query}");
+        assert!(
+            query.contains("from") || incomplete > 0 || found.len() < 30,
+            "the limits were reached: {query}"
+        );
     }
     server.stop().await;
 }
@@ -331,7 +350,8 @@ async fn index_equals_database_after_random_changes_and_kills() {
                 alice.send(method, &path, body, &[]).await.unwrap()
             };
             let chat = *chats.choose(&mut random).unwrap();
-            let text = format!("{} {}", words.choose(&mut random).unwrap(), words.choose(&mut random).unwrap());
+            let text =
+                format!("{} {}", words.choose(&mut random).unwrap(), words.choose(&mut random).unwrap());
             let old = messages.choose(&mut random).copied();
             let at = |(chat, id): (ChatId, i64)| format!("/api/chats/{chat}/messages/{id}");
             match (random.random_range(0..100), old) {
@@ -347,14 +367,18 @@ async fn index_equals_database_after_random_changes_and_kills() {
                 (3..18, Some(old)) => drop(send(Method::PATCH, at(old), json!({"content": text})).await),
                 (18..30, Some(old)) => drop(send(Method::DELETE, at(old), Value::Null).await),
                 (30..40, Some(old)) => drop(send(Method::PUT, format!("{}/pin", at(old)), json!({})).await),
-                (40..46, Some(old)) => drop(send(Method::DELETE, format!("{}/pin", at(old)), Value::Null).await),
+                (40..46, Some(old)) => {
+                    drop(send(Method::DELETE, format!("{}/pin", at(old)), Value::Null).await)
+                }
                 (46..52, Some(old)) => {
                     let reply = json!({"content": text, "reply_to": old.1});
                     let said = send(Method::POST, format!("/api/chats/{}/messages", old.0), reply).await;
                     messages.extend(said.body["id"].as_i64().map(|id| (old.0, id)));
                 }
                 _ => {
-                    let said = send(Method::POST, format!("/api/chats/{chat}/messages"), json!({"content": text})).await;
+                    let said =
+                        send(Method::POST, format!("/api/chats/{chat}/messages"), json!({"content": text}))
+                            .await;
                     messages.extend(said.body["id"].as_i64().map(|id| (chat, id)));
                 }
             }
@@ -362,18 +386,23 @@ async fn index_equals_database_after_random_changes_and_kills() {
         if round % 2 == 0 { server.kill() } else { server.stop().await }
     }
     let server = TestServer::run(
-        crate::harness::config(directory.path(), netbit::core::limits::Limits { rates: false, ..Default::default() }),
+        crate::harness::config(
+            directory.path(),
+            netbit::core::limits::Limits { rates: false, ..Default::default() },
+        ),
         directory,
     )
     .await;
     assert_eq!(server.app.services.compare_search_index().await, [""; 0]);
     let alice = server.login("alice").await;
-    for (query, part) in [("alpha", "alpha"), ("gamma", "beta.gamma"), ("京都", "東京都"), ("👍 ", "👍")] {
+    for (query, part) in [("alpha", "alpha"), ("gamma", "beta.gamma"), ("京都", "東京都"), ("👍 ", "👍")]
+    {
         let mut expected = 0;
         for chat in &chats {
             let mut range = String::new();
             loop {
-                let (page, has_more) = alice.http.messages(*chat, &format!("?limit=100{range}")).await.unwrap();
+                let (page, has_more) =
+                    alice.http.messages(*chat, &format!("?limit=100{range}")).await.unwrap();
                 expected += page.iter().filter(|message| message.content.contains(part)).count();
                 match page.first().filter(|_| has_more) {
                     Some(first) => range = format!("&before_seq={}", first.seq),

@@ -26,8 +26,13 @@ const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol", "core"])];
 /// The modules of `core` that `client` may use.
 const CORE_OF_CLIENT: &[&str] = &["trust"];
 /// The modules of `actors`, from left to right, with the same rule.
-const ACTORS: &[&[&str]] =
-    &[&["outbox", "error", "commit"], &["freshness"], &["hub", "presence"], &["cache"], &["search", "writer"]];
+const ACTORS: &[&[&str]] = &[
+    &["outbox", "error", "commit"],
+    &["freshness"],
+    &["hub", "presence"],
+    &["cache"],
+    &["search", "writer"],
+];
 /// Crates and paths that `domain` may use.
 const DOMAIN_CRATES: &[&str] = &[
     "serde",

@@ -5,8 +5,8 @@ use super::changes::{ChangedChats, ChatHeads};
 use super::chats::Fill;
 use super::messages::{
     CatchUp, CaughtUp, ChatsElsewhere, CloseSession, Comparison, Heartbeat, IssueTicket, LogRead,
-    OpenSession, Publish, QueryRequest, Replay, ResumeCursors, SendChanges, SendReceipts, SessionRef, SessionRegistration,
-    SnapshotRead, Verify, WindowRead,
+    OpenSession, Publish, QueryRequest, Replay, ResumeCursors, SendChanges, SendReceipts, SessionRef,
+    SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;

@@ -13,12 +13,12 @@ use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatHeads,
-    ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList,
-    Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList,
-    ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadersNamed, Repositories,
-    RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush, SearchScope, StartingChats, StorageOf,
-    TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister,
-    WebLoginHolder, WebLoginUsesToWrite,
+    ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate, Me, Members, MembersAmong,
+    NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed,
+    PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors,
+    ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush,
+    SearchScope, StartingChats, StorageOf, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix,
+    UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;

@@ -71,9 +71,8 @@ fn person(read: &ReadModels, name: &str) -> Option<UserId> {
 /// Returns whether a chat is meant by this name. The name of a direct chat is that of the other
 /// user.
 fn is_called(read: &ReadModels, state: &ChatState, me: UserId, name: &ChatName) -> bool {
-    let is_with = |username: &str| {
-        state.chat.peer_of(me).is_some_and(|peer| person(read, username) == Some(peer))
-    };
+    let is_with =
+        |username: &str| state.chat.peer_of(me).is_some_and(|peer| person(read, username) == Some(peer));
     match name {
         ChatName::Id(id) => state.chat.id == *id,
         ChatName::With(username) => is_with(username),

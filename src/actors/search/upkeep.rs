@@ -104,9 +104,8 @@ impl SearchActor {
         let (own, readers, generation) = (self.own.clone(), self.sources.readers.clone(), self.generation);
         let rows_max = self.sources.limits.search_batch;
         actix::spawn(async move {
-            let read = readers
-                .read(Holder::Operator, move |db| search_feed::changes(db, &chats, rows_max))
-                .await;
+            let read =
+                readers.read(Holder::Operator, move |db| search_feed::changes(db, &chats, rows_max)).await;
             own.post(ChangesRead { generation, read });
         });
     }
@@ -197,9 +196,8 @@ impl SearchActor {
                 let chat = removal.chat;
                 self.work = Work::Checking(removal);
                 actix::spawn(async move {
-                    let read = readers
-                        .read(Holder::Operator, move |db| search_feed::current(db, chat, &ids))
-                        .await;
+                    let read =
+                        readers.read(Holder::Operator, move |db| search_feed::current(db, chat, &ids)).await;
                     own.post(KeptRead { generation, read });
                 });
             }

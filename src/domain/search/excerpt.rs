@@ -54,7 +54,9 @@ fn word_start(content: &str, from: usize, first: usize) -> usize {
     let from = content.ceil_char_boundary(from);
     let before = content.get(from..first).unwrap_or_default();
     match before.find(char::is_whitespace) {
-        Some(space) => from + space + before.get(space..).map_or(0, |rest| rest.len() - rest.trim_start().len()),
+        Some(space) => {
+            from + space + before.get(space..).map_or(0, |rest| rest.len() - rest.trim_start().len())
+        }
         None => from,
     }
 }

@@ -4,9 +4,7 @@
 //! filters such as `from:bob`. A known operator is a filter wherever it begins an item; any other
 //! `name:` is part of a word. An item in quotation marks is never a filter.
 
-use super::query::{
-    ChatName, Feature, Pattern, PersonName, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery,
-};
+use super::query::{ChatName, Feature, Pattern, PersonName, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery};
 use super::tokens::{Atom, atoms};
 use crate::domain::chat::channel_key;
 use crate::domain::ids::ChatId;
@@ -82,7 +80,8 @@ impl SearchQuery {
                 None => query.add_words(&item, at + 1 == count && !text.ends_with(char::is_whitespace)),
             }
         }
-        if query.wanted.is_empty() && query.from.is_empty() && query.chats.is_empty() && query.has.is_empty() {
+        if query.wanted.is_empty() && query.from.is_empty() && query.chats.is_empty() && query.has.is_empty()
+        {
             return refuse("must have a word to search for, or a filter: from:, in:, has: or is:");
         }
         Ok(query)
@@ -109,8 +108,12 @@ impl SearchQuery {
                 name => self.from.push(PersonName::Username(name.to_lowercase())),
             },
             Operator::In => self.chats.push(chat_name(value)?),
-            Operator::Before => self.before = Some(time(value, "before: needs a date, such as before:2026-11-24")?),
-            Operator::After => self.after = Some(time(value, "after: needs a date, such as after:2026-11-24")?),
+            Operator::Before => {
+                self.before = Some(time(value, "before: needs a date, such as before:2026-11-24")?)
+            }
+            Operator::After => {
+                self.after = Some(time(value, "after: needs a date, such as after:2026-11-24")?)
+            }
             Operator::Has => match value.to_ascii_lowercase().as_str() {
                 "link" => self.has.push(Feature::Link),
                 "code" => self.has.push(Feature::Code),
@@ -119,7 +122,9 @@ impl SearchQuery {
             Operator::Is if value.eq_ignore_ascii_case("pinned") => self.has.push(Feature::Pinned),
             Operator::Is => return refuse("is: needs pinned"),
             Operator::OfCode => {
-                return refuse("cannot have repo:, path: or lang:, which search code; this server searches messages");
+                return refuse(
+                    "cannot have repo:, path: or lang:, which search code; this server searches messages",
+                );
             }
         }
         Ok(())
@@ -227,7 +232,8 @@ mod tests {
 
     #[test]
     fn query_has_words_phrases_and_filters() {
-        let query = parse("disk \"full at night\" -backup from:@Bob in:#Dev in:!17 in:@carol has:link is:pinned");
+        let query =
+            parse("disk \"full at night\" -backup from:@Bob in:#Dev in:!17 in:@carol has:link is:pinned");
         assert_eq!((query.wanted.len(), query.excluded.len()), (2, 1));
         assert_eq!(query.from, [PersonName::Username("bob".into())]);
         let named = ChatName::Named("dev".into());

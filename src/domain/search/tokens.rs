@@ -144,8 +144,12 @@ fn class_of(c: char) -> Class {
         return Class::Unspaced;
     }
     match c.general_category_group() {
-        GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number | GeneralCategoryGroup::Mark => Class::Word,
-        GeneralCategoryGroup::Symbol if c.general_category() != GeneralCategory::ModifierSymbol => Class::Symbol,
+        GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number | GeneralCategoryGroup::Mark => {
+            Class::Word
+        }
+        GeneralCategoryGroup::Symbol if c.general_category() != GeneralCategory::ModifierSymbol => {
+            Class::Symbol
+        }
         _ => Class::Other,
     }
 }

@@ -359,7 +359,9 @@ impl Authenticated {
     fn limit(&self, packet: &MessagePacket) -> Result<usize, Action> {
         let limit = packet.limit.map_or(self.pages.default, usize::from);
         let is_allowed = (1..=self.pages.max).contains(&limit);
-        is_allowed.then_some(limit).ok_or_else(|| bad_request(format!("limit must be 1 to {}", self.pages.max)))
+        is_allowed
+            .then_some(limit)
+            .ok_or_else(|| bad_request(format!("limit must be 1 to {}", self.pages.max)))
     }
 
     fn search(&self, packet: MessagePacket) -> Action {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 
 pub use find::{FindEnd, FoundIds, IndexQuery};
@@ -163,11 +163,7 @@ impl SearchIndex {
         Ok((Self::create(path, epoch, &boot)?, Some(unusable)))
     }
 
-    fn open_existing(
-        path: &Path,
-        epoch: i64,
-        boot: &str,
-    ) -> Result<Result<Self, Rebuild>, SearchIndexError> {
+    fn open_existing(path: &Path, epoch: i64, boot: &str) -> Result<Result<Self, Rebuild>, SearchIndexError> {
         if !path.exists() {
             return Ok(Err(Rebuild::Missing));
         }
@@ -194,7 +190,8 @@ impl SearchIndex {
     fn create(path: &Path, epoch: i64, boot: &str) -> Result<Self, SearchIndexError> {
         Self::remove(path)?;
         // SQLite gives its other files the mode of this one.
-        private_file::create_new(path).map_err(|source| SearchIndexError::Io { path: path.to_owned(), source })?;
+        private_file::create_new(path)
+            .map_err(|source| SearchIndexError::Io { path: path.to_owned(), source })?;
         let mut index = Self::connect(path)?;
         index.db.batch_execute(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
         let versions = [("schema", SCHEMA), ("terms", search::VERSION), ("epoch", epoch)];
@@ -304,11 +301,8 @@ impl SearchIndex {
         }
         match update.mark {
             Some(Mark { seq, trimmed }) => {
-                let row = (
-                    marks::chat_id.eq(update.chat),
-                    marks::seq.eq(seq),
-                    marks::trimmed_seq.eq(trimmed),
-                );
+                let row =
+                    (marks::chat_id.eq(update.chat), marks::seq.eq(seq), marks::trimmed_seq.eq(trimmed));
                 diesel::replace_into(marks::table).values(row).execute(&mut self.db)?;
             }
             None => drop(diesel::delete(marks::table.find(update.chat)).execute(&mut self.db)?),

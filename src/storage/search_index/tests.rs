@@ -41,7 +41,8 @@ fn index_finds_terms_beginnings_and_exclusions() {
     let dir = tempfile::tempdir().unwrap();
     let (mut index, rebuild) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
     assert_eq!(rebuild, Some(Rebuild::Missing));
-    let first = update(1, vec![document(1, 1, "set sess.opts"), document(4, 1, "日本語 👍 and Café")], &[], 9);
+    let first =
+        update(1, vec![document(1, 1, "set sess.opts"), document(4, 1, "日本語 👍 and Café")], &[], 9);
     let second = update(2, vec![document(2, 2, "sess is set"), document(3, 2, "gone")], &[], 5);
     index.apply(&[first, second]).unwrap();
     for (query, expected) in [
@@ -64,7 +65,9 @@ fn index_finds_terms_beginnings_and_exclusions() {
     assert_eq!(ids(&mut index, "sess ", None), [1]);
     assert_eq!(ids(&mut index, "edit", None), [2]);
     assert_eq!(index.ids_of_chat(ChatId(2), MessageId(0), 10).unwrap(), [MessageId(2)]);
-    let expected = || vec![document(1, 1, "set sess.opts"), document(2, 2, "edited"), document(4, 1, "日本語 👍 and Café")];
+    let expected = || {
+        vec![document(1, 1, "set sess.opts"), document(2, 2, "edited"), document(4, 1, "日本語 👍 and Café")]
+    };
     assert_eq!(index.differences(expected()).unwrap(), [""; 0]);
     let mut other = expected();
     other.pop();

@@ -64,7 +64,13 @@ async fn ugly_queries_are_refused_or_answered() {
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     let long = "x".repeat(16_384);
-    for content in [long.as_str(), &"a ".repeat(8_000), &"語".repeat(5_000), &"a.".repeat(8_000), &"\u{301}".repeat(8_000)] {
+    for content in [
+        long.as_str(),
+        &"a ".repeat(8_000),
+        &"語".repeat(5_000),
+        &"a.".repeat(8_000),
+        &"\u{301}".repeat(8_000),
+    ] {
         assert_eq!(alice.say(chat, content).await.status, 201);
     }
     until(async || hits(&alice, "語語").await == 1).await;
@@ -125,7 +131,8 @@ async fn flood_of_searches_is_refused_and_others_are_served() {
 async fn answers_are_equal_for_foreign_and_for_unknown_names() {
     let server = TestServer::with_limits(|limits| (limits.rates, limits.search_delay_ms) = (false, 1)).await;
     let (alice, eve) = (server.user("alice").await, server.user("eve").await);
-    let secret = alice.post("/api/chats", json!({"kind": "group", "name": "merger", "participants": []})).await;
+    let secret =
+        alice.post("/api/chats", json!({"kind": "group", "name": "merger", "participants": []})).await;
     let secret = secret.body["id"].as_i64().unwrap();
     alice.say(netbit::domain::ids::ChatId(secret), "the merger plan").await;
     until(async || hits(&alice, "merger").await == 1).await;
@@ -135,7 +142,13 @@ async fn answers_are_equal_for_foreign_and_for_unknown_names() {
         body
     };
     let unknown = answer("plan in:#nothing").await;
-    for query in ["plan in:#merger", &format!("plan in:!{secret}"), "plan in:@alice", "plan from:alice", "plan from:nobody1"] {
+    for query in [
+        "plan in:#merger",
+        &format!("plan in:!{secret}"),
+        "plan in:@alice",
+        "plan from:alice",
+        "plan from:nobody1",
+    ] {
         assert_eq!(answer(query).await, unknown, "{query}");
     }
     server.stop().await;
