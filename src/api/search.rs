@@ -24,9 +24,9 @@ pub(super) struct SearchKeys {
 ///
 /// Finds messages in the chats that the caller can read, the newest first, and users as
 /// `GET /api/users?prefix=` does. `q` has words, `"phrases"`, `-excluded` words, and the filters
-/// `from:`, `in:`, `before:`, `after:`, `has:link`, `has:code` and `is:pinned`. The last word may be
-/// the beginning of a word. A message is found some 100 ms after it was sent.
-#[utoipa::path(get, operation_id = "search", path = "/api/search",
+/// `from:`, `in:`, `before:`, `after:`, `has:link`, `has:code` and `is:pinned`. The last word may
+/// be the beginning of a word. A message is found some 100 ms after it was sent.
+#[utoipa::path(get, operation_id = "search_messages_and_users", path = "/api/search",
     params(("q" = String, Query, description = "the query, at most 256 bytes"),
         ("in" = Option<String>, Query, description = "the groups, separated by commas: `messages`, `people`; absent: both"),
         ("limit" = Option<i64>, Query, description = "hits of each group"),

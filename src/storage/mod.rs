@@ -4,8 +4,8 @@
 //! statement. `ids` makes typed ids columns. `snapshot` loads the read models. `unfinished` loads
 //! the work that a crash interrupted. `readers` is the pool of read-only connections. `commit_log`
 //! numbers the commits, and passes them to other nodes. `database_copy` copies all rows to another
-//! database. `search_index` is the index of messages, a file of its own, and `search_feed` reads the
-//! changes that it lacks.
+//! database. `search_index` is the index of messages, a file of its own, and `search_feed` reads
+//! the changes that it lacks.
 //!
 //! Invariant: functions that write the database are called only inside the writer's transaction.
 

@@ -22,8 +22,8 @@ pub(super) struct Feed {
     last_place: u64,
     /// Trims up to this seq have been applied, in chats whose mark is not there yet.
     trims: HashMap<ChatId, Seq>,
-    /// Chats that were behind at the first comparison with all chats, and still are. `None`: there
-    /// was no comparison yet.
+    /// Chats that were behind at the first comparison with all chats, and still are. `None`: before
+    /// that comparison.
     missing: Option<BTreeSet<ChatId>>,
 }
 
@@ -113,8 +113,8 @@ impl Feed {
             self.trims.remove(&chat);
         }
         let known = self.changed.get(&chat).map_or(head, |changed| changed.head.max(head));
-        // A head that the database does not have would be read without end. The next event of the chat
-        // corrects it.
+        // A head that the database does not have would be read without end. The next event of the
+        // chat corrects it.
         let is_stuck = mark.seq >= head && mark.seq == before.seq;
         if mark.seq >= known || is_stuck { self.finish(chat) } else { self.enqueue(chat, known) }
     }

@@ -48,7 +48,7 @@ pub enum PersonName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChatName {
     Id(ChatId),
-    /// The key of the name of a group or channel ([`channel_key`](crate::domain::chat::channel_key)).
+    /// The [key](crate::domain::chat::channel_key) of the name of a group or channel.
     Named(String),
     /// The direct chat with this user.
     With(String),

@@ -77,7 +77,7 @@ async fn ugly_queries_are_refused_or_answered() {
     for query in ["", " ", "\"\"", "-", "-a", "...", "\0", &"x".repeat(257), &"a ".repeat(17)] {
         assert_problem(&alice.get(&path(query)).await, 422, "validation");
     }
-    assert_eq!(alice.get("/api/search?q=%FF%FE").await.status / 100, 4);
+    assert!(alice.get("/api/search?q=%FF%FE").await.status < 500, "not UTF-8");
     let words: Vec<String> = (0..16).map(|n| format!("w{n}")).collect();
     let queries = [
         "x".repeat(256),
@@ -108,7 +108,8 @@ async fn flood_of_searches_is_refused_and_others_are_served() {
     })
     .await;
     let (mallory, bob) = (server.user("mallory").await, server.user("bob").await);
-    let searches = (0..40).map(|_| mallory.get(&path("needle")).map_status());
+    let needle = path("needle");
+    let searches = (0..40).map(|_| mallory.get(&needle).map_status());
     let statuses = futures_util::future::join_all(searches).await;
     let served = statuses.iter().filter(|status| **status == 200).count();
     assert!((5..=8).contains(&served), "{statuses:?}");
