@@ -215,11 +215,8 @@ async fn pages_of_a_search_are_complete_and_disjoint() {
                 None => break,
             }
         }
-        assert_eq!(found, expected, "{query}");
-        assert!(
-            query.contains("from") || incomplete > 0 || found.len() < 30,
-            "the limits were reached: {query}"
-        );
+        assert_eq!(&found, expected, "{query}");
+        assert!(incomplete > 0, "a limit was reached: {query}");
     }
     server.stop().await;
 }

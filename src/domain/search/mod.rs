@@ -20,10 +20,10 @@ mod parse;
 mod query;
 mod tokens;
 
-pub use conditions::{Candidates, Condition};
-pub use excerpt::{EXCERPT_BYTES_MAX, Excerpt};
-pub use query::{ChatName, Feature, PersonName, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery};
-pub use tokens::{TERM_BYTES_MAX, TERMS_PER_TEXT_MAX, chat_term, message_terms, sender_term};
+pub use self::conditions::{Candidates, Condition};
+pub use self::excerpt::{EXCERPT_BYTES_MAX, Excerpt};
+pub use self::query::{ChatName, Feature, PersonName, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery};
+pub use self::tokens::{TERM_BYTES_MAX, TERMS_PER_TEXT_MAX, chat_term, message_terms, sender_term};
 
 /// The version of the terms. A change of the terms of any text needs another version.
 pub const VERSION: i64 = 1;

@@ -74,7 +74,9 @@ async fn ugly_queries_are_refused_or_answered() {
         assert_eq!(alice.say(chat, content).await.status, 201);
     }
     until(async || hits(&alice, "語語").await == 1).await;
-    for query in ["", " ", "\"\"", "-", "-a", "...", "\0", &"x".repeat(257), &"a ".repeat(17)] {
+    for query in
+        ["", " ", "\"\"", "-", "-a", "...", "\0", &"x".repeat(257), &"a ".repeat(17), &"\"".repeat(256)]
+    {
         assert_problem(&alice.get(&path(query)).await, 422, "validation");
     }
     assert!(alice.get("/api/search?q=%FF%FE").await.status < 500, "not UTF-8");
@@ -84,7 +86,6 @@ async fn ugly_queries_are_refused_or_answered() {
         "語".repeat(85),
         words.join(" "),
         "a.".repeat(128),
-        "\"".repeat(255) + "a",
         "a\u{301}".repeat(85),
         "(".repeat(200) + "a",
         "in:!9223372036854775807 a".to_owned(),
