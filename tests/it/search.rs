@@ -326,7 +326,7 @@ async fn damaged_or_foreign_index_is_built_again() {
 #[actix_web::test]
 async fn index_equals_database_after_random_changes_and_kills() {
     let seed = std::env::var("NETBIT_SEARCH_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| rand::random::<u64>());
+    let seed = seed.unwrap_or_else(rand::random::<u64>);
     println!("NETBIT_SEARCH_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();

@@ -270,7 +270,9 @@ impl SearchActor {
     /// Compares once the index has the changes up to now.
     pub(super) fn begin_comparison(&mut self, ask: Ask<CompareIndex>) {
         self.comparison = Some(Comparison { ask, is_current: false, tries: 0 });
-        if self.index.is_none() {
+        let max = saturate::to_i64(self.sources.limits.search_compared);
+        let count = self.index.as_mut().and_then(|index| index.count().ok());
+        if count.is_none_or(|count| count > max) {
             return self.refuse_comparison();
         }
         // Answered after every commit that the cache has applied.

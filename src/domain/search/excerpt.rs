@@ -72,10 +72,14 @@ mod tests {
         highlights.iter().map(|range| chars[range.clone()].iter().collect::<String>() + "|").collect()
     }
 
+    fn one(range: Range<usize>) -> Vec<Range<usize>> {
+        std::iter::once(range).collect()
+    }
+
     #[test]
     fn short_content_is_shown_whole() {
-        let Excerpt { text, highlights } = Excerpt::of("über bob", &[6..9]);
-        assert_eq!((text.as_str(), highlights), ("über bob", vec![5..8]));
+        let Excerpt { text, highlights } = Excerpt::of("über bob", &one(6..9));
+        assert_eq!((text.as_str(), highlights), ("über bob", one(5..8)));
     }
 
     #[test]
@@ -95,14 +99,14 @@ mod tests {
     fn content_without_spaces_is_cut_at_a_character() {
         let content = "語".repeat(500);
         for at in [0, 300, 1_497] {
-            assert_eq!(marked(&content, &[at..at + 3]), "語|", "{at}");
+            assert_eq!(marked(&content, &one(at..at + 3)), "語|", "{at}");
         }
     }
 
     #[test]
     fn match_longer_than_the_excerpt_is_cut() {
         let content = "x".repeat(1_000);
-        let Excerpt { text, highlights } = Excerpt::of(&content, &[100..900]);
+        let Excerpt { text, highlights } = Excerpt::of(&content, &one(100..900));
         let [range] = highlights.as_slice() else { panic!("{highlights:?}") };
         assert!(range.end < text.chars().count(), "not the ellipsis");
     }
