@@ -75,5 +75,6 @@ mod web_forms;
 mod web_history;
 mod web_logins;
 mod web_projects;
+mod web_search;
 mod web_settings;
 mod websocket;
