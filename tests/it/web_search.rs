@@ -72,7 +72,8 @@ async fn page_shows_the_hits_that_the_api_returns() {
         let page = Browser::login(&server, name).await.get("/search?q=common").await;
         let found = person.get("/api/search?q=common").await.body;
         let expected = found["messages"]["hits"].as_array().unwrap().iter();
-        let expected: Vec<_> = expected.map(|hit| format!("/chat/{}/{}", hit["chat"]["id"], hit["seq"])).collect();
+        let expected: Vec<_> =
+            expected.map(|hit| format!("/chat/{}/{}", hit["chat"]["id"], hit["seq"])).collect();
         assert_eq!((hits(&page).len(), hits(&page)), (count, expected), "{name}");
     }
     let anonymous = Browser::anonymous(&server);

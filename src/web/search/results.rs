@@ -88,8 +88,12 @@ impl Results {
         let continues = messages.as_ref().is_some_and(|group| group.more.is_some());
         let incomplete = match (found.incomplete.is_empty(), continues) {
             (true, _) => "",
-            (false, true) => "The search has many messages to compare and is not at its end: More messages continues it.",
-            (false, false) => "The messages of this server are being indexed. Some are not found yet: search again in a few minutes.",
+            (false, true) => {
+                "The search has many messages to compare and is not at its end: More messages continues it."
+            }
+            (false, false) => {
+                "The messages of this server are being indexed. Some are not found yet: search again in a few minutes."
+            }
         };
         Self { messages, people, incomplete }
     }
