@@ -62,7 +62,7 @@ impl Model {
     }
 
     /// Adds a page of the search with this number.
-    pub(super) fn found(&mut self, number: u64, results: Found) {
+    pub(super) fn found_page(&mut self, number: u64, results: Found) {
         let list = &mut self.found;
         if list.number != number {
             return;

@@ -79,7 +79,7 @@ impl Model {
             "Events" => self.page(&packet, asked),
             "Found" => {
                 if let (Some(Asked::Found(number)), Some(results)) = (asked, packet.results) {
-                    self.found(number, results);
+                    self.found_page(number, results);
                 }
             }
             "Synced" => drop(packet.chat_id.map(|id| self.store.synced(id))),
