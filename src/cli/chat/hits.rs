@@ -30,8 +30,8 @@ pub(super) fn place(chat: &FoundChat) -> String {
     listing::title(chat.id, chat.name.as_deref(), chat.peer.as_deref())
 }
 
-/// Returns a hit as parts of one line, and whether each is a match. The line begins at most `before`
-/// characters before the first match. Control characters are removed.
+/// Returns a hit as parts of one line, and whether each is a match. The line begins at most
+/// `before` characters before the first match. Control characters are removed.
 pub(super) fn parts(hit: &MessageHit, before: usize) -> Vec<(String, bool)> {
     let characters: Vec<char> = hit.excerpt.chars().collect();
     let mut at = hit.highlights.first().map_or(0, |[from, _]| from.saturating_sub(before));

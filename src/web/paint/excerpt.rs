@@ -5,8 +5,8 @@ use super::hidden::Marks;
 
 /// Returns an excerpt, escaped, with `<mark>` around its matches. Hidden characters are marked.
 ///
-/// `highlights` are ranges of characters (Unicode code points). A range that is empty, that overlaps
-/// an earlier one or that ends beyond the text is ignored.
+/// `highlights` are ranges of characters (Unicode code points). A range that is empty, that
+/// overlaps an earlier one or that ends beyond the text is ignored.
 pub fn excerpt(text: &str, highlights: &[[usize; 2]]) -> SafeHtml {
     let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let (mut html, mut hidden, mut done) = (String::with_capacity(text.len()), Marks::default(), 0);

@@ -62,7 +62,7 @@ fn chat_name(chat: &FoundChat) -> String {
     }
 }
 
-/// What was found. A group that was not requested is absent.
+/// The results of a search. A group that was not requested is absent.
 #[derive(Default)]
 pub(super) struct Results {
     pub(super) messages: Option<Group<MessageRow>>,

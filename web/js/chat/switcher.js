@@ -17,7 +17,7 @@ import { createHits } from './switcher_hits.js';
 const SWITCHER_ROWS = 12;
 /** Places above the messages that are found. */
 const ROWS_ABOVE_HITS = 7;
-/** What is no place to return to. */
+/** Kinds that are not offered again. */
 const NOT_RECENT = ['command', 'search', 'message'];
 const RECENTS_MAX = 30;
 const SWITCHER_PAGE = 100;

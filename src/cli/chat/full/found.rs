@@ -1,5 +1,7 @@
-//! The list of messages that the server found in all chats (`/search`). A jump to a message keeps the
-//! list: `/search` without words shows it again, and `/goto` goes to another of its messages.
+//! The list of messages that the server found in all chats (`/search`).
+//!
+//! A jump to a message keeps the list: `/search` without words shows it again, and `/goto` goes to
+//! another of its messages.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
@@ -37,7 +39,7 @@ impl FoundList {
 }
 
 impl Model {
-    /// Searches in all chats; shows the last list if there are no words.
+    /// Searches in all chats. Without words, the last list is shown.
     pub(super) fn search_all(&mut self, query: String) {
         if query.is_empty() && self.found.query.is_empty() {
             return self.problem("usage: /search WORDS");

@@ -1,4 +1,5 @@
-//! The panes that replace the history: a thread, the notifications, messages that were found, the help.
+//! The panes that replace the history: a thread, the notifications, messages that were found, the
+//! help.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
