@@ -104,6 +104,12 @@ impl Results {
             && !self.people.as_ref().is_some_and(Group::has_any)
     }
 
+    /// Returns whether there are both messages and users.
+    pub(super) fn are_in_columns(&self) -> bool {
+        self.messages.as_ref().is_some_and(|group| !group.hits.is_empty())
+            && self.people.as_ref().is_some_and(Group::has_any)
+    }
+
     /// Leaves out users if there are none beside messages.
     pub(super) fn without_empty_people(mut self) -> Self {
         if self.messages.is_some() && !self.people.as_ref().is_some_and(Group::has_any) {

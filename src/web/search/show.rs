@@ -54,6 +54,8 @@ struct SearchPage {
     people: Option<Group<Face>>,
     incomplete: &'static str,
     is_empty: bool,
+    /// Whether users are shown beside messages.
+    in_columns: bool,
     /// The first page of the group, on its further pages.
     first: Option<String>,
     filters: [(&'static str, &'static str); FILTERS.len()],
@@ -98,6 +100,7 @@ pub(in crate::web) async fn show(
         problems,
         tabs: if has_query && !is_refused { tabs(&keys) } else { Vec::new() },
         is_empty: results.are_empty(),
+        in_columns: results.are_in_columns(),
         messages: results.messages,
         people: results.people,
         incomplete: results.incomplete,
