@@ -25,6 +25,7 @@ mod project;
 mod remote_archives;
 mod repo;
 mod schemas;
+mod search;
 mod server;
 mod talk;
 mod thread;
@@ -100,6 +101,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
         .service(web::resource("/api/chats/{id}/seq").get(message::seq_at))
+        .service(web::resource("/api/search").get(search::search))
         .service(web::resource("/api/presence").get(presence::look))
         .service(web::resource("/api/udp/ticket").post(presence::issue_ticket))
         .service(web::resource("/api/notifications").get(notification::list))

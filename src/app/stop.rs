@@ -16,6 +16,7 @@ const DRAIN_SHARE: u32 = 20;
 const GOODBYE_SHARE: u32 = 20;
 const BUS_SHARE: u32 = 5;
 const VERIFY_SHARE: u32 = 10;
+const INDEX_SHARE: u32 = 5;
 /// Time that the last checkpoint waits for other processes that read the database.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 
@@ -32,8 +33,8 @@ pub struct StopStep {
 #[derive(Debug)]
 pub struct StopReport {
     pub steps: Vec<StopStep>,
-    /// Number of differences between the cache and the database. Any value other than 0 is a
-    /// defect.
+    /// Number of differences of the cache, and of the search index, from the database. Any value
+    /// other than 0 is a defect.
     pub differences: usize,
 }
 
@@ -75,6 +76,9 @@ impl RunningApp {
         let is_alone = !self.log.others_run();
         let verified = async { if is_alone { verify(&self.services).await } else { 0 } };
         let differences = stop.step("verify the cache", share(VERIFY_SHARE), verified).await.unwrap_or(0);
+        let compared = async { if is_alone { verify_index(&self.services).await } else { 0 } };
+        let differences = differences
+            + stop.step("verify the search index", share(INDEX_SHARE), compared).await.unwrap_or(0);
 
         let (threads, checkpointer) = (self.threads, self.checkpointer);
         drop((self.services, self.sessions));
@@ -154,6 +158,16 @@ async fn verify(services: &Services) -> usize {
     };
     for difference in differences.iter().take(10) {
         error!(difference, "the cache differs from the database");
+    }
+    differences.len()
+}
+
+/// Compares the search index of a small server with the database. Returns the number of
+/// differences.
+async fn verify_index(services: &Services) -> usize {
+    let differences = services.compare_search_index().await;
+    for difference in differences.iter().take(10) {
+        error!(difference, "the search index differs from the database");
     }
     differences.len()
 }

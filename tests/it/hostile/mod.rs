@@ -18,6 +18,7 @@ mod push_memory;
 mod pushes;
 mod requests;
 mod revoked;
+mod search;
 mod seeds;
 mod shares;
 
