@@ -36,6 +36,8 @@ pub(super) struct StartedActors {
     pub(super) handles: ActorHandles,
     pub(super) session_threads: Vec<SessionThread>,
     pub(super) threads: Vec<Arbiter>,
+    /// The thread of the search, which makes its index durable at the end.
+    pub(super) search_thread: Option<Arbiter>,
     pub(super) checkpointer: Checkpointer,
 }
 
@@ -88,9 +90,10 @@ pub(super) fn start_actors(
     let cache = threads.start_cache(snapshot, &readers, (hubs, presence.clone()));
     let (writer, checkpointer) = threads.start_writer(executor, epoch, &cache)?;
     let search = threads.start_search(epoch, &cache, &readers);
+    let search_thread = threads.started.pop();
     let searches = threads.sources.instruments.searches.clone();
     let handles = ActorHandles { cache, writer, readers, presence, search, searches };
-    Ok(StartedActors { handles, session_threads, threads: threads.started, checkpointer })
+    Ok(StartedActors { handles, session_threads, threads: threads.started, search_thread, checkpointer })
 }
 
 impl ActorSources<'_> {

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::{RunningApp, blocking};
+use super::{RunningApp, StartError, blocking};
+use crate::core::config::Synchronous;
+use crate::core::database::Source;
 use crate::core::telemetry::chain;
 use crate::core::{control_socket, database};
 use crate::services::Services;
@@ -80,11 +82,11 @@ impl RunningApp {
         let differences = differences
             + stop.step("verify the search index", share(INDEX_SHARE), compared).await.unwrap_or(0);
 
-        let (threads, checkpointer) = (self.threads, self.checkpointer);
+        let (threads, search_thread, checkpointer) = (self.threads, self.search_thread, self.checkpointer);
         drop((self.services, self.sessions));
         let (database, synchronous) = (self.database, self.config.storage.synchronous);
         let last = blocking(move || {
-            for thread in &threads {
+            for thread in threads.iter().chain(&search_thread) {
                 thread.stop();
             }
             for thread in threads {
@@ -94,13 +96,12 @@ impl RunningApp {
             }
             // The writer has stopped, and with it the last waker of the checkpointer is dropped.
             checkpointer.stop();
-            let Some(path) = database.file() else { return Ok(()) };
-            let mut db = database::open_writer(path, synchronous)?;
-            database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
-            if !database::checkpoint_truncate(&mut db)? {
-                warn!("another process reads the database: the WAL is not empty; the next start empties it");
+            let checkpointed = last_checkpoint(&database, synchronous);
+            // The fsync of a large index takes long, and the index can be built again.
+            if search_thread.is_some_and(|thread| thread.join().is_err()) {
+                warn!("the thread of the search panicked");
             }
-            Ok(())
+            checkpointed
         });
         let left = total.saturating_sub(begun.elapsed());
         if let Some(Err(error)) = stop.step("join and checkpoint", left, last).await {
@@ -111,6 +112,16 @@ impl RunningApp {
         drop(self.data_dir);
         StopReport { steps: stop.steps, differences }
     }
+}
+
+fn last_checkpoint(database: &Source, synchronous: Synchronous) -> Result<(), StartError> {
+    let Some(path) = database.file() else { return Ok(()) };
+    let mut db = database::open_writer(path, synchronous)?;
+    database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
+    if !database::checkpoint_truncate(&mut db)? {
+        warn!("another process reads the database: the WAL is not empty; the next start empties it");
+    }
+    Ok(())
 }
 
 struct Stopping {

@@ -17,8 +17,8 @@ pub struct Found {
     pub people: Option<FoundPeople>,
     /// Milliseconds that the search took.
     pub took_ms: u64,
-    /// The groups that may lack results: `messages` while the index is being built, or when the
-    /// search reached a limit. Then `next` continues it.
+    /// The groups that may lack results: `messages` while the index is behind, or when the search
+    /// reached a limit. Then `next` continues it. `people` when users were searched too often.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub incomplete: Vec<String>,
 }

@@ -175,7 +175,7 @@ async fn search_covers_exactly_the_chats_that_the_caller_reads() {
 async fn pages_of_a_search_are_complete_and_disjoint() {
     let server = TestServer::with_limits(|limits| {
         (limits.rates, limits.search_delay_ms, limits.search_batch) = (false, 1, 7);
-        (limits.search_checked, limits.search_rows) = (30, 10);
+        (limits.search_checked, limits.search_rows, limits.search_checked_bytes) = (30, 10, 100);
     })
     .await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
@@ -196,6 +196,7 @@ async fn pages_of_a_search_are_complete_and_disjoint() {
     phrases.reverse();
     words.reverse();
     until(async || server.operations("/metrics").await.1.contains("netbit_search_behind_events 0\n")).await;
+    let mut cursors = Vec::new();
     for (query, expected) in [
         ("\"phrase word\"", &phrases),
         ("\"phrase word\" from:me", &phrases),
@@ -211,7 +212,10 @@ async fn pages_of_a_search_are_complete_and_disjoint() {
             found.extend(hits.iter().map(|hit| hit["message_id"].as_i64().unwrap()));
             incomplete += usize::from(page["incomplete"] == json!(["messages"]));
             match page["messages"]["next"].as_str() {
-                Some(cursor) => next = Some(cursor.to_owned()),
+                Some(cursor) => {
+                    cursors.push((query, cursor.to_owned()));
+                    next = Some(cursor.to_owned());
+                }
                 None => break,
             }
         }
@@ -321,6 +325,49 @@ async fn damaged_or_foreign_index_is_built_again() {
     server.stop().await;
 }
 
+/// One row that cannot be read stopped the index of all chats.
+#[actix_web::test]
+async fn chat_with_an_unreadable_row_does_not_stop_the_others() {
+    let server = server().await;
+    let alice = server.user("alice").await;
+    let chats = [alice.group(&[]).await, alice.group(&[]).await, alice.group(&[]).await];
+    for chat in chats {
+        posted(&alice, chat, &format!("needle in {chat}")).await;
+        posted(&alice, chat, "the only message that the start reads").await;
+    }
+    drop(alice);
+    let directory = server.stop_and_keep().await;
+    std::fs::remove_file(directory.path().join("search.db")).unwrap();
+    let first = database::reader(directory.path())
+        .integer(&format!("SELECT min(seq) AS value FROM messages WHERE chat_id = {}", chats[1]));
+    let set = |path: &std::path::Path, metadata: &str| {
+        let sql = format!(
+            "UPDATE messages SET metadata = {metadata} WHERE seq = {first} AND chat_id = {}",
+            chats[1]
+        );
+        assert_eq!(database::writer(path).execute(&sql), 1);
+    };
+    set(directory.path(), "'not JSON'");
+    let limits = netbit::core::limits::Limits { rates: false, search_retry_ms: 50, ..Default::default() };
+    let mut config = crate::harness::config(directory.path(), limits);
+    config.cache.window = 1;
+    let server = TestServer::run(config, directory).await;
+    let alice = server.login("alice").await;
+    let others = [format!("needle in {}", chats[2]), format!("needle in {}", chats[0])];
+    finds(&alice, "needle", &[&others[0], &others[1]]).await;
+    let metric = "netbit_search_skipped_chats 1\n";
+    until(async || server.operations("/metrics").await.1.contains(metric)).await;
+    assert_eq!(search(&alice, "needle").await["incomplete"], json!(["messages"]));
+    drop(alice);
+    let directory = server.stop_and_keep().await;
+    set(directory.path(), "NULL");
+    let server = TestServer::on(directory).await;
+    let alice = server.login("alice").await;
+    finds(&alice, "needle ", &[&others[0], &format!("needle in {}", chats[1]), &others[1]]).await;
+    assert!(search(&alice, "needle").await.get("incomplete").is_none());
+    server.stop().await;
+}
+
 /// Random changes by two users, with trims, restarts and kills. The index equals the database at
 /// the end, and finds what the chats show.
 #[actix_web::test]
@@ -331,8 +378,9 @@ async fn index_equals_database_after_random_changes_and_kills() {
     let mut random = StdRng::seed_from_u64(seed);
     let directory = tempfile::tempdir().unwrap();
     let environment = [("NETBIT_LIMITS__SEARCH_DELAY_MS", "5"), ("NETBIT_LIMITS__SEARCH_BATCH", "9")];
+    let batches = [("NETBIT_LIMITS__SEARCH_BATCH_BYTES", "40"), ("NETBIT_LIMITS__SEARCH_RETRY_MS", "50")];
     let trims = [("NETBIT_LIMITS__TRIM_MS", "50"), ("NETBIT_LIMITS__TRIMMED_PER_COMMAND", "5")];
-    let environment = [environment, trims].concat();
+    let environment = [environment, batches, trims].concat();
     let words = ["alpha", "beta.gamma", "deltaEpsilon", "東京都", "👍", "zeta"];
     let mut chats: Vec<ChatId> = Vec::new();
     let mut messages: Vec<(ChatId, i64)> = Vec::new();

@@ -1,7 +1,7 @@
 //! Queries of the search: the chats that a user may search, and the chats and users that a result
 //! shows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::chats::ChatState;
@@ -50,15 +50,14 @@ impl Query for SearchScope {
 
 impl SearchScope {
     fn chats(&self, read: &ReadModels, me: UserId) -> Vec<ChatId> {
-        let own = read.chats.ids_of(me);
-        let ids: BTreeSet<_> = own.union(read.chats.public()).copied().collect();
-        let states = ids.iter().filter_map(|id| read.chats.get(*id));
+        let (own, public) = (read.chats.ids_of(me), read.chats.public());
+        let ids = own.iter().chain(public.iter().filter(|id| !own.contains(id)));
+        let states = ids.filter_map(|id| read.chats.get(*id));
         let is_readable = |state: &&ChatState| {
             permission::read(&state.chat, state.people.get(&me).map(|person| person.role)).is_ok()
         };
-        let is_named = |state: &&ChatState| {
-            self.chats.is_empty() || self.chats.iter().any(|name| is_called(read, state, me, name))
-        };
+        let names: Vec<_> = self.chats.iter().map(|name| ResolvedName::of(read, name)).collect();
+        let is_named = |state: &&ChatState| names.is_empty() || is_called(state, me, &names);
         states.filter(is_readable).filter(is_named).map(|state| state.chat.id).collect()
     }
 }
@@ -68,20 +67,39 @@ fn person(read: &ReadModels, name: &str) -> Option<UserId> {
     named.or_else(|| read.directory.formerly_named(name)).map(|user| user.id)
 }
 
-/// Returns whether a chat is meant by this name. The name of a direct chat is that of the other
-/// user.
-fn is_called(read: &ReadModels, state: &ChatState, me: UserId, name: &ChatName) -> bool {
-    let is_with =
-        |username: &str| state.chat.peer_of(me).is_some_and(|peer| person(read, username) == Some(peer));
-    match name {
-        ChatName::Id(id) => state.chat.id == *id,
-        ChatName::With(username) => is_with(username),
-        ChatName::Named(key) => match &state.chat.name {
-            Some(own) if own.is_ascii() && key.is_ascii() => own.eq_ignore_ascii_case(key),
-            Some(own) => channel_key(own) == *key,
-            None => is_with(key),
-        },
+/// The name of a chat in a query, with the user whose direct chat it may be.
+enum ResolvedName<'a> {
+    Id(ChatId),
+    With(Option<UserId>),
+    Named { key: &'a str, with: Option<UserId> },
+}
+
+impl<'a> ResolvedName<'a> {
+    fn of(read: &ReadModels, name: &'a ChatName) -> Self {
+        match name {
+            ChatName::Id(id) => Self::Id(*id),
+            ChatName::With(username) => Self::With(person(read, username)),
+            ChatName::Named(key) => Self::Named { key, with: person(read, key) },
+        }
     }
+}
+
+/// Returns whether a chat is meant by one of these names. The name of a direct chat is that of the
+/// other user.
+fn is_called(state: &ChatState, me: UserId, names: &[ResolvedName<'_>]) -> bool {
+    let peer = state.chat.peer_of(me);
+    let is_with = |user: Option<UserId>| peer.is_some() && peer == user;
+    // Most names are ASCII: those are compared as they are.
+    let other_key = state.chat.name.as_ref().filter(|own| !own.is_ascii()).map(|own| channel_key(own));
+    names.iter().any(|name| match name {
+        ResolvedName::Id(id) => state.chat.id == *id,
+        ResolvedName::With(user) => is_with(*user),
+        ResolvedName::Named { key, with } => match (&state.chat.name, &other_key) {
+            (Some(_), Some(own)) => own == key,
+            (Some(own), None) => own.eq_ignore_ascii_case(key),
+            (None, _) => is_with(*with),
+        },
+    })
 }
 
 /// The chats and senders of found messages.

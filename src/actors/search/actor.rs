@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::feed::{Feed, Removal};
 use super::messages::{
-    AllRead, ChangesRead, ChatsChanged, CompareIndex, Continue, FindMessages, FoundCandidates,
+    AllRead, ChangesRead, ChatsChanged, CompareHeads, CompareIndex, Continue, FindMessages, FoundCandidates,
     IndexComparison, KeptRead,
 };
 use super::metrics::SearchMetrics;
@@ -16,8 +16,9 @@ use crate::actors::cache::CacheHandle;
 use crate::actors::error::QueryError;
 use crate::core::actor::{Ask, Ctx, Mailbox};
 use crate::core::limits::Limits;
+use crate::domain::ids::ChatId;
 use crate::storage::readers::Readers;
-use crate::storage::search_index::{FindEnd, IndexQuery, SearchIndex, SearchIndexError};
+use crate::storage::search_index::{FindEnd, IndexQuery, Rebuild, SearchIndex, SearchIndexError};
 
 /// The data sources of the index, and its place.
 pub struct SearchSources {
@@ -50,6 +51,10 @@ pub struct SearchActor {
     /// When an index was last built because of a failure.
     pub(super) failed_at: Option<Instant>,
     pub(super) measured_at: Option<Instant>,
+    /// Nothing is read or written before this time, after a failure.
+    pub(super) paused_until: Option<Instant>,
+    /// The chats of the running read.
+    pub(super) reading: Vec<ChatId>,
 }
 
 /// The step of the upkeep that is running.
@@ -86,6 +91,8 @@ impl SearchActor {
             comparison: None,
             failed_at: None,
             measured_at: None,
+            paused_until: None,
+            reading: Vec::new(),
         }
     }
 
@@ -97,16 +104,22 @@ impl SearchActor {
         self.work = Work::Idle;
         self.feed = Feed::default();
         let opened = SearchIndex::open(&self.sources.path, self.sources.epoch)
-            .and_then(|(mut index, rebuild)| Ok((index.marks()?, index, rebuild)));
+            .and_then(|(index, rebuild)| Ok((index.marks()?, index, rebuild)));
         match opened {
             Ok((marks, index, rebuild)) => {
                 if let Some(rebuild) = rebuild {
                     self.metrics.rebuilds.inc();
-                    info!(reason = rebuild.reason(), "the search index is built");
+                    if rebuild == Rebuild::Damaged {
+                        warn!("the search index was damaged and is built again");
+                    } else {
+                        info!(reason = rebuild.reason(), "the search index is built");
+                    }
                 }
                 self.feed = Feed::new(marks);
                 self.index = Some(index);
+                self.paused_until = None;
                 self.follow(true, Duration::ZERO);
+                self.compare_heads_later();
             }
             Err(failure) => {
                 self.metrics.failures.inc();
@@ -117,13 +130,13 @@ impl SearchActor {
         }
     }
 
-    /// Handles a failure of the index. A full disk may be temporary. After any other failure the
-    /// file is deleted and built again, at most once in `limits.search_retry_ms`.
+    /// Handles a failure of the index. A damaged file is deleted and built again, at most once in
+    /// `limits.search_retry_ms`. Any other failure, such as a full disk, may be temporary.
     pub(super) fn index_failed(&mut self, failure: &SearchIndexError) {
         self.metrics.failures.inc();
         self.index = None;
         let is_again = self.failed_at.is_some_and(|failed| failed.elapsed() < self.retry_pause());
-        if failure.is_full() || is_again {
+        if !failure.is_damage() || is_again {
             error!(error = %failure, "the search index failed: searches find no messages for now");
             self.generation += 1;
             // The answer to the last request is void.
@@ -146,25 +159,27 @@ impl SearchActor {
         }
     }
 
-    fn find(&mut self, query: &FindMessages) -> Result<FoundCandidates, SearchIndexError> {
-        let is_built = self.feed.is_built();
-        let Some(index) = &mut self.index else { return Ok(FoundCandidates::default()) };
-        let limits = &self.sources.limits;
+    fn find(&self, query: &FindMessages) -> Result<FoundCandidates, SearchIndexError> {
+        let begun = Instant::now();
+        let Some(index) = &self.index else { return Ok(FoundCandidates::default()) };
+        let lag = Duration::from_millis(self.sources.limits.search_lag_ms);
+        let is_current = self.feed.is_current(begun, lag);
         let found = index.find(&IndexQuery {
             candidates: &query.candidates,
             among: query.among.as_deref(),
             above: query.above,
             below: query.below,
             limit: query.limit,
-            rows_max: limits.search_rows,
-            until: Instant::now() + Duration::from_millis(limits.search_ms),
+            rows_max: query.rows,
+            until: begun + query.time,
         })?;
         let (next, is_cut) = match found.end {
             FindEnd::Complete => (None, false),
             FindEnd::Limit => (found.ids.last().copied(), false),
             FindEnd::Budget(id) => (Some(id), true),
         };
-        Ok(FoundCandidates { ids: found.ids, next, is_cut, is_built })
+        let (ids, rows) = (found.ids, found.rows);
+        Ok(FoundCandidates { ids, next, is_cut, is_current, rows, took: begun.elapsed() })
     }
 }
 
@@ -245,6 +260,16 @@ impl Handler<Continue> for SearchActor {
     fn handle(&mut self, Continue { generation }: Continue, _: &mut Ctx<Self>) {
         if generation == self.generation {
             self.go_on();
+        }
+    }
+}
+
+impl Handler<CompareHeads> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, CompareHeads { generation }: CompareHeads, _: &mut Ctx<Self>) {
+        if generation == self.generation {
+            self.follow(true, Duration::ZERO);
+            self.compare_heads_later();
         }
     }
 }

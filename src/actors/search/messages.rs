@@ -2,21 +2,22 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::actor::SearchActor;
 use crate::actors::cache::ChangedChats;
 use crate::actors::error::QueryError;
 use crate::core::actor::{Request, instrumented_actor};
 use crate::domain::ids::{ChatId, MessageId};
-use crate::domain::message::Message;
 use crate::domain::search::Candidates;
 use crate::storage::readers::ReadError;
 use crate::storage::search_feed::{ChatChanges, IndexedTo};
+use crate::storage::search_index::Document;
 
 instrumented_actor!(
     SearchActor,
     "search",
-    [AllRead, ChangesRead, ChatsChanged, CompareIndex, Continue, FindMessages, KeptRead]
+    [AllRead, ChangesRead, ChatsChanged, CompareHeads, CompareIndex, Continue, FindMessages, KeptRead]
 );
 
 /// Finds messages that meet conditions.
@@ -28,6 +29,9 @@ pub struct FindMessages {
     pub above: MessageId,
     pub below: MessageId,
     pub limit: usize,
+    /// Rows and time that the search may still use.
+    pub rows: usize,
+    pub time: Duration,
 }
 
 impl Request for FindMessages {
@@ -39,12 +43,15 @@ impl Request for FindMessages {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundCandidates {
     pub ids: Vec<MessageId>,
-    /// More may follow below this id.
+    /// More may follow below this id. It may be that of a message that the caller cannot read.
     pub next: Option<MessageId>,
     /// Whether a limit of rows or time ended the search.
     pub is_cut: bool,
-    /// Whether the index has all messages that existed when the server started.
-    pub is_built: bool,
+    /// Whether the index has all messages, except those of the last `limits.search_lag_ms`.
+    pub is_current: bool,
+    /// Rows and time that were used.
+    pub rows: usize,
+    pub took: Duration,
 }
 
 /// Brings the index up to date and compares it with the database.
@@ -77,7 +84,7 @@ pub(super) struct ChatsChanged {
 #[rtype(result = "()")]
 pub(super) struct ChangesRead {
     pub(super) generation: u64,
-    pub(super) read: Result<Vec<(IndexedTo, ChatChanges)>, ReadError>,
+    pub(super) read: Result<Vec<(IndexedTo, ChatChanges<Document>)>, ReadError>,
 }
 
 /// The messages of a trimmed chat that still exist have been read.
@@ -85,7 +92,19 @@ pub(super) struct ChangesRead {
 #[rtype(result = "()")]
 pub(super) struct KeptRead {
     pub(super) generation: u64,
-    pub(super) read: Result<(Vec<Message>, Vec<MessageId>), ReadError>,
+    pub(super) read: Result<Kept, ReadError>,
+}
+
+/// The messages of a slice of a trimmed chat.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Messages that still exist and have changed since the mark.
+    pub(super) documents: Vec<Document>,
+    pub(super) removed: Vec<MessageId>,
+    /// The last message of the slice.
+    pub(super) last: Option<MessageId>,
+    /// Whether no trimmed message follows.
+    pub(super) is_last: bool,
 }
 
 /// All messages have been read, for a comparison; `None`: there are too many.
@@ -93,12 +112,19 @@ pub(super) struct KeptRead {
 #[rtype(result = "()")]
 pub(super) struct AllRead {
     pub(super) generation: u64,
-    pub(super) read: Result<Option<Vec<Message>>, ReadError>,
+    pub(super) read: Result<Option<Vec<Document>>, ReadError>,
 }
 
 /// Goes on with the upkeep of the index, after messages that arrived meanwhile.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
 pub(super) struct Continue {
+    pub(super) generation: u64,
+}
+
+/// The index is due to be compared with the newest events of all chats.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct CompareHeads {
     pub(super) generation: u64,
 }

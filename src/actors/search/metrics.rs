@@ -13,6 +13,7 @@ use crate::core::metrics::{Export, Labelled, seconds};
 #[derive(Debug, Clone)]
 pub struct SearchMetrics {
     pub(super) behind: Gauge,
+    pub(super) skipped: Gauge,
     pub(super) messages: Gauge,
     pub(super) bytes: Gauge,
     pub(super) rebuilds: Counter,
@@ -60,6 +61,7 @@ impl Default for SearchMetrics {
         let counter = |outcome| by_outcome.get_or_create_owned(&[("outcome", outcome)]);
         Self {
             behind: Gauge::default(),
+            skipped: Gauge::default(),
             messages: Gauge::default(),
             bytes: Gauge::default(),
             rebuilds: Counter::default(),
@@ -80,6 +82,8 @@ impl Export for SearchMetrics {
         registry.register("netbit_search_seconds", help, self.seconds.clone());
         let help = "Events of chats that the search index does not have yet";
         registry.register("netbit_search_behind_events", help, self.behind.clone());
+        let help = "Chats that could not be read for the search index";
+        registry.register("netbit_search_skipped_chats", help, self.skipped.clone());
         let help = "Messages in the search index";
         registry.register("netbit_search_messages", help, self.messages.clone());
         let help = "Size of the search index";

@@ -27,6 +27,6 @@ mod metrics;
 mod upkeep;
 
 pub use actor::{SearchActor, SearchSources};
-pub use handle::SearchHandle;
+pub use handle::{SearchHandle, SearchPermit};
 pub use messages::{FindMessages, FoundCandidates, IndexComparison};
 pub use metrics::{SearchMetrics, SearchOutcome};

@@ -54,6 +54,7 @@ impl Limits {
             notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
             trimmed_per_command proxied_requests proxied_requests_per_node proxy_connect_ms proxy_idle_ms
             proxy_catch_up_ms searches search_rows search_ms search_checked search_batch search_retry_ms
+            search_checked_bytes search_check_ms search_batch_bytes search_lag_ms search_compare_ms
         ));
         mistakes.extend(below_one!(
             self, RATE,

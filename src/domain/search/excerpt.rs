@@ -6,6 +6,8 @@ use std::ops::Range;
 pub const EXCERPT_BYTES_MAX: usize = 300;
 /// Bytes before the first match.
 const BEFORE_BYTES: usize = 80;
+/// Highlighted ranges.
+const HIGHLIGHTS_MAX: usize = 40;
 const ELLIPSIS: &str = "…";
 
 /// A part of a content, with the places that match.
@@ -44,7 +46,8 @@ impl Excerpt {
             prefix.chars().count() + shown.get(..within).map_or(0, |before| before.chars().count())
         };
         let seen = matches.iter().filter(|range| range.start < part.end && range.end > part.start);
-        let highlights = seen.map(|range| position(range.start)..position(range.end)).collect();
+        let highlights =
+            seen.take(HIGHLIGHTS_MAX).map(|range| position(range.start)..position(range.end)).collect();
         Self { text: format!("{prefix}{shown}{suffix}"), highlights }
     }
 }

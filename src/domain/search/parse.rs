@@ -4,7 +4,9 @@
 //! filters such as `from:bob`. A known operator is a filter wherever it begins an item; any other
 //! `name:` is part of a word. An item in quotation marks is never a filter.
 
-use super::query::{ChatName, Feature, Pattern, PersonName, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery};
+use super::query::{
+    ChatName, Feature, Pattern, PersonName, QUERY_ATOMS_MAX, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery,
+};
 use super::tokens::{Atom, atoms};
 use crate::domain::chat::channel_key;
 use crate::domain::ids::ChatId;
@@ -79,6 +81,10 @@ impl SearchQuery {
                 Some(operator) => query.add_filter(operator, item.value)?,
                 None => query.add_words(&item, at + 1 == count && !text.ends_with(char::is_whitespace)),
             }
+        }
+        let patterns = query.wanted.iter().chain(&query.excluded);
+        if patterns.map(|pattern| pattern.atoms.len()).sum::<usize>() > QUERY_ATOMS_MAX {
+            return refuse("must have at most 96 words, characters of scripts without spaces, and symbols");
         }
         if query.wanted.is_empty() && query.from.is_empty() && query.chats.is_empty() && query.has.is_empty()
         {
@@ -176,6 +182,10 @@ fn time(value: &str, needed: &'static str) -> Result<Timestamp, Refusal> {
     parsed.map_or_else(|| refuse(needed), Ok)
 }
 
+fn is_space_or_minus(c: char) -> bool {
+    c.is_whitespace() || c == '-'
+}
+
 fn is_quote(c: char) -> bool {
     matches!(c, '"' | '\u{201c}' | '\u{201d}' | '\u{201e}')
 }
@@ -186,7 +196,8 @@ fn items(text: &str) -> Vec<Item<'_>> {
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let (is_excluded, body) = match rest.strip_prefix('-') {
-            Some(body) if !body.is_empty() && !body.starts_with(char::is_whitespace) => (true, body),
+            // `--verbose` is an option of a command.
+            Some(body) if !body.is_empty() && !body.starts_with(is_space_or_minus) => (true, body),
             _ => (false, rest),
         };
         let (operator, body) = operator_of(body);
@@ -276,6 +287,8 @@ mod tests {
             assert!(refusal(text).contains(reason), "{text}: {}", refusal(text));
         }
         assert!(refusal(&"x".repeat(257)).contains("at most 256 bytes"));
+        assert!(refusal(&"a.".repeat(97)).contains("at most 96"));
+        assert!(SearchQuery::parse(&"a.".repeat(96)).is_ok());
         assert!(refusal(&"x ".repeat(17)).contains("at most 16"));
         assert!(SearchQuery::parse(&"x ".repeat(16)).is_ok());
     }
@@ -293,6 +306,7 @@ mod tests {
             ("\"a.b c\"", vec![term(".a.b"), term("c")], vec![]),
             ("日本語", vec![term("日本"), term("本語")], vec![]),
             ("語", vec![term("語")], vec![]),
+            ("--verbose ", vec![term("verbose")], vec![]),
             ("第3章", vec![term("第"), term("3"), term("章")], vec![]),
             ("👍 x -y -\"a b\" -日本", vec![term("👍"), term("x")], vec!["y".to_owned()]),
         ] {

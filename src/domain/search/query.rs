@@ -8,6 +8,9 @@ use crate::domain::timestamp::Timestamp;
 pub const QUERY_BYTES_MAX: usize = 256;
 /// Maximum number of words, phrases and filters of a query.
 pub const QUERY_ITEMS_MAX: usize = 16;
+/// Maximum number of words, characters and symbols in all words and phrases together: each place of
+/// a content is compared with them.
+pub(super) const QUERY_ATOMS_MAX: usize = 96;
 
 /// A parsed query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,6 +10,7 @@
 //! and nothing else: `sess.opts`, `std::fs`, `/var/log`, `00:1a:2b`. So the index needs no list of
 //! the kinds of identifiers.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -20,7 +21,7 @@ use crate::domain::ids::{ChatId, UserId};
 
 /// Longer words are cut to this size, in messages and in queries.
 pub const TERM_BYTES_MAX: usize = 64;
-/// Terms of one message. The rest of a longer message is not in the index.
+/// Different terms of one message. The rest of a longer message is not in the index.
 pub const TERMS_PER_TEXT_MAX: usize = 4_096;
 /// Characters of ASCII punctuation between joined atoms.
 const JOIN_MAX: usize = 3;
@@ -261,7 +262,7 @@ pub fn sender_term(sender: UserId) -> String {
 /// Returns the terms of a message, sorted. No term contains white space, a quotation mark or
 /// another ASCII character than letters, digits, `.` and `=`.
 pub fn message_terms(chat: ChatId, sender: UserId, content: &str, pinned: bool) -> Vec<String> {
-    let mut terms = Vec::new();
+    let mut terms = BTreeSet::new();
     let mut previous: Option<Atom> = None;
     for atom in atoms(content) {
         if terms.len() >= TERMS_PER_TEXT_MAX {
@@ -270,21 +271,19 @@ pub fn message_terms(chat: ChatId, sender: UserId, content: &str, pinned: bool) 
         let neighbour = previous.as_ref().filter(|_| atom.joined);
         match &atom.kind {
             AtomKind::Word { text, parts } => {
-                terms.push(text.clone());
+                terms.insert(text.clone());
                 terms.extend(parts.iter().cloned());
                 terms.extend(neighbour.and_then(Atom::word).map(|previous| pair(previous, text)));
             }
             AtomKind::Unspaced(c) => {
-                terms.push(String::from(*c));
+                terms.insert(String::from(*c));
                 terms.extend(neighbour.and_then(Atom::unspaced).map(|previous| bigram(previous, *c)));
             }
-            AtomKind::Symbol(c) => terms.push(String::from(*c)),
+            AtomKind::Symbol(c) => terms.extend([String::from(*c)]),
         }
         previous = Some(atom);
     }
     terms.extend(Feature::of(content, pinned).map(|feature| feature.term().to_owned()));
     terms.extend([chat_term(chat), sender_term(sender)]);
-    terms.sort_unstable();
-    terms.dedup();
-    terms
+    terms.into_iter().collect()
 }

@@ -2,32 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
-
 use super::{Document, SearchIndex, SearchIndexError};
 use crate::domain::ids::MessageId;
 
-#[derive(QueryableByName)]
-struct Occurrence {
-    #[diesel(sql_type = Text)]
-    term: String,
-    #[diesel(sql_type = BigInt)]
-    doc: MessageId,
-}
-
 impl SearchIndex {
     /// Returns how the index differs from these documents: all that it should have.
-    pub fn differences(&mut self, expected: Vec<Document>) -> Result<Vec<String>, SearchIndexError> {
-        self.db.batch_execute(
+    pub fn differences(&self, expected: Vec<Document>) -> Result<Vec<String>, SearchIndexError> {
+        self.db.execute_batch(
             "CREATE VIRTUAL TABLE IF NOT EXISTS temp.occurrences USING fts5vocab(main, documents, instance)",
         )?;
-        let rows: Vec<Occurrence> =
-            diesel::sql_query("SELECT term, doc FROM temp.occurrences").load(&mut self.db)?;
         let mut indexed: BTreeMap<MessageId, BTreeSet<String>> = BTreeMap::new();
-        for Occurrence { term, doc } in rows {
-            indexed.entry(doc).or_default().insert(term);
+        let mut statement = self.db.prepare("SELECT term, doc FROM temp.occurrences")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            indexed.entry(MessageId(row.get(1)?)).or_default().insert(row.get(0)?);
         }
         let count = usize::try_from(self.count()?).unwrap_or_default();
         let mut found = Vec::new();

@@ -1,18 +1,19 @@
 //! Finds the messages that meet the conditions of a query.
 
 use std::collections::HashSet;
+use std::ffi::c_int;
 use std::time::Instant;
 
-use diesel::connection::DefaultLoadingMode;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use rusqlite::{ErrorCode, params};
 
 use super::{SearchIndex, SearchIndexError};
 use crate::domain::ids::{ChatId, MessageId};
 use crate::domain::search::{Candidates, Condition, chat_term};
 
-/// Rows that are read between two checks of the time.
-const ROWS_PER_CHECK: usize = 256;
+/// Instructions of SQLite between two checks of the time. FTS5 reads each page of its lists by a
+/// statement of a few instructions, so the check also runs while it intersects or merges lists
+/// without a result.
+const INSTRUCTIONS_PER_CHECK: c_int = 8;
 
 /// A query of the index: the newest messages first.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct IndexQuery<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundIds {
     pub ids: Vec<MessageId>,
+    /// Rows that were walked.
+    pub rows: usize,
     pub end: FindEnd,
 }
 
@@ -42,72 +45,92 @@ pub enum FindEnd {
     Complete,
     /// `limit` was reached: more may follow below the last id.
     Limit,
-    /// The rows or the time ended at this id. Messages below it were not compared.
+    /// The rows or the time ended at this id, which is that of `below` if no row was found.
+    /// Messages below it were not compared. The message may be in any chat.
     Budget(MessageId),
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = BigInt)]
-    id: MessageId,
-    #[diesel(sql_type = BigInt)]
-    chat_id: ChatId,
-}
-
 impl SearchIndex {
-    /// Returns the messages that meet the conditions.
-    pub fn find(&mut self, query: &IndexQuery<'_>) -> Result<FoundIds, SearchIndexError> {
-        let mut ids = Vec::new();
-        let statement = diesel::sql_query(
-            "SELECT rowid AS id, chat_id FROM documents
-             WHERE documents MATCH ? AND rowid > ? AND rowid < ? ORDER BY rowid DESC",
-        )
-        .bind::<Text, _>(expression(query.candidates))
-        .bind::<BigInt, _>(query.above)
-        .bind::<BigInt, _>(query.below);
+    /// Returns the messages that meet the conditions. Ends soon after `until`, whatever the
+    /// conditions are.
+    pub fn find(&self, query: &IndexQuery<'_>) -> Result<FoundIds, SearchIndexError> {
+        let until = query.until;
+        self.db.progress_handler(INSTRUCTIONS_PER_CHECK, Some(move || Instant::now() >= until))?;
+        let found = self.walk(query);
+        self.db.progress_handler(0, None::<fn() -> bool>)?;
+        found
+    }
+
+    fn walk(&self, query: &IndexQuery<'_>) -> Result<FoundIds, SearchIndexError> {
+        let mut found = FoundIds { ids: Vec::new(), rows: 0, end: FindEnd::Budget(query.below) };
+        match self.walk_rows(query, &mut found) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(found),
+            Err(error) => Err(error.into()),
+            Ok(end) => Ok(FoundIds { end, ..found }),
+        }
+    }
+
+    /// Adds rows to `found`, whose end is the place that was reached.
+    fn walk_rows(&self, query: &IndexQuery<'_>, found: &mut FoundIds) -> rusqlite::Result<FindEnd> {
+        let (above, below) = (query.above.0, query.below.0);
+        let expression = expression(query.candidates);
+        let mut statement = self.db.prepare(match &expression {
+            Some(_) => {
+                "SELECT rowid, chat_id FROM documents
+                 WHERE documents MATCH ?3 AND rowid > ?1 AND rowid < ?2 ORDER BY rowid DESC"
+            }
+            None => {
+                "SELECT rowid, chat_id FROM documents WHERE rowid > ?1 AND rowid < ?2 ORDER BY rowid DESC"
+            }
+        })?;
+        let mut rows = match &expression {
+            Some(expression) => statement.query(params![above, below, expression])?,
+            None => statement.query([above, below])?,
+        };
         // Reads as many rows as are needed.
-        let rows = statement.load_iter::<Row, DefaultLoadingMode>(&mut self.db)?;
-        for (count, row) in (1..).zip(rows) {
-            let Row { id, chat_id } = row?;
-            if query.among.is_none_or(|among| among.contains(&chat_id)) {
-                ids.push(id);
-                if ids.len() >= query.limit {
-                    return Ok(FoundIds { ids, end: FindEnd::Limit });
+        while let Some(row) = rows.next()? {
+            let (id, chat) = (MessageId(row.get(0)?), ChatId(row.get(1)?));
+            found.rows += 1;
+            found.end = FindEnd::Budget(id);
+            if query.among.is_none_or(|among| among.contains(&chat)) {
+                found.ids.push(id);
+                if found.ids.len() >= query.limit {
+                    return Ok(FindEnd::Limit);
                 }
             }
-            let is_late = count % ROWS_PER_CHECK == 0 && Instant::now() >= query.until;
-            if count >= query.rows_max || is_late {
-                return Ok(FoundIds { ids, end: FindEnd::Budget(id) });
+            if found.rows >= query.rows_max || Instant::now() >= query.until {
+                return Ok(found.end);
             }
         }
-        Ok(FoundIds { ids, end: FindEnd::Complete })
+        Ok(FindEnd::Complete)
     }
 
     /// Returns the first messages of a chat in the index above an id.
     pub fn ids_of_chat(
-        &mut self,
+        &self,
         chat: ChatId,
         after: MessageId,
         limit: i64,
     ) -> Result<Vec<MessageId>, SearchIndexError> {
-        let rows: Vec<Row> = diesel::sql_query(
-            "SELECT rowid AS id, chat_id FROM documents
-             WHERE documents MATCH ? AND rowid > ? ORDER BY rowid LIMIT ?",
-        )
-        .bind::<Text, _>(quoted(&chat_term(chat)))
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(limit)
-        .load(&mut self.db)?;
-        Ok(rows.into_iter().map(|row| row.id).collect())
+        let mut statement = self.db.prepare(
+            "SELECT rowid FROM documents WHERE documents MATCH ? AND rowid > ? ORDER BY rowid LIMIT ?",
+        )?;
+        let term = quoted(&chat_term(chat));
+        let rows = statement.query_map(params![term, after.0, limit], |row| row.get(0).map(MessageId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
-/// Returns the conditions in the syntax of FTS5. Each term is a string, in which no character has a
-/// meaning.
-pub(super) fn expression(candidates: &Candidates) -> String {
+/// Returns the conditions in the syntax of FTS5, or `None` if any message meets them. Each term is
+/// a string, in which no character has a meaning. FTS5 cannot exclude terms from all messages: then
+/// only the content is compared with them.
+pub(super) fn expression(candidates: &Candidates) -> Option<String> {
+    if candidates.all.is_empty() {
+        return None;
+    }
     let any = |terms: &[String]| {
         let terms: Vec<_> = terms.iter().map(|term| quoted(term)).collect();
-        // A message never has the empty term.
+        // Messages do not have this term.
         if terms.is_empty() { quoted("=none") } else { format!("({})", terms.join(" OR ")) }
     };
     let condition = |condition: &Condition| match condition {
@@ -116,7 +139,8 @@ pub(super) fn expression(candidates: &Candidates) -> String {
         Condition::AnyOf(terms) => any(terms),
     };
     let all = candidates.all.iter().map(condition).collect::<Vec<_>>().join(" AND ");
-    if candidates.none.is_empty() { all } else { format!("({all}) NOT {}", any(&candidates.none)) }
+    let is_open = candidates.none.is_empty();
+    Some(if is_open { all } else { format!("({all}) NOT {}", any(&candidates.none)) })
 }
 
 fn quoted(term: &str) -> String {

@@ -16,14 +16,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-use diesel::sql_types::Text;
-use diesel::sqlite::SqliteConnection;
-
 pub use find::{FindEnd, FoundIds, IndexQuery};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use crate::core::database::{self, is_full};
 use crate::core::private_file;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::search;
@@ -42,40 +37,33 @@ const TABLES: &str = "
         detail = none, prefix = '3', tokenize = \"ascii tokenchars '.='\"
     );";
 
-diesel::table! {
-    documents (id) {
-        #[sql_name = "rowid"]
-        id -> BigInt,
-        terms -> Text,
-        chat_id -> BigInt,
-    }
-}
-
-diesel::table! {
-    marks (chat_id) {
-        chat_id -> BigInt,
-        seq -> BigInt,
-        trimmed_seq -> BigInt,
-    }
-}
+/// Parts of messages of SQLite about a table that is missing or not readable, which have no code of
+/// their own.
+const DAMAGES: [&str; 5] =
+    ["malformed", "no such table", "no such column", "vtable constructor failed", "invalid fts5 file format"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum SearchIndexError {
-    #[error("cannot open {}: {source}", .path.display())]
-    Open { path: PathBuf, source: diesel::ConnectionError },
     #[error("{}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("the search index failed: {0}")]
-    Query(#[from] diesel::result::Error),
+    Query(#[from] rusqlite::Error),
 }
 
 impl SearchIndexError {
-    /// Returns whether the disk is full. The index itself may be intact.
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Query(error) => is_full(error),
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
-            Self::Open { .. } => false,
+    /// Returns whether the file is not a complete index. It must be deleted. After any other error,
+    /// such as a full disk, it may be intact.
+    pub fn is_damage(&self) -> bool {
+        let Self::Query(error) = self else { return false };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => true,
+            Some(ErrorCode::Unknown) => {
+                let message = error.to_string();
+                DAMAGES.iter().any(|damage| message.contains(damage))
+            }
+            Some(_) => false,
+            // A value that the index does not write.
+            None => true,
         }
     }
 }
@@ -131,16 +119,10 @@ pub struct ChatUpdate {
 
 /// The open index. Dropping it makes it durable.
 pub struct SearchIndex {
-    db: SqliteConnection,
+    db: Connection,
     path: PathBuf,
     /// Whether it is written without fsyncs, and made durable at the end.
     is_in_use: bool,
-}
-
-#[derive(QueryableByName)]
-struct Value {
-    #[diesel(sql_type = Text)]
-    value: String,
 }
 
 impl SearchIndex {
@@ -154,11 +136,11 @@ impl SearchIndex {
         let unusable = match Self::open_existing(path, epoch, &boot) {
             Ok(Ok(index)) => return Ok((index, None)),
             Ok(Err(unusable)) => unusable,
-            Err(error) if error.is_full() => return Err(error),
-            Err(error) => {
-                tracing::warn!(error = %error, "the search index cannot be opened");
+            Err(error) if error.is_damage() => {
+                tracing::warn!(error = %error, "the search index is damaged");
                 Rebuild::Damaged
             }
+            Err(error) => return Err(error),
         };
         Ok((Self::create(path, epoch, &boot)?, Some(unusable)))
     }
@@ -167,7 +149,7 @@ impl SearchIndex {
         if !path.exists() {
             return Ok(Err(Rebuild::Missing));
         }
-        let mut index = Self::connect(path)?;
+        let index = Self::connect(path)?;
         let expected = [("schema", SCHEMA), ("terms", search::VERSION)];
         for (key, version) in expected {
             if index.meta(key)? != version.to_string() {
@@ -183,8 +165,7 @@ impl SearchIndex {
         // A missing table is an error now, not at the first search.
         index.count()?;
         index.marks()?;
-        index.begin_use(boot)?;
-        Ok(Ok(index))
+        Ok(Ok(index.begin_use(boot)?))
     }
 
     fn create(path: &Path, epoch: i64, boot: &str) -> Result<Self, SearchIndexError> {
@@ -192,14 +173,13 @@ impl SearchIndex {
         // SQLite gives its other files the mode of this one.
         private_file::create_new(path)
             .map_err(|source| SearchIndexError::Io { path: path.to_owned(), source })?;
-        let mut index = Self::connect(path)?;
-        index.db.batch_execute(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
+        let index = Self::connect(path)?;
+        index.db.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
         let versions = [("schema", SCHEMA), ("terms", search::VERSION), ("epoch", epoch)];
         for (key, value) in versions {
             index.set_meta(key, &value.to_string())?;
         }
-        index.begin_use(boot)?;
-        Ok(index)
+        index.begin_use(boot)
     }
 
     /// Deletes the files of an index that is not open.
@@ -218,10 +198,9 @@ impl SearchIndex {
     }
 
     fn connect(path: &Path) -> Result<Self, SearchIndexError> {
-        let url = path.display().to_string();
-        let mut db = SqliteConnection::establish(&url)
-            .map_err(|source| SearchIndexError::Open { path: path.to_owned(), source })?;
-        db.batch_execute(
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)?;
+        db.execute_batch(
             "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; \
              PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;",
         )?;
@@ -229,96 +208,82 @@ impl SearchIndex {
     }
 
     /// Records durably that the index is written from now on, without fsyncs.
-    fn begin_use(&mut self, boot: &str) -> Result<(), SearchIndexError> {
+    fn begin_use(mut self, boot: &str) -> Result<Self, SearchIndexError> {
         self.set_meta("boot", boot)?;
         self.set_closed(false)?;
         self.is_in_use = true;
-        Ok(())
+        Ok(self)
     }
 
-    fn set_closed(&mut self, closed: bool) -> Result<(), SearchIndexError> {
-        self.db.batch_execute("PRAGMA synchronous = FULL")?;
+    fn set_closed(&self, closed: bool) -> Result<(), SearchIndexError> {
+        self.db.execute_batch("PRAGMA synchronous = FULL")?;
         self.set_meta("closed", if closed { "1" } else { "0" })?;
-        self.db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous = OFF;")?;
+        self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous = OFF;")?;
         Ok(())
     }
 
     /// Makes the index durable.
-    fn close(&mut self) -> Result<(), SearchIndexError> {
+    fn close(&self) -> Result<(), SearchIndexError> {
         // Pages that were written without an fsync come before the record that all are on disk.
-        self.db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         let synced = File::open(&self.path).and_then(|file| file.sync_all());
         synced.map_err(|source| SearchIndexError::Io { path: self.path.clone(), source })?;
         self.set_closed(true)
     }
 
-    fn meta(&mut self, key: &str) -> QueryResult<String> {
-        let found: Option<Value> = diesel::sql_query("SELECT value FROM meta WHERE key = ?")
-            .bind::<Text, _>(key)
-            .get_result(&mut self.db)
-            .optional()?;
-        Ok(found.map(|row| row.value).unwrap_or_default())
+    fn meta(&self, key: &str) -> rusqlite::Result<String> {
+        let found = self.db.query_row("SELECT value FROM meta WHERE key = ?", [key], |row| row.get(0));
+        Ok(found.optional()?.unwrap_or_default())
     }
 
-    fn set_meta(&mut self, key: &str, value: &str) -> QueryResult<()> {
-        diesel::sql_query("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)")
-            .bind::<Text, _>(key)
-            .bind::<Text, _>(value)
-            .execute(&mut self.db)
-            .map(drop)
+    fn set_meta(&self, key: &str, value: &str) -> rusqlite::Result<()> {
+        self.db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [key, value]).map(drop)
     }
 
     /// Returns the marks of all chats.
-    pub fn marks(&mut self) -> Result<Vec<(ChatId, Mark)>, SearchIndexError> {
-        let rows: Vec<(ChatId, i64, i64)> = marks::table.load(&mut self.db)?;
-        Ok(rows.into_iter().map(|(chat, seq, trimmed)| (chat, Mark { seq, trimmed })).collect())
+    pub fn marks(&self) -> Result<Vec<(ChatId, Mark)>, SearchIndexError> {
+        let mut statement = self.db.prepare("SELECT chat_id, seq, trimmed_seq FROM marks")?;
+        let rows = statement
+            .query_map([], |row| Ok((ChatId(row.get(0)?), Mark { seq: row.get(1)?, trimmed: row.get(2)? })));
+        Ok(rows?.collect::<Result<_, _>>()?)
     }
 
     /// Applies changes in one transaction.
     pub fn apply(&mut self, updates: &[ChatUpdate]) -> Result<(), SearchIndexError> {
-        self.db.batch_execute("BEGIN IMMEDIATE")?;
-        let applied = updates.iter().try_for_each(|update| self.apply_one(update));
-        let ended = applied.and_then(|()| self.db.batch_execute("COMMIT"));
-        if ended.is_err() {
-            // SQLite may have ended the transaction already.
-            drop(self.db.batch_execute("ROLLBACK"));
-        }
-        Ok(ended?)
-    }
-
-    fn apply_one(&mut self, update: &ChatUpdate) -> QueryResult<()> {
-        for id in &update.removed {
-            diesel::delete(documents::table.find(id)).execute(&mut self.db)?;
-        }
-        for document in &update.documents {
-            let terms = document.terms.join(" ");
-            let row = (
-                documents::id.eq(document.id),
-                documents::terms.eq(terms),
-                documents::chat_id.eq(update.chat),
-            );
-            diesel::replace_into(documents::table).values(row).execute(&mut self.db)?;
-        }
-        match update.mark {
-            Some(Mark { seq, trimmed }) => {
-                let row =
-                    (marks::chat_id.eq(update.chat), marks::seq.eq(seq), marks::trimmed_seq.eq(trimmed));
-                diesel::replace_into(marks::table).values(row).execute(&mut self.db)?;
-            }
-            None => drop(diesel::delete(marks::table.find(update.chat)).execute(&mut self.db)?),
-        }
-        Ok(())
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        apply(&transaction, updates)?;
+        Ok(transaction.commit()?)
     }
 
     /// Returns the number of messages in the index.
-    pub fn count(&mut self) -> Result<i64, SearchIndexError> {
-        Ok(database::integer(&mut self.db, "SELECT count(*) AS value FROM documents_docsize")?)
+    pub fn count(&self) -> Result<i64, SearchIndexError> {
+        Ok(self.db.query_row("SELECT count(*) FROM documents_docsize", [], |row| row.get(0))?)
     }
 
     /// Returns the size of the file in bytes.
     pub fn bytes(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |file| file.len())
     }
+}
+
+fn apply(db: &Connection, updates: &[ChatUpdate]) -> rusqlite::Result<()> {
+    let mut remove = db.prepare("DELETE FROM documents WHERE rowid = ?")?;
+    let mut write = db.prepare("REPLACE INTO documents (rowid, terms, chat_id) VALUES (?, ?, ?)")?;
+    let mut set_mark = db.prepare("REPLACE INTO marks (chat_id, seq, trimmed_seq) VALUES (?, ?, ?)")?;
+    let mut remove_mark = db.prepare("DELETE FROM marks WHERE chat_id = ?")?;
+    for ChatUpdate { chat, documents, removed, mark } in updates {
+        for id in removed {
+            remove.execute([id.0])?;
+        }
+        for Document { id, terms } in documents {
+            write.execute(params![id.0, terms.join(" "), chat.0])?;
+        }
+        match mark {
+            Some(Mark { seq, trimmed }) => set_mark.execute([chat.0, *seq, *trimmed])?,
+            None => remove_mark.execute([chat.0])?,
+        };
+    }
+    Ok(())
 }
 
 impl Drop for SearchIndex {

@@ -18,7 +18,7 @@ fn update(chat: i64, documents: Vec<Document>, removed: &[i64], seq: Seq) -> Cha
     ChatUpdate { chat: ChatId(chat), documents, removed, mark: Some(Mark { seq, trimmed: 0 }) }
 }
 
-fn ids(index: &mut SearchIndex, query: &str, among: Option<&[i64]>) -> Vec<i64> {
+fn ids(index: &SearchIndex, query: &str, among: Option<&[i64]>) -> Vec<i64> {
     let candidates = SearchQuery::parse(query).unwrap().candidates();
     let among: Option<HashSet<_>> = among.map(|among| among.iter().map(|id| ChatId(*id)).collect());
     let query = IndexQuery {
@@ -56,14 +56,14 @@ fn index_finds_terms_beginnings_and_exclusions() {
         ("set sess.opts ", vec![1]),
         ("absent", vec![]),
     ] {
-        assert_eq!(ids(&mut index, query, None), expected, "{query}");
+        assert_eq!(ids(&index, query, None), expected, "{query}");
     }
-    assert_eq!(ids(&mut index, "ses", Some(&[1])), [1]);
+    assert_eq!(ids(&index, "ses", Some(&[1])), [1]);
     assert_eq!(index.ids_of_chat(ChatId(2), MessageId(0), 10).unwrap(), [MessageId(2), MessageId(3)]);
 
     index.apply(&[update(2, vec![document(2, 2, "edited")], &[3, 99], 7)]).unwrap();
-    assert_eq!(ids(&mut index, "sess ", None), [1]);
-    assert_eq!(ids(&mut index, "edit", None), [2]);
+    assert_eq!(ids(&index, "sess ", None), [1]);
+    assert_eq!(ids(&index, "edit", None), [2]);
     assert_eq!(index.ids_of_chat(ChatId(2), MessageId(0), 10).unwrap(), [MessageId(2)]);
     let expected = || {
         vec![document(1, 1, "set sess.opts"), document(2, 2, "edited"), document(4, 1, "日本語 👍 and Café")]
@@ -96,11 +96,74 @@ fn find_ends_at_its_limits() {
     };
     assert_eq!(index.find(&IndexQuery { ..base }).unwrap().ids.len(), 489);
     let found = index.find(&IndexQuery { limit: 2, ..base }).unwrap();
-    assert_eq!(found, FoundIds { ids: vec![MessageId(499), MessageId(498)], end: FindEnd::Limit });
+    assert_eq!(found, FoundIds { ids: vec![MessageId(499), MessageId(498)], rows: 2, end: FindEnd::Limit });
     let found = index.find(&IndexQuery { among: Some(&none), rows_max: 100, ..base }).unwrap();
-    assert_eq!(found, FoundIds { ids: Vec::new(), end: FindEnd::Budget(MessageId(400)) });
+    assert_eq!(found, FoundIds { ids: Vec::new(), rows: 100, end: FindEnd::Budget(MessageId(400)) });
+    let any = Candidates::default();
+    let found = index.find(&IndexQuery { candidates: &any, rows_max: 7, ..base }).unwrap();
+    assert_eq!((found.ids.len(), found.end), (7, FindEnd::Budget(MessageId(493))), "without a term");
+    let found = index.find(&IndexQuery { candidates: &any, ..base }).unwrap();
+    assert_eq!((found.ids.len(), found.end), (489, FindEnd::Complete));
     let found = index.find(&IndexQuery { until: Instant::now(), ..base }).unwrap();
-    assert_eq!(found.end, FindEnd::Budget(MessageId(244)), "{} ids", found.ids.len());
+    assert!(found.rows <= 1 && matches!(found.end, FindEnd::Budget(_)), "{found:?}");
+    assert_eq!(index.find(&IndexQuery { ..base }).unwrap().ids.len(), 489, "the next search is not ended");
+}
+
+/// FTS5 intersects long lists, and merges those of all terms with a beginning, before it returns a
+/// row: these steps end in time as well.
+#[test]
+fn search_without_a_row_ends_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
+    for block in 0..20 {
+        let text = |id: i64| if id % 2 == 0 { "even" } else { "uneven" };
+        let ids = block * 2_000 + 1..=(block + 1) * 2_000;
+        let documents = ids.map(|id| document(id, 1, &format!("{} number{id}", text(id)))).collect();
+        index.apply(&[update(1, documents, &[], 600)]).unwrap();
+    }
+    let term = |term: &str| Condition::Term(term.into());
+    for all in [
+        vec![term("even"), term("uneven")],
+        vec![Condition::Prefix("numb".into()), term("absent")],
+        vec![Condition::Prefix("number".into())],
+    ] {
+        let candidates = Candidates { all, none: Vec::new() };
+        let query = |time: Duration| IndexQuery {
+            candidates: &candidates,
+            among: None,
+            above: MessageId(0),
+            below: MessageId(i64::MAX),
+            limit: 100_000,
+            rows_max: 100_000,
+            until: Instant::now() + time,
+        };
+        let begun = Instant::now();
+        let complete = index.find(&query(Duration::from_secs(60))).unwrap();
+        let whole = begun.elapsed();
+        assert_eq!(complete.end, FindEnd::Complete);
+        let begun = Instant::now();
+        let cut = index.find(&query(whole / 20)).unwrap();
+        assert!(matches!(cut.end, FindEnd::Budget(_)), "{candidates:?} {:?}", cut.end);
+        assert!(begun.elapsed() < whole / 2 + Duration::from_millis(1), "{candidates:?}");
+    }
+}
+
+/// Other errors keep the file.
+#[test]
+fn only_damage_is_a_reason_to_build_the_index_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("search.db");
+    let (mut index, _) = SearchIndex::open(&path, 1).unwrap();
+    index.apply(&[update(1, vec![document(1, 1, "word")], &[], 1)]).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE").unwrap();
+    index.db.execute_batch("PRAGMA busy_timeout = 0").unwrap();
+    assert!(!index.apply(&[update(1, Vec::new(), &[], 2)]).unwrap_err().is_damage(), "it is locked");
+    other.execute_batch("ROLLBACK; DROP TABLE documents").unwrap();
+    assert!(index.apply(&[update(1, Vec::new(), &[1], 2)]).unwrap_err().is_damage(), "a missing table");
+    drop((index, other));
+    let (index, rebuild) = SearchIndex::open(&path, 1).unwrap();
+    assert_eq!((rebuild, index.count().unwrap()), (Some(Rebuild::Damaged), 0));
 }
 
 #[test]
@@ -121,8 +184,8 @@ fn index_of_another_state_is_built_again() {
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(open(2), (Some(Rebuild::OtherDatabase), 0));
     let set = |key: &str, value: &str| {
-        let mut db = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-        db.batch_execute(&format!("UPDATE meta SET value = '{value}' WHERE key = '{key}'")).unwrap();
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(&format!("UPDATE meta SET value = '{value}' WHERE key = '{key}'")).unwrap();
     };
     set("terms", "0");
     assert_eq!(open(2), (Some(Rebuild::OtherVersion), 0));
@@ -152,5 +215,6 @@ fn terms_are_strings_in_the_expression() {
         none: vec!["x".into(), "y".into()],
     };
     let expected = r#"("near" AND "a"" OR b" * AND ("=c1" OR "=c2") AND "=none") NOT ("x" OR "y")"#;
-    assert_eq!(expression(&candidates), expected);
+    assert_eq!(expression(&candidates).as_deref(), Some(expected));
+    assert_eq!(expression(&Candidates { none: vec!["x".into()], ..Candidates::default() }), None);
 }

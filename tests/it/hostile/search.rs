@@ -74,9 +74,19 @@ async fn ugly_queries_are_refused_or_answered() {
         assert_eq!(alice.say(chat, content).await.status, 201);
     }
     until(async || hits(&alice, "語語").await == 1).await;
-    for query in
-        ["", " ", "\"\"", "-", "-a", "...", "\0", &"x".repeat(257), &"a ".repeat(17), &"\"".repeat(256)]
-    {
+    for query in [
+        "",
+        " ",
+        "\"\"",
+        "-",
+        "-a",
+        "...",
+        "\0",
+        &"x".repeat(257),
+        &"a ".repeat(17),
+        &"\"".repeat(256),
+        &"a.".repeat(128),
+    ] {
         assert_problem(&alice.get(&path(query)).await, 422, "validation");
     }
     assert!(alice.get("/api/search?q=%FF%FE").await.status < 500, "not UTF-8");
@@ -85,11 +95,12 @@ async fn ugly_queries_are_refused_or_answered() {
         "x".repeat(256),
         "語".repeat(85),
         words.join(" "),
-        "a.".repeat(128),
+        "a.".repeat(96),
+        format!("\"{}b\"", "a ".repeat(95)),
         "a\u{301}".repeat(85),
         "(".repeat(200) + "a",
         "in:!9223372036854775807 a".to_owned(),
-        "before:9999-12-31 after:0001-01-01 a".to_owned(),
+        "before:9999-12-29 after:0001-01-01 a".to_owned(),
     ];
     for query in &queries {
         let found = alice.get(&path(query)).await;
@@ -125,6 +136,38 @@ async fn flood_of_searches_is_refused_and_others_are_served() {
     };
     let answer = mallory.tcp().await.ask(packet).await.unwrap();
     assert_eq!(answer.code.as_deref(), Some("rate_limited"), "the same bucket");
+    server.stop().await;
+}
+
+/// A phrase of one frequent word has every message as a candidate, each of which is long: the bytes
+/// that one search compares are bounded, and its cursors lead to all hits.
+#[actix_web::test]
+async fn search_compares_a_bounded_number_of_bytes() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.rates, limits.search_delay_ms, limits.search_checked_bytes) = (false, 1, 40_000);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let long = "a ".repeat(8_000);
+    for n in 0..12 {
+        let end = if n % 6 == 0 { "b" } else { "c a b" };
+        alice.say(chat, &format!("{long}{end}")).await;
+    }
+    let query = format!("\"{}b\"", "a ".repeat(20));
+    until(async || hits(&alice, "b").await > 0).await;
+    until(async || server.operations("/metrics").await.1.contains("netbit_search_behind_events 0\n")).await;
+    let (mut pages, mut found, mut cursor) = (0, 0, String::new());
+    loop {
+        let page = alice.get(&format!("{}{cursor}", path(&query))).await.body;
+        found += page["messages"]["hits"].as_array().unwrap().len();
+        pages += 1;
+        let Some(next) = page["messages"]["next"].as_str() else { break };
+        assert_eq!(page["incomplete"], json!(["messages"]));
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(found, 2);
+    assert!((4..=7).contains(&pages), "three messages for each page: {pages}");
     server.stop().await;
 }
 
