@@ -8,10 +8,13 @@ use bytes::{Bytes, BytesMut};
 use netbit::domain::chat::parse_chat_name;
 use netbit::domain::emoji::Emoji;
 use netbit::domain::file::{BlobHash, FileName};
+use netbit::domain::ids::{ChatId, UserId};
 use netbit::domain::media::{HEAD_BYTES, TAIL_BYTES, is_shown, media_of};
 use netbit::domain::message::{ClientId, Content};
 use netbit::domain::name::Name;
 use netbit::domain::project::{ProjectConfig, check_branch_name};
+use netbit::domain::search::{EXCERPT_BYTES_MAX, Excerpt, SearchQuery, message_terms};
+use netbit::domain::timestamp::Timestamp;
 use netbit::domain::user::{Username, parse_display_name, parse_email};
 use netbit::git::pack_limits::PackLimits;
 use netbit::git::pack_reader::{PackError, PackReader};
@@ -28,13 +31,14 @@ pub mod handmade_pack;
 pub type Target = fn(&[u8]);
 
 /// All targets with their names.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("frames", frames),
     ("json_bodies", json_bodies),
     ("datagrams", datagrams),
     ("pkt_lines", pkt_lines),
     ("push_commands", push_commands),
     ("names", names),
+    ("searches", searches),
     ("packs", packs),
     ("delta_chains", delta_chains),
     ("media", media),
@@ -276,6 +280,25 @@ pub fn names(input: &[u8]) {
         assert!((1..=39).contains(&mention.name().len()) && mention.candidates().count() >= 1);
         assert!(text.to_ascii_lowercase().contains(&format!("@{}", mention.name())), "{mention:?}");
         assert_eq!(netbit::domain::mention::Mention::parse(mention.as_str()), Some(mention));
+    }
+}
+
+/// Checks a search: the first line is the query, the rest the content of a message.
+pub fn searches(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let (query, content) = text.split_once('\n').unwrap_or((text, ""));
+    let terms = message_terms(ChatId(1), UserId(1), content, false);
+    let is_plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '.' || c == '=';
+    assert!(terms.iter().all(|term| !term.is_empty() && term.chars().all(is_plain)), "a term needs quoting");
+    let Ok(query) = SearchQuery::parse(query) else { return };
+    drop(query.candidates());
+    if let Some(ranges) = query.highlights(content, false, Timestamp(0)) {
+        assert!(
+            ranges.iter().all(|range| content.get(range.clone()).is_some()),
+            "a range splits a character"
+        );
+        let excerpt = Excerpt::of(content, &ranges);
+        assert!(excerpt.text.len() <= EXCERPT_BYTES_MAX, "a long excerpt");
     }
 }
 

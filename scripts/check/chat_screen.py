@@ -292,6 +292,26 @@ class Check:
         screen.wait("no older match")
         screen.keys("Escape")
         screen.wait("I see it now")
+        # Search in all chats: the list, a jump, the list again, and a number of it.
+        other = self.bob.group(f"other tour {width}", "alice")
+        self.bob.say(other, "a needle elsewhere")
+        query = f"needle in:!{chat} in:!{other}"
+        until(lambda: len(self.alice.found(query)) == 2, screen.text)
+        screen.type(f"/search {query}\r")
+        screen.wait("Found for", f"[{name}] bob:", f"[other tour {width}] bob:")
+        self.keep(f"found-{width}x{height}", screen)
+        screen.keys("Down", "Enter")
+        screen.wait("a needle in the past", "history line 0 of bob", f"{name}>")
+        screen.type("/search\r")
+        screen.wait("Found for", f"[other tour {width}] bob:")
+        screen.type("/goto 1\r")
+        screen.wait("a needle elsewhere")
+        screen.type("/search before:soon\r")
+        screen.wait("before: needs a date")
+        screen.type(f"/open {name}\r")
+        screen.wait(f"{name}>")
+        screen.keys("C-End")
+        screen.wait("I see it now")
         # Nothing on the screen differs from a complete redraw, which SIGCONT causes.
         screen.wait("I see it now (edited)", f"{name}>")
         # The title and the list change by themselves: messages become read.

@@ -85,6 +85,9 @@ class User:
     def say(self, chat, text, **more):
         return self.ask("POST", f"/api/chats/{chat}/messages", {"content": text, **more})
 
+    def found(self, query):
+        return self.ask("GET", f"/api/search?in=messages&q={urllib.parse.quote(query)}")["messages"]["hits"]
+
     def messages(self, chat):
         found, after = [], 0
         while True:

@@ -6,7 +6,7 @@
 //! The types that several actors share are not in a folder of one of them: `commit` (from the
 //! writer to the cache), `error` (of queries), `freshness` (the age of the state) and `outbox`
 //! (frames for a session's socket). So the modules use each other in one direction: `outbox`,
-//! `error`, `commit` <- `freshness` <- `hub`, `presence` <- `cache` <- `writer`.
+//! `error`, `commit` <- `freshness` <- `hub`, `presence` <- `cache` <- `search`, `writer`.
 //! `tests/it/tidy.rs` checks it.
 
 pub mod cache;
@@ -16,4 +16,5 @@ pub mod freshness;
 pub mod hub;
 pub mod outbox;
 pub mod presence;
+pub mod search;
 pub mod writer;

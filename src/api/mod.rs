@@ -26,6 +26,7 @@ mod project;
 mod remote_archives;
 mod repo;
 mod schemas;
+mod search;
 mod server;
 mod talk;
 mod thread;
@@ -104,6 +105,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/chats/{id}/files").post(file::create))
         .service(web::resource("/api/files/{id}").get(file::get).delete(file::delete))
         .service(web::resource("/api/files/{id}/upload").get(file::upload_state).put(file::upload))
+        .service(web::resource("/api/search").get(search::search))
         .service(web::resource("/api/presence").get(presence::look))
         .service(web::resource("/api/udp/ticket").post(presence::issue_ticket))
         .service(web::resource("/api/notifications").get(notification::list))

@@ -16,7 +16,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     admin, browse, chat, file, history, login, message, message_update, notification, people, presence,
-    project, repo, server, talk, thread, token, user,
+    project, repo, search, server, talk, thread, token, user,
 };
 use crate::http::error::Problem;
 use crate::http::pieces::Pieces;
@@ -51,7 +51,7 @@ const SUCCESSES: [(&str, &str); 9] = [
     ("409", "The name is taken, or the change would break a rule; `detail` names the rule."),
 ];
 /// Examples of properties and parameters, by name.
-const EXAMPLES: [(&str, &str); 66] = [
+const EXAMPLES: [(&str, &str); 68] = [
     ("Idempotency-Key", r#""0190b6d2-7d3e-7c1a-9d2f-1a2b3c4d5e6f""#),
     ("actor_id", r#"1"#),
     ("added_by", r#""mallory""#),
@@ -71,6 +71,7 @@ const EXAMPLES: [(&str, &str); 66] = [
     ("description", r#""Our website""#),
     ("detail", r#""chat not found""#),
     ("display_name", r#""Alice""#),
+    ("excerpt", r#""the disk is full""#),
     ("edited_at", r#""2026-11-24T09:01:00.000Z""#),
     ("email", r#""alice@example.org""#),
     ("emoji", r#""👍""#),
@@ -93,6 +94,7 @@ const EXAMPLES: [(&str, &str); 66] = [
     ("path", r#""src/main.rs""#),
     ("project", r#""website""#),
     ("project_id", r#"2"#),
+    ("q", r#""disk full from:alice""#),
     ("read_at", r#""2026-11-24T09:01:00.000Z""#),
     ("ref", r#""main""#),
     ("refresh_token", r#""q83vEjRWeJ…""#),
@@ -129,6 +131,7 @@ const TAGS: [(&str, &str); 11] = [
     ("chats", "Chats"),
     ("files", "Chats"),
     ("notifications", "Notifications"),
+    ("search", "Search"),
     ("presence", "Realtime"),
     ("udp", "Realtime"),
     ("projects", "Projects"),
@@ -230,6 +233,7 @@ const TAGS: [(&str, &str); 11] = [
         browse::raw,
         browse::tags,
         talk::list,
+        search::search,
         browse::tree,
         browse::tree_of_default_branch,
         browse::tree_of_ref,

@@ -13,6 +13,7 @@ use crate::actors::cache::{CacheActor, CacheHandle, LogReader, ReadModels, Sourc
 use crate::actors::commit::{NewestCommit, Place};
 use crate::actors::hub::{HubActor, HubHandle};
 use crate::actors::presence::{ClusterLink, PresenceActor, PresenceHandle};
+use crate::actors::search::{SearchActor, SearchHandle, SearchSources};
 use crate::actors::writer::{
     BatchExecutor, Checkpointer, DbWriterActor, Outage, WalSizeEstimator, WriterHandle,
 };
@@ -35,6 +36,8 @@ pub(super) struct StartedActors {
     pub(super) handles: ActorHandles,
     pub(super) session_threads: Vec<SessionThread>,
     pub(super) threads: Vec<Arbiter>,
+    /// The thread of the search, which makes its index durable at the end.
+    pub(super) search_thread: Option<Arbiter>,
     pub(super) checkpointer: Checkpointer,
 }
 
@@ -86,8 +89,11 @@ pub(super) fn start_actors(
     let readers = threads.sources.open_readers()?;
     let cache = threads.start_cache(snapshot, &readers, (hubs, presence.clone()));
     let (writer, checkpointer) = threads.start_writer(executor, epoch, &cache)?;
-    let handles = ActorHandles { cache, writer, readers, presence };
-    Ok(StartedActors { handles, session_threads, threads: threads.started, checkpointer })
+    let search = threads.start_search(epoch, &cache, &readers);
+    let search_thread = threads.started.pop();
+    let searches = threads.sources.instruments.searches.clone();
+    let handles = ActorHandles { cache, writer, readers, presence, search, searches };
+    Ok(StartedActors { handles, session_threads, threads: threads.started, search_thread, checkpointer })
 }
 
 impl ActorSources<'_> {
@@ -178,6 +184,21 @@ impl Threads<'_> {
             CacheActor::new(models, receivers, counters, sources, own, own_fatal)
         });
         CacheHandle::new(mailbox, gate)
+    }
+
+    /// Starts the search, which follows the cache.
+    fn start_search(&mut self, epoch: i64, cache: &CacheHandle, readers: &Readers) -> SearchHandle {
+        let thread = self.next();
+        let ActorSources { config, data_dir, instruments, fatal, .. } = &self.sources;
+        let (limits, stats) = (config.limits.clone(), &instruments.search);
+        let gate = self.sources.gate(limits.searches, 1, stats);
+        let path = data_dir.search_index();
+        let sources = SearchSources { path, epoch, cache: cache.clone(), readers: readers.clone(), limits };
+        let metrics = instruments.searches.clone();
+        let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |own| {
+            SearchActor::new(sources, metrics, own.clone())
+        });
+        SearchHandle::new(mailbox, gate)
     }
 
     /// Starts the writer and its checkpointer.

@@ -11,6 +11,7 @@ use crate::actors::freshness::Freshness;
 use crate::actors::hub::HubActor;
 use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
+use crate::actors::search::{SearchActor, SearchMetrics};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
 use crate::cluster::ProxyMetrics;
 use crate::core::actor::ActorStats;
@@ -33,11 +34,13 @@ pub(super) struct Instruments {
     pub(super) cache: Arc<ActorStats>,
     pub(super) hub: Arc<ActorStats>,
     pub(super) presence: Arc<ActorStats>,
+    pub(super) search: Arc<ActorStats>,
     pub(super) sessions: SessionMetrics,
     pub(super) cached: CacheCounters,
     pub(super) datagrams: DatagramCounters,
     pub(super) bus: BusMetrics,
     pub(super) commits: CommitMetrics,
+    pub(super) searches: SearchMetrics,
     pub(super) reads: ReadMetrics,
     pub(super) transfers: TransferMetrics,
     pub(super) histories: HistoryMetrics,
@@ -78,11 +81,13 @@ impl Instruments {
             cache: ActorStats::measuring::<CacheActor>(measures, Some(limits.cache_queries)),
             hub: ActorStats::measuring::<HubActor>(measures, None),
             presence: ActorStats::measuring::<PresenceActor>(measures, Some(limits.presence_queries)),
+            search: ActorStats::measuring::<SearchActor>(measures, Some(limits.searches)),
             sessions,
             cached: CacheCounters::default(),
             datagrams: DatagramCounters::default(),
             bus: BusMetrics::default(),
             commits: CommitMetrics::default(),
+            searches: SearchMetrics::default(),
             reads: ReadMetrics::default(),
             transfers: TransferMetrics::default(),
             histories: HistoryMetrics::default(),
@@ -110,6 +115,7 @@ impl Instruments {
             &this.bus,
             &this.cached,
             &this.commits,
+            &this.searches,
             &this.files,
             &this.reads,
             &this.http,
@@ -141,7 +147,9 @@ impl Instruments {
 
     /// Returns the statistics of every kind of actor.
     pub(super) fn actors(&self) -> Vec<Arc<ActorStats>> {
-        [&self.writer, &self.cache, &self.hub, &self.presence, &self.sessions.actors].map(Arc::clone).to_vec()
+        [&self.writer, &self.cache, &self.hub, &self.presence, &self.search, &self.sessions.actors]
+            .map(Arc::clone)
+            .to_vec()
     }
 
     /// Returns the counters that administrators may read.

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::{RunningApp, blocking};
+use super::{RunningApp, StartError, blocking};
+use crate::core::config::Synchronous;
+use crate::core::database::Source;
 use crate::core::telemetry::chain;
 use crate::core::{control_socket, database};
 use crate::services::Services;
@@ -16,6 +18,7 @@ const DRAIN_SHARE: u32 = 20;
 const GOODBYE_SHARE: u32 = 20;
 const BUS_SHARE: u32 = 5;
 const VERIFY_SHARE: u32 = 10;
+const INDEX_SHARE: u32 = 5;
 /// Time that the last checkpoint waits for other processes that read the database.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 
@@ -32,8 +35,8 @@ pub struct StopStep {
 #[derive(Debug)]
 pub struct StopReport {
     pub steps: Vec<StopStep>,
-    /// Number of differences between the cache and the database. Any value other than 0 is a
-    /// defect.
+    /// Number of differences of the cache, and of the search index, from the database. Any value
+    /// other than 0 is a defect.
     pub differences: usize,
 }
 
@@ -76,12 +79,15 @@ impl RunningApp {
         let is_alone = !self.log.others_run();
         let verified = async { if is_alone { verify(&self.services).await } else { 0 } };
         let differences = stop.step("verify the cache", share(VERIFY_SHARE), verified).await.unwrap_or(0);
+        let compared = async { if is_alone { verify_index(&self.services).await } else { 0 } };
+        let differences = differences
+            + stop.step("verify the search index", share(INDEX_SHARE), compared).await.unwrap_or(0);
 
-        let (threads, checkpointer) = (self.threads, self.checkpointer);
+        let (threads, search_thread, checkpointer) = (self.threads, self.search_thread, self.checkpointer);
         drop((self.services, self.sessions));
         let (database, synchronous) = (self.database, self.config.storage.synchronous);
         let last = blocking(move || {
-            for thread in &threads {
+            for thread in threads.iter().chain(&search_thread) {
                 thread.stop();
             }
             for thread in threads {
@@ -91,13 +97,12 @@ impl RunningApp {
             }
             // The writer has stopped, and with it the last waker of the checkpointer is dropped.
             checkpointer.stop();
-            let Some(path) = database.file() else { return Ok(()) };
-            let mut db = database::open_writer(path, synchronous)?;
-            database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
-            if !database::checkpoint_truncate(&mut db)? {
-                warn!("another process reads the database: the WAL is not empty; the next start empties it");
+            let checkpointed = last_checkpoint(&database, synchronous);
+            // The fsync of a large index takes long, and the index can be built again.
+            if search_thread.is_some_and(|thread| thread.join().is_err()) {
+                warn!("the thread of the search panicked");
             }
-            Ok(())
+            checkpointed
         });
         let left = total.saturating_sub(begun.elapsed());
         if let Some(Err(error)) = stop.step("join and checkpoint", left, last).await {
@@ -108,6 +113,16 @@ impl RunningApp {
         drop(self.data_dir);
         StopReport { steps: stop.steps, differences }
     }
+}
+
+fn last_checkpoint(database: &Source, synchronous: Synchronous) -> Result<(), StartError> {
+    let Some(path) = database.file() else { return Ok(()) };
+    let mut db = database::open_writer(path, synchronous)?;
+    database::wait_for_locks(&mut db, LAST_CHECKPOINT_WAIT)?;
+    if !database::checkpoint_truncate(&mut db)? {
+        warn!("another process reads the database: the WAL is not empty; the next start empties it");
+    }
+    Ok(())
 }
 
 struct Stopping {
@@ -155,6 +170,16 @@ async fn verify(services: &Services) -> usize {
     };
     for difference in differences.iter().take(10) {
         error!(difference, "the cache differs from the database");
+    }
+    differences.len()
+}
+
+/// Compares the search index of a small server with the database. Returns the number of
+/// differences.
+async fn verify_index(services: &Services) -> usize {
+    let differences = services.compare_search_index().await;
+    for difference in differences.iter().take(10) {
+        error!(difference, "the search index differs from the database");
     }
     differences.len()
 }

@@ -156,7 +156,9 @@ fn open_server(
             nodes::record_stopped(&mut db, number, &instance)?;
             return Err(other_key(config));
         }
-        warn!("auth.secret is not the one of the last start: tokens that were signed with that one are refused");
+        warn!(
+            "auth.secret is not the one of the last start: tokens that were signed with that one are refused"
+        );
         signing_key::replace(&mut db, &signing_key)?;
     }
     commit_log::begin_log(&mut db.queries)?;

@@ -5,6 +5,7 @@
 //! * `lock`: held while a process serves
 //! * `high_water.json`: the last known position of the database (see [`HighWater`])
 //! * `repos/`: the repositories
+//! * `search.db`: the index of the search, which can be built again at any time
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -213,6 +214,11 @@ impl DataDir {
     /// Returns the path of the database in a directory that another process may have open.
     pub fn database_in(path: &Path) -> PathBuf {
         path.join("netbit.db")
+    }
+
+    /// Returns the path of the index of the search.
+    pub fn search_index(&self) -> PathBuf {
+        self.path.join("search.db")
     }
 
     /// Returns whether a server has used this directory, on any engine.

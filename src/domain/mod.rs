@@ -36,6 +36,7 @@ pub mod push;
 pub mod recorded_refs;
 pub mod refusal;
 pub mod repository;
+pub mod search;
 pub mod text;
 pub(crate) mod text_enum;
 pub mod thread;

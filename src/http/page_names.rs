@@ -2,7 +2,7 @@
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a
 /// route.
-pub(crate) const PAGES: [(&str, &str); 86] = [
+pub(crate) const PAGES: [(&str, &str); 87] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin"),
@@ -35,6 +35,7 @@ pub(crate) const PAGES: [(&str, &str); 86] = [
     ("GET", "/register"),
     ("POST", "/register"),
     ("GET", "/robots.txt"),
+    ("GET", "/search"),
     ("GET", "/settings"),
     ("GET", "/settings/appearance"),
     ("POST", "/settings/appearance"),

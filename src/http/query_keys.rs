@@ -11,7 +11,7 @@ use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
 /// Method, path and keys of every route with keys. A test compares them with the OpenAPI document.
-const QUERY_KEYS: [(&str, &str, &[&str]); 26] = [
+const QUERY_KEYS: [(&str, &str, &[&str]); 27] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
     ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
     ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
@@ -44,6 +44,7 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 26] = [
         &["last_commit", "limit", "cursor"],
     ),
     ("GET", "/api/repos", &["limit", "cursor"]),
+    ("GET", "/api/search", &["q", "in", "limit", "cursor"]),
     ("GET", "/api/users", &["ids", "prefix", "limit", "cursor"]),
     ("GET", "/api/users/me/blocks", &["limit", "cursor"]),
 ];

@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity`
 /// is for routes without credentials, and for routes that check the role which a token grants:
 /// projects, repositories and git.
-pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 97] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 98] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/health", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
@@ -90,6 +90,7 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 97] = [
     ("PUT", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
     ("GET", "/api/repos", RequiredScope::Identity),
     ("POST", "/api/repos/create", RequiredScope::Identity),
+    ("GET", "/api/search", RequiredScope::ChatRead),
     ("GET", "/api/server", RequiredScope::Identity),
     ("POST", "/api/udp/ticket", RequiredScope::Person),
     ("GET", "/api/users", RequiredScope::ChatRead),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
+use super::found::Found;
 use super::view::{
     ChatSummary, EventData, EventView, MarkView, NotificationView, PresenceView, TicketView, UserView,
 };
@@ -122,6 +123,12 @@ pub enum ServerPacket<'a> {
         events: Vec<EventView<'a>>,
         has_more: bool,
         as_of: Seq,
+    },
+    /// The results of a search.
+    Found {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<u64>,
+        results: &'a Found,
     },
     /// The marks of members of a chat. For the user's own sessions also the unread count.
     Marks {
@@ -298,6 +305,8 @@ pub struct ReceivedPacket {
     pub messages: Vec<Message>,
     #[serde(default)]
     pub events: Vec<EventData>,
+    #[serde(default)]
+    pub results: Option<Found>,
     #[serde(default)]
     pub reconnect: bool,
 }

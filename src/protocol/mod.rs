@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod code;
 pub mod datagram;
+pub mod found;
 pub mod framing;
 pub mod json;
 pub mod json_size;

@@ -70,6 +70,15 @@ pub struct MessagePacket {
     pub from_seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub limit: Option<u16>,
+    /// The query of a `Search`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub q: Option<String>,
+    /// The groups of a `Search`, separated by commas.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none", default)]
+    pub groups: Option<String>,
+    /// `next` of a group of results.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cursor: Option<String>,
 }
 
 /// The `message` of a `SendMessage` or `EditMessage`.

@@ -47,6 +47,7 @@ mod pushes;
 mod rates;
 pub mod repositories;
 mod room;
+pub mod search;
 pub mod spool;
 pub mod storage_nodes;
 pub mod talks;
@@ -75,6 +76,7 @@ use tokio::sync::Notify;
 
 use crate::actors::cache::{CacheHandle, HasAdministrator};
 use crate::actors::presence::PresenceHandle;
+use crate::actors::search::{SearchHandle, SearchMetrics};
 use crate::actors::writer::WriterHandle;
 use crate::core::auth::password::PasswordPool;
 use crate::core::auth::setup::SetupCode;
@@ -94,6 +96,8 @@ pub struct ActorHandles {
     pub writer: WriterHandle,
     pub readers: Readers,
     pub presence: PresenceHandle,
+    pub search: SearchHandle,
+    pub searches: SearchMetrics,
 }
 
 /// This server among the nodes of its cluster.
@@ -122,6 +126,8 @@ pub struct Services {
     pub writer: WriterHandle,
     pub readers: Readers,
     pub presence: PresenceHandle,
+    search: SearchHandle,
+    searches: SearchMetrics,
     node: i16,
     udp_address: Arc<str>,
     passwords: PasswordPool,
@@ -164,12 +170,14 @@ impl Services {
         let logins = logins::Logins::start(&limits, pools, node.logins);
         let rates = Rates::new(&limits);
         let answers = Slots::of_space(limits.answer_bytes).measured(pools.meter(PoolName::Answers));
-        let ActorHandles { cache, writer, readers, presence } = handles;
+        let ActorHandles { cache, writer, readers, presence, search, searches } = handles;
         Self {
             cache,
             writer,
             readers,
             presence,
+            search,
+            searches,
             node: node.number,
             udp_address: node.udp_address,
             passwords,

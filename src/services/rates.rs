@@ -20,6 +20,7 @@ pub struct Rates {
     registrations: DefaultKeyedRateLimiter<IpAddr>,
     tickets: DefaultKeyedRateLimiter<UserId>,
     lookups: DefaultKeyedRateLimiter<UserId>,
+    searches: DefaultKeyedRateLimiter<UserId>,
     clock: DefaultClock,
 }
 
@@ -36,6 +37,8 @@ impl Rates {
             .allow_burst(at_least_one(limits.udp_tickets_burst));
         let lookups = Quota::per_second(at_least_one(limits.lookups_per_second))
             .allow_burst(at_least_one(limits.lookups_burst));
+        let searches = Quota::per_second(at_least_one(limits.searches_per_second))
+            .allow_burst(at_least_one(limits.searches_burst));
         Self {
             on: limits.rates,
             messages: RateLimiter::keyed(messages),
@@ -43,6 +46,7 @@ impl Rates {
             registrations: RateLimiter::keyed(registrations),
             tickets: RateLimiter::keyed(tickets),
             lookups: RateLimiter::keyed(lookups),
+            searches: RateLimiter::keyed(searches),
             clock: DefaultClock::default(),
         }
     }
@@ -75,6 +79,11 @@ impl Rates {
         self.check(&self.lookups, &user)
     }
 
+    /// Checks a search.
+    pub fn search(&self, user: UserId) -> Result<(), Refusal> {
+        self.check(&self.searches, &user)
+    }
+
     pub fn registration(&self, address: IpAddr) -> Result<(), Refusal> {
         self.check(&self.registrations, &network_of(address))
     }
@@ -102,6 +111,7 @@ impl Rates {
         self.registrations.retain_recent();
         self.tickets.retain_recent();
         self.lookups.retain_recent();
+        self.searches.retain_recent();
     }
 }
 

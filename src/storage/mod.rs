@@ -4,9 +4,10 @@
 //! statement. `ids` makes typed ids columns. `snapshot` loads the read models. `unfinished` loads
 //! the work that a crash interrupted. `readers` is the pool of read-only connections. `commit_log`
 //! numbers the commits, and passes them to other nodes. `nodes` and `signing_key` hold what nodes
-//! share on PostgreSQL. `database_copy` copies all rows to another database.
+//! share on PostgreSQL. `database_copy` copies all rows to another database. `search_index` is the
+//! index of messages, a file of its own, and `search_feed` reads the changes that it lacks.
 //!
-//! Invariant: writing functions are called only inside the writer's transaction.
+//! Invariant: functions that write the database are called only inside the writer's transaction.
 
 pub mod commit_log;
 pub mod copy;
@@ -20,6 +21,8 @@ pub mod replica_check;
 pub mod replicas;
 pub mod rows;
 pub mod schema;
+pub mod search_feed;
+pub mod search_index;
 pub mod signing_key;
 pub mod snapshot;
 pub mod unfinished;

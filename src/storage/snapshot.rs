@@ -207,7 +207,7 @@ pub fn events_between(
 }
 
 /// Runs `read` in one transaction, so that all rows it reads belong to one commit.
-fn in_one_read<T>(db: &mut Db, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> QueryResult<T> {
+pub(super) fn in_one_read<T>(db: &mut Db, read: impl FnOnce(&mut Db) -> QueryResult<T>) -> QueryResult<T> {
     db.begin_read()?;
     let result = read(db);
     let ended = db.batch_execute("COMMIT");

@@ -34,6 +34,7 @@ mod origin_page;
 pub mod paint;
 mod people;
 mod project;
+mod search;
 mod settings;
 mod sheets;
 mod shown;
@@ -59,6 +60,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(page("/about").get(about::show))
         .service(page("/people").get(people::list::show))
         .service(page("/people/{username}").get(people::show::show).post(people::show::message))
+        .service(page("/search").get(search::show::show))
         .configure(chat::routes)
         .configure(own_settings)
         .configure(administration)

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use netbit::client::{HttpClient, Trust};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::harness::{PASSWORD, TestServer, soon};
+use crate::harness::{PASSWORD, TestServer, soon, until};
 
 /// Returns `netbit chat` in a folder that has the user's password in a file.
 fn chat(folder: &Path, arguments: &[&str]) -> Command {
@@ -207,5 +207,36 @@ async fn banner_with_tls_names_a_host_of_the_certificate() {
     let server = crate::harness::Process::with(folder.path(), &files).await;
     let greeting = &server.greeting;
     assert!(greeting.contains("netbit chat --server https://localhost:"), "{greeting}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn chat_client_lists_found_messages_and_goes_to_one() {
+    let change = |limits: &mut netbit::core::limits::Limits| limits.search_delay_ms = 1;
+    let server = TestServer::with_limits(change).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let team = bob.group(&[&alice]).await;
+    for content in ["before the needle", "a needle in \u{1b}[2Jthe chat", "behind the needle"] {
+        assert_eq!(bob.say(team, content).await.status, 201);
+    }
+    for n in 0..30 {
+        assert_eq!(bob.say(team, &format!("later {n}")).await.status, 201);
+    }
+    until(async || server.operations("/metrics").await.1.contains("netbit_search_behind_events 0\n")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", server.app.addresses.http);
+    let lines = "/search needle from:bob -before\n/goto 2\nan answer\n/search from:\n/goto 9\n";
+    let done = script(chat(folder.path(), &["--server", &url]), lines).await;
+    let (shown, problems) = (text(&done.stdout), text(&done.stderr));
+    for (number, content) in [(1, "behind the needle"), (2, "a needle in the chat")] {
+        let line = shown.lines().find(|line| line.starts_with(&format!("  {number}. [team] ")));
+        assert!(line.is_some_and(|line| line.ends_with(&format!(" bob: {content}"))), "{shown}");
+    }
+    let around = shown.split("--- message 2 of the search ---").nth(1).unwrap();
+    assert!(around.contains("before the needle") && around.contains("later 5"), "{shown}");
+    assert!(!around.split("--- end").next().unwrap().contains("later 25"), "{shown}");
+    assert!(!shown.contains('\u{1b}') && alice.contents(team).await.contains(&"an answer".to_owned()));
+    let problems = format!("{shown}{problems}");
+    assert!(problems.contains("from: needs a user name") && problems.contains("no message 9 was found"));
     server.stop().await;
 }

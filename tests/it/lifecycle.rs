@@ -48,6 +48,7 @@ async fn stop_takes_its_steps_in_order_and_cuts_none_short() {
             "drain the writer",
             "close sessions",
             "verify the cache",
+            "verify the search index",
             "join and checkpoint",
             "operations"
         ]
@@ -174,7 +175,7 @@ async fn actors_route_reports_mailboxes_and_messages() {
     .await;
     let names: Vec<_> =
         seen["actors"].as_array().unwrap().iter().map(|actor| actor["actor"].as_str().unwrap()).collect();
-    assert_eq!(names, ["writer", "cache", "hub", "presence", "session"]);
+    assert_eq!(names, ["writer", "cache", "hub", "presence", "search", "session"]);
     let append = seen["actors"][0]["messages"]
         .as_array()
         .unwrap()

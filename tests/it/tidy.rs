@@ -26,8 +26,13 @@ const ONLY: &[(&str, &[&str])] = &[("client", &["domain", "protocol", "core"])];
 /// The modules of `core` that `client` may use.
 const CORE_OF_CLIENT: &[&str] = &["trust"];
 /// The modules of `actors`, from left to right, with the same rule.
-const ACTORS: &[&[&str]] =
-    &[&["outbox", "error", "commit"], &["freshness"], &["hub", "presence"], &["cache"], &["writer"]];
+const ACTORS: &[&[&str]] = &[
+    &["outbox", "error", "commit"],
+    &["freshness"],
+    &["hub", "presence"],
+    &["cache"],
+    &["search", "writer"],
+];
 /// Crates and paths that `domain` may use.
 const DOMAIN_CRATES: &[&str] = &[
     "serde",
@@ -40,6 +45,8 @@ const DOMAIN_CRATES: &[&str] = &[
     "precis_profiles",
     "unicode_normalization",
     "unicode_properties",
+    // Properties in tests.
+    "proptest",
     // The macro of `domain/text_enum.rs`, which has no path of its own.
     "text_enum",
     "std",

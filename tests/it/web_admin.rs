@@ -317,7 +317,7 @@ async fn about_names_version_and_licences() {
 }
 
 /// Paths of pages with a visitor who may see everything.
-const PAGES: [&str; 30] = [
+const PAGES: [&str; 34] = [
     "/chat",
     "/chat/1",
     "/chat/1/1",
@@ -334,6 +334,10 @@ const PAGES: [&str; 30] = [
     "/people",
     "/people/alice",
     "/people/bob",
+    "/search",
+    "/search?q=bob",
+    "/search?q=bob&in=people",
+    "/search?q=bob&in=messages",
     "/settings/profile",
     "/settings/password",
     "/settings/logins",

@@ -15,12 +15,14 @@ use reload::Reload;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use super::changes::{Changes, ChatHeads};
 use super::chats::Fill;
 use super::counters::CacheCounters;
 use super::handle::CacheHandle;
 use super::log_reader::LogReader;
 use super::messages::{
-    CaughtUp, Comparison, LogRead, Publish, QueryRequest, SendReceipts, SnapshotRead, Verify, WindowRead,
+    CaughtUp, Comparison, LogRead, Publish, QueryRequest, SendChanges, SendReceipts, SnapshotRead, Verify,
+    WindowRead,
 };
 use super::open_sessions::OpenSessions;
 use super::queries::{Query, QueryContext, QueryOutcome};
@@ -76,6 +78,8 @@ pub struct CacheActor {
     reloads: u64,
     dropped_by_panic: bool,
     receipts_scheduled: bool,
+    /// Changed chats, for the search index.
+    changes: Changes,
     /// Permits of refusals that wait for a read of the log.
     waiting_refusals: Arc<Semaphore>,
 }
@@ -106,6 +110,7 @@ impl CacheActor {
             reloads: 0,
             dropped_by_panic: false,
             receipts_scheduled: false,
+            changes: Changes::default(),
             waiting_refusals: Arc::new(Semaphore::new(refusals_max)),
         };
         this.count_bytes();
@@ -213,6 +218,8 @@ impl CacheActor {
                 self.count_bytes();
                 self.deliver_to_all(lane);
                 self.schedule_receipts();
+                self.changes.note(&committed.events);
+                self.schedule_changes();
             }
             Applied::Old => {}
             Applied::Gap => self.start_reload(vec![committed]),
@@ -229,6 +236,18 @@ impl CacheActor {
         actix::spawn(async move {
             tokio::time::sleep(wait).await;
             own.send_receipts();
+        });
+    }
+
+    /// Schedules the answer to the search index, together with changes that arrive meanwhile.
+    fn schedule_changes(&mut self) {
+        if !self.changes.begin_answer() {
+            return;
+        }
+        let (own, wait) = (self.own.clone(), Duration::from_millis(self.sources.limits.search_delay_ms));
+        actix::spawn(async move {
+            tokio::time::sleep(wait).await;
+            own.send_changes();
         });
     }
 
@@ -264,6 +283,7 @@ impl Supervised for CacheActor {
     /// wait get an error.
     fn restarting(&mut self, _: &mut Ctx<Self>) {
         self.awaiting_window.clear();
+        self.changes = Changes::default();
         self.reload = Reload::No;
         self.dropped_by_panic = true;
     }
@@ -296,6 +316,21 @@ impl Handler<SendReceipts> for CacheActor {
         self.receipts_scheduled = false;
         let items = self.models.take_receipts(self.sources.limits.receipts_participants);
         self.presence.deliver(items);
+    }
+}
+
+impl Handler<Ask<ChatHeads>> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<ChatHeads>, _: &mut Ctx<Self>) {
+        self.changes.wait(ask, &self.models.chats);
+        self.schedule_changes();
+    }
+}
+
+impl Handler<SendChanges> for CacheActor {
+    type Result = ();
+    fn handle(&mut self, _: SendChanges, _: &mut Ctx<Self>) {
+        self.changes.answer(&self.models.chats);
     }
 }
 

@@ -269,6 +269,10 @@ impl Chats {
         self.chats.get(&chat)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Chat> {
+        self.chats.values().map(|state| &state.chat)
+    }
+
     /// Returns the chats of a user, by id, above `after`.
     pub(super) fn of_user(&self, user: UserId, after: ChatId) -> impl Iterator<Item = &ChatState> {
         let ids = self.of_user.get(&user).map(|ids| ids.range(ChatId(after.0.saturating_add(1))..));

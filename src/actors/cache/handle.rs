@@ -1,11 +1,12 @@
 //! The handle of the cache.
 
 use super::actor::CacheActor;
+use super::changes::{ChangedChats, ChatHeads};
 use super::chats::Fill;
 use super::messages::{
     CatchUp, CaughtUp, ChatsElsewhere, CloseSession, Comparison, Heartbeat, IssueTicket, LogRead,
-    OpenSession, Publish, QueryRequest, Replay, ResumeCursors, SendReceipts, SessionRef, SessionRegistration,
-    SnapshotRead, Verify, WindowRead,
+    OpenSession, Publish, QueryRequest, Replay, ResumeCursors, SendChanges, SendReceipts, SessionRef,
+    SessionRegistration, SnapshotRead, Verify, WindowRead,
 };
 use super::queries::Query;
 use super::read_models::ReadModels;
@@ -129,6 +130,12 @@ impl CacheHandle {
         self.mailbox.ask_ungated(Verify { fresh: Box::new(fresh) }).await
     }
 
+    /// Waits for changes of chats, or returns all chats at once. Called by one task, for the search
+    /// index: another call ends the one that waits.
+    pub async fn chat_heads(&self, request: ChatHeads) -> Result<ChangedChats, QueryError> {
+        self.mailbox.ask_ungated(request).await
+    }
+
     pub(super) fn log_read(&self, deferred: super::actor::DeferredQuery) {
         self.mailbox.post(LogRead(deferred));
     }
@@ -139,6 +146,10 @@ impl CacheHandle {
 
     pub(super) fn send_receipts(&self) {
         self.mailbox.post(SendReceipts);
+    }
+
+    pub(super) fn send_changes(&self) {
+        self.mailbox.post(SendChanges);
     }
 
     pub(super) fn snapshot_read(&self, reload: u64, snapshot: Result<Box<Snapshot>, ReadError>) {

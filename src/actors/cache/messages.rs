@@ -12,13 +12,13 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
-    AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatList,
-    ChatReader, Events, HasAdministrator, LoginCandidate, Me, Members, MembersAmong, NotificationList,
-    Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList,
-    ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors, ReadableChat, ReadersNamed,
-    Repositories, RepositoryById, RepositoryNamed, RepositoryPaths, RepositoryToPush, StartingChats,
-    StorageOf, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents,
-    UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
+    AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatHeads,
+    ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate, Me, Members, MembersAmong,
+    NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed,
+    PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors,
+    ReadableChat, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
+    RepositoryToPush, SearchScope, StartingChats, StorageOf, TokenHolder, TokenUsesToWrite, UserIds,
+    UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -44,11 +44,13 @@ instrumented_actor!(
         CatchUp,
         CaughtUp,
         ChatDetails,
+        ChatHeads,
         ChatReader,
         ChatList,
         ChatsElsewhere,
         CloseSession,
         Events,
+        FoundPlaces,
         HasAdministrator,
         Heartbeat,
         IssueTicket,
@@ -79,6 +81,8 @@ instrumented_actor!(
         RepositoryNamed,
         RepositoryPaths,
         RepositoryToPush,
+        SearchScope,
+        SendChanges,
         SendReceipts,
         SnapshotRead,
         StartingChats,
@@ -110,6 +114,7 @@ macro_rules! answers {
 }
 
 answers! {
+    ChatHeads => super::ChangedChats,
     CatchUp => Vec<(ChatId, Seq)>,
     ChatsElsewhere => (),
     Heartbeat => (),
@@ -227,6 +232,11 @@ pub(super) struct WindowRead {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SendReceipts;
+
+/// Changes of chats were collected long enough.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SendChanges;
 
 /// A new snapshot has been read.
 #[derive(Message)]

@@ -19,6 +19,7 @@
 
 mod actor;
 mod audit_queries;
+mod changes;
 mod chat_start;
 mod chats;
 mod common_chats;
@@ -39,6 +40,7 @@ mod push_queries;
 mod queries;
 mod read_models;
 mod receipts;
+mod search_queries;
 mod sessions;
 mod storage_queries;
 mod token_queries;
@@ -51,6 +53,7 @@ mod model_test;
 
 pub use actor::{CacheActor, Sources};
 pub use audit_queries::{PathsFound, PathsToAdminister};
+pub use changes::{ChangedChats, ChatHead, ChatHeads};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use cursor_queries::{ChatReader, ReadCursors, ReadableChat};
@@ -70,6 +73,7 @@ pub use queries::{
     PersonFormerlyNamed, PersonNamed, Query, QueryContext, QueryOutcome, UserIds,
 };
 pub use read_models::ReadModels;
+pub use search_queries::{FoundChats, FoundPlaces, SearchScope, SearchableChats};
 pub use storage_queries::{AppliedCommit, StorageOf, StoragePlace};
 pub use token_queries::{
     AccessTokens, AccessTokensOf, Administrator, HasAdministrator, PeopleSeen, TokenHolder, TokenUsesToWrite,

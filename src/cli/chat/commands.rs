@@ -33,7 +33,9 @@ pub(super) const HELP: &[Help] = &[
     always("/react EMOJI", "react to the last message; /unreact removes the reaction"),
     always("/status STATUS", "set your status: online, away, dnd or invisible"),
     always("/more", "show older messages of the open chat"),
-    full("/search TEXT", "find text in the history; n and N go to older and newer matches"),
+    always("/search WORDS", "find messages of all your chats; also from:USER in:#CHAT after:2026-11-01"),
+    always("/goto N", "go to a message that the last search found"),
+    full("/find TEXT", "find text in the history of the chat; n and N go to older and newer matches"),
     full("/inbox", "show your notifications"),
     full("/thread", "show the thread of the selected or the last message"),
     full("/pins", "list the pinned messages of the open chat"),
@@ -90,6 +92,10 @@ pub(super) enum Command {
     },
     Status(String),
     More,
+    /// Messages of all chats. Empty: the last search again.
+    Search(String),
+    /// Number of a message that the last search found.
+    Goto(usize),
     Help,
     Quit,
     /// A command of the full screen.
@@ -98,7 +104,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FullCommand {
-    Search(String),
+    Find(String),
     Inbox,
     Thread,
     Retry,
@@ -172,8 +178,10 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "mouse" => alone(Command::Full(FullCommand::Mouse)),
         "help" => alone(Command::Help),
         "quit" => alone(Command::Quit),
-        "search" if rest.is_empty() => Err("usage: /search TEXT".to_owned()),
-        "search" => Ok(Command::Full(FullCommand::Search(rest.to_owned()))),
+        "search" => Ok(Command::Search(rest.to_owned())),
+        "goto" => rest.parse().map(Command::Goto).map_err(|_| "usage: /goto N".to_owned()),
+        "find" if rest.is_empty() => Err("usage: /find TEXT".to_owned()),
+        "find" => Ok(Command::Full(FullCommand::Find(rest.to_owned()))),
         "inbox" => alone(Command::Full(FullCommand::Inbox)),
         "thread" => alone(Command::Full(FullCommand::Thread)),
         "retry" => alone(Command::Full(FullCommand::Retry)),
@@ -242,7 +250,10 @@ mod tests {
             ("/quit ", Command::Quit),
             ("/leave", Command::Leave),
             ("/invite @bob carol", Command::Invite(vec!["bob".into(), "carol".into()])),
-            ("/search two words", Command::Full(FullCommand::Search("two words".into()))),
+            ("/search two from:bob ", Command::Search("two from:bob".into())),
+            ("/search", Command::Search(String::new())),
+            ("/goto 12", Command::Goto(12)),
+            ("/find two words", Command::Full(FullCommand::Find("two words".into()))),
             ("/msg @bob", Command::Direct("bob".into())),
             ("/part", Command::Leave),
             ("/away", Command::Status("away".into())),
@@ -287,6 +298,9 @@ mod tests {
             "/status",
             "/join",
             "/quit now",
+            "/goto",
+            "/goto -1",
+            "/find",
             "/opne x",
             "/QUIT",
         ] {

@@ -8,14 +8,15 @@
 //!
 //! Both use [`account`] (the login), [`link`] and [`rest`] (the ways to the server), [`commands`]
 //! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`listing`] (the list
-//! of chats), [`people`] (presence and typing), [`sentence`] (descriptions of events) and [`text`]
-//! (cleaning of untrusted text).
+//! of chats), [`hits`] (results of a search), [`people`] (presence and typing), [`sentence`]
+//! (descriptions of events) and [`text`] (cleaning of untrusted text).
 
 mod account;
 mod commands;
 mod config;
 mod export;
 mod full;
+mod hits;
 mod link;
 mod list;
 mod listing;

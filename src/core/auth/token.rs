@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 use super::refresh::RefreshKey;
 
+/// Separates the key of cursors from the signatures of access tokens, which use the same secret.
+const CURSORS: &[u8] = b"netbit key of cursors, version 1\0";
 const ISSUER: &str = "netbit";
 const AUDIENCE: &str = "netbit";
 /// Allowed difference between the clocks of two machines.
@@ -60,6 +62,7 @@ pub struct TokenKeys {
     validation: Validation,
     epoch: i64,
     refresh: RefreshKey,
+    cursors: [u8; 32],
 }
 
 impl TokenKeys {
@@ -76,7 +79,13 @@ impl TokenKeys {
             validation,
             epoch,
             refresh: RefreshKey::new(secret, epoch),
+            cursors: derived(secret, CURSORS),
         }
+    }
+
+    /// Returns the key that seals cursors. It is the same on all nodes of a cluster.
+    pub fn cursors(&self) -> &[u8; 32] {
+        &self.cursors
     }
 
     /// Returns the key that derives refresh tokens.
@@ -123,6 +132,12 @@ impl std::fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenKeys").field("epoch", &self.epoch).finish_non_exhaustive()
     }
+}
+
+fn derived(secret: &[u8], context: &[u8]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104, section 3)")]
+    let mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length");
+    mac.chain_update(context).finalize().into_bytes().into()
 }
 
 /// The prefix of every personal access token.

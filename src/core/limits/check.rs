@@ -53,8 +53,10 @@ impl Limits {
             checkpoint_bytes wal_bytes read_only_probe_ms commit_wait_ms shutdown_ms repositories_per_project notifications_per_user
             notifications_per_command notifications_attempts notifications_per_message notifying_messages_per_user mentions_per_message
             trimmed_per_command proxied_requests proxied_requests_per_node proxy_connect_ms proxy_idle_ms
-            proxy_catch_up_ms file_bytes files_per_message files_user_bytes files_server_bytes
-            files_unbound_per_user uploads uploads_per_user upload_idle_ms downloads
+            proxy_catch_up_ms searches search_rows search_ms search_checked search_batch search_retry_ms
+            search_checked_bytes search_check_ms search_batch_bytes search_lag_ms search_compare_ms
+            file_bytes files_per_message files_user_bytes files_server_bytes files_unbound_per_user uploads
+            uploads_per_user upload_idle_ms downloads
         ));
         mistakes.extend(below_one!(
             self, RATE,
@@ -62,7 +64,7 @@ impl Limits {
             strangers_added_burst added_by_strangers_per_hour added_by_strangers_burst added_per_hour added_burst
             added_by_one_per_hour added_by_one_burst everybody_mentions_per_hour everybody_mentions_burst udp_tickets_per_minute udp_tickets_burst
             udp_datagrams_per_second udp_datagrams_burst logged_refusals_per_second registrations_burst
-            lookups_per_second lookups_burst
+            lookups_per_second lookups_burst searches_per_second searches_burst
             registrations_per_minute
         ));
         mistakes.extend(above!(

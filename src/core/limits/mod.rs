@@ -49,6 +49,7 @@ mod notifications;
 mod pages;
 mod presence;
 mod projects;
+mod search;
 mod sessions;
 mod storage;
 
@@ -69,7 +70,7 @@ pub const ROWS_PER_STATEMENT_MAX: usize = 2_000;
 rooms! {
     [
         actors sessions presence pages http accounts chats
-        projects notifications files git browsing maintenance storage cluster
+        projects notifications files search git browsing maintenance storage cluster
     ]
     /// Whether rate limits apply at all. Set to `false` for trials and measurements.
     rates: bool = true,

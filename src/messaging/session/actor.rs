@@ -126,6 +126,7 @@ impl SessionActor {
             }
             Action::Chats { after } => spawn(responder.clone().chats(request, after)),
             Action::Messages { chat, range } => spawn(responder.clone().page(request, chat, range)),
+            Action::Search(search) => spawn(responder.clone().search(request, search)),
             Action::Users { ids } => spawn(responder.clone().users(request, ids)),
             Action::Heartbeat => spawn(responder.clone().heartbeat(request)),
             Action::Ticket => spawn(responder.clone().ticket(request, self.device.clone())),

@@ -14,11 +14,16 @@ use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::{AckPacket, ServerPacket};
 use crate::protocol::view::{ChatSummary, EventView, UserView};
 use crate::services::answers::no_space;
+use crate::services::search::SearchRequest;
 
 /// Bytes of a server frame reserved for everything but events.
 const FRAME_OVERHEAD_BYTES: usize = 4096;
 /// Upper bound of the bytes of a chat in a list, without its names.
 const CHAT_BYTES: usize = 256;
+/// Upper bound of the bytes of a message in the results of a search: excerpt, names, highlights.
+const HIT_BYTES: usize = 1536;
+/// Upper bound of the bytes of a user in the results of a search.
+const PERSON_BYTES: usize = 512;
 /// Upper bound of the bytes of a user in a list, without the names.
 const USER_BYTES: usize = 64;
 
@@ -84,6 +89,31 @@ impl Responder {
             let page = ServerPacket::Events { request_id, chat_id, events, has_more, as_of };
             self.outbox.reply_page(&page, bytes);
         }
+        room.sent(admitted);
+    }
+
+    /// Searches messages and users.
+    pub(super) async fn search(self, request: Request, search: SearchRequest) {
+        let (who, request_id) = (request.who, request.request_id);
+        let mut room = self.bulk_room(who);
+        let Ok(_bulk_permit) = self.bulk.acquire().await else { return };
+        self.outbox.room().await;
+        let results = match self.services.search(who, search).await {
+            Ok(results) => results,
+            Err(error) => return request.refuse(&self.outbox, error),
+        };
+        let hits = results.messages.as_ref().map_or(0, |messages| messages.hits.len());
+        let people = results.people.as_ref().map_or(0, |people| people.hits.len());
+        let bytes = FRAME_OVERHEAD_BYTES + hits * HIT_BYTES + people * PERSON_BYTES;
+        let admitted = loop {
+            if let Some(admitted) = room.admit(bytes) {
+                break admitted;
+            }
+            if room.small().await.is_none() {
+                return request.refuse(&self.outbox, no_space());
+            }
+        };
+        self.outbox.reply_packet(&ServerPacket::Found { request_id, results: &results });
         room.sent(admitted);
     }
 

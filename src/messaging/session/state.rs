@@ -18,6 +18,7 @@ use crate::protocol::answer::GoodbyeCode;
 use crate::protocol::code::Code;
 use crate::protocol::packet::{self, MessagePacket, PacketError};
 use crate::services::ServiceError;
+use crate::services::search::SearchRequest;
 
 /// Bounds of the answers that a query may request.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +105,7 @@ pub(super) enum Action {
         chat: ChatId,
         range: EventRange,
     },
+    Search(SearchRequest),
     /// Returns the users with these ids.
     Users {
         ids: Vec<UserId>,
@@ -282,6 +284,7 @@ impl Authenticated {
             },
             "GetMessages" => self.page(&packet, true),
             "GetEvents" => self.page(&packet, false),
+            "Search" => self.search(packet),
             "Resume" => self.resume(packet),
             "Mark" => mark(&packet),
             "MarkUnread" => mark_unread(&packet),
@@ -354,12 +357,32 @@ impl Authenticated {
         }
     }
 
+    fn limit(&self, packet: &MessagePacket) -> Result<usize, Action> {
+        let limit = packet.limit.map_or(self.pages.default, usize::from);
+        let is_allowed = (1..=self.pages.max).contains(&limit);
+        is_allowed
+            .then_some(limit)
+            .ok_or_else(|| bad_request(format!("limit must be 1 to {}", self.pages.max)))
+    }
+
+    fn search(&self, packet: MessagePacket) -> Action {
+        let Some(text) = &packet.q else { return bad_request("q is missing") };
+        let limit = match self.limit(&packet) {
+            Ok(limit) => limit,
+            Err(refusal) => return refusal,
+        };
+        match SearchRequest::parse(text, packet.groups.as_deref(), limit, packet.cursor) {
+            Ok(request) => Action::Search(request),
+            Err(error) => Action::Refuse(error),
+        }
+    }
+
     fn page(&self, packet: &MessagePacket, messages_only: bool) -> Action {
         let Some(chat) = packet.chat_id else { return bad_request("chat_id is missing") };
-        let limit = packet.limit.map_or(self.pages.default, usize::from);
-        if limit == 0 || limit > self.pages.max {
-            return bad_request(format!("limit must be 1 to {}", self.pages.max));
-        }
+        let limit = match self.limit(packet) {
+            Ok(limit) => limit,
+            Err(refusal) => return refusal,
+        };
         let (Ok(before), Ok(after)) =
             (seq("before_seq", packet.before_seq), seq("after_seq", packet.after_seq))
         else {

@@ -19,7 +19,7 @@ pub use super::bulk::insert_new;
 mod at_time;
 mod trimming;
 
-pub use at_time::first_at;
+pub use at_time::{first_at, first_id_at};
 pub use trimming::{candidates, event_above, follower_beyond, remove, remove_events, removed, to_trim};
 
 /// Inserts a message. Returns `false`, and changes nothing, when the sender already has a message

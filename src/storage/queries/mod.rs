@@ -270,6 +270,7 @@ dispatch!(messages {
     fn all_deleted() -> Vec<(ChatId, i64)>;
     fn between(chat: ChatId, after: i64, before: i64, limit: i64, newest: bool) -> Vec<Message>;
     fn first_at(chat: ChatId, after: Seq, last: Seq, at: Timestamp) -> Seq;
+    fn first_id_at(at: Timestamp) -> MessageId;
     fn candidates(trim: Trim) -> Vec<Candidate>;
     fn event_above(chat: ChatId, above: Seq, count: i64) -> Option<Seq>;
     fn follower_beyond(chat: ChatId, above_to: (Seq, Seq), count: i64) -> Option<Seq>;

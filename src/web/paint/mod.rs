@@ -24,6 +24,7 @@
 //! | `alert-note` `alert-tip` `alert-important` `alert-warning` `alert-caution` | a remark, `<blockquote>` |
 //! | `footnote` | a footnote of a document, `<div>` |
 //! | `task` | the mark of a task in a list, `<span>` |
+//! | `mark` | the element around a match of a search, see [`excerpt`] |
 //! | `external-image` | a link to an image on another server |
 //! | `avatar-0` … `avatar-11` | hues, see [`avatar`] |
 
@@ -33,6 +34,7 @@ pub mod commit_text;
 pub mod data_block;
 pub mod diff;
 pub mod document;
+pub mod excerpt;
 pub mod hidden;
 pub mod licences;
 mod link;

@@ -31,7 +31,8 @@ async fn address_of_another_node_is_found_at_the_start() {
     nodes.b.kill();
     let (folder, log) = (nodes.folders[1].path(), nodes.folders[1].path().join("log"));
     let of_a = format!("http://{}", nodes.a.address());
-    let wrong = [&environment(&nodes.database, "b")[..], &[("NETBIT_CLUSTER__ADDRESS", of_a.as_str())]].concat();
+    let wrong =
+        [&environment(&nodes.database, "b")[..], &[("NETBIT_CLUSTER__ADDRESS", of_a.as_str())]].concat();
     nodes.b = Process::logging(folder, &wrong, &log).await;
     until(async || is_wrong(&nodes.b).await).await;
     let logged = std::fs::read_to_string(&log).unwrap();

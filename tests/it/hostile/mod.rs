@@ -19,6 +19,7 @@ mod push_memory;
 mod pushes;
 mod requests;
 mod revoked;
+mod search;
 mod seeds;
 mod shares;
 

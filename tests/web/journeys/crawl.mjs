@@ -7,7 +7,7 @@ import { PASSWORD, fill } from '../world.mjs';
 const PAGES_MAX = 220;
 /** Kinds of pages that every walk reaches. */
 const KINDS_OF_ALL = ['place 2?', 'place 3?', 'repository/tree?', 'repository/blob?', 'repository/blame?', 'repository/commit?', 'repository/commits?', 'repository/branches?', 'repository/tags?', 'repository/find?'];
-const KINDS_OF_ADMIN = ['settings/logins?', 'settings/tokens?', 'admin/users?', 'admin/audit?', 'admin/health?', 'project/settings?', 'project/members?'];
+const KINDS_OF_ADMIN = ['search/1?', 'settings/logins?', 'settings/tokens?', 'admin/users?', 'admin/audit?', 'admin/health?', 'project/settings?', 'project/members?'];
 /** Pages of one kind that are visited. */
 const KIND_MAX = 3;
 
@@ -19,7 +19,7 @@ function kind(url) {
   if (at >= 0) return `${at === 3 ? 'repository' : 'project'}/${parts[at + 1] ?? ''}?${query}`;
   const first = parts[0] ?? '';
   if (['settings', 'admin'].includes(first)) return `${parts.slice(0, 2).join('/')}?${query}`;
-  if (['people', 'projects', 'login', 'register', 'setup', 'about'].includes(first)) return `${first}/${parts.length}?${query}`;
+  if (['people', 'projects', 'search', 'login', 'register', 'setup', 'about'].includes(first)) return `${first}/${parts.length}?${query}`;
   return `place ${parts.length}?${query}`;
 }
 

@@ -104,6 +104,14 @@ export const COMMANDS = [
     },
   },
   {
+    name: 'search', usage: 'words', about: 'Search messages',
+    async run({ router }, _chat, rest) {
+      if (rest === '') return refused('Write /search and the words to find.');
+      router.go(`/search?q=${encodeURIComponent(rest)}`);
+      return 'The page of the search opens.';
+    },
+  },
+  {
     name: 'topic', usage: 'name', about: 'Rename this chat', applies: (chat) => hasMembers(chat) && chat.project_id === undefined,
     async run({ actions }, chat, rest) {
       if (rest === '') return refused('Write /topic and the new name of the chat.');

@@ -36,7 +36,7 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
     fill(popup,
       el('ul', null,
         chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${encodedPath(chat.name)}` }, 'Open the project')) : null,
-        item('read', 'Mark this chat as read'), item('read-all', 'Mark all chats as read'),
+        item('search', 'Search in this chat'), item('read', 'Mark this chat as read'), item('read-all', 'Mark all chats as read'),
         isFree && rules ? item('rename', 'Rename') : null,
         isFree && rules ? item('archive', chat.archived ? 'Reopen' : 'Archive') : null,
         chat.kind === 'direct' ? item('hide', 'Hide until the next message') : null),
@@ -71,6 +71,7 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
       router.go('/chat');
     }
     closeMenu();
+    if (act === 'search') ctx.root.getElementById('main')?.dispatchEvent(new CustomEvent('chat:run', { detail: 'search-chat' }));
     if (act === 'read') announce(`${name} is read.`);
     if (act === 'read-all') announce('All chats are read.');
     if (act === 'rename') ask(ctx.root, { title: `Rename ${name}`, action: 'Rename', field: { label: 'Name', value: chat.name ?? '', max: RENAME_MAX } }, (to) => actions.rename(chat.id, to));

@@ -6,7 +6,7 @@ import { NEWS_SETTING } from './timeline_news.js';
 
 /** The list in the dialog. */
 export const KEY_LIST = /** @type {const} */ ([
-  ['Everywhere', [['Ctrl-K', 'Go to a chat, a user, a project, a file'], ['Alt-↑ Alt-↓', 'Previous, next chat'], ['Alt-Shift-↑ Alt-Shift-↓', 'Previous, next unread chat'],
+  ['Everywhere', [['Ctrl-K', 'Go to a chat, a user, a project, a file, a message'], ['Alt-↑ Alt-↓', 'Previous, next chat'], ['Alt-Shift-↑ Alt-Shift-↓', 'Previous, next unread chat'],
     ['F6 Shift-F6', 'Next, previous part of the page'], ['Esc', 'Close the panel, then clear the selection, then mark as read'], ['Ctrl-Enter', 'Send']]],
   ['Single keys', [['n N', 'Next unread chat, next mention'], ['/', 'Filter chats'], ['g c', 'Go to the chat'], ['g p', 'Go to the projects'], ['g i', 'Go to the inbox'], ['g s', 'Go to the settings'], ['?', 'This list']]],
   ['Messages', [['j k ↓ ↑', 'Next, previous message'], ['Home End', 'First, last message'], ['r', 'Reply with quote'], ['t', 'Reply in thread'], ['e', 'Edit'], ['+', 'React'], ['p', 'Pin'], ['c', 'Copy the link'], ['Delete', 'Delete']]],

@@ -153,6 +153,7 @@ function startChat() {
     const { chat, message } = /** @type {CustomEvent} */ (event).detail;
     router.go(`/chat/${chat}/thread/${message}`);
   });
+  main.addEventListener('chat:run', (event) => withOthers(({ run }) => run(/** @type {CustomEvent} */ (event).detail)));
   // Before the keys: Escape closes a menu and nothing else.
   menus(document);
   createKeys(ctx, (command) => {

@@ -1,7 +1,7 @@
 // Which entries of the switcher match a text, the best ones first. Pure functions.
 import { folded } from '../kit/folded.js';
 
-/** @typedef {'chat' | 'user' | 'project' | 'repository' | 'file' | 'command'} EntryKind */
+/** @typedef {'chat' | 'user' | 'project' | 'repository' | 'file' | 'command' | 'search' | 'message'} EntryKind */
 /**
  * @typedef {object} Entry
  * @property {EntryKind} kind
@@ -14,7 +14,7 @@ import { folded } from '../kit/folded.js';
  */
 
 /** The prefixes that limit a search to some kinds. */
-const SWITCHER_PREFIXES = /** @type {Record<string, readonly EntryKind[]>} */ ({ '#': ['chat'], '@': ['user'], '/': ['file'], '>': ['command'] });
+const SWITCHER_PREFIXES = /** @type {Record<string, readonly EntryKind[]>} */ ({ '#': ['chat'], '@': ['user'], '/': ['file'], '>': ['command'], '?': ['message'] });
 
 /**
  * Splits what was typed into prefix and text; `wanted` is the text as it is compared.

@@ -2,6 +2,7 @@
 
 import { showKeys } from './key_list.js';
 import { neighbour } from './neighbour.js';
+import { chatFilter } from './message_search.js';
 import { problemText, showProblem } from './problem.js';
 import { rowKeys } from './row_keys.js';
 import { wantsAttention } from './sections.js';
@@ -71,6 +72,13 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     focusComposer();
   }
 
+  /** Opens the switcher for messages of the open chat. */
+  function searchChat() {
+    const { chat: id } = router.current();
+    const chat = id === undefined ? undefined : store.chat(id);
+    switcher.open(chat ? `? ${chatFilter(chat)} ` : '? ');
+  }
+
   /** @type {Record<string, () => unknown>} */
   const commands = {
     switcher: () => (switcher.isOpen() ? switcher.close() : switcher.open()),
@@ -87,6 +95,7 @@ export function createShortcuts(ctx, { timeline, sidebar, panel, switcher, inbox
     'go-projects': () => location.assign('/projects'),
     'go-settings': () => location.assign('/settings/profile'),
     keys: () => showKeys(ctx),
+    'search-chat': searchChat,
     escape,
   };
 

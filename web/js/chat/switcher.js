@@ -1,5 +1,6 @@
-// The switcher (Ctrl-K): goes to chats, users, projects, repositories and files, and runs commands.
-// It searches in memory; lists of the server are read once when it opens.
+// The switcher (Ctrl-K): goes to chats, users, projects, repositories, files and messages, and runs
+// commands. It searches in memory; lists of the server are read once when it opens. Messages are
+// searched for by the server (`message_search.js`, `switcher_hits.js`).
 
 import { api } from '../kit/api.js';
 import { el, fill } from '../kit/dom.js';
@@ -11,8 +12,13 @@ import { oldTexts, showOldTexts } from './old_texts.js';
 import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
 import { problemText, showProblem } from './problem.js';
 import { matching, splitTyped } from './rank.js';
+import { createHits } from './switcher_hits.js';
 
 const SWITCHER_ROWS = 12;
+/** Places above the messages that are found. */
+const ROWS_ABOVE_HITS = 7;
+/** Kinds that are not offered again. */
+const NOT_RECENT = ['command', 'search', 'message'];
 const RECENTS_MAX = 30;
 const SWITCHER_PAGE = 100;
 /** Pages of projects that are read. */
@@ -30,10 +36,10 @@ const FILE_REPOSITORIES_MAX = 3;
 const LISTS_FRESH_MS = 60_000;
 const FIND_USERS_DELAY_MS = 150;
 
-/** @typedef {import('./rank.js').Entry & { run: () => unknown, chat?: import('./types.js').Chat, user?: import('./types.js').User }} SwitcherEntry */
+/** @typedef {import('./rank.js').Entry & { run: () => unknown, chat?: import('./types.js').Chat, user?: import('./types.js').User, hit?: import('./message_search.js').MessageHit }} SwitcherEntry */
 
 /** @type {Record<import('./rank.js').EntryKind, [string, import('../kit/icons.js').IconName]>} */
-const ENTRY_WORDS = { chat: ['Chat', 'chat'], user: ['User', 'person'], project: ['Project', 'project'], repository: ['Repository', 'code'], file: ['File', 'copy'], command: ['Command', 'right'] };
+const ENTRY_WORDS = { chat: ['Chat', 'chat'], user: ['User', 'person'], project: ['Project', 'project'], repository: ['Repository', 'code'], file: ['File', 'copy'], command: ['Command', 'right'], search: ['Search', 'search'], message: ['Message', 'chat'] };
 
 /**
  * @param {HTMLElement} root
@@ -47,11 +53,12 @@ export function createSwitcher(root, ctx, commands = {}) {
   const note = el('p', { class: 'muted note', role: 'status' });
   const help = el('p', { class: 'switcher-help muted', id: 'switcher-help' });
   const hint = (/** @type {string} */ key, /** @type {string} */ word) => el('span', null, el('kbd', null, key), ` ${word}`);
-  fill(help, hint('#', 'chats'), hint('@', 'users'), hint('/', 'files of the open project'), hint('>', 'commands'));
+  fill(help, hint('#', 'chats'), hint('@', 'users'), hint('/', 'files of the open project'), hint('?', 'messages'), hint('>', 'commands'));
   input.setAttribute('aria-describedby', 'switcher-help');
   const dialog = el('dialog', { class: 'switcher', 'aria-label': 'Switcher' }, input, list, note, help);
   root.append(dialog);
 
+  const hits = createHits(ctx, () => { if (dialog.open) draw(); });
   /** @type {SwitcherEntry[]} */
   let shown = [];
   let active = 0;
@@ -107,13 +114,13 @@ export function createSwitcher(root, ctx, commands = {}) {
       make('New chat', () => newChat(ctx)), make('Find channels to join', () => newChat(ctx, 'join')),
       make('Inbox', () => router.go('/inbox')), make('Mark all chats as read', () => actions.readAll().then(() => ctx.announce('All chats are read.'))),
       make('Status: online', () => actions.status('online')), make('Status: away', () => actions.status('away')), make('Status: busy', () => actions.status('dnd')), make('Status: invisible', () => actions.status('invisible')),
-      make('Projects', () => location.assign('/projects')), make('New project', () => location.assign('/projects/new')), make('People', () => location.assign('/people')), make('Settings', () => location.assign('/settings/profile')),
+      make('Search', () => location.assign('/search')), make('Projects', () => location.assign('/projects')), make('New project', () => location.assign('/projects/new')), make('People', () => location.assign('/people')), make('Settings', () => location.assign('/settings/profile')),
     ];
     if (commands.keys) made.push(make('Keyboard shortcuts', commands.keys));
     if (commands.allowNotices) made.push(make('Desktop notices', commands.allowNotices));
     if (oldTexts(ctx).length) made.push(make('Texts from before a restore', () => showOldTexts(ctx)));
     const { chat, page } = router.current();
-    if (page === 'chat' && chat !== undefined) made.push(make('Pinned messages', () => router.go(`/chat/${chat}`, { panel: 'pins' })), make('People of this chat', () => router.go(`/chat/${chat}`, { panel: 'people' })));
+    if (page === 'chat' && chat !== undefined) made.push(make('Search in this chat', () => ctx.root.getElementById('main')?.dispatchEvent(new CustomEvent('chat:run', { detail: 'search-chat' }))), make('Pinned messages', () => router.go(`/chat/${chat}`, { panel: 'pins' })), make('People of this chat', () => router.go(`/chat/${chat}`, { panel: 'people' })));
     return made;
   }
 
@@ -239,7 +246,8 @@ export function createSwitcher(root, ctx, commands = {}) {
   function draw() {
     const { prefix, text } = splitTyped(input.value);
     const key = shown[active]?.key;
-    shown = matching(all(), input.value, recents(), SWITCHER_ROWS);
+    const found = hits.entries(prefix, text);
+    shown = [...matching(all(), input.value, recents(), found.length ? ROWS_ABOVE_HITS : SWITCHER_ROWS), ...found];
     active = Math.max(0, shown.findIndex((entry) => entry.key === key));
     fill(list, ...shown.map((entry, at) => el('li', { id: `switcher-${at}`, role: 'option', 'aria-selected': String(at === active), dataset: { at } }, ...partsOf(entry))));
     if (shown.length) input.setAttribute('aria-activedescendant', `switcher-${active}`);
@@ -250,6 +258,7 @@ export function createSwitcher(root, ctx, commands = {}) {
 
   /** @param {string} prefix @param {string} typed */
   function emptyText(prefix, typed) {
+    if (prefix === '?') return 'Type words of a message. Filters such as from:alice or after:2026-11-01 work too.';
     if (prefix !== '/') return typed ? `Nothing matches "${typed}".` : 'Nothing is here yet.';
     const { chat: id } = router.current();
     if (id === undefined || store.chat(id)?.project_id === undefined) return 'Open the channel of a project to find its files.';
@@ -258,6 +267,7 @@ export function createSwitcher(root, ctx, commands = {}) {
 
   /** @param {SwitcherEntry} entry */
   function partsOf(entry) {
+    if (entry.hit) return hits.partsOf(entry.hit);
     const { chat, user } = entry;
     const [word, sign] = ENTRY_WORDS[entry.kind];
     const peer = chat ? peerOf(store, chat) : undefined;
@@ -285,7 +295,7 @@ export function createSwitcher(root, ctx, commands = {}) {
   async function choose(at) {
     const entry = shown[at];
     if (!entry) return;
-    if (entry.kind !== 'command') local.set(`recents:${store.me.id}`, [entry.key, ...recents().filter((key) => key !== entry.key)].slice(0, RECENTS_MAX));
+    if (!NOT_RECENT.includes(entry.kind)) local.set(`recents:${store.me.id}`, [entry.key, ...recents().filter((key) => key !== entry.key)].slice(0, RECENTS_MAX));
     dialog.close();
     try {
       await entry.run();
@@ -297,8 +307,9 @@ export function createSwitcher(root, ctx, commands = {}) {
   input.addEventListener('input', () => {
     active = 0;
     shown = [];
-    draw();
     const { prefix, text } = splitTyped(input.value);
+    hits.want(prefix, text);
+    draw();
     if (prefix === '/') void readFiles();
     clearTimeout(timer);
     if ((prefix === '@' || prefix === '') && text) timer = setTimeout(() => findUsers(text), FIND_USERS_DELAY_MS);
@@ -322,15 +333,17 @@ export function createSwitcher(root, ctx, commands = {}) {
   return {
     isOpen: () => dialog.open,
     open(typed = '') {
-      if (dialog.open) return input.select();
+      if (dialog.open && !typed) return input.select();
       entries = null;
       input.value = typed;
+      const { prefix, text } = splitTyped(typed);
+      hits.want(prefix, text);
       shown = [];
       draw();
       // The chat before the open one is the likely aim.
       const { chat } = router.current();
       if (!typed && shown[0]?.key === `chat:${chat}` && shown.length > 1) move(1);
-      dialog.showModal();
+      if (!dialog.open) dialog.showModal();
       input.focus();
       void read();
     },

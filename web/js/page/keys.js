@@ -1,5 +1,5 @@
-// Keys. Ctrl-K leads to the switcher of the chat. An element with `data-key` is clicked, or focused
-// if it is a field. `?` lists them. Single keys can be switched off.
+// Keys. Ctrl-K leads to the switcher of the chat, and `/` to the search. An element with `data-key` is
+// clicked, or focused if it is a field. `?` lists them. Single keys can be switched off.
 import { SINGLE_KEYS_OFF, areKeysOff, keptValue } from '../kit/kept_value.js';
 
 /** @param {Element} element */
@@ -16,6 +16,12 @@ const isField = (target) => target instanceof HTMLElement
 /** Returns whether the visitor has the chat, whose switcher goes everywhere. @param {Document} root */
 const hasSwitcher = (root) => root.querySelector('nav.main a[href="/chat"]') !== null;
 
+/** Returns the field of the search, or the link to its page. @param {Document} root */
+const searchOf = (root) => root.querySelector('form[action="/search"] input') ?? root.querySelector('header a[href="/search"]');
+
+/** Returns whether a key has no other key with it and is not of an input method. @param {KeyboardEvent} event */
+const isSingle = (event) => !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing;
+
 /**
  * Returns whether a key asks for the switcher. In a field it does not: leaving would lose the text.
  * @param {KeyboardEvent} event
@@ -31,6 +37,7 @@ const asksForSwitcher = (event) => (event.ctrlKey || event.metaKey) && !event.al
 function list(root, body) {
   body.replaceChildren();
   const rows = [['?', 'This list'], ['Esc', 'Close menus and lists']];
+  if (searchOf(root)) rows.unshift(['/', 'Search']);
   if (hasSwitcher(root)) rows.unshift(['Ctrl-K', 'Go to a chat, a user, a project']);
   for (const element of root.querySelectorAll('[data-key]')) {
     rows.unshift([element.getAttribute('data-key') ?? '', label(element)]);
@@ -51,6 +58,14 @@ export function keys(root) {
     event.preventDefault();
     location.assign('/chat?switch=1');
   });
+  root.addEventListener('keydown', (event) => {
+    if (event.key !== '/' || !isSingle(event) || isField(event.target) || root.querySelector('dialog[open]') || areKeysOff()) return;
+    const search = searchOf(root);
+    if (!(search instanceof HTMLElement)) return;
+    event.preventDefault();
+    if (search instanceof HTMLInputElement) search.select();
+    else search.click();
+  });
   const dialog = root.querySelector('dialog[data-keys]');
   const body = dialog?.querySelector('tbody');
   if (!(dialog instanceof HTMLDialogElement) || !body) return;
@@ -69,8 +84,7 @@ export function keys(root) {
     opener.addEventListener('click', show);
   }
   root.addEventListener('keydown', (event) => {
-    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && !event.isComposing;
-    if (!isPlain || isField(event.target) || dialog.open || areKeysOff()) return;
+    if (!isSingle(event) || isField(event.target) || dialog.open || areKeysOff()) return;
     if (event.key === '?') return show();
     if (!/^[a-z]$/.test(event.key)) return;
     const element = root.querySelector(`[data-key="${event.key}"]`);

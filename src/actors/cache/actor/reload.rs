@@ -124,6 +124,8 @@ impl CacheActor {
         self.models.replace_with(fresh);
         // Commits of the meantime were never pushed: sessions must catch up.
         self.deliver_to_all(vec![LaneItem::Lost]);
+        self.changes.note_all();
+        self.schedule_changes();
         let waiting: Vec<_> =
             self.awaiting_window.drain().flat_map(|(_, deferred)| deferred).chain(queries).collect();
         for committed in commits {

@@ -284,6 +284,8 @@ impl Model {
             Command::More => {
                 self.scroll_far(isize::try_from(super::view::timeline_size(self).1).unwrap_or(10));
             }
+            Command::Search(query) => self.search_all(query),
+            Command::Goto(number) => self.go_to_hit(number),
             Command::Help => self.pane = Pane::Help(0),
             Command::Quit => self.quit(),
             Command::Full(command) => self.perform_full(command),
@@ -298,7 +300,7 @@ impl Model {
 
     fn perform_full(&mut self, command: FullCommand) {
         match command {
-            FullCommand::Search(query) => self.start_search(query),
+            FullCommand::Find(text) => self.start_search(text),
             FullCommand::Inbox => self.open_inbox(),
             FullCommand::Thread => self.open_thread(),
             FullCommand::Retry => {

@@ -148,7 +148,7 @@ fn running_search_is_stopped_by_escape() {
     alice.go_to_end();
     alice.pump(Instant::now());
     serve_page(&mut alice, last);
-    type_text(&mut alice, "/search nosuchword\n");
+    type_text(&mut alice, "/find nosuchword\n");
     for _ in 0..20 {
         alice.pump(Instant::now());
         serve_page(&mut alice, last).expect("a page is requested");

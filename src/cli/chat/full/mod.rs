@@ -4,7 +4,7 @@
 //! [`session`]) and answers ([`answers`]) change the [`model`], which is free of I/O. [`view`]
 //! draws it. [`app`] carries out its orders over the session and over REST ([`desk`]).
 //!
-//! * [`store`], [`history`], [`names`] and [`inbox`]: what the server reported.
+//! * [`store`], [`history`], [`names`], [`inbox`] and [`found`]: what the server reported.
 //! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on
 //!   disk.
 //! * [`ahead`], [`press`], [`actions`], [`navigate`], [`search`], [`switch`], [`quick`],
@@ -23,6 +23,9 @@ mod draft;
 mod draft_test;
 mod editor;
 mod failed;
+mod found;
+#[cfg(test)]
+mod found_test;
 #[cfg(test)]
 mod habits_test;
 mod history;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::complete::Completion;
 use super::draft::{Draft, Purpose};
 use super::editor::Editor;
+use super::found::FoundList;
 use super::history::Part;
 use super::inbox::Inbox;
 use super::kept::Kept;
@@ -63,6 +64,8 @@ pub(super) enum Asked {
     Page(ChatId, Part),
     /// The message of a notification, for its text.
     Excerpt,
+    /// A page of the search with this number.
+    Found(u64),
     /// A change that the user requested: a refusal is shown.
     Change,
     /// The same; the text is shown when it is done.
@@ -154,6 +157,8 @@ pub(super) enum Pane {
     Inbox(usize),
     /// Index of the selected text among those that were not sent.
     Failed(usize),
+    /// The messages that were found.
+    Found,
     /// First line of the help on the screen.
     Help(usize),
 }
@@ -209,6 +214,7 @@ pub(super) struct Model {
     pub(super) username: String,
     pub(super) store: Store,
     pub(super) inbox: Inbox,
+    pub(super) found: FoundList,
     pub(super) connection: Connection,
     pub(super) epoch: Option<i64>,
     /// The first list of chats is complete.
@@ -296,6 +302,7 @@ impl Model {
             username,
             store: Store::new(UserId(0)),
             inbox: Inbox::default(),
+            found: FoundList::default(),
             connection: Connection::Connecting,
             epoch: kept.epoch,
             ready: false,

@@ -77,6 +77,7 @@ impl Model {
             Pane::Help(_) => self.help_key(key),
             Pane::Inbox(_) => self.inbox_key(key),
             Pane::Failed(_) => self.failed_key(key),
+            Pane::Found => self.found_key(key),
             _ if self.focus == Focus::Navigate => self.navigation_key(key),
             _ => self.compose_key(key),
         }
@@ -143,7 +144,7 @@ impl Model {
             Pane::Thread(_) => self.focus = Focus::Compose,
             Pane::Chat if self.focus == Focus::Navigate => self.stop_navigating(),
             Pane::Chat => {}
-            Pane::Inbox(_) | Pane::Failed(_) | Pane::Help(_) => {
+            Pane::Inbox(_) | Pane::Failed(_) | Pane::Found | Pane::Help(_) => {
                 self.pane = Pane::Chat;
                 self.stop_navigating();
             }

@@ -77,6 +77,11 @@ impl Model {
                 }
             }
             "Events" => self.page(&packet, asked),
+            "Found" => {
+                if let (Some(Asked::Found(number)), Some(results)) = (asked, packet.results) {
+                    self.found_page(number, results);
+                }
+            }
             "Synced" => drop(packet.chat_id.map(|id| self.store.synced(id))),
             "Limited" => self.limited(&packet),
             "Reset" => self.reset(&packet),
@@ -162,6 +167,7 @@ impl Model {
                     self.problem(format!("the history cannot be read: {error} ({code})"));
                 }
             }
+            Some(Asked::Found(number)) => self.found_refused(number, &format!("{error} ({code})")),
             Some(Asked::Heartbeat | Asked::Aside | Asked::Excerpt) | None => {}
         }
     }

@@ -4,6 +4,7 @@
 use reqwest::Method;
 use tokio::time::Instant;
 
+use super::found::FoundList;
 use super::inbox::Inbox;
 use super::model::{Asked, Connection, Model, Order, Pane, Then};
 use super::recall::Recall;
@@ -65,6 +66,7 @@ impl Model {
         self.recall = Recall::default();
         self.store = Store::new(self.store.me);
         self.inbox = Inbox::default();
+        self.found = FoundList::default();
         self.last_open = None;
         self.ready = false;
         if self.busy.is_some() {
@@ -108,6 +110,9 @@ impl Model {
                 Asked::Edit { chat, message, text } => {
                     self.edit_failed(chat, message, text);
                     self.problem("the connection was lost before the edit was confirmed");
+                }
+                Asked::Found(number) => {
+                    self.found_refused(number, "the connection was lost before the answer");
                 }
                 _ => {}
             }

@@ -29,10 +29,10 @@ const READ_PAUSES: u32 = 30;
 const CHANNEL_PAGES_MAX: usize = 100;
 
 #[derive(Deserialize)]
-struct MessagePage {
-    items: Vec<Message>,
+pub(super) struct MessagePage {
+    pub(super) items: Vec<Message>,
     #[serde(default)]
-    has_more: bool,
+    pub(super) has_more: bool,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +52,10 @@ impl Session {
     }
 
     async fn perform(&mut self, command: Command) -> Result<(), Stop> {
-        if matches!(command, Command::Open(_) | Command::New { .. } | Command::Direct(_) | Command::Join(_)) {
+        if matches!(
+            command,
+            Command::Open(_) | Command::New { .. } | Command::Direct(_) | Command::Join(_) | Command::Goto(_)
+        ) {
             self.leave_chat().await?;
         }
         match command {
@@ -97,6 +100,8 @@ impl Session {
                 self.do_now(packet).await
             }
             Command::More => self.more().await,
+            Command::Search(query) => self.search(query).await,
+            Command::Goto(number) => self.goto(number).await,
             Command::Help => {
                 let help = HELP.iter().filter(|help| !help.full_only);
                 let lines: Vec<_> =
@@ -165,10 +170,9 @@ impl Session {
         Ok(())
     }
 
-    async fn open(&mut self, id: ChatId) -> Result<(), Stop> {
+    pub(super) async fn open(&mut self, id: ChatId) -> Result<(), Stop> {
         let path = format!("/api/chats/{id}/messages?limit={HISTORY}");
-        let Some(page) = self.ask::<MessagePage>(Method::GET, &path, None).await? else { return Ok(()) };
-        self.introduce_senders(&page.items).await?;
+        let Some(page) = self.page(&path).await? else { return Ok(()) };
         let lines = self.model.opened(id, &page.items, page.has_more);
         self.show(&lines)?;
         self.mark_read().await
@@ -180,10 +184,16 @@ impl Session {
             return self.show(&[Line::Info("there are no older messages".to_owned())]);
         };
         let path = format!("/api/chats/{id}/messages?limit={HISTORY}&before_seq={before}");
-        let Some(page) = self.ask::<MessagePage>(Method::GET, &path, None).await? else { return Ok(()) };
-        self.introduce_senders(&page.items).await?;
-        let lines = self.model.older(&page.items, page.has_more);
+        let Some(page) = self.page(&path).await? else { return Ok(()) };
+        let lines = self.model.older("older messages", &page.items, page.has_more);
         self.show(&lines)
+    }
+
+    /// Requests messages, and the unknown names of their senders.
+    pub(super) async fn page(&mut self, path: &str) -> Result<Option<MessagePage>, Stop> {
+        let Some(page) = self.ask::<MessagePage>(Method::GET, path, None).await? else { return Ok(None) };
+        self.introduce_senders(&page.items).await?;
+        Ok(Some(page))
     }
 
     async fn introduce_senders(&mut self, messages: &[Message]) -> Result<(), Stop> {
@@ -298,7 +308,7 @@ impl Session {
     }
 
     /// Sends a request to the REST API. Returns `None` after a failure, which was shown.
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &mut self,
         method: Method,
         path: &str,
@@ -318,7 +328,7 @@ impl Session {
         }
     }
 
-    fn problem(&mut self, text: String) -> Result<(), Stop> {
+    pub(super) fn problem(&mut self, text: String) -> Result<(), Stop> {
         self.failures += 1;
         self.show(&[Line::Problem(text)])
     }

@@ -28,6 +28,8 @@ pub(super) enum Line {
     Change { chat: Option<String>, text: String },
     /// Chat in the list.
     Entry { number: usize, title: String, kind: &'static str, unread: i64, archived: bool, open: bool },
+    /// Message that was found.
+    Hit { number: usize, chat: String, at: Timestamp, sender: String, content: String },
     /// Answer to a command, or a report of the client itself.
     Info(String),
     /// Failure.
@@ -61,6 +63,11 @@ pub(super) fn render(line: &Line, colours: bool) -> String {
                 text.push_str(&format!(", {unread} unread"));
             }
             text + ")"
+        }
+        Line::Hit { number, chat, at, sender, content } => {
+            let (chat, sender, content) = (clean_line(chat), clean_line(sender), clean_line(content));
+            let time = painted(DIM, format!("{} {}", date(*at), clock(*at)));
+            format!("{number:>3}. [{chat}] {time} {sender}: {content}")
         }
         Line::Info(text) => clean(text),
         Line::Problem(text) => painted(RED, format!("! {}", clean_line(text))),
@@ -107,6 +114,7 @@ mod tests {
             Line::Change { chat: Some(evil()), text: evil() },
             Line::Change { chat: None, text: evil() },
             Line::Entry { number: 1, title: evil(), kind: "group", unread: 2, archived: true, open: true },
+            Line::Hit { number: 1, chat: evil(), at: Timestamp(0), sender: evil(), content: evil() },
             Line::Info(evil()),
             Line::Problem(evil()),
         ] {

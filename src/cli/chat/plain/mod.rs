@@ -3,10 +3,12 @@
 //! * [`model`]: state of the client, free of I/O.
 //! * [`session`]: applies typed lines ([`actions`]) and packets of the server ([`incoming`]) to the
 //!   model.
+//! * [`found`]: messages that a search found.
 //! * [`line`] and [`screen`]: output, cleaned of everything but text.
 
 mod actions;
 mod directory;
+mod found;
 mod incoming;
 mod keys;
 mod line;

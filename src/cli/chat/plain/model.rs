@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::found::FoundList;
 use super::line::Line;
 use super::recent::Recent;
 use crate::cli::chat::listing::Listing;
@@ -68,6 +69,7 @@ pub(super) struct Model {
     pub(super) shown_day: Option<i64>,
     /// Newest messages of the open chat on the screen.
     pub(super) recent: Recent,
+    pub(super) found: FoundList,
     pub(super) people: People,
 }
 
@@ -84,6 +86,7 @@ impl Model {
             listed: Listing::default(),
             shown_day: None,
             recent: Recent::default(),
+            found: FoundList::default(),
             people: People::default(),
         }
     }
@@ -250,10 +253,10 @@ impl Model {
         lines
     }
 
-    /// Shows older messages of the open chat.
-    pub(super) fn older(&mut self, messages: &[Message], has_more: bool) -> Vec<Line> {
+    /// Shows older messages of the open chat, below a title.
+    pub(super) fn older(&mut self, title: &str, messages: &[Message], has_more: bool) -> Vec<Line> {
         let day = self.shown_day.take();
-        let mut lines = vec![Line::Info("--- older messages ---".to_owned())];
+        let mut lines = vec![Line::Info(format!("--- {title} ---"))];
         lines.extend(messages.iter().flat_map(|message| self.message_lines(message)));
         lines.push(Line::Info("--- end of the older messages ---".to_owned()));
         self.shown_day = day;

@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::super::Db;
-use crate::domain::ids::{ChatId, Seq};
+use super::last_id;
+use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::timestamp::Timestamp;
 
 #[derive(QueryableByName)]
@@ -35,4 +36,33 @@ pub fn first_at(db: &mut Db, chat: ChatId, after: Seq, last: Seq, at: Timestamp)
         if found.is_some_and(|event| event.created_at >= at.0) { high = middle } else { low = middle + 1 }
     }
     Ok(high)
+}
+
+#[derive(QueryableByName)]
+struct SentAt {
+    #[diesel(sql_type = BigInt)]
+    id: MessageId,
+    #[diesel(sql_type = BigInt)]
+    created_at: i64,
+}
+
+/// Returns the id from which on messages of all chats were sent at or after a time.
+///
+/// A binary search, as in [`first_at`]. If the clock was set back, it is any of several such ids.
+pub fn first_id_at(db: &mut Db, at: Timestamp) -> QueryResult<MessageId> {
+    let (mut low, mut high) = (1, last_id(db)?.0.saturating_add(1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found: Option<SentAt> =
+            diesel::sql_query("SELECT id, created_at FROM messages WHERE id >= $1 ORDER BY id LIMIT 1")
+                .bind::<BigInt, _>(middle)
+                .get_result(db)
+                .optional()?;
+        match found {
+            Some(message) if message.created_at < at.0 => low = message.id.0.saturating_add(1),
+            // Ids of trimmed messages belong to the message that follows them.
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(MessageId(high))
 }

@@ -139,6 +139,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", chat("/seq"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/chats/threads"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/presence"), Reach::ChatRead, none.clone()),
+        ("GET", path("/api/search"), Reach::ChatRead, none.clone()),
         ("POST", path("/api/udp/ticket"), Reach::Person, empty.clone()),
         ("GET", path("/api/notifications"), Reach::ChatRead, none.clone()),
         ("POST", path("/api/notifications/read"), Reach::ChatWrite, empty.clone()),
@@ -242,6 +243,7 @@ impl Things {
             .replace("{head}", "main");
         let query = match route {
             "/api/presence" => "?users=bob",
+            "/api/search" => "?q=hello",
             "/api/chats/{id}/seq" => "?at=2026-11-24T09:00:00Z",
             _ if route.ends_with("/talks") => "?path=README",
             _ => "",

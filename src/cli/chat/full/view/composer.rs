@@ -89,6 +89,11 @@ pub(super) fn draw_title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         (Pane::Failed(_), _) => {
             format!("Not sent: {} (Enter: copy into the prompt, Delete: remove)", model.sending.failed())
         }
+        (Pane::Found, _) => {
+            let (found, more) = (&model.found, if model.found.has_more() { " and more" } else { "" });
+            let query = clean_line(&found.query);
+            format!("Found for \"{query}\": {}{more} (Enter: open, Esc: back)", found.hits.len())
+        }
         (Pane::Thread(thread), _) => {
             format!("Thread in {} (Esc: back)", clean_line(&model.store.title(thread.chat)))
         }

@@ -21,7 +21,7 @@ const KEYS: &[(&str, &[(&str, &str)])] = &[
             ("Alt-n", "next unread message that names you"),
             ("PageUp, PageDown", "scroll the history"),
             ("Ctrl-Home, Ctrl-End", "first, newest message"),
-            ("Ctrl-F", "search in the history"),
+            ("Ctrl-F", "search in the history of the chat (also /find)"),
             ("Alt-l", "the text without columns, to select it with the mouse"),
             ("Ctrl-L", "write the screen again"),
             ("Ctrl-R", "connect now"),
@@ -67,6 +67,14 @@ const KEYS: &[(&str, &[(&str, &str)])] = &[
             ("Up, Down", "other texts"),
             ("Enter", "copy into the prompt"),
             ("Delete", "remove; Ctrl-Z in the prompt brings the text back"),
+        ],
+    ),
+    (
+        "In the list of messages that were found",
+        &[
+            ("Up, Down", "other messages"),
+            ("Enter", "go to the message"),
+            ("Esc", "back; /search without words shows the list again"),
         ],
     ),
 ];

@@ -102,6 +102,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) -> Option<Position> {
         Pane::Thread(thread) => panes::draw_thread(model, thread, frame, sized.main),
         Pane::Inbox(selected) => panes::draw_inbox(model, *selected, frame, sized.main),
         Pane::Failed(selected) => panes::draw_failed(model, *selected, frame, sized.main),
+        Pane::Found => panes::draw_found(model, frame, sized.main),
         Pane::Help(top) => panes::draw_help(*top, frame, sized.main),
     }
     composer::draw_report(model, frame, sized.report);

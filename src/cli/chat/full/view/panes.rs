@@ -1,4 +1,5 @@
-//! The panes that replace the history: a thread, the notifications, the help.
+//! The panes that replace the history: a thread, the notifications, messages that were found, the
+//! help.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -8,16 +9,19 @@ use ratatui::widgets::Paragraph;
 
 use super::body::{self, Look};
 use super::style;
-use super::wrap::cut;
+use super::wrap::{cut, cut_pieces};
 use crate::cli::chat::full::inbox::Loading;
 use crate::cli::chat::full::model::{Focus, Model};
 use crate::cli::chat::full::sending::State;
 use crate::cli::chat::full::thread::Thread;
+use crate::cli::chat::hits;
 use crate::cli::chat::text::clean_line;
 use crate::domain::timestamp::Timestamp;
 
 /// Width below which notifications have no date and no kind.
 const NARROW: usize = 70;
+/// Characters before the first match in the line of a message that was found.
+const BEFORE_MATCH: usize = 20;
 
 pub(super) fn draw_thread(model: &Model, thread: &Thread, frame: &mut Frame<'_>, area: Rect) {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
@@ -123,6 +127,46 @@ pub(super) fn draw_failed(model: &Model, selected: usize, frame: &mut Frame<'_>,
         .collect();
     if lines.is_empty() {
         lines.push(Line::styled(cut("Every message was sent.", width), style::DIM));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Draws the messages that were found, each with its number, its chat and its matches.
+pub(super) fn draw_found(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let (width, height) = (usize::from(area.width), usize::from(area.height));
+    let list = &model.found;
+    let first = (list.selected + 1).saturating_sub(height);
+    let today = model.config.date(Timestamp::now());
+    let shown = list.hits.iter().enumerate().skip(first).take(height);
+    let mut lines: Vec<_> = shown
+        .map(|(index, hit)| {
+            let (time, date) = (model.config.clock(hit.created_at), model.config.date(hit.created_at));
+            let date = if date == today || width < NARROW { String::new() } else { format!("{date} ") };
+            let (number, chat) = (index + 1, hits::place(&hit.chat));
+            let head = format!("{number:>3} {date}{time} [{chat}] {}: ", hit.sender);
+            let look = if index == list.selected { style::REVERSE } else { Style::new() };
+            let parts = hits::parts(hit, BEFORE_MATCH).into_iter();
+            let parts =
+                parts.map(|(text, is_match)| (text, if is_match { look.patch(style::BOLD) } else { look }));
+            let pieces: Vec<_> = std::iter::once((clean_line(&head), look)).chain(parts).collect();
+            cut_pieces(&pieces, width)
+        })
+        .collect();
+    let note = match &list.loading {
+        Loading::Failed(reason) => {
+            let text = format!("The search failed: {reason}");
+            lines.insert(0, Line::styled(cut(&clean_line(&text), width), style::problem(model)));
+            ""
+        }
+        Loading::Running => "Loading…",
+        Loading::Done if list.is_incomplete && !list.has_more() => {
+            "The server has not indexed all messages yet: some may be missing."
+        }
+        Loading::Done if lines.is_empty() => "No message is found.",
+        Loading::Done => "",
+    };
+    if !note.is_empty() {
+        lines.push(Line::styled(cut(note, width), style::DIM));
     }
     frame.render_widget(Paragraph::new(lines), area);
 }

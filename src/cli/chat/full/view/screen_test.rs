@@ -116,6 +116,7 @@ proptest! {
                 28 => alice.event(&said(TEAM, alice.store.chats.get(&TEAM).map_or(1, |chat| chat.last) + 1, 2, "more\n\ttext")),
                 29 => alice.input(Event::Paste("one\r\ntwo\u{1b}".to_owned())),
                 30 => drop(serve_page(&mut alice, 15)),
+                31 if height % 2 == 0 => alice.pane = Pane::Found,
                 31 => alice.pane = Pane::Inbox(usize::from(height)),
                 32 => alice.input(key(KeyCode::Char(' '))),
                 _ => alice.store.limited(TEAM, 20),

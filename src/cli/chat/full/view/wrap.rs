@@ -80,6 +80,24 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     if width > 0 { kept + "…" } else { kept }
 }
 
+/// Returns styled text as a row of at most `width` columns; an ellipsis marks cut text.
+pub(super) fn cut_pieces(pieces: &[Piece], width: usize) -> Line<'static> {
+    let mut rest: usize = pieces.iter().map(|(text, _)| text.width()).sum();
+    let (mut row, mut room) = (Vec::new(), width);
+    for (text, style) in pieces {
+        let columns = text.width();
+        // The last column is for the ellipsis, unless everything fits.
+        if rest <= room || columns < room {
+            push(&mut row, text, *style);
+            (rest, room) = (rest - columns, room - columns);
+            continue;
+        }
+        push(&mut row, &cut(&format!("{text}…"), room), *style);
+        break;
+    }
+    Line::from(row)
+}
+
 /// Returns text of exactly `width` columns, cut or filled with spaces.
 pub(super) fn fit(text: &str, width: usize) -> String {
     let cut = cut(text, width);
@@ -104,6 +122,19 @@ mod tests {
         assert_eq!(rows("你好吗", 4), ["你好", "吗"]);
         assert_eq!(rows("", 4), [""]);
         assert_eq!((cut("hello", 4), fit("hé", 4)), ("hel…".to_owned(), "hé  ".to_owned()));
+    }
+
+    #[test]
+    fn styled_text_is_cut_with_an_ellipsis() {
+        let pieces = |texts: &[&str]| -> Vec<Piece> {
+            texts.iter().map(|text| ((*text).to_owned(), Style::new())).collect()
+        };
+        let row = |texts: &[&str], width| cut_pieces(&pieces(texts), width).to_string();
+        assert_eq!(row(&["ab", "cd", "ef"], 6), "abcdef");
+        assert_eq!(row(&["ab", "cd", "ef"], 5), "abcd…");
+        assert_eq!(row(&["ab", "cd", "ef"], 4), "abc…");
+        assert_eq!(row(&["ab", "cd", "ef"], 2), "a…");
+        assert_eq!(row(&["ab"], 0), "");
     }
 
     proptest! {

@@ -1,0 +1,100 @@
+//! Results of a search, for both front ends.
+
+use super::link::packet_of;
+use super::listing;
+use super::text::clean_line;
+use crate::protocol::found::{FoundChat, MessageHit};
+use crate::protocol::packet::MessagePacket;
+
+/// Group of results that the client requests.
+pub(super) const MESSAGES: &str = "messages";
+
+/// Returns the request for a page of messages.
+pub(super) fn packet(query: &str, cursor: Option<String>, limit: u16) -> MessagePacket {
+    MessagePacket {
+        q: Some(query.to_owned()),
+        groups: Some(MESSAGES.to_owned()),
+        cursor,
+        limit: Some(limit),
+        ..packet_of("Search")
+    }
+}
+
+/// Returns the reason of a refused search. The server names the field `q` first.
+pub(super) fn refusal(reason: &str) -> &str {
+    reason.strip_prefix("q ").unwrap_or(reason)
+}
+
+/// Returns the title of the chat of a hit.
+pub(super) fn place(chat: &FoundChat) -> String {
+    listing::title(chat.id, chat.name.as_deref(), chat.peer.as_deref())
+}
+
+/// Returns a hit as parts of one line, and whether each is a match. The line begins at most
+/// `before` characters before the first match. Control characters are removed.
+pub(super) fn parts(hit: &MessageHit, before: usize) -> Vec<(String, bool)> {
+    let characters: Vec<char> = hit.excerpt.chars().collect();
+    let mut at = hit.highlights.first().map_or(0, |[from, _]| from.saturating_sub(before));
+    at = at.min(characters.len());
+    let mut parts = Vec::new();
+    let mut push = |text: Option<&[char]>, is_match: bool| {
+        let text = clean_line(&text.unwrap_or_default().iter().collect::<String>());
+        if !text.is_empty() {
+            parts.push((text, is_match));
+        }
+    };
+    if at > 0 {
+        push(Some(&['…']), false);
+    }
+    for [from, to] in &hit.highlights {
+        if *from < at || to <= from || *to > characters.len() {
+            continue;
+        }
+        push(characters.get(at..*from), false);
+        push(characters.get(*from..*to), true);
+        at = *to;
+    }
+    push(characters.get(at..), false);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hit(excerpt: &str, highlights: &[[usize; 2]]) -> MessageHit {
+        serde_json::from_value(json!({
+            "chat": {"id": 7, "kind": "group", "name": "team"}, "message_id": 1, "seq": 3, "sender_id": 2,
+            "sender": "bob", "created_at": 0, "excerpt": excerpt, "highlights": highlights,
+        }))
+        .unwrap()
+    }
+
+    fn line(hit: &MessageHit, before: usize) -> String {
+        let parts = parts(hit, before).into_iter();
+        parts.map(|(text, is_match)| if is_match { format!("<{text}>") } else { text }).collect()
+    }
+
+    #[test]
+    fn line_begins_near_the_first_match() {
+        assert_eq!(line(&hit("the größe\nis größe", &[[4, 9], [13, 18]]), 20), "the <größe> is <größe>");
+        assert_eq!(line(&hit("many words before it", &[[11, 17]]), 6), "…words <before> it");
+        assert_eq!(line(&hit("no words", &[]), 20), "no words");
+    }
+
+    #[test]
+    fn hostile_hit_changes_neither_the_line_nor_the_terminal() {
+        let evil = hit("a\u{1b}[2Jb\r\n\u{202e}c", &[[1, 3], [9, 40], [2, 1]]);
+        let shown = line(&evil, 20);
+        assert!(!shown.contains(['\u{1b}', '\n', '\r', '\u{202e}']), "{shown:?}");
+        assert_eq!(line(&hit("ab", &[[9, 12]]), 3), "…");
+    }
+
+    #[test]
+    fn refusal_does_not_name_the_field() {
+        assert_eq!(refusal("q from: needs a user name"), "from: needs a user name");
+        assert_eq!(refusal("too many requests"), "too many requests");
+    }
+}

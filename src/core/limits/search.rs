@@ -1,0 +1,41 @@
+//! Limits of the search for messages.
+
+macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
+    /// Searches of one user per second, after the burst.
+    searches_per_second: u32 = 5,
+    /// Such searches at once.
+    searches_burst: u32 = 20,
+    /// Searches that run at once. Each user has at most one of them; the next one waits for its
+    /// end.
+    searches: usize = 64,
+    /// Messages that one search compares with the terms of its query in the index, in all its
+    /// steps.
+    search_rows: usize = 50_000,
+    /// How long one search may take in the index, in all its steps: others wait for it
+    /// (milliseconds).
+    search_ms: u64 = 50,
+    /// Messages that one search reads to compare them with its query.
+    search_checked: usize = 1_000,
+    /// Bytes of the contents of these messages.
+    search_checked_bytes: usize = 2_097_152,
+    /// How long one search may compare contents with its query (milliseconds).
+    search_check_ms: u64 = 100,
+    /// Messages and events that are read and written together to keep the index up to date.
+    /// Searches wait for such a batch.
+    search_batch: usize = 1_000,
+    /// Bytes of the contents of these messages.
+    search_batch_bytes: usize = 131_072,
+    /// How long changes of chats are collected before they are read for the index. A message is
+    /// found about this long after it was sent.
+    search_delay_ms: u64 = 100,
+    /// Pause after a failed read or write of the index before it is tried again.
+    search_retry_ms: u64 = 10_000,
+    /// Searches are incomplete while the index lacks a change that is older than this
+    /// (milliseconds).
+    search_lag_ms: u64 = 5_000,
+    /// How often the index is compared with the newest events of all chats (milliseconds).
+    search_compare_ms: u64 = 300_000,
+    /// Messages up to which an orderly stop compares the index with the database.
+    search_compared: usize = 10_000,
+}}}
+pub(super) use add_limits;
