@@ -124,7 +124,7 @@ const EXAMPLES: [(&str, &str); 68] = [
 /// Routes that require no login.
 const PUBLIC: [&str; 4] = ["/api/server", "/api/users/register", "/api/users/login", "/api/users/refresh"];
 /// The first segments of paths after `/api/`, with the tags under which they are listed.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("server", "Server"),
     ("users", "Accounts"),
     ("admin", "Administration"),

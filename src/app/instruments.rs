@@ -110,7 +110,7 @@ impl Instruments {
         };
         let mut registry = Registry::default();
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 17] = [
+        let all: [&dyn Export; 18] = [
             &mailboxes,
             &this.bus,
             &this.cached,

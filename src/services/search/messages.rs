@@ -215,7 +215,7 @@ impl Services {
                 break Some(next);
             }
         };
-        let messages = FoundMessages { hits: self.readable(who, hits).await?, next: None };
+        let messages = FoundMessages { hits: self.readable_hits(who, hits).await?, next: None };
         // A cursor at the start would find the same again, without an end.
         Ok(MessagesFound { messages, next: next.filter(|next| *next < start), is_incomplete })
     }
@@ -272,7 +272,7 @@ impl Services {
     }
 
     /// Returns the hits that the caller may still read.
-    async fn readable(&self, who: Credential, hits: Vec<Hit>) -> Result<Vec<MessageHit>, ServiceError> {
+    async fn readable_hits(&self, who: Credential, hits: Vec<Hit>) -> Result<Vec<MessageHit>, ServiceError> {
         if hits.is_empty() {
             return Ok(Vec::new());
         }
