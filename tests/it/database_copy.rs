@@ -36,6 +36,8 @@ const ROWS: &str = "
         VALUES (1, 1, 1, '[]', 'http://x', x'05', 'settled', 9223372036854775807);
     INSERT INTO chat_former_participants VALUES (3, 1, 'none');
     INSERT INTO code_talks VALUES (1, 1, 'src/Ä.rs', 'abc', 1, 2);
+    INSERT INTO files VALUES (1, 1, 1, NULL, 'Ä', 5, x'00ff', 'image/png', 2, 3, 'n', 5, 6, 7);
+    INSERT INTO file_usage VALUES (1, 5);
     INSERT INTO fan_outs (id, kind, chat_id, seq) VALUES (3, 'thread', 1, 1);
     INSERT INTO removed_messages VALUES (x'00ff', 1, x'', 900, 1, 3);
     INSERT INTO thread_followers VALUES (1, 1, TRUE), (1, 2, FALSE);
