@@ -40,7 +40,9 @@ pub(super) async fn recover(
     let services = Arc::new(services);
     let elsewhere = std::mem::take(&mut unfinished.elsewhere);
     services.adopt_repositories(elsewhere, !config.cluster.enabled).await?;
-    services.adopt_files(!config.cluster.enabled).await?;
+    if unfinished.has_files_elsewhere {
+        services.adopt_files(!config.cluster.enabled).await?;
+    }
     services.reconcile(unfinished).await?;
     Ok(services)
 }

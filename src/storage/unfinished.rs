@@ -2,9 +2,9 @@
 
 use diesel::prelude::*;
 
-use super::queries::{pushes, repositories};
+use super::queries::{files, pushes, repositories};
 use crate::core::database::Db;
-use crate::domain::ids::RepositoryId;
+use crate::domain::ids::{FileId, RepositoryId};
 use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
 
@@ -16,6 +16,8 @@ pub struct Unfinished {
     pub pushed: Vec<RepositoryId>,
     /// The repositories that this node of a database does not store, and whether each is active.
     pub elsewhere: Vec<(Repository, bool)>,
+    /// Whether files in chats are recorded at another node of a database, or at none.
+    pub has_files_elsewhere: bool,
 }
 
 impl Unfinished {
@@ -25,6 +27,10 @@ impl Unfinished {
             elsewhere: match node {
                 Some(node) => repositories::stored_elsewhere(db, node)?,
                 None => Vec::new(),
+            },
+            has_files_elsewhere: match node {
+                Some(node) => !files::elsewhere_above(db, FileId(0), node, 1)?.is_empty(),
+                None => false,
             },
             creations: repositories::in_state(db, repositories::CREATING)?,
             pushed: pushes::repositories_unsettled(db)?,
