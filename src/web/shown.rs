@@ -2,7 +2,6 @@
 
 use super::paint::SafeHtml;
 use super::paint::avatar::{Avatar, avatar};
-use crate::core::plural::plural;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::http::address::percent_encoded;
@@ -73,26 +72,6 @@ pub(super) fn field_sentence(label: &str, problem: &str) -> String {
     if CONTINUATIONS.contains(&first) { sentence(format!("{label} {problem}")) } else { sentence(problem) }
 }
 
-const KIB: u64 = 1024;
-const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-
-/// Returns a size with a unit: `812 bytes`, `4.5 KiB`.
-pub(super) fn size(bytes: u64) -> String {
-    if bytes < KIB {
-        return plural(bytes, "byte", "bytes");
-    }
-    let (mut unit_bytes, mut unit) = (KIB, "KiB");
-    for larger in UNITS.into_iter().skip(1) {
-        if bytes / unit_bytes < KIB {
-            break;
-        }
-        (unit_bytes, unit) = (unit_bytes.saturating_mul(KIB), larger);
-    }
-    let tenths = u128::from(bytes).saturating_mul(10).saturating_add(u128::from(unit_bytes / 2))
-        / u128::from(unit_bytes);
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
-}
-
 /// Returns a duration in its two largest units: `3 d 4 h`.
 pub(super) fn duration(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -127,15 +106,6 @@ mod tests {
         assert_eq!(shown, "Repositories include a repository that does not exist.");
         assert_eq!(field_sentence("User name", "must be a name"), "User name must be a name.");
         assert_eq!(field_sentence("Password", "the password is wrong"), "The password is wrong.");
-    }
-
-    #[test]
-    fn size_has_the_unit_that_fits() {
-        let sizes = [0, 1, 1023, 1024, 1536, 1 << 20, 5 << 29];
-        let shown: Vec<_> = sizes.into_iter().map(size).collect();
-        let expected = ["0 bytes", "1 byte", "1023 bytes", "1.0 KiB", "1.5 KiB", "1.0 MiB", "2.5 GiB"];
-        assert_eq!(shown, expected);
-        assert!(size(u64::MAX).ends_with("PiB"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod account;
 mod commands;
 mod config;
 mod export;
+mod files;
 mod full;
 mod hits;
 mod link;

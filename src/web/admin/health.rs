@@ -5,13 +5,13 @@ use askama::Template;
 
 use super::shell;
 use crate::core::actor::{ActorSnapshot, MessageSnapshot};
-use crate::core::plural::plural;
+use crate::core::plural::{plural, size};
 use crate::domain::timestamp::Timestamp;
 use crate::http::error::HttpResult;
 use crate::services::Services;
 use crate::services::health::Health;
 use crate::web::layout::{self, Shell};
-use crate::web::shown::{Moment, duration, size};
+use crate::web::shown::{Moment, duration};
 use crate::web::visitor::Visitor;
 
 struct MessageRow {

@@ -10,7 +10,7 @@ use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
 use super::lines::{CodeLines, LINES_MAX};
 use super::missing;
 use super::words::{Step, steps};
-use crate::core::plural::plural;
+use crate::core::plural::{plural, size};
 use crate::core::saturate;
 use crate::git::browse::{Blob, ResolvedRef, TreePart};
 use crate::http::error::{HttpError, HttpResult};
@@ -19,7 +19,6 @@ use crate::protocol::code::Code;
 use crate::services::{RepositoryView, ServiceError, Services};
 use crate::web::layout::{self, Shell, found_at};
 use crate::web::paint::document::{DOCUMENT_BYTES_MAX, Document, is_markdown};
-use crate::web::shown::size;
 use crate::web::visitor::Visitor;
 
 /// Ends of names of images that browsers show. The route of the image checks the content.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::channel_lines::{ChannelLine, channel_lines};
 use super::head::Head;
 use super::{crumbs_of, moved, path_of, repository_path_of};
+use crate::core::plural::size;
 use crate::domain::ids::UserId;
 use crate::domain::permission::project::Act;
 use crate::http::address::{base_url, percent_encoded};
@@ -19,7 +20,7 @@ use crate::services::{ProjectView, RepositoryView, Services};
 use crate::web::code::documents::{Readme, readme_of_first};
 use crate::web::form::Form;
 use crate::web::layout::{self, Shell, see_other};
-use crate::web::shown::{Face, Moment, size};
+use crate::web::shown::{Face, Moment};
 use crate::web::visitor::Visitor;
 
 /// How long the page waits for the README, which is a part of it only. A choice: as long as a

@@ -9,6 +9,7 @@ import { personName } from './person_name.js';
 import { isExpanded, isRemoving } from './row_state.js';
 import { ownText, pushCard, pushText } from './push_card.js';
 import { el } from '../kit/dom.js';
+import { sizeText } from '../kit/size.js';
 import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 
 /** Names in a label; the others are counted. */
@@ -55,10 +56,20 @@ export function renderMessage(message, ctx, options = {}) {
   if (!compact && message.reply_to !== undefined && !gone) node.append(quoteLine(message, ctx));
   if (gone) node.append(goneLine(message, removing === 'waits'));
   else if (options.push) node.append(pushCard(options.push, true, textOf(message, ctx, ownOf(message, options.push))));
-  else node.append(...textOf(message, ctx, message.content), ...codeSpace(message, ctx));
+  else node.append(...textOf(message, ctx, message.content), ...filesOf(message), ...codeSpace(message, ctx));
   if (!gone) node.append(...below(message, ctx, options));
   node.append(timeOf(message, options.kept === true));
   return node;
+}
+
+/**
+ * Returns the files of a message: links that open in another tab, or save.
+ * @param {Message} message
+ */
+function filesOf(message) {
+  const link = (/** @type {import('./types.js').MessageFile} */ file) => el('li', null,
+    el('a', { href: `/api/files/${file.id}`, target: '_blank', rel: 'noopener' }, el('bdi', null, file.name)), ` ${sizeText(file.size)}`);
+  return message.files?.length ? [el('ul', { class: 'files' }, message.files.map(link))] : [];
 }
 
 /**
@@ -134,7 +145,8 @@ function rowLabel(message, name, options) {
     options.thread ? repliesWords(options.thread.count) : '',
   ].filter((fact) => fact !== '');
   const { push } = options.push ?? {};
-  const own = cutText(options.push ? ownOf(message, options.push) : message.content, ROW_LABEL_CHARS);
+  const names = (message.files ?? []).map((file) => `file ${file.name}`);
+  const own = cutText(options.push ? ownOf(message, options.push) : [message.content, ...names].join(' '), ROW_LABEL_CHARS);
   const text = push ? ` ${pushText(push)}${own && `: ${own}`}` : `: ${own}`;
   return [`${name}${text}`, ...facts, time].join(', ');
 }

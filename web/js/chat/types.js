@@ -52,11 +52,14 @@
  * @property {string} created_at RFC 3339
  * @property {number} [thread_id]
  * @property {string} [edited_at]
+ * @property {MessageFile[]} [files]
  * @property {boolean} [deleted]
  * @property {boolean} [pinned]
  * @property {Reaction[]} [reactions]
  * @property {number} [updated_seq] absent: `seq`
  */
+
+/** @typedef {{ id: number, name: string, size: number, type: string }} MessageFile */
 
 /** @typedef {{ ref: string, old?: string | null, new?: string | null }} PushRef */
 

@@ -1,8 +1,8 @@
 // The page of the server's state measures again every two seconds while it is visible.
 import { relativeTime } from '../kit/relative_time.js';
+import { sizeText } from '../kit/size.js';
 
 const MEASURE_EVERY_MS = 2000;
-const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 /**
  * The parts of `GET /api/admin/health` that the page shows.
@@ -14,17 +14,6 @@ const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
  *   database_bytes: number, wal_bytes: number }, cache: { hit_rate: number | null, window_bytes: number },
  *   actors: ActorState[] }} HealthState
  */
-
-/**
- * Returns a size as the server writes it: `812 bytes`, `4.5 KiB`.
- * @param {number} bytes
- */
-function sizeText(bytes) {
-  if (bytes < 1024) return `${bytes} ${bytes === 1 ? 'byte' : 'bytes'}`;
-  let [size, unit] = [bytes / 1024, 0];
-  while (size >= 1024 && unit < SIZE_UNITS.length - 1) [size, unit] = [size / 1024, unit + 1];
-  return `${size.toFixed(1)} ${SIZE_UNITS[unit]}`;
-}
 
 /**
  * Returns a duration as the server writes it, in its two largest units: `3 d 4 h`.

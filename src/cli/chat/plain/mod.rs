@@ -40,7 +40,8 @@ pub(super) async fn run(arguments: &ChatArguments) -> anyhow::Result<ExitCode> {
     let opened = opened.map_err(|reason| anyhow!(text::clean_line(&reason)))?;
     let (wire, welcome) = opened.ok_or_else(|| identity.login_needed())?;
     let username = welcome.username.clone().unwrap_or_else(|| identity.user.clone());
-    let model = Model::new(welcome.user_id.unwrap_or(UserId(0)), username);
+    let mut model = Model::new(welcome.user_id.unwrap_or(UserId(0)), username);
+    model.server.clone_from(&identity.server.base);
 
     let (mut screen, input) = screen::open();
     let base = &identity.server.base;

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::found::FoundList;
 use super::line::Line;
 use super::recent::Recent;
+use crate::cli::chat::files::with_files;
 use crate::cli::chat::listing::Listing;
 use crate::cli::chat::people::People;
 use crate::cli::chat::sentence::{content, sentence};
@@ -52,6 +53,8 @@ pub(super) struct Chat {
 
 #[derive(Debug)]
 pub(super) struct Model {
+    /// Address of the server, for links to files.
+    pub(super) server: String,
     pub(super) me: UserId,
     pub(super) chats: BTreeMap<ChatId, Chat>,
     pub(super) open: Option<ChatId>,
@@ -76,6 +79,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(me: UserId, username: String) -> Self {
         Self {
+            server: String::new(),
             me,
             chats: BTreeMap::new(),
             open: None,
@@ -204,7 +208,7 @@ impl Model {
                 chat.unread += 1;
             }
             let (chat, sender) = (self.title(id), self.name(message.sender_id));
-            return vec![Line::Notice { chat, sender, content: content(message).to_owned() }];
+            return vec![Line::Notice { chat, sender, content: self.content(message) }];
         }
         match event.kind.as_str() {
             "rename" => chat.name.clone_from(&event.name),
@@ -222,6 +226,11 @@ impl Model {
         vec![Line::Change { chat, text }]
     }
 
+    /// Returns the text of a message, with the lines of its files.
+    fn content(&self, message: &Message) -> String {
+        with_files(content(message), message, &self.server)
+    }
+
     /// Returns the lines of a message of the open chat, with the date when it changes.
     fn message_lines(&mut self, message: &Message) -> Vec<Line> {
         let day = text::day(message.created_at);
@@ -230,7 +239,7 @@ impl Model {
             lines.push(Line::Day(message.created_at));
         }
         let sender = self.name(message.sender_id);
-        lines.push(Line::Message { at: message.created_at, sender, content: content(message).to_owned() });
+        lines.push(Line::Message { at: message.created_at, sender, content: self.content(message) });
         lines
     }
 

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::style;
 use super::wrap::{Piece, cut, fit, wrap};
+use crate::cli::chat::files::with_files;
 use crate::cli::chat::full::model::{Model, Pane};
 use crate::cli::chat::full::sending::State;
 use crate::cli::chat::text::{clean, clean_line, shorten};
@@ -105,7 +106,7 @@ fn content(
         rows.push(Line::styled("(deleted)", style::DIM));
         return rows;
     }
-    let text = clean(&message.content);
+    let text = clean(&with_files(&message.content, message, &model.server));
     let (mut in_fence, last) = (false, text.split('\n').count().saturating_sub(1));
     for (index, line) in text.split('\n').enumerate() {
         let is_fence = line.trim_start().starts_with("```");
