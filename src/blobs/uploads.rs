@@ -126,7 +126,7 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Reads what is on disk, not what was received: a damaged write gets the hash of the damage.
+/// Reads the staged bytes back, after they are durable: the hash is of what the file system has.
 fn examine(path: &Path) -> io::Result<(Contents, u64)> {
     let mut file = File::open(path)?;
     file.sync_all()?;
@@ -178,6 +178,7 @@ mod tests {
         uploads.remove(KEY).unwrap();
         assert!(uploads.list().unwrap().is_empty() && uploads.examine(KEY).is_err());
     }
+
     #[test]
     fn upload_begins_again_after_a_failed_write() {
         let dir = tempfile::tempdir().unwrap();
