@@ -1,7 +1,7 @@
 //! Files in chats: announcing, uploading, downloading.
 //!
 //! Invariant: the bytes of a user never run in a browser of another. The type is that of the
-//! content; only images, video and sound are shown, all in a sandbox without an origin.
+//! content; only images, video and sound are shown, all in a sandbox without scripts.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use super::page::JsonLine;
 use crate::domain::file::StoredFile;
 use crate::domain::ids::{ChatId, FileId};
 use crate::domain::media;
-use crate::http::contents::{SANDBOX, disposition};
+use crate::http::contents::{IMAGE_SANDBOX, PLAYED_SANDBOX, SANDBOX, disposition};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{AuthenticatedUser, Body, Path, Viewer, client_of};
 use crate::http::ranges::{self, Wanted};
@@ -199,10 +199,15 @@ pub(super) async fn get(
 fn describe(response: &mut HttpResponseBuilder, file: &StoredFile, tag: &str) {
     let media_type = file.contents.as_ref().map_or(BINARY, |contents| contents.media_type.as_str());
     let is_shown = media::is_shown(media_type);
+    let policy = match (is_shown, media_type.starts_with("image/")) {
+        (false, _) => SANDBOX,
+        (true, true) => IMAGE_SANDBOX,
+        (true, false) => PLAYED_SANDBOX,
+    };
     response
         .content_type(if is_shown { media_type } else { BINARY })
         .insert_header((header::CONTENT_DISPOSITION, disposition(is_shown, &file.name)))
-        .insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .insert_header((header::ETAG, tag))
         // Asked for again each time: access may be lost.

@@ -1,7 +1,7 @@
 //! Responses with the unchanged contents of a repository: raw files, images, archives.
 //!
 //! Invariant: pushed content never runs in a browser. Raw files are sent as text or as a download,
-//! images with the type that their bytes have, all in a sandbox without an origin.
+//! images with the type that their bytes have, all in a sandbox without scripts.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -11,7 +11,6 @@ use super::error::HttpResult;
 use super::spooled;
 use super::validator::Validator;
 use crate::domain::access::Credential;
-use crate::domain::image::ImageKind;
 use crate::domain::push::plain;
 use crate::git::browse::{Oid, ResolvedRef};
 use crate::git::program::ArchiveFormat;
@@ -21,8 +20,13 @@ use crate::services::{RepositoryView, ServiceError, Services};
 
 /// The policy of a raw file: nothing in it is loaded, run or framed, and it has no origin.
 pub(crate) const SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
-/// The policy of an SVG image: its own styles apply.
-const SVG_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox";
+/// The policy of an image: its own styles apply, and those of the browser's viewer.
+pub(crate) const IMAGE_SANDBOX: &str =
+    "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox";
+/// The policy of video and sound. The browser's player requests the file again, with the cookie of
+/// its origin; scripts stay forbidden.
+pub(crate) const PLAYED_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; media-src 'self'; \
+     style-src 'unsafe-inline'; sandbox allow-same-origin";
 
 /// The maximum length of a file name on most file systems.
 const FILE_NAME_CHARACTERS_MAX: usize = 255;
@@ -63,9 +67,8 @@ pub(crate) async fn image(
 ) -> HttpResult {
     let image = services.image(who, view, commit, path).await?;
     let image = image.ok_or_else(|| ServiceError::new(Code::NotFound, "the file is not an image"))?;
-    let policy = if image.kind == ImageKind::Svg { SVG_SANDBOX } else { SANDBOX };
     let mut response = HttpResponse::Ok();
-    validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, policy));
+    validator.mark(&mut response).insert_header((header::CONTENT_SECURITY_POLICY, IMAGE_SANDBOX));
     response.content_type(image.kind.media_type());
     Ok(with_body(&mut response, image.file))
 }

@@ -15,7 +15,8 @@ const all = readdirSync(new URL('journeys/', import.meta.url)).filter((name) => 
 const chosen = all.filter((name) => args.length === 0 || args.some((arg) => name.includes(arg)));
 assert.ok(chosen.length > 0, `no journey matches ${args}; there are ${all}`);
 const browser = await startBrowser();
-let failed = 0;
+/** Name and first line of each failure: the beginning of a long log may be cut. @type {string[]} */
+const failures = [];
 for (const name of chosen) {
   const begun = performance.now();
   // A journey may name settings of its server.
@@ -26,11 +27,13 @@ for (const name of chosen) {
     assert.deepEqual(await server.stop(), [], 'the server panicked');
     console.log(`ok ${name} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
   } catch (error) {
-    failed += 1;
-    console.log(`FAILED ${name}: ${error.stack ?? error}`);
+    const report = `FAILED ${name}: ${error.stack ?? error}`;
+    failures.push(report.split('\n', 1)[0]);
+    console.log(report);
     await server.stop().catch(() => []);
   }
 }
 await browser.close();
-console.log(`${chosen.length - failed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+for (const failure of failures) console.log(failure);
+console.log(`${chosen.length - failures.length} passed, ${failures.length} failed`);
+process.exit(failures.length ? 1 : 0);

@@ -37,6 +37,8 @@ async fn active_contents_are_saved_and_never_shown() {
         assert_eq!(received.header("content-type"), "application/octet-stream", "{name}");
         let disposition = received.header("content-disposition");
         assert!(disposition.starts_with("attachment; "), "{name}: {disposition}");
+        let sandbox = "default-src 'none'; frame-ancestors 'none'; sandbox";
+        assert_eq!(received.header("content-security-policy"), sandbox, "{name}");
     }
     let (id, _) = files.share(chat, "real.html", PNG).await;
     let shown = files.get(id).await;
@@ -44,12 +46,24 @@ async fn active_contents_are_saved_and_never_shown() {
     assert_eq!(shown.header("content-disposition"), "inline; filename=\"real.html\"");
     for (header, value) in [
         ("x-content-type-options", "nosniff"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+        (
+            "content-security-policy",
+            "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox",
+        ),
         ("cross-origin-resource-policy", "same-origin"),
         ("x-frame-options", "DENY"),
     ] {
         assert_eq!(shown.header(header), value);
     }
+    // The player of a browser reads the file again, and needs its origin; it needs no scripts.
+    let (id, _) = files.share(chat, "page.html", b"\0\0\0\x18ftypisom\0\0\0\0isommp41<script>").await;
+    let played = files.get(id).await;
+    assert_eq!(played.header("content-type"), "video/mp4");
+    assert_eq!(
+        played.header("content-security-policy"),
+        "default-src 'none'; frame-ancestors 'none'; media-src 'self'; style-src 'unsafe-inline'; \
+         sandbox allow-same-origin"
+    );
     server.stop().await;
 }
 

@@ -1,5 +1,7 @@
-// Files of messages: their links show an image in a new tab, save anything else, and run nothing.
+// Files of messages: their links show images, video and sound in a new tab, save anything else, and
+// run nothing.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { accessibility, logIn, shot, visitor } from '../browser.mjs';
 import { PASSWORD, api, fill } from '../world.mjs';
 
@@ -11,6 +13,14 @@ async function share(server, token, chat, name, bytes, content) {
   const sent = await fetch(`${server.url}${file.upload}`, { method: 'PUT', body: bytes, headers: { authorization: `Bearer ${token}` } });
   assert.equal(sent.status, 200);
   return api(server, token, 'POST', `/api/chats/${chat}/messages`, { client_id: crypto.randomUUID(), content, files: [file.id] });
+}
+
+/** Waits for something in a page without scripts, where the page itself cannot wait. */
+async function until(check, problem) {
+  for (let tries = 0; !await check(); tries += 1) {
+    assert.ok(tries < 200, problem);
+    await new Promise((done) => { setTimeout(done, 50); });
+  }
 }
 
 export default async function chatFiles({ server, browser }) {
@@ -32,8 +42,18 @@ export default async function chatFiles({ server, browser }) {
   const [picture] = await Promise.all([context.waitForEvent('page'), links.first().click()]);
   await picture.waitForLoadState();
   assert.equal(await picture.locator('img').evaluate((img) => img.naturalWidth), 1);
+  // The viewer of the browser applies its own styles, some only when the page is painted.
+  await picture.screenshot();
   await picture.close();
-  const [saved] = await Promise.all([page.waitForEvent('download'), links.last().click()]);
+  // The player of the browser applies its own styles, and reads the file with the cookie.
+  for (const end of ['mp4', 'webm', 'mp3', 'ogg']) {
+    const name = `sample.${end}`;
+    await share(server, bob, chat.id, name, readFileSync(new URL(`../samples/${name}`, import.meta.url)), '');
+    const [played] = await Promise.all([context.waitForEvent('page'), page.locator('.chat-message .files a', { hasText: name }).click()]);
+    await until(() => played.evaluate(() => (document.querySelector('video, audio')?.readyState ?? 0) > 0), `${name} is not played`);
+    await played.close();
+  }
+  const [saved] = await Promise.all([page.waitForEvent('download'), links.nth(1).click()]);
   assert.equal(saved.suggestedFilename(), 'page.html');
   assert.equal(await page.evaluate(() => window.hit), undefined);
   assert.deepEqual(await accessibility(page), []);
