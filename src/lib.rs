@@ -5,7 +5,7 @@
 //! A module may use only the modules to its left. `tests/it/tidy.rs` checks every `use`:
 //!
 //! ```text
-//! domain <- core <- protocol <- {storage, git, blobs} <- actors <- services
+//! domain <- core <- protocol <- {storage, git, blobs, pictures} <- actors <- services
 //!        <- http <- {messaging, api, web, backup} <- app <- client <- cli <- main
 //! ```
 //!
@@ -18,6 +18,7 @@
 //! | [`protocol`] | wire formats: packets, frames, views, error codes |
 //! | [`storage`] | all SQL |
 //! | [`blobs`] | the bytes of files in chats |
+//! | [`pictures`] | thumbnails and avatars, made in child processes |
 //! | [`git`] | all access to git: repository directories, transfers, browsing |
 //! | [`actors`] | the actors that own the state: writer, cache, hubs, presence |
 //! | [`services`] | the operations that users can perform, one function each |
@@ -46,6 +47,7 @@ pub mod domain;
 pub mod git;
 pub mod http;
 pub mod messaging;
+pub mod pictures;
 pub mod protocol;
 pub mod services;
 pub mod storage;

@@ -10,6 +10,7 @@ mod chat;
 mod control;
 pub mod docs;
 mod file;
+mod file_thumbnail;
 mod git;
 mod git_refusal;
 mod history;
@@ -104,6 +105,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/chats/{id}/seq").get(message::seq_at))
         .service(web::resource("/api/chats/{id}/files").post(file::create))
         .service(web::resource("/api/files/{id}").get(file::get).delete(file::delete))
+        .service(web::resource("/api/files/{id}/thumbnail").get(file_thumbnail::get))
         .service(web::resource("/api/files/{id}/upload").get(file::upload_state).put(file::upload))
         .service(web::resource("/api/search").get(search::search))
         .service(web::resource("/api/presence").get(presence::look))

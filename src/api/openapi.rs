@@ -15,7 +15,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    admin, browse, chat, file, history, login, message, message_update, notification, people, presence,
+    admin, browse, chat, file, file_thumbnail, history, login, message, message_update, notification, people, presence,
     project, repo, search, server, talk, thread, token, user,
 };
 use crate::http::error::Problem;
@@ -185,6 +185,7 @@ const TAGS: [(&str, &str); 12] = [
         file::create,
         file::delete,
         file::get,
+        file_thumbnail::get,
         file::upload,
         file::upload_state,
         message::events,

@@ -17,6 +17,7 @@ use crate::git::program::Git;
 use crate::git::store::Store;
 use crate::services::files::FileResources;
 use crate::services::git_resources::{GitResources, HostingSettings};
+use crate::services::thumbnails::PictureResources;
 use crate::services::{ActorHandles, NodeSettings, Services};
 use crate::storage::unfinished::Unfinished;
 
@@ -33,7 +34,11 @@ pub(super) async fn recover(
     let blobs = DiskBlobs::open(data_dir.path()).map_err(StartError::Files)?;
     let shared = (&config.limits, &instruments.pools);
     let of_node = (node.name.clone(), node.format.clone());
-    let files = FileResources::start(blobs, of_node, instruments.uploaded.clone(), shared);
+    let metrics = instruments.uploaded.clone();
+    let (program, data) = (config.program.as_deref(), data_dir.path());
+    let pictures = PictureResources::start(data, program, metrics.pictures.clone(), shared);
+    let pictures = pictures.map_err(StartError::Files)?;
+    let files = FileResources::start((blobs, pictures), of_node, metrics, shared);
     let limits = (config.limits.clone(), &instruments.pools);
     let (health, stores) = (instruments.health(), (git, files));
     let services = Services::new(handles, node, secrets, config.accounts.clone(), stores, limits, health);

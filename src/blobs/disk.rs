@@ -195,6 +195,11 @@ impl Blob for DiskBlob {
         self.0.read_exact_at(&mut read, at)?;
         Ok(read)
     }
+
+    fn file(&self) -> io::Result<File> {
+        // The copy shares the position, which reads at offsets do not move.
+        self.0.try_clone()
+    }
 }
 
 fn copy(staged: &Path, beside: &Path) -> io::Result<()> {

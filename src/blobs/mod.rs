@@ -76,4 +76,7 @@ pub trait Blob: Send + Sync {
 
     /// Reads exactly `bytes` bytes from an offset.
     fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
+
+    /// Returns an open file with the bytes, at its beginning, as the input of a child process.
+    fn file(&self) -> io::Result<File>;
 }

@@ -17,6 +17,7 @@ mod remote;
 mod restore;
 mod seed;
 mod serve;
+mod thumbnail;
 mod token;
 mod top;
 mod user;
@@ -83,6 +84,9 @@ enum Command {
     Completions(generate::CompletionsArguments),
     /// Print the manual page, or write one for each command.
     Man(generate::ManArguments),
+    /// Make a smaller picture; the server runs it.
+    #[command(hide = true)]
+    Thumbnail(thumbnail::ThumbnailArguments),
 }
 
 /// Flags override environment variables (NETBIT_…), which override netbit.toml, which overrides the
@@ -203,6 +207,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Notify(arguments)) => notify::run(&arguments),
         Some(Command::Completions(arguments)) => generate::run_completions(&arguments, Arguments::command()),
         Some(Command::Man(arguments)) => generate::run_man(&arguments, Arguments::command()),
+        Some(Command::Thumbnail(arguments)) => thumbnail::run(&arguments),
     };
     outcome.unwrap_or_else(|code| code)
 }

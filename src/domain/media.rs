@@ -47,6 +47,11 @@ pub fn is_shown(media_type: &str) -> bool {
     SHOWN.contains(&media_type)
 }
 
+/// Returns whether thumbnails are made of files of this type.
+pub fn is_decoded(media_type: &str) -> bool {
+    matches!(media_type, "image/png" | "image/jpeg" | "image/gif" | "image/webp")
+}
+
 /// Returns the type of a file of `size` bytes with this beginning and end.
 pub fn media_of(head: &[u8], tail: &[u8], size: u64) -> Media {
     if let Some(image) = image_of(head, tail, size) {

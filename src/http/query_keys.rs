@@ -11,7 +11,7 @@ use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
 /// Method, path and keys of every route with keys. A test compares them with the OpenAPI document.
-const QUERY_KEYS: [(&str, &str, &[&str]); 27] = [
+const QUERY_KEYS: [(&str, &str, &[&str]); 28] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
     ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
     ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
@@ -20,6 +20,7 @@ const QUERY_KEYS: [(&str, &str, &[&str]); 27] = [
     ("GET", "/api/chats/{id}/participants", &["limit", "cursor"]),
     ("GET", "/api/chats/{id}/seq", &["at"]),
     ("GET", "/api/chats/threads", &["unread", "limit", "cursor"]),
+    ("GET", "/api/files/{id}/thumbnail", &["size"]),
     ("GET", "/api/notifications", &["unread", "limit", "cursor"]),
     ("GET", "/api/presence", &["users"]),
     ("GET", "/api/projects", &["limit", "cursor", "member"]),

@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity`
 /// is for routes without credentials, and for routes that check the role which a token grants:
 /// projects, repositories and git.
-pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 98] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 99] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/health", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
@@ -30,6 +30,7 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 98] = [
     ("POST", "/api/chats/{id}/files", RequiredScope::ChatWrite),
     ("DELETE", "/api/files/{id}", RequiredScope::ChatWrite),
     ("GET", "/api/files/{id}", RequiredScope::ChatRead),
+    ("GET", "/api/files/{id}/thumbnail", RequiredScope::ChatRead),
     ("GET", "/api/files/{id}/upload", RequiredScope::ChatWrite),
     ("PUT", "/api/files/{id}/upload", RequiredScope::ChatWrite),
     ("GET", "/api/chats/{id}/messages", RequiredScope::ChatRead),

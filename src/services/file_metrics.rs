@@ -3,6 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use super::thumbnail_metrics::PictureMetrics;
 use crate::core::metrics::{Export, Labelled};
 use crate::core::saturate;
 
@@ -33,6 +34,7 @@ pub struct FileMetrics {
     bytes: Labelled<Counter, 1>,
     pub(super) removed: Counter,
     pub(super) blobs_removed: Counter,
+    pub pictures: PictureMetrics,
 }
 
 impl Default for FileMetrics {
@@ -49,6 +51,7 @@ impl Default for FileMetrics {
             bytes: bytes.clone(),
             removed: Counter::default(),
             blobs_removed: Counter::default(),
+            pictures: PictureMetrics::default(),
         }
     }
 }
@@ -83,5 +86,6 @@ impl Export for FileMetrics {
         registry.register("netbit_files_removed", help, self.removed.clone());
         let help = "Blobs removed from the store of files";
         registry.register("netbit_file_blobs_removed", help, self.blobs_removed.clone());
+        self.pictures.export(registry);
     }
 }

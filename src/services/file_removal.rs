@@ -57,6 +57,9 @@ impl Services {
                         tracing::warn!(error = %chain(&error), "the search for bytes without a file failed");
                     }
                 }
+                if let Err(error) = self.trim_thumbnails().await {
+                    tracing::warn!(error = %chain(&error), "the thumbnails cannot be counted");
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
@@ -183,13 +186,14 @@ impl Services {
         let read = move |db: &mut _| files::hashes_in_use(db, &wanted);
         let used = self.readers.read(Holder::Operator, read).await?;
         let unused: Vec<_> = hashes.into_iter().filter(|hash| !used.contains(hash)).collect();
-        let store = self.files.blobs.clone();
+        let (store, pictures) = (self.files.blobs.clone(), self.files.pictures.clone());
         let remove = move |hash: &BlobHash| -> io::Result<bool> {
             if let Some(may_go) = &may_go
                 && !store.stored_at(hash)?.is_some_and(may_go)
             {
                 return Ok(false);
             }
+            pictures.forget(*hash);
             store.remove(hash).map(|()| true)
         };
         let removed = blocking(move || {

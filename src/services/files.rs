@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::blocking::blocking;
 use super::file_metrics::FileMetrics;
 use super::spool::{MEMORY_BYTES_MAX, time_for};
+use super::thumbnails::PictureResources;
 use super::{ServiceError, Services};
 use crate::actors::cache::ReadableChat;
 use crate::actors::writer::commands::{BeginFile, DropFile};
@@ -56,6 +57,7 @@ pub struct FileResources {
     /// Held by the request that receives bytes of a file.
     pub(super) upload_locks: KeyedLock<FileId>,
     downloads: Slots,
+    pub(super) pictures: Arc<PictureResources>,
     pub(super) metrics: FileMetrics,
     /// Starts a round of removals before its time.
     pub(super) removal_due: Notify,
@@ -66,7 +68,7 @@ pub struct FileResources {
 impl FileResources {
     /// Must be called within a runtime.
     pub fn start(
-        store: DiskBlobs,
+        (store, pictures): (DiskBlobs, PictureResources),
         (node, format): (Option<NodeName>, Option<Arc<AtomicI16>>),
         metrics: FileMetrics,
         (limits, pools): (&Limits, &PoolMetrics),
@@ -87,6 +89,7 @@ impl FileResources {
             uploads_of_user: Slots::new(at_once, limits.uploads_per_user),
             upload_locks: KeyedLock::start(),
             downloads: downloads.measured(pools.meter(PoolName::Downloads)),
+            pictures: Arc::new(pictures),
             metrics,
             removal_due: Notify::new(),
             stopping: CancellationToken::new(),
@@ -97,6 +100,7 @@ impl FileResources {
     pub fn close(&self) {
         self.uploads.close();
         self.upload_locks.close();
+        self.pictures.close();
         self.stopping.cancel();
     }
 
@@ -238,13 +242,6 @@ impl Services {
         let Some(contents) = &file.contents else {
             return Err(Refusal::Conflict("the upload of this file is not complete").into());
         };
-        let is_large = u64::try_from(file.size).unwrap_or(0) > saturate::to_u64(MEMORY_BYTES_MAX);
-        let slot = is_large.then(|| self.files.downloads.enter(Holder::Account(who.user)));
-        let slot = slot.map(|slot| {
-            let why = "too many files are being received at once; try again later";
-            slot.ok_or_else(|| ServiceError::later(Code::Overloaded, why, 1_000))
-        });
-        let slot = slot.transpose()?;
         let (store, hash) = (self.files.blobs.clone(), contents.hash);
         let size = u64::try_from(file.size).unwrap_or(0);
         let opened = blocking(move || -> io::Result<Option<Box<dyn Blob>>> {
@@ -257,8 +254,25 @@ impl Services {
             }
             return Err(FileResources::elsewhere(&file));
         };
+        self.open_blob(who, file, (blob.into(), size))
+    }
+
+    /// Returns bytes of a file that the caller may read, which take a place if there are many.
+    pub(super) fn open_blob(
+        self: &Arc<Self>,
+        who: Credential,
+        file: StoredFile,
+        (blob, bytes): (Arc<dyn Blob>, u64),
+    ) -> Result<OpenFile, ServiceError> {
+        let is_large = bytes > saturate::to_u64(MEMORY_BYTES_MAX);
+        let slot = is_large.then(|| self.files.downloads.enter(Holder::Account(who.user)));
+        let slot = slot.map(|slot| {
+            let why = "too many files are being received at once; try again later";
+            slot.ok_or_else(|| ServiceError::later(Code::Overloaded, why, 1_000))
+        });
+        let slot = slot.transpose()?;
         let (services, metrics) = (self.clone(), self.files.metrics.clone());
-        Ok(OpenFile { file, who, blob: blob.into(), slot, metrics, services })
+        Ok(OpenFile { file, who, blob, slot, metrics, services })
     }
 
     /// Returns the node that must answer requests of the caller about a file, if it is not this

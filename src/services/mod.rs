@@ -52,6 +52,8 @@ pub mod spool;
 pub mod storage_nodes;
 pub mod talks;
 pub mod threads;
+mod thumbnail_metrics;
+pub mod thumbnails;
 pub mod tokens;
 pub mod transfers;
 pub mod uploads;

@@ -10,7 +10,7 @@ const ROOMS: &[&[&str]] = &[
     &["domain"],
     &["core"],
     &["protocol"],
-    &["storage", "git", "blobs"],
+    &["storage", "git", "blobs", "pictures"],
     &["actors"],
     &["services"],
     &["http"],

@@ -44,6 +44,10 @@ pub struct Config {
     /// ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_dir: Option<PathBuf>,
+    /// The program that runs `netbit thumbnail`; not a setting. `None`: the running program, which
+    /// in a test is not a `netbit`.
+    #[serde(skip)]
+    pub program: Option<PathBuf>,
     pub http: Http,
     pub tcp: Tcp,
     pub udp: Udp,

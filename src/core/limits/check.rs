@@ -56,7 +56,8 @@ impl Limits {
             proxy_catch_up_ms searches search_rows search_ms search_checked search_batch search_retry_ms
             search_checked_bytes search_check_ms search_batch_bytes search_lag_ms search_compare_ms
             file_bytes files_per_message files_user_bytes files_server_bytes files_unbound_per_user uploads
-            uploads_per_user upload_idle_ms downloads
+            uploads_per_user upload_idle_ms downloads thumbnail_pixels thumbnail_memory_bytes
+            thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms
         ));
         mistakes.extend(below_one!(
             self, RATE,
@@ -84,6 +85,7 @@ impl Limits {
             http_workers 1024,
             hashes_running 1024,
             git_browses 1024,
+            thumbnails 256,
         ));
         mistakes.extend(self.out_of_range());
         let mut mistakes: Vec<_> =

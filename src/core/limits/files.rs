@@ -30,5 +30,24 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Files at once that clients receive, beyond 64 KiB each. A choice, a quarter of
     /// `http_connections`: each holds an open file.
     downloads: usize = 1_024,
+    /// Pixels of the largest picture of which a smaller one is made. A large photograph; four bytes
+    /// each fit into `thumbnail_memory_bytes`.
+    thumbnail_pixels: u64 = 50_000_000,
+    /// Memory of a child that makes a picture, beyond that of its program.
+    thumbnail_memory_bytes: u64 = 256 * 1024 * 1024,
+    /// CPU time of such a child. Ten times that of the largest pictures.
+    thumbnail_cpu_seconds: u64 = 5,
+    /// The deadline of such a child.
+    thumbnail_ms: u64 = 15_000,
+    /// Such children at once. A choice: together they take half a gigabyte.
+    thumbnails: usize = 2,
+    /// Requests waiting for such a child. Eight times `thumbnails`.
+    thumbnails_waiting: usize = 16,
+    /// How long such a request waits. The time of some twenty usual pictures.
+    thumbnails_patience_ms: u64 = 10_000,
+    /// Bytes of the thumbnails on disk. Without them, they are made again.
+    thumbnail_cache_bytes: u64 = 1024 * 1024 * 1024,
+    /// Seconds for which a file without a thumbnail starts no child again.
+    thumbnail_failed_seconds: u64 = 24 * 3_600,
 }}}
 pub(super) use add_limits;

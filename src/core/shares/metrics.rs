@@ -62,10 +62,12 @@ pub enum PoolName {
     Uploads,
     /// Files in chats that clients receive.
     Downloads,
+    /// Child processes that make thumbnails and avatars.
+    Pictures,
 }
 
 impl PoolName {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
@@ -90,6 +92,7 @@ impl PoolName {
         Self::Proxied,
         Self::Uploads,
         Self::Downloads,
+        Self::Pictures,
     ];
 
     pub fn text(self) -> &'static str {
@@ -118,6 +121,7 @@ impl PoolName {
             Self::Proxied => "proxied",
             Self::Uploads => "uploads",
             Self::Downloads => "downloads",
+            Self::Pictures => "pictures",
         }
     }
 }

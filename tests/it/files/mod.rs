@@ -2,6 +2,7 @@
 
 mod downloads;
 mod removal;
+mod thumbnails;
 mod uploads;
 
 use netbit::client::{TcpClient, TcpError};

@@ -130,6 +130,12 @@ impl FileClient {
         self.send(Method::GET, &format!("/api/files/{id}"), headers, Vec::new()).await
     }
 
+    /// Returns the thumbnail of a file.
+    pub(crate) async fn thumbnail(&self, id: i64, size: u32) -> Received {
+        let path = format!("/api/files/{id}/thumbnail?size={size}");
+        self.send(Method::GET, &path, &[], Vec::new()).await
+    }
+
     pub(crate) async fn status(&self, id: i64) -> StatusCode {
         StatusCode::from_u16(self.get(id).await.status).unwrap()
     }
@@ -146,6 +152,16 @@ pub(crate) fn blobs(data_dir: &std::path::Path) -> Vec<std::path::PathBuf> {
         for second in folders(&first).into_iter().filter(|path| path.is_dir()) {
             found.extend(folders(&second));
         }
+    }
+    found
+}
+
+/// Returns the names of the thumbnails below a data directory.
+pub(crate) fn thumbnails(data_dir: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in std::fs::read_dir(data_dir.join("thumbnails")).unwrap() {
+        let entries = std::fs::read_dir(part.unwrap().path()).unwrap();
+        found.extend(entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()));
     }
     found
 }

@@ -35,6 +35,12 @@ impl Process {
         prlimit(Some(self.pid()), Resource::As, limit).unwrap();
     }
 
+    /// Returns the resident memory of the server, without its children.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let pid = u32::try_from(self.pid().as_raw_nonzero().get()).unwrap();
+        status_bytes(pid, "VmRSS:").unwrap()
+    }
+
     pub(crate) fn watch_memory(&self) -> MemoryWatch {
         let root = u32::try_from(self.pid().as_raw_nonzero().get()).unwrap();
         let (peak, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));

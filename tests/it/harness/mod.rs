@@ -9,6 +9,7 @@ pub(crate) mod database;
 pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod memory;
+pub(crate) mod pictures;
 pub(crate) mod postgres;
 mod process;
 pub(crate) mod rust_text;
@@ -75,6 +76,8 @@ pub(crate) fn config(directory: &std::path::Path, limits: Limits) -> Config {
     let free = Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)));
     (config.http.listen, config.tcp.listen) = (free.clone(), free.clone());
     (config.ops.listen, config.udp.listen) = (free.clone(), free);
+    // The children of a server within a test must not be tests.
+    config.program = Some(env!("CARGO_BIN_EXE_netbit").into());
     config.limits = Limits { session_threads: 2, http_workers: 1, ..limits };
     postgres::configure(&mut config);
     config

@@ -15,6 +15,7 @@ mod frames;
 mod logins;
 mod logs;
 mod people;
+mod pictures;
 mod push_memory;
 mod pushes;
 mod requests;

@@ -132,6 +132,7 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("DELETE", chat("/messages/{message_id}"), Reach::ChatWrite, none.clone()),
         ("POST", chat("/files"), Reach::ChatWrite, json!({"name": "x", "size": 1})),
         ("GET", path("/api/files/{id}"), Reach::ChatRead, none.clone()),
+        ("GET", path("/api/files/{id}/thumbnail"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/files/{id}/upload"), Reach::ChatWrite, none.clone()),
         ("PUT", path("/api/files/{id}/upload"), Reach::ChatWrite, none.clone()),
         ("DELETE", path("/api/files/{id}"), Reach::ChatWrite, none.clone()),

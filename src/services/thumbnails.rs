@@ -1,0 +1,327 @@
+//! Thumbnails of pictures in chats: made on the first request, kept in a cache on disk.
+//!
+//! The rights are those of the file, checked at each request. A picture that cannot be made is
+//! remembered, so that its file starts no child again for a while.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::blocking::blocking;
+use super::files::{FileResources, OpenFile};
+use super::git_pools::no_permit;
+use super::git_resources::stopping;
+use super::thumbnail_metrics::{PictureMetrics, PictureOutcome};
+use super::uploads::io_error;
+use super::{ServiceError, Services};
+use crate::blobs::{Blob, Hold};
+use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
+use crate::core::limits::Limits;
+use crate::core::saturate;
+use crate::core::shares::{Client, Pool, PoolMetrics, PoolName, Rules};
+use crate::core::telemetry::chain;
+use crate::domain::access::Credential;
+use crate::domain::file::{BlobHash, StoredFile};
+use crate::domain::media;
+use crate::pictures::cache::{Cached, Failure, PictureCache, PictureKey};
+use crate::pictures::child::{ChildError, Picture, PictureProgram};
+use crate::pictures::{PictureType, Shape};
+use crate::protocol::code::Code;
+
+/// The sides of the boxes in which thumbnails fit, in pixels: a row of a chat, and its larger view.
+pub const SIDES: [u32; 2] = [360, 1080];
+/// Bytes of a thumbnail. A JPEG of the larger size has some 200 KiB.
+const THUMBNAIL_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Bytes at the beginning that state the type of a picture.
+const TYPE_BYTES: usize = 8;
+/// When a client may try again after a child that did not end in time, in milliseconds.
+const LATE_RETRY_MS: u64 = 10_000;
+
+const NOT_A_PICTURE: &str = "the file is not a PNG, JPEG, GIF or WebP, so it has no thumbnail";
+const DAMAGED: &str = "the picture is damaged, so it has no thumbnail";
+const TOO_LARGE: &str =
+    "the picture is too large for a thumbnail (limits.thumbnail_pixels, thumbnail_memory_bytes)";
+const TOO_MANY: &str = "too many pictures are being made at once; try again later";
+
+/// What makes and keeps smaller pictures; one per application.
+pub struct PictureResources {
+    pub(super) program: PictureProgram,
+    pub(super) cache: PictureCache,
+    pub(super) pool: Pool,
+    /// Held by the request that makes a picture.
+    locks: KeyedLock<PictureKey>,
+    patience: Duration,
+    pub(super) metrics: PictureMetrics,
+}
+
+impl PictureResources {
+    /// `program`: the `netbit` whose children make pictures; `None`: the running one. Must be
+    /// called within a runtime.
+    ///
+    /// # Errors
+    /// The cache cannot be opened.
+    pub fn start(
+        data_dir: &Path,
+        program: Option<&Path>,
+        metrics: PictureMetrics,
+        (limits, pools): (&Limits, &PoolMetrics),
+    ) -> io::Result<Self> {
+        let patience = Duration::from_millis(limits.thumbnails_patience_ms);
+        let rules = Rules::new(limits.thumbnails, limits.thumbnails_waiting, patience);
+        let failed_for = Duration::from_secs(limits.thumbnail_failed_seconds);
+        Ok(Self {
+            program: PictureProgram::new(program, limits),
+            cache: PictureCache::open(data_dir, limits.thumbnail_cache_bytes, failed_for)?,
+            pool: Pool::start(rules, pools.meter(PoolName::Pictures)),
+            locks: KeyedLock::start(),
+            patience: patience.saturating_add(Duration::from_millis(limits.thumbnail_ms)),
+            metrics,
+        })
+    }
+
+    pub(super) fn close(&self) {
+        self.pool.close();
+        self.locks.close();
+    }
+
+    async fn lock(&self, key: PictureKey) -> Result<KeyedLockGuard<PictureKey>, ServiceError> {
+        let lock = tokio::time::timeout(self.patience, self.locks.lock(key)).await;
+        let late = |_| ServiceError::later(Code::Overloaded, TOO_MANY, LATE_RETRY_MS);
+        lock.map_err(late)?.ok_or_else(stopping)
+    }
+
+    /// Removes the pictures of a file that is removed. Blocks the thread.
+    pub(super) fn forget(&self, hash: BlobHash) {
+        if let Err(error) = self.cache.remove(hash, &SIDES) {
+            tracing::warn!(%hash, %error, "the thumbnails of a removed file cannot be removed");
+        }
+    }
+}
+
+/// The answer to a request for a thumbnail.
+pub enum Thumbnail {
+    Made {
+        open: OpenFile,
+        bytes: u64,
+        media_type: &'static str,
+    },
+    /// The file has none, with the reason as a sentence.
+    None(&'static str),
+}
+
+impl Services {
+    /// Returns the thumbnail of a file that the caller may read. `side`: one of [`SIDES`].
+    ///
+    /// Its child must be started on a thread of the HTTP server ([`PictureProgram::make`]).
+    pub async fn thumbnail(
+        self: &Arc<Self>,
+        who: Credential,
+        client: Client,
+        file: StoredFile,
+        side: u32,
+    ) -> Result<Thumbnail, ServiceError> {
+        let Some(contents) = &file.contents else {
+            return Err(ServiceError::new(Code::Conflict, "the upload of this file is not complete"));
+        };
+        if !media::is_decoded(&contents.media_type) {
+            return Ok(Thumbnail::None(NOT_A_PICTURE));
+        }
+        let key = PictureKey { hash: contents.hash, side };
+        let pictures = &self.files.pictures;
+        let made = match self.cached_picture(key).await? {
+            Some(cached) => cached,
+            None => {
+                let _lock = pictures.lock(key).await?;
+                match self.cached_picture(key).await? {
+                    Some(cached) => cached,
+                    None => self.make_thumbnail(client, &file, key).await?,
+                }
+            }
+        };
+        let (blob, picture_type) = match made {
+            Found::Picture(blob, picture_type) => (blob, picture_type),
+            Found::Failed(Failure::Damaged) => return Ok(Thumbnail::None(DAMAGED)),
+            Found::Failed(Failure::TooLarge) => return Ok(Thumbnail::None(TOO_LARGE)),
+        };
+        let bytes = blob.size().map_err(io_error)?;
+        let open = self.open_blob(who, file, (blob, bytes))?;
+        Ok(Thumbnail::Made { open, bytes, media_type: picture_type.media_type() })
+    }
+
+    /// Returns what the cache has. A file in it that is not a picture counts as missing.
+    async fn cached_picture(&self, key: PictureKey) -> Result<Option<Found>, ServiceError> {
+        let cache = self.files.pictures.cache.clone();
+        let found = blocking(move || -> io::Result<Option<Found>> {
+            match cache.find(key)? {
+                Some(Cached::Failed(failure)) => Ok(Some(Found::Failed(failure))),
+                Some(Cached::Picture(file)) => {
+                    let mut head = [0; TYPE_BYTES];
+                    let read = file.read_at(&mut head, 0)?;
+                    let picture_type = PictureType::of(head.get(..read).unwrap_or_default());
+                    Ok(picture_type.map(|kind| Found::Picture(Arc::new(MadePicture::OnDisk(file)), kind)))
+                }
+                None => Ok(None),
+            }
+        });
+        let found = found.await?.map_err(io_error)?;
+        if found.is_some() {
+            self.files.pictures.metrics.ended(PictureOutcome::Cached);
+        }
+        Ok(found)
+    }
+
+    /// Makes a thumbnail in a child, and stores it.
+    async fn make_thumbnail(
+        &self,
+        client: Client,
+        file: &StoredFile,
+        key: PictureKey,
+    ) -> Result<Found, ServiceError> {
+        let (store, size) = (self.files.blobs.clone(), u64::try_from(file.size).unwrap_or(0));
+        let opened = blocking(move || -> io::Result<Option<File>> {
+            let Some(blob) = store.open(&key.hash)? else { return Ok(None) };
+            if blob.size()? == size { blob.file().map(Some) } else { Ok(None) }
+        });
+        let Some(input) = opened.await?.map_err(io_error)? else {
+            return Err(FileResources::elsewhere(file));
+        };
+        match self.make_picture(client, input, Shape::Within(key.side), THUMBNAIL_BYTES_MAX).await? {
+            Ok(picture) => {
+                let Picture { bytes, picture_type } = picture;
+                let bytes = Arc::<[u8]>::from(bytes);
+                self.store_thumbnail(key, Ok(bytes.clone())).await;
+                Ok(Found::Picture(Arc::new(MadePicture::InMemory(bytes)), picture_type))
+            }
+            Err(failure) => {
+                self.store_thumbnail(key, Err(failure)).await;
+                Ok(Found::Failed(failure))
+            }
+        }
+    }
+
+    /// Makes a picture in a child, for which the client waits its turn.
+    pub(super) async fn make_picture(
+        &self,
+        client: Client,
+        input: File,
+        shape: Shape,
+        bytes_max: u64,
+    ) -> Result<Result<Picture, Failure>, ServiceError> {
+        let pictures = &self.files.pictures;
+        let entered = pictures.pool.enter(client).await;
+        let _share = entered.map_err(|refused| no_permit(pictures.pool.patience(), refused, TOO_MANY))?;
+        let made = pictures.program.make(input, shape, bytes_max);
+        let made = self.files.stopping.run_until_cancelled(made).await.ok_or_else(stopping)?;
+        pictures.metrics.ended(match &made {
+            Ok(_) => PictureOutcome::Made,
+            Err(ChildError::Damaged) => PictureOutcome::Damaged,
+            Err(ChildError::TooLarge) => PictureOutcome::TooLarge,
+            Err(ChildError::Exhausted(_)) => PictureOutcome::Exhausted,
+            Err(ChildError::Late | ChildError::Io(_)) => PictureOutcome::Failed,
+        });
+        match made {
+            Ok(picture) => Ok(Ok(picture)),
+            Err(ChildError::Damaged) => Ok(Err(Failure::Damaged)),
+            Err(ChildError::TooLarge) => Ok(Err(Failure::TooLarge)),
+            Err(error @ ChildError::Exhausted(_)) => {
+                tracing::info!(error = %chain(&error), "a picture was not made");
+                Ok(Err(Failure::TooLarge))
+            }
+            Err(error @ ChildError::Late) => {
+                let late = ServiceError::later(Code::Overloaded, TOO_MANY, LATE_RETRY_MS);
+                Err(late.because(error))
+            }
+            Err(error @ ChildError::Io(_)) => {
+                Err(ServiceError::new(Code::Internal, "the picture cannot be made").because(error))
+            }
+        }
+    }
+
+    /// Stores the outcome for later requests. Without room, or while bytes of files are removed, it
+    /// is made again.
+    async fn store_thumbnail(&self, key: PictureKey, made: Result<Arc<[u8]>, Failure>) {
+        let bytes = made.as_ref().map_or(1, |bytes| saturate::to_u64(bytes.len()));
+        let room = self.disk_room(self.files.root.clone()).await;
+        if room.is_ok_and(|room| room < bytes) {
+            return;
+        }
+        let (store, cache) = (self.files.blobs.clone(), self.files.pictures.cache.clone());
+        let stored = blocking(move || -> io::Result<()> {
+            // Removal holds the lock alone, so nothing is stored for a blob that is removed.
+            let Some(_no_removal) = store.try_lock(Hold::Shared)? else { return Ok(()) };
+            if store.stored_at(&key.hash)?.is_none() {
+                return Ok(());
+            }
+            match made {
+                Ok(bytes) => cache.put(key, &bytes),
+                Err(failure) => cache.put_failure(key, failure),
+            }
+        });
+        match stored.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a thumbnail cannot be stored"),
+            Err(error) => error.log_causes(),
+        }
+        self.count_thumbnails();
+    }
+
+    /// Keeps the cache within its limit. Called periodically.
+    pub(super) async fn trim_thumbnails(&self) -> Result<(), ServiceError> {
+        let cache = self.files.pictures.cache.clone();
+        let trimmed = blocking(move || cache.trim_all()).await?;
+        self.count_thumbnails();
+        trimmed.map_err(io_error)
+    }
+
+    fn count_thumbnails(&self) {
+        let PictureResources { cache, metrics, .. } = &*self.files.pictures;
+        metrics.cache_bytes.set(i64::try_from(cache.bytes()).unwrap_or(i64::MAX));
+    }
+}
+
+/// A picture, or the reason why there is none.
+enum Found {
+    Picture(Arc<dyn Blob>, PictureType),
+    Failed(Failure),
+}
+
+/// The bytes of a picture that was made.
+#[derive(Debug)]
+enum MadePicture {
+    OnDisk(File),
+    InMemory(Arc<[u8]>),
+}
+
+impl Blob for MadePicture {
+    fn size(&self) -> io::Result<u64> {
+        match self {
+            Self::OnDisk(file) => Ok(file.metadata()?.len()),
+            Self::InMemory(bytes) => Ok(saturate::to_u64(bytes.len())),
+        }
+    }
+
+    fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Self::OnDisk(file) => {
+                let mut read = vec![0; bytes];
+                file.read_exact_at(&mut read, at)?;
+                Ok(read)
+            }
+            Self::InMemory(all) => {
+                let at = saturate::to_usize(at);
+                let part = all.get(at..at.saturating_add(bytes));
+                part.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+        }
+    }
+
+    fn file(&self) -> io::Result<File> {
+        match self {
+            Self::OnDisk(file) => file.try_clone(),
+            Self::InMemory(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
