@@ -72,6 +72,9 @@ pub(super) struct ChatAnswer {
     /// The caller has hidden this direct chat until its next message.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     hidden: bool,
+    /// The version of the avatar, if the chat has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
     participants: Vec<ParticipantAnswer>,
     participant_count: usize,
     #[schema(value_type = String)]
@@ -92,6 +95,7 @@ impl From<ChatView> for ChatAnswer {
             read_seq: view.summary.read_seq,
             unread_count: view.summary.unread_count,
             hidden: view.summary.hidden,
+            avatar: view.chat.avatar,
             participants: view.people.into_iter().map(ParticipantAnswer::from).collect(),
             participant_count: view.people_count,
             created_at: view.chat.created_at,

@@ -5,6 +5,7 @@
 //! response has a request id and the security headers ([`observe`]).
 
 mod admin;
+mod avatar;
 mod browse;
 mod chat;
 mod control;
@@ -56,7 +57,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/users/me/tokens/{id}").delete(token::revoke))
         .service(web::resource("/api/users/me/blocks").get(people::blocks))
         .service(web::resource("/api/users/me/blocks/{username}").put(people::block).delete(people::unblock))
+        .service(web::resource("/api/users/me/avatar").put(avatar::set_own).delete(avatar::remove_own))
         .service(web::resource("/api/users/{username}").get(user::by_name))
+        .service(web::resource("/api/users/{username}/avatar").get(avatar::of_user))
         .service(web::resource("/api/admin/chats/{id}/take-over").post(admin::take_over_chat))
         .service(
             web::resource("/api/admin/projects/{user}/{project}/take-over").post(admin::take_over_project),
@@ -103,6 +106,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/api/chats/{id}/events").get(message::events))
         .service(web::resource("/api/chats/{id}/seq").get(message::seq_at))
+        .service(
+            web::resource("/api/chats/{id}/avatar")
+                .get(avatar::of_chat)
+                .put(avatar::set_of_chat)
+                .delete(avatar::remove_of_chat),
+        )
         .service(web::resource("/api/chats/{id}/files").post(file::create))
         .service(web::resource("/api/files/{id}").get(file::get).delete(file::delete))
         .service(web::resource("/api/files/{id}/thumbnail").get(file_thumbnail::get))
@@ -133,6 +142,12 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/projects/create").post(project::create))
         .service(project("").get(project::get).patch(project::update).delete(project::delete))
         .service(project("/config").get(project::config).put(project::put_config))
+        .service(
+            project("/avatar")
+                .get(avatar::of_project)
+                .put(avatar::set_of_project)
+                .delete(avatar::remove_of_project),
+        )
         .service(project("/members").get(project::members))
         .service(project("/members/{username}").put(project::put_member).delete(project::remove_member))
         .service(project("/watch").put(project::watch).delete(project::unwatch))

@@ -15,8 +15,8 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    admin, browse, chat, file, file_thumbnail, history, login, message, message_update, notification, people, presence,
-    project, repo, search, server, talk, thread, token, user,
+    admin, avatar, browse, chat, file, file_thumbnail, history, login, message, message_update, notification,
+    people, presence, project, repo, search, server, talk, thread, token, user,
 };
 use crate::http::error::Problem;
 use crate::http::pieces::Pieces;
@@ -182,6 +182,15 @@ const TAGS: [(&str, &str); 12] = [
         chat::remove_participant,
         chat::set_notify_level,
         chat::update,
+        avatar::of_chat,
+        avatar::of_project,
+        avatar::of_user,
+        avatar::remove_of_chat,
+        avatar::remove_of_project,
+        avatar::remove_own,
+        avatar::set_of_chat,
+        avatar::set_of_project,
+        avatar::set_own,
         file::create,
         file::delete,
         file::get,

@@ -63,6 +63,9 @@ pub(super) struct ProjectAnswer {
     permissions: Permissions,
     #[schema(value_type = String)]
     created_at: Timestamp,
+    /// The version of the avatar, if the project has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
 }
 
 impl From<ProjectView> for ProjectAnswer {
@@ -81,6 +84,7 @@ impl From<ProjectView> for ProjectAnswer {
             watches: view.watches,
             permissions: Permissions::of(project.visibility, view.role),
             created_at: project.created_at,
+            avatar: project.avatar.clone(),
         }
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct PublicUser {
     active: bool,
     #[schema(value_type = String)]
     created_at: Timestamp,
+    /// The version of the avatar, if the user has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
 }
 
 /// The caller's own account.
@@ -44,6 +47,9 @@ pub(super) struct OwnUser {
     is_admin: bool,
     #[schema(value_type = String)]
     created_at: Timestamp,
+    /// The version of the avatar, if the user has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
 }
 
 impl From<&User> for PublicUser {
@@ -54,6 +60,7 @@ impl From<&User> for PublicUser {
             display_name: user.display_name.clone(),
             active: user.active,
             created_at: user.created_at,
+            avatar: user.avatar.clone(),
         }
     }
 }
@@ -67,6 +74,7 @@ impl From<Arc<User>> for OwnUser {
             email: user.email.clone(),
             is_admin: user.is_admin,
             created_at: user.created_at,
+            avatar: user.avatar.clone(),
         }
     }
 }

@@ -78,6 +78,9 @@ pub struct Chat {
     /// The ordinal of the last deleted message.
     pub trimmed_ordinal: i64,
     pub created_at: Timestamp,
+    /// The version of the avatar, if the chat has one.
+    #[serde(default)]
+    pub avatar: Option<String>,
 }
 
 impl Chat {

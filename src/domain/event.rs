@@ -217,6 +217,11 @@ pub enum Event {
         chat_id: ChatId,
         keep: Option<i64>,
     },
+    /// `None`: the chat has no avatar any more.
+    ChatAvatarSet {
+        chat_id: ChatId,
+        avatar: Option<String>,
+    },
     AudienceChanged {
         chat_id: ChatId,
         audience: Audience,

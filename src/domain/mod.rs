@@ -8,6 +8,7 @@ pub mod access;
 #[cfg(test)]
 mod access_test;
 pub mod audit;
+pub mod avatar;
 pub mod chat;
 pub mod code_talk;
 pub mod device;

@@ -44,6 +44,9 @@ pub struct Project {
     pub channel_id: ChatId,
     pub created_at: Timestamp,
     pub config: ProjectConfig,
+    /// The version of the avatar, if the project has one.
+    #[serde(default)]
+    pub avatar: Option<String>,
 }
 
 /// Maximum length of a description, in characters.

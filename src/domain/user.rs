@@ -20,6 +20,9 @@ pub struct User {
     /// A deactivated user cannot act; their content stays.
     pub active: bool,
     pub created_at: Timestamp,
+    /// The version of the avatar; `None`: initials are shown.
+    #[serde(default)]
+    pub avatar: Option<String>,
 }
 
 /// First path segments that routes and pages use, and names that mislead readers. A user name is

@@ -89,6 +89,22 @@ impl FromRequest for Viewer {
     }
 }
 
+/// [`Viewer`], or an anonymous caller.
+pub(crate) struct MaybeViewer(pub(crate) Option<Credential>);
+
+impl FromRequest for MaybeViewer {
+    type Error = HttpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, HttpError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let is_known = request.headers().contains_key(header::AUTHORIZATION) || cookie::is_sent(&request);
+            Ok(Self(if is_known { Some(viewer(&request).await?) } else { None }))
+        })
+    }
+}
+
 /// Returns the caller of a request about a file: [`Viewer`].
 pub(crate) async fn viewer(request: &HttpRequest) -> Result<Credential, HttpError> {
     let by_cookie = !request.headers().contains_key(header::AUTHORIZATION);
@@ -211,6 +227,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 /// 413 if it is larger, 408 if it is late, 400 if it ends early.
 pub(crate) async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<Vec<u8>, HttpError> {
     let max = services(request)?.limits.body_bytes;
+    read_body_of(request, payload, max).await
+}
+
+/// Like [`read_body`], for a body of at most `max` bytes.
+pub(crate) async fn read_body_of(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    max: usize,
+) -> Result<Vec<u8>, HttpError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let too_large = || ServiceError::new(Code::TooLarge, format!("the body is larger than {max} bytes"));
     if announced.and_then(|value| value.parse::<usize>().ok()).is_some_and(|length| length > max) {

@@ -2,7 +2,7 @@
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a
 /// route.
-pub(crate) const PAGES: [(&str, &str); 87] = [
+pub(crate) const PAGES: [(&str, &str); 91] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin"),
@@ -39,6 +39,8 @@ pub(crate) const PAGES: [(&str, &str); 87] = [
     ("GET", "/settings"),
     ("GET", "/settings/appearance"),
     ("POST", "/settings/appearance"),
+    ("POST", "/settings/avatar"),
+    ("POST", "/settings/avatar/remove"),
     ("GET", "/settings/logins"),
     ("POST", "/settings/logins/end-all"),
     ("POST", "/settings/logins/end-others"),
@@ -63,6 +65,8 @@ pub(crate) const PAGES: [(&str, &str); 87] = [
     ("POST", "/{user}/{project}/-/repos/new"),
     ("GET", "/{user}/{project}/-/settings"),
     ("POST", "/{user}/{project}/-/settings"),
+    ("POST", "/{user}/{project}/-/settings/avatar"),
+    ("POST", "/{user}/{project}/-/settings/avatar/remove"),
     ("POST", "/{user}/{project}/-/settings/default-branch"),
     ("POST", "/{user}/{project}/-/settings/delete"),
     ("POST", "/{user}/{project}/-/settings/rules"),

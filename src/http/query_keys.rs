@@ -11,10 +11,13 @@ use super::route_names::{exists, name_of};
 use crate::core::telemetry::cut;
 
 /// Method, path and keys of every route with keys. A test compares them with the OpenAPI document.
-const QUERY_KEYS: [(&str, &str, &[&str]); 28] = [
+const QUERY_KEYS: [(&str, &str, &[&str]); 31] = [
     ("GET", "/api/admin/audit", &["limit", "cursor"]),
     ("GET", "/api/admin/users", &["prefix", "limit", "cursor"]),
     ("GET", "/api/chats", &["limit", "cursor", "joinable"]),
+    ("GET", "/api/chats/{id}/avatar", &["v"]),
+    ("GET", "/api/projects/{user}/{project}/avatar", &["v"]),
+    ("GET", "/api/users/{username}/avatar", &["v"]),
     ("GET", "/api/chats/{id}/events", &["before_seq", "after_seq", "limit"]),
     ("GET", "/api/chats/{id}/messages", &["before_seq", "after_seq", "limit", "thread", "pinned"]),
     ("GET", "/api/chats/{id}/participants", &["limit", "cursor"]),

@@ -11,7 +11,7 @@ use crate::domain::access::RequiredScope;
 /// Method and path of every route in the OpenAPI document, and its need. `RequiredScope::Identity`
 /// is for routes without credentials, and for routes that check the role which a token grants:
 /// projects, repositories and git.
-pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 99] = [
+pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 108] = [
     ("GET", "/api/admin/audit", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/health", RequiredScope::ServerAdmin),
     ("GET", "/api/admin/users", RequiredScope::ServerAdmin),
@@ -97,6 +97,15 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 99] = [
     ("GET", "/api/users", RequiredScope::ChatRead),
     ("POST", "/api/users/login", RequiredScope::Identity),
     ("POST", "/api/users/logout", RequiredScope::Person),
+    ("DELETE", "/api/chats/{id}/avatar", RequiredScope::ChatWrite),
+    ("GET", "/api/chats/{id}/avatar", RequiredScope::ChatRead),
+    ("PUT", "/api/chats/{id}/avatar", RequiredScope::ChatWrite),
+    ("DELETE", "/api/projects/{user}/{project}/avatar", RequiredScope::Identity),
+    ("GET", "/api/projects/{user}/{project}/avatar", RequiredScope::Identity),
+    ("PUT", "/api/projects/{user}/{project}/avatar", RequiredScope::Identity),
+    ("DELETE", "/api/users/me/avatar", RequiredScope::Person),
+    ("PUT", "/api/users/me/avatar", RequiredScope::Person),
+    ("GET", "/api/users/{username}/avatar", RequiredScope::Identity),
     ("GET", "/api/users/me", RequiredScope::Identity),
     ("PATCH", "/api/users/me", RequiredScope::Person),
     ("GET", "/api/users/me/blocks", RequiredScope::ChatRead),

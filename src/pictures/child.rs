@@ -2,11 +2,12 @@
 //! ended at its deadline.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::fs::MemfdFlags;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
@@ -111,6 +112,14 @@ impl PictureProgram {
         let picture_type = picture_type.ok_or(ChildError::Exhausted(status))?;
         Ok(Picture { bytes, picture_type })
     }
+}
+
+/// Returns bytes as an open file without a name, as the input of a child. It is in memory.
+pub fn input_of(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("picture", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Reads at most a byte more than `bytes_max`, and waits until the child has ended.

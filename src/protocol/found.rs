@@ -103,11 +103,14 @@ pub struct FoundPerson {
     pub id: UserId,
     pub username: String,
     pub display_name: String,
+    /// The version of the avatar, if the user has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub avatar: Option<String>,
 }
 
 impl From<&User> for FoundPerson {
     fn from(user: &User) -> Self {
         let (username, display_name) = (user.username.clone(), user.display_name.clone());
-        Self { id: user.id, username, display_name }
+        Self { id: user.id, username, display_name, avatar: user.avatar.clone() }
     }
 }

@@ -47,6 +47,9 @@ pub struct ChatSummary {
     /// The user has hidden this direct chat until its next message.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub hidden: bool,
+    /// The version of the avatar of the chat, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub avatar: Option<String>,
 }
 
 /// The presence of a user as others see it. Of two views, the one with the larger version is newer.
@@ -69,6 +72,9 @@ pub struct UserView {
     /// Present only when `false`: an administrator deactivated the user.
     #[serde(skip_serializing_if = "Clone::clone", default = "active")]
     pub active: bool,
+    /// The version of the avatar, if the user has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub avatar: Option<String>,
 }
 
 fn active() -> bool {
@@ -78,7 +84,7 @@ fn active() -> bool {
 impl From<&User> for UserView {
     fn from(user: &User) -> Self {
         let (username, display_name) = (user.username.clone(), user.display_name.clone());
-        Self { id: user.id, username, display_name, active: user.active }
+        Self { id: user.id, username, display_name, active: user.active, avatar: user.avatar.clone() }
     }
 }
 

@@ -34,7 +34,7 @@ use crate::domain::ids::{ChatId, FileId};
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
-use crate::storage::commit_log::FILES_FORMAT;
+use crate::storage::commit_log::{AVATARS_FORMAT, FILES_FORMAT};
 use crate::storage::queries::files;
 
 /// Bytes of a file that are read at once.
@@ -111,6 +111,18 @@ impl FileResources {
             Some(format) if format.load(Ordering::Relaxed) < FILES_FORMAT => Err(Refusal::Conflict(
                 "a node of an earlier version runs in the cluster, which does not know files; try again when \
                  all nodes are updated",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses avatars while a node of an earlier version runs: it would drop them from the users
+    /// that it changes.
+    pub(super) fn check_avatars(&self) -> Result<(), Refusal> {
+        match &self.format {
+            Some(format) if format.load(Ordering::Relaxed) < AVATARS_FORMAT => Err(Refusal::Conflict(
+                "a node of an earlier version runs in the cluster, which does not know avatars; try again \
+                 when all nodes are updated",
             )),
             _ => Ok(()),
         }

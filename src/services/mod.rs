@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod administration;
 pub mod administrators;
 pub mod answers;
+pub mod avatars;
 mod blamed_lines;
 pub mod blames;
 mod blocking;

@@ -29,6 +29,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    avatars (id) {
+        id -> BigInt,
+        user_id -> Nullable<BigInt>,
+        project_id -> Nullable<BigInt>,
+        chat_id -> Nullable<BigInt>,
+        version -> Text,
+        media_type -> Text,
+        bytes -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     blocks (user_id, blocked_id) {
         user_id -> BigInt,
         blocked_id -> BigInt,
@@ -99,6 +112,7 @@ diesel::table! {
         purged_at -> Nullable<BigInt>,
         trim_untold -> BigInt,
         trim_again_above -> Nullable<BigInt>,
+        avatar -> Nullable<Text>,
     }
 }
 
@@ -252,6 +266,7 @@ diesel::table! {
         channel_id -> BigInt,
         created_at -> BigInt,
         deleted_at -> Nullable<BigInt>,
+        avatar -> Nullable<Text>,
     }
 }
 
@@ -346,11 +361,15 @@ diesel::table! {
         token_version -> BigInt,
         deactivated_at -> Nullable<BigInt>,
         created_at -> BigInt,
+        avatar -> Nullable<Text>,
     }
 }
 
 diesel::joinable!(access_tokens -> users (user_id));
 diesel::joinable!(audit_events -> users (actor_id));
+diesel::joinable!(avatars -> chats (chat_id));
+diesel::joinable!(avatars -> projects (project_id));
+diesel::joinable!(avatars -> users (user_id));
 diesel::joinable!(chat_events -> chats (chat_id));
 diesel::joinable!(chat_events -> push_intents (push_id));
 diesel::joinable!(chat_events -> users (actor_id));
@@ -387,6 +406,7 @@ diesel::joinable!(thread_followers -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     access_tokens,
     audit_events,
+    avatars,
     blocks,
     chat_events,
     chat_former_participants,

@@ -38,6 +38,7 @@ mod search;
 mod settings;
 mod sheets;
 mod shown;
+mod upload;
 mod visitor;
 
 use actix_web::web;
@@ -82,6 +83,8 @@ fn own_settings(config: &mut web::ServiceConfig) {
     config
         .service(page("/settings").get(profile::lead))
         .service(page("/settings/profile").get(profile::show).post(profile::submit))
+        .service(page("/settings/avatar").get(profile::lead).post(profile::set_avatar))
+        .service(page("/settings/avatar/remove").get(profile::lead).post(profile::remove_avatar))
         .service(page("/settings/password").get(password::show).post(password::submit))
         .service(page("/settings/logins").get(logins::show))
         .service(page("/settings/logins/end-others").get(lead).post(logins::end_others))
@@ -127,6 +130,8 @@ fn projects(config: &mut web::ServiceConfig) {
         .service(of("/-/members/{username}/role").get(lead).post(members::change_role))
         .service(of("/-/members/{username}/remove").get(lead).post(members::remove))
         .service(of("/-/settings").get(settings::show).post(settings::change))
+        .service(of("/-/settings/avatar").get(lead).post(project::avatar::set))
+        .service(of("/-/settings/avatar/remove").get(lead).post(project::avatar::remove))
         .service(of("/-/settings/default-branch").get(lead).post(branches::set_default))
         .service(of("/-/settings/rules").get(lead).post(branches::add_rule))
         .service(of("/-/settings/rules/change").get(lead).post(branches::change_rule))

@@ -33,6 +33,8 @@ pub(super) struct Face {
     pub(super) href: String,
     pub(super) initials: SafeHtml,
     pub(super) class: &'static str,
+    /// The address of the avatar, if the user has one.
+    pub(super) picture: Option<String>,
 }
 
 impl Face {
@@ -40,11 +42,17 @@ impl Face {
         let Avatar { initials, class } = avatar(username, display_name);
         let href = format!("/people/{}", percent_encoded(username));
         let (username, display_name) = (username.to_owned(), display_name.to_owned());
-        Self { username, display_name, href, initials, class }
+        Self { username, display_name, href, initials, class, picture: None }
+    }
+
+    /// Adds the avatar with this version.
+    pub(super) fn with_avatar(self, version: Option<&str>) -> Self {
+        let path = |version| format!("/api/users/{}/avatar?v={version}", percent_encoded(&self.username));
+        Self { picture: version.map(path), ..self }
     }
 
     pub(super) fn of(user: &User) -> Self {
-        Self::new(&user.username, &user.display_name)
+        Self::new(&user.username, &user.display_name).with_avatar(user.avatar.as_deref())
     }
 
     /// Returns whether the display name is another than the user name.

@@ -43,6 +43,8 @@ const ROWS: &str = "
     INSERT INTO thread_followers VALUES (1, 1, TRUE), (1, 2, FALSE);
     INSERT INTO notifications (user_id, kind, text, created_at) VALUES (1, 'k', '\"\\ 🙂', 5);
     INSERT INTO refresh_tokens VALUES (x'0000', 1, 3, NULL, 4);
+    INSERT INTO avatars VALUES (1, 1, NULL, NULL, 'a', 'image/png', x'00ff', 5),
+        (2, NULL, 1, NULL, 'b', 'image/jpeg', x'', 6), (9, NULL, NULL, 1, 'c', 'image/png', x'01', 7);
 ";
 
 #[derive(QueryableByName)]

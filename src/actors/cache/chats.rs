@@ -176,6 +176,12 @@ impl Chats {
                 }
                 Ok(())
             }
+            Event::ChatAvatarSet { chat_id, avatar } => {
+                if let Some(state) = self.chats.get_mut(chat_id) {
+                    state.chat.avatar.clone_from(avatar);
+                }
+                Ok(())
+            }
             Event::AudienceChanged { chat_id, audience } => {
                 if let Some(state) = self.chats.get_mut(chat_id) {
                     state.chat.audience = *audience;

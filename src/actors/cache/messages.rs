@@ -13,10 +13,10 @@ use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
     AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatHeads,
-    ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate, Me, Members, MembersAmong,
-    NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd, PersonFormerlyNamed,
-    PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query, ReadCursors,
-    ReadableChat, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
+    ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate, ManagedChat, Me, Members,
+    MembersAmong, NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd,
+    PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
+    ReadCursors, ReadableChat, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
     RepositoryToPush, SearchScope, StartingChats, StorageOf, TokenHolder, TokenUsesToWrite, UserIds,
     UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
@@ -55,6 +55,7 @@ instrumented_actor!(
         Heartbeat,
         IssueTicket,
         LoginCandidate,
+        ManagedChat,
         Me,
         Members,
         MembersAmong,

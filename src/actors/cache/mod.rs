@@ -19,6 +19,7 @@
 
 mod actor;
 mod audit_queries;
+mod avatar_queries;
 mod changes;
 mod chat_start;
 mod chats;
@@ -53,6 +54,7 @@ mod model_test;
 
 pub use actor::{CacheActor, Sources};
 pub use audit_queries::{PathsFound, PathsToAdminister};
+pub use avatar_queries::ManagedChat;
 pub use changes::{ChangedChats, ChatHead, ChatHeads};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};

@@ -311,6 +311,8 @@ pub struct MemberView {
     pub display_name: String,
     pub role: ProjectRole,
     pub active: bool,
+    /// The version of the avatar.
+    pub avatar: Option<String>,
 }
 
 impl Query for Members {
@@ -333,6 +335,7 @@ impl Query for Members {
                 display_name: display_name(*id),
                 role: *role,
                 active: context.read.directory.user(*id).is_some_and(|user| user.active),
+                avatar: context.read.directory.user(*id).and_then(|user| user.avatar.clone()),
             });
             Ok(Page::take(members, self.limit))
         }))

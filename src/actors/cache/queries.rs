@@ -53,7 +53,7 @@ pub(super) fn user_of(who: Option<Credential>) -> Result<UserId, Refusal> {
 }
 
 /// Returns a chat and the user's role in it.
-fn chat_for(
+pub(super) fn chat_for(
     models: &ReadModels,
     chat: ChatId,
     user: UserId,

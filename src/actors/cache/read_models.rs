@@ -173,6 +173,7 @@ impl ReadModels {
             read_seq: me.map_or(0, |p| p.read_seq),
             unread_count: state.unread(user),
             hidden: state.is_hidden(user),
+            avatar: state.chat.avatar.clone(),
         }
     }
 

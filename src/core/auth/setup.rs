@@ -74,6 +74,7 @@ mod tests {
             token_version: 1,
             active,
             created_at: Timestamp(0),
+            avatar: None,
         }
     }
 

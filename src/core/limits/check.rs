@@ -57,7 +57,7 @@ impl Limits {
             search_checked_bytes search_check_ms search_batch_bytes search_lag_ms search_compare_ms
             file_bytes files_per_message files_user_bytes files_server_bytes files_unbound_per_user uploads
             uploads_per_user upload_idle_ms downloads thumbnail_pixels thumbnail_memory_bytes
-            thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms
+            thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms avatar_bytes
         ));
         mistakes.extend(below_one!(
             self, RATE,

@@ -49,5 +49,7 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     thumbnail_cache_bytes: u64 = 1024 * 1024 * 1024,
     /// Seconds for which a file without a thumbnail starts no child again.
     thumbnail_failed_seconds: u64 = 24 * 3_600,
+    /// Bytes of a picture from which an avatar is made. A photograph of a phone, made smaller.
+    avatar_bytes: usize = 2 * 1024 * 1024,
 }}}
 pub(super) use add_limits;

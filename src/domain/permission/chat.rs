@@ -226,6 +226,7 @@ mod tests {
             trimmed_ordinal: 0,
             archived: false,
             created_at: Timestamp(0),
+            avatar: None,
         }
     }
 

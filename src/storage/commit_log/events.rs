@@ -11,10 +11,12 @@ use crate::domain::event::{Change, Event};
 use crate::domain::message::Message;
 
 /// The version of the encoding: the newest that this node reads.
-pub const FORMAT: i16 = 2;
+pub const FORMAT: i16 = 3;
 /// The first version whose nodes know files in chats. Its events are those of version 1: a message
 /// with files has one more field.
 pub const FILES_FORMAT: i16 = 2;
+/// The first version whose nodes know avatars. A user, a project and a chat have one more field.
+pub const AVATARS_FORMAT: i16 = 3;
 /// The oldest version of the encoding that this node writes, for nodes of the version before.
 ///
 /// A change of the encoding raises [`FORMAT`] by 1, leaves this at the version before, and makes

@@ -19,6 +19,7 @@ use diesel::QueryResult;
 use crate::core::database::Db;
 use crate::domain::access::AccessToken;
 use crate::domain::audit::AuditEvent;
+use crate::domain::avatar::{Avatar, AvatarOf};
 use crate::domain::chat::{Chat, ChatRole, Participant};
 use crate::domain::code_talk::{CodeLines, CodeTalk};
 use crate::domain::event::ChatEvent;
@@ -213,6 +214,11 @@ dispatch!(fan_outs {
     fn count_of(user: UserId, max: i64) -> i64;
     fn set_position(fan_out: &FanOut) -> ();
     fn delete(id: i64) -> ();
+});
+
+dispatch!(avatars {
+    fn avatar(of: AvatarOf) -> Option<Avatar>;
+    fn set_avatar(of: AvatarOf, avatar: Option<&Avatar>, now: i64) -> ();
 });
 
 dispatch!(files {

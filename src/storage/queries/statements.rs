@@ -6,6 +6,7 @@ use super::{Backend, Db, bulk};
 pub mod access_tokens;
 pub mod accounts;
 pub mod audit;
+pub mod avatars;
 pub mod blocks;
 pub mod chats;
 pub mod code_talks;

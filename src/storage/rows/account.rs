@@ -21,6 +21,7 @@ pub struct UserRow {
     pub token_version: i64,
     pub deactivated_at: Option<i64>,
     pub created_at: i64,
+    pub avatar: Option<String>,
 }
 
 impl UserRow {
@@ -35,6 +36,7 @@ impl UserRow {
             token_version: self.token_version,
             active: self.deactivated_at.is_none(),
             created_at: Timestamp(self.created_at),
+            avatar: self.avatar,
         };
         (user, self.password_hash.into())
     }

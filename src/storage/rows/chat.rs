@@ -39,6 +39,7 @@ pub struct ChatRow {
     pub trimmed_seq: i64,
     pub trimmed_ordinal: i64,
     pub created_at: i64,
+    pub avatar: Option<String>,
 }
 
 impl TryFrom<ChatRow> for Chat {
@@ -61,6 +62,7 @@ impl TryFrom<ChatRow> for Chat {
             trimmed_seq: row.trimmed_seq,
             trimmed_ordinal: row.trimmed_ordinal,
             created_at: Timestamp(row.created_at),
+            avatar: row.avatar,
         })
     }
 }

@@ -3,6 +3,7 @@
 pub mod access_token;
 pub mod account;
 pub mod audit;
+pub mod avatar;
 pub mod chat;
 pub mod fan_out;
 pub mod file;

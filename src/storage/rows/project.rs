@@ -20,6 +20,7 @@ pub struct ProjectRow {
     pub visibility: String,
     pub channel_id: ChatId,
     pub created_at: i64,
+    pub avatar: Option<String>,
 }
 
 impl ProjectRow {
@@ -41,6 +42,7 @@ impl ProjectRow {
             channel_id: self.channel_id,
             created_at: Timestamp(self.created_at),
             config,
+            avatar: self.avatar,
         })
     }
 }

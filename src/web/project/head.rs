@@ -13,6 +13,8 @@ pub(super) struct Head {
     pub(super) owner: String,
     pub(super) name: String,
     pub(super) is_public: bool,
+    /// The address of the avatar, if the project has one.
+    pub(super) picture: Option<String>,
     /// The visitor's role; empty for visitors who are not members.
     pub(super) role: &'static str,
     pub(super) watches: bool,
@@ -35,6 +37,11 @@ impl Head {
             owner: view.owner.clone(),
             name: view.project.name.clone(),
             is_public: visibility == Visibility::Public,
+            picture: view
+                .project
+                .avatar
+                .as_ref()
+                .map(|version| format!("/api/projects{}/avatar?v={version}", path_of(view))),
             role: view.role.map_or("", |role| role.as_str()),
             watches: view.watches,
             members: view.member_count,

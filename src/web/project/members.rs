@@ -112,7 +112,7 @@ impl MembersPage {
         let members_path = format!("{}/-/members", path_of(&view));
         let member_path = |username: &str| format!("{members_path}/{}", percent_encoded(username));
         let rows = found.items.iter().map(|member| MemberRow {
-            face: Face::new(&member.username, &member.display_name),
+            face: Face::new(&member.username, &member.display_name).with_avatar(member.avatar.as_deref()),
             role: member.role.as_str(),
             href: member_path(&member.username),
             is_self: member.user_id == who.user,

@@ -4,6 +4,7 @@
 //! A project or repository that was renamed is found by its former name: pages lead to the present
 //! name (308), and forms act at once.
 
+pub(super) mod avatar;
 pub(super) mod branches;
 mod channel_lines;
 pub(super) mod create;

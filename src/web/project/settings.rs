@@ -41,6 +41,7 @@ pub(super) struct SettingsPage {
     pub(super) typed_default_branch: String,
     pub(super) typed_rule: TypedRule,
     general: Problems,
+    pub(super) picture: Problems,
     pub(super) branches: Problems,
     pub(super) rules: Problems,
     visibility: Problems,
@@ -51,6 +52,10 @@ impl SettingsPage {
     /// Returns whether the confirmation is about a rule, and is shown beside the rules.
     fn is_about_rules(&self) -> bool {
         self.shell.done.starts_with("The rule")
+    }
+
+    fn picture_path(&self) -> String {
+        format!("{}/-/settings/avatar", self.head.path)
     }
 
     pub(super) fn new(request: &HttpRequest, visitor: &Visitor, view: &ProjectView) -> Self {
@@ -73,6 +78,7 @@ impl SettingsPage {
                 delete: false,
             },
             general: Problems::default(),
+            picture: Problems::default(),
             branches: Problems::default(),
             rules: Problems::default(),
             visibility: Problems::default(),

@@ -135,7 +135,7 @@ pub(in crate::web) async fn show(
         members: members
             .iter()
             .map(|member| MemberFace {
-                face: Face::new(&member.username, &member.display_name),
+                face: Face::new(&member.username, &member.display_name).with_avatar(member.avatar.as_deref()),
                 role: member.role.as_str(),
                 is_active: member.active,
             })

@@ -2,7 +2,7 @@
 
 use crate::domain::chat::ChatKind;
 use crate::http::address::percent_encoded;
-use crate::protocol::found::{Found, FoundChat, FoundMessages, FoundPeople, MessageHit};
+use crate::protocol::found::{Found, FoundChat, FoundMessages, FoundPeople, FoundPerson, MessageHit};
 use crate::web::paint::SafeHtml;
 use crate::web::paint::excerpt::excerpt;
 use crate::web::shown::{Face, Moment};
@@ -62,6 +62,10 @@ fn chat_name(chat: &FoundChat) -> String {
     }
 }
 
+fn face_of(found: &FoundPerson) -> Face {
+    Face::new(&found.username, &found.display_name).with_avatar(found.avatar.as_deref())
+}
+
 /// The results of a search. A group that was not requested is absent.
 #[derive(Default)]
 pub(super) struct Results {
@@ -82,7 +86,7 @@ impl Results {
             more: more("messages", next),
         });
         let people = found.people.map(|FoundPeople { hits, next }| Group {
-            hits: hits.iter().map(|hit| Face::new(&hit.username, &hit.display_name)).collect(),
+            hits: hits.iter().map(face_of).collect(),
             more: more("people", next),
         });
         let continues = messages.as_ref().is_some_and(|group| group.more.is_some());

@@ -5,11 +5,14 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::shell;
+use crate::domain::avatar::AvatarOf;
 use crate::http::error::HttpResult;
+use crate::http::extract::client_of;
 use crate::services::{ServiceError, Services};
 use crate::web::form::{Form, Problems};
 use crate::web::layout::{self, Shell, see_other};
 use crate::web::shown::Face;
+use crate::web::upload::Picture;
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
@@ -17,6 +20,7 @@ use crate::web::visitor::Visitor;
 struct ProfilePage {
     shell: Shell,
     problems: Problems,
+    picture: Problems,
     face: Face,
     display_name: String,
     email: String,
@@ -28,6 +32,7 @@ impl ProfilePage {
         Ok(Self {
             shell: shell(request, visitor, "Profile"),
             problems: Problems::default(),
+            picture: Problems::default(),
             face: Face::of(user),
             display_name: user.display_name.clone(),
             email: user.email.clone().unwrap_or_default(),
@@ -71,4 +76,31 @@ pub(in crate::web) async fn submit(
             layout::page_of(&request, status, &ProfilePage { problems, display_name, email, ..page }).await
         }
     }
+}
+
+/// Sets the avatar.
+pub(in crate::web) async fn set_avatar(
+    visitor: Visitor,
+    request: HttpRequest,
+    picture: Picture,
+    services: web::Data<Services>,
+) -> HttpResult {
+    let who = visitor.required()?;
+    let client = client_of(&request, Some(who.user))?;
+    match services.set_avatar(who, client, AvatarOf::User(who.user), picture.0).await {
+        Ok(()) => Ok(see_other("/settings/profile?done=saved")),
+        Err(error) => {
+            let picture = Problems::of(error)?;
+            let status = picture.status();
+            let page = ProfilePage::new(&request, &visitor)?;
+            layout::page_of(&request, status, &ProfilePage { picture, ..page }).await
+        }
+    }
+}
+
+/// Removes the avatar.
+pub(in crate::web) async fn remove_avatar(visitor: Visitor, services: web::Data<Services>) -> HttpResult {
+    let who = visitor.required()?;
+    services.remove_avatar(who, AvatarOf::User(who.user)).await?;
+    Ok(see_other("/settings/profile?done=saved"))
 }

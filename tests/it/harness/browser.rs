@@ -82,6 +82,18 @@ impl Browser {
         self.send(request.header("sec-fetch-site", "same-origin").header(header::ORIGIN, &self.base)).await
     }
 
+    /// Sends a form with a file.
+    pub(crate) async fn post_file(&self, path: &str, field: &str, bytes: &[u8]) -> Page {
+        let head = format!(
+            "--XyZ\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"a.png\"\r\n\
+             Content-Type: image/png\r\n\r\n"
+        );
+        let body = [head.as_bytes(), bytes, b"\r\n--XyZ--\r\n"].concat();
+        let request = self.inner.post(format!("{}{path}", self.base)).body(body);
+        let request = request.header(header::CONTENT_TYPE, "multipart/form-data; boundary=XyZ");
+        self.send(request.header("sec-fetch-site", "same-origin").header(header::ORIGIN, &self.base)).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Page {
         let request = request.header(header::ACCEPT, "text/html").header(header::COOKIE, self.cookie());
         let response = soon(request.send()).await.unwrap();

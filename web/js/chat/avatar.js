@@ -1,4 +1,4 @@
-// The picture of a user without an image: initials on one of twelve hues, the same as in the pages
+// The picture of a user: the avatar, or initials on one of twelve hues, the same as in the pages
 // (`src/web/paint/avatar.rs`).
 import { el } from '../kit/dom.js';
 
@@ -108,10 +108,15 @@ export function avatarClass(username) {
 
 /**
  * Returns the avatar of a user. Assistive technology ignores it: the name stands beside it.
- * @param {{ username: string, display_name?: string }} user
+ * @param {{ username: string, display_name?: string, avatar?: string }} user
  * @returns {HTMLElement}
  */
 export function avatar(user) {
+  if (user.avatar) {
+    // The version in the address changes with the picture, so that the browser keeps it.
+    const src = `/api/users/${encodeURIComponent(user.username)}/avatar?v=${encodeURIComponent(user.avatar)}`;
+    return el('img', { class: 'avatar', src, alt: '', width: '24', height: '24', loading: 'lazy', 'aria-hidden': 'true' });
+  }
   const initials = initialsOf(user.display_name ?? '') || initialsOf(user.username) || '?';
   return el('span', { class: `avatar ${avatarClass(user.username)}`, 'aria-hidden': 'true' }, initials);
 }

@@ -33,7 +33,7 @@ import { NoticeList } from './notices.js';
  *   | { type: 'typing_over', chat_id: number }
  *   | { type: 'presence', users: { user_id: number, status: import('./types.js').Presence, version: number }[] }
  *   | { type: 'session_over' }
- *   | { type: 'users', users: { id: number, username: string, display_name: string, active?: boolean }[], asked?: number[] }
+ *   | { type: 'users', users: { id: number, username: string, display_name: string, active?: boolean, avatar?: string }[], asked?: number[] }
  *   | { type: 'notification', notification: Notification }
  *   | { type: 'notifications_read', notification_id?: number, chat_id?: number, seq?: number, read_at: string }
  *   | { type: 'notifications', items: Notification[], newest?: number, has_more: boolean }
@@ -356,7 +356,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   /** @param {Extract<Fact, { type: 'users' }>} fact */
   function applyUsers(fact) {
     for (const user of fact.users) {
-      addUser({ id: user.id, username: user.username, display_name: user.display_name, active: user.active !== false });
+      addUser({ id: user.id, username: user.username, display_name: user.display_name, active: user.active !== false, ...(user.avatar ? { avatar: user.avatar } : {}) });
       if (user.id === store.me.id) store.me = { ...store.me, display_name: user.display_name };
       needs.users.delete(user.id);
     }

@@ -5,6 +5,7 @@
  * @property {number} id
  * @property {string} username
  * @property {string} [display_name]
+ * @property {string} [avatar]
  */
 
 /**
@@ -14,6 +15,7 @@
  * @property {string} username
  * @property {string} display_name may be empty: show the user name then
  * @property {boolean} active
+ * @property {string} [avatar] the version of the picture; without it, initials are shown
  * @property {boolean} [missing]
  */
 
@@ -275,7 +277,7 @@
  * @property {string} version
  * @property {Chat[]} chats
  * @property {boolean} has_more
- * @property {{ id: number, username: string, display_name: string, active?: boolean }[]} users
+ * @property {{ id: number, username: string, display_name: string, active?: boolean, avatar?: string }[]} users
  * @property {{ chat_id: number, events: Event[], has_more: boolean } | null} open
  */
 

@@ -7,6 +7,7 @@ mod access_tokens;
 mod accounts;
 mod adding;
 mod administration;
+mod avatars;
 mod blocks;
 mod chats;
 mod code_talks;
@@ -39,6 +40,7 @@ pub use accounts::{
     REGISTRATION_CLOSED, RefreshLogin, Refreshed, RegisterUser, RehashPassword, StartLogin, UpdateProfile,
 };
 pub use administration::{AddUser, RenameChannels, RenameUser, ResetPassword, SetUserActive, SetUserAdmin};
+pub use avatars::SetAvatar;
 pub use blocks::SetBlock;
 pub use chats::{CreateChat, NewChat, RemoveParticipant, SetNotifyLevel, SetParticipant, UpdateChat};
 pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidden};
@@ -120,6 +122,7 @@ instrumented_actor!(
         ResetPassword,
         RevokeAccessToken,
         RevokeAllAccessTokens,
+        SetAvatar,
         SetBlock,
         SetHidden,
         SetMember,

@@ -58,7 +58,7 @@ fn holds_one_of(tx: &mut Tx<'_>, project: ProjectId, grant: &AccessGrant) -> Exe
 }
 
 /// Announces the current state of the project.
-fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
+pub(super) fn announce(tx: &mut Tx<'_>, id: ProjectId) -> Execution<Arc<Project>> {
     let project = projects::project(tx.reader(), id)?.ok_or(Refusal::NotFound("project"))?;
     let project = Arc::new(project);
     tx.announce(Event::ProjectChanged { project: project.clone() });

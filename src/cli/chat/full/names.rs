@@ -114,8 +114,13 @@ mod tests {
         // Names that are on the screen are needed again and again until the answer arrives.
         (1..=150).for_each(|user| names.want(UserId(user)));
         assert!(names.batch().is_empty());
-        let bob =
-            UserView { id: UserId(2), username: "Bob".into(), display_name: "Bob".into(), active: true };
+        let bob = UserView {
+            id: UserId(2),
+            username: "Bob".into(),
+            display_name: "Bob".into(),
+            active: true,
+            avatar: None,
+        };
         names.answered(&batch, &[bob]);
         names.want(UserId(1));
         names.want(UserId(2));

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use image::ImageFormat;
 use netbit::client::HttpClient;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::harness::files::FileClient;
 use crate::harness::git::GitWorkdir;
+use crate::harness::pictures::{picture, written};
 use crate::harness::{Person, TestServer, assert_problem};
 
 /// The scope that a route requires of a token.
@@ -97,6 +100,9 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("GET", path("/api/users/me/logins"), Reach::Person, none.clone()),
         ("DELETE", path("/api/users/me/logins/{id}"), Reach::Person, none.clone()),
         ("GET", path("/api/users/me/tokens"), Reach::Person, none.clone()),
+        ("PUT", path("/api/users/me/avatar"), Reach::Person, none.clone()),
+        ("DELETE", path("/api/users/me/avatar"), Reach::Person, none.clone()),
+        ("GET", path("/api/users/{username}/avatar"), Reach::Any, none.clone()),
         ("POST", path("/api/users/me/tokens"), Reach::Person, json!({"name": "x", "scopes": ["repo:read"]})),
         ("DELETE", path("/api/users/me/tokens/{id}"), Reach::Person, none.clone()),
         ("GET", path("/api/users"), Reach::ChatRead, none.clone()),
@@ -130,6 +136,9 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("PUT", chat("/messages/{message_id}/pin"), Reach::ChatWrite, empty.clone()),
         ("DELETE", chat("/messages/{message_id}/pin"), Reach::ChatWrite, none.clone()),
         ("DELETE", chat("/messages/{message_id}"), Reach::ChatWrite, none.clone()),
+        ("GET", chat("/avatar"), Reach::ChatRead, none.clone()),
+        ("PUT", chat("/avatar"), Reach::ChatWrite, none.clone()),
+        ("DELETE", chat("/avatar"), Reach::ChatWrite, none.clone()),
         ("POST", chat("/files"), Reach::ChatWrite, json!({"name": "x", "size": 1})),
         ("GET", path("/api/files/{id}"), Reach::ChatRead, none.clone()),
         ("GET", path("/api/files/{id}/thumbnail"), Reach::ChatRead, none.clone()),
@@ -151,6 +160,9 @@ fn routes() -> Vec<(&'static str, String, Reach, Value)> {
         ("PATCH", project(""), Reach::Owner, json!({"description": "x"})),
         ("GET", project("/config"), Reach::Reader, none.clone()),
         ("PUT", project("/config"), Reach::Owner, empty.clone()),
+        ("GET", project("/avatar"), Reach::Reader, none.clone()),
+        ("PUT", project("/avatar"), Reach::Owner, none.clone()),
+        ("DELETE", project("/avatar"), Reach::Owner, none.clone()),
         ("GET", project("/members"), Reach::Reader, none.clone()),
         ("PUT", project("/members/{username}"), Reach::Members, json!({"role": "reader"})),
         ("DELETE", project("/members/{username}"), Reach::Members, none.clone()),
@@ -285,6 +297,13 @@ async fn tokens_reach_each_route_by_their_scopes_alone() {
             if method == "DELETE" && [PROJECT, REPO].contains(&route.as_str()) {
                 alice.post("/api/projects/create", json!({"name": "victim"})).await;
                 alice.post("/api/projects/alice/hello/repos/create", json!({"name": "victim"})).await;
+            }
+            if method == "GET" && route.ends_with("{project}/avatar") {
+                let address = server.app.addresses.http.to_string();
+                let picture = written(&picture(3, 3), ImageFormat::Png);
+                let files = FileClient::new(&address, &alice.http);
+                let set = files.send(Method::PUT, "/api/projects/alice/hello/avatar", &[], picture).await;
+                assert_eq!(set.status, 204);
             }
             let path = things.path(method, &route);
             let answered = status(&server, &client, method, &path, &body).await;

@@ -4,6 +4,7 @@ use super::{Case, QueuedCommand};
 use crate::actors::writer::commands::*;
 use crate::core::auth::refresh::RefreshKey;
 use crate::domain::access::{Credential, Scope};
+use crate::domain::avatar::{Avatar, AvatarOf};
 use crate::domain::chat::ChatRole;
 use crate::domain::file::{BlobHash, Contents, FileName};
 use crate::domain::ids::{
@@ -195,6 +196,11 @@ fn cursors() -> Vec<Case> {
     ]
 }
 
+fn avatar_of(of: AvatarOf) -> Case {
+    let avatar = Avatar { version: "new".into(), media_type: "image/png".into(), bytes: vec![0; 1024] };
+    Case::of(SetAvatar { who: me(), of, avatar: Some(avatar), within_rate: Ok(()) })
+}
+
 fn accounts() -> Vec<Case> {
     let (who, user, password_hash) = (me(), UserId(3), String::from("hash"));
     let third = Credential::login(user, LoginId(2), 1);
@@ -218,6 +224,9 @@ fn accounts() -> Vec<Case> {
             .that("with 100 logins and tokens")
             .after("UPDATE access_tokens SET created_at = 4102444800000"),
         Case::of(RehashPassword { user, old: "".into(), password_hash }),
+        avatar_of(AvatarOf::User(who.user)).that("of a user"),
+        avatar_of(AvatarOf::Project(WATCHED)).that("of a project"),
+        avatar_of(AvatarOf::Chat(WIDE)).that("of a chat"),
         Case::of(UpdateProfile { who, display_name: Some("other".into()), email: None }),
         Case::of(StartLogin { user, token_version: 1, secret, client: LoginClient::default() }),
         Case::of(RefreshLogin { presented: [0; 32], key }),

@@ -1,0 +1,4 @@
+ALTER TABLE chats DROP COLUMN avatar;
+ALTER TABLE projects DROP COLUMN avatar;
+ALTER TABLE users DROP COLUMN avatar;
+DROP TABLE avatars;

@@ -1,0 +1,242 @@
+//! Avatars of users, projects and chats, over REST and in pages.
+
+use image::ImageFormat;
+use netbit::client::HttpClient;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::browser::Browser;
+use crate::harness::files::{FileClient, Received};
+use crate::harness::pictures::{photograph, picture, written};
+use crate::harness::{Person, TestServer, database, netbit_beside, until};
+
+const MINE: &str = "/api/users/me/avatar";
+
+fn client_of(server: &TestServer, http: &HttpClient) -> FileClient {
+    FileClient::new(&server.app.addresses.http.to_string(), http)
+}
+
+async fn put(server: &TestServer, person: &Person, path: &str, bytes: &[u8]) -> Received {
+    client_of(server, &person.http).send(Method::PUT, path, &[], bytes.to_vec()).await
+}
+
+async fn get(server: &TestServer, person: &Person, path: &str) -> Received {
+    client_of(server, &person.http).send(Method::GET, path, &[], Vec::new()).await
+}
+
+fn a_picture() -> Vec<u8> {
+    written(&picture(600, 400), ImageFormat::Png)
+}
+
+fn sides(bytes: &[u8]) -> (u32, u32) {
+    let shown = image::load_from_memory(bytes).unwrap();
+    (shown.width(), shown.height())
+}
+
+async fn version_of(person: &Person, path: &str) -> Value {
+    person.get(path).await.body["avatar"].clone()
+}
+
+#[actix_web::test]
+async fn avatar_of_a_user_is_seen_by_others_until_it_is_removed() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let shown = "/api/users/alice/avatar";
+    assert_eq!(get(&server, &bob, shown).await.status, 404);
+    assert_eq!(version_of(&bob, "/api/users/alice").await, Value::Null);
+    let set = put(&server, &alice, MINE, &photograph(600, 400)).await;
+    assert_eq!((set.status, set.bytes.len()), (204, 0), "{:?}", set.bytes);
+    let made = get(&server, &bob, shown).await;
+    assert_eq!((made.status, made.header("content-type")), (200, "image/jpeg"));
+    assert_eq!(sides(&made.bytes), (256, 256));
+    for foreign in [&b"Exif"[..], b"GPS", b"script"] {
+        assert!(!made.bytes.windows(foreign.len()).any(|part| part == foreign));
+    }
+    for (header, value) in [
+        ("cache-control", "private, no-cache"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        assert_eq!(made.header(header), value);
+    }
+    let version = version_of(&bob, "/api/users/alice").await;
+    assert_eq!(version_of(&alice, "/api/users/me").await, version);
+    let version = version.as_str().unwrap();
+    let kept = get(&server, &bob, &format!("{shown}?v={version}")).await;
+    assert_eq!(kept.header("cache-control"), "private, max-age=86400, immutable");
+    let other = get(&server, &bob, &format!("{shown}?v=other")).await;
+    assert_eq!((other.status, other.header("cache-control")), (200, "private, no-cache"));
+    let known = [("if-none-match", made.header("etag"))];
+    let unchanged = client_of(&server, &bob.http).send(Method::GET, shown, &known, Vec::new()).await;
+    assert_eq!((unchanged.status, unchanged.bytes.len()), (304, 0));
+
+    // The profile keeps it, and another picture has another version.
+    alice.patch("/api/users/me", json!({"display_name": "Alice L."})).await;
+    assert_eq!(version_of(&bob, "/api/users/alice").await, version);
+    assert_eq!(put(&server, &alice, MINE, &a_picture()).await.status, 204);
+    let second = version_of(&bob, "/api/users/alice").await;
+    assert_ne!(second, version);
+    let server = server.restart(|_| ()).await;
+    let (alice, bob) = (server.login("alice").await, server.login("bob").await);
+    assert_eq!(version_of(&bob, "/api/users/alice").await, second, "after a restart");
+    assert_eq!(alice.delete(MINE).await.status, 204);
+    assert_eq!(alice.delete(MINE).await.status, 204, "again");
+    assert_eq!(get(&server, &bob, shown).await.status, 404);
+    assert_eq!(version_of(&bob, "/api/users/alice").await, Value::Null);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn project_avatar_is_set_by_owners_and_seen_by_readers() {
+    let server = TestServer::start().await;
+    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
+    alice.hello_web("private").await;
+    let path = "/api/projects/alice/hello/avatar";
+    let member = "/api/projects/alice/hello/members/bob";
+    assert_eq!(alice.put(member, json!({"role": "maintainer"})).await.status, 204);
+    assert_eq!(put(&server, &bob, path, &a_picture()).await.status, 403);
+    assert_eq!(put(&server, &eve, path, &a_picture()).await.status, 404);
+    assert_eq!(put(&server, &alice, path, &a_picture()).await.status, 204);
+    assert_eq!(sides(&get(&server, &bob, path).await.bytes), (256, 256));
+    assert_eq!(get(&server, &eve, path).await.status, 404);
+    assert!(version_of(&bob, "/api/projects/alice/hello").await.is_string());
+    let url = format!("http://{}{path}", server.app.addresses.http);
+    let anonymous = async || reqwest::get(&url).await.unwrap().status().as_u16();
+    assert_eq!(anonymous().await, 401);
+    alice.patch("/api/projects/alice/hello", json!({"visibility": "public"})).await;
+    assert_eq!(anonymous().await, 200);
+    assert_eq!(get(&server, &eve, path).await.status, 200);
+    assert_eq!(alice.delete(path).await.status, 204);
+    assert_eq!(anonymous().await, 404);
+    assert_eq!(version_of(&bob, "/api/projects/alice/hello").await, Value::Null);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn chat_avatar_is_set_by_admins_and_seen_by_readers() {
+    let server = TestServer::start().await;
+    let (alice, bob, eve) = (server.user("alice").await, server.user("bob").await, server.user("eve").await);
+    let chat = alice.group(&[&bob]).await;
+    let path = format!("/api/chats/{chat}/avatar");
+    assert_eq!(put(&server, &bob, &path, &a_picture()).await.status, 403);
+    assert_eq!(put(&server, &eve, &path, &a_picture()).await.status, 404);
+    assert_eq!(put(&server, &alice, &path, &a_picture()).await.status, 204);
+    assert_eq!(get(&server, &bob, &path).await.status, 200);
+    assert_eq!(get(&server, &eve, &path).await.status, 404);
+    let version = version_of(&bob, &format!("/api/chats/{chat}")).await;
+    assert!(version.is_string());
+    let listed = bob.get("/api/chats").await.body["items"].clone();
+    assert_eq!(listed[0]["avatar"], version);
+    let direct = alice.post("/api/chats", json!({"kind": "direct", "participants": ["bob"]})).await;
+    let direct = format!("/api/chats/{}/avatar", direct.body["id"]);
+    assert_eq!(put(&server, &alice, &direct, &a_picture()).await.status, 403);
+    bob.delete(&format!("/api/chats/{chat}/participants/bob")).await;
+    assert_eq!(get(&server, &bob, &path).await.status, 404, "left the chat");
+    assert_eq!(alice.delete(&path).await.status, 204);
+    assert_eq!(get(&server, &alice, &path).await.status, 404);
+    assert_eq!(version_of(&alice, &format!("/api/chats/{chat}")).await, Value::Null);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_not_a_picture_is_refused_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    assert_eq!(put(&server, &alice, MINE, &a_picture()).await.status, 204);
+    let version = version_of(&alice, "/api/users/me").await;
+    let mut cut = a_picture();
+    cut.truncate(300);
+    for bytes in [&b""[..], b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", &cut] {
+        let refused = put(&server, &alice, MINE, bytes).await;
+        assert_eq!((refused.status, refused.json()["errors"][0]["field"].clone()), (422, json!("picture")));
+    }
+    let large = put(&server, &alice, MINE, &vec![0; 2 * 1024 * 1024 + 1]).await;
+    assert_eq!((large.status, large.json()["code"].as_str()), (413, Some("too_large")));
+    assert_eq!(version_of(&alice, "/api/users/me").await, version);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn avatar_goes_with_its_chat() {
+    let server = TestServer::with_limits(|limits| (limits.trim_ms, limits.maintenance_ms) = (50, 50)).await;
+    let alice = server.user("alice").await;
+    let chat = alice.group(&[]).await;
+    let path = format!("/api/chats/{chat}/avatar");
+    assert_eq!(put(&server, &alice, &path, &a_picture()).await.status, 204);
+    let count = || {
+        let sql = "SELECT count(*) AS value FROM avatars";
+        database::reader(server.path()).integer(sql)
+    };
+    assert_eq!(count(), 1);
+    assert_eq!(alice.delete(&format!("/api/chats/{chat}")).await.status, 204);
+    assert_eq!(get(&server, &alice, &path).await.status, 404);
+    until(async || count() == 0).await;
+    server.stop().await;
+}
+
+/// A form without a script: the picture is in the pages, and in the state of the chat program.
+#[actix_web::test]
+async fn uploaded_picture_replaces_the_initials_in_pages() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    let bob = Browser::register(&server, "bob").await;
+    assert!(!alice.page("/settings/profile").await.contains("/api/users/alice/avatar"));
+    alice.post_file("/settings/avatar", "picture", b"not a picture").await.expect(422, "damaged");
+    alice.post_file("/settings/avatar", "other", &a_picture()).await.expect(400, "no file");
+    let sent = alice.post_file("/settings/avatar", "picture", &a_picture()).await;
+    sent.expect_redirect("/settings/profile?done=saved");
+    let profile = alice.page("/settings/profile").await;
+    let (_, rest) = profile.split_once("src=\"/api/users/alice/avatar?v=").unwrap();
+    let address = format!("/api/users/alice/avatar?v={}", rest.split_once('"').unwrap().0);
+    for page in ["/people", "/people/alice"] {
+        assert!(bob.page(page).await.contains(&address), "{page}");
+    }
+    assert_eq!(bob.get(&address).await.status, 200, "an image of a page sends the cookie only");
+    assert_eq!(Browser::anonymous(&server).get(&address).await.status, 401);
+    let version = address.rsplit('=').next().unwrap();
+    assert!(alice.page("/chat").await.contains(version), "the chat program knows the own avatar");
+    alice.post_form("/settings/avatar/remove", &[]).await.expect_redirect("/settings/profile?done=saved");
+    assert!(!bob.page("/people/alice").await.contains("/avatar?v="));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn project_picture_is_set_in_its_settings() {
+    let server = TestServer::start().await;
+    let alice = Browser::set_up(&server, "alice").await;
+    let bob = Browser::register(&server, "bob").await;
+    alice.post_form("/projects/new", &[("name", "hello"), ("visibility", "public")]).await;
+    let settings = "/alice/hello/-/settings/avatar";
+    assert_eq!(bob.post_file(settings, "picture", &a_picture()).await.status, 403);
+    alice.post_file(settings, "picture", b"x").await.expect(422, "damaged");
+    let sent = alice.post_file(settings, "picture", &a_picture()).await;
+    sent.expect_redirect("/alice/hello/-/settings?done=saved");
+    assert!(bob.page("/alice/hello").await.contains("src=\"/api/projects/alice/hello/avatar?v="));
+    alice
+        .post_form(&format!("{settings}/remove"), &[])
+        .await
+        .expect_redirect("/alice/hello/-/settings?done=saved");
+    assert!(!bob.page("/alice/hello").await.contains("/avatar?v="));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn avatar_is_in_every_backup() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    assert_eq!(put(&server, &alice, MINE, &a_picture()).await.status, 204);
+    let made = get(&server, &alice, "/api/users/alice/avatar").await;
+    let directory = server.stop_and_keep().await;
+    let (parent, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let backup = parent.path().join("backup");
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let (from, to, backup) = (text(directory.path()), text(target.path()), text(&backup));
+    for arguments in [["backup", &backup, "--data-dir", &from], ["restore", &backup, "--data-dir", &to]] {
+        let output = netbit_beside(&arguments).await;
+        assert!(output.status.success(), "{output:?}");
+    }
+    let server = TestServer::on(target).await;
+    let alice = server.login("alice").await;
+    assert_eq!(get(&server, &alice, "/api/users/alice/avatar").await.bytes, made.bytes);
+    server.stop().await;
+}
