@@ -375,6 +375,21 @@ class Check:
         screen.wait("no chat in your list", "not for this chat")
         assert self.alice.messages(chat)[-1]["content"] == "back"
         screen.keys("C-c")
+        # A file with a text: its path is completed, where the screen shows that at once.
+        attached = self.folder / f"attached {width}.bin"
+        attached.write_bytes(os.urandom(3_000_000))
+        screen.type("/attach none.bin\r")
+        screen.wait("none.bin was not sent")
+        if width > 60:
+            screen.type(f"/attach {self.folder}/attached\\ {width}")
+            screen.keys("Tab")
+            screen.wait(f"attached\\ {width}.bin")
+            screen.type("with a text\r")
+        else:
+            screen.type(f"/attach '{attached}' with a text\r")
+        screen.wait(f"attached {width}.bin was sent", "with a text")
+        self.keep(f"attached-{width}x{height}", screen)
+        assert self.alice.messages(chat)[-1]["content"] == "with a text"
         screen.keys("F1")
         screen.wait("Alt-Up, Alt-Down")
         self.keep(f"help-{width}x{height}", screen)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -155,11 +156,31 @@ impl HttpClient {
         headers: &[(&str, &str)],
     ) -> Result<HttpAnswer, HttpError> {
         let mut request = self.inner.request(method, format!("{}{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
         if let Some(body) = body {
             request = request.json(body);
+        }
+        self.deliver(request, headers).await
+    }
+
+    /// Sends bytes without a content type; otherwise like [`HttpClient::send`].
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        headers: &[(&str, &str)],
+    ) -> Result<HttpAnswer, HttpError> {
+        let request = self.inner.request(method, format!("{}{path}", self.base)).body(body);
+        self.deliver(request, headers).await
+    }
+
+    async fn deliver(
+        &self,
+        mut request: reqwest::RequestBuilder,
+        headers: &[(&str, &str)],
+    ) -> Result<HttpAnswer, HttpError> {
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

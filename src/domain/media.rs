@@ -11,6 +11,9 @@ pub const HEAD_BYTES: usize = 128 * 1024;
 /// Number of bytes at the end of a file that [`media_of`] reads.
 pub const TAIL_BYTES: usize = 12;
 
+/// Entries of Exif data that are read.
+const EXIF_ENTRIES_MAX: usize = 64;
+
 /// The type of any other content.
 const UNKNOWN: &str = "application/octet-stream";
 /// The types that are shown in a page.
@@ -146,9 +149,11 @@ fn webp(head: &[u8], size: u64) -> Option<(i64, i64)> {
     }
 }
 
-/// Follows the segments up to the frame header (ITU T.81, annex B).
+/// Follows the segments up to the frame header (ITU T.81, annex B). Browsers turn a photograph as its
+/// camera was turned: then width and height are exchanged.
 fn jpeg(head: &[u8]) -> Option<(i64, i64)> {
     let mut at = 2_usize;
+    let mut is_turned = false;
     loop {
         let [0xff, marker] = *head.get(at..)?.first_chunk::<2>()? else { return None };
         match marker {
@@ -156,15 +161,38 @@ fn jpeg(head: &[u8]) -> Option<(i64, i64)> {
             0xff => at = at.checked_add(1)?,
             0x01 | 0xd0..=0xd7 => at = at.checked_add(2)?,
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                return Some((be16(head, at.checked_add(7)?)?, be16(head, at.checked_add(5)?)?));
+                let (width, height) = (be16(head, at.checked_add(7)?)?, be16(head, at.checked_add(5)?)?);
+                return Some(if is_turned { (height, width) } else { (width, height) });
             }
             0xd9 | 0xda => return None,
             _ => {
                 let length = usize::try_from(be16(head, at.checked_add(2)?)?).ok()?;
+                let segment = at.checked_add(4)?;
                 at = at.checked_add(2)?.checked_add(length.max(2))?;
+                if marker == 0xe1 {
+                    is_turned |= head.get(segment..at).and_then(is_turned_by).unwrap_or(false);
+                }
             }
         }
     }
+}
+
+/// Returns whether the orientation in Exif data exchanges width and height (Exif 2.3, section 4.6.4).
+fn is_turned_by(segment: &[u8]) -> Option<bool> {
+    let tiff = segment.strip_prefix(b"Exif\0\0")?;
+    let is_little = match tiff.get(..4)? {
+        b"II*\0" => true,
+        b"MM\0*" => false,
+        _ => return None,
+    };
+    let short = |at: usize| if is_little { le16(tiff, at) } else { be16(tiff, at) };
+    let first = *tiff.get(4..)?.first_chunk::<4>()?;
+    let first = if is_little { u32::from_le_bytes(first) } else { u32::from_be_bytes(first) };
+    let first = usize::try_from(first).ok()?;
+    let entries = usize::try_from(short(first)?).ok()?.min(EXIF_ENTRIES_MAX);
+    let mut places = (0..entries).filter_map(|entry| first.checked_add(2)?.checked_add(entry * 12));
+    let orientation = places.find(|at| short(*at) == Some(0x0112))?;
+    Some((5..=8).contains(&short(orientation.checked_add(8)?)?))
 }
 
 /// Returns the type of an ISO media file by its main brand.

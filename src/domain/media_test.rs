@@ -22,6 +22,36 @@ fn jpeg_bytes() -> Vec<u8> {
     bytes
 }
 
+/// Returns a JPEG whose Exif data has this orientation.
+fn turned_jpeg(is_little: bool, orientation: u8) -> Vec<u8> {
+    let short = |value: u8| if is_little { [value, 0] } else { [0, value] };
+    let mut exif = b"Exif\0\0".to_vec();
+    exif.extend(if is_little { b"II*\0\x08\0\0\0" } else { b"MM\0*\0\0\0\x08" });
+    exif.extend(short(2));
+    exif.extend([0; 12]);
+    exif.extend(if is_little { [0x12, 1] } else { [1, 0x12] });
+    exif.extend([short(3), [0, 0], short(1), short(orientation), [0, 0]].concat());
+    let length = u8::try_from(exif.len() + 2).unwrap();
+    let mut bytes = vec![0xff, 0xd8, 0xff, 0xe1, 0, length];
+    bytes.extend(exif);
+    bytes.extend(&jpeg_bytes()[2..]);
+    bytes
+}
+
+/// Regression: photographs that were taken upright had the sides of a lying one.
+#[test]
+fn sides_of_a_photograph_are_those_after_turning() {
+    for is_little in [true, false] {
+        for (orientation, pixels) in [(1, (16, 9)), (3, (16, 9)), (6, (9, 16)), (8, (9, 16)), (9, (16, 9))] {
+            let bytes = turned_jpeg(is_little, orientation);
+            assert_eq!(of(&bytes).pixels, Some(pixels), "{orientation}");
+            for end in 0..bytes.len() {
+                let _: Media = of(&bytes[..end]);
+            }
+        }
+    }
+}
+
 fn webp_bytes(chunk: &[u8]) -> Vec<u8> {
     let mut bytes = b"RIFF\0\0\0\0WEBP".to_vec();
     bytes.extend(chunk);

@@ -25,6 +25,7 @@ use crate::actors::writer::commands::{BeginFile, DropFile};
 use crate::blobs::{Blob, BlobStore, DiskBlobs, Uploads};
 use crate::core::keyed_lock::KeyedLock;
 use crate::core::limits::Limits;
+use crate::core::plural;
 use crate::core::saturate;
 use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slot, Slots};
 use crate::core::telemetry::chain;
@@ -173,7 +174,8 @@ impl Services {
         let most = self.limits.file_bytes;
         let size = i64::try_from(request.size).ok().filter(|_| request.size <= most);
         let size = size.ok_or_else(|| {
-            let why = format!("a file may have {most} bytes; ask the operator (limits.file_bytes)");
+            let most = plural::size(most);
+            let why = format!("a file may have at most {most}; ask the operator (limits.file_bytes)");
             ServiceError::new(Code::TooLarge, why).at("size")
         })?;
         self.check_file_room(request.size).await?;

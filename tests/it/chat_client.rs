@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use netbit::client::{HttpClient, Trust};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use crate::harness::files::FileClient;
 use crate::harness::{PASSWORD, TestServer, soon, until};
 
 /// Returns `netbit chat` in a folder that has the user's password in a file.
@@ -238,5 +239,44 @@ async fn chat_client_lists_found_messages_and_goes_to_one() {
     assert!(!shown.contains('\u{1b}') && alice.contents(team).await.contains(&"an answer".to_owned()));
     let problems = format!("{shown}{problems}");
     assert!(problems.contains("from: needs a user name") && problems.contains("no message 9 was found"));
+    server.stop().await;
+}
+
+/// The lines of a script keep their order, and a file that is larger than a piece arrives whole.
+#[actix_web::test]
+async fn chat_client_attaches_files() {
+    let server = TestServer::with_limits(|limits| limits.file_bytes = 1_000_000).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let team = bob.group(&[&alice]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..700_000_u32).flat_map(|n| u8::try_from(n % 251)).collect();
+    for (name, bytes) in [
+        ("a file.bin", bytes.as_slice()),
+        ("empty", b""),
+        ("large.bin", [bytes.clone(), bytes.clone()].concat().as_slice()),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let url = format!("http://{}", server.app.addresses.http);
+    let lines = "/open 1\nbefore\n/attach 'a file.bin' look at this\n/attach empty\nbehind\n\
+                 /attach missing.png\n/attach .\n/attach large.bin\n";
+    let done = script(chat(folder.path(), &["--server", &url]), lines).await;
+    let shown = format!("{}{}", text(&done.stdout), text(&done.stderr));
+    let page = bob.get(&format!("/api/chats/{team}/messages?limit=100")).await.body;
+    let items = page["items"].as_array().unwrap();
+    let contents: Vec<_> = items.iter().map(|item| item["content"].as_str().unwrap()).collect();
+    assert_eq!(contents, ["before", "look at this", "", "behind"], "{shown}");
+    let files = FileClient::new(&server.app.addresses.http.to_string(), &bob.http);
+    let file = &items[1]["files"][0];
+    assert_eq!((&file["name"], &file["size"]), (&"a file.bin".into(), &700_000.into()));
+    assert!(files.get(file["id"].as_i64().unwrap()).await.bytes == bytes, "other bytes");
+    assert_eq!(items[2]["files"][0]["size"], 0);
+    for problem in [
+        "missing.png was not sent: missing.png: No such file",
+        ". is not a file",
+        "large.bin was not sent: a file may have at most 976.6 KiB",
+    ] {
+        assert!(shown.contains(problem), "{problem}: {shown}");
+    }
     server.stop().await;
 }

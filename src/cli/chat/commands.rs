@@ -31,6 +31,7 @@ pub(super) const HELP: &[Help] = &[
     always("/edit TEXT", "replace your last message"),
     always("/delete", "delete your last message"),
     always("/react EMOJI", "react to the last message; /unreact removes the reaction"),
+    always("/attach PATH TEXT", "upload a file and send it, with or without a text; Esc cancels"),
     always("/status STATUS", "set your status: online, away, dnd or invisible"),
     always("/more", "show older messages of the open chat"),
     always("/search WORDS", "find messages of all your chats; also from:USER in:#CHAT after:2026-11-01"),
@@ -89,6 +90,11 @@ pub(super) enum Command {
     React {
         emoji: String,
         remove: bool,
+    },
+    /// A file of this machine, and the text of its message.
+    Attach {
+        path: String,
+        text: String,
     },
     Status(String),
     More,
@@ -169,6 +175,7 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "delete" => alone(Command::Delete),
         "react" => one("/react EMOJI").map(|emoji| Command::React { emoji, remove: false }),
         "unreact" => one("/unreact EMOJI").map(|emoji| Command::React { emoji, remove: true }),
+        "attach" => super::attach::arguments(rest).map(|(path, text)| Command::Attach { path, text }),
         "status" => one("/status online, away, dnd or invisible").map(Command::Status),
         "more" => alone(Command::More),
         "me" if rest.is_empty() => Err("usage: /me TEXT".to_owned()),
@@ -245,6 +252,7 @@ mod tests {
             ("/react +1", Command::React { emoji: "+1".into(), remove: false }),
             ("/unreact +1", Command::React { emoji: "+1".into(), remove: true }),
             ("/status away", Command::Status("away".into())),
+            ("/attach 'a b' look", Command::Attach { path: "a b".into(), text: "look".into() }),
             ("/more", Command::More),
             ("/help", Command::Help),
             ("/quit ", Command::Quit),

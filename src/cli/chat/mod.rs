@@ -7,11 +7,12 @@
 //! * [`plain`]: lines, for pipes, scripts and screen readers (`--plain`).
 //!
 //! Both use [`account`] (the login), [`link`] and [`rest`] (the ways to the server), [`commands`]
-//! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`listing`] (the list
-//! of chats), [`hits`] (results of a search), [`people`] (presence and typing), [`sentence`]
-//! (descriptions of events) and [`text`] (cleaning of untrusted text).
+//! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`attach`] (uploads),
+//! [`listing`] (the list of chats), [`hits`] (results of a search), [`people`] (presence and typing),
+//! [`sentence`] (descriptions of events) and [`text`] (cleaning of untrusted text).
 
 mod account;
+mod attach;
 mod commands;
 mod config;
 mod export;

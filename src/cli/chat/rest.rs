@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +16,8 @@ use crate::client::{Account, HttpClient, HttpError, Origin, root_cause};
 
 /// Timeout of a request; a user waits at the terminal.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of a request that sends a piece of a file over a slow line.
+const PIECE_PATIENCE: Duration = Duration::from_secs(50);
 
 /// HTTP status of a request without valid credentials.
 const UNAUTHENTICATED: u16 = 401;
@@ -105,6 +108,29 @@ impl Rest {
         serde_json::from_value(body).map_err(|error| HttpError::Shape(error.to_string()).into())
     }
 
+    /// Sends a part of a file, and again with a fresh token if the token is refused.
+    pub(super) async fn put_bytes(
+        &mut self,
+        path: &str,
+        bytes: Vec<u8>,
+        range: &str,
+    ) -> Result<Value, RestError> {
+        let (bytes, headers) = (Bytes::from(bytes), [("content-range", range)]);
+        let put = async |http: &HttpClient| {
+            let sent = http.send_bytes(Method::PUT, path, bytes.clone(), &headers);
+            within(PIECE_PATIENCE, sent).await
+        };
+        let mut answer = put(&self.http).await?;
+        if answer.status == UNAUTHENTICATED {
+            self.refresh().await?;
+            answer = put(&self.http).await?;
+        }
+        if answer.status == UNAUTHENTICATED {
+            return Err(RestError::LoginNeeded);
+        }
+        Ok(answer.success()?)
+    }
+
     /// Exchanges the tokens for fresh ones.
     pub(super) async fn refresh(&mut self) -> Result<(), RestError> {
         let account = match &self.renewal {
@@ -133,7 +159,14 @@ impl Rest {
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, HttpError>>) -> Result<T, RestError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
+    within(PATIENCE, answer).await
+}
+
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, HttpError>>,
+) -> Result<T, RestError> {
+    match tokio::time::timeout(patience, answer).await {
         Ok(answer) => answer.map_err(RestError::from),
         Err(_) => Err(RestError::Failed { status: None, reason: "the server does not answer".to_owned() }),
     }

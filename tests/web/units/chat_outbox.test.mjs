@@ -55,6 +55,18 @@ test('acknowledged_message_stays_until_its_event_arrives', async () => {
   assert.deepEqual(texts(), []);
 });
 
+test('files_of_a_message_survive_a_reload', () => {
+  const { outbox, storage, clock, next } = tabOf();
+  outbox.open(7, 1);
+  const files = [{ id: 9, name: 'a.png', size: 3, type: 'image/png', w: 1, h: 1 }];
+  const id = outbox.add(3, '', { files });
+  assert.deepEqual(next().packet.message, { client_id: id, content: '', reply_to: undefined, metadata: undefined, files: [9] });
+  const again = tabOf(storage, clock);
+  again.outbox.open(7, 1);
+  assert.deepEqual(again.store.pending(3)[0].files, files);
+  assert.deepEqual(again.next().packet.message.files, [9]);
+});
+
 test('event_before_ack_ends_pending_message', async () => {
   const { outbox, next, store, texts, storage } = tabOf();
   outbox.open(7, 1);
@@ -183,15 +195,19 @@ test('other_tab_sends_message_that_stays_unsent', async () => {
 });
 
 test('texts_of_replaced_history_return_as_failed_to_the_same_name', () => {
-  const { outbox, state, texts, storage, sent, local, clock } = tabOf();
+  const { outbox, state, store, texts, storage, sent, local, clock } = tabOf();
   outbox.open(7, 1);
   state.isOnline = false;
   const id = outbox.add(3, 'a', { reply_to: 9 });
   outbox.add(9, 'of a chat without a name');
+  // Ids of files have other meanings, too.
+  outbox.add(3, 'with a file', { files: [{ id: 9, name: 'a.png', size: 3 }] });
+  outbox.add(3, '', { files: [{ id: 10, name: 'b.png', size: 3 }] });
   state.isOnline = true;
   outbox.open(8, 1);
   rescueUnsent({ outbox, local, now: clock.now });
-  assert.deepEqual(texts(), [['a', 'failed', 'history_replaced']]);
+  assert.deepEqual(texts(), [['a', 'failed', 'history_replaced'], ['with a file', 'failed', 'history_replaced']]);
+  assert.deepEqual(store.pending(3).map(({ files }) => files), [undefined, undefined]);
   assert.equal(sent.length, 0);
   assert.ok(![...storage.values.keys()].some((key) => key.endsWith(id)));
 });

@@ -5,6 +5,7 @@ import { parseText, plainText } from './markdown.js';
 import { later, more } from './later.js';
 import { COUNTER_BYTES, MESSAGE_BYTES_MAX, byteLength, isInFence, kilobytes, sentText } from './compose_text.js';
 import { el, fill, text } from '../kit/dom.js';
+import { composerFiles } from './composer_files.js';
 import { composerSay, isClosed } from './composer_note.js';
 import { problemText } from './problem.js';
 import { membersOf } from './members.js';
@@ -38,6 +39,9 @@ import { icon } from '../kit/icons.js';
  * @property {() => void} drawState
  * @property {(messages: string[]) => Promise<void>} deliver
  * @property {(content: string) => void} deliverText
+ * @property {() => number | string} name of the drafts
+ * @property {() => void} submit
+ * @property {() => void} drawText
  */
 
 /** A pause of typing (milliseconds) after which the draft is written. */
@@ -52,7 +56,6 @@ const ENTER_BREAKS = 'enter_breaks';
 const COMPLETED_WORD = /[@#:/]\S*$/;
 /** Characters before the caret in which such a word is searched. */
 const COMPLETED_CHARS = 80;
-const FILES_REFUSED = 'Files cannot be sent yet; text up to 16 KB can.';
 
 let composerCount = 0;
 
@@ -84,12 +87,13 @@ export function createComposer(root, ctx, options = {}) {
     'aria-autocomplete': 'list', 'aria-haspopup': 'listbox', 'aria-controls': list.id, 'aria-describedby': `${prefix}-hint`,
   });
   const send = el('button', { type: 'submit', class: 'primary' });
+  const attach = el('button', { type: 'button', class: 'plain', 'aria-label': 'Attach files', title: 'Attach files', dataset: { act: 'attach' } }, icon('attach'));
   const problem = el('p', { class: 'composer-problem', role: 'alert', hidden: true });
   const counter = el('span', { class: 'composer-count number' });
   const hint = el('span', { id: `${prefix}-hint` });
   const swap = el('button', { type: 'button', class: 'plain', dataset: { act: 'swap' }, hidden: !isMain });
   const foot = el('div', { class: 'composer-foot small muted' }, hint, swap, counter);
-  const form = el('form', { class: 'composer', autocomplete: 'off', hidden: true, 'aria-label': options.label ?? 'Write a message' }, banners, list, el('div', { class: 'composer-field' }, label, field, send), problem, foot);
+  const form = el('form', { class: 'composer', autocomplete: 'off', hidden: true, 'aria-label': options.label ?? 'Write a message' }, banners, list, el('div', { class: 'composer-field' }, attach, label, field, send), problem, foot);
   const closed = el('p', { class: 'composer-closed', hidden: true, tabIndex: -1 });
   root.append(form, closed);
 
@@ -163,7 +167,7 @@ export function createComposer(root, ctx, options = {}) {
     const bytes = field.value.length * 3 < COUNTER_BYTES ? 0 : byteLength(field.value);
     text(counter, bytes < COUNTER_BYTES ? '' : `${kilobytes(bytes)} of 16 KB`);
     counter.classList.toggle('over', bytes > MESSAGE_BYTES_MAX);
-    send.classList.toggle('idle', field.value.trim() === '');
+    send.classList.toggle('idle', field.value.trim() === '' && files.count() === 0);
     drawHint();
   }
 
@@ -189,6 +193,8 @@ export function createComposer(root, ctx, options = {}) {
     send.title = word;
     if (send.dataset.word !== word) fill(send, icon(state.editing ? 'check' : 'send'));
     send.dataset.word = word;
+    attach.hidden = state.editing !== 0;
+    files.show();
     const isSwapped = local.get(ENTER_BREAKS) === true;
     drawHint();
     text(swap, isSwapped ? 'Let Enter send' : 'Let Enter break the line');
@@ -298,6 +304,7 @@ export function createComposer(root, ctx, options = {}) {
   /** Sends messages in their order. @param {string[]} messages */
   async function deliver(messages) {
     const chat = state.chat;
+    const attached = files.files();
     const answered = isMain ? state.reply?.id : threadId;
     const metadata = state.code ? { code: { ...state.code } } : undefined;
     setNotes({ reply: null, code: null });
@@ -307,7 +314,8 @@ export function createComposer(root, ctx, options = {}) {
     for (const [at, content] of messages.entries()) {
       try {
         const replyTo = at === 0 || !isMain ? answered : undefined;
-        await actions.send(chat, content, { ...(replyTo ? { reply_to: replyTo } : {}), ...(metadata && at === 0 ? { metadata } : {}) });
+        await actions.send(chat, content, { ...(replyTo ? { reply_to: replyTo } : {}), ...(metadata && at === 0 ? { metadata } : {}), ...(attached.length && at === 0 ? { files: attached } : {}) });
+        if (at === 0) files.sent(chat);
       } catch (error) {
         restore(chat, messages.slice(at).join('\n'));
         say(`Not sent: ${problemText(error)}`);
@@ -320,7 +328,9 @@ export function createComposer(root, ctx, options = {}) {
   }
 
   /** What `composer_more.js` uses of this composer. */
-  const self = { ctx, field, state, isMain, threadId, say, setField, setDraft, draftOf, keep, space: () => space, flush, startEdit, endEdit, drawState, deliver, deliverText };
+  const self = { ctx, field, state, isMain, threadId, say, setField, setDraft, draftOf, keep, space: () => space, flush, startEdit, endEdit, drawState, deliver, deliverText, name: () => nameOf(state.chat), submit, drawText };
+  const files = composerFiles(self, { form, drop: isMain ? main : root, signal });
+  form.querySelector('.composer-field')?.after(...files.nodes);
 
   function submit() {
     if (state.chat === 0 || form.hidden || space !== drafts.space()) return;
@@ -347,7 +357,8 @@ export function createComposer(root, ctx, options = {}) {
 
   /** @param {string} content */
   function deliverText(content) {
-    if (content === '') return;
+    if (content === '' && files.count() === 0) return;
+    if (files.holds()) return;
     const bytes = byteLength(content);
     if (bytes <= MESSAGE_BYTES_MAX) return void deliver([content]);
     void submitWith(({ offerSplit }) => offerSplit(self, content));
@@ -380,6 +391,7 @@ export function createComposer(root, ctx, options = {}) {
   function escape() {
     if (state.editing) endEdit();
     else if (!problem.hidden) say('');
+    else if (files.release()) return true;
     else if (state.code) setNotes({ code: null });
     else if (state.reply) setNotes({ reply: null });
     else return false;
@@ -388,6 +400,8 @@ export function createComposer(root, ctx, options = {}) {
 
   function input() {
     drawText();
+    // A text that is half changed is not sent.
+    files.release();
     if (!problem.hidden) say('');
     if (draftTimer === 0) draftTimer = view.setTimeout(flush, DRAFT_DELAY_MS);
     updateComplete();
@@ -404,33 +418,13 @@ export function createComposer(root, ctx, options = {}) {
     if (act === 'cancel-reply') setNotes({ reply: null });
     if (act === 'cancel-code') setNotes({ code: null });
     if (act === 'swap') { local.set(ENTER_BREAKS, local.get(ENTER_BREAKS) !== true); drawState(); }
+    if (act === 'attach') return files.pick();
     offered[act]?.run();
     if (act) field.focus();
   }
 
-  /** @param {DataTransfer | null} data */
-  const hasFiles = (data) => data !== null && [...data.types].includes('Files');
-
-  /** @param {ClipboardEvent} event */
-  function paste(event) {
-    // Programs copy a picture of a text beside the text: then the text is meant.
-    if (!hasFiles(event.clipboardData) || event.clipboardData?.types.includes('text/plain')) return;
-    event.preventDefault();
-    say(FILES_REFUSED);
-  }
-
-  /** @param {DragEvent} event */
-  function drag(event) {
-    if (!hasFiles(event.dataTransfer)) return;
-    // Otherwise the browser leaves the page and shows the file.
-    event.preventDefault();
-    if (event.type === 'drop') say(FILES_REFUSED);
-    else if (event.dataTransfer) event.dataTransfer.dropEffect = 'copy';
-  }
-
   field.addEventListener('keydown', keydown, { signal });
   field.addEventListener('input', input, { signal });
-  field.addEventListener('paste', paste, { signal });
   field.addEventListener('compositionend', (event) => { composedAt = event.timeStamp; }, { signal });
   field.addEventListener('keyup', (event) => {
     composedAt = -Infinity;
@@ -447,9 +441,6 @@ export function createComposer(root, ctx, options = {}) {
   view.addEventListener('pagehide', flush, { signal });
   page.addEventListener('visibilitychange', () => { if (page.visibilityState === 'hidden') flush(); }, { signal });
   touch.addEventListener('change', drawState, { signal });
-  const drop = isMain ? main : root;
-  drop?.addEventListener('dragover', drag, { signal });
-  drop?.addEventListener('drop', drag, { signal });
   const offDrafts = isMain ? drafts.onChange((chat) => {
     if (chat === state.chat && !state.editing && page.activeElement !== field) setField(draftOf(chat));
   }) : () => {};
@@ -463,7 +454,7 @@ export function createComposer(root, ctx, options = {}) {
       if (message?.chat_id !== state.chat || form.hidden) return;
       if (state.editing) endEdit();
       const { display_name, username } = store.user(message.sender_id);
-      setNotes({ reply: { id: message.id, name: display_name || username, text: plainText(parseText(message.content), REPLY_CHARS) } });
+      setNotes({ reply: { id: message.id, name: display_name || username, text: plainText(parseText(message.content), REPLY_CHARS) || (message.files?.[0]?.name ?? '') } });
       field.focus();
     });
     onMain('chat:edit', ({ message }) => { if (message) startEdit(message); });
@@ -516,6 +507,7 @@ export function createComposer(root, ctx, options = {}) {
 
     destroy() {
       flush();
+      files.leave();
       listening.abort();
       offDrafts();
       form.remove();

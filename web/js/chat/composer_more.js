@@ -15,7 +15,7 @@ export async function saveEdit(composer) {
   const { ctx, field, state, say, setField, keep, space, flush, endEdit, drawState } = composer;
   const at = space();
   const [chat, id, content] = [state.chat, state.editing, sentText(field.value)];
-  if (content === '') return say('A message cannot be empty. Delete it instead: the menu of the message.');
+  if (content === '' && !ctx.store.message(id)?.files?.length) return say('A message cannot be empty. Delete it instead: the menu of the message.');
   const bytes = byteLength(content);
   if (bytes > MESSAGE_BYTES_MAX) return say(`The text has ${kilobytes(bytes)} KB, a message at most 16 KB.`);
   const before = ctx.store.message(id)?.content;

@@ -3,6 +3,7 @@
 import { addIcons } from '../kit/icons.js';
 import { MORE_ICONS } from '../kit/icons_more.js';
 import { addActions } from './actions_more.js';
+import { createAttached } from './attached.js';
 import { fillCodeSpace } from './code_card.js';
 import { createComplete } from './complete.js';
 import { closedReason, composerBanners } from './composer_banner.js';
@@ -44,6 +45,6 @@ function createMoreViews(ctx, { main, panelRoot, inboxRoot }, { timeline, sideba
 }
 
 export const MORE = {
-  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace,
+  HIDDEN_NAMES, addActions, askDay, clickRow, closedReason, composerBanners, composerOptions, createAttached, createComplete, createHeadMenu, createMoreViews, editLast, fillCodeSpace,
   keepRemovals, messageClicks, newChat, offerJoin, offerSplit, parseCodeRef, rescueDrafts, rescueUnsent, resendRemovals, rowKeys, saveEdit, scrollToUnread, submitSlash,
 };

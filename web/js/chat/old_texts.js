@@ -44,17 +44,17 @@ export function rescueDrafts({ drafts, local, store, now }) {
 
 /**
  * Keeps the unsent messages of replaced histories as failed ones, in the chats of the same id and
- * name. Others stay for that time, and are then removed.
+ * name, without their files. Others stay for that time, and are then removed.
  * @param {{ outbox: import('./outbox.js').Outbox, local: import('../kit/local.js').Local, now: () => number }} place
  */
 export function rescueUnsent({ outbox, local, now }) {
   for (const key of outbox.old()) {
     const kept = local.get(key);
     const isOld = typeof kept?.created_at !== 'number' || now() - kept.created_at > OLD_TEXT_KEPT_MS;
-    const isHere = !isOld && kept.title !== '' && outbox.titleOf(kept.chat_id) === kept.title;
+    const isHere = !isOld && kept.content !== '' && kept.title !== '' && outbox.titleOf(kept.chat_id) === kept.title;
     if (isOld || isHere) local.remove(key);
     if (!isHere) continue;
-    const { reply_to: _, retry_at: __, ...rest } = kept;
+    const { reply_to: _, retry_at: __, files: ___, ...rest } = kept;
     const error = { code: 'history_replaced', detail: 'The history of the server was replaced. Check the text, then send it again.' };
     outbox.take({ ...rest, state: 'failed', error });
   }

@@ -104,9 +104,9 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
   async function deliver(item) {
     item.isBusy = true;
     const mine = space;
-    const { client_id, content, reply_to, metadata } = item;
+    const { client_id, content, reply_to, metadata, files } = item;
     try {
-      const answer = await request({ packet_type: 'SendMessage', chat_id: item.chat_id, message: { client_id, content, reply_to, metadata } });
+      const answer = await request({ packet_type: 'SendMessage', chat_id: item.chat_id, message: { client_id, content, reply_to, metadata, ...(files && { files: files.map(({ id }) => id) }) } });
       if (mine === space) acknowledged(item, answer);
     } catch (problem) {
       item.isBusy = false;
@@ -203,6 +203,7 @@ export function createOutbox({ store, local, now, after, request, isOnline, newI
       const item = { client_id: id, chat_id: chatId, content, state: 'sending', created_at: now(), tries: 0, adoptAt: 0, title: titleOf(chatId) };
       if (options.reply_to !== undefined) item.reply_to = options.reply_to;
       if (options.metadata !== undefined) item.metadata = options.metadata;
+      if (options.files !== undefined) item.files = options.files;
       items.set(id, item);
       save(item);
       publish(chatId);

@@ -7,9 +7,9 @@ import { foldedText, textNodes } from './text_context.js';
 import { emojiOf } from './emoji_names.js';
 import { personName } from './person_name.js';
 import { isExpanded, isRemoving } from './row_state.js';
+import { filesOf } from './row_files.js';
 import { ownText, pushCard, pushText } from './push_card.js';
 import { el } from '../kit/dom.js';
-import { sizeText } from '../kit/size.js';
 import { clockTime, fullTime, shortDate, dayKey } from '../kit/time.js';
 
 /** Names in a label; the others are counted. */
@@ -56,20 +56,10 @@ export function renderMessage(message, ctx, options = {}) {
   if (!compact && message.reply_to !== undefined && !gone) node.append(quoteLine(message, ctx));
   if (gone) node.append(goneLine(message, removing === 'waits'));
   else if (options.push) node.append(pushCard(options.push, true, textOf(message, ctx, ownOf(message, options.push))));
-  else node.append(...textOf(message, ctx, message.content), ...filesOf(message), ...codeSpace(message, ctx));
+  else node.append(...textOf(message, ctx, message.content), ...(message.files?.length ? [filesOf(message.files)] : []), ...codeSpace(message, ctx));
   if (!gone) node.append(...below(message, ctx, options));
   node.append(timeOf(message, options.kept === true));
   return node;
-}
-
-/**
- * Returns the files of a message: links that open in another tab, or save.
- * @param {Message} message
- */
-function filesOf(message) {
-  const link = (/** @type {import('./types.js').MessageFile} */ file) => el('li', null,
-    el('a', { href: `/api/files/${file.id}`, target: '_blank', rel: 'noopener' }, el('bdi', null, file.name)), ` ${sizeText(file.size)}`);
-  return message.files?.length ? [el('ul', { class: 'files' }, message.files.map(link))] : [];
 }
 
 /**
@@ -96,14 +86,15 @@ export function renderPending(pending, ctx, head) {
   const failed = pending.state === 'failed';
   const state = failed ? 'not sent' : 'sending';
   const name = personName(ctx, ctx.store.me.id);
-  const label = `${name}: ${cutText(pending.content, ROW_LABEL_CHARS)}, ${state}`;
+  const label = `${name}: ${textWithFiles(pending)}, ${state}`;
   const node = rowFrame(ctx, ctx.store.me.id, { head, label, flags: { own: true, failed, sending: !failed } });
   node.dataset.client = pending.client_id;
   if (pending.reply_to !== undefined) {
     const target = ctx.store.message(pending.reply_to);
     if (target) node.append(quoteButton(target, ctx));
   }
-  node.append(el('div', { class: 'text' }, textNodes(pending.content, ctx, pending.chat_id)));
+  if (pending.content) node.append(el('div', { class: 'text' }, textNodes(pending.content, ctx, pending.chat_id)));
+  if (pending.files) node.append(filesOf(pending.files));
   if (failed) {
     node.append(el('p', { class: 'not-sent' }, el('span', null, icon('warning'), ` Not sent: ${pending.error?.detail ?? 'the server refused it.'}`),
       rowButton('retry', 'Retry'), rowButton('copy-pending', 'Copy text'), rowButton('discard', 'Discard')));
@@ -145,10 +136,14 @@ function rowLabel(message, name, options) {
     options.thread ? repliesWords(options.thread.count) : '',
   ].filter((fact) => fact !== '');
   const { push } = options.push ?? {};
-  const names = (message.files ?? []).map((file) => `file ${file.name}`);
-  const own = cutText(options.push ? ownOf(message, options.push) : [message.content, ...names].join(' '), ROW_LABEL_CHARS);
+  const own = options.push ? cutText(ownOf(message, options.push), ROW_LABEL_CHARS) : textWithFiles(message);
   const text = push ? ` ${pushText(push)}${own && `: ${own}`}` : `: ${own}`;
   return [`${name}${text}`, ...facts, time].join(', ');
+}
+
+/** Returns the text of a message and the names of its files. @param {Pick<Message, 'content' | 'files'>} message */
+function textWithFiles({ content, files = [] }) {
+  return cutText([content, ...files.map(({ name }) => `file ${name}`)].join(' '), ROW_LABEL_CHARS);
 }
 
 /**
@@ -176,7 +171,7 @@ function quoteLine(message, ctx) {
 
 /** @param {Message} target @param {Context} ctx */
 function quoteButton(target, ctx) {
-  const text = target.deleted ? 'Message deleted' : cutText(plainText(parseText(target.content.slice(0, ROW_QUOTE_SOURCE_CHARS)), ROW_QUOTE_CHARS), ROW_QUOTE_CHARS);
+  const text = target.deleted ? 'Message deleted' : cutText(plainText(parseText(target.content.slice(0, ROW_QUOTE_SOURCE_CHARS)), ROW_QUOTE_CHARS), ROW_QUOTE_CHARS) || (target.files?.[0]?.name ?? '');
   const name = personName(ctx, target.sender_id);
   return el('button', { type: 'button', class: 'quote', title: 'Go to this message; Escape leads back', dataset: { act: 'jump', seq: target.seq } },
     icon('reply'), el('bdi', { class: 'quoted-name' }, name), el('span', { class: 'quoted', dir: 'auto' }, text));

@@ -51,8 +51,8 @@ export function rowClicks(root, ctx, hooks) {
 }
 
 /**
- * Gives an article the contents of a new one. The bar with its focus stays; the focus of another
- * button moves to the same button.
+ * Gives an article the contents of a new one. The bar with its focus stays, and so do equal files: a
+ * video plays on. The focus of another button moves to the same button.
  * @param {HTMLElement} article
  * @param {HTMLElement} made
  */
@@ -60,10 +60,15 @@ export function replaceRow(article, made) {
   const active = article.ownerDocument.activeElement;
   const focus = active instanceof HTMLElement && article.contains(active) && active !== article ? active : null;
   const bar = [...article.children].find((child) => child.classList.contains('action-bar'));
-  for (const child of [...article.children]) if (child !== bar) child.remove();
+  const [files, madeFiles] = [article, made].map((node) => /** @type {HTMLElement | null} */ (node.querySelector(':scope > .files')));
+  const kept = files?.dataset.files === madeFiles?.dataset.files ? files : null;
+  for (const child of [...article.children]) if (child !== bar && child !== kept) child.remove();
   for (const { name } of [...article.attributes]) if (name !== 'tabindex') article.removeAttribute(name);
   for (const { name, value } of made.attributes) if (name !== 'tabindex') article.setAttribute(name, value);
-  article.append(...made.childNodes);
+  const nodes = [...made.childNodes];
+  if (kept && madeFiles) kept.before(...nodes.splice(0, nodes.indexOf(madeFiles) + 1).slice(0, -1));
+  if (kept) kept.after(...nodes);
+  else article.append(...nodes);
   if (!focus || focus.isConnected) return;
   (sameButton(article, focus) ?? article).focus({ preventScroll: true });
 }

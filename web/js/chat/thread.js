@@ -87,7 +87,7 @@ export function createThread(root, ctx, { chat, thread }) {
   /** Replies that the server has not acknowledged. */
   function waiting() {
     return store.pending(chat).filter((item) => item.reply_to !== undefined && messages.has(item.reply_to))
-      .map((item) => el('li', { class: `pending-reply ${item.state}` }, el('p', { dir: 'auto' }, item.content), el('span', { class: 'muted' }, item.state === 'failed' ? 'Not sent. The chat has the buttons to retry.' : 'Sending…')));
+      .map((item) => el('li', { class: `pending-reply ${item.state}` }, el('p', { dir: 'auto' }, item.content || item.files?.map(({ name }) => name).join(', ')), el('span', { class: 'muted' }, item.state === 'failed' ? 'Not sent. The chat has the buttons to retry.' : 'Sending…')));
   }
 
   async function load() {

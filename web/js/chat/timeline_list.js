@@ -151,7 +151,7 @@ export function createRowList(list, ctx, again) {
  */
 export function hideFromTab(article, isStop) {
   article.tabIndex = isStop ? 0 : -1;
-  for (const node of article.querySelectorAll('a[href], button, summary, pre[tabindex]')) {
+  for (const node of article.querySelectorAll('a[href], button, summary, pre[tabindex], video, audio')) {
     if (node instanceof HTMLElement && !node.closest('.action-bar')) node.tabIndex = isStop ? 0 : -1;
   }
 }

@@ -61,7 +61,10 @@
  * @property {number} [updated_seq] absent: `seq`
  */
 
-/** @typedef {{ id: number, name: string, size: number, type: string }} MessageFile */
+/**
+ * @typedef {{ id: number, name: string, size: number, type?: string, w?: number, h?: number }} MessageFile
+ *   `w` and `h`: pixels of an image. A message that the server does not have may lack the type
+ */
 
 /** @typedef {{ ref: string, old?: string | null, new?: string | null }} PushRef */
 
@@ -106,6 +109,7 @@
  * @property {string} content
  * @property {number} [reply_to]
  * @property {Record<string, any>} [metadata]
+ * @property {MessageFile[]} [files]
  * @property {'sending' | 'failed'} state
  * @property {Problem} [error]
  * @property {number} [retry_at] milliseconds: it is sent again then
@@ -190,6 +194,7 @@
  * @typedef {object} SendOptions
  * @property {number} [reply_to]
  * @property {Record<string, any>} [metadata]
+ * @property {MessageFile[]} [files]
  */
 
 /**

@@ -5,6 +5,7 @@ const ICON_SPACE = 'http://www.w3.org/2000/svg';
 /** The path of each icon, drawn with a line of 1.5 px in the colour of the text. */
 const FIRST_ICONS = /** @type {const} */ ({
   archive: 'M2 3h12v3H2zM3 6v7h10V6M6.5 9h3',
+  attach: 'M12.5 7.5l-4.8 4.8a2.9 2.9 0 0 1-4.1-4.1l5.1-5.1a1.9 1.9 0 0 1 2.7 2.7l-5 5a.9.9 0 0 1-1.3-1.3l4.4-4.4',
   branch: 'M4.5 2v8M4.5 14a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM11.5 6a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM11.5 6c0 3-4 2.5-6.3 4.2',
   check: 'M3 8.5l3.2 3.2L13 4.8',
   checks: 'M1.5 8.5l3 3L11 5M7.5 11l.6.6L14.5 5',

@@ -276,6 +276,7 @@ impl Model {
                 },
                 None => self.problem("no message is loaded"),
             },
+            Command::Attach { path, text } => self.attach(&path, &text),
             Command::Status(status) => {
                 let done = format!("your status: {status}");
                 let packet = MessagePacket { status: Some(status), ..packet_of("Status") };

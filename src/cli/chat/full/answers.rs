@@ -67,7 +67,7 @@ impl Model {
                     _ => self.problem(format!("not opened: {reason}")),
                 }
             }
-            Then::Participants { show: false, .. } => {}
+            Then::Participants { show: false, .. } | Then::Aside => {}
             Then::Notifications => self.inbox.fail(&reason),
             Then::Participants { .. } => self.problem(reason),
             Then::Thread { .. } => self.thread_refused(&reason),
@@ -102,7 +102,7 @@ impl Model {
             Then::Channels { show } => self.channels_found(show, answer),
             Then::Pins => self.pins_found(answer),
             Then::Noted(_, done) => self.info(done),
-            Then::Done(_) => {}
+            Then::Done(_) | Then::Aside => {}
         }
     }
 

@@ -16,6 +16,7 @@ use super::kept::KeptFile;
 use super::model::{AHEAD_MAX, Asked, Connection, Model, Order};
 use super::signals::{Signalled, Signals, stop};
 use super::terminal::Terminal;
+use crate::cli::chat::attach::names_in;
 use crate::cli::chat::link::{Backoff, Happening, Wire, packet_of};
 use crate::client::Received;
 
@@ -140,6 +141,7 @@ impl App {
                 }
                 done = self.desk.next() => match done {
                     Done::Answer(then, answer) => self.model.answered(then, answer),
+                    Done::Attached(answer) => self.model.attached(answer, Instant::now()),
                     Done::Attempt(attempt) => match *attempt {
                         Ok(Some((wire, welcome))) => {
                             self.wire = Some(wire);
@@ -271,6 +273,13 @@ impl App {
         {
             self.desk.ask(call);
         }
+        // Other calls go first: an upload has many steps.
+        if self.wire.is_some()
+            && self.desk.is_free()
+            && let Some(step) = self.model.attaching.as_mut().and_then(|attaching| attaching.next(now))
+        {
+            self.desk.attach(step);
+        }
         let mut later = VecDeque::new();
         while let Some(order) = self.model.orders.pop_front() {
             match order {
@@ -293,6 +302,10 @@ impl App {
                 Order::Copy(text) => drop(self.terminal.copy(&text)),
                 Order::Mouse(on) => drop(self.terminal.set_mouse(on)),
                 Order::Bare(text) => drop(self.terminal.show_bare(&text)),
+                Order::Names(folder) => {
+                    let names = names_in(&folder).await;
+                    self.model.complete_path(&folder, &names);
+                }
                 Order::Disconnect(reason) => self.lost(&reason),
                 Order::Quit => {
                     self.model.info("sending the last messages… Ctrl-C: keep them for the next start");

@@ -1,10 +1,13 @@
-//! Completion by Tab: `@users`, `#chats`, `:emoji:`, `/commands` and their arguments.
+//! Completion by Tab: `@users`, `#chats`, `:emoji:`, `/commands` and their arguments, such as the
+//! path of `/attach`.
 
 use reqwest::Method;
 
 use super::actions::JOINABLE;
 use super::model::{Model, Order, Then};
+use crate::cli::chat::attach::{begun_path, written};
 use crate::cli::chat::commands;
+use crate::cli::chat::text::clean_line;
 use crate::domain::chat::channel_key;
 
 /// Candidates that are offered.
@@ -35,26 +38,60 @@ impl Candidate {
 impl Model {
     /// Completes the word before the cursor, or goes to the next or previous candidate.
     pub(super) fn complete(&mut self, forward: bool) {
-        let mut completion = match self.completion.take() {
+        let completion = match self.completion.take() {
             Some(mut running) => {
                 let count = running.candidates.len();
                 let step = if forward { 1 } else { count.saturating_sub(1) };
                 running.chosen = (running.chosen + step) % count.max(1);
                 running
             }
+            None if self.requests_names() => return,
             None => match self.candidates() {
                 Some(found) => found,
                 None if self.requests_channels() => return self.info("requesting the channels…"),
                 None => return self.info("nothing to complete: @user, #chat, :emoji: or /command"),
             },
         };
+        self.show_completion(completion);
+    }
+
+    /// Writes the chosen candidate into the prompt.
+    fn show_completion(&mut self, mut completion: Completion) {
         completion.candidates.truncate(CANDIDATES_MAX);
         let is_only = completion.candidates.len() == 1;
         if let Some(candidate) = completion.candidates.get(completion.chosen) {
-            let space = if is_only { " " } else { "" };
+            // A path goes on behind a folder.
+            let space = if is_only && !candidate.text.ends_with('/') { " " } else { "" };
             self.editor.replace_back_to(completion.start, &format!("{}{space}", candidate.text));
         }
         self.completion = (!is_only).then_some(completion);
+    }
+
+    /// Returns whether the cursor is in the path of `/attach`, and requests the names in its folder.
+    fn requests_names(&mut self) -> bool {
+        let before = self.editor.before();
+        let Some((folder, _)) = before.strip_prefix("/attach ").and_then(begun_path) else { return false };
+        self.orders.push_back(Order::Names(folder));
+        true
+    }
+
+    /// Completes the path of `/attach` with the names in its folder.
+    pub(super) fn complete_path(&mut self, folder: &str, names: &[String]) {
+        let before = self.editor.before();
+        let Some(rest) = before.strip_prefix("/attach ") else { return };
+        let Some((now, begun)) = begun_path(rest).filter(|(now, _)| now == folder) else { return };
+        let is_wanted =
+            |name: &&String| name.starts_with(&begun) && (begun.starts_with('.') || !name.starts_with('.'));
+        let candidates = names
+            .iter()
+            .filter(is_wanted)
+            .map(|name| Candidate { shown: clean_line(name), text: written(&format!("{now}{name}")) });
+        let candidates: Vec<_> = candidates.collect();
+        if candidates.is_empty() {
+            return self.info(format!("no file begins with {}", clean_line(&format!("{now}{begun}"))));
+        }
+        let start = before.len() - rest.trim_start().len();
+        self.show_completion(Completion { start, candidates, chosen: 0 });
     }
 
     fn candidates(&self) -> Option<Completion> {

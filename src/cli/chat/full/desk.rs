@@ -8,6 +8,7 @@ use std::pin::Pin;
 use serde_json::Value;
 
 use super::model::{Call, Then};
+use crate::cli::chat::attach::{Fault, Step};
 use crate::cli::chat::link::{Wire, open_once};
 use crate::cli::chat::rest::{Rest, RestError};
 use crate::protocol::answer::ReceivedPacket;
@@ -18,6 +19,7 @@ pub(super) type Attempt = Result<Option<(Box<Wire>, Box<ReceivedPacket>)>, Strin
 pub(super) enum Done {
     Answer(Then, Result<Value, RestError>),
     Attempt(Box<Attempt>),
+    Attached(Result<Value, Fault>),
 }
 
 type Work = Pin<Box<dyn Future<Output = (Rest, Done)>>>;
@@ -43,6 +45,14 @@ impl Desk {
         self.work = Some(Box::pin(async move {
             let answer = rest.ask::<Value>(call.method, &call.path, call.body.as_ref()).await;
             (rest, Done::Answer(call.then, answer))
+        }));
+    }
+
+    pub(super) fn attach(&mut self, step: Step) {
+        let Some(mut rest) = self.rest.take() else { return };
+        self.work = Some(Box::pin(async move {
+            let answer = step.run(&mut rest).await;
+            (rest, Done::Attached(answer))
         }));
     }
 

@@ -8,12 +8,15 @@
 //! * [`sending`], [`draft`] and [`kept`]: the user's own messages until they are committed, also on
 //!   disk.
 //! * [`ahead`], [`press`], [`actions`], [`navigate`], [`search`], [`switch`], [`quick`],
-//!   [`editor`], [`recall`], [`copying`] and [`complete`]: what the user does.
+//!   [`editor`], [`recall`], [`copying`], [`complete`] and [`attaching`]: what the user does.
 
 mod actions;
 mod ahead;
 mod answers;
 mod app;
+mod attaching;
+#[cfg(test)]
+mod attaching_test;
 mod complete;
 mod copying;
 mod decoder;

@@ -27,6 +27,7 @@ use super::sending::Sending;
 use super::store::Store;
 use super::switch::NO_CHAT;
 use super::thread::Thread;
+use crate::cli::chat::attach::Attachment;
 use crate::cli::chat::config::Config;
 use crate::domain::ids::{ChatId, MessageId, Seq, UserId};
 use crate::domain::notification::NotifyLevel;
@@ -49,6 +50,8 @@ pub(super) enum Order {
     Bare(String),
     /// Switch the mouse on or off.
     Mouse(bool),
+    /// Read the names in a folder of this machine, to complete a path.
+    Names(String),
     /// Drop the connection, and connect again.
     Disconnect(String),
     Quit,
@@ -122,6 +125,8 @@ pub(super) enum Then {
         chat: ChatId,
         level: NotifyLevel,
     },
+    /// Neither the answer nor a refusal matters.
+    Aside,
     /// Only a refusal is shown, after this text.
     Done(&'static str),
     /// A refusal is shown after the first text; otherwise the second text is.
@@ -268,6 +273,8 @@ pub(super) struct Model {
     /// Lines of a longer answer, shown above the prompt until the next key.
     pub(super) report: Vec<String>,
     pub(super) sending: Sending,
+    /// The file that is being uploaded.
+    pub(super) attaching: Option<Attachment>,
     pub(super) orders: VecDeque<Order>,
     pub(super) size: (u16, u16),
     pub(super) widths: Widths,
@@ -337,6 +344,7 @@ impl Model {
             note: None,
             report: Vec::new(),
             sending,
+            attaching: None,
             orders: VecDeque::new(),
             size: (80, 24),
             widths: Widths { list: 0, name: 0 },
@@ -376,23 +384,6 @@ impl Model {
         self.connection == Connection::Online
     }
 
-    /// Connects now instead of waiting.
-    pub(super) fn reconnect(&mut self) {
-        if !self.is_online() {
-            self.connection = Connection::Connecting;
-        }
-    }
-
-    /// Returns when to connect: not while another request runs, because requests run one at a time.
-    pub(super) fn connect_due(&self, is_free: bool, now: Instant) -> Option<Instant> {
-        match &self.connection {
-            Connection::Connecting => Some(now),
-            Connection::Waiting { until, .. } => Some(*until),
-            Connection::Online => None,
-        }
-        .filter(|_| is_free)
-    }
-
     pub(super) fn info(&mut self, text: impl Into<String>) {
         self.note = Some(Note { text: text.into(), is_problem: false });
     }
@@ -429,7 +420,8 @@ impl Model {
         let silent = self.silent_since.map(|_| now + second);
         // These wait for a session.
         let pauses = [&self.list_again, &self.resume_again, &self.names_again].map(Retry::at);
-        let online = pauses.into_iter().chain([self.pages_from, self.sending.paused_until(), unread]);
+        let upload = self.attaching.as_ref().and_then(Attachment::pause_until);
+        let online = pauses.into_iter().chain([self.pages_from, self.sending.paused_until(), unread, upload]);
         let online = online.flatten().filter(|_| self.is_online());
         [counting, typing, silent].into_iter().flatten().chain(online).min()
     }

@@ -95,7 +95,7 @@ impl Model {
         }
         let closes_note = self.note.is_some() && self.focus == Focus::Compose;
         if self.report.is_empty() && !closes_note {
-            return false;
+            return self.cancel_attachment();
         }
         self.report.clear();
         self.note = None;

@@ -57,6 +57,7 @@ impl Model {
         self.jump = None;
         self.pane = Pane::Chat;
         self.sending.abandon();
+        self.attaching = None;
         if let Some(id) = self.open {
             self.close_chat(id, "");
         }
@@ -73,6 +74,23 @@ impl Model {
             self.stop_waiting();
         }
         self.problem("the server's history was replaced: unsent messages were not sent again (/failed)");
+    }
+
+    /// Connects now instead of waiting.
+    pub(super) fn reconnect(&mut self) {
+        if !self.is_online() {
+            self.connection = Connection::Connecting;
+        }
+    }
+
+    /// Returns when to connect: not while another request runs, because requests run one at a time.
+    pub(super) fn connect_due(&self, is_free: bool, now: Instant) -> Option<Instant> {
+        match &self.connection {
+            Connection::Connecting => Some(now),
+            Connection::Waiting { until, .. } => Some(*until),
+            Connection::Online => None,
+        }
+        .filter(|_| is_free)
     }
 
     pub(super) fn disconnected(&mut self, reason: &str, until: Instant) {

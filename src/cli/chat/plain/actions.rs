@@ -95,6 +95,7 @@ impl Session {
                 let (emoji, remove) = (Some(emoji), Some(remove));
                 self.change_message(MessagePacket { emoji, remove, ..packet_of("React") }, None).await
             }
+            Command::Attach { path, text } => self.attach(&path, &text).await,
             Command::Status(status) => {
                 let packet = MessagePacket { status: Some(status), ..packet_of("Status") };
                 self.do_now(packet).await

@@ -3,10 +3,11 @@
 //! * [`model`]: state of the client, free of I/O.
 //! * [`session`]: applies typed lines ([`actions`]) and packets of the server ([`incoming`]) to the
 //!   model.
-//! * [`found`]: messages that a search found.
+//! * [`found`]: messages that a search found; [`attaching`]: files that are sent.
 //! * [`line`] and [`screen`]: output, cleaned of everything but text.
 
 mod actions;
+mod attaching;
 mod directory;
 mod found;
 mod incoming;

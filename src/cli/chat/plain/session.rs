@@ -189,7 +189,7 @@ impl Session {
         deadlines.into_iter().flatten().min()
     }
 
-    async fn happened(&mut self, happening: Happening) -> Result<(), Stop> {
+    pub(super) async fn happened(&mut self, happening: Happening) -> Result<(), Stop> {
         match happening {
             Happening::Incoming(incoming) => self.incoming(incoming).await,
             Happening::Heartbeat => self.request(packet_of("Ping"), Asked::Heartbeat).await,

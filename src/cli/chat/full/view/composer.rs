@@ -273,6 +273,9 @@ fn connection(model: &Model) -> (String, Style) {
     if model.widths.list == 0 {
         parts.extend(hotlist(model));
     }
+    if let Some(attaching) = &model.attaching {
+        parts.push(format!("{} (Esc: cancel)", attaching.progress()));
+    }
     if model.sending.failed() > 0 {
         parts.push(format!("✗ {} failed (/failed)", model.sending.failed()));
     }

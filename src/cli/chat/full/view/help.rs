@@ -35,7 +35,7 @@ const KEYS: &[(&str, &[(&str, &str)])] = &[
             ("Alt-Enter, Shift-Enter, Ctrl-J", "new line"),
             ("Tab, Shift-Tab", "complete @user, #chat, :emoji:, /command"),
             ("Up, Down", "lines that you sent in this chat, in an empty prompt"),
-            ("Esc, Shift-Up", "select a message"),
+            ("Esc, Shift-Up", "select a message; Esc first cancels an upload"),
             ("Ctrl-A, Ctrl-E", "beginning, end of the line"),
             ("Ctrl-W, Ctrl-U, Ctrl-K", "delete the word, to the beginning, to the end"),
             ("Alt-d, Alt-Backspace", "delete the next word, the word"),

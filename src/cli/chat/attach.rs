@@ -1,0 +1,407 @@
+//! `/attach`: uploads a file of this machine, and sends a message that shows it.
+//!
+//! [`Attachment`] decides the next request and needs no runtime; [`Step::run`] performs it. The
+//! file is sent in pieces, each with a request of its own, so the login can be renewed in between,
+//! and a broken connection costs at most a piece. The message has a `client_id`, so it is written
+//! once.
+
+use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::time::Instant;
+
+use super::rest::{Rest, RestError};
+use super::text::clean_line;
+use crate::core::plural::size as size_text;
+use crate::domain::ids::{ChatId, MessageId, Seq};
+use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, InvalidContent};
+
+/// Bytes of a piece: a slow line sends it within the patience for a request.
+const PIECE_BYTES: u64 = 256 * 1024;
+/// Attempts without a new byte, after which an upload has failed.
+const TRIES_MAX: u32 = 8;
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Names of a folder that are read for Tab, and the time for it.
+const NAMES_MAX: usize = 2000;
+const NAMES_PATIENCE: Duration = Duration::from_millis(500);
+
+/// A request for an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Measure {
+        path: PathBuf,
+    },
+    Announce {
+        chat: ChatId,
+        name: String,
+        size: u64,
+    },
+    /// How much of the file has arrived.
+    Ask {
+        id: i64,
+    },
+    Send {
+        id: i64,
+        path: PathBuf,
+        offset: u64,
+        size: u64,
+    },
+    Post {
+        chat: ChatId,
+        body: Value,
+    },
+}
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The file cannot be read.
+    File(String),
+    Rest(RestError),
+}
+
+impl Step {
+    pub(super) async fn run(self, rest: &mut Rest) -> Result<Value, Fault> {
+        let answer = match self {
+            Self::Measure { path } => return measure(&path).await.map(|size| json!({"size": size})),
+            Self::Announce { chat, name, size } => {
+                let (path, body) = (format!("/api/chats/{chat}/files"), json!({"name": name, "size": size}));
+                rest.ask(Method::POST, &path, Some(&body)).await
+            }
+            Self::Ask { id } => rest.ask(Method::GET, &format!("/api/files/{id}/upload"), None).await,
+            Self::Send { id, path, offset, size } => {
+                let piece = read_piece(&path, offset, size).await?;
+                let range = match u64::try_from(piece.len()).unwrap_or(0) {
+                    0 => format!("bytes */{size}"),
+                    bytes => format!("bytes {offset}-{}/{size}", offset.saturating_add(bytes) - 1),
+                };
+                rest.put_bytes(&format!("/api/files/{id}/upload"), piece, &range).await
+            }
+            Self::Post { chat, body } => {
+                rest.ask(Method::POST, &format!("/api/chats/{chat}/messages"), Some(&body)).await
+            }
+        };
+        answer.map_err(Fault::Rest)
+    }
+}
+
+/// Returns the size of a file that can be read.
+async fn measure(path: &Path) -> Result<u64, Fault> {
+    let failed = |error: std::io::Error| Fault::File(format!("{}: {error}", path.display()));
+    let facts = tokio::fs::metadata(path).await.map_err(failed)?;
+    if !facts.is_file() {
+        return Err(Fault::File(format!("{} is not a file", path.display())));
+    }
+    tokio::fs::File::open(path).await.map_err(failed)?;
+    Ok(facts.len())
+}
+
+/// Reads the next bytes of a file.
+async fn read_piece(path: &Path, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
+    let failed = |error: std::io::Error| Fault::File(format!("{}: {error}", path.display()));
+    let wanted = size.saturating_sub(offset).min(PIECE_BYTES);
+    let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let is_changed = file.metadata().await.map_err(failed)?.len() != size;
+    file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
+    let mut piece = Vec::new();
+    file.take(wanted).read_to_end(&mut piece).await.map_err(failed)?;
+    if is_changed || u64::try_from(piece.len()) != Ok(wanted) {
+        return Err(Fault::File(format!("{} has changed since /attach", path.display())));
+    }
+    Ok(piece)
+}
+
+/// State of an attachment after a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Continue,
+    /// The message was written.
+    Sent {
+        seq: Option<Seq>,
+    },
+    /// The attachment has ended; an announced file shall be removed.
+    Ended {
+        reason: String,
+        file: Option<i64>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Attachment {
+    path: PathBuf,
+    name: String,
+    chat: ChatId,
+    text: String,
+    reply_to: Option<MessageId>,
+    client_id: ClientId,
+    size: Option<u64>,
+    id: Option<i64>,
+    offset: u64,
+    /// Whether the offset of the server is known.
+    is_known: bool,
+    is_complete: bool,
+    tries: u32,
+    pause_until: Option<Instant>,
+    /// A request is running.
+    is_running: bool,
+    is_cancelled: bool,
+}
+
+impl Attachment {
+    /// Prepares a message for a chat.
+    ///
+    /// # Errors
+    /// A sentence about the path or the text.
+    pub(super) fn new(
+        chat: ChatId,
+        path: &str,
+        text: &str,
+        reply_to: Option<MessageId>,
+    ) -> Result<Self, String> {
+        let path = expand(path);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.ok_or_else(|| format!("not sent: {} is not a file", path.display()))?;
+        let text = match Content::parse(text.to_owned()) {
+            _ if text.is_empty() => String::new(),
+            Ok(content) => content.into_string(),
+            Err(InvalidContent::TooLarge) => {
+                return Err(format!("not sent: the message is larger than {CONTENT_BYTES_MAX} bytes"));
+            }
+            Err(InvalidContent::Invalid(reason)) => return Err(format!("not sent: {reason}")),
+        };
+        Ok(Self {
+            path,
+            name,
+            chat,
+            text,
+            reply_to,
+            client_id: ClientId::fresh(),
+            size: None,
+            id: None,
+            offset: 0,
+            is_known: false,
+            is_complete: false,
+            tries: 0,
+            pause_until: None,
+            is_running: false,
+            is_cancelled: false,
+        })
+    }
+
+    pub(super) fn name(&self) -> String {
+        clean_line(&self.name)
+    }
+
+    /// Returns name and progress, for the state line.
+    pub(super) fn progress(&self) -> String {
+        let name = self.name();
+        match self.size {
+            None => format!("⇡ {name}"),
+            Some(_) if self.is_complete => format!("⇡ {name}, sending"),
+            Some(size) => {
+                let percent = self.offset.saturating_mul(100).checked_div(size).unwrap_or(0);
+                format!("⇡ {name} {percent} % of {}", size_text(size))
+            }
+        }
+    }
+
+    /// Returns when the next request may run, if it must wait.
+    pub(super) fn pause_until(&self) -> Option<Instant> {
+        self.pause_until.filter(|_| !self.is_running)
+    }
+
+    /// Ends the attachment; a request that runs is completed first. Returns whether it has ended.
+    pub(super) fn cancel(&mut self) -> Option<After> {
+        self.is_cancelled = true;
+        (!self.is_running).then(|| self.ended("cancelled".to_owned()))
+    }
+
+    /// Returns the request to send now, and marks it as running.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Step> {
+        if self.is_running || self.pause_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        self.pause_until = None;
+        self.is_running = true;
+        let (chat, path) = (self.chat, self.path.clone());
+        Some(match (self.size, self.id) {
+            (None, _) => Step::Measure { path },
+            (Some(size), None) => Step::Announce { chat, name: self.name.clone(), size },
+            (_, Some(id)) if self.is_complete => {
+                let mut body = json!({"client_id": self.client_id, "content": self.text, "files": [id]});
+                if let (Some(reply_to), Some(body)) = (self.reply_to, body.as_object_mut()) {
+                    body.insert("reply_to".to_owned(), json!(reply_to));
+                }
+                Step::Post { chat, body }
+            }
+            (_, Some(id)) if !self.is_known => Step::Ask { id },
+            (Some(size), Some(id)) => Step::Send { id, path, offset: self.offset, size },
+        })
+    }
+
+    /// Handles the answer to the running request.
+    pub(super) fn answered(&mut self, answer: Result<Value, Fault>, now: Instant) -> After {
+        self.is_running = false;
+        match answer {
+            Ok(answer) => self.succeeded(&answer),
+            Err(Fault::File(reason)) => self.ended(reason),
+            Err(Fault::Rest(RestError::LoginNeeded)) => {
+                self.ended("the login is not valid any more".to_owned())
+            }
+            Err(Fault::Rest(RestError::Failed { status, reason })) => self.failed(status, reason, now),
+        }
+    }
+
+    fn succeeded(&mut self, answer: &Value) -> After {
+        let number = |key: &str| answer.get(key).and_then(Value::as_u64);
+        let was_complete = self.is_complete;
+        if self.size.is_none() {
+            self.size = number("size");
+        } else if !was_complete {
+            self.id = self.id.or_else(|| answer.get("id").and_then(Value::as_i64));
+            self.is_complete = answer.get("complete").and_then(Value::as_bool) == Some(true);
+            let offset = number("offset").unwrap_or(0);
+            if offset > self.offset || self.is_complete {
+                self.tries = 0;
+            }
+            self.offset = offset;
+            self.is_known = true;
+        }
+        match (was_complete, self.is_cancelled) {
+            (true, _) => After::Sent { seq: answer.get("seq").and_then(Value::as_i64) },
+            (false, true) => self.ended("cancelled".to_owned()),
+            (false, false) => After::Continue,
+        }
+    }
+
+    /// Tries again if the same request may succeed later.
+    fn failed(&mut self, status: Option<u16>, reason: String, now: Instant) -> After {
+        // A part that arrived in part, or that another request has sent: the offset is asked for.
+        let is_part = self.id.is_some() && self.is_known && !self.is_complete;
+        let is_passing = match status {
+            None | Some(429 | 500..) => true,
+            Some(400 | 409) => is_part,
+            Some(_) => false,
+        };
+        self.is_known = false;
+        self.tries += 1;
+        if self.is_cancelled {
+            return self.ended("cancelled".to_owned());
+        }
+        if !is_passing || self.tries >= TRIES_MAX {
+            return self.ended(reason);
+        }
+        let pause = PAUSE.saturating_mul(1 << (self.tries - 1).min(5)).min(PAUSE_MAX);
+        self.pause_until = Some(now + pause);
+        After::Continue
+    }
+
+    fn ended(&self, reason: String) -> After {
+        After::Ended { reason: format!("{} was not sent: {reason}", self.name()), file: self.id }
+    }
+}
+
+/// Returns a path with the home directory in place of a leading `~/`.
+fn expand(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// Splits the arguments of `/attach` into path and text. A path with spaces stands in quotes, or has
+/// a backslash before each, as terminals write a file that is dropped on them.
+pub(super) fn arguments(rest: &str) -> Result<(String, String), String> {
+    let Word { text: path, behind, is_closed } = first_word(rest);
+    if !is_closed {
+        return Err("a closing quote is missing".to_owned());
+    }
+    if path.is_empty() {
+        return Err("usage: /attach PATH, or /attach PATH TEXT".to_owned());
+    }
+    Ok((path, behind.unwrap_or_default().trim().to_owned()))
+}
+
+/// Returns the path that the arguments of `/attach` end with, as folder and beginning of a name;
+/// `None` if a text follows it.
+pub(super) fn begun_path(rest: &str) -> Option<(String, String)> {
+    let word = first_word(rest);
+    if word.behind.is_some() {
+        return None;
+    }
+    let at = word.text.rfind('/').map_or(0, |at| at + 1);
+    let (folder, name) = word.text.split_at_checked(at)?;
+    Some((folder.to_owned(), name.to_owned()))
+}
+
+/// Returns a path as [`arguments`] reads it.
+pub(super) fn written(path: &str) -> String {
+    let is_special = |c: char| c.is_whitespace() || matches!(c, '\\' | '"' | '\'');
+    let mut text = String::new();
+    for character in path.chars() {
+        text.extend(is_special(character).then_some('\\'));
+        text.push(character);
+    }
+    text
+}
+
+/// The first word of a text.
+struct Word<'a> {
+    text: String,
+    /// What follows it; `None`: the text ends with the word.
+    behind: Option<&'a str>,
+    is_closed: bool,
+}
+
+fn first_word(text: &str) -> Word<'_> {
+    let mut characters = text.trim_start().chars();
+    let quote = characters.clone().next().filter(|c| matches!(c, '"' | '\''));
+    if quote.is_some() {
+        characters.next();
+    }
+    let mut word = String::new();
+    while let Some(character) = characters.next() {
+        match (quote, character) {
+            (Some(quote), c) if c == quote => {
+                return Word { text: word, behind: Some(characters.as_str()), is_closed: true };
+            }
+            (None, '\\') => word.extend(characters.next()),
+            (None, c) if c.is_whitespace() => {
+                return Word { text: word, behind: Some(characters.as_str()), is_closed: true };
+            }
+            (_, c) => word.push(c),
+        }
+    }
+    Word { text: word, behind: None, is_closed: quote.is_none() }
+}
+
+/// Returns the names in a folder, sorted; those of folders end with `/`. A folder that cannot be read
+/// in time has none.
+pub(super) async fn names_in(folder: &str) -> Vec<String> {
+    let path = if folder.is_empty() { PathBuf::from(".") } else { expand(folder) };
+    let mut names = Vec::new();
+    let reading = async {
+        let Ok(mut entries) = tokio::fs::read_dir(path).await else { return };
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            // The kind of a link is that of its target.
+            let is_folder = tokio::fs::metadata(entry.path()).await.is_ok_and(|facts| facts.is_dir());
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            names.push(if is_folder { format!("{name}/") } else { name });
+            if names.len() >= NAMES_MAX {
+                return;
+            }
+        }
+    };
+    drop(tokio::time::timeout(NAMES_PATIENCE, reading).await);
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+#[path = "attach_test.rs"]
+mod tests;

@@ -1,0 +1,303 @@
+// The files of the next message: a list below the field. It belongs to the chat or thread, and stays
+// while the page lives, like the draft. A message that is submitted waits for its files.
+
+import { api } from '../kit/api.js';
+import { el, fill, text } from '../kit/dom.js';
+import { icon } from '../kit/icons.js';
+import { sizeText } from '../kit/size.js';
+import { slashText } from './commands.js';
+import { MESSAGE_BYTES_MAX, byteLength, sentText } from './compose_text.js';
+import { pastedName, sentName } from './file_names.js';
+import { sendBytes } from './upload_request.js';
+import { createUploads } from './uploads.js';
+
+/** Files of a message, as the server limits them. */
+const ATTACHED_MAX = 10;
+/** A larger picture has no preview. */
+const PREVIEW_BYTES_MAX = 20 * 1024 * 1024;
+const PREVIEWED_TYPES = /^image\/(png|jpeg|gif|webp)$/;
+
+/** @typedef {import('./composer.js').ComposerSelf} ComposerSelf */
+/** @typedef {import('./uploads.js').Upload} Upload */
+/** @typedef {import('./types.js').MessageFile} MessageFile */
+/** @typedef {{ submit: () => void, draw: (upload?: Upload) => void }} AttachedView */
+
+/**
+ * The files of a chat or thread. `isHeld`: the message is sent when they are uploaded.
+ * @typedef {{ list: Upload[], isHeld: boolean, view: AttachedView | null, ctx: import('./types.js').Context, place: Place }} Group
+ */
+/** @typedef {{ space: string, name: number | string, chat: number, threadId: number }} Place */
+
+/** @type {Map<string, Group>} */
+const groups = new Map();
+/** The size of pictures whose preview loaded: the row reserves their space before the server states it. @type {WeakMap<Upload, { type: string, w: number, h: number }>} */
+const pictures = new WeakMap();
+
+const uploads = createUploads({
+  call: api, send: sendBytes, changed: uploadChanged,
+  after(ms, fn) {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+});
+globalThis.addEventListener?.('online', () => uploads.wake());
+
+/** @param {Upload} upload */
+function uploadChanged(upload) {
+  const group = [...groups.values()].find(({ list }) => list.includes(upload));
+  if (!group) return;
+  group.view?.draw(upload);
+  if (upload.state === 'done') group.ctx.announce(`${upload.name} is uploaded.`);
+  if (upload.state === 'failed') group.ctx.announce(`${upload.name} is not uploaded. ${upload.problem}`);
+  settle(group);
+}
+
+/** Sends the message that waits for its files, or ends the wait if a file failed. @param {Group} group */
+function settle(group) {
+  if (!group.isHeld || isUploading(group)) return;
+  group.isHeld = false;
+  const isComplete = group.list.every(({ state }) => state === 'done');
+  group.view?.draw();
+  if (group.view) group.view.submit();
+  else if (isComplete) void sendKept(group);
+}
+
+/** @param {Group} group */
+const isUploading = ({ list }) => list.some(({ state }) => state === 'waiting' || state === 'uploading');
+
+/** @param {Group} group */
+const filesOfGroup = ({ list }) => list.filter(({ state }) => state === 'done').map((upload) => /** @type {MessageFile} */ ({ id: upload.id, name: upload.name, size: upload.size, ...pictures.get(upload) }));
+
+/**
+ * Sends the draft of a chat that is not shown, with its files. A draft that needs an answer of the
+ * user stays.
+ * @param {Group} group
+ */
+async function sendKept(group) {
+  const { ctx, place: { space, name, chat, threadId } } = group;
+  const known = ctx.store.chat(chat);
+  if (space !== ctx.drafts.space() || !known) return;
+  const { draft = '', reply, code, edit } = ctx.drafts.get(space, name);
+  const { command, rest, problem } = slashText(draft, known);
+  const content = sentText(rest);
+  if (command || problem || edit || byteLength(content) > MESSAGE_BYTES_MAX) return;
+  const answered = threadId || reply?.id;
+  try {
+    await ctx.actions.send(chat, content, { files: filesOfGroup(group), ...(answered ? { reply_to: answered } : {}), ...(code ? { metadata: { code } } : {}) });
+  } catch {
+    return; // Text and files are in the chat, where the user left them.
+  }
+  forgetSent(group);
+  ctx.drafts.set(space, name, { draft: '', reply: null, code: null });
+}
+
+/** A message has the files. @param {Group} group */
+function forgetSent(group) {
+  for (const upload of group.list.splice(0)) uploads.sent(upload);
+  keepPage();
+}
+
+/** Only while there are files: some browsers do not keep a page with this listener for the Back button. */
+function keepPage() {
+  const has = [...groups.values()].some(({ list }) => list.length > 0);
+  if (has) globalThis.addEventListener('beforeunload', keepFiles);
+  else globalThis.removeEventListener('beforeunload', keepFiles);
+}
+
+/** @param {BeforeUnloadEvent} event */
+const keepFiles = (event) => event.preventDefault();
+
+/**
+ * Returns the list of a composer.
+ * @param {ComposerSelf} composer
+ * @param {HTMLElement} root
+ */
+export function createAttached(composer, root) {
+  const { ctx, field, state, say } = composer;
+  const list = el('ul', { class: 'attached-list', 'aria-label': 'Attached files' });
+  const note = el('p', { class: 'attached-note small', hidden: true }, el('span', null), el('button', { type: 'button', class: 'small-button', dataset: { file: 'release' } }, 'Do not send yet'));
+  fill(root, list, note);
+  /** @type {Map<Upload, ReturnType<typeof createItem>>} */
+  const items = new Map();
+  /** @type {Group | null} */
+  let group = null;
+  const view = { draw, submit: () => { if (!state.editing) composer.submit(); } };
+
+  /** Makes the list that of the place of the composer. */
+  function show() {
+    const place = { space: composer.space(), name: composer.name(), chat: state.chat, threadId: composer.threadId };
+    const key = JSON.stringify(place);
+    let next = groups.get(key);
+    if (!next) groups.set(key, next = { list: [], isHeld: false, view: null, ctx, place });
+    if (next !== group && group?.view === view) leave();
+    group = next;
+    group.view = view;
+    draw();
+  }
+
+  /** Empty lists are not kept. */
+  function leave() {
+    if (!group) return;
+    group.view = null;
+    if (group.list.length === 0) groups.delete(JSON.stringify(group.place));
+  }
+
+  /** @param {Upload} [changed] */
+  function draw(changed) {
+    if (!group) return;
+    const { list: files, isHeld } = group;
+    if (changed && items.has(changed)) items.get(changed)?.draw();
+    for (const [upload, item] of items) {
+      if (files.includes(upload)) continue;
+      item.remove();
+      items.delete(upload);
+    }
+    for (const upload of files) {
+      if (items.has(upload)) continue;
+      const item = createItem(upload);
+      items.set(upload, item);
+      list.append(item.node);
+    }
+    root.hidden = files.length === 0 || state.editing !== 0;
+    note.hidden = !isHeld;
+    const waiting = files.filter(({ state: now }) => now !== 'done').length;
+    if (isHeld) text(/** @type {Node} */ (note.firstChild), `The message is sent when ${waiting === 1 ? 'the file is' : `${waiting} files are`} uploaded.`);
+    composer.drawText();
+  }
+
+  /** @param {File[]} files @param {boolean} [isPasted] */
+  function add(files, isPasted = false) {
+    if (state.editing) return say('Files cannot be added to a message that is edited. Finish the edit first.');
+    show();
+    if (!group) return;
+    const fit = files.slice(0, ATTACHED_MAX - group.list.length);
+    for (const file of fit) group.list.push(uploads.add(state.chat, file, sentName(isPasted ? pastedName(file.name, new Date(ctx.now())) : file.name)));
+    const left = files.slice(fit.length).map(({ name }) => name);
+    say(left.length ? `A message has at most ${ATTACHED_MAX} files. Not attached: ${left.slice(0, 3).join(', ')}${left.length > 3 ? ` and ${left.length - 3} more` : ''}.` : '');
+    keepPage();
+    draw();
+    if (!matchMedia('(pointer: coarse)').matches) field.focus();
+  }
+
+  /** @param {MouseEvent} event */
+  function clicked(event) {
+    const button = event.target instanceof Element ? event.target.closest('button[data-file]') : null;
+    if (!(button instanceof HTMLElement) || !group) return;
+    const upload = [...items].find(([, { node }]) => node.contains(button))?.[0];
+    if (button.dataset.file === 'release') release();
+    if (button.dataset.file === 'retry' && upload) {
+      items.get(upload)?.focus();
+      uploads.retry(upload);
+    }
+    if (button.dataset.file === 'remove' && upload) remove(upload);
+  }
+
+  /** @param {Upload} upload */
+  function remove(upload) {
+    if (!group) return;
+    const at = group.list.indexOf(upload);
+    group.list.splice(at, 1);
+    uploads.remove(upload);
+    ctx.announce(`${upload.name} is removed.`);
+    keepPage();
+    draw();
+    const next = group.list[Math.min(at, group.list.length - 1)];
+    if (next) items.get(next)?.focus();
+    else field.focus();
+    settle(group);
+  }
+
+  /** Ends the wait for the files; returns whether there was one. */
+  function release() {
+    if (!group?.isHeld) return false;
+    group.isHeld = false;
+    draw();
+    field.focus();
+    return true;
+  }
+
+  root.addEventListener('click', clicked);
+
+  return {
+    add, show, release,
+    count: () => (group?.list.length ?? 0),
+    files: () => (group ? filesOfGroup(group) : []),
+    holds() {
+      if (!group) return false;
+      const failed = group.list.filter(({ state: now }) => now === 'failed').length;
+      if (isUploading(group)) {
+        group.isHeld = true;
+        draw();
+        ctx.announce(note.firstChild?.textContent ?? '');
+        return true;
+      }
+      if (failed) say(`Not sent: ${failed === 1 ? 'a file is' : `${failed} files are`} not uploaded. Try again, or remove ${failed === 1 ? 'it' : 'them'}.`);
+      return failed > 0;
+    },
+    /** A message of this chat has the files. @param {number} chat */
+    sent(chat) {
+      if (!group || group.place.chat !== chat) return;
+      forgetSent(group);
+      draw();
+    },
+    /** The composer is removed; the files stay with the place. */
+    leave,
+  };
+}
+
+/**
+ * An upload in the list.
+ * @param {Upload} upload
+ */
+function createItem(upload) {
+  const { name, size, file } = upload;
+  const facts = el('span', { class: 'attached-state' });
+  const bar = el('progress', { max: Math.max(1, size), value: 0, 'aria-label': `Upload of ${name}` });
+  const retry = el('button', { type: 'button', class: 'small-button', 'aria-label': `Try again: ${name}`, dataset: { file: 'retry' } }, 'Try again');
+  const remove = el('button', { type: 'button', class: 'plain', dataset: { file: 'remove' } }, icon('close'));
+  const picture = el('span', { class: 'attached-picture' }, icon('file'));
+  const node = el('li', { class: 'attached-file' }, picture, el('span', { class: 'attached-words' }, el('bdi', { class: 'attached-name', title: name }, name), facts, bar), retry, remove);
+  const address = PREVIEWED_TYPES.test(file.type) && size <= PREVIEW_BYTES_MAX ? URL.createObjectURL(file) : '';
+  if (address) preview(upload, address, picture);
+
+  function draw() {
+    const { state, sent, problem } = upload;
+    node.classList.toggle('is-failed', state === 'failed');
+    bar.hidden = state === 'done' || state === 'failed';
+    if (state === 'waiting') bar.removeAttribute('value');
+    else bar.value = sent;
+    retry.hidden = state !== 'failed';
+    const label = `${state === 'done' || state === 'failed' ? 'Remove' : 'Cancel'} ${name}`;
+    remove.setAttribute('aria-label', label);
+    remove.title = label;
+    text(facts, stateWords(upload) || problem);
+  }
+
+  draw();
+  return {
+    node, draw,
+    focus: () => remove.focus(),
+    remove() {
+      if (address) URL.revokeObjectURL(address);
+      node.remove();
+    },
+  };
+}
+
+/** @param {Upload} upload */
+function stateWords({ state, sent, size, problem }) {
+  if (state === 'waiting') return `${sizeText(size)}, waiting`;
+  if (state === 'done') return sizeText(size);
+  if (problem) return problem;
+  return `${Math.floor(100 * sent / Math.max(1, size))} % of ${sizeText(size)}`;
+}
+
+/** @param {Upload} upload @param {string} address @param {HTMLElement} place */
+function preview(upload, address, place) {
+  const image = el('img', { alt: '', decoding: 'async' });
+  image.addEventListener('load', () => {
+    pictures.set(upload, { type: upload.file.type, w: image.naturalWidth, h: image.naturalHeight });
+    fill(place, image);
+  });
+  image.src = address;
+}
