@@ -194,6 +194,7 @@ impl RunningApp {
             database: &database,
             instruments: &instruments,
             fatal: &fatal,
+            node: node.name(),
             log: node.log(),
             place: node.place(),
             hints: node.hints(&config),

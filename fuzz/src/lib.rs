@@ -9,11 +9,12 @@ use netbit::domain::chat::parse_chat_name;
 use netbit::domain::emoji::Emoji;
 use netbit::domain::file::{BlobHash, FileName};
 use netbit::domain::ids::{ChatId, UserId};
+use netbit::domain::lfs::{LfsPointer, LockPath, POINTER_BYTES_MAX};
 use netbit::domain::media::{HEAD_BYTES, TAIL_BYTES, is_shown, media_of};
 use netbit::domain::message::{ClientId, Content};
 use netbit::domain::name::Name;
 use netbit::domain::project::{ProjectConfig, check_branch_name};
-use netbit::domain::search::{EXCERPT_BYTES_MAX, Excerpt, SearchQuery, message_terms};
+use netbit::domain::search::{EXCERPT_BYTES_MAX, Excerpt, MessageTraits, SearchQuery, message_terms};
 use netbit::domain::timestamp::Timestamp;
 use netbit::domain::user::{Username, parse_display_name, parse_email};
 use netbit::git::pack_limits::PackLimits;
@@ -263,6 +264,13 @@ pub fn names(input: &[u8]) {
             !name.as_str().contains(['/', '\\', '\u{202e}']) && !name.as_str().chars().any(char::is_control)
         );
     }
+    if let Ok(path) = LockPath::parse(text) {
+        assert!(!path.as_str().chars().any(char::is_control) && path.as_str().len() <= 1024);
+        assert!(!path.as_str().split('/').any(|part| matches!(part, "" | "." | "..")));
+    }
+    if let Some(pointer) = LfsPointer::parse(text) {
+        assert!(text.len() <= POINTER_BYTES_MAX && text.contains(&pointer.oid.to_string()));
+    }
     if let Some(hash) = BlobHash::parse(text) {
         assert_eq!(hash.to_string(), text);
     }
@@ -287,12 +295,12 @@ pub fn names(input: &[u8]) {
 pub fn searches(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (query, content) = text.split_once('\n').unwrap_or((text, ""));
-    let terms = message_terms(ChatId(1), UserId(1), content, false);
+    let terms = message_terms(ChatId(1), UserId(1), content, MessageTraits::default());
     let is_plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '.' || c == '=';
     assert!(terms.iter().all(|term| !term.is_empty() && term.chars().all(is_plain)), "a term needs quoting");
     let Ok(query) = SearchQuery::parse(query) else { return };
     drop(query.candidates());
-    if let Some(ranges) = query.highlights(content, false, Timestamp(0)) {
+    if let Some(ranges) = query.highlights(content, MessageTraits::default(), Timestamp(0)) {
         assert!(
             ranges.iter().all(|range| content.get(range.clone()).is_some()),
             "a range splits a character"

@@ -10,10 +10,10 @@ use crate::domain::access::Credential;
 use crate::domain::avatar::{Avatar, AvatarOf};
 use crate::domain::ids::ChatId;
 use crate::domain::permission::project::Act;
-use crate::http::contents::SANDBOX;
+use crate::http::contents::IMAGE_SANDBOX;
 use crate::http::error::HttpResult;
 use crate::http::extract::{
-    AuthenticatedUser, MaybeViewer, Path, Query, Viewer, client_of, holder_of, read_body_of,
+    AuthenticatedUser, MaybeViewer, Path, Query, Viewer, client_of, holder_of, read_body_within,
 };
 use crate::http::validator::knows;
 use crate::services::Services;
@@ -161,7 +161,7 @@ async fn set(
     payload: web::Payload,
 ) -> HttpResult {
     let client = client_of(request, Some(who.user))?;
-    let picture = read_body_of(request, &mut payload.into_inner(), services.limits.avatar_bytes).await?;
+    let picture = read_body_within(request, &mut payload.into_inner(), services.limits.avatar_bytes).await?;
     services.set_avatar(who, client, of, Bytes::from(picture)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -179,7 +179,7 @@ fn answer(request: &HttpRequest, keys: &VersionKeys, avatar: Avatar) -> HttpResp
     response
         .content_type(media_type)
         .insert_header((header::CONTENT_DISPOSITION, "inline"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX))
+        .insert_header((header::CONTENT_SECURITY_POLICY, IMAGE_SANDBOX))
         .insert_header((header::ETAG, tag.as_str()))
         .insert_header((header::CACHE_CONTROL, kept))
         .insert_header((header::VARY, "authorization, cookie"));

@@ -239,13 +239,15 @@ struct Replaced {
     older: usize,
     settled: usize,
     deleting: usize,
+    lfs_missing: usize,
 }
 
 /// Makes this node the storage node of the repositories of another one that has ended.
 async fn replace_node(body: Body<Replacement>, services: web::Data<Services>) -> HttpResult {
     let Replacement { old, new } = body.0;
-    let TakenOver { moved, missing, older, settled, deleting } = services.replace_node(&old, &new).await?;
-    Ok(HttpResponse::Ok().json(Replaced { moved, missing, older, settled, deleting }))
+    let taken = services.replace_node(&old, &new).await?;
+    let TakenOver { moved, missing, older, settled, deleting, lfs_missing } = taken;
+    Ok(HttpResponse::Ok().json(Replaced { moved, missing, older, settled, deleting, lfs_missing }))
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,6 @@
 use std::io;
 
 use actix_web::body::SizedStream;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::TryStreamExt;
@@ -17,11 +16,10 @@ use super::page::JsonLine;
 use crate::domain::file::StoredFile;
 use crate::domain::ids::{ChatId, FileId};
 use crate::domain::media;
-use crate::http::contents::{IMAGE_SANDBOX, PLAYED_SANDBOX, SANDBOX, disposition};
+use crate::http::contents::{disposition, policy_of};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{AuthenticatedUser, Body, Path, Viewer, client_of};
-use crate::http::ranges::{self, Wanted};
-use crate::http::validator::knows;
+use crate::http::ranges;
 use crate::protocol::code::Code;
 use crate::services::files::FileRequest;
 use crate::services::uploads::{Part, UploadState};
@@ -177,39 +175,23 @@ pub(super) async fn get(
         return Err(ServiceError::new(Code::Conflict, why).into());
     };
     let mut response = HttpResponse::Ok();
-    describe(&mut response, &file, &tag);
-    if knows(&request, &tag) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
-    }
+    describe(&mut response, &file);
     let size = u64::try_from(file.size).unwrap_or(0);
-    let (from, bytes) = match ranges::wanted(&request, &tag, size) {
-        Wanted::Whole => (0, size),
-        Wanted::Range(first, last) => {
-            response.status(StatusCode::PARTIAL_CONTENT);
-            response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")));
-            (first, last.saturating_sub(first).saturating_add(1))
-        }
-        Wanted::Unsatisfiable => return Err(HttpError::unsatisfiable(size)),
+    let Some((from, bytes)) = ranges::begin(&request, &mut response, &tag, size)? else {
+        return Ok(response.finish());
     };
     let open = services.open_file(viewer.0, file).await?;
     Ok(response.body(SizedStream::new(bytes, Box::pin(open.pieces(from, bytes)))))
 }
 
 /// Sets the headers of a file.
-fn describe(response: &mut HttpResponseBuilder, file: &StoredFile, tag: &str) {
+fn describe(response: &mut HttpResponseBuilder, file: &StoredFile) {
     let media_type = file.contents.as_ref().map_or(BINARY, |contents| contents.media_type.as_str());
     let is_shown = media::is_shown(media_type);
-    let policy = match (is_shown, media_type.starts_with("image/")) {
-        (false, _) => SANDBOX,
-        (true, true) => IMAGE_SANDBOX,
-        (true, false) => PLAYED_SANDBOX,
-    };
     response
         .content_type(if is_shown { media_type } else { BINARY })
         .insert_header((header::CONTENT_DISPOSITION, disposition(is_shown, &file.name)))
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::ETAG, tag))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy_of(media_type)))
         // Asked for again each time: access may be lost.
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
         .insert_header((header::VARY, "authorization, cookie"));

@@ -39,7 +39,7 @@ pub(super) enum Exchange {
 /// An error of a git route.
 #[derive(Debug)]
 pub(super) struct GitError {
-    error: HttpError,
+    pub(super) error: HttpError,
     /// Whether the sentence is sent in the protocol for every status.
     in_protocol: bool,
 }

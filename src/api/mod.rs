@@ -15,6 +15,8 @@ mod file_thumbnail;
 mod git;
 mod git_refusal;
 mod history;
+mod lfs;
+mod lfs_locks;
 mod login;
 mod message;
 mod message_update;
@@ -127,7 +129,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/docs/{file:.*}").get(docs::file))
         .configure(projects)
         .configure(browsing)
-        .configure(git_over_http);
+        .configure(git_over_http)
+        .configure(git_lfs);
 }
 
 /// Registers the routes of projects and repositories.
@@ -193,4 +196,17 @@ fn git_over_http(config: &mut web::ServiceConfig) {
             web::resource("/{user}/{project}/{repo}/git-upload-archive")
                 .post(remote_archives::upload_archive),
         );
+}
+
+/// Registers the routes of the Git LFS client.
+fn git_lfs(config: &mut web::ServiceConfig) {
+    const LFS: &str = "/{user}/{project}/{repo}/info/lfs";
+    let of = |rest: &str| web::resource(format!("{LFS}{rest}"));
+    config
+        .service(of("/objects/batch").post(lfs::batch))
+        .service(of("/objects/verify").post(lfs::verify))
+        .service(of("/objects/{oid}").get(lfs::download).put(lfs::upload))
+        .service(of("/locks").get(lfs_locks::list).post(lfs_locks::create))
+        .service(of("/locks/verify").post(lfs_locks::verify))
+        .service(of("/locks/{id}/unlock").post(lfs_locks::unlock));
 }

@@ -20,15 +20,20 @@ pub(super) struct SearchKeys {
     cursor: Option<String>,
 }
 
-/// Searches messages and users.
+/// Searches messages, code, commits and users.
 ///
-/// Finds messages in the chats that the caller can read, the newest first, and users as
-/// `GET /api/users?prefix=` does. `q` has words, `"phrases"`, `-excluded` words, and the filters
-/// `from:`, `in:`, `before:`, `after:`, `has:link`, `has:code` and `is:pinned`. The last word may
-/// be the beginning of a word. A message is found some 100 ms after it was sent.
+/// Finds messages in the chats that the caller can read, the newest first, files and commits of the
+/// default branches of repositories that the caller can read, and users as
+/// `GET /api/users?prefix=` does. `q` has words, `"phrases"`, `-excluded` words, and filters: for
+/// messages `from:`, `in:`, `before:`, `after:`, `has:link`, `has:code`, `has:file` and
+/// `is:pinned`; for code `repo:`, `path:` and `lang:`; for commits `repo:`, `from:`, `before:` and
+/// `after:`. A group that cannot answer the filters is left out. In code, a word is a literal of at
+/// least 3 bytes; without upper-case letters it ignores the case of ASCII letters. In messages and
+/// commits, the last word may be the beginning of a word. A message is found some 100 ms after it
+/// was sent, a push some time after it was announced.
 #[utoipa::path(get, operation_id = "search_messages_and_users", path = "/api/search",
     params(("q" = String, Query, description = "the query, at most 256 bytes"),
-        ("in" = Option<String>, Query, description = "the groups, separated by commas: `messages`, `people`; absent: both"),
+        ("in" = Option<String>, Query, description = "the groups, separated by commas: `messages`, `code`, `commits`, `people`; absent: all"),
         ("limit" = Option<i64>, Query, description = "hits of each group"),
         ("cursor" = Option<String>, Query, description = "the `next` of a group, with this group alone in `in`")),
     responses((status = 200, body = Found), (status = 400), (status = 401), (status = 403), (status = 422), (status = 429)))]

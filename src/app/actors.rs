@@ -25,6 +25,8 @@ use crate::core::database::postgres::Server;
 use crate::core::database::{DatabaseError, Source};
 use crate::core::limits::Limits;
 use crate::core::shares::PoolName;
+use crate::domain::node::NodeName;
+use crate::git::store::Store;
 use crate::messaging::SessionThread;
 use crate::services::ActorHandles;
 use crate::storage::readers::{ReadError, Readers};
@@ -48,6 +50,8 @@ pub(super) struct ActorSources<'a> {
     pub(super) database: &'a Source,
     pub(super) instruments: &'a Instruments,
     pub(super) fatal: &'a FatalSignal,
+    /// The name of this node. `None`: the server is the only node.
+    pub(super) node: Option<NodeName>,
     /// Requests reads of the log of commits, on PostgreSQL.
     pub(super) log: Option<LogReader>,
     /// The place of this node in the log of commits, on PostgreSQL.
@@ -89,7 +93,7 @@ pub(super) fn start_actors(
     let readers = threads.sources.open_readers()?;
     let cache = threads.start_cache(snapshot, &readers, (hubs, presence.clone()));
     let (writer, checkpointer) = threads.start_writer(executor, epoch, &cache)?;
-    let search = threads.start_search(epoch, &cache, &readers);
+    let search = threads.start_search(epoch, &cache, &readers)?;
     let search_thread = threads.started.pop();
     let searches = threads.sources.instruments.searches.clone();
     let handles = ActorHandles { cache, writer, readers, presence, search, searches };
@@ -187,18 +191,26 @@ impl Threads<'_> {
     }
 
     /// Starts the search, which follows the cache.
-    fn start_search(&mut self, epoch: i64, cache: &CacheHandle, readers: &Readers) -> SearchHandle {
+    fn start_search(
+        &mut self,
+        epoch: i64,
+        cache: &CacheHandle,
+        readers: &Readers,
+    ) -> Result<SearchHandle, StartError> {
         let thread = self.next();
         let ActorSources { config, data_dir, instruments, fatal, .. } = &self.sources;
         let (limits, stats) = (config.limits.clone(), &instruments.search);
         let gate = self.sources.gate(limits.searches, 1, stats);
         let path = data_dir.search_index();
-        let sources = SearchSources { path, epoch, cache: cache.clone(), readers: readers.clone(), limits };
+        let store = Store::at(data_dir.path()).map_err(StartError::Repositories)?;
+        let node = self.sources.node.clone();
+        let (cache, readers) = (cache.clone(), readers.clone());
+        let sources = SearchSources { path, epoch, cache, readers, store, node, limits };
         let metrics = instruments.searches.clone();
         let mailbox = start(&thread, stats.clone(), (*fatal).clone(), move |own| {
             SearchActor::new(sources, metrics, own.clone())
         });
-        SearchHandle::new(mailbox, gate)
+        Ok(SearchHandle::new(mailbox, gate))
     }
 
     /// Starts the writer and its checkpointer.

@@ -63,7 +63,7 @@ impl NodeParts {
     }
 
     /// Returns the name of the node; `None` on SQLite.
-    fn name(&self) -> Option<NodeName> {
+    pub(super) fn name(&self) -> Option<NodeName> {
         self.shared.as_ref().map(|shared| NodeName::from(&*shared.node.name))
     }
 

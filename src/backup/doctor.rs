@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::doctor_files;
+use super::doctor_lfs::{self, LFS};
 use super::{BackupError, BackupProgress, OwnRepositories, ReportProgress};
 use crate::actors::cache::ReadModels;
 use crate::core::database::postgres::{self, Purpose, Server};
@@ -15,6 +16,7 @@ use crate::core::limits::Limits;
 use crate::core::plural::plural;
 use crate::domain::file::StoredFile;
 use crate::domain::ids::FileId;
+use crate::domain::lfs::LfsObject;
 use crate::domain::repository::Repository;
 use crate::domain::user;
 use crate::git::memory::MemoryMetrics;
@@ -93,15 +95,18 @@ pub async fn examine(
         Source::Server(server) => examine_server(server, &mut checked, report)?,
     };
     match examined {
-        Ok(Repositories { mut active, keys, files }) => {
+        Ok(Repositories { mut active, keys, files, objects }) => {
+            let usable = active.clone();
             let elsewhere = active.extract_if(.., |repository| !own.contains(repository)).count();
             report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
             checked.push(examine_repositories(&store, (&active, elsewhere), report).await);
             checked.push(orphans(&store, &keys)?);
-            checked.push(doctor_files::examine(database, (data_dir, own), &files, report)?);
+            checked.push(doctor_files::examine(database, (data_dir, own), (&files, &objects), report)?);
+            let found = (usable.as_slice(), objects.as_slice());
+            checked.push(doctor_lfs::examine(database, (data_dir, own), found, report)?);
         }
         Err(reason) => {
-            let rest = [AGREEMENT, NAMES, REPOSITORIES, ORPHANS, FILES];
+            let rest = [AGREEMENT, NAMES, REPOSITORIES, ORPHANS, FILES, LFS];
             let rest = rest.into_iter().filter(|what| checked.iter().all(|done| done.what != *what));
             let rest: Vec<_> =
                 rest.map(|what| Checked { what, outcome: CheckOutcome::NotPossible(reason) }).collect();
@@ -121,6 +126,7 @@ struct Repositories {
     keys: BTreeSet<String>,
     /// Files in chats whose upload is complete.
     files: Vec<StoredFile>,
+    objects: Vec<LfsObject>,
 }
 
 const DAMAGED: &str = "the database is damaged";
@@ -213,7 +219,8 @@ fn examine_rows(
         .and_then(|active| Ok((active, repositories::all_storage_keys(db)?)));
     let (active, keys) = read.map_err(|_| DAMAGED)?;
     let files = all_files(db).map_err(|_| DAMAGED)?;
-    Ok(Repositories { active, keys: keys.into_iter().collect(), files })
+    let objects = doctor_lfs::all(db).map_err(|_| DAMAGED)?;
+    Ok(Repositories { active, keys: keys.into_iter().collect(), files, objects })
 }
 
 fn all_files(db: &mut Db) -> Result<Vec<StoredFile>, QueryError> {

@@ -1,6 +1,6 @@
 //! The doctor's check of files in chats. A server may remove files and their bytes meanwhile.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use crate::core::database::Source;
 use crate::core::plural::plural;
 use crate::domain::file::{BlobHash, StoredFile};
 use crate::domain::ids::FileId;
+use crate::domain::lfs::LfsObject;
 use crate::storage::queries::files;
 
 /// Maximum number of damaged files that are named; the rest is counted.
@@ -23,7 +24,7 @@ const ROWS_PER_READ: usize = 500;
 pub(super) fn examine(
     database: &Source,
     (data_dir, own): (&Path, &OwnRepositories),
-    all: &[StoredFile],
+    (all, objects): (&[StoredFile], &[LfsObject]),
     report: ReportProgress<'_>,
 ) -> Result<Checked, BackupError> {
     report(BackupProgress::Begin("files in chats", u64::try_from(all.len()).unwrap_or(0)));
@@ -57,7 +58,8 @@ pub(super) fn examine(
     let mut extent = plural(all.len(), "file", "files");
     let parts = blobs.parts().unwrap_or_default();
     let stored = parts.into_iter().flat_map(|part| blobs.list(part).unwrap_or_default());
-    let unused = stored.filter(|hash| !by_hash.contains_key(hash)).count();
+    let of_objects: HashSet<_> = objects.iter().map(|object| object.oid).collect();
+    let unused = stored.filter(|hash| !by_hash.contains_key(hash) && !of_objects.contains(hash)).count();
     if unused > 0 {
         extent.push_str(&format!(", {unused} unused that the server removes"));
     }
@@ -123,7 +125,7 @@ mod tests {
         };
         let source = Source::File(path);
         let own = OwnRepositories::All;
-        let checked = examine(&source, (dir.path(), &own), &[removed], &mut |_| ()).unwrap();
+        let checked = examine(&source, (dir.path(), &own), (&[removed], &[]), &mut |_| ()).unwrap();
         assert_eq!(checked.findings(), [] as [String; 0]);
     }
 }

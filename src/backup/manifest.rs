@@ -34,7 +34,7 @@ pub struct Manifest {
     /// Repositories whose directories were missing or incomplete. They are not in the backup.
     #[serde(default)]
     pub missing: Vec<MissingRepository>,
-    /// Blobs of files in chats.
+    /// Blobs of files in chats and of objects of Git LFS.
     #[serde(default)]
     pub blobs: usize,
     /// Files in chats whose bytes were missing or damaged. Their bytes are not in the backup.
@@ -43,6 +43,13 @@ pub struct Manifest {
     /// Number of files in chats whose bytes other nodes have. They are not in the backup.
     #[serde(default)]
     pub files_elsewhere: usize,
+    /// Objects of Git LFS whose bytes were missing or damaged. They are not in the backup.
+    #[serde(default)]
+    pub missing_objects: Vec<MissingObject>,
+    /// Number of objects of Git LFS of repositories that other nodes have. They are not in the
+    /// backup.
+    #[serde(default)]
+    pub objects_elsewhere: usize,
     /// Total size of all files.
     pub bytes: u64,
     /// Folders to create even if they are empty.
@@ -58,6 +65,13 @@ pub struct MissingRepository {
     /// The folder that the directory lacked. `None`: the directory was missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacks: Option<String>,
+}
+
+/// An object of Git LFS without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingObject {
+    pub repository: RepositoryId,
+    pub oid: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +95,8 @@ impl Manifest {
             blobs: 0,
             missing_files: Vec::new(),
             files_elsewhere: 0,
+            missing_objects: Vec::new(),
+            objects_elsewhere: 0,
             bytes: 0,
             folders: Vec::new(),
             files: Vec::new(),
@@ -106,7 +122,7 @@ impl Manifest {
 
     /// Returns whether everything that the database names was there.
     pub fn is_whole(&self) -> bool {
-        self.missing.is_empty() && self.missing_files.is_empty()
+        self.missing.is_empty() && self.missing_files.is_empty() && self.missing_objects.is_empty()
     }
 
     pub fn file_count(&self) -> usize {

@@ -24,6 +24,7 @@
 mod database;
 mod doctor;
 mod doctor_files;
+mod doctor_lfs;
 mod files;
 mod manifest;
 mod order;
@@ -33,7 +34,7 @@ mod take;
 
 pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
-pub use manifest::{Manifest, MissingRepository, verify};
+pub use manifest::{Manifest, MissingObject, MissingRepository, verify};
 pub use order::OlderDatabase;
 pub use own::OwnRepositories;
 pub use restore::{NextTo, RestoreInto, Restored, restore};

@@ -8,20 +8,22 @@ use std::path::{Path, PathBuf};
 use super::database::copy_to_file;
 use super::files::{self, failed};
 use super::{
-    BackupError, BackupProgress, DATABASE, Manifest, MissingRepository, OwnRepositories, ReportProgress,
+    BackupError, BackupProgress, DATABASE, Manifest, MissingObject, MissingRepository, OwnRepositories,
+    ReportProgress,
 };
 use crate::blobs::DiskBlobs;
 use crate::core::database::postgres::Purpose;
 use crate::core::database::{self, DatabaseError, Db, Postgres, Source};
 use crate::core::fail_points;
 use crate::core::private_file;
-use crate::domain::ids::FileId;
+use crate::domain::file::BlobHash;
+use crate::domain::ids::{FileId, LfsObjectId};
 use crate::domain::repository::Repository;
 use crate::git::store::Store;
 use crate::storage::copy::vacuum_into;
 use crate::storage::database_copy::Logins;
 use crate::storage::metrics::LAST_BACKUP;
-use crate::storage::queries::{files as stored_files, meta, repositories};
+use crate::storage::queries::{files as stored_files, lfs, meta, repositories};
 
 const REPOSITORIES: &str = "repos";
 /// Folders without which a directory is not a repository for git.
@@ -81,7 +83,9 @@ pub fn take(
         report(BackupProgress::Done(1));
     }
     report(BackupProgress::Begin("files", 0));
-    copy_files(&mut db, (data_dir, own), target, &mut manifest)?;
+    let mut copier = BlobCopier { blobs: DiskBlobs::at(data_dir), target, copied: BTreeSet::new() };
+    copy_files(&mut db, own, &mut copier, &mut manifest)?;
+    copy_objects(&mut db, (&all, own), &mut copier, &mut manifest)?;
     drop(db);
     fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
@@ -149,47 +153,94 @@ fn copy_repository(
     Ok(())
 }
 
-/// Copies the bytes of the files that the copied database names. Nothing removes bytes meanwhile,
-/// and no byte of a blob changes.
+/// Copies blobs, each once. Nothing removes bytes meanwhile, and no byte of a blob changes.
+struct BlobCopier<'a> {
+    blobs: DiskBlobs,
+    target: &'a Path,
+    copied: BTreeSet<BlobHash>,
+}
+
+/// The outcome of copying a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CopiedBlob {
+    Whole,
+    Damaged,
+    Missing,
+}
+
+impl BlobCopier<'_> {
+    fn copy(&mut self, hash: BlobHash, manifest: &mut Manifest) -> Result<CopiedBlob, BackupError> {
+        if self.copied.contains(&hash) {
+            return Ok(CopiedBlob::Whole);
+        }
+        let (path, name) = (self.blobs.path(&hash), DiskBlobs::path_in_data_dir(&hash));
+        let to = self.target.join(&name);
+        match files::copy(&path, &to) {
+            Ok(digest) if digest.sha256 == hash.to_string() => {
+                manifest.add(&name, digest);
+                manifest.blobs += 1;
+                self.copied.insert(hash);
+                Ok(CopiedBlob::Whole)
+            }
+            Ok(_) => {
+                fs::remove_file(&to).map_err(failed(&to))?;
+                Ok(CopiedBlob::Damaged)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CopiedBlob::Missing),
+            Err(error) => Err(failed(&path)(error)),
+        }
+    }
+}
+
+/// Copies the bytes of the files in chats that the copied database names.
 fn copy_files(
     db: &mut Db,
-    (data_dir, own): (&Path, &OwnRepositories),
-    target: &Path,
+    own: &OwnRepositories,
+    copier: &mut BlobCopier<'_>,
     manifest: &mut Manifest,
 ) -> Result<(), BackupError> {
-    let (blobs, mut copied, mut above) = (DiskBlobs::at(data_dir), BTreeSet::new(), FileId(0));
+    let mut above = FileId(0);
     loop {
         let found = stored_files::complete_above(db, above, FILES_PER_READ)?;
         let Some(last) = found.last() else { return Ok(()) };
         above = last.id;
         for file in &found {
             let Some(contents) = &file.contents else { continue };
-            if copied.contains(&contents.hash) {
-                continue;
-            }
-            let (path, name) = (blobs.path(&contents.hash), DiskBlobs::path_in_data_dir(&contents.hash));
-            let to = target.join(&name);
-            match files::copy(&path, &to) {
-                Ok(digest) if digest.sha256 == contents.hash.to_string() => {
-                    manifest.add(&name, digest);
-                    manifest.blobs += 1;
-                    copied.insert(contents.hash);
-                }
-                Ok(_) => {
-                    fs::remove_file(&to).map_err(failed(&to))?;
-                    manifest.missing_files.push(file.id);
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if own.has_file(file) {
-                        manifest.missing_files.push(file.id);
-                    } else {
-                        manifest.files_elsewhere += 1;
-                    }
-                }
-                Err(error) => return Err(failed(&path)(error)),
+            match copier.copy(contents.hash, manifest)? {
+                CopiedBlob::Whole => {}
+                CopiedBlob::Missing if !own.has_file(file) => manifest.files_elsewhere += 1,
+                CopiedBlob::Damaged | CopiedBlob::Missing => manifest.missing_files.push(file.id),
             }
         }
     }
+}
+
+/// Copies the bytes of the objects of Git LFS of usable repositories.
+fn copy_objects(
+    db: &mut Db,
+    (all, own): (&[Repository], &OwnRepositories),
+    copier: &mut BlobCopier<'_>,
+    manifest: &mut Manifest,
+) -> Result<(), BackupError> {
+    for repository in all {
+        let mut above = LfsObjectId(0);
+        loop {
+            let found = lfs::objects_of(db, repository.id, above, FILES_PER_READ)?;
+            let Some(last) = found.last() else { break };
+            above = last.id;
+            for object in &found {
+                match copier.copy(object.oid, manifest)? {
+                    CopiedBlob::Whole => {}
+                    CopiedBlob::Missing if !own.contains(repository) => manifest.objects_elsewhere += 1,
+                    CopiedBlob::Damaged | CopiedBlob::Missing => {
+                        let oid = object.oid.to_string();
+                        manifest.missing_objects.push(MissingObject { repository: repository.id, oid });
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether a path is temporary (a lock, a quarantine or a file being written). A backup

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Blob, BlobStore, Hold, Uploads};
+use super::{Blob, BlobStore, Hold, IncomingUploads, Uploads};
 use crate::core::{fail_points, owner, private_file};
 use crate::domain::file::BlobHash;
 use crate::domain::timestamp::Timestamp;
@@ -15,6 +15,8 @@ use crate::domain::timestamp::Timestamp;
 const FOLDER: &str = "files";
 /// The folder of uploads that are not complete.
 const UPLOADS: &str = "uploads";
+/// The folder of uploads that arrive in one request.
+const INCOMING: &str = "lfs";
 /// The end of the name of a blob among the uploads, before it is renamed.
 pub(super) const BESIDE: &str = "blob";
 /// The file of [`BlobStore::try_lock`].
@@ -34,6 +36,7 @@ impl DiskBlobs {
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let store = Self::at(data_dir);
         make(&store.root.join(UPLOADS))?;
+        make(&store.root.join(INCOMING))?;
         sync(&store.root)?;
         sync(data_dir)?;
         Ok(store)
@@ -51,6 +54,11 @@ impl DiskBlobs {
     /// Returns the folder of staged uploads.
     pub fn uploads(&self) -> Uploads {
         Uploads::in_folder(self.root.join(UPLOADS))
+    }
+
+    /// Returns the folder of uploads that arrive in one request.
+    pub fn incoming(&self) -> IncomingUploads {
+        IncomingUploads::in_folder(self.root.join(INCOMING))
     }
 
     /// Returns the path of a blob.

@@ -16,6 +16,8 @@
 //! Deliberately absent: names, owners and types of files.
 
 mod disk;
+mod examiner;
+mod incoming;
 mod uploads;
 
 use std::fmt::Debug;
@@ -25,6 +27,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 pub use disk::DiskBlobs;
+pub use incoming::{Arrived, Incoming, IncomingUploads};
 pub use uploads::{Upload, Uploads, is_full};
 
 use crate::domain::file::BlobHash;

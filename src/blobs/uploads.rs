@@ -6,12 +6,10 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::disk::{BESIDE, names, remove_if_there, sync};
+use super::examiner::Examiner;
 use crate::core::{fail_points, private_file, saturate};
-use crate::domain::file::{BlobHash, Contents, UploadKey};
-use crate::domain::media::{HEAD_BYTES, TAIL_BYTES, media_of};
+use crate::domain::file::{Contents, UploadKey};
 
 /// Bytes that are hashed at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -130,31 +128,22 @@ pub fn is_full(error: &io::Error) -> bool {
 fn examine(path: &Path) -> io::Result<(Contents, u64)> {
     let mut file = File::open(path)?;
     file.sync_all()?;
-    let (mut hash, mut buffer, mut size) = (Sha256::new(), vec![0; BUFFER_BYTES], 0_u64);
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    let (mut examiner, mut buffer) = (Examiner::default(), vec![0; BUFFER_BYTES]);
     loop {
         let count = file.read(&mut buffer)?;
         let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
-        hash.update(chunk);
-        size = size.saturating_add(saturate::to_u64(count));
-        let missing = HEAD_BYTES.saturating_sub(head.len()).min(chunk.len());
-        head.extend_from_slice(chunk.get(..missing).unwrap_or_default());
-        tail.extend_from_slice(chunk.get(chunk.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default());
-        tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
+        examiner.feed(chunk);
     }
-    let media = media_of(&head, &tail, size);
-    let contents = Contents {
-        hash: BlobHash(hash.finalize().into()),
-        media_type: media.media_type.to_owned(),
-        pixels: media.pixels,
-    };
-    Ok((contents, size))
+    Ok(examiner.finish())
 }
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
     use crate::blobs::DiskBlobs;
+    use crate::domain::file::BlobHash;
     use crate::domain::ids::FileId;
     use crate::domain::timestamp::Timestamp;
 

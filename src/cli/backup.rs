@@ -8,7 +8,7 @@ use clap::Args;
 use super::DataDirFlag;
 use super::output::{print_line, report_error, warn};
 use super::progress::Bar;
-use crate::backup::{self, Manifest, MissingRepository, OwnRepositories};
+use crate::backup::{self, Manifest, MissingObject, MissingRepository, OwnRepositories};
 use crate::core::plural::plural;
 
 #[derive(Args)]
@@ -31,6 +31,10 @@ pub(super) fn run(arguments: &BackupArguments) -> Result<ExitCode, ExitCode> {
     }
     if manifest.files_elsewhere > 0 {
         let elsewhere = plural(manifest.files_elsewhere, "file in chats is", "files in chats are");
+        warn(format_args!("{elsewhere} on other nodes and not in this backup: back up those nodes too"));
+    }
+    if manifest.objects_elsewhere > 0 {
+        let elsewhere = plural(manifest.objects_elsewhere, "object of Git LFS is", "objects of Git LFS are");
         warn(format_args!("{elsewhere} on other nodes and not in this backup: back up those nodes too"));
     }
     let act = if arguments.verify { "verified" } else { "backed up" };
@@ -66,6 +70,12 @@ pub(super) fn warn_of_missing(manifest: &Manifest) {
         warn(format_args!(
             "the bytes of file {id} in a chat were missing or damaged in files/ and are not in this backup: restore \
              them from an earlier backup, or delete the message"
+        ));
+    }
+    for MissingObject { repository, oid } in &manifest.missing_objects {
+        warn(format_args!(
+            "the bytes of the Git LFS object {oid} of repository {repository} were missing or damaged in files/ and \
+             are not in this backup: restore them from an earlier backup, or push them again with git lfs push --all"
         ));
     }
 }

@@ -64,6 +64,13 @@ pub(super) fn run(arguments: &NodeArguments) -> Result<ExitCode, ExitCode> {
             if count("deleting") > 0 {
                 print_line!("{} deletions that {old} has not completed end on {new}", count("deleting"))?;
             }
+            if count("lfs_missing") > 0 {
+                print_line!(
+                    "{} objects of Git LFS are not in this data directory: copy files/ of {old} to it, or send \
+                     them again with git lfs push --all",
+                    count("lfs_missing")
+                )?;
+            }
             let (missing, older) = (count("missing"), count("older"));
             let mut left = Vec::new();
             if missing > 0 {

@@ -44,6 +44,9 @@ const UNREACHABLE: &str = "the node cannot be reached: its repositories are answ
 /// to the node of the reader's session.
 const OWN_ROUTES: [&str; 1] = ["/visitors"];
 
+/// The objects of Git LFS: an upload is answered when its last bytes are durable.
+const LFS_OBJECTS: &str = "/info/lfs/objects/{oid}";
+
 /// The beginning of the routes about a file.
 const FILE_ROUTES: &str = "/api/files/{id}";
 
@@ -183,7 +186,7 @@ impl Proxy {
     /// Returns how long a request of this route may take. A push is unpacked and checked before its
     /// answer begins, for as long as the storage node permits.
     fn patience(&self, route: &str) -> Patience {
-        let is_push = route.ends_with("/git-receive-pack");
+        let is_push = route.ends_with("/git-receive-pack") || route.contains(LFS_OBJECTS);
         Patience { head: if is_push { self.patience.idle } else { self.patience.head }, ..self.patience }
     }
 
@@ -404,6 +407,8 @@ mod tests {
         assert_eq!(of(git, "/alice/hello/web.git/info/refs").as_deref(), Some("alice hello web"));
         let api = "/api/projects/{user}/{project}/repos/{repo}/raw/{ref}/{path:.*}";
         assert_eq!(of(api, "/api/projects/a/b/repos/%63/raw/main/x/y").as_deref(), Some("a b c"));
+        let lfs = "/{user}/{project}/{repo}/info/lfs/objects/{oid}";
+        assert_eq!(of(lfs, "/a/b/c.git/info/lfs/objects/00ff").as_deref(), Some("a b c"));
         assert_eq!(of("/{user}/{project}/{repo}", "/a/b/c").as_deref(), Some("a b c"));
         assert_eq!(of("/{user}/{project}", "/a/b"), None);
         assert_eq!(

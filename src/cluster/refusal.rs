@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::domain::node::NodeName;
 use crate::git::report;
-use crate::http::{HttpError, Refused};
+use crate::http::{HttpError, Refused, lfs_error};
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
@@ -33,6 +33,9 @@ pub(super) fn of_broken_exchange(route: &str, node: &NodeName) -> Refusal {
         Some("git-upload-archive") => Some(("git-upload-archive", report::nack(&sentence))),
         _ => None,
     };
+    if route.contains("/{repo}/info/lfs/") {
+        return Refusal::InProtocol(Box::new(lfs_error::respond(&error.into())));
+    }
     let Some((service, body)) = in_protocol else { return Refusal::Http(error.into()) };
     let mut response = HttpResponse::Ok().content_type(format!("application/x-{service}-result")).body(body);
     let refused = Refused { status: StatusCode::SERVICE_UNAVAILABLE, causes: None };

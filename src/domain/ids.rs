@@ -56,6 +56,14 @@ id! {
     PushId
 }
 id! {
+    /// The row of an object of Git LFS in a repository.
+    LfsObjectId
+}
+id! {
+    /// A lock of a path in a repository.
+    LfsLockId
+}
+id! {
     /// A file in a chat.
     FileId
 }

@@ -18,6 +18,7 @@ pub mod event_page;
 pub mod file;
 pub mod ids;
 pub mod image;
+pub mod lfs;
 pub mod login;
 pub mod media;
 pub mod mention;

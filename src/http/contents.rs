@@ -11,6 +11,7 @@ use super::error::HttpResult;
 use super::spooled;
 use super::validator::Validator;
 use crate::domain::access::Credential;
+use crate::domain::media;
 use crate::domain::push::plain;
 use crate::git::browse::{Oid, ResolvedRef};
 use crate::git::program::ArchiveFormat;
@@ -25,8 +26,17 @@ pub(crate) const IMAGE_SANDBOX: &str =
     "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox";
 /// The policy of video and sound. The browser's player requests the file again, with the cookie of
 /// its origin; scripts stay forbidden.
-pub(crate) const PLAYED_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; media-src 'self'; \
+const PLAYED_SANDBOX: &str = "default-src 'none'; frame-ancestors 'none'; media-src 'self'; \
      style-src 'unsafe-inline'; sandbox allow-same-origin";
+
+/// Returns the policy of a file that a user uploaded, by the type of its content.
+pub(crate) fn policy_of(media_type: &str) -> &'static str {
+    match (media::is_shown(media_type), media_type.starts_with("image/")) {
+        (false, _) => SANDBOX,
+        (true, true) => IMAGE_SANDBOX,
+        (true, false) => PLAYED_SANDBOX,
+    }
+}
 
 /// The maximum length of a file name on most file systems.
 const FILE_NAME_CHARACTERS_MAX: usize = 255;

@@ -227,11 +227,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
 /// 413 if it is larger, 408 if it is late, 400 if it ends early.
 pub(crate) async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<Vec<u8>, HttpError> {
     let max = services(request)?.limits.body_bytes;
-    read_body_of(request, payload, max).await
+    read_body_within(request, payload, max).await
 }
 
 /// Like [`read_body`], for a body of at most `max` bytes.
-pub(crate) async fn read_body_of(
+pub(crate) async fn read_body_within(
     request: &HttpRequest,
     payload: &mut Payload,
     max: usize,
@@ -263,7 +263,7 @@ pub(crate) async fn read_body_of(
 
 /// Parses a JSON object. serde would also accept an array as its fields in order, and an empty
 /// array as all defaults.
-fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     if bytes.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice::<serde::de::IgnoredAny>(bytes)?;
         return Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &"an object"));

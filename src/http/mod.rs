@@ -15,6 +15,7 @@ pub(crate) mod error;
 pub mod error_page;
 pub(crate) mod extract;
 pub mod head;
+pub(crate) mod lfs_error;
 pub mod metrics;
 pub mod observe;
 pub(crate) mod origin;

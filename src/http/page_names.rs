@@ -2,7 +2,7 @@
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a
 /// route.
-pub(crate) const PAGES: [(&str, &str); 91] = [
+pub(crate) const PAGES: [(&str, &str); 92] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin"),
@@ -88,6 +88,7 @@ pub(crate) const PAGES: [(&str, &str); 91] = [
     ("GET", "/{user}/{project}/{repo}/-/find/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/go"),
     ("GET", "/{user}/{project}/{repo}/-/image/{rest}"),
+    ("GET", "/{user}/{project}/{repo}/-/lfs/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/raw/{rest}"),
     ("GET", "/{user}/{project}/{repo}/-/settings"),
     ("POST", "/{user}/{project}/{repo}/-/settings"),

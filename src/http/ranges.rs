@@ -1,13 +1,15 @@
 //! Ranges of bytes in requests and answers (RFC 9110 section 14).
 
-use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponseBuilder};
 
+use super::error::HttpError;
+use super::validator::knows;
 use crate::services::uploads::Part;
 
 /// The part of a file that a client requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+enum Wanted {
     Whole,
     /// The first and the last byte.
     Range(u64, u64),
@@ -17,12 +19,39 @@ pub(crate) enum Wanted {
 /// Returns the part of a file of `size` bytes that the request is for. `tag` is the entity tag of
 /// the file: with another one in `If-Range`, the client gets the whole file. Several ranges get the
 /// whole file, too.
-pub(crate) fn wanted(request: &HttpRequest, tag: &str, size: u64) -> Wanted {
+fn wanted(request: &HttpRequest, tag: &str, size: u64) -> Wanted {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let is_current = text(header::IF_RANGE).is_none_or(|known| known.trim() == tag);
     match text(header::RANGE) {
         Some(range) if is_current => range_of(range, size).unwrap_or(Wanted::Whole),
         _ => Wanted::Whole,
+    }
+}
+
+/// Begins the response to a request for the bytes of a file of `size` bytes. Returns the offset and
+/// the number of the bytes to send; `None` if the client has the file already, with the status 304.
+///
+/// # Errors
+/// 416 for a range beyond the end.
+pub(crate) fn begin(
+    request: &HttpRequest,
+    response: &mut HttpResponseBuilder,
+    tag: &str,
+    size: u64,
+) -> Result<Option<(u64, u64)>, HttpError> {
+    response.insert_header((header::ACCEPT_RANGES, "bytes")).insert_header((header::ETAG, tag));
+    if knows(request, tag) {
+        response.status(StatusCode::NOT_MODIFIED);
+        return Ok(None);
+    }
+    match wanted(request, tag, size) {
+        Wanted::Whole => Ok(Some((0, size))),
+        Wanted::Range(first, last) => {
+            response.status(StatusCode::PARTIAL_CONTENT);
+            response.insert_header((header::CONTENT_RANGE, format!("bytes {first}-{last}/{size}")));
+            Ok(Some((first, last.saturating_sub(first).saturating_add(1))))
+        }
+        Wanted::Unsatisfiable => Err(HttpError::unsatisfiable(size)),
     }
 }
 

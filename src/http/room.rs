@@ -18,6 +18,8 @@ pub(crate) enum Room {
     Pages,
 }
 
+/// The beginning of the routes of the Git LFS client, after the repository.
+const LFS_ROUTES: &str = "/{repo}/info/lfs/";
 /// Last segments of the routes of the git client.
 const GIT_ROUTES: [&str; 4] = ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/git-upload-archive"];
 
@@ -27,13 +29,17 @@ impl Room {
     pub(crate) fn of(request: &HttpRequest, route: Option<&Arc<str>>) -> Self {
         let has_pages = request.app_data::<web::Data<ErrorPage>>().is_some();
         match route {
-            Some(route) if GIT_ROUTES.iter().any(|last| route.ends_with(last)) => Self::Git,
+            Some(route) if is_of_git(route) => Self::Git,
             Some(route) if !has_pages || is_of_programs(route) => Self::Api,
             Some(_) => Self::Pages,
             None if !has_pages || is_of_programs(request.path()) || !accepts_html(request) => Self::Api,
             None => Self::Pages,
         }
     }
+}
+
+fn is_of_git(route: &str) -> bool {
+    GIT_ROUTES.iter().any(|last| route.ends_with(last)) || route.contains(LFS_ROUTES)
 }
 
 fn is_of_programs(path: &str) -> bool {
@@ -62,6 +68,8 @@ mod tests {
             Room::of(&request.to_http_request(), route.map(Arc::from).as_ref())
         };
         assert_eq!(of("/a/b/c/info/refs", Some("/{user}/{project}/{repo}/info/refs"), "*/*"), Room::Git);
+        let locks = "/{user}/{project}/{repo}/info/lfs/locks";
+        assert_eq!(of("/a/b/c.git/info/lfs/locks", Some(locks), "text/html"), Room::Git);
         assert_eq!(of("/api/users/me", Some("/api/users/me"), "text/html"), Room::Api);
         assert_eq!(of("/api/none", None, "text/html"), Room::Api);
         assert_eq!(of("/a/b", Some("/{user}/{project}"), "*/*"), Room::Pages);

@@ -91,7 +91,7 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 108] = [
     ("PUT", "/api/projects/{user}/{project}/watch", RequiredScope::ChatWrite),
     ("GET", "/api/repos", RequiredScope::Identity),
     ("POST", "/api/repos/create", RequiredScope::Identity),
-    ("GET", "/api/search", RequiredScope::ChatRead),
+    ("GET", "/api/search", RequiredScope::Identity),
     ("GET", "/api/server", RequiredScope::Identity),
     ("POST", "/api/udp/ticket", RequiredScope::Person),
     ("GET", "/api/users", RequiredScope::ChatRead),
@@ -122,9 +122,9 @@ pub(crate) const DESCRIBED: [(&str, &str, RequiredScope); 108] = [
     ("GET", "/api/users/{username}", RequiredScope::Identity),
 ];
 
-/// Routes that are not in the OpenAPI document: git routes, the document itself, and the upgrade to
-/// a session.
-pub(crate) const OTHERS: [(&str, &str, RequiredScope); 8] = [
+/// Routes that are not in the OpenAPI document: those of git and Git LFS, the document itself, and
+/// the upgrade to a session.
+pub(crate) const OTHERS: [(&str, &str, RequiredScope); 16] = [
     ("GET", "/ws", RequiredScope::Identity),
     ("GET", "/docs", RequiredScope::Identity),
     ("GET", "/docs/{file}", RequiredScope::Identity),
@@ -133,6 +133,14 @@ pub(crate) const OTHERS: [(&str, &str, RequiredScope); 8] = [
     ("POST", "/{user}/{project}/{repo}/git-upload-pack", RequiredScope::Identity),
     ("POST", "/{user}/{project}/{repo}/git-receive-pack", RequiredScope::Identity),
     ("POST", "/{user}/{project}/{repo}/git-upload-archive", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/info/lfs/objects/batch", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/info/lfs/objects/verify", RequiredScope::Identity),
+    ("GET", "/{user}/{project}/{repo}/info/lfs/objects/{oid}", RequiredScope::Identity),
+    ("PUT", "/{user}/{project}/{repo}/info/lfs/objects/{oid}", RequiredScope::Identity),
+    ("GET", "/{user}/{project}/{repo}/info/lfs/locks", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/info/lfs/locks", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/info/lfs/locks/verify", RequiredScope::Identity),
+    ("POST", "/{user}/{project}/{repo}/info/lfs/locks/{id}/unlock", RequiredScope::Identity),
 ];
 
 /// The pattern of a request's route, stored in the request's extensions: actix-web matches all

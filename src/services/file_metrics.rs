@@ -3,6 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use super::lfs_metrics::LfsMetrics;
 use super::thumbnail_metrics::PictureMetrics;
 use crate::core::metrics::{Export, Labelled};
 use crate::core::saturate;
@@ -30,11 +31,12 @@ pub struct FileMetrics {
     uploads: [Counter; UploadOutcome::NAMES.len()],
     uploads_by_outcome: Labelled<Counter, 1>,
     bytes_in: Counter,
-    bytes_out: Counter,
+    pub(super) bytes_out: Counter,
     bytes: Labelled<Counter, 1>,
     pub(super) removed: Counter,
     pub(super) blobs_removed: Counter,
     pub pictures: PictureMetrics,
+    pub(super) lfs: LfsMetrics,
 }
 
 impl Default for FileMetrics {
@@ -52,6 +54,7 @@ impl Default for FileMetrics {
             removed: Counter::default(),
             blobs_removed: Counter::default(),
             pictures: PictureMetrics::default(),
+            lfs: LfsMetrics::default(),
         }
     }
 }
@@ -71,10 +74,6 @@ impl FileMetrics {
     pub(super) fn received(&self, bytes: usize) {
         self.bytes_in.inc_by(saturate::to_u64(bytes));
     }
-
-    pub(super) fn sent(&self, bytes: usize) {
-        self.bytes_out.inc_by(saturate::to_u64(bytes));
-    }
 }
 
 impl Export for FileMetrics {
@@ -87,5 +86,6 @@ impl Export for FileMetrics {
         let help = "Blobs removed from the store of files";
         registry.register("netbit_file_blobs_removed", help, self.blobs_removed.clone());
         self.pictures.export(registry);
+        self.lfs.export(registry);
     }
 }

@@ -49,6 +49,12 @@ impl Services {
             if let Err(error) = self.remove_files().await {
                 tracing::warn!(error = %chain(&error), "removing files failed; it will be retried");
             }
+            if let Err(error) = self.remove_lfs_objects().await {
+                tracing::warn!(error = %chain(&error), "removing objects of Git LFS failed; it will be retried");
+            }
+            if let Err(error) = self.sweep_lfs_uploads().await {
+                tracing::warn!(error = %chain(&error), "the search for interrupted uploads of Git LFS failed");
+            }
             if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
                 match self.sweep_files().await {
                     Ok(true) => swept = Some(Instant::now()),
@@ -93,7 +99,7 @@ impl Services {
 
     /// Acquires the lock that keeps backups whole. The maintenance of repositories holds it for
     /// short times, a backup for a long time: returns `None` then.
-    async fn removal_lock(&self) -> Result<Option<File>, ServiceError> {
+    pub(super) async fn removal_lock(&self) -> Result<Option<File>, ServiceError> {
         for _ in 0..LOCK_TRIES {
             let store = self.git.store.clone();
             let lock = blocking(move || store.maintenance_lock(false)).await?.map_err(io_error)?;
@@ -170,7 +176,7 @@ impl Services {
 
     /// Removes those of the blobs that no row names, and that `may_go`, by when they were stored.
     /// Returns how many. No upload may put a blob between the search for its rows and its removal.
-    async fn remove_unused(
+    pub(super) async fn remove_unused(
         &self,
         hashes: Vec<BlobHash>,
         may_go: Option<Box<dyn Fn(SystemTime) -> bool + Send>>,

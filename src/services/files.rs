@@ -11,23 +11,22 @@ use std::sync::atomic::{AtomicI16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::blob_stream::BlobStream;
 use super::blocking::blocking;
 use super::file_metrics::FileMetrics;
-use super::spool::{MEMORY_BYTES_MAX, time_for};
 use super::thumbnails::PictureResources;
 use super::{ServiceError, Services};
 use crate::actors::cache::ReadableChat;
 use crate::actors::writer::commands::{BeginFile, DropFile};
-use crate::blobs::{Blob, BlobStore, DiskBlobs, Uploads};
+use crate::blobs::{Blob, BlobStore, DiskBlobs, IncomingUploads, Uploads};
 use crate::core::keyed_lock::KeyedLock;
 use crate::core::limits::Limits;
 use crate::core::plural;
-use crate::core::saturate;
-use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slot, Slots};
+use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slots};
 use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::file::{FileName, StoredFile};
@@ -35,11 +34,9 @@ use crate::domain::ids::{ChatId, FileId};
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
 use crate::protocol::code::Code;
-use crate::storage::commit_log::{AVATARS_FORMAT, FILES_FORMAT};
+use crate::storage::commit_log::{AVATARS_FORMAT, FILES_FORMAT, LFS_FORMAT};
 use crate::storage::queries::files;
 
-/// Bytes of a file that are read at once.
-const PIECE_BYTES: usize = 64 * 1024;
 /// When a client may try again after the node of a file could not be reached, in milliseconds.
 const NODE_RETRY_MS: u64 = 5_000;
 
@@ -47,6 +44,8 @@ const NODE_RETRY_MS: u64 = 5_000;
 pub struct FileResources {
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) staged: Uploads,
+    /// Uploads of objects of Git LFS.
+    pub(super) incoming: IncomingUploads,
     /// The folder of the bytes, on a file system of its own or not.
     pub(super) root: PathBuf,
     /// The node that new files are assigned to. `None`: the only node.
@@ -55,9 +54,10 @@ pub struct FileResources {
     format: Option<Arc<AtomicI16>>,
     pub(super) uploads: Pool,
     pub(super) uploads_of_user: Slots,
+    pub(super) lfs_uploads_of_user: Slots,
     /// Held by the request that receives bytes of a file.
     pub(super) upload_locks: KeyedLock<FileId>,
-    downloads: Slots,
+    pub(super) downloads: Slots,
     pub(super) pictures: Arc<PictureResources>,
     pub(super) metrics: FileMetrics,
     /// Starts a round of removals before its time.
@@ -82,12 +82,14 @@ impl FileResources {
         let downloads = Slots::new(limits.downloads, usize::MAX);
         Self {
             staged: store.uploads(),
+            incoming: store.incoming(),
             root: store.root().to_owned(),
             blobs: Arc::new(store),
             node,
             format,
             uploads: Pool::start(rules, pools.meter(PoolName::Uploads)),
             uploads_of_user: Slots::new(at_once, limits.uploads_per_user),
+            lfs_uploads_of_user: Slots::new(at_once, limits.lfs_uploads_per_user),
             upload_locks: KeyedLock::start(),
             downloads: downloads.measured(pools.meter(PoolName::Downloads)),
             pictures: Arc::new(pictures),
@@ -129,6 +131,18 @@ impl FileResources {
         }
     }
 
+    /// Refuses objects of Git LFS while a node of an earlier version runs: it deletes repositories
+    /// and removes bytes without knowing them.
+    pub(super) fn check_lfs_versions(&self) -> Result<(), Refusal> {
+        match &self.format {
+            Some(format) if format.load(Ordering::Relaxed) < LFS_FORMAT => Err(Refusal::Conflict(
+                "a node of an earlier version runs in the cluster, which does not know Git LFS; try again when all \
+                 nodes are updated",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether this node receives the bytes of the file.
     pub(super) fn receives(&self, file: &StoredFile) -> bool {
         file.node.is_none() || file.node == self.node
@@ -155,9 +169,7 @@ pub struct FileRequest {
 pub struct OpenFile {
     pub file: StoredFile,
     who: Credential,
-    blob: Arc<dyn Blob>,
-    slot: Option<Slot>,
-    metrics: FileMetrics,
+    blob: BlobStream,
     services: Arc<Services>,
 }
 
@@ -268,25 +280,18 @@ impl Services {
             }
             return Err(FileResources::elsewhere(&file));
         };
-        self.open_blob(who, file, (blob.into(), size))
+        self.open_bytes(who, file, (blob.into(), size))
     }
 
     /// Returns bytes of a file that the caller may read, which take a place if there are many.
-    pub(super) fn open_blob(
+    pub(super) fn open_bytes(
         self: &Arc<Self>,
         who: Credential,
         file: StoredFile,
         (blob, bytes): (Arc<dyn Blob>, u64),
     ) -> Result<OpenFile, ServiceError> {
-        let is_large = bytes > saturate::to_u64(MEMORY_BYTES_MAX);
-        let slot = is_large.then(|| self.files.downloads.enter(Holder::Account(who.user)));
-        let slot = slot.map(|slot| {
-            let why = "too many files are being received at once; try again later";
-            slot.ok_or_else(|| ServiceError::later(Code::Overloaded, why, 1_000))
-        });
-        let slot = slot.transpose()?;
-        let (services, metrics) = (self.clone(), self.files.metrics.clone());
-        Ok(OpenFile { file, who, blob, slot, metrics, services })
+        let blob = self.stream_blob(Holder::Account(who.user), blob, bytes)?;
+        Ok(OpenFile { file, who, blob, services: self.clone() })
     }
 
     /// Returns the node that must answer requests of the caller about a file, if it is not this
@@ -339,37 +344,15 @@ pub(super) fn no_file() -> ServiceError {
 }
 
 impl OpenFile {
-    /// Returns a part of the file in chunks. The file is closed when the client has received
-    /// everything, has disconnected, has lost its access, or has exceeded [`time_for`] the part.
+    /// Returns a part of the file in chunks, while the caller may read the file.
     pub fn pieces(self, from: u64, bytes: u64) -> impl Stream<Item = io::Result<Bytes>> + 'static {
-        let Self { file, who, blob, slot, metrics, services } = self;
-        let (weak, sent) = (Arc::downgrade(&blob), CancellationToken::new());
-        let ended = sent.clone().drop_guard();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = sent.cancelled() => {}
-                () = tokio::time::sleep(time_for(bytes)) => {
-                    tracing::debug!(bytes, "a client took too long to receive a file");
-                }
-                () = access_lost(&services, who, file.id) => {
-                    let user_id = who.user.0;
-                    tracing::info!(user_id, file.id = %file.id, "ending a download: its client lost access");
-                }
-            }
-            drop((blob, slot));
-        });
-        let end = from.saturating_add(bytes);
-        stream::try_unfold((weak, from, ended, metrics), move |(blob, at, ended, metrics)| async move {
-            let left = saturate::to_usize(end.saturating_sub(at)).min(PIECE_BYTES);
-            if left == 0 {
-                return Ok(None);
-            }
-            let Some(open) = blob.upgrade() else { return Err(io::ErrorKind::TimedOut.into()) };
-            let read = blocking(move || open.read_at(at, left)).await;
-            let piece = read.map_err(io::Error::other)??;
-            metrics.sent(left);
-            let next = at.saturating_add(saturate::to_u64(left));
-            Ok(Some((Bytes::from(piece), (blob, next, ended, metrics))))
-        })
+        let Self { file, who, blob, services } = self;
+        let counter = services.files.metrics.bytes_out.clone();
+        let lost = async move {
+            access_lost(&services, who, file.id).await;
+            let user_id = who.user.0;
+            tracing::info!(user_id, file.id = %file.id, "ending a download: its client lost access");
+        };
+        blob.pieces(from, bytes, lost, counter)
     }
 }

@@ -1,32 +1,36 @@
-//! The search: messages in chats that the caller may read, and users.
+//! The search: messages in chats that the caller may read, files and commits of repositories that
+//! the caller may read, and users.
 //!
 //! * `messages` finds messages.
-//! * `cursor` seals the place at which a search continues.
+//! * `repositories` finds rows of repositories: `code` files, `commits` commits.
+//! * `budget` limits a search, `cursor` seals the place at which it continues.
 
+mod budget;
+mod code;
+mod commits;
 mod cursor;
 mod messages;
+mod repositories;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use messages::MessagesFound;
+use repositories::FoundHits;
 
 use super::{ServiceError, Services};
-use crate::actors::search::{IndexComparison, SearchOutcome};
+use crate::actors::search::{IndexComparison, SearchOutcome, SearchPermit};
 use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::ids::MessageId;
-use crate::domain::search::SearchQuery;
+use crate::domain::refusal::Refusal;
+use crate::domain::search::{SearchGroup, SearchQuery};
 use crate::protocol::code::Code;
-use crate::protocol::found::{Found, FoundPeople, FoundPerson};
+use crate::protocol::found::{Found, FoundCode, FoundCommits, FoundPeople, FoundPerson};
 
 /// Longer texts are not the beginning of a user's name.
 const PREFIX_BYTES_MAX: usize = 64;
-/// The name of the group of messages.
-const MESSAGES: &str = "messages";
-/// The name of the group of users.
-const PEOPLE: &str = "people";
 
 /// A request to search.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,25 +38,20 @@ pub struct SearchRequest {
     /// The query as the user wrote it.
     text: String,
     query: Arc<SearchQuery>,
-    groups: Groups,
+    /// Groups that can answer the query.
+    groups: BTreeSet<SearchGroup>,
+    /// Only with a single group.
+    cursor: Option<String>,
     limit: usize,
 }
 
-/// The requested groups. Only the search of a single group can continue at a cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Groups {
-    All,
-    /// Messages from this cursor on.
-    Messages(Option<String>),
-    /// Users above this name.
-    People(String),
-}
-
 impl SearchRequest {
-    /// Parses a request. `groups` is a list of groups, separated by commas; `None`: all.
+    /// Parses a request. `groups` is a list of groups, separated by commas; `None`: all. Of several
+    /// groups, those that cannot answer the query are left out.
     ///
     /// # Errors
-    /// `validation` if the query is invalid, `bad_request` if `groups` is.
+    /// `validation` if the query is invalid, or if no requested group can answer it; `bad_request`
+    /// if `groups` is invalid.
     pub fn parse(
         text: &str,
         groups: Option<&str>,
@@ -61,20 +60,37 @@ impl SearchRequest {
     ) -> Result<Self, ServiceError> {
         let query = Arc::new(SearchQuery::parse(text)?);
         let bad = |detail: &str| ServiceError::new(Code::BadRequest, detail);
-        let names: HashSet<&str> = match groups {
-            Some(groups) => groups.split(',').map(str::trim).collect(),
-            None => HashSet::from([MESSAGES, PEOPLE]),
+        let named = |name: &str| {
+            let unknown =
+                "in must be messages, code, commits, people, or several of them, separated by commas";
+            SearchGroup::named(name.trim()).ok_or_else(|| bad(unknown))
         };
-        if names.iter().any(|name| ![MESSAGES, PEOPLE].contains(name)) {
-            return Err(bad("in must be messages, people, or both, separated by a comma"));
+        let requested: BTreeSet<SearchGroup> = match groups {
+            Some(groups) => groups.split(',').map(named).collect::<Result<_, _>>()?,
+            None => SearchGroup::ALL.into_iter().collect(),
+        };
+        if requested.len() > 1 && cursor.is_some() {
+            return Err(bad("cursor needs exactly one group in `in`"));
         }
-        let groups = match (names.contains(MESSAGES), names.contains(PEOPLE), cursor) {
-            (true, true, None) => Groups::All,
-            (true, true, Some(_)) => return Err(bad("cursor needs exactly one group in `in`")),
-            (true, false, cursor) => Groups::Messages(cursor),
-            (false, _, cursor) => Groups::People(cursor.unwrap_or_default()),
-        };
-        Ok(Self { text: text.to_owned(), query, groups, limit })
+        let refused = requested.iter().filter_map(|group| Some((*group, query.refusal(*group)?)));
+        let refused: Vec<_> = refused.collect();
+        let mut groups = requested.clone();
+        groups.retain(|group| refused.iter().all(|(other, _)| other != group));
+        // A search for users has no filters: it alone would hide that the others were refused.
+        if let Some((_, reason)) = refused.first()
+            && groups.iter().all(|group| *group == SearchGroup::People)
+        {
+            return Err(Refusal::invalid("q", *reason).into());
+        }
+        Ok(Self { text: text.to_owned(), query, groups, cursor, limit })
+    }
+
+    fn has(&self, group: SearchGroup) -> bool {
+        self.groups.contains(&group)
+    }
+
+    fn is_only(&self, group: SearchGroup) -> bool {
+        self.groups.len() == 1 && self.has(group)
     }
 }
 
@@ -90,7 +106,7 @@ impl Services {
         let took = begun.elapsed();
         let outcome = match &found {
             Ok(found) if !found.incomplete.is_empty() => SearchOutcome::Incomplete,
-            Ok(Found { messages: Some(messages), .. }) if messages.hits.is_empty() => SearchOutcome::Empty,
+            Ok(found) if found.is_empty() => SearchOutcome::Empty,
             Ok(_) => SearchOutcome::Found,
             Err(error) if error.code == Code::Internal => SearchOutcome::Failed,
             Err(_) => SearchOutcome::Refused,
@@ -101,40 +117,70 @@ impl Services {
 
     async fn search_groups(&self, who: Credential, request: SearchRequest) -> Result<Found, ServiceError> {
         self.rates.search(who.user)?;
-        let SearchRequest { text, query, groups, limit } = request;
-        let (below, after) = match groups {
-            Groups::All => (Some(MessageId(i64::MAX)), Some(String::new())),
-            Groups::Messages(None) => (Some(MessageId(i64::MAX)), None),
-            Groups::Messages(Some(cursor)) => {
-                let at = cursor::open(self.tokens.cursors(), who.user, &text, &cursor);
-                let invalid = || ServiceError::new(Code::BadRequest, "cursor must be `next` of a page");
-                (Some(at.ok_or_else(invalid)?), None)
-            }
-            Groups::People(after) => (None, Some(after)),
-        };
+        let below = self.place_of(who, &request)?;
         // One search of a user runs at a time.
         let permit = self.search.begin(who).await?;
         let mut found = Found::default();
-        if let Some(after) = after {
-            let is_alone = below.is_none();
-            match self.search_people(who, &query, after, limit).await {
+        if request.has(SearchGroup::People) {
+            let is_alone = request.is_only(SearchGroup::People);
+            let after = request.cursor.clone().filter(|_| is_alone).unwrap_or_default();
+            match self.search_people(who, &request.query, after, request.limit).await {
                 Ok(people) => found.people = Some(people),
-                // The rate of lookups does not apply to messages.
+                // The rate of lookups does not apply to the other groups.
                 Err(error) if error.code == Code::RateLimited && !is_alone => {
                     found.people = Some(FoundPeople::default());
-                    found.incomplete.push(PEOPLE.to_owned());
+                    found.incomplete.push(SearchGroup::People.name().to_owned());
                 }
                 Err(error) => return Err(error),
             }
         }
-        if let Some(below) = below {
+        if request.has(SearchGroup::Messages) {
             let MessagesFound { mut messages, next, is_incomplete } =
-                self.search_messages(who, &permit, &query, below, limit).await?;
-            messages.next = next.and_then(|at| cursor::seal(self.tokens.cursors(), who.user, &text, at));
+                self.search_messages(who, &permit, &request.query, MessageId(below), request.limit).await?;
+            messages.next = next.and_then(|at| self.seal(who, SearchGroup::Messages, &request.text, at.0));
             found.messages = Some(messages);
-            found.incomplete.extend(is_incomplete.then(|| MESSAGES.to_owned()));
+            found.incomplete.extend(is_incomplete.then(|| SearchGroup::Messages.name().to_owned()));
         }
+        self.search_in_repositories(who, &permit, &request, below, &mut found).await?;
         Ok(found)
+    }
+
+    async fn search_in_repositories(
+        &self,
+        who: Credential,
+        permit: &SearchPermit,
+        request: &SearchRequest,
+        below: i64,
+        found: &mut Found,
+    ) -> Result<(), ServiceError> {
+        let SearchRequest { text, query, limit, .. } = request;
+        if request.has(SearchGroup::Code) {
+            let search = self.search_code(who, permit, query, below, *limit).await;
+            let FoundHits { hits, next, is_incomplete } = or_nothing(search, request, SearchGroup::Code)?;
+            let next = next.and_then(|at| self.seal(who, SearchGroup::Code, text, at));
+            found.code = Some(FoundCode { hits, next });
+            found.incomplete.extend(is_incomplete.then(|| SearchGroup::Code.name().to_owned()));
+        }
+        if request.has(SearchGroup::Commits) {
+            let search = self.search_commits(who, permit, query, below, *limit).await;
+            let FoundHits { hits, next, is_incomplete } = or_nothing(search, request, SearchGroup::Commits)?;
+            let next = next.and_then(|at| self.seal(who, SearchGroup::Commits, text, at));
+            found.commits = Some(FoundCommits { hits, next });
+            found.incomplete.extend(is_incomplete.then(|| SearchGroup::Commits.name().to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Returns the id below which the search begins or continues.
+    fn place_of(&self, who: Credential, request: &SearchRequest) -> Result<i64, ServiceError> {
+        let group = request.groups.first().filter(|group| **group != SearchGroup::People);
+        let (Some(group), Some(cursor)) = (group, &request.cursor) else { return Ok(i64::MAX) };
+        let place = cursor::open(self.tokens.cursors(), who.user, *group, &request.text, cursor);
+        place.ok_or_else(|| ServiceError::new(Code::BadRequest, "cursor must be `next` of a page"))
+    }
+
+    fn seal(&self, who: Credential, group: SearchGroup, text: &str, at: i64) -> Option<String> {
+        cursor::seal(self.tokens.cursors(), who.user, group, text, at)
     }
 
     /// Returns users whose names begin with the query, if it has plain words only.
@@ -161,5 +207,19 @@ impl Services {
             Ok(IndexComparison::Differences(differences)) => differences,
             Ok(IndexComparison::Skipped) | Err(_) => Vec::new(),
         }
+    }
+}
+
+/// Returns an incomplete group for one that could not be searched now, beside others.
+fn or_nothing<H>(
+    found: Result<FoundHits<H>, ServiceError>,
+    request: &SearchRequest,
+    group: SearchGroup,
+) -> Result<FoundHits<H>, ServiceError> {
+    match found {
+        Err(error) if error.code == Code::Overloaded && !request.is_only(group) => {
+            Ok(FoundHits { is_incomplete: true, ..FoundHits::default() })
+        }
+        found => found,
     }
 }

@@ -19,6 +19,7 @@ use crate::actors::writer::commands::{MoveRepositories, NODE_RUNS};
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
+use crate::domain::ids::RepositoryId;
 use crate::domain::node::NodeName;
 use crate::domain::recorded_refs::RecordedRefs;
 use crate::domain::refusal::Refusal;
@@ -64,6 +65,9 @@ pub struct TakenOver {
     pub settled: usize,
     /// Repositories whose deletion this node completes.
     pub deleting: usize,
+    /// Objects of Git LFS of the moved repositories that have no bytes on this node. Their clients
+    /// get an error until the bytes are copied here or pushed again.
+    pub lfs_missing: usize,
 }
 
 /// The directory of a repository on this node.
@@ -87,6 +91,16 @@ fn compare_copy(store: &Store, repository: &Repository, recorded: &RecordedRefs)
             warn!(repository.id = %repository.id, path = %path.display(), error = %chain(&error), "the copy of a repository cannot be read");
             FoundCopy::Older
         }
+    }
+}
+
+fn warn_of_missing_objects(taken: &TakenOver) {
+    if taken.lfs_missing > 0 {
+        let objects = taken.lfs_missing;
+        warn!(
+            objects,
+            "objects of Git LFS are on no disk of this node; copy files/ of their node, or push them again"
+        );
     }
 }
 
@@ -114,6 +128,7 @@ impl Services {
         if taken.older > 0 {
             warn!(repositories = taken.older, "copies of repositories are older than the database; not used");
         }
+        warn_of_missing_objects(&taken);
         Ok(())
     }
 
@@ -195,6 +210,7 @@ impl Services {
             let TakenOver { moved, missing, older, settled, .. } = taken;
             info!(from = %old, moved, missing, older, settled, "the repositories of another node were taken over");
         }
+        warn_of_missing_objects(&taken);
         self.git.maintain_soon();
         Ok(taken)
     }
@@ -249,15 +265,16 @@ impl Services {
         for repository in here {
             by_storage.entry(repository.storage.clone()).or_default().push(repository);
         }
-        let (mut moved, mut deleting) = (0, 0);
+        let (mut moved, mut deleting, mut lfs_missing) = (0, 0, 0);
         for (from, repositories) in by_storage {
             for some in repositories.chunks(MOVED_PER_COMMAND) {
                 let (usable, deleted) = self.move_here(some, from.clone(), node).await?;
-                moved += usable;
+                moved += usable.len();
                 deleting += deleted;
+                lfs_missing += self.missing_lfs_objects(&usable).await?;
             }
         }
-        Ok(TakenOver { moved, missing, older, settled: 0, deleting })
+        Ok(TakenOver { moved, missing, older, settled: 0, deleting, lfs_missing })
     }
 
     /// Compares the directories of these repositories with the pushes that the database knows.
@@ -293,14 +310,14 @@ impl Services {
     }
 
     /// Moves these repositories to this node, and removes the locks that interrupted pushes left in
-    /// those that have moved. Until then no push of this node uses them. Returns how many of them
-    /// can be used, and how many are being deleted.
+    /// those that have moved. Until then no push of this node uses them. Returns those of them
+    /// that can be used, and how many are being deleted.
     async fn move_here(
         &self,
         repositories: &[Repository],
         from: Option<NodeName>,
         node: &NodeName,
-    ) -> Result<(usize, usize), ServiceError> {
+    ) -> Result<(Vec<RepositoryId>, usize), ServiceError> {
         let unsettled = self.readers.read(Holder::Operator, pushes::repositories_unsettled).await?;
         let interrupted: Vec<_> = repositories.iter().filter(|found| unsettled.contains(&found.id)).collect();
         let mut held = Vec::new();
@@ -316,6 +333,6 @@ impl Services {
             .map(|found| found.storage_key);
         self.remove_locks(keys.collect()).await?;
         drop(held);
-        Ok((moved.usable.len(), moved.deleting))
+        Ok((moved.usable, moved.deleting))
     }
 }

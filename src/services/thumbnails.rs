@@ -147,7 +147,7 @@ impl Services {
             Found::Failed(Failure::TooLarge) => return Ok(Thumbnail::None(TOO_LARGE)),
         };
         let bytes = blob.size().map_err(io_error)?;
-        let open = self.open_blob(who, file, (blob, bytes))?;
+        let open = self.open_bytes(who, file, (blob, bytes))?;
         Ok(Thumbnail::Made { open, bytes, media_type: picture_type.media_type() })
     }
 

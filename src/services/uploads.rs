@@ -31,9 +31,9 @@ use crate::domain::ids::FileId;
 use crate::protocol::code::Code;
 
 /// Bytes that are written at once.
-const BUFFER_BYTES: usize = 256 * 1024;
+pub(super) const BUFFER_BYTES: usize = 256 * 1024;
 /// The disk space is checked again after this many bytes.
-const CHECKED_BYTES: u64 = 8 * 1024 * 1024;
+pub(super) const CHECKED_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that are read from a refused request of a user who has all places.
 const DRAINED_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -214,7 +214,7 @@ impl Services {
     }
 
     /// Waits for the next bytes of the client, while it sends and no other client needs its place.
-    async fn next_chunk(
+    pub(super) async fn next_chunk(
         &self,
         share: &Share,
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
@@ -239,7 +239,7 @@ impl Services {
 
     /// Reads the rest of a request, up to `most` bytes: a client that is still sending would lose
     /// the answer.
-    async fn drain(&self, body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin), most: u64) {
+    pub(super) async fn drain(&self, body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin), most: u64) {
         let rest = async {
             let mut left = most;
             while let Some(Ok(chunk)) = body.next().await {

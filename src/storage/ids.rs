@@ -11,8 +11,8 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::ids::{
-    AccessTokenId, ChatId, FileId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId,
-    UserId,
+    AccessTokenId, ChatId, FileId, LfsLockId, LfsObjectId, LoginId, MessageId, NotificationId, ProjectId,
+    PushId, RepositoryId, UserId,
 };
 
 macro_rules! column {
@@ -84,6 +84,8 @@ column!(
     AccessTokenId,
     ChatId,
     FileId,
+    LfsLockId,
+    LfsObjectId,
     LoginId,
     MessageId,
     NotificationId,

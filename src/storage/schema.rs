@@ -186,6 +186,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    lfs_locks (id) {
+        id -> BigInt,
+        repository_id -> BigInt,
+        path -> Text,
+        user_id -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    lfs_objects (id) {
+        id -> BigInt,
+        repository_id -> BigInt,
+        oid -> Binary,
+        size -> BigInt,
+        media_type -> Text,
+        uploader_id -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     messages (id) {
         id -> BigInt,
         chat_id -> BigInt,
@@ -324,6 +346,7 @@ diesel::table! {
         unpacked -> BigInt,
         created_at -> BigInt,
         storage -> Nullable<Text>,
+        lfs_bytes -> BigInt,
     }
 }
 
@@ -386,6 +409,10 @@ diesel::joinable!(files -> chats (chat_id));
 diesel::joinable!(files -> messages (message_id));
 diesel::joinable!(files -> users (uploader_id));
 diesel::joinable!(former_usernames -> users (user_id));
+diesel::joinable!(lfs_locks -> repositories (repository_id));
+diesel::joinable!(lfs_locks -> users (user_id));
+diesel::joinable!(lfs_objects -> repositories (repository_id));
+diesel::joinable!(lfs_objects -> users (uploader_id));
 diesel::joinable!(messages -> chats (chat_id));
 diesel::joinable!(messages -> users (sender_id));
 diesel::joinable!(notifications -> chats (chat_id));
@@ -418,6 +445,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     files,
     former_names,
     former_usernames,
+    lfs_locks,
+    lfs_objects,
     messages,
     meta,
     notifications,

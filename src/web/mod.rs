@@ -154,6 +154,7 @@ fn code(config: &mut web::ServiceConfig) {
         .service(page("/-/find/{rest:.*}").get(code::find::show))
         .service(page("/-/raw/{rest:.*}").get(code::contents::raw))
         .service(page("/-/image/{rest:.*}").get(code::contents::image))
+        .service(page("/-/lfs/{rest:.*}").get(code::lfs_objects::send))
         .service(page("/-/archive/{rest:.*}").get(code::contents::archive));
 }
 

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use bytes::Bytes;
 
 use crate::http::error::HttpError;
-use crate::http::extract::{read_body_of, services};
+use crate::http::extract::{read_body_within, services};
 
 /// The name of the field with the file.
 const FIELD: &str = "picture";
@@ -27,7 +27,7 @@ impl FromRequest for Picture {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let most = services(&request)?.limits.avatar_bytes.saturating_add(AROUND_BYTES);
-            let body = read_body_of(&request, &mut payload, most).await?;
+            let body = read_body_within(&request, &mut payload, most).await?;
             let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let file = boundary_of(kind.unwrap_or_default()).and_then(|boundary| file_of(&body, boundary));
             let file = file.ok_or_else(|| HttpError::bad_request("the form has no file \"picture\""))?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::browser::Browser;
 use crate::harness::files::{FileClient, Received};
 use crate::harness::pictures::{photograph, picture, written};
-use crate::harness::{Person, TestServer, database, netbit_beside, until};
+use crate::harness::{Person, TestServer, database, netbit_beside};
 
 const MINE: &str = "/api/users/me/avatar";
 
@@ -157,8 +157,8 @@ async fn what_is_not_a_picture_is_refused_and_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn avatar_goes_with_its_chat() {
-    let server = TestServer::with_limits(|limits| (limits.trim_ms, limits.maintenance_ms) = (50, 50)).await;
+async fn avatar_goes_with_its_chat_and_project() {
+    let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let chat = alice.group(&[]).await;
     let path = format!("/api/chats/{chat}/avatar");
@@ -167,10 +167,16 @@ async fn avatar_goes_with_its_chat() {
         let sql = "SELECT count(*) AS value FROM avatars";
         database::reader(server.path()).integer(sql)
     };
-    assert_eq!(count(), 1);
+    alice.hello_web("public").await;
+    let project = "/api/projects/alice/hello";
+    assert_eq!(put(&server, &alice, &format!("{project}/avatar"), &a_picture()).await.status, 204);
+    assert_eq!(count(), 2);
     assert_eq!(alice.delete(&format!("/api/chats/{chat}")).await.status, 204);
     assert_eq!(get(&server, &alice, &path).await.status, 404);
-    until(async || count() == 0).await;
+    assert_eq!(count(), 1);
+    assert_eq!(alice.delete(project).await.status, 204);
+    assert_eq!(get(&server, &alice, &format!("{project}/avatar")).await.status, 404);
+    assert_eq!(count(), 0);
     server.stop().await;
 }
 

@@ -38,6 +38,8 @@ const ROWS: &str = "
     INSERT INTO code_talks VALUES (1, 1, 'src/Ä.rs', 'abc', 1, 2);
     INSERT INTO files VALUES (1, 1, 1, NULL, 'Ä', 5, x'00ff', 'image/png', 2, 3, 'n', 5, 6, 7);
     INSERT INTO file_usage VALUES (1, 5);
+    INSERT INTO lfs_objects VALUES (3, 1, x'00ff', 5, 'image/png', 1, 6);
+    INSERT INTO lfs_locks VALUES (3, 1, 'src/Ä.psd', 1, 6);
     INSERT INTO fan_outs (id, kind, chat_id, seq) VALUES (3, 'thread', 1, 1);
     INSERT INTO removed_messages VALUES (x'00ff', 1, x'', 900, 1, 3);
     INSERT INTO thread_followers VALUES (1, 1, TRUE), (1, 2, FALSE);

@@ -288,7 +288,7 @@ async fn users_are_found_by_the_beginning_of_their_names() {
     assert_eq!(names(&alice, "bob from:bobby").await, [""; 0], "not a name");
     let people = alice.get(&path("bob", "&in=people")).await.body;
     assert!(people.get("messages").is_none());
-    for rest in ["&in=code", "&cursor=1", "&in=messages&cursor=x", "&limit=0", "&page=2"] {
+    for rest in ["&in=wiki", "&cursor=1", "&in=messages&cursor=x", "&limit=0", "&page=2"] {
         assert_problem(&alice.get(&path("bob", rest)).await, 400, "bad_request");
     }
     assert_problem(&alice.get("/api/search").await, 400, "bad_request");

@@ -45,6 +45,8 @@ const DOMAIN_CRATES: &[&str] = &[
     "precis_profiles",
     "unicode_normalization",
     "unicode_properties",
+    // Finds bytes in texts in linear time.
+    "memchr",
     // Properties in tests.
     "proptest",
     // The macro of `domain/text_enum.rs`, which has no path of its own.

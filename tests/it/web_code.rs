@@ -151,7 +151,7 @@ async fn every_link_of_code_pages_leads_to_a_page() {
 #[actix_web::test]
 async fn file_page_fits_the_kind_of_the_file() {
     let world = World::start("public").await;
-    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n";
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146a4d7a2146a4d7a2146a4d7a2146a4d7a2146a4d7a2146a4d7a2146a0\nsize 12345\n";
     let (folder, host) = (world.path(), world.server.app.addresses.http);
     blocking(move || {
         write(&folder, "big.psd", pointer);
@@ -172,7 +172,7 @@ async fn file_page_fits_the_kind_of_the_file() {
         ("empty", "This file is empty."),
         ("bytes%20%22x%22.bin", "This is not a text file."),
         ("large.txt", "This file is too large to be shown."),
-        ("big.psd", "Git LFS keeps this file (12.1 KiB)"),
+        ("big.psd", "This file is stored with Git LFS, 12.1 KiB"),
         ("hidden.rs", "This file has invisible characters"),
         ("latin.txt", "This file is not UTF-8"),
         ("link", "This is a symbolic link to src/main.rs"),

@@ -4,6 +4,7 @@ use netbit::domain::ids::ChatId;
 use serde_json::json;
 
 use crate::harness::browser::{Browser, Page, text_of};
+use crate::harness::git::GitWorkdir;
 use crate::harness::{Person, TestServer, until};
 
 /// Starts a server without rate limits: these tests poll.
@@ -148,14 +149,43 @@ async fn search_without_hits_states_the_next_step() {
 }
 
 #[actix_web::test]
+async fn code_and_commits_link_to_their_pages() {
+    let server = server().await;
+    let alice = server.user("alice").await;
+    let repository = alice.hello_web("private").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let oid =
+        workdir.commit("work", "a b.rs", "fn x() {}\n\nlet <script> = needle;\n", "needle & thread").await;
+    workdir.git("work", &["push", "--quiet", &server.url_as("alice", &repository), "main"]).await.ok();
+    let browser = Browser::login(&server, "alice").await;
+    until(async || browser.get("/search?q=needle").await.html.contains("a b.rs")).await;
+    let page = browser.get("/search?q=needle+repo%3Aweb").await;
+    let line = "/alice/hello/web/-/blob/main/a%20b.rs#L3";
+    let commit = format!("/alice/hello/web/-/commit/{oid}");
+    assert!(page.html.contains(&format!("href=\"{line}\"")), "{}", page.html);
+    assert!(page.html.contains("let &lt;script&gt; = <mark>needle</mark>;"), "{}", page.html);
+    assert_eq!(hits(&page), [commit.as_str()]);
+    for path in [line.split('#').next().unwrap(), &commit] {
+        assert_eq!(browser.get(path).await.status, 200, "{path}");
+    }
+    browser.get("/search?q=needle&in=code").await.expect(200, "Code a b.rs alice/hello/web 3 let");
+    browser.get("/search?q=absent&in=commits").await.expect(200, "Nothing is found for absent");
+    // The finder of the repository leads to the search.
+    let finder = browser.get("/alice/hello/web/-/find/main").await;
+    assert!(finder.html.contains("value=\"repo:alice/hello/web \""), "{}", finder.html);
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn invalid_search_is_a_page_with_the_reason() {
     let server = server().await;
     let alice = Browser::set_up(&server, "alice").await;
     for (query, status, reason) in [
         ("q=before%3Asoon+word", 422, "before: needs a date, such as before:2026-11-24."),
         ("q=-word", 422, "The query must have a word to search for, or a filter"),
-        ("q=repo%3Ax+word", 422, "The query cannot have repo:"),
-        ("q=word&in=code", 400, "must be messages, people, or both"),
+        ("q=repo%3Ax+word&in=messages", 422, "The query cannot have repo:"),
+        ("q=word&in=wiki", 400, "must be messages, code, commits, people"),
         ("q=word&in=messages&cursor=x", 400, "ursor must be `next` of a page"),
         ("q=word&cursor=5", 400, "ursor needs exactly one group"),
     ] {

@@ -78,7 +78,7 @@ pub struct CacheActor {
     reloads: u64,
     dropped_by_panic: bool,
     receipts_scheduled: bool,
-    /// Changed chats, for the search index.
+    /// Changed chats and repositories, for the search index.
     changes: Changes,
     /// Permits of refusals that wait for a read of the log.
     waiting_refusals: Arc<Semaphore>,
@@ -322,7 +322,7 @@ impl Handler<SendReceipts> for CacheActor {
 impl Handler<Ask<ChatHeads>> for CacheActor {
     type Result = ();
     fn handle(&mut self, ask: Ask<ChatHeads>, _: &mut Ctx<Self>) {
-        self.changes.wait(ask, &self.models.chats);
+        self.changes.wait(ask, (&self.models.chats, &self.models.projects));
         self.schedule_changes();
     }
 }
@@ -330,7 +330,7 @@ impl Handler<Ask<ChatHeads>> for CacheActor {
 impl Handler<SendChanges> for CacheActor {
     type Result = ();
     fn handle(&mut self, _: SendChanges, _: &mut Ctx<Self>) {
-        self.changes.answer(&self.models.chats);
+        self.changes.answer((&self.models.chats, &self.models.projects));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The handle of the cache.
 
 use super::actor::CacheActor;
-use super::changes::{ChangedChats, ChatHeads};
+use super::changes::{ChatHeads, SearchChanges};
 use super::chats::Fill;
 use super::messages::{
     CatchUp, CaughtUp, ChatsElsewhere, CloseSession, Comparison, Heartbeat, IssueTicket, LogRead,
@@ -130,9 +130,9 @@ impl CacheHandle {
         self.mailbox.ask_ungated(Verify { fresh: Box::new(fresh) }).await
     }
 
-    /// Waits for changes of chats, or returns all chats at once. Called by one task, for the search
-    /// index: another call ends the one that waits.
-    pub async fn chat_heads(&self, request: ChatHeads) -> Result<ChangedChats, QueryError> {
+    /// Waits for changes of chats and repositories, or returns all at once. Called by one task, for
+    /// the search index: another call ends the one that waits.
+    pub async fn chat_heads(&self, request: ChatHeads) -> Result<SearchChanges, QueryError> {
         self.mailbox.ask_ungated(request).await
     }
 

@@ -17,8 +17,9 @@ use super::{
     MembersAmong, NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd,
     PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
     ReadCursors, ReadableChat, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
-    RepositoryToPush, SearchScope, StartingChats, StorageOf, TokenHolder, TokenUsesToWrite, UserIds,
-    UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
+    RepositoryToPush, SearchRepositories, SearchScope, StartingChats, StorageOf, TokenHolder,
+    TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder,
+    WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -82,6 +83,7 @@ instrumented_actor!(
         RepositoryNamed,
         RepositoryPaths,
         RepositoryToPush,
+        SearchRepositories,
         SearchScope,
         SendChanges,
         SendReceipts,
@@ -115,7 +117,7 @@ macro_rules! answers {
 }
 
 answers! {
-    ChatHeads => super::ChangedChats,
+    ChatHeads => super::SearchChanges,
     CatchUp => Vec<(ChatId, Seq)>,
     ChatsElsewhere => (),
     Heartbeat => (),

@@ -42,6 +42,7 @@ mod queries;
 mod read_models;
 mod receipts;
 mod search_queries;
+mod search_repositories;
 mod sessions;
 mod storage_queries;
 mod token_queries;
@@ -55,7 +56,7 @@ mod model_test;
 pub use actor::{CacheActor, Sources};
 pub use audit_queries::{PathsFound, PathsToAdminister};
 pub use avatar_queries::ManagedChat;
-pub use changes::{ChangedChats, ChatHead, ChatHeads};
+pub use changes::{ChatHead, ChatHeads, SearchChanges};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};
 pub use cursor_queries::{ChatReader, ReadCursors, ReadableChat};
@@ -76,6 +77,7 @@ pub use queries::{
 };
 pub use read_models::ReadModels;
 pub use search_queries::{FoundChats, FoundPlaces, SearchScope, SearchableChats};
+pub use search_repositories::{SearchRepositories, SearchableRepository};
 pub use storage_queries::{AppliedCommit, StorageOf, StoragePlace};
 pub use token_queries::{
     AccessTokens, AccessTokensOf, Administrator, HasAdministrator, PeopleSeen, TokenHolder, TokenUsesToWrite,

@@ -263,6 +263,11 @@ impl Projects {
         Some((state, state.repository(id)?))
     }
 
+    /// Returns all repositories.
+    pub(super) fn all_repositories(&self) -> impl Iterator<Item = &Arc<Repository>> {
+        self.projects.values().flat_map(|state| state.repositories.values())
+    }
+
     /// Returns the projects that a user is a member of, or may at least read, by id above `after`.
     pub(super) fn readable(
         &self,

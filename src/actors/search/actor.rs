@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Handler, Supervised};
 use tracing::{error, info, warn};
 
+use super::code_upkeep::CodeUpkeep;
 use super::feed::{Feed, Removal};
 use super::messages::{
-    AllRead, ChangesRead, ChatsChanged, CompareHeads, CompareIndex, Continue, FindMessages, FoundCandidates,
-    IndexComparison, KeptRead,
+    AllRead, ChangesRead, ChatsChanged, CodeCompared, CodeHeadsRead, CodePlanned, CodeStepRead, CompareHeads,
+    CompareIndex, Continue, ContinueCode, FindInRepositories, FindMessages, FoundCandidates,
+    FoundInRepositories, IndexComparison, KeptRead, RepositorySearch,
 };
 use super::metrics::SearchMetrics;
 use crate::actors::cache::CacheHandle;
@@ -17,8 +19,12 @@ use crate::actors::error::QueryError;
 use crate::core::actor::{Ask, Ctx, Mailbox};
 use crate::core::limits::Limits;
 use crate::domain::ids::ChatId;
+use crate::domain::node::NodeName;
+use crate::git::store::Store;
 use crate::storage::readers::Readers;
-use crate::storage::search_index::{FindEnd, IndexQuery, Rebuild, SearchIndex, SearchIndexError};
+use crate::storage::search_index::{
+    FindEnd, IndexQuery, Rebuild, RepositoryQuery, SearchIndex, SearchIndexError,
+};
 
 /// The data sources of the index, and its place.
 pub struct SearchSources {
@@ -28,6 +34,10 @@ pub struct SearchSources {
     pub epoch: i64,
     pub cache: CacheHandle,
     pub readers: Readers,
+    /// The directories of repositories.
+    pub store: Store,
+    /// The name of this node. `None`: the server is the only node.
+    pub node: Option<NodeName>,
     pub limits: Limits,
 }
 
@@ -40,6 +50,7 @@ pub struct SearchActor {
     pub(super) index: Option<SearchIndex>,
     pub(super) feed: Feed,
     pub(super) work: Work,
+    pub(super) code: CodeUpkeep,
     /// Reads of an earlier generation are void: the actor was restarted, or the index was opened
     /// again.
     pub(super) generation: u64,
@@ -75,6 +86,8 @@ pub(super) struct Comparison {
     pub(super) is_current: bool,
     /// Comparisons that found differences: messages may have been sent meanwhile.
     pub(super) tries: usize,
+    /// Differences of the messages.
+    pub(super) found: Vec<String>,
 }
 
 impl SearchActor {
@@ -86,6 +99,7 @@ impl SearchActor {
             index: None,
             feed: Feed::default(),
             work: Work::Idle,
+            code: CodeUpkeep::default(),
             generation: 0,
             request: 0,
             comparison: None,
@@ -103,10 +117,11 @@ impl SearchActor {
         self.generation += 1;
         self.work = Work::Idle;
         self.feed = Feed::default();
+        self.code = CodeUpkeep::default();
         let opened = SearchIndex::open(&self.sources.path, self.sources.epoch)
-            .and_then(|(index, rebuild)| Ok((index.marks()?, index, rebuild)));
+            .and_then(|(index, rebuild)| Ok(((index.marks()?, index.repository_marks()?), index, rebuild)));
         match opened {
-            Ok((marks, index, rebuild)) => {
+            Ok(((marks, repositories), index, rebuild)) => {
                 if let Some(rebuild) = rebuild {
                     self.metrics.rebuilds.inc();
                     if rebuild == Rebuild::Damaged {
@@ -116,6 +131,7 @@ impl SearchActor {
                     }
                 }
                 self.feed = Feed::new(marks);
+                self.code = CodeUpkeep::new(repositories);
                 self.index = Some(index);
                 self.paused_until = None;
                 self.follow(true, Duration::ZERO);
@@ -142,6 +158,7 @@ impl SearchActor {
             // The answer to the last request is void.
             self.request += 1;
             self.work = Work::Idle;
+            self.code = CodeUpkeep::default();
             self.refuse_comparison();
             return self.continue_later();
         }
@@ -183,6 +200,47 @@ impl SearchActor {
     }
 }
 
+impl SearchActor {
+    fn find_in_repositories(
+        &self,
+        query: &FindInRepositories,
+    ) -> Result<FoundInRepositories, SearchIndexError> {
+        let begun = Instant::now();
+        let Some(index) = &self.index else { return Ok(FoundInRepositories::default()) };
+        let lag = Duration::from_millis(self.sources.limits.search_lag_ms);
+        let of_index = RepositoryQuery {
+            candidates: &query.candidates,
+            among: &query.among,
+            above: query.above,
+            below: query.below,
+            limit: query.limit,
+            rows_max: query.rows,
+            until: begun + query.time,
+        };
+        let is_current = query.among.iter().all(|id| self.code.feed.is_current(*id, begun, lag));
+        let mut found = FoundInRepositories { is_current, ..FoundInRepositories::default() };
+        match &query.search {
+            RepositorySearch::Files(filters) => {
+                let rows = index.find_files(&of_index, filters)?;
+                (found.next, found.is_cut, found.rows) = (rows.next, rows.is_cut, rows.rows);
+                found.files = rows.found;
+            }
+            RepositorySearch::Commits => {
+                let rows = index.find_commits(&of_index)?;
+                (found.next, found.is_cut, found.rows) = (rows.next, rows.is_cut, rows.rows);
+                found.commits = rows.found;
+            }
+        }
+        let files = found.files.iter().map(|file| file.repository);
+        for id in files.chain(found.commits.iter().map(|commit| commit.repository)) {
+            let mark = self.code.feed.mark(id);
+            found.heads.extend(mark.oid.filter(|_| mark.is_whole).map(|oid| (id, oid)));
+        }
+        found.took = begun.elapsed();
+        Ok(found)
+    }
+}
+
 impl Actor for SearchActor {
     type Context = Ctx<Self>;
 
@@ -203,6 +261,19 @@ impl Handler<Ask<FindMessages>> for SearchActor {
     type Result = ();
     fn handle(&mut self, ask: Ask<FindMessages>, _: &mut Ctx<Self>) {
         match self.find(&ask.request) {
+            Ok(found) => ask.answer(Ok(found)),
+            Err(failure) => {
+                ask.answer(Err(QueryError::Internal));
+                self.index_failed(&failure);
+            }
+        }
+    }
+}
+
+impl Handler<Ask<FindInRepositories>> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<FindInRepositories>, _: &mut Ctx<Self>) {
+        match self.find_in_repositories(&ask.request) {
             Ok(found) => ask.answer(Ok(found)),
             Err(failure) => {
                 ask.answer(Err(QueryError::Internal));
@@ -260,6 +331,7 @@ impl Handler<Continue> for SearchActor {
     fn handle(&mut self, Continue { generation }: Continue, _: &mut Ctx<Self>) {
         if generation == self.generation {
             self.go_on();
+            self.go_on_with_code();
         }
     }
 }
@@ -270,6 +342,51 @@ impl Handler<CompareHeads> for SearchActor {
         if generation == self.generation {
             self.follow(true, Duration::ZERO);
             self.compare_heads_later();
+        }
+    }
+}
+
+impl Handler<CodeHeadsRead> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, CodeHeadsRead { generation, heads }: CodeHeadsRead, _: &mut Ctx<Self>) {
+        if generation == self.generation {
+            self.code_heads_read(heads);
+        }
+    }
+}
+
+impl Handler<CodePlanned> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, CodePlanned { generation, repository, plan }: CodePlanned, _: &mut Ctx<Self>) {
+        if generation == self.generation {
+            self.code_planned(repository, plan);
+        }
+    }
+}
+
+impl Handler<CodeStepRead> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, CodeStepRead { generation, id, read }: CodeStepRead, _: &mut Ctx<Self>) {
+        if generation == self.generation {
+            self.code_step_read(id, read);
+        }
+    }
+}
+
+impl Handler<CodeCompared> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, CodeCompared { generation, expected }: CodeCompared, _: &mut Ctx<Self>) {
+        if generation == self.generation {
+            self.code_compared(expected);
+        }
+    }
+}
+
+impl Handler<ContinueCode> for SearchActor {
+    type Result = ();
+    fn handle(&mut self, ContinueCode { generation }: ContinueCode, _: &mut Ctx<Self>) {
+        if generation == self.generation {
+            self.go_on_with_code();
         }
     }
 }

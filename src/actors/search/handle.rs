@@ -1,7 +1,9 @@
 //! The handle of the search actor.
 
 use super::actor::SearchActor;
-use super::messages::{CompareIndex, FindMessages, FoundCandidates, IndexComparison};
+use super::messages::{
+    CompareIndex, FindInRepositories, FindMessages, FoundCandidates, FoundInRepositories, IndexComparison,
+};
 use crate::actors::error::QueryError;
 use crate::core::actor::{Gate, Mailbox, NamedMessage, Overloaded, Permit};
 use crate::domain::access::Credential;
@@ -33,6 +35,15 @@ impl SearchHandle {
 
     /// Finds messages that meet conditions. The caller checks permissions and contents.
     pub async fn find(&self, _: &SearchPermit, query: FindMessages) -> Result<FoundCandidates, QueryError> {
+        self.mailbox.ask_ungated(query).await
+    }
+
+    /// Finds files or commits that meet conditions. The caller checks permissions and texts.
+    pub async fn find_in_repositories(
+        &self,
+        _: &SearchPermit,
+        query: FindInRepositories,
+    ) -> Result<FoundInRepositories, QueryError> {
         self.mailbox.ask_ungated(query).await
     }
 

@@ -1,23 +1,42 @@
 //! The messages of the search actor's mailbox.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::SearchActor;
-use crate::actors::cache::ChangedChats;
+use super::code_reading::{Expected, Planned, RepositoryReadError, Step};
+use super::code_upkeep::Turn;
+use crate::actors::cache::SearchChanges;
 use crate::actors::error::QueryError;
 use crate::core::actor::{Request, instrumented_actor};
-use crate::domain::ids::{ChatId, MessageId};
-use crate::domain::search::Candidates;
+use crate::domain::ids::{ChatId, MessageId, RepositoryId};
+use crate::domain::repository::Repository;
+use crate::domain::search::{Candidates, SearchQuery};
+use crate::git::browse::Oid;
 use crate::storage::readers::ReadError;
 use crate::storage::search_feed::{ChatChanges, IndexedTo};
-use crate::storage::search_index::Document;
+use crate::storage::search_index::{CommitRow, Document, FileRow};
 
 instrumented_actor!(
     SearchActor,
     "search",
-    [AllRead, ChangesRead, ChatsChanged, CompareHeads, CompareIndex, Continue, FindMessages, KeptRead]
+    [
+        AllRead,
+        ChangesRead,
+        ChatsChanged,
+        CodeCompared,
+        CodeHeadsRead,
+        CodePlanned,
+        CodeStepRead,
+        CompareHeads,
+        CompareIndex,
+        Continue,
+        ContinueCode,
+        FindInRepositories,
+        FindMessages,
+        KeptRead,
+    ]
 );
 
 /// Finds messages that meet conditions.
@@ -54,6 +73,51 @@ pub struct FoundCandidates {
     pub took: Duration,
 }
 
+/// Finds files or commits that meet conditions.
+pub struct FindInRepositories {
+    pub search: RepositorySearch,
+    pub candidates: Arc<Candidates>,
+    /// Rows of other repositories are skipped.
+    pub among: Arc<HashSet<RepositoryId>>,
+    /// Only ids above and below.
+    pub above: i64,
+    pub below: i64,
+    pub limit: usize,
+    /// Rows and time that the search may still use.
+    pub rows: usize,
+    pub time: Duration,
+}
+
+/// The rows that a search in repositories finds.
+pub enum RepositorySearch {
+    /// Files whose paths the query accepts.
+    Files(Arc<SearchQuery>),
+    Commits,
+}
+
+impl Request for FindInRepositories {
+    type Answer = FoundInRepositories;
+    type Error = QueryError;
+}
+
+/// Files or commits that may be hits, those with the highest ids first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundInRepositories {
+    pub files: Vec<FileRow>,
+    pub commits: Vec<CommitRow>,
+    /// The commits of the repositories found that the index has completely.
+    pub heads: HashMap<RepositoryId, String>,
+    /// More may follow below this id.
+    pub next: Option<i64>,
+    /// Whether a limit of rows or time ended the search.
+    pub is_cut: bool,
+    /// Whether the index has all of these repositories, except for late changes.
+    pub is_current: bool,
+    /// Rows and time that were used.
+    pub rows: usize,
+    pub took: Duration,
+}
+
 /// Brings the index up to date and compares it with the database.
 pub struct CompareIndex;
 
@@ -71,12 +135,12 @@ pub enum IndexComparison {
     Skipped,
 }
 
-/// Chats have changed. `request` is the number of the request.
+/// Chats or repositories have changed. `request` is the number of the request.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
 pub(super) struct ChatsChanged {
     pub(super) request: u64,
-    pub(super) changed: Result<ChangedChats, QueryError>,
+    pub(super) changed: Result<SearchChanges, QueryError>,
 }
 
 /// The changes of some chats have been read.
@@ -126,5 +190,46 @@ pub(super) struct Continue {
 #[derive(actix::Message)]
 #[rtype(result = "()")]
 pub(super) struct CompareHeads {
+    pub(super) generation: u64,
+}
+
+/// The refs of some repositories have been read.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct CodeHeadsRead {
+    pub(super) generation: u64,
+    pub(super) heads: Vec<(Arc<Repository>, Result<Option<Oid>, RepositoryReadError>)>,
+}
+
+/// The changes of a repository are known.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct CodePlanned {
+    pub(super) generation: u64,
+    pub(super) repository: Arc<Repository>,
+    pub(super) plan: Result<Planned, RepositoryReadError>,
+}
+
+/// A part of the changes of a repository has been read.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct CodeStepRead {
+    pub(super) generation: u64,
+    pub(super) id: RepositoryId,
+    pub(super) read: Result<(Turn, Step), RepositoryReadError>,
+}
+
+/// All that the index should have of repositories has been read, for a comparison.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct CodeCompared {
+    pub(super) generation: u64,
+    pub(super) expected: Vec<Expected>,
+}
+
+/// Goes on with the upkeep of repositories, after messages that arrived meanwhile.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct ContinueCode {
     pub(super) generation: u64,
 }

@@ -19,12 +19,17 @@ pub struct SearchMetrics {
     pub(super) rebuilds: Counter,
     pub(super) failures: Counter,
     pub(super) indexed: Counter,
+    pub(super) files: Gauge,
+    pub(super) commits: Gauge,
+    pub(super) indexed_files: Counter,
+    pub(super) behind_repositories: Gauge,
+    pub(super) skipped_repositories: Gauge,
     outcomes: [Counter; SearchOutcome::NAMES.len()],
     by_outcome: Labelled<Counter, 1>,
     seconds: Histogram,
 }
 
-/// The outcome of a search for messages.
+/// The outcome of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchOutcome {
     Found,
@@ -67,6 +72,11 @@ impl Default for SearchMetrics {
             rebuilds: Counter::default(),
             failures: Counter::default(),
             indexed: Counter::default(),
+            files: Gauge::default(),
+            commits: Gauge::default(),
+            indexed_files: Counter::default(),
+            behind_repositories: Gauge::default(),
+            skipped_repositories: Gauge::default(),
             outcomes: SearchOutcome::NAMES.map(counter),
             by_outcome: by_outcome.clone(),
             seconds: seconds(),
@@ -76,9 +86,9 @@ impl Default for SearchMetrics {
 
 impl Export for SearchMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Searches for messages";
+        let help = "Searches";
         registry.register("netbit_searches", help, self.by_outcome.clone());
-        let help = "Duration of searches for messages, with the check of each result";
+        let help = "Duration of searches, with the check of each result";
         registry.register("netbit_search_seconds", help, self.seconds.clone());
         let help = "Events of chats that the search index does not have yet";
         registry.register("netbit_search_behind_events", help, self.behind.clone());
@@ -90,6 +100,16 @@ impl Export for SearchMetrics {
         registry.register("netbit_search_bytes", help, self.bytes.clone());
         let help = "Messages that were written into the search index";
         registry.register("netbit_search_indexed", help, self.indexed.clone());
+        let help = "Files in the search index";
+        registry.register("netbit_search_files", help, self.files.clone());
+        let help = "Commits in the search index";
+        registry.register("netbit_search_commits", help, self.commits.clone());
+        let help = "Files that were written into the search index";
+        registry.register("netbit_search_indexed_files", help, self.indexed_files.clone());
+        let help = "Repositories that wait to be compared with the search index";
+        registry.register("netbit_search_behind_repositories", help, self.behind_repositories.clone());
+        let help = "Repositories that could not be read for the search index";
+        registry.register("netbit_search_skipped_repositories", help, self.skipped_repositories.clone());
         let help = "Search indexes that were built from the beginning";
         registry.register("netbit_search_rebuilds", help, self.rebuilds.clone());
         let help = "Failed reads and writes of the search index and of the changes for it";

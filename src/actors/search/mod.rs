@@ -1,4 +1,4 @@
-//! The search for messages: owns the index, and keeps it up to date.
+//! The search: owns the index, and keeps it up to date.
 //!
 //! [`SearchActor`] owns the file `search.db` and its thread. It takes no part in the path of an
 //! answer to a sender: the cache notes which chats have changed, the actor requests these notes,
@@ -7,6 +7,8 @@
 //! of before a crash.
 //!
 //! * `feed` decides what is read next. It needs no runtime.
+//! * `code_feed` decides which repository is compared with its refs next, `code_reading` reads
+//!   repositories, and `code_upkeep` writes their files and commits into the index.
 //! * Changes are read and written in batches, and searches are answered between two of them.
 //!
 //! Invariants:
@@ -18,6 +20,9 @@
 //!   is deleted and built again.
 
 mod actor;
+mod code_feed;
+mod code_reading;
+mod code_upkeep;
 mod feed;
 #[cfg(test)]
 mod feed_test;
@@ -28,5 +33,7 @@ mod upkeep;
 
 pub use actor::{SearchActor, SearchSources};
 pub use handle::{SearchHandle, SearchPermit};
-pub use messages::{FindMessages, FoundCandidates, IndexComparison};
+pub use messages::{
+    FindInRepositories, FindMessages, FoundCandidates, FoundInRepositories, IndexComparison, RepositorySearch,
+};
 pub use metrics::{SearchMetrics, SearchOutcome};

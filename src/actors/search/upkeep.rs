@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use tracing::{error, warn};
 
 use super::actor::{Comparison, SearchActor, Work};
+use super::code_reading::Expected;
 use super::feed::{Removal, RemovalScope};
 use super::messages::{
     AllRead, ChangesRead, ChatsChanged, CompareHeads, CompareIndex, Continue, IndexComparison, Kept, KeptRead,
 };
-use crate::actors::cache::{ChangedChats, ChatHeads};
+use crate::actors::cache::{ChatHeads, SearchChanges};
 use crate::actors::error::QueryError;
 use crate::core::actor::Ask;
 use crate::core::saturate;
@@ -20,20 +21,23 @@ use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::Message;
-use crate::domain::search::message_terms;
+use crate::domain::search::{MessageTraits, message_terms};
 use crate::storage::readers::ReadError;
 use crate::storage::search_feed::{self, BatchLimit, ChatChanges, IndexedTo};
 use crate::storage::search_index::{ChatUpdate, Document, Mark, SearchIndex};
 
 /// Comparisons that are repeated because messages may have been sent meanwhile.
 const COMPARISONS_MAX: usize = 3;
+/// Files up to which an orderly stop compares the index with the repositories.
+const FILES_COMPARED_MAX: usize = 500;
 /// How often the size of the index is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 /// Messages of a trimmed chat that are checked together.
 const CHECKED_PER_SLICE: i64 = 128;
 
 fn document(message: &Message) -> Document {
-    let terms = message_terms(message.chat_id, message.sender_id, &message.content, message.pinned);
+    let traits = MessageTraits { pinned: message.pinned, has_files: !message.files.is_empty() };
+    let terms = message_terms(message.chat_id, message.sender_id, &message.content, traits);
     Document { id: message.id, terms }
 }
 
@@ -88,7 +92,7 @@ impl SearchActor {
         });
     }
 
-    fn is_paused(&self) -> bool {
+    pub(super) fn is_paused(&self) -> bool {
         self.paused_until.is_some_and(|until| Instant::now() < until)
     }
 
@@ -100,16 +104,20 @@ impl SearchActor {
         self.own.post(Continue { generation: self.generation });
     }
 
-    pub(super) fn chats_changed(&mut self, changed: Result<ChangedChats, QueryError>) {
+    pub(super) fn chats_changed(&mut self, changed: Result<SearchChanges, QueryError>) {
         let now = Instant::now();
         match changed {
-            Ok(ChangedChats::All(heads)) => {
-                self.feed.compare(&heads, now);
-                if let Some(comparison) = &mut self.comparison {
-                    comparison.is_current = true;
+            Ok(changes) => {
+                if changes.is_all {
+                    self.feed.compare(&changes.chats, now);
+                    if let Some(comparison) = &mut self.comparison {
+                        comparison.is_current = true;
+                    }
+                } else {
+                    changes.chats.iter().for_each(|head| self.feed.note(*head, now));
                 }
+                self.repositories_changed(changes, now);
             }
-            Ok(ChangedChats::Some(heads)) => heads.into_iter().for_each(|head| self.feed.note(head, now)),
             // The cache was restarted.
             Err(_) => return self.follow(true, self.retry_pause()),
         }
@@ -315,6 +323,14 @@ impl SearchActor {
             Ok(count) => self.metrics.messages.set(count),
             Err(failure) => return self.index_failed(&failure),
         };
+        let repositories = index.file_count().and_then(|files| Ok((files, index.commit_count()?)));
+        match repositories {
+            Ok((files, commits)) => {
+                self.metrics.files.set(files);
+                self.metrics.commits.set(commits);
+            }
+            Err(failure) => return self.index_failed(&failure),
+        }
         self.metrics.bytes.set(i64::try_from(index.bytes()).unwrap_or(i64::MAX));
     }
 }
@@ -323,7 +339,7 @@ impl SearchActor {
 impl SearchActor {
     /// Compares once the index has the changes up to now.
     pub(super) fn begin_comparison(&mut self, ask: Ask<CompareIndex>) {
-        self.comparison = Some(Comparison { ask, is_current: false, tries: 0 });
+        self.comparison = Some(Comparison { ask, is_current: false, tries: 0, found: Vec::new() });
         let max = saturate::to_i64(self.sources.limits.search_compared);
         let count = self.index.as_ref().and_then(|index| index.count().ok());
         if self.is_paused() || count.is_none_or(|count| count > max) {
@@ -335,6 +351,10 @@ impl SearchActor {
 
     fn compare_if_requested(&mut self) {
         if !self.comparison.as_ref().is_some_and(|comparison| comparison.is_current) {
+            return;
+        }
+        // The work on few files ends soon.
+        if !self.code.is_idle() && self.may_compare_code() {
             return;
         }
         let max = self.sources.limits.search_compared;
@@ -364,16 +384,51 @@ impl SearchActor {
         let (Some(mut comparison), Some(index)) = (self.comparison.take(), &self.index) else { return };
         match index.differences(documents) {
             Ok(differences) if !differences.is_empty() && comparison.tries < COMPARISONS_MAX => {
-                comparison.tries += 1;
-                comparison.is_current = false;
-                self.comparison = Some(comparison);
-                self.follow(true, Duration::ZERO);
+                self.compare_again(comparison);
             }
-            Ok(differences) => comparison.ask.answer(Ok(IndexComparison::Differences(differences))),
+            Ok(differences) => {
+                comparison.found = differences;
+                let with_code = self.may_compare_code();
+                self.comparison = Some(comparison);
+                self.work = Work::Comparing;
+                self.read_expected_code(with_code);
+            }
             Err(failure) => {
                 comparison.ask.answer(Ok(IndexComparison::Skipped));
                 self.index_failed(&failure);
             }
         }
+    }
+
+    fn compare_again(&mut self, mut comparison: Comparison) {
+        comparison.tries += 1;
+        comparison.is_current = false;
+        self.comparison = Some(comparison);
+        self.follow(true, Duration::ZERO);
+    }
+
+    /// Returns whether the index has few files, so that all can be read again.
+    fn may_compare_code(&self) -> bool {
+        let max = saturate::to_i64(self.sources.limits.search_compared.min(FILES_COMPARED_MAX));
+        self.index.as_ref().and_then(|index| index.file_count().ok()).is_some_and(|count| count <= max)
+    }
+
+    pub(super) fn code_compared(&mut self, expected: Vec<Expected>) {
+        self.work = Work::Idle;
+        let Some(mut comparison) = self.comparison.take() else { return self.continue_soon() };
+        match self.code_differences(expected) {
+            Ok(differences) if !differences.is_empty() && comparison.tries < COMPARISONS_MAX => {
+                self.compare_again(comparison);
+            }
+            Ok(differences) => {
+                comparison.found.extend(differences);
+                comparison.ask.answer(Ok(IndexComparison::Differences(comparison.found)));
+            }
+            Err(failure) => {
+                comparison.ask.answer(Ok(IndexComparison::Skipped));
+                return self.index_failed(&failure);
+            }
+        }
+        self.continue_soon();
     }
 }

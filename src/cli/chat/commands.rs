@@ -34,7 +34,7 @@ pub(super) const HELP: &[Help] = &[
     always("/attach PATH TEXT", "upload a file and send it, with or without a text; Esc cancels"),
     always("/status STATUS", "set your status: online, away, dnd or invisible"),
     always("/more", "show older messages of the open chat"),
-    always("/search WORDS", "find messages of all your chats; also from:USER in:#CHAT after:2026-11-01"),
+    always("/search WORDS", "find messages, code and commits; also from:USER in:#CHAT repo:NAME lang:rust"),
     always("/goto N", "go to a message that the last search found"),
     full("/find TEXT", "find text in the history of the chat; n and N go to older and newer matches"),
     full("/inbox", "show your notifications"),

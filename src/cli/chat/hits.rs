@@ -3,17 +3,26 @@
 use super::link::packet_of;
 use super::listing;
 use super::text::clean_line;
-use crate::protocol::found::{FoundChat, MessageHit};
+use crate::protocol::found::{Found, FoundChat, MessageHit};
 use crate::protocol::packet::MessagePacket;
 
-/// Group of results that the client requests.
-pub(super) const MESSAGES: &str = "messages";
+/// Group of results that continues at a cursor.
+const MESSAGES: &str = "messages";
+/// Groups of the first page.
+const ALL: &str = "messages,code,commits";
+/// Characters of an object id in a line.
+const OID_CHARS: usize = 8;
+
+/// Returns the groups of a page: further pages have messages only.
+pub(super) fn groups(is_first: bool) -> &'static str {
+    if is_first { ALL } else { MESSAGES }
+}
 
 /// Returns the request for a page of messages.
 pub(super) fn packet(query: &str, cursor: Option<String>, limit: u16) -> MessagePacket {
     MessagePacket {
         q: Some(query.to_owned()),
-        groups: Some(MESSAGES.to_owned()),
+        groups: Some(groups(cursor.is_none()).to_owned()),
         cursor,
         limit: Some(limit),
         ..packet_of("Search")
@@ -28,6 +37,22 @@ pub(super) fn refusal(reason: &str) -> &str {
 /// Returns the title of the chat of a hit.
 pub(super) fn place(chat: &FoundChat) -> String {
     listing::title(chat.id, chat.name.as_deref(), chat.peer.as_deref())
+}
+
+/// Returns the lines of the code and the commits that were found, without control characters.
+pub(super) fn lines_of_repositories(found: &Found) -> Vec<String> {
+    let mut lines = Vec::new();
+    for hit in found.code.iter().flat_map(|code| &code.hits) {
+        let line = |line: &crate::protocol::found::CodeLine| {
+            format!("{} {}:{}: {}", hit.repository, hit.path, line.number, line.text.trim())
+        };
+        lines.extend(hit.lines.iter().map(line));
+    }
+    for hit in found.commits.iter().flat_map(|commits| &commits.hits) {
+        let oid = hit.oid.get(..OID_CHARS).unwrap_or(&hit.oid);
+        lines.push(format!("{} {oid} {} ({})", hit.repository, hit.subject, hit.author));
+    }
+    lines.iter().map(|line| clean_line(line)).collect()
 }
 
 /// Returns a hit as parts of one line, and whether each is a match. The line begins at most
@@ -90,6 +115,26 @@ mod tests {
         let shown = line(&evil, 20);
         assert!(!shown.contains(['\u{1b}', '\n', '\r', '\u{202e}']), "{shown:?}");
         assert_eq!(line(&hit("ab", &[[9, 12]]), 3), "…");
+    }
+
+    #[test]
+    fn code_and_commits_are_lines_without_control_characters() {
+        let found = json!({
+            "took_ms": 1,
+            "code": {"hits": [{
+                "repository_id": 1, "repository": "a/b/c", "path": "src/\u{1b}[2Jx", "ref": "main",
+                "commit_oid": "0", "line_count": 9, "lines": [{"number": 7, "text": "\tlet x;\u{202e}"}],
+            }]},
+            "commits": {"hits": [{
+                "repository_id": 1, "repository": "a/b/c", "oid": "0123456789", "subject": "a\nb",
+                "author": "Ada", "committed_at": "2026-11-24T00:00:00Z", "excerpt": "",
+            }]},
+        });
+        let lines = lines_of_repositories(&serde_json::from_value(found).unwrap());
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("a/b/c src/") && lines[0].contains(":7: let x;"), "{lines:?}");
+        assert!(lines[1].starts_with("a/b/c 01234567 a") && lines[1].ends_with("b (Ada)"), "{lines:?}");
+        assert!(!lines.concat().contains(['\u{1b}', '\n', '\t', '\u{202e}']), "{lines:?}");
     }
 
     #[test]

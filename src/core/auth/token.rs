@@ -17,6 +17,8 @@ use super::refresh::RefreshKey;
 
 /// Separates the key of cursors from the signatures of access tokens, which use the same secret.
 const CURSORS: &[u8] = b"netbit key of cursors, version 1\0";
+/// The same for the addresses of objects of Git LFS.
+const LFS_LINKS: &[u8] = b"netbit key of lfs links, version 1\0";
 const ISSUER: &str = "netbit";
 const AUDIENCE: &str = "netbit";
 /// Allowed difference between the clocks of two machines.
@@ -63,6 +65,7 @@ pub struct TokenKeys {
     epoch: i64,
     refresh: RefreshKey,
     cursors: [u8; 32],
+    lfs_links: [u8; 32],
 }
 
 impl TokenKeys {
@@ -80,12 +83,19 @@ impl TokenKeys {
             epoch,
             refresh: RefreshKey::new(secret, epoch),
             cursors: derived(secret, CURSORS),
+            lfs_links: derived(&derived(secret, LFS_LINKS), &epoch.to_be_bytes()),
         }
     }
 
     /// Returns the key that seals cursors. It is the same on all nodes of a cluster.
     pub fn cursors(&self) -> &[u8; 32] {
         &self.cursors
+    }
+
+    /// Returns the key that signs the links of Git LFS. It is the same on all nodes of a cluster,
+    /// and another one after a restore.
+    pub fn lfs_links(&self) -> &[u8; 32] {
+        &self.lfs_links
     }
 
     /// Returns the key that derives refresh tokens.

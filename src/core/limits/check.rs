@@ -55,9 +55,14 @@ impl Limits {
             trimmed_per_command proxied_requests proxied_requests_per_node proxy_connect_ms proxy_idle_ms
             proxy_catch_up_ms searches search_rows search_ms search_checked search_batch search_retry_ms
             search_checked_bytes search_check_ms search_batch_bytes search_lag_ms search_compare_ms
+            search_code_file_bytes search_code_files search_code_bytes search_code_lines search_code_checked_bytes
+            search_code_check_ms search_commits search_plan_ms search_step_rows search_step_bytes search_step_ms
             file_bytes files_per_message files_user_bytes files_server_bytes files_unbound_per_user uploads
             uploads_per_user upload_idle_ms downloads thumbnail_pixels thumbnail_memory_bytes
             thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms avatar_bytes
+            lfs_object_bytes lfs_repository_bytes lfs_account_bytes
+            lfs_batch_objects lfs_body_bytes lfs_uploads_per_user lfs_link_seconds lfs_staged_seconds
+            lfs_locks_per_repository
         ));
         mistakes.extend(below_one!(
             self, RATE,
@@ -78,6 +83,7 @@ impl Limits {
             page_max 100,
             files_per_message 50,
             left_per_command 80,
+            lfs_batch_objects 2000,
             logins_per_user 1000,
             create_participants 100,
             readers 1024,

@@ -44,6 +44,7 @@ mod derived;
 mod files;
 mod git;
 mod http;
+mod lfs;
 mod maintenance;
 mod notifications;
 mod pages;
@@ -70,7 +71,7 @@ pub const ROWS_PER_STATEMENT_MAX: usize = 2_000;
 rooms! {
     [
         actors sessions presence pages http accounts chats
-        projects notifications files search git browsing maintenance storage cluster
+        projects notifications files lfs search git browsing maintenance storage cluster
     ]
     /// Whether rate limits apply at all. Set to `false` for trials and measurements.
     rates: bool = true,

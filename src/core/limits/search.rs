@@ -1,4 +1,4 @@
-//! Limits of the search for messages.
+//! Limits of the search.
 
 macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($limits)*
     /// Searches of one user per second, after the burst.
@@ -37,5 +37,31 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     search_compare_ms: u64 = 300_000,
     /// Messages up to which an orderly stop compares the index with the database.
     search_compared: usize = 10_000,
+    /// Size of a file of the default branch that is searched. Larger files are rarely written by
+    /// people.
+    search_code_file_bytes: usize = 1_048_576,
+    /// Files of one repository that are searched. Each takes about 200 bytes in memory while the
+    /// index compares them with a commit.
+    search_code_files: usize = 50_000,
+    /// Bytes of the texts of one repository that are searched. The index takes about a quarter of
+    /// this.
+    search_code_bytes: usize = 536_870_912,
+    /// Lines of one file that a search shows.
+    search_code_lines: usize = 5,
+    /// Bytes of files that one search compares with its query.
+    search_code_checked_bytes: usize = 16_777_216,
+    /// How long one search may read and compare files or commits (milliseconds).
+    search_code_check_ms: u64 = 300,
+    /// Newest commits of one repository that are searched.
+    search_commits: usize = 10_000,
+    /// How long the changed files and commits of one repository may be listed (milliseconds).
+    search_plan_ms: u64 = 30_000,
+    /// Files and commits that are read and written together to keep the index up to date. Searches
+    /// wait for such a step.
+    search_step_rows: usize = 200,
+    /// Bytes of the texts of a step.
+    search_step_bytes: usize = 262_144,
+    /// How long a step may read (milliseconds).
+    search_step_ms: u64 = 200,
 }}}
 pub(super) use add_limits;

@@ -78,6 +78,22 @@ pub fn check_update(
     Ok(())
 }
 
+/// Checks removing a lock of Git LFS. `is_own`: the user holds the lock.
+pub fn unlock(role: Option<ProjectRole>, is_own: bool, is_forced: bool) -> Result<(), Refusal> {
+    if is_own {
+        return Ok(());
+    }
+    if !is_forced {
+        return Err(Refusal::Forbidden(
+            "another user holds the lock; ask the user to unlock, or unlock with --force",
+        ));
+    }
+    if role < Some(ProjectRole::Maintainer) {
+        return Err(Refusal::Forbidden("removing the lock of another user needs the role maintainer"));
+    }
+    Ok(())
+}
+
 /// Returns whether an update must not rewrite history.
 pub fn must_fast_forward(config: &ProjectConfig, update: &RefUpdate) -> bool {
     update.branch().and_then(|branch| config.rule_for(branch)).is_some_and(|rule| !rule.force)
@@ -192,6 +208,16 @@ mod tests {
             assert!(check_update(&config, Some(Writer), &change).is_err());
             assert!(check_update(&config, Some(Maintainer), &change).is_ok());
         }
+    }
+
+    #[test]
+    fn lock_is_removed_by_its_holder_or_by_force_of_a_maintainer() {
+        for role in [Writer, Maintainer, Owner] {
+            assert!(unlock(Some(role), true, false).is_ok() && unlock(Some(role), true, true).is_ok());
+            assert!(unlock(Some(role), false, false).is_err());
+        }
+        assert!(unlock(Some(Writer), false, true).is_err());
+        assert!(unlock(Some(Maintainer), false, true).is_ok());
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl SearchQuery {
 }
 
 impl Pattern {
-    fn conditions(&self) -> Vec<Condition> {
+    pub(super) fn conditions(&self) -> Vec<Condition> {
         let mut conditions = Vec::new();
         for (at, atom) in self.atoms.iter().enumerate() {
             let next = self.atoms.get(at + 1);

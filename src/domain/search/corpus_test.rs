@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Candidates, Condition, Excerpt, SearchQuery, TERM_BYTES_MAX, message_terms};
+use super::{Candidates, Condition, Excerpt, MessageTraits, SearchQuery, TERM_BYTES_MAX, message_terms};
 use crate::domain::ids::{ChatId, UserId};
 use crate::domain::timestamp::Timestamp;
 
 const CORPUS: &str = include_str!("corpus.txt");
 
 fn terms(content: &str) -> BTreeSet<String> {
-    message_terms(ChatId(1), UserId(2), content, false).into_iter().collect()
+    message_terms(ChatId(1), UserId(2), content, MessageTraits::default()).into_iter().collect()
 }
 
 /// Returns whether the index would propose a message with these terms.
@@ -30,7 +30,7 @@ fn find(query: &str, content: &str) -> Option<Vec<String>> {
     if !is_candidate(&query.candidates(), &terms(content)) {
         return None;
     }
-    let ranges = query.highlights(content, false, Timestamp(0))?;
+    let ranges = query.highlights(content, MessageTraits::default(), Timestamp(0))?;
     Some(ranges.into_iter().map(|range| content[range].to_owned()).collect())
 }
 
@@ -69,12 +69,14 @@ fn highlights_are_the_words_that_match() {
 #[test]
 fn filters_of_time_are_half_open() {
     let query = SearchQuery::parse("x after:2026-11-24 before:2026-11-25").unwrap();
-    let at = |time: &str| query.highlights("x", false, Timestamp::parse(time).unwrap()).is_some();
+    let at = |time: &str| {
+        query.highlights("x", MessageTraits::default(), Timestamp::parse(time).unwrap()).is_some()
+    };
     assert!(at("2026-11-24T00:00:00Z") && at("2026-11-24T23:59:59.999Z"));
     assert!(!at("2026-11-23T23:59:59.999Z") && !at("2026-11-25T00:00:00Z"));
     let pinned = SearchQuery::parse("is:pinned").unwrap();
-    assert!(pinned.highlights("x", true, Timestamp(0)).is_some());
-    assert!(pinned.highlights("x", false, Timestamp(0)).is_none());
+    assert!(pinned.highlights("x", MessageTraits { pinned: true, has_files: false }, Timestamp(0)).is_some());
+    assert!(pinned.highlights("x", MessageTraits::default(), Timestamp(0)).is_none());
 }
 
 proptest! {
@@ -97,7 +99,7 @@ proptest! {
         for query in [word.to_owned(), word.to_uppercase(), format!("\"{word}\"")] {
             if let Ok(query) = SearchQuery::parse(&format!("\"{}\"", query.replace('"', ""))) {
                 prop_assert!(is_candidate(&query.candidates(), &terms(&content)), "{} in {}", word, content);
-                prop_assert!(query.highlights(&content, false, Timestamp(0)).is_some(), "{} in {}", word, content);
+                prop_assert!(query.highlights(&content, MessageTraits::default(), Timestamp(0)).is_some(), "{} in {}", word, content);
             }
         }
     }
@@ -106,7 +108,7 @@ proptest! {
     fn any_query_and_content_are_handled(query in "\\PC{0,80}", content in "\\PC{0,600}") {
         if let Ok(query) = SearchQuery::parse(&query) {
             drop(query.candidates());
-            if let Some(ranges) = query.highlights(&content, true, Timestamp(0)) {
+            if let Some(ranges) = query.highlights(&content, MessageTraits { pinned: true, has_files: false }, Timestamp(0)) {
                 let excerpt = Excerpt::of(&content, &ranges);
                 prop_assert!(excerpt.text.len() <= super::EXCERPT_BYTES_MAX);
                 let chars = excerpt.text.chars().count();
@@ -121,7 +123,7 @@ proptest! {
         query in "[a-c東京.:\" -]{1,10}", content in "[a-cA-C東京.:'’ \n-]{0,40}",
     ) {
         if let Ok(query) = SearchQuery::parse(&query)
-            && query.highlights(&content, false, Timestamp(0)).is_some()
+            && query.highlights(&content, MessageTraits::default(), Timestamp(0)).is_some()
         {
             prop_assert!(is_candidate(&query.candidates(), &terms(&content)));
         }

@@ -8,6 +8,8 @@ pub const EXCERPT_BYTES_MAX: usize = 300;
 const BEFORE_BYTES: usize = 80;
 /// Highlighted ranges.
 const HIGHLIGHTS_MAX: usize = 40;
+/// Bytes of a range in an answer.
+const HIGHLIGHT_BYTES: usize = 12;
 const ELLIPSIS: &str = "…";
 
 /// A part of a content, with the places that match.
@@ -20,6 +22,11 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
+    /// Returns the size in an answer.
+    pub fn text_bytes(&self) -> usize {
+        self.text.len() + self.highlights.len() * HIGHLIGHT_BYTES
+    }
+
     /// Cuts the content around the first of `matches`, which are ranges of bytes, sorted and
     /// disjoint.
     pub fn of(content: &str, matches: &[Range<usize>]) -> Self {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::query::{Feature, Pattern, SearchQuery};
+use super::query::{Feature, MessageTraits, Pattern, SearchQuery};
 use super::tokens::{Atom, AtomKind, atoms};
 use crate::domain::timestamp::Timestamp;
 
@@ -13,13 +13,27 @@ impl SearchQuery {
     /// Returns the ranges of bytes that match, sorted and disjoint, or `None` if the message is not
     /// a hit. The list is empty if the query has filters only. Senders and chats are up to the
     /// caller.
-    pub fn highlights(&self, content: &str, pinned: bool, sent_at: Timestamp) -> Option<Vec<Range<usize>>> {
-        let is_in_time = self.after.is_none_or(|after| sent_at >= after)
-            && self.before.is_none_or(|before| sent_at < before);
-        let has_all = self.has.iter().all(|has| Feature::of(content, pinned).any(|feature| feature == *has));
-        if !is_in_time || !has_all {
+    pub fn highlights(
+        &self,
+        content: &str,
+        traits: MessageTraits,
+        sent_at: Timestamp,
+    ) -> Option<Vec<Range<usize>>> {
+        let has_all = self.has.iter().all(|has| Feature::of(content, traits).any(|feature| feature == *has));
+        if !has_all || !self.is_in_time(sent_at) {
             return None;
         }
+        self.word_highlights(content)
+    }
+
+    /// Returns whether a time is in the time of the query.
+    pub(super) fn is_in_time(&self, at: Timestamp) -> bool {
+        self.after.is_none_or(|after| at >= after) && self.before.is_none_or(|before| at < before)
+    }
+
+    /// Returns the ranges of bytes that match the words and phrases, sorted and disjoint; `None` if
+    /// any of them is missing or excluded.
+    pub(super) fn word_highlights(&self, content: &str) -> Option<Vec<Range<usize>>> {
         let atoms = atoms(content);
         if self.excluded.iter().any(|pattern| pattern.matches(&atoms).next().is_some()) {
             return None;
@@ -51,7 +65,7 @@ fn united(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
 
 impl Pattern {
     /// Returns the ranges of the text that match.
-    fn matches<'a>(&'a self, atoms: &'a [Atom]) -> impl Iterator<Item = Range<usize>> + 'a {
+    pub(super) fn matches<'a>(&'a self, atoms: &'a [Atom]) -> impl Iterator<Item = Range<usize>> + 'a {
         let windows = atoms.windows(self.atoms.len().max(1)).filter(move |window| self.matches_at(window));
         windows.filter_map(|window| Some(window.first()?.at.start..window.last()?.at.end))
     }

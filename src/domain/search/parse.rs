@@ -4,6 +4,8 @@
 //! filters such as `from:bob`. A known operator is a filter wherever it begins an item; any other
 //! `name:` is part of a word. An item in quotation marks is never a filter.
 
+use super::code::{Literal, PathFilter};
+use super::languages::Language;
 use super::query::{
     ChatName, Feature, Pattern, PersonName, QUERY_ATOMS_MAX, QUERY_BYTES_MAX, QUERY_ITEMS_MAX, SearchQuery,
 };
@@ -22,8 +24,9 @@ enum Operator {
     After,
     Has,
     Is,
-    /// Filters of a search for code.
-    OfCode,
+    Repository,
+    Path,
+    Language,
 }
 
 impl Operator {
@@ -35,7 +38,9 @@ impl Operator {
             "after" => Some(Self::After),
             "has" => Some(Self::Has),
             "is" => Some(Self::Is),
-            "repo" | "path" | "lang" => Some(Self::OfCode),
+            "repo" => Some(Self::Repository),
+            "path" => Some(Self::Path),
+            "lang" => Some(Self::Language),
             _ => None,
         }
     }
@@ -86,14 +91,15 @@ impl SearchQuery {
         if patterns.map(|pattern| pattern.atoms.len()).sum::<usize>() > QUERY_ATOMS_MAX {
             return refuse("must have at most 96 words, characters of scripts without spaces, and symbols");
         }
-        if query.wanted.is_empty() && query.from.is_empty() && query.chats.is_empty() && query.has.is_empty()
-        {
-            return refuse("must have a word to search for, or a filter: from:, in:, has: or is:");
-        }
-        Ok(query)
+        query.refusal_everywhere().map_or(Ok(query), refuse)
     }
 
     fn add_words(&mut self, item: &Item<'_>, is_last: bool) {
+        if !item.value.is_empty() {
+            let literals = if item.is_excluded { &mut self.excluded_literals } else { &mut self.literals };
+            // A file is compared line by line.
+            literals.extend(item.value.lines().filter(|line| !line.is_empty()).map(Literal::of));
+        }
         let mut found = atoms(item.value);
         for first in first_of_words(item.value, &mut found) {
             first.joined = false;
@@ -123,15 +129,31 @@ impl SearchQuery {
             Operator::Has => match value.to_ascii_lowercase().as_str() {
                 "link" => self.has.push(Feature::Link),
                 "code" => self.has.push(Feature::Code),
-                _ => return refuse("has: needs link or code"),
+                "file" => self.has.push(Feature::File),
+                _ => return refuse("has: needs link, code or file"),
             },
             Operator::Is if value.eq_ignore_ascii_case("pinned") => self.has.push(Feature::Pinned),
             Operator::Is => return refuse("is: needs pinned"),
-            Operator::OfCode => {
-                return refuse(
-                    "cannot have repo:, path: or lang:, which search code; this server searches messages",
-                );
-            }
+            Operator::Repository => match value.trim_matches('/') {
+                "" => return refuse("repo: needs a repository, such as repo:alice/web/site or repo:site"),
+                name => self.repositories.push(name.to_ascii_lowercase()),
+            },
+            Operator::Path => match value.trim_start_matches('/') {
+                "" => {
+                    return refuse(
+                        "path: needs the beginning of a path or a pattern, such as path:src/ or path:*.rs",
+                    );
+                }
+                path => self.paths.push(PathFilter::of(path)),
+            },
+            Operator::Language => match Language::named(value) {
+                Some(language) => self.languages.push(language),
+                None => {
+                    return refuse(
+                        "lang: needs a common language, such as lang:rust; path:*.xyz finds files with another ending",
+                    );
+                }
+            },
         }
         Ok(())
     }
@@ -212,6 +234,8 @@ fn operator_of(body: &str) -> (Option<Operator>, &str) {
     let known = body.split_once(':').and_then(|(name, value)| Some((Operator::named(name)?, value)));
     match known {
         // `in::x` and `from://x` are code.
+        Some((Operator::Path | Operator::Repository, value)) if value.starts_with("//") => (None, body),
+        Some((operator @ (Operator::Path | Operator::Repository), value)) => (Some(operator), value),
         Some((operator, value)) if !value.starts_with([':', '/']) => (Some(operator), value),
         _ => (None, body),
     }
@@ -271,7 +295,7 @@ mod tests {
 
     #[test]
     fn query_without_a_meaning_is_refused() {
-        for text in ["", "  ", "...", "-word", "before:2026-11-24", "\0", "\"\""] {
+        for text in ["", "  ", "..", "-word", "before:2026-11-24", "\0", "\"\""] {
             assert!(refusal(text).contains("must have a word"), "{text:?}");
         }
         for (text, reason) in [
@@ -279,10 +303,15 @@ mod tests {
             ("in:!x", "in: needs a chat"),
             ("in:", "in: needs a chat"),
             ("before:tomorrow", "before: needs a date"),
-            ("has:cheese", "has: needs link or code"),
+            ("has:cheese", "has: needs link, code or file"),
             ("is:open", "is: needs pinned"),
             ("x -in:dev", "only words and phrases can be excluded"),
-            ("path:src x", "search code"),
+            ("path:src", "at least 3 bytes"),
+            ("path:src x", "at least 3 bytes"),
+            ("path:src word in:dev", "cannot have from:, in:"),
+            ("repo:", "repo: needs a repository"),
+            ("path:/ x", "path: needs the beginning"),
+            ("lang:klingon word", "lang: needs a common language"),
         ] {
             assert!(refusal(text).contains(reason), "{text}: {}", refusal(text));
         }

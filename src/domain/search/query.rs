@@ -1,5 +1,7 @@
 //! Queries: the words to find, and the filters.
 
+use super::code::{Literal, PathFilter};
+use super::languages::Language;
 use super::tokens::Atom;
 use crate::domain::ids::ChatId;
 use crate::domain::timestamp::Timestamp;
@@ -26,6 +28,15 @@ pub struct SearchQuery {
     pub before: Option<Timestamp>,
     pub after: Option<Timestamp>,
     pub(super) has: Vec<Feature>,
+    /// The repositories are any of these, in lower case: `user/project/name`, or the end of it.
+    pub repositories: Vec<String>,
+    /// The path of the file is any of these.
+    pub(super) paths: Vec<PathFilter>,
+    /// The language of the file is any of these.
+    pub(super) languages: Vec<&'static Language>,
+    /// The words and phrases as they are written, for files.
+    pub(super) literals: Vec<Literal>,
+    pub(super) excluded_literals: Vec<Literal>,
     /// The words as text, if the query has nothing but plain words: the beginning of a user's name.
     pub plain: Option<String>,
 }
@@ -57,21 +68,30 @@ pub enum ChatName {
     With(String),
 }
 
+/// Properties of a message beside its content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MessageTraits {
+    pub pinned: bool,
+    pub has_files: bool,
+}
+
 /// A property of messages that the index knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
     Link,
     Code,
+    File,
     Pinned,
 }
 
 impl Feature {
     /// Returns the features of a message.
-    pub fn of(content: &str, pinned: bool) -> impl Iterator<Item = Self> {
+    pub fn of(content: &str, traits: MessageTraits) -> impl Iterator<Item = Self> {
         let features = [
             (Self::Link, content.contains("https://") || content.contains("http://")),
             (Self::Code, content.contains('`')),
-            (Self::Pinned, pinned),
+            (Self::File, traits.has_files),
+            (Self::Pinned, traits.pinned),
         ];
         features.into_iter().filter_map(|(feature, is_there)| is_there.then_some(feature))
     }
@@ -81,6 +101,7 @@ impl Feature {
         match self {
             Self::Link => "=link",
             Self::Code => "=code",
+            Self::File => "=file",
             Self::Pinned => "=pinned",
         }
     }

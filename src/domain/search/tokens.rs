@@ -16,7 +16,7 @@ use std::ops::Range;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::fold::{Case, FoldedChar, fold};
-use super::query::Feature;
+use super::query::{Feature, MessageTraits};
 use crate::domain::ids::{ChatId, UserId};
 
 /// Longer words are cut to this size, in messages and in queries.
@@ -261,7 +261,15 @@ pub fn sender_term(sender: UserId) -> String {
 
 /// Returns the terms of a message, sorted. No term contains white space, a quotation mark or
 /// another ASCII character than letters, digits, `.` and `=`.
-pub fn message_terms(chat: ChatId, sender: UserId, content: &str, pinned: bool) -> Vec<String> {
+pub fn message_terms(chat: ChatId, sender: UserId, content: &str, traits: MessageTraits) -> Vec<String> {
+    let mut terms = text_terms(content);
+    terms.extend(Feature::of(content, traits).map(|feature| feature.term().to_owned()));
+    terms.extend([chat_term(chat), sender_term(sender)]);
+    terms.into_iter().collect()
+}
+
+/// Returns the terms of the words of a text.
+pub(super) fn text_terms(content: &str) -> BTreeSet<String> {
     let mut terms = BTreeSet::new();
     let mut previous: Option<Atom> = None;
     for atom in atoms(content) {
@@ -283,7 +291,5 @@ pub fn message_terms(chat: ChatId, sender: UserId, content: &str, pinned: bool) 
         }
         previous = Some(atom);
     }
-    terms.extend(Feature::of(content, pinned).map(|feature| feature.term().to_owned()));
-    terms.extend([chat_term(chat), sender_term(sender)]);
-    terms.into_iter().collect()
+    terms
 }

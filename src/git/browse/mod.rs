@@ -42,6 +42,7 @@ mod ref_names;
 mod ref_path;
 mod refs;
 mod renames;
+mod searched;
 pub(super) mod text;
 mod tree;
 mod tree_places;
@@ -82,6 +83,7 @@ pub use object::{CommitSummary, CommitView, Oid, Person};
 pub use ref_names::{RefNames, TagName};
 pub use ref_path::RefPath;
 pub use refs::{Branch, RefKind, RefPage, ResolvedRef, Tag};
+pub use searched::{ChangedFile, ChangedFiles, NewestCommits, SearchedCommit};
 pub use tree::{EntryKind, Tree, TreeCursor, TreeEntry, TreePart};
 
 use budget::ReadBudget;

@@ -21,7 +21,8 @@ impl TreePath {
         Self::of(&path_text::unescaped(path))
     }
 
-    fn of(path: &[u8]) -> Result<Self, BrowseError> {
+    /// Parses the bytes of a path, as git stores them.
+    pub(super) fn of(path: &[u8]) -> Result<Self, BrowseError> {
         if path.is_empty() {
             return Ok(Self(Vec::new()));
         }

@@ -12,6 +12,7 @@ use crate::domain::device::DeviceKey;
 use crate::domain::event_page::EventRange;
 use crate::domain::ids::{ChatId, UserId};
 use crate::protocol::answer::{AckPacket, ServerPacket};
+use crate::protocol::found::{CodeHit, CodeLine, CommitHit};
 use crate::protocol::view::{ChatSummary, EventView, UserView};
 use crate::services::answers::no_space;
 use crate::services::search::SearchRequest;
@@ -22,10 +23,26 @@ const FRAME_OVERHEAD_BYTES: usize = 4096;
 const CHAT_BYTES: usize = 256;
 /// Upper bound of the bytes of a message in the results of a search: excerpt, names, highlights.
 const HIT_BYTES: usize = 1536;
+/// Upper bound of the bytes of a file, a line of a file or a commit in the results of a search,
+/// without their texts.
+const ROW_BYTES: usize = 256;
+/// Upper bound of the bytes of a highlighted range.
+const RANGE_BYTES: usize = 12;
 /// Upper bound of the bytes of a user in the results of a search.
 const PERSON_BYTES: usize = 512;
 /// Upper bound of the bytes of a user in a list, without the names.
 const USER_BYTES: usize = 64;
+
+fn file_bytes(hit: &CodeHit) -> usize {
+    let texts = hit.path.len() + hit.repository.len() + hit.branch.len();
+    let line = |line: &CodeLine| ROW_BYTES + line.text.len() + line.highlights.len() * RANGE_BYTES;
+    ROW_BYTES + texts + hit.lines.iter().map(line).sum::<usize>()
+}
+
+fn commit_bytes(hit: &CommitHit) -> usize {
+    let texts = hit.repository.len() + hit.subject.len() + hit.author.len() + hit.excerpt.len();
+    ROW_BYTES + texts + hit.highlights.len() * RANGE_BYTES
+}
 
 impl Responder {
     pub(super) async fn chats(self, request: Request, after: ChatId) {
@@ -92,7 +109,7 @@ impl Responder {
         room.sent(admitted);
     }
 
-    /// Searches messages and users.
+    /// Searches messages, code, commits and users.
     pub(super) async fn search(self, request: Request, search: SearchRequest) {
         let (who, request_id) = (request.who, request.request_id);
         let mut room = self.bulk_room(who);
@@ -104,7 +121,10 @@ impl Responder {
         };
         let hits = results.messages.as_ref().map_or(0, |messages| messages.hits.len());
         let people = results.people.as_ref().map_or(0, |people| people.hits.len());
-        let bytes = FRAME_OVERHEAD_BYTES + hits * HIT_BYTES + people * PERSON_BYTES;
+        let code = results.code.as_ref().map_or(0, |code| code.hits.iter().map(file_bytes).sum::<usize>());
+        let commits = results.commits.as_ref();
+        let commits = commits.map_or(0, |found| found.hits.iter().map(commit_bytes).sum::<usize>());
+        let bytes = FRAME_OVERHEAD_BYTES + hits * HIT_BYTES + code + commits + people * PERSON_BYTES;
         let admitted = loop {
             if let Some(admitted) = room.admit(bytes) {
                 break admitted;

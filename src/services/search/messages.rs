@@ -11,14 +11,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::budget::Budget;
 use crate::actors::cache::{FoundChats, FoundPlaces, SearchScope, SearchableChats};
 use crate::actors::search::{FindMessages, FoundCandidates, SearchPermit};
-use crate::core::limits::Limits;
 use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::ids::{ChatId, MessageId, UserId};
 use crate::domain::message::Message;
-use crate::domain::search::{Candidates, Condition, Excerpt, SearchQuery, chat_term, sender_term};
+use crate::domain::search::{
+    Candidates, Condition, Excerpt, MessageTraits, SearchQuery, chat_term, sender_term,
+};
 use crate::domain::timestamp::Timestamp;
 use crate::protocol::code::Code;
 use crate::protocol::found::{FoundMessages, MessageHit};
@@ -29,14 +31,9 @@ use crate::storage::readers::ReadError;
 /// Up to this number of chats, the index finds only messages in them. With more chats it skips the
 /// messages of others.
 const CHATS_IN_QUERY_MAX: usize = 64;
-/// Candidates that are read together.
-const CANDIDATES_MIN: usize = 20;
-const CANDIDATES_MAX: usize = 200;
 /// Ids are assumed to rise with the time of sending, except that the clock may have been set back
 /// by so much. The exact times are compared with each message.
 const CLOCK_MARGIN_MS: i64 = 3_600_000;
-/// Queries of the index by one search. Each of them may merge long lists again.
-const STEPS_MAX: usize = 12;
 
 /// The messages found, and whether more may exist that a limit has excluded.
 #[derive(Default)]
@@ -74,55 +71,10 @@ impl Reach {
         if message.deleted || !is_from || !self.chats.contains(&message.chat_id) {
             return None;
         }
-        let ranges = query.highlights(&message.content, message.pinned, message.created_at)?;
+        let traits = MessageTraits { pinned: message.pinned, has_files: !message.files.is_empty() };
+        let ranges = query.highlights(&message.content, traits, message.created_at)?;
         let excerpt = Excerpt::of(&message.content, &ranges);
         Some(Hit { message, excerpt })
-    }
-}
-
-/// The limits that remain for a search.
-#[derive(Debug, Clone, Copy)]
-struct Budget {
-    steps: usize,
-    /// Rows and time in the index.
-    rows: usize,
-    time: Duration,
-    /// Candidates, their bytes, and the time to compare them.
-    checked: usize,
-    bytes: usize,
-    check_time: Duration,
-}
-
-impl Budget {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            steps: STEPS_MAX,
-            rows: limits.search_rows,
-            time: Duration::from_millis(limits.search_ms),
-            checked: limits.search_checked,
-            bytes: limits.search_checked_bytes,
-            check_time: Duration::from_millis(limits.search_check_ms),
-        }
-    }
-
-    fn is_used_up(&self) -> bool {
-        [self.steps, self.rows, self.checked, self.bytes].contains(&0)
-            || self.time.is_zero()
-            || self.check_time.is_zero()
-    }
-
-    /// Returns how many candidates are read next, to find some more hits. The number grows with
-    /// each step, because few of the earlier candidates were hits.
-    fn candidates(&self, wanted: usize) -> usize {
-        let least = CANDIDATES_MIN << (STEPS_MAX - self.steps).min(8);
-        wanted.clamp(least.min(CANDIDATES_MAX), CANDIDATES_MAX).min(self.checked)
-    }
-
-    fn found(&mut self, found: &FoundCandidates) {
-        self.steps = self.steps.saturating_sub(1);
-        self.rows = self.rows.saturating_sub(found.rows);
-        self.time = self.time.saturating_sub(found.took);
-        self.checked = self.checked.saturating_sub(found.ids.len());
     }
 }
 
@@ -231,7 +183,7 @@ impl Services {
         budget: &mut Budget,
     ) -> Result<(FoundCandidates, Checked), ServiceError> {
         let mut found = self.search.find(permit, find).await?;
-        budget.found(&found);
+        budget.found(found.rows, found.took, found.ids.len());
         let ids = std::mem::take(&mut found.ids);
         if ids.is_empty() {
             return Ok((found, Checked::default()));
@@ -242,8 +194,7 @@ impl Services {
         let (query, reach, left) = (query.clone(), reach.clone(), *budget);
         let checking = tokio::task::spawn_blocking(move || check(&query, &reach, candidates, left));
         let checked = checking.await.map_err(ReadError::from)?;
-        budget.bytes = budget.bytes.saturating_sub(checked.bytes);
-        budget.check_time = budget.check_time.saturating_sub(checked.took);
+        budget.compared(checked.bytes, checked.took);
         Ok((found, checked))
     }
 

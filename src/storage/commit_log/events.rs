@@ -17,6 +17,8 @@ pub const FORMAT: i16 = 3;
 pub const FILES_FORMAT: i16 = 2;
 /// The first version whose nodes know avatars. A user, a project and a chat have one more field.
 pub const AVATARS_FORMAT: i16 = 3;
+/// The first version whose nodes know objects of Git LFS. Its events are those of version 2.
+pub const LFS_FORMAT: i16 = 3;
 /// The oldest version of the encoding that this node writes, for nodes of the version before.
 ///
 /// A change of the encoding raises [`FORMAT`] by 1, leaves this at the version before, and makes

@@ -21,7 +21,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
-pub use events::{AVATARS_FORMAT, EventsError, FILES_FORMAT, FORMAT, OLDEST_FORMAT, decode, encode};
+pub use events::{
+    AVATARS_FORMAT, EventsError, FILES_FORMAT, FORMAT, LFS_FORMAT, OLDEST_FORMAT, decode, encode,
+};
 pub use rows::{LOG_ROWS_MAX, LoggedCommit, NewLogRow, Tail};
 
 use super::queries::meta;

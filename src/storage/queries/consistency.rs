@@ -88,6 +88,15 @@ const RULES: &[(&str, &str)] = &[
          ) t WHERE t.counted <> t.bytes",
     ),
     (
+        "the bytes of the Git LFS objects of repository {} are not counted",
+        "SELECT r.id AS id, 'counted ' || r.lfs_bytes || ', in objects ' || coalesce(o.bytes, 0) AS detail
+         FROM repositories r LEFT JOIN (
+             SELECT repository_id, sum(CASE WHEN size < 4096 THEN 4096 ELSE size END) AS bytes
+             FROM lfs_objects GROUP BY repository_id
+         ) o ON o.repository_id = r.id
+         WHERE r.lfs_bytes <> coalesce(o.bytes, 0)",
+    ),
+    (
         "file {} belongs to a deleted message",
         "SELECT f.id AS id, 'message ' || m.id AS detail FROM files f JOIN messages m ON m.id = f.message_id
          WHERE m.deleted_at IS NOT NULL",

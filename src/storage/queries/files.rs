@@ -13,7 +13,7 @@ use crate::domain::file::{BlobHash, Contents, StoredFile, charged_bytes};
 use crate::domain::ids::{FileId, MessageId, UserId};
 use crate::domain::node::NodeName;
 use crate::storage::rows::file::{FileRow, NewFileRow, Removable};
-use crate::storage::schema::{file_usage, files, messages};
+use crate::storage::schema::{file_usage, files, lfs_objects, messages};
 
 /// The key of the bytes of all files in `meta`.
 const TOTAL: &str = "file_bytes";
@@ -205,12 +205,14 @@ pub fn remove(db: &mut Db, ids: &[FileId], which: &Removable) -> QueryResult<Vec
     Ok(found)
 }
 
-/// Returns which of the hashes a file has.
+/// Returns which of the hashes a file or an object of Git LFS has.
 pub fn hashes_in_use(db: &mut Db, hashes: &[BlobHash]) -> QueryResult<HashSet<BlobHash>> {
     let wanted: Vec<&[u8]> = hashes.iter().map(|hash| &hash.0[..]).collect();
     let hash = || files::sha256.assume_not_null();
-    let found: Vec<Vec<u8>> =
-        files::table.filter(hash().eq_any(wanted)).select(hash()).distinct().load(db)?;
+    let mut found: Vec<Vec<u8>> =
+        files::table.filter(hash().eq_any(&wanted)).select(hash()).distinct().load(db)?;
+    let of_objects = lfs_objects::table.filter(lfs_objects::oid.eq_any(wanted));
+    found.append(&mut of_objects.select(lfs_objects::oid).distinct().load(db)?);
     let hashes = found.into_iter().filter_map(|hash| hash.try_into().ok().map(BlobHash));
     Ok(hashes.collect())
 }

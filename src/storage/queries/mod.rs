@@ -25,9 +25,10 @@ use crate::domain::code_talk::{CodeLines, CodeTalk};
 use crate::domain::event::ChatEvent;
 use crate::domain::file::{BlobHash, Contents, StoredFile};
 use crate::domain::ids::{
-    AccessTokenId, ChatId, FileId, LoginId, MessageId, NotificationId, ProjectId, PushId, RepositoryId, Seq,
-    UserId,
+    AccessTokenId, ChatId, FileId, LfsLockId, LfsObjectId, LoginId, MessageId, NotificationId, ProjectId,
+    PushId, RepositoryId, Seq, UserId,
 };
+use crate::domain::lfs::{LfsLock, LfsObject};
 use crate::domain::login::{Login, WebHandle, WebLoginUse};
 use crate::domain::message::{ClientId, Message};
 use crate::domain::node::NodeName;
@@ -44,6 +45,7 @@ use crate::storage::rows::audit::NewAuditRow;
 use crate::storage::rows::chat::{ChatHead, Company, LeftChat, ListedChat, NewChatRow, ParticipantRow};
 use crate::storage::rows::fan_out::{FanOut, NewFanOutRow};
 use crate::storage::rows::file::{NewFileRow, Removable};
+use crate::storage::rows::lfs::{LockFilter, NewLfsLockRow, NewLfsObjectRow};
 use crate::storage::rows::listener::{Followers, Listener, SentMessage};
 use crate::storage::rows::login::NewLogin;
 use crate::storage::rows::message::{Choice, MessageChanges, NewMessageRow};
@@ -241,6 +243,25 @@ dispatch!(files {
     fn remove(ids: &[FileId], which: &Removable) -> Vec<StoredFile>;
     fn hashes_in_use(hashes: &[BlobHash]) -> HashSet<BlobHash>;
     fn complete_above(id: FileId, limit: i64) -> Vec<StoredFile>;
+});
+
+dispatch!(lfs {
+    fn object(repository: RepositoryId, oid: &BlobHash) -> Option<LfsObject>;
+    fn objects_among(repository: RepositoryId, oids: &[BlobHash]) -> Vec<LfsObject>;
+    fn objects_above(id: LfsObjectId, limit: i64) -> Vec<LfsObject>;
+    fn objects_of(repository: RepositoryId, above: LfsObjectId, limit: i64) -> Vec<LfsObject>;
+    fn insert_object(row: &NewLfsObjectRow<'_>) -> ();
+    fn usage_of(repository: RepositoryId) -> i64;
+    fn usage_of_owner(owner: UserId) -> i64;
+    fn removable(node: Option<&NodeName>, limit: i64) -> Vec<LfsObjectId>;
+    fn remove_objects(ids: &[LfsObjectId]) -> Vec<BlobHash>;
+    fn lock(repository: RepositoryId, id: LfsLockId) -> Option<LfsLock>;
+    fn lock_of_path(repository: RepositoryId, path: &str) -> Option<LfsLock>;
+    fn locks(repository: RepositoryId, filter: &LockFilter, limit: i64) -> Vec<LfsLock>;
+    fn lock_count(repository: RepositoryId) -> i64;
+    fn insert_lock(row: &NewLfsLockRow<'_>) -> LfsLockId;
+    fn delete_lock(id: LfsLockId) -> ();
+    fn delete_locks_of(repository: RepositoryId, limit: i64) -> usize;
 });
 
 dispatch!(listeners {

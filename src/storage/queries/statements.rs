@@ -14,6 +14,7 @@ pub mod consistency;
 pub mod fan_outs;
 pub mod files;
 mod given;
+pub mod lfs;
 pub mod listeners;
 pub mod logins;
 pub mod messages;

@@ -7,6 +7,7 @@ pub mod avatar;
 pub mod chat;
 pub mod fan_out;
 pub mod file;
+pub mod lfs;
 pub mod listener;
 pub mod login;
 pub mod message;

@@ -1,9 +1,14 @@
 //! Compares the index with the terms that it should have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Document, SearchIndex, SearchIndexError};
-use crate::domain::ids::MessageId;
+use super::{Document, IndexedFile, SearchIndex, SearchIndexError};
+use crate::domain::ids::{MessageId, RepositoryId};
+
+/// The terms of more files are not compared.
+const FILES_WITH_TERMS_MAX: usize = 50;
+/// Terms of one query of a comparison.
+const TERMS_PER_MATCH: usize = 100;
 
 impl SearchIndex {
     /// Returns how the index differs from these documents: all that it should have.
@@ -31,5 +36,61 @@ impl SearchIndex {
         }
         found.extend(indexed.into_keys().map(|id| format!("message {id} should not be there")));
         Ok(found)
+    }
+
+    /// Returns how the files and commits of a repository differ from these: all that the index
+    /// should have. The terms of a few files are compared, too.
+    pub fn repository_differences(
+        &self,
+        repository: RepositoryId,
+        mut files: BTreeMap<Vec<u8>, IndexedFile>,
+        commits: &HashSet<String>,
+    ) -> Result<Vec<String>, SearchIndexError> {
+        let mut found = Vec::new();
+        let with_terms = files.len() <= FILES_WITH_TERMS_MAX;
+        let mut statement =
+            self.db.prepare("SELECT id, path, oid, is_text FROM files WHERE repository_id = ?")?;
+        let mut rows = statement.query([repository.0])?;
+        while let Some(row) = rows.next()? {
+            let (id, path): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let name = String::from_utf8_lossy(&path).into_owned();
+            let Some(expected) = files.remove(&path) else {
+                found.push(format!("file {name} should not be there"));
+                continue;
+            };
+            if expected.oid != row.get::<_, String>(2)?
+                || expected.terms.is_some() != row.get::<_, bool>(3)?
+            {
+                found.push(format!("file {name} is another"));
+            } else if let Some(terms) = expected.terms.filter(|_| with_terms)
+                && !self.has_exactly("code", id, &terms)?
+            {
+                found.push(format!("file {name} has other terms"));
+            }
+        }
+        found.extend(
+            files.into_keys().map(|path| format!("file {} is missing", String::from_utf8_lossy(&path))),
+        );
+        let indexed = self.commits_of(repository)?;
+        found.extend(indexed.difference(commits).map(|oid| format!("commit {oid} should not be there")));
+        found.extend(commits.difference(&indexed).map(|oid| format!("commit {oid} is missing")));
+        Ok(found)
+    }
+
+    /// Returns whether a row has these terms, and as many as these.
+    fn has_exactly(&self, table: &str, id: i64, terms: &[String]) -> Result<bool, SearchIndexError> {
+        let quoted: Vec<_> = terms.iter().map(|term| format!("\"{term}\"")).collect();
+        for some in quoted.chunks(TERMS_PER_MATCH) {
+            let select = format!("SELECT 1 FROM {table} WHERE {table} MATCH ? AND rowid = ?");
+            if !self.db.prepare(&select)?.exists(rusqlite::params![some.join(" AND "), id])? {
+                return Ok(false);
+            }
+        }
+        // The size of the only column: the number of its terms, as a varint.
+        let size: Vec<u8> =
+            self.db
+                .query_row(&format!("SELECT sz FROM {table}_docsize WHERE id = ?"), [id], |row| row.get(0))?;
+        let count = size.iter().fold(0_usize, |count, byte| (count << 7) | usize::from(byte & 0x7f));
+        Ok(count == terms.len())
     }
 }

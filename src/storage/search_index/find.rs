@@ -13,7 +13,7 @@ use crate::domain::search::{Candidates, Condition, chat_term};
 /// Instructions of SQLite between two checks of the time. FTS5 reads each page of its lists by a
 /// statement of a few instructions, so the check also runs while it intersects or merges lists
 /// without a result.
-const INSTRUCTIONS_PER_CHECK: c_int = 8;
+pub(super) const INSTRUCTIONS_PER_CHECK: c_int = 8;
 
 /// A query of the index: the newest messages first.
 #[derive(Debug)]

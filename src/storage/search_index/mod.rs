@@ -1,4 +1,6 @@
-//! The index of the search for messages: a file of SQLite next to the database, on either engine.
+//! The index of the search: a file of SQLite next to the database, on either engine.
+//!
+//! `repositories` has the tables of files and commits.
 //!
 //! The table `documents` is an FTS5 table without contents: it holds the terms of
 //! [`message_terms`](crate::domain::search::message_terms), not the messages. `marks` holds for
@@ -11,12 +13,16 @@
 
 mod differences;
 mod find;
+mod find_in_repositories;
+mod repositories;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use find::{FindEnd, FoundIds, IndexQuery};
+pub use find_in_repositories::{CommitRow, FileRow, FoundRows, RepositoryQuery, commit_ids_between};
+pub use repositories::{IndexedCommit, IndexedFile, IndexedSize, RepositoryMark, RepositoryUpdate};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::core::private_file;
@@ -24,7 +30,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::search;
 
 /// The version of the tables below.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// `prefix`: the first three characters of each term have a list of their own, so that the
 /// beginnings that most words share are found as fast as a word. The tokenizer separates at spaces
@@ -165,6 +171,8 @@ impl SearchIndex {
         // A missing table is an error now, not at the first search.
         index.count()?;
         index.marks()?;
+        index.file_count()?;
+        index.repository_marks()?;
         Ok(Ok(index.begin_use(boot)?))
     }
 
@@ -174,7 +182,7 @@ impl SearchIndex {
         private_file::create_new(path)
             .map_err(|source| SearchIndexError::Io { path: path.to_owned(), source })?;
         let index = Self::connect(path)?;
-        index.db.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
+        index.db.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {} COMMIT;", repositories::TABLES))?;
         let versions = [("schema", SCHEMA), ("terms", search::VERSION), ("epoch", epoch)];
         for (key, value) in versions {
             index.set_meta(key, &value.to_string())?;

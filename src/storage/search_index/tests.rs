@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use super::find::expression;
 use super::*;
 use crate::domain::ids::UserId;
-use crate::domain::search::{Candidates, Condition, SearchQuery, message_terms};
+use crate::domain::search::{Candidates, Condition, MessageTraits, SearchQuery, message_terms};
 
 fn document(id: i64, chat: i64, content: &str) -> Document {
-    Document { id: MessageId(id), terms: message_terms(ChatId(chat), UserId(7), content, false) }
+    Document {
+        id: MessageId(id),
+        terms: message_terms(ChatId(chat), UserId(7), content, MessageTraits::default()),
+    }
 }
 
 fn update(chat: i64, documents: Vec<Document>, removed: &[i64], seq: Seq) -> ChatUpdate {

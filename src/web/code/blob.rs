@@ -7,11 +7,13 @@ use serde::Deserialize;
 
 use super::documents::{self, PageLinks};
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref, href};
+use super::lfs_objects::ShownObject;
 use super::lines::{CodeLines, LINES_MAX};
 use super::missing;
 use super::words::{Step, steps};
 use crate::core::plural::{plural, size};
 use crate::core::saturate;
+use crate::domain::lfs::LfsPointer;
 use crate::git::browse::{Blob, ResolvedRef, TreePart};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::{Path, Query};
@@ -25,10 +27,6 @@ use crate::web::visitor::Visitor;
 const IMAGE_ENDS: [&str; 7] = [".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg"];
 /// The mode of a symbolic link.
 const LINK_MODE: &str = "120000";
-/// The first line of a file that Git LFS keeps elsewhere (specification, version 1).
-const LFS_START: &str = "version https://git-lfs.github.com/spec/v1\n";
-/// Maximum size of such a file.
-const LFS_BYTES_MAX: usize = 1024;
 
 #[derive(Template)]
 #[template(path = "code/blob.html")]
@@ -46,6 +44,8 @@ struct BlobPage {
     /// Whether `lines` can be blamed.
     is_text: bool,
     is_lossy: bool,
+    /// The view with the bytes of the file.
+    raw_view: &'static str,
     path: String,
     permalink: String,
 }
@@ -59,8 +59,8 @@ enum Body {
     Empty,
     /// The target of a symbolic link.
     Link(String),
-    /// The size of the file that Git LFS keeps.
-    Lfs(String),
+    /// Git LFS keeps the file.
+    Lfs(ShownObject),
     Binary,
     TooLarge,
 }
@@ -123,7 +123,9 @@ async fn page(
         }
         _ => false,
     };
+    let is_lfs = matches!(body, Body::Lfs(_));
     let page = BlobPage {
+        raw_view: if is_lfs { "lfs" } else { "raw" },
         shell: frame.shell(request, visitor, &path).wide(),
         folders,
         name,
@@ -137,8 +139,8 @@ async fn page(
         path,
         frame,
     };
-    // How far the highlighting comes in its time differs.
-    let kept = Some(&validator).filter(|_| !is_cut);
+    // How far the highlighting comes in its time differs, and objects of Git LFS arrive later.
+    let kept = Some(&validator).filter(|_| !is_cut && !is_lfs);
     layout::built(request, (services, &view), kept, move || page).await
 }
 
@@ -174,8 +176,8 @@ async fn body(
     if mode == LINK_MODE {
         return Ok(Body::Link(text));
     }
-    if let Some(size) = lfs_size(&text) {
-        return Ok(Body::Lfs(size));
+    if let Some(pointer) = LfsPointer::parse(&text) {
+        return Ok(Body::Lfs(ShownObject::find(services, view, pointer).await?));
     }
     if is_source {
         let paint = move || CodeLines::paint(&path, &text, LINES_MAX);
@@ -187,15 +189,6 @@ async fn body(
         ));
     }
     Ok(Body::Image(frame.href("image", &path)))
-}
-
-/// Returns the size that a pointer of Git LFS names.
-fn lfs_size(text: &str) -> Option<String> {
-    if text.len() > LFS_BYTES_MAX || !text.starts_with(LFS_START) {
-        return None;
-    }
-    let stored = text.lines().find_map(|line| line.strip_prefix("size ")?.parse().ok());
-    Some(stored.map_or_else(|| "unknown size".to_owned(), size))
 }
 
 /// Leads to the page of a folder, if the path is one.
@@ -211,19 +204,5 @@ async fn folder_instead(
     match services.tree(view, commit.oid, path.to_owned(), false, part).await {
         Ok(_) => Ok(found_at(&frame.href("tree", path))),
         Err(_) => Err(HttpError::from(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lfs_pointer_names_the_size_of_its_file() {
-        let pointer = format!("{LFS_START}oid sha256:4d7a\nsize 12345\n");
-        assert_eq!(lfs_size(&pointer).as_deref(), Some("12.1 KiB"));
-        assert_eq!(lfs_size(LFS_START).as_deref(), Some("unknown size"));
-        assert_eq!(lfs_size("version 1\nsize 3\n"), None);
-        assert_eq!(lfs_size(&format!("{pointer}{}", " ".repeat(LFS_BYTES_MAX))), None);
     }
 }

@@ -15,6 +15,7 @@ pub(super) mod find;
 pub(super) mod frame;
 pub(super) mod go;
 pub(super) mod home;
+pub(super) mod lfs_objects;
 mod lines;
 mod listing;
 pub(super) mod missing;

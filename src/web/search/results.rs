@@ -1,14 +1,17 @@
 //! The groups of results, as the page shows them.
 
 use crate::domain::chat::ChatKind;
-use crate::http::address::percent_encoded;
-use crate::protocol::found::{Found, FoundChat, FoundMessages, FoundPeople, FoundPerson, MessageHit};
+use crate::http::address::{path_encoded, percent_encoded};
+use crate::protocol::found::{
+    CodeHit, CommitHit, Found, FoundChat, FoundMessages, FoundPeople, FoundPerson, MessageHit,
+};
 use crate::web::paint::SafeHtml;
 use crate::web::paint::excerpt::excerpt;
 use crate::web::shown::{Face, Moment};
 
 /// Name in addresses and heading of each group.
-pub(super) const GROUPS: [(&str, &str); 2] = [("messages", "Messages"), ("people", "People")];
+pub(super) const GROUPS: [(&str, &str); 4] =
+    [("messages", "Messages"), ("code", "Code"), ("commits", "Commits"), ("people", "People")];
 
 /// The results in one group.
 pub(super) struct Group<T> {
@@ -52,6 +55,63 @@ impl MessageRow {
     }
 }
 
+/// A file that was found.
+pub(super) struct FileRow {
+    pub(super) repository: String,
+    pub(super) path: String,
+    /// The address of the file.
+    pub(super) href: String,
+    pub(super) lines: Vec<LineRow>,
+    /// The number of lines that match and are not shown.
+    pub(super) further: usize,
+}
+
+/// A line that matches.
+pub(super) struct LineRow {
+    pub(super) number: usize,
+    pub(super) href: String,
+    pub(super) text: SafeHtml,
+}
+
+impl FileRow {
+    fn of(hit: CodeHit) -> Self {
+        let (base, branch) = (path_encoded(&hit.repository), path_encoded(&hit.branch));
+        let href = format!("/{base}/-/blob/{branch}/{}", path_encoded(&hit.path));
+        let line = |line: &crate::protocol::found::CodeLine| LineRow {
+            number: line.number,
+            href: format!("{href}#L{}", line.number),
+            text: excerpt(&line.text, &line.highlights),
+        };
+        let lines: Vec<_> = hit.lines.iter().map(line).collect();
+        let further = hit.line_count.saturating_sub(lines.len());
+        Self { repository: hit.repository, path: hit.path, href, lines, further }
+    }
+}
+
+/// A commit that was found.
+pub(super) struct CommitRow {
+    pub(super) repository: String,
+    /// The address of the commit.
+    pub(super) href: String,
+    pub(super) subject: String,
+    pub(super) author: String,
+    pub(super) at: Moment,
+    pub(super) excerpt: SafeHtml,
+}
+
+impl CommitRow {
+    fn of(hit: CommitHit) -> Self {
+        Self {
+            href: format!("/{}/-/commit/{}", path_encoded(&hit.repository), hit.oid),
+            excerpt: excerpt(&hit.excerpt, &hit.highlights),
+            at: Moment::of(hit.committed_at),
+            repository: hit.repository,
+            subject: hit.subject,
+            author: hit.author,
+        }
+    }
+}
+
 /// Returns the name of a chat: `#general`, `@bob`, and the plain names of groups and projects.
 fn chat_name(chat: &FoundChat) -> String {
     match (chat.kind, &chat.peer, &chat.name) {
@@ -70,8 +130,10 @@ fn face_of(found: &FoundPerson) -> Face {
 #[derive(Default)]
 pub(super) struct Results {
     pub(super) messages: Option<Group<MessageRow>>,
+    pub(super) code: Option<Group<FileRow>>,
+    pub(super) commits: Option<Group<CommitRow>>,
     pub(super) people: Option<Group<Face>>,
-    /// Why messages may be missing; empty if none are.
+    /// Why results may be missing; empty if none are.
     pub(super) incomplete: &'static str,
 }
 
@@ -85,38 +147,60 @@ impl Results {
             hits: hits.into_iter().map(MessageRow::of).collect(),
             more: more("messages", next),
         });
+        let code = found.code.map(|found| Group {
+            hits: found.hits.into_iter().map(FileRow::of).collect(),
+            more: more("code", found.next),
+        });
+        let commits = found.commits.map(|found| Group {
+            hits: found.hits.into_iter().map(CommitRow::of).collect(),
+            more: more("commits", found.next),
+        });
         let people = found.people.map(|FoundPeople { hits, next }| Group {
             hits: hits.iter().map(face_of).collect(),
             more: more("people", next),
         });
         let continues = messages.as_ref().is_some_and(|group| group.more.is_some());
-        let incomplete = match (found.incomplete.is_empty(), continues) {
-            (true, _) => "",
-            (false, true) => {
+        let is_incomplete = |group: &str| found.incomplete.iter().any(|other| other == group);
+        let incomplete = match (is_incomplete("messages"), continues) {
+            (false, _) if is_incomplete("code") || is_incomplete("commits") => {
+                "Not all code and commits were searched: the server is indexing some, a limit was reached, or another server stores them."
+            }
+            (false, _) => "",
+            (true, true) => {
                 "The search has many messages to compare and is not at its end: More messages continues it."
             }
-            (false, false) => {
+            (true, false) => {
                 "The messages of this server are being indexed. Some are not found yet: search again in a few minutes."
             }
         };
-        Self { messages, people, incomplete }
+        Self { messages, code, commits, people, incomplete }
     }
 
     /// Returns whether nothing was found, and no group continues.
     pub(super) fn are_empty(&self) -> bool {
         !self.messages.as_ref().is_some_and(Group::has_any)
+            && !self.code.as_ref().is_some_and(Group::has_any)
+            && !self.commits.as_ref().is_some_and(Group::has_any)
             && !self.people.as_ref().is_some_and(Group::has_any)
     }
 
-    /// Returns whether there are both messages and users.
+    /// Returns whether there are messages and users, and nothing else.
     pub(super) fn are_in_columns(&self) -> bool {
         self.messages.as_ref().is_some_and(|group| !group.hits.is_empty())
             && self.people.as_ref().is_some_and(Group::has_any)
+            && self.code.is_none()
+            && self.commits.is_none()
     }
 
-    /// Leaves out users if there are none beside messages.
-    pub(super) fn without_empty_people(mut self) -> Self {
-        if self.messages.is_some() && !self.people.as_ref().is_some_and(Group::has_any) {
+    /// Leaves out empty groups beside others, but not an empty group of messages.
+    pub(super) fn without_empty_groups(mut self) -> Self {
+        let groups = [self.messages.is_some(), self.code.is_some(), self.commits.is_some()];
+        if groups.into_iter().filter(|is_there| *is_there).count() > 1 {
+            self.code = self.code.filter(Group::has_any);
+            self.commits = self.commits.filter(Group::has_any);
+        }
+        let has_others = self.messages.is_some() || self.code.is_some() || self.commits.is_some();
+        if has_others && !self.people.as_ref().is_some_and(Group::has_any) {
             self.people = None;
         }
         self
@@ -162,7 +246,7 @@ mod tests {
             incomplete: vec!["messages".to_owned()],
             ..Found::default()
         };
-        let cut = Results::of(found(Some("12")), "x").without_empty_people();
+        let cut = Results::of(found(Some("12")), "x").without_empty_groups();
         assert_eq!(cut.messages.as_ref().unwrap().more.as_deref(), Some("/search?q=x&in=messages&cursor=12"));
         assert!(cut.incomplete.contains("More messages") && !cut.are_empty() && cut.people.is_none());
         let building = Results::of(found(None), "x");

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::results::{GROUPS, Group, MessageRow, Results, address};
+use super::results::{CommitRow, FileRow, GROUPS, Group, MessageRow, Results, address};
 use crate::domain::access::Credential;
 use crate::http::error::HttpResult;
 use crate::http::extract::Query;
@@ -20,14 +20,17 @@ use crate::web::visitor::Visitor;
 const HITS_SHOWN: usize = 20;
 
 /// The filters, each with its meaning.
-const FILTERS: [(&str, &str); 9] = [
-    ("from:alice", "sent by this user; from:me is you"),
+const FILTERS: [(&str, &str); 12] = [
+    ("from:alice", "sent by this user, or a commit of this author; from:me is you"),
     ("in:#general", "in this channel or group; in:\"our team\" for a name with spaces"),
     ("in:@bob", "in the direct chat with this user"),
-    ("after:2026-11-01", "sent on this day or later"),
-    ("before:2026-11-24", "sent before this day"),
-    ("has:link", "with a link; has:code is with code"),
+    ("after:2026-11-01", "sent or committed on this day or later"),
+    ("before:2026-11-24", "sent or committed before this day"),
+    ("has:link", "with a link; has:code is with code, has:file with a file"),
     ("is:pinned", "pinned in its chat"),
+    ("repo:web/site", "code and commits of repositories with this name, or end of it"),
+    ("path:src/", "code in files whose paths begin so; path:*.rs is by a pattern"),
+    ("lang:rust", "code in files of this language"),
     ("\"disk is full\"", "these words in a row"),
     ("-word", "without this word"),
 ];
@@ -51,6 +54,8 @@ struct SearchPage {
     problems: Problems,
     tabs: Vec<Tab>,
     messages: Option<Group<MessageRow>>,
+    code: Option<Group<FileRow>>,
+    commits: Option<Group<CommitRow>>,
     people: Option<Group<Face>>,
     incomplete: &'static str,
     is_empty: bool,
@@ -102,6 +107,8 @@ pub(in crate::web) async fn show(
         is_empty: results.are_empty(),
         in_columns: results.are_in_columns(),
         messages: results.messages,
+        code: results.code,
+        commits: results.commits,
         people: results.people,
         incomplete: results.incomplete,
         first: is_further.then(|| address(&keys.q, &keys.group)),
@@ -117,7 +124,7 @@ async fn search(services: &Services, who: Credential, keys: &SearchKeys) -> Resu
     let cursor = Some(keys.cursor.clone()).filter(|cursor| !cursor.is_empty());
     let request = SearchRequest::parse(&keys.q, group, HITS_SHOWN, cursor)?;
     let found = services.search(who, request).await?;
-    Ok(Results::of(found, &keys.q).without_empty_people())
+    Ok(Results::of(found, &keys.q).without_empty_groups())
 }
 
 fn tabs(keys: &SearchKeys) -> Vec<Tab> {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use image::ImageFormat;
 use netbit::domain::ids::ChatId;
+use reqwest::Method;
 use serde_json::json;
 
 use super::repositories::{Nodes, login};
 use crate::harness::PASSWORD;
-use crate::harness::files::{FileClient, blobs, staged};
+use crate::harness::files::{FileClient, blobs, staged, thumbnails};
+use crate::harness::pictures::{picture, written};
 use crate::harness::until;
 
 /// Registers alice and bob at `a`, with a chat; returns the clients of alice at `a` and bob at `b`.
@@ -51,6 +54,26 @@ async fn file_is_uploaded_and_read_through_a_foreign_node() {
     alice.send(reqwest::Method::DELETE, &path, &[], Vec::new()).await;
     until(async || blobs(nodes.folders[0].path()).is_empty()).await;
     assert_eq!(blobs(nodes.folders[1].path()).len(), 1);
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
+async fn thumbnails_and_avatars_are_seen_at_a_foreign_node() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let bytes = written(&picture(600, 300), ImageFormat::Png);
+    let (file, _) = alice.share(chat, "x.png", &bytes).await;
+    let (made, own) = (bob.thumbnail(file, 360).await, alice.thumbnail(file, 360).await);
+    assert_eq!((made.status, own.status, made.bytes == own.bytes), (200, 200, true));
+    assert_eq!([0, 1].map(|node| thumbnails(nodes.folders[node].path()).len()), [1, 0]);
+
+    let set = alice.send(Method::PUT, "/api/users/me/avatar", &[], bytes).await;
+    assert_eq!(set.status, 204);
+    let avatar = async || bob.send(Method::GET, "/api/users/alice/avatar", &[], Vec::new()).await;
+    until(async || avatar().await.status == 200).await;
+    let shown = bob.send(Method::GET, "/api/users/alice", &[], Vec::new()).await.json();
+    assert!(shown["avatar"].is_string(), "{shown}");
     nodes.a.stop().await;
     nodes.b.stop().await;
 }

@@ -7,6 +7,7 @@ mod bus_server;
 mod files;
 mod hops;
 mod keys;
+mod lfs;
 mod link;
 mod nodes;
 mod presence;

@@ -12,6 +12,7 @@ mod fan_out;
 mod files;
 pub(crate) mod history;
 pub(crate) mod kills;
+mod lfs;
 mod panics;
 pub(crate) mod postgres;
 mod power_cut;

@@ -32,7 +32,10 @@ async fn thumbnail_fits_its_box_and_is_made_once() {
         for (header, value) in [
             ("cache-control", "private, no-cache"),
             ("content-disposition", "inline; filename=\"large.png\""),
-            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox",
+            ),
             ("cross-origin-resource-policy", "same-origin"),
             ("x-content-type-options", "nosniff"),
         ] {

@@ -8,6 +8,7 @@ pub(crate) mod browser;
 pub(crate) mod database;
 pub(crate) mod files;
 pub(crate) mod git;
+pub(crate) mod lfs;
 pub(crate) mod memory;
 pub(crate) mod pictures;
 pub(crate) mod postgres;

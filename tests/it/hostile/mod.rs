@@ -12,6 +12,7 @@ mod datagrams;
 mod files;
 mod floods;
 mod frames;
+mod lfs;
 mod logins;
 mod logs;
 mod people;

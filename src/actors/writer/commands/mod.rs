@@ -17,6 +17,7 @@ mod fan_out;
 mod fan_out_test;
 mod files;
 mod leaving;
+mod lfs;
 mod logins;
 mod message_updates;
 mod messages;
@@ -47,6 +48,7 @@ pub use cursors::{MarkAllRead, MarkRead, MarkUnread, Marks, MergeMarks, SetHidde
 pub use fan_out::{CountDeliveryAttempt, DeliverNotifications, Undelivered};
 pub use files::{BeginFile, CompleteFile, DropFile, MoveFiles, ReleaseFiles, RemoveFiles};
 pub use leaving::{LeaveChats, LeftChats};
+pub use lfs::{AddLfsObject, CreateLfsLock, CreatedLock, DeleteLfsLock, RemoveLfsObjects};
 pub use logins::{EndOwnLogin, RecordWebLoginUses};
 pub use message_updates::{UpdateMessage, UpdatedMessage};
 pub use messages::{AppendMessage, Appended};
@@ -73,6 +75,7 @@ instrumented_actor!(
     [
         AbandonRepository,
         ActivateRepository,
+        AddLfsObject,
         AddUser,
         AppendMessage,
         BeginFile,
@@ -82,9 +85,11 @@ instrumented_actor!(
         CountDeliveryAttempt,
         CreateAccessToken,
         CreateChat,
+        CreateLfsLock,
         CreateProject,
         DeleteChat,
         DeleteEmptyChat,
+        DeleteLfsLock,
         DeleteProject,
         DeleteRepository,
         DeliverNotifications,
@@ -116,6 +121,7 @@ instrumented_actor!(
         MoveFiles,
         ReleaseFiles,
         RemoveFiles,
+        RemoveLfsObjects,
         RemoveParticipant,
         RenameChannels,
         RenameUser,

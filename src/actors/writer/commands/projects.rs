@@ -11,6 +11,7 @@ use super::leaving::take_out;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::core::limits::ROWS_PER_STATEMENT_MAX;
 use crate::domain::access::{AccessGrant, Credential, RequiredScope, Subject};
+use crate::domain::avatar::AvatarOf;
 use crate::domain::chat::{Audience, ChatKind};
 use crate::domain::event::{Change, Event};
 use crate::domain::ids::{ProjectId, RepositoryId, UserId};
@@ -18,7 +19,7 @@ use crate::domain::name::{self, Name};
 use crate::domain::permission::project::{self as permission, Act};
 use crate::domain::project::{Project, ProjectConfig, ProjectRole, Visibility};
 use crate::domain::refusal::Refusal;
-use crate::storage::queries::{accounts, chats, projects, pushes, repositories};
+use crate::storage::queries::{accounts, avatars, chats, projects, pushes, repositories};
 use crate::storage::rows::chat::NewChatRow;
 use crate::storage::rows::project::NewProjectRow;
 use crate::storage::rows::project::Renamed;
@@ -227,6 +228,9 @@ impl Command for DeleteProject {
         repositories::set_states(tx.write(), &held, repositories::DELETING)?;
         for repository in held {
             tx.announce(Event::RepositoryDeleted { repository_id: repository });
+        }
+        if project.avatar.is_some() {
+            avatars::set_avatar(tx.write(), AvatarOf::Project(project.id), None, now)?;
         }
         projects::set_project_deleted(tx.write(), project.id, now)?;
         tx.audit(self.who, "project.delete", ("project", project.id.0), &json!({"name": project.name}))?;

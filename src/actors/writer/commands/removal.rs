@@ -7,11 +7,12 @@ use super::fan_out::retract;
 use crate::actors::writer::Invalidation;
 use crate::actors::writer::command::{Command, Execution, Tx};
 use crate::domain::access::{Credential, RequiredScope};
+use crate::domain::avatar::AvatarOf;
 use crate::domain::event::Event;
 use crate::domain::ids::{ChatId, Seq};
 use crate::domain::permission::chat as permission;
 use crate::domain::timestamp::Timestamp;
-use crate::storage::queries::chats;
+use crate::storage::queries::{avatars, chats};
 
 /// Deletes a chat. It disappears for all users at once; [`PurgeChat`] removes its rows later.
 pub struct DeleteChat {
@@ -50,6 +51,7 @@ impl Command for DeleteEmptyChat {
 
 fn remove(tx: &mut Tx<'_>, chat: ChatId) -> Execution<()> {
     let now = tx.now.0;
+    avatars::set_avatar(tx.write(), AvatarOf::Chat(chat), None, now)?;
     chats::set_deleted(tx.write(), chat, now)?;
     tx.announce(Event::ChatDeleted { chat_id: chat });
     retract(tx, chat, &[(0, Seq::MAX)])

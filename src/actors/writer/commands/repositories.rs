@@ -19,7 +19,7 @@ use crate::domain::permission::project::Act;
 use crate::domain::refusal::Refusal;
 use crate::domain::repository::{Repository, StorageKey};
 use crate::storage::nodes;
-use crate::storage::queries::{code_talks, projects, pushes, repositories};
+use crate::storage::queries::{code_talks, lfs, projects, pushes, repositories};
 use crate::storage::rows::project::NewRepositoryRow;
 use crate::storage::rows::project::Renamed;
 
@@ -199,8 +199,8 @@ impl Command for DeleteRepository {
 }
 
 /// Records that the directory of a deleted repository is removed. Before that, removes the index of
-/// messages about its files, `limits.trimmed_per_command` rows at a time. Returns whether rows are
-/// left: send the command again.
+/// messages about its files and the locks of Git LFS, `limits.trimmed_per_command` rows at a time.
+/// Returns whether rows are left: send the command again.
 pub struct FinishDeletion {
     pub repository: RepositoryId,
 }
@@ -212,6 +212,10 @@ impl Command for FinishDeletion {
         let limit = tx.limits.trimmed_per_command;
         let removed = code_talks::remove_some(tx.write(), self.repository, limit)?;
         if saturate::to_i64(removed) >= limit {
+            return Ok(true);
+        }
+        let unlocked = lfs::delete_locks_of(tx.write(), self.repository, limit)?;
+        if saturate::to_i64(unlocked) >= limit {
             return Ok(true);
         }
         repositories::set_state(tx.write(), self.repository, repositories::DELETED)?;

@@ -24,6 +24,8 @@ pub(super) struct FoundList {
     pub(super) hits: Vec<MessageHit>,
     pub(super) selected: usize,
     pub(super) loading: Loading,
+    /// Lines of code and commits, below the messages.
+    pub(super) others: Vec<String>,
     /// The index of the server may lack messages.
     pub(super) is_incomplete: bool,
     next: Option<String>,
@@ -69,6 +71,7 @@ impl Model {
         if list.number != number {
             return;
         }
+        list.others.extend(hits::lines_of_repositories(&results));
         let page = results.messages.unwrap_or_default();
         list.hits.extend(page.hits);
         list.next = page.next;

@@ -51,7 +51,10 @@ fn searched(hits: &[Value], next: Option<&str>) -> Model {
     let mut alice = alice();
     type_text(&mut alice, "/search disk from:bob\n");
     let (packet, first) = asked(&mut alice).pop().unwrap();
-    assert_eq!((packet.q.as_deref(), packet.groups.as_deref()), (Some("disk from:bob"), Some("messages")));
+    assert_eq!(
+        (packet.q.as_deref(), packet.groups.as_deref()),
+        (Some("disk from:bob"), Some("messages,code,commits"))
+    );
     assert_eq!((packet.limit, packet.cursor), (Some(50), None));
     assert!(screen(&mut alice, 80, 24).contains("Loading…"));
     answer(&mut alice, &first, hits, next);
@@ -105,6 +108,7 @@ fn next_page_is_requested_at_the_end_of_the_list() {
     let pages = asked(&mut alice);
     assert_eq!(pages.len(), 1);
     assert_eq!(pages[0].0.cursor.as_deref(), Some("8"));
+    assert_eq!(pages[0].0.groups.as_deref(), Some("messages"));
     alice.input(key(KeyCode::Down));
     assert!(asked(&mut alice).is_empty(), "one request at once");
     answer(&mut alice, &pages[0].1, &[hit(TEAM, 7, "disk 7")], None);
@@ -173,6 +177,25 @@ fn empty_result_and_hostile_texts_are_drawn() {
         assert!(!screen(&mut alice, width, height).contains(['\u{1b}', '\u{202e}', '\u{7}']));
     }
     assert!(screen(&mut alice, 80, 24).contains("[team] bob: a"));
+}
+
+#[test]
+fn code_and_commits_are_listed_below_the_messages() {
+    let mut alice = alice();
+    type_text(&mut alice, "/search disk\n");
+    let (_, first) = asked(&mut alice).pop().unwrap();
+    let code = json!({"hits": [{
+        "repository_id": 1, "repository": "a/b/c", "path": "src/disk.rs", "ref": "main", "commit_oid": "0",
+        "line_count": 1, "lines": [{"number": 7, "text": "fn disk() {"}],
+    }]});
+    let results = json!({"messages": {"hits": [hit(TEAM, 4, "disk 4")]}, "code": code, "took_ms": 1});
+    let found = packet(json!({"packet_type": "Found", "results": results}));
+    alice.packet(found, Some(first), Instant::now());
+    let text = screen(&mut alice, 80, 24);
+    assert!(
+        text.contains("[team] bob: disk 4") && text.contains("a/b/c src/disk.rs:7: fn disk() {"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Model {
     /// Adds a page of a search, and returns its lines.
     fn found(&mut self, found: Found) -> Vec<Line> {
         let is_incomplete = !found.incomplete.is_empty();
+        let others = hits::lines_of_repositories(&found);
         let FoundMessages { hits, next } = found.messages.unwrap_or_default();
         let list = &mut self.found;
         let mut lines = Vec::new();
@@ -51,14 +52,18 @@ impl Model {
             lines.push(Line::Hit { number, chat, at: hit.created_at, sender, content: hit.excerpt.clone() });
         }
         list.next = next.filter(|_| list.places.len() < HITS_MAX);
+        lines.extend(others.into_iter().map(Line::Info));
         let hint = match (list.places.is_empty(), &list.next) {
+            (true, None) if !lines.is_empty() => {
+                "no message is found; /search in the browser shows the files"
+            }
             (true, None) => "no message is found",
             (false, None) => "these are all; /goto N shows the messages around one of them",
             (_, Some(_)) => "/search without words lists more; /goto N shows the messages around one of them",
         };
         lines.push(Line::Info(hint.to_owned()));
         if is_incomplete && self.found.next.is_none() {
-            let text = "the server has not indexed all messages yet: some may be missing";
+            let text = "the server did not search everything yet: some results may be missing";
             lines.push(Line::Info(text.to_owned()));
         }
         lines
@@ -91,7 +96,8 @@ impl Session {
             String::new()
         };
         let query = percent_encoded(&self.model.found.query);
-        let path = format!("/api/search?in={}&limit={PAGE}&q={query}{cursor}", hits::MESSAGES);
+        let groups = hits::groups(cursor.is_empty());
+        let path = format!("/api/search?in={groups}&limit={PAGE}&q={query}{cursor}");
         let Some(found) = self.ask::<Found>(Method::GET, &path, None).await? else { return Ok(()) };
         let lines = self.model.found(found);
         self.show(&lines)
@@ -164,6 +170,6 @@ mod tests {
         let mut model = Model::new(UserId(1), "alice".into());
         let lines = shown(&model.found(results(&[], None, &["messages"])));
         assert_eq!(lines[0], "no message is found");
-        assert!(lines[1].contains("not indexed all messages"));
+        assert!(lines[1].contains("did not search everything"));
     }
 }

@@ -8,8 +8,10 @@ use crate::domain::avatar::{Avatar, AvatarOf};
 use crate::domain::chat::ChatRole;
 use crate::domain::file::{BlobHash, Contents, FileName};
 use crate::domain::ids::{
-    AccessTokenId, ChatId, FileId, LoginId, MessageId, ProjectId, PushId, RepositoryId, UserId,
+    AccessTokenId, ChatId, FileId, LfsLockId, LfsObjectId, LoginId, MessageId, ProjectId, PushId,
+    RepositoryId, UserId,
 };
+use crate::domain::lfs::LockPath;
 use crate::domain::login::LoginClient;
 use crate::domain::message::{ClientId, Content, MessageUpdate, NewMessage};
 use crate::domain::name::Name;
@@ -60,8 +62,18 @@ fn names(numbers: std::ops::RangeInclusive<i64>) -> String {
 }
 
 pub(super) fn all() -> Vec<Case> {
-    let parts =
-        [chats(), messages(), cursors(), accounts(), tokens(), projects(), pushes(), maintenance(), files()];
+    let parts = [
+        chats(),
+        messages(),
+        cursors(),
+        accounts(),
+        tokens(),
+        projects(),
+        pushes(),
+        maintenance(),
+        files(),
+        lfs(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
@@ -179,6 +191,29 @@ fn files() -> Vec<Case> {
         Case::of(delete).that("that deletes files"),
     ];
     cases.map(|case| case.after(FILES)).into_iter().collect()
+}
+
+/// Objects of the administrator in the first repository and in a deleted one, and a lock of another
+/// user.
+const LFS: &str = "
+    UPDATE repositories SET state = 'deleted', lfs_bytes = 4096 * 101 WHERE id = 202;
+    INSERT INTO lfs_objects (id, repository_id, oid, size, media_type, uploader_id, created_at)
+        SELECT id, 202, randomblob(32), 1, 'image/png', 1, 0 FROM users WHERE id <= 101;
+    INSERT INTO lfs_locks (id, repository_id, path, user_id, created_at) VALUES (1, 103, 'a', 2, 0);
+    INSERT INTO lfs_locks (repository_id, path, user_id, created_at)
+        SELECT 202, 'path ' || id, 1, 0 FROM users WHERE id <= 101";
+
+fn lfs() -> Vec<Case> {
+    let (who, repository) = (me(), REPOSITORY);
+    let contents = Contents { hash: BlobHash([1; 32]), media_type: "image/png".into(), pixels: None };
+    let cases = [
+        Case::of(AddLfsObject { who, repository, contents, size: 1, node: None, is_known_to_nodes: Ok(()) }),
+        Case::of(RemoveLfsObjects { objects: (1..=100).map(LfsObjectId).collect() }).that("of 100 objects"),
+        Case::of(CreateLfsLock { who, repository, path: LockPath::parse("b").unwrap(), within_rate: Ok(()) }),
+        Case::of(DeleteLfsLock { who, repository, lock: LfsLockId(1), is_forced: true }),
+        Case::of(FinishDeletion { repository: RepositoryId(202) }).that("with 100 locks"),
+    ];
+    cases.map(|case| case.after(LFS)).into_iter().collect()
 }
 
 fn cursors() -> Vec<Case> {

@@ -152,6 +152,8 @@ pub(super) fn draw_found(model: &Model, frame: &mut Frame<'_>, area: Rect) {
             cut_pieces(&pieces, width)
         })
         .collect();
+    let others = list.others.iter().take(height.saturating_sub(lines.len()));
+    lines.extend(others.map(|line| Line::raw(cut(line, width))));
     let note = match &list.loading {
         Loading::Failed(reason) => {
             let text = format!("The search failed: {reason}");
@@ -160,7 +162,7 @@ pub(super) fn draw_found(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         }
         Loading::Running => "Loading…",
         Loading::Done if list.is_incomplete && !list.has_more() => {
-            "The server has not indexed all messages yet: some may be missing."
+            "The server did not search everything yet: some results may be missing."
         }
         Loading::Done if lines.is_empty() => "No message is found.",
         Loading::Done => "",

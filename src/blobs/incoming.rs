@@ -1,0 +1,159 @@
+//! Bytes that arrive in one request, such as an object of Git LFS: `files/lfs/<random>`.
+//!
+//! They are hashed as they are written, so that the answer follows the last byte at once, however
+//! large the object is. An interrupted upload begins again; its bytes are removed.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+use super::disk::{BESIDE, names, remove_if_there};
+use super::examiner::Examiner;
+use crate::core::{fail_points, private_file, saturate};
+use crate::domain::file::Contents;
+
+/// Written bytes are made durable in steps, so that the last step is short: clients wait for it.
+const SYNCED_BYTES: u64 = 128 * 1024 * 1024;
+
+/// The folder of such uploads.
+#[derive(Debug, Clone)]
+pub struct IncomingUploads {
+    folder: PathBuf,
+}
+
+/// An upload that is being received. Its bytes are removed when it is dropped.
+#[derive(Debug)]
+pub struct Incoming {
+    file: File,
+    staged: StagedBytes,
+    examiner: Examiner,
+    unsynced: u64,
+}
+
+/// The bytes of an upload on disk. They are removed when it is dropped.
+#[derive(Debug)]
+pub struct StagedBytes(PathBuf);
+
+/// A complete upload, which is durable.
+#[derive(Debug)]
+pub struct Arrived {
+    pub staged: StagedBytes,
+    pub contents: Contents,
+    pub size: u64,
+}
+
+impl IncomingUploads {
+    pub(super) fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    pub fn begin(&self) -> io::Result<Incoming> {
+        let path = self.folder.join(Uuid::new_v4().simple().to_string());
+        let file = private_file::create_new(&path)?;
+        Ok(Incoming { file, staged: StagedBytes(path), examiner: Examiner::default(), unsynced: 0 })
+    }
+
+    /// Removes bytes that were last written longer ago than `age`: a crash has left them. Returns
+    /// the number of files that were removed, and of those that stay.
+    pub fn remove_older(&self, age: Duration) -> io::Result<(usize, usize)> {
+        let (mut removed, mut kept) = (0, 0);
+        for name in names(&self.folder)? {
+            let path = self.folder.join(name);
+            let written = match fs::metadata(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                found => found?.modified()?,
+            };
+            // A time in the future is that of a clock that was set back.
+            if SystemTime::now().duration_since(written).is_ok_and(|passed| passed >= age) {
+                remove_if_there(&path)?;
+                removed += 1;
+            } else {
+                kept += 1;
+            }
+        }
+        Ok((removed, kept))
+    }
+}
+
+impl Incoming {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.examiner.feed(bytes);
+        self.unsynced = self.unsynced.saturating_add(saturate::to_u64(bytes.len()));
+        if self.unsynced >= SYNCED_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        fail_points::reach(fail_points::IN_UPLOAD);
+        Ok(())
+    }
+
+    /// Makes all bytes durable.
+    pub fn finish(self) -> io::Result<Arrived> {
+        self.file.sync_all()?;
+        let (contents, size) = self.examiner.finish();
+        Ok(Arrived { staged: self.staged, contents, size })
+    }
+}
+
+impl StagedBytes {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for StagedBytes {
+    fn drop(&mut self) {
+        for path in [self.0.with_extension(BESIDE), self.0.clone()] {
+            if let Err(error) = remove_if_there(&path) {
+                tracing::warn!(path = %path.display(), %error, "the bytes of an upload cannot be removed");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::blobs::{BlobStore, DiskBlobs};
+    use crate::domain::file::BlobHash;
+
+    #[test]
+    fn arrived_bytes_become_a_blob_and_the_rest_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskBlobs::open(dir.path()).unwrap();
+        let mut incoming = store.incoming().begin().unwrap();
+        incoming.write(b"hello, ").unwrap();
+        incoming.write(b"world").unwrap();
+        let arrived = incoming.finish().unwrap();
+        assert_eq!((arrived.size, arrived.contents.media_type.as_str()), (12, "text/plain"));
+        assert_eq!(arrived.contents.hash, BlobHash(Sha256::digest(b"hello, world").into()));
+        store.put(&arrived.contents.hash, arrived.staged.path()).unwrap();
+        let (hash, path) = (arrived.contents.hash, arrived.staged.path().to_owned());
+        drop(arrived);
+        assert!(!path.exists() && store.open(&hash).unwrap().is_some());
+    }
+
+    #[test]
+    fn bytes_of_a_crash_are_removed_after_their_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskBlobs::open(dir.path()).unwrap();
+        let mut incoming = store.incoming().begin().unwrap();
+        incoming.write(b"half").unwrap();
+        let path = incoming.staged.path().to_owned();
+        std::mem::forget(incoming);
+        assert_eq!(store.incoming().remove_older(Duration::from_secs(60)).unwrap(), (0, 1));
+        assert!(path.exists());
+        assert_eq!(store.incoming().remove_older(Duration::ZERO).unwrap(), (1, 0));
+        assert!(!path.exists());
+        let dropped = store.incoming().begin().unwrap();
+        let path = dropped.staged.path().to_owned();
+        drop(dropped);
+        assert!(!path.exists(), "an upload that is given up leaves nothing");
+    }
+}

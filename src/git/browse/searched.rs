@@ -1,0 +1,302 @@
+//! Reads for the search of code and commits: the changed files of a branch, their texts, and the
+//! newest commits.
+//!
+//! Links and submodules are not files of the search. Objects that cannot be read are left out.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
+
+use super::path::{DEPTH_MAX, MODE_COMMIT, MODE_LINK, PATH_BYTES_MAX, PathEntry, TreePath};
+use super::{BrowseError, Browser, CommitSummary, Oid, blob};
+use crate::domain::timestamp::Timestamp;
+
+/// Bytes of the paths of changed files and folders: 50,000 paths of 320 bytes.
+const PATHS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Average number of parents of the commits of a walk that are in memory.
+const PARENTS_EACH: usize = 64;
+
+/// A file that differs between two commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    pub path: Vec<u8>,
+    /// `None`: the file was removed.
+    pub oid: Option<Oid>,
+}
+
+/// The files that differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChangedFiles {
+    pub files: Vec<ChangedFile>,
+    /// Whether a limit, or an object that cannot be read, left out some.
+    pub is_cut: bool,
+}
+
+/// The newest commits that lead to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewestCommits {
+    pub commits: Vec<Oid>,
+    /// Commits of the list that ends the walk.
+    pub met: HashSet<Oid>,
+    /// Whether a limit, or a commit that cannot be read, left out some.
+    pub is_cut: bool,
+}
+
+/// The texts of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchedCommit {
+    pub summary: CommitSummary,
+    pub message: String,
+}
+
+/// A folder of two trees.
+struct Folder {
+    path: Vec<u8>,
+    depth: usize,
+    old: Option<git2::Oid>,
+    new: Option<git2::Oid>,
+}
+
+/// Returns whether an entry is a file of the search.
+fn is_file(entry: &PathEntry) -> bool {
+    !entry.is_tree() && entry.mode != MODE_COMMIT && entry.mode != MODE_LINK
+}
+
+impl Browser {
+    /// Returns the files in which `new` differs from `old`, or all files of `new`. At most
+    /// `files_max` are added or changed, and as many folders read.
+    pub fn searched_changes(
+        &self,
+        old: Option<Oid>,
+        new: Oid,
+        files_max: usize,
+    ) -> Result<ChangedFiles, BrowseError> {
+        let old = old.map(|old| self.find_commit(old.raw())).transpose()?.map(|commit| commit.tree);
+        let new = self.find_commit(new.raw())?.tree;
+        let mut changed = ChangedFiles::default();
+        let mut waiting = vec![Folder { path: Vec::new(), depth: 0, old, new: Some(new) }];
+        let (mut files_left, mut folders_left) = (files_max, files_max);
+        let mut paths_left = PATHS_BYTES_MAX;
+        while let Some(folder) = waiting.pop() {
+            if self.budget.is_spent() {
+                changed.is_cut = true;
+                break;
+            }
+            let (old, new) = match (self.entries(folder.old), self.entries(folder.new)) {
+                (Ok(old), Ok(new)) => (old, new),
+                (Err(error), _) | (_, Err(error)) if folder.depth == 0 => return Err(error),
+                _ => {
+                    changed.is_cut = true;
+                    continue;
+                }
+            };
+            let names: std::collections::BTreeSet<&Vec<u8>> = old.keys().chain(new.keys()).collect();
+            let mut folders = Vec::new();
+            for name in names {
+                let (before, after) = (old.get(name), new.get(name));
+                if before == after {
+                    continue;
+                }
+                let path = if folder.path.is_empty() {
+                    name.clone()
+                } else {
+                    [&folder.path, name.as_slice()].join(&b'/')
+                };
+                let Some(left) = paths_left.checked_sub(path.len()) else {
+                    changed.is_cut = true;
+                    continue;
+                };
+                paths_left = left;
+                let trees =
+                    [before, after].map(|entry| entry.filter(|entry| entry.is_tree()).map(|entry| entry.oid));
+                let files =
+                    [before, after].map(|entry| entry.filter(|entry| is_file(entry)).map(|entry| entry.oid));
+                if files[0] != files[1] {
+                    if files[1].is_some() && files_left == 0 {
+                        changed.is_cut = true;
+                        continue;
+                    }
+                    files_left = files_left.saturating_sub(usize::from(files[1].is_some()));
+                    changed.files.push(ChangedFile { path: path.clone(), oid: files[1].map(Oid::from) });
+                }
+                if trees[0] != trees[1] {
+                    if folders_left == 0 || folder.depth >= DEPTH_MAX || path.len() >= PATH_BYTES_MAX {
+                        changed.is_cut = true;
+                        continue;
+                    }
+                    folders_left = folders_left.saturating_sub(1);
+                    folders.push(Folder { path, depth: folder.depth + 1, old: trees[0], new: trees[1] });
+                }
+            }
+            waiting.extend(folders.into_iter().rev());
+        }
+        Ok(changed)
+    }
+
+    /// Returns the entries of a tree by name; none without a tree.
+    fn entries(&self, tree: Option<git2::Oid>) -> Result<BTreeMap<Vec<u8>, PathEntry>, BrowseError> {
+        let Some(tree) = tree else { return Ok(BTreeMap::new()) };
+        let tree = self.find_tree(tree)?;
+        Ok(tree.iter().map(|entry| (entry.name_bytes().to_vec(), PathEntry::of(&entry))).collect())
+    }
+
+    /// Returns a text file, as git defines it; `None` for a binary file, a file of more than
+    /// `bytes_max` bytes, and a file that cannot be read.
+    ///
+    /// # Errors
+    /// If the budget of the browser is exhausted.
+    pub fn searched_text(&self, oid: Oid, bytes_max: usize) -> Result<Option<Vec<u8>>, BrowseError> {
+        if self.blob_size(oid.raw()).is_none_or(|bytes| bytes > bytes_max) {
+            return Ok(None);
+        }
+        match self.read_blob(oid.raw(), bytes_max) {
+            Ok(text) => Ok(Some(text).filter(|text| !blob::is_binary(text))),
+            Err(error) if self.budget.is_spent() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Returns the file at a path of a commit; `None` if there is none.
+    pub fn searched_file(&self, commit: Oid, path: &[u8]) -> Result<Option<Oid>, BrowseError> {
+        let tree = self.find_commit(commit.raw())?.tree;
+        let place = self.place(tree, &TreePath::of(path)?)?;
+        Ok(place.filter(is_file).map(|entry| entry.oid.into()))
+    }
+
+    /// Returns the newest commits that lead to `head`, at most `limit`, without those of `known`
+    /// and the ones that only they lead to.
+    pub fn searched_commits(
+        &self,
+        head: Oid,
+        known: &HashSet<Oid>,
+        limit: usize,
+    ) -> Result<NewestCommits, BrowseError> {
+        let mut newest = NewestCommits::default();
+        if known.contains(&head) {
+            newest.met.insert(head);
+            return Ok(newest);
+        }
+        let mut seen = HashSet::from([head]);
+        let first = self.find_commit(head.raw())?;
+        let mut waiting = BinaryHeap::from([(first.seconds, Reverse(head))]);
+        let mut parents_of = BTreeMap::from([(head, first.parents)]);
+        let mut parents_left = limit.saturating_mul(PARENTS_EACH);
+        while let Some((_, Reverse(oid))) = waiting.pop() {
+            if newest.commits.len() >= limit || self.budget.is_spent() {
+                newest.is_cut = true;
+                break;
+            }
+            newest.commits.push(oid);
+            let parents = parents_of.remove(&oid).unwrap_or_default();
+            parents_left = parents_left.saturating_add(parents.len());
+            for parent in parents {
+                let parent = Oid::from(parent);
+                if known.contains(&parent) {
+                    newest.met.insert(parent);
+                } else if seen.insert(parent) {
+                    let found = self.find_commit(parent.raw()).ok();
+                    let found = found.filter(|found| found.parents.len() < parents_left);
+                    let Some(found) = found else {
+                        newest.is_cut = true;
+                        continue;
+                    };
+                    parents_left = parents_left.saturating_sub(found.parents.len());
+                    waiting.push((found.seconds, Reverse(parent)));
+                    parents_of.insert(parent, found.parents);
+                }
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Returns the texts of a commit.
+    pub fn searched_commit(&self, oid: Oid) -> Result<SearchedCommit, BrowseError> {
+        let commit = self.find_commit(oid.raw())?;
+        Ok(SearchedCommit { summary: CommitSummary::of(&commit), message: commit.message().0 })
+    }
+
+    /// Returns whether `commit` is among the newest `limit` commits that lead to `head`.
+    pub fn is_among_newest(&self, head: Oid, commit: Oid, limit: usize) -> bool {
+        let known = HashSet::from([commit]);
+        self.searched_commits(head, &known, limit).is_ok_and(|newest| newest.met.contains(&commit))
+    }
+}
+
+impl SearchedCommit {
+    pub fn committed_at(&self) -> Timestamp {
+        self.summary.committed_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{FILE, Files, LINK, SUBMODULE, SampleRepository, files};
+    use super::*;
+
+    fn changes(browser: &Browser, old: Option<Oid>, new: Oid) -> Vec<(String, bool)> {
+        let changed = browser.searched_changes(old, new, 100).unwrap();
+        assert!(!changed.is_cut);
+        let text = |file: &ChangedFile| String::from_utf8(file.path.clone()).unwrap();
+        changed.files.iter().map(|file| (text(file), file.oid.is_some())).collect()
+    }
+
+    fn change(path: &str, is_there: bool) -> (String, bool) {
+        (path.to_owned(), is_there)
+    }
+
+    #[test]
+    fn changes_are_those_of_files() {
+        let sample = SampleRepository::new();
+        let first = sample.commit(&[], &files(&[("a/b/c", "1"), ("a/d", "2"), ("e", "3"), ("f", "4")]));
+        let mut next = files(&[("a/b", "a file"), ("a/d", "2"), ("e/x", "3"), ("g", "5")]);
+        next.insert("link".into(), (LINK, b"g".to_vec()));
+        next.insert("sub".into(), (SUBMODULE, b"1111111111111111111111111111111111111111".to_vec()));
+        let second = sample.commit(&[first], &next);
+        let browser = sample.browser();
+        let expected = [
+            change("e", false),
+            change("f", false),
+            change("g", true),
+            change("a/b", true),
+            change("a/b/c", false),
+            change("e/x", true),
+        ];
+        assert_eq!(changes(&browser, Some(first), second), expected);
+        assert_eq!(changes(&browser, Some(second), second), []);
+        let all = changes(&browser, None, second);
+        assert_eq!(all, [change("g", true), change("a/b", true), change("a/d", true), change("e/x", true)]);
+        assert!(browser.searched_changes(None, second, 2).unwrap().is_cut);
+    }
+
+    #[test]
+    fn text_is_what_git_calls_text() {
+        let sample = SampleRepository::new();
+        let late = [vec![b'x'; 8_000], vec![0]].concat();
+        let oids = [b"text".to_vec(), b"a\0b".to_vec(), late.clone()].map(|text| sample.blob(&text).into());
+        let browser = sample.browser();
+        let texts = oids.map(|oid| browser.searched_text(oid, 8_001).unwrap());
+        assert_eq!(texts, [Some(b"text".to_vec()), None, Some(late)]);
+        assert_eq!(browser.searched_text(oids[2], 8_000).unwrap(), None, "too large");
+    }
+
+    #[test]
+    fn walk_ends_at_known_commits() {
+        let sample = SampleRepository::new();
+        let mut commits: Vec<Oid> = Vec::new();
+        for number in 0..6 {
+            let content: Files = std::iter::once(("n".to_owned(), (FILE, vec![number]))).collect();
+            commits
+                .push(sample.commit(commits.last().map(std::slice::from_ref).unwrap_or_default(), &content));
+        }
+        let browser = sample.browser();
+        let all = browser.searched_commits(commits[5], &HashSet::new(), 100).unwrap();
+        assert_eq!(all.commits, commits.iter().rev().copied().collect::<Vec<_>>());
+        let known = HashSet::from([commits[2], commits[1]]);
+        let new = browser.searched_commits(commits[5], &known, 100).unwrap();
+        assert_eq!(new.commits, [commits[5], commits[4], commits[3]]);
+        assert_eq!(new.met, HashSet::from([commits[2]]));
+        assert!(browser.searched_commits(commits[5], &HashSet::new(), 3).unwrap().is_cut);
+        assert!(browser.is_among_newest(commits[5], commits[0], 10));
+        assert!(!browser.is_among_newest(commits[5], commits[0], 3));
+        assert!(!browser.is_among_newest(commits[0], commits[5], 10));
+    }
+}

@@ -1,0 +1,112 @@
+//! Git LFS on several nodes: objects lie on the storage node of their repository.
+
+use serde_json::json;
+
+use super::repositories::{Nodes, hello_web, login};
+use super::storage_nodes::node;
+use crate::harness::files::blobs;
+use crate::harness::git::{GitWorkdir, repositories_in};
+use crate::harness::lfs::{LfsClient, oid};
+use crate::harness::{Process, until};
+use netbit::client::HttpClient;
+
+const PATH: &str = "alice/hello/web";
+
+fn at(node: &Process, user: &HttpClient) -> LfsClient {
+    LfsClient::new(node.address(), PATH, Some(user))
+}
+
+#[actix_web::test]
+async fn object_is_pushed_and_pulled_through_a_foreign_node() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let here = login(&nodes.b, "alice").await;
+    let lfs = at(&nodes.b, &here);
+    until(async || lfs.get("locks").await.status == 200).await;
+    let bytes: Vec<u8> = (0..300_000_u32).map(|n| u8::try_from(n % 241).unwrap()).collect();
+    let id = lfs.push(&bytes).await;
+    assert_eq!([0, 1].map(|node| blobs(nodes.folders[node].path()).len()), [1, 0]);
+    let asked = lfs.asked("download", &id, bytes.len()).await;
+    let href = asked["actions"]["download"]["href"].as_str().unwrap();
+    assert!(href.starts_with(&format!("http://{}/", nodes.b.address())), "the address of the client: {href}");
+    assert!(lfs.pull(&id, bytes.len()).await.bytes == bytes);
+    assert!(at(&nodes.a, &alice).pull(&id, bytes.len()).await.bytes == bytes);
+    let lock = lfs.lock("a").await;
+    assert_eq!(at(&nodes.a, &alice).get("locks").await.json()["locks"][0]["id"], json!(lock));
+
+    // Without the storage node: an error in the form of the client, to members only.
+    nodes.a.kill();
+    for refused in [
+        lfs.batch("download", &[(&id, bytes.len())]).await,
+        lfs.get(&format!("objects/{id}")).await,
+        lfs.send(reqwest::Method::PUT, &format!("objects/{}", oid(b"x")), b"x".to_vec()).await,
+    ] {
+        assert_eq!(refused.status, 503, "{}", String::from_utf8_lossy(&refused.bytes));
+        assert!(refused.json()["message"].as_str().unwrap().contains("the node a"), "{}", refused.json());
+    }
+    nodes.b.http.register("eve", crate::harness::PASSWORD).await.unwrap();
+    let eve = login(&nodes.b, "eve").await;
+    assert_eq!(at(&nodes.b, &eve).get(&format!("objects/{id}")).await.status, 404);
+    nodes.b.stop().await;
+}
+
+/// A node of an earlier version deletes repositories without their objects, and removes bytes
+/// without knowing them.
+#[actix_web::test]
+async fn objects_are_refused_beside_a_node_that_does_not_know_them() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let lfs = at(&nodes.a, &alice);
+    let id = lfs.push(b"before").await;
+    nodes.query(
+        "INSERT INTO nodes (name, number, address, instance, format, seen_at) \
+         VALUES ('old', 77, '', 'x', 2, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 3600000)",
+    );
+    until(async || lfs.batch("upload", &[]).await.status == 409).await;
+    let refused = lfs.batch("upload", &[]).await.json();
+    assert!(refused["message"].as_str().unwrap().contains("earlier version"), "{refused}");
+    assert_eq!(lfs.post("locks", &json!({"path": "a"})).await.status, 409);
+    assert_eq!(lfs.pull(&id, 6).await.bytes, b"before", "reading goes on");
+    nodes.query("DELETE FROM nodes WHERE name = 'old'");
+    until(async || lfs.batch("upload", &[]).await.status == 200).await;
+    lfs.push(b"after").await;
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
+/// The operator copies the repositories of a lost node without the objects. The command reports the
+/// number, and the objects are served once they are copied or pushed again.
+#[actix_web::test]
+async fn replacement_of_a_node_reports_missing_objects() {
+    let Some(mut nodes) = Nodes::start(&[]).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let lfs = at(&nodes.a, &alice);
+    let (first, second) = (lfs.push(b"first").await, lfs.push(b"second").await);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let url = super::repositories::url(&nodes.a, "alice");
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    nodes.a.kill();
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
+    let copy = |folder: &str| {
+        let mut copy = std::process::Command::new("cp");
+        let (from, to) = (from.join(folder).join("."), to.join(folder));
+        assert!(copy.arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    copy("repos");
+    let mut found = Vec::new();
+    repositories_in(&to.join("repos"), &mut found);
+    assert_eq!(found.len(), 1);
+    let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(done && said.contains("2 objects of Git LFS are not in this data directory"), "{said}");
+    let lfs = at(&nodes.b, &login(&nodes.b, "alice").await);
+    let lost = lfs.asked("download", &first, 5).await;
+    assert!(lost["error"]["message"].as_str().unwrap().contains("push --all"), "{lost}");
+    lfs.push(b"first").await;
+    copy("files");
+    for (id, bytes) in [(&first, &b"first"[..]), (&second, b"second")] {
+        assert_eq!(lfs.pull(id, bytes.len()).await.bytes, bytes);
+    }
+    nodes.b.stop().await;
+}
