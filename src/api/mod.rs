@@ -201,12 +201,12 @@ fn git_over_http(config: &mut web::ServiceConfig) {
 /// Registers the routes of the Git LFS client.
 fn git_lfs(config: &mut web::ServiceConfig) {
     const LFS: &str = "/{user}/{project}/{repo}/info/lfs";
-    let of = |rest: &str| web::resource(format!("{LFS}{rest}"));
+    let of_lfs = |rest: &str| web::resource(format!("{LFS}{rest}"));
     config
-        .service(of("/objects/batch").post(lfs::batch))
-        .service(of("/objects/verify").post(lfs::verify))
-        .service(of("/objects/{oid}").get(lfs::download).put(lfs::upload))
-        .service(of("/locks").get(lfs_locks::list).post(lfs_locks::create))
-        .service(of("/locks/verify").post(lfs_locks::verify))
-        .service(of("/locks/{id}/unlock").post(lfs_locks::unlock));
+        .service(of_lfs("/objects/batch").post(lfs::batch))
+        .service(of_lfs("/objects/verify").post(lfs::verify))
+        .service(of_lfs("/objects/{oid}").get(lfs::download).put(lfs::upload))
+        .service(of_lfs("/locks").get(lfs_locks::list).post(lfs_locks::create))
+        .service(of_lfs("/locks/verify").post(lfs_locks::verify))
+        .service(of_lfs("/locks/{id}/unlock").post(lfs_locks::unlock));
 }

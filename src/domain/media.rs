@@ -149,8 +149,8 @@ fn webp(head: &[u8], size: u64) -> Option<(i64, i64)> {
     }
 }
 
-/// Follows the segments up to the frame header (ITU T.81, annex B). Browsers turn a photograph as its
-/// camera was turned: then width and height are exchanged.
+/// Follows the segments up to the frame header (ITU T.81, annex B). Browsers turn a photograph as
+/// its camera was turned: then width and height are exchanged.
 fn jpeg(head: &[u8]) -> Option<(i64, i64)> {
     let mut at = 2_usize;
     let mut is_turned = false;
@@ -177,7 +177,8 @@ fn jpeg(head: &[u8]) -> Option<(i64, i64)> {
     }
 }
 
-/// Returns whether the orientation in Exif data exchanges width and height (Exif 2.3, section 4.6.4).
+/// Returns whether the orientation in Exif data exchanges width and height (Exif 2.3, section
+/// 4.6.4).
 fn is_turned_by(segment: &[u8]) -> Option<bool> {
     let tiff = segment.strip_prefix(b"Exif\0\0")?;
     let is_little = match tiff.get(..4)? {

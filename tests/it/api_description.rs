@@ -9,8 +9,8 @@ use crate::harness::TestServer;
 
 /// The source of the route table.
 const ROUTES: &str = include_str!("../../src/api/mod.rs");
-/// Routes that are not in the document: the git protocol, and the document itself.
-const UNDESCRIBED: [&str; 7] = [
+/// Routes that are not in the document: git, Git LFS, and the document itself.
+const UNDESCRIBED: [&str; 15] = [
     "GET /api/openapi.json",
     "GET /docs",
     "GET /docs/{file}",
@@ -18,6 +18,14 @@ const UNDESCRIBED: [&str; 7] = [
     "POST /{user}/{project}/{repo}/git-upload-pack",
     "POST /{user}/{project}/{repo}/git-receive-pack",
     "POST /{user}/{project}/{repo}/git-upload-archive",
+    "POST /{user}/{project}/{repo}/info/lfs/objects/batch",
+    "POST /{user}/{project}/{repo}/info/lfs/objects/verify",
+    "GET /{user}/{project}/{repo}/info/lfs/objects/{oid}",
+    "PUT /{user}/{project}/{repo}/info/lfs/objects/{oid}",
+    "GET /{user}/{project}/{repo}/info/lfs/locks",
+    "POST /{user}/{project}/{repo}/info/lfs/locks",
+    "POST /{user}/{project}/{repo}/info/lfs/locks/verify",
+    "POST /{user}/{project}/{repo}/info/lfs/locks/{id}/unlock",
 ];
 
 /// Returns `METHOD path` of every route in the table.
@@ -27,6 +35,7 @@ fn table() -> BTreeSet<String> {
     for service in source.split(".service(").skip(1) {
         let prefix = match service.trim_start() {
             rest if rest.starts_with("project(") => "/api/projects/{user}/{project}",
+            rest if rest.starts_with("of_lfs(") => "/{user}/{project}/{repo}/info/lfs",
             rest if rest.starts_with("repository(") => "/api/projects/{user}/{project}/repos/{repo}",
             _ => "",
         };

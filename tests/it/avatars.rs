@@ -93,7 +93,7 @@ async fn project_avatar_is_set_by_owners_and_seen_by_readers() {
     alice.hello_web("private").await;
     let path = "/api/projects/alice/hello/avatar";
     let member = "/api/projects/alice/hello/members/bob";
-    assert_eq!(alice.put(member, json!({"role": "maintainer"})).await.status, 204);
+    assert_eq!(alice.put(member, json!({"role": "maintainer"})).await.status, 201);
     assert_eq!(put(&server, &bob, path, &a_picture()).await.status, 403);
     assert_eq!(put(&server, &eve, path, &a_picture()).await.status, 404);
     assert_eq!(put(&server, &alice, path, &a_picture()).await.status, 204);
@@ -146,7 +146,7 @@ async fn what_is_not_a_picture_is_refused_and_changes_nothing() {
     let version = version_of(&alice, "/api/users/me").await;
     let mut cut = a_picture();
     cut.truncate(300);
-    for bytes in [&b""[..], b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", &cut] {
+    for bytes in [&b""[..], b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", &cut[..]] {
         let refused = put(&server, &alice, MINE, bytes).await;
         assert_eq!((refused.status, refused.json()["errors"][0]["field"].clone()), (422, json!("picture")));
     }

@@ -246,8 +246,8 @@ async fn only_the_present_default_branch_is_searched() {
     write(&workdir, "b.txt", "cherries\n");
     commit_all(&workdir, "cherries").await;
     push(&workdir, &url, "other").await;
-    let api = format!("/api/projects/alice/hello/repos/web");
-    assert_eq!(alice.patch(&api, json!({"default_branch": "other"})).await.status, 200);
+    let api = "/api/projects/alice/hello/repos/web";
+    assert_eq!(alice.patch(api, json!({"default_branch": "other"})).await.status, 200);
     assert_eq!(lines(&alice, "plums").await, [""; 0]);
     assert_eq!(subjects(&alice, "plums").await, [""; 0]);
     finds(&alice, "cherries", &["alice/hello/web:b.txt:1"]).await;
@@ -258,7 +258,7 @@ async fn only_the_present_default_branch_is_searched() {
     assert_eq!(subjects(&alice, "cherries").await, [""; 0]);
     until(async || subjects(&alice, "grapes").await == ["grapes"]).await;
     // A repository with another name, and in another place.
-    assert_eq!(alice.patch(&api, json!({"name": "site"})).await.status, 200);
+    assert_eq!(alice.patch(api, json!({"name": "site"})).await.status, 200);
     finds(&alice, "cherries", &["alice/hello/site:b.txt:1"]).await;
     assert_eq!(alice.delete("/api/projects/alice/hello/repos/site").await.status, 204);
     assert_eq!(lines(&alice, "cherries").await, [""; 0]);
@@ -338,8 +338,9 @@ async fn pages_of_a_code_search_are_complete_and_disjoint() {
         person.repository(project, "r").await;
         push(&workdir, &server.url_as(&person.name, &format!("{}/{project}/r", person.name)), "main").await;
     }
-    indexed(&alice).await;
-    indexed(&eve).await;
+    // Three repositories, each with 51 files.
+    until(async || server.operations("/metrics").await.1.contains("netbit_search_indexed_files_total 153\n"))
+        .await;
     let (mut seen, mut cursor, mut cursors) = (Vec::new(), String::new(), Vec::new());
     for _ in 0..200 {
         let found = alice.get(&format!("/api/search?q=needle&in=code&limit=7{cursor}")).await.body;
@@ -478,7 +479,7 @@ async fn hostile_repository_is_searched_within_limits() {
     commit_all(&workdir, "names \u{1b}[2J <script>").await;
     mallory.hello_web("public").await;
     push(&workdir, &server.url_as("mallory", "mallory/hello/web"), "main").await;
-    indexed(&alice).await;
+    until(async || lines(&alice, "needle").await.len() == 7).await;
     let found = search(&alice, "needle", "&in=code").await;
     let mut paths: Vec<_> =
         found["code"]["hits"].as_array().unwrap().iter().map(|hit| hit["path"].as_str().unwrap()).collect();

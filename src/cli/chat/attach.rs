@@ -314,8 +314,8 @@ fn expand(path: &str) -> PathBuf {
     }
 }
 
-/// Splits the arguments of `/attach` into path and text. A path with spaces stands in quotes, or has
-/// a backslash before each, as terminals write a file that is dropped on them.
+/// Splits the arguments of `/attach` into path and text. A path with spaces stands in quotes, or
+/// has a backslash before each, as terminals write a file that is dropped on them.
 pub(super) fn arguments(rest: &str) -> Result<(String, String), String> {
     let Word { text: path, behind, is_closed } = first_word(rest);
     if !is_closed {
@@ -353,7 +353,7 @@ pub(super) fn written(path: &str) -> String {
 /// The first word of a text.
 struct Word<'a> {
     text: String,
-    /// What follows it; `None`: the text ends with the word.
+    /// The text after it; `None`: the text ends with the word.
     behind: Option<&'a str>,
     is_closed: bool,
 }
@@ -380,8 +380,8 @@ fn first_word(text: &str) -> Word<'_> {
     Word { text: word, behind: None, is_closed: quote.is_none() }
 }
 
-/// Returns the names in a folder, sorted; those of folders end with `/`. A folder that cannot be read
-/// in time has none.
+/// Returns the names in a folder, sorted; those of folders end with `/`. A folder that cannot be
+/// read in time has none.
 pub(super) async fn names_in(folder: &str) -> Vec<String> {
     let path = if folder.is_empty() { PathBuf::from(".") } else { expand(folder) };
     let mut names = Vec::new();

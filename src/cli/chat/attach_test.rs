@@ -102,7 +102,7 @@ fn refusals_and_faults_of_the_file_end_it() {
 }
 
 #[test]
-fn cancelled_attachment_removes_its_file_after_the_running_request() {
+fn cancelled_attachment_removes_its_file_after_the_request() {
     let now = Instant::now();
     let mut attachment = announced(now);
     attachment.next(now);

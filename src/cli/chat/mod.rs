@@ -8,8 +8,8 @@
 //!
 //! Both use [`account`] (the login), [`link`] and [`rest`] (the ways to the server), [`commands`]
 //! (typed commands), [`outgoing`] (messages that are not acknowledged yet), [`attach`] (uploads),
-//! [`listing`] (the list of chats), [`hits`] (results of a search), [`people`] (presence and typing),
-//! [`sentence`] (descriptions of events) and [`text`] (cleaning of untrusted text).
+//! [`listing`] (the list of chats), [`hits`] (results of a search), [`people`] (presence and
+//! typing), [`sentence`] (descriptions of events) and [`text`] (cleaning of untrusted text).
 
 mod account;
 mod attach;

@@ -64,16 +64,14 @@ static LANGUAGES: [Language; 41] = [
 impl Language {
     /// Returns the language of this name, in any case.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
-        let is_it = |own: &&str| own.eq_ignore_ascii_case(name);
-        LANGUAGES.iter().find(|language| language.names.iter().any(|own| is_it(&own)))
+        let has_name = |language: &&Self| language.names.iter().any(|own| own.eq_ignore_ascii_case(name));
+        LANGUAGES.iter().find(has_name)
     }
 
     /// Returns whether a file of this name is in the language.
     pub(super) fn has(&self, name: &[u8]) -> bool {
         let ending = name.rsplit(|byte| *byte == b'.').next().filter(|ending| ending.len() < name.len());
-        let has_ending =
-            |own: &&str| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(own.as_bytes()));
-        self.files.iter().any(|file| file.as_bytes() == name)
-            || self.endings.iter().any(|own| has_ending(&own))
+        let is_ending = |own: &str| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(own.as_bytes()));
+        self.files.iter().any(|file| file.as_bytes() == name) || self.endings.iter().any(|own| is_ending(own))
     }
 }

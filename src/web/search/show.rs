@@ -29,7 +29,7 @@ const FILTERS: [(&str, &str); 12] = [
     ("has:link", "with a link; has:code is with code, has:file with a file"),
     ("is:pinned", "pinned in its chat"),
     ("repo:web/site", "code and commits of repositories with this name, or end of it"),
-    ("path:src/", "code in files whose paths begin so; path:*.rs is by a pattern"),
+    ("path:src/", "code in files whose paths begin so; *.rs is a pattern"),
     ("lang:rust", "code in files of this language"),
     ("\"disk is full\"", "these words in a row"),
     ("-word", "without this word"),

@@ -67,7 +67,7 @@ impl Model {
         self.completion = (!is_only).then_some(completion);
     }
 
-    /// Returns whether the cursor is in the path of `/attach`, and requests the names in its folder.
+    /// Returns whether the cursor is in a path of `/attach`, and requests the names of its folder.
     fn requests_names(&mut self) -> bool {
         let before = self.editor.before();
         let Some((folder, _)) = before.strip_prefix("/attach ").and_then(begun_path) else { return false };
