@@ -37,7 +37,6 @@ pub(super) async fn recover(
     let metrics = instruments.uploaded.clone();
     let (program, data) = (config.program.as_deref(), data_dir.path());
     let pictures = PictureResources::start(data, program, metrics.pictures.clone(), shared);
-    let pictures = pictures.map_err(StartError::Files)?;
     let files = FileResources::start((blobs, pictures), of_node, metrics, shared);
     let limits = (config.limits.clone(), &instruments.pools);
     let (health, stores) = (instruments.health(), (git, files));

@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output;
-use crate::pictures::child::{EXIT_DAMAGED, EXIT_TOO_LARGE};
+use crate::core::fail_points;
+use crate::pictures::child::{EXIT_DAMAGED, EXIT_IO, EXIT_NOT_CONFINED, EXIT_TOO_LARGE};
 use crate::pictures::confine::confine;
+use crate::pictures::escape;
 use crate::pictures::maker::{MakeError, make};
 use crate::pictures::{Shape, ThumbnailOrder};
 
@@ -56,18 +58,28 @@ impl ThumbnailArguments {
 
 pub(super) fn run(arguments: &ThumbnailArguments) -> Result<ExitCode, ExitCode> {
     let order = arguments.order();
-    let failed = |error: io::Error| output::report_error(&error.into());
+    let failed = |error: io::Error, code: u8| {
+        output::report_error(&error.into());
+        ExitCode::from(code)
+    };
     // A copy of the descriptor, which can be sought. Nothing is opened after `confine`.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
-    confine(&order).map_err(failed)?;
+    let input = io::stdin().as_fd().try_clone_to_owned().map_err(|error| failed(error, EXIT_IO))?;
+    let input = File::from(input);
+    confine(&order).map_err(|error| failed(error, EXIT_NOT_CONFINED))?;
+    if fail_points::fails(fail_points::PICTURE_ESCAPE) {
+        let tried = escape::attempts();
+        io::stdout().write_all(tried.as_bytes()).map_err(|error| failed(error, EXIT_IO))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let made = make(BufReader::new(input), &order).map_err(|error| {
         output::warn(format_args!("{error}"));
         ExitCode::from(match error {
             MakeError::Damaged(_) => EXIT_DAMAGED,
             MakeError::TooLarge(_) => EXIT_TOO_LARGE,
+            MakeError::Io(_) => EXIT_IO,
         })
     })?;
     let mut stdout = io::stdout().lock();
-    stdout.write_all(&made).and_then(|()| stdout.flush()).map_err(failed)?;
+    stdout.write_all(&made).and_then(|()| stdout.flush()).map_err(|error| failed(error, EXIT_IO))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -55,6 +55,8 @@ pub const COPY_RENAMED: &str = "copy.renamed";
 pub const COPY_UNCLEAR: &str = "copy.unclear";
 /// A node has found no copy into the database, and is not registered yet.
 pub const BEFORE_REGISTRATION: &str = "node.register";
+/// Instead of decoding a picture: its child tries what it must not do, and writes what happened.
+pub const PICTURE_ESCAPE: &str = "picture.escape";
 /// A window is evicted from the cache.
 pub const EVICTION: &str = "eviction";
 /// In the handler of an actor.
@@ -65,7 +67,7 @@ pub const IN_PRESENCE: &str = "presence.say";
 pub const IN_SESSION: &str = "session.frame";
 
 /// All fail points.
-pub const NAMES: [&str; 31] = [
+pub const NAMES: [&str; 32] = [
     BEFORE_COMMIT,
     COMMIT_FAILS,
     COMMIT_FULL,
@@ -91,6 +93,7 @@ pub const NAMES: [&str; 31] = [
     COPY_RENAMED,
     COPY_UNCLEAR,
     BEFORE_REGISTRATION,
+    PICTURE_ESCAPE,
     EVICTION,
     IN_CACHE,
     IN_WRITER,

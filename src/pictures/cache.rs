@@ -1,12 +1,15 @@
-//! Pictures that were made, on disk: `thumbnails/a/<sha256>-<side>-v1`, by the first digit of the
-//! hash of their file. The file `….failed` beside states that there is none.
+//! Pictures that were made, on disk: `thumbnails/a/<sha256>-<chat>-<side>-v2`, by the first digit
+//! of the hash of their file. The file `….failed` beside states that there is none, and the limits
+//! under which that was found.
 //!
 //! The modification time is that of the last use, to a day. Each part holds at most its share of
-//! the bytes: a write removes the files of its part that were not used for the longest time. So the
-//! cache needs no index, no lock, and nothing after a crash.
+//! the bytes: when a write has exceeded it, the files that were not used for the longest time go.
+//! So the cache needs no index, no lock, and nothing after a crash.
 //!
-//! Callers write a key at most once at a time, and only while its blob exists.
+//! Callers write only while its blob exists. Several writers of a key at once are harmless: each
+//! writes a file of its own, and the last one stays.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -16,9 +19,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use super::MAKER_VERSION;
+use crate::core::limits::Limits;
 use crate::core::private_file;
 use crate::core::saturate;
 use crate::domain::file::BlobHash;
+use crate::domain::ids::ChatId;
 
 /// The folder below the data directory.
 const FOLDER: &str = "thumbnails";
@@ -30,15 +35,21 @@ const DIGITS: [&str; PARTS] =
 const BLOCK_BYTES: u64 = 4096;
 /// The time of a use is written again after this long.
 const USE_WRITTEN: Duration = Duration::from_secs(24 * 3600);
+/// A file that was being written this long ago is left from a crash.
+const ABANDONED: Duration = Duration::from_secs(3600);
 /// The end of the name of a file that is being written, and of a failure.
 const NEW: &str = "new";
 const FAILED: &str = "failed";
+/// The bytes of a part before it was listed.
+const UNKNOWN: u64 = u64::MAX;
 
 /// The name of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PictureKey {
     /// The hash of the file that the picture is made from.
     pub hash: BlobHash,
+    /// The chat of the file. A user who has the bytes must not learn whether another chat has them.
+    pub chat: ChatId,
     /// The side of its box in pixels.
     pub side: u32,
 }
@@ -63,7 +74,7 @@ impl Failure {
     }
 }
 
-/// What the cache has.
+/// A picture of the cache, or a failure.
 #[derive(Debug)]
 pub enum Cached {
     Picture(File),
@@ -73,28 +84,51 @@ pub enum Cached {
 /// See the [module](self). Cheap to clone. Its functions block the thread.
 #[derive(Debug, Clone)]
 pub struct PictureCache {
+    data_dir: PathBuf,
     root: PathBuf,
     part_bytes: u64,
     failed_for: Duration,
-    /// The bytes of each part, when it was last listed.
+    /// The limits of the children: a failure under other limits is not known.
+    limits: Arc<str>,
+    /// The bytes of each part: as last listed, and written since.
     held: Arc<[AtomicU64; PARTS]>,
+    /// Numbers the files that are being written. Begins with the time, because of a crash before.
+    next: Arc<AtomicU64>,
 }
 
 impl PictureCache {
-    /// Opens the cache below the data directory. `failed_for`: how long a failure is remembered.
-    pub fn open(data_dir: &Path, bytes_max: u64, failed_for: Duration) -> io::Result<Self> {
-        let root = data_dir.join(FOLDER);
-        for digit in DIGITS {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(root.join(digit))?;
+    /// Returns the cache below the data directory. Reads and writes nothing yet.
+    pub fn open(data_dir: &Path, limits: &Limits) -> Self {
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let [pixels, memory, cpu] =
+            [limits.thumbnail_pixels, limits.thumbnail_memory_bytes, limits.thumbnail_cpu_seconds];
+        Self {
+            data_dir: data_dir.to_owned(),
+            root: data_dir.join(FOLDER),
+            part_bytes: limits.thumbnail_cache_bytes / saturate::to_u64(PARTS),
+            failed_for: Duration::from_secs(limits.thumbnail_failed_seconds),
+            limits: format!("{pixels} pixels, {memory} bytes, {cpu} s").into(),
+            held: Arc::new(std::array::from_fn(|_| AtomicU64::new(UNKNOWN))),
+            next: Arc::new(AtomicU64::new(saturate::millis(started).saturating_mul(1000))),
         }
-        let part_bytes = bytes_max / saturate::to_u64(PARTS);
-        Ok(Self { root, part_bytes, failed_for, held: Arc::default() })
+    }
+
+    /// Returns a folder of the file system that has the pictures, or will have them.
+    pub fn folder(&self) -> &Path {
+        if self.root.exists() { &self.root } else { &self.data_dir }
     }
 
     fn path(&self, key: PictureKey) -> PathBuf {
-        let PictureKey { hash, side } = key;
-        let digit = DIGITS.get(part_of(hash)).copied().unwrap_or("0");
-        self.root.join(digit).join(format!("{hash}-{side}-v{MAKER_VERSION}"))
+        let PictureKey { hash, chat, side } = key;
+        self.part(part_of(hash)).join(format!("{hash}-{chat}-{side}-v{MAKER_VERSION}"))
+    }
+
+    fn part(&self, part: usize) -> PathBuf {
+        self.root.join(DIGITS.get(part).copied().unwrap_or("0"))
+    }
+
+    fn failure_text(&self, failure: Failure) -> String {
+        format!("{}: {}", failure.text(), self.limits)
     }
 
     /// Returns the picture, or that there is none. `None`: it has to be made.
@@ -102,7 +136,8 @@ impl PictureCache {
         let path = self.path(key);
         if let Some((file, age)) = open_with_age(&path)? {
             if age > USE_WRITTEN {
-                file.set_modified(SystemTime::now())?;
+                // Without it, the picture only goes earlier.
+                drop(file.set_modified(SystemTime::now()));
             }
             return Ok(Some(Cached::Picture(file)));
         }
@@ -110,82 +145,147 @@ impl PictureCache {
         match open_with_age(&failed)? {
             Some((_, age)) if age < self.failed_for => {
                 let text = fs::read_to_string(&failed)?;
-                let known = Failure::ALL.into_iter().find(|failure| failure.text() == text);
+                let known = Failure::ALL.into_iter().find(|failure| self.failure_text(*failure) == text);
                 Ok(known.map(Cached::Failed))
             }
             _ => Ok(None),
         }
     }
 
-    /// Stores a picture. A picture that exceeds the share of its part is not stored.
+    /// Stores a picture. A picture that exceeds the share of its part is not stored. The caller
+    /// calls [`PictureCache::trim`] afterwards.
     pub fn put(&self, key: PictureKey, bytes: &[u8]) -> io::Result<()> {
-        if saturate::to_u64(bytes.len()).max(BLOCK_BYTES) > self.part_bytes {
-            return Ok(());
-        }
-        self.write(&self.path(key), bytes)?;
-        self.trim(part_of(key.hash))
+        self.write(part_of(key.hash), &self.path(key), bytes)
     }
 
-    /// Remembers that there is no picture.
+    /// Remembers a failure, like [`PictureCache::put`].
     pub fn put_failure(&self, key: PictureKey, failure: Failure) -> io::Result<()> {
-        self.write(&self.path(key).with_extension(FAILED), failure.text().as_bytes())?;
-        self.trim(part_of(key.hash))
+        let path = self.path(key).with_extension(FAILED);
+        self.write(part_of(key.hash), &path, self.failure_text(failure).as_bytes())
     }
 
     /// Renamed into place when it is complete, also after a power cut.
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let new = path.with_extension(NEW);
-        let mut file = private_file::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&new, path)
+    fn write(&self, part: usize, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let held = saturate::to_u64(bytes.len()).max(BLOCK_BYTES);
+        if held > self.part_bytes {
+            return Ok(());
+        }
+        let folder = self.part(part);
+        if !folder.exists() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.{NEW}", self.next.fetch_add(1, Relaxed)));
+        let new = PathBuf::from(name);
+        let mut file = private_file::create_new(&new)?;
+        let written =
+            file.write_all(bytes).and_then(|()| file.sync_data()).and_then(|()| fs::rename(&new, path));
+        if written.is_err() {
+            drop(remove_if_there(&new));
+        } else if let Some(counter) = self.held.get(part) {
+            let more = |now: u64| (now != UNKNOWN).then(|| now.saturating_add(held));
+            let _before = counter.fetch_update(Relaxed, Relaxed, more);
+        }
+        written
     }
 
-    /// Removes all pictures of a file.
-    pub fn remove(&self, hash: BlobHash, sides: &[u32]) -> io::Result<()> {
-        for side in sides {
-            let path = self.path(PictureKey { hash, side: *side });
-            for path in [path.with_extension(NEW), path.with_extension(FAILED), path] {
-                remove_if_there(&path)?;
+    /// Removes all pictures of files. Lists each of their parts once.
+    pub fn remove(&self, hashes: &[BlobHash]) -> io::Result<()> {
+        for part in Self::parts() {
+            let of_part = hashes.iter().copied().filter(|hash| part_of(*hash) == part);
+            let of_part: HashSet<_> = of_part.collect();
+            if !of_part.is_empty() {
+                self.tidy(part, |hash| !of_part.contains(&hash))?;
             }
         }
         Ok(())
     }
 
-    /// Brings each part within its share, and counts the bytes.
-    pub fn trim_all(&self) -> io::Result<()> {
-        (0..PARTS).try_for_each(|part| self.trim(part))
+    /// Brings the part of a hash within its share, if it may have exceeded it.
+    pub fn trim(&self, hash: BlobHash) -> io::Result<()> {
+        let part = part_of(hash);
+        let held = self.held.get(part).map_or(UNKNOWN, |held| held.load(Relaxed));
+        if held > self.part_bytes { self.tidy(part, |_| true) } else { Ok(()) }
+    }
+
+    /// Returns the numbers of the parts.
+    pub fn parts() -> std::ops::Range<usize> {
+        0..PARTS
     }
 
     /// Returns the bytes of the pictures, as last counted.
     pub fn bytes(&self) -> u64 {
-        self.held.iter().map(|held| held.load(Relaxed)).fold(0, u64::saturating_add)
+        let known = self.held.iter().map(|held| held.load(Relaxed)).filter(|held| *held != UNKNOWN);
+        known.fold(0, u64::saturating_add)
     }
 
-    fn trim(&self, part: usize) -> io::Result<()> {
-        let Some(digit) = DIGITS.get(part) else { return Ok(()) };
+    /// Removes the pictures of a part whose blob is not `kept`, and those of other versions, brings
+    /// the part within its share, and counts its bytes.
+    pub fn tidy(&self, part: usize, kept: impl Fn(BlobHash) -> bool) -> io::Result<()> {
+        let folder = self.part(part);
         let mut found = Vec::new();
-        for entry in fs::read_dir(self.root.join(digit))? {
+        let mut held = 0_u64;
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => Some(entries),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        for entry in entries.into_iter().flatten() {
             let entry = entry?;
             // Removed since it was listed.
             let Ok(about) = entry.metadata() else { continue };
             let used = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            found.push((used, about.len().max(BLOCK_BYTES), entry.file_name()));
+            let name = entry.file_name();
+            let goes = match Name::parse(name.to_str().unwrap_or_default()) {
+                Some(Name::InPlace(hash)) => !kept(hash),
+                Some(Name::New(hash)) => !kept(hash) || used.elapsed().unwrap_or_default() > ABANDONED,
+                None => true,
+            };
+            if goes {
+                remove_if_there(&entry.path())?;
+                continue;
+            }
+            let bytes = about.len().max(BLOCK_BYTES);
+            held = held.saturating_add(bytes);
+            found.push((used, bytes, name));
         }
         found.sort_unstable();
-        let mut held =
-            found.iter().map(|(_, bytes, _)| bytes).fold(0_u64, |sum, one| sum.saturating_add(*one));
         for (_, bytes, name) in found {
             if held <= self.part_bytes {
                 break;
             }
-            remove_if_there(&self.root.join(digit).join(name))?;
+            remove_if_there(&folder.join(name))?;
             held = held.saturating_sub(bytes);
         }
         if let Some(counter) = self.held.get(part) {
             counter.store(held, Relaxed);
         }
         Ok(())
+    }
+}
+
+/// The name of a file of the cache, of this version.
+enum Name {
+    /// A picture or a failure.
+    InPlace(BlobHash),
+    /// A file that is being written.
+    New(BlobHash),
+}
+
+impl Name {
+    fn parse(name: &str) -> Option<Self> {
+        let (stem, end) = name.split_once('.').map_or((name, None), |(stem, end)| (stem, Some(end)));
+        let (hash, rest) = stem.split_once('-')?;
+        let hash = BlobHash::parse(hash)?;
+        let version = rest.rsplit_once("-v")?.1;
+        if version.parse() != Ok(MAKER_VERSION) {
+            return None;
+        }
+        match end {
+            None => Some(Self::InPlace(hash)),
+            Some(end) if end == FAILED => Some(Self::InPlace(hash)),
+            Some(end) => end.ends_with(NEW).then_some(Self::New(hash)),
+        }
     }
 }
 
@@ -215,86 +315,5 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-
-    fn key(first: u8, last: u8, side: u32) -> PictureKey {
-        let mut hash = [0; 32];
-        (hash[0], hash[31]) = (first, last);
-        PictureKey { hash: BlobHash(hash), side }
-    }
-
-    fn content(cache: &PictureCache, key: PictureKey) -> Option<Vec<u8>> {
-        match cache.find(key).unwrap()? {
-            Cached::Picture(mut file) => {
-                let mut bytes = Vec::new();
-                file.read_to_end(&mut bytes).unwrap();
-                Some(bytes)
-            }
-            Cached::Failed(_) => None,
-        }
-    }
-
-    fn set_age(cache: &PictureCache, key: PictureKey, age: Duration) {
-        let file = File::options().append(true).open(cache.path(key)).unwrap();
-        file.set_modified(SystemTime::now() - age).unwrap();
-    }
-
-    #[test]
-    fn picture_is_found_until_its_file_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = PictureCache::open(dir.path(), 16 << 20, DAY).unwrap();
-        let (small, large, other) = (key(0xab, 1, 360), key(0xab, 1, 1080), key(0xab, 2, 360));
-        for key in [small, large, other] {
-            assert_eq!(content(&cache, key), None);
-            cache.put(key, format!("{key:?}").as_bytes()).unwrap();
-        }
-        cache.put_failure(key(0xab, 1, 360), Failure::TooLarge).unwrap();
-        assert_eq!(content(&cache, small), Some(format!("{small:?}").into_bytes()));
-        assert_eq!(cache.bytes(), 4 * BLOCK_BYTES);
-        cache.remove(small.hash, &[360, 1080]).unwrap();
-        assert!(cache.find(small).unwrap().is_none() && cache.find(large).unwrap().is_none());
-        assert!(content(&cache, other).is_some());
-        assert_eq!(fs::read_dir(dir.path().join("thumbnails/a")).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn failure_is_remembered_for_its_time_and_replaced_by_a_picture() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = PictureCache::open(dir.path(), 16 << 20, DAY).unwrap();
-        let key = key(7, 7, 360);
-        cache.put_failure(key, Failure::Damaged).unwrap();
-        assert!(matches!(cache.find(key).unwrap(), Some(Cached::Failed(Failure::Damaged))));
-        let later = PictureCache::open(dir.path(), 16 << 20, Duration::ZERO).unwrap();
-        assert!(later.find(key).unwrap().is_none());
-        cache.put(key, b"x").unwrap();
-        assert_eq!(content(&cache, key), Some(b"x".to_vec()));
-    }
-
-    #[test]
-    fn longest_unused_pictures_go_first_and_the_bound_holds() {
-        let dir = tempfile::tempdir().unwrap();
-        // Two blocks for each part.
-        let cache = PictureCache::open(dir.path(), 16 * 2 * BLOCK_BYTES, DAY).unwrap();
-        let (old, used, new, elsewhere) = (key(1, 1, 360), key(1, 2, 360), key(1, 3, 360), key(0x21, 1, 360));
-        for (key, age) in [(elsewhere, 9), (old, 3), (used, 4)] {
-            cache.put(key, b"x").unwrap();
-            set_age(&cache, key, DAY * age);
-        }
-        // A use renews the time.
-        assert!(content(&cache, used).is_some());
-        cache.put(new, b"x").unwrap();
-        assert!(content(&cache, old).is_none());
-        assert!([used, new, elsewhere].iter().all(|key| content(&cache, *key).is_some()));
-        assert_eq!(cache.bytes(), 3 * BLOCK_BYTES);
-        cache.put(key(1, 4, 360), &[0; 3 * 4096]).unwrap();
-        assert!(content(&cache, key(1, 4, 360)).is_none(), "larger than a part");
-        let smaller = PictureCache::open(dir.path(), 16 * BLOCK_BYTES, DAY).unwrap();
-        smaller.trim_all().unwrap();
-        assert_eq!(smaller.bytes(), 2 * BLOCK_BYTES, "the limit was lowered");
-    }
-}
+#[path = "cache_test.rs"]
+mod tests;

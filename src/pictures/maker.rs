@@ -3,15 +3,20 @@
 //! Invariants
 //! * The result is encoded from pixels: no byte of the file is copied, so neither EXIF and GPS nor
 //!   foreign bytes remain.
-//! * The header states the size in pixels, which is checked before anything is decoded.
+//! * The size in pixels that the header states is checked before pixels are decoded. Decoders read
+//!   parts before it, such as a compressed profile, within the memory of the process.
 //! * Of an animated picture, the first frame is used.
+//!
+//! Deliberately absent: profiles of colors. Samples are used as they are, and shown as sRGB.
 
-use std::io::{BufRead, Cursor, Seek};
+use std::io::{BufRead, Cursor, ErrorKind, Seek};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType as RowFilter, PngEncoder};
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel, Primitive,
+};
 
 use super::{Shape, ThumbnailOrder};
 
@@ -23,6 +28,8 @@ const SIDE_MAX: u32 = 65_535;
 const QUALITY: u8 = 85;
 /// The background of a transparent picture that would be too large as a PNG.
 const BACKGROUND: u8 = 255;
+/// A picture this many times as long as wide is cut to a square before it is scaled, and not after.
+const CUT_FIRST: u32 = 8;
 
 /// Why no picture was made.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +40,16 @@ pub enum MakeError {
     /// The picture exceeds a limit.
     #[error("the picture is too large: {0}")]
     TooLarge(String),
+    /// The system could not read the file. The picture may be right.
+    #[error("the picture cannot be read: {0}")]
+    Io(std::io::Error),
 }
 
 impl From<ImageError> for MakeError {
     fn from(error: ImageError) -> Self {
         match error {
             ImageError::Limits(_) => Self::TooLarge(error.to_string()),
+            ImageError::IoError(error) => error.into(),
             _ => Self::Damaged(error.to_string()),
         }
     }
@@ -46,7 +57,13 @@ impl From<ImageError> for MakeError {
 
 impl From<std::io::Error> for MakeError {
     fn from(error: std::io::Error) -> Self {
-        Self::Damaged(error.to_string())
+        // A damaged file ends early, or names an impossible offset (EINVAL). Decoders also report
+        // its mistakes as errors of this type, without a number of the system.
+        let of_file = matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidInput);
+        if of_file || error.raw_os_error().is_none() {
+            return Self::Damaged(error.to_string());
+        }
+        Self::Io(error)
     }
 }
 
@@ -95,12 +112,20 @@ fn scaled(picture: DynamicImage, shape: Shape) -> DynamicImage {
         Shape::Square(side) => {
             let shortest = width.min(height);
             let side = side.clamp(1, shortest);
+            // The copy is small beside the picture, which is dropped here.
+            let is_long = width.max(height) / shortest >= CUT_FIRST;
+            let picture = if is_long { middle(&picture, shortest) } else { picture };
             let part = |length: u32| scale(length, side, shortest).max(side);
-            let covering = resized(picture, (part(width), part(height)));
-            let (left, top) = (covering.width().saturating_sub(side), covering.height().saturating_sub(side));
-            covering.crop_imm(left / 2, top / 2, side, side)
+            let size = (part(picture.width()), part(picture.height()));
+            middle(&resized(picture, size), side)
         }
     }
+}
+
+/// Returns a square from the middle.
+fn middle(picture: &DynamicImage, side: u32) -> DynamicImage {
+    let (left, top) = (picture.width().saturating_sub(side), picture.height().saturating_sub(side));
+    picture.crop_imm(left / 2, top / 2, side, side)
 }
 
 /// Returns `length * to / from`, rounded, and at least 1.
@@ -111,18 +136,54 @@ fn scale(length: u32, to: u32, from: u32) -> u32 {
 }
 
 /// Scales down in two steps: averages to twice the size, which needs little memory, then a filter,
-/// which needs 16 bytes for each pixel.
-fn resized(picture: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
+/// which needs 16 bytes for each pixel. Each step drops the picture before it.
+fn resized(mut picture: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
     if (picture.width(), picture.height()) == (width, height) {
         return picture;
     }
+    // Otherwise the color of transparent pixels would reach their neighbors.
+    with_alpha(&mut picture, |color, alpha, full| (color * alpha + full / 2) / full);
     let (twice_wide, twice_high) = (width.saturating_mul(2), height.saturating_mul(2));
-    let picture = if picture.width() > twice_wide && picture.height() > twice_high {
-        picture.thumbnail_exact(twice_wide, twice_high)
-    } else {
-        picture
-    };
-    picture.resize_exact(width, height, FilterType::CatmullRom)
+    if picture.width() > twice_wide && picture.height() > twice_high {
+        picture = picture.thumbnail_exact(twice_wide, twice_high);
+    }
+    picture = picture.resize_exact(width, height, FilterType::CatmullRom);
+    with_alpha(&mut picture, |color, alpha, full| {
+        (color * full + alpha / 2).checked_div(alpha).unwrap_or(0).min(full)
+    });
+    picture
+}
+
+/// Replaces each color by a value of it, its alpha and the largest value. A picture without alpha
+/// stays.
+fn with_alpha(picture: &mut DynamicImage, change: impl Fn(u64, u64, u64) -> u64) {
+    match picture {
+        DynamicImage::ImageLumaA8(pixels) => change_colors(pixels, change),
+        DynamicImage::ImageRgba8(pixels) => change_colors(pixels, change),
+        DynamicImage::ImageLumaA16(pixels) => change_colors(pixels, change),
+        DynamicImage::ImageRgba16(pixels) => change_colors(pixels, change),
+        // The formats have no others with alpha.
+        _ => {}
+    }
+}
+
+/// In place: a copy of a large picture would exceed the memory.
+fn change_colors<P: Pixel>(
+    pixels: &mut ImageBuffer<P, Vec<P::Subpixel>>,
+    change: impl Fn(u64, u64, u64) -> u64,
+) where
+    P::Subpixel: Into<u64> + TryFrom<u64>,
+{
+    let full = P::Subpixel::DEFAULT_MAX_VALUE;
+    for pixel in pixels.pixels_mut() {
+        let Some((alpha, colors)) = pixel.channels_mut().split_last_mut() else { continue };
+        if *alpha == full {
+            continue;
+        }
+        for color in colors {
+            *color = change((*color).into(), (*alpha).into(), full.into()).try_into().unwrap_or(full);
+        }
+    }
 }
 
 fn encode(picture: &DynamicImage, bytes_max: u64) -> Result<Vec<u8>, MakeError> {

@@ -1,3 +1,5 @@
+//! Pictures of each format and shape, damaged ones and bombs.
+
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
@@ -77,6 +79,68 @@ fn every_format_is_read_and_transparency_stays() {
         let small = make(Cursor::new(written(&plain(500, 400), format)), &ORDER).unwrap();
         assert!(small.starts_with(b"\xff\xd8\xff"), "{format:?}");
     }
+}
+
+/// The color of a transparent pixel is arbitrary, and must not be seen.
+#[test]
+fn colors_of_transparent_pixels_do_not_spread() {
+    let striped = RgbaImage::from_fn(1600, 1600, |x, _| {
+        if x / 3 % 2 == 0 { Rgba([255, 0, 0, 255]) } else { Rgba([0, 255, 0, 0]) }
+    });
+    let deep: image::ImageBuffer<Rgba<u16>, _> = DynamicImage::from(striped.clone()).into_rgba16();
+    for picture in [DynamicImage::from(striped), DynamicImage::from(deep)] {
+        for shape in [Shape::Within(360), Shape::Square(256), Shape::Within(1080)] {
+            let small = made(&png(&picture), shape).unwrap().to_rgba8();
+            let seen = small.pixels().filter(|pixel| pixel.0[3] > 8).count();
+            assert!(seen > 10_000, "{shape:?}");
+            for pixel in small.pixels().filter(|pixel| pixel.0[3] > 8) {
+                let [red, green, ..] = pixel.0;
+                assert!(red > 200 && green < 30, "{shape:?} {pixel:?}");
+            }
+        }
+    }
+}
+
+/// Scaling first would make millions of pixels that are cut away.
+#[test]
+fn square_of_a_long_picture_is_cut_first() {
+    let mut long = RgbImage::from_pixel(60_000, 600, Rgb([255, 0, 0]));
+    for (x, _, pixel) in long.enumerate_pixels_mut() {
+        if (29_700..30_300).contains(&x) {
+            *pixel = Rgb([0, 0, 255]);
+        }
+    }
+    let small = made(&png(&long.into()), Shape::Square(256)).unwrap().to_rgb8();
+    assert_eq!((small.width(), small.height()), (256, 256));
+    for at in [(2, 2), (128, 128), (253, 253)] {
+        let [red, _, blue] = small.get_pixel(at.0, at.1).0;
+        assert!(red < 20 && blue > 230, "{at:?} {red} {blue}");
+    }
+}
+
+/// A picture on a disk that fails may be right.
+#[test]
+fn errors_of_the_system_do_not_count_as_damage() {
+    struct Failing(i32);
+    impl std::io::Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::from_raw_os_error(self.0))
+        }
+    }
+    impl BufRead for Failing {
+        fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+            Err(std::io::Error::from_raw_os_error(self.0))
+        }
+        fn consume(&mut self, _: usize) {}
+    }
+    impl Seek for Failing {
+        fn seek(&mut self, _: std::io::SeekFrom) -> std::io::Result<u64> {
+            Ok(0)
+        }
+    }
+    let (input, invalid) = (5, 22);
+    assert!(matches!(make(Failing(input), &ORDER), Err(MakeError::Io(_))));
+    assert!(matches!(make(Failing(invalid), &ORDER), Err(MakeError::Damaged(_))));
 }
 
 /// The orientation of EXIF, as cameras write it: 6 is a quarter turn.

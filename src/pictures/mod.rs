@@ -1,26 +1,29 @@
 //! Smaller pictures of files of users: thumbnails and avatars.
 //!
 //! A decoder that reads bytes of strangers is the most exposed code of the server. It runs in a
-//! child process, `netbit thumbnail`, which has no files, no network, no environment, and little
-//! memory and time ([`confine`]). The server takes its output as bytes of a bounded length and a
-//! known type.
+//! child process, `netbit thumbnail`, which can open no file and no socket, has no environment, and
+//! little memory and time ([`confine`]). The server takes its output as bytes of a bounded length
+//! and a known type.
 //!
 //! Invariants
 //! * The server never decodes a picture itself: only the command uses [`maker`].
 //! * A child reads one open file, its standard input, and writes to its standard output. It ends
-//!   when its deadline passes, its request is dropped, or the server ends ([`child`]).
+//!   when its deadline passes, its future is dropped, or the server ends ([`child`]).
 //! * The cache ([`cache`]) holds what can be made again. It is bounded in bytes, is not in backups,
-//!   and has nothing of a blob that was removed.
+//!   and loses the pictures of a blob with the blob, at the latest at its hourly search.
+//! * A picture of a chat is not used for another chat: whether it exists reveals nothing there.
 //!
-//! Deliberately absent: rights, names and rows of files. The room knows hashes and bytes only.
+//! Deliberately absent: rights, names and rows of files. The room knows hashes, ids of chats and
+//! bytes only.
 
 pub mod cache;
 pub mod child;
 pub mod confine;
+pub mod escape;
 pub mod maker;
 
 /// The version of the pictures that [`maker`] makes. Another one makes all cached pictures again.
-pub const MAKER_VERSION: u32 = 1;
+pub const MAKER_VERSION: u32 = 2;
 
 /// The form of a smaller picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +34,7 @@ pub enum Shape {
     Square(u32),
 }
 
-/// What a child makes, and its limits.
+/// The picture that a child makes, and its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThumbnailOrder {
     pub shape: Shape,
@@ -77,6 +80,14 @@ impl PictureType {
             Some(Self::Png)
         } else {
             None
+        }
+    }
+
+    /// Returns the end of the name of such a file.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
         }
     }
 

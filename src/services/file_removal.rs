@@ -44,7 +44,8 @@ impl Services {
     /// Removes files until the server stops.
     pub async fn maintain_files(&self) {
         let every = Duration::from_millis(self.limits.maintenance_ms);
-        let mut swept: Option<Instant> = None;
+        let (mut swept, mut tidied): (Option<Instant>, Option<Instant>) = (None, None);
+        let due = |last: Option<Instant>| last.is_none_or(|at| at.elapsed() > SWEEP_EVERY);
         loop {
             if let Err(error) = self.remove_files().await {
                 tracing::warn!(error = %chain(&error), "removing files failed; it will be retried");
@@ -55,7 +56,7 @@ impl Services {
             if let Err(error) = self.sweep_lfs_uploads().await {
                 tracing::warn!(error = %chain(&error), "the search for interrupted uploads of Git LFS failed");
             }
-            if swept.is_none_or(|at| at.elapsed() > SWEEP_EVERY) {
+            if due(swept) {
                 match self.sweep_files().await {
                     Ok(true) => swept = Some(Instant::now()),
                     Ok(false) => {}
@@ -63,9 +64,12 @@ impl Services {
                         tracing::warn!(error = %chain(&error), "the search for bytes without a file failed");
                     }
                 }
-                if let Err(error) = self.trim_thumbnails().await {
-                    tracing::warn!(error = %chain(&error), "the thumbnails cannot be counted");
+            }
+            if due(tidied) {
+                if let Err(error) = self.tidy_thumbnails().await {
+                    tracing::warn!(error = %chain(&error), "the thumbnails cannot be counted and cleaned up");
                 }
+                tidied = Some(Instant::now());
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
@@ -193,23 +197,28 @@ impl Services {
         let used = self.readers.read(Holder::Operator, read).await?;
         let unused: Vec<_> = hashes.into_iter().filter(|hash| !used.contains(hash)).collect();
         let (store, pictures) = (self.files.blobs.clone(), self.files.pictures.clone());
-        let remove = move |hash: &BlobHash| -> io::Result<bool> {
-            if let Some(may_go) = &may_go
-                && !store.stored_at(hash)?.is_some_and(may_go)
-            {
-                return Ok(false);
-            }
-            pictures.forget(*hash);
-            store.remove(hash).map(|()| true)
+        let failed = |hash: &BlobHash, error: io::Error| {
+            tracing::warn!(%hash, %error, "bytes without a file cannot be removed");
+        };
+        let found = store.clone();
+        let goes = move |hash: &BlobHash| match &may_go {
+            None => true,
+            Some(may_go) => match found.stored_at(hash) {
+                Ok(stored) => stored.is_some_and(may_go),
+                Err(error) => {
+                    failed(hash, error);
+                    false
+                }
+            },
         };
         let removed = blocking(move || {
+            let going: Vec<_> = unused.into_iter().filter(goes).collect();
+            pictures.forget(&going);
             let mut removed = 0_usize;
-            for hash in &unused {
-                match remove(hash) {
-                    Ok(done) => removed += usize::from(done),
-                    Err(error) => {
-                        tracing::warn!(%hash, %error, "bytes without a file cannot be removed");
-                    }
+            for hash in &going {
+                match store.remove(hash) {
+                    Ok(()) => removed += 1,
+                    Err(error) => failed(hash, error),
                 }
             }
             removed

@@ -265,6 +265,13 @@ impl Services {
         who: Credential,
         file: StoredFile,
     ) -> Result<OpenFile, ServiceError> {
+        let size = u64::try_from(file.size).unwrap_or(0);
+        let blob = self.stored_bytes(&file).await?;
+        self.open_bytes(who, file, (blob, size))
+    }
+
+    /// Opens the bytes of a file, if this node has all of them.
+    pub(super) async fn stored_bytes(&self, file: &StoredFile) -> Result<Arc<dyn Blob>, ServiceError> {
         let Some(contents) = &file.contents else {
             return Err(Refusal::Conflict("the upload of this file is not complete").into());
         };
@@ -275,12 +282,12 @@ impl Services {
             Ok((blob.size()? == size).then_some(blob))
         });
         let Some(blob) = opened.await?.map_err(ServiceError::internal)? else {
-            if self.files.receives(&file) {
+            if self.files.receives(file) {
                 tracing::error!(file.id = %file.id, %hash, "the bytes of a file are missing or cut short");
             }
-            return Err(FileResources::elsewhere(&file));
+            return Err(FileResources::elsewhere(file));
         };
-        self.open_bytes(who, file, (blob.into(), size))
+        Ok(blob.into())
     }
 
     /// Returns bytes of a file that the caller may read, which take a place if there are many.

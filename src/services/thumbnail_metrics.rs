@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 use crate::core::metrics::{Export, Labelled};
 
-/// How a request for a picture ended, of those that had a place.
+/// How a request for a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PictureOutcome {
     /// The cache had it, or knew that there is none.
@@ -14,9 +14,9 @@ pub(super) enum PictureOutcome {
     Made,
     Damaged,
     TooLarge,
-    /// The kernel ended the child, or it crashed.
+    /// The child used up its memory or CPU time, or crashed.
     Exhausted,
-    /// The child did not end in time, or could not run.
+    /// The child did not end in time, could not run or read, or was killed.
     Failed,
 }
 

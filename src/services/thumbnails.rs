@@ -1,7 +1,11 @@
 //! Thumbnails of pictures in chats: made on the first request, kept in a cache on disk.
 //!
-//! The rights are those of the file, checked at each request. A picture that cannot be made is
-//! remembered, so that its file starts no child again for a while.
+//! The rights are those of the file, checked at each request, and again after a wait. A picture
+//! that cannot be made is remembered, so that its file starts no child again for a while.
+//!
+//! Invariant: a request has a place of the pool before it takes the lock of its key, and a task of
+//! its own uses both until the picture is stored. So a client that leaves wastes no child, and the
+//! tasks and the waits for a lock are at most as many as the places.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +14,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, Span};
+
 use super::blocking::blocking;
-use super::files::{FileResources, OpenFile};
+use super::files::OpenFile;
 use super::git_pools::no_permit;
 use super::git_resources::stopping;
 use super::thumbnail_metrics::{PictureMetrics, PictureOutcome};
@@ -21,7 +27,7 @@ use crate::blobs::{Blob, Hold};
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::saturate;
-use crate::core::shares::{Client, Pool, PoolMetrics, PoolName, Rules};
+use crate::core::shares::{Client, Holder, Pool, PoolMetrics, PoolName, Rules, Share, Slot, Slots};
 use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::file::{BlobHash, StoredFile};
@@ -37,6 +43,10 @@ pub const SIDES: [u32; 2] = [360, 1080];
 const THUMBNAIL_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes at the beginning that state the type of a picture.
 const TYPE_BYTES: usize = 8;
+/// Thumbnails in memory that clients receive, because the cache did not store them; and those of an
+/// account. Together 128 MiB.
+const IN_MEMORY_MAX: usize = 64;
+const IN_MEMORY_PER_ACCOUNT_MAX: usize = 8;
 /// When a client may try again after a child that did not end in time, in milliseconds.
 const LATE_RETRY_MS: u64 = 10_000;
 
@@ -46,13 +56,14 @@ const TOO_LARGE: &str =
     "the picture is too large for a thumbnail (limits.thumbnail_pixels, thumbnail_memory_bytes)";
 const TOO_MANY: &str = "too many pictures are being made at once; try again later";
 
-/// What makes and keeps smaller pictures; one per application.
+/// The makers and the cache of smaller pictures; one per application.
 pub struct PictureResources {
     pub(super) program: PictureProgram,
     pub(super) cache: PictureCache,
     pub(super) pool: Pool,
-    /// Held by the request that makes a picture.
+    /// Held by the task that makes a picture.
     locks: KeyedLock<PictureKey>,
+    in_memory: Slots,
     patience: Duration,
     pub(super) metrics: PictureMetrics,
 }
@@ -60,26 +71,23 @@ pub struct PictureResources {
 impl PictureResources {
     /// `program`: the `netbit` whose children make pictures; `None`: the running one. Must be
     /// called within a runtime.
-    ///
-    /// # Errors
-    /// The cache cannot be opened.
     pub fn start(
         data_dir: &Path,
         program: Option<&Path>,
         metrics: PictureMetrics,
         (limits, pools): (&Limits, &PoolMetrics),
-    ) -> io::Result<Self> {
+    ) -> Self {
         let patience = Duration::from_millis(limits.thumbnails_patience_ms);
         let rules = Rules::new(limits.thumbnails, limits.thumbnails_waiting, patience);
-        let failed_for = Duration::from_secs(limits.thumbnail_failed_seconds);
-        Ok(Self {
+        Self {
             program: PictureProgram::new(program, limits),
-            cache: PictureCache::open(data_dir, limits.thumbnail_cache_bytes, failed_for)?,
+            cache: PictureCache::open(data_dir, limits),
             pool: Pool::start(rules, pools.meter(PoolName::Pictures)),
             locks: KeyedLock::start(),
+            in_memory: Slots::new(IN_MEMORY_MAX, IN_MEMORY_PER_ACCOUNT_MAX),
             patience: patience.saturating_add(Duration::from_millis(limits.thumbnail_ms)),
             metrics,
-        })
+        }
     }
 
     pub(super) fn close(&self) {
@@ -93,10 +101,16 @@ impl PictureResources {
         lock.map_err(late)?.ok_or_else(stopping)
     }
 
-    /// Removes the pictures of a file that is removed. Blocks the thread.
-    pub(super) fn forget(&self, hash: BlobHash) {
-        if let Err(error) = self.cache.remove(hash, &SIDES) {
-            tracing::warn!(%hash, %error, "the thumbnails of a removed file cannot be removed");
+    async fn share(&self, client: Client) -> Result<Share, ServiceError> {
+        let entered = self.pool.enter(client).await;
+        entered.map_err(|refused| no_permit(self.pool.patience(), refused, TOO_MANY))
+    }
+
+    /// Removes the pictures of files that are removed. Blocks the thread. The hourly search removes
+    /// what this cannot.
+    pub(super) fn forget(&self, hashes: &[BlobHash]) {
+        if let Err(error) = self.cache.remove(hashes) {
+            tracing::warn!(%error, "the thumbnails of removed files cannot be removed; this is retried hourly");
         }
     }
 }
@@ -106,7 +120,7 @@ pub enum Thumbnail {
     Made {
         open: OpenFile,
         bytes: u64,
-        media_type: &'static str,
+        picture_type: PictureType,
     },
     /// The file has none, with the reason as a sentence.
     None(&'static str),
@@ -129,16 +143,21 @@ impl Services {
         if !media::is_decoded(&contents.media_type) {
             return Ok(Thumbnail::None(NOT_A_PICTURE));
         }
-        let key = PictureKey { hash: contents.hash, side };
-        let pictures = &self.files.pictures;
+        let key = PictureKey { hash: contents.hash, chat: file.chat_id, side };
         let made = match self.cached_picture(key).await? {
             Some(cached) => cached,
             None => {
-                let _lock = pictures.lock(key).await?;
-                match self.cached_picture(key).await? {
-                    Some(cached) => cached,
-                    None => self.make_thumbnail(client, &file, key).await?,
-                }
+                let share = self.files.pictures.share(client).await?;
+                let (services, wanted, holder) = (self.clone(), file.clone(), Holder::Account(who.user));
+                let making = async move {
+                    let _share = share;
+                    services.thumbnail_in_turn(holder, &wanted, key).await
+                };
+                let made = tokio::spawn(making.instrument(Span::current())).await;
+                let made = made.map_err(ServiceError::internal)??;
+                // Access may be lost since the wait began.
+                self.file(who, file.id).await?;
+                made
             }
         };
         let (blob, picture_type) = match made {
@@ -148,58 +167,48 @@ impl Services {
         };
         let bytes = blob.size().map_err(io_error)?;
         let open = self.open_bytes(who, file, (blob, bytes))?;
-        Ok(Thumbnail::Made { open, bytes, media_type: picture_type.media_type() })
+        Ok(Thumbnail::Made { open, bytes, picture_type })
     }
 
-    /// Returns what the cache has. A file in it that is not a picture counts as missing.
+    /// Returns what the cache has. A file in it that is not a picture, or cannot be read, counts as
+    /// missing.
     async fn cached_picture(&self, key: PictureKey) -> Result<Option<Found>, ServiceError> {
         let cache = self.files.pictures.cache.clone();
-        let found = blocking(move || -> io::Result<Option<Found>> {
-            match cache.find(key)? {
-                Some(Cached::Failed(failure)) => Ok(Some(Found::Failed(failure))),
-                Some(Cached::Picture(file)) => {
-                    let mut head = [0; TYPE_BYTES];
-                    let read = file.read_at(&mut head, 0)?;
-                    let picture_type = PictureType::of(head.get(..read).unwrap_or_default());
-                    Ok(picture_type.map(|kind| Found::Picture(Arc::new(MadePicture::OnDisk(file)), kind)))
-                }
-                None => Ok(None),
-            }
-        });
-        let found = found.await?.map_err(io_error)?;
+        let found = blocking(move || cached(&cache, key)).await?;
         if found.is_some() {
             self.files.pictures.metrics.ended(PictureOutcome::Cached);
         }
         Ok(found)
     }
 
-    /// Makes a thumbnail in a child, and stores it.
-    async fn make_thumbnail(
+    /// Makes a thumbnail in a child and stores it, unless another request has made it meanwhile.
+    async fn thumbnail_in_turn(
         &self,
-        client: Client,
+        holder: Holder,
         file: &StoredFile,
         key: PictureKey,
     ) -> Result<Found, ServiceError> {
-        let (store, size) = (self.files.blobs.clone(), u64::try_from(file.size).unwrap_or(0));
-        let opened = blocking(move || -> io::Result<Option<File>> {
-            let Some(blob) = store.open(&key.hash)? else { return Ok(None) };
-            if blob.size()? == size { blob.file().map(Some) } else { Ok(None) }
-        });
-        let Some(input) = opened.await?.map_err(io_error)? else {
-            return Err(FileResources::elsewhere(file));
-        };
-        match self.make_picture(client, input, Shape::Within(key.side), THUMBNAIL_BYTES_MAX).await? {
-            Ok(picture) => {
-                let Picture { bytes, picture_type } = picture;
-                let bytes = Arc::<[u8]>::from(bytes);
-                self.store_thumbnail(key, Ok(bytes.clone())).await;
-                Ok(Found::Picture(Arc::new(MadePicture::InMemory(bytes)), picture_type))
-            }
+        let _lock = self.files.pictures.lock(key).await?;
+        if let Some(found) = self.cached_picture(key).await? {
+            return Ok(found);
+        }
+        let blob = self.stored_bytes(file).await?;
+        let input = blocking(move || blob.file()).await?.map_err(io_error)?;
+        let picture = match self.run_child(input, Shape::Within(key.side), THUMBNAIL_BYTES_MAX).await? {
+            Ok(picture) => picture,
             Err(failure) => {
                 self.store_thumbnail(key, Err(failure)).await;
-                Ok(Found::Failed(failure))
+                return Ok(Found::Failed(failure));
             }
+        };
+        let Picture { bytes, picture_type } = picture;
+        let bytes = Arc::<[u8]>::from(bytes);
+        if let Some(stored) = self.store_thumbnail(key, Ok(bytes.clone())).await {
+            return Ok(stored);
         }
+        let slot = self.files.pictures.in_memory.enter(holder);
+        let slot = slot.ok_or_else(|| ServiceError::later(Code::Overloaded, TOO_MANY, LATE_RETRY_MS))?;
+        Ok(Found::Picture(Arc::new(MadePicture::InMemory { bytes, _slot: slot }), picture_type))
     }
 
     /// Makes a picture in a child, for which the client waits its turn.
@@ -210,9 +219,17 @@ impl Services {
         shape: Shape,
         bytes_max: u64,
     ) -> Result<Result<Picture, Failure>, ServiceError> {
+        let _share = self.files.pictures.share(client).await?;
+        self.run_child(input, shape, bytes_max).await
+    }
+
+    async fn run_child(
+        &self,
+        input: File,
+        shape: Shape,
+        bytes_max: u64,
+    ) -> Result<Result<Picture, Failure>, ServiceError> {
         let pictures = &self.files.pictures;
-        let entered = pictures.pool.enter(client).await;
-        let _share = entered.map_err(|refused| no_permit(pictures.pool.patience(), refused, TOO_MANY))?;
         let made = pictures.program.make(input, shape, bytes_max);
         let made = self.files.stopping.run_until_cancelled(made).await.ok_or_else(stopping)?;
         pictures.metrics.ended(match &made {
@@ -240,40 +257,61 @@ impl Services {
         }
     }
 
-    /// Stores the outcome for later requests. Without room, or while bytes of files are removed, it
-    /// is made again.
-    async fn store_thumbnail(&self, key: PictureKey, made: Result<Arc<[u8]>, Failure>) {
-        let bytes = made.as_ref().map_or(1, |bytes| saturate::to_u64(bytes.len()));
-        let room = self.disk_room(self.files.root.clone()).await;
-        if room.is_ok_and(|room| room < bytes) {
-            return;
-        }
+    /// Stores the outcome for later requests. Returns the picture as it is stored. Without room, or
+    /// while bytes of files are removed, nothing is stored, and it is made again.
+    async fn store_thumbnail(&self, key: PictureKey, made: Result<Arc<[u8]>, Failure>) -> Option<Found> {
         let (store, cache) = (self.files.blobs.clone(), self.files.pictures.cache.clone());
-        let stored = blocking(move || -> io::Result<()> {
+        let bytes = made.as_ref().map_or(1, |bytes| saturate::to_u64(bytes.len()));
+        let room = self.disk_room(cache.folder().to_owned()).await;
+        if room.is_ok_and(|room| room < bytes) {
+            return None;
+        }
+        let stored = blocking(move || -> io::Result<Option<Found>> {
             // Removal holds the lock alone, so nothing is stored for a blob that is removed.
-            let Some(_no_removal) = store.try_lock(Hold::Shared)? else { return Ok(()) };
+            let Some(no_removal) = store.try_lock(Hold::Shared)? else { return Ok(None) };
             if store.stored_at(&key.hash)?.is_none() {
-                return Ok(());
+                return Ok(None);
             }
-            match made {
+            let put = match made {
                 Ok(bytes) => cache.put(key, &bytes),
                 Err(failure) => cache.put_failure(key, failure),
-            }
+            };
+            // Opened before it may be removed again.
+            let stored = put.map(|()| cached(&cache, key));
+            drop(no_removal);
+            cache.trim(key.hash)?;
+            stored
         });
-        match stored.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a thumbnail cannot be stored"),
-            Err(error) => error.log_causes(),
-        }
+        let stored = match stored.await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a thumbnail cannot be stored");
+                None
+            }
+            Err(error) => {
+                error.log_causes();
+                None
+            }
+        };
         self.count_thumbnails();
+        stored
     }
 
-    /// Keeps the cache within its limit. Called periodically.
-    pub(super) async fn trim_thumbnails(&self) -> Result<(), ServiceError> {
-        let cache = self.files.pictures.cache.clone();
-        let trimmed = blocking(move || cache.trim_all()).await?;
+    /// Keeps the cache within its limit, and removes pictures of blobs that do not exist: another
+    /// node of a shared folder has removed them, or their removal failed. Called hourly.
+    pub(super) async fn tidy_thumbnails(&self) -> Result<(), ServiceError> {
+        for part in PictureCache::parts() {
+            let Some(lock) = self.blob_lock(Hold::Shared).await? else { continue };
+            let (store, cache) = (self.files.blobs.clone(), self.files.pictures.cache.clone());
+            let tidied = blocking(move || {
+                let _no_removal = lock;
+                // On an error the blob may exist.
+                cache.tidy(part, |hash| store.stored_at(&hash).map_or(true, |stored| stored.is_some()))
+            });
+            tidied.await?.map_err(io_error)?;
+        }
         self.count_thumbnails();
-        trimmed.map_err(io_error)
+        Ok(())
     }
 
     fn count_thumbnails(&self) {
@@ -288,18 +326,42 @@ enum Found {
     Failed(Failure),
 }
 
+/// Returns what the cache has, and nothing if it cannot be read. Blocks the thread.
+fn cached(cache: &PictureCache, key: PictureKey) -> Option<Found> {
+    let find = || -> io::Result<Option<Found>> {
+        match cache.find(key)? {
+            Some(Cached::Failed(failure)) => Ok(Some(Found::Failed(failure))),
+            Some(Cached::Picture(file)) => {
+                let mut head = [0; TYPE_BYTES];
+                let read = file.read_at(&mut head, 0)?;
+                let picture_type = PictureType::of(head.get(..read).unwrap_or_default());
+                Ok(picture_type.map(|kind| Found::Picture(Arc::new(MadePicture::OnDisk(file)), kind)))
+            }
+            None => Ok(None),
+        }
+    };
+    find().unwrap_or_else(|error| {
+        tracing::warn!(hash = %key.hash, %error, "a thumbnail on disk cannot be read; it is made again");
+        None
+    })
+}
+
 /// The bytes of a picture that was made.
 #[derive(Debug)]
 enum MadePicture {
     OnDisk(File),
-    InMemory(Arc<[u8]>),
+    /// With a place, until it is sent.
+    InMemory {
+        bytes: Arc<[u8]>,
+        _slot: Slot,
+    },
 }
 
 impl Blob for MadePicture {
     fn size(&self) -> io::Result<u64> {
         match self {
             Self::OnDisk(file) => Ok(file.metadata()?.len()),
-            Self::InMemory(bytes) => Ok(saturate::to_u64(bytes.len())),
+            Self::InMemory { bytes, .. } => Ok(saturate::to_u64(bytes.len())),
         }
     }
 
@@ -310,7 +372,7 @@ impl Blob for MadePicture {
                 file.read_exact_at(&mut read, at)?;
                 Ok(read)
             }
-            Self::InMemory(all) => {
+            Self::InMemory { bytes: all, .. } => {
                 let at = saturate::to_usize(at);
                 let part = all.get(at..at.saturating_add(bytes));
                 part.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
@@ -321,7 +383,7 @@ impl Blob for MadePicture {
     fn file(&self) -> io::Result<File> {
         match self {
             Self::OnDisk(file) => file.try_clone(),
-            Self::InMemory(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::InMemory { .. } => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

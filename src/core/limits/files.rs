@@ -41,8 +41,9 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     thumbnail_ms: u64 = 15_000,
     /// Such children at once. A choice: together they take half a gigabyte.
     thumbnails: usize = 2,
-    /// Requests waiting for such a child. Eight times `thumbnails`.
-    thumbnails_waiting: usize = 16,
+    /// Requests waiting for such a child. A choice: the readers of a group who see a new picture at
+    /// once. After the first, they find it made.
+    thumbnails_waiting: usize = 64,
     /// How long such a request waits. The time of some twenty usual pictures.
     thumbnails_patience_ms: u64 = 10_000,
     /// Bytes of the thumbnails on disk. Without them, they are made again.

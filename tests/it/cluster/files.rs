@@ -58,6 +58,29 @@ async fn file_is_uploaded_and_read_through_a_foreign_node() {
     nodes.b.stop().await;
 }
 
+/// The node that has the bytes makes the thumbnail, and no other stores it.
+#[actix_web::test]
+async fn thumbnail_is_served_through_a_foreign_node() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let bytes = written(&picture(600, 300), image::ImageFormat::Png);
+    let (file, message) = alice.share(chat, "x.png", &bytes).await;
+    let made = bob.thumbnail(file, 360).await;
+    assert_eq!((made.status, made.header("content-type")), (200, "image/jpeg"));
+    let small = image::load_from_memory(&made.bytes).unwrap();
+    assert_eq!((small.width(), small.height()), (360, 180));
+    assert_eq!(alice.thumbnail(file, 360).await.bytes, made.bytes);
+    let known = [("if-none-match", made.header("etag"))];
+    let path = format!("/api/files/{file}/thumbnail?size=360");
+    assert_eq!(bob.send(reqwest::Method::GET, &path, &known, Vec::new()).await.status, 304);
+    assert_eq!([0, 1].map(|node| thumbnails(nodes.folders[node].path()).len()), [1, 0]);
+    let path = format!("/api/chats/{chat}/messages/{message}");
+    alice.send(reqwest::Method::DELETE, &path, &[], Vec::new()).await;
+    until(async || thumbnails(nodes.folders[0].path()).is_empty()).await;
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
 #[actix_web::test]
 async fn thumbnails_and_avatars_are_seen_at_a_foreign_node() {
     let Some(nodes) = Nodes::start(&[]).await else { return };

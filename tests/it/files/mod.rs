@@ -2,6 +2,7 @@
 
 mod downloads;
 mod removal;
+mod thumbnail_children;
 mod thumbnails;
 mod uploads;
 

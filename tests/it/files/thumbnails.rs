@@ -10,7 +10,7 @@ use crate::harness::pictures::{photograph, picture, written};
 use crate::harness::{TestServer, until};
 
 /// Returns how many requests for a picture ended in this way.
-async fn ended(server: &TestServer, outcome: &str) -> u64 {
+pub(super) async fn ended(server: &TestServer, outcome: &str) -> u64 {
     let (_, metrics) = server.operations("/metrics").await;
     let name = format!("netbit_pictures_total{{outcome=\"{outcome}\"}} ");
     metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
@@ -31,7 +31,7 @@ async fn thumbnail_fits_its_box_and_is_made_once() {
         assert_eq!((small.width(), small.height()), sides);
         for (header, value) in [
             ("cache-control", "private, no-cache"),
-            ("content-disposition", "inline; filename=\"large.png\""),
+            ("content-disposition", "inline; filename=\"large.jpg\""),
             (
                 "content-security-policy",
                 "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; sandbox",

@@ -159,7 +159,8 @@ pub(crate) fn blobs(data_dir: &std::path::Path) -> Vec<std::path::PathBuf> {
 /// Returns the names of the thumbnails below a data directory.
 pub(crate) fn thumbnails(data_dir: &std::path::Path) -> Vec<String> {
     let mut found = Vec::new();
-    for part in std::fs::read_dir(data_dir.join("thumbnails")).unwrap() {
+    // Made with the first thumbnail.
+    for part in std::fs::read_dir(data_dir.join("thumbnails")).into_iter().flatten() {
         let entries = std::fs::read_dir(part.unwrap().path()).unwrap();
         found.extend(entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()));
     }

@@ -133,15 +133,20 @@ async fn child_is_confined_before_it_decodes() {
     let mut blocked = Blocked::start(dir.path()).await;
     let limits = blocked.proc("limits");
     for (name, value) in [
-        ("Max cpu time", "5"),
-        ("Max open files", "8"),
-        ("Max file size", "0"),
-        ("Max core file size", "0"),
-        ("Max processes", "0"),
+        ("Max cpu time", ["5", "6"]),
+        ("Max open files", ["0", "0"]),
+        ("Max file size", ["0", "0"]),
+        ("Max core file size", ["0", "0"]),
+        ("Max processes", ["0", "0"]),
     ] {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let found: Vec<_> = line.split_whitespace().take(2).collect();
-        assert_eq!(found, [value, value], "{name}");
+        assert_eq!(found, value, "{name}");
+    }
+    for name in ["CapEff:\t", "CapPrm:\t", "CapInh:\t"] {
+        let status = blocked.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        assert_eq!(u64::from_str_radix(line, 16), Ok(0), "{name}");
     }
     for name in ["Max address space", "Max data size"] {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -154,6 +159,66 @@ async fn child_is_confined_before_it_decodes() {
     }
     drop(blocked.shell.stdout.take());
     blocked.shell.wait().unwrap();
+}
+
+/// The child itself tries what a decoder with a flaw would: each attempt fails.
+#[test]
+fn child_cannot_open_connect_start_or_raise() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("input");
+    fs::write(&input, written(&picture(30, 30), ImageFormat::Png)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+    command.args(ARGUMENTS).stdin(File::open(&input).unwrap()).env("FAILPOINTS", "picture.escape=return");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let tried: Vec<_> = text.lines().map(|line| line.split_once(": ").unwrap()).collect();
+    let names = tried.iter().map(|(name, _)| *name);
+    let all = ["raise", "read", "write", "tcp", "udp", "unix", "datagram", "program", "signal"];
+    assert!(names.eq(all), "{text}");
+    for (name, end) in tried {
+        // An older kernel cannot forbid signals.
+        let is_refused = ["not permitted", "Permission denied", "Too many open files"];
+        let is_refused = is_refused.iter().any(|error| end.contains(error));
+        assert!(is_refused || name == "signal" && !forbids_signals(), "{name}: {end}");
+    }
+    assert!(!Path::new("/tmp/netbit-escape").exists());
+}
+
+/// Returns whether the kernel has Landlock with scopes, for its other processes as well.
+fn forbids_signals() -> bool {
+    use landlock::{ABI, Access, CompatLevel, Compatible, Ruleset, RulesetAttr, Scope};
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    rules.scope(Scope::from_all(ABI::V6)).and_then(Ruleset::create).is_ok()
+}
+
+/// The largest pictures that PROTOCOL.md names have thumbnails, within the memory of a child.
+#[test]
+fn largest_pictures_fit_into_the_memory_of_a_child() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("input");
+    let side = 7_000;
+    let clear = image::RgbaImage::from_pixel(side, side, image::Rgba([200, 30, 90, 128]));
+    let large = image::RgbImage::from_pixel(side, side, image::Rgb([200, 30, 90]));
+    let deep = image::ImageBuffer::from_pixel(5_000, 5_000, image::Rgba([9_000_u16, 60_000, 1, 40_000]));
+    let (clear, large) = (image::DynamicImage::from(clear), image::DynamicImage::from(large));
+    for (name, bytes) in [
+        ("transparent", written(&clear, ImageFormat::Png)),
+        ("opaque", written(&large, ImageFormat::Png)),
+        ("deep", written(&image::DynamicImage::ImageRgba16(deep), ImageFormat::Png)),
+        ("photograph", written(&large, ImageFormat::Jpeg)),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netbit"));
+        // The maker is slow in a test build, so it gets more time.
+        let arguments = ARGUMENTS.map(|argument| argument.replace("--cpu-seconds=5", "--cpu-seconds=60"));
+        command.args(arguments).stdin(File::open(&path).unwrap());
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{name}: {} {error}", output.status);
+        let small = image::load_from_memory(&output.stdout).unwrap();
+        assert_eq!((small.width(), small.height()), (1080, 1080), "{name}");
+    }
 }
 
 /// The kernel ends a child with the thread that started it: no child outlives its server.
