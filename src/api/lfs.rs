@@ -23,6 +23,7 @@ use crate::core::shares::Holder;
 use crate::domain::access::Credential;
 use crate::domain::file::BlobHash;
 use crate::domain::permission::project::Act;
+use crate::domain::refusal::Refusal;
 use crate::http::contents::{SANDBOX, disposition};
 use crate::http::error::HttpError;
 use crate::http::extract::{Path, Peer, client_of, counted, object, read_body_within};
@@ -97,9 +98,26 @@ async fn enter_for_object(
         return enter(request, (services, peer), at, act).await;
     };
     let link = services.open_lfs_link(text)?;
-    let view = services.repository(Some(link.who), &without_suffix(at), act).await?;
-    if link.act != act || link.repository != view.repository.id {
+    if link.act != act {
         return Err(ServiceError::unauthenticated().into());
+    }
+    let at = without_suffix(at);
+    // Before the access that `act` needs: a link must not reveal what its user may do elsewhere.
+    let read = services.repository(Some(link.who), &at, Act::Read).await;
+    match &read {
+        Ok(view) if view.repository.id == link.repository => {}
+        Err(error) if error.code != Code::Forbidden => {}
+        Ok(_) | Err(_) => return Err(ServiceError::from(Refusal::NotFound("repository")).into()),
+    }
+    let view = match act {
+        Act::Read => read?,
+        _ => {
+            read?;
+            services.repository(Some(link.who), &at, act).await?
+        }
+    };
+    if view.repository.id != link.repository {
+        return Err(ServiceError::from(Refusal::NotFound("repository")).into());
     }
     // Used by the request log.
     request.extensions_mut().insert(Holder::Account(link.who.user));
@@ -318,8 +336,12 @@ async fn receive(
             "the body has {length} bytes, and the object was announced with {size}"
         )));
     }
+    let Some(size) = announced.or(length) else {
+        let detail = "send the object with Content-Length, or to the address that the batch answered";
+        return Err(HttpError::with_status(StatusCode::LENGTH_REQUIRED, Code::BadRequest, detail));
+    };
     let client = client_of(request, Some(who.user))?;
-    let object = ObjectUpload { oid, size: announced.or(length) };
+    let object = ObjectUpload { oid, size };
     let body = payload.map_err(io::Error::other);
     services.upload_lfs_object(who, client, (&view, object), body).await?;
     Ok(HttpResponse::Ok().finish())

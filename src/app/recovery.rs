@@ -33,7 +33,7 @@ pub(super) async fn recover(
         .map_err(StartError::Repositories)?;
     let blobs = DiskBlobs::open(data_dir.path()).map_err(StartError::Files)?;
     let shared = (&config.limits, &instruments.pools);
-    let of_node = (node.name.clone(), node.format.clone());
+    let of_node = (node.name.clone(), node.format.clone(), config.cluster.shared_repositories);
     let metrics = instruments.uploaded.clone();
     let (program, data) = (config.program.as_deref(), data_dir.path());
     let pictures = PictureResources::start(data, program, metrics.pictures.clone(), shared);

@@ -66,10 +66,14 @@ pub(super) fn examine(
         }
     }
     let damaged = still_stored(database, damaged)?;
+    // A push sends no bytes that are there with their size: damaged ones must go before.
     let sentence = |(object, why): &(&LfsObject, String)| {
+        let (path, oid) = (DiskBlobs::path_in_data_dir(&object.oid), object.oid);
         format!(
-            "object {} of repository {}: {why}; restore it from a backup, or push it again with git lfs push --all",
-            object.oid, object.repository_id
+            "object {oid} of repository {}: {why}; restore {} from a backup, or remove it, if it is there, and push \
+             the object again with git lfs push --all",
+            object.repository_id,
+            path.display()
         )
     };
     let mut findings: Vec<_> = damaged.iter().take(NAMED_MAX).map(sentence).collect();

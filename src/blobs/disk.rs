@@ -21,6 +21,8 @@ const INCOMING: &str = "lfs";
 pub(super) const BESIDE: &str = "blob";
 /// The file of [`BlobStore::try_lock`].
 const LOCK: &str = "blobs.lock";
+/// The file of [`BlobStore::try_turn`].
+const TURN: &str = "blobs.turn";
 /// The file of [`BlobStore::belongs_since`]: the epoch and the time.
 const DATABASE: &str = "database";
 const NEW_DATABASE: &str = "database.new";
@@ -77,6 +79,13 @@ impl DiskBlobs {
         Path::new(first).join(second).join(&name)
     }
 
+    fn open_lock(&self, name: &str) -> io::Result<File> {
+        let path = self.root.join(name);
+        let file = private_file::open_lock(&path)?;
+        owner::follow_folder(&path)?;
+        Ok(file)
+    }
+
     /// Fsyncs the folders that name a blob. Another upload may have made them a moment ago, and
     /// not have fsynced them yet.
     fn sync_folders(&self, path: &Path) -> io::Result<()> {
@@ -87,18 +96,21 @@ impl DiskBlobs {
 }
 
 impl BlobStore for DiskBlobs {
+    fn try_turn(&self) -> io::Result<Option<File>> {
+        locked(self.open_lock(TURN)?, File::try_lock)
+    }
+
     fn try_lock(&self, hold: Hold) -> io::Result<Option<File>> {
-        let path = self.root.join(LOCK);
-        let file = private_file::open_lock(&path)?;
-        owner::follow_folder(&path)?;
-        let locked = match hold {
-            Hold::Shared => file.try_lock_shared(),
-            Hold::Exclusive => file.try_lock(),
-        };
-        match locked {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        let file = self.open_lock(LOCK)?;
+        match hold {
+            Hold::Exclusive => locked(file, File::try_lock),
+            Hold::Shared => {
+                // Not while a removal waits: it would wait forever for puts that overlap.
+                let Some(_turn) = locked(self.open_lock(TURN)?, File::try_lock_shared)? else {
+                    return Ok(None);
+                };
+                locked(file, File::try_lock_shared)
+            }
         }
     }
 
@@ -128,24 +140,22 @@ impl BlobStore for DiskBlobs {
 
     fn put(&self, hash: &BlobHash, staged: &Path) -> io::Result<()> {
         let path = self.path(hash);
-        let size = fs::metadata(staged)?.len();
-        if let Ok(found) = File::open(&path)
-            && found.metadata()?.len() == size
-        {
-            found.set_modified(SystemTime::now())?;
-            found.sync_all()?;
-            return self.sync_folders(&path);
-        }
         make(path.parent().unwrap_or(&self.root))?;
         fail_points::reach(fail_points::BEFORE_BLOB);
-        // Renamed into place, so that a damaged blob is replaced and no other is missing meanwhile.
+        // Renamed into place, also over a blob that exists: it may be damaged, and the bytes that
+        // were just hashed are not. The blob is not missing meanwhile.
         let beside = staged.with_extension(BESIDE);
         remove_if_there(&beside)?;
         if fs::hard_link(staged, &beside).is_err() {
             // A file system without hard links.
             copy(staged, &beside)?;
         }
+        let put = File::options().write(true).open(&beside)?;
+        put.set_modified(SystemTime::now())?;
+        put.sync_all()?;
         fs::rename(&beside, &path)?;
+        // Still there if the blob was a link to the same staged file.
+        remove_if_there(&beside)?;
         self.sync_folders(&path)?;
         fail_points::reach(fail_points::AFTER_BLOB);
         Ok(())
@@ -160,11 +170,11 @@ impl BlobStore for DiskBlobs {
     }
 
     fn stored_at(&self, hash: &BlobHash) -> io::Result<Option<SystemTime>> {
-        match fs::metadata(self.path(hash)) {
-            Ok(found) => found.modified().map(Some),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        metadata(&self.path(hash))?.map(|found| found.modified()).transpose()
+    }
+
+    fn size(&self, hash: &BlobHash) -> io::Result<Option<u64>> {
+        Ok(metadata(&self.path(hash))?.map(|found| found.len()))
     }
 
     fn remove(&self, hash: &BlobHash) -> io::Result<()> {
@@ -182,6 +192,23 @@ impl BlobStore for DiskBlobs {
             found.extend(names(&folder.join(second))?.iter().filter_map(|name| BlobHash::parse(name)));
         }
         Ok(found)
+    }
+}
+
+/// Returns the file with a lock, if no holder excludes it.
+pub(super) fn locked(file: File, lock: fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<File>> {
+    match lock(&file) {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -280,15 +307,35 @@ mod tests {
     }
 
     #[test]
-    fn damaged_blob_of_another_size_is_replaced() {
+    fn damaged_blob_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let store = DiskBlobs::open(dir.path()).unwrap();
         let (path, hash) = staged(&store, 1, b"hello");
         store.put(&hash, &path).unwrap();
-        fs::remove_file(store.path(&hash)).unwrap();
-        fs::write(store.path(&hash), "he").unwrap();
-        store.put(&hash, &path).unwrap();
-        assert_eq!(fs::read(store.path(&hash)).unwrap(), b"hello");
+        for damaged in ["he", "HELLO", "hello, world"] {
+            fs::remove_file(store.path(&hash)).unwrap();
+            fs::write(store.path(&hash), damaged).unwrap();
+            assert_eq!(store.size(&hash).unwrap(), Some(damaged.len() as u64));
+            store.put(&hash, &path).unwrap();
+            assert_eq!(fs::read(store.path(&hash)).unwrap(), b"hello", "{damaged}");
+        }
+    }
+
+    /// Puts that overlap kept the shared lock taken for ever, and no blob could be removed.
+    #[test]
+    fn removal_that_waits_goes_before_further_puts() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskBlobs::open(dir.path()).unwrap();
+        let put = store.try_lock(Hold::Shared).unwrap();
+        let turn = store.try_turn().unwrap();
+        assert!(put.is_some() && turn.is_some());
+        assert!(store.try_turn().unwrap().is_none(), "a single removal waits");
+        assert!(store.try_lock(Hold::Exclusive).unwrap().is_none(), "a put holds the lock");
+        assert!(store.try_lock(Hold::Shared).unwrap().is_none(), "a further put waits");
+        drop(put);
+        assert!(store.try_lock(Hold::Exclusive).unwrap().is_some());
+        drop(turn);
+        assert!(store.try_lock(Hold::Shared).unwrap().is_some());
     }
 
     #[test]
@@ -328,6 +375,7 @@ mod tests {
         File::open(store.path(&hash)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(store.stored_at(&hash).unwrap(), Some(SystemTime::UNIX_EPOCH));
         store.put(&hash, &path).unwrap();
+        assert!(!path.with_extension(BESIDE).exists());
         let age = store.stored_at(&hash).unwrap().unwrap().elapsed().unwrap_or_default();
         assert!(age.as_secs() < 3600, "{age:?}");
     }

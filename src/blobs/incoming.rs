@@ -2,15 +2,19 @@
 //!
 //! They are hashed as they are written, so that the answer follows the last byte at once, however
 //! large the object is. An interrupted upload begins again; its bytes are removed.
+//!
+//! Invariant: an open upload has a lock on its file (`flock`), which ends with its process. So the
+//! search for bytes of a crash skips uploads that run.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::disk::{BESIDE, names, remove_if_there};
+use super::disk::{BESIDE, locked, names, remove_if_there};
 use super::examiner::Examiner;
 use crate::core::{fail_points, private_file, saturate};
 use crate::domain::file::Contents;
@@ -35,14 +39,16 @@ pub struct Incoming {
 
 /// The bytes of an upload on disk. They are removed when it is dropped.
 #[derive(Debug)]
-pub struct StagedBytes(PathBuf);
+struct StagedBytes(PathBuf);
 
-/// A complete upload, which is durable.
+/// A complete upload, which is durable. Its bytes are removed when it is dropped.
 #[derive(Debug)]
 pub struct Arrived {
-    pub staged: StagedBytes,
+    staged: StagedBytes,
     pub contents: Contents,
     pub size: u64,
+    /// Its lock keeps the staged bytes.
+    _file: File,
 }
 
 impl IncomingUploads {
@@ -53,11 +59,13 @@ impl IncomingUploads {
     pub fn begin(&self) -> io::Result<Incoming> {
         let path = self.folder.join(Uuid::new_v4().simple().to_string());
         let file = private_file::create_new(&path)?;
-        Ok(Incoming { file, staged: StagedBytes(path), examiner: Examiner::default(), unsynced: 0 })
+        let staged = StagedBytes(path);
+        let file = locked(file, File::try_lock)?.ok_or(ErrorKind::ResourceBusy)?;
+        Ok(Incoming { file, staged, examiner: Examiner::default(), unsynced: 0 })
     }
 
-    /// Removes bytes that were last written longer ago than `age`: a crash has left them. Returns
-    /// the number of files that were removed, and of those that stay.
+    /// Removes bytes that were last written longer ago than `age` and that no upload has open: a
+    /// crash has left them. Returns the number of files that were removed, and of those that stay.
     pub fn remove_older(&self, age: Duration) -> io::Result<(usize, usize)> {
         let (mut removed, mut kept) = (0, 0);
         for name in names(&self.folder)? {
@@ -67,7 +75,8 @@ impl IncomingUploads {
                 found => found?.modified()?,
             };
             // A time in the future is that of a clock that was set back.
-            if SystemTime::now().duration_since(written).is_ok_and(|passed| passed >= age) {
+            let is_old = SystemTime::now().duration_since(written).is_ok_and(|passed| passed >= age);
+            if is_old && is_given_up(&path)? {
                 remove_if_there(&path)?;
                 removed += 1;
             } else {
@@ -95,23 +104,49 @@ impl Incoming {
     pub fn finish(self) -> io::Result<Arrived> {
         self.file.sync_all()?;
         let (contents, size) = self.examiner.finish();
-        Ok(Arrived { staged: self.staged, contents, size })
+        Ok(Arrived { staged: self.staged, contents, size, _file: self.file })
     }
 }
 
-impl StagedBytes {
+impl Arrived {
+    /// Returns the path of the bytes.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.staged.0
+    }
+
+    /// Removes the bytes before it returns. Blocks the thread.
+    pub fn remove(mut self) {
+        remove(&std::mem::take(&mut self.staged.0));
     }
 }
 
+/// Gigabytes take some time: the drop of an asynchronous task removes them on another thread.
 impl Drop for StagedBytes {
     fn drop(&mut self) {
-        for path in [self.0.with_extension(BESIDE), self.0.clone()] {
-            if let Err(error) = remove_if_there(&path) {
-                tracing::warn!(path = %path.display(), %error, "the bytes of an upload cannot be removed");
-            }
+        let path = std::mem::take(&mut self.0);
+        if path.as_os_str().is_empty() {
+            return;
         }
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&path))),
+            Err(_) => remove(&path),
+        }
+    }
+}
+
+fn remove(staged: &Path) {
+    for path in [staged.with_extension(BESIDE), staged.to_owned()] {
+        if let Err(error) = remove_if_there(&path) {
+            tracing::warn!(path = %path.display(), %error, "the bytes of an upload cannot be removed");
+        }
+    }
+}
+
+/// Returns whether no upload has the file open.
+fn is_given_up(path: &Path) -> io::Result<bool> {
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        file => Ok(locked(file?, File::try_lock)?.is_some()),
     }
 }
 
@@ -133,9 +168,9 @@ mod tests {
         let arrived = incoming.finish().unwrap();
         assert_eq!((arrived.size, arrived.contents.media_type.as_str()), (12, "text/plain"));
         assert_eq!(arrived.contents.hash, BlobHash(Sha256::digest(b"hello, world").into()));
-        store.put(&arrived.contents.hash, arrived.staged.path()).unwrap();
-        let (hash, path) = (arrived.contents.hash, arrived.staged.path().to_owned());
-        drop(arrived);
+        store.put(&arrived.contents.hash, arrived.path()).unwrap();
+        let (hash, path) = (arrived.contents.hash, arrived.path().to_owned());
+        arrived.remove();
         assert!(!path.exists() && store.open(&hash).unwrap().is_some());
     }
 
@@ -145,15 +180,19 @@ mod tests {
         let store = DiskBlobs::open(dir.path()).unwrap();
         let mut incoming = store.incoming().begin().unwrap();
         incoming.write(b"half").unwrap();
-        let path = incoming.staged.path().to_owned();
-        std::mem::forget(incoming);
+        let path = incoming.staged.0.clone();
+        assert_eq!(store.incoming().remove_older(Duration::ZERO).unwrap(), (0, 1), "it is open");
+        // The end of a process closes its files and removes nothing.
+        let Incoming { file, staged, .. } = incoming;
+        std::mem::forget(staged);
+        drop(file);
         assert_eq!(store.incoming().remove_older(Duration::from_secs(60)).unwrap(), (0, 1));
         assert!(path.exists());
         assert_eq!(store.incoming().remove_older(Duration::ZERO).unwrap(), (1, 0));
         assert!(!path.exists());
         let dropped = store.incoming().begin().unwrap();
-        let path = dropped.staged.path().to_owned();
+        let path = dropped.staged.0.clone();
         drop(dropped);
-        assert!(!path.exists(), "an upload that is given up leaves nothing");
+        assert!(!path.exists(), "an upload that ends early leaves nothing");
     }
 }

@@ -44,16 +44,20 @@ pub enum Hold {
 
 /// A store of blobs. Its functions block the thread.
 pub trait BlobStore: Debug + Send + Sync {
+    /// Takes the turn of a removal, if no other has it: until the file is dropped, no further
+    /// shared lock is granted, and those that exist end.
+    fn try_turn(&self) -> io::Result<Option<File>>;
+
     /// Takes the lock of puts and removals, if no holder excludes it now. It is released when the
-    /// file is dropped.
+    /// file is dropped. A removal takes its turn before.
     fn try_lock(&self, hold: Hold) -> io::Result<Option<File>>;
 
     /// Returns the time since when the store has belonged to the database with this epoch. If it
     /// belonged to another one before, records this one with `now`.
     fn belongs_since(&self, epoch: i64, now: Timestamp) -> io::Result<Timestamp>;
 
-    /// Makes the bytes of a staged upload a blob, durably. The staged file stays. A blob that
-    /// exists with the same size stays, and [`BlobStore::stored_at`] is now.
+    /// Makes the bytes of a staged upload, whose hash was checked, a blob, durably. The staged file
+    /// stays. A blob that exists is replaced, because it may be damaged.
     fn put(&self, hash: &BlobHash, staged: &Path) -> io::Result<()>;
 
     /// Opens a blob; `None` if it does not exist.
@@ -61,6 +65,9 @@ pub trait BlobStore: Debug + Send + Sync {
 
     /// Returns when the blob was last put; `None` if it does not exist.
     fn stored_at(&self, hash: &BlobHash) -> io::Result<Option<SystemTime>>;
+
+    /// Returns the size in bytes; `None` if the blob does not exist.
+    fn size(&self, hash: &BlobHash) -> io::Result<Option<u64>>;
 
     /// Removes a blob, if it exists.
     fn remove(&self, hash: &BlobHash) -> io::Result<()>;

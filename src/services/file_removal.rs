@@ -10,13 +10,14 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::blocking::blocking;
 use super::uploads::io_error;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::{ReleaseFiles, RemoveFiles};
-use crate::blobs::Hold;
+use crate::blobs::{BlobStore, Hold};
 use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::core::saturate;
@@ -33,12 +34,19 @@ const REMOVED_PER_COMMAND: i64 = 100;
 /// Tries to acquire a lock, and the pause between two.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+/// Tries of an upload, which waits for removals: its client would have to send the bytes again.
+const SHARED_TRIES: u32 = 200;
+/// Bytes that are removed before uploads may continue.
+const REMOVED_PER_LOCK: u64 = 256 * 1024 * 1024;
 /// Interval of the search for bytes without a row.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes whose rows are searched with one statement.
 const SWEPT_PER_READ: usize = 500;
 /// After this many lifetimes of an unbound file, any node removes the rows of another.
 const LIFETIMES_OF_NODES: i64 = 2;
+
+/// Decides by the time at which a blob was stored whether it may go. `None`: always.
+type MayGo = Option<Arc<dyn Fn(SystemTime) -> bool + Send + Sync>>;
 
 impl Services {
     /// Removes files until the server stops.
@@ -138,7 +146,7 @@ impl Services {
             // In a newer database, a message may have a file that has expired in this one.
             let Some(since) = self.blobs_since().await? else { return Ok(()) };
             let is_own = move |stored: SystemTime| stored >= time_of(since);
-            self.remove_unused(expired, Some(Box::new(is_own))).await?;
+            self.remove_unused(expired, Some(Arc::new(is_own))).await?;
         }
         Ok(())
     }
@@ -156,14 +164,25 @@ impl Services {
         blocking(remove).await
     }
 
-    /// Acquires the lock of the store. Returns `None` if others hold it for long.
+    /// Acquires the lock of the store. Returns `None` if others hold it for long. A removal has its
+    /// turn while it waits, so that puts which overlap do not keep it from the lock.
     pub(super) async fn blob_lock(&self, hold: Hold) -> Result<Option<File>, ServiceError> {
-        for _ in 0..LOCK_TRIES {
-            let store = self.files.blobs.clone();
-            let lock = blocking(move || store.try_lock(hold)).await?.map_err(io_error)?;
+        let tries = if hold == Hold::Shared { SHARED_TRIES } else { LOCK_TRIES };
+        let mut turn = None;
+        for _ in 0..tries {
+            let (store, had) = (self.files.blobs.clone(), turn.take());
+            let acquire = move || -> io::Result<_> {
+                let turn = if hold == Hold::Exclusive && had.is_none() { store.try_turn()? } else { had };
+                if hold == Hold::Exclusive && turn.is_none() {
+                    return Ok((None, None));
+                }
+                Ok((store.try_lock(hold)?, turn))
+            };
+            let (lock, kept) = blocking(acquire).await?.map_err(io_error)?;
             if lock.is_some() {
                 return Ok(lock);
             }
+            turn = kept;
             tokio::time::sleep(LOCK_PAUSE).await;
         }
         Ok(None)
@@ -183,47 +202,34 @@ impl Services {
     pub(super) async fn remove_unused(
         &self,
         hashes: Vec<BlobHash>,
-        may_go: Option<Box<dyn Fn(SystemTime) -> bool + Send>>,
+        may_go: MayGo,
     ) -> Result<usize, ServiceError> {
         if hashes.is_empty() {
             return Ok(0);
         }
-        let Some(_no_puts) = self.blob_lock(Hold::Exclusive).await? else {
-            tracing::debug!("uploads hold the lock of the bytes; the next search removes them");
-            return Ok(0);
-        };
-        let wanted = hashes.clone();
-        let read = move |db: &mut _| files::hashes_in_use(db, &wanted);
-        let used = self.readers.read(Holder::Operator, read).await?;
-        let unused: Vec<_> = hashes.into_iter().filter(|hash| !used.contains(hash)).collect();
-        let (store, pictures) = (self.files.blobs.clone(), self.files.pictures.clone());
-        let failed = |hash: &BlobHash, error: io::Error| {
-            tracing::warn!(%hash, %error, "bytes without a file cannot be removed");
-        };
-        let found = store.clone();
-        let goes = move |hash: &BlobHash| match &may_go {
-            None => true,
-            Some(may_go) => match found.stored_at(hash) {
-                Ok(stored) => stored.is_some_and(may_go),
-                Err(error) => {
-                    failed(hash, error);
-                    false
-                }
-            },
-        };
-        let removed = blocking(move || {
-            let going: Vec<_> = unused.into_iter().filter(goes).collect();
-            pictures.forget(&going);
-            let mut removed = 0_usize;
-            for hash in &going {
-                match store.remove(hash) {
-                    Ok(()) => removed += 1,
-                    Err(error) => failed(hash, error),
-                }
-            }
-            removed
-        });
-        let removed = removed.await?;
+        let (mut left, mut removed) = (hashes, 0);
+        while !left.is_empty() {
+            let Some(no_puts) = self.blob_lock(Hold::Exclusive).await? else {
+                tracing::debug!("uploads hold the lock of the bytes; the next search removes them");
+                break;
+            };
+            let wanted = left.clone();
+            let read = move |db: &mut _| files::hashes_in_use(db, &wanted);
+            let used = self.readers.read(Holder::Operator, read).await?;
+            left.retain(|hash| !used.contains(hash));
+            let (store, pictures) = (self.files.blobs.clone(), self.files.pictures.clone());
+            let may_go = may_go.clone();
+            // The lock is held until the bytes are removed, also when this task ends.
+            let some = blocking(move || {
+                let (gone, rest) = remove_some(store.as_ref(), left, &may_go);
+                pictures.forget(&gone);
+                drop(no_puts);
+                (gone.len(), rest)
+            });
+            let (count, rest) = some.await?;
+            removed += count;
+            left = rest;
+        }
         self.files.metrics.blobs_removed.inc_by(saturate::to_u64(removed));
         Ok(removed)
     }
@@ -254,7 +260,7 @@ impl Services {
             };
             for hashes in hashes.chunks(SWEPT_PER_READ) {
                 let may_go = move |stored: SystemTime| stored <= before;
-                removed += self.remove_unused(hashes.to_vec(), Some(Box::new(may_go))).await?;
+                removed += self.remove_unused(hashes.to_vec(), Some(Arc::new(may_go))).await?;
             }
         }
         if removed > 0 {
@@ -326,6 +332,39 @@ impl Services {
             }
         }
     }
+}
+
+/// Removes some [`REMOVED_PER_LOCK`] bytes of these blobs. Returns the removed ones, and the rest.
+fn remove_some(
+    store: &dyn BlobStore,
+    hashes: Vec<BlobHash>,
+    may_go: &MayGo,
+) -> (Vec<BlobHash>, Vec<BlobHash>) {
+    let (mut gone, mut bytes, mut hashes) = (Vec::new(), 0_u64, hashes.into_iter());
+    while bytes < REMOVED_PER_LOCK
+        && let Some(hash) = hashes.next()
+    {
+        match remove_blob(store, &hash, may_go) {
+            Ok(None) => {}
+            Ok(Some(removed)) => {
+                gone.push(hash);
+                bytes = bytes.saturating_add(removed);
+            }
+            Err(error) => tracing::warn!(%hash, %error, "bytes without a file cannot be removed"),
+        }
+    }
+    (gone, hashes.collect())
+}
+
+/// Removes a blob that may go. Returns its size.
+fn remove_blob(store: &dyn BlobStore, hash: &BlobHash, may_go: &MayGo) -> io::Result<Option<u64>> {
+    if let Some(may_go) = may_go
+        && !store.stored_at(hash)?.is_some_and(|stored| may_go(stored))
+    {
+        return Ok(None);
+    }
+    let size = store.size(hash)?.unwrap_or(0);
+    store.remove(hash).map(|()| Some(size))
 }
 
 fn time_of(at: Timestamp) -> SystemTime {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::blob_stream::BlobStream;
 use super::blocking::blocking;
 use super::file_metrics::FileMetrics;
+use super::lfs_in_flight::InFlight;
 use super::thumbnails::PictureResources;
 use super::{ServiceError, Services};
 use crate::actors::cache::ReadableChat;
@@ -52,9 +53,12 @@ pub struct FileResources {
     pub(super) node: Option<NodeName>,
     /// The version of events that all running nodes read. `None`: there is one node.
     format: Option<Arc<AtomicI16>>,
+    /// Whether nodes take over repositories of each other without files (`shared_repositories`).
+    shares_repositories: bool,
     pub(super) uploads: Pool,
     pub(super) uploads_of_user: Slots,
     pub(super) lfs_uploads_of_user: Slots,
+    pub(super) lfs_in_flight: InFlight,
     /// Held by the request that receives bytes of a file.
     pub(super) upload_locks: KeyedLock<FileId>,
     pub(super) downloads: Slots,
@@ -70,7 +74,7 @@ impl FileResources {
     /// Must be called within a runtime.
     pub fn start(
         (store, pictures): (DiskBlobs, PictureResources),
-        (node, format): (Option<NodeName>, Option<Arc<AtomicI16>>),
+        (node, format, shares_repositories): (Option<NodeName>, Option<Arc<AtomicI16>>, bool),
         metrics: FileMetrics,
         (limits, pools): (&Limits, &PoolMetrics),
     ) -> Self {
@@ -87,9 +91,11 @@ impl FileResources {
             blobs: Arc::new(store),
             node,
             format,
+            shares_repositories,
             uploads: Pool::start(rules, pools.meter(PoolName::Uploads)),
             uploads_of_user: Slots::new(at_once, limits.uploads_per_user),
             lfs_uploads_of_user: Slots::new(at_once, limits.lfs_uploads_per_user),
+            lfs_in_flight: InFlight::start(),
             upload_locks: KeyedLock::start(),
             downloads: downloads.measured(pools.meter(PoolName::Downloads)),
             pictures: Arc::new(pictures),
@@ -129,6 +135,18 @@ impl FileResources {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses objects of Git LFS where they would be lost: with repositories that another node
+    /// takes over without their objects.
+    pub(super) fn check_lfs_uploads(&self) -> Result<(), Refusal> {
+        if self.shares_repositories {
+            return Err(Refusal::Conflict(
+                "the nodes of this server share repositories and not the bytes of Git LFS, so objects cannot be \
+                 uploaded; ask the operator (cluster.shared_repositories)",
+            ));
+        }
+        self.check_lfs_versions()
     }
 
     /// Refuses objects of Git LFS while a node of an earlier version runs: it deletes repositories

@@ -14,8 +14,10 @@ use prometheus_client::metrics::counter::Counter;
 use super::blob_stream::BlobStream;
 use super::blocking::blocking;
 use super::entitlement::Entitlement;
+use super::lfs_in_flight::Others;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
+use crate::blobs::BlobStore;
 use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::file::{BlobHash, charged_bytes};
@@ -66,9 +68,20 @@ impl BatchedObject {
 }
 
 /// Bytes that a batch may add.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct BatchRoom {
     repository: u64,
     account: u64,
+}
+
+impl BatchRoom {
+    /// Returns what other uploads leave of it.
+    pub(super) fn without(self, others: Others) -> Self {
+        Self {
+            repository: self.repository.saturating_sub(others.of_repository),
+            account: self.account.saturating_sub(others.of_owner),
+        }
+    }
 }
 
 impl Services {
@@ -86,7 +99,7 @@ impl Services {
             return Err(ServiceError::new(Code::TooLarge, why));
         }
         if operation == LfsOperation::Upload {
-            self.files.check_lfs_versions()?;
+            self.files.check_lfs_uploads()?;
         }
         self.files.metrics.lfs.batched.inc_by(saturate::to_u64(objects.len()));
         let wanted: HashSet<BlobHash> = objects.iter().filter_map(|(oid, _)| BlobHash::parse(oid)).collect();
@@ -129,8 +142,8 @@ impl Services {
         Ok(answers)
     }
 
-    /// Returns those of the objects that the repository has, each with whether its bytes are on
-    /// disk.
+    /// Returns those of the objects that the repository has, each with whether all its bytes are
+    /// on disk.
     async fn lfs_objects_among(
         &self,
         view: &RepositoryView,
@@ -144,7 +157,7 @@ impl Services {
         let found = self.readers.read(view.holder, read).await?;
         let store = self.files.blobs.clone();
         let with_bytes = move |object: LfsObject| {
-            let is_stored = store.stored_at(&object.oid).is_ok_and(|stored| stored.is_some());
+            let is_stored = is_stored(store.as_ref(), &object);
             (object.oid, (object, is_stored))
         };
         blocking(move || found.into_iter().map(with_bytes).collect()).await
@@ -159,6 +172,11 @@ impl Services {
             repository: left(self.limits.lfs_repository_bytes, of_repository),
             account: left(self.limits.lfs_account_bytes, of_owner),
         })
+    }
+
+    /// Returns the room of a repository and an owner without objects.
+    pub(super) fn empty_lfs_room(&self) -> BatchRoom {
+        BatchRoom { repository: self.limits.lfs_repository_bytes, account: self.limits.lfs_account_bytes }
     }
 
     /// Counts a new object, or refuses it.
@@ -196,6 +214,17 @@ impl Services {
         Ok(found.ok_or(Refusal::NotFound("object"))?)
     }
 
+    /// Returns an object like [`Self::lfs_object`], and whether all its bytes are on disk.
+    pub async fn lfs_object_and_bytes(
+        &self,
+        view: &RepositoryView,
+        oid: BlobHash,
+    ) -> Result<(LfsObject, bool), ServiceError> {
+        self.git.check_stored_here(&view.repository)?;
+        let found = self.lfs_objects_among(view, vec![oid]).await?.remove(&oid);
+        Ok(found.ok_or(Refusal::NotFound("object"))?)
+    }
+
     /// Checks that a repository has an object of this size, and its bytes.
     pub async fn verify_lfs_object(
         &self,
@@ -230,6 +259,11 @@ impl Services {
         let entitlement = self.entitlement(who, view, Act::Read);
         Ok(OpenObject { blob, entitlement, counter: self.files.metrics.lfs.bytes_out.clone() })
     }
+}
+
+/// Returns whether the store has all bytes of an object. Their hash is not checked.
+pub(super) fn is_stored(store: &dyn BlobStore, object: &LfsObject) -> bool {
+    store.size(&object.oid).is_ok_and(|size| size == Some(object.bytes()))
 }
 
 const MISSING: &str =

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::blocking::blocking;
+use super::lfs::is_stored;
 use super::uploads::io_error;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::RemoveLfsObjects;
@@ -22,7 +23,8 @@ const ROWS_PER_READ: i64 = 500;
 
 impl Services {
     /// Removes the objects of deleted repositories that this node stored, and their bytes if no
-    /// other row names them.
+    /// other row names them. Of a node that does not run, it removes the rows: that node finds the
+    /// bytes when it starts again.
     /// Does nothing while a backup runs: it copies the bytes of the rows that it has read.
     pub(super) async fn remove_lfs_objects(&self) -> Result<(), ServiceError> {
         loop {
@@ -54,7 +56,7 @@ impl Services {
         Ok(())
     }
 
-    /// Returns how many objects of these repositories have no bytes on this node.
+    /// Returns how many objects of these repositories do not have all bytes on this node.
     pub(super) async fn missing_lfs_objects(
         &self,
         repositories: &[RepositoryId],
@@ -68,9 +70,7 @@ impl Services {
                 let Some(last) = found.last() else { break };
                 above = last.id;
                 let store = self.files.blobs.clone();
-                let is_missing = move |object: &LfsObject| {
-                    !store.stored_at(&object.oid).is_ok_and(|stored| stored.is_some())
-                };
+                let is_missing = move |object: &LfsObject| !is_stored(store.as_ref(), object);
                 let count = move || -> usize { found.iter().filter(|object| is_missing(object)).count() };
                 missing += blocking(count).await?;
             }

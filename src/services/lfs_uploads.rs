@@ -6,18 +6,25 @@
 //! * The blob is durable before its row. The lock of the store is held from the one to the other,
 //!   also when the client leaves.
 //! * Two uploads of the same object do not touch each other: each has a file of its own.
+//! * The bytes of an upload count in the quotas from its begin on (`lfs_in_flight`).
+//! * The bytes that arrived replace those of the blob: a push repairs a damaged blob.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::blocking::blocking;
 use super::git_pools::no_permit;
-use super::lfs::BatchedObject;
+use super::git_resources::stopping;
+use super::lfs::{BatchRoom, BatchedObject};
+use super::lfs_in_flight::{Announced, InFlightUpload};
 use super::lfs_metrics::ObjectOutcome;
+use super::spool::BYTES_PER_SECOND;
 use super::uploads::{BUFFER_BYTES, CHECKED_BYTES, io_error};
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
@@ -26,9 +33,10 @@ use crate::actors::writer::commands::AddLfsObject;
 use crate::blobs::{Arrived, Hold, Incoming};
 use crate::core::fail_points;
 use crate::core::saturate;
-use crate::core::shares::{Client, Direction, Holder, Share};
+use crate::core::shares::{Client, Direction, Holder, PoolRefusal, Share};
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
-use crate::domain::file::BlobHash;
+use crate::domain::file::{BlobHash, charged_bytes};
 use crate::domain::ids::RepositoryId;
 use crate::domain::permission::project::Act;
 use crate::protocol::code::Code;
@@ -43,7 +51,7 @@ const TOO_MANY: &str = "you send too many objects at once; try again (limits.lfs
 pub struct ObjectUpload {
     pub oid: BlobHash,
     /// The size that the batch named, or that of the body.
-    pub size: Option<u64>,
+    pub size: u64,
 }
 
 impl Services {
@@ -80,57 +88,96 @@ impl Services {
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
     ) -> Result<(), ServiceError> {
         self.git.check_stored_here(&view.repository)?;
-        self.files.check_lfs_versions()?;
-        let most = self.limits.lfs_object_bytes;
+        self.files.check_lfs_uploads()?;
         self.check_lfs_room(view, object).await?;
-        let pool = &self.files.uploads;
-        let share = pool.enter(client).await;
-        let share =
-            share.map_err(|refused| no_permit(pool.patience(), refused, "too many uploads at once"))?;
-        self.check_file_room(object.size.unwrap_or(1)).await?;
+        let (pool, wait) = (&self.files.uploads, self.lfs_wait());
+        let share = timeout(wait, pool.enter(client)).await.unwrap_or(Err(PoolRefusal::Patience));
+        let share = share.map_err(|refused| no_permit(wait, refused, "too many uploads at once"))?;
+        let in_flight = self.count_in_flight(view, object).await?;
+        self.check_file_room(in_flight.unwritten()).await?;
         let lost = CancellationToken::new();
         let _watch = self.entitlement(Some(who), view, Act::Push).watch(lost.clone());
         let uploads = self.files.incoming.clone();
         let incoming = blocking(move || uploads.begin()).await?.map_err(io_error)?;
-        let received = self.receive_object(incoming, (&share, &lost), object.size.unwrap_or(most), body);
-        let incoming = received.await?;
+        let mut upload = OpenUpload { incoming, in_flight };
+        upload = self.receive_object(upload, (&share, &lost), object.size, body).await?;
         drop(share);
         // The client may leave: the blob must not lose its lock before its row is committed.
         let (services, repository) = (self.clone(), view.repository.id);
         let finished =
-            tokio::spawn(async move { services.finish_object(who, repository, object, incoming).await });
+            tokio::spawn(async move { services.finish_object(who, repository, object, upload).await });
         finished.await.map_err(ServiceError::internal)?
     }
 
     /// Checks the quotas before the bytes arrive. The command that adds the object decides.
-    async fn check_lfs_room(&self, view: &RepositoryView, object: ObjectUpload) -> Result<(), ServiceError> {
-        if self.lfs_object(view, object.oid).await.is_ok() {
-            // It counts already. Its bytes may be missing on disk.
-            return Ok(());
-        }
-        let mut room = self.lfs_room(view).await?;
-        match self.take_room(&mut room, object.size.unwrap_or(1)) {
-            Ok(()) => Ok(()),
+    async fn check_lfs_room(
+        &self,
+        view: &RepositoryView,
+        object: ObjectUpload,
+    ) -> Result<BatchRoom, ServiceError> {
+        let room = match self.lfs_object(view, object.oid).await {
+            // It counts already. Its bytes may be missing or damaged on disk.
+            Ok(_) => self.empty_lfs_room(),
+            Err(error) if error.code == Code::NotFound => self.lfs_room(view).await?,
+            Err(error) => return Err(error),
+        };
+        self.take_lfs_room(room, object.size)?;
+        Ok(room)
+    }
+
+    fn take_lfs_room(&self, mut room: BatchRoom, bytes: u64) -> Result<(), ServiceError> {
+        match self.take_room(&mut room, bytes) {
             Err(BatchedObject::Refused { why, .. }) => Err(ServiceError::new(Code::TooLarge, why)),
-            Err(BatchedObject::Transfer(_) | BatchedObject::Present) => Ok(()),
+            Ok(()) | Err(BatchedObject::Transfer(_) | BatchedObject::Present) => Ok(()),
         }
     }
 
-    /// Writes the bytes to disk as they arrive, at most `most`.
+    /// Counts the upload, if the quotas have room for it beside all others in progress.
+    async fn count_in_flight(
+        &self,
+        view: &RepositoryView,
+        object: ObjectUpload,
+    ) -> Result<InFlightUpload, ServiceError> {
+        let room = self.check_lfs_room(view, object).await?;
+        let charged = charged_bytes(i64::try_from(object.size).unwrap_or(i64::MAX));
+        let charged = u64::try_from(charged).unwrap_or(0);
+        let announced = Announced { repository: view.repository.id, owner: view.project.owner_id, charged };
+        let entered = self.files.lfs_in_flight.enter(announced, object.size).await;
+        let (upload, others) = entered.ok_or_else(stopping)?;
+        self.take_lfs_room(room.without(others), object.size).map_err(|refused| {
+            let why = format!("{refused}; uploads in progress count, too");
+            ServiceError::later(Code::TooLarge, why, 1_000)
+        })?;
+        Ok(upload)
+    }
+
+    /// Returns how long an upload waits for a place, and for removals. Its client waits for 30 s.
+    pub(super) fn lfs_wait(&self) -> Duration {
+        Duration::from_millis(self.limits.lfs_wait_ms).min(self.files.uploads.patience())
+    }
+
+    /// Writes the bytes to disk as they arrive, at most `most`. The client must send
+    /// [`BYTES_PER_SECOND`] on average.
     async fn receive_object(
         &self,
-        mut incoming: Incoming,
+        mut upload: OpenUpload,
         (share, lost): (&Share, &CancellationToken),
         most: u64,
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
-    ) -> Result<Incoming, ServiceError> {
+    ) -> Result<OpenUpload, ServiceError> {
+        let (begun, grace) = (Instant::now(), Duration::from_millis(self.limits.lfs_upload_grace_ms));
         let (mut buffer, mut left, mut unchecked) = (BytesMut::new(), most, 0_u64);
         loop {
+            let received = Duration::from_secs(most.saturating_sub(left) / BYTES_PER_SECOND);
             let next = tokio::select! {
                 biased;
                 () = lost.cancelled() => {
                     let why = "the upload ended: you may not push to this repository any more";
                     return Err(ServiceError::new(Code::Forbidden, why));
+                }
+                () = sleep_until(begun + grace.saturating_add(received)) => {
+                    let why = "the body arrives too slowly; push again (limits.lfs_upload_grace_ms)";
+                    return Err(ServiceError::new(Code::BadRequest, why));
                 }
                 next = self.next_chunk(share, body) => next?,
             };
@@ -146,11 +193,11 @@ impl Services {
             }
             if buffer.len() >= BUFFER_BYTES || next.is_none() && !buffer.is_empty() {
                 let bytes = buffer.split().freeze();
-                let write = move || incoming.write(&bytes).map(|()| incoming);
-                incoming = blocking(write).await?.map_err(io_error)?;
+                let write = move || upload.write(&bytes).map(|()| upload);
+                upload = blocking(write).await?.map_err(io_error)?;
             }
             if next.is_none() {
-                return Ok(incoming);
+                return Ok(upload);
             }
             if unchecked >= CHECKED_BYTES {
                 unchecked = 0;
@@ -165,48 +212,80 @@ impl Services {
         who: Credential,
         repository: RepositoryId,
         object: ObjectUpload,
-        incoming: Incoming,
+        OpenUpload { incoming, in_flight }: OpenUpload,
     ) -> Result<(), ServiceError> {
         let arrived = blocking(move || incoming.finish()).await?.map_err(io_error)?;
-        check_arrived(&arrived, object)?;
+        let added = match check_arrived(&arrived, object) {
+            Ok(()) => self.add_object(who, repository, &arrived).await,
+            Err(refused) => Err(refused),
+        };
+        fail_points::reach(fail_points::BEFORE_UNSTAGING);
+        blocking(move || arrived.remove()).await?;
+        drop(in_flight);
+        added
+    }
+
+    async fn add_object(
+        &self,
+        who: Credential,
+        repository: RepositoryId,
+        arrived: &Arrived,
+    ) -> Result<(), ServiceError> {
         let blob_lock = self.blob_lock(Hold::Shared).await?.ok_or_else(|| {
             let why = "bytes of files are being removed; push again";
             ServiceError::later(Code::Overloaded, why, 1_000)
         })?;
-        let (store, hash) = (self.files.blobs.clone(), object.oid);
+        let (store, hash, staged) =
+            (self.files.blobs.clone(), arrived.contents.hash, arrived.path().to_owned());
         // The lock is held while the blob is put, also when this task ends.
         let put = move || -> io::Result<_> {
             let existed = store.stored_at(&hash)?.is_some();
-            store.put(&hash, arrived.staged.path())?;
-            Ok((blob_lock, arrived, existed))
+            store.put(&hash, &staged)?;
+            Ok((blob_lock, existed))
         };
-        let (blob_lock, arrived, existed) = blocking(put).await?.map_err(io_error)?;
+        let (blob_lock, existed) = blocking(put).await?.map_err(io_error)?;
         let command = AddLfsObject {
             who,
             repository,
             contents: arrived.contents.clone(),
             size: i64::try_from(arrived.size).unwrap_or(i64::MAX),
             node: self.git.node.clone(),
-            is_known_to_nodes: self.files.check_lfs_versions(),
+            is_known_to_nodes: self.files.check_lfs_uploads(),
         };
         let added = self.writer.execute(who, command).await;
         drop(blob_lock);
-        fail_points::reach(fail_points::BEFORE_UNSTAGING);
-        blocking(move || drop(arrived)).await?;
-        if matches!(added, Err(CommandError::Refused(_))) && !existed {
-            // No quota counts these bytes. The rows are read again before they are removed.
-            self.remove_unused(vec![hash], None).await?;
+        // No quota counts these bytes. After `Internal` the row may be there, and the next search
+        // decides.
+        let is_without_row = matches!(&added, Err(error) if !matches!(error, CommandError::Internal));
+        if is_without_row && !existed {
+            // The rows are read again before the bytes are removed.
+            if let Err(error) = self.remove_unused(vec![hash], None).await {
+                let error = chain(&error);
+                tracing::warn!(%hash, error = %error, "the bytes of a refused object stay until the next search");
+            }
         }
         Ok(added?)
     }
 }
 
+/// An upload that is being received.
+struct OpenUpload {
+    incoming: Incoming,
+    in_flight: InFlightUpload,
+}
+
+impl OpenUpload {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.incoming.write(bytes)?;
+        self.in_flight.wrote(saturate::to_u64(bytes.len()));
+        Ok(())
+    }
+}
+
 /// Checks that the bytes are those of the object.
 fn check_arrived(arrived: &Arrived, object: ObjectUpload) -> Result<(), ServiceError> {
-    if let Some(size) = object.size
-        && size != arrived.size
-    {
-        let why = format!("{} bytes arrived, and the object has {size}; push again", arrived.size);
+    if object.size != arrived.size {
+        let why = format!("{} bytes arrived, and the object has {}; push again", arrived.size, object.size);
         return Err(ServiceError::new(Code::Validation, why));
     }
     if arrived.contents.hash != object.oid {

@@ -36,6 +36,7 @@ mod histories;
 mod housekeeping;
 pub mod images;
 pub mod lfs;
+mod lfs_in_flight;
 mod lfs_links;
 pub mod lfs_locks;
 mod lfs_metrics;

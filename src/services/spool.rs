@@ -28,7 +28,7 @@ pub const MEMORY_BYTES_MAX: usize = 64 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 /// Minimum rate at which a client must read a response, averaged over the whole response, after the
 /// first minute.
-const BYTES_PER_SECOND: u64 = 8 * 1024;
+pub(super) const BYTES_PER_SECOND: u64 = 8 * 1024;
 const TIME_MIN: Duration = Duration::from_secs(60);
 
 /// A response on disk. Dropping this value deletes the file.

@@ -63,6 +63,11 @@ struct Size {
 
 const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 
+/// Returns the condition for rows of nodes that ran within [`NODE_EXPIRES_MS`].
+pub fn runs() -> String {
+    format!("seen_at > {NOW} - {NODE_EXPIRES_MS}")
+}
+
 /// A node that starts.
 #[derive(Debug, Clone, Copy)]
 pub struct NewNode<'a> {

@@ -62,7 +62,7 @@ impl Limits {
             thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms avatar_bytes
             lfs_object_bytes lfs_repository_bytes lfs_account_bytes
             lfs_batch_objects lfs_body_bytes lfs_uploads_per_user lfs_link_seconds lfs_staged_seconds
-            lfs_locks_per_repository
+            lfs_locks_per_repository lfs_wait_ms lfs_upload_grace_ms
         ));
         mistakes.extend(below_one!(
             self, RATE,
@@ -115,6 +115,11 @@ impl Limits {
                 "1024 bytes up to limits.frame_bytes (a Hello has some hundred bytes)",
             ),
             (self.stale_ms < 1000, "stale_ms", "at least 1000 (the state is compared every 300 ms)"),
+            (
+                self.lfs_staged_seconds.saturating_mul(1000) <= self.upload_idle_ms,
+                "lfs_staged_seconds",
+                "a number of seconds above limits.upload_idle_ms",
+            ),
             (self.server_frame_bytes < 64 * 1024, "server_frame_bytes", "at least 65536 bytes"),
             (self.outbox_bytes < 64 * 1024, "outbox_bytes", "at least 65536 bytes"),
             (

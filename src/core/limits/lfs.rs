@@ -15,11 +15,16 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     lfs_body_bytes: usize = 512 * 1024,
     /// Uploads of objects of one user at once, in `uploads`. Twice as many as the client sends.
     lfs_uploads_per_user: usize = 16,
+    /// Milliseconds that an upload waits for a place, at most. The client gives up after 30 s.
+    lfs_wait_ms: u64 = 20_000,
+    /// Milliseconds that an upload may take beyond the time of its bytes at 8 KiB/s. A choice.
+    lfs_upload_grace_ms: u64 = 60_000,
     /// Seconds for which the addresses of objects in the answer to a batch are valid. The client
     /// requests new ones afterwards.
     lfs_link_seconds: i64 = 3_600,
     /// Seconds after which the bytes of an interrupted upload are removed, from the last write on.
-    /// Far above `upload_idle_ms`, the longest pause of an upload.
+    /// Far above `upload_idle_ms`, the longest pause of an upload. Uploads that run are not
+    /// removed.
     lfs_staged_seconds: u64 = 3_600,
     /// Locks of one repository. A choice.
     lfs_locks_per_repository: i64 = 10_000,

@@ -13,6 +13,7 @@ use crate::domain::ids::{LfsLockId, LfsObjectId, RepositoryId, UserId};
 use crate::domain::lfs::{LfsLock, LfsObject};
 use crate::domain::node::NodeName;
 use crate::domain::timestamp::Timestamp;
+use crate::storage::nodes;
 use crate::storage::rows::lfs::{LfsObjectRow, LockFilter, NewLfsLockRow, NewLfsObjectRow};
 use crate::storage::schema::{lfs_locks, lfs_objects, repositories, users};
 
@@ -106,20 +107,26 @@ struct Found {
     id: i64,
 }
 
-/// Returns objects of deleted repositories whose storage node is `node`, which has the bytes.
-/// Without a node: of all.
+/// Returns objects of deleted repositories that `node` removes: it has the bytes, or no node that
+/// runs has them. Without a node: of all.
 pub fn removable(db: &mut Db, node: Option<&NodeName>, limit: i64) -> QueryResult<Vec<LfsObjectId>> {
     // The condition of a partial index: deleted repositories stay in the table.
-    let of_deleted = format!("SELECT id FROM repositories WHERE lfs_bytes > 0 AND state = '{DELETED}'");
-    let found: Option<Found> = match node {
-        None => diesel::sql_query(format!("{of_deleted} LIMIT 1")).get_result(db).optional()?,
-        Some(node) => diesel::sql_query(format!("{of_deleted} AND storage = $1 LIMIT 1"))
-            .bind::<Text, _>(node.as_str())
-            .get_result(db)
-            .optional()?,
+    let of_deleted = format!(
+        "SELECT o.id AS id FROM repositories r JOIN lfs_objects o ON o.repository_id = r.id
+         WHERE r.lfs_bytes > 0 AND r.state = '{DELETED}'"
+    );
+    let found: Vec<Found> = match node {
+        None => diesel::sql_query(format!("{of_deleted} LIMIT $1")).bind::<BigInt, _>(limit).load(db)?,
+        Some(node) => {
+            let runs = nodes::runs();
+            let of_node = format!(
+                "{of_deleted} AND (r.storage IS NULL OR r.storage = $1 OR NOT EXISTS
+                     (SELECT 1 FROM nodes WHERE nodes.name = r.storage AND {runs})) LIMIT $2"
+            );
+            diesel::sql_query(of_node).bind::<Text, _>(node.as_str()).bind::<BigInt, _>(limit).load(db)?
+        }
     };
-    let Some(Found { id }) = found else { return Ok(Vec::new()) };
-    lfs_objects::table.filter(lfs_objects::repository_id.eq(id)).limit(limit).select(lfs_objects::id).load(db)
+    Ok(found.into_iter().map(|found| LfsObjectId(found.id)).collect())
 }
 
 /// Removes those of the objects whose repository is deleted. Returns their hashes.
@@ -143,7 +150,8 @@ pub fn remove_objects(db: &mut Db, ids: &[LfsObjectId]) -> QueryResult<Vec<BlobH
                       WHERE repositories.id = given.repository_id";
         given("repository_id, bytes", values, update).execute(db)?;
     }
-    rows.into_iter().map(|row| LfsObject::try_from(row).map(|object| object.oid)).collect()
+    // A row that cannot be read has no bytes. It must not keep all others.
+    Ok(rows.into_iter().filter_map(|row| LfsObject::try_from(row).ok()).map(|object| object.oid).collect())
 }
 
 type LockColumns = (LfsLockId, String, UserId, String, i64);

@@ -36,8 +36,13 @@ impl ShownObject {
         pointer: LfsPointer,
     ) -> Result<Self, ServiceError> {
         let size = crate::core::plural::size(pointer.size);
-        let (problem, is_image) = match services.lfs_object(view, pointer.oid).await {
-            Ok(object) if object.bytes() == pointer.size => (None, is_shown_image(&object)),
+        let (problem, is_image) = match services.lfs_object_and_bytes(view, pointer.oid).await {
+            Ok((object, true)) if object.bytes() == pointer.size => (None, is_shown_image(&object)),
+            Ok((object, false)) if object.bytes() == pointer.size => {
+                let why = "The bytes of the object are missing on the server. \
+                           Its author can send them again with git lfs push --all.";
+                (Some(why), false)
+            }
             Ok(_) => (Some("The stored object has another size than the pointer."), false),
             Err(error) if error.code == Code::NotFound => {
                 (Some("The object was not pushed. Its author can send it with git lfs push --all."), false)

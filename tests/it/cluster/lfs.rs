@@ -74,6 +74,45 @@ async fn objects_are_refused_beside_a_node_that_does_not_know_them() {
     nodes.b.stop().await;
 }
 
+/// The node of a deleted repository does not come back. Another node removes the rows.
+#[actix_web::test]
+async fn objects_of_an_ended_node_are_removed_with_their_repository() {
+    let Some(mut nodes) = Nodes::start(&[("NETBIT_LIMITS__MAINTENANCE_MS", "50")]).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    at(&nodes.a, &alice).push(b"bytes").await;
+    nodes.a.kill();
+    let objects = || nodes.query("SELECT count(*) FROM lfs_objects");
+    nodes.query("UPDATE repositories SET state = 'deleted'");
+    assert_eq!(objects(), "1", "the node may come back");
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    until(async || objects() == "0").await;
+    assert_eq!(nodes.query("SELECT lfs_bytes FROM repositories"), "0");
+    nodes.b.stop().await;
+}
+
+/// Nodes that share repositories take them over without their objects, so they accept none.
+#[actix_web::test]
+async fn objects_are_refused_beside_shared_repositories() {
+    let more = [("NETBIT_CLUSTER__SHARED_REPOSITORIES", "true")];
+    let Some(nodes) = Nodes::start(&more).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let lfs = at(&nodes.a, &alice);
+    let id = oid(b"bytes");
+    for refused in [
+        lfs.batch("upload", &[(&id, 5)]).await,
+        lfs.send(reqwest::Method::PUT, &format!("objects/{id}"), b"bytes".to_vec()).await,
+    ] {
+        assert_eq!(refused.status, 409, "{}", refused.json());
+        let why = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(why.contains("cluster.shared_repositories"), "{why}");
+    }
+    assert_eq!(lfs.batch("download", &[(&id, 5)]).await.status, 200);
+    lfs.lock("a").await;
+    assert!(blobs(nodes.folders[0].path()).is_empty());
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
 /// The operator copies the repositories of a lost node without the objects. The command reports the
 /// number, and the objects are served once they are copied or pushed again.
 #[actix_web::test]

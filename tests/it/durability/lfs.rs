@@ -16,6 +16,7 @@ async fn start(directory: &std::path::Path, points: &str) -> Process {
         ("NETBIT_LIMITS__MAINTENANCE_MS", "50"),
         ("NETBIT_LIMITS__FILES_UNNAMED_SECONDS", "0"),
         ("NETBIT_LIMITS__LFS_STAGED_SECONDS", "1"),
+        ("NETBIT_LIMITS__UPLOAD_IDLE_MS", "900"),
     ];
     Process::with(directory, &environment).await
 }

@@ -6,6 +6,7 @@ use netbit::client::HttpClient;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::files::Received;
 use super::{Person, TestServer, soon};
@@ -27,6 +28,57 @@ pub(crate) fn pointer(bytes: &[u8]) -> String {
 pub(crate) fn incoming(data_dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data_dir.join("files/lfs")).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Returns the head of a request that sends these bytes.
+pub(crate) fn upload_head(user: &Person, path: &str, bytes: &[u8]) -> String {
+    format!(
+        "PUT /{path}.git/info/lfs/objects/{} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-length: {}\r\n\r\n",
+        oid(bytes),
+        user.http.token().unwrap(),
+        bytes.len()
+    )
+}
+
+/// A connection that sends an upload in parts.
+pub(crate) struct RawUpload(tokio::net::TcpStream);
+
+impl RawUpload {
+    pub(crate) async fn begin(server: &TestServer, head: &str) -> Self {
+        let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        Self(socket)
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        soon(self.0.write_all(bytes)).await.unwrap();
+    }
+
+    /// Returns the begin of the answer.
+    pub(crate) async fn status(&mut self) -> String {
+        let mut status = vec![0; 12];
+        soon(self.0.read_exact(&mut status)).await.unwrap();
+        String::from_utf8(status).unwrap()
+    }
+
+    /// Sends a byte from time to time until the answer arrives. Returns its begin.
+    pub(crate) async fn trickle(&mut self) -> String {
+        let pause = std::time::Duration::from_millis(20);
+        let mut status = vec![0; 12];
+        soon(async {
+            loop {
+                if let Ok(read) = tokio::time::timeout(pause, self.0.read_exact(&mut status)).await {
+                    read.unwrap();
+                    return;
+                }
+                // The server may close the connection after its answer.
+                self.0.write_all(b"x").await.ok();
+            }
+        })
+        .await;
+        String::from_utf8(status).unwrap()
+    }
 }
 
 /// The routes of a repository, for one user or none.

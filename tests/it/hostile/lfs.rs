@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::files::blobs;
-use crate::harness::lfs::{LfsClient, incoming, oid};
+use crate::harness::lfs::{LfsClient, RawUpload, incoming, oid, upload_head};
 use crate::harness::{TestServer, until};
 
 /// Mallory knows the hash of a file in a private repository, from a screenshot or a log. No request
@@ -136,6 +136,53 @@ async fn uploads_that_wait_are_bounded_and_end() {
         .await;
         server.stop().await;
     }
+}
+
+/// Mallory sends a byte from time to time, so that her upload is never idle. It ends all the same.
+#[actix_web::test]
+async fn upload_that_trickles_ends() {
+    let server = TestServer::with_limits(|limits| limits.lfs_upload_grace_ms = 300).await;
+    let mallory = server.user("mallory").await;
+    let path = mallory.hello_web("private").await;
+    let mut open = RawUpload::begin(&server, &upload_head(&mallory, &path, &[b'x'; 1_000_000])).await;
+    assert_eq!(open.trickle().await, "HTTP/1.1 400");
+    until(async || incoming(server.path()).is_empty()).await;
+    assert!(blobs(server.path()).is_empty());
+    server.stop().await;
+}
+
+/// Mallory has a link of her repository, and tries it on others. The answers do not reveal which
+/// repositories exist, and what she may do there.
+#[actix_web::test]
+async fn link_reveals_nothing_about_other_repositories() {
+    let server = TestServer::start().await;
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    let own = mallory.hello_web("private").await;
+    alice.hello_web("public").await;
+    alice.project("readable", "private").await;
+    alice.repository("readable", "web").await;
+    alice.member("readable", "mallory", "reader").await;
+    alice.project("secret", "private").await;
+    alice.repository("secret", "web").await;
+    mallory.repository("hello", "other").await;
+    let lfs = LfsClient::of(&server, &own, &mallory);
+    let (id, address) = (lfs.push(b"x").await, server.app.addresses.http.to_string());
+    let link = |asked: &serde_json::Value, action: &str| {
+        asked["actions"][action]["header"]["Authorization"].as_str().unwrap().to_owned()
+    };
+    let read = link(&lfs.asked("download", &id, 1).await, "download");
+    let push = link(&lfs.asked("upload", &oid(b"y"), 1).await, "upload");
+    for path in
+        ["alice/hello/web", "alice/readable/web", "alice/secret/web", "alice/none/web", "mallory/hello/other"]
+    {
+        let with = |link: &str| LfsClient::with(&address, path, Some(link.to_owned()));
+        let got = with(&read).get(&format!("objects/{id}")).await;
+        let put = with(&push).send(Method::PUT, &format!("objects/{id}"), b"x".into()).await;
+        let why = |refused: &crate::harness::files::Received| refused.json()["message"].clone();
+        assert_eq!((got.status, put.status), (404, 404), "{path}");
+        assert_eq!([why(&got), why(&put)], ["repository not found", "repository not found"]);
+    }
+    server.stop().await;
 }
 
 /// Mallory, a reader, sends objects and locks; she removes locks of others; her answers cannot

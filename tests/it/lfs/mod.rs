@@ -5,3 +5,4 @@ mod locks;
 mod objects;
 mod program;
 mod removal;
+mod uploads;

@@ -171,32 +171,6 @@ async fn quotas_of_objects_repository_and_owner_are_named() {
     server.stop().await;
 }
 
-/// Without a size, the quota is known to be exceeded only when all bytes are there.
-#[actix_web::test]
-async fn object_beyond_the_quota_leaves_no_bytes() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    let server = TestServer::with_limits(|limits| limits.lfs_repository_bytes = 3 * 4096).await;
-    let alice = server.user("alice").await;
-    let path = alice.hello_web("private").await;
-    let lfs = LfsClient::of(&server, &path, &alice);
-    lfs.push(b"first").await;
-    lfs.push(b"second").await;
-    let (bytes, token) = (vec![b'x'; 5_000], alice.http.token().unwrap());
-    let head = format!(
-        "PUT /{path}.git/info/lfs/objects/{} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
-         transfer-encoding: chunked\r\n\r\n1388\r\n",
-        oid(&bytes)
-    );
-    let mut socket = tokio::net::TcpStream::connect(server.app.addresses.http).await.unwrap();
-    socket.write_all(&[head.as_bytes(), &bytes, b"\r\n0\r\n\r\n"].concat()).await.unwrap();
-    let mut status = vec![0; 12];
-    crate::harness::soon(socket.read_exact(&mut status)).await.unwrap();
-    assert_eq!(status, b"HTTP/1.1 413");
-    assert_eq!((blobs(server.path()).len(), incoming(server.path()).len()), (2, 0));
-    server.stop().await;
-}
-
 /// The row is there, and the disk has lost the bytes.
 #[actix_web::test]
 async fn object_without_its_bytes_is_asked_for_again() {
@@ -251,6 +225,11 @@ async fn page_shows_an_object_and_sends_it() {
     let page = browser.page(&at("blob", "b.png")).await;
     assert!(!page.contains("<img src=\"/alice"), "{page}");
     assert!(browser.page(&at("raw", "a.png")).await.contains("oid sha256:"), "the pointer");
+    let of_image = blobs(server.path()).into_iter().find(|path| path.ends_with(oid(PNG))).unwrap();
+    std::fs::write(of_image, "cut").unwrap();
+    let page = browser.page(&at("blob", "a.png")).await;
+    assert!(page.contains("The bytes of the object are missing on the server"), "{page}");
+    assert!(!page.contains("<img src=\"/alice"), "{page}");
     assert_eq!(browser.get(&at("lfs", "README")).await.status, 404);
     assert_eq!(browser.get(&at("lfs", "c.psd")).await.status, 404);
     assert_eq!(stranger.get(&at("lfs", "a.png")).await.status, 404);

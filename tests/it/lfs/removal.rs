@@ -48,6 +48,25 @@ async fn bytes_go_with_the_last_repository_that_has_them() {
     server.stop().await;
 }
 
+/// A deleted repository counts bytes, and has no objects: a fault of an earlier version, or of a
+/// disk. It once kept the objects of all others.
+#[actix_web::test]
+async fn inconsistent_repository_keeps_no_objects_of_others() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.project("first", "private").await;
+    alice.repository("first", "empty").await;
+    let path = alice.hello_web("private").await;
+    LfsClient::of(&server, &path, &alice).push(b"goes").await;
+    let directory = server.stop_and_keep().await;
+    let sql = "UPDATE repositories SET state = 'deleted', lfs_bytes = 4096";
+    assert_eq!(database::writer(directory.path()).execute(sql), 2);
+    let server = TestServer::on(directory).await;
+    until(async || count(server.path(), "(SELECT count(*) FROM lfs_objects)") == 0).await;
+    until(async || blobs(server.path()).is_empty()).await;
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn deleted_message_leaves_the_bytes_of_an_object() {
     let server = TestServer::with_limits(|limits| limits.maintenance_ms = 50).await;
@@ -77,13 +96,17 @@ async fn bytes_of_interrupted_uploads_go_after_their_time() {
     write("old", 7_200);
     write("old.blob", 7_200);
     write("fresh", 0);
+    // An upload of another process is open.
+    write("open", 7_200);
+    let open = std::fs::File::open(directory.path().join("files/lfs/open")).unwrap();
+    open.lock().unwrap();
     let server = TestServer::on(directory).await;
-    until(async || incoming(server.path()).len() == 1).await;
-    assert!(incoming(server.path())[0].ends_with("fresh"));
+    until(async || incoming(server.path()).len() == 2).await;
+    assert!(incoming(server.path()).iter().all(|path| path.ends_with("fresh") || path.ends_with("open")));
     until(async || {
         let (_, metrics) = server.operations("/metrics").await;
         let has = |line: &str| metrics.lines().any(|found| found == line);
-        has("netbit_lfs_abandoned_total 2") && has("netbit_lfs_staged 1")
+        has("netbit_lfs_abandoned_total 2") && has("netbit_lfs_staged 2")
     })
     .await;
     server.stop().await;
@@ -126,6 +149,8 @@ async fn backup_has_the_objects_and_a_restore_serves_them() {
     let report = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert_eq!(doctor.status.code(), Some(1), "{report}");
     assert!(report.contains(&format!("object {id} of repository 1: the bytes are damaged")), "{report}");
+    let advice = format!("restore files/{}/{}/{id} from a backup, or remove it", &id[..2], &id[2..4]);
+    assert!(report.contains(&advice), "{report}");
     let second = outside.path().join("second");
     let taken = netbit_beside(&["backup", second.to_str().unwrap(), "--data-dir", data]).await;
     let warned = String::from_utf8_lossy(&taken.stderr).into_owned();
