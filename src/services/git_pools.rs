@@ -31,6 +31,8 @@ pub(super) struct GitPools {
     pub(super) bulk: Pool,
     pub(super) browses: Pool,
     pub(super) histories: Pool,
+    /// Searches that compare files and commits.
+    pub(super) searches: Pool,
     /// Bytes of memory for large deltas: of pushes that unpack, and of deltas that arrive.
     pub(super) unpacking: Budget,
     /// The number of objects of all pushes that arrive at the same time.
@@ -81,6 +83,11 @@ impl GitPools {
             bulk: pool(PoolName::Bulk, limits.git_bulk, Reserved::ForAccounts),
             browses: computing(PoolName::Browses, limits.git_browses),
             histories: computing(PoolName::Histories, limits.git_histories),
+            searches: {
+                let patience = Duration::from_millis(limits.search_reads_wait_ms);
+                let rules = Rules::new(limits.search_reads, limits.searches, patience);
+                Pool::start(rules, metrics.meter(PoolName::Searches))
+            },
             unpacking,
             objects,
         }
@@ -108,6 +115,7 @@ impl GitPools {
             objects,
             browses: _,
             histories: _,
+            searches: _,
         } = self;
         [advertisements, reads, visitors, writes, archives, bulk].into_iter().for_each(Pool::close);
         [unpacking, objects].into_iter().for_each(Budget::close);

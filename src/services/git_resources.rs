@@ -302,6 +302,24 @@ impl GitResources {
         .await
     }
 
+    /// Runs the comparison of a search on a blocking thread. It waits for other searches only, and
+    /// not for long.
+    pub(super) async fn searching<T: Send + 'static>(
+        &self,
+        client: Client,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let pool = &self.pools.searches;
+        let why = "too many searches read repositories at once";
+        let entered = pool.enter(client).await;
+        let permit = entered.map_err(|refused| no_permit(pool.patience(), refused, why))?;
+        blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await
+    }
+
     /// Runs a history walk on its own thread with a lower priority than the server. Folder listings
     /// stay fast however many histories are being read.
     pub(super) async fn walking<T: Send + 'static>(

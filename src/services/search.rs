@@ -22,6 +22,7 @@ use repositories::FoundHits;
 use super::{ServiceError, Services};
 use crate::actors::search::{IndexComparison, SearchOutcome, SearchPermit};
 use crate::core::saturate;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::MessageId;
 use crate::domain::refusal::Refusal;
@@ -154,15 +155,27 @@ impl Services {
         found: &mut Found,
     ) -> Result<(), ServiceError> {
         let SearchRequest { text, query, limit, .. } = request;
+        if !request.has(SearchGroup::Code) && !request.has(SearchGroup::Commits) {
+            return Ok(());
+        }
+        let scope = self.repository_scope(who, &query.repositories).await;
         if request.has(SearchGroup::Code) {
-            let search = self.search_code(who, permit, query, below, *limit).await;
+            let search = async {
+                let scope = scope.as_ref().map_err(Clone::clone)?;
+                self.search_code(who, permit, query, scope, below, *limit).await
+            };
+            let search = search.await;
             let FoundHits { hits, next, is_incomplete } = or_nothing(search, request, SearchGroup::Code)?;
             let next = next.and_then(|at| self.seal(who, SearchGroup::Code, text, at));
             found.code = Some(FoundCode { hits, next });
             found.incomplete.extend(is_incomplete.then(|| SearchGroup::Code.name().to_owned()));
         }
         if request.has(SearchGroup::Commits) {
-            let search = self.search_commits(who, permit, query, below, *limit).await;
+            let search = async {
+                let scope = scope.as_ref().map_err(Clone::clone)?;
+                self.search_commits(who, permit, query, scope, below, *limit).await
+            };
+            let search = search.await;
             let FoundHits { hits, next, is_incomplete } = or_nothing(search, request, SearchGroup::Commits)?;
             let next = next.and_then(|at| self.seal(who, SearchGroup::Commits, text, at));
             found.commits = Some(FoundCommits { hits, next });
@@ -200,13 +213,9 @@ impl Services {
         Ok(FoundPeople { hits, next: found.next })
     }
 
-    /// Brings the search index up to date and returns how it differs from the database. The list is
-    /// empty if it does not differ, or could not be compared.
-    pub async fn compare_search_index(&self) -> Vec<String> {
-        match self.search.compare().await {
-            Ok(IndexComparison::Differences(differences)) => differences,
-            Ok(IndexComparison::Skipped) | Err(_) => Vec::new(),
-        }
+    /// Brings the search index up to date and returns how it differs from the database.
+    pub async fn compare_search_index(&self) -> IndexComparison {
+        self.search.compare().await.unwrap_or(IndexComparison::Skipped)
     }
 }
 
@@ -217,7 +226,10 @@ fn or_nothing<H>(
     group: SearchGroup,
 ) -> Result<FoundHits<H>, ServiceError> {
     match found {
-        Err(error) if error.code == Code::Overloaded && !request.is_only(group) => {
+        Err(error) if matches!(error.code, Code::Overloaded | Code::Internal) && !request.is_only(group) => {
+            if error.code == Code::Internal {
+                tracing::error!(group = group.name(), error = %chain(&error), "a group could not be searched");
+            }
             Ok(FoundHits { is_incomplete: true, ..FoundHits::default() })
         }
         found => found,

@@ -58,6 +58,7 @@ mod resume;
 mod retention;
 mod search;
 mod search_code;
+mod search_code_limits;
 mod security_list;
 mod seq_at_time;
 mod session_messages;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use netbit::actors::search::IndexComparison;
 use netbit::protocol::packet::MessagePacket;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -431,7 +432,7 @@ async fn index_equals_the_branch_after_random_pushes_and_kills() {
     }
     let limits = netbit::core::limits::Limits { rates: false, ..Default::default() };
     let server = TestServer::run(crate::harness::config(directory.path(), limits), directory).await;
-    assert_eq!(server.app.services.compare_search_index().await, [""; 0]);
+    assert_eq!(server.app.services.compare_search_index().await, IndexComparison::Differences(Vec::new()));
     let alice = server.login("alice").await;
     indexed(&alice).await;
     let head = alice.get("/api/projects/alice/hello/repos/web").await.body;

@@ -69,6 +69,8 @@ const DIESEL: &[(&str, &str)] = &[
 const LINES_MAX: usize = 450;
 /// Maximum lines of a file below `tests/it`. A test file holds one area with its setup.
 const TEST_LINES_MAX: usize = 520;
+/// Written by diesel's program, so not counted.
+const GENERATED: &str = "src/storage/schema.rs";
 /// Files above these limits, with their lines. The list may only shrink.
 const TOO_LONG: &[(&str, usize)] = &[];
 
@@ -258,6 +260,9 @@ fn files_are_below_the_size_limit_except_listed_ones() {
         for path in sources(&root) {
             let lines = fs::read_to_string(&path).unwrap().lines().count();
             let path = shown(&path);
+            if path == GENERATED {
+                continue;
+            }
             match TOO_LONG.iter().find(|(listed, _)| *listed == path) {
                 None if lines > lines_max => {
                     found.push(format!("{path} has {lines} lines, more than {lines_max}: split it"));

@@ -233,8 +233,7 @@ impl SearchActor {
         }
         let files = found.files.iter().map(|file| file.repository);
         for id in files.chain(found.commits.iter().map(|commit| commit.repository)) {
-            let mark = self.code.feed.mark(id);
-            found.heads.extend(mark.oid.filter(|_| mark.is_whole).map(|oid| (id, oid)));
+            found.marks.insert(id, self.code.feed.mark(id));
         }
         found.took = begun.elapsed();
         Ok(found)

@@ -54,13 +54,13 @@ impl CodeFeed {
 
     /// Notes all repositories that this node stores, and those of the index that are gone.
     pub(super) fn compare(&mut self, stored: Vec<Arc<Repository>>, now: Instant) {
-        self.unreadable.clear();
+        let unreadable = std::mem::take(&mut self.unreadable);
         self.repositories = stored.into_iter().map(|repository| (repository.id, repository)).collect();
         let gone = self.marks.keys().filter(|id| !self.repositories.contains_key(id));
         let ids: BTreeSet<_> = self.repositories.keys().chain(gone).copied().collect();
         for id in ids {
-            let since = (!self.complete.contains(&id)).then_some(now);
-            self.note(id, since);
+            let is_current = self.complete.contains(&id) && !unreadable.contains(&id);
+            self.note(id, (!is_current).then_some(now));
         }
     }
 
@@ -113,6 +113,27 @@ impl CodeFeed {
         let noted = self.noted.remove(&id);
         self.queue.remove(&noted.map_or(0, |noted| noted.place));
         self.working.insert(id, noted.and_then(|noted| noted.since));
+    }
+
+    /// Takes a repository that does not exist here any more.
+    pub(super) fn take_removal(&mut self) -> Option<RepositoryId> {
+        let id = self.queue.values().copied().find(|id| !self.repositories.contains_key(id))?;
+        self.begin(id);
+        Some(id)
+    }
+
+    /// Records that those that wait may stay behind: nothing is added to the index.
+    pub(super) fn stops(&mut self, now: Instant) {
+        for noted in self.noted.values_mut() {
+            noted.since.get_or_insert(now);
+        }
+    }
+
+    /// Records that the index lacks a change of a repository whose work has begun.
+    pub(super) fn differs(&mut self, id: RepositoryId, now: Instant) {
+        if let Some(since) = self.working.get_mut(&id) {
+            since.get_or_insert(now);
+        }
     }
 
     /// Puts a repository back whose work did not end.
@@ -179,5 +200,37 @@ impl CodeFeed {
     /// Returns the number of repositories that could not be read.
     pub(super) fn unreadable(&self) -> usize {
         self.unreadable.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(oid: &str) -> RepositoryMark {
+        RepositoryMark { oid: Some(oid.to_owned()), is_whole: true, is_cut: false }
+    }
+
+    /// After a start, the index may lack a push that came while another process served it.
+    #[test]
+    fn repository_with_another_head_is_not_current_while_it_waits() {
+        let (id, lag) = (RepositoryId(1), Duration::from_secs(5));
+        let mut feed = CodeFeed::new(vec![(id, whole("old"))]);
+        let (begun, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        feed.note(id, None);
+        assert!(feed.is_current(id, later, lag), "no change is known");
+        feed.begin(id);
+        feed.differs(id, begun);
+        assert!(!feed.is_current(id, later, lag));
+        feed.put_back(id);
+        assert!(!feed.is_current(id, later, lag));
+        feed.begin(id);
+        feed.marked(id, whole("new"));
+        feed.finished(id);
+        assert!(feed.is_current(id, later, lag));
+        feed.failed(id);
+        assert!(!feed.is_current(id, later, lag));
+        feed.compare(Vec::new(), begun);
+        assert!(!feed.is_current(id, later, lag), "it could not be read, and waits");
     }
 }

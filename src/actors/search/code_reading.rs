@@ -14,9 +14,10 @@ use crate::core::limits::Limits;
 use crate::core::machine;
 use crate::domain::repository::Repository;
 use crate::domain::search::{CommitText, code_terms, commit_terms};
+use crate::domain::timestamp::Timestamp;
 use crate::git::browse::{BrowseError, BrowseLimits, Browser, ChangedFile, ChangedFiles, Oid};
 use crate::git::store::{Store, StoreError};
-use crate::storage::search_index::{IndexedCommit, IndexedFile, IndexedSize, RepositoryMark};
+use crate::storage::search_index::{IndexedCommit, IndexedFile, IndexedSize, KnownFile, RepositoryMark};
 
 /// A nice(1) value: a thread with it gets about a tenth of the CPU time of a server thread.
 const PRIORITY: i32 = 10;
@@ -38,7 +39,7 @@ pub(super) enum RepositoryReadError {
 pub(super) struct Known {
     pub(super) mark: RepositoryMark,
     /// All files; `None`: the mark shows them.
-    pub(super) files: Option<Vec<(Vec<u8>, String)>>,
+    pub(super) files: Option<Vec<KnownFile>>,
     pub(super) commits: HashSet<String>,
     pub(super) size: IndexedSize,
 }
@@ -48,12 +49,30 @@ pub(super) struct Known {
 pub(super) struct Plan {
     /// `None`: the repository has no commit on its default branch.
     pub(super) head: Option<Oid>,
-    files: VecDeque<ChangedFile>,
+    /// Removed files first: they make room.
+    files: VecDeque<PlannedFile>,
     /// The oldest first.
     commits: VecDeque<Oid>,
     removed_commits: Vec<String>,
     is_cut: bool,
-    bytes: usize,
+    /// The size of the repository in the index.
+    pub(super) size: IndexedSize,
+}
+
+/// A file in which the index differs from a commit.
+#[derive(Debug)]
+struct PlannedFile {
+    path: Vec<u8>,
+    /// `None`: the file was removed.
+    oid: Option<Oid>,
+    /// The size of the file that the index has at this path, if it is known.
+    replaced: IndexedSize,
+}
+
+impl From<ChangedFile> for PlannedFile {
+    fn from(ChangedFile { path, oid }: ChangedFile) -> Self {
+        Self { path, oid, replaced: IndexedSize::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -114,37 +133,47 @@ pub(super) fn plan(
     let Some(head) = browser.default_branch_head()? else { return Ok(Planned::Plan(Plan::default())) };
     let indexed = known.mark.oid.as_deref().and_then(Oid::parse).filter(|_| known.mark.is_whole);
     let files_max = limits.search_code_files;
-    let files = match (&known.files, indexed.filter(|_| !known.mark.is_cut)) {
+    let IndexedSize { bytes, terms, .. } = known.size;
+    // Near a limit, the size of each file that is replaced matters.
+    let has_room = bytes <= limits.search_code_bytes / 2 && terms <= limits.search_code_terms / 2;
+    let (files, is_cut) = match (&known.files, indexed.filter(|_| !known.mark.is_cut && has_room)) {
         (None, Some(old)) => match browser.searched_changes(Some(old), head, files_max) {
-            Ok(changed) if !changed.is_cut && known.size.files + changed.files.len() <= files_max => changed,
+            Ok(changed) if !changed.is_cut && known.size.files + changed.files.len() <= files_max => {
+                (changed.files.into_iter().map(PlannedFile::from).collect(), false)
+            }
             _ => return Ok(Planned::NeedsFiles),
         },
         (None, None) => return Ok(Planned::NeedsFiles),
         (Some(files), _) => differing(browser.searched_changes(None, head, files_max)?, files),
     };
-    let mut plan =
-        Plan { head: Some(head), is_cut: files.is_cut, bytes: known.size.bytes, ..Plan::default() };
-    let mut files = files.files;
+    let mut plan = Plan { head: Some(head), is_cut, size: known.size, ..Plan::default() };
+    let mut files: Vec<PlannedFile> = files;
     // The first path gets the highest id, and is found first.
-    files.sort_unstable_by(|one, other| other.path.cmp(&one.path));
+    files.sort_unstable_by(|one, other| {
+        (one.oid.is_some(), &other.path).cmp(&(other.oid.is_some(), &one.path))
+    });
     plan.files = files.into();
     plan_commits(&browser, head, indexed, &known.commits, limits.search_commits, &mut plan)?;
     Ok(Planned::Plan(plan))
 }
 
-/// Returns the files in which the index differs from all files of a commit.
-fn differing(all: ChangedFiles, indexed: &[(Vec<u8>, String)]) -> ChangedFiles {
-    let mut indexed: BTreeMap<&[u8], &str> =
-        indexed.iter().map(|(path, oid)| (path.as_slice(), oid.as_str())).collect();
+/// Returns the files in which the index differs from all files of a commit, and whether some of
+/// those are left out. A file without room has no id in the index, so it differs.
+fn differing(all: ChangedFiles, indexed: &[KnownFile]) -> (Vec<PlannedFile>, bool) {
+    let mut indexed: BTreeMap<&[u8], &KnownFile> =
+        indexed.iter().map(|known| (known.path.as_slice(), known)).collect();
     let mut files: Vec<_> = Vec::new();
     for file in all.files {
         let known = indexed.remove(file.path.as_slice());
-        if known.is_none_or(|known| file.oid.is_none_or(|oid| oid.to_string() != known)) {
-            files.push(file);
+        if known.is_none_or(|known| file.oid.is_none_or(|oid| oid.to_string() != known.oid)) {
+            let replaced = known.map(|known| known.size).unwrap_or_default();
+            files.push(PlannedFile { replaced, ..file.into() });
         }
     }
-    files.extend(indexed.into_keys().map(|path| ChangedFile { path: path.to_vec(), oid: None }));
-    ChangedFiles { files, is_cut: all.is_cut }
+    let removed =
+        |known: &KnownFile| PlannedFile { path: known.path.clone(), oid: None, replaced: known.size };
+    files.extend(indexed.into_values().map(removed));
+    (files, all.is_cut)
 }
 
 fn plan_commits(
@@ -156,18 +185,30 @@ fn plan_commits(
     plan: &mut Plan,
 ) -> Result<(), RepositoryReadError> {
     let ids: HashSet<Oid> = known.iter().filter_map(|oid| Oid::parse(oid)).collect();
+    let mut leads_to_indexed = false;
     if let Some(indexed) = indexed {
         let new = browser.searched_commits(head, &ids, max)?;
         // All that lead to the indexed commit also lead to this one.
-        if new.met.contains(&indexed) && !new.is_cut {
+        leads_to_indexed = new.met.contains(&indexed);
+        let is_complete = !new.is_cut && !new.is_full && ids.len() + new.commits.len() <= max;
+        if leads_to_indexed && is_complete {
             plan.commits = new.commits.into_iter().rev().collect();
             return Ok(());
         }
     }
     let all = browser.searched_commits(head, &HashSet::new(), max)?;
     let there: HashSet<Oid> = all.commits.iter().copied().collect();
-    plan.removed_commits = ids.difference(&there).map(Oid::to_string).collect();
-    plan.commits = all.commits.into_iter().rev().filter(|oid| !ids.contains(oid)).collect();
+    plan.is_cut |= all.is_cut;
+    // After a walk that was cut, commits are removed only if the branch may not lead to them.
+    if !all.is_cut || !leads_to_indexed {
+        plan.removed_commits = ids.difference(&there).map(Oid::to_string).collect();
+    }
+    let kept = ids.len().saturating_sub(plan.removed_commits.len());
+    let new = all.commits.into_iter().filter(|oid| !ids.contains(oid));
+    // Of walks that are cut each time, the index has a bounded number of commits, too.
+    let mut new: Vec<Oid> = new.take(max.saturating_mul(2).saturating_sub(kept)).collect();
+    new.reverse();
+    plan.commits = new.into();
     Ok(())
 }
 
@@ -194,50 +235,127 @@ impl Plan {
         limits: &Limits,
     ) -> Result<Step, RepositoryReadError> {
         let browser = open(store, repository, limits)?;
-        let until = Instant::now() + Duration::from_millis(limits.search_step_ms);
         let mut step = Step { removed_commits: std::mem::take(&mut self.removed_commits), ..Step::default() };
-        let (mut rows_left, mut bytes_left) = (limits.search_step_rows, limits.search_step_bytes);
-        while let Some(ChangedFile { path, oid }) = self.files.pop_front() {
+        let mut left = StepRoom::new(limits);
+        while let Some(PlannedFile { path, oid, replaced }) = self.files.pop_front() {
+            self.size.bytes = self.size.bytes.saturating_sub(replaced.bytes);
+            self.size.terms = self.size.terms.saturating_sub(replaced.terms);
             match oid {
                 None => step.removed_files.push(path),
                 Some(oid) => {
-                    let text = browser.searched_text(oid, limits.search_code_file_bytes)?;
-                    let bytes = text.as_ref().map_or(0, Vec::len);
-                    let has_room = self.bytes.saturating_add(bytes) <= limits.search_code_bytes;
-                    self.is_cut |= !has_room;
-                    let text = text.filter(|_| has_room);
-                    let bytes = text.as_ref().map_or(0, Vec::len);
-                    self.bytes = self.bytes.saturating_add(bytes);
-                    bytes_left = bytes_left.saturating_sub(bytes);
-                    let terms = text.map(|text| code_terms(repository.id, &text));
-                    step.files.push(IndexedFile { path, oid: oid.to_string(), bytes, terms });
+                    let file = self.read_file(&browser, store, repository, (path, oid), limits)?;
+                    let terms = file.terms.as_ref().map_or(0, Vec::len);
+                    left.bytes = left.bytes.saturating_sub(file.bytes);
+                    left.terms = left.terms.saturating_sub(terms);
+                    step.files.push(file);
                 }
             }
-            rows_left = rows_left.saturating_sub(1);
-            if rows_left == 0 || bytes_left == 0 || Instant::now() >= until {
+            if left.row_ends_step() {
                 return Ok(step);
             }
         }
+        let now = Timestamp::now();
         while let Some(oid) = self.commits.pop_front() {
-            // A commit that cannot be read has no words.
-            if let Ok(commit) = browser.searched_commit(oid) {
+            let commit = match browser.searched_commit(oid) {
+                Ok(commit) => Some(commit),
+                // It is read again with the next step.
+                Err(_) if browser.is_exhausted() && !step.is_empty() => {
+                    self.commits.push_front(oid);
+                    return Ok(step);
+                }
+                Err(error) if !error.is_lasting() || browser.is_exhausted() => return Err(error.into()),
+                // A commit that cannot be read has no words.
+                Err(_) => None,
+            };
+            if let Some(commit) = commit {
                 let text = CommitText {
                     message: &commit.message,
                     author: &commit.summary.author.name,
                     email: &commit.summary.author.email,
                     committed_at: commit.committed_at(),
                 };
-                bytes_left = bytes_left.saturating_sub(commit.message.len());
+                left.bytes = left.bytes.saturating_sub(commit.message.len());
                 let terms = commit_terms(repository.id, &text);
-                let committed_at = commit.committed_at();
+                // A time in the future would keep a commit in front of all later ones.
+                let committed_at = commit.committed_at().min(now);
                 step.commits.push(IndexedCommit { oid: oid.to_string(), committed_at, terms });
             }
-            rows_left = rows_left.saturating_sub(1);
-            if rows_left == 0 || bytes_left == 0 || Instant::now() >= until {
+            if left.row_ends_step() {
                 break;
             }
         }
         Ok(step)
+    }
+
+    /// Reads a file. Without room for its text, the file has no id in the index: it is planned
+    /// again.
+    fn read_file(
+        &mut self,
+        browser: &Browser,
+        store: &Store,
+        repository: &Arc<Repository>,
+        (path, oid): (Vec<u8>, Oid),
+        limits: &Limits,
+    ) -> Result<IndexedFile, RepositoryReadError> {
+        let bytes_max = limits.search_code_file_bytes;
+        let text = match browser.searched_text(oid, bytes_max) {
+            // The repository may have been packed since it was opened.
+            Err(BrowseError::NotFound(_)) => {
+                match open(store, repository, limits)?.searched_text(oid, bytes_max) {
+                    Err(error) if error.is_lasting() => None,
+                    text => text?,
+                }
+            }
+            Err(error) if error.is_lasting() && !browser.is_exhausted() => None,
+            text => text?,
+        };
+        let bytes = text.as_ref().map_or(0, Vec::len);
+        let terms = text.and_then(|text| code_terms(repository.id, &text, limits.search_code_file_terms));
+        let Some(terms) = terms else {
+            return Ok(IndexedFile { path, oid: oid.to_string(), bytes: 0, terms: None });
+        };
+        let size = IndexedSize {
+            files: self.size.files,
+            bytes: self.size.bytes.saturating_add(bytes),
+            terms: self.size.terms.saturating_add(terms.len()),
+        };
+        if size.bytes > limits.search_code_bytes || size.terms > limits.search_code_terms {
+            self.is_cut = true;
+            return Ok(IndexedFile { path, oid: String::new(), bytes: 0, terms: None });
+        }
+        self.size = size;
+        Ok(IndexedFile { path, oid: oid.to_string(), bytes, terms: Some(terms) })
+    }
+}
+
+impl Step {
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.removed_files.is_empty() && self.commits.is_empty()
+    }
+}
+
+/// The limits that remain for a step.
+struct StepRoom {
+    rows: usize,
+    bytes: usize,
+    terms: usize,
+    until: Instant,
+}
+
+impl StepRoom {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            rows: limits.search_step_rows,
+            bytes: limits.search_step_bytes,
+            terms: limits.search_step_terms,
+            until: Instant::now() + Duration::from_millis(limits.search_step_ms),
+        }
+    }
+
+    /// Takes a row. Returns whether the step ends after it.
+    fn row_ends_step(&mut self) -> bool {
+        self.rows = self.rows.saturating_sub(1);
+        [self.rows, self.bytes, self.terms].contains(&0) || Instant::now() >= self.until
     }
 }
 

@@ -14,12 +14,12 @@ use super::code_feed::{CodeFeed, CodeTask};
 use super::code_reading::{self as reading, Known, Plan, Planned, RepositoryReadError, Step};
 use super::messages::{CodeCompared, CodeHeadsRead, CodePlanned, CodeStepRead, ContinueCode};
 use crate::actors::cache::SearchChanges;
-use crate::core::saturate;
 use crate::core::telemetry::chain;
+use crate::core::{machine, saturate};
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 use crate::git::browse::Oid;
-use crate::storage::search_index::{RepositoryMark, RepositoryUpdate, SearchIndexError};
+use crate::storage::search_index::{IndexedSize, RepositoryMark, RepositoryUpdate, SearchIndexError};
 
 /// Repositories whose refs are read together.
 const REFS_PER_READ: usize = 64;
@@ -31,6 +31,8 @@ const STEPS_PER_TURN: usize = 256;
 pub(super) struct CodeUpkeep {
     pub(super) feed: CodeFeed,
     work: CodeWork,
+    /// Nothing is added before this time: the index or the disk is full.
+    full_until: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -57,12 +59,16 @@ pub(super) struct Turn {
 
 impl CodeUpkeep {
     pub(super) fn new(marks: Vec<(RepositoryId, RepositoryMark)>) -> Self {
-        Self { feed: CodeFeed::new(marks), work: CodeWork::Idle }
+        Self { feed: CodeFeed::new(marks), ..Self::default() }
     }
 
-    /// Returns whether nothing is to be done.
+    /// Returns whether nothing is to be done, or can be done now.
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.work, CodeWork::Idle) && self.feed.is_idle()
+        matches!(self.work, CodeWork::Idle) && (self.feed.is_idle() || self.is_full())
+    }
+
+    fn is_full(&self) -> bool {
+        self.full_until.is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -96,13 +102,56 @@ impl SearchActor {
         match std::mem::take(&mut self.code.work) {
             CodeWork::Reading => self.code.work = CodeWork::Reading,
             CodeWork::Removing { id, is_empty } => self.remove_repository(id, is_empty),
+            CodeWork::Indexing(turn) if !self.has_room_for_code() => {
+                self.code.feed.put_back(turn.repository.id);
+                self.continue_code();
+            }
             CodeWork::Indexing(turn) => self.read_step(turn),
+            CodeWork::Idle if !self.code.feed.is_idle() && !self.has_room_for_code() => {
+                if let Some(id) = self.code.feed.take_removal() {
+                    self.remove_repository(id, false);
+                }
+            }
             CodeWork::Idle => match self.code.feed.take(REFS_PER_READ) {
                 CodeTask::Nothing => self.code_is_idle(),
                 CodeTask::Remove(id) => self.remove_repository(id, false),
                 CodeTask::Compare(repositories) => self.read_heads(repositories),
             },
         }
+    }
+
+    /// Returns whether files and commits may be added. If the index or the disk is full, this is
+    /// checked again after `limits.search_retry_ms`.
+    fn has_room_for_code(&mut self) -> bool {
+        if self.code.is_full() {
+            return false;
+        }
+        let limits = &self.sources.limits;
+        let used = self.index.as_ref().and_then(|index| index.used_bytes().ok()).unwrap_or_default();
+        // Without a known size, a failure of the write shows that the disk is full.
+        let free = machine::space(&self.sources.path)
+            .map_or(u64::MAX, |space| space.above_reserve(limits.disk_reserve_bytes));
+        if used < limits.search_index_bytes && free > 0 {
+            self.code.full_until = None;
+            return true;
+        }
+        if self.code.full_until.is_none() {
+            warn!(
+                index.used_bytes = used,
+                disk.free_bytes = free,
+                "the search index or the disk is full: pushes are not searched; free space, or raise limits.search_index_bytes"
+            );
+        }
+        self.code.feed.stops(Instant::now());
+        let pause = self.retry_pause();
+        self.code.full_until = Some(Instant::now() + pause);
+        self.measure_code();
+        let (own, generation) = (self.own.clone(), self.generation);
+        actix::spawn(async move {
+            tokio::time::sleep(pause).await;
+            own.post(ContinueCode { generation });
+        });
+        false
     }
 
     fn remove_repository(&mut self, id: RepositoryId, is_empty: bool) {
@@ -143,13 +192,14 @@ impl SearchActor {
         });
     }
 
+    #[allow(clippy::type_complexity, reason = "each repository has its own outcome")]
     pub(super) fn code_heads_read(
         &mut self,
         heads: Vec<(Arc<Repository>, Result<Option<Oid>, RepositoryReadError>)>,
     ) {
         self.code.work = CodeWork::Idle;
         self.measure_code();
-        let mut changed = None;
+        let (mut changed, now) = (None, Instant::now());
         for (repository, head) in heads {
             let id = repository.id;
             match head {
@@ -159,7 +209,10 @@ impl SearchActor {
                     let head = head.map(|head| head.to_string());
                     if mark.is_whole && mark.oid == head {
                         self.code.feed.finished(id);
-                    } else if changed.is_none() {
+                        continue;
+                    }
+                    self.code.feed.differs(id, now);
+                    if changed.is_none() {
                         changed = Some((repository, head.is_none()));
                     } else {
                         self.code.feed.put_back(id);
@@ -246,10 +299,11 @@ impl SearchActor {
         self.code.work = CodeWork::Idle;
         match read {
             Err(failure) => self.repository_failed(id, &failure),
-            Ok((turn, step)) => {
+            Ok((mut turn, step)) => {
                 let files = step.files.len();
-                if let Err(failure) = self.write_step(id, step, &turn.plan) {
-                    return self.index_failed(&failure);
+                match self.write_step(id, step, &turn.plan) {
+                    Ok(size) => turn.plan.size = size,
+                    Err(failure) => return self.index_failed(&failure),
                 }
                 self.metrics.indexed_files.inc_by(saturate::to_u64(files));
                 if turn.plan.is_done() {
@@ -268,22 +322,26 @@ impl SearchActor {
         }
     }
 
-    fn write_step(&mut self, id: RepositoryId, step: Step, plan: &Plan) -> Result<(), SearchIndexError> {
-        let Some(index) = &mut self.index else { return Ok(()) };
+    fn write_step(
+        &mut self,
+        id: RepositoryId,
+        step: Step,
+        plan: &Plan,
+    ) -> Result<IndexedSize, SearchIndexError> {
+        let Some(index) = &mut self.index else { return Ok(IndexedSize::default()) };
         let Step { files, removed_files, commits, removed_commits } = step;
-        let (commits_max, mark) = (self.sources.limits.search_commits, plan.mark());
+        let mark = plan.mark();
         let update = RepositoryUpdate {
             repository: id,
             files,
             removed_files,
             commits,
             removed_commits,
-            commits_max,
             mark: mark.clone(),
         };
-        index.apply_repository(&update)?;
+        let size = index.apply_repository(&update)?;
         self.code.feed.marked(id, mark);
-        Ok(())
+        Ok(size)
     }
 
     /// Everything is indexed: a comparison may wait for this.

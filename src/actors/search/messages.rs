@@ -16,7 +16,7 @@ use crate::domain::search::{Candidates, SearchQuery};
 use crate::git::browse::Oid;
 use crate::storage::readers::ReadError;
 use crate::storage::search_feed::{ChatChanges, IndexedTo};
-use crate::storage::search_index::{CommitRow, Document, FileRow};
+use crate::storage::search_index::{CommitRow, Document, FileRow, RepositoryMark};
 
 instrumented_actor!(
     SearchActor,
@@ -105,8 +105,8 @@ impl Request for FindInRepositories {
 pub struct FoundInRepositories {
     pub files: Vec<FileRow>,
     pub commits: Vec<CommitRow>,
-    /// The commits of the repositories found that the index has completely.
-    pub heads: HashMap<RepositoryId, String>,
+    /// How far the repositories found are in the index.
+    pub marks: HashMap<RepositoryId, RepositoryMark>,
     /// More may follow below this id.
     pub next: Option<i64>,
     /// Whether a limit of rows or time ended the search.
@@ -196,6 +196,7 @@ pub(super) struct CompareHeads {
 /// The refs of some repositories have been read.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
+#[allow(clippy::type_complexity, reason = "each repository has its own outcome")]
 pub(super) struct CodeHeadsRead {
     pub(super) generation: u64,
     pub(super) heads: Vec<(Arc<Repository>, Result<Option<Oid>, RepositoryReadError>)>,

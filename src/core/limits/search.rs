@@ -46,6 +46,21 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Bytes of the texts of one repository that are searched. The index takes about a quarter of
     /// this.
     search_code_bytes: usize = 536_870_912,
+    /// Different trigrams of a file that is searched. Source files of 1 MiB have about 20,000; files
+    /// with more are encoded data. The time and the space of a file in the index depend on them.
+    search_code_file_terms: usize = 50_000,
+    /// Different trigrams of the files of one repository, counted for each file. The index takes
+    /// about six bytes for each.
+    search_code_terms: usize = 20_000_000,
+    /// Bytes of the index from which on no more files and commits are added to it. A choice, bounded
+    /// by the disk (`disk_reserve_bytes`).
+    search_index_bytes: u64 = 34_359_738_368,
+    /// Repositories that one search covers. With more, it is incomplete.
+    search_repositories: usize = 4_096,
+    /// Searches that read repositories at once, to compare files and commits.
+    search_reads: usize = 4,
+    /// How long a search waits to read repositories. After this it is incomplete (milliseconds).
+    search_reads_wait_ms: u64 = 500,
     /// Lines of one file that a search shows.
     search_code_lines: usize = 5,
     /// Bytes of files that one search compares with its query.
@@ -61,6 +76,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     search_step_rows: usize = 200,
     /// Bytes of the texts of a step.
     search_step_bytes: usize = 262_144,
+    /// Different trigrams of the texts of a step. A thousand take about 1.5 ms.
+    search_step_terms: usize = 20_000,
     /// How long a step may read (milliseconds).
     search_step_ms: u64 = 200,
 }}}

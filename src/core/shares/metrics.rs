@@ -30,6 +30,8 @@ pub enum PoolName {
     Browses,
     /// Answers about the history of that content.
     Histories,
+    /// Comparisons of files and commits with the query of a search.
+    Searches,
     /// Memory for large deltas of pushes, in bytes.
     Unpacking,
     /// Objects of pushes that arrive.
@@ -76,6 +78,7 @@ impl PoolName {
         Self::Bulk,
         Self::Browses,
         Self::Histories,
+        Self::Searches,
         Self::Unpacking,
         Self::PushedObjects,
         Self::Hashes,
@@ -105,6 +108,7 @@ impl PoolName {
             Self::Bulk => "bulk",
             Self::Browses => "browses",
             Self::Histories => "histories",
+            Self::Searches => "searches",
             Self::Unpacking => "unpacking",
             Self::PushedObjects => "pushed_objects",
             Self::Hashes => "hashes",

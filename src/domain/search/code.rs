@@ -255,17 +255,21 @@ fn trigram_term(bytes: [u8; 3]) -> String {
     [20, 15, 10, 5, 0].into_iter().map(digit).collect()
 }
 
-/// Returns the terms of the text of a file, sorted.
-pub fn code_terms(repository: RepositoryId, text: &[u8]) -> Vec<String> {
+/// Returns the terms of the text of a file, sorted; `None` if it has more than `trigrams_max`
+/// different trigrams, as encoded data has. The cost in the index depends on them, not on the bytes.
+pub fn code_terms(repository: RepositoryId, text: &[u8], trigrams_max: usize) -> Option<Vec<String>> {
     let folded = text.to_ascii_lowercase();
     let mut numbers: Vec<[u8; 3]> =
         folded.windows(3).filter_map(|window| window.first_chunk::<3>().copied()).collect();
     numbers.sort_unstable();
     numbers.dedup();
+    if numbers.len() > trigrams_max {
+        return None;
+    }
     let mut terms: Vec<String> = numbers.into_iter().map(trigram_term).collect();
     terms.push(repository_term(repository));
     terms.sort_unstable();
-    terms
+    Some(terms)
 }
 
 /// Returns the term that all files and commits of a repository have.
@@ -344,6 +348,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn text_with_too_many_different_trigrams_has_no_terms() {
+        let text = b"abcabcabd";
+        // abc, bca, cab and abd, and the term of the repository.
+        assert_eq!(code_terms(RepositoryId(1), text, 4).map(|terms| terms.len()), Some(5));
+        assert_eq!(code_terms(RepositoryId(1), text, 3), None);
+    }
+
     proptest! {
         /// The index proposes every file that matches.
         #[test]
@@ -359,7 +371,7 @@ mod tests {
             let found = query.file_match(text.as_bytes(), 100);
             let lines = found.map(|found| found.lines).unwrap_or_default();
             prop_assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), numbers.clone());
-            let terms: BTreeSet<_> = code_terms(RepositoryId(1), text.as_bytes()).into_iter().collect();
+            let terms: BTreeSet<_> = code_terms(RepositoryId(1), text.as_bytes(), 100).unwrap().into_iter().collect();
             let all = query.code_candidates().all.into_iter().all(|condition| match condition {
                 Condition::Term(term) => terms.contains(&term),
                 _ => false,

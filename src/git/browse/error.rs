@@ -1,6 +1,6 @@
 //! Errors of browsing.
 
-use git2::ErrorCode;
+use git2::{ErrorClass, ErrorCode};
 
 /// The reason of a failure. The caller maps it to an HTTP status.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -20,6 +20,13 @@ pub enum BrowseError {
 }
 
 impl BrowseError {
+    /// Returns whether another read of the same object fails alike: the object does not exist, is
+    /// too large or is malformed. Any other failure, such as one of the disk, may end.
+    pub fn is_lasting(&self) -> bool {
+        // Errors of NetBit itself about an object have no class of libgit2.
+        !matches!(self, Self::Failed(error) if error.class() != ErrorClass::None)
+    }
+
     /// Returns a function for `map_err`: "not found" becomes [`Self::NotFound`] with the noun, any
     /// other error [`Self::Failed`].
     pub(super) fn missing(noun: &'static str) -> impl Fn(git2::Error) -> Self {

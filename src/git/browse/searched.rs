@@ -1,7 +1,8 @@
 //! Reads for the search of code and commits: the changed files of a branch, their texts, and the
 //! newest commits.
 //!
-//! Links and submodules are not files of the search. Objects that cannot be read are left out.
+//! Links and submodules are not files of the search. Objects that are missing, too large or
+//! malformed are left out. Any other failure ends the read, which the caller repeats later.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
@@ -37,7 +38,9 @@ pub struct NewestCommits {
     pub commits: Vec<Oid>,
     /// Commits of the list that ends the walk.
     pub met: HashSet<Oid>,
-    /// Whether a limit, or a commit that cannot be read, left out some.
+    /// Whether there are more commits than wanted.
+    pub is_full: bool,
+    /// Whether the budget, or a commit that does not exist, left out some of the newest.
     pub is_cut: bool,
 }
 
@@ -83,7 +86,9 @@ impl Browser {
             }
             let (old, new) = match (self.entries(folder.old), self.entries(folder.new)) {
                 (Ok(old), Ok(new)) => (old, new),
-                (Err(error), _) | (_, Err(error)) if folder.depth == 0 => return Err(error),
+                (Err(error), _) | (_, Err(error)) if folder.depth == 0 || !self.is_left_out(&error) => {
+                    return Err(error);
+                }
                 _ => {
                     changed.is_cut = true;
                     continue;
@@ -139,20 +144,29 @@ impl Browser {
         Ok(tree.iter().map(|entry| (entry.name_bytes().to_vec(), PathEntry::of(&entry))).collect())
     }
 
+    /// Returns whether a walk continues without an object after this error. It also ends a walk that
+    /// the budget has ended.
+    fn is_left_out(&self, error: &BrowseError) -> bool {
+        error.is_lasting() || self.budget.is_spent()
+    }
+
     /// Returns a text file, as git defines it; `None` for a binary file, a file of more than
-    /// `bytes_max` bytes, and a file that cannot be read.
+    /// `bytes_max` bytes, and one that takes too much memory.
     ///
     /// # Errors
-    /// If the budget of the browser is exhausted.
+    /// If the file does not exist, which may be so after the repository was packed; if it cannot be
+    /// read; or if the budget of the browser is exhausted.
     pub fn searched_text(&self, oid: Oid, bytes_max: usize) -> Result<Option<Vec<u8>>, BrowseError> {
-        if self.blob_size(oid.raw()).is_none_or(|bytes| bytes > bytes_max) {
-            return Ok(None);
-        }
         match self.read_blob(oid.raw(), bytes_max) {
             Ok(text) => Ok(Some(text).filter(|text| !blob::is_binary(text))),
-            Err(error) if self.budget.is_spent() => Err(error),
-            Err(_) => Ok(None),
+            Err(BrowseError::TooLarge(_)) if !self.budget.is_spent() => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether the budget of the browser is exhausted.
+    pub fn is_exhausted(&self) -> bool {
+        self.budget.is_spent()
     }
 
     /// Returns the file at a path of a commit; `None` if there is none.
@@ -181,8 +195,9 @@ impl Browser {
         let mut parents_of = BTreeMap::from([(head, first.parents)]);
         let mut parents_left = limit.saturating_mul(PARENTS_EACH);
         while let Some((_, Reverse(oid))) = waiting.pop() {
-            if newest.commits.len() >= limit || self.budget.is_spent() {
-                newest.is_cut = true;
+            newest.is_full = newest.commits.len() >= limit;
+            newest.is_cut |= self.budget.is_spent();
+            if newest.is_full || self.budget.is_spent() {
                 break;
             }
             newest.commits.push(oid);
@@ -193,7 +208,10 @@ impl Browser {
                 if known.contains(&parent) {
                     newest.met.insert(parent);
                 } else if seen.insert(parent) {
-                    let found = self.find_commit(parent.raw()).ok();
+                    let found = match self.find_commit(parent.raw()) {
+                        Err(error) if !self.is_left_out(&error) => return Err(error),
+                        found => found.ok(),
+                    };
                     let found = found.filter(|found| found.parents.len() < parents_left);
                     let Some(found) = found else {
                         newest.is_cut = true;
@@ -278,6 +296,25 @@ mod tests {
         assert_eq!(browser.searched_text(oids[2], 8_000).unwrap(), None, "too large");
     }
 
+    /// A failure of the disk was taken as a file without text, for ever.
+    #[test]
+    fn file_that_cannot_be_read_is_not_taken_as_binary() {
+        let sample = SampleRepository::new();
+        let oid = sample.blob(b"text");
+        let hex = oid.to_string();
+        let object = sample.path().join("objects").join(&hex[..2]).join(&hex[2..]);
+        let intact = std::fs::read(&object).unwrap();
+        std::fs::remove_file(&object).unwrap();
+        std::fs::write(&object, b"garbage").unwrap();
+        let failed = sample.browser().searched_text(oid.into(), 100).unwrap_err();
+        assert!(!failed.is_lasting(), "{failed:?}");
+        std::fs::remove_file(&object).unwrap();
+        let missing = sample.browser().searched_text(oid.into(), 100);
+        assert_eq!(missing, Err(BrowseError::NotFound("blob")));
+        std::fs::write(&object, intact).unwrap();
+        assert_eq!(sample.browser().searched_text(oid.into(), 100), Ok(Some(b"text".to_vec())));
+    }
+
     #[test]
     fn walk_ends_at_known_commits() {
         let sample = SampleRepository::new();
@@ -294,7 +331,8 @@ mod tests {
         let new = browser.searched_commits(commits[5], &known, 100).unwrap();
         assert_eq!(new.commits, [commits[5], commits[4], commits[3]]);
         assert_eq!(new.met, HashSet::from([commits[2]]));
-        assert!(browser.searched_commits(commits[5], &HashSet::new(), 3).unwrap().is_cut);
+        let newest = browser.searched_commits(commits[5], &HashSet::new(), 3).unwrap();
+        assert!(newest.is_full && !newest.is_cut);
         assert!(browser.is_among_newest(commits[5], commits[0], 10));
         assert!(!browser.is_among_newest(commits[5], commits[0], 3));
         assert!(!browser.is_among_newest(commits[0], commits[5], 10));

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::repositories::{Exhausted, FoundHits, Kind, OpenRepository, Row};
+use super::repositories::{FoundHits, Kind, OpenRepository, RepositoryScope, Row};
 use crate::actors::cache::SearchableRepository;
 use crate::actors::search::{FoundInRepositories, RepositorySearch, SearchPermit};
 use crate::domain::access::Credential;
 use crate::domain::ids::RepositoryId;
 use crate::domain::search::{Candidates, FileMatch, MatchedLine, SearchQuery};
-use crate::git::browse::{Oid, path_text};
+use crate::git::browse::{BrowseError, Oid, path_text};
 use crate::protocol::found::{CodeHit, CodeLine};
 use crate::services::{ServiceError, Services};
 use crate::storage::search_index::FileRow;
@@ -54,15 +54,15 @@ impl Kind for Files {
         self.query.code_candidates()
     }
 
-    fn check(&self, row: FileRow, opened: &OpenRepository) -> Result<(Option<Hit>, usize), Exhausted> {
+    fn check(&self, row: FileRow, opened: &OpenRepository) -> Result<(Option<Hit>, usize), BrowseError> {
         let FileRow { path, oid, .. } = row;
         // The branch may have moved since: then the file is read as it is now.
         let oid = match opened.is_indexed {
             true => Oid::parse(&oid),
-            false => opened.browser.searched_file(opened.head, &path).ok().flatten(),
+            false => opened.browser.searched_file(opened.head, &path)?,
         };
         let Some(oid) = oid else { return Ok((None, 0)) };
-        let text = opened.browser.searched_text(oid, self.file_bytes).map_err(|_| Exhausted)?;
+        let text = opened.browser.searched_text(oid, self.file_bytes)?;
         let Some(text) = text else { return Ok((None, 0)) };
         let found = self.query.file_match(&text, self.lines_max);
         let hit = found.map(|found| Hit { repository: opened.id, head: opened.head, path, found });
@@ -86,6 +86,7 @@ impl Services {
         who: Credential,
         permit: &SearchPermit,
         query: &Arc<SearchQuery>,
+        scope: &RepositoryScope,
         below: i64,
         limit: usize,
     ) -> Result<FoundHits<CodeHit>, ServiceError> {
@@ -95,7 +96,7 @@ impl Services {
             lines_max: self.limits.search_code_lines,
         };
         let between = (0, below);
-        let found = self.search_repositories(who, permit, files, &query.repositories, between, limit).await?;
+        let found = self.search_repositories(who, permit, files, scope, between, limit).await?;
         let hits = found.hits.into_iter().map(shown).collect();
         Ok(FoundHits { hits, next: found.next, is_incomplete: found.is_incomplete })
     }

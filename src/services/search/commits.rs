@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::repositories::{Exhausted, FoundHits, Kind, OpenRepository, Row};
+use super::repositories::{FoundHits, Kind, OpenRepository, RepositoryScope, Row};
 use crate::actors::cache::{Me, SearchableRepository};
 use crate::actors::search::{FoundInRepositories, RepositorySearch, SearchPermit};
 use crate::domain::access::Credential;
 use crate::domain::ids::RepositoryId;
 use crate::domain::search::{Candidates, CommitAuthor, CommitText, Excerpt, SearchQuery};
-use crate::git::browse::{Oid, SearchedCommit};
+use crate::git::browse::{BrowseError, Oid, SearchedCommit};
 use crate::protocol::found::CommitHit;
 use crate::services::{ServiceError, Services};
 use crate::storage::search_index::{CommitRow, commit_ids_between};
@@ -55,12 +55,12 @@ impl Kind for Commits {
         candidates
     }
 
-    fn check(&self, row: CommitRow, opened: &OpenRepository) -> Result<(Option<Hit>, usize), Exhausted> {
-        // After a force push the branch may not lead to the commit any more.
-        let Some(oid) = Oid::parse(&row.oid).filter(|_| opened.leads_to_indexed) else {
-            return Ok((None, 0));
-        };
-        let Ok(commit) = opened.browser.searched_commit(oid) else { return Ok((None, 0)) };
+    fn check(&self, row: CommitRow, opened: &OpenRepository) -> Result<(Option<Hit>, usize), BrowseError> {
+        // After a force push the branch may not lead to the commit any more, and the index may lack
+        // those to which it leads now.
+        let oid = Oid::parse(&row.oid).filter(|_| opened.leads_to_indexed);
+        let oid = oid.ok_or(BrowseError::NotFound("commit on the default branch"))?;
+        let commit = opened.browser.searched_commit(oid)?;
         let text = CommitText {
             message: &commit.message,
             author: &commit.summary.author.name,
@@ -91,6 +91,7 @@ impl Services {
         who: Credential,
         permit: &SearchPermit,
         query: &Arc<SearchQuery>,
+        scope: &RepositoryScope,
         below: i64,
         limit: usize,
     ) -> Result<FoundHits<CommitHit>, ServiceError> {
@@ -98,8 +99,7 @@ impl Services {
         let (above, before) = commit_ids_between(query.after, query.before);
         let commits = Commits { query: query.clone(), author };
         let between = (above, below.min(before));
-        let found =
-            self.search_repositories(who, permit, commits, &query.repositories, between, limit).await?;
+        let found = self.search_repositories(who, permit, commits, scope, between, limit).await?;
         let hits = found.hits.into_iter().map(shown).collect();
         Ok(FoundHits { hits, next: found.next, is_incomplete: found.is_incomplete })
     }

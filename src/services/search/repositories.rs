@@ -4,7 +4,7 @@
 //! the repository: a file as it is in the default branch now, a commit if the default branch still
 //! leads to it. The permissions are checked again at the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,23 +12,30 @@ use super::budget::Budget;
 use crate::actors::cache::{SearchRepositories, SearchableRepository};
 use crate::actors::search::{FindInRepositories, FoundInRepositories, RepositorySearch, SearchPermit};
 use crate::core::limits::Limits;
+use crate::core::saturate;
 use crate::core::shares::Holder;
+use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
-use crate::domain::search::{Candidates, Condition, repository_term};
-use crate::git::browse::{BrowseLimits, Browser, Oid};
+use crate::domain::search::Candidates;
+use crate::git::browse::{BrowseError, BrowseLimits, Browser, Oid};
 use crate::git::store::Store;
 use crate::protocol::code::Code;
 use crate::services::{ServiceError, Services};
+use crate::storage::search_index::RepositoryMark;
 
-/// Up to this number of repositories, the index finds only rows of them. With more it skips the
-/// rows of others.
-const REPOSITORIES_IN_QUERY_MAX: usize = 64;
 /// Bytes of the hits of a page: a frame of a session holds a page of each group.
 const PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Commits among which the indexed commit must be if the branch has moved since.
 const NEWER_COMMITS_MAX: usize = 256;
+/// Repositories that one comparison has open at once.
+const OPEN_MAX: usize = 4;
+/// Bytes of objects that are read from a repository until it is opened again.
+const OPEN_BYTES: usize = 32 * 1024 * 1024;
+/// The least time in which an opened repository is read: a file is compared even at the end of a
+/// budget.
+const OPEN_MS_MIN: u64 = 100;
 
 /// The hits found, and whether more may exist that a limit has excluded.
 pub(super) struct FoundHits<H> {
@@ -62,16 +69,16 @@ pub(super) trait Kind: Send + Sync + 'static {
     /// Reads a row and compares it with the query. Returns the hit, and the bytes that were read.
     ///
     /// # Errors
-    /// If the browser may not read more.
-    fn check(&self, row: Self::Row, opened: &OpenRepository)
-    -> Result<(Option<Self::Hit>, usize), Exhausted>;
+    /// If the row cannot be read now, so that it may be a hit.
+    fn check(
+        &self,
+        row: Self::Row,
+        opened: &OpenRepository,
+    ) -> Result<(Option<Self::Hit>, usize), BrowseError>;
     fn repository_of(hit: &Self::Hit) -> RepositoryId;
     /// Returns the size of the texts of a hit in an answer.
     fn text_bytes(hit: &Self::Hit) -> usize;
 }
-
-/// The budget of a browser ended.
-pub(super) struct Exhausted;
 
 /// A repository that is read for a search.
 pub(super) struct OpenRepository {
@@ -79,9 +86,9 @@ pub(super) struct OpenRepository {
     pub(super) browser: Browser,
     /// The commit of the default branch.
     pub(super) head: Oid,
-    /// Whether the index has this commit.
+    /// Whether the index has all files of this commit.
     pub(super) is_indexed: bool,
-    /// Whether the branch leads to the commit of the index.
+    /// Whether the branch leads to the commits of the index, also while newer ones are added.
     pub(super) leads_to_indexed: bool,
 }
 
@@ -90,8 +97,16 @@ struct Checked<H> {
     hits: Vec<(i64, H)>,
     bytes: usize,
     took: Duration,
-    /// The budget ended after this row.
+    /// The budget ended: rows below this id were not compared.
     cut: Option<i64>,
+    /// Whether a row could not be read.
+    has_failed: bool,
+}
+
+impl<H> Checked<H> {
+    fn new() -> Self {
+        Self { hits: Vec::new(), bytes: 0, took: Duration::ZERO, cut: None, has_failed: false }
+    }
 }
 
 /// The repositories of a search, by id.
@@ -106,18 +121,25 @@ struct Reader<K> {
 }
 
 impl<K: Kind> Reader<K> {
-    /// Opens a repository; `None` if it cannot be read, or has no commit.
-    fn open(&self, id: RepositoryId, indexed: Option<&str>) -> Option<OpenRepository> {
-        let repository = self.repositories.get(&id)?;
-        let directory = self.store.existing(repository.storage_key).ok()?;
-        let limits = BrowseLimits { read_ms: self.limits.search_plan_ms, ..BrowseLimits::default() };
-        let browser = Browser::open(&directory, &repository.default_branch, limits).ok()?;
-        let head = browser.default_branch_head().ok()??;
-        let indexed = indexed.and_then(Oid::parse);
-        let is_indexed = indexed == Some(head);
-        let leads_to_indexed = is_indexed
+    /// Opens a repository; `None` if it has no commit.
+    fn open(
+        &self,
+        id: RepositoryId,
+        mark: Option<&RepositoryMark>,
+        time: Duration,
+    ) -> Result<Option<OpenRepository>, BrowseError> {
+        let missing = || BrowseError::NotFound("repository");
+        let repository = self.repositories.get(&id).ok_or_else(missing)?;
+        let directory = self.store.existing(repository.storage_key).map_err(|_| missing())?;
+        let read_ms = saturate::millis(time).clamp(OPEN_MS_MIN, self.limits.search_plan_ms.max(OPEN_MS_MIN));
+        let limits = BrowseLimits { read_ms, read_bytes: OPEN_BYTES, ..BrowseLimits::default() };
+        let browser = Browser::open(&directory, &repository.default_branch, limits)?;
+        let Some(head) = browser.default_branch_head()? else { return Ok(None) };
+        let indexed = mark.and_then(|mark| mark.oid.as_deref()).and_then(Oid::parse);
+        let leads_to_indexed = indexed == Some(head)
             || indexed.is_some_and(|indexed| browser.is_among_newest(head, indexed, NEWER_COMMITS_MAX));
-        Some(OpenRepository { id, browser, head, is_indexed, leads_to_indexed })
+        let is_indexed = indexed == Some(head) && mark.is_some_and(|mark| mark.is_whole);
+        Ok(Some(OpenRepository { id, browser, head, is_indexed, leads_to_indexed }))
     }
 
     /// Compares rows, those with the highest ids first, until the budget ends. At least one is
@@ -125,12 +147,13 @@ impl<K: Kind> Reader<K> {
     fn check(
         &self,
         rows: Vec<K::Row>,
-        heads: &HashMap<RepositoryId, String>,
+        marks: &HashMap<RepositoryId, RepositoryMark>,
         budget: Budget,
     ) -> Checked<K::Hit> {
         let begun = Instant::now();
-        let mut checked = Checked { hits: Vec::new(), bytes: 0, took: Duration::ZERO, cut: None };
-        let mut opened: HashMap<RepositoryId, Option<OpenRepository>> = HashMap::new();
+        let mut checked = Checked::new();
+        // The last used is the last. `None`: it has no commit.
+        let mut opened: VecDeque<(RepositoryId, Option<OpenRepository>)> = VecDeque::new();
         let mut last = None;
         for row in rows {
             let is_over = checked.bytes >= budget.bytes || begun.elapsed() >= budget.check_time;
@@ -139,26 +162,85 @@ impl<K: Kind> Reader<K> {
                 break;
             }
             let (id, repository) = (row.id(), row.repository());
-            last = Some(id);
-            let open = || self.open(repository, heads.get(&repository).map(String::as_str));
-            let Some(opened) = opened.entry(repository).or_insert_with(open) else { continue };
-            match self.kind.check(row, opened) {
-                Ok((hit, bytes)) => {
+            let at = opened.iter().position(|(open, _)| *open == repository);
+            // A repository that has read its bytes is opened again.
+            let known = at.and_then(|at| opened.remove(at));
+            let known =
+                known.filter(|(_, open)| !open.as_ref().is_some_and(|open| open.browser.is_exhausted()));
+            let open = || {
+                let time = budget.check_time.saturating_sub(begun.elapsed());
+                Ok((repository, self.open(repository, marks.get(&repository), time)?))
+            };
+            let entry: Result<_, BrowseError> = known.map_or_else(open, Ok);
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    checked.failed(repository, &error);
+                    last = Some(id);
+                    continue;
+                }
+            };
+            let found =
+                entry.1.as_ref().map(|opened| (self.kind.check(row, opened), opened.browser.is_exhausted()));
+            if opened.len() >= OPEN_MAX {
+                opened.pop_front();
+            }
+            opened.push_back(entry);
+            match found {
+                Some((Ok((hit, bytes)), _)) => {
                     checked.bytes += bytes;
                     checked.hits.extend(hit.map(|hit| (id, hit)));
                 }
-                Err(Exhausted) => {
-                    checked.cut = last;
+                // The row is compared in the next step, unless it alone exceeds the limits.
+                Some((Err(_), true)) if last.is_some() => {
+                    checked.cut = Some(id.saturating_add(1));
                     break;
                 }
+                Some((Err(error), _)) => checked.failed(repository, &error),
+                None => {}
             }
+            last = Some(id);
         }
         checked.took = begun.elapsed();
         checked
     }
 }
 
+impl<H> Checked<H> {
+    fn failed(&mut self, repository: RepositoryId, error: &BrowseError) {
+        tracing::debug!(repository.id = %repository, error = %chain(error), "a search could not read a repository");
+        self.has_failed = true;
+    }
+}
+
+/// The repositories that a search covers.
+pub(super) struct RepositoryScope {
+    here: Arc<Repositories>,
+    ids: Arc<HashSet<RepositoryId>>,
+    /// Whether it leaves out repositories: those of other nodes, and those beyond the limit.
+    is_cut: bool,
+}
+
 impl Services {
+    /// Returns the repositories with one of these names that the caller may read; all without a
+    /// name.
+    pub(super) async fn repository_scope(
+        &self,
+        who: Credential,
+        names: &[String],
+    ) -> Result<RepositoryScope, ServiceError> {
+        let found = self.cache.ask(who, SearchRepositories { names: names.to_vec(), ids: None }).await?;
+        let (mut here, elsewhere): (Vec<_>, Vec<_>) =
+            found.into_iter().map(|found| found.repository).partition(|found| self.git.stores(found));
+        let max = self.limits.search_repositories;
+        let is_cut = !elsewhere.is_empty() || here.len() > max;
+        here.sort_unstable_by_key(|repository| repository.id);
+        here.truncate(max);
+        let ids = here.iter().map(|repository| repository.id).collect();
+        let here = here.into_iter().map(|repository| (repository.id, repository)).collect();
+        Ok(RepositoryScope { here: Arc::new(here), ids: Arc::new(ids), is_cut })
+    }
+
     /// Finds rows of a kind below an id, those with the highest ids first. `between` are the ids
     /// above and below which hits are.
     pub(super) async fn search_repositories<K: Kind>(
@@ -166,28 +248,19 @@ impl Services {
         who: Credential,
         permit: &SearchPermit,
         kind: K,
-        names: &[String],
+        scope: &RepositoryScope,
         (above, below): (i64, i64),
         limit: usize,
     ) -> Result<FoundHits<(SearchableRepository, K::Hit)>, ServiceError> {
-        let scope = self.cache.ask(who, SearchRepositories { names: names.to_vec(), ids: None }).await?;
-        let (here, elsewhere): (Vec<_>, Vec<_>) =
-            scope.into_iter().map(|found| found.repository).partition(|found| self.git.stores(found));
-        let mut found = FoundHits { is_incomplete: !elsewhere.is_empty(), ..FoundHits::default() };
-        if here.is_empty() {
+        let mut found = FoundHits { is_incomplete: scope.is_cut, ..FoundHits::default() };
+        if scope.ids.is_empty() {
             return Ok(found);
         }
-        let ids: HashSet<RepositoryId> = here.iter().map(|repository| repository.id).collect();
-        let mut candidates = kind.candidates();
-        if ids.len() <= REPOSITORIES_IN_QUERY_MAX {
-            candidates.all.push(Condition::AnyOf(ids.iter().map(|id| repository_term(*id)).collect()));
-        }
-        let (candidates, among) = (Arc::new(candidates), Arc::new(ids));
-        let repositories = here.into_iter().map(|repository| (repository.id, repository)).collect();
+        let (candidates, among) = (Arc::new(kind.candidates()), scope.ids.clone());
         let reader = Arc::new(Reader {
             kind: Arc::new(kind),
             store: self.git.store.clone(),
-            repositories: Arc::new(repositories),
+            repositories: scope.here.clone(),
             limits: self.limits.clone(),
         });
         let (start, mut below) = (below, below);
@@ -218,7 +291,7 @@ impl Services {
                 }
                 Err(error) => return Err(error),
             };
-            found.is_incomplete |= !step.is_current;
+            found.is_incomplete |= !step.is_current || checked.has_failed;
             hits.extend(checked.hits);
             let limit = limit.min(fitting::<K>(&hits));
             if hits.len() > limit {
@@ -239,8 +312,8 @@ impl Services {
         Ok(found)
     }
 
-    /// Finds candidates and compares them. The permit of the readers of repositories is held for
-    /// the comparison only.
+    /// Finds candidates and compares them. A place among the searches that read repositories is
+    /// held for the comparison only.
     async fn repository_step<K: Kind>(
         &self,
         who: Credential,
@@ -253,12 +326,11 @@ impl Services {
         let rows = K::rows(&mut found);
         budget.found(found.rows, found.took, rows.len());
         if rows.is_empty() {
-            let nothing = Checked { hits: Vec::new(), bytes: 0, took: Duration::ZERO, cut: None };
-            return Ok((found, nothing));
+            return Ok((found, Checked::new()));
         }
-        let (reader, heads, left) = (reader.clone(), found.heads.clone(), *budget);
+        let (reader, marks, left) = (reader.clone(), std::mem::take(&mut found.marks), *budget);
         let client = Holder::Account(who.user).into();
-        let checked = self.git.blocking(client, move || reader.check(rows, &heads, left)).await?;
+        let checked = self.git.searching(client, move || reader.check(rows, &marks, left)).await?;
         budget.compared(checked.bytes, checked.took);
         Ok((found, checked))
     }

@@ -1,7 +1,8 @@
 //! Finds the files and commits of repositories that meet the conditions of a query.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{ErrorCode, OptionalExtension, Row, params};
 
@@ -9,14 +10,17 @@ use super::find::{INSTRUCTIONS_PER_CHECK, expression};
 use super::repositories::commit_id;
 use super::{SearchIndex, SearchIndexError};
 use crate::domain::ids::RepositoryId;
-use crate::domain::search::{Candidates, SearchQuery};
+use crate::domain::search::{Candidates, Condition, SearchQuery, repository_term};
 use crate::domain::timestamp::Timestamp;
+
+/// Repositories that are named in one condition. Rows of others are never walked, so they cost
+/// nothing that a user can measure.
+const REPOSITORIES_PER_SLICE: usize = 64;
 
 /// A query of the index for files or commits: the highest ids first.
 pub struct RepositoryQuery<'a> {
-    /// They choose the repositories if these are few.
     pub candidates: &'a Candidates,
-    /// Rows of other repositories are skipped.
+    /// Only rows of these.
     pub among: &'a HashSet<RepositoryId>,
     /// Only ids above and below.
     pub above: i64,
@@ -72,14 +76,12 @@ impl SearchIndex {
     ) -> Result<FoundRows<FileRow>, SearchIndexError> {
         let row = |row: &Row<'_>| {
             let (repository, path) = (RepositoryId(row.get(0)?), row.get(1)?);
-            Ok(FileRow { id: 0, repository, path, oid: row.get(2)? })
+            Ok(FileRow { id: row.get(3)?, repository, path, oid: row.get(2)? })
         };
-        let lookup = "SELECT repository_id, path, oid FROM files WHERE id = ?";
+        let lookup = "SELECT repository_id, path, oid, id FROM files WHERE id = ?";
         let keep =
             |file: &FileRow| query.among.contains(&file.repository) && filters.accepts_path(&file.path);
-        self.in_time(query.until, || {
-            self.walk_table(("code", lookup), query, row, keep, |file, id| FileRow { id, ..file })
-        })
+        self.walk_slices(query, |slice| self.walk_table(("code", lookup), slice, row, keep), |file| file.id)
     }
 
     /// Returns the commits that meet the conditions.
@@ -87,16 +89,57 @@ impl SearchIndex {
         &self,
         query: &RepositoryQuery<'_>,
     ) -> Result<FoundRows<CommitRow>, SearchIndexError> {
-        let row =
-            |row: &Row<'_>| Ok(CommitRow { id: 0, repository: RepositoryId(row.get(0)?), oid: row.get(1)? });
-        let lookup = "SELECT repository_id, oid FROM commits WHERE id = ?";
+        let row = |row: &Row<'_>| {
+            Ok(CommitRow { id: row.get(2)?, repository: RepositoryId(row.get(0)?), oid: row.get(1)? })
+        };
+        let lookup = "SELECT repository_id, oid, id FROM commits WHERE id = ?";
         let keep = |commit: &CommitRow| query.among.contains(&commit.repository);
-        self.in_time(query.until, || {
-            self.walk_table(("commit_terms", lookup), query, row, keep, |commit, id| CommitRow {
-                id,
-                ..commit
-            })
-        })
+        let walk = |slice: &RepositoryQuery<'_>| self.walk_table(("commit_terms", lookup), slice, row, keep);
+        self.walk_slices(query, walk, |commit| commit.id)
+    }
+
+    /// Walks the rows of some repositories after those of others, within one budget, and returns
+    /// those with the highest ids of all.
+    fn walk_slices<T>(
+        &self,
+        query: &RepositoryQuery<'_>,
+        walk: impl Fn(&RepositoryQuery<'_>) -> Result<FoundRows<T>, SearchIndexError>,
+        id: impl Fn(&T) -> i64,
+    ) -> Result<FoundRows<T>, SearchIndexError> {
+        let mut ids: Vec<RepositoryId> = query.among.iter().copied().collect();
+        ids.sort_unstable();
+        let (mut found, mut rows) = (Vec::new(), 0);
+        // The highest id down to which a slice was walked, and whether the budget ended it.
+        let mut end: Option<(i64, bool)> = None;
+        let slices = ids.chunks(REPOSITORIES_PER_SLICE);
+        let count = slices.len();
+        for (at, slice) in slices.enumerate() {
+            let mut candidates = query.candidates.clone();
+            candidates.all.push(Condition::AnyOf(slice.iter().map(|id| repository_term(*id)).collect()));
+            let slices_left = u32::try_from(count - at).unwrap_or(u32::MAX);
+            let now = Instant::now();
+            let time: Duration = query.until.saturating_duration_since(now) / slices_left;
+            let rows_max = (query.rows_max.saturating_sub(rows)) / (count - at);
+            let part = RepositoryQuery {
+                candidates: &candidates,
+                rows_max: rows_max.max(1),
+                until: now + time,
+                ..*query
+            };
+            let part = self.in_time(part.until, || walk(&part))?;
+            rows += part.rows;
+            found.extend(part.found);
+            // At the same id, a slice that was cut is not complete.
+            end = end.max(part.next.map(|next| (next, part.is_cut)));
+        }
+        found.sort_unstable_by_key(|row| Reverse(id(row)));
+        found.retain(|row| end.is_none_or(|(end, _)| id(row) >= end));
+        if found.len() > query.limit {
+            found.truncate(query.limit);
+            end = found.last().map(|row| (id(row), false));
+        }
+        let is_cut = end.is_some_and(|(_, is_cut)| is_cut);
+        Ok(FoundRows { found, rows, next: end.map(|(end, _)| end), is_cut })
     }
 
     /// Ends the statements of `work` soon after `until`.
@@ -117,7 +160,6 @@ impl SearchIndex {
         query: &RepositoryQuery<'_>,
         row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
         keep: impl Fn(&T) -> bool,
-        with_id: impl Fn(T, i64) -> T,
     ) -> Result<FoundRows<T>, SearchIndexError> {
         let mut found = FoundRows { found: Vec::new(), rows: 0, next: Some(query.below), is_cut: true };
         let mut walk = || -> rusqlite::Result<()> {
@@ -138,7 +180,7 @@ impl SearchIndex {
                 let kept = lookup.query_row([id], &row).optional()?.filter(&keep);
                 found.next = Some(id);
                 if let Some(kept) = kept {
-                    found.found.push(with_id(kept, id));
+                    found.found.push(kept);
                     if found.found.len() >= query.limit {
                         found.is_cut = false;
                         return Ok(());

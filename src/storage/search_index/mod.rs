@@ -22,7 +22,9 @@ use std::path::{Path, PathBuf};
 
 pub use find::{FindEnd, FoundIds, IndexQuery};
 pub use find_in_repositories::{CommitRow, FileRow, FoundRows, RepositoryQuery, commit_ids_between};
-pub use repositories::{IndexedCommit, IndexedFile, IndexedSize, RepositoryMark, RepositoryUpdate};
+pub use repositories::{
+    IndexedCommit, IndexedFile, IndexedSize, KnownFile, RepositoryMark, RepositoryUpdate,
+};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::core::private_file;
@@ -30,7 +32,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::search;
 
 /// The version of the tables below.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 /// `prefix`: the first three characters of each term have a list of their own, so that the
 /// beginnings that most words share are found as fast as a word. The tokenizer separates at spaces
