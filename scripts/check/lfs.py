@@ -50,6 +50,7 @@ class Server:
         for kind in ("tcp", "udp", "ops"):
             listen += [f"--{kind}-listen", "127.0.0.1:0"]
         environment = dict(os.environ, NETBIT_LOG__FORMAT="json", NETBIT_LIMITS__LFS_STAGED_SECONDS="5",
+                           NETBIT_LIMITS__UPLOAD_IDLE_MS="4000",
                            NETBIT_ACCOUNTS__REGISTRATION="open",
                            NETBIT_LIMITS__MAINTENANCE_MS="1000")
         data = os.path.join(self.place, "data")

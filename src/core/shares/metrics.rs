@@ -69,7 +69,7 @@ pub enum PoolName {
 }
 
 impl PoolName {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::GitAdvertisements,
         Self::GitReads,
         Self::GitVisitors,
