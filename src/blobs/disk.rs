@@ -321,7 +321,7 @@ mod tests {
         }
     }
 
-    /// Puts that overlap kept the shared lock taken for ever, and no blob could be removed.
+    /// Puts that overlapped kept the shared lock taken, and no blob could be removed.
     #[test]
     fn removal_that_waits_goes_before_further_puts() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Avatars of users, projects and chats. Whoever may see the user, the project or the chat sees its
-//! avatar.
+//! Avatars of users, projects and chats. A user who may see the user, the project or the
+//! chat sees its avatar.
 
 use std::fs::File;
 use std::io;

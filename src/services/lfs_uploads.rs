@@ -69,7 +69,9 @@ impl Services {
             None => Err(ServiceError::later(Code::RateLimited, TOO_MANY, 1_000)),
         };
         let is_broken = matches!(&received, Err(error) if error.code == Code::BadRequest);
-        if received.is_err() && !is_broken {
+        // A client that lost access may hold its connection for long; it gets the answer now.
+        let is_lost = matches!(&received, Err(error) if error.code == Code::Forbidden);
+        if received.is_err() && !is_broken && !is_lost {
             self.drain(&mut body, DRAINED_BYTES).await;
         }
         self.files.metrics.lfs.uploaded(match &received {

@@ -81,7 +81,7 @@ impl SearchRequest {
         if let Some((_, reason)) = refused.first()
             && groups.iter().all(|group| *group == SearchGroup::People)
         {
-            return Err(Refusal::invalid("q", *reason).into());
+            return Err(Refusal::invalid("q", reason).into());
         }
         Ok(Self { text: text.to_owned(), query, groups, cursor, limit })
     }

@@ -116,6 +116,7 @@ impl PictureResources {
 }
 
 /// The answer to a request for a thumbnail.
+#[expect(clippy::large_enum_variant, reason = "one for each request, and not kept")]
 pub enum Thumbnail {
     Made {
         open: OpenFile,

@@ -39,7 +39,7 @@ fn text(word: &str, bytes: usize) -> String {
     format!("{word}\n{}", "x".repeat(bytes))
 }
 
-/// A file without room was left out for ever, and a later push hid that something is missing.
+/// A file without room was left out for good, and a later push hid that something is missing.
 #[actix_web::test]
 async fn files_without_room_are_found_when_others_are_removed() {
     let server = TestServer::with_limits(|limits| {

@@ -46,14 +46,14 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Bytes of the texts of one repository that are searched. The index takes about a quarter of
     /// this.
     search_code_bytes: usize = 536_870_912,
-    /// Different trigrams of a file that is searched. Source files of 1 MiB have about 20,000; files
-    /// with more are encoded data. The time and the space of a file in the index depend on them.
+    /// Different trigrams of a file that is searched. Source files of 1 MiB have about 20,000;
+    /// files with more are encoded data. The time and the space of a file in the index depend on them.
     search_code_file_terms: usize = 50_000,
     /// Different trigrams of the files of one repository, counted for each file. The index takes
     /// about six bytes for each.
     search_code_terms: usize = 20_000_000,
-    /// Bytes of the index from which on no more files and commits are added to it. A choice, bounded
-    /// by the disk (`disk_reserve_bytes`).
+    /// Bytes of the index from which on no more files and commits are added to it. A choice,
+    /// bounded by the disk (`disk_reserve_bytes`).
     search_index_bytes: u64 = 34_359_738_368,
     /// Repositories that one search covers. With more, it is incomplete.
     search_repositories: usize = 4_096,

@@ -256,7 +256,8 @@ fn trigram_term(bytes: [u8; 3]) -> String {
 }
 
 /// Returns the terms of the text of a file, sorted; `None` if it has more than `trigrams_max`
-/// different trigrams, as encoded data has. The cost in the index depends on them, not on the bytes.
+/// different trigrams, as encoded data has. The cost in the index depends on them, not on the
+/// bytes.
 pub fn code_terms(repository: RepositoryId, text: &[u8], trigrams_max: usize) -> Option<Vec<String>> {
     let folded = text.to_ascii_lowercase();
     let mut numbers: Vec<[u8; 3]> =

@@ -144,8 +144,8 @@ impl Browser {
         Ok(tree.iter().map(|entry| (entry.name_bytes().to_vec(), PathEntry::of(&entry))).collect())
     }
 
-    /// Returns whether a walk continues without an object after this error. It also ends a walk that
-    /// the budget has ended.
+    /// Returns whether a walk continues without an object after this error. It also ends a walk
+    /// that the budget has ended.
     fn is_left_out(&self, error: &BrowseError) -> bool {
         error.is_lasting() || self.budget.is_spent()
     }
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(browser.searched_text(oids[2], 8_000).unwrap(), None, "too large");
     }
 
-    /// A failure of the disk was taken as a file without text, for ever.
+    /// A failure of the disk was taken as a file without text, and never read again.
     #[test]
     fn file_that_cannot_be_read_is_not_taken_as_binary() {
         let sample = SampleRepository::new();

@@ -73,7 +73,7 @@ async fn upload_with_another_hash_or_size_leaves_nothing() {
         (format!("objects/{id}"), &b"wrong"[..], 422),
         (format!("objects/{id}?size=5"), b"wrong", 422),
         (format!("objects/{id}?size=6"), b"right", 422),
-        (format!("objects/{id}"), b"", 422),
+        (format!("objects/{id}"), b"", 411),
         (format!("objects/{id}?size=-1"), b"right", 400),
         (format!("objects/{}", id.to_uppercase()), b"right", 422),
         (format!("objects/{}", &id[1..]), b"right", 422),
