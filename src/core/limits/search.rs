@@ -47,7 +47,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// this.
     search_code_bytes: usize = 536_870_912,
     /// Different trigrams of a file that is searched. Source files of 1 MiB have about 20,000;
-    /// files with more are encoded data. The time and the space of a file in the index depend on them.
+    /// files with more are encoded data. The time and the space of a file in the index depend on
+    /// them.
     search_code_file_terms: usize = 50_000,
     /// Different trigrams of the files of one repository, counted for each file. The index takes
     /// about six bytes for each.

@@ -15,8 +15,8 @@ const SLOW_BYTES = 1_000_000;
 
 export const environment = { NETBIT_LIMITS__FILE_BYTES: String(LIMIT), NETBIT_LIMITS__RATES: 'false' };
 
-/** Returns a picture with one colour. */
-function png(width, height, grey = 90) {
+/** Returns a picture with one colour; with level 0 it is not compressed. */
+function png(width, height, grey = 90, level = 6) {
   const crc = (bytes) => {
     let sum = ~0;
     for (const byte of bytes) { sum ^= byte; for (let bit = 0; bit < 8; bit += 1) sum = (sum >>> 1) ^ (0xedb88320 & -(sum & 1)); }
@@ -34,7 +34,7 @@ function png(width, height, grey = 90) {
   head.set([8, 0, 0, 0, 0], 8);
   const rows = Buffer.alloc(height * (width + 1), grey);
   for (let row = 0; row < height; row += 1) rows[row * (width + 1)] = 0;
-  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', deflateSync(rows, { level })), chunk('IEND', Buffer.alloc(0))]);
 }
 
 /** Uploads files and posts a message that shows them. */
@@ -304,6 +304,7 @@ async function shown({ server, browser, bob, chat }) {
   const broken = Buffer.concat([png(300, 200).subarray(0, 40), png(1, 1).subarray(-12)]);
   await share(server, bob, chat.id, 'hostile', ...hostile.map(([name, text]) => [name, Buffer.from(text, 'latin1')]));
   await share(server, bob, chat.id, 'broken', ['broken.png', broken]);
+  await share(server, bob, chat.id, 'large', ['large.png', png(1400, 900, 150, 0)]);
   await share(server, bob, chat.id, 'moving', ['sample.webm', Buffer.from('1a45dfa3', 'hex')], ['tiny.png', png(1, 1)]);
   for (const [look, options] of [['light', {}], ['dark', { colorScheme: 'dark' }], ['phone', { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }]]) {
     const { page, context, problems } = await visitor(browser, options);
@@ -316,6 +317,12 @@ async function shown({ server, browser, bob, chat }) {
     // The polyglot has the form of a picture, so it is only one.
     assert.equal(await row.first().locator('.files :is(img, video, audio)').count(), 1);
     await page.locator('.chat-message .file-link', { hasText: 'broken.png' }).waitFor();
+    // A large picture is shown by its thumbnail, and opens as it is.
+    const large = page.locator('.chat-message img[alt="large.png"][src$="/thumbnail?size=1080"]');
+    await large.scrollIntoViewIfNeeded();
+    await page.waitForFunction((image) => image.complete && image.naturalWidth === 1080, await large.elementHandle());
+    assert.match(await large.locator('xpath=..').getAttribute('href'), /^\/api\/files\/\d+$/);
+    await row.first().scrollIntoViewIfNeeded();
     assert.deepEqual(await accessibility(page), []);
     assert.equal(await overflow(page), '');
     await shot(page, `chat_upload_${look}`);
