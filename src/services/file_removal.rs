@@ -221,10 +221,12 @@ impl Services {
             let may_go = may_go.clone();
             // The lock is held until the bytes are removed, also when this task ends.
             let some = blocking(move || {
-                let (gone, rest) = remove_some(store.as_ref(), left, &may_go);
-                pictures.forget(&gone);
+                let (going, rest) = next_that_may_go(store.as_ref(), left, &may_go);
+                // Before the blobs: a crash in between leaves no picture without its file.
+                pictures.forget(&going);
+                let removed = going.iter().filter(|hash| remove_blob(store.as_ref(), hash)).count();
                 drop(no_puts);
-                (gone.len(), rest)
+                (removed, rest)
             });
             let (count, rest) = some.await?;
             removed += count;
@@ -334,37 +336,45 @@ impl Services {
     }
 }
 
-/// Removes some [`REMOVED_PER_LOCK`] bytes of these blobs. Returns the removed ones, and the rest.
-fn remove_some(
+/// Returns the blobs that may go, up to some [`REMOVED_PER_LOCK`] bytes, and the rest.
+fn next_that_may_go(
     store: &dyn BlobStore,
     hashes: Vec<BlobHash>,
     may_go: &MayGo,
 ) -> (Vec<BlobHash>, Vec<BlobHash>) {
-    let (mut gone, mut bytes, mut hashes) = (Vec::new(), 0_u64, hashes.into_iter());
+    let (mut going, mut bytes, mut hashes) = (Vec::new(), 0_u64, hashes.into_iter());
     while bytes < REMOVED_PER_LOCK
         && let Some(hash) = hashes.next()
     {
-        match remove_blob(store, &hash, may_go) {
+        match size_if_it_may_go(store, &hash, may_go) {
             Ok(None) => {}
-            Ok(Some(removed)) => {
-                gone.push(hash);
-                bytes = bytes.saturating_add(removed);
+            Ok(Some(size)) => {
+                going.push(hash);
+                bytes = bytes.saturating_add(size);
             }
             Err(error) => tracing::warn!(%hash, %error, "bytes without a file cannot be removed"),
         }
     }
-    (gone, hashes.collect())
+    (going, hashes.collect())
 }
 
-/// Removes a blob that may go. Returns its size.
-fn remove_blob(store: &dyn BlobStore, hash: &BlobHash, may_go: &MayGo) -> io::Result<Option<u64>> {
+fn size_if_it_may_go(store: &dyn BlobStore, hash: &BlobHash, may_go: &MayGo) -> io::Result<Option<u64>> {
     if let Some(may_go) = may_go
         && !store.stored_at(hash)?.is_some_and(|stored| may_go(stored))
     {
         return Ok(None);
     }
-    let size = store.size(hash)?.unwrap_or(0);
-    store.remove(hash).map(|()| Some(size))
+    Ok(Some(store.size(hash)?.unwrap_or(0)))
+}
+
+fn remove_blob(store: &dyn BlobStore, hash: &BlobHash) -> bool {
+    match store.remove(hash) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%hash, %error, "bytes without a file cannot be removed");
+            false
+        }
+    }
 }
 
 fn time_of(at: Timestamp) -> SystemTime {
