@@ -30,6 +30,8 @@ MIB = 1024 * 1024
 PASSWORD = "correct-horse-battery"
 PATIENCE = 1800
 RSS_MAX_MIB = 512
+# Default of lfs.concurrenttransfers.
+SENT_AT_ONCE = 8
 
 
 def fail(story):
@@ -261,7 +263,8 @@ def check(server, git, asked):
     story = f"push of the object of {asked.mib} MiB after a crash"
     timed(story, lambda: git.run("work", "push", "--quiet", "origin", "main"))
     sent, missing = uploads(server, end), asked.objects + 21 - before
-    if sent != missing:
+    # A blob that was stored at the crash may lack its row: the client sends several at once.
+    if not missing <= sent <= missing + SENT_AT_ONCE:
         fail(f"{sent} objects were sent after the crash, and {missing} were missing")
     if len(server.blobs()) != asked.objects + 21:
         fail("objects are missing after the second push")

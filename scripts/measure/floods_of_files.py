@@ -14,6 +14,7 @@ Fails if the memory exceeds 512 MiB, if a witness is not served, or if the serve
 import base64
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -202,15 +203,24 @@ class Tree:
             self.peak = max(self.peak, self.now(self.pid))
 
     def now(self, pid):
+        """Returns the proportional set size. A child that starts has the memory of its parent, and
+        its command line, until it runs its program: it is not counted."""
         try:
-            with open(f"/proc/{pid}/statm") as file:
-                total = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            if pid != self.pid and self.command(pid) == self.command(self.pid):
+                return 0
+            with open(f"/proc/{pid}/smaps_rollup") as file:
+                total = int(re.search(r"Pss:\s+(\d+)", file.read()).group(1)) * 1024
             for task in os.listdir(f"/proc/{pid}/task"):
                 with open(f"/proc/{pid}/task/{task}/children") as file:
                     total += sum(self.now(int(child)) for child in file.read().split())
             return total
-        except OSError:
+        except (OSError, AttributeError):
             return 0
+
+    @staticmethod
+    def command(pid):
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
 
     def stop(self):
         self.done.set()

@@ -34,7 +34,7 @@ pub(super) struct VersionKeys {
 ///
 /// The server cuts a square of 256 pixels from its middle, and drops all metadata.
 #[utoipa::path(put, operation_id = "set_own_avatar", path = "/api/users/me/avatar",
-    request_body(content = Vec<u8>, content_type = "image/png"),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 204), (status = 401), (status = 403), (status = 409), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn set_own(
     caller: AuthenticatedUser,
@@ -72,7 +72,7 @@ pub(super) async fn of_user(
 /// Sets the avatar of a project, like `PUT /api/users/me/avatar`. Only its owners may.
 #[utoipa::path(put, operation_id = "set_project_avatar", path = "/api/projects/{user}/{project}/avatar",
     params(("user" = String, Path), ("project" = String, Path)),
-    request_body(content = Vec<u8>, content_type = "image/png"),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn set_of_project(
     caller: AuthenticatedUser,
@@ -115,7 +115,7 @@ pub(super) async fn of_project(
 
 /// Sets the avatar of a group or channel, like `PUT /api/users/me/avatar`. Only its admins may.
 #[utoipa::path(put, operation_id = "set_chat_avatar", path = "/api/chats/{id}/avatar", params(("id" = i64, Path)),
-    request_body(content = Vec<u8>, content_type = "image/png"),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429)))]
 pub(super) async fn set_of_chat(
     caller: AuthenticatedUser,

@@ -2,7 +2,7 @@
 
 /// Method and path of the pages that are counted. A page that is not listed is counted without a
 /// route.
-pub(crate) const PAGES: [(&str, &str); 92] = [
+pub(crate) const PAGES: [(&str, &str); 94] = [
     ("GET", "/"),
     ("GET", "/about"),
     ("GET", "/admin"),
@@ -39,7 +39,9 @@ pub(crate) const PAGES: [(&str, &str); 92] = [
     ("GET", "/settings"),
     ("GET", "/settings/appearance"),
     ("POST", "/settings/appearance"),
+    ("GET", "/settings/avatar"),
     ("POST", "/settings/avatar"),
+    ("GET", "/settings/avatar/remove"),
     ("POST", "/settings/avatar/remove"),
     ("GET", "/settings/logins"),
     ("POST", "/settings/logins/end-all"),

@@ -70,11 +70,12 @@ fn schema_file_matches_migrations() {
 const POSTGRES_ONLY: [&str; 3] = ["commits", "nodes", "secrets"];
 
 /// The migrations of PostgreSQL that add columns: the first one, then `ALTER TABLE … ADD COLUMN`.
-const ON_POSTGRES: [&str; 4] = [
+const ON_POSTGRES: [&str; 5] = [
     include_str!("../../migrations-postgres/2026-11-30-000000_schema/up.sql"),
     include_str!("../../migrations-postgres/2026-11-30-170000_storage_nodes/up.sql"),
     include_str!("../../migrations-postgres/2026-11-30-200000_files/up.sql"),
     include_str!("../../migrations-postgres/2026-11-30-210000_lfs/up.sql"),
+    include_str!("../../migrations-postgres/2026-11-30-220000_avatars/up.sql"),
 ];
 
 /// Returns `table.column -> Type` for every column of the migrations of PostgreSQL, which have one

@@ -392,14 +392,14 @@ async fn node_starts_only_beside_versions_that_it_understands() {
         );
         psql(&database, &[sql]).unwrap();
     };
-    beside(3);
+    beside(4);
     let server = Process::with(place.path(), &environment).await;
     server.http.login("alice", PASSWORD).await.unwrap();
     let formats =
         ["SELECT string_agg(DISTINCT format::text, ',') FROM commits WHERE commit_no > 0".to_owned()];
-    assert_eq!(psql(&database, &formats).unwrap().trim(), "2");
+    assert_eq!(psql(&database, &formats).unwrap().trim(), "3");
     server.stop().await;
-    for too_far in [0, 4] {
+    for too_far in [0, 5] {
         beside(too_far);
         let log = place.path().join("log");
         let mut command = crate::harness::command(place.path());
