@@ -27,15 +27,13 @@ use crate::domain::refusal::Refusal;
 use crate::http::contents::{SANDBOX, disposition};
 use crate::http::error::HttpError;
 use crate::http::extract::{Path, Peer, client_of, counted, object, read_body_within};
-use crate::http::lfs_error::{LFS_JSON, json, respond};
+use crate::http::lfs_error::{LFS_JSON, LfsResult, json};
 use crate::http::ranges;
 use crate::http::{address, address::path_encoded};
 use crate::protocol::code::Code;
 use crate::services::access::{RepositoryPath, required};
 use crate::services::lfs::{BatchedObject, LFS_LINK_PREFIX, LfsLink, LfsOperation, ObjectUpload};
 use crate::services::{ServiceError, Services};
-
-pub(super) type LfsResult = Result<HttpResponse, HttpError>;
 
 /// The only transfer of this server.
 const BASIC: &str = "basic";
@@ -220,35 +218,25 @@ pub(super) async fn batch(
     path: Path<RepositoryPath>,
     payload: web::Payload,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let answered = answer_batch(&request, (&services, &peer), path.0, payload).await;
-    answered.unwrap_or_else(|error| respond(&error))
-}
-
-async fn answer_batch(
-    request: &HttpRequest,
-    (services, peer): (&Services, &Peer),
-    at: RepositoryPath,
-    payload: web::Payload,
 ) -> LfsResult {
     // Before the body is read: a stranger must not make the server read it.
-    let at = without_suffix(at);
-    let who = git_caller(request, services, peer).await.map_err(|error| error.error)?;
-    let mut entered = enter_as(request, services, who, at.clone(), Act::Read).await?;
-    let body: BatchBody = body_of(request, payload, services).await?;
+    let at = without_suffix(path.0);
+    let who = git_caller(&request, &services, &peer).await.map_err(|error| error.error)?;
+    let mut entered = enter_as(&request, &services, who, at.clone(), Act::Read).await?;
+    let body: BatchBody = body_of(&request, payload, &services).await?;
     let operation = match body.operation.as_str() {
         "download" => LfsOperation::Download,
         "upload" => LfsOperation::Upload,
-        _ => return Err(invalid("the operation must be upload or download")),
+        _ => return Err(invalid("the operation must be upload or download").into()),
     };
     if !body.transfers.is_empty() && !body.transfers.iter().any(|transfer| transfer == BASIC) {
-        return Err(invalid("this server has the transfer basic only"));
+        return Err(invalid("this server has the transfer basic only").into());
     }
     if body.hash_algo.as_deref().is_some_and(|algorithm| algorithm != SHA256) {
         return Err(ServiceError::new(Code::Conflict, "this server has the hash_algo sha256 only").into());
     }
     if operation == LfsOperation::Upload {
-        entered = enter_as(request, services, who, at, Act::Push).await?;
+        entered = enter_as(&request, &services, who, at, Act::Push).await?;
     }
     let view = entered.view;
     let objects: Vec<_> = body.objects.into_iter().map(|object| (object.oid, object.size)).collect();
@@ -258,7 +246,7 @@ async fn answer_batch(
     let header = link.map(|link| ActionHeader { authorization: format!("Bearer {link}") });
     let base = format!(
         "{}/{}.git/info/lfs/objects",
-        address::base_url(request, services),
+        address::base_url(&request, &services),
         path_encoded(&view.path())
     );
     let expires_in = services.limits.lfs_link_seconds;
@@ -308,39 +296,28 @@ pub(super) async fn upload(
     query: web::Query<UploadQuery>,
     payload: web::Payload,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let received = receive(&request, (&services, &peer), path.0, query.size, payload).await;
-    received.unwrap_or_else(|error| respond(&error))
-}
-
-async fn receive(
-    request: &HttpRequest,
-    (services, peer): (&web::Data<Services>, &Peer),
-    path: ObjectPath,
-    announced: Option<u64>,
-    payload: web::Payload,
 ) -> LfsResult {
-    let (at, oid) = path.split();
-    let Entered { who, view } = enter_for_object(request, (services, peer), at, Act::Push).await?;
+    let ((at, oid), announced) = (path.0.split(), query.size);
+    let Entered { who, view } = enter_for_object(&request, (&services, &peer), at, Act::Push).await?;
     let (who, oid) = (required(who)?, hash_of(&oid)?);
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         let detail = "send the object without a Content-Encoding";
-        return Err(HttpError::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadRequest, detail));
+        let kind = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(HttpError::with_status(kind, Code::BadRequest, detail).into());
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse::<u64>().ok());
     if let (Some(length), Some(size)) = (length, announced)
         && length != size
     {
-        return Err(invalid(&format!(
-            "the body has {length} bytes, and the object was announced with {size}"
-        )));
+        let why = format!("the body has {length} bytes, and the object was announced with {size}");
+        return Err(invalid(&why).into());
     }
     let Some(size) = announced.or(length) else {
         let detail = "send the object with Content-Length, or to the address that the batch answered";
-        return Err(HttpError::with_status(StatusCode::LENGTH_REQUIRED, Code::BadRequest, detail));
+        return Err(HttpError::with_status(StatusCode::LENGTH_REQUIRED, Code::BadRequest, detail).into());
     };
-    let client = client_of(request, Some(who.user))?;
+    let client = client_of(&request, Some(who.user))?;
     let object = ObjectUpload { oid, size };
     let body = payload.map_err(io::Error::other);
     services.upload_lfs_object(who, client, (&view, object), body).await?;
@@ -353,14 +330,9 @@ pub(super) async fn download(
     peer: Peer,
     path: Path<ObjectPath>,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let sent = send(&request, (&services, &peer), path.0).await;
-    sent.unwrap_or_else(|error| respond(&error))
-}
-
-async fn send(request: &HttpRequest, (services, peer): (&Services, &Peer), path: ObjectPath) -> LfsResult {
-    let (at, oid) = path.split();
-    let Entered { who, view } = enter_for_object(request, (services, peer), at, Act::Read).await?;
+) -> LfsResult {
+    let (at, oid) = path.0.split();
+    let Entered { who, view } = enter_for_object(&request, (&services, &peer), at, Act::Read).await?;
     let oid = hash_of(&oid)?;
     let object = services.lfs_object(&view, oid).await?;
     let (tag, size) = (format!("\"{oid}\""), object.bytes());
@@ -372,7 +344,7 @@ async fn send(request: &HttpRequest, (services, peer): (&Services, &Peer), path:
         // Asked for again each time: access may be lost.
         .insert_header((header::CACHE_CONTROL, "private, no-cache"))
         .insert_header((header::VARY, "authorization"));
-    let Some((from, bytes)) = ranges::begin(request, &mut response, &tag, size)? else {
+    let Some((from, bytes)) = ranges::begin(&request, &mut response, &tag, size)? else {
         return Ok(response.finish());
     };
     let open = services.open_lfs_object(who, &view, &object).await?;
@@ -386,19 +358,9 @@ pub(super) async fn verify(
     path: Path<RepositoryPath>,
     payload: web::Payload,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let verified = check(&request, (&services, &peer), path.0, payload).await;
-    verified.unwrap_or_else(|error| respond(&error))
-}
-
-async fn check(
-    request: &HttpRequest,
-    (services, peer): (&Services, &Peer),
-    at: RepositoryPath,
-    payload: web::Payload,
 ) -> LfsResult {
-    let Entered { view, .. } = enter_for_object(request, (services, peer), at, Act::Push).await?;
-    let body: ObjectBody = body_of(request, payload, services).await?;
+    let Entered { view, .. } = enter_for_object(&request, (&services, &peer), path.0, Act::Push).await?;
+    let body: ObjectBody = body_of(&request, payload, &services).await?;
     let size = u64::try_from(body.size).map_err(|_| invalid("the size must not be negative"))?;
     services.verify_lfs_object(&view, hash_of(&body.oid)?, size).await?;
     Ok(json(&mut HttpResponse::Ok(), &serde_json::json!({})))

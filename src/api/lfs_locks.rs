@@ -4,7 +4,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::lfs::{Entered, LfsResult, body_of, enter, invalid};
+use super::lfs::{Entered, body_of, enter, invalid};
 use crate::core::telemetry;
 use crate::domain::ids::LfsLockId;
 use crate::domain::lfs::LfsLock;
@@ -12,7 +12,7 @@ use crate::domain::permission::project::Act;
 use crate::domain::timestamp::Timestamp;
 use crate::http::error::HttpError;
 use crate::http::extract::{Path, Peer};
-use crate::http::lfs_error::{json, respond};
+use crate::http::lfs_error::{LfsResult, json};
 use crate::services::Services;
 use crate::services::access::{RepositoryPath, required};
 use crate::services::lfs_locks::LockRequest;
@@ -62,20 +62,10 @@ pub(super) async fn create(
     path: Path<RepositoryPath>,
     payload: web::Payload,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let created = lock(&request, (&services, &peer), path.0, payload).await;
-    created.unwrap_or_else(|error| respond(&error))
-}
-
-async fn lock(
-    request: &HttpRequest,
-    (services, peer): (&Services, &Peer),
-    at: RepositoryPath,
-    payload: web::Payload,
 ) -> LfsResult {
-    let Entered { who, view } = enter(request, (services, peer), at, Act::Push).await?;
+    let Entered { who, view } = enter(&request, (&services, &peer), path.0, Act::Push).await?;
     let who = required(who)?;
-    let body: LockBody = body_of(request, payload, services).await?;
+    let body: LockBody = body_of(&request, payload, &services).await?;
     let created = services.create_lfs_lock(who, &view, &body.path).await?;
     if !created.existed {
         return Ok(json(&mut HttpResponse::Created(), &OneLock { lock: (&created.lock).into() }));
@@ -102,16 +92,9 @@ struct LockList<'a> {
     next_cursor: Option<String>,
 }
 
-/// Returns locks of a repository.
-pub(super) async fn list(
-    request: HttpRequest,
-    peer: Peer,
-    path: Path<RepositoryPath>,
-    query: web::Query<ListQuery>,
-    services: web::Data<Services>,
-) -> HttpResponse {
-    let listed = page(&request, (&services, &peer), path.0, query.into_inner()).await;
-    listed.unwrap_or_else(|error| respond(&error))
+/// Parses an id. No lock has one that is not a number.
+fn lock_id(text: &str) -> LfsLockId {
+    LfsLockId(text.parse().unwrap_or(0))
 }
 
 /// Parses a cursor; an empty one is the first page.
@@ -121,16 +104,17 @@ fn cursor_of(text: Option<&str>) -> Result<Option<LfsLockId>, HttpError> {
     parsed.map_err(|_| invalid("the cursor must be the next_cursor of an earlier page"))
 }
 
-async fn page(
-    request: &HttpRequest,
-    (services, peer): (&Services, &Peer),
-    at: RepositoryPath,
-    query: ListQuery,
+/// Returns locks of a repository.
+pub(super) async fn list(
+    request: HttpRequest,
+    peer: Peer,
+    path: Path<RepositoryPath>,
+    query: web::Query<ListQuery>,
+    services: web::Data<Services>,
 ) -> LfsResult {
-    let Entered { view, .. } = enter(request, (services, peer), at, Act::Read).await?;
-    let ListQuery { path, id, cursor, limit } = query;
-    // No lock has an id that is not a number.
-    let id = id.filter(|id| !id.is_empty()).map(|id| LfsLockId(id.parse().unwrap_or(0)));
+    let Entered { view, .. } = enter(&request, (&services, &peer), path.0, Act::Read).await?;
+    let ListQuery { path, id, cursor, limit } = query.into_inner();
+    let id = id.filter(|id| !id.is_empty()).map(|id| lock_id(&id));
     let path = path.filter(|path| !path.is_empty());
     let wanted = LockRequest { path, id, after: cursor_of(cursor.as_deref())?, limit };
     let page = services.lfs_locks(&view, wanted).await?;
@@ -162,20 +146,10 @@ pub(super) async fn verify(
     path: Path<RepositoryPath>,
     payload: web::Payload,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let divided = divide(&request, (&services, &peer), path.0, payload).await;
-    divided.unwrap_or_else(|error| respond(&error))
-}
-
-async fn divide(
-    request: &HttpRequest,
-    (services, peer): (&Services, &Peer),
-    at: RepositoryPath,
-    payload: web::Payload,
 ) -> LfsResult {
-    let Entered { who, view } = enter(request, (services, peer), at, Act::Push).await?;
+    let Entered { who, view } = enter(&request, (&services, &peer), path.0, Act::Push).await?;
     let who = required(who)?;
-    let body: VerifyBody = body_of(request, payload, services).await?;
+    let body: VerifyBody = body_of(&request, payload, &services).await?;
     let limit = body.limit.filter(|limit| *limit > 0);
     let wanted = LockRequest { after: cursor_of(body.cursor.as_deref())?, limit, ..LockRequest::default() };
     let page = services.lfs_locks(&view, wanted).await?;
@@ -210,24 +184,12 @@ pub(super) async fn unlock(
     path: Path<LockPath>,
     payload: web::Payload,
     services: web::Data<Services>,
-) -> HttpResponse {
-    let removed = remove(&request, (&services, &peer), path.0, payload).await;
-    removed.unwrap_or_else(|error| respond(&error))
-}
-
-async fn remove(
-    request: &HttpRequest,
-    (services, peer): (&Services, &Peer),
-    path: LockPath,
-    payload: web::Payload,
 ) -> LfsResult {
-    let LockPath { user, project, repo, id } = path;
+    let LockPath { user, project, repo, id } = path.0;
     let at = RepositoryPath { user, project, repo };
-    let Entered { who, view } = enter(request, (services, peer), at, Act::Push).await?;
+    let Entered { who, view } = enter(&request, (&services, &peer), at, Act::Push).await?;
     let who = required(who)?;
-    let body: UnlockBody = body_of(request, payload, services).await?;
-    // No lock has an id that is not a number.
-    let id = LfsLockId(id.parse().unwrap_or(0));
-    let removed = services.delete_lfs_lock(who, &view, id, body.force).await?;
+    let body: UnlockBody = body_of(&request, payload, &services).await?;
+    let removed = services.delete_lfs_lock(who, &view, lock_id(&id), body.force).await?;
     Ok(json(&mut HttpResponse::Ok(), &OneLock { lock: (&removed).into() }))
 }

@@ -37,7 +37,12 @@ mod thread;
 mod token;
 mod user;
 
-use actix_web::{guard, web};
+use actix_web::error::QueryPayloadError;
+use actix_web::{HttpRequest, guard, web};
+
+use crate::http::error::HttpError;
+use crate::http::lfs_error::LfsError;
+
 pub use control::routes as control_routes;
 pub use operations::{Operations, OpsState, Readiness, routes as operations_routes};
 pub use server::ServerInfo;
@@ -201,7 +206,12 @@ fn git_over_http(config: &mut web::ServiceConfig) {
 /// Registers the routes of the Git LFS client.
 fn git_lfs(config: &mut web::ServiceConfig) {
     const LFS: &str = "/{user}/{project}/{repo}/info/lfs";
-    let of_lfs = |rest: &str| web::resource(format!("{LFS}{rest}"));
+    let refused = |error: QueryPayloadError, _: &HttpRequest| -> actix_web::Error {
+        LfsError::from(HttpError::bad_request(format!("the query is not valid: {error}"))).into()
+    };
+    let of_lfs = |rest: &str| {
+        web::resource(format!("{LFS}{rest}")).app_data(web::QueryConfig::default().error_handler(refused))
+    };
     config
         .service(of_lfs("/objects/batch").post(lfs::batch))
         .service(of_lfs("/objects/verify").post(lfs::verify))

@@ -76,11 +76,20 @@ impl IncomingUploads {
             };
             // A time in the future is that of a clock that was set back.
             let is_old = SystemTime::now().duration_since(written).is_ok_and(|passed| passed >= age);
-            if is_old && is_given_up(&path)? {
-                remove_if_there(&path)?;
-                removed += 1;
-            } else {
-                kept += 1;
+            let remove = || -> io::Result<bool> {
+                let goes = is_old && is_given_up(&path)?;
+                if goes {
+                    remove_if_there(&path)?;
+                }
+                Ok(goes)
+            };
+            match remove() {
+                Ok(true) => removed += 1,
+                Ok(false) => kept += 1,
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "the bytes of an upload cannot be removed");
+                    kept += 1;
+                }
             }
         }
         Ok((removed, kept))
@@ -146,7 +155,8 @@ fn remove(staged: &Path) {
 fn is_given_up(path: &Path) -> io::Result<bool> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        file => Ok(locked(file?, File::try_lock)?.is_some()),
+        // Shared: a network file system may refuse an exclusive lock of a file that is read only.
+        file => Ok(locked(file?, File::try_lock_shared)?.is_some()),
     }
 }
 

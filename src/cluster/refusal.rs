@@ -1,12 +1,13 @@
 //! The answer to a request whose storage node ended while the request was under way.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
 use bytes::Bytes;
 
 use crate::domain::node::NodeName;
 use crate::git::report;
-use crate::http::{HttpError, Refused, lfs_error};
+use crate::http::lfs_error::LfsError;
+use crate::http::{HttpError, Refused};
 use crate::protocol::code::Code;
 use crate::services::ServiceError;
 
@@ -34,7 +35,7 @@ pub(super) fn of_broken_exchange(route: &str, node: &NodeName) -> Refusal {
         _ => None,
     };
     if route.contains("/{repo}/info/lfs/") {
-        return Refusal::InProtocol(Box::new(lfs_error::respond(&error.into())));
+        return Refusal::InProtocol(Box::new(LfsError::from(error).error_response()));
     }
     let Some((service, body)) = in_protocol else { return Refusal::Http(error.into()) };
     let mut response = HttpResponse::Ok().content_type(format!("application/x-{service}-result")).body(body);

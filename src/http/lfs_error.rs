@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::error::{HttpError, retry_seconds};
 use super::refused::Refused;
 use crate::core::telemetry;
+use crate::services::ServiceError;
 
 /// The media type of Git LFS.
 pub(crate) const LFS_JSON: &str = "application/vnd.git-lfs+json";
@@ -21,24 +22,52 @@ struct ErrorBody<'a> {
     request_id: &'a str,
 }
 
-/// Returns the response to a failed request of Git LFS.
-pub(crate) fn respond(error: &HttpError) -> HttpResponse {
-    let status = error.status_code();
-    let (id, sentence) = (telemetry::request_id().unwrap_or_default(), error.error.sentence());
-    let body = ErrorBody { message: &sentence, request_id: &id };
-    let mut response = HttpResponse::build(status);
-    if let Some(ms) = error.error.retry_after_ms {
-        response.insert_header((header::RETRY_AFTER, retry_seconds(ms)));
+/// The error of a request of Git LFS.
+#[derive(Debug)]
+pub(crate) struct LfsError(HttpError);
+
+pub(crate) type LfsResult = Result<HttpResponse, LfsError>;
+
+impl From<HttpError> for LfsError {
+    fn from(error: HttpError) -> Self {
+        Self(error)
     }
-    if status == StatusCode::UNAUTHORIZED {
-        // The client asks for a password. Other clients know the second header.
-        response.insert_header((LFS_AUTHENTICATE, CHALLENGE));
-        response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
+}
+
+impl From<ServiceError> for LfsError {
+    fn from(error: ServiceError) -> Self {
+        Self(error.into())
     }
-    let mut response = json(&mut response, &body);
-    let refused = Refused { status, causes: error.error.causes() };
-    response.extensions_mut().insert(refused);
-    response
+}
+
+impl std::fmt::Display for LfsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for LfsError {
+    fn status_code(&self) -> StatusCode {
+        self.0.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (status, error) = (self.status_code(), &self.0.error);
+        let (id, sentence) = (telemetry::request_id().unwrap_or_default(), error.sentence());
+        let body = ErrorBody { message: &sentence, request_id: &id };
+        let mut response = HttpResponse::build(status);
+        if let Some(ms) = error.retry_after_ms {
+            response.insert_header((header::RETRY_AFTER, retry_seconds(ms)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            // The client asks for a password. Other clients know the second header.
+            response.insert_header((LFS_AUTHENTICATE, CHALLENGE));
+            response.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
+        }
+        let mut response = json(&mut response, &body);
+        response.extensions_mut().insert(Refused { status, causes: error.causes() });
+        response
+    }
 }
 
 /// Completes a response of Git LFS.

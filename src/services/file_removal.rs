@@ -188,6 +188,11 @@ impl Services {
         Ok(None)
     }
 
+    /// Pauses between removals: an upload tries to get the lock in each [`LOCK_PAUSE`].
+    pub(super) async fn let_uploads_in(&self) {
+        tokio::time::sleep(LOCK_PAUSE * 2).await;
+    }
+
     /// Returns since when the store has belonged to this database. `None` if its lock is held for
     /// long.
     async fn blobs_since(&self) -> Result<Option<Timestamp>, ServiceError> {
@@ -231,6 +236,9 @@ impl Services {
             let (count, rest) = some.await?;
             removed += count;
             left = rest;
+            if !left.is_empty() {
+                self.let_uploads_in().await;
+            }
         }
         self.files.metrics.blobs_removed.inc_by(saturate::to_u64(removed));
         Ok(removed)

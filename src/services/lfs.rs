@@ -109,6 +109,7 @@ impl Services {
             LfsOperation::Upload => self.lfs_room(view).await?,
         };
         let (mut answers, mut added) = (Vec::with_capacity(objects.len()), 0_u64);
+        let mut charged = HashSet::new();
         for (oid, size) in objects {
             let (Some(hash), Ok(bytes)) = (BlobHash::parse(oid), u64::try_from(*size)) else {
                 let why = "an object needs an oid of 64 hexadecimal digits in lower case, and a size";
@@ -127,10 +128,13 @@ impl Services {
                 (LfsOperation::Download, Some(_)) => BatchedObject::Transfer(hash),
                 (LfsOperation::Upload, Some((_, true))) => BatchedObject::Present,
                 (LfsOperation::Upload, Some((_, false))) => BatchedObject::Transfer(hash),
+                // A batch may name an object twice.
+                (LfsOperation::Upload, None) if charged.contains(&hash) => BatchedObject::Transfer(hash),
                 (LfsOperation::Upload, None) => match self.take_room(&mut room, bytes) {
                     Err(refused) => refused,
                     Ok(()) => {
                         added = added.saturating_add(bytes);
+                        charged.insert(hash);
                         BatchedObject::Transfer(hash)
                     }
                 },

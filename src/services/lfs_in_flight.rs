@@ -34,13 +34,13 @@ pub(super) struct Others {
 pub(super) struct InFlightUpload {
     announced: Announced,
     requests: mpsc::UnboundedSender<Request>,
-    /// Bytes of all uploads that are not on disk yet.
+    /// Bytes that all uploads may write before the disk is checked again.
     unwritten: Arc<AtomicU64>,
     own_unwritten: u64,
 }
 
 impl InFlightUpload {
-    /// Returns the bytes of all uploads that are not on disk yet.
+    /// Returns the bytes that all uploads may write before the disk is checked again.
     pub(super) fn unwritten(&self) -> u64 {
         self.unwritten.load(Acquire)
     }
@@ -82,7 +82,8 @@ impl InFlight {
         Self { requests, unwritten: Arc::default() }
     }
 
-    /// Counts an upload of `bytes` bytes. Returns the others, too. `None` when the runtime ends.
+    /// Counts an upload, which may write `bytes` bytes before the disk is checked again. Returns
+    /// the others, too. `None` when the runtime ends.
     pub(super) async fn enter(&self, announced: Announced, bytes: u64) -> Option<(InFlightUpload, Others)> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Enter { announced, reply }).ok()?;

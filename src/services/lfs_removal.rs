@@ -42,6 +42,7 @@ impl Services {
             fail_points::reach(fail_points::BEFORE_BLOB_REMOVAL);
             self.files.metrics.lfs.removed.inc_by(saturate::to_u64(removed.len()));
             self.remove_unused(removed, None).await?;
+            self.let_uploads_in().await;
         }
     }
 

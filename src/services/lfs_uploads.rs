@@ -33,7 +33,7 @@ use crate::actors::writer::commands::AddLfsObject;
 use crate::blobs::{Arrived, Hold, Incoming};
 use crate::core::fail_points;
 use crate::core::saturate;
-use crate::core::shares::{Client, Direction, Holder, PoolRefusal, Share};
+use crate::core::shares::{Client, Direction, Holder, PoolRefusal, Share, Slot};
 use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
 use crate::domain::file::{BlobHash, charged_bytes};
@@ -63,9 +63,9 @@ impl Services {
         (view, object): (&RepositoryView, ObjectUpload),
         mut body: impl Stream<Item = io::Result<Bytes>> + Unpin,
     ) -> Result<(), ServiceError> {
-        let own = self.files.lfs_uploads_of_user.enter(Holder::Account(who.user));
+        let own = self.files.lfs_uploads_of_user.enter(Holder::Account(who.user)).map(Arc::new);
         let received = match &own {
-            Some(_) => self.receive_lfs_object(who, client, (view, object), &mut body).await,
+            Some(own) => self.receive_lfs_object(who, client, own.clone(), (view, object), &mut body).await,
             None => Err(ServiceError::later(Code::RateLimited, TOO_MANY, 1_000)),
         };
         let is_broken = matches!(&received, Err(error) if error.code == Code::BadRequest);
@@ -86,12 +86,13 @@ impl Services {
         self: &Arc<Self>,
         who: Credential,
         client: Client,
+        own: Arc<Slot>,
         (view, object): (&RepositoryView, ObjectUpload),
         body: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
     ) -> Result<(), ServiceError> {
         self.git.check_stored_here(&view.repository)?;
         self.files.check_lfs_uploads()?;
-        self.check_lfs_room(view, object).await?;
+        self.take_lfs_room(self.empty_lfs_room(), object.size)?;
         let (pool, wait) = (&self.files.uploads, self.lfs_wait());
         let share = timeout(wait, pool.enter(client)).await.unwrap_or(Err(PoolRefusal::Patience));
         let share = share.map_err(|refused| no_permit(wait, refused, "too many uploads at once"))?;
@@ -103,28 +104,14 @@ impl Services {
         let incoming = blocking(move || uploads.begin()).await?.map_err(io_error)?;
         let mut upload = OpenUpload { incoming, in_flight };
         upload = self.receive_object(upload, (&share, &lost), object.size, body).await?;
-        drop(share);
-        // The client may leave: the blob must not lose its lock before its row is committed.
+        // The client may leave: the blob must not lose its lock before its row is committed. The
+        // places are held until then, so that clients which leave do not exceed them.
         let (services, repository) = (self.clone(), view.repository.id);
-        let finished =
-            tokio::spawn(async move { services.finish_object(who, repository, object, upload).await });
+        let finished = tokio::spawn(async move {
+            let _places = (own, share);
+            services.finish_object(who, repository, object, upload).await
+        });
         finished.await.map_err(ServiceError::internal)?
-    }
-
-    /// Checks the quotas before the bytes arrive. The command that adds the object decides.
-    async fn check_lfs_room(
-        &self,
-        view: &RepositoryView,
-        object: ObjectUpload,
-    ) -> Result<BatchRoom, ServiceError> {
-        let room = match self.lfs_object(view, object.oid).await {
-            // It counts already. Its bytes may be missing or damaged on disk.
-            Ok(_) => self.empty_lfs_room(),
-            Err(error) if error.code == Code::NotFound => self.lfs_room(view).await?,
-            Err(error) => return Err(error),
-        };
-        self.take_lfs_room(room, object.size)?;
-        Ok(room)
     }
 
     fn take_lfs_room(&self, mut room: BatchRoom, bytes: u64) -> Result<(), ServiceError> {
@@ -134,17 +121,28 @@ impl Services {
         }
     }
 
-    /// Counts the upload, if the quotas have room for it beside all others in progress.
+    /// Counts the upload, if the quotas have room for it beside all others in progress. The command
+    /// that adds the object decides.
     async fn count_in_flight(
         &self,
         view: &RepositoryView,
         object: ObjectUpload,
     ) -> Result<InFlightUpload, ServiceError> {
-        let room = self.check_lfs_room(view, object).await?;
         let charged = charged_bytes(i64::try_from(object.size).unwrap_or(i64::MAX));
-        let charged = u64::try_from(charged).unwrap_or(0);
+        let (room, charged) = match self.lfs_object(view, object.oid).await {
+            // It counts already. Its bytes may be missing or damaged on disk.
+            Ok(_) => (self.empty_lfs_room(), 0),
+            Err(error) if error.code == Code::NotFound => {
+                (self.lfs_room(view).await?, u64::try_from(charged).unwrap_or(0))
+            }
+            Err(error) => return Err(error),
+        };
+        self.take_lfs_room(room, object.size)?;
         let announced = Announced { repository: view.repository.id, owner: view.project.owner_id, charged };
-        let entered = self.files.lfs_in_flight.enter(announced, object.size).await;
+        // The disk is checked again after as many bytes: a larger promise would refuse others for
+        // bytes that may never arrive.
+        let promised = object.size.min(CHECKED_BYTES);
+        let entered = self.files.lfs_in_flight.enter(announced, promised).await;
         let (upload, others) = entered.ok_or_else(stopping)?;
         self.take_lfs_room(room.without(others), object.size).map_err(|refused| {
             let why = format!("{refused}; uploads in progress count, too");

@@ -85,7 +85,8 @@ pub fn unlock(role: Option<ProjectRole>, is_own: bool, is_forced: bool) -> Resul
     }
     if !is_forced {
         return Err(Refusal::Forbidden(
-            "another user holds the lock; ask the user to unlock, or unlock with --force",
+            "another user holds the lock, whom git lfs locks names; ask for the unlock, or a maintainer to use \
+             --force",
         ));
     }
     if role < Some(ProjectRole::Maintainer) {

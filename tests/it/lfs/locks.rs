@@ -128,3 +128,18 @@ async fn path_that_leads_outside_cannot_be_locked() {
     assert_eq!(lfs.get("locks").await.json()["locks"], json!([]));
     server.stop().await;
 }
+
+/// The client prints the field `message` of an error.
+#[actix_web::test]
+async fn invalid_query_is_refused_in_the_form_of_git_lfs() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let lfs = LfsClient::of(&server, &path, &alice);
+    for rest in ["locks?limit=abc", "locks?limit=-1"] {
+        let refused = lfs.get(rest).await;
+        assert_eq!((refused.status, refused.header("content-type")), (400, LFS_JSON), "{rest}");
+        assert!(refused.json()["message"].as_str().unwrap().contains("query"), "{rest}");
+    }
+    server.stop().await;
+}

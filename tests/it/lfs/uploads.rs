@@ -91,6 +91,99 @@ async fn quota_refuses_while_bytes_are_removed() {
     server.stop().await;
 }
 
+/// Clients that left freed their places, so that their uploads waited for a removal without a
+/// limit.
+#[actix_web::test]
+async fn uploads_of_clients_that_left_keep_their_places() {
+    let server = TestServer::with_limits(|limits| limits.lfs_uploads_per_user = 2).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let lfs = LfsClient::of(&server, &path, &alice);
+    let lock = std::fs::File::create(server.path().join("files/blobs.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut open = Vec::new();
+    for bytes in [b"one", b"two"] {
+        let mut upload = RawUpload::begin(&server, &upload_head(&alice, &path, bytes)).await;
+        upload.send(bytes).await;
+        open.push(upload);
+    }
+    let have_arrived = || {
+        let lengths = incoming(server.path()).into_iter().map(|path| std::fs::metadata(path).unwrap().len());
+        lengths.eq([3, 3])
+    };
+    until(async || have_arrived()).await;
+    let at = format!("objects/{}", oid(b"three"));
+    for n in 0..40 {
+        assert_eq!(lfs.send(Method::PUT, &at, b"three".to_vec()).await.status, 429, "request {n}");
+        if n == 20 {
+            open.clear();
+        }
+    }
+    drop(lock);
+    until(async || incoming(server.path()).is_empty()).await;
+    assert_eq!(blobs(server.path()).len(), 2, "what arrived is stored");
+    assert_eq!(lfs.send(Method::PUT, &at, b"three".to_vec()).await.status, 200);
+    server.stop().await;
+}
+
+/// Sizes that a client announced, and did not send, refused the uploads of all others.
+#[actix_web::test]
+async fn announced_sizes_do_not_fill_the_disk() {
+    const ROOM: u64 = 2 << 30;
+    let server = TestServer::start().await;
+    let (_, metrics) = server.operations("/metrics").await;
+    server.stop().await;
+    let free = metrics.lines().find_map(|line| line.strip_prefix("netbit_disk_free_bytes "));
+    let free: f64 = free.unwrap().parse().unwrap();
+    let Some(reserve) = (free as u64).checked_sub(ROOM) else {
+        println!("SKIPPED: less than 2 GiB are free");
+        return;
+    };
+    let server = TestServer::with_limits(|limits| limits.disk_reserve_bytes = reserve).await;
+    let (mallory, alice) = (server.user("mallory").await, server.user("alice").await);
+    let (theirs, path) = (mallory.hello_web("private").await, alice.hello_web("private").await);
+    let mut open = Vec::new();
+    for n in 0..4 {
+        let head = format!(
+            "PUT /{theirs}.git/info/lfs/objects/{} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             content-length: {}\r\n\r\n",
+            oid(&[n]),
+            mallory.http.token().unwrap(),
+            ROOM / 2
+        );
+        open.push(RawUpload::begin(&server, &head).await);
+        until(async || incoming(server.path()).len() == open.len()).await;
+    }
+    let lfs = LfsClient::of(&server, &path, &alice);
+    let sent = lfs.send(Method::PUT, &format!("objects/{}", oid(b"small")), b"small".to_vec()).await;
+    assert_eq!(sent.status, 200, "{}", String::from_utf8_lossy(&sent.bytes));
+    drop(open);
+    server.stop().await;
+}
+
+/// An object that a batch names twice, or that is sent again, counts once.
+#[actix_web::test]
+async fn object_counts_once_in_quotas() {
+    let server = TestServer::with_limits(|limits| limits.lfs_repository_bytes = 3 * 4096).await;
+    let alice = server.user("alice").await;
+    let path = alice.hello_web("private").await;
+    let lfs = LfsClient::of(&server, &path, &alice);
+    let bytes = vec![b'x'; 8_000];
+    let object = json!({"oid": oid(&bytes), "size": 8_000});
+    let batch = json!({"operation": "upload", "objects": [object, object]});
+    let answer = lfs.post("objects/batch", &batch).await.json();
+    for n in 0..2 {
+        assert!(answer["objects"][n]["actions"]["upload"].is_object(), "{answer}");
+    }
+    assert_eq!(lfs.push(&bytes).await, oid(&bytes));
+    let mut again = RawUpload::begin(&server, &upload_head(&alice, &path, &bytes)).await;
+    until(async || incoming(server.path()).len() == 1).await;
+    assert_eq!(lfs.push(b"another").await, oid(b"another"), "beside an object that is sent again");
+    again.send(&bytes).await;
+    assert_eq!(again.status().await, "HTTP/1.1 200");
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn upload_ends_when_its_user_may_not_push_any_more() {
     let server = TestServer::with_limits(|limits| limits.git_access_ms = 50).await;

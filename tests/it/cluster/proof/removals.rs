@@ -58,7 +58,8 @@ impl Actor {
             let (_, address) = self.world.any_node(&mut self.chance).await;
             let http = address.http.with_token(&self.token);
             match within(http.send(method.clone(), path, body.as_ref(), &[])).await {
-                Ok(answer) if answer.status < 500 => return Some(answer),
+                // 408: the node was frozen and did not read the request in time.
+                Ok(answer) if answer.status < 500 && answer.status != 408 => return Some(answer),
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
