@@ -110,11 +110,14 @@ pub fn read_environment() {
     }
 }
 
-/// Runs the action of a fail point. `return` ends the process here, as SIGKILL does; `panic`,
-/// `sleep(ms)` and `delay(ms)` are the actions of `fail`.
+/// Runs the action of a fail point. `return` ends the process here, as SIGKILL does; `return(PATH)`
+/// waits until the path exists; `panic`, `sleep(ms)` and `delay(ms)` are the actions of `fail`.
 pub fn reach(name: &'static str) {
     let _ = name;
-    fail::fail_point!(name, |_| end());
+    fail::fail_point!(name, |path: Option<String>| match path {
+        Some(path) => wait_for(std::path::Path::new(&path)),
+        None => end(),
+    });
 }
 
 /// Returns whether the next operation must fail.
@@ -135,6 +138,15 @@ pub fn instead_of_commit() -> Result<(), diesel::result::Error> {
         return error("disk I/O error");
     }
     if fails(COMMIT_FULL) { error("database or disk is full") } else { Ok(()) }
+}
+
+/// A test makes the path when the process may go on. Without a test, it goes on after a minute.
+#[allow(dead_code, reason = "not in a release")]
+fn wait_for(path: &std::path::Path) {
+    let begun = std::time::Instant::now();
+    while !path.exists() && begun.elapsed() < std::time::Duration::from_secs(60) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// Kills the process with SIGKILL: no destructors, no flush.

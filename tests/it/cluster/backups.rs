@@ -198,12 +198,14 @@ async fn copy_fails_when_a_node_starts_on_its_source() {
     // One node runs at the end of the copy, and another one has stopped by then.
     for stops in [false, true] {
         let target = outside.path().join(if stops { "stopped" } else { "running" });
-        let copying = copy(&target, "copy.end=sleep(10000)");
+        let has_run = outside.path().join(if stops { "ran-and-stopped" } else { "runs" });
+        let copying = copy(&target, &format!("copy.end=return({})", has_run.display()));
         until(async || target.join("netbit.db.unfinished").exists()).await;
         let mut node = Some(Process::with(folders[0].path(), &environment(&database, "a")).await);
         if stops {
             node.take().unwrap().stop().await;
         }
+        std::fs::write(&has_run, "").unwrap();
         let output = copying.await.unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(!output.status.success() && said.contains("node a has used the source meanwhile"), "{said}");
