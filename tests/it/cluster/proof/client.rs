@@ -145,7 +145,7 @@ impl Client {
         if let Some(saying) = session.retries.pop_front() {
             return Some(Ask::Say(Saying { again: true, ..saying }));
         }
-        if self.world.ending.get() {
+        if self.world.quiet.get() {
             return None;
         }
         let chat = self.world.chats[self.chance.random_range(0..self.world.chats.len())];

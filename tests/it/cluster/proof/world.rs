@@ -39,6 +39,8 @@ pub(super) struct World {
     acknowledged: RefCell<[u64; NODES]>,
     silence: RefCell<Silence>,
     /// No further messages: clients resend those without an answer.
+    pub(super) quiet: Cell<bool>,
+    /// Also, the owner and the visitor end, and clients that have everything.
     pub(super) ending: Cell<bool>,
     /// Clients without unanswered messages, after the end.
     pub(super) drained: Cell<usize>,
@@ -57,6 +59,7 @@ impl World {
             record: RefCell::default(),
             acknowledged: RefCell::default(),
             silence: RefCell::new(silence),
+            quiet: Cell::new(false),
             ending: Cell::new(false),
             drained: Cell::new(0),
             heads: RefCell::default(),
