@@ -86,6 +86,7 @@ export default async function chatUpload({ server, browser }) {
   const proxy = await startProxy(Number(new URL(server.url).port), () => 1, { rttMs: 0, bytesPerSecond: 400_000 });
   try {
     await attaching({ server, browser, alice, bob, chat, other });
+    await early({ server, browser, alice, chat, other });
     await slowly({ server, browser, alice, chat, other, proxy });
     await shown({ server, browser, bob, chat });
     await still({ server, browser, alice, bob });
@@ -289,6 +290,104 @@ async function slowly({ server, browser, alice, chat, other, proxy }) {
   await page.click(`#sidebar a[href="/chat/${chat.id}"]`);
   await page.locator('.chat-message:not(.is-sending)', { hasText: 'sent from another chat' }).waitFor();
   assert.deepEqual([await page.inputValue(FIELD), await chips(page).count()], ['', 0]);
+
+  // A message waits on while another is edited.
+  /** Attaches a file, lets its message wait, and begins an edit. */
+  async function editWhileHeld(name) {
+    await page.setInputFiles('#chat .composer input[type=file]', [file(name, 'application/octet-stream', bytes)]);
+    await progress(0);
+    thaw = proxy.freeze();
+    await page.focus(FIELD);
+    await page.keyboard.press('Enter');
+    await page.locator('.attached-note', { hasText: 'The message is sent when the file is uploaded.' }).waitFor();
+    await page.keyboard.press('ArrowUp');
+    await page.locator('.composer button[type=submit][aria-label="Save"]').waitFor();
+  }
+  /** Waits until the file of the open chat or of another is uploaded. */
+  const arrived = (name) => page.waitForFunction((wanted) => document.getElementById('announce')?.textContent?.includes(wanted), `${name} is uploaded`, { timeout: 60_000 });
+  const named = async (name) => (await messages(server, alice, chat.id)).some(({ files }) => files?.some((one) => one.name === name));
+  await editWhileHeld('during an edit.bin');
+  await page.keyboard.type('!');
+  thaw();
+  await arrived('during an edit.bin');
+  assert.equal(await named('during an edit.bin'), false);
+  assert.equal(await page.inputValue(FIELD), 'sent from another chat!');
+  await page.keyboard.press('Escape');
+  await page.locator('.chat-message:not(.is-sending) .files', { hasText: 'during an edit.bin' }).waitFor();
+  assert.equal(await chips(page).count(), 0);
+  // In a chat that is not open, the state bar states why it is not sent: when its file arrives, or
+  // when the chat is left.
+  const isEdited = page.locator('.state-bar', { hasText: 'Your message in pictures was not sent. A message is being edited there. Open the chat to send it.' });
+  for (const [name, arrivesBefore] of [['left.bin', false], ['left later.bin', true]]) {
+    await api(server, alice, 'POST', `/api/chats/${chat.id}/messages`, { client_id: crypto.randomUUID(), content: `before ${name}` });
+    await page.locator('.chat-message', { hasText: `before ${name}` }).waitFor();
+    await editWhileHeld(name);
+    if (arrivesBefore) {
+      thaw();
+      await arrived(name);
+      assert.equal(await isEdited.count(), 0);
+    }
+    await page.click(`#sidebar a[href="/chat/${other.id}"]`);
+    await page.waitForFunction((wanted) => location.pathname === `/chat/${wanted}`, other.id);
+    thaw();
+    await isEdited.waitFor({ timeout: 60_000 });
+    await shot(page, 'chat_upload_not_sent');
+    await page.click('.state-bar button');
+    await isEdited.waitFor({ state: 'detached' });
+    await page.click(`#sidebar a[href="/chat/${chat.id}"]`);
+    await page.locator('.composer button[type=submit][aria-label="Save"]').waitFor();
+    await page.focus(FIELD);
+    await page.keyboard.press('Escape');
+    await uploaded(page, 1);
+    assert.equal(await named(name), false);
+    await page.keyboard.press('Enter');
+    await page.locator('.chat-message:not(.is-sending) .files', { hasText: name }).waitFor();
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+}
+
+/** Files that are taken before the second part of the program is there. */
+async function early({ server, browser, alice, chat, other }) {
+  const { page, context, problems } = await visitor(browser);
+  await logIn(page, server, 'alice', PASSWORD);
+  let release = () => {};
+  const held = new Promise((done) => { release = () => done(undefined); });
+  await page.route('**/chat/more.js', async (route) => { await held; await route.fallback(); });
+  await page.goto(`${server.url}/chat/${chat.id}`);
+  await page.waitForSelector(FIELD, { state: 'visible' });
+  await page.setInputFiles('#chat .composer input[type=file]', [file('early.txt', 'text/plain', Buffer.from('early'))]);
+  await page.fill(FIELD, 'with an early file');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.inputValue(FIELD), 'with an early file', 'it waits for its file');
+  await page.click(`#sidebar a[href="/chat/${other.id}"]`);
+  await page.waitForFunction((id) => location.pathname === `/chat/${id}`, other.id);
+  await page.fill(FIELD, 'without a file');
+  await page.keyboard.press('Enter');
+  await page.locator('.chat-message:not(.is-sending)', { hasText: 'without a file' }).waitFor();
+  // This one stays in the list: its message does not wait.
+  await page.setInputFiles('#chat .composer input[type=file]', [file('other.txt', 'text/plain', Buffer.from('other'))]);
+  release();
+  await uploaded(page, 1);
+  assert.equal(await page.textContent(`${CHIP} .attached-name`), 'other.txt');
+  await page.click(`#sidebar a[href="/chat/${chat.id}"]`);
+  await page.locator('.chat-message:not(.is-sending) .files', { hasText: 'early.txt' }).waitFor();
+  const sent = (await messages(server, alice, chat.id)).at(-1);
+  assert.deepEqual([sent.content, sent.files.map(({ name }) => name)], ['with an early file', ['early.txt']]);
+  assert.deepEqual((await messages(server, alice, other.id)).map(({ content, files }) => [content, files?.length ?? 0]).at(-1), ['without a file', 0]);
+  assert.deepEqual([await page.inputValue(FIELD), await chips(page).count()], ['', 0]);
+
+  // A part that does not load takes no file.
+  const second = await context.newPage();
+  await second.route('**/chat/more.js', (route) => route.abort());
+  await second.goto(`${server.url}/chat/${chat.id}`);
+  await second.waitForSelector(FIELD, { state: 'visible' });
+  await second.setInputFiles('#chat .composer input[type=file]', [file('lost.txt', 'text/plain', Buffer.from('lost'))]);
+  await second.locator('.composer-problem', { hasText: 'The files are not attached. Try again.' }).waitFor();
+  await second.unroute('**/chat/more.js');
+  await second.setInputFiles('#chat .composer input[type=file]', [file('again.txt', 'text/plain', Buffer.from('again'))]);
+  await uploaded(second, 1);
+  assert.equal(await second.textContent(`${CHIP} .attached-name`), 'again.txt');
   assert.deepEqual(problems, []);
   await context.close();
 }

@@ -7,7 +7,9 @@ import { icon } from '../kit/icons.js';
 import { sizeText } from '../kit/size.js';
 import { slashText } from './commands.js';
 import { MESSAGE_BYTES_MAX, byteLength, sentText } from './compose_text.js';
+import { placeOf } from './composer_files.js';
 import { pastedName, sentName } from './file_names.js';
+import { problemText, showProblem } from './problem.js';
 import { sendBytes } from './upload_request.js';
 import { createUploads } from './uploads.js';
 
@@ -26,7 +28,7 @@ const PREVIEWED_TYPES = /^image\/(png|jpeg|gif|webp)$/;
  * The files of a chat or thread. `isHeld`: the message is sent when they are uploaded.
  * @typedef {{ list: Upload[], isHeld: boolean, view: AttachedView | null, ctx: import('./types.js').Context, place: Place }} Group
  */
-/** @typedef {{ space: string, name: number | string, chat: number, threadId: number }} Place */
+/** @typedef {import('./composer_files.js').Place} Place */
 
 /** @type {Map<string, Group>} */
 const groups = new Map();
@@ -52,14 +54,16 @@ function uploadChanged(upload) {
   settle(group);
 }
 
-/** Sends the message that waits for its files, or ends the wait if a file failed. @param {Group} group */
+/**
+ * Sends the message that waits for its files. It waits on while the composer cannot send it, such
+ * as during an edit.
+ * @param {Group} group
+ */
 function settle(group) {
   if (!group.isHeld || isUploading(group)) return;
+  if (group.view) return group.view.submit();
   group.isHeld = false;
-  const isComplete = group.list.every(({ state }) => state === 'done');
-  group.view?.draw();
-  if (group.view) group.view.submit();
-  else if (isComplete) void sendKept(group);
+  void sendKept(group);
 }
 
 /** @param {Group} group */
@@ -69,23 +73,40 @@ const isUploading = ({ list }) => list.some(({ state }) => state === 'waiting' |
 const filesOfGroup = ({ list }) => list.filter(({ state }) => state === 'done').map((upload) => /** @type {MessageFile} */ ({ id: upload.id, name: upload.name, size: upload.size, ...pictures.get(upload) }));
 
 /**
+ * Returns why the draft of a chat that is not shown cannot be sent without an answer of the user.
+ * @param {Group} group
+ * @param {import('./types.js').Chat} known
+ */
+function obstacleOf({ ctx, list, place: { space, name } }, known) {
+  const { draft = '', edit } = ctx.drafts.get(space, name);
+  const { command, rest, problem } = slashText(draft, known);
+  if (list.some(({ state }) => state !== 'done')) return 'A file is not uploaded.';
+  if (edit) return 'A message is being edited there.';
+  if (command || problem) return 'Its text is a command.';
+  return byteLength(sentText(rest)) > MESSAGE_BYTES_MAX ? 'Its text is too long.' : '';
+}
+
+/**
  * Sends the draft of a chat that is not shown, with its files. A draft that needs an answer of the
- * user stays.
+ * user stays, and the state bar states why.
  * @param {Group} group
  */
 async function sendKept(group) {
   const { ctx, place: { space, name, chat, threadId } } = group;
   const known = ctx.store.chat(chat);
-  if (space !== ctx.drafts.space() || !known) return;
-  const { draft = '', reply, code, edit } = ctx.drafts.get(space, name);
-  const { command, rest, problem } = slashText(draft, known);
-  const content = sentText(rest);
-  if (command || problem || edit || byteLength(content) > MESSAGE_BYTES_MAX) return;
+  // The name of a chat is not for the next user of this page.
+  if (space !== ctx.drafts.space() || !known) return showProblem('A message with files was not sent: its chat is not there any more.');
+  const title = known.kind === 'direct' ? known.peer : known.name;
+  const obstacle = obstacleOf(group, known);
+  if (obstacle) return showProblem(`Your message in ${title} was not sent. ${obstacle} Open the chat to send it.`);
+  const { draft = '', reply, code } = ctx.drafts.get(space, name);
+  const content = sentText(slashText(draft, known).rest);
   const answered = threadId || reply?.id;
   try {
     await ctx.actions.send(chat, content, { files: filesOfGroup(group), ...(answered ? { reply_to: answered } : {}), ...(code ? { metadata: { code } } : {}) });
-  } catch {
-    return; // Text and files are in the chat, where the user left them.
+  } catch (error) {
+    // Text and files are in the chat, where the user left them.
+    return showProblem(`Your message in ${title} was not sent. ${problemText(error)}`);
   }
   forgetSent(group);
   ctx.drafts.set(space, name, { draft: '', reply: null, code: null });
@@ -121,25 +142,46 @@ export function createAttached(composer, root) {
   const items = new Map();
   /** @type {Group | null} */
   let group = null;
-  const view = { draw, submit: () => { if (!state.editing) composer.submit(); } };
+  const view = { draw, submit };
+
+  /** Submits the message that waits for its files, if the composer can. */
+  function submit() {
+    if (!group || state.editing || root.closest('form')?.hidden || composer.space() !== ctx.drafts.space()) return;
+    group.isHeld = false;
+    draw();
+    composer.submit();
+  }
+
+  /** Returns the files of a place. @param {Place} place */
+  function groupOf(place) {
+    const key = JSON.stringify(place);
+    const found = groups.get(key);
+    if (found) return found;
+    /** @type {Group} */
+    const made = { list: [], isHeld: false, view: null, ctx, place };
+    groups.set(key, made);
+    return made;
+  }
 
   /** Makes the list that of the place of the composer. */
   function show() {
-    const place = { space: composer.space(), name: composer.name(), chat: state.chat, threadId: composer.threadId };
-    const key = JSON.stringify(place);
-    let next = groups.get(key);
-    if (!next) groups.set(key, next = { list: [], isHeld: false, view: null, ctx, place });
+    const next = groupOf(placeOf(composer));
     if (next !== group && group?.view === view) leave();
     group = next;
     group.view = view;
     draw();
+    // The wait of a message may have outlived an edit. The composer draws its own state first.
+    queueMicrotask(() => settle(next));
   }
 
   /** Empty lists are not kept. */
   function leave() {
     if (!group) return;
-    group.view = null;
-    if (group.list.length === 0) groups.delete(JSON.stringify(group.place));
+    const left = group;
+    left.view = null;
+    if (left.list.length === 0) groups.delete(JSON.stringify(left.place));
+    // A message that waited for the end of an edit does not wait without its composer.
+    queueMicrotask(() => settle(left));
   }
 
   /** @param {Upload} [changed] */
@@ -165,18 +207,26 @@ export function createAttached(composer, root) {
     composer.drawText();
   }
 
-  /** @param {File[]} files @param {boolean} [isPasted] */
-  function add(files, isPasted = false) {
-    if (state.editing) return say('Files cannot be added to a message that is edited. Finish the edit first.');
-    show();
-    if (!group) return;
-    const fit = files.slice(0, ATTACHED_MAX - group.list.length);
-    for (const file of fit) group.list.push(uploads.add(state.chat, file, sentName(isPasted ? pastedName(file.name, new Date(ctx.now())) : file.name)));
+  /**
+   * Adds files to the place where they were taken, which may not be that of the composer any more.
+   * @param {import('./composer_files.js').Taken} taken
+   */
+  function add({ list: files, isPasted, place, isEditing, isHeld }) {
+    const isShown = group !== null && group.view === view && group === groups.get(JSON.stringify(place));
+    const tell = isShown ? say : showProblem;
+    if (isEditing) return tell('Files cannot be added to a message that is edited. Finish the edit first.');
+    if (place.space !== ctx.drafts.space()) return tell('The files are not attached: the login or the server has changed.');
+    const target = groupOf(place);
+    const fit = files.slice(0, ATTACHED_MAX - target.list.length);
+    for (const file of fit) target.list.push(uploads.add(place.chat, file, sentName(isPasted ? pastedName(file.name, new Date(ctx.now())) : file.name)));
+    // A message is not sent without a part of its files.
+    target.isHeld ||= isHeld && fit.length === files.length;
     const left = files.slice(fit.length).map(({ name }) => name);
-    say(left.length ? `A message has at most ${ATTACHED_MAX} files. Not attached: ${left.slice(0, 3).join(', ')}${left.length > 3 ? ` and ${left.length - 3} more` : ''}.` : '');
+    if (left.length) tell(`A message has at most ${ATTACHED_MAX} files. Not attached: ${left.slice(0, 3).join(', ')}${left.length > 3 ? ` and ${left.length - 3} more` : ''}.`);
+    else if (isShown) say('');
     keepPage();
-    draw();
-    if (!matchMedia('(pointer: coarse)').matches) field.focus();
+    target.view?.draw();
+    if (isShown && !matchMedia('(pointer: coarse)').matches) field.focus();
   }
 
   /** @param {MouseEvent} event */

@@ -400,8 +400,8 @@ export function createComposer(root, ctx, options = {}) {
 
   function input() {
     drawText();
-    // A text that is half changed is not sent.
-    files.release();
+    // A text that is half changed is not sent. The text of an edit is that of another message.
+    if (!state.editing) files.release();
     if (!problem.hidden) say('');
     if (draftTimer === 0) draftTimer = view.setTimeout(flush, DRAFT_DELAY_MS);
     updateComplete();
@@ -490,6 +490,8 @@ export function createComposer(root, ctx, options = {}) {
         const written = field.value;
         endEdit();
         restore(state.chat, written);
+        // A message that waits for its files has another text now.
+        files.release();
         say('The message that you edited was deleted. Your text is now a new message.');
       }
     },

@@ -2,10 +2,15 @@
 // program uploads and lists them.
 
 import { el } from '../kit/dom.js';
-import { later } from './later.js';
+import { more } from './later.js';
 
 /** @typedef {import('./composer.js').ComposerSelf} ComposerSelf */
 /** @typedef {ReturnType<import('./later.js').More['createAttached']>} Attached */
+/** The chat or thread of a composer. @typedef {{ space: string, name: number | string, chat: number, threadId: number }} Place */
+/** Files for a place. `isHeld`: its message waits for them. @typedef {{ list: File[], isPasted: boolean, place: Place, isEditing: boolean, isHeld: boolean }} Taken */
+
+/** @param {ComposerSelf} composer @returns {Place} */
+export const placeOf = (composer) => ({ space: composer.space(), name: composer.name(), chat: composer.state.chat, threadId: composer.threadId });
 
 /** @param {DataTransfer | null} data */
 const hasFiles = (data) => data !== null && data.types.includes('Files');
@@ -20,14 +25,36 @@ export function composerFiles(composer, { form, drop, signal }) {
   /** @type {Attached | undefined} */
   let attached;
 
+  /** Files that wait for the second part of the program. @type {Taken[]} */
+  let early = [];
+  /** Those of the place that is shown. */
+  const earlyHere = () => early.filter(({ place }) => place.name === composer.name());
+
   /** @param {(list: Attached) => void} run */
-  const use = (run) => later(({ createAttached }) => run(attached ??= createAttached(composer, root)));
+  function use(run) {
+    if (attached) return run(attached);
+    void more().then(({ createAttached }) => {
+      attached ??= createAttached(composer, root);
+      // The composer of a thread may be gone.
+      if (!signal.aborted) attached.show();
+      run(attached);
+    }, () => {
+      if (early.length) composer.say('The files are not attached. Try again.');
+      early = [];
+    });
+  }
 
   /** @param {FileList | undefined | null} files @param {boolean} [isPasted] */
-  function take(files, isPasted) {
-    // The browser empties the list after the event.
-    const list = [...files ?? []];
-    if (list.length) use(({ add }) => add(list, isPasted));
+  function take(files, isPasted = false) {
+    // The browser empties the list after the event. Another chat may be open when it is used.
+    const taken = { list: [...files ?? []], isPasted, place: placeOf(composer), isEditing: composer.state.editing !== 0, isHeld: false };
+    if (!taken.list.length) return;
+    early.push(taken);
+    use(({ add }) => {
+      early = early.filter((other) => other !== taken);
+      add(taken);
+    });
+    composer.drawText();
   }
 
   /** @param {ClipboardEvent} event */
@@ -65,20 +92,31 @@ export function composerFiles(composer, { form, drop, signal }) {
 
   return {
     nodes: [root, input],
-    pick: () => input.click(),
-    count: () => attached?.count() ?? 0,
+    pick() {
+      input.click();
+      use(() => {});
+    },
+    count: () => (attached?.count() ?? 0) + earlyHere().length,
     /** Returns the files of the next message, and removes them from the list with `sent`. */
     files: () => attached?.files() ?? [],
     sent: (/** @type {number} */ chat) => attached?.sent(chat),
     /** Returns whether the message waits for its files: it is sent when they are there. */
-    holds: () => attached?.holds() ?? false,
+    holds() {
+      const taken = earlyHere();
+      for (const one of taken) one.isHeld = true;
+      return taken.length > 0 || (attached?.holds() ?? false);
+    },
     /** Ends this wait; returns whether there was one. */
-    release: () => attached?.release() ?? false,
+    release() {
+      const held = earlyHere().filter(({ isHeld }) => isHeld);
+      for (const one of held) one.isHeld = false;
+      return held.length > 0 || (attached?.release() ?? false);
+    },
     /** Shows the files of the chat of the composer. */
     show() {
       // A thread that is opened again has the files that it had.
       if (attached || composer.isMain) attached?.show();
-      else use(({ show }) => show());
+      else use(() => {});
     },
     /** The composer is removed; the list of its chat or thread stays. */
     leave: () => attached?.leave(),
