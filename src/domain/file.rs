@@ -187,6 +187,32 @@ mod tests {
         }
     }
 
+    /// The page replaces what the server refuses: both read the same table.
+    #[test]
+    fn file_names_of_pages_are_accepted() {
+        #[derive(Deserialize)]
+        struct Table {
+            replaced: Vec<(u32, u32)>,
+            blank: Vec<(u32, u32)>,
+            names: Vec<(String, String)>,
+        }
+        let table = include_str!("../../tests/web/file_names.json");
+        let table: Table = serde_json::from_str(table).unwrap();
+        let has =
+            |ranges: &[(u32, u32)], c: char| ranges.iter().any(|(a, b)| (*a..=*b).contains(&u32::from(c)));
+        for c in '\0'..=char::MAX {
+            assert_eq!(FileName::parse(&format!("a{c}b")).is_err(), has(&table.replaced, c), "{c:?}");
+            let is_refused = FileName::parse(&c.to_string()).is_err() && c != '.';
+            assert_eq!(is_refused, has(&table.replaced, c) || has(&table.blank, c), "{c:?}");
+        }
+        for (name, sent) in &table.names {
+            assert_eq!(FileName::parse(sent).unwrap().as_str(), sent);
+            // A name is changed only if the server refuses it, or changes it itself.
+            let accepted = FileName::parse(name);
+            assert!(accepted.is_err() || accepted.unwrap().as_str() == sent, "{name:?}");
+        }
+    }
+
     #[test]
     fn key_of_an_upload_is_parsed_strictly() {
         let key = UploadKey { id: FileId(7), announced_at: Timestamp(1_000) };
