@@ -57,7 +57,21 @@ export default async function avatars({ server, browser }) {
   assert.deepEqual(await accessibility(other.page), []);
   await shot(other.page, 'avatars-03-chat');
 
+  // The picture is removed while another page still has its address.
+  const late = await visitor(browser);
+  await logIn(late.page, server, 'bob', PASSWORD);
+  let release = () => {};
+  const held = new Promise((done) => { release = () => done(undefined); });
+  await late.page.route('**/api/users/alice/avatar*', async (route) => { await held; await route.continue(); });
+  await late.page.goto(`${server.url}/chat/${chat.id}`, { waitUntil: 'domcontentloaded' });
+  await late.page.locator('.chat-message img.avatar').first().waitFor({ state: 'attached' });
   await own.page.getByRole('button', { name: 'Remove picture' }).click();
+  await own.page.locator('header img.avatar').waitFor({ state: 'detached' });
+  release();
+  await late.page.locator('.chat-message span.avatar', { hasText: 'A' }).first().waitFor();
+  assert.equal(await late.page.locator('.chat-message img.avatar').count(), 0);
+  assert.deepEqual(late.problems, []);
+  await late.context.close();
   assert.equal(await own.page.locator('header img.avatar').count(), 0);
   assert.deepEqual([...own.problems, ...other.problems], []);
   await own.context.close();

@@ -42,7 +42,10 @@ export function avatarClass(username) {
 export function avatar(user) {
   if (user.avatar) {
     // The version in the address changes with the picture, so that the browser keeps it.
-    return el('img', { class: 'avatar', alt: '', src: `/api/users/${user.username}/avatar?v=${user.avatar}` });
+    const image = el('img', { class: 'avatar', alt: '', src: `/api/users/${user.username}/avatar?v=${user.avatar}` });
+    // The picture was removed meanwhile.
+    image.addEventListener('error', () => image.replaceWith(avatar({ ...user, avatar: '' })));
+    return image;
   }
   const initials = initialsOf(user.display_name ?? '') || initialsOf(user.username) || '?';
   return el('span', { class: `avatar ${avatarClass(user.username)}`, 'aria-hidden': 'true' }, initials);
