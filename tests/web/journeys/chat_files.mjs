@@ -53,6 +53,23 @@ export default async function chatFiles({ server, browser }) {
     await until(() => played.evaluate(() => (document.querySelector('video, audio')?.readyState ?? 0) > 0), `${name} is not played`);
     await played.close();
   }
+  // Rows have a player, which loads nothing before the reader presses play.
+  for (const [end, kind] of [['webm', 'video'], ['mp3', 'audio']]) {
+    const player = page.locator(`.chat-message ${kind}[aria-label="sample.${end}"]`);
+    await player.scrollIntoViewIfNeeded();
+    assert.deepEqual(await player.evaluate((node) => [node.preload, node.readyState, node.controls]), ['none', 0, true]);
+    await player.evaluate((node) => { node.muted = true; });
+    await player.focus();
+    await page.keyboard.press('Space');
+    await page.waitForFunction((node) => node.readyState > 0 && !node.error, await player.elementHandle());
+    // A change of its message keeps the node, so the sound goes on.
+    const node = await player.elementHandle();
+    const row = page.locator('.chat-message', { has: page.locator(`${kind}[aria-label="sample.${end}"]`) });
+    const id = await row.getAttribute('data-id');
+    await api(server, bob, 'PUT', `/api/chats/${chat.id}/messages/${id}/reactions/${encodeURIComponent('👍')}`);
+    await row.locator('.reaction[data-emoji]').waitFor();
+    assert.equal(await player.evaluate((now, before) => now === before && now.readyState > 0, node), true);
+  }
   const [saved] = await Promise.all([page.waitForEvent('download'), links.nth(1).click()]);
   assert.equal(saved.suggestedFilename(), 'page.html');
   assert.equal(await page.evaluate(() => window.hit), undefined);

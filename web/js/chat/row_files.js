@@ -24,7 +24,7 @@ export function filesOf(files) {
     const [kind] = file.type?.split('/') ?? [];
     if (kind === 'image' && (hasThumbnail(file) || file.size <= SHOWN_IMAGE_BYTES_MAX)) return imageItem(file);
     if (kind !== 'video' && kind !== 'audio') return linkItem(file);
-    return el('li', { class: 'file-played' }, el(kind, { class: `file-${kind}`, controls: true, preload: 'metadata', src: fileAddress(file), 'aria-label': file.name }), fileLink(file));
+    return el('li', { class: 'file-played' }, el(kind, { class: `file-${kind}`, controls: true, preload: 'none', src: fileAddress(file), 'aria-label': file.name }), fileLink(file));
   }));
 }
 
