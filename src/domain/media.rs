@@ -17,7 +17,7 @@ const EXIF_ENTRIES_MAX: usize = 64;
 /// The type of any other content.
 const UNKNOWN: &str = "application/octet-stream";
 /// The types that are shown in a page.
-const SHOWN: [&str; 12] = [
+pub(crate) const SHOWN: [&str; 12] = [
     "image/png",
     "image/jpeg",
     "image/gif",

@@ -135,6 +135,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn policy_of_a_file_never_allows_scripts() {
+        for media_type in media::SHOWN.into_iter().chain(["text/html", "image/svg+xml", ""]) {
+            let policy = policy_of(media_type);
+            let (sources, sandbox) = policy.split_once("sandbox").unwrap();
+            assert!(sources.starts_with("default-src 'none';"), "{media_type}: {policy}");
+            assert!(!sources.contains("script"), "{media_type}: {policy}");
+            let permitted = if policy == PLAYED_SANDBOX { " allow-same-origin" } else { "" };
+            assert_eq!(sandbox, permitted, "{media_type}: {policy}");
+        }
+    }
+
+    #[test]
     fn attachment_header_escapes_file_name() {
         assert_eq!(attachment("a-b_1.tar.gz"), "attachment; filename=\"a-b_1.tar.gz\"");
         assert_eq!(
