@@ -272,7 +272,7 @@ async fn chat_client_attaches_files() {
     assert!(files.get(file["id"].as_i64().unwrap()).await.bytes == bytes, "other bytes");
     assert_eq!(items[2]["files"][0]["size"], 0);
     for problem in [
-        "missing.png was not sent: missing.png: No such file",
+        "/attach: missing.png does not exist",
         ". is not a file",
         "large.bin was not sent: a file may have at most 976.6 KiB",
     ] {

@@ -5,23 +5,22 @@
 //! and a broken connection costs at most a piece. The message has a `client_id`, so it is written
 //! once.
 
-use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::Instant;
 
+use super::attached_file::{measure, read_piece};
 use super::rest::{Rest, RestError};
 use super::text::clean_line;
 use crate::core::plural::size as size_text;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, InvalidContent};
 
-/// Bytes of a piece: a slow line sends it within the patience for a request.
-const PIECE_BYTES: u64 = 256 * 1024;
+/// Bytes of a piece. Other requests wait for its end, also on a slow line.
+pub(super) const PIECE_BYTES: u64 = 64 * 1024;
 /// Attempts without a new byte, after which an upload has failed.
 const TRIES_MAX: u32 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,6 +49,7 @@ pub(super) enum Step {
         path: PathBuf,
         offset: u64,
         size: u64,
+        version: String,
     },
     Post {
         chat: ChatId,
@@ -60,7 +60,7 @@ pub(super) enum Step {
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The file cannot be read.
+    /// The file cannot be read. Before it is announced, the sentence names its path.
     File(String),
     Rest(RestError),
 }
@@ -68,14 +68,14 @@ pub(super) enum Fault {
 impl Step {
     pub(super) async fn run(self, rest: &mut Rest) -> Result<Value, Fault> {
         let answer = match self {
-            Self::Measure { path } => return measure(&path).await.map(|size| json!({"size": size})),
+            Self::Measure { path } => return measure(&path).await,
             Self::Announce { chat, name, size } => {
                 let (path, body) = (format!("/api/chats/{chat}/files"), json!({"name": name, "size": size}));
                 rest.ask(Method::POST, &path, Some(&body)).await
             }
             Self::Ask { id } => rest.ask(Method::GET, &format!("/api/files/{id}/upload"), None).await,
-            Self::Send { id, path, offset, size } => {
-                let piece = read_piece(&path, offset, size).await?;
+            Self::Send { id, path, offset, size, version } => {
+                let piece = read_piece(&path, offset, (size, &version)).await?;
                 let range = match u64::try_from(piece.len()).unwrap_or(0) {
                     0 => format!("bytes */{size}"),
                     bytes => format!("bytes {offset}-{}/{size}", offset.saturating_add(bytes) - 1),
@@ -88,32 +88,6 @@ impl Step {
         };
         answer.map_err(Fault::Rest)
     }
-}
-
-/// Returns the size of a file that can be read.
-async fn measure(path: &Path) -> Result<u64, Fault> {
-    let failed = |error: std::io::Error| Fault::File(format!("{}: {error}", path.display()));
-    let facts = tokio::fs::metadata(path).await.map_err(failed)?;
-    if !facts.is_file() {
-        return Err(Fault::File(format!("{} is not a file", path.display())));
-    }
-    tokio::fs::File::open(path).await.map_err(failed)?;
-    Ok(facts.len())
-}
-
-/// Reads the next bytes of a file.
-async fn read_piece(path: &Path, offset: u64, size: u64) -> Result<Vec<u8>, Fault> {
-    let failed = |error: std::io::Error| Fault::File(format!("{}: {error}", path.display()));
-    let wanted = size.saturating_sub(offset).min(PIECE_BYTES);
-    let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let is_changed = file.metadata().await.map_err(failed)?.len() != size;
-    file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
-    let mut piece = Vec::new();
-    file.take(wanted).read_to_end(&mut piece).await.map_err(failed)?;
-    if is_changed || u64::try_from(piece.len()) != Ok(wanted) {
-        return Err(Fault::File(format!("{} has changed since /attach", path.display())));
-    }
-    Ok(piece)
 }
 
 /// State of an attachment after a request.
@@ -140,11 +114,15 @@ pub(super) struct Attachment {
     reply_to: Option<MessageId>,
     client_id: ClientId,
     size: Option<u64>,
+    /// Of the contents, when the file was measured.
+    version: String,
     id: Option<i64>,
     offset: u64,
     /// Whether the offset of the server is known.
     is_known: bool,
     is_complete: bool,
+    /// The message may have been written: the answer to its request is missing.
+    is_doubtful: bool,
     tries: u32,
     pause_until: Option<Instant>,
     /// A request is running.
@@ -165,7 +143,7 @@ impl Attachment {
     ) -> Result<Self, String> {
         let path = expand(path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = name.ok_or_else(|| format!("not sent: {} is not a file", path.display()))?;
+        let name = name.ok_or_else(|| format!("/attach: {} is not a file", path.display()))?;
         let text = match Content::parse(text.to_owned()) {
             _ if text.is_empty() => String::new(),
             Ok(content) => content.into_string(),
@@ -182,10 +160,12 @@ impl Attachment {
             reply_to,
             client_id: ClientId::fresh(),
             size: None,
+            version: String::new(),
             id: None,
             offset: 0,
             is_known: false,
             is_complete: false,
+            is_doubtful: false,
             tries: 0,
             pause_until: None,
             is_running: false,
@@ -208,6 +188,11 @@ impl Attachment {
                 format!("⇡ {name} {percent} % of {}", size_text(size))
             }
         }
+    }
+
+    /// Returns whether a request is running, so that an answer is expected.
+    pub(super) fn is_running(&self) -> bool {
+        self.is_running
     }
 
     /// Returns when the next request may run, if it must wait.
@@ -240,7 +225,9 @@ impl Attachment {
                 Step::Post { chat, body }
             }
             (_, Some(id)) if !self.is_known => Step::Ask { id },
-            (Some(size), Some(id)) => Step::Send { id, path, offset: self.offset, size },
+            (Some(size), Some(id)) => {
+                Step::Send { id, path, offset: self.offset, size, version: self.version.clone() }
+            }
         })
     }
 
@@ -249,6 +236,9 @@ impl Attachment {
         self.is_running = false;
         match answer {
             Ok(answer) => self.succeeded(&answer),
+            Err(Fault::File(reason)) if self.size.is_none() => {
+                After::Ended { reason: format!("/attach: {reason}"), file: None }
+            }
             Err(Fault::File(reason)) => self.ended(reason),
             Err(Fault::Rest(RestError::LoginNeeded)) => {
                 self.ended("the login is not valid any more".to_owned())
@@ -262,6 +252,7 @@ impl Attachment {
         let was_complete = self.is_complete;
         if self.size.is_none() {
             self.size = number("size");
+            self.version = answer.get("version").and_then(Value::as_str).unwrap_or_default().to_owned();
         } else if !was_complete {
             self.id = self.id.or_else(|| answer.get("id").and_then(Value::as_i64));
             self.is_complete = answer.get("complete").and_then(Value::as_bool) == Some(true);
@@ -289,6 +280,7 @@ impl Attachment {
             Some(_) => false,
         };
         self.is_known = false;
+        self.is_doubtful |= self.is_complete && matches!(status, None | Some(500..));
         self.tries += 1;
         if self.is_cancelled {
             return self.ended("cancelled".to_owned());
@@ -301,8 +293,18 @@ impl Attachment {
         After::Continue
     }
 
+    /// Returns the end of the attachment, with the file to remove. The file of a message that may
+    /// have been written stays.
     fn ended(&self, reason: String) -> After {
-        After::Ended { reason: format!("{} was not sent: {reason}", self.name()), file: self.id }
+        let name = self.name();
+        if self.is_doubtful {
+            let next = "read the chat before you attach it again";
+            return After::Ended {
+                reason: format!("{name} may have been sent: {next} ({reason})"),
+                file: None,
+            };
+        }
+        After::Ended { reason: format!("{name} was not sent: {reason}"), file: self.id }
     }
 }
 

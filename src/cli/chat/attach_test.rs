@@ -38,12 +38,12 @@ fn offset(step: Option<Step>) -> u64 {
 fn file_is_sent_in_pieces_and_then_shown() {
     let now = Instant::now();
     let mut attachment = announced(now);
-    for (sent, percent) in [(0, "0 %"), (262_144, "26 %"), (524_288, "52 %")] {
+    for (sent, percent) in [(0, "0 %"), (65_536, "6 %"), (131_072, "13 %")] {
         assert!(attachment.progress().contains(percent), "{}", attachment.progress());
         assert_eq!(offset(attachment.next(now)), sent);
         attachment.answered(state(sent + PIECE_BYTES, false), now);
     }
-    assert_eq!(offset(attachment.next(now)), 786_432);
+    assert_eq!(offset(attachment.next(now)), 196_608);
     assert_eq!(attachment.answered(state(1_000_000, true), now), After::Continue);
     let Some(Step::Post { chat: ChatId(7), body }) = attachment.next(now) else { panic!() };
     assert_eq!(
@@ -83,6 +83,47 @@ fn attempts_without_progress_are_bounded() {
     attachment.next(now).unwrap();
     let ended = After::Ended { reason: "a b.png was not sent: lost".to_owned(), file: Some(9) };
     assert_eq!(attachment.answered(lost(), now), ended);
+}
+
+/// The answer to the message is lost until the end: the message may be written, with its file.
+#[test]
+fn message_that_may_be_written_keeps_its_file() {
+    let complete = |now| {
+        let mut attachment = announced(now);
+        attachment.next(now);
+        attachment.answered(state(1_000_000, true), now);
+        attachment
+    };
+    let ended = |reason: &str| After::Ended {
+        reason: format!("a b.png may have been sent: read the chat before you attach it again ({reason})"),
+        file: None,
+    };
+    let mut now = Instant::now();
+    let mut attachment = complete(now);
+    for _ in 1..TRIES_MAX {
+        attachment.next(now).unwrap();
+        assert_eq!(attachment.answered(refused(502), now), After::Continue);
+        now += PAUSE_MAX;
+    }
+    attachment.next(now).unwrap();
+    assert_eq!(attachment.answered(lost(), now), ended("lost"));
+    // A later refusal and Esc do not prove that the first request failed.
+    for is_cancelled in [false, true] {
+        let mut attachment = complete(now);
+        attachment.next(now).unwrap();
+        assert_eq!(attachment.answered(lost(), now), After::Continue);
+        if is_cancelled {
+            assert_eq!(attachment.cancel(), Some(ended("cancelled")));
+        } else {
+            attachment.next(now + PAUSE_MAX).unwrap();
+            assert_eq!(attachment.answered(refused(403), now), ended("no"));
+        }
+    }
+    // A message that was refused is not written.
+    let mut attachment = complete(now);
+    attachment.next(now).unwrap();
+    let refusal = After::Ended { reason: "a b.png was not sent: no".to_owned(), file: Some(9) };
+    assert_eq!(attachment.answered(refused(403), now), refusal);
 }
 
 #[test]
@@ -162,12 +203,43 @@ async fn names_of_a_folder_are_listed() {
 async fn pieces_are_those_of_the_file_that_was_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
-    std::fs::write(&path, vec![7; 300_000]).unwrap();
-    assert_eq!(measure(&path).await.unwrap(), 300_000);
-    assert_eq!(read_piece(&path, 0, 300_000).await.unwrap().len(), 262_144);
-    assert_eq!(read_piece(&path, 262_144, 300_000).await.unwrap().len(), 37_856);
-    assert_eq!(read_piece(&path, 300_000, 300_000).await.unwrap().len(), 0);
-    assert!(read_piece(&path, 0, 300_001).await.is_err(), "the file has changed");
-    assert!(measure(folder.path()).await.is_err(), "a folder");
-    assert!(measure(&folder.path().join("none")).await.is_err());
+    std::fs::write(&path, vec![7; 100_000]).unwrap();
+    let version = async || {
+        let facts = measure(&path).await.unwrap();
+        assert_eq!(facts["size"], 100_000);
+        facts["version"].as_str().unwrap().to_owned()
+    };
+    let first = version().await;
+    assert_eq!(read_piece(&path, 0, (100_000, &first)).await.unwrap().len(), 65_536);
+    assert_eq!(read_piece(&path, 65_536, (100_000, &first)).await.unwrap().len(), 34_464);
+    assert_eq!(read_piece(&path, 100_000, (100_000, &first)).await.unwrap().len(), 0);
+    assert!(read_piece(&path, 0, (100_001, &first)).await.is_err(), "another size");
+    // Other bytes of equal size, written in place. The clock of a file system may be coarse.
+    std::fs::write(&path, vec![8; 100_000]).unwrap();
+    let later = std::time::SystemTime::now() + Duration::from_secs(10);
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    let changed = read_piece(&path, 65_536, (100_000, &first)).await.unwrap_err();
+    assert!(matches!(changed, Fault::File(reason) if reason == "the file has changed since /attach"));
+    let second = version().await;
+    assert!(read_piece(&path, 65_536, (100_000, &second)).await.is_ok());
+    // Another file in its place, with equal size and time.
+    let other = folder.path().join("b");
+    std::fs::write(&other, vec![9; 100_000]).unwrap();
+    std::fs::File::options().write(true).open(&other).unwrap().set_modified(later).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    assert_eq!(read_piece(&path, 65_536, (100_000, &second)).await.is_err(), cfg!(unix));
+}
+
+#[tokio::test]
+async fn fault_of_a_path_names_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let none = folder.path().join("none");
+    for (path, problem) in [(folder.path(), "is not a file"), (none.as_path(), "does not exist")] {
+        let now = Instant::now();
+        let mut attachment = Attachment::new(ChatId(7), path.to_str().unwrap(), "", None).unwrap();
+        attachment.next(now).unwrap();
+        let reason = format!("/attach: {} {problem}", path.display());
+        let fault = measure(path).await;
+        assert_eq!(attachment.answered(fault, now), After::Ended { reason, file: None });
+    }
 }

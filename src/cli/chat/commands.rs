@@ -31,7 +31,7 @@ pub(super) const HELP: &[Help] = &[
     always("/edit TEXT", "replace your last message"),
     always("/delete", "delete your last message"),
     always("/react EMOJI", "react to the last message; /unreact removes the reaction"),
-    always("/attach PATH TEXT", "upload a file and send it, with or without a text; Esc cancels"),
+    always("/attach PATH TEXT", "upload a file and send it, with or without a text"),
     always("/status STATUS", "set your status: online, away, dnd or invisible"),
     always("/more", "show older messages of the open chat"),
     always("/search WORDS", "find messages, code and commits; also from:USER in:#CHAT repo:NAME lang:rust"),

@@ -13,6 +13,7 @@
 
 mod account;
 mod attach;
+mod attached_file;
 mod commands;
 mod config;
 mod export;
