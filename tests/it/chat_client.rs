@@ -3,13 +3,17 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 use netbit::client::{HttpClient, Trust};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::files::FileClient;
-use crate::harness::{PASSWORD, TestServer, soon, until};
+use crate::harness::{PASSWORD, TestServer, database, soon, until};
 
 /// Returns `netbit chat` in a folder that has the user's password in a file.
 fn chat(folder: &Path, arguments: &[&str]) -> Command {
@@ -107,16 +111,20 @@ async fn chat_client_trusts_the_machines_authorities() {
     server.stop().await;
 }
 
-/// Types everything in one write before the client reads, and returns the client's exit code.
-fn type_at_terminal(mut command: Command, keys: Vec<u8>) -> Option<i32> {
+/// Starts a client at a terminal and returns it with the other side of the terminal.
+fn at_terminal(mut command: Command) -> (Child, File) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let path = ptsname(&terminal, Vec::new()).unwrap();
     let side = || File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
-    let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
-    drop(command);
-    let mut screen = File::from(terminal);
+    let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+    (child, File::from(terminal))
+}
+
+/// Types everything in one write before the client reads, and returns the client's exit code.
+fn type_at_terminal(command: Command, keys: Vec<u8>) -> Option<i32> {
+    let (mut child, mut screen) = at_terminal(command);
     let mut keyboard = screen.try_clone().unwrap();
     let typist = std::thread::spawn(move || keyboard.write_all(&keys).unwrap());
     // The output must be drained, or the client blocks. The read fails when the client has closed
@@ -278,5 +286,70 @@ async fn chat_client_attaches_files() {
     ] {
         assert!(shown.contains(problem), "{problem}: {shown}");
     }
+    server.stop().await;
+}
+
+/// Waits until a screen has shown a text after the last one.
+async fn wait_for(pieces: &Receiver<Vec<u8>>, shown: &mut String, wanted: &str) {
+    until(async || {
+        shown.extend(pieces.try_iter().map(|piece| text(&piece)));
+        shown.contains(wanted)
+    })
+    .await;
+    *shown = shown.split_once(wanted).unwrap().1.to_owned();
+}
+
+/// Regression: after the history of the server was replaced, `/attach --plain` continued with the
+/// ids of the chat and the file of the old one.
+#[actix_web::test]
+async fn replaced_history_ends_an_upload_of_the_chat_client() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let team = alice.group(&[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.bin"), b"bytes").unwrap();
+    // The client finds both servers at one address.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let target = Arc::new(AtomicU16::new(server.app.addresses.http.port()));
+    let current = target.clone();
+    let proxy = actix::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let port = current.load(Ordering::Relaxed);
+            let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+            actix::spawn(async move { drop(tokio::io::copy_bidirectional(&mut client, &mut server).await) });
+        }
+    });
+    let (mut child, mut screen) = at_terminal(chat(folder.path(), &["--server", &url, "--plain"]));
+    let mut keyboard = screen.try_clone().unwrap();
+    let (sender, pieces) = channel();
+    let reader = std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(bytes @ 1..) = screen.read(&mut piece) {
+            drop(sender.send(piece[..bytes].to_vec()));
+        }
+    });
+    let mut shown = String::new();
+    keyboard.write_all(b"/open team\rbefore\r").unwrap();
+    until(async || alice.contents(team).await == ["before"]).await;
+    let directory = server.stop_and_keep().await;
+    wait_for(&pieces, &mut shown, "not connected").await;
+    keyboard.write_all(b"/attach a.bin\r").unwrap();
+    wait_for(&pieces, &mut shown, "uploading a.bin").await;
+    // Another node has found the loss, so the start of this one ends no login.
+    database::writer(directory.path()).batch_execute(
+        "INSERT INTO meta (key, value)
+             SELECT 'epoch_ended_' || value, value + 1 FROM meta WHERE key = 'epoch';
+         UPDATE meta SET value = value + 1 WHERE key = 'epoch'",
+    );
+    let server = TestServer::on(directory).await;
+    target.store(server.app.addresses.http.port(), Ordering::Relaxed);
+    wait_for(&pieces, &mut shown, "a.bin was not sent: the server's history was replaced").await;
+    keyboard.write_all(b"/quit\r").unwrap();
+    assert!(soon(tokio::task::spawn_blocking(move || child.wait())).await.unwrap().unwrap().success());
+    reader.join().unwrap();
+    proxy.abort();
+    assert_eq!(server.login("alice").await.contents(team).await, ["before"]);
     server.stop().await;
 }

@@ -30,8 +30,9 @@ impl Model {
 
     /// Handles the answer of a step of the upload.
     pub(super) fn attached(&mut self, answer: Result<Value, Fault>, now: Instant) {
-        // Without an upload, the history was replaced meanwhile.
-        if let Some(after) = self.attaching.as_mut().map(|attaching| attaching.answered(answer, now)) {
+        // Otherwise the history was replaced meanwhile: the answer is that of an earlier upload.
+        if let Some(attaching) = self.attaching.as_mut().filter(|attaching| attaching.is_running()) {
+            let after = attaching.answered(answer, now);
             self.continue_attaching(after);
         }
     }

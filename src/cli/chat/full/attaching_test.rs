@@ -88,6 +88,13 @@ fn replaced_history_ends_the_upload() {
     let late = RestError::Failed { status: Some(404), reason: "gone".to_owned() };
     alice.attached(Err(crate::cli::chat::attach::Fault::Rest(late)), Instant::now());
     assert!(alice.attaching.is_none());
+    // A late answer is not that of the next upload.
+    alice.open = Some(TEAM);
+    alice.attach("/tmp/next", "");
+    alice.attached(Ok(json!({"size": 7})), Instant::now());
+    assert!(matches!(step(&mut alice), Step::Measure { .. }));
+    alice.attached(Ok(json!({"size": 8})), Instant::now());
+    assert!(matches!(step(&mut alice), Step::Announce { size: 8, .. }));
 }
 
 #[test]

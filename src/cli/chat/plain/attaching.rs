@@ -20,12 +20,18 @@ impl Session {
             Ok(attachment) => attachment,
             Err(mistake) => return self.problem(mistake),
         };
+        let epoch = self.epoch;
         // The order of the lines is that of the messages.
         self.send_waiting().await?;
         if self.screen.is_interactive() {
             self.show(&[Line::Info(format!("uploading {}…", attachment.name()))])?;
         }
         loop {
+            if self.epoch != epoch {
+                // The ids of the chat and of the file have other meanings now.
+                let name = attachment.name();
+                return self.problem(format!("{name} was not sent: the server's history was replaced"));
+            }
             let pause = attachment.pause_until();
             let step = match &self.link {
                 Link::Online { .. } => attachment.next(Instant::now()),
