@@ -379,7 +379,7 @@ class Check:
         attached = self.folder / f"attached {width}.bin"
         attached.write_bytes(os.urandom(3_000_000))
         screen.type("/attach none.bin\r")
-        screen.wait("/attach: none.bin does not exist")
+        screen.wait("/attach: none.bin does not exist"[: width - 16])
         if width > 60:
             screen.type(f"/attach {self.folder}/attached\\ {width}")
             screen.keys("Tab")
