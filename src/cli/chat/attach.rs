@@ -19,8 +19,13 @@ use crate::core::plural::size as size_text;
 use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::message::{CONTENT_BYTES_MAX, ClientId, Content, InvalidContent};
 
-/// Bytes of a piece. Other requests wait for its end, also on a slow line.
-pub(super) const PIECE_BYTES: u64 = 64 * 1024;
+/// Bytes of the first piece. The next has twice as many while pieces are quick: other requests wait
+/// for the end of a piece, also on a slow line.
+const PIECE_BYTES: u64 = 64 * 1024;
+const PIECE_BYTES_MAX: u64 = 1024 * 1024;
+/// After a piece that took less, the next is larger; after one that took longer, it is smaller.
+const QUICK: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_secs(1);
 /// Attempts without a new byte, after which an upload has failed.
 const TRIES_MAX: u32 = 8;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -48,6 +53,8 @@ pub(super) enum Step {
         id: i64,
         path: PathBuf,
         offset: u64,
+        /// The largest number of bytes of the piece.
+        most: u64,
         size: u64,
         version: String,
     },
@@ -74,8 +81,8 @@ impl Step {
                 rest.ask(Method::POST, &path, Some(&body)).await
             }
             Self::Ask { id } => rest.ask(Method::GET, &format!("/api/files/{id}/upload"), None).await,
-            Self::Send { id, path, offset, size, version } => {
-                let piece = read_piece(&path, offset, (size, &version)).await?;
+            Self::Send { id, path, offset, most, size, version } => {
+                let piece = read_piece(&path, (offset, most), (size, &version)).await?;
                 let range = match u64::try_from(piece.len()).unwrap_or(0) {
                     0 => format!("bytes */{size}"),
                     bytes => format!("bytes {offset}-{}/{size}", offset.saturating_add(bytes) - 1),
@@ -118,6 +125,10 @@ pub(super) struct Attachment {
     version: String,
     id: Option<i64>,
     offset: u64,
+    /// Bytes of the next piece.
+    piece: u64,
+    /// The begin of the running request, if it sends a piece.
+    piece_begun: Option<Instant>,
     /// Whether the offset of the server is known.
     is_known: bool,
     is_complete: bool,
@@ -163,6 +174,8 @@ impl Attachment {
             version: String::new(),
             id: None,
             offset: 0,
+            piece: PIECE_BYTES,
+            piece_begun: None,
             is_known: false,
             is_complete: false,
             is_doubtful: false,
@@ -226,7 +239,9 @@ impl Attachment {
             }
             (_, Some(id)) if !self.is_known => Step::Ask { id },
             (Some(size), Some(id)) => {
-                Step::Send { id, path, offset: self.offset, size, version: self.version.clone() }
+                self.piece_begun = Some(now);
+                let (offset, most, version) = (self.offset, self.piece, self.version.clone());
+                Step::Send { id, path, offset, most, size, version }
             }
         })
     }
@@ -234,6 +249,7 @@ impl Attachment {
     /// Handles the answer to the running request.
     pub(super) fn answered(&mut self, answer: Result<Value, Fault>, now: Instant) -> After {
         self.is_running = false;
+        self.fit_piece(&answer, now);
         match answer {
             Ok(answer) => self.succeeded(&answer),
             Err(Fault::File(reason)) if self.size.is_none() => {
@@ -245,6 +261,18 @@ impl Attachment {
             }
             Err(Fault::Rest(RestError::Failed { status, reason })) => self.failed(status, reason, now),
         }
+    }
+
+    /// Chooses the size of the next piece after a piece.
+    fn fit_piece(&mut self, answer: &Result<Value, Fault>, now: Instant) {
+        let Some(begun) = self.piece_begun.take() else { return };
+        let took = now.saturating_duration_since(begun);
+        self.piece = match answer {
+            Ok(_) if took < QUICK => self.piece.saturating_mul(2).min(PIECE_BYTES_MAX),
+            Ok(_) if took < SLOW => self.piece,
+            Ok(_) => (self.piece / 2).max(PIECE_BYTES),
+            Err(_) => PIECE_BYTES,
+        };
     }
 
     fn succeeded(&mut self, answer: &Value) -> After {

@@ -30,8 +30,13 @@ fn announced(now: Instant) -> Attachment {
 }
 
 fn offset(step: Option<Step>) -> u64 {
-    let Some(Step::Send { offset, .. }) = step else { panic!("{step:?}") };
-    offset
+    piece(step).0
+}
+
+/// Returns the offset and the most bytes of a piece.
+fn piece(step: Option<Step>) -> (u64, u64) {
+    let Some(Step::Send { offset, most, .. }) = step else { panic!("{step:?}") };
+    (offset, most)
 }
 
 #[test]
@@ -55,6 +60,26 @@ fn file_is_sent_in_pieces_and_then_shown() {
     let Some(Step::Post { body: again, .. }) = attachment.next(now + PAUSE_MAX) else { panic!() };
     assert_eq!(again, body);
     assert_eq!(attachment.answered(Ok(json!({"id": 1, "seq": 4})), now), After::Sent { seq: Some(4) });
+}
+
+#[test]
+fn pieces_grow_on_a_quick_line_and_shrink_on_a_slow_one() {
+    let mut now = Instant::now();
+    let mut attachment = announced(now);
+    let mut sizes = Vec::new();
+    for took in [10, 10, 10, 10, 10, 600, 2_000, 9_000, 9_000, 9_000, 9_000, 10] {
+        let (at, most) = piece(attachment.next(now));
+        sizes.push(most / 1024);
+        now += Duration::from_millis(took);
+        attachment.answered(state(at + 1, false), now);
+    }
+    assert_eq!(sizes, [64, 128, 256, 512, 1024, 1024, 1024, 512, 256, 128, 64, 64]);
+    assert_eq!(piece(attachment.next(now)).1, 128 * 1024);
+    attachment.answered(lost(), now);
+    now += PAUSE;
+    attachment.next(now);
+    attachment.answered(state(100, false), now);
+    assert_eq!(piece(attachment.next(now)), (100, PIECE_BYTES));
 }
 
 #[test]
@@ -210,24 +235,25 @@ async fn pieces_are_those_of_the_file_that_was_measured() {
         facts["version"].as_str().unwrap().to_owned()
     };
     let first = version().await;
-    assert_eq!(read_piece(&path, 0, (100_000, &first)).await.unwrap().len(), 65_536);
-    assert_eq!(read_piece(&path, 65_536, (100_000, &first)).await.unwrap().len(), 34_464);
-    assert_eq!(read_piece(&path, 100_000, (100_000, &first)).await.unwrap().len(), 0);
-    assert!(read_piece(&path, 0, (100_001, &first)).await.is_err(), "another size");
+    let read = async |offset, size, version| read_piece(&path, (offset, 65_536), (size, version)).await;
+    assert_eq!(read(0, 100_000, &*first).await.unwrap().len(), 65_536);
+    assert_eq!(read(65_536, 100_000, &first).await.unwrap().len(), 34_464);
+    assert_eq!(read(100_000, 100_000, &first).await.unwrap().len(), 0);
+    assert!(read(0, 100_001, &first).await.is_err(), "another size");
     // Other bytes of equal size, written in place. The clock of a file system may be coarse.
     std::fs::write(&path, vec![8; 100_000]).unwrap();
     let later = std::time::SystemTime::now() + Duration::from_secs(10);
     std::fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
-    let changed = read_piece(&path, 65_536, (100_000, &first)).await.unwrap_err();
+    let changed = read(65_536, 100_000, &first).await.unwrap_err();
     assert!(matches!(changed, Fault::File(reason) if reason == "the file has changed since /attach"));
     let second = version().await;
-    assert!(read_piece(&path, 65_536, (100_000, &second)).await.is_ok());
+    assert!(read(65_536, 100_000, &second).await.is_ok());
     // Another file in its place, with equal size and time.
     let other = folder.path().join("b");
     std::fs::write(&other, vec![9; 100_000]).unwrap();
     std::fs::File::options().write(true).open(&other).unwrap().set_modified(later).unwrap();
     std::fs::rename(&other, &path).unwrap();
-    assert_eq!(read_piece(&path, 65_536, (100_000, &second)).await.is_err(), cfg!(unix));
+    assert_eq!(read(65_536, 100_000, &second).await.is_err(), cfg!(unix));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::attach::{Fault, PIECE_BYTES};
+use super::attach::Fault;
 
 /// Returns size and version of a file that can be read.
 pub(super) async fn measure(path: &Path) -> Result<Value, Fault> {
@@ -24,17 +24,17 @@ pub(super) async fn measure(path: &Path) -> Result<Value, Fault> {
     Ok(json!({"size": facts.len(), "version": version_of(&facts)}))
 }
 
-/// Reads the next bytes of a file that has this size and version.
+/// Reads the next bytes of a file that has this size and version, at most `most`.
 pub(super) async fn read_piece(
     path: &Path,
-    offset: u64,
+    (offset, most): (u64, u64),
     (size, version): (u64, &str),
 ) -> Result<Vec<u8>, Fault> {
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => Fault::File("the file was removed".to_owned()),
         _ => Fault::File(format!("the file cannot be read: {}", reason_of(&error))),
     };
-    let wanted = size.saturating_sub(offset).min(PIECE_BYTES);
+    let wanted = size.saturating_sub(offset).min(most);
     let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
     file.seek(SeekFrom::Start(offset)).await.map_err(failed)?;
     let mut piece = Vec::new();

@@ -383,7 +383,7 @@ async function early({ server, browser, alice, chat, other }) {
   await second.goto(`${server.url}/chat/${chat.id}`);
   await second.waitForSelector(FIELD, { state: 'visible' });
   await second.setInputFiles('#chat .composer input[type=file]', [file('lost.txt', 'text/plain', Buffer.from('lost'))]);
-  await second.locator('.composer-problem', { hasText: 'The files are not attached. Try again.' }).waitFor();
+  await second.locator('.composer-problem', { hasText: 'Not attached: ' }).waitFor();
   await second.unroute('**/chat/more.js');
   await second.setInputFiles('#chat .composer input[type=file]', [file('again.txt', 'text/plain', Buffer.from('again'))]);
   await uploaded(second, 1);

@@ -220,7 +220,7 @@ export function createAttached(composer, root) {
     const fit = files.slice(0, ATTACHED_MAX - target.list.length);
     for (const file of fit) target.list.push(uploads.add(place.chat, file, sentName(isPasted ? pastedName(file.name, new Date(ctx.now())) : file.name)));
     // A message is not sent without a part of its files.
-    target.isHeld ||= isHeld && fit.length === files.length;
+    target.isHeld = fit.length === files.length && (target.isHeld || isHeld);
     const left = files.slice(fit.length).map(({ name }) => name);
     if (left.length) tell(`A message has at most ${ATTACHED_MAX} files. Not attached: ${left.slice(0, 3).join(', ')}${left.length > 3 ? ` and ${left.length - 3} more` : ''}.`);
     else if (isShown) say('');
@@ -234,7 +234,10 @@ export function createAttached(composer, root) {
     const button = event.target instanceof Element ? event.target.closest('button[data-file]') : null;
     if (!(button instanceof HTMLElement) || !group) return;
     const upload = [...items].find(([, { node }]) => node.contains(button))?.[0];
-    if (button.dataset.file === 'release') release();
+    if (button.dataset.file === 'release') {
+      release();
+      field.focus();
+    }
     if (button.dataset.file === 'retry' && upload) {
       items.get(upload)?.focus();
       uploads.retry(upload);
@@ -262,7 +265,6 @@ export function createAttached(composer, root) {
     if (!group?.isHeld) return false;
     group.isHeld = false;
     draw();
-    field.focus();
     return true;
   }
 

@@ -452,6 +452,8 @@ export function createComposer(root, ctx, options = {}) {
   if (isMain) {
     onMain('chat:reply', ({ message }) => {
       if (message?.chat_id !== state.chat || form.hidden) return;
+      // A message that waits for its files does not become a reply.
+      files.release();
       if (state.editing) endEdit();
       const { display_name, username } = store.user(message.sender_id);
       setNotes({ reply: { id: message.id, name: display_name || username, text: plainText(parseText(message.content), REPLY_CHARS) || (message.files?.[0]?.name ?? '') } });
@@ -503,6 +505,7 @@ export function createComposer(root, ctx, options = {}) {
      * @param {{ code: CodeNote | null }} attached
      */
     attach(attached) {
+      files.release();
       setNotes(attached);
       if (!form.hidden) field.focus();
     },

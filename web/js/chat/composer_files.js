@@ -3,6 +3,7 @@
 
 import { el } from '../kit/dom.js';
 import { more } from './later.js';
+import { showProblem } from './problem.js';
 
 /** @typedef {import('./composer.js').ComposerSelf} ComposerSelf */
 /** @typedef {ReturnType<import('./later.js').More['createAttached']>} Attached */
@@ -39,8 +40,11 @@ export function composerFiles(composer, { form, drop, signal }) {
       if (!signal.aborted) attached.show();
       run(attached);
     }, () => {
-      if (early.length) composer.say('The files are not attached. Try again.');
-      early = [];
+      for (const { list, place } of early.splice(0)) {
+        const problem = `Not attached: ${list[0]?.name}. Try again.`;
+        if (!signal.aborted && place.name === composer.name()) composer.say(problem);
+        else showProblem(problem);
+      }
     });
   }
 
@@ -104,12 +108,14 @@ export function composerFiles(composer, { form, drop, signal }) {
     holds() {
       const taken = earlyHere();
       for (const one of taken) one.isHeld = true;
+      if (taken.length) composer.say('The message is sent when its files are uploaded.');
       return taken.length > 0 || (attached?.holds() ?? false);
     },
     /** Ends this wait; returns whether there was one. */
     release() {
       const held = earlyHere().filter(({ isHeld }) => isHeld);
       for (const one of held) one.isHeld = false;
+      if (held.length) composer.say('');
       return held.length > 0 || (attached?.release() ?? false);
     },
     /** Shows the files of the chat of the composer. */
