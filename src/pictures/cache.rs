@@ -189,23 +189,39 @@ impl PictureCache {
         written
     }
 
-    /// Removes all pictures of files. Lists each of their parts once.
+    /// Removes all pictures of files. Lists the names of each of their parts once, without the
+    /// sizes: the bytes of the part stay as they were counted until [`PictureCache::tidy`].
     pub fn remove(&self, hashes: &[BlobHash]) -> io::Result<()> {
         for part in Self::parts() {
             let of_part = hashes.iter().copied().filter(|hash| part_of(*hash) == part);
             let of_part: HashSet<_> = of_part.collect();
             if !of_part.is_empty() {
-                self.tidy(part, |hash| !of_part.contains(&hash))?;
+                self.remove_of_part(part, &of_part)?;
             }
         }
         Ok(())
     }
 
-    /// Brings the part of a hash within its share, if it may have exceeded it.
+    fn remove_of_part(&self, part: usize, hashes: &HashSet<BlobHash>) -> io::Result<()> {
+        for entry in entries(&self.part(part))? {
+            let entry = entry?;
+            let name = Name::parse(entry.file_name().to_str().unwrap_or_default());
+            if name.is_some_and(|name| hashes.contains(&name.hash())) {
+                remove_if_there(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the part of a hash to 7/8 of its share, if it may have exceeded it. The next writes
+    /// then list nothing.
     pub fn trim(&self, hash: BlobHash) -> io::Result<()> {
         let part = part_of(hash);
         let held = self.held.get(part).map_or(UNKNOWN, |held| held.load(Relaxed));
-        if held > self.part_bytes { self.tidy(part, |_| true) } else { Ok(()) }
+        if held <= self.part_bytes {
+            return Ok(());
+        }
+        self.tidy_to(part, |_| true, self.part_bytes - self.part_bytes / 8)
     }
 
     /// Returns the numbers of the parts.
@@ -222,15 +238,15 @@ impl PictureCache {
     /// Removes the pictures of a part whose blob is not `kept`, and those of other versions, brings
     /// the part within its share, and counts its bytes.
     pub fn tidy(&self, part: usize, kept: impl Fn(BlobHash) -> bool) -> io::Result<()> {
+        self.tidy_to(part, kept, self.part_bytes)
+    }
+
+    /// Like [`PictureCache::tidy`]. A part above its share is brought to `target` bytes.
+    fn tidy_to(&self, part: usize, kept: impl Fn(BlobHash) -> bool, target: u64) -> io::Result<()> {
         let folder = self.part(part);
         let mut found = Vec::new();
         let mut held = 0_u64;
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => Some(entries),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        for entry in entries.into_iter().flatten() {
+        for entry in entries(&folder)? {
             let entry = entry?;
             // Removed since it was listed.
             let Ok(about) = entry.metadata() else { continue };
@@ -250,8 +266,9 @@ impl PictureCache {
             found.push((used, bytes, name));
         }
         found.sort_unstable();
+        let target = if held > self.part_bytes { target } else { held };
         for (_, bytes, name) in found {
-            if held <= self.part_bytes {
+            if held <= target {
                 break;
             }
             remove_if_there(&folder.join(name))?;
@@ -273,6 +290,11 @@ enum Name {
 }
 
 impl Name {
+    fn hash(&self) -> BlobHash {
+        let (Self::InPlace(hash) | Self::New(hash)) = self;
+        *hash
+    }
+
     fn parse(name: &str) -> Option<Self> {
         let (stem, end) = name.split_once('.').map_or((name, None), |(stem, end)| (stem, Some(end)));
         let (hash, rest) = stem.split_once('-')?;
@@ -287,6 +309,16 @@ impl Name {
             Some(end) => end.ends_with(NEW).then_some(Self::New(hash)),
         }
     }
+}
+
+/// Lists a folder, which may not exist yet.
+fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    Ok(entries.into_iter().flatten())
 }
 
 fn part_of(hash: BlobHash) -> usize {

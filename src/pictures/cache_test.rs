@@ -58,7 +58,9 @@ fn picture_is_found_until_its_file_is_removed() {
         assert!(cache.find(key).unwrap().is_none());
     }
     assert!(content(&cache, other).is_some());
-    assert_eq!((names(&cache, "a").len(), cache.bytes()), (1, BLOCK_BYTES));
+    assert_eq!(names(&cache, "a").len(), 1);
+    cache.tidy(0xa, |_| true).unwrap();
+    assert_eq!(cache.bytes(), BLOCK_BYTES);
 }
 
 #[test]
@@ -103,10 +105,13 @@ fn failure_is_remembered_for_its_time_and_limits() {
 #[test]
 fn longest_unused_pictures_go_first_and_the_bound_holds() {
     let dir = tempfile::tempdir().unwrap();
-    // Two blocks for each part.
-    let cached = cache(dir.path(), 16 * 2 * BLOCK_BYTES);
-    let (old, used, new, elsewhere) = (key(1, 1, 360), key(1, 2, 360), key(1, 3, 360), key(0x21, 1, 360));
-    for (key, age) in [(elsewhere, 9), (old, 3), (used, 4)] {
+    // Eight blocks for each part, of which seven stay when it is trimmed.
+    let cached = cache(dir.path(), 16 * 8 * BLOCK_BYTES);
+    let (old, older, used, new) = (key(1, 1, 360), key(1, 2, 360), key(1, 3, 360), key(1, 4, 360));
+    let elsewhere = key(0x21, 1, 360);
+    let others: Vec<_> = (5..10).map(|last| key(1, last, 360)).collect();
+    let young = others.iter().map(|key| (*key, 1));
+    for (key, age) in [(elsewhere, 9), (old, 3), (older, 4), (used, 5)].into_iter().chain(young) {
         cached.put(key, b"x").unwrap();
         cached.trim(key.hash).unwrap();
         set_age(&cached.path(key), DAY * age);
@@ -114,13 +119,16 @@ fn longest_unused_pictures_go_first_and_the_bound_holds() {
     // A use renews the time.
     assert!(content(&cached, used).is_some());
     cached.put(new, b"x").unwrap();
-    assert_eq!(cached.bytes(), 4 * BLOCK_BYTES, "counted without a list");
+    assert_eq!(cached.bytes(), 10 * BLOCK_BYTES, "counted without a list");
     cached.trim(new.hash).unwrap();
-    assert!(content(&cached, old).is_none());
-    assert!([used, new, elsewhere].iter().all(|key| content(&cached, *key).is_some()));
-    assert_eq!(cached.bytes(), 3 * BLOCK_BYTES);
-    cached.put(key(1, 4, 360), &[0; 3 * 4096]).unwrap();
-    assert!(content(&cached, key(1, 4, 360)).is_none(), "larger than a part");
+    assert!([old, older].iter().all(|key| content(&cached, *key).is_none()));
+    assert!(others.iter().chain([&used, &new, &elsewhere]).all(|key| content(&cached, *key).is_some()));
+    assert_eq!(cached.bytes(), 8 * BLOCK_BYTES);
+    cached.put(old, b"x").unwrap();
+    cached.trim(old.hash).unwrap();
+    assert_eq!(cached.bytes(), 9 * BLOCK_BYTES, "within the share");
+    cached.put(key(1, 99, 360), &[0; 9 * 4096]).unwrap();
+    assert!(content(&cached, key(1, 99, 360)).is_none(), "larger than a part");
     let smaller = cache(dir.path(), 16 * BLOCK_BYTES);
     PictureCache::parts().try_for_each(|part| smaller.tidy(part, |_| true)).unwrap();
     assert_eq!(smaller.bytes(), 2 * BLOCK_BYTES, "the limit was lowered");
