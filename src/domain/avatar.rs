@@ -5,8 +5,9 @@ use super::ids::{ChatId, ProjectId, UserId};
 
 /// The side of an avatar in pixels.
 pub const AVATAR_SIDE: u32 = 256;
-/// Bytes of an avatar. A JPEG of this size in pixels has some 20 KiB.
-pub const AVATAR_BYTES_MAX: u64 = 128 * 1024;
+/// Bytes of an avatar. A JPEG of this size in pixels has some 20 KiB; one that needs more has a
+/// lower quality.
+pub const AVATAR_BYTES_MAX: u64 = 32 * 1024;
 
 /// The owner of an avatar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

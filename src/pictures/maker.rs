@@ -24,8 +24,9 @@ use super::{Shape, ThumbnailOrder};
 const FORMATS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP];
 /// The longest side in pixels: the largest that JPEG and GIF can state.
 const SIDE_MAX: u32 = 65_535;
-/// The quality of a JPEG, of 100: text in screenshots stays readable.
-const QUALITY: u8 = 85;
+/// The qualities of a JPEG, of 100, in the order of the attempts. With the first, text in
+/// screenshots stays readable. The others are for pictures that would be too large, such as noise.
+const QUALITIES: [u8; 3] = [85, 60, 20];
 /// The background of a transparent picture that would be too large as a PNG.
 const BACKGROUND: u8 = 255;
 /// A picture this many times as long as wide is cut to a square before it is scaled, and not after.
@@ -221,9 +222,12 @@ fn blended(color: u8, alpha: u8) -> u8 {
 
 fn jpeg(picture: &DynamicImage, bytes_max: u64) -> Result<Vec<u8>, MakeError> {
     let mut encoded = Vec::new();
-    JpegEncoder::new_with_quality(&mut encoded, QUALITY).encode_image(picture)?;
-    if u64::try_from(encoded.len()).is_ok_and(|bytes| bytes <= bytes_max) {
-        return Ok(encoded);
+    for quality in QUALITIES {
+        encoded.clear();
+        JpegEncoder::new_with_quality(&mut encoded, quality).encode_image(picture)?;
+        if u64::try_from(encoded.len()).is_ok_and(|bytes| bytes <= bytes_max) {
+            return Ok(encoded);
+        }
     }
     Err(MakeError::TooLarge(format!("{} bytes in the smaller size", encoded.len())))
 }

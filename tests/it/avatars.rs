@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::browser::Browser;
 use crate::harness::files::{FileClient, Received};
-use crate::harness::pictures::{photograph, picture, written};
+use crate::harness::pictures::{noise, photograph, picture, written};
 use crate::harness::{Person, TestServer, database, netbit_beside};
 
 const MINE: &str = "/api/users/me/avatar";
@@ -244,5 +244,17 @@ async fn avatar_is_in_every_backup() {
     let server = TestServer::on(target).await;
     let alice = server.login("alice").await;
     assert_eq!(get(&server, &alice, "/api/users/alice/avatar").await.bytes, made.bytes);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn avatar_that_does_not_compress_is_kept_small() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let hard = written(&noise(400, 400), ImageFormat::Png);
+    assert_eq!(put(&server, &alice, MINE, &hard).await.status, 204);
+    let made = get(&server, &alice, "/api/users/alice/avatar").await;
+    assert_eq!(sides(&made.bytes), (256, 256));
+    assert!(made.bytes.len() <= 32 * 1024, "{}", made.bytes.len());
     server.stop().await;
 }
