@@ -89,7 +89,8 @@ impl FromRequest for Viewer {
     }
 }
 
-/// [`Viewer`], or an anonymous caller.
+/// [`Viewer`], or an anonymous caller. A cookie whose login has ended counts as none, because
+/// browsers keep sending it. An invalid `Authorization` is an error.
 pub(crate) struct MaybeViewer(pub(crate) Option<Credential>);
 
 impl FromRequest for MaybeViewer {
@@ -98,19 +99,21 @@ impl FromRequest for MaybeViewer {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let is_known = request.headers().contains_key(header::AUTHORIZATION) || cookie::is_sent(&request);
-            Ok(Self(if is_known { Some(viewer(&request).await?) } else { None }))
-        })
+        Box::pin(async move { Ok(Self(viewer_if_known(&request).await?)) })
     }
 }
 
 /// Returns the caller of a request about a file: [`Viewer`].
 pub(crate) async fn viewer(request: &HttpRequest) -> Result<Credential, HttpError> {
+    Ok(viewer_if_known(request).await?.ok_or_else(ServiceError::unauthenticated)?)
+}
+
+async fn viewer_if_known(request: &HttpRequest) -> Result<Option<Credential>, HttpError> {
     let by_cookie = !request.headers().contains_key(header::AUTHORIZATION);
     let who = if by_cookie { cookie::credential(request).await? } else { caller(request).await? };
-    let who = who.ok_or_else(ServiceError::unauthenticated)?;
-    request.extensions_mut().insert(Holder::Account(who.user));
+    if let Some(who) = who {
+        request.extensions_mut().insert(Holder::Account(who.user));
+    }
     Ok(who)
 }
 

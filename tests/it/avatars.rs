@@ -247,6 +247,25 @@ async fn avatar_is_in_every_backup() {
     server.stop().await;
 }
 
+/// Regression: a browser whose login had ended got 401 for what visitors see.
+#[actix_web::test]
+async fn ended_cookie_sees_what_visitors_see() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.hello_web("public").await;
+    let path = "/api/projects/alice/hello/avatar";
+    assert_eq!(put(&server, &alice, path, &a_picture()).await.status, 204);
+    let browser = Browser::login(&server, "bob").await;
+    bob.post("/api/users/logout", json!({"all": true})).await;
+    assert!(!browser.cookie().is_empty());
+    assert_eq!(browser.get("/api/users/alice/avatar").await.status, 401, "the login has ended");
+    assert_eq!(browser.get(path).await.status, 200);
+    assert_eq!(get(&server, &bob, path).await.status, 401, "an invalid Authorization is an error");
+    alice.patch("/api/projects/alice/hello", json!({"visibility": "private"})).await;
+    assert_eq!(browser.get(path).await.status, 401);
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn avatar_that_does_not_compress_is_kept_small() {
     let server = TestServer::start().await;
