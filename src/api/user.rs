@@ -60,7 +60,7 @@ impl From<&User> for PublicUser {
             display_name: user.display_name.clone(),
             active: user.active,
             created_at: user.created_at,
-            avatar: user.avatar.clone(),
+            avatar: user.shown_avatar().map(str::to_owned),
         }
     }
 }
@@ -74,7 +74,7 @@ impl From<Arc<User>> for OwnUser {
             email: user.email.clone(),
             is_admin: user.is_admin,
             created_at: user.created_at,
-            avatar: user.avatar.clone(),
+            avatar: user.shown_avatar().map(str::to_owned),
         }
     }
 }

@@ -25,6 +25,13 @@ pub struct User {
     pub avatar: Option<String>,
 }
 
+impl User {
+    /// Returns the version of the avatar that others see: a deactivated user has none.
+    pub fn shown_avatar(&self) -> Option<&str> {
+        self.avatar.as_deref().filter(|_| self.active)
+    }
+}
+
 /// First path segments that routes and pages use, and names that mislead readers. A user name is
 /// the first segment of the paths of the user's projects.
 const RESERVED: &[&str] = &[

@@ -203,6 +203,7 @@ pub struct FoundPerson {
 impl From<&User> for FoundPerson {
     fn from(user: &User) -> Self {
         let (username, display_name) = (user.username.clone(), user.display_name.clone());
-        Self { id: user.id, username, display_name, avatar: user.avatar.clone() }
+        let avatar = user.shown_avatar().map(str::to_owned);
+        Self { id: user.id, username, display_name, avatar }
     }
 }

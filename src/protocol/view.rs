@@ -84,7 +84,8 @@ fn active() -> bool {
 impl From<&User> for UserView {
     fn from(user: &User) -> Self {
         let (username, display_name) = (user.username.clone(), user.display_name.clone());
-        Self { id: user.id, username, display_name, active: user.active, avatar: user.avatar.clone() }
+        let avatar = user.shown_avatar().map(str::to_owned);
+        Self { id: user.id, username, display_name, active: user.active, avatar }
     }
 }
 

@@ -71,9 +71,10 @@ impl Services {
         Ok(self.writer.execute(who, SetAvatar { who, of, avatar, within_rate }).await?)
     }
 
-    /// Returns the avatar of a user whom the caller may see.
+    /// Returns the avatar of an active user whom the caller may see.
     pub async fn avatar_of_user(&self, who: Credential, username: String) -> Result<Avatar, ServiceError> {
         let user = self.person(who, username).await?;
+        user.shown_avatar().ok_or(Refusal::NotFound("avatar"))?;
         self.avatar(Holder::Account(who.user), AvatarOf::User(user.id)).await
     }
 

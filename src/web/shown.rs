@@ -52,7 +52,7 @@ impl Face {
     }
 
     pub(super) fn of(user: &User) -> Self {
-        Self::new(&user.username, &user.display_name).with_avatar(user.avatar.as_deref())
+        Self::new(&user.username, &user.display_name).with_avatar(user.shown_avatar())
     }
 
     /// Returns whether the display name is another than the user name.

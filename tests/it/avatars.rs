@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::browser::Browser;
 use crate::harness::files::{FileClient, Received};
 use crate::harness::pictures::{noise, photograph, picture, written};
-use crate::harness::{Person, TestServer, database, netbit_beside};
+use crate::harness::{Person, TestServer, assert_problem, database, netbit_beside};
 
 const MINE: &str = "/api/users/me/avatar";
 
@@ -263,6 +263,28 @@ async fn ended_cookie_sees_what_visitors_see() {
     assert_eq!(get(&server, &bob, path).await.status, 401, "an invalid Authorization is an error");
     alice.patch("/api/projects/alice/hello", json!({"visibility": "private"})).await;
     assert_eq!(browser.get(path).await.status, 401);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn deactivated_user_is_shown_without_avatar() {
+    let server = TestServer::start().await;
+    let (admin, bob) = (server.admin("alice").await, server.user("bob").await);
+    admin.hello_web("private").await;
+    admin.put("/api/projects/alice/hello/members/bob", json!({"role": "maintainer"})).await;
+    let browser = Browser::login(&server, "alice").await;
+    assert_eq!(put(&server, &bob, MINE, &a_picture()).await.status, 204);
+    let members = "/alice/hello/-/members";
+    let listed = async || browser.page(members).await.contains("src=\"/api/users/bob/avatar?v=");
+    assert!(listed().await && version_of(&admin, "/api/users/bob").await.is_string());
+    admin.patch("/api/admin/users/bob", json!({"active": false})).await;
+    let shown = "/api/users/bob/avatar";
+    assert_problem(&admin.get(shown).await, 404, "not_found");
+    assert_eq!(version_of(&admin, "/api/users/bob").await, Value::Null);
+    assert!(!listed().await);
+    admin.patch("/api/admin/users/bob", json!({"active": true})).await;
+    assert_eq!(get(&server, &admin, shown).await.status, 200, "again active");
+    assert!(listed().await);
     server.stop().await;
 }
 

@@ -329,13 +329,14 @@ impl Query for Members {
                 let user = context.read.directory.user(id);
                 user.map(|user| user.display_name.clone()).unwrap_or_default()
             };
+            let avatar = |id| context.read.directory.user(id)?.shown_avatar().map(str::to_owned);
             let members = above.map(|(id, role)| MemberView {
                 user_id: *id,
                 username: context.read.directory.username(*id).to_owned(),
                 display_name: display_name(*id),
                 role: *role,
                 active: context.read.directory.user(*id).is_some_and(|user| user.active),
-                avatar: context.read.directory.user(*id).and_then(|user| user.avatar.clone()),
+                avatar: avatar(*id),
             });
             Ok(Page::take(members, self.limit))
         }))
