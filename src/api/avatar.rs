@@ -12,9 +12,8 @@ use crate::domain::ids::ChatId;
 use crate::domain::permission::project::Act;
 use crate::http::contents::IMAGE_SANDBOX;
 use crate::http::error::HttpResult;
-use crate::http::extract::{
-    AuthenticatedUser, MaybeViewer, Path, Query, Viewer, client_of, holder_of, read_body_within,
-};
+use crate::http::extract::{AuthenticatedUser, MaybeViewer, Path, Query, Viewer, client_of, holder_of};
+use crate::http::picture::read_picture;
 use crate::http::validator::knows;
 use crate::services::Services;
 use crate::services::access::ProjectPath;
@@ -35,7 +34,7 @@ pub(super) struct VersionKeys {
 /// The server cuts a square of 256 pixels from its middle, and drops all metadata.
 #[utoipa::path(put, operation_id = "set_own_avatar", path = "/api/users/me/avatar",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 204), (status = 401), (status = 403), (status = 409), (status = 413), (status = 422), (status = 429)))]
+    responses((status = 204), (status = 401), (status = 403), (status = 409), (status = 413), (status = 422), (status = 429), (status = 503)))]
 pub(super) async fn set_own(
     caller: AuthenticatedUser,
     request: HttpRequest,
@@ -73,7 +72,7 @@ pub(super) async fn of_user(
 #[utoipa::path(put, operation_id = "set_project_avatar", path = "/api/projects/{user}/{project}/avatar",
     params(("user" = String, Path), ("project" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429)))]
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429), (status = 503)))]
 pub(super) async fn set_of_project(
     caller: AuthenticatedUser,
     request: HttpRequest,
@@ -116,7 +115,7 @@ pub(super) async fn of_project(
 /// Sets the avatar of a group or channel, like `PUT /api/users/me/avatar`. Only its admins may.
 #[utoipa::path(put, operation_id = "set_chat_avatar", path = "/api/chats/{id}/avatar", params(("id" = i64, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429)))]
+    responses((status = 204), (status = 401), (status = 403), (status = 404), (status = 409), (status = 413), (status = 422), (status = 429), (status = 503)))]
 pub(super) async fn set_of_chat(
     caller: AuthenticatedUser,
     request: HttpRequest,
@@ -161,8 +160,9 @@ async fn set(
     payload: web::Payload,
 ) -> HttpResult {
     let client = client_of(request, Some(who.user))?;
-    let picture = read_body_within(request, &mut payload.into_inner(), services.limits.avatar_bytes).await?;
-    services.set_avatar(who, client, of, Bytes::from(picture)).await?;
+    let turn = services.begin_avatar(who)?;
+    let picture = read_picture(request, &mut payload.into_inner(), 0).await?;
+    services.set_avatar(who, client, of, (Bytes::from(picture), turn)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

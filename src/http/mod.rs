@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod observe;
 pub(crate) mod origin;
 pub(crate) mod page_names;
+pub(crate) mod picture;
 pub(crate) mod pieces;
 mod query_keys;
 pub(crate) mod ranges;

@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::access::ProjectPath;
 use super::blocking::blocking;
+use super::thumbnails::TOO_MANY;
 use super::{FieldProblem, ServiceError, Services};
 use crate::actors::cache::{ManagedChat, ReadableChat};
 use crate::actors::writer::commands::SetAvatar;
-use crate::core::shares::{Client, Holder};
+use crate::core::shares::{Client, Holder, Slot};
 use crate::domain::access::Credential;
 use crate::domain::avatar::{AVATAR_BYTES_MAX, AVATAR_SIDE, Avatar, AvatarOf};
 use crate::domain::ids::ChatId;
@@ -21,13 +22,35 @@ use crate::domain::refusal::Refusal;
 use crate::pictures::Shape;
 use crate::pictures::cache::Failure;
 use crate::pictures::child::input_of;
+use crate::protocol::code::Code;
 use crate::storage::queries::avatars;
 
 /// Bytes of the hash that a version has.
 const VERSION_BYTES: usize = 8;
+/// When a client may try again after too many bodies at once, in milliseconds.
+const RETRY_MS: u64 = 2_000;
+
+/// The permission to receive the picture of an avatar, from the first byte of its body until the
+/// child that makes the avatar has ended.
+pub struct AvatarTurn {
+    _slot: Slot,
+}
 
 impl Services {
-    /// Makes an avatar from the bytes of a picture, and stores it.
+    /// Admits a picture for an avatar, before its body is read.
+    ///
+    /// # Errors
+    /// The rate of changes (429), a node of an earlier version (409), too many such bodies (503).
+    pub fn begin_avatar(&self, who: Credential) -> Result<AvatarTurn, ServiceError> {
+        self.rates.change(who.user, 1)?;
+        self.files.check_avatars()?;
+        let slot = self.files.pictures.received.enter(Holder::Account(who.user));
+        let slot = slot.ok_or_else(|| ServiceError::later(Code::Overloaded, TOO_MANY, RETRY_MS))?;
+        Ok(AvatarTurn { _slot: slot })
+    }
+
+    /// Makes an avatar from the bytes of a picture, and stores it. The caller has checked that the
+    /// user may change the avatar, so strangers start no child. The command checks it again.
     ///
     /// The child must be started on a thread of the HTTP server.
     pub async fn set_avatar(
@@ -35,17 +58,16 @@ impl Services {
         who: Credential,
         client: Client,
         of: AvatarOf,
-        picture: Bytes,
+        (picture, turn): (Bytes, AvatarTurn),
     ) -> Result<(), ServiceError> {
-        // The command checks again. Strangers must not start children.
-        self.files.check_avatars()?;
         let input = blocking(move || -> io::Result<File> { input_of(&picture) }).await?;
         let input = input.map_err(ServiceError::internal)?;
         let made = self.make_picture(client, input, Shape::Square(AVATAR_SIDE), AVATAR_BYTES_MAX).await?;
+        drop(turn);
         let made = made.map_err(|failure| {
             let problem = match failure {
                 Failure::Damaged => "must be a PNG, JPEG, GIF or WebP that is not damaged",
-                Failure::TooLarge => "must have fewer pixels; make it smaller and try again",
+                Failure::TooLarge => "is too large to be decoded; make it smaller and try again",
             };
             ServiceError::invalid(vec![FieldProblem { field: "picture", problem: problem.to_owned() }])
         })?;
@@ -57,6 +79,7 @@ impl Services {
 
     /// Removes an avatar: initials are shown again.
     pub async fn remove_avatar(&self, who: Credential, of: AvatarOf) -> Result<(), ServiceError> {
+        self.rates.change(who.user, 1)?;
         self.files.check_avatars()?;
         self.write_avatar(who, of, None).await
     }
@@ -67,8 +90,7 @@ impl Services {
         of: AvatarOf,
         avatar: Option<Avatar>,
     ) -> Result<(), ServiceError> {
-        let within_rate = self.rates.message(who.user);
-        Ok(self.writer.execute(who, SetAvatar { who, of, avatar, within_rate }).await?)
+        Ok(self.writer.execute(who, SetAvatar { who, of, avatar }).await?)
     }
 
     /// Returns the avatar of an active user whom the caller may see.

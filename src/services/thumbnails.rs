@@ -47,6 +47,10 @@ const TYPE_BYTES: usize = 8;
 /// account. Together 128 MiB.
 const IN_MEMORY_MAX: usize = 64;
 const IN_MEMORY_PER_ACCOUNT_MAX: usize = 8;
+/// Pictures for avatars that are received or wait for their child, and those of an account.
+/// Together 64 times `limits.avatar_bytes`.
+const RECEIVED_MAX: usize = 64;
+const RECEIVED_PER_ACCOUNT_MAX: usize = 4;
 /// When a client may try again after a child that did not end in time, in milliseconds.
 const LATE_RETRY_MS: u64 = 10_000;
 
@@ -54,7 +58,7 @@ const NOT_A_PICTURE: &str = "the file is not a PNG, JPEG, GIF or WebP, so it has
 const DAMAGED: &str = "the picture is damaged, so it has no thumbnail";
 const TOO_LARGE: &str =
     "the picture is too large for a thumbnail (limits.thumbnail_pixels, thumbnail_memory_bytes)";
-const TOO_MANY: &str = "too many pictures are being made at once; try again later";
+pub(super) const TOO_MANY: &str = "too many pictures are being made at once; try again later";
 
 /// The makers and the cache of smaller pictures; one per application.
 pub struct PictureResources {
@@ -64,6 +68,8 @@ pub struct PictureResources {
     /// Held by the task that makes a picture.
     locks: KeyedLock<PictureKey>,
     in_memory: Slots,
+    /// Taken before the body of an avatar is read.
+    pub(super) received: Slots,
     patience: Duration,
     pub(super) metrics: PictureMetrics,
 }
@@ -85,6 +91,7 @@ impl PictureResources {
             pool: Pool::start(rules, pools.meter(PoolName::Pictures)),
             locks: KeyedLock::start(),
             in_memory: Slots::new(IN_MEMORY_MAX, IN_MEMORY_PER_ACCOUNT_MAX),
+            received: Slots::new(RECEIVED_MAX, RECEIVED_PER_ACCOUNT_MAX),
             patience: patience.saturating_add(Duration::from_millis(limits.thumbnail_ms)),
             metrics,
         }

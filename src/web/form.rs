@@ -91,6 +91,7 @@ impl Problems {
                 | Code::Unauthenticated
                 | Code::NotFound
                 | Code::Overloaded
+                | Code::TooLarge
         );
         if !shown {
             return Err(error.into());

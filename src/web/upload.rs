@@ -1,38 +1,80 @@
-//! The file of a form (`multipart/form-data`, RFC 7578). Browsers send such forms without a script.
+//! The picture of a form (`multipart/form-data`, RFC 7578). Browsers send such forms without a
+//! script.
+//!
+//! Invariant: the handler checks the visitor before it calls this module, which reads the body.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{HttpRequest, web};
 use bytes::Bytes;
+use futures_util::StreamExt;
 
+use crate::domain::access::Credential;
+use crate::domain::avatar::AvatarOf;
 use crate::http::error::HttpError;
-use crate::http::extract::{read_body_within, services};
+use crate::http::extract::{client_of, services};
+use crate::http::picture::{read_picture, too_large};
+use crate::services::{ServiceError, Services};
 
 /// The name of the field with the file.
 const FIELD: &str = "picture";
 /// Bytes of the form around the file: boundaries, and the headers of its part.
 const AROUND_BYTES: usize = 4096;
+/// Bytes of a refused form that are read and dropped. A browser that still sends would otherwise
+/// show an error of its own in place of the answer. Photographs of phones are smaller.
+const DROPPED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// The file of the field `picture`, at most `limits.avatar_bytes`. Empty: the user chose none.
-pub(super) struct Picture(pub(super) Bytes);
+/// Sets an avatar to the file of the form.
+pub(super) async fn set_avatar(
+    (services, request): (&Services, &HttpRequest),
+    who: Credential,
+    of: AvatarOf,
+    payload: web::Payload,
+) -> Result<(), ServiceError> {
+    let mut payload = payload.into_inner();
+    let set = set((services, request), who, of, &mut payload).await;
+    if set.is_err() {
+        let patience = Duration::from_millis(services.limits.request_body_ms);
+        // Late: the rest of the body is not read, and the connection is closed.
+        let _late = tokio::time::timeout(patience, drop_rest(&mut payload)).await;
+    }
+    set
+}
 
-impl FromRequest for Picture {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, HttpError>>>>;
+async fn set(
+    (services, request): (&Services, &HttpRequest),
+    who: Credential,
+    of: AvatarOf,
+    payload: &mut Payload,
+) -> Result<(), ServiceError> {
+    let turn = services.begin_avatar(who)?;
+    let picture = read(request, payload).await.map_err(|error| error.error)?;
+    let client = client_of(request, Some(who.user)).map_err(|error| error.error)?;
+    services.set_avatar(who, client, of, (picture, turn)).await
+}
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (request, mut payload) = (request.clone(), payload.take());
-        Box::pin(async move {
-            let most = services(&request)?.limits.avatar_bytes.saturating_add(AROUND_BYTES);
-            let body = read_body_within(&request, &mut payload, most).await?;
-            let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-            let file = boundary_of(kind.unwrap_or_default()).and_then(|boundary| file_of(&body, boundary));
-            let file = file.ok_or_else(|| HttpError::bad_request("the form has no file \"picture\""))?;
-            Ok(Self(Bytes::copy_from_slice(file)))
-        })
+/// Reads the file of the field `picture`, at most `limits.avatar_bytes`. Empty: the user chose
+/// none.
+async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, HttpError> {
+    let body = Bytes::from(read_picture(request, payload, AROUND_BYTES).await?);
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let file = boundary_of(kind.unwrap_or_default()).and_then(|boundary| file_of(&body, boundary));
+    let file = file.ok_or_else(|| HttpError::bad_request("the form has no file \"picture\""))?;
+    if file.len() > services(request)?.limits.avatar_bytes {
+        return Err(too_large(request)?.into());
+    }
+    Ok(body.slice_ref(file))
+}
+
+async fn drop_rest(payload: &mut Payload) {
+    let mut dropped = 0_usize;
+    while let Some(Ok(chunk)) = payload.next().await {
+        dropped = dropped.saturating_add(chunk.len());
+        if dropped > DROPPED_BYTES_MAX {
+            break;
+        }
     }
 }
 

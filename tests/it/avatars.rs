@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::harness::browser::Browser;
 use crate::harness::files::{FileClient, Received};
+use crate::harness::lfs::RawUpload;
 use crate::harness::pictures::{noise, photograph, picture, written};
-use crate::harness::{Person, TestServer, assert_problem, database, netbit_beside};
+use crate::harness::{Person, TestServer, assert_problem, database, netbit_beside, until};
 
 const MINE: &str = "/api/users/me/avatar";
 
@@ -151,7 +152,10 @@ async fn file_without_a_picture_is_refused_and_changes_nothing() {
         assert_eq!((refused.status, refused.json()["errors"][0]["field"].clone()), (422, json!("picture")));
     }
     let large = put(&server, &alice, MINE, &vec![0; 2 * 1024 * 1024 + 1]).await;
-    assert_eq!((large.status, large.json()["code"].as_str()), (413, Some("too_large")));
+    let answer = large.json();
+    assert_eq!((large.status, answer["code"].as_str()), (413, Some("too_large")));
+    let detail = "the picture is larger than 2.0 MiB (limits.avatar_bytes); make it smaller and try again";
+    assert_eq!((&answer["detail"], &answer["errors"][0]["field"]), (&json!(detail), &json!("picture")));
     assert_eq!(version_of(&alice, "/api/users/me").await, version);
     server.stop().await;
 }
@@ -189,6 +193,12 @@ async fn uploaded_picture_replaces_the_initials_in_pages() {
     assert!(!alice.page("/settings/profile").await.contains("/api/users/alice/avatar"));
     alice.post_file("/settings/avatar", "picture", b"not a picture").await.expect(422, "damaged");
     alice.post_file("/settings/avatar", "other", &a_picture()).await.expect(400, "no file");
+    // The rest of the body is read before the answer: some is on its way when it is refused.
+    for bytes in [2 * 1024 * 1024 + 1, 12 * 1024 * 1024] {
+        let large = alice.post_file("/settings/avatar", "picture", &vec![0; bytes]).await;
+        large.expect(413, "The file must have at most 2.0 MiB; make it smaller and try again.");
+        assert!(large.html.contains("id=\"picture-problem\""), "at its field");
+    }
     let sent = alice.post_file("/settings/avatar", "picture", &a_picture()).await;
     sent.expect_redirect("/settings/profile?done=saved");
     let profile = alice.page("/settings/profile").await;
@@ -244,6 +254,75 @@ async fn avatar_is_in_every_backup() {
     let server = TestServer::on(target).await;
     let alice = server.login("alice").await;
     assert_eq!(get(&server, &alice, "/api/users/alice/avatar").await.bytes, made.bytes);
+    server.stop().await;
+}
+
+/// Regression: the form was read before the login was checked, 2 MiB for each connection.
+#[actix_web::test]
+async fn picture_is_read_after_the_login_is_checked() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    alice.hello_web("private").await;
+    let length = "content-length: 1000000\r\n\r\n--X";
+    for path in ["/settings/avatar", "/alice/hello/-/settings/avatar"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\naccept: text/html\r\n\
+             content-type: multipart/form-data; boundary=X\r\n{length}"
+        );
+        let mut form = RawUpload::begin(&server, &head).await;
+        assert_eq!(form.status().await, "HTTP/1.1 303", "{path}");
+    }
+    for path in [MINE, "/api/projects/alice/hello/avatar", "/api/chats/1/avatar"] {
+        let mut body =
+            RawUpload::begin(&server, &format!("PUT {path} HTTP/1.1\r\nhost: x\r\n{length}")).await;
+        assert_eq!(body.status().await, "HTTP/1.1 401", "{path}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn bodies_of_an_account_are_limited() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let head = format!(
+        "PUT {MINE} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\nx",
+        alice.http.token().unwrap()
+    );
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(RawUpload::begin(&server, &head).await);
+    }
+    until(async || put(&server, &alice, MINE, b"x").await.status == 503).await;
+    let refused = put(&server, &alice, MINE, b"x").await;
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("too many pictures") && refused.header("retry-after") == "2", "{detail}");
+    assert_eq!(put(&server, &bob, MINE, &a_picture()).await.status, 204, "another account");
+    let browser = Browser::login(&server, "alice").await;
+    let form = browser.post_file("/settings/avatar", "picture", &a_picture()).await;
+    form.expect(503, "Too many pictures");
+    drop(open);
+    until(async || put(&server, &alice, MINE, &a_picture()).await.status == 204).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn changes_of_avatars_are_limited_by_rate() {
+    let server =
+        TestServer::with_limits(|limits| (limits.changes_burst, limits.changes_per_second) = (3, 1)).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    // A picture that does not change the avatar, and one that is refused, count as well.
+    assert_eq!(put(&server, &alice, MINE, b"x").await.status, 422);
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(alice.delete(MINE).await.status);
+    }
+    assert!(statuses.contains(&429) && statuses.starts_with(&[204]), "{statuses:?}");
+    until(async || {
+        let refused = put(&server, &alice, MINE, b"x").await;
+        refused.status == 429 && refused.json()["code"] == "rate_limited"
+    })
+    .await;
+    assert_eq!(put(&server, &bob, MINE, &a_picture()).await.status, 204);
     server.stop().await;
 }
 

@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, web};
 use super::settings::{SettingsPage, managed, settings_path};
 use crate::domain::avatar::AvatarOf;
 use crate::http::error::HttpResult;
-use crate::http::extract::{Path, client_of};
+use crate::http::extract::Path;
 use crate::services::Services;
 use crate::services::access::ProjectPath;
 use crate::web::form::Problems;
 use crate::web::layout::{self, see_other};
-use crate::web::upload::Picture;
+use crate::web::upload;
 use crate::web::visitor::Visitor;
 
 /// Sets the picture.
@@ -18,12 +18,12 @@ pub(in crate::web) async fn set(
     visitor: Visitor,
     request: HttpRequest,
     at: Path<ProjectPath>,
-    picture: Picture,
+    payload: web::Payload,
     services: web::Data<Services>,
 ) -> HttpResult {
     let (who, view) = managed(&visitor, &at.0, &services).await?;
-    let client = client_of(&request, Some(who.user))?;
-    match services.set_avatar(who, client, AvatarOf::Project(view.project.id), picture.0).await {
+    let of = AvatarOf::Project(view.project.id);
+    match upload::set_avatar((&services, &request), who, of, payload).await {
         Ok(()) => Ok(see_other(&format!("{}?done=saved", settings_path(&view)))),
         Err(error) => {
             let picture = Problems::of(error)?;

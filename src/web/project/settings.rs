@@ -12,6 +12,7 @@ use crate::domain::permission::project::Act;
 use crate::domain::project::{ProjectConfig, ProjectRole, Visibility};
 use crate::http::error::{HttpError, HttpResult};
 use crate::http::extract::Path;
+use crate::http::picture;
 use crate::services::access::ProjectPath;
 use crate::services::projects::ProjectChange;
 use crate::services::{ProjectView, Services};
@@ -42,6 +43,7 @@ pub(super) struct SettingsPage {
     pub(super) typed_rule: TypedRule,
     general: Problems,
     pub(super) picture: Problems,
+    picture_limit: String,
     pub(super) branches: Problems,
     pub(super) rules: Problems,
     visibility: Problems,
@@ -79,6 +81,7 @@ impl SettingsPage {
             },
             general: Problems::default(),
             picture: Problems::default(),
+            picture_limit: picture::limit(request).unwrap_or_default(),
             branches: Problems::default(),
             rules: Problems::default(),
             visibility: Problems::default(),

@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::shell;
 use crate::domain::avatar::AvatarOf;
-use crate::http::error::HttpResult;
-use crate::http::extract::client_of;
+use crate::http::error::{HttpError, HttpResult};
+use crate::http::picture;
 use crate::services::{ServiceError, Services};
 use crate::web::form::{Form, Problems};
 use crate::web::layout::{self, Shell, see_other};
 use crate::web::shown::Face;
-use crate::web::upload::Picture;
+use crate::web::upload;
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
@@ -21,18 +21,20 @@ struct ProfilePage {
     shell: Shell,
     problems: Problems,
     picture: Problems,
+    picture_limit: String,
     face: Face,
     display_name: String,
     email: String,
 }
 
 impl ProfilePage {
-    fn new(request: &HttpRequest, visitor: &Visitor) -> Result<Self, ServiceError> {
+    fn new(request: &HttpRequest, visitor: &Visitor) -> Result<Self, HttpError> {
         let user = visitor.user().ok_or_else(ServiceError::unauthenticated)?;
         Ok(Self {
             shell: shell(request, visitor, "Profile"),
             problems: Problems::default(),
             picture: Problems::default(),
+            picture_limit: picture::limit(request)?,
             face: Face::of(user),
             display_name: user.display_name.clone(),
             email: user.email.clone().unwrap_or_default(),
@@ -82,12 +84,12 @@ pub(in crate::web) async fn submit(
 pub(in crate::web) async fn set_avatar(
     visitor: Visitor,
     request: HttpRequest,
-    picture: Picture,
+    payload: web::Payload,
     services: web::Data<Services>,
 ) -> HttpResult {
     let who = visitor.required()?;
-    let client = client_of(&request, Some(who.user))?;
-    match services.set_avatar(who, client, AvatarOf::User(who.user), picture.0).await {
+    let of = AvatarOf::User(who.user);
+    match upload::set_avatar((&services, &request), who, of, payload).await {
         Ok(()) => Ok(see_other("/settings/profile?done=saved")),
         Err(error) => {
             let picture = Problems::of(error)?;

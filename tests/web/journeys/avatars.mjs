@@ -38,6 +38,10 @@ export default async function avatars({ server, browser }) {
   await own.page.setInputFiles('#picture', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no picture') });
   await own.page.getByRole('button', { name: 'Upload' }).click();
   assert.match(await own.page.textContent('main'), /must be a PNG, JPEG, GIF or WebP/);
+  await own.page.setInputFiles('#picture', { name: 'large.png', mimeType: 'image/png', buffer: Buffer.alloc(5 << 20) });
+  await own.page.getByRole('button', { name: 'Upload' }).click();
+  assert.match(await own.page.textContent('#picture-problem'), /at most 2\.0 MiB; make it smaller and try again/);
+  await shot(own.page, 'avatars-00-too-large');
   await own.page.setInputFiles('#picture', { name: 'me.png', mimeType: 'image/png', buffer: gradient(400) });
   await own.page.getByRole('button', { name: 'Upload' }).click();
   assert.match(await own.page.textContent('main'), /Your changes are saved/);

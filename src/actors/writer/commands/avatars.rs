@@ -22,8 +22,6 @@ pub struct SetAvatar {
     pub who: Credential,
     pub of: AvatarOf,
     pub avatar: Option<Avatar>,
-    /// Verdict of the rate limiter.
-    pub within_rate: Result<(), Refusal>,
 }
 
 impl Command for SetAvatar {
@@ -78,7 +76,6 @@ impl SetAvatar {
         if old == self.version() {
             return Ok(false);
         }
-        self.within_rate.clone()?;
         let now = tx.now.0;
         avatars::set_avatar(tx.write(), self.of, self.avatar.as_ref(), now)?;
         Ok(true)

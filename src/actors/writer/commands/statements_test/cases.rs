@@ -233,7 +233,7 @@ fn cursors() -> Vec<Case> {
 
 fn avatar_of(of: AvatarOf) -> Case {
     let avatar = Avatar { version: "new".into(), media_type: "image/png".into(), bytes: vec![0; 1024] };
-    Case::of(SetAvatar { who: me(), of, avatar: Some(avatar), within_rate: Ok(()) })
+    Case::of(SetAvatar { who: me(), of, avatar: Some(avatar) })
 }
 
 fn accounts() -> Vec<Case> {
