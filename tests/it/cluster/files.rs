@@ -159,6 +159,33 @@ async fn files_are_refused_beside_a_node_that_does_not_know_them() {
     nodes.b.stop().await;
 }
 
+/// Nodes of an earlier version write users, projects and chats without the version of their avatar.
+#[actix_web::test]
+async fn avatars_are_refused_beside_a_node_that_does_not_know_them() {
+    let Some(nodes) = Nodes::start(&[]).await else { return };
+    let (alice, _, chat) = two_people(&nodes).await;
+    let picture = written(&picture(300, 300), ImageFormat::Png);
+    let path = "/api/users/me/avatar";
+    assert_eq!(alice.send(Method::PUT, path, &[], picture.clone()).await.status, 204);
+    nodes.query(
+        "INSERT INTO nodes (name, number, address, instance, format, seen_at) \
+         VALUES ('old', 77, '', 'x', 2, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 3600000)",
+    );
+    let remove = async || alice.send(Method::DELETE, path, &[], Vec::new()).await;
+    until(async || remove().await.status == 409).await;
+    for path in [path, &format!("/api/chats/{chat}/avatar")] {
+        let refused = alice.send(Method::PUT, path, &[], picture.clone()).await;
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert_eq!((refused.status, detail.contains("does not know avatars")), (409, true), "{detail}");
+    }
+    alice.upload(chat, "x", b"files are known since format 2").await;
+    nodes.query("DELETE FROM nodes WHERE name = 'old'");
+    until(async || remove().await.status == 204).await;
+    assert_eq!(alice.send(Method::PUT, path, &[], picture).await.status, 204);
+    nodes.a.stop().await;
+    nodes.b.stop().await;
+}
+
 #[actix_web::test]
 async fn files_without_a_node_and_of_a_replaced_one_are_adopted() {
     let Some(mut nodes) = Nodes::start(&[]).await else { return };

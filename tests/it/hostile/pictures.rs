@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use image::ImageFormat;
 use netbit::client::HttpClient;
 use netbit::git::sandbox::{SandboxSupport, support};
+use reqwest::Method;
+use serde_json::json;
 
 use crate::harness::files::FileClient;
 use crate::harness::memory::{MIB, TREE_BYTES_MAX};
@@ -52,10 +54,14 @@ async fn bombs_end_their_child_and_leave_memory_flat() {
             let answer = files.thumbnail(file, size).await;
             assert_eq!(answer.status, 415, "{name}: {:?}", answer.bytes);
         }
+        let avatar = files.send(Method::PUT, "/api/users/me/avatar", &[], bytes).await;
+        assert_eq!((avatar.status, &avatar.json()["errors"][0]["field"]), (422, &json!("picture")), "{name}");
     }
     for (name, bytes) in skipped {
         let (file, _) = files.share(chat, name, &bytes).await;
         assert_eq!(files.thumbnail(file, 360).await.status, 200, "{name}");
+        let avatar = files.send(Method::PUT, "/api/users/me/avatar", &[], bytes).await;
+        assert_eq!(avatar.status, 204, "{name}");
     }
     let grown = server.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_BYTES_MAX, "the server grew by {} MiB", grown / MIB);
