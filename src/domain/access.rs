@@ -136,7 +136,9 @@ pub enum AccessGrant {
     Token(Arc<AccessToken>),
 }
 
-const NOT_FOR_TOKENS: Refusal = Refusal::Forbidden("this requires a login; access tokens are not allowed");
+const NOT_FOR_TOKENS: Refusal = Refusal::Forbidden(
+    "this requires a login, and access tokens are not allowed; log in with POST /api/users/login",
+);
 
 /// The object of a check, as far as the choice of repositories matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
