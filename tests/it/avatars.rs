@@ -346,6 +346,30 @@ async fn ended_cookie_sees_what_visitors_see() {
 }
 
 #[actix_web::test]
+async fn access_token_sets_avatars_within_its_scope() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    alice.hello_web("private").await;
+    let of_chat = format!("/api/chats/{}/avatar", alice.group(&[&bob]).await);
+    let of_project = "/api/projects/alice/hello/avatar";
+    let hint = "log in with POST /api/users/login";
+    for (scope, may_project, may_chat) in [("admin", 204, 403), ("chat:write", 404, 204)] {
+        let (_, token) = alice.access_token(json!({"name": scope, "scopes": [scope]})).await;
+        let token = client_of(&server, &token);
+        for method in [Method::PUT, Method::DELETE] {
+            let refused = token.send(method, MINE, &[], a_picture()).await;
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            assert_eq!((refused.status, detail.contains(hint)), (403, true), "{detail}");
+        }
+        for (path, status) in [(of_project, may_project), (&of_chat, may_chat)] {
+            let set = token.send(Method::PUT, path, &[], a_picture()).await;
+            assert_eq!(set.status, status, "{scope} {path}");
+        }
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn deactivated_user_is_shown_without_avatar() {
     let server = TestServer::start().await;
     let (admin, bob) = (server.admin("alice").await, server.user("bob").await);
