@@ -49,6 +49,11 @@ impl HttpError {
         ServiceError::new(Code::BadRequest, detail).into()
     }
 
+    /// Returns the error, unless it has a status that its code does not have.
+    pub(crate) fn into_service_error(self) -> Result<ServiceError, Self> {
+        if self.status.is_some() || self.size.is_some() { Err(self) } else { Ok(self.error) }
+    }
+
     pub(crate) fn with_status(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
         Self { error: ServiceError::new(code, detail), status: Some(status), size: None }
     }

@@ -205,8 +205,10 @@ impl PictureCache {
     fn remove_of_part(&self, part: usize, hashes: &HashSet<BlobHash>) -> io::Result<()> {
         for entry in entries(&self.part(part))? {
             let entry = entry?;
-            let name = Name::parse(entry.file_name().to_str().unwrap_or_default());
-            if name.is_some_and(|name| hashes.contains(&name.hash())) {
+            // Pictures of an earlier maker go as well.
+            let name = entry.file_name();
+            let hash = name.to_str().and_then(|name| BlobHash::parse(name.split('-').next()?));
+            if hash.is_some_and(|hash| hashes.contains(&hash)) {
                 remove_if_there(&entry.path())?;
             }
         }
@@ -290,11 +292,6 @@ enum Name {
 }
 
 impl Name {
-    fn hash(&self) -> BlobHash {
-        let (Self::InPlace(hash) | Self::New(hash)) = self;
-        *hash
-    }
-
     fn parse(name: &str) -> Option<Self> {
         let (stem, end) = name.split_once('.').map_or((name, None), |(stem, end)| (stem, Some(end)));
         let (hash, rest) = stem.split_once('-')?;

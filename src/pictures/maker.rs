@@ -25,8 +25,9 @@ const FORMATS: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFor
 /// The longest side in pixels: the largest that JPEG and GIF can state.
 const SIDE_MAX: u32 = 65_535;
 /// The qualities of a JPEG, of 100, in the order of the attempts. With the first, text in
-/// screenshots stays readable. The others are for pictures that would be too large, such as noise.
-const QUALITIES: [u8; 3] = [85, 60, 20];
+/// screenshots stays readable. The others are for pictures that would be too large, such as noise:
+/// with the last, 256 x 256 pixels of any color fit into 32 KiB.
+const QUALITIES: [u8; 4] = [85, 60, 20, 5];
 /// The background of a transparent picture that would be too large as a PNG.
 const BACKGROUND: u8 = 255;
 /// A picture this many times as long as wide is cut to a square before it is scaled, and not after.

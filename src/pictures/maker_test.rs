@@ -178,6 +178,26 @@ fn transparent_noise_becomes_opaque_to_fit() {
     assert!(small.starts_with(b"\xff\xd8\xff") && small.len() <= 32 * 1024, "{}", small.len());
 }
 
+/// The most bytes of a JPEG: neighbours differ as much as they can, in each color.
+#[test]
+fn noise_of_saturated_colors_fits() {
+    let mut state = 7_u32;
+    let mut bit = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if state >> 31 == 0 { 0 } else { 255 }
+    };
+    let noise = RgbaImage::from_fn(256, 256, |_, _| Rgba([bit(), bit(), bit(), 255]));
+    let two = RgbaImage::from_fn(256, 256, |x, y| match (x + y) % 2 {
+        0 => Rgba([255, 0, 0, 255]),
+        _ => Rgba([0, 255, 255, 255]),
+    });
+    for picture in [noise, two] {
+        let order = ThumbnailOrder { shape: Shape::Square(256), output_bytes: 32 * 1024, ..ORDER };
+        let small = make(Cursor::new(png(&picture.into())), &order).unwrap();
+        assert!(small.len() <= 32 * 1024, "{}", small.len());
+    }
+}
+
 #[test]
 fn bombs_and_damage_are_refused() {
     let large = png_of(100_000, 100_000);

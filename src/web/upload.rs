@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
-use actix_web::{HttpRequest, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, ResponseError, web};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
@@ -16,15 +16,20 @@ use crate::domain::avatar::AvatarOf;
 use crate::http::error::HttpError;
 use crate::http::extract::{client_of, services};
 use crate::http::picture::{read_picture, too_large};
-use crate::services::{ServiceError, Services};
+use crate::services::Services;
 
 /// The name of the field with the file.
 const FIELD: &str = "picture";
 /// Bytes of the form around the file: boundaries, and the headers of its part.
 const AROUND_BYTES: usize = 4096;
-/// Bytes of a refused form that are read and dropped. A browser that still sends would otherwise
-/// show an error of its own in place of the answer. Photographs of phones are smaller.
+/// Bytes of a refused form that are read and dropped, and the time for it. A browser that still
+/// sends would otherwise show an error of its own in place of the answer. Photographs of phones are
+/// smaller.
 const DROPPED_BYTES_MAX: usize = 32 * 1024 * 1024;
+const DROPPED_TIME_MAX: Duration = Duration::from_secs(30);
+/// The same for a form that was refused before it was read: nothing bounds how many there are.
+const UNREAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+const UNREAD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Sets an avatar to the file of the form.
 pub(super) async fn set_avatar(
@@ -32,27 +37,27 @@ pub(super) async fn set_avatar(
     who: Credential,
     of: AvatarOf,
     payload: web::Payload,
-) -> Result<(), ServiceError> {
+) -> Result<(), HttpError> {
     let mut payload = payload.into_inner();
-    let set = set((services, request), who, of, &mut payload).await;
-    if set.is_err() {
-        let patience = Duration::from_millis(services.limits.request_body_ms);
-        // Late: the rest of the body is not read, and the connection is closed.
-        let _late = tokio::time::timeout(patience, drop_rest(&mut payload)).await;
+    let client = client_of(request, Some(who.user))?;
+    let turn = match services.begin_avatar(who) {
+        Ok(turn) => turn,
+        Err(error) => {
+            drop_rest(&mut payload, UNREAD_BYTES_MAX, UNREAD_TIME_MAX).await;
+            return Err(error.into());
+        }
+    };
+    match read(request, &mut payload).await {
+        Ok(picture) => Ok(services.set_avatar(who, client, of, (picture, turn)).await?),
+        // A client that was late gets its answer now.
+        Err(error) if error.status_code() == StatusCode::REQUEST_TIMEOUT => Err(error),
+        Err(error) => {
+            // The slot of the account is held meanwhile.
+            drop_rest(&mut payload, DROPPED_BYTES_MAX, DROPPED_TIME_MAX).await;
+            drop(turn);
+            Err(error)
+        }
     }
-    set
-}
-
-async fn set(
-    (services, request): (&Services, &HttpRequest),
-    who: Credential,
-    of: AvatarOf,
-    payload: &mut Payload,
-) -> Result<(), ServiceError> {
-    let turn = services.begin_avatar(who)?;
-    let picture = read(request, payload).await.map_err(|error| error.error)?;
-    let client = client_of(request, Some(who.user)).map_err(|error| error.error)?;
-    services.set_avatar(who, client, of, (picture, turn)).await
 }
 
 /// Reads the file of the field `picture`, at most `limits.avatar_bytes`. Empty: the user chose
@@ -68,14 +73,19 @@ async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Htt
     Ok(body.slice_ref(file))
 }
 
-async fn drop_rest(payload: &mut Payload) {
-    let mut dropped = 0_usize;
-    while let Some(Ok(chunk)) = payload.next().await {
-        dropped = dropped.saturating_add(chunk.len());
-        if dropped > DROPPED_BYTES_MAX {
-            break;
+/// Reads and drops the rest of a body. What is beyond the limits is not read, and the connection is
+/// closed.
+async fn drop_rest(payload: &mut Payload, bytes_max: usize, time_max: Duration) {
+    let drop_chunks = async {
+        let mut dropped = 0_usize;
+        while let Some(Ok(chunk)) = payload.next().await {
+            dropped = dropped.saturating_add(chunk.len());
+            if dropped > bytes_max {
+                break;
+            }
         }
-    }
+    };
+    let _late = tokio::time::timeout(time_max, drop_chunks).await;
 }
 
 fn boundary_of(content_type: &str) -> Option<&str> {

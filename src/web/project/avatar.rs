@@ -26,7 +26,7 @@ pub(in crate::web) async fn set(
     match upload::set_avatar((&services, &request), who, of, payload).await {
         Ok(()) => Ok(see_other(&format!("{}?done=saved", settings_path(&view)))),
         Err(error) => {
-            let picture = Problems::of(error)?;
+            let picture = Problems::of(error.into_service_error()?)?;
             let status = picture.status();
             let mut page = SettingsPage::new(&request, &visitor, &view);
             page.picture = picture;

@@ -92,7 +92,7 @@ pub(in crate::web) async fn set_avatar(
     match upload::set_avatar((&services, &request), who, of, payload).await {
         Ok(()) => Ok(see_other("/settings/profile?done=saved")),
         Err(error) => {
-            let picture = Problems::of(error)?;
+            let picture = Problems::of(error.into_service_error()?)?;
             let status = picture.status();
             let page = ProfilePage::new(&request, &visitor)?;
             layout::page_of(&request, status, &ProfilePage { picture, ..page }).await
