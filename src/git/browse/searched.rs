@@ -1,8 +1,9 @@
 //! Reads for the search of code and commits: the changed files of a branch, their texts, and the
 //! newest commits.
 //!
-//! Links and submodules are not files of the search. Objects that are missing, too large or
-//! malformed are left out. Any other failure ends the read, which the caller repeats later.
+//! Links and submodules are not files of the search. Objects that are too large or malformed are
+//! left out. Any other failure ends the read, which the caller repeats later: a list of files
+//! without some of them would remove those from the index.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
@@ -67,6 +68,10 @@ fn is_file(entry: &PathEntry) -> bool {
 impl Browser {
     /// Returns the files in which `new` differs from `old`, or all files of `new`. At most
     /// `files_max` are added or changed, and as many folders read.
+    ///
+    /// # Errors
+    /// If a commit or a folder does not exist, which may be so after the repository was packed; if
+    /// the disk fails; or if the budget of the browser is exhausted.
     pub fn searched_changes(
         &self,
         old: Option<Oid>,
@@ -80,13 +85,9 @@ impl Browser {
         let (mut files_left, mut folders_left) = (files_max, files_max);
         let mut paths_left = PATHS_BYTES_MAX;
         while let Some(folder) = waiting.pop() {
-            if self.budget.is_spent() {
-                changed.is_cut = true;
-                break;
-            }
             let (old, new) = match (self.entries(folder.old), self.entries(folder.new)) {
                 (Ok(old), Ok(new)) => (old, new),
-                (Err(error), _) | (_, Err(error)) if folder.depth == 0 || !self.is_left_out(&error) => {
+                (Err(error), _) | (_, Err(error)) if folder.depth == 0 || self.may_end(&error) => {
                     return Err(error);
                 }
                 _ => {
@@ -144,6 +145,11 @@ impl Browser {
         Ok(tree.iter().map(|entry| (entry.name_bytes().to_vec(), PathEntry::of(&entry))).collect())
     }
 
+    /// Returns whether another read may find a folder that this one did not.
+    fn may_end(&self, error: &BrowseError) -> bool {
+        self.budget.is_spent() || !error.is_lasting() || matches!(error, BrowseError::NotFound(_))
+    }
+
     /// Returns whether a walk continues without an object after this error. It also ends a walk
     /// that the budget has ended.
     fn is_left_out(&self, error: &BrowseError) -> bool {
@@ -162,6 +168,15 @@ impl Browser {
             Err(BrowseError::TooLarge(_)) if !self.budget.is_spent() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns the size of a file, without reading it.
+    pub fn searched_bytes(&self, oid: Oid) -> Result<usize, BrowseError> {
+        let stored = self.stored(oid.raw(), "blob")?;
+        if stored.kind != git2::ObjectType::Blob {
+            return Err(BrowseError::NotFound("blob"));
+        }
+        Ok(stored.bytes)
     }
 
     /// Returns whether the budget of the browser is exhausted.
@@ -249,6 +264,7 @@ impl SearchedCommit {
 mod tests {
     use super::super::sample::{FILE, Files, LINK, SUBMODULE, SampleRepository, files};
     use super::*;
+    use crate::git::browse::BrowseLimits;
 
     fn changes(browser: &Browser, old: Option<Oid>, new: Oid) -> Vec<(String, bool)> {
         let changed = browser.searched_changes(old, new, 100).unwrap();
@@ -283,6 +299,31 @@ mod tests {
         let all = changes(&browser, None, second);
         assert_eq!(all, [change("g", true), change("a/b", true), change("a/d", true), change("e/x", true)]);
         assert!(browser.searched_changes(None, second, 2).unwrap().is_cut);
+    }
+
+    /// A list that a limit ended was taken as complete: the other files were removed.
+    #[test]
+    fn list_of_files_without_some_folders_is_an_error() {
+        let sample = SampleRepository::new();
+        let commit = sample.commit(&[], &files(&[("a/b", "1"), ("c/d", "2"), ("e", "3")]));
+        let mut refused = 0;
+        for read_bytes in (0..1_000).step_by(10) {
+            let limits = BrowseLimits { read_bytes, ..BrowseLimits::default() };
+            let browser = Browser::open(sample.path(), "main", limits).unwrap();
+            match browser.searched_changes(None, commit, 100) {
+                Ok(all) => assert!(all.files.len() == 3 && !all.is_cut, "{read_bytes}: {all:?}"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!((10..90).contains(&refused), "{refused} refused");
+        let all = sample.browser().searched_changes(None, commit, 100).unwrap();
+        assert!(all.files.len() == 3 && !all.is_cut);
+        let folder = sample.browser().find_commit(commit.raw()).unwrap().tree;
+        let browser = sample.browser();
+        let oid = browser.entries(Some(folder)).unwrap()[b"a".as_slice()].oid.to_string();
+        std::fs::remove_file(sample.path().join("objects").join(&oid[..2]).join(&oid[2..])).unwrap();
+        let missing = sample.browser().searched_changes(None, commit, 100);
+        assert_eq!(missing, Err(BrowseError::NotFound("tree")));
     }
 
     #[test]
