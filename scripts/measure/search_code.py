@@ -6,7 +6,8 @@
 Pushes the files of DIRECTORY as a new repository. Draws TERMS (default 200) random literals of at
 least 3 bytes from the lines of its files, and compares the answer of the server with that of
 `rg -uu -F -S --no-unicode`, file by file and line by line. Files that the server leaves out, with a
-NUL in the first 8,000 bytes or more than 1 MiB, are left out on both sides. Prints the time of the
+NUL in the first 8,000 bytes or more than 1 MiB, are left out on both sides. Adds a file of random
+bytes, whose trigrams are not in the index, and searches for words in it. Prints the time of the
 indexing, the size of the index, and the duration of searches.
 
 Exits with 1 if any answer differs. Needs git and ripgrep.
@@ -26,6 +27,7 @@ import urllib.request
 
 PASSWORD = "correct horse"
 FILE_BYTES_MAX = 1024 * 1024
+NOISE_BYTES, NOISE_WORDS = 100_000, 5
 LIMITS = {
     "rates": "false", "search_code_lines": 1_000_000, "search_checked": 1_000_000, "search_rows": 10_000_000,
     "search_ms": 60_000, "search_code_check_ms": 60_000, "search_code_checked_bytes": 1 << 40,
@@ -96,6 +98,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         work = f"{directory}/work"
         shutil.copytree(source, work, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+        words = add_noise(draw, work)
         git(work, "init", "--quiet", "--initial-branch=main")
         git(work, "add", "--all", "--force")
         git(work, "commit", "--quiet", "-m", "all files")
@@ -108,7 +111,7 @@ def main():
             while not is_indexed(server, work):
                 time.sleep(0.2)
             took = time.monotonic() - begun
-            terms = [term(draw, work, files) for _ in range(count)]
+            terms = words + [term(draw, work, files) for _ in range(count)]
             differences = sum(not compare(server, work, files, query) for query in terms)
             durations = sorted(server.page(quoted(query), limit=20)[1] for query in terms)
             # The file is measured after the checkpoint of an orderly stop.
@@ -121,6 +124,17 @@ def main():
         print(f"searches, 20 files      {len(terms):>12,} of seed {seed}: p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
         print(f"answers other than rg's {differences:>12,}")
         sys.exit(1 if differences else 0)
+
+
+def add_noise(draw, work):
+    """Adds a file of random bytes and one of text, both with some words. Returns the words."""
+    words = [f"NetBit noise {number}" for number in range(NOISE_WORDS)]
+    with open(os.path.join(work, "noise-of-the-comparison"), "wb") as file:
+        for word in words:
+            file.write(bytes(draw.randint(1, 255) for _ in range(NOISE_BYTES // NOISE_WORDS)) + word.encode())
+    with open(os.path.join(work, "words-of-the-comparison"), "w") as file:
+        file.write("\n".join(words))
+    return words
 
 
 def git(work, *arguments):

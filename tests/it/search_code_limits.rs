@@ -71,26 +71,163 @@ async fn files_without_room_are_found_when_others_are_removed() {
     server.stop().await;
 }
 
-/// The time of an insert depends on the different trigrams: encoded data took seconds.
+/// After some steps the plan was made again, and began with the files without room: others and all
+/// commits never came.
 #[actix_web::test]
-async fn encoded_data_is_not_searched_and_copies_are_bounded() {
+async fn repository_without_room_is_indexed_to_its_end() {
+    let begin = |limits: &mut netbit::core::limits::Limits| {
+        (limits.rates, limits.search_delay_ms, limits.search_step_rows) = (false, 1, 1);
+        limits.search_code_bytes = 10_000;
+    };
+    let server = TestServer::with_limits(begin).await;
+    let alice = server.user("alice").await;
+    let url = server.url_as("alice", &alice.hello_web("private").await);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    // More than the steps of a turn.
+    for number in 0..300 {
+        write(&workdir, &format!("file{number:03}"), text("needle", 900));
+    }
+    push_all(&workdir, &url).await;
+    let idle = async |server: &TestServer| {
+        until(async || {
+            server.operations("/metrics").await.1.contains("netbit_search_behind_repositories 0\n")
+        })
+        .await;
+    };
+    let commits = async |person: &Person| {
+        let found = person.get("/api/search?q=change&in=commits").await.body;
+        (found["commits"]["hits"].as_array().unwrap().len(), found.get("incomplete").is_none())
+    };
+    until(async || commits(&alice).await.0 == 1).await;
+    idle(&server).await;
+    let (paths, is_complete) = found(&alice, "needle").await;
+    assert!(!is_complete && (9..=11).contains(&paths.len()), "{paths:?}");
+    // Only files are missing.
+    assert_eq!(commits(&alice).await, (1, true));
+    // A limit that is raised later has an effect.
+    let server = server
+        .restart(|config| {
+            begin(&mut config.limits);
+            (config.limits.search_code_bytes, config.limits.search_step_rows) = (1_000_000, 200);
+        })
+        .await;
+    let alice = server.login("alice").await;
+    until(async || found(&alice, "needle").await.0.len() == 100).await;
+    idle(&server).await;
+    assert_eq!(found(&alice, "needle path:file29").await.0.len(), 10);
+    assert!(found(&alice, "needle path:file29").await.1);
+    server.stop().await;
+}
+
+fn digits(count: u32) -> String {
+    (0..count).map(|number| format!("{:08x}", number.wrapping_mul(2_654_435_761))).collect()
+}
+
+/// The time of an insert depends on the different trigrams. A dense file has none in the index, and
+/// was not found.
+#[actix_web::test]
+async fn dense_files_are_found_after_others_and_bounded() {
     let server = TestServer::with_limits(|limits| {
         (limits.rates, limits.search_delay_ms) = (false, 1);
-        (limits.search_code_file_terms, limits.search_code_terms) = (400, 1_000);
+        (limits.search_code_file_terms, limits.search_code_dense_bytes) = (400, 50_000);
         limits.search_step_terms = 100;
+    })
+    .await;
+    let (alice, eve) = (server.user("alice").await, server.user("eve").await);
+    let url = server.url_as("alice", &alice.hello_web("private").await);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let encoded = |word: &str| format!("{word} {}", digits(2_000));
+    write(&workdir, "encoded", encoded("needle"));
+    write(&workdir, "plain", "needle");
+    push_all(&workdir, &url).await;
+    finds(&alice, "needle", &["plain", "encoded"], true).await;
+    finds(&alice, "noodle", &[], true).await;
+    finds(&alice, "needle path:enc", &["encoded"], true).await;
+    // Dense files of a hidden repository neither are found nor take a place on a page.
+    eve.project("own", "private").await;
+    eve.repository("own", "r").await;
+    let hidden = GitWorkdir::new();
+    hidden.repository("work").await;
+    for name in ["hidden1", "hidden2"] {
+        write(&hidden, name, encoded("needle"));
+    }
+    push_all(&hidden, &server.url_as("eve", "eve/own/r")).await;
+    finds(&eve, "needle", &["hidden2", "hidden1"], true).await;
+    assert_eq!(found(&alice, "needle").await, (vec!["plain".to_owned(), "encoded".to_owned()], true));
+    // Of more than have room, some are found; the search states that others are missing.
+    for name in ["a", "b", "c"] {
+        write(&workdir, name, encoded("needle"));
+    }
+    push_all(&workdir, &url).await;
+    finds(&alice, "needle", &["plain", "encoded", "c", "b"], false).await;
+    // A place that is free again is used.
+    std::fs::remove_file(workdir.path().join("work/encoded")).unwrap();
+    write(&workdir, "b", "needle");
+    push_all(&workdir, &url).await;
+    finds(&alice, "needle", &["b", "plain", "c", "a"], true).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn pages_of_a_search_continue_into_dense_files() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.rates, limits.search_delay_ms) = (false, 1);
+        (limits.search_code_file_terms, limits.search_code_dense_checked_bytes) = (400, 3_000);
     })
     .await;
     let alice = server.user("alice").await;
     let url = server.url_as("alice", &alice.hello_web("private").await);
     let workdir = GitWorkdir::new();
     workdir.repository("work").await;
-    let digits = |count: u32| (0..count).map(|number| format!("{:08x}", number.wrapping_mul(2_654_435_761)));
-    write(&workdir, "encoded", format!("needle {}", digits(2_000).collect::<String>()));
-    write(&workdir, "plain", "needle");
+    let mut expected = std::collections::BTreeSet::new();
+    for number in 0..10 {
+        for (name, word, rest) in [("plain", "needle", String::new()), ("dense", "needle", digits(200))] {
+            expected.insert(format!("{name}{number}"));
+            write(&workdir, &format!("{name}{number}"), format!("{word} {rest}"));
+        }
+        write(&workdir, &format!("other{number}"), format!("noodle {}", digits(200)));
+    }
     push_all(&workdir, &url).await;
-    finds(&alice, "needle", &["plain"], true).await;
+    until(async || found(&alice, "needle path:plain").await.0.len() == 10).await;
+    until(async || server.operations("/metrics").await.1.contains("netbit_search_behind_repositories 0\n"))
+        .await;
+    for limit in [1, 3, 7, 100] {
+        let (mut paths, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let address = format!("/api/search?q=needle&in=code&limit={limit}{cursor}");
+            let page = alice.get(&address).await.body;
+            let hits = page["code"]["hits"].as_array().unwrap();
+            paths.extend(hits.iter().map(|hit| hit["path"].as_str().unwrap().to_owned()));
+            pages += 1;
+            let Some(next) = page["code"]["next"].as_str() else { break };
+            // Two dense files are read for each page.
+            assert!(pages < 60 && (page.get("incomplete").is_some() || hits.len() == limit), "{page}");
+            cursor = format!("&cursor={next}");
+        }
+        assert!(pages >= 8, "{pages} pages");
+        assert_eq!(paths.len(), 20, "limit {limit}");
+        assert!(paths[..10].iter().all(|path| path.starts_with("plain")), "{paths:?}");
+        assert_eq!(paths.into_iter().collect::<std::collections::BTreeSet<_>>(), expected);
+    }
+    server.stop().await;
+}
+
+/// The time of an insert depends on the different trigrams: of many copies, some are left out.
+#[actix_web::test]
+async fn copies_of_a_file_are_bounded() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.rates, limits.search_delay_ms) = (false, 1);
+        (limits.search_code_terms, limits.search_step_terms) = (1_000, 100);
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let url = server.url_as("alice", &alice.hello_web("private").await);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
     for copy in 0..20 {
-        write(&workdir, &format!("copy{copy:02}"), format!("noodle {}", digits(25).collect::<String>()));
+        write(&workdir, &format!("copy{copy:02}"), format!("noodle {}", digits(25)));
     }
     push_all(&workdir, &url).await;
     until(async || {

@@ -79,6 +79,16 @@ pub(super) enum Work {
     Comparing,
 }
 
+/// Returns the limits of what the index has of repositories, as a text. With others, it is built
+/// again: files and commits that it lacks may have room.
+fn code_limits(limits: &Limits) -> String {
+    let texts = [limits.search_code_bytes, limits.search_code_dense_bytes, limits.search_code_file_bytes];
+    let terms = [limits.search_code_terms, limits.search_code_file_terms];
+    let rows = [limits.search_code_files, limits.search_commits];
+    let all = texts.iter().chain(&terms).chain(&rows);
+    all.map(usize::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// A requested comparison of the index.
 pub(super) struct Comparison {
     pub(super) ask: Ask<CompareIndex>,
@@ -118,7 +128,8 @@ impl SearchActor {
         self.work = Work::Idle;
         self.feed = Feed::default();
         self.code = CodeUpkeep::default();
-        let opened = SearchIndex::open(&self.sources.path, self.sources.epoch)
+        let limits = code_limits(&self.sources.limits);
+        let opened = SearchIndex::open(&self.sources.path, self.sources.epoch, &limits)
             .and_then(|(index, rebuild)| Ok(((index.marks()?, index.repository_marks()?), index, rebuild)));
         match opened {
             Ok(((marks, repositories), index, rebuild)) => {
@@ -217,17 +228,20 @@ impl SearchActor {
             rows_max: query.rows,
             until: begun + query.time,
         };
-        let is_current = query.among.iter().all(|id| self.code.feed.is_current(*id, begun, lag));
+        let is_current =
+            query.among.iter().all(|id| self.code.feed.is_current(*id, &query.search, begun, lag));
         let mut found = FoundInRepositories { is_current, ..FoundInRepositories::default() };
         match &query.search {
             RepositorySearch::Files(filters) => {
                 let rows = index.find_files(&of_index, filters)?;
                 (found.next, found.is_cut, found.rows) = (rows.next, rows.is_cut, rows.rows);
+                found.lacks_some = rows.lacks_some;
                 found.files = rows.found;
             }
             RepositorySearch::Commits => {
                 let rows = index.find_commits(&of_index)?;
                 (found.next, found.is_cut, found.rows) = (rows.next, rows.is_cut, rows.rows);
+                found.lacks_some = rows.lacks_some;
                 found.commits = rows.found;
             }
         }

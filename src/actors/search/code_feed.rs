@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::messages::RepositorySearch;
 use crate::domain::ids::RepositoryId;
 use crate::domain::repository::Repository;
 use crate::storage::search_index::RepositoryMark;
@@ -173,16 +174,28 @@ impl CodeFeed {
 
     /// Returns the repositories that the index has completely.
     pub(super) fn whole(&self) -> Vec<(Arc<Repository>, RepositoryMark)> {
-        let whole = self.marks.iter().filter(|(_, mark)| mark.is_whole && !mark.is_cut);
+        let is_whole = |mark: &RepositoryMark| mark.is_whole && !mark.is_files_cut && !mark.is_commits_cut;
+        let whole = self.marks.iter().filter(|(_, mark)| is_whole(mark));
         whole.filter_map(|(id, mark)| Some((self.repositories.get(id)?.clone(), mark.clone()))).collect()
     }
 
-    /// Returns whether searches find everything in a repository, except changes of the last `lag`.
-    pub(super) fn is_current(&self, id: RepositoryId, now: Instant, lag: Duration) -> bool {
+    /// Returns whether searches find all files or commits of a repository, except changes of the
+    /// last `lag`.
+    pub(super) fn is_current(
+        &self,
+        id: RepositoryId,
+        search: &RepositorySearch,
+        now: Instant,
+        lag: Duration,
+    ) -> bool {
+        let is_cut = |mark: &RepositoryMark| match search {
+            RepositorySearch::Files(_) => mark.is_files_cut,
+            RepositorySearch::Commits => mark.is_commits_cut,
+        };
         let waiting = self.noted.get(&id).and_then(|noted| noted.since);
         let since = self.working.get(&id).copied().flatten().or(waiting);
         self.complete.contains(&id)
-            && !self.marks.get(&id).is_some_and(|mark| mark.is_cut)
+            && !self.marks.get(&id).is_some_and(is_cut)
             && !self.unreadable.contains(&id)
             && since.is_none_or(|since| now.duration_since(since) <= lag)
     }
@@ -206,9 +219,12 @@ impl CodeFeed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::search::SearchQuery;
+
+    const COMMITS: RepositorySearch = RepositorySearch::Commits;
 
     fn whole(oid: &str) -> RepositoryMark {
-        RepositoryMark { oid: Some(oid.to_owned()), is_whole: true, is_cut: false }
+        RepositoryMark { oid: Some(oid.to_owned()), is_whole: true, ..RepositoryMark::default() }
     }
 
     /// After a start, the index may lack a push that came while another process served it.
@@ -218,19 +234,31 @@ mod tests {
         let mut feed = CodeFeed::new(vec![(id, whole("old"))]);
         let (begun, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
         feed.note(id, None);
-        assert!(feed.is_current(id, later, lag), "no change is known");
+        assert!(feed.is_current(id, &COMMITS, later, lag), "no change is known");
         feed.begin(id);
         feed.differs(id, begun);
-        assert!(!feed.is_current(id, later, lag));
+        assert!(!feed.is_current(id, &COMMITS, later, lag));
         feed.put_back(id);
-        assert!(!feed.is_current(id, later, lag));
+        assert!(!feed.is_current(id, &COMMITS, later, lag));
         feed.begin(id);
         feed.marked(id, whole("new"));
         feed.finished(id);
-        assert!(feed.is_current(id, later, lag));
+        assert!(feed.is_current(id, &COMMITS, later, lag));
         feed.failed(id);
-        assert!(!feed.is_current(id, later, lag));
+        assert!(!feed.is_current(id, &COMMITS, later, lag));
         feed.compare(Vec::new(), begun);
-        assert!(!feed.is_current(id, later, lag), "it could not be read, and waits");
+        assert!(!feed.is_current(id, &COMMITS, later, lag), "it could not be read, and waits");
+    }
+
+    #[test]
+    fn commits_are_complete_without_some_files() {
+        let (id, now, lag) = (RepositoryId(1), Instant::now(), Duration::from_secs(5));
+        let files = RepositorySearch::Files(Arc::new(SearchQuery::parse("word").unwrap()));
+        for (is_files_cut, is_commits_cut) in [(true, false), (false, true)] {
+            let mark = RepositoryMark { is_files_cut, is_commits_cut, ..whole("head") };
+            let feed = CodeFeed::new(vec![(id, mark)]);
+            assert_eq!(feed.is_current(id, &files, now, lag), !is_files_cut);
+            assert_eq!(feed.is_current(id, &COMMITS, now, lag), !is_commits_cut);
+        }
     }
 }

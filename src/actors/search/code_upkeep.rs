@@ -11,7 +11,8 @@ use tracing::{error, warn};
 
 use super::actor::SearchActor;
 use super::code_feed::{CodeFeed, CodeTask};
-use super::code_reading::{self as reading, Known, Plan, Planned, RepositoryReadError, Step};
+use super::code_reading::{self as reading, Known, Plan, Planned, RepositoryReadError};
+use super::code_steps::Step;
 use super::messages::{CodeCompared, CodeHeadsRead, CodePlanned, CodeStepRead, ContinueCode};
 use crate::actors::cache::SearchChanges;
 use crate::core::telemetry::chain;
@@ -23,7 +24,7 @@ use crate::storage::search_index::{IndexedSize, RepositoryMark, RepositoryUpdate
 
 /// Repositories whose refs are read together.
 const REFS_PER_READ: usize = 64;
-/// Steps of one repository before others have their turn.
+/// Steps of one repository that change the index before others have their turn.
 const STEPS_PER_TURN: usize = 256;
 
 /// The state of the upkeep of repositories.
@@ -244,7 +245,7 @@ impl SearchActor {
         let (store, limits) = (self.sources.store.clone(), self.sources.limits.clone());
         let planned = repository.clone();
         actix::spawn(async move {
-            let plan = reading::in_background(move || reading::plan(&store, &planned, known, &limits)).await;
+            let plan = reading::in_background(move || reading::plan(&store, &planned, &known, &limits)).await;
             own.post(CodePlanned { generation, repository, plan });
         });
     }
@@ -278,7 +279,6 @@ impl SearchActor {
 
     fn read_step(&mut self, mut turn: Turn) {
         self.code.work = CodeWork::Reading;
-        turn.steps += 1;
         let (own, generation) = (self.own.clone(), self.generation);
         let (store, limits) = (self.sources.store.clone(), self.sources.limits.clone());
         let id = turn.repository.id;
@@ -301,9 +301,13 @@ impl SearchActor {
             Err(failure) => self.repository_failed(id, &failure),
             Ok((mut turn, step)) => {
                 let files = step.files.len();
-                match self.write_step(id, step, &turn.plan) {
-                    Ok(size) => turn.plan.size = size,
-                    Err(failure) => return self.index_failed(&failure),
+                // Files that still have no room change nothing, and cost no turn.
+                if !step.is_empty() || turn.plan.is_done() {
+                    turn.steps += 1;
+                    match self.write_step(id, step, &turn.plan) {
+                        Ok(size) => turn.plan.size = size,
+                        Err(failure) => return self.index_failed(&failure),
+                    }
                 }
                 self.metrics.indexed_files.inc_by(saturate::to_u64(files));
                 if turn.plan.is_done() {

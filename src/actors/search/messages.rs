@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::actor::SearchActor;
-use super::code_reading::{Expected, Planned, RepositoryReadError, Step};
+use super::code_reading::{Expected, Planned, RepositoryReadError};
+use super::code_steps::Step;
 use super::code_upkeep::Turn;
 use crate::actors::cache::SearchChanges;
 use crate::actors::error::QueryError;
@@ -111,7 +112,9 @@ pub struct FoundInRepositories {
     pub next: Option<i64>,
     /// Whether a limit of rows or time ended the search.
     pub is_cut: bool,
-    /// Whether the index has all of these repositories, except for late changes.
+    /// Whether rows of some repositories are missing, which no continuation finds.
+    pub lacks_some: bool,
+    /// Whether the index has all rows of these repositories, except for late changes.
     pub is_current: bool,
     /// Rows and time that were used.
     pub rows: usize,

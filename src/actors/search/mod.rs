@@ -7,8 +7,8 @@
 //! of before a crash.
 //!
 //! * `feed` decides what is read next. It needs no runtime.
-//! * `code_feed` decides which repository is compared with its refs next, `code_reading` reads
-//!   repositories, and `code_upkeep` writes their files and commits into the index.
+//! * `code_feed` decides which repository is compared with its refs next, `code_reading` and
+//!   `code_steps` read repositories, and `code_upkeep` writes files and commits into the index.
 //! * Changes are read and written in batches, and searches are answered between two of them.
 //!
 //! Invariants:
@@ -22,6 +22,7 @@
 mod actor;
 mod code_feed;
 mod code_reading;
+mod code_steps;
 mod code_upkeep;
 mod feed;
 #[cfg(test)]

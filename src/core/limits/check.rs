@@ -58,7 +58,7 @@ impl Limits {
             search_code_file_bytes search_code_files search_code_bytes search_code_lines search_code_checked_bytes
             search_code_check_ms search_commits search_plan_ms search_step_rows search_step_bytes search_step_ms
             search_code_file_terms search_code_terms search_repositories search_reads search_step_terms
-            search_reads_wait_ms search_index_bytes
+            search_reads_wait_ms search_index_bytes search_code_dense_bytes search_code_dense_checked_bytes
             file_bytes files_per_message files_user_bytes files_server_bytes files_unbound_per_user uploads
             uploads_per_user upload_idle_ms downloads thumbnail_pixels thumbnail_memory_bytes
             thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms avatar_bytes

@@ -46,10 +46,14 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Bytes of the texts of one repository that are searched. The index takes about a quarter of
     /// this.
     search_code_bytes: usize = 536_870_912,
-    /// Different trigrams of a file that is searched. Source files of 1 MiB have about 20,000;
-    /// files with more are encoded data. The time and the space of a file in the index depend on
-    /// them.
-    search_code_file_terms: usize = 50_000,
+    /// Different trigrams of a file that the index has. Source files of 1 MiB have about 20,000.
+    /// The time and the space of a file in the index depend on them. A file with more is dense:
+    /// each search reads it.
+    search_code_file_terms: usize = 65_536,
+    /// Bytes of the dense files of one repository that are searched.
+    search_code_dense_bytes: usize = 4_194_304,
+    /// Bytes of dense files that one search compares with its query.
+    search_code_dense_checked_bytes: usize = 4_194_304,
     /// Different trigrams of the files of one repository, counted for each file. The index takes
     /// about six bytes for each.
     search_code_terms: usize = 20_000_000,

@@ -5,7 +5,8 @@
 //! any other literal is exact. Files that are not UTF-8 are compared byte by byte.
 //!
 //! The index has the trigrams of bytes of each file, with ASCII letters in lower case. A file that
-//! has a literal has all trigrams of the literal, so the index proposes every hit.
+//! has a literal has all trigrams of the literal, so the index proposes every hit. Of a file with
+//! too many different trigrams, it has a term that is proposed for every query.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -255,22 +256,33 @@ fn trigram_term(bytes: [u8; 3]) -> String {
     [20, 15, 10, 5, 0].into_iter().map(digit).collect()
 }
 
-/// Returns the terms of the text of a file, sorted; `None` if it has more than `trigrams_max`
-/// different trigrams, as encoded data has. The cost in the index depends on them, not on the
+/// The term of files whose trigrams are not in the index. Each of them may be a hit.
+pub const DENSE_TERM: &str = "=dense";
+
+/// The terms of the text of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeTerms {
+    /// Sorted.
+    pub terms: Vec<String>,
+    /// Whether they are [`DENSE_TERM`] instead of the trigrams.
+    pub is_dense: bool,
+}
+
+/// Returns the terms of the text of a file. A text with more than `trigrams_max` different
+/// trigrams, such as random bytes, is dense. The cost in the index depends on them, not on the
 /// bytes.
-pub fn code_terms(repository: RepositoryId, text: &[u8], trigrams_max: usize) -> Option<Vec<String>> {
+pub fn code_terms(repository: RepositoryId, text: &[u8], trigrams_max: usize) -> CodeTerms {
     let folded = text.to_ascii_lowercase();
     let mut numbers: Vec<[u8; 3]> =
         folded.windows(3).filter_map(|window| window.first_chunk::<3>().copied()).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    if numbers.len() > trigrams_max {
-        return None;
-    }
-    let mut terms: Vec<String> = numbers.into_iter().map(trigram_term).collect();
+    let is_dense = numbers.len() > trigrams_max;
+    let mut terms: Vec<String> =
+        if is_dense { vec![DENSE_TERM.to_owned()] } else { numbers.into_iter().map(trigram_term).collect() };
     terms.push(repository_term(repository));
     terms.sort_unstable();
-    Some(terms)
+    CodeTerms { terms, is_dense }
 }
 
 /// Returns the term that all files and commits of a repository have.
@@ -350,11 +362,13 @@ mod tests {
     }
 
     #[test]
-    fn text_with_too_many_different_trigrams_has_no_terms() {
+    fn text_with_too_many_different_trigrams_is_dense() {
         let text = b"abcabcabd";
         // abc, bca, cab and abd, and the term of the repository.
-        assert_eq!(code_terms(RepositoryId(1), text, 4).map(|terms| terms.len()), Some(5));
-        assert_eq!(code_terms(RepositoryId(1), text, 3), None);
+        let CodeTerms { terms, is_dense } = code_terms(RepositoryId(1), text, 4);
+        assert_eq!((terms.len(), is_dense), (5, false));
+        let terms = vec!["=dense".to_owned(), "=r1".to_owned()];
+        assert_eq!(code_terms(RepositoryId(1), text, 3), CodeTerms { terms, is_dense: true });
     }
 
     proptest! {
@@ -372,7 +386,7 @@ mod tests {
             let found = query.file_match(text.as_bytes(), 100);
             let lines = found.map(|found| found.lines).unwrap_or_default();
             prop_assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), numbers.clone());
-            let terms: BTreeSet<_> = code_terms(RepositoryId(1), text.as_bytes(), 100).unwrap().into_iter().collect();
+            let terms: BTreeSet<_> = code_terms(RepositoryId(1), text.as_bytes(), 100).terms.into_iter().collect();
             let all = query.code_candidates().all.into_iter().all(|condition| match condition {
                 Condition::Term(term) => terms.contains(&term),
                 _ => false,

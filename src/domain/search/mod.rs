@@ -27,7 +27,9 @@ mod parse;
 mod query;
 mod tokens;
 
-pub use self::code::{CODE_TERM_BYTES_MIN, FileMatch, MatchedLine, code_terms, repository_term};
+pub use self::code::{
+    CODE_TERM_BYTES_MIN, CodeTerms, DENSE_TERM, FileMatch, MatchedLine, code_terms, repository_term,
+};
 pub use self::commits::{CommitAuthor, CommitText, commit_terms};
 pub use self::conditions::{Candidates, Condition};
 pub use self::excerpt::{EXCERPT_BYTES_MAX, Excerpt};

@@ -20,6 +20,8 @@ pub(super) struct Budget {
     /// Candidates, their bytes, and the time to compare them.
     pub(super) checked: usize,
     pub(super) bytes: usize,
+    /// Bytes of dense files.
+    pub(super) dense_bytes: usize,
     pub(super) check_time: Duration,
 }
 
@@ -31,6 +33,7 @@ impl Budget {
             time: Duration::from_millis(limits.search_ms),
             checked: limits.search_checked,
             bytes: limits.search_checked_bytes,
+            dense_bytes: 0,
             check_time: Duration::from_millis(limits.search_check_ms),
         }
     }
@@ -39,6 +42,7 @@ impl Budget {
     pub(super) fn of_repositories(limits: &Limits) -> Self {
         Self {
             bytes: limits.search_code_checked_bytes,
+            dense_bytes: limits.search_code_dense_checked_bytes,
             check_time: Duration::from_millis(limits.search_code_check_ms),
             ..Self::new(limits)
         }

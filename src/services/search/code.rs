@@ -95,7 +95,8 @@ impl Services {
             file_bytes: self.limits.search_code_file_bytes,
             lines_max: self.limits.search_code_lines,
         };
-        let between = (0, below);
+        // The ids of dense files are negative.
+        let between = (i64::MIN, below);
         let found = self.search_repositories(who, permit, files, scope, between, limit).await?;
         let hits = found.hits.into_iter().map(shown).collect();
         Ok(FoundHits { hits, next: found.next, is_incomplete: found.is_incomplete })

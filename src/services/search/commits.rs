@@ -58,7 +58,7 @@ impl Kind for Commits {
     fn check(&self, row: CommitRow, opened: &OpenRepository) -> Result<(Option<Hit>, usize), BrowseError> {
         // After a force push the branch may not lead to the commit any more, and the index may lack
         // those to which it leads now.
-        let oid = Oid::parse(&row.oid).filter(|_| opened.leads_to_indexed);
+        let oid = Oid::parse(&row.oid).filter(|_| opened.leads_to_indexed());
         let oid = oid.ok_or(BrowseError::NotFound("commit on the default branch"))?;
         let commit = opened.browser.searched_commit(oid)?;
         let text = CommitText {

@@ -4,6 +4,7 @@
 //! the repository: a file as it is in the default branch now, a commit if the default branch still
 //! leads to it. The permissions are checked again at the end.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,7 @@ impl<H> Default for FoundHits<H> {
 
 /// A file or commit that was proposed.
 pub(super) trait Row: Send + 'static {
+    /// The ids of dense files are negative.
     fn id(&self) -> i64;
     fn repository(&self) -> RepositoryId;
 }
@@ -86,16 +88,31 @@ pub(super) struct OpenRepository {
     pub(super) browser: Browser,
     /// The commit of the default branch.
     pub(super) head: Oid,
-    /// Whether the index has all files of this commit.
+    /// The commit that the index has, also a part of it.
+    indexed: Option<Oid>,
+    /// Whether the index has all files of `head`.
     pub(super) is_indexed: bool,
-    /// Whether the branch leads to the commits of the index, also while newer ones are added.
-    pub(super) leads_to_indexed: bool,
+    leads_to_indexed: OnceCell<bool>,
+}
+
+impl OpenRepository {
+    /// Returns whether the branch leads to the commits of the index, also while newer ones are
+    /// added.
+    pub(super) fn leads_to_indexed(&self) -> bool {
+        *self.leads_to_indexed.get_or_init(|| {
+            self.indexed.is_some_and(|indexed| {
+                indexed == self.head || self.browser.is_among_newest(self.head, indexed, NEWER_COMMITS_MAX)
+            })
+        })
+    }
 }
 
 /// Rows that were compared with the query.
 struct Checked<H> {
     hits: Vec<(i64, H)>,
     bytes: usize,
+    /// The bytes of dense files, which the index cannot exclude. They have a share of their own.
+    dense_bytes: usize,
     took: Duration,
     /// The budget ended: rows below this id were not compared.
     cut: Option<i64>,
@@ -105,7 +122,8 @@ struct Checked<H> {
 
 impl<H> Checked<H> {
     fn new() -> Self {
-        Self { hits: Vec::new(), bytes: 0, took: Duration::ZERO, cut: None, has_failed: false }
+        let (bytes, dense_bytes, took) = (0, 0, Duration::ZERO);
+        Self { hits: Vec::new(), bytes, dense_bytes, took, cut: None, has_failed: false }
     }
 }
 
@@ -136,10 +154,9 @@ impl<K: Kind> Reader<K> {
         let browser = Browser::open(&directory, &repository.default_branch, limits)?;
         let Some(head) = browser.default_branch_head()? else { return Ok(None) };
         let indexed = mark.and_then(|mark| mark.oid.as_deref()).and_then(Oid::parse);
-        let leads_to_indexed = indexed == Some(head)
-            || indexed.is_some_and(|indexed| browser.is_among_newest(head, indexed, NEWER_COMMITS_MAX));
         let is_indexed = indexed == Some(head) && mark.is_some_and(|mark| mark.is_whole);
-        Ok(Some(OpenRepository { id, browser, head, is_indexed, leads_to_indexed }))
+        let leads_to_indexed = OnceCell::new();
+        Ok(Some(OpenRepository { id, browser, head, indexed, is_indexed, leads_to_indexed }))
     }
 
     /// Compares rows, those with the highest ids first, until the budget ends. At least one is
@@ -156,7 +173,12 @@ impl<K: Kind> Reader<K> {
         let mut opened: VecDeque<(RepositoryId, Option<OpenRepository>)> = VecDeque::new();
         let mut last = None;
         for row in rows {
-            let is_over = checked.bytes >= budget.bytes || begun.elapsed() >= budget.check_time;
+            let is_dense = row.id() < 0;
+            let is_read = match is_dense {
+                true => checked.dense_bytes >= budget.dense_bytes,
+                false => checked.bytes >= budget.bytes,
+            };
+            let is_over = is_read || begun.elapsed() >= budget.check_time;
             if last.is_some() && is_over {
                 checked.cut = last;
                 break;
@@ -188,7 +210,7 @@ impl<K: Kind> Reader<K> {
             opened.push_back(entry);
             match found {
                 Some((Ok((hit, bytes)), _)) => {
-                    checked.bytes += bytes;
+                    *(if is_dense { &mut checked.dense_bytes } else { &mut checked.bytes }) += bytes;
                     checked.hits.extend(hit.map(|hit| (id, hit)));
                 }
                 // The row is compared in the next step, unless it alone exceeds the limits.
@@ -291,7 +313,7 @@ impl Services {
                 }
                 Err(error) => return Err(error),
             };
-            found.is_incomplete |= !step.is_current || checked.has_failed;
+            found.is_incomplete |= !step.is_current || step.lacks_some || checked.has_failed;
             hits.extend(checked.hits);
             let limit = limit.min(fitting::<K>(&hits));
             if hits.len() > limit {
@@ -332,6 +354,7 @@ impl Services {
         let client = Holder::Account(who.user).into();
         let checked = self.git.searching(client, move || reader.check(rows, &marks, left)).await?;
         budget.compared(checked.bytes, checked.took);
+        budget.dense_bytes = budget.dense_bytes.saturating_sub(checked.dense_bytes);
         Ok((found, checked))
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Document, IndexedFile, SearchIndex, SearchIndexError};
 use crate::domain::ids::{MessageId, RepositoryId};
+use crate::domain::search::CodeTerms;
 
 /// The terms of more files are not compared.
 const FILES_WITH_TERMS_MAX: usize = 50;
@@ -58,11 +59,13 @@ impl SearchIndex {
                 found.push(format!("file {name} should not be there"));
                 continue;
             };
+            let is_dense = expected.terms.as_ref().is_some_and(|found| found.is_dense);
             if expected.oid != row.get::<_, String>(2)?
                 || expected.terms.is_some() != row.get::<_, bool>(3)?
+                || is_dense != (id < 0)
             {
                 found.push(format!("file {name} is another"));
-            } else if let Some(terms) = expected.terms.filter(|_| with_terms)
+            } else if let Some(CodeTerms { terms, .. }) = expected.terms.filter(|_| with_terms)
                 && !self.has_exactly("code", id, &terms)?
             {
                 found.push(format!("file {name} has other terms"));

@@ -143,6 +143,6 @@ pub(super) fn expression(candidates: &Candidates) -> Option<String> {
     Some(if is_open { all } else { format!("({all}) NOT {}", any(&candidates.none)) })
 }
 
-fn quoted(term: &str) -> String {
+pub(super) fn quoted(term: &str) -> String {
     format!("\"{}\"", term.replace('"', "\"\""))
 }

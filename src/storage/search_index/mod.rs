@@ -32,7 +32,7 @@ use crate::domain::ids::{ChatId, MessageId, Seq};
 use crate::domain::search;
 
 /// The version of the tables below.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 /// `prefix`: the first three characters of each term have a list of their own, so that the
 /// beginnings that most words share are found as fast as a word. The tokenizer separates at spaces
@@ -83,6 +83,7 @@ pub enum Rebuild {
     Damaged,
     OtherVersion,
     OtherDatabase,
+    OtherLimits,
     PowerFailure,
 }
 
@@ -93,6 +94,7 @@ impl Rebuild {
             Self::Damaged => "it is damaged",
             Self::OtherVersion => "another version of netbit made it",
             Self::OtherDatabase => "it belongs to another database",
+            Self::OtherLimits => "limits of what it has of repositories were changed",
             Self::PowerFailure => "the machine stopped while it was written",
         }
     }
@@ -135,13 +137,14 @@ pub struct SearchIndex {
 
 impl SearchIndex {
     /// Opens the index of the database with this epoch. Makes an empty one if there is none that
-    /// can be used, and returns the reason.
+    /// can be used, and returns the reason. `limits` is a text of the limits of what the index has:
+    /// with others, it is built again.
     ///
     /// # Errors
     /// If no index can be made.
-    pub fn open(path: &Path, epoch: i64) -> Result<(Self, Option<Rebuild>), SearchIndexError> {
+    pub fn open(path: &Path, epoch: i64, limits: &str) -> Result<(Self, Option<Rebuild>), SearchIndexError> {
         let boot = boot_id();
-        let unusable = match Self::open_existing(path, epoch, &boot) {
+        let unusable = match Self::open_existing(path, epoch, limits, &boot) {
             Ok(Ok(index)) => return Ok((index, None)),
             Ok(Err(unusable)) => unusable,
             Err(error) if error.is_damage() => {
@@ -150,10 +153,15 @@ impl SearchIndex {
             }
             Err(error) => return Err(error),
         };
-        Ok((Self::create(path, epoch, &boot)?, Some(unusable)))
+        Ok((Self::create(path, epoch, limits, &boot)?, Some(unusable)))
     }
 
-    fn open_existing(path: &Path, epoch: i64, boot: &str) -> Result<Result<Self, Rebuild>, SearchIndexError> {
+    fn open_existing(
+        path: &Path,
+        epoch: i64,
+        limits: &str,
+        boot: &str,
+    ) -> Result<Result<Self, Rebuild>, SearchIndexError> {
         if !path.exists() {
             return Ok(Err(Rebuild::Missing));
         }
@@ -167,6 +175,9 @@ impl SearchIndex {
         if index.meta("epoch")? != epoch.to_string() {
             return Ok(Err(Rebuild::OtherDatabase));
         }
+        if index.meta("limits")? != limits {
+            return Ok(Err(Rebuild::OtherLimits));
+        }
         if index.meta("closed")? != "1" && index.meta("boot")? != boot {
             return Ok(Err(Rebuild::PowerFailure));
         }
@@ -178,7 +189,7 @@ impl SearchIndex {
         Ok(Ok(index.begin_use(boot)?))
     }
 
-    fn create(path: &Path, epoch: i64, boot: &str) -> Result<Self, SearchIndexError> {
+    fn create(path: &Path, epoch: i64, limits: &str, boot: &str) -> Result<Self, SearchIndexError> {
         Self::remove(path)?;
         // SQLite gives its other files the mode of this one.
         private_file::create_new(path)
@@ -189,6 +200,7 @@ impl SearchIndex {
         for (key, value) in versions {
             index.set_meta(key, &value.to_string())?;
         }
+        index.set_meta("limits", limits)?;
         index.begin_use(boot)
     }
 
@@ -314,5 +326,7 @@ fn boot_id() -> String {
     read.map_or_else(|_| format!("{:032x}", rand::random::<u128>()), |id| id.trim().to_owned())
 }
 
+#[cfg(test)]
+mod repositories_test;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The files and commits of repositories in the index.
 //!
 //! `files` has each file of the indexed commit, `code` the trigrams of those that are text, with
-//! the same rowid. `commits` has the commits that lead to it, `commit_terms` their words. The id of
+//! the same rowid. Dense files, which are read for each query, have negative ids: they come after
+//! all others. `commits` has the commits that lead to it, `commit_terms` their words. The id of
 //! a commit begins with its time, so that newer commits have higher ids in all repositories.
 //! `repositories` has the commit that was indexed, and the size of the files. It is written in the
 //! transaction of the rows.
@@ -12,12 +13,14 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{SearchIndex, SearchIndexError};
 use crate::domain::ids::RepositoryId;
+use crate::domain::search::CodeTerms;
 use crate::domain::timestamp::Timestamp;
 
 pub(super) const TABLES: &str = "
     CREATE TABLE repositories (
-        repository_id INTEGER PRIMARY KEY, oid TEXT, is_whole INTEGER NOT NULL, is_cut INTEGER NOT NULL,
-        files INTEGER NOT NULL, bytes INTEGER NOT NULL, terms INTEGER NOT NULL
+        repository_id INTEGER PRIMARY KEY, oid TEXT, is_whole INTEGER NOT NULL,
+        is_files_cut INTEGER NOT NULL, is_commits_cut INTEGER NOT NULL,
+        files INTEGER NOT NULL, bytes INTEGER NOT NULL, terms INTEGER NOT NULL, dense INTEGER NOT NULL
     );
     CREATE TABLE files (
         id INTEGER PRIMARY KEY AUTOINCREMENT, repository_id INTEGER NOT NULL, path BLOB NOT NULL,
@@ -38,6 +41,8 @@ pub(super) const TABLES: &str = "
 /// Bits of the id of a commit below its time, in seconds. Commits of the same second get the next
 /// free ids.
 const COMMIT_BITS: u32 = 28;
+/// Comes before the id of a dense file without room.
+const WITHOUT_ROOM: char = '=';
 
 /// How far a repository is in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,20 +51,30 @@ pub struct RepositoryMark {
     pub oid: Option<String>,
     /// Whether the index has exactly this commit. Otherwise it has a part of the changes to it.
     pub is_whole: bool,
-    /// Whether a limit left out files or commits.
-    pub is_cut: bool,
+    /// Whether a limit left out files.
+    pub is_files_cut: bool,
+    /// Whether a limit left out commits.
+    pub is_commits_cut: bool,
 }
 
 /// A file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexedFile {
     pub path: Vec<u8>,
-    /// Empty if the repository has no room for the text: then the file is planned again.
+    /// Of a file without room for its text, it is empty, or that of
+    /// [`dense_without_room`](Self::dense_without_room).
     pub oid: String,
     /// The size of the text.
     pub bytes: usize,
     /// `None`: the file is not text, or is too large.
-    pub terms: Option<Vec<String>>,
+    pub terms: Option<CodeTerms>,
+}
+
+impl IndexedFile {
+    /// Returns the id in the index of a dense file without room.
+    pub fn dense_without_room(oid: &str) -> String {
+        format!("{WITHOUT_ROOM}{oid}")
+    }
 }
 
 /// A commit of a repository.
@@ -81,21 +96,33 @@ pub struct RepositoryUpdate {
     pub mark: RepositoryMark,
 }
 
-/// The number of the files of a repository, and the bytes and different terms of their texts.
+/// The number of the files of a repository, the bytes and different terms of their texts, and the
+/// bytes of those that are dense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IndexedSize {
     pub files: usize,
     pub bytes: usize,
     pub terms: usize,
+    pub dense: usize,
 }
 
 impl IndexedSize {
-    /// Reads the three columns from `first` on.
+    /// Reads the four columns from `first` on.
     fn of(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         let count = |at: usize| -> rusqlite::Result<usize> {
             Ok(usize::try_from(row.get::<_, i64>(first + at)?).unwrap_or_default())
         };
-        Ok(Self { files: count(0)?, bytes: count(1)?, terms: count(2)? })
+        Ok(Self { files: count(0)?, bytes: count(1)?, terms: count(2)?, dense: count(3)? })
+    }
+
+    /// Returns the size without a file. The number of files stays.
+    pub fn without(self, file: Self) -> Self {
+        Self {
+            files: self.files,
+            bytes: self.bytes.saturating_sub(file.bytes),
+            terms: self.terms.saturating_sub(file.terms),
+            dense: self.dense.saturating_sub(file.dense),
+        }
     }
 }
 
@@ -108,19 +135,35 @@ pub struct KnownFile {
     pub size: IndexedSize,
 }
 
+impl KnownFile {
+    /// Returns whether the repository had no room for the text.
+    pub fn is_without_room(&self) -> bool {
+        self.oid.is_empty() || self.dense_oid().is_some()
+    }
+
+    /// Returns the id of a dense file without room.
+    pub fn dense_oid(&self) -> Option<&str> {
+        self.oid.strip_prefix(WITHOUT_ROOM)
+    }
+}
+
 /// Rows that were added, less those that were removed.
 #[derive(Debug, Default)]
 struct Growth {
     files: i64,
     bytes: i64,
     terms: i64,
+    dense: i64,
 }
 
 impl Growth {
-    fn removed(&mut self, (bytes, terms): (i64, i64)) {
+    fn removed(&mut self, id: i64, (bytes, terms): (i64, i64)) {
         self.files -= 1;
         self.bytes -= bytes;
         self.terms -= terms;
+        if id < 0 {
+            self.dense -= bytes;
+        }
     }
 }
 
@@ -133,10 +176,12 @@ pub(super) fn commit_id(at: Timestamp) -> i64 {
 impl SearchIndex {
     /// Returns the marks of all repositories.
     pub fn repository_marks(&self) -> Result<Vec<(RepositoryId, RepositoryMark)>, SearchIndexError> {
-        let mut statement =
-            self.db.prepare("SELECT repository_id, oid, is_whole, is_cut FROM repositories")?;
+        let marks = "SELECT repository_id, oid, is_whole, is_files_cut, is_commits_cut FROM repositories";
+        let mut statement = self.db.prepare(marks)?;
         let rows = statement.query_map([], |row| {
-            let mark = RepositoryMark { oid: row.get(1)?, is_whole: row.get(2)?, is_cut: row.get(3)? };
+            let (oid, is_whole) = (row.get(1)?, row.get(2)?);
+            let (is_files_cut, is_commits_cut) = (row.get(3)?, row.get(4)?);
+            let mark = RepositoryMark { oid, is_whole, is_files_cut, is_commits_cut };
             Ok((RepositoryId(row.get(0)?), mark))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -144,7 +189,8 @@ impl SearchIndex {
 
     /// Returns the files of a repository, by path.
     pub fn files_of(&self, repository: RepositoryId) -> Result<Vec<KnownFile>, SearchIndexError> {
-        let select = "SELECT path, oid, 1, bytes, terms FROM files WHERE repository_id = ? ORDER BY path";
+        let select = "SELECT path, oid, 1, bytes, terms, iif(id < 0, bytes, 0) FROM files
+            WHERE repository_id = ? ORDER BY path";
         let mut statement = self.db.prepare(select)?;
         let rows = statement.query_map([repository.0], |row| {
             Ok(KnownFile { path: row.get(0)?, oid: row.get(1)?, size: IndexedSize::of(row, 2)? })
@@ -161,7 +207,7 @@ impl SearchIndex {
 
     /// Returns the size of a repository in the index.
     pub fn size_of(&self, repository: RepositoryId) -> Result<IndexedSize, SearchIndexError> {
-        let size = "SELECT files, bytes, terms FROM repositories WHERE repository_id = ?";
+        let size = "SELECT files, bytes, terms, dense FROM repositories WHERE repository_id = ?";
         let found = self.db.query_row(size, [repository.0], |row| IndexedSize::of(row, 0));
         Ok(found.optional()?.unwrap_or_default())
     }
@@ -212,7 +258,7 @@ impl SearchIndex {
         for (id, size) in &files {
             transaction.execute("DELETE FROM code WHERE rowid = ?", [id])?;
             transaction.execute("DELETE FROM files WHERE id = ?", [id])?;
-            growth.removed(*size);
+            growth.removed(*id, *size);
         }
         let commits: Vec<i64> = transaction
             .prepare("SELECT id FROM commits WHERE repository_id = ? LIMIT ?")?
@@ -236,17 +282,22 @@ impl SearchIndex {
 fn set_mark(
     db: &Connection,
     repository: RepositoryId,
-    RepositoryMark { oid, is_whole, is_cut }: &RepositoryMark,
+    mark: &RepositoryMark,
     growth: &Growth,
 ) -> rusqlite::Result<IndexedSize> {
-    let mark = "INSERT INTO repositories (repository_id, oid, is_whole, is_cut, files, bytes, terms)
-        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (repository_id) DO UPDATE SET
-            oid = excluded.oid, is_whole = excluded.is_whole, is_cut = excluded.is_cut,
-            files = files + excluded.files, bytes = bytes + excluded.bytes, terms = terms + excluded.terms
-        RETURNING files, bytes, terms";
-    let Growth { files, bytes, terms } = growth;
-    let values = params![repository.0, oid, is_whole, is_cut, files, bytes, terms];
-    db.prepare(mark)?.query_row(values, |row| IndexedSize::of(row, 0))
+    let RepositoryMark { oid, is_whole, is_files_cut, is_commits_cut } = mark;
+    let set = "INSERT INTO repositories
+            (repository_id, oid, is_whole, is_files_cut, is_commits_cut, files, bytes, terms, dense)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (repository_id) DO UPDATE SET
+            oid = excluded.oid, is_whole = excluded.is_whole,
+            is_files_cut = excluded.is_files_cut, is_commits_cut = excluded.is_commits_cut,
+            files = files + excluded.files, bytes = bytes + excluded.bytes,
+            terms = terms + excluded.terms, dense = dense + excluded.dense
+        RETURNING files, bytes, terms, dense";
+    let Growth { files, bytes, terms, dense } = growth;
+    let values =
+        params![repository.0, oid, is_whole, is_files_cut, is_commits_cut, files, bytes, terms, dense];
+    db.prepare(set)?.query_row(values, |row| IndexedSize::of(row, 0))
 }
 
 fn apply(db: &Connection, update: &RepositoryUpdate) -> rusqlite::Result<IndexedSize> {
@@ -254,8 +305,10 @@ fn apply(db: &Connection, update: &RepositoryUpdate) -> rusqlite::Result<Indexed
     let mut find = db.prepare("SELECT id, bytes, terms FROM files WHERE repository_id = ? AND path = ?")?;
     let mut remove_terms = db.prepare("DELETE FROM code WHERE rowid = ?")?;
     let mut remove = db.prepare("DELETE FROM files WHERE id = ?")?;
+    // The id of a dense file is below all others.
     let mut insert = db.prepare(
-        "INSERT INTO files (repository_id, path, oid, bytes, terms, is_text) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO files (repository_id, path, oid, bytes, terms, is_text, id) VALUES (?, ?, ?, ?, ?, ?,
+            CASE WHEN ? THEN (SELECT min(0, coalesce(min(id), 0)) - 1 FROM files) END)",
     )?;
     let mut insert_terms = db.prepare("INSERT INTO code (rowid, terms) VALUES (?, ?)")?;
     let mut growth = Growth::default();
@@ -265,15 +318,20 @@ fn apply(db: &Connection, update: &RepositoryUpdate) -> rusqlite::Result<Indexed
         if let Some((id, size)) = find.query_row(params![repository, path], size).optional()? {
             remove_terms.execute([id])?;
             remove.execute([id])?;
-            growth.removed(size);
+            growth.removed(id, size);
         }
     }
     for IndexedFile { path, oid, bytes, terms } in &update.files {
         let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
-        let count = i64::try_from(terms.as_ref().map_or(0, Vec::len)).unwrap_or(i64::MAX);
-        let id = insert.insert(params![repository, path, oid, bytes, count, terms.is_some()])?;
-        if let Some(terms) = terms {
+        let count = terms.as_ref().map_or(0, |found| found.terms.len());
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let is_dense = terms.as_ref().is_some_and(|found| found.is_dense);
+        let id = insert.insert(params![repository, path, oid, bytes, count, terms.is_some(), is_dense])?;
+        if let Some(CodeTerms { terms, .. }) = terms {
             insert_terms.execute(params![id, terms.join(" ")])?;
+        }
+        if is_dense {
+            growth.dense = growth.dense.saturating_add(bytes);
         }
         growth.files += 1;
         growth.bytes = growth.bytes.saturating_add(bytes);
@@ -308,134 +366,4 @@ fn apply_commits(db: &Connection, update: &RepositoryUpdate) -> rusqlite::Result
         insert_terms.execute(params![id, terms.join(" ")])?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::time::{Duration, Instant};
-
-    use super::super::{FoundRows, RepositoryQuery, commit_ids_between};
-    use super::*;
-    use crate::domain::search::{Candidates, CommitText, SearchQuery, code_terms, commit_terms};
-
-    const WEB: RepositoryId = RepositoryId(7);
-
-    fn file(path: &str, text: Option<&str>) -> IndexedFile {
-        let terms = text.map(|text| code_terms(WEB, text.as_bytes(), 1_000).unwrap());
-        IndexedFile { path: path.into(), oid: format!("{path}-oid"), bytes: text.map_or(0, str::len), terms }
-    }
-
-    fn commit(oid: &str, seconds: i64, message: &str) -> IndexedCommit {
-        let committed_at = Timestamp(seconds * 1_000);
-        let text = CommitText { message, author: "Ada", email: "ada@example.org", committed_at };
-        IndexedCommit { oid: oid.repeat(40), committed_at, terms: commit_terms(WEB, &text) }
-    }
-
-    fn update(files: Vec<IndexedFile>, removed: &[&str], commits: Vec<IndexedCommit>) -> RepositoryUpdate {
-        RepositoryUpdate {
-            repository: WEB,
-            files,
-            removed_files: removed.iter().map(|path| path.as_bytes().to_vec()).collect(),
-            commits,
-            removed_commits: Vec::new(),
-            mark: RepositoryMark { oid: Some("0".repeat(40)), is_whole: true, is_cut: false },
-        }
-    }
-
-    fn paths(index: &SearchIndex, query: &str) -> Vec<String> {
-        let query = SearchQuery::parse(query).unwrap();
-        let found = find(query.code_candidates(), |of_index| index.find_files(of_index, &query).unwrap());
-        found.into_iter().map(|row| String::from_utf8(row.path).unwrap()).collect()
-    }
-
-    fn find<T>(candidates: Candidates, run: impl Fn(&RepositoryQuery<'_>) -> FoundRows<T>) -> Vec<T> {
-        let (among, until) = (HashSet::from([WEB]), Instant::now() + Duration::from_secs(60));
-        let (candidates, among) = (&candidates, &among);
-        let (above, below, limit, rows_max) = (0, i64::MAX, 100, 100);
-        let query = RepositoryQuery { candidates, among, above, below, limit, rows_max, until };
-        let found = run(&query);
-        assert!(!found.is_cut && found.next.is_none());
-        let nothing = HashSet::new();
-        assert!(run(&RepositoryQuery { among: &nothing, ..query }).found.is_empty());
-        let one = run(&RepositoryQuery { candidates, among, above, below, limit: 1, rows_max, until });
-        assert_eq!(one.found.len(), found.found.len().min(1));
-        found.found
-    }
-
-    #[test]
-    fn files_are_replaced_removed_and_found_by_trigrams() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
-        let files = vec![file("b", Some("fn main() {}")), file("a", Some("Main()")), file("c", None)];
-        index.apply_repository(&update(files, &[], Vec::new())).unwrap();
-        assert_eq!(paths(&index, "main()"), ["a", "b"]);
-        assert_eq!(paths(&index, "main() path:b"), ["b"]);
-        assert_eq!(index.size_of(WEB).unwrap(), IndexedSize { files: 3, bytes: 18, terms: 16 });
-        index.apply_repository(&update(vec![file("b", Some("else"))], &["c", "x"], Vec::new())).unwrap();
-        assert_eq!((paths(&index, "main()"), paths(&index, "else")), (vec!["a".into()], vec!["b".into()]));
-        let expected = |text: &str| {
-            let files = [file("a", Some("Main()")), file("b", Some(text))];
-            files.into_iter().map(|file| (file.path.clone(), file)).collect::<BTreeMap<_, _>>()
-        };
-        let none = HashSet::new();
-        assert_eq!(index.repository_differences(WEB, expected("else"), &none).unwrap(), [""; 0]);
-        let differences = index.repository_differences(WEB, expected("elsewhere"), &none).unwrap();
-        assert_eq!(differences, ["file b has other terms"]);
-        while !index.remove_repository(WEB, 1).unwrap() {}
-        assert_eq!((index.file_count().unwrap(), paths(&index, "else").len()), (0, 0));
-        assert_eq!(index.repository_marks().unwrap(), []);
-    }
-
-    #[test]
-    fn commits_are_removed_and_found_in_the_order_of_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
-        let commits =
-            vec![commit("a", 50, "fix one"), commit("b", 20, "fix two"), commit("c", 50, "fix three")];
-        index.apply_repository(&update(Vec::new(), &[], commits)).unwrap();
-        let older = vec![commit("d", 10, "fix four"), commit("e", 60, "fix five")];
-        let removed_commits = vec!["b".repeat(40), "d".repeat(40)];
-        index.apply_repository(&update(Vec::new(), &[], older)).unwrap();
-        let removal = RepositoryUpdate { removed_commits, ..update(Vec::new(), &[], Vec::new()) };
-        index.apply_repository(&removal).unwrap();
-        let candidates = || SearchQuery::parse("fix ").unwrap().commit_candidates();
-        let found = find(candidates(), |query| index.find_commits(query).unwrap());
-        let oids: Vec<_> = found.iter().map(|row| &row.oid[..1]).collect();
-        assert_eq!(oids, ["e", "c", "a"]);
-        let at = |seconds: i64| Some(Timestamp(seconds * 1_000_i64));
-        let (above, below) = commit_ids_between(at(50), at(59));
-        assert_eq!(found.iter().filter(|row| row.id > above && row.id < below).count(), 2);
-    }
-
-    #[test]
-    fn rows_of_many_repositories_are_found_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
-        for id in 1..=200 {
-            let terms = code_terms(RepositoryId(id), b"needle", 100);
-            let files = vec![IndexedFile { terms, ..file("f", None) }];
-            let repository = RepositoryId(id);
-            index
-                .apply_repository(&RepositoryUpdate { repository, ..update(files, &[], Vec::new()) })
-                .unwrap();
-        }
-        let query = SearchQuery::parse("needle").unwrap();
-        let (candidates, among) = (query.code_candidates(), (1..=200).step_by(2).map(RepositoryId).collect());
-        let (mut found, mut below, mut rows) = (Vec::new(), i64::MAX, 0);
-        loop {
-            let until = Instant::now() + Duration::from_secs(60);
-            let (candidates, among) = (&candidates, &among);
-            let of_index =
-                RepositoryQuery { candidates, among, above: 0, below, limit: 7, rows_max: 50, until };
-            let page = index.find_files(&of_index, &query).unwrap();
-            assert!(!page.is_cut && page.found.len() <= 7);
-            found.extend(page.found.iter().map(|row| row.repository.0));
-            rows += page.rows;
-            let Some(next) = page.next else { break };
-            below = next;
-        }
-        assert!(found.iter().copied().eq((1..=199_i64).rev().step_by(2)), "{found:?}");
-        assert!(rows >= 100);
-    }
 }

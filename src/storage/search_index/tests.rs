@@ -42,7 +42,7 @@ fn ids(index: &SearchIndex, query: &str, among: Option<&[i64]>) -> Vec<i64> {
 #[test]
 fn index_finds_terms_beginnings_and_exclusions() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut index, rebuild) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
+    let (mut index, rebuild) = SearchIndex::open(&dir.path().join("search.db"), 1, "").unwrap();
     assert_eq!(rebuild, Some(Rebuild::Missing));
     let first =
         update(1, vec![document(1, 1, "set sess.opts"), document(4, 1, "日本語 👍 and Café")], &[], 9);
@@ -82,7 +82,7 @@ fn index_finds_terms_beginnings_and_exclusions() {
 #[test]
 fn find_ends_at_its_limits() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
+    let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1, "").unwrap();
     let documents = (1..=600).map(|id| document(id, 1, "word")).collect();
     index.apply(&[update(1, documents, &[], 600)]).unwrap();
     let candidates = Candidates { all: vec![Condition::Term("word".into())], none: Vec::new() };
@@ -117,7 +117,7 @@ fn find_ends_at_its_limits() {
 #[test]
 fn search_without_a_row_ends_in_time() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1).unwrap();
+    let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1, "").unwrap();
     for block in 0..20 {
         let text = |id: i64| if id % 2 == 0 { "even" } else { "uneven" };
         let ids = block * 2_000 + 1..=(block + 1) * 2_000;
@@ -156,7 +156,7 @@ fn search_without_a_row_ends_in_time() {
 fn only_damage_is_a_reason_to_build_the_index_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("search.db");
-    let (mut index, _) = SearchIndex::open(&path, 1).unwrap();
+    let (mut index, _) = SearchIndex::open(&path, 1, "").unwrap();
     index.apply(&[update(1, vec![document(1, 1, "word")], &[], 1)]).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("PRAGMA busy_timeout = 0; BEGIN IMMEDIATE").unwrap();
@@ -165,7 +165,7 @@ fn only_damage_is_a_reason_to_build_the_index_again() {
     other.execute_batch("ROLLBACK; DROP TABLE documents").unwrap();
     assert!(index.apply(&[update(1, Vec::new(), &[1], 2)]).unwrap_err().is_damage(), "a missing table");
     drop((index, other));
-    let (index, rebuild) = SearchIndex::open(&path, 1).unwrap();
+    let (index, rebuild) = SearchIndex::open(&path, 1, "").unwrap();
     assert_eq!((rebuild, index.count().unwrap()), (Some(Rebuild::Damaged), 0));
 }
 
@@ -173,14 +173,15 @@ fn only_damage_is_a_reason_to_build_the_index_again() {
 fn index_of_another_state_is_built_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("search.db");
-    let open = |epoch| {
-        let (mut index, rebuild) = SearchIndex::open(&path, epoch).unwrap();
+    let open_with = |epoch, limits| {
+        let (mut index, rebuild) = SearchIndex::open(&path, epoch, limits).unwrap();
         let count = index.count().unwrap();
         if count == 0 {
             index.apply(&[update(1, vec![document(1, 1, "word")], &[], 1)]).unwrap();
         }
         (rebuild, count)
     };
+    let open = |epoch| open_with(epoch, "1 2");
     assert_eq!(open(1), (Some(Rebuild::Missing), 0));
     assert_eq!(open(1), (None, 1));
     let mode = fs::metadata(&path).unwrap().permissions().mode();
@@ -190,6 +191,9 @@ fn index_of_another_state_is_built_again() {
         let db = Connection::open(&path).unwrap();
         db.execute_batch(&format!("UPDATE meta SET value = '{value}' WHERE key = '{key}'")).unwrap();
     };
+    assert_eq!(open_with(2, "1 3"), (Some(Rebuild::OtherLimits), 0));
+    assert_eq!(open_with(2, "1 3"), (None, 1));
+    assert_eq!(open(2), (Some(Rebuild::OtherLimits), 0));
     set("terms", "0");
     assert_eq!(open(2), (Some(Rebuild::OtherVersion), 0));
     // The machine booted again: an index that was closed is usable.
