@@ -145,6 +145,7 @@ async fn flood_of_searches_is_refused_and_others_are_served() {
 async fn search_compares_a_bounded_number_of_bytes() {
     let server = TestServer::with_limits(|limits| {
         (limits.rates, limits.search_delay_ms, limits.search_checked_bytes) = (false, 1, 40_000);
+        (limits.search_ms, limits.search_check_ms) = (10_000, 10_000);
     })
     .await;
     let alice = server.user("alice").await;
