@@ -159,18 +159,29 @@ impl Results {
             hits: hits.iter().map(face_of).collect(),
             more: more("people", next),
         });
-        let continues = messages.as_ref().is_some_and(|group| group.more.is_some());
         let is_incomplete = |group: &str| found.incomplete.iter().any(|other| other == group);
-        let incomplete = match (is_incomplete("messages"), continues) {
-            (false, _) if is_incomplete("code") || is_incomplete("commits") => {
-                "Not all code and commits were searched: the server is indexing some, a limit was reached, or another server stores them."
+        let lacks_messages = is_incomplete("messages");
+        let lacks_files = is_incomplete("code") || is_incomplete("commits");
+        let continues = match lacks_messages {
+            true => continues(messages.as_ref()),
+            false => {
+                is_incomplete("code") && continues(code.as_ref())
+                    || is_incomplete("commits") && continues(commits.as_ref())
             }
-            (false, _) => "",
-            (true, true) => {
+        };
+        let incomplete = match (lacks_messages, lacks_files, continues) {
+            (false, false, _) => "",
+            (true, _, true) => {
                 "The search has many messages to compare and is not at its end: More messages continues it."
             }
-            (true, false) => {
+            (true, _, false) => {
                 "The messages of this server are being indexed. Some are not found yet: search again in a few minutes."
+            }
+            (false, true, true) => {
+                "Not all code and commits were searched yet: More code and More commits continue the search. Some may be missing even then: the server is indexing them, a limit was reached, or another server stores them."
+            }
+            (false, true, false) => {
+                "Not all code and commits were searched: the server is indexing some, a limit was reached, or another server stores them."
             }
         };
         Self { messages, code, commits, people, incomplete }
@@ -207,6 +218,10 @@ impl Results {
     }
 }
 
+fn continues<T>(group: Option<&Group<T>>) -> bool {
+    group.is_some_and(|group| group.more.is_some())
+}
+
 /// Returns the address of a search in a group; in all groups if `group` is empty.
 pub(super) fn address(q: &str, group: &str) -> String {
     let group = if group.is_empty() { String::new() } else { format!("&in={}", percent_encoded(group)) };
@@ -217,6 +232,7 @@ pub(super) fn address(q: &str, group: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::ids::{ChatId, ProjectId};
+    use crate::protocol::found::FoundCommits;
 
     fn chat(kind: ChatKind, name: Option<&str>, peer: Option<&str>, project: Option<i64>) -> String {
         let (name, peer) = (name.map(str::to_owned), peer.map(str::to_owned));
@@ -251,5 +267,12 @@ mod tests {
         assert!(cut.incomplete.contains("More messages") && !cut.are_empty() && cut.people.is_none());
         let building = Results::of(found(None), "x");
         assert!(building.incomplete.contains("indexed") && building.are_empty());
+        let commits = |next: Option<&str>| Found {
+            commits: Some(FoundCommits { hits: Vec::new(), next: next.map(str::to_owned) }),
+            incomplete: vec!["commits".to_owned()],
+            ..Found::default()
+        };
+        assert!(Results::of(commits(Some("12")), "x").incomplete.contains("More commits continue"));
+        assert!(!Results::of(commits(None), "x").incomplete.contains("More commits"));
     }
 }
