@@ -3,6 +3,7 @@
 use super::link::packet_of;
 use super::listing;
 use super::text::clean_line;
+use crate::domain::percent::{path_encoded, percent_encoded};
 use crate::protocol::found::{Found, FoundChat, MessageHit};
 use crate::protocol::packet::MessagePacket;
 
@@ -39,18 +40,28 @@ pub(super) fn place(chat: &FoundChat) -> String {
     listing::title(chat.id, chat.name.as_deref(), chat.peer.as_deref())
 }
 
-/// Returns the lines of the code and the commits that were found, without control characters.
-pub(super) fn lines_of_repositories(found: &Found) -> Vec<String> {
+/// Returns the lines of the code and the commits that were found, without control characters. With
+/// the address of the server, each hit has its own address.
+pub(super) fn lines_of_repositories(found: &Found, server: Option<&str>) -> Vec<String> {
     let mut lines = Vec::new();
     for hit in found.code.iter().flat_map(|code| &code.hits) {
         let line = |line: &crate::protocol::found::CodeLine| {
             format!("{} {}:{}: {}", hit.repository, hit.path, line.number, line.text.trim())
         };
         lines.extend(hit.lines.iter().map(line));
+        lines.extend(server.map(|server| {
+            let [repository, branch, path] =
+                [&hit.repository, &hit.branch, &hit.path].map(|it| path_encoded(it));
+            let line = hit.lines.first().map(|line| format!("#L{}", line.number)).unwrap_or_default();
+            format!("    {server}/{repository}/-/blob/{branch}/{path}{line}")
+        }));
     }
     for hit in found.commits.iter().flat_map(|commits| &commits.hits) {
         let oid = hit.oid.get(..OID_CHARS).unwrap_or(&hit.oid);
         lines.push(format!("{} {oid} {} ({})", hit.repository, hit.subject, hit.author));
+        lines.extend(server.map(|server| {
+            format!("    {server}/{}/-/commit/{}", path_encoded(&hit.repository), percent_encoded(&hit.oid))
+        }));
     }
     lines.iter().map(|line| clean_line(line)).collect()
 }
@@ -130,11 +141,16 @@ mod tests {
                 "author": "Ada", "committed_at": "2026-11-24T00:00:00Z", "excerpt": "",
             }]},
         });
-        let lines = lines_of_repositories(&serde_json::from_value(found).unwrap());
+        let found = serde_json::from_value(found).unwrap();
+        let lines = lines_of_repositories(&found, None);
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("a/b/c src/") && lines[0].contains(":7: let x;"), "{lines:?}");
         assert!(lines[1].starts_with("a/b/c 01234567 a") && lines[1].ends_with("b (Ada)"), "{lines:?}");
         assert!(!lines.concat().contains(['\u{1b}', '\n', '\t', '\u{202e}']), "{lines:?}");
+        let lines = lines_of_repositories(&found, Some("http://a"));
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[1].trim(), "http://a/a/b/c/-/blob/main/src/%1B%5B2Jx#L7");
+        assert_eq!(lines[3].trim(), "http://a/a/b/c/-/commit/0123456789");
     }
 
     #[test]

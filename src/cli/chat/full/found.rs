@@ -71,7 +71,7 @@ impl Model {
         if list.number != number {
             return;
         }
-        list.others.extend(hits::lines_of_repositories(&results));
+        list.others.extend(hits::lines_of_repositories(&results, None));
         let page = results.messages.unwrap_or_default();
         list.hits.extend(page.hits);
         list.next = page.next;

@@ -41,7 +41,7 @@ impl Model {
     /// Adds a page of a search, and returns its lines.
     fn found(&mut self, found: Found) -> Vec<Line> {
         let is_incomplete = !found.incomplete.is_empty();
-        let others = hits::lines_of_repositories(&found);
+        let others = hits::lines_of_repositories(&found, Some(&self.server));
         let FoundMessages { hits, next } = found.messages.unwrap_or_default();
         let list = &mut self.found;
         let mut lines = Vec::new();
@@ -54,9 +54,7 @@ impl Model {
         list.next = next.filter(|_| list.places.len() < HITS_MAX);
         lines.extend(others.into_iter().map(Line::Info));
         let hint = match (list.places.is_empty(), &list.next) {
-            (true, None) if !lines.is_empty() => {
-                "no message is found; /search in the browser shows the files"
-            }
+            (true, None) if !lines.is_empty() => "these are code and commits; no message is found",
             (true, None) => "no message is found",
             (false, None) => "these are all; /goto N shows the messages around one of them",
             (_, Some(_)) => "/search without words lists more; /goto N shows the messages around one of them",
@@ -171,5 +169,20 @@ mod tests {
         let lines = shown(&model.found(results(&[], None, &["messages"])));
         assert_eq!(lines[0], "no message is found");
         assert!(lines[1].contains("did not search everything"));
+    }
+
+    #[test]
+    fn code_has_an_address_and_no_message_is_not_all() {
+        let mut model = Model::new(UserId(1), "alice".into());
+        model.server = "http://a".into();
+        let hit = json!({
+            "repository_id": 1, "repository": "a/b/c", "path": "x y", "ref": "main", "commit_oid": "0",
+            "line_count": 1, "lines": [{"number": 7, "text": "let x;"}],
+        });
+        let found = json!({"messages": {"hits": []}, "code": {"hits": [hit]}, "took_ms": 1});
+        let lines = shown(&model.found(serde_json::from_value(found).unwrap()));
+        assert!(lines[0].contains("x y:7: let x;"), "{lines:?}");
+        assert!(lines[1].ends_with("http://a/a/b/c/-/blob/main/x%20y#L7"), "{lines:?}");
+        assert_eq!(lines[2], "these are code and commits; no message is found");
     }
 }
