@@ -28,9 +28,9 @@ pub(super) struct SearchKeys {
 /// messages `from:`, `in:`, `before:`, `after:`, `has:link`, `has:code`, `has:file` and
 /// `is:pinned`; for code `repo:`, `path:` and `lang:`; for commits `repo:`, `from:`, `before:` and
 /// `after:`. A group that cannot answer the filters is left out. In code, a word is a literal of at
-/// least 3 bytes; without upper-case letters it ignores the case of ASCII letters. In messages and
-/// commits, the last word may be the beginning of a word. A message is found some 100 ms after it
-/// was sent, a push some time after it was announced.
+/// least 3 characters; without upper-case letters it ignores the case of ASCII letters. In messages
+/// and commits, the last word may be the beginning of a word. A message is found some 100 ms after
+/// it was sent, a push some time after it was announced.
 #[utoipa::path(get, operation_id = "search_messages_and_users", path = "/api/search",
     params(("q" = String, Query, description = "the query, at most 256 bytes"),
         ("in" = Option<String>, Query, description = "the groups, separated by commas: `messages`, `code`, `commits`, `people`; absent: all"),

@@ -71,6 +71,7 @@ pub struct MessageHit {
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub pinned: bool,
     /// The content, at most 300 bytes around the first match. An ellipsis stands where it was cut.
+    /// The names of the files of a message without content.
     pub excerpt: String,
     /// The matches: begin and end of ranges of characters (Unicode code points) of `excerpt`,
     /// sorted and disjoint. Absent if the query has filters only.

@@ -299,8 +299,8 @@ async fn files_that_are_not_text_or_too_large_are_left_out() {
     let found = search(&alice, "\" needle\"", "&in=code").await;
     assert_eq!(found["code"]["hits"][0]["lines"][0]["text"], json!("caf\u{fffd} needle"));
     for (query, reason) in [
-        ("ab", "at least 3 bytes"),
-        ("path:src", "at least 3 bytes"),
+        ("ab", "at least 3 characters"),
+        ("path:src", "at least 3 characters"),
         ("needle from:alice", "cannot have from:"),
         ("needle in:dev", "cannot have from:, in:"),
         ("needle lang:klingon", "lang: needs"),

@@ -173,7 +173,16 @@ async fn code_and_commits_link_to_their_pages() {
     browser.get("/search?q=absent&in=commits").await.expect(200, "Nothing is found for absent");
     // The finder of the repository leads to the search.
     let finder = browser.get("/alice/hello/web/-/find/main").await;
-    assert!(finder.html.contains("value=\"repo:alice/hello/web \""), "{}", finder.html);
+    assert!(finder.html.contains("name=\"repo\" value=\"alice/hello/web\""), "{}", finder.html);
+    let searched = browser.get("/search?in=code&repo=alice%2Fhello%2Fweb&q=needle").await;
+    searched.expect(200, "Code a b.rs alice/hello/web 3 let");
+    assert!(searched.html.contains("value=\"repo:alice/hello/web needle\""), "{}", searched.html);
+    // Without words, the page waits for them.
+    let empty = browser.get("/search?in=code&repo=alice%2Fhello%2Fweb&q=").await;
+    empty.expect(200, "Search Words, names and filters");
+    assert!(empty.html.contains("value=\"repo:alice/hello/web \"") && hits(&empty).is_empty());
+    let short = browser.get("/search?q=zz").await;
+    short.expect(200, "Write 3 letters or more to find words that begin so, and code.");
     server.stop().await;
 }
 

@@ -47,7 +47,7 @@ impl SearchQuery {
                 Some("cannot have from:, in:, before:, after:, has: or is: in code")
             }
             SearchGroup::Code if !self.literals.iter().any(super::code::Literal::is_long) => {
-                Some("must have a word of at least 3 bytes to search for in code")
+                Some("must have a word of at least 3 characters to search for in code")
             }
             SearchGroup::Commits if is_about_chats || is_about_files => {
                 Some("cannot have in:, has:, is:, path: or lang: in commits")
@@ -65,12 +65,12 @@ impl SearchQuery {
     pub(super) fn refusal_everywhere(&self) -> Option<&'static str> {
         let groups = [SearchGroup::Code, SearchGroup::Commits, SearchGroup::Messages];
         let mut refusals = groups.into_iter().map(|group| self.refusal(group));
-        let (code, commits, messages) = (refusals.next()??, refusals.next()??, refusals.next()??);
+        let (code, commits, _) = (refusals.next()??, refusals.next()??, refusals.next()??);
         let is_about_files = !self.paths.is_empty() || !self.languages.is_empty();
         Some(if is_about_files {
             code
         } else if self.repositories.is_empty() {
-            messages
+            "must have a word to search for, or a filter: from:, in:, has:, is: or repo:"
         } else {
             commits
         })

@@ -73,7 +73,11 @@ impl Reach {
         }
         let traits = MessageTraits { pinned: message.pinned, has_files: !message.files.is_empty() };
         let ranges = query.highlights(&message.content, traits, message.created_at)?;
-        let excerpt = Excerpt::of(&message.content, &ranges);
+        let excerpt = match message.content.is_empty() {
+            false => Excerpt::of(&message.content, &ranges),
+            // A message without a text is shown by its files.
+            true => Excerpt::of(&names_of_files(&message), &[]),
+        };
         Some(Hit { message, excerpt })
     }
 }
@@ -249,6 +253,10 @@ fn conditions(
         return (Arc::new(candidates), None);
     }
     (Arc::new(candidates), Some(Arc::new(scope.chats.iter().copied().collect())))
+}
+
+fn names_of_files(message: &Message) -> String {
+    message.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn shown(hit: Hit, found: &FoundChats) -> Option<MessageHit> {

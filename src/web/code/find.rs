@@ -39,8 +39,8 @@ struct FindPage {
     list: String,
     /// The start of the addresses of files.
     blobs: String,
-    /// The filter of the search for this repository.
-    filter: String,
+    /// The path of the repository, for the search in it.
+    searched: String,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ pub(in crate::web) async fn show(
             is_cut,
             list: format!("/api/projects/{owner}/{names}/repos/{repository}/files/{}", commit.oid),
             blobs: frame.href("blob", ""),
-            filter: format!("repo:{}", view.path()),
+            searched: view.path(),
             frame,
         };
         let kept = Some(&validator).filter(|_| !is_cut);

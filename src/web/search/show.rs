@@ -16,6 +16,8 @@ use crate::web::layout::{self, Shell};
 use crate::web::shown::{self, Face};
 use crate::web::visitor::Visitor;
 
+/// Letters from which on a word may be the beginning of another.
+const PREFIX_LETTERS: usize = 3;
 /// Results of each group on a page.
 const HITS_SHOWN: usize = 20;
 
@@ -59,6 +61,8 @@ struct SearchPage {
     people: Option<Group<Face>>,
     incomplete: &'static str,
     is_empty: bool,
+    /// Whether the query has too few letters for the beginning of a word.
+    is_short: bool,
     /// Whether users are shown beside messages.
     in_columns: bool,
     /// The first page of the group, on its further pages.
@@ -77,6 +81,9 @@ pub(in crate::web) struct SearchKeys {
     group: String,
     #[serde(default)]
     cursor: String,
+    /// The path of a repository to which the search is restricted.
+    #[serde(default)]
+    repo: String,
 }
 
 /// Returns the page: with the results, or with the field alone.
@@ -87,8 +94,12 @@ pub(in crate::web) async fn show(
     services: web::Data<Services>,
 ) -> HttpResult {
     let who = visitor.required()?;
-    let keys = keys.0;
-    let has_query = !keys.q.trim().is_empty();
+    let mut keys = keys.0;
+    let words = keys.q.trim();
+    let (has_query, is_short) = (!words.is_empty(), words.is_ascii() && words.len() < PREFIX_LETTERS);
+    if !keys.repo.is_empty() {
+        keys.q = format!("repo:{} {}", keys.repo, keys.q.trim_start());
+    }
     let found = if has_query { search(&services, who, &keys).await } else { Ok(Results::default()) };
     let (results, problems) = match found {
         Ok(results) => (results, Problems::default()),
@@ -105,6 +116,7 @@ pub(in crate::web) async fn show(
         problems,
         tabs: if has_query && !is_refused { tabs(&keys) } else { Vec::new() },
         is_empty: results.are_empty(),
+        is_short: is_short && has_query,
         in_columns: results.are_in_columns(),
         messages: results.messages,
         code: results.code,

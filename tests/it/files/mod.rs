@@ -12,7 +12,7 @@ use netbit::protocol::packet::{MessagePacket, PacketMessage};
 use serde_json::{Value, json};
 
 use crate::harness::files::{FileClient, PNG};
-use crate::harness::{Person, TestServer, soon};
+use crate::harness::{Person, TestServer, soon, until};
 
 /// Returns the client of files of a user.
 fn files_of(server: &TestServer, person: &Person) -> FileClient {
@@ -78,6 +78,14 @@ async fn uploaded_file_is_shown_by_its_message_everywhere() {
     let server = server.restart(|_| ()).await;
     let bob = server.login("bob").await;
     assert_eq!(messages(&bob, chat).await[0]["files"], shown, "after a restart");
+    // The search shows a message without a text by its files.
+    let mut found = Value::Null;
+    until(async || {
+        found = bob.get("/api/search?q=has:file&in=messages").await.body["messages"]["hits"].take();
+        found.as_array().is_some_and(|hits| !hits.is_empty())
+    })
+    .await;
+    assert_eq!(found[0]["excerpt"], "notes.txt, Ünïcode.png");
     assert_eq!(files_of(&server, &bob).get(picture).await.bytes, PNG);
     server.stop().await;
 }
