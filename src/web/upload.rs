@@ -73,7 +73,7 @@ async fn read(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Htt
     Ok(body.slice_ref(file))
 }
 
-/// Reads and drops the rest of a body. What is beyond the limits is not read, and the connection is
+/// Reads and drops the rest of a body. Bytes beyond the limits are not read, and the connection is
 /// closed.
 async fn drop_rest(payload: &mut Payload, bytes_max: usize, time_max: Duration) {
     let drop_chunks = async {

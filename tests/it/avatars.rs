@@ -284,7 +284,7 @@ async fn picture_is_read_after_the_login_is_checked() {
 #[actix_web::test]
 async fn picture_is_read_after_rights_and_rate_are_checked() {
     let server =
-        TestServer::with_limits(|limits| (limits.changes_burst, limits.changes_per_second) = (3, 1)).await;
+        TestServer::with_limits(|limits| (limits.changes_burst, limits.changes_per_second) = (10, 1)).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     alice.hello_web("private").await;
     let chat = alice.http.create_group("team", &["bob"]).await.unwrap();

@@ -131,6 +131,7 @@ async fn dense_files_are_found_after_others_and_bounded() {
     let server = TestServer::with_limits(|limits| {
         (limits.rates, limits.search_delay_ms) = (false, 1);
         (limits.search_code_file_terms, limits.search_code_dense_bytes) = (400, 50_000);
+        (limits.search_ms, limits.search_code_check_ms) = (10_000, 10_000);
         limits.search_step_terms = 100;
     })
     .await;
@@ -175,6 +176,7 @@ async fn pages_of_a_search_continue_into_dense_files() {
     let server = TestServer::with_limits(|limits| {
         (limits.rates, limits.search_delay_ms) = (false, 1);
         (limits.search_code_file_terms, limits.search_code_dense_checked_bytes) = (400, 3_000);
+        (limits.search_ms, limits.search_code_check_ms) = (10_000, 10_000);
     })
     .await;
     let alice = server.user("alice").await;
@@ -318,4 +320,55 @@ async fn repository_that_cannot_be_read_is_read_again() {
     finds(&alice, "needle", &["a"], true).await;
     assert_eq!(alice.get("/api/search?q=hello&in=code").await.body["code"]["hits"][0]["ref"], json!("main"));
     server.stop().await;
+}
+
+/// An ordinary push hid that commits were missing.
+#[actix_web::test]
+async fn missing_commits_are_stated_after_further_pushes() {
+    let server = TestServer::with_limits(|limits| {
+        (limits.rates, limits.search_delay_ms) = (false, 1);
+        limits.search_ms = 10_000;
+    })
+    .await;
+    let alice = server.user("alice").await;
+    let url = server.url_as("alice", &alice.hello_web("private").await);
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    write(&workdir, "a", "1");
+    push_all(&workdir, &url).await;
+    let first = workdir.git("work", &["rev-parse", "HEAD"]).await.ok().trim().to_owned();
+    write(&workdir, "a", "2");
+    push_all(&workdir, &url).await;
+    let object = std::path::Path::new("objects").join(&first[..2]).join(&first[2..]);
+    let server = server
+        .restart(|config| {
+            std::fs::remove_file(config.data_dir.0.join("search.db")).unwrap();
+            let all = all_below(&config.data_dir.0.join("repositories"));
+            let removed = all.into_iter().filter(|path| path.ends_with(&object));
+            assert_eq!(removed.map(|path| std::fs::remove_file(path).unwrap()).count(), 1);
+            (config.limits.rates, config.limits.search_delay_ms) = (false, 1);
+            config.limits.search_ms = 10_000;
+        })
+        .await;
+    let alice = server.login("alice").await;
+    let commits = async || {
+        let found = alice.get("/api/search?q=change&in=commits").await.body;
+        (found["commits"]["hits"].as_array().map_or(0, Vec::len), found.get("incomplete").is_none())
+    };
+    until(async || commits().await == (1, false)).await;
+    let url = server.url_as("alice", "alice/hello/web");
+    write(&workdir, "a", "3");
+    push_all(&workdir, &url).await;
+    until(async || commits().await.0 == 2).await;
+    assert_eq!(commits().await, (2, false));
+    server.stop().await;
+}
+
+fn all_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(all_below(&path)) } else { found.push(path) }
+    }
+    found
 }

@@ -13,7 +13,9 @@ use tokio::sync::oneshot;
 use crate::core::limits::Limits;
 use crate::core::machine;
 use crate::domain::repository::Repository;
-use crate::git::browse::{BrowseError, BrowseLimits, Browser, ChangedFile, ChangedFiles, Oid};
+use crate::git::browse::{
+    BrowseError, BrowseLimits, Browser, ChangedFile, ChangedFiles, ChangesListing, NewestCommits, Oid,
+};
 use crate::git::store::{Store, StoreError};
 use crate::storage::search_index::{IndexedFile, IndexedSize, KnownFile, RepositoryMark};
 
@@ -21,6 +23,8 @@ use crate::storage::search_index::{IndexedFile, IndexedSize, KnownFile, Reposito
 const PRIORITY: i32 = 10;
 /// Bytes of trees and commits that one plan reads.
 const PLAN_BYTES: usize = 1024 * 1024 * 1024;
+/// Browsers that list the files of one plan, one after another, each within its own limits.
+const LISTING_BROWSERS_MAX: usize = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RepositoryReadError {
@@ -130,43 +134,122 @@ pub(super) fn plan(
     known: &Known,
     limits: &Limits,
 ) -> Result<Planned, RepositoryReadError> {
-    match plan_with(&open(store, repository, limits)?, known, limits) {
+    let source = PlanSource { store, repository, limits };
+    match source.plan(known) {
         // The repository may have been packed since it was opened.
-        Err(RepositoryReadError::Browse(BrowseError::NotFound(_))) => {
-            plan_with(&open(store, repository, limits)?, known, limits)
-        }
+        Err(RepositoryReadError::Browse(BrowseError::NotFound(_))) => source.plan(known),
         planned => planned,
     }
 }
 
-fn plan_with(browser: &Browser, known: &Known, limits: &Limits) -> Result<Planned, RepositoryReadError> {
-    let Some(head) = browser.default_branch_head()? else { return Ok(Planned::Plan(Plan::default())) };
-    let indexed = known.mark.oid.as_deref().and_then(Oid::parse).filter(|_| known.mark.is_whole);
-    let files_max = limits.search_code_files;
-    let IndexedSize { bytes, terms, dense, .. } = known.size;
-    // Near a limit, the size of each file that is replaced matters.
-    let has_room = bytes <= limits.search_code_bytes / 2
-        && terms <= limits.search_code_terms / 2
-        && dense <= limits.search_code_dense_bytes / 2;
-    let (mut files, is_cut) = match (&known.files, indexed.filter(|_| !known.mark.is_files_cut && has_room)) {
-        (None, Some(old)) => match browser.searched_changes(Some(old), head, files_max) {
-            Ok(changed) if !changed.is_cut && known.size.files + changed.files.len() <= files_max => {
-                (changed.files.into_iter().map(PlannedFile::from).collect(), false)
+/// The repository that a plan reads.
+struct PlanSource<'a> {
+    store: &'a Store,
+    repository: &'a Repository,
+    limits: &'a Limits,
+}
+
+impl PlanSource<'_> {
+    fn open(&self) -> Result<Browser, RepositoryReadError> {
+        open(self.store, self.repository, self.limits)
+    }
+
+    fn plan(&self, known: &Known) -> Result<Planned, RepositoryReadError> {
+        let limits = self.limits;
+        let Some(head) = self.open()?.default_branch_head()? else {
+            return Ok(Planned::Plan(Plan::default()));
+        };
+        let indexed = known.mark.oid.as_deref().and_then(Oid::parse).filter(|_| known.mark.is_whole);
+        let files_max = limits.search_code_files;
+        let IndexedSize { bytes, terms, dense, .. } = known.size;
+        // Near a limit, the size of each file that is replaced matters.
+        let has_room = bytes <= limits.search_code_bytes / 2
+            && terms <= limits.search_code_terms / 2
+            && dense <= limits.search_code_dense_bytes / 2;
+        let old = indexed.filter(|_| !known.mark.is_files_cut && has_room);
+        let (mut files, is_cut) = match (&known.files, old) {
+            (None, Some(old)) => match self.changes(Some(old), head) {
+                Ok(changed) if !changed.is_cut && known.size.files + changed.files.len() <= files_max => {
+                    (changed.files.into_iter().map(PlannedFile::from).collect(), false)
+                }
+                _ => return Ok(Planned::NeedsFiles),
+            },
+            (None, None) => return Ok(Planned::NeedsFiles),
+            (Some(files), _) => differing(self.changes(None, head)?, files),
+        };
+        let mut plan = Plan { head: Some(head), is_files_cut: is_cut, size: known.size, ..Plan::default() };
+        // The first path gets the highest id, and is found first.
+        files.sort_unstable_by(|one, other| {
+            (one.oid.is_some(), &other.path).cmp(&(other.oid.is_some(), &one.path))
+        });
+        (plan.without_room, plan.files) =
+            files.into_iter().partition(|file| file.had_no_room && file.oid.is_some());
+        let indexed = indexed.filter(|_| !known.mark.is_commits_cut);
+        self.plan_commits(head, indexed, &known.commits, &mut plan)?;
+        Ok(Planned::Plan(plan))
+    }
+
+    /// Returns the files in which `new` differs from `old`, or all files of `new`. A browser that is
+    /// exhausted is replaced, at most [`LISTING_BROWSERS_MAX`] times.
+    fn changes(&self, old: Option<Oid>, new: Oid) -> Result<ChangedFiles, RepositoryReadError> {
+        let mut listing = ChangesListing::new(old, new, self.limits.search_code_files);
+        for _ in 1..LISTING_BROWSERS_MAX {
+            let (browser, before) = (self.open()?, listing.folders_read);
+            match browser.list_changes(&mut listing) {
+                Ok(()) => return Ok(listing.changed),
+                Err(_) if browser.is_exhausted() && listing.folders_read > before => {}
+                Err(error) => return Err(error.into()),
             }
-            _ => return Ok(Planned::NeedsFiles),
-        },
-        (None, None) => return Ok(Planned::NeedsFiles),
-        (Some(files), _) => differing(browser.searched_changes(None, head, files_max)?, files),
-    };
-    let mut plan = Plan { head: Some(head), is_files_cut: is_cut, size: known.size, ..Plan::default() };
-    // The first path gets the highest id, and is found first.
-    files.sort_unstable_by(|one, other| {
-        (one.oid.is_some(), &other.path).cmp(&(other.oid.is_some(), &one.path))
-    });
-    (plan.without_room, plan.files) =
-        files.into_iter().partition(|file| file.had_no_room && file.oid.is_some());
-    plan_commits(browser, head, indexed, &known.commits, limits.search_commits, &mut plan)?;
-    Ok(Planned::Plan(plan))
+        }
+        self.open()?.list_changes(&mut listing)?;
+        Ok(listing.changed)
+    }
+
+    /// Returns the newest commits, by a browser that has read nothing else.
+    fn newest(&self, head: Oid, known: &HashSet<Oid>) -> Result<NewestCommits, RepositoryReadError> {
+        let walk = || Ok(self.open()?.searched_commits(head, known, self.limits.search_commits)?);
+        let newest: NewestCommits = walk()?;
+        // A commit may have been packed since the repository was opened.
+        if newest.is_cut { walk() } else { Ok(newest) }
+    }
+
+    /// Plans the changes of commits. `indexed`: the commit whose commits the index has completely.
+    fn plan_commits(
+        &self,
+        head: Oid,
+        indexed: Option<Oid>,
+        known: &HashSet<String>,
+        plan: &mut Plan,
+    ) -> Result<(), RepositoryReadError> {
+        let max = self.limits.search_commits;
+        let ids: HashSet<Oid> = known.iter().filter_map(|oid| Oid::parse(oid)).collect();
+        let mut leads_to_indexed = false;
+        if let Some(indexed) = indexed {
+            let new = self.newest(head, &ids)?;
+            // All that lead to the indexed commit also lead to this one.
+            leads_to_indexed = new.met.contains(&indexed);
+            let is_complete = !new.is_cut && !new.is_full && ids.len() + new.commits.len() <= max;
+            if leads_to_indexed && is_complete {
+                plan.commits = new.commits.into_iter().rev().collect();
+                return Ok(());
+            }
+        }
+        let all = self.newest(head, &HashSet::new())?;
+        let there: HashSet<Oid> = all.commits.iter().copied().collect();
+        plan.is_commits_cut = all.is_cut;
+        // After a walk that was cut, commits are removed only if the branch may not lead to them.
+        // They are read again at the next push.
+        if !all.is_cut || !leads_to_indexed {
+            plan.removed_commits = ids.difference(&there).map(Oid::to_string).collect();
+        }
+        let kept = ids.len().saturating_sub(plan.removed_commits.len());
+        let new = all.commits.into_iter().filter(|oid| !ids.contains(oid));
+        // Of walks that are cut each time, the index has a bounded number of commits, too.
+        let mut new: Vec<Oid> = new.take(max.saturating_mul(2).saturating_sub(kept)).collect();
+        new.reverse();
+        plan.commits = new.into();
+        Ok(())
+    }
 }
 
 /// Returns the files in which the index differs from all files of a commit, and whether some of
@@ -195,42 +278,6 @@ fn differing(all: ChangedFiles, indexed: &[KnownFile]) -> (Vec<PlannedFile>, boo
     };
     files.extend(indexed.into_values().map(removed));
     (files, all.is_cut)
-}
-
-fn plan_commits(
-    browser: &Browser,
-    head: Oid,
-    indexed: Option<Oid>,
-    known: &HashSet<String>,
-    max: usize,
-    plan: &mut Plan,
-) -> Result<(), RepositoryReadError> {
-    let ids: HashSet<Oid> = known.iter().filter_map(|oid| Oid::parse(oid)).collect();
-    let mut leads_to_indexed = false;
-    if let Some(indexed) = indexed {
-        let new = browser.searched_commits(head, &ids, max)?;
-        // All that lead to the indexed commit also lead to this one.
-        leads_to_indexed = new.met.contains(&indexed);
-        let is_complete = !new.is_cut && !new.is_full && ids.len() + new.commits.len() <= max;
-        if leads_to_indexed && is_complete {
-            plan.commits = new.commits.into_iter().rev().collect();
-            return Ok(());
-        }
-    }
-    let all = browser.searched_commits(head, &HashSet::new(), max)?;
-    let there: HashSet<Oid> = all.commits.iter().copied().collect();
-    plan.is_commits_cut |= all.is_cut;
-    // After a walk that was cut, commits are removed only if the branch may not lead to them.
-    if !all.is_cut || !leads_to_indexed {
-        plan.removed_commits = ids.difference(&there).map(Oid::to_string).collect();
-    }
-    let kept = ids.len().saturating_sub(plan.removed_commits.len());
-    let new = all.commits.into_iter().filter(|oid| !ids.contains(oid));
-    // Of walks that are cut each time, the index has a bounded number of commits, too.
-    let mut new: Vec<Oid> = new.take(max.saturating_mul(2).saturating_sub(kept)).collect();
-    new.reverse();
-    plan.commits = new.into();
-    Ok(())
 }
 
 /// The files and commits that the index should have of a repository.

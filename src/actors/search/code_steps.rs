@@ -176,12 +176,16 @@ impl Plan {
         let bytes_max = limits.search_code_file_bytes;
         let read = |browser: &Browser| -> Result<ReadFile, BrowseError> {
             let bytes = browser.searched_bytes(oid)?;
-            // A text has no more different trigrams than bytes.
-            let terms = if file.is_dense { 0 } else { bytes.min(limits.search_code_file_terms) };
-            if bytes <= bytes_max && self.with_file(bytes, terms, file.is_dense, limits).is_none() {
+            // A text has no more different trigrams than bytes, and the term of its repository. A
+            // dense one has no trigrams, and a term that shows so.
+            let terms = if file.is_dense { 2 } else { bytes.min(limits.search_code_file_terms) + 1 };
+            let has_room = bytes > bytes_max || self.with_file(bytes, terms, file.is_dense, limits).is_some();
+            if !has_room && file.had_no_room {
                 return Ok(ReadFile::WithoutRoom);
             }
-            browser.searched_text(oid, bytes_max).map(ReadFile::Text)
+            let text = browser.searched_text(oid, bytes_max)?;
+            // A binary file needs no room.
+            Ok(if has_room || text.is_none() { ReadFile::Text(text) } else { ReadFile::WithoutRoom })
         };
         Ok(match read(browser) {
             // The repository may have been packed since it was opened.
@@ -220,7 +224,9 @@ impl Plan {
             // The next plan knows that a dense file has no room, without reading it.
             let oid =
                 if *is_dense { IndexedFile::dense_without_room(&oid.to_string()) } else { String::new() };
-            return Some(row(oid, 0, None));
+            // A file that had no room before has this row, unless it was not known to be dense.
+            let is_known = file.had_no_room && *is_dense == file.is_dense;
+            return (!is_known).then(|| row(oid, 0, None));
         };
         self.size = size;
         Some(row(oid.to_string(), text.len(), Some(terms)))

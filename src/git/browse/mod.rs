@@ -83,7 +83,7 @@ pub use object::{CommitSummary, CommitView, Oid, Person};
 pub use ref_names::{RefNames, TagName};
 pub use ref_path::RefPath;
 pub use refs::{Branch, RefKind, RefPage, ResolvedRef, Tag};
-pub use searched::{ChangedFile, ChangedFiles, NewestCommits, SearchedCommit};
+pub use searched::{ChangedFile, ChangedFiles, ChangesListing, NewestCommits, SearchedCommit};
 pub use tree::{EntryKind, Tree, TreeCursor, TreeEntry, TreePart};
 
 use budget::ReadBudget;

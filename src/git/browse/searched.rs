@@ -52,6 +52,9 @@ pub struct SearchedCommit {
     pub message: String,
 }
 
+/// The entries of a folder, by name.
+type Entries = BTreeMap<Vec<u8>, PathEntry>;
+
 /// A folder of two trees.
 struct Folder {
     path: Vec<u8>,
@@ -60,86 +63,131 @@ struct Folder {
     new: Option<git2::Oid>,
 }
 
+/// The files in which a commit differs from another, as far as their folders were read.
+pub struct ChangesListing {
+    old: Option<Oid>,
+    new: Oid,
+    pub changed: ChangedFiles,
+    /// Folders that were read.
+    pub folders_read: usize,
+    has_begun: bool,
+    waiting: Vec<Folder>,
+    files_left: usize,
+    folders_left: usize,
+    paths_left: usize,
+}
+
+impl ChangesListing {
+    /// Begins to list the files in which `new` differs from `old`, or all files of `new`. At most
+    /// `files_max` are added or changed, and as many folders read.
+    pub fn new(old: Option<Oid>, new: Oid, files_max: usize) -> Self {
+        Self {
+            old,
+            new,
+            changed: ChangedFiles::default(),
+            folders_read: 0,
+            has_begun: false,
+            waiting: Vec::new(),
+            files_left: files_max,
+            folders_left: files_max,
+            paths_left: PATHS_BYTES_MAX,
+        }
+    }
+
+    /// Adds the files of a folder, and the folders in it to those that wait.
+    fn compare(&mut self, folder: &Folder, old: &Entries, new: &Entries) {
+        let names: std::collections::BTreeSet<&Vec<u8>> = old.keys().chain(new.keys()).collect();
+        let mut folders = Vec::new();
+        for name in names {
+            let (before, after) = (old.get(name), new.get(name));
+            if before == after {
+                continue;
+            }
+            let path = if folder.path.is_empty() {
+                name.clone()
+            } else {
+                [&folder.path, name.as_slice()].join(&b'/')
+            };
+            let Some(left) = self.paths_left.checked_sub(path.len()) else {
+                self.changed.is_cut = true;
+                continue;
+            };
+            self.paths_left = left;
+            let trees =
+                [before, after].map(|entry| entry.filter(|entry| entry.is_tree()).map(|entry| entry.oid));
+            let files =
+                [before, after].map(|entry| entry.filter(|entry| is_file(entry)).map(|entry| entry.oid));
+            if files[0] != files[1] {
+                if files[1].is_some() && self.files_left == 0 {
+                    self.changed.is_cut = true;
+                    continue;
+                }
+                self.files_left = self.files_left.saturating_sub(usize::from(files[1].is_some()));
+                self.changed.files.push(ChangedFile { path: path.clone(), oid: files[1].map(Oid::from) });
+            }
+            if trees[0] != trees[1] {
+                if self.folders_left == 0 || folder.depth >= DEPTH_MAX || path.len() >= PATH_BYTES_MAX {
+                    self.changed.is_cut = true;
+                    continue;
+                }
+                self.folders_left = self.folders_left.saturating_sub(1);
+                folders.push(Folder { path, depth: folder.depth + 1, old: trees[0], new: trees[1] });
+            }
+        }
+        self.waiting.extend(folders.into_iter().rev());
+    }
+}
+
 /// Returns whether an entry is a file of the search.
 fn is_file(entry: &PathEntry) -> bool {
     !entry.is_tree() && entry.mode != MODE_COMMIT && entry.mode != MODE_LINK
 }
 
 impl Browser {
-    /// Returns the files in which `new` differs from `old`, or all files of `new`. At most
-    /// `files_max` are added or changed, and as many folders read.
+    /// Reads further folders of a listing, until all are read.
     ///
     /// # Errors
     /// If a commit or a folder does not exist, which may be so after the repository was packed; if
-    /// the disk fails; or if the budget of the browser is exhausted.
-    pub fn searched_changes(
+    /// the disk fails; or if the budget of the browser is exhausted. Another browser may continue.
+    pub fn list_changes(&self, listing: &mut ChangesListing) -> Result<(), BrowseError> {
+        if !listing.has_begun {
+            let old = listing.old.map(|old| self.find_commit(old.raw())).transpose()?;
+            let new = Some(self.find_commit(listing.new.raw())?.tree);
+            let root = Folder { path: Vec::new(), depth: 0, old: old.map(|commit| commit.tree), new };
+            listing.waiting.push(root);
+            listing.has_begun = true;
+        }
+        while let Some(folder) = listing.waiting.pop() {
+            match (self.entries(folder.old), self.entries(folder.new)) {
+                (Ok(old), Ok(new)) => {
+                    listing.compare(&folder, &old, &new);
+                    listing.folders_read += 1;
+                }
+                (Err(error), _) | (_, Err(error)) if folder.depth == 0 || self.may_end(&error) => {
+                    listing.waiting.push(folder);
+                    return Err(error);
+                }
+                _ => listing.changed.is_cut = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the files in which `new` differs from `old`, or all files of `new`.
+    #[cfg(test)]
+    fn searched_changes(
         &self,
         old: Option<Oid>,
         new: Oid,
         files_max: usize,
     ) -> Result<ChangedFiles, BrowseError> {
-        let old = old.map(|old| self.find_commit(old.raw())).transpose()?.map(|commit| commit.tree);
-        let new = self.find_commit(new.raw())?.tree;
-        let mut changed = ChangedFiles::default();
-        let mut waiting = vec![Folder { path: Vec::new(), depth: 0, old, new: Some(new) }];
-        let (mut files_left, mut folders_left) = (files_max, files_max);
-        let mut paths_left = PATHS_BYTES_MAX;
-        while let Some(folder) = waiting.pop() {
-            let (old, new) = match (self.entries(folder.old), self.entries(folder.new)) {
-                (Ok(old), Ok(new)) => (old, new),
-                (Err(error), _) | (_, Err(error)) if folder.depth == 0 || self.may_end(&error) => {
-                    return Err(error);
-                }
-                _ => {
-                    changed.is_cut = true;
-                    continue;
-                }
-            };
-            let names: std::collections::BTreeSet<&Vec<u8>> = old.keys().chain(new.keys()).collect();
-            let mut folders = Vec::new();
-            for name in names {
-                let (before, after) = (old.get(name), new.get(name));
-                if before == after {
-                    continue;
-                }
-                let path = if folder.path.is_empty() {
-                    name.clone()
-                } else {
-                    [&folder.path, name.as_slice()].join(&b'/')
-                };
-                let Some(left) = paths_left.checked_sub(path.len()) else {
-                    changed.is_cut = true;
-                    continue;
-                };
-                paths_left = left;
-                let trees =
-                    [before, after].map(|entry| entry.filter(|entry| entry.is_tree()).map(|entry| entry.oid));
-                let files =
-                    [before, after].map(|entry| entry.filter(|entry| is_file(entry)).map(|entry| entry.oid));
-                if files[0] != files[1] {
-                    if files[1].is_some() && files_left == 0 {
-                        changed.is_cut = true;
-                        continue;
-                    }
-                    files_left = files_left.saturating_sub(usize::from(files[1].is_some()));
-                    changed.files.push(ChangedFile { path: path.clone(), oid: files[1].map(Oid::from) });
-                }
-                if trees[0] != trees[1] {
-                    if folders_left == 0 || folder.depth >= DEPTH_MAX || path.len() >= PATH_BYTES_MAX {
-                        changed.is_cut = true;
-                        continue;
-                    }
-                    folders_left = folders_left.saturating_sub(1);
-                    folders.push(Folder { path, depth: folder.depth + 1, old: trees[0], new: trees[1] });
-                }
-            }
-            waiting.extend(folders.into_iter().rev());
-        }
-        Ok(changed)
+        let mut listing = ChangesListing::new(old, new, files_max);
+        self.list_changes(&mut listing)?;
+        Ok(listing.changed)
     }
 
     /// Returns the entries of a tree by name; none without a tree.
-    fn entries(&self, tree: Option<git2::Oid>) -> Result<BTreeMap<Vec<u8>, PathEntry>, BrowseError> {
+    fn entries(&self, tree: Option<git2::Oid>) -> Result<Entries, BrowseError> {
         let Some(tree) = tree else { return Ok(BTreeMap::new()) };
         let tree = self.find_tree(tree)?;
         Ok(tree.iter().map(|entry| (entry.name_bytes().to_vec(), PathEntry::of(&entry))).collect())
@@ -316,6 +364,18 @@ mod tests {
             }
         }
         assert!((10..90).contains(&refused), "{refused} refused");
+        // Browsers that are exhausted continue for each other.
+        let (mut listing, mut browsers) = (ChangesListing::new(None, commit, 100), 0);
+        loop {
+            let limits = BrowseLimits { read_bytes: (refused - 1) * 10, ..BrowseLimits::default() };
+            let browser = Browser::open(sample.path(), "main", limits).unwrap();
+            browsers += 1;
+            match browser.list_changes(&mut listing) {
+                Ok(()) => break,
+                Err(error) => assert!(browser.is_exhausted() && browsers < 10, "{error:?}"),
+            }
+        }
+        assert!(browsers > 1 && listing.changed.files.len() == 3, "{browsers} browsers");
         let all = sample.browser().searched_changes(None, commit, 100).unwrap();
         assert!(all.files.len() == 3 && !all.is_cut);
         let folder = sample.browser().find_commit(commit.raw()).unwrap().tree;

@@ -314,6 +314,11 @@ impl Services {
                 Err(error) => return Err(error),
             };
             found.is_incomplete |= !step.is_current || step.lacks_some || checked.has_failed;
+            // Rows of some repositories are missing. The next page has a whole budget for them; the
+            // first step of a page has no better one.
+            if step.lacks_some && below < start {
+                break Some(below);
+            }
             hits.extend(checked.hits);
             let limit = limit.min(fitting::<K>(&hits));
             if hits.len() > limit {

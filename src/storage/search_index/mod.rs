@@ -34,7 +34,7 @@ use crate::domain::search;
 /// The version of the tables below.
 const SCHEMA: i64 = 4;
 
-/// `prefix`: the first three characters of each term have a list of their own, so that the
+/// `prefix`: the first three and four characters of each term have lists of their own, so that the
 /// beginnings that most words share are found as fast as a word. The tokenizer separates at spaces
 /// only: terms have no other ASCII characters than letters, digits, `.` and `=`.
 const TABLES: &str = "
@@ -42,7 +42,7 @@ const TABLES: &str = "
     CREATE TABLE marks (chat_id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, trimmed_seq INTEGER NOT NULL);
     CREATE VIRTUAL TABLE documents USING fts5(
         terms, chat_id UNINDEXED, content = '', contentless_delete = 1, contentless_unindexed = 1,
-        detail = none, prefix = '3', tokenize = \"ascii tokenchars '.='\"
+        detail = none, prefix = '3 4', tokenize = \"ascii tokenchars '.='\"
     );";
 
 /// Parts of messages of SQLite about a table that is missing or not readable, which have no code of

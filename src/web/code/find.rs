@@ -8,6 +8,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::frame::{At, Found, Frame, RefPathAddress, Tab, at_ref};
+use crate::domain::search::QUERY_BYTES_MAX;
 use crate::http::address::path_encoded;
 use crate::http::error::HttpResult;
 use crate::http::extract::{Path, Query};
@@ -41,6 +42,8 @@ struct FindPage {
     blobs: String,
     /// The path of the repository, for the search in it.
     searched: String,
+    /// The longest text beside the filter for the repository.
+    words_max: usize,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +86,7 @@ pub(in crate::web) async fn show(
             is_cut,
             list: format!("/api/projects/{owner}/{names}/repos/{repository}/files/{}", commit.oid),
             blobs: frame.href("blob", ""),
+            words_max: QUERY_BYTES_MAX.saturating_sub(view.path().len() + "repo: ".len()),
             searched: view.path(),
             frame,
         };
