@@ -189,8 +189,8 @@ impl PlanSource<'_> {
         Ok(Planned::Plan(plan))
     }
 
-    /// Returns the files in which `new` differs from `old`, or all files of `new`. A browser that is
-    /// exhausted is replaced, at most [`LISTING_BROWSERS_MAX`] times.
+    /// Returns the files in which `new` differs from `old`, or all files of `new`. A browser that
+    /// is exhausted is replaced: at most [`LISTING_BROWSERS_MAX`] read the list.
     fn changes(&self, old: Option<Oid>, new: Oid) -> Result<ChangedFiles, RepositoryReadError> {
         let mut listing = ChangesListing::new(old, new, self.limits.search_code_files);
         for _ in 1..LISTING_BROWSERS_MAX {

@@ -82,10 +82,17 @@ impl Drop for MemoryWatch {
 }
 
 /// Returns the resident memory of a process and its descendants (proc(5), `VmRSS`). A process that
-/// has ended counts as 0.
+/// has ended counts as 0, and so does one that has not replaced its program yet: it has the memory
+/// of its parent.
 fn tree_bytes(pid: u32) -> u64 {
-    let below: u64 = children(pid).into_iter().map(tree_bytes).sum();
+    let own = command_line(pid);
+    let started = children(pid).into_iter().filter(|child| command_line(*child) != own);
+    let below: u64 = started.map(tree_bytes).sum();
     status_bytes(pid, "VmRSS:").unwrap_or(0) + below
+}
+
+fn command_line(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
 fn children(pid: u32) -> Vec<u32> {
