@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -21,10 +22,12 @@ use crate::storage::search_index::{IndexedFile, IndexedSize, KnownFile, Reposito
 
 /// A nice(1) value: a thread with it gets about a tenth of the CPU time of a server thread.
 const PRIORITY: i32 = 10;
-/// Bytes of trees and commits that one plan reads.
+/// Bytes of trees and commits that one browser of a plan reads.
 const PLAN_BYTES: usize = 1024 * 1024 * 1024;
-/// Browsers that list the files of one plan, one after another, each within its own limits.
+/// Browsers that list the files of one plan, one after another, each within its own limits, and the
+/// time after which no further one begins.
 const LISTING_BROWSERS_MAX: usize = 16;
+const LISTING_TIME_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RepositoryReadError {
@@ -184,20 +187,23 @@ impl PlanSource<'_> {
         });
         (plan.without_room, plan.files) =
             files.into_iter().partition(|file| file.had_no_room && file.oid.is_some());
-        let indexed = indexed.filter(|_| !known.mark.is_commits_cut);
-        self.plan_commits(head, indexed, &known.commits, &mut plan)?;
+        self.plan_commits(head, indexed, known, &mut plan)?;
         Ok(Planned::Plan(plan))
     }
 
     /// Returns the files in which `new` differs from `old`, or all files of `new`. A browser that
     /// is exhausted is replaced: at most [`LISTING_BROWSERS_MAX`] read the list.
     fn changes(&self, old: Option<Oid>, new: Oid) -> Result<ChangedFiles, RepositoryReadError> {
-        let mut listing = ChangesListing::new(old, new, self.limits.search_code_files);
+        let (mut listing, begun) =
+            (ChangesListing::new(old, new, self.limits.search_code_files), Instant::now());
         for _ in 1..LISTING_BROWSERS_MAX {
             let (browser, before) = (self.open()?, listing.folders_read);
             match browser.list_changes(&mut listing) {
                 Ok(()) => return Ok(listing.changed),
-                Err(_) if browser.is_exhausted() && listing.folders_read > before => {}
+                Err(_)
+                    if browser.is_exhausted()
+                        && listing.folders_read > before
+                        && begun.elapsed() < LISTING_TIME_MAX => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -207,28 +213,36 @@ impl PlanSource<'_> {
 
     /// Returns the newest commits, by a browser that has read nothing else.
     fn newest(&self, head: Oid, known: &HashSet<Oid>) -> Result<NewestCommits, RepositoryReadError> {
-        let walk = || Ok(self.open()?.searched_commits(head, known, self.limits.search_commits)?);
-        let newest: NewestCommits = walk()?;
+        let (browser, max) = (self.open()?, self.limits.search_commits);
+        let newest = browser.searched_commits(head, known, max)?;
+        if !newest.is_cut || browser.is_exhausted() {
+            return Ok(newest);
+        }
         // A commit may have been packed since the repository was opened.
-        if newest.is_cut { walk() } else { Ok(newest) }
+        let again = self.open()?.searched_commits(head, known, max)?;
+        Ok(if again.commits.len() < newest.commits.len() { newest } else { again })
     }
 
-    /// Plans the changes of commits. `indexed`: the commit whose commits the index has completely.
+    /// Plans the changes of commits. `indexed`: the commit of the index.
     fn plan_commits(
         &self,
         head: Oid,
         indexed: Option<Oid>,
-        known: &HashSet<String>,
+        known: &Known,
         plan: &mut Plan,
     ) -> Result<(), RepositoryReadError> {
         let max = self.limits.search_commits;
-        let ids: HashSet<Oid> = known.iter().filter_map(|oid| Oid::parse(oid)).collect();
+        let ids: HashSet<Oid> = known.commits.iter().filter_map(|oid| Oid::parse(oid)).collect();
         let mut leads_to_indexed = false;
         if let Some(indexed) = indexed {
             let new = self.newest(head, &ids)?;
             // All that lead to the indexed commit also lead to this one.
             leads_to_indexed = new.met.contains(&indexed);
-            let is_complete = !new.is_cut && !new.is_full && ids.len() + new.commits.len() <= max;
+            // Commits that are missing are read again at each push.
+            let is_complete = !known.mark.is_commits_cut
+                && !new.is_cut
+                && !new.is_full
+                && ids.len() + new.commits.len() <= max;
             if leads_to_indexed && is_complete {
                 plan.commits = new.commits.into_iter().rev().collect();
                 return Ok(());
@@ -238,7 +252,6 @@ impl PlanSource<'_> {
         let there: HashSet<Oid> = all.commits.iter().copied().collect();
         plan.is_commits_cut = all.is_cut;
         // After a walk that was cut, commits are removed only if the branch may not lead to them.
-        // They are read again at the next push.
         if !all.is_cut || !leads_to_indexed {
             plan.removed_commits = ids.difference(&there).map(Oid::to_string).collect();
         }

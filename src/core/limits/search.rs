@@ -74,7 +74,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     search_code_check_ms: u64 = 300,
     /// Newest commits of one repository that are searched.
     search_commits: usize = 10_000,
-    /// How long the changed files and commits of one repository may be listed (milliseconds).
+    /// How long a part of the changed files and commits of one repository may be listed
+    /// (milliseconds). A large list is made in parts.
     search_plan_ms: u64 = 30_000,
     /// Files and commits that are read and written together to keep the index up to date. Searches
     /// wait for such a step.

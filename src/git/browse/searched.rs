@@ -110,6 +110,7 @@ impl ChangesListing {
             };
             let Some(left) = self.paths_left.checked_sub(path.len()) else {
                 self.changed.is_cut = true;
+                self.paths_left = 0;
                 continue;
             };
             self.paths_left = left;
@@ -158,6 +159,12 @@ impl Browser {
             listing.has_begun = true;
         }
         while let Some(folder) = listing.waiting.pop() {
+            // Without an older commit, further folders can add nothing.
+            if listing.old.is_none() && (listing.files_left == 0 || listing.paths_left == 0) {
+                listing.changed.is_cut = true;
+                listing.waiting.clear();
+                return Ok(());
+            }
             match (self.entries(folder.old), self.entries(folder.new)) {
                 (Ok(old), Ok(new)) => {
                     listing.compare(&folder, &old, &new);

@@ -42,7 +42,7 @@ struct FindPage {
     blobs: String,
     /// The path of the repository, for the search in it.
     searched: String,
-    /// The longest text beside the filter for the repository.
+    /// The longest text beside the filter for the repository, if it is ASCII.
     words_max: usize,
 }
 

@@ -360,6 +360,13 @@ async function early({ server, browser, alice, chat, other }) {
   await page.fill(FIELD, 'with an early file');
   await page.keyboard.press('Enter');
   assert.equal(await page.inputValue(FIELD), 'with an early file', 'it waits for its file');
+  // Escape ends the wait, and Enter begins it again.
+  const waits = page.locator('.composer-problem', { hasText: 'The message is sent when its files are uploaded.' });
+  await waits.waitFor();
+  await page.keyboard.press('Escape');
+  await waits.waitFor({ state: 'hidden' });
+  await page.keyboard.press('Enter');
+  await waits.waitFor();
   await page.click(`#sidebar a[href="/chat/${other.id}"]`);
   await page.waitForFunction((id) => location.pathname === `/chat/${id}`, other.id);
   await page.fill(FIELD, 'without a file');
@@ -383,7 +390,7 @@ async function early({ server, browser, alice, chat, other }) {
   await second.goto(`${server.url}/chat/${chat.id}`);
   await second.waitForSelector(FIELD, { state: 'visible' });
   await second.setInputFiles('#chat .composer input[type=file]', [file('lost.txt', 'text/plain', Buffer.from('lost'))]);
-  await second.locator('.composer-problem', { hasText: 'Not attached: ' }).waitFor();
+  await second.locator('.composer-problem', { hasText: 'The files are not attached. Try again.' }).waitFor();
   await second.unroute('**/chat/more.js');
   await second.setInputFiles('#chat .composer input[type=file]', [file('again.txt', 'text/plain', Buffer.from('again'))]);
   await uploaded(second, 1);

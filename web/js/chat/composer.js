@@ -390,8 +390,8 @@ export function createComposer(root, ctx, options = {}) {
   /** Undoes the innermost state; returns whether there was one. */
   function escape() {
     if (state.editing) endEdit();
-    else if (!problem.hidden) say('');
     else if (files.release()) return true;
+    else if (!problem.hidden) say('');
     else if (state.code) setNotes({ code: null });
     else if (state.reply) setNotes({ reply: null });
     else return false;

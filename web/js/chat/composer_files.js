@@ -3,7 +3,6 @@
 
 import { el } from '../kit/dom.js';
 import { more } from './later.js';
-import { showProblem } from './problem.js';
 
 /** @typedef {import('./composer.js').ComposerSelf} ComposerSelf */
 /** @typedef {ReturnType<import('./later.js').More['createAttached']>} Attached */
@@ -40,11 +39,9 @@ export function composerFiles(composer, { form, drop, signal }) {
       if (!signal.aborted) attached.show();
       run(attached);
     }, () => {
-      for (const { list, place } of early.splice(0)) {
-        const problem = `Not attached: ${list[0]?.name}. Try again.`;
-        if (!signal.aborted && place.name === composer.name()) composer.say(problem);
-        else showProblem(problem);
-      }
+      // In another chat, the state bar states that a part of the program is missing.
+      if (earlyHere().length && !signal.aborted) composer.say('The files are not attached. Try again.');
+      early = [];
     });
   }
 

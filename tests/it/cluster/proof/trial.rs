@@ -164,6 +164,7 @@ impl Trial {
         // owner again and again.
         self.world.quiet.set(true);
         let removals = self.removals.clone();
+        let under_load = removals.borrow().values().filter(|removal| removal.is_removed).count();
         until(async || {
             let removals = removals.borrow();
             removals.values().any(|removal| removal.is_removed)
@@ -196,7 +197,7 @@ impl Trial {
             let record = self.world.record.borrow();
             record.judge(&messages);
             format!(
-                "{} acknowledged, {} refused, {} operations, {} stored, {removed} removals, {seconds:.0} s, over {}: \
+                "{} acknowledged, {} refused, {} operations, {} stored, {removed} removals ({under_load} under load), {seconds:.0} s, over {}: \
                  0 lost, 0 doubled",
                 record.acknowledged,
                 record.refused,
