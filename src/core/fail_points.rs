@@ -110,8 +110,9 @@ pub fn read_environment() {
     }
 }
 
-/// Runs the action of a fail point. `return` ends the process here, as SIGKILL does; `return(PATH)`
-/// waits until the path exists; `panic`, `sleep(ms)` and `delay(ms)` are the actions of `fail`.
+/// Runs the action of a fail point. `return` ends the process here, as SIGKILL does;
+/// `return(PATH)` makes the file `PATH.reached` and waits until the path exists; `panic`,
+/// `sleep(ms)` and `delay(ms)` are the actions of `fail`.
 pub fn reach(name: &'static str) {
     let _ = name;
     fail::fail_point!(name, |path: Option<String>| match path {
@@ -144,6 +145,9 @@ pub fn instead_of_commit() -> Result<(), diesel::result::Error> {
 #[allow(dead_code, reason = "not in a release")]
 fn wait_for(path: &std::path::Path) {
     let begun = std::time::Instant::now();
+    let mut reached = path.as_os_str().to_owned();
+    reached.push(".reached");
+    drop(std::fs::write(reached, ""));
     while !path.exists() && begun.elapsed() < std::time::Duration::from_secs(60) {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }

@@ -200,7 +200,10 @@ async fn copy_fails_when_a_node_starts_on_its_source() {
         let target = outside.path().join(if stops { "stopped" } else { "running" });
         let has_run = outside.path().join(if stops { "ran-and-stopped" } else { "runs" });
         let copying = copy(&target, &format!("copy.end=return({})", has_run.display()));
-        until(async || target.join("netbit.db.unfinished").exists()).await;
+        // A node that starts earlier, and stops, is in the copy.
+        let mut reached = has_run.clone();
+        reached.add_extension("reached");
+        until(async || reached.exists()).await;
         let mut node = Some(Process::with(folders[0].path(), &environment(&database, "a")).await);
         if stops {
             node.take().unwrap().stop().await;
