@@ -8,7 +8,7 @@
 The messages have 4 to 28 words each, drawn from 60,000 words whose frequencies follow Zipf's law,
 and every tenth has an identifier, a path or a link. Prints the time that the first start needs to
 build the index, the sizes, the duration of searches on an idle server and with 1,000 sends per
-second, and the duration of sends with and without the index.
+second, and the duration of sends with and without the index, in interleaved runs.
 
 Exits with 1 if a search misses a message that it must find.
 """
@@ -35,6 +35,8 @@ import msgpack
 PASSWORD = "correct horse"
 USERS, CHATS, MEMBERS = 200, 100, 20
 SENDS_PER_SECOND = 1_000
+# Pairs of runs with and without the index.
+RUNS = 5
 SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qui ro su ta ve wi xo zu".split()
 
 
@@ -133,11 +135,27 @@ def main():
             token = server.login("u1")
             check(server, token)
             report("searches, idle", run_searches(server, token, texts, 1_000))
-            with_index = send_and_search(server, texts, seconds)
-        with Server(binary, data, search_delay_ms=3_600_000) as server:
-            without = send(server, texts, seconds)
-        report("sends with the index and searches", with_index)
-        report("sends without", without)
+            report("sends with the index and searches", send_and_search(server, texts, seconds))
+        # The index merges its parts for some time after it was built.
+        with Server(binary, data) as server:
+            time.sleep(3)
+            report("the same after a restart", send_and_search(server, texts, seconds))
+        compare_sends(binary, data, texts, max(seconds // 4, 1))
+
+
+def compare_sends(binary, data, texts, seconds):
+    """Prints the medians of interleaved runs of sends with the index, and without its updates."""
+    medians = {"sends with the index": [], "sends without": []}
+    for _ in range(RUNS):
+        for name, limits in zip(medians, ({}, {"search_delay_ms": 3_600_000})):
+            with Server(binary, data, **limits) as server:
+                if not limits:
+                    while server.metric("netbit_search_behind_events") > 0:
+                        time.sleep(0.1)
+                took = sorted(send(server, texts, seconds))
+                medians[name].append(took[len(took) // 2] * 1e3)
+    for name, runs in medians.items():
+        print(f"{name:<36} p50 of {RUNS} runs: {', '.join(f'{run:.2f}' for run in sorted(runs))} ms")
 
 
 def fill(database, texts):

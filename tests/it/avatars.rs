@@ -280,6 +280,23 @@ async fn picture_is_read_after_the_login_is_checked() {
     server.stop().await;
 }
 
+/// Regression: a form that was late got 400, after twice the time.
+#[actix_web::test]
+async fn late_form_is_answered_as_late() {
+    let server = TestServer::with_limits(|limits| limits.request_body_ms = 200).await;
+    server.user("alice").await;
+    let browser = Browser::login(&server, "alice").await;
+    let head = format!(
+        "POST /settings/avatar HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\ncookie: {1}\r\n\
+         content-type: multipart/form-data; boundary=X\r\ncontent-length: 1000\r\n\r\n--X",
+        server.app.addresses.http,
+        browser.cookie()
+    );
+    let mut form = RawUpload::begin(&server, &head).await;
+    assert_eq!(form.status().await, "HTTP/1.1 408");
+    server.stop().await;
+}
+
 /// The rest of a body never arrives: an answer shows that nothing waits for it.
 #[actix_web::test]
 async fn picture_is_read_after_rights_and_rate_are_checked() {

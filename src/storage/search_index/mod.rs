@@ -43,7 +43,14 @@ const TABLES: &str = "
     CREATE VIRTUAL TABLE documents USING fts5(
         terms, chat_id UNINDEXED, content = '', contentless_delete = 1, contentless_unindexed = 1,
         detail = none, prefix = '3 4', tokenize = \"ascii tokenchars '.='\"
-    );";
+    );
+    INSERT INTO documents (documents, rank) VALUES ('automerge', 0);";
+
+/// Each change of the index adds a part to it, and parts are merged. FTS5 would merge some hundred
+/// pages from time to time, while searches wait. Instead, each change merges about as many pages as
+/// it causes: this number, and another for some changed messages.
+const MERGED_PAGES: usize = 8;
+const MESSAGES_PER_MERGED_PAGE: usize = 4;
 
 /// Parts of messages of SQLite about a table that is missing or not readable, which have no code of
 /// their own.
@@ -293,7 +300,9 @@ fn apply(db: &Connection, updates: &[ChatUpdate]) -> rusqlite::Result<()> {
     let mut write = db.prepare("REPLACE INTO documents (rowid, terms, chat_id) VALUES (?, ?, ?)")?;
     let mut set_mark = db.prepare("REPLACE INTO marks (chat_id, seq, trimmed_seq) VALUES (?, ?, ?)")?;
     let mut remove_mark = db.prepare("DELETE FROM marks WHERE chat_id = ?")?;
+    let mut changed = 0;
     for ChatUpdate { chat, documents, removed, mark } in updates {
+        changed += documents.len() + removed.len();
         for id in removed {
             remove.execute([id.0])?;
         }
@@ -304,6 +313,11 @@ fn apply(db: &Connection, updates: &[ChatUpdate]) -> rusqlite::Result<()> {
             Some(Mark { seq, trimmed }) => set_mark.execute([chat.0, *seq, *trimmed])?,
             None => remove_mark.execute([chat.0])?,
         };
+    }
+    if changed > 0 {
+        let pages = MERGED_PAGES + changed / MESSAGES_PER_MERGED_PAGE;
+        let merge = "INSERT INTO documents (documents, rank) VALUES ('merge', ?)";
+        db.execute(merge, [i64::try_from(pages).unwrap_or(i64::MAX)])?;
     }
     Ok(())
 }

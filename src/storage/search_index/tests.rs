@@ -225,3 +225,18 @@ fn terms_are_strings_in_the_expression() {
     assert_eq!(expression(&candidates).as_deref(), Some(expected));
     assert_eq!(expression(&Candidates { none: vec!["x".into()], ..Candidates::default() }), None);
 }
+
+/// Parts were merged in steps of some hundred pages, and searches waited for them.
+#[test]
+fn changes_merge_the_parts_of_the_index_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut index, _) = SearchIndex::open(&dir.path().join("search.db"), 1, "").unwrap();
+    // Without a merge, 15 parts on each of two levels are left.
+    for id in 1..=255 {
+        index.apply(&[update(1, vec![document(id, 1, "word")], &[], id)]).unwrap();
+    }
+    let parts = "SELECT count(DISTINCT segid) FROM documents_idx";
+    let parts: i64 = index.db.query_row(parts, [], |row| row.get(0)).unwrap();
+    assert!(parts <= 15, "{parts} parts");
+    assert_eq!(index.count().unwrap(), 255);
+}
