@@ -95,7 +95,7 @@ impl From<ChatView> for ChatAnswer {
             read_seq: view.summary.read_seq,
             unread_count: view.summary.unread_count,
             hidden: view.summary.hidden,
-            avatar: view.chat.avatar,
+            avatar: view.summary.avatar,
             participants: view.people.into_iter().map(ParticipantAnswer::from).collect(),
             participant_count: view.people_count,
             created_at: view.chat.created_at,

@@ -221,13 +221,19 @@ impl TcpClient {
     }
 
     /// Receives the next pushed packet about the history of a chat, such as an event. Skips
-    /// notifications, marks, presence and typing.
+    /// notifications, marks, presence, typing, and changed users and avatars.
     pub async fn pushed(&mut self) -> Result<ReceivedPacket, TcpError> {
         loop {
             let packet = self.any().await?;
             if !matches!(
                 packet.packet_type.as_str(),
-                "Notification" | "NotificationsRead" | "Marks" | "Presence" | "Typing"
+                "ChatAvatar"
+                    | "Marks"
+                    | "Notification"
+                    | "NotificationsRead"
+                    | "Presence"
+                    | "Typing"
+                    | "Users"
             ) {
                 return Ok(packet);
             }

@@ -102,7 +102,8 @@ pub enum ServerPacket<'a> {
         chats: &'a [ChatSummary],
         has_more: bool,
     },
-    /// The requested users, looked up by id.
+    /// The requested users, looked up by id. Without a request: users who share a chat with the
+    /// user, and whose name or avatar has changed.
     Users {
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<u64>,
@@ -139,6 +140,12 @@ pub enum ServerPacket<'a> {
         /// To the user's own sessions: the chat is hidden until its next message.
         #[serde(skip_serializing_if = "Option::is_none")]
         hidden: Option<bool>,
+    },
+    /// The avatar of a chat has changed; without a version it has none.
+    ChatAvatar {
+        chat_id: ChatId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        avatar: Option<&'a str>,
     },
     Notification {
         notification: NotificationView,
@@ -289,6 +296,9 @@ pub struct ReceivedPacket {
     pub users: Vec<PresenceView>,
     #[serde(default)]
     pub people: Vec<UserView>,
+    /// Of a `ChatAvatar`.
+    #[serde(default)]
+    pub avatar: Option<String>,
     #[serde(default)]
     pub udp: Option<TicketData>,
     #[serde(default)]

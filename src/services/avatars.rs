@@ -11,7 +11,7 @@ use super::access::ProjectPath;
 use super::blocking::blocking;
 use super::thumbnails::TOO_MANY;
 use super::{FieldProblem, ServiceError, Services};
-use crate::actors::cache::{ManagedChat, ReadableChat};
+use crate::actors::cache::{AvatarOfChat, ManagedChat};
 use crate::actors::writer::commands::SetAvatar;
 use crate::core::shares::{Client, Holder, Slot};
 use crate::domain::access::Credential;
@@ -116,10 +116,11 @@ impl Services {
         Ok(self.cache.ask(who, ManagedChat(chat)).await?)
     }
 
-    /// Returns the avatar of a chat that the caller may read.
+    /// Returns the avatar of a chat that the caller may read. The channel of a project has that of
+    /// the project.
     pub async fn avatar_of_chat(&self, who: Credential, chat: ChatId) -> Result<Avatar, ServiceError> {
-        self.cache.ask(who, ReadableChat(chat)).await?;
-        self.avatar(Holder::Account(who.user), AvatarOf::Chat(chat)).await
+        let of = self.cache.ask(who, AvatarOfChat(chat)).await?;
+        self.avatar(Holder::Account(who.user), of).await
     }
 
     async fn avatar(&self, holder: Holder, of: AvatarOf) -> Result<Avatar, ServiceError> {

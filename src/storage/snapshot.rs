@@ -30,7 +30,7 @@ use crate::domain::user::User;
 /// members only come and go must not grow without bound.
 pub const ENTRIES_PER_MESSAGE: usize = 4;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Snapshot {
     pub epoch: i64,
     pub commit_no: i64,

@@ -14,6 +14,7 @@ mod accounts;
 mod administration;
 mod allocations;
 mod api_description;
+mod avatar_changes;
 mod avatars;
 mod backups;
 mod browsed_contents;

@@ -226,10 +226,11 @@ impl CacheActor {
         }
     }
 
-    /// Schedules the sending of receipts, together with those that arrive meanwhile. Without moving
-    /// cursors no timer runs.
+    /// Schedules the sending of receipts and of notices about changed users and chats, together
+    /// with those that arrive meanwhile. Without any of them no timer runs.
     fn schedule_receipts(&mut self) {
-        if self.models.receipts.is_empty() || std::mem::replace(&mut self.receipts_scheduled, true) {
+        let is_idle = self.models.receipts.is_empty() && self.models.faces.is_empty();
+        if is_idle || std::mem::replace(&mut self.receipts_scheduled, true) {
             return;
         }
         let (own, wait) = (self.own.clone(), Duration::from_millis(self.sources.limits.receipts_ms));
@@ -316,6 +317,9 @@ impl Handler<SendReceipts> for CacheActor {
         self.receipts_scheduled = false;
         let items = self.models.take_receipts(self.sources.limits.receipts_participants);
         self.presence.deliver(items);
+        let notices = self.models.take_face_notices();
+        self.deliver_to_all(notices);
+        self.schedule_receipts();
     }
 }
 

@@ -12,14 +12,14 @@ use super::actor::CacheActor;
 use super::chats::Fill;
 use super::read_models::ReadModels;
 use super::{
-    AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, Blocks, ChatDetails, ChatHeads,
-    ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate, ManagedChat, Me, Members,
-    MembersAmong, NotificationList, Participants, PathsToAdminister, PeopleSeen, PeopleToAdd,
-    PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister, ProjectsOwned, Query,
-    ReadCursors, ReadableChat, ReadersNamed, Repositories, RepositoryById, RepositoryNamed, RepositoryPaths,
-    RepositoryToPush, SearchRepositories, SearchScope, StartingChats, StorageOf, TokenHolder,
-    TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents, UsersToAdminister, WebLoginHolder,
-    WebLoginUsesToWrite,
+    AccessTokens, AccessTokensOf, AccountBytes, Administrator, AppliedCommit, AvatarOfChat, Blocks,
+    ChatDetails, ChatHeads, ChatList, ChatReader, Events, FoundPlaces, HasAdministrator, LoginCandidate,
+    ManagedChat, Me, Members, MembersAmong, NotificationList, Participants, PathsToAdminister, PeopleSeen,
+    PeopleToAdd, PersonFormerlyNamed, PersonNamed, ProjectList, ProjectNamed, ProjectToAdminister,
+    ProjectsOwned, Query, ReadCursors, ReadableChat, ReadersNamed, Repositories, RepositoryById,
+    RepositoryNamed, RepositoryPaths, RepositoryToPush, SearchRepositories, SearchScope, StartingChats,
+    StorageOf, TokenHolder, TokenUsesToWrite, UserIds, UsersById, UsersByPrefix, UsersInEvents,
+    UsersToAdminister, WebLoginHolder, WebLoginUsesToWrite,
 };
 use crate::actors::hub::Replayed;
 use crate::actors::presence::Ticket;
@@ -41,6 +41,7 @@ instrumented_actor!(
         AccountBytes,
         Administrator,
         AppliedCommit,
+        AvatarOfChat,
         Blocks,
         CatchUp,
         CaughtUp,

@@ -28,6 +28,7 @@ mod counters;
 mod cursor_queries;
 mod deleted;
 mod directory;
+mod faces;
 mod handle;
 mod log_reader;
 mod login_queries;
@@ -55,7 +56,7 @@ mod model_test;
 
 pub use actor::{CacheActor, Sources};
 pub use audit_queries::{PathsFound, PathsToAdminister};
-pub use avatar_queries::ManagedChat;
+pub use avatar_queries::{AvatarOfChat, ManagedChat};
 pub use changes::{ChatHead, ChatHeads, SearchChanges};
 pub use chat_start::{FirstChats, StartingChats, UsersInEvents};
 pub use counters::{CacheCounters, CacheSnapshot};

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::chats::{ChatState, Chats};
 use super::directory::Directory;
+use super::faces::Faces;
 use super::notifications::Notifications;
 use super::projects::Projects;
 use super::receipts::Receipts;
@@ -29,6 +30,9 @@ pub struct ReadModels {
     /// Users whose cursors moved since the last receipts were sent. Not a read model: lost with a
     /// reload.
     pub(super) receipts: Receipts,
+    /// Users and chats whose name or avatar changed since the last notices. Lost with a reload,
+    /// like all sessions.
+    pub(super) faces: Faces,
     pub(super) commit_no: i64,
     pub(super) epoch: i64,
 }
@@ -50,6 +54,7 @@ impl ReadModels {
             projects: Projects::load(&mut snapshot),
             notifications: Notifications::load(&mut snapshot),
             receipts: Receipts::default(),
+            faces: Faces::default(),
             chats: Chats::load(&mut snapshot, window, window_bytes_max),
             commit_no: snapshot.commit_no,
             epoch: snapshot.epoch,
@@ -72,6 +77,7 @@ impl ReadModels {
             return Applied::Gap;
         }
         for event in events {
+            self.faces.note(event, &self.directory, &self.projects);
             self.directory.apply(event);
             self.projects.apply(event);
             self.notifications.apply(event);
@@ -173,7 +179,7 @@ impl ReadModels {
             read_seq: me.map_or(0, |p| p.read_seq),
             unread_count: state.unread(user),
             hidden: state.is_hidden(user),
-            avatar: state.chat.avatar.clone(),
+            avatar: self.avatar_of(&state.chat).map(str::to_owned),
         }
     }
 

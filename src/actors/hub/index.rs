@@ -89,6 +89,15 @@ impl Index {
                     online.sessions.iter_mut().for_each(|entry| entry.push_other(&frame, soft));
                 }
             }
+            LaneItem::UserChanged { user, chats, frame } => {
+                let mut seen_by = self.peers_of(&chats);
+                seen_by.insert(user);
+                self.notify(&seen_by, &frame);
+            }
+            LaneItem::ChatChanged { chat, frame } => {
+                let members = self.chats.get(&chat).cloned().unwrap_or_default();
+                self.notify(&members, &frame);
+            }
             LaneItem::Removed { chat, head, frame } => self.remove(chat, head, &frame),
             LaneItem::Revoked { login } => {
                 self.end_where(GoodbyeCode::Revoked, false, |entry| entry.login == Some(login))
@@ -185,6 +194,28 @@ impl Index {
                 entry.push_other(frame, false);
             }
         }
+    }
+
+    /// Pushes a frame that is not a chat event to all sessions of some users.
+    fn notify(&mut self, users: &HashSet<UserId>, frame: &Bytes) {
+        for user in users {
+            let Some(online) = self.users.get_mut(user) else { continue };
+            online.sessions.iter_mut().for_each(|entry| entry.push_other(frame, false));
+        }
+    }
+
+    /// Returns the users with sessions who are in one of the chats.
+    ///
+    /// Both ways have the same result. The first walks the members of the chats, the second the
+    /// users: the same users may be in many large chats.
+    fn peers_of(&self, chats: &[ChatId]) -> HashSet<UserId> {
+        let members: usize = chats.iter().filter_map(|chat| self.chats.get(chat)).map(HashSet::len).sum();
+        if members <= self.users.len() {
+            return chats.iter().filter_map(|chat| self.chats.get(chat)).flatten().copied().collect();
+        }
+        let chats: HashSet<ChatId> = chats.iter().copied().collect();
+        let is_peer = |online: &OnlineUser| !online.chats.is_disjoint(&chats);
+        self.users.iter().filter(|(_, online)| is_peer(online)).map(|(user, _)| *user).collect()
     }
 
     fn session(&mut self, session: SessionId) -> Option<&mut SessionEntry> {

@@ -69,6 +69,41 @@ async fn personal_frame_reaches_every_session_of_its_user_only() {
     assert_eq!(alice.frames().await, ["welcome", "rename"]);
 }
 
+/// The two ways to find the users must have the same result: many chats with few members, and few
+/// chats with many.
+#[actix_web::test]
+async fn change_of_a_user_reaches_users_of_common_chats_once() {
+    for more_chats in [vec![], (100..120).collect::<Vec<i64>>()] {
+        let mut index = Index::default();
+        let common = [vec![7, 8], more_chats].concat();
+        let mut own = register(&mut index, 1, 1, true, &common);
+        let mut peer = register(&mut index, 2, 2, true, &common);
+        let mut stranger = register(&mut index, 3, 3, true, &[9]);
+        let chats: Vec<_> = common.iter().map(|id| ChatId(*id)).collect();
+        let frame = Bytes::from_static(b"changed");
+        index.take(LaneItem::UserChanged { user: UserId(1), chats: chats.into(), frame });
+        index.take(rename(7, 1, "rename"));
+        index.take(rename(9, 1, "other"));
+        for session in [&mut own, &mut peer] {
+            assert_eq!(session.frames().await, ["welcome", "changed", "rename"]);
+        }
+        assert_eq!(stranger.frames().await, ["welcome", "other"]);
+    }
+}
+
+#[actix_web::test]
+async fn change_reaches_a_user_without_chats_and_members_of_a_chat() {
+    let mut index = Index::default();
+    let mut own = register(&mut index, 1, 1, true, &[]);
+    let mut member = register(&mut index, 2, 2, true, &[7]);
+    let frame = |text: &'static str| Bytes::from_static(text.as_bytes());
+    index.take(LaneItem::UserChanged { user: UserId(1), chats: Vec::new().into(), frame: frame("user") });
+    index.take(LaneItem::ChatChanged { chat: ChatId(7), frame: frame("chat") });
+    index.take(LaneItem::ChatChanged { chat: ChatId(8), frame: frame("of none") });
+    assert_eq!(own.frames().await, ["welcome", "user"]);
+    assert_eq!(member.frames().await, ["welcome", "chat"]);
+}
+
 #[actix_web::test]
 async fn session_without_echo_gets_stubs_of_its_own_messages() {
     let mut index = Index::default();

@@ -101,6 +101,19 @@ pub enum LaneItem {
         /// May be dropped when the outbox is half full: the next one repeats its content.
         soft: bool,
     },
+    /// A frame for all sessions of a user whose name or avatar changed, and of the users who share
+    /// a chat with that user.
+    UserChanged {
+        user: UserId,
+        /// The chats of the user.
+        chats: Arc<[ChatId]>,
+        frame: Bytes,
+    },
+    /// A frame for all members of a chat whose avatar changed.
+    ChatChanged {
+        chat: ChatId,
+        frame: Bytes,
+    },
     /// The chat was deleted: its followers are notified and drop it.
     Removed {
         chat: ChatId,
@@ -124,12 +137,28 @@ impl LaneItem {
             Self::Event { frame, joiner, .. } => {
                 frame.len() + joiner.as_ref().map_or(0, |(_, frame)| frame.len())
             }
-            Self::Personal { frame, .. } | Self::Removed { frame, .. } => frame.len(),
+            Self::Personal { frame, .. } | Self::Removed { frame, .. } | Self::ChatChanged { frame, .. } => {
+                frame.len()
+            }
+            Self::UserChanged { chats, frame, .. } => frame.len() + size_of_val(&**chats),
             _ => 0,
         }
     }
 
     pub(super) fn is_push(&self) -> bool {
-        matches!(self, Self::Event { .. } | Self::Personal { .. } | Self::Removed { .. })
+        match self {
+            Self::Event { .. }
+            | Self::Personal { .. }
+            | Self::Removed { .. }
+            | Self::UserChanged { .. }
+            | Self::ChatChanged { .. } => true,
+            Self::Registered { .. }
+            | Self::Unregistered { .. }
+            | Self::Heartbeat { .. }
+            | Self::CatchUp { .. }
+            | Self::Replayed { .. }
+            | Self::Revoked { .. }
+            | Self::Lost => false,
+        }
     }
 }

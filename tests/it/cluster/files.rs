@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use image::ImageFormat;
+use netbit::client::TcpClient;
 use netbit::domain::ids::ChatId;
 use reqwest::Method;
 use serde_json::json;
 
 use super::repositories::{Nodes, login};
+use crate::avatar_changes::next_change;
 use crate::harness::PASSWORD;
 use crate::harness::files::{FileClient, blobs, staged, thumbnails};
 use crate::harness::pictures::{picture, written};
-use crate::harness::until;
+use crate::harness::{soon, until};
 
 /// Registers alice and bob at `a`, with a chat; returns the clients of alice at `a` and bob at `b`.
 async fn two_people(nodes: &Nodes) -> (FileClient, FileClient, ChatId) {
@@ -91,8 +93,20 @@ async fn thumbnails_and_avatars_are_seen_at_a_foreign_node() {
     assert_eq!((made.status, own.status, made.bytes == own.bytes), (200, 200, true));
     assert_eq!([0, 1].map(|node| thumbnails(nodes.folders[node].path()).len()), [1, 0]);
 
-    let set = alice.send(Method::PUT, "/api/users/me/avatar", &[], bytes).await;
+    let token = nodes.b.http.login("bob", PASSWORD).await.unwrap().token;
+    let (mut session, _) = soon(TcpClient::open(nodes.b.tcp(), &token)).await.unwrap();
+    let set = alice.send(Method::PUT, "/api/users/me/avatar", &[], bytes.clone()).await;
     assert_eq!(set.status, 204);
+    let pushed = next_change(&mut session).await;
+    assert_eq!((pushed.packet_type.as_str(), pushed.people[0].username.as_str()), ("Users", "alice"));
+    assert!(pushed.people[0].avatar.is_some());
+    let of_chat = format!("/api/chats/{chat}/avatar");
+    assert_eq!(alice.send(Method::PUT, &of_chat, &[], bytes).await.status, 204);
+    let pushed = next_change(&mut session).await;
+    assert_eq!((pushed.chat_id, pushed.avatar.is_some()), (Some(chat), true));
+    assert_eq!(alice.send(Method::DELETE, &of_chat, &[], Vec::new()).await.status, 204);
+    let pushed = next_change(&mut session).await;
+    assert_eq!((pushed.chat_id, pushed.avatar), (Some(chat), None));
     let avatar = async || bob.send(Method::GET, "/api/users/alice/avatar", &[], Vec::new()).await;
     until(async || avatar().await.status == 200).await;
     let shown = bob.send(Method::GET, "/api/users/alice", &[], Vec::new()).await.json();

@@ -342,3 +342,72 @@ test('page_covers_what_server_read', () => {
   assert.deepEqual(page({ after_seq: 10, before_seq: 20 }, [], false), { from: 11, to: 19 });
   assert.deepEqual(page({ before_seq: 1 }, [], false), { from: 1, to: 0 });
 });
+
+test('users_and_avatars_change_when_the_server_announces_it', async () => {
+  const { welcome, take, push, store } = scripted();
+  welcome([chat(3, 10)]);
+  store.apply({ type: 'users', users: [{ id: 2, username: 'bob', display_name: 'Bob' }] });
+  push({ packet_type: 'Users', people: [{ id: 2, username: 'bob', display_name: 'Bob', avatar: 'a1' }, { id: 9, username: 'eve', display_name: 'Eve' }] });
+  assert.equal(store.user(2).avatar, 'a1');
+  assert.deepEqual(store.users().map(({ id }) => id), [2], 'nobody needs the other user');
+  push({ packet_type: 'Users', people: [{ id: 1, username: 'alice', display_name: 'Alice', avatar: 'b1' }] });
+  assert.deepEqual([store.me.display_name, store.me.avatar], ['Alice', 'b1']);
+  push({ packet_type: 'ChatAvatar', chat_id: 3, avatar: 'c1' });
+  assert.equal(store.chat(3)?.avatar, 'c1');
+  push({ packet_type: 'ChatAvatar', chat_id: 3 });
+  assert.equal(store.chat(3)?.avatar, undefined);
+  await settled();
+  assert.equal(take('GetUsers'), undefined);
+});
+
+test('older_answers_do_not_replace_announced_users_and_avatars', async () => {
+  const { welcome, take, push, store } = scripted();
+  welcome([chat(3, 10)], { has_more: true });
+  const list = take('GetChats');
+  assert.equal(store.user(2).missing, true);
+  await settled();
+  const asked = take('GetUsers');
+  push({ packet_type: 'Users', people: [{ id: 2, username: 'bob', display_name: 'Bob', avatar: 'a2' }] });
+  push({ packet_type: 'ChatAvatar', chat_id: 3, avatar: 'c2' });
+  push({ packet_type: 'Users', request_id: asked.request_id, people: [{ id: 2, username: 'bob', display_name: 'Bob', avatar: 'a1' }] });
+  push({ packet_type: 'Chats', request_id: list.request_id, chats: [chat(3, 10, { avatar: 'c1' }), chat(4, 2)], has_more: false });
+  await settled();
+  assert.deepEqual([store.user(2).avatar, store.chat(3)?.avatar, store.chat(4)?.avatar], ['a2', 'c2', undefined]);
+  assert.equal(take('GetUsers'), undefined);
+});
+
+test('avatar_of_a_chat_that_is_not_listed_yet_is_requested', async () => {
+  const { welcome, take, push, store, clock } = scripted();
+  welcome([chat(3, 10)], { has_more: true });
+  const list = take('GetChats');
+  push({ packet_type: 'ChatAvatar', chat_id: 4, avatar: 'd1' });
+  push({ packet_type: 'Chats', request_id: list.request_id, chats: [chat(4, 2)], has_more: false });
+  await clock.run(1000);
+  const again = take('GetChats');
+  assert.equal(again.after_chat_id, 3);
+  push({ packet_type: 'Chats', request_id: again.request_id, chats: [chat(4, 2, { avatar: 'd1' })], has_more: false });
+  await settled();
+  assert.equal(store.chat(4)?.avatar, 'd1');
+});
+
+test('users_are_requested_again_after_a_connection_that_was_lost', async () => {
+  const { welcome, take, push, store, now, clock } = scripted();
+  welcome([chat(3, 10)]);
+  store.apply({ type: 'users', users: [{ id: 2, username: 'bob', display_name: 'Bob' }, { id: 5, username: 'eve', display_name: 'Eve' }] });
+  now().events.closed();
+  await clock.run(2000);
+  welcome([chat(3, 10)]);
+  assert.equal(store.user(2).display_name, 'Bob', 'the known state is shown meanwhile');
+  await settled();
+  const asked = take('GetUsers');
+  assert.deepEqual(asked.user_ids, [2], 'only users that a view needs');
+  push({ packet_type: 'Users', request_id: asked.request_id, people: [{ id: 2, username: 'bob', display_name: 'Bob', avatar: 'a1' }] });
+  await settled();
+  assert.equal(store.user(2).avatar, 'a1');
+  await settled();
+  assert.equal(take('GetUsers'), undefined);
+  push({ packet_type: 'Limited' });
+  assert.equal(store.user(2).avatar, 'a1');
+  await settled();
+  assert.deepEqual(take('GetUsers').user_ids, [2]);
+});

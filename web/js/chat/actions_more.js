@@ -3,7 +3,7 @@
 import { NOTICE_PAGE } from './actions.js';
 
 /** @typedef {import('./types.js').Message} Message */
-/** @typedef {Pick<import('./types.js').Actions, 'unreadFrom' | 'edit' | 'remove' | 'react' | 'pin' | 'follow' | 'readAll' | 'hide' | 'thread' | 'pins' | 'join' | 'leave' | 'rename' | 'archive' | 'invite' | 'removeMember' | 'notify' | 'create' | 'joinable' | 'findUsers' | 'readNotification' | 'readNotifications' | 'moreNotifications'>} MoreActions */
+/** @typedef {Pick<import('./types.js').Actions, 'unreadFrom' | 'edit' | 'remove' | 'react' | 'pin' | 'follow' | 'readAll' | 'hide' | 'thread' | 'pins' | 'join' | 'leave' | 'rename' | 'archive' | 'setAvatar' | 'invite' | 'removeMember' | 'notify' | 'create' | 'joinable' | 'findUsers' | 'readNotification' | 'readNotifications' | 'moreNotifications'>} MoreActions */
 
 /** Messages of a thread or pins that are loaded. */
 const LISTED_PAGES_MAX = 10;
@@ -63,6 +63,7 @@ export function addActions(actions) {
     leave: (chatId) => call('DELETE', `${chatPath(chatId)}/participants/${nameIn(store.me.username)}`),
     rename: (chatId, name) => call('PATCH', chatPath(chatId), { name }),
     archive: (chatId, on) => call('PATCH', chatPath(chatId), { archived: on }),
+    setAvatar: (chatId, picture) => (picture ? call('PUT', `${chatPath(chatId)}/avatar`, picture) : call('DELETE', `${chatPath(chatId)}/avatar`)),
     invite: (chatId, username, role) => call('PUT', `${chatPath(chatId)}/participants/${nameIn(username)}`, role ? { role } : {}),
     removeMember: (chatId, username) => call('DELETE', `${chatPath(chatId)}/participants/${nameIn(username)}`),
     async notify(chatId, level) {

@@ -35,18 +35,25 @@ export function avatarClass(username) {
 }
 
 /**
+ * Returns a picture. Assistive technology ignores it: a name stands beside it. The version in the
+ * address changes with the picture, so that the browser keeps it.
+ * @param {string} src
+ * @param {() => Node} other replaces a picture that was removed meanwhile
+ * @param {string} [shape]
+ */
+export function avatarImage(src, other, shape = '') {
+  const image = el('img', { class: `avatar${shape}`, alt: '', src });
+  image.addEventListener('error', () => image.replaceWith(other()));
+  return image;
+}
+
+/**
  * Returns the avatar of a user. Assistive technology ignores it: the name stands beside it.
  * @param {{ username: string, display_name?: string, avatar?: string }} user
  * @returns {HTMLElement}
  */
 export function avatar(user) {
-  if (user.avatar) {
-    // The version in the address changes with the picture, so that the browser keeps it.
-    const image = el('img', { class: 'avatar', alt: '', src: `/api/users/${user.username}/avatar?v=${user.avatar}` });
-    // The picture was removed meanwhile.
-    image.addEventListener('error', () => image.replaceWith(avatar({ ...user, avatar: '' })));
-    return image;
-  }
+  if (user.avatar) return avatarImage(`/api/users/${user.username}/avatar?v=${user.avatar}`, () => avatar({ ...user, avatar: '' }));
   const initials = initialsOf(user.display_name ?? '') || initialsOf(user.username) || '?';
   return el('span', { class: `avatar ${avatarClass(user.username)}`, 'aria-hidden': 'true' }, initials);
 }

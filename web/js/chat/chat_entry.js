@@ -54,6 +54,8 @@ export class ChatEntry {
     this.typing = new Map();
     /** The number of own marks when the cursor moved last. */
     this.markedAt = 0;
+    /** The number of own marks when the avatar was announced last. */
+    this.avatarAt = 0;
     /** @type {Chat | undefined} */
     this.view = undefined;
   }
@@ -83,11 +85,19 @@ export class ChatEntry {
     if (at < this.fieldsAt) return;
     if (this.nameAt > at) fields.name = this.fields.name;
     if (this.archivedAt > at) fields.archived = this.fields.archived;
+    if (this.avatarAt > token) fields.avatar = this.fields.avatar;
     if (this.markedAt > token) fields.hidden = this.fields.hidden;
     else this.hiddenAt = at;
     if (this.messageAt > this.hiddenAt) fields.hidden = undefined;
     this.fields = fields;
     this.fieldsAt = at;
+  }
+
+  /** @param {string | undefined} version @param {number} token the number of own marks, with this announcement */
+  show(version, token) {
+    this.fields = { ...this.fields, avatar: version };
+    this.avatarAt = token;
+    this.view = undefined;
   }
 
   /** Takes a new name or state of the chat. @param {Event} event */

@@ -44,13 +44,13 @@ export function createHead(root, ctx) {
     const name = chatName(store, chat);
     const peer = peerOf(store, chat);
     const presence = chat.kind === 'direct' ? (peer === undefined ? 'offline' : store.presence(peer)) : '';
-    const drawn = [chat.id, chat.kind, name, chat.project_id, presence, chat.archived, chat.active, chat.notify].join('\n');
+    const drawn = [chat.id, chat.kind, name, chat.project_id, presence, chat.archived, chat.active, chat.notify, chat.avatar].join('\n');
     const { panel } = router.current();
     for (const button of [people, pins]) button.setAttribute('aria-expanded', String(panel === button.dataset.panel));
     if (drawn === titled) return;
     titled = drawn;
     const label = chat.project_id !== undefined && chat.name ? el('a', { href: `/${encodedPath(chat.name)}`, title: 'Open the project' }, name) : el('span', null, name);
-    fill(title, chatGlyph(chat, presence), label);
+    fill(title, chatGlyph(chat, presence, title.firstElementChild), label);
     const words = [presence && presenceWord(presence), chat.active === false && 'deactivated', chat.archived && 'archived', chat.notify === 'none' && 'muted', chat.notify === 'mentions' && 'mentions only'];
     text(state, words.filter(Boolean).join(' · '));
   }

@@ -38,6 +38,7 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
         chat.project_id !== undefined && chat.name ? el('li', null, el('a', { href: `/${encodedPath(chat.name)}` }, 'Open the project')) : null,
         item('search', 'Search in this chat'), item('read', 'Mark this chat as read'), item('read-all', 'Mark all chats as read'),
         isFree && rules ? item('rename', 'Rename') : null,
+        isFree && rules ? item('picture', chat.avatar ? 'Change the picture' : 'Add a picture') : null,
         isFree && rules ? item('archive', chat.archived ? 'Reopen' : 'Archive') : null,
         chat.kind === 'direct' ? item('hide', 'Hide until the next message') : null),
       el('form', { class: 'date-form' }, el('label', { for: 'chat-date' }, 'Go to a day'), el('div', { class: 'with-button' }, date, el('button', null, 'Go'))),
@@ -75,6 +76,7 @@ export function createHeadMenu(ctx, { menu, summary, popup }, open) {
     if (act === 'read') announce(`${name} is read.`);
     if (act === 'read-all') announce('All chats are read.');
     if (act === 'rename') ask(ctx.root, { title: `Rename ${name}`, action: 'Rename', field: { label: 'Name', value: chat.name ?? '', max: RENAME_MAX } }, (to) => actions.rename(chat.id, to));
+    if (act === 'picture') router.go(`/chat/${chat.id}`, { panel: 'people' });
     if (act === 'archive' && chat.archived) await actions.archive(chat.id, false);
     else if (act === 'archive') ask(ctx.root, { title: `Archive ${name}?`, detail: 'Its messages stay readable. Owners and admins can reopen it.', action: 'Archive' }, () => actions.archive(chat.id, true));
     if (act === 'leave') {

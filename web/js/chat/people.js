@@ -5,6 +5,7 @@ import { ask } from './ask.js';
 import { failedNote } from './failed.js';
 import { problemText } from './problem.js';
 import { avatar } from './avatar.js';
+import { createChatPicture } from './chat_picture.js';
 import { presenceMark, presenceWord } from './presence_mark.js';
 import { userPicker } from './user_picker.js';
 
@@ -41,10 +42,11 @@ export function createPeople(root, ctx, { chat: id }) {
   const { store, actions } = ctx;
   const note = el('div', { class: 'muted note', role: 'status' });
   const problem = el('p', { class: 'problem', role: 'alert' });
+  const picture = createChatPicture(ctx, id);
   const adding = el('div', { class: 'add-user' });
   const list = el('ul', { class: 'people-list' });
   const more = el('button', { type: 'button', hidden: true, dataset: { more: '' } }, 'Show more');
-  fill(root, problem, adding, note, list, more);
+  fill(root, picture.node, problem, adding, note, list, more);
   /** @type {Map<number, Participant>} */
   const people = new Map();
   /** @type {string | null} */
@@ -95,6 +97,7 @@ export function createPeople(root, ctx, { chat: id }) {
   function draw() {
     const chat = store.chat(id);
     if (isGone || !chat) return;
+    picture.draw(rolesToGive(chat, ownRole(), 'member').length > 0);
     drawPicker();
     const active = ctx.root.activeElement;
     const focused = active instanceof HTMLElement && list.contains(active) ? [active.tagName, active.dataset.id] : null;

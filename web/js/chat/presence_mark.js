@@ -1,6 +1,7 @@
 // The mark of a user's presence: a shape and a word, not only a colour.
 
 import { icon, svgMark } from '../kit/icons.js';
+import { avatarImage } from './avatar.js';
 
 /** @type {Record<string, [string, string]>} word, and path of the shape */
 const PRESENCE_SHAPES = {
@@ -28,12 +29,17 @@ export function presenceMark(status) {
 }
 
 /**
- * Returns the mark before the name of a chat.
+ * Returns the mark before the name of a chat: its avatar, or a sign.
  * @param {import('./types.js').Chat} chat
  * @param {string} presence of the other user of a direct chat
+ * @param {Element | null} [before] the mark that is shown: the same picture stays, so that it does
+ *   not flicker
+ * @returns {Element}
  */
-export function chatGlyph(chat, presence) {
+export function chatGlyph(chat, presence, before) {
   if (chat.kind === 'direct') return presenceMark(presence);
+  const src = `/api/chats/${chat.id}/avatar?v=${chat.avatar}`;
+  if (chat.avatar) return before?.getAttribute('src') === src ? before : avatarImage(src, () => chatGlyph({ ...chat, avatar: '' }, ''), ' square');
   return icon(chat.archived ? 'archive' : chat.kind === 'group' ? 'people' : chat.project_id === undefined ? 'hash' : 'project');
 }
 

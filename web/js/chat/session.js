@@ -59,6 +59,10 @@ export function createSession({ store, connect, now, clock = now, after, random,
   let listWaiters = new Set();
   let isRecounting = false;
   let isAskingUsers = false;
+  /** Whether a session was welcomed before: changes of users may be missing since then. */
+  let isAgain = false;
+  /** Users whose change arrived while an answer with users, which may be older, is on its way. @type {Set<number>} */
+  let changedUsers = new Set();
 
   const wire = createWire({
     connect, clock, after, random, received: handle, ended,
@@ -92,6 +96,8 @@ export function createSession({ store, connect, now, clock = now, after, random,
       case 'Marks': return void store.apply({ ...packet, type: 'marks', is_live: !resuming.has(packet.chat_id) });
       case 'Presence': return void store.apply({ type: 'presence', users: packet.users ?? [] });
       case 'Typing': return onTyping(packet);
+      case 'Users': return onUsers(packet);
+      case 'ChatAvatar': return void store.apply({ type: 'chat_avatar', chat_id: packet.chat_id, avatar: packet.avatar });
       case 'Notification': return void store.apply({ type: 'notification', notification: packet.notification });
       case 'NotificationsRead': return void store.apply({ ...packet, type: 'notifications_read' });
       default:
@@ -119,6 +125,8 @@ export function createSession({ store, connect, now, clock = now, after, random,
     const waiters = onlineWaiters;
     onlineWaiters = new Set();
     for (const fn of waiters) fn();
+    if (isAgain) store.apply({ type: 'users_outdated' });
+    isAgain = true;
     needs();
   }
 
@@ -227,6 +235,7 @@ export function createSession({ store, connect, now, clock = now, after, random,
   /** @param {any} packet */
   function onLimited(packet) {
     if (packet.chat_id === undefined) {
+      store.apply({ type: 'users_outdated' });
       resuming.clear();
       resume(store.lasts().map(([id]) => id));
       return list();
@@ -262,6 +271,13 @@ export function createSession({ store, connect, now, clock = now, after, random,
   function onTyping(packet) {
     store.apply({ type: 'typing', chat_id: packet.chat_id, user_id: packet.user_id });
     later(6050, () => store.apply({ type: 'typing_over', chat_id: packet.chat_id }));
+  }
+
+  /** @param {any} packet */
+  function onUsers({ request_id: asked, people }) {
+    if (asked !== undefined) return;
+    for (const { id } of people) changedUsers.add(id);
+    store.apply({ type: 'users', users: people, is_pushed: true });
   }
 
   /** Asks the server for what the store misses: counts, users, pages that are outdated. */
@@ -304,8 +320,9 @@ export function createSession({ store, connect, now, clock = now, after, random,
     const ids = [...store.needs.users].slice(0, 100);
     if (ids.length === 0 || isAskingUsers) return;
     isAskingUsers = true;
+    changedUsers = new Set();
     request({ packet_type: 'GetUsers', user_ids: ids }).then(
-      (answer) => { store.apply({ type: 'users', users: answer.people ?? [], asked: ids }); isAskingUsers = false; requestUsers(); },
+      (answer) => { store.apply({ type: 'users', users: answer.people.filter((/** @type {{ id: number }} */ { id }) => !changedUsers.has(id)), asked: ids }); isAskingUsers = false; requestUsers(); },
       (problem) => { isAskingUsers = false; if (problem.code !== 'offline') later(problem.retryAfterMs ?? 5000, requestUsers); },
     );
   }

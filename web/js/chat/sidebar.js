@@ -45,7 +45,7 @@ export function createSidebar(root, ctx) {
     const presence = chat.kind === 'direct' ? (peer === undefined ? 'offline' : store.presence(peer)) : '';
     const asks = wantsAttention(chat, unread);
     const name = chatName(store, chat);
-    const drawn = [name, chat.kind, presence, unread.count, unread.mentions, asks, isOpen, chat.notify, chat.archived, chat.active].join('\n');
+    const drawn = [name, chat.kind, presence, unread.count, unread.mentions, asks, isOpen, chat.notify, chat.archived, chat.active, chat.avatar].join('\n');
     const known = rows.get(chat.id);
     if (known?.drawn === drawn) return known.node;
     const node = known?.node ?? el('li', null, el('a', { href: `/chat/${chat.id}` }));
@@ -53,7 +53,7 @@ export function createSidebar(root, ctx) {
     node.className = [asks && 'is-unread', chat.notify === 'none' && 'is-muted', chat.archived && 'is-archived'].filter(Boolean).join(' ');
     if (isOpen) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
-    fill(link, chatGlyph(chat, presence), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
+    fill(link, chatGlyph(chat, presence, link.firstElementChild), el('span', { class: 'name', dir: 'auto' }, name), ...marksOf(chat, presence, unread, asks));
     rows.set(chat.id, { node, drawn });
     return node;
   }

@@ -33,7 +33,9 @@ import { NoticeList } from './notices.js';
  *   | { type: 'typing_over', chat_id: number }
  *   | { type: 'presence', users: { user_id: number, status: import('./types.js').Presence, version: number }[] }
  *   | { type: 'session_over' }
- *   | { type: 'users', users: { id: number, username: string, display_name: string, active?: boolean, avatar?: string }[], asked?: number[] }
+ *   | { type: 'users', users: { id: number, username: string, display_name: string, active?: boolean, avatar?: string }[], asked?: number[], is_pushed?: boolean }
+ *   | { type: 'users_outdated' }
+ *   | { type: 'chat_avatar', chat_id: number, avatar?: string }
  *   | { type: 'notification', notification: Notification }
  *   | { type: 'notifications_read', notification_id?: number, chat_id?: number, seq?: number, read_at: string }
  *   | { type: 'notifications', items: Notification[], newest?: number, has_more: boolean }
@@ -67,6 +69,8 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   const windows = new Map();
   /** @type {Map<number, User>} */
   const users = new Map();
+  /** Users who may have changed: they are requested again when a view needs them. @type {Set<number>} */
+  let outdated = new Set();
   /** @type {Map<string, number>} */
   const idsByName = new Map();
   /** The user of each name as it is compared; 0: several. @type {Map<string, number> | undefined} */
@@ -192,6 +196,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   /** @param {User} user */
   function addUser(user) {
     owners = undefined;
+    outdated.delete(user.id);
     users.delete(user.id);
     users.set(user.id, user);
     if (!user.missing) addName(user.username, user.id);
@@ -356,15 +361,29 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
   /** @param {Extract<Fact, { type: 'users' }>} fact */
   function applyUsers(fact) {
     for (const user of fact.users) {
+      // A change of a user whom no view needs.
+      if (fact.is_pushed && user.id !== store.me.id && !users.has(user.id) && !needs.users.has(user.id)) continue;
       addUser({ id: user.id, username: user.username, display_name: user.display_name, active: user.active !== false, ...(user.avatar ? { avatar: user.avatar } : {}) });
-      if (user.id === store.me.id) store.me = { ...store.me, display_name: user.display_name };
+      if (user.id === store.me.id) store.me = { ...store.me, display_name: user.display_name, avatar: user.avatar };
       needs.users.delete(user.id);
     }
     for (const id of fact.asked ?? []) {
       if (!users.has(id)) addUser(missingUser(id));
+      outdated.delete(id);
       needs.users.delete(id);
     }
     changed('users');
+  }
+
+  /** @param {Extract<Fact, { type: 'chat_avatar' }>} fact */
+  function applyChatAvatar(fact) {
+    const entry = chats.get(fact.chat_id);
+    ownMarks += 1;
+    // A list that is on its way may be older: the chat is requested again after it.
+    if (entry) entry.show(fact.avatar, ownMarks);
+    else if (earlyMarks.size < STORE_MARKS_MAX) earlyMarks.set(fact.chat_id, ownMarks);
+    if (!entry) return;
+    chatChanged(entry.id);
   }
 
   /** @param {Extract<Fact, { type: 'page' }>} fact */
@@ -395,6 +414,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     needs.stale.clear();
     needs.users.clear();
     users.clear();
+    outdated.clear();
     owners = undefined;
     idsByName.clear();
     presence.clear();
@@ -407,7 +427,11 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     else if (fact.type === 'participants') applyParticipants(fact);
     else if (fact.type === 'presence') applyPresence(fact);
     else if (fact.type === 'users') applyUsers(fact);
-    else if (fact.type === 'typing') {
+    else if (fact.type === 'chat_avatar') applyChatAvatar(fact);
+    else if (fact.type === 'users_outdated') {
+      outdated = new Set(users.keys());
+      changed('users');
+    } else if (fact.type === 'typing') {
       const typing = chats.get(fact.chat_id)?.typing;
       const end = typing?.get(fact.user_id) ?? 0;
       if (end < 0 && clock() + end < TYPING_LATE_MS) return;
@@ -493,9 +517,9 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     /** @param {number} id @returns {User} */
     user(id) {
       const found = users.get(id);
-      if (found) return found;
+      if (found && !outdated.has(id)) return found;
       want(id);
-      return missingUser(id);
+      return found ?? missingUser(id);
     },
     /** Whether the display name of a user is a name of another one, too. @param {number} id */
     isShared(id) {

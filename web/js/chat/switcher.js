@@ -9,7 +9,7 @@ import { encodedPath } from '../kit/path.js';
 import { avatar } from './avatar.js';
 import { newChat } from './new_chat.js';
 import { oldTexts, showOldTexts } from './old_texts.js';
-import { chatName, peerOf, presenceMark, presenceWord } from './presence_mark.js';
+import { chatGlyph, chatName, peerOf, presenceWord } from './presence_mark.js';
 import { problemText, showProblem } from './problem.js';
 import { matching, splitTyped } from './rank.js';
 import { createHits } from './switcher_hits.js';
@@ -272,7 +272,7 @@ export function createSwitcher(root, ctx, commands = {}) {
     const [word, sign] = ENTRY_WORDS[entry.kind];
     const peer = chat ? peerOf(store, chat) : undefined;
     const status = peer === undefined ? '' : store.presence(peer);
-    const mark = user ? avatar(user) : chat?.kind === 'direct' ? presenceMark(status || 'offline') : icon(chat ? (chat.kind === 'group' ? 'people' : 'hash') : sign);
+    const mark = user ? avatar(user) : chat ? chatGlyph(chat, status || 'offline') : icon(sign);
     const isUnread = (entry.unread ?? 0) > 0;
     return [
       el('span', { class: 'entry-mark' }, mark),

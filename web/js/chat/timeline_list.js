@@ -51,15 +51,18 @@ export function createRowList(list, ctx, again) {
       const events = row.groups?.flatMap((group) => group.events) ?? [];
       return [events.length, events.at(-1)?.seq, missing(events.flatMap((event) => [event.actor_id, event.user_id ?? event.actor_id]))];
     }
-    if (row.kind === 'pending' && row.pending) return [row.pending.state, row.pending.error?.detail, row.head];
-    if (!message) return [row.push, row.head, personName(ctx, row.push?.actor_id)];
+    if (row.kind === 'pending' && row.pending) return [row.pending.state, row.pending.error?.detail, row.head, faceOf(ctx.store.me.id)];
+    if (!message) return [row.push, row.head, personName(ctx, row.push?.actor_id), faceOf(row.push?.actor_id)];
     const quoted = message.reply_to === undefined ? undefined : ctx.store.message(message.reply_to);
     const thread = threads.get(message.id);
     const isLast = message.seq === lastOwn;
     const people = [message.sender_id, ...(message.reactions?.flatMap((reaction) => reaction.user_ids.slice(0, 20)) ?? [])];
     return [message, row.push, row.head, quoted, thread?.count, thread?.last, isLast ? seen.join() : '', isLast && kept.has(message.client_id ?? ''),
-      isRemoving(message.id), isExpanded(message.id), personName(ctx, message.sender_id), quoted && personName(ctx, quoted.sender_id), missing(people)];
+      isRemoving(message.id), isExpanded(message.id), personName(ctx, message.sender_id), faceOf(message.sender_id), quoted && personName(ctx, quoted.sender_id), missing(people)];
   }
+
+  /** @param {number | undefined} id */
+  const faceOf = (id) => ctx.store.user(id ?? 0).avatar;
 
   /** @param {number[]} ids */
   const missing = (ids) => ids.filter((id) => ctx.store.user(id).missing).length;

@@ -1,5 +1,6 @@
 // The title of the page, and the count at every link to the inbox.
 
+import { avatar } from './avatar.js';
 import { chatName } from './presence_mark.js';
 import { inboxBadge } from '../kit/inbox_badge.js';
 import { titleOf } from './router.js';
@@ -7,6 +8,13 @@ import { titleOf } from './router.js';
 /** @param {import('./types.js').Context} ctx */
 export function createTitle(ctx) {
   const { store, router, root } = ctx;
+  let face = store.me.avatar;
+  /** The own avatar in the header. */
+  function drawFace() {
+    if (face === store.me.avatar) return;
+    face = store.me.avatar;
+    root.querySelector('header.top .avatar')?.replaceWith(avatar(store.me));
+  }
   function draw() {
     const { page, chat: id, panel } = router.current();
     const chat = id === undefined ? undefined : store.chat(id);
@@ -26,6 +34,7 @@ export function createTitle(ctx) {
   return {
     /** @param {Set<string>} changes */
     update(changes) {
+      if (changes.has('users')) drawFace();
       if ([...changes].some((key) => key === 'chats' || key === 'notifications' || key.startsWith('chat:') || key.startsWith('marks:'))) draw();
     },
   };

@@ -35,6 +35,7 @@
  * @property {number} read_seq
  * @property {number} unread_count
  * @property {Role} [role] of this user, once it is known
+ * @property {string} [avatar] the version of the picture; without it, a sign is shown
  */
 
 /** @typedef {'owner' | 'admin' | 'member' | 'reader'} Role */
@@ -222,6 +223,7 @@
  * @property {(chatId: number) => Promise<void>} leave
  * @property {(chatId: number, name: string) => Promise<void>} rename
  * @property {(chatId: number, on: boolean) => Promise<void>} archive
+ * @property {(chatId: number, picture: Blob | null) => Promise<void>} setAvatar null removes it
  * @property {(chatId: number, username: string, role?: Role) => Promise<void>} invite also changes a role
  * @property {(chatId: number, username: string) => Promise<void>} removeMember
  * @property {(chatId: number, on: boolean) => Promise<void>} hide

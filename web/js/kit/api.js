@@ -29,7 +29,7 @@ export function endApi() {
  * Sends a request; returns the answer, or null if it has no body.
  * @param {'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} method
  * @param {string} path begins with `/api/`
- * @param {unknown} [body]
+ * @param {unknown} [body] a `Blob` is sent as it is, everything else as JSON
  * @returns {Promise<any>}
  * @throws {ApiProblem}
  */
@@ -37,13 +37,14 @@ export async function api(method, path, body) {
   if (isApiEnded) throw new ApiProblem(401, 'unauthenticated', 'Another user logged in in this browser. Reload the page.');
   /** @type {Record<string, string>} */
   const headers = { 'X-NetBit-Web': '1', Accept: 'application/json' };
-  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const isBlob = body instanceof Blob;
+  if (body !== undefined) headers['Content-Type'] = isBlob ? 'application/octet-stream' : 'application/json';
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), API_TIMEOUT_MS);
   try {
     const response = await fetch(path, {
       method, headers, signal: patience.signal, credentials: 'same-origin', cache: 'no-store',
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || isBlob ? body : JSON.stringify(body),
     });
     const answer = parsed(await bodyOf(response));
     if (response.ok) return answer;

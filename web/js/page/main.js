@@ -12,6 +12,7 @@ import { discussChanges } from './discuss.js';
 import { inboxCount } from './inbox.js';
 import { talks } from './talks.js';
 import { here } from './here.js';
+import { liveFaces } from './faces.js';
 import { visitor } from './visitor.js';
 import { health } from './health.js';
 
@@ -31,3 +32,4 @@ inboxCount(document);
 talks(document);
 here(document, visitor(document));
 health(document);
+liveFaces(document);

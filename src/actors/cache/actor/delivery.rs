@@ -25,6 +25,12 @@ impl CacheActor {
             LaneItem::Personal { user, frame, soft } => {
                 Some(LaneItem::Personal { user: *user, frame: frame.clone(), soft: *soft })
             }
+            LaneItem::UserChanged { user, chats, frame } => {
+                Some(LaneItem::UserChanged { user: *user, chats: chats.clone(), frame: frame.clone() })
+            }
+            LaneItem::ChatChanged { chat, frame } => {
+                Some(LaneItem::ChatChanged { chat: *chat, frame: frame.clone() })
+            }
             // Addressed to one session, never broadcast.
             LaneItem::Registered { .. }
             | LaneItem::Unregistered { .. }

@@ -67,6 +67,13 @@ impl Names {
         }
     }
 
+    /// The server reports that users changed. Only names that were needed are kept.
+    pub(super) fn renamed(&mut self, people: &[UserView]) {
+        for person in people.iter().filter(|person| self.known.contains_key(&person.id)).collect::<Vec<_>>() {
+            self.learn(person.id, &person.username);
+        }
+    }
+
     /// The server refused a batch: its names are still needed.
     pub(super) fn lost(&mut self, batch: &[UserId]) {
         for user in batch {
@@ -127,6 +134,15 @@ mod tests {
         assert!(names.batch().is_empty());
         assert_eq!((names.of(UserId(2)), names.of(UserId(1))), ("Bob".to_owned(), "user 1".to_owned()));
         assert_eq!((names.id("bob"), names.beginning_with("b")), (Some(UserId(2)), vec!["Bob".to_owned()]));
+        let renamed = |id, name: &str| UserView {
+            id: UserId(id),
+            username: name.into(),
+            display_name: name.into(),
+            active: true,
+            avatar: None,
+        };
+        names.renamed(&[renamed(2, "bobby"), renamed(77_777, "eve")]);
+        assert_eq!((names.of(UserId(2)), names.id("eve")), ("bobby".to_owned(), None));
         names.lost(&[UserId(150)]);
         assert_eq!(names.batch(), [UserId(150)]);
         names.connection_lost();

@@ -74,6 +74,8 @@ impl Model {
                 if let Some(Asked::Names(batch)) = &asked {
                     self.names_again.reset();
                     self.store.names.answered(batch, &packet.people);
+                } else {
+                    self.store.names.renamed(&packet.people);
                 }
             }
             "Events" => self.page(&packet, asked),
