@@ -75,7 +75,7 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Chats whose cursors are written in one command: a row each.
     marks_per_command: usize = 400,
     /// How long receipts of a chat are collected before the other participants receive them. As
-    /// long as `mark_merge_ms`.
+    /// long as `mark_merge_ms`. The same for changed names and avatars.
     receipts_ms: u64 = 500,
     /// Participants of a chat up to which receipts are pushed.
     receipts_participants: usize = 100,

@@ -390,6 +390,15 @@ test('avatar_of_a_chat_that_is_not_listed_yet_is_requested', async () => {
   assert.equal(store.chat(4)?.avatar, 'd1');
 });
 
+test('users_of_the_page_are_requested_again', async () => {
+  const { welcome, take, store } = scripted();
+  store.apply({ type: 'users', users: [{ id: 2, username: 'bob', display_name: 'Bob' }] });
+  welcome([chat(3, 10)]);
+  assert.equal(store.user(2).display_name, 'Bob');
+  await settled();
+  assert.deepEqual(take('GetUsers').user_ids, [2]);
+});
+
 test('users_are_requested_again_after_a_connection_that_was_lost', async () => {
   const { welcome, take, push, store, now, clock } = scripted();
   welcome([chat(3, 10)]);

@@ -59,8 +59,6 @@ export function createSession({ store, connect, now, clock = now, after, random,
   let listWaiters = new Set();
   let isRecounting = false;
   let isAskingUsers = false;
-  /** Whether a session was welcomed before: changes of users may be missing since then. */
-  let isAgain = false;
   /** Users whose change arrived while an answer with users, which may be older, is on its way. @type {Set<number>} */
   let changedUsers = new Set();
 
@@ -125,8 +123,8 @@ export function createSession({ store, connect, now, clock = now, after, random,
     const waiters = onlineWaiters;
     onlineWaiters = new Set();
     for (const fn of waiters) fn();
-    if (isAgain) store.apply({ type: 'users_outdated' });
-    isAgain = true;
+    // Users of the page, or of an earlier connection, may have changed since then.
+    store.apply({ type: 'users_outdated' });
     needs();
   }
 

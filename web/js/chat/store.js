@@ -363,7 +363,7 @@ export function createStore({ me = { id: 0, username: '' }, now, clock = now }) 
     for (const user of fact.users) {
       // A change of a user whom no view needs.
       if (fact.is_pushed && user.id !== store.me.id && !users.has(user.id) && !needs.users.has(user.id)) continue;
-      addUser({ id: user.id, username: user.username, display_name: user.display_name, active: user.active !== false, ...(user.avatar ? { avatar: user.avatar } : {}) });
+      addUser({ id: user.id, username: user.username, display_name: user.display_name, active: user.active !== false, avatar: user.avatar });
       if (user.id === store.me.id) store.me = { ...store.me, display_name: user.display_name, avatar: user.avatar };
       needs.users.delete(user.id);
     }

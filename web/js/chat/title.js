@@ -9,12 +9,6 @@ import { titleOf } from './router.js';
 export function createTitle(ctx) {
   const { store, router, root } = ctx;
   let face = store.me.avatar;
-  /** The own avatar in the header. */
-  function drawFace() {
-    if (face === store.me.avatar) return;
-    face = store.me.avatar;
-    root.querySelector('header.top .avatar')?.replaceWith(avatar(store.me));
-  }
   function draw() {
     const { page, chat: id, panel } = router.current();
     const chat = id === undefined ? undefined : store.chat(id);
@@ -34,7 +28,10 @@ export function createTitle(ctx) {
   return {
     /** @param {Set<string>} changes */
     update(changes) {
-      if (changes.has('users')) drawFace();
+      if (face !== store.me.avatar) {
+        face = store.me.avatar;
+        root.querySelector('header.top .avatar')?.replaceWith(avatar(store.me));
+      }
       if ([...changes].some((key) => key === 'chats' || key === 'notifications' || key.startsWith('chat:') || key.startsWith('marks:'))) draw();
     },
   };

@@ -38,13 +38,13 @@ export async function api(method, path, body) {
   /** @type {Record<string, string>} */
   const headers = { 'X-NetBit-Web': '1', Accept: 'application/json' };
   const isBlob = body instanceof Blob;
-  if (body !== undefined) headers['Content-Type'] = isBlob ? 'application/octet-stream' : 'application/json';
+  if (body !== undefined) headers['Content-Type'] = isBlob ? body.type : 'application/json';
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), API_TIMEOUT_MS);
   try {
     const response = await fetch(path, {
       method, headers, signal: patience.signal, credentials: 'same-origin', cache: 'no-store',
-      body: body === undefined || isBlob ? body : JSON.stringify(body),
+      body: isBlob ? body : JSON.stringify(body),
     });
     const answer = parsed(await bodyOf(response));
     if (response.ok) return answer;

@@ -5,27 +5,41 @@
 const FACES_EVERY_MS = 30_000;
 const FACES_LEAST_MS = 5_000;
 
+/** The content of each place without a picture. @type {WeakMap<HTMLElement, HTMLElement | undefined>} */
+const plainFaces = new WeakMap();
+
 /**
- * Shows a version of the picture; without one, the initials, if there are any.
+ * Returns the content of a place without a picture: the initials, or nothing for a project.
+ * @param {HTMLElement} place
+ */
+function plainFace(place) {
+  const [shown] = /** @type {HTMLCollectionOf<HTMLElement>} */ (place.children);
+  if (!(shown instanceof HTMLImageElement)) return shown;
+  if (!shown.dataset.initials) return undefined;
+  const face = document.createElement('span');
+  face.className = `avatar ${shown.dataset.hue}`;
+  face.ariaHidden = 'true';
+  face.textContent = shown.dataset.initials;
+  return face;
+}
+
+/**
+ * Shows a version of the picture, or none.
  * @param {HTMLElement} place
  * @param {string | undefined} version
  */
 function showFace(place, version) {
-  const { live, initials = '', hue } = place.dataset;
-  const src = version ? `${live}/avatar?v=${version}` : null;
+  if (!plainFaces.has(place)) plainFaces.set(place, plainFace(place));
+  const plain = plainFaces.get(place);
+  const src = version ? `${place.dataset.live}/avatar?v=${version}` : null;
   const before = place.querySelector('img')?.getAttribute('src') ?? null;
   if (src === before) return;
-  const face = document.createElement(src ? 'img' : 'span');
-  face.className = hue ? 'avatar' : 'avatar square';
-  if (face instanceof HTMLImageElement && src) {
-    face.alt = '';
-    face.src = src;
-  } else {
-    face.className = `avatar ${hue}`;
-    face.ariaHidden = 'true';
-    face.textContent = initials;
-  }
-  place.replaceChildren(...(src || initials ? [face] : []));
+  if (!src) return place.replaceChildren(...(plain ? [plain] : []));
+  const image = document.createElement('img');
+  image.className = plain ? 'avatar' : 'avatar square';
+  image.alt = '';
+  image.src = src;
+  place.replaceChildren(image);
 }
 
 /** @param {Document} root */
