@@ -44,6 +44,7 @@ use tracing::{error, info};
 use crate::actors::cache::{CacheCounters, LogReader};
 use crate::actors::writer::Checkpointer;
 use crate::api::Readiness;
+use crate::blobs::MarkerError;
 use crate::core::actor::{ActorStats, FatalSignal};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
@@ -73,6 +74,8 @@ pub enum StartError {
     Repositories(std::io::Error),
     #[error("the directory of files cannot be used: {0}")]
     Files(std::io::Error),
+    #[error(transparent)]
+    FilePlace(#[from] MarkerError),
     #[error(
         "node {name} uses this database (it answered {silent_ms} ms ago): stop it and wait 30 seconds after a \
          crash; or set cluster.enabled = true and another cluster.name on each node to run several \

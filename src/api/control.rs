@@ -246,7 +246,7 @@ struct Replaced {
 async fn replace_node(body: Body<Replacement>, services: web::Data<Services>) -> HttpResult {
     let Replacement { old, new } = body.0;
     let taken = services.replace_node(&old, &new).await?;
-    let TakenOver { moved, missing, older, settled, deleting, lfs_missing } = taken;
+    let TakenOver { moved, missing, older, settled, deleting, lfs_missing, uncopied: _ } = taken;
     Ok(HttpResponse::Ok().json(Replaced { moved, missing, older, settled, deleting, lfs_missing }))
 }
 

@@ -13,6 +13,7 @@ use crate::actors::outbox::DeliveryMetrics;
 use crate::actors::presence::{DatagramCounters, PresenceActor};
 use crate::actors::search::{SearchActor, SearchMetrics};
 use crate::actors::writer::{CommitMetrics, DbWriterActor};
+use crate::blobs::StoreMetrics;
 use crate::cluster::ProxyMetrics;
 use crate::core::actor::ActorStats;
 use crate::core::bus::BusMetrics;
@@ -45,6 +46,7 @@ pub(super) struct Instruments {
     pub(super) transfers: TransferMetrics,
     pub(super) histories: HistoryMetrics,
     pub(super) uploaded: FileMetrics,
+    pub(super) stored: StoreMetrics,
     pub(super) pools: PoolMetrics,
     pub(super) http: HttpMetrics,
     pub(super) proxied: ProxyMetrics,
@@ -92,6 +94,7 @@ impl Instruments {
             transfers: TransferMetrics::default(),
             histories: HistoryMetrics::default(),
             uploaded: FileMetrics::default(),
+            stored: StoreMetrics::default(),
             pools,
             http: HttpMetrics::default(),
             proxied: ProxyMetrics::default(),
@@ -110,7 +113,7 @@ impl Instruments {
         };
         let mut registry = Registry::default();
         let mailboxes = Mailboxes(this.actors());
-        let all: [&dyn Export; 18] = [
+        let all: [&dyn Export; 19] = [
             &mailboxes,
             &this.bus,
             &this.cached,
@@ -126,6 +129,7 @@ impl Instruments {
             &this.transfers,
             &this.histories,
             &this.uploaded,
+            &this.stored,
             &this.pools,
             &this.freshness,
             &Process::started(),

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::StartError;
 use super::instruments::Instruments;
-use crate::blobs::DiskBlobs;
+use crate::blobs::{self, DiskBlobs, FilePlace};
 use crate::core::auth::setup::SetupCode;
 use crate::core::auth::token::TokenKeys;
 use crate::core::config::Config;
@@ -31,17 +31,22 @@ pub(super) async fn recover(
 ) -> Result<Arc<Services>, StartError> {
     let git = open_repositories(data_dir, config, node.name.clone(), instruments)
         .map_err(StartError::Repositories)?;
-    let blobs = DiskBlobs::open(data_dir.path()).map_err(StartError::Files)?;
+    let disk = DiskBlobs::open(data_dir.path()).map_err(StartError::Files)?;
+    FilePlace::of(config, node.name.as_ref()).settle(data_dir.path())?;
+    let stored = instruments.stored.clone();
+    let blobs = blobs::configured(config, node.name.clone(), disk.clone(), stored);
+    let blobs = blobs.map_err(StartError::Files)?;
     let shared = (&config.limits, &instruments.pools);
     let of_node = (node.name.clone(), node.format.clone(), config.cluster.shared_repositories);
     let metrics = instruments.uploaded.clone();
     let (program, data) = (config.program.as_deref(), data_dir.path());
     let pictures = PictureResources::start(data, program, metrics.pictures.clone(), shared);
-    let files = FileResources::start((blobs, pictures), of_node, metrics, shared);
+    let files = FileResources::start((blobs, &disk, pictures), of_node, metrics, shared);
     let limits = (config.limits.clone(), &instruments.pools);
     let (health, stores) = (instruments.health(), (git, files));
     let services = Services::new(handles, node, secrets, config.accounts.clone(), stores, limits, health);
     let services = Arc::new(services);
+    services.try_store();
     let elsewhere = std::mem::take(&mut unfinished.elsewhere);
     services.adopt_repositories(elsewhere, !config.cluster.enabled).await?;
     if unfinished.has_files_elsewhere {

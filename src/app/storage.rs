@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 use super::log_tail::ThisNode;
 use super::{StartError, blocking};
 use crate::actors::writer::{BatchExecutor, CommitMetrics};
+use crate::blobs::FilePlace;
 use crate::core::config::Config;
 use crate::core::data_dir::{DataDir, HighWater};
 use crate::core::database::postgres::{self, Purpose, Server};
@@ -58,6 +59,10 @@ fn load(
     config: &Config,
     metrics: CommitMetrics,
 ) -> Result<OpenStorage, StartError> {
+    // Before the database is changed, and before other nodes know this one.
+    if let Some(place) = FilePlace::of_directory(config, matches!(database, Source::Server(_)))? {
+        place.check(data_dir.path())?;
+    }
     let (mut db, shared) = match database {
         Source::File(path) => (open_file(path, data_dir, config)?, None),
         Source::Server(server) => {

@@ -10,6 +10,7 @@ use super::doctor_files;
 use super::doctor_lfs::{self, LFS};
 use super::{BackupError, BackupProgress, OwnRepositories, ReportProgress};
 use crate::actors::cache::ReadModels;
+use crate::blobs::BlobStore;
 use crate::core::database::postgres::{self, Purpose, Server};
 use crate::core::database::{self, DatabaseError, Db, QueryError, Source};
 use crate::core::limits::Limits;
@@ -71,6 +72,8 @@ const AGREEMENT: &str = "the database is consistent";
 const NAMES: &str = "no user has a reserved name";
 const REPOSITORIES: &str = "repositories exist and pass git fsck";
 const ORPHANS: &str = "no orphaned repository directories";
+pub(super) const STORE: &str = "the store of files works";
+pub(super) const NO_STORE: &str = "the store of files does not work";
 pub(super) const FILES: &str = "files in chats have their bytes";
 /// Files whose rows are read at once.
 const FILES_PER_READ: i64 = 1_000;
@@ -82,7 +85,7 @@ const FILES_PER_READ: i64 = 1_000;
 /// Fails without a database, or if the directory cannot be read.
 pub async fn examine(
     database: &Source,
-    (data_dir, own): (&Path, &OwnRepositories),
+    (data_dir, own, blobs): (&Path, &OwnRepositories, &dyn BlobStore),
     report: ReportProgress<'_>,
 ) -> Result<Vec<Checked>, BackupError> {
     if database.file().is_some_and(|file| !file.exists()) {
@@ -101,9 +104,15 @@ pub async fn examine(
             report(BackupProgress::Begin("repositories", u64::try_from(active.len()).unwrap_or(0)));
             checked.push(examine_repositories(&store, (&active, elsewhere), report).await);
             checked.push(orphans(&store, &keys)?);
-            checked.push(doctor_files::examine(database, (data_dir, own), (&files, &objects), report)?);
+            let found = (files.as_slice(), objects.as_slice());
+            checked.extend(doctor_files::examine(database, (blobs, own), found, report)?);
             let found = (usable.as_slice(), objects.as_slice());
-            checked.push(doctor_lfs::examine(database, (data_dir, own), found, report)?);
+            let is_away = checked.iter().any(|check| check.what == STORE && !check.findings().is_empty());
+            checked.push(if is_away {
+                Checked { what: LFS, outcome: CheckOutcome::NotPossible(NO_STORE) }
+            } else {
+                doctor_lfs::examine(database, (blobs, own), found, report)?
+            });
         }
         Err(reason) => {
             let rest = [AGREEMENT, NAMES, REPOSITORIES, ORPHANS, FILES, LFS];

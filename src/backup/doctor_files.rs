@@ -1,17 +1,18 @@
 //! The doctor's check of files in chats. A server may remove files and their bytes meanwhile.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::io::{self, ErrorKind};
 
-use super::doctor::{Checked, FILES};
+use super::doctor::{CheckOutcome, Checked, FILES, NO_STORE, STORE};
+use super::files::FileDigest;
 use super::{BackupError, BackupProgress, OwnRepositories, ReportProgress};
-use crate::blobs::{BlobStore, DiskBlobs};
+use crate::blobs::BlobStore;
 use crate::core::database::Source;
 use crate::core::plural::plural;
 use crate::domain::file::{BlobHash, StoredFile};
 use crate::domain::ids::FileId;
 use crate::domain::lfs::LfsObject;
+use crate::domain::node::NodeName;
 use crate::storage::queries::files;
 
 /// Maximum number of damaged files that are named; the rest is counted.
@@ -23,10 +24,20 @@ const ROWS_PER_READ: usize = 500;
 /// none are not a finding: the server removes them.
 pub(super) fn examine(
     database: &Source,
-    (data_dir, own): (&Path, &OwnRepositories),
+    (blobs, own): (&dyn BlobStore, &OwnRepositories),
     (all, objects): (&[StoredFile], &[LfsObject]),
     report: ReportProgress<'_>,
-) -> Result<Checked, BackupError> {
+) -> Result<Vec<Checked>, BackupError> {
+    let probed = blobs.probe().map(|probed| {
+        let findings = probed.err().map(|error| error.to_string()).into_iter().collect();
+        Checked::new(STORE, String::new(), findings)
+    });
+    let mut checked: Vec<_> = probed.into_iter().collect();
+    if checked.iter().any(|probe| !probe.findings().is_empty()) {
+        let outcome = CheckOutcome::NotPossible(NO_STORE);
+        checked.push(Checked { what: FILES, outcome });
+        return Ok(checked);
+    }
     report(BackupProgress::Begin("files in chats", u64::try_from(all.len()).unwrap_or(0)));
     let mut by_hash: BTreeMap<BlobHash, Vec<&StoredFile>> = BTreeMap::new();
     for file in all {
@@ -34,13 +45,15 @@ pub(super) fn examine(
             by_hash.entry(contents.hash).or_default().push(file);
         }
     }
-    let (blobs, mut elsewhere, mut damaged) = (DiskBlobs::at(data_dir), 0, Vec::new());
+    let (mut elsewhere, mut damaged) = (0, Vec::new());
     for (hash, of_hash) in &by_hash {
         of_hash.iter().for_each(|_| report(BackupProgress::Done(1)));
-        let found = super::files::digest(&blobs.path(hash));
+        let mut read: BTreeMap<Option<&NodeName>, io::Result<FileDigest>> = BTreeMap::new();
         for file in of_hash {
             let size = u64::try_from(file.size).unwrap_or(0);
-            match &found {
+            // The files of one node, or of all nodes on disk, have the same blob.
+            let node = file.node.as_ref().filter(|_| blobs.is_shared());
+            match read.entry(node).or_insert_with(|| digest(blobs, node, hash)) {
                 Ok(found) if found.bytes == size && found.sha256 == hash.to_string() => {}
                 Ok(_) => damaged.push((*file, "the bytes are damaged".to_owned())),
                 Err(error) if error.kind() == ErrorKind::NotFound && !own.has_file(file) => elsewhere += 1,
@@ -66,7 +79,13 @@ pub(super) fn examine(
     if elsewhere > 0 {
         extent.push_str(&format!(", {elsewhere} on other nodes"));
     }
-    Ok(Checked::new(FILES, extent, findings))
+    checked.push(Checked::new(FILES, extent, findings));
+    Ok(checked)
+}
+
+fn digest(blobs: &dyn BlobStore, node: Option<&NodeName>, hash: &BlobHash) -> io::Result<FileDigest> {
+    let blob = blobs.open_of(node, hash)?.ok_or(ErrorKind::NotFound)?;
+    super::files::digest_blob(blob.as_ref())
 }
 
 /// Reads the rows of the damaged files again, and returns those that still have them. A running
@@ -125,7 +144,9 @@ mod tests {
         };
         let source = Source::File(path);
         let own = OwnRepositories::All;
-        let checked = examine(&source, (dir.path(), &own), (&[removed], &[]), &mut |_| ()).unwrap();
-        assert_eq!(checked.findings(), [] as [String; 0]);
+        let blobs = crate::blobs::DiskBlobs::at(dir.path());
+        let checked = examine(&source, (&blobs, &own), (&[removed], &[]), &mut |_| ()).unwrap();
+        assert!(checked.iter().all(|check| check.findings().is_empty()), "{checked:?}");
+        assert_eq!(checked.len(), 1);
     }
 }

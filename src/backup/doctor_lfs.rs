@@ -1,17 +1,18 @@
 //! The doctor's check of objects of Git LFS. A server may remove objects and their bytes meanwhile.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::io::{self, ErrorKind};
 
 use super::doctor::Checked;
+use super::files::FileDigest;
 use super::{BackupError, BackupProgress, OwnRepositories, ReportProgress};
-use crate::blobs::DiskBlobs;
+use crate::blobs::{BlobStore, DiskBlobs};
 use crate::core::database::{Db, QueryError, Source};
 use crate::core::plural::plural;
 use crate::domain::file::BlobHash;
 use crate::domain::ids::{LfsObjectId, RepositoryId};
 use crate::domain::lfs::LfsObject;
+use crate::domain::node::NodeName;
 use crate::domain::repository::Repository;
 use crate::storage::queries::lfs;
 
@@ -37,7 +38,7 @@ pub(super) fn all(db: &mut Db) -> Result<Vec<LfsObject>, QueryError> {
 /// Reads the bytes of the objects of these repositories, and compares them with their hashes.
 pub(super) fn examine(
     database: &Source,
-    (data_dir, own): (&Path, &OwnRepositories),
+    (blobs, own): (&dyn BlobStore, &OwnRepositories),
     (active, all): (&[Repository], &[LfsObject]),
     report: ReportProgress<'_>,
 ) -> Result<Checked, BackupError> {
@@ -48,14 +49,16 @@ pub(super) fn examine(
     for object in all {
         by_hash.entry(object.oid).or_default().push(object);
     }
-    let (blobs, mut elsewhere, mut damaged) = (DiskBlobs::at(data_dir), 0, Vec::new());
+    let (mut elsewhere, mut damaged) = (0, Vec::new());
     for (hash, of_hash) in &by_hash {
-        let found = super::files::digest(&blobs.path(hash));
+        let mut read: BTreeMap<Option<&NodeName>, io::Result<FileDigest>> = BTreeMap::new();
         for object in of_hash {
             report(BackupProgress::Done(1));
             // The objects of a repository that is being deleted are removed next.
             let Some(repository) = of_repository.get(&object.repository_id) else { continue };
-            match &found {
+            // The objects of one node, or of all nodes on disk, have the same blob.
+            let node = repository.storage.as_ref().filter(|_| blobs.is_shared());
+            match read.entry(node).or_insert_with(|| digest((blobs, own), repository, hash)) {
                 Ok(found) if found.bytes == object.bytes() && found.sha256 == hash.to_string() => {}
                 Ok(_) => damaged.push((*object, "the bytes are damaged".to_owned())),
                 Err(error) if error.kind() == ErrorKind::NotFound && !own.contains(repository) => {
@@ -67,11 +70,12 @@ pub(super) fn examine(
     }
     let damaged = still_stored(database, damaged)?;
     // A push sends no bytes that are there with their size: damaged ones must go before.
+    let there = if blobs.is_shared() { "it there and in the bucket" } else { "it, if it is there," };
     let sentence = |(object, why): &(&LfsObject, String)| {
         let (path, oid) = (DiskBlobs::path_in_data_dir(&object.oid), object.oid);
         format!(
-            "object {oid} of repository {}: {why}; restore {} from a backup, or remove it, if it is there, and push \
-             the object again with git lfs push --all",
+            "object {oid} of repository {}: {why}; restore {} from a backup, or remove {there} and push the object \
+             again with git lfs push --all",
             object.repository_id,
             path.display()
         )
@@ -85,6 +89,15 @@ pub(super) fn examine(
         extent.push_str(&format!(", {elsewhere} on other nodes"));
     }
     Ok(Checked::new(LFS, extent, findings))
+}
+
+fn digest(
+    (blobs, own): (&dyn BlobStore, &OwnRepositories),
+    repository: &Repository,
+    oid: &BlobHash,
+) -> io::Result<FileDigest> {
+    let blob = own.open_object(blobs, repository, oid)?.ok_or(ErrorKind::NotFound)?;
+    super::files::digest_blob(blob.as_ref())
 }
 
 /// Reads the rows of the damaged objects again, and returns those that still have them. A running

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::BackupError;
+use crate::blobs::Blob;
 use crate::core::private_file;
 
 /// Size of one read.
@@ -45,17 +46,73 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<FileDigest> {
     Ok(digest)
 }
 
+/// Reads a blob piece by piece.
+struct BlobReader<'a> {
+    blob: &'a dyn Blob,
+    at: u64,
+    size: u64,
+}
+
+impl<'a> BlobReader<'a> {
+    fn new(blob: &'a dyn Blob) -> io::Result<Self> {
+        Ok(Self { blob, at: 0, size: blob.size()? })
+    }
+}
+
+impl Read for BlobReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let count = left.min(buffer.len());
+        let piece = self.blob.read_at(self.at, count)?;
+        if let Some(target) = buffer.get_mut(..count) {
+            target.copy_from_slice(&piece);
+        }
+        self.at = self.at.saturating_add(u64::try_from(count).unwrap_or(0));
+        Ok(count)
+    }
+}
+
+/// The failure of a copy of a blob.
+#[derive(Debug)]
+pub(super) enum BlobCopyError {
+    /// The blob cannot be read. A part of the copy exists.
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Copies a blob. The copy is private and fsynced; the caller must [`sync`] its directory.
+pub(super) fn copy_blob(blob: &dyn Blob, to: &Path) -> Result<FileDigest, BlobCopyError> {
+    if let Some(parent) = to.parent() {
+        make(parent).map_err(BlobCopyError::Write)?;
+    }
+    let mut target = private_file::create_new(to).map_err(BlobCopyError::Write)?;
+    let mut source = BlobReader::new(blob).map_err(BlobCopyError::Read)?;
+    let digest = pump_from(&mut source, &mut target)?;
+    target.sync_all().map_err(BlobCopyError::Write)?;
+    Ok(digest)
+}
+
+pub(super) fn digest_blob(blob: &dyn Blob) -> io::Result<FileDigest> {
+    pump(&mut BlobReader::new(blob)?, &mut io::sink())
+}
+
 pub(super) fn digest(path: &Path) -> io::Result<FileDigest> {
     pump(&mut File::open(path)?, &mut io::sink())
 }
 
 fn pump(from: &mut impl Read, to: &mut impl Write) -> io::Result<FileDigest> {
+    pump_from(from, to).map_err(|error| match error {
+        BlobCopyError::Read(error) | BlobCopyError::Write(error) => error,
+    })
+}
+
+fn pump_from(from: &mut impl Read, to: &mut impl Write) -> Result<FileDigest, BlobCopyError> {
     let (mut buffer, mut hash, mut bytes) = (vec![0; BUFFER_BYTES], Sha256::new(), 0);
     loop {
-        let count = from.read(&mut buffer)?;
+        let count = from.read(&mut buffer).map_err(BlobCopyError::Read)?;
         let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
         hash.update(chunk);
-        to.write_all(chunk)?;
+        to.write_all(chunk).map_err(BlobCopyError::Write)?;
         bytes += u64::try_from(count).unwrap_or(0);
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

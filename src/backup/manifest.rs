@@ -50,6 +50,16 @@ pub struct Manifest {
     /// backup.
     #[serde(default)]
     pub objects_elsewhere: usize,
+    /// Files in chats whose bytes the store failed to return. Their bytes are not in the backup.
+    /// The store may have them.
+    #[serde(default)]
+    pub unread_files: Vec<FileId>,
+    /// Objects of Git LFS whose bytes the store failed to return, in the same way.
+    #[serde(default)]
+    pub unread_objects: Vec<MissingObject>,
+    /// The last failure of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_problem: Option<String>,
     /// Total size of all files.
     pub bytes: u64,
     /// Folders to create even if they are empty.
@@ -97,6 +107,9 @@ impl Manifest {
             files_elsewhere: 0,
             missing_objects: Vec::new(),
             objects_elsewhere: 0,
+            unread_files: Vec::new(),
+            unread_objects: Vec::new(),
+            store_problem: None,
             bytes: 0,
             folders: Vec::new(),
             files: Vec::new(),
@@ -122,7 +135,14 @@ impl Manifest {
 
     /// Returns whether everything that the database names was there.
     pub fn is_whole(&self) -> bool {
-        self.missing.is_empty() && self.missing_files.is_empty() && self.missing_objects.is_empty()
+        let has_rest = self.missing_files.is_empty() && self.missing_objects.is_empty();
+        self.missing.is_empty() && has_rest && self.has_all_readable()
+    }
+
+    /// Returns whether the store of files failed for none of the files and objects: the backup has
+    /// all that is left.
+    pub fn has_all_readable(&self) -> bool {
+        self.unread_files.is_empty() && self.unread_objects.is_empty()
     }
 
     pub fn file_count(&self) -> usize {

@@ -21,12 +21,14 @@
 //! Deliberately absent: `secret.key`. Its holder can authenticate as any user; a restored server
 //! creates its own.
 
+mod blobs;
 mod database;
 mod doctor;
 mod doctor_files;
 mod doctor_lfs;
 mod files;
 mod manifest;
+mod moving;
 mod order;
 mod own;
 mod restore;
@@ -35,13 +37,15 @@ mod take;
 pub use database::{DatabasePlace, copy_database};
 pub use doctor::{CheckOutcome, Checked, examine};
 pub use manifest::{Manifest, MissingObject, MissingRepository, verify};
+pub use moving::{Move, MovedBlobs, move_to_bucket, move_to_disk};
 pub use order::OlderDatabase;
-pub use own::OwnRepositories;
+pub use own::{OnDisk, OwnRepositories};
 pub use restore::{NextTo, RestoreInto, Restored, restore};
 pub use take::take;
 
 use std::path::PathBuf;
 
+use crate::blobs::MarkerError;
 use crate::core::data_dir::DataDirError;
 use crate::core::database::{DatabaseError, QueryError};
 use crate::storage::database_copy::CopyError;
@@ -78,6 +82,26 @@ pub enum BackupError {
     OtherHistory,
     #[error("{place} has no database yet: restore it first, from the oldest backup of all nodes ({source})")]
     NotRestored { place: String, source: QueryError },
+    #[error(
+        "{} has no name of a node yet, which is a part of the keys in the bucket: start its server once, or set \
+         cluster.name, then repeat the command",
+        .0.display()
+    )]
+    NamelessNode(PathBuf),
+    #[error(
+        "a server uses {} and stores its files there, so it would lose them: stop it, or restart it with files.store \
+         = \"s3\", then repeat the command",
+        .0.display()
+    )]
+    ServedFromDisk(PathBuf),
+    #[error(transparent)]
+    FilePlace(#[from] MarkerError),
+    #[error(
+        "the disk of {} is full, or nearly (limits.disk_reserve_bytes): the next file has {bytes} bytes. Free space, \
+         then repeat the command, which goes on",
+        .path.display()
+    )]
+    NoRoom { path: PathBuf, bytes: u64 },
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]

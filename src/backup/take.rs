@@ -1,22 +1,22 @@
 //! Takes a backup, with or without a running server.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::blobs::{BlobCopier, CopiedBlob, Wanted};
 use super::database::copy_to_file;
 use super::files::{self, failed};
+use super::own::BlobSource;
 use super::{
     BackupError, BackupProgress, DATABASE, Manifest, MissingObject, MissingRepository, OwnRepositories,
     ReportProgress,
 };
-use crate::blobs::DiskBlobs;
+use crate::blobs::BlobStore;
 use crate::core::database::postgres::Purpose;
 use crate::core::database::{self, DatabaseError, Db, Postgres, Source};
 use crate::core::fail_points;
 use crate::core::private_file;
-use crate::domain::file::BlobHash;
+use crate::domain::file::{BlobHash, Contents, StoredFile};
 use crate::domain::ids::{FileId, LfsObjectId};
 use crate::domain::repository::Repository;
 use crate::git::store::Store;
@@ -30,6 +30,8 @@ const REPOSITORIES: &str = "repos";
 const FOLDERS: [&str; 2] = ["objects", "refs"];
 /// Files whose rows are read at once.
 const FILES_PER_READ: i64 = 1_000;
+/// Objects of Git LFS that are copied together.
+const OBJECTS_AT_ONCE: usize = 1_000;
 
 /// A database that can be read.
 enum OpenSource<'a> {
@@ -42,7 +44,7 @@ enum OpenSource<'a> {
 /// manifest names them.
 pub fn take(
     database: &Source,
-    (data_dir, own): (&Path, &OwnRepositories),
+    (data_dir, own, blobs): (&Path, &OwnRepositories, &dyn BlobStore),
     target: &Path,
     report: ReportProgress<'_>,
 ) -> Result<Manifest, BackupError> {
@@ -83,14 +85,17 @@ pub fn take(
         report(BackupProgress::Done(1));
     }
     report(BackupProgress::Begin("files", 0));
-    let mut copier = BlobCopier { blobs: DiskBlobs::at(data_dir), target, copied: BTreeSet::new() };
-    copy_files(&mut db, own, &mut copier, &mut manifest)?;
-    copy_objects(&mut db, (&all, own), &mut copier, &mut manifest)?;
+    let mut copier = BlobCopier::new(blobs, data_dir, target);
+    copy_files(&mut db, own, &mut copier, (&mut manifest, report))?;
+    copy_objects(&mut db, (&all, own), &mut copier, (&mut manifest, report))?;
     drop(db);
     fail_points::reach(fail_points::BEFORE_MANIFEST);
     manifest.write(target)?;
     // The metrics read this time, also of a backup without missing repositories: it has all that is
     // left. The backup is complete without the time.
+    if !manifest.has_all_readable() {
+        return Ok(manifest);
+    }
     if let Err(error) = private_file::create(&data_dir.join(LAST_BACKUP)).and_then(|file| file.set_len(0)) {
         tracing::warn!(%error, "the time of this backup could not be written to the data directory");
     }
@@ -153,65 +158,36 @@ fn copy_repository(
     Ok(())
 }
 
-/// Copies blobs, each once. Nothing removes bytes meanwhile, and no byte of a blob changes.
-struct BlobCopier<'a> {
-    blobs: DiskBlobs,
-    target: &'a Path,
-    copied: BTreeSet<BlobHash>,
-}
-
-/// The outcome of copying a blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CopiedBlob {
-    Whole,
-    Damaged,
-    Missing,
-}
-
-impl BlobCopier<'_> {
-    fn copy(&mut self, hash: BlobHash, manifest: &mut Manifest) -> Result<CopiedBlob, BackupError> {
-        if self.copied.contains(&hash) {
-            return Ok(CopiedBlob::Whole);
-        }
-        let (path, name) = (self.blobs.path(&hash), DiskBlobs::path_in_data_dir(&hash));
-        let to = self.target.join(&name);
-        match files::copy(&path, &to) {
-            Ok(digest) if digest.sha256 == hash.to_string() => {
-                manifest.add(&name, digest);
-                manifest.blobs += 1;
-                self.copied.insert(hash);
-                Ok(CopiedBlob::Whole)
-            }
-            Ok(_) => {
-                fs::remove_file(&to).map_err(failed(&to))?;
-                Ok(CopiedBlob::Damaged)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CopiedBlob::Missing),
-            Err(error) => Err(failed(&path)(error)),
-        }
-    }
-}
-
 /// Copies the bytes of the files in chats that the copied database names.
 fn copy_files(
     db: &mut Db,
     own: &OwnRepositories,
     copier: &mut BlobCopier<'_>,
-    manifest: &mut Manifest,
+    (manifest, report): (&mut Manifest, ReportProgress<'_>),
 ) -> Result<(), BackupError> {
     let mut above = FileId(0);
     loop {
         let found = stored_files::complete_above(db, above, FILES_PER_READ)?;
         let Some(last) = found.last() else { return Ok(()) };
         above = last.id;
-        for file in &found {
-            let Some(contents) = &file.contents else { continue };
-            match copier.copy(contents.hash, manifest)? {
-                CopiedBlob::Whole => {}
-                CopiedBlob::Missing if !own.has_file(file) => manifest.files_elsewhere += 1,
-                CopiedBlob::Damaged | CopiedBlob::Missing => manifest.missing_files.push(file.id),
+        let complete: Vec<_> =
+            found.iter().filter_map(|file| Some((file, file.contents.as_ref()?))).collect();
+        let wanted = |(file, contents): &(&StoredFile, &Contents)| Wanted {
+            hash: contents.hash,
+            sources: vec![BlobSource::Of(file.node.clone())],
+        };
+        let outcomes = copier.copy(complete.iter().map(wanted).collect(), manifest)?;
+        for (file, contents) in complete {
+            match outcomes.get(&contents.hash) {
+                Some(CopiedBlob::Whole) => {}
+                Some(CopiedBlob::Unread) => manifest.unread_files.push(file.id),
+                Some(CopiedBlob::Missing) | None if !own.has_file(file) => manifest.files_elsewhere += 1,
+                Some(CopiedBlob::Damaged | CopiedBlob::Missing) | None => {
+                    manifest.missing_files.push(file.id);
+                }
             }
         }
+        report(BackupProgress::Done(u64::try_from(found.len()).unwrap_or(0)));
     }
 }
 
@@ -220,23 +196,44 @@ fn copy_objects(
     db: &mut Db,
     (all, own): (&[Repository], &OwnRepositories),
     copier: &mut BlobCopier<'_>,
-    manifest: &mut Manifest,
+    (manifest, report): (&mut Manifest, ReportProgress<'_>),
 ) -> Result<(), BackupError> {
+    let mut waiting = Vec::new();
     for repository in all {
         let mut above = LfsObjectId(0);
         loop {
             let found = lfs::objects_of(db, repository.id, above, FILES_PER_READ)?;
             let Some(last) = found.last() else { break };
             above = last.id;
-            for object in &found {
-                match copier.copy(object.oid, manifest)? {
-                    CopiedBlob::Whole => {}
-                    CopiedBlob::Missing if !own.contains(repository) => manifest.objects_elsewhere += 1,
-                    CopiedBlob::Damaged | CopiedBlob::Missing => {
-                        let oid = object.oid.to_string();
-                        manifest.missing_objects.push(MissingObject { repository: repository.id, oid });
-                    }
-                }
+            waiting.extend(found.iter().map(|object| (repository, object.oid)));
+            // Many repositories have few objects.
+            if waiting.len() >= OBJECTS_AT_ONCE {
+                copy_some_objects(&waiting, own, copier, manifest)?;
+                report(BackupProgress::Done(u64::try_from(waiting.len()).unwrap_or(0)));
+                waiting.clear();
+            }
+        }
+    }
+    copy_some_objects(&waiting, own, copier, manifest)
+}
+
+fn copy_some_objects(
+    some: &[(&Repository, BlobHash)],
+    own: &OwnRepositories,
+    copier: &mut BlobCopier<'_>,
+    manifest: &mut Manifest,
+) -> Result<(), BackupError> {
+    let wanted =
+        some.iter().map(|(repository, hash)| Wanted { hash: *hash, sources: own.sources_of(repository) });
+    let outcomes = copier.copy(wanted.collect(), manifest)?;
+    for (repository, hash) in some {
+        let object = || MissingObject { repository: repository.id, oid: hash.to_string() };
+        match outcomes.get(hash) {
+            Some(CopiedBlob::Whole) => {}
+            Some(CopiedBlob::Unread) => manifest.unread_objects.push(object()),
+            Some(CopiedBlob::Missing) | None if !own.contains(repository) => manifest.objects_elsewhere += 1,
+            Some(CopiedBlob::Damaged | CopiedBlob::Missing) | None => {
+                manifest.missing_objects.push(object());
             }
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Blob, BlobStore, Hold, IncomingUploads, Uploads};
+use super::{Blob, BlobStore, FoundBlob, FoundCopy, Hold, IncomingUploads, Prepared, Uploads};
 use crate::core::{fail_points, owner, private_file};
 use crate::domain::file::BlobHash;
 use crate::domain::timestamp::Timestamp;
@@ -25,7 +25,6 @@ const LOCK: &str = "blobs.lock";
 const TURN: &str = "blobs.turn";
 /// The file of [`BlobStore::belongs_since`]: the epoch and the time.
 const DATABASE: &str = "database";
-const NEW_DATABASE: &str = "database.new";
 
 /// See the [module](self).
 #[derive(Debug, Clone)]
@@ -79,6 +78,11 @@ impl DiskBlobs {
         Path::new(first).join(second).join(&name)
     }
 
+    /// Removes the bytes of a blob, if they are there.
+    pub(super) fn forget(&self, hash: &BlobHash) -> io::Result<()> {
+        remove_if_there(&self.path(hash))
+    }
+
     fn open_lock(&self, name: &str) -> io::Result<File> {
         let path = self.root.join(name);
         let file = private_file::open_lock(&path)?;
@@ -129,16 +133,15 @@ impl BlobStore for DiskBlobs {
         {
             return Ok(Timestamp(since));
         }
-        let new = self.root.join(NEW_DATABASE);
-        let mut file = private_file::create(&new)?;
-        writeln!(file, "{epoch} {}", now.0)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        sync(&self.root)?;
+        replace(&path, &format!("{epoch} {}\n", now.0))?;
         Ok(now)
     }
 
-    fn put(&self, hash: &BlobHash, staged: &Path) -> io::Result<()> {
+    fn prepare(&self, hash: &BlobHash, _: &Path) -> io::Result<Prepared> {
+        Ok(Prepared { existed: self.stored_at(hash)?.is_some(), pending: None })
+    }
+
+    fn put(&self, hash: &BlobHash, staged: &Path, _: &Prepared) -> io::Result<()> {
         let path = self.path(hash);
         make(path.parent().unwrap_or(&self.root))?;
         fail_points::reach(fail_points::BEFORE_BLOB);
@@ -177,8 +180,20 @@ impl BlobStore for DiskBlobs {
         Ok(metadata(&self.path(hash))?.map(|found| found.len()))
     }
 
-    fn remove(&self, hash: &BlobHash) -> io::Result<()> {
-        remove_if_there(&self.path(hash))
+    fn find(&self, hash: &BlobHash) -> io::Result<FoundBlob> {
+        let copy = metadata(&self.path(hash))?.map(|found| -> io::Result<_> {
+            Ok(FoundCopy { object: None, size: found.len(), stored_at: found.modified()? })
+        });
+        Ok(FoundBlob { hash: *hash, copies: copy.transpose()?.into_iter().collect() })
+    }
+
+    fn remove(&self, found: &FoundBlob) -> io::Result<()> {
+        let Some(copy) = found.copies.iter().find(|copy| copy.object.is_none()) else { return Ok(()) };
+        // Bytes that were put since then stay for their time.
+        if self.stored_at(&found.hash)? == Some(copy.stored_at) {
+            self.forget(&found.hash)?;
+        }
+        Ok(())
     }
 
     fn parts(&self) -> io::Result<Vec<u8>> {
@@ -213,7 +228,7 @@ fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
 }
 
 /// Returns the byte that names a folder of blobs.
-fn byte_of(name: &str) -> Option<u8> {
+pub(super) fn byte_of(name: &str) -> Option<u8> {
     let byte = u8::from_str_radix(name, 16).ok()?;
     (name == format!("{byte:02x}")).then_some(byte)
 }
@@ -243,12 +258,22 @@ fn copy(staged: &Path, beside: &Path) -> io::Result<()> {
     target.sync_all()
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+pub(super) fn make(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Writes a small file, durably and at once.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = private_file::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), sync)
 }
 
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -293,16 +318,16 @@ mod tests {
         let store = DiskBlobs::open(dir.path()).unwrap();
         let (one, hash) = staged(&store, 1, b"hello");
         let (two, _) = staged(&store, 2, b"hello");
-        store.put(&hash, &one).unwrap();
-        store.put(&hash, &two).unwrap();
+        store.put_now(&hash, &one).unwrap();
+        store.put_now(&hash, &two).unwrap();
         assert!(one.exists() && two.exists(), "the staged files stay");
         let blob = store.open(&hash).unwrap().unwrap();
         assert_eq!((blob.size().unwrap(), blob.read_at(1, 3).unwrap()), (5, b"ell".to_vec()));
         assert!(blob.read_at(4, 2).is_err(), "beyond the end");
         let part = hash.0[0];
         assert_eq!((store.parts().unwrap(), store.list(part).unwrap()), (vec![part], vec![hash]));
-        store.remove(&hash).unwrap();
-        store.remove(&hash).unwrap();
+        store.remove(&store.find(&hash).unwrap()).unwrap();
+        store.remove(&store.find(&hash).unwrap()).unwrap();
         assert!(store.open(&hash).unwrap().is_none() && store.list(part).unwrap().is_empty());
     }
 
@@ -311,12 +336,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = DiskBlobs::open(dir.path()).unwrap();
         let (path, hash) = staged(&store, 1, b"hello");
-        store.put(&hash, &path).unwrap();
+        store.put_now(&hash, &path).unwrap();
         for damaged in ["he", "HELLO", "hello, world"] {
             fs::remove_file(store.path(&hash)).unwrap();
             fs::write(store.path(&hash), damaged).unwrap();
             assert_eq!(store.size(&hash).unwrap(), Some(damaged.len() as u64));
-            store.put(&hash, &path).unwrap();
+            store.put_now(&hash, &path).unwrap();
             assert_eq!(fs::read(store.path(&hash)).unwrap(), b"hello", "{damaged}");
         }
     }
@@ -371,10 +396,10 @@ mod tests {
         let store = DiskBlobs::open(dir.path()).unwrap();
         let (path, hash) = staged(&store, 1, b"hello");
         assert_eq!(store.stored_at(&hash).unwrap(), None);
-        store.put(&hash, &path).unwrap();
+        store.put_now(&hash, &path).unwrap();
         File::open(store.path(&hash)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(store.stored_at(&hash).unwrap(), Some(SystemTime::UNIX_EPOCH));
-        store.put(&hash, &path).unwrap();
+        store.put_now(&hash, &path).unwrap();
         assert!(!path.with_extension(BESIDE).exists());
         let age = store.stored_at(&hash).unwrap().unwrap().elapsed().unwrap_or_default();
         assert!(age.as_secs() < 3600, "{age:?}");

@@ -64,6 +64,17 @@ impl IncomingUploads {
         Ok(Incoming { file, staged, examiner: Examiner::default(), unsynced: 0 })
     }
 
+    /// Returns an empty file without a name, for a copy of bytes.
+    pub(super) fn unnamed(&self) -> io::Result<File> {
+        let path = self.folder.join(Uuid::new_v4().simple().to_string());
+        let written = private_file::create_new(&path)?;
+        // A crash in between leaves an empty file, which is removed with the others.
+        let file = File::options().read(true).write(true).open(&path);
+        drop(written);
+        fs::remove_file(&path)?;
+        file
+    }
+
     /// Removes bytes that were last written longer ago than `age` and that no upload has open: a
     /// crash has left them. Returns the number of files that were removed, and of those that stay.
     pub fn remove_older(&self, age: Duration) -> io::Result<(usize, usize)> {
@@ -107,6 +118,11 @@ impl Incoming {
         }
         fail_points::reach(fail_points::IN_UPLOAD);
         Ok(())
+    }
+
+    /// Returns the path of the bytes so far.
+    pub fn path(&self) -> &Path {
+        &self.staged.0
     }
 
     /// Makes all bytes durable.
@@ -178,7 +194,7 @@ mod tests {
         let arrived = incoming.finish().unwrap();
         assert_eq!((arrived.size, arrived.contents.media_type.as_str()), (12, "text/plain"));
         assert_eq!(arrived.contents.hash, BlobHash(Sha256::digest(b"hello, world").into()));
-        store.put(&arrived.contents.hash, arrived.path()).unwrap();
+        store.put_now(&arrived.contents.hash, arrived.path()).unwrap();
         let (hash, path) = (arrived.contents.hash, arrived.path().to_owned());
         arrived.remove();
         assert!(!path.exists() && store.open(&hash).unwrap().is_some());

@@ -11,6 +11,9 @@ use super::progress::Bar;
 use crate::backup::{self, Manifest, MissingObject, MissingRepository, OwnRepositories};
 use crate::core::plural::plural;
 
+/// Maximum number of files, and of objects, that are named; the manifest names all.
+const NAMED_MAX: usize = 20;
+
 #[derive(Args)]
 pub(super) struct BackupArguments {
     /// Target directory, new or empty; with --verify, an existing backup.
@@ -72,11 +75,39 @@ pub(super) fn warn_of_missing(manifest: &Manifest) {
              them from an earlier backup, or delete the message"
         ));
     }
+    warn_of_unread(manifest);
     for MissingObject { repository, oid } in &manifest.missing_objects {
         warn(format_args!(
             "the bytes of the Git LFS object {oid} of repository {repository} were missing or damaged in files/ and \
              are not in this backup: restore them from an earlier backup, or push them again with git lfs push --all"
         ));
+    }
+}
+
+/// Warns of the bytes that the store of files failed to return.
+fn warn_of_unread(manifest: &Manifest) {
+    if manifest.has_all_readable() {
+        return;
+    }
+    let problem = manifest.store_problem.as_deref().unwrap_or("the store of files failed");
+    warn(format_args!(
+        "INCOMPLETE: the bytes of {} in chats and {} of Git LFS could not be read and are not in this backup \
+         ({problem}). Repeat the backup when the store works. A server that is restored from this one has them only \
+         with the files.s3 of the backed up server, while the bucket keeps them",
+        plural(manifest.unread_files.len(), "file", "files"),
+        plural(manifest.unread_objects.len(), "object", "objects"),
+    ));
+    for id in manifest.unread_files.iter().take(NAMED_MAX) {
+        warn(format_args!("not in this backup: the bytes of file {id} in a chat"));
+    }
+    for MissingObject { repository, oid } in manifest.unread_objects.iter().take(NAMED_MAX) {
+        warn(format_args!("not in this backup: the Git LFS object {oid} of repository {repository}"));
+    }
+    let named = |count: usize| count.min(NAMED_MAX);
+    let (files, objects) = (manifest.unread_files.len(), manifest.unread_objects.len());
+    let rest = files.saturating_add(objects).saturating_sub(named(files)).saturating_sub(named(objects));
+    if rest > 0 {
+        warn(format_args!("not in this backup: {rest} more, which manifest.json names"));
     }
 }
 
@@ -91,7 +122,9 @@ fn verify(arguments: &BackupArguments) -> Result<Manifest, ExitCode> {
 fn take(arguments: &BackupArguments) -> Result<Manifest, ExitCode> {
     let (config, database) = arguments.place.source()?;
     let own = OwnRepositories::of(&config, &database).map_err(|error| report_error(&error.into()))?;
-    let place = (config.data_dir.0.as_path(), &own);
+    OwnRepositories::check_file_place(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let blobs = OwnRepositories::blobs(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let place = (config.data_dir.0.as_path(), &own, blobs.as_ref());
     let mut bar = Bar::new(false);
     let taken = backup::take(&database, place, &arguments.target, &mut |progress| bar.show(progress));
     drop(bar);

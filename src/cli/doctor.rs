@@ -15,6 +15,8 @@ use crate::backup::{self, CheckOutcome, Checked, OwnRepositories};
 use crate::client::HttpClient;
 use crate::core::control_socket;
 
+const PLACE: &str = "files are in the configured store";
+
 #[derive(Args)]
 pub(super) struct DoctorArguments {
     #[command(flatten)]
@@ -24,13 +26,19 @@ pub(super) struct DoctorArguments {
 pub(super) fn run(arguments: &DoctorArguments) -> Result<ExitCode, ExitCode> {
     let (config, database) = arguments.place.source()?;
     let own = OwnRepositories::of(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let blobs = OwnRepositories::blobs(&config, &database).map_err(|error| report_error(&error.into()))?;
+    let place = OwnRepositories::check_file_place(&config, &database);
     let data_dir = config.data_dir.0;
     let mut bar = Bar::new(false);
     let system = actix_web::rt::System::new();
     let mut report = |progress: backup::BackupProgress<'_>| bar.show(progress);
-    let examined = system.block_on(backup::examine(&database, (&data_dir, &own), &mut report));
+    let examined =
+        system.block_on(backup::examine(&database, (&data_dir, &own, blobs.as_ref()), &mut report));
     drop(bar);
     let mut checked = examined.map_err(|error| report_error(&error.into()))?;
+    if let Err(error) = place {
+        checked.insert(0, Checked::new(PLACE, String::new(), vec![error.to_string()]));
+    }
     if is_served(&data_dir) {
         checked.push(system.block_on(compare(&data_dir)).map_err(|error| report_error(&error))?);
         checked.push(system.block_on(proxies(&data_dir)).map_err(|error| report_error(&error))?);

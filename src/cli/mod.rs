@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod database;
 mod doctor;
+mod files;
 mod generate;
 mod login;
 mod node;
@@ -62,6 +63,8 @@ enum Command {
     Database(database::DatabaseArguments),
     /// Check a data directory; reads only.
     Doctor(doctor::DoctorArguments),
+    /// Move the bytes of files in chats between the data directory and a bucket.
+    Files(files::FilesArguments),
     /// Manage users, with or without a running server.
     User(user::UserArguments),
     /// Manage personal access tokens of users.
@@ -196,6 +199,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Restore(arguments)) => restore::run(&arguments),
         Some(Command::Database(arguments)) => database::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Files(arguments)) => files::run(&arguments),
         Some(Command::User(arguments)) => user::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
         Some(Command::Node(arguments)) => node::run(&arguments),

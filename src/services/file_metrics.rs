@@ -78,7 +78,7 @@ impl FileMetrics {
 
 impl Export for FileMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Requests that sent bytes of a file, by their end";
+        let help = "Requests that sent bytes of a file, or announced one in vain, by their end";
         registry.register("netbit_file_uploads", help, self.uploads_by_outcome.clone());
         registry.register("netbit_file_bytes", "Bytes of files received and sent", self.bytes.clone());
         let help = "Files removed: their message was deleted, or none had them in time";

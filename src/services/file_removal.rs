@@ -13,11 +13,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::blob_stream::unreadable;
 use super::blocking::blocking;
 use super::uploads::io_error;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::{ReleaseFiles, RemoveFiles};
-use crate::blobs::{BlobStore, Hold};
+use crate::blobs::{Hold, is_away};
 use crate::core::actor::Caller;
 use crate::core::fail_points;
 use crate::core::saturate;
@@ -32,21 +33,14 @@ use crate::storage::rows::file::Removable;
 /// Files of one command.
 const REMOVED_PER_COMMAND: i64 = 100;
 /// Tries to acquire a lock, and the pause between two.
-const LOCK_TRIES: u32 = 50;
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
-/// Tries of an upload, which waits for removals: its client would have to send the bytes again.
-const SHARED_TRIES: u32 = 200;
-/// Bytes that are removed before uploads may continue.
-const REMOVED_PER_LOCK: u64 = 256 * 1024 * 1024;
+pub(super) const LOCK_TRIES: u32 = 50;
+pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// Interval of the search for bytes without a row.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Bytes whose rows are searched with one statement.
 const SWEPT_PER_READ: usize = 500;
 /// After this many lifetimes of an unbound file, any node removes the rows of another.
 const LIFETIMES_OF_NODES: i64 = 2;
-
-/// Decides by the time at which a blob was stored whether it may go. `None`: always.
-type MayGo = Option<Arc<dyn Fn(SystemTime) -> bool + Send + Sync>>;
 
 impl Services {
     /// Removes files until the server stops.
@@ -97,6 +91,7 @@ impl Services {
             if found.is_empty() {
                 return Ok(());
             }
+            self.check_store().await?;
             let Some(_lock) = self.removal_lock().await? else { return Ok(()) };
             let command = RemoveFiles { files: found, which };
             let removed = self.writer.execute(Caller::Server, command).await?;
@@ -107,6 +102,13 @@ impl Services {
             self.files.metrics.removed.inc_by(saturate::to_u64(removed.len()));
             self.remove_bytes(&removed).await?;
         }
+    }
+
+    /// Checks that bytes can be removed from a store beyond the network. The rows of files stay
+    /// until then: bytes without a row would stay for long.
+    pub(super) async fn check_store(&self) -> Result<(), ServiceError> {
+        let store = self.files.blobs.clone();
+        self.files.store.read(move || store.check()).await?.map_err(unreadable)
     }
 
     /// Acquires the lock that keeps backups whole. The maintenance of repositories holds it for
@@ -145,7 +147,10 @@ impl Services {
         if !expired.is_empty() {
             // In a newer database, a message may have a file that has expired in this one.
             let Some(since) = self.blobs_since().await? else { return Ok(()) };
-            let is_own = move |stored: SystemTime| stored >= time_of(since);
+            // A store beyond the network states whole seconds.
+            let part = if self.files.blobs.is_shared() { since.0.rem_euclid(1000) } else { 0 };
+            let since = time_of(Timestamp(since.0.saturating_sub(part)));
+            let is_own = move |stored: SystemTime| stored >= since;
             self.remove_unused(expired, Some(Arc::new(is_own))).await?;
         }
         Ok(())
@@ -164,84 +169,18 @@ impl Services {
         blocking(remove).await
     }
 
-    /// Acquires the lock of the store. Returns `None` if others hold it for long. A removal has its
-    /// turn while it waits, so that puts which overlap do not keep it from the lock.
-    pub(super) async fn blob_lock(&self, hold: Hold) -> Result<Option<File>, ServiceError> {
-        let tries = if hold == Hold::Shared { SHARED_TRIES } else { LOCK_TRIES };
-        let mut turn = None;
-        for _ in 0..tries {
-            let (store, had) = (self.files.blobs.clone(), turn.take());
-            let acquire = move || -> io::Result<_> {
-                let turn = if hold == Hold::Exclusive && had.is_none() { store.try_turn()? } else { had };
-                if hold == Hold::Exclusive && turn.is_none() {
-                    return Ok((None, None));
-                }
-                Ok((store.try_lock(hold)?, turn))
-            };
-            let (lock, kept) = blocking(acquire).await?.map_err(io_error)?;
-            if lock.is_some() {
-                return Ok(lock);
-            }
-            turn = kept;
-            tokio::time::sleep(LOCK_PAUSE).await;
-        }
-        Ok(None)
-    }
-
-    /// Pauses between removals: an upload tries to get the lock in each [`LOCK_PAUSE`].
-    pub(super) async fn let_uploads_in(&self) {
-        tokio::time::sleep(LOCK_PAUSE * 2).await;
-    }
-
     /// Returns since when the store has belonged to this database. `None` if its lock is held for
     /// long.
     async fn blobs_since(&self) -> Result<Option<Timestamp>, ServiceError> {
         let epoch = self.readers.read(Holder::Operator, |db| meta::get(db, meta::EPOCH)).await?;
-        let Some(_lock) = self.blob_lock(Hold::Exclusive).await? else { return Ok(None) };
         let (store, now) = (self.files.blobs.clone(), Timestamp::now());
-        blocking(move || store.belongs_since(epoch.unwrap_or(0), now)).await?.map(Some).map_err(io_error)
-    }
-
-    /// Removes those of the blobs that no row names, and that `may_go`, by when they were stored.
-    /// Returns how many. No upload may put a blob between the search for its rows and its removal.
-    pub(super) async fn remove_unused(
-        &self,
-        hashes: Vec<BlobHash>,
-        may_go: MayGo,
-    ) -> Result<usize, ServiceError> {
-        if hashes.is_empty() {
-            return Ok(0);
+        let is_on_disk = !store.is_shared();
+        let lock = if is_on_disk { self.blob_lock(Hold::Exclusive).await? } else { None };
+        if is_on_disk && lock.is_none() {
+            return Ok(None);
         }
-        let (mut left, mut removed) = (hashes, 0);
-        while !left.is_empty() {
-            let Some(no_puts) = self.blob_lock(Hold::Exclusive).await? else {
-                tracing::debug!("uploads hold the lock of the bytes; the next search removes them");
-                break;
-            };
-            let wanted = left.clone();
-            let read = move |db: &mut _| files::hashes_in_use(db, &wanted);
-            let used = self.readers.read(Holder::Operator, read).await?;
-            left.retain(|hash| !used.contains(hash));
-            let (store, pictures) = (self.files.blobs.clone(), self.files.pictures.clone());
-            let may_go = may_go.clone();
-            // The lock is held until the bytes are removed, also when this task ends.
-            let some = blocking(move || {
-                let (going, rest) = next_that_may_go(store.as_ref(), left, &may_go);
-                // Before the blobs: a crash in between leaves no picture without its file.
-                pictures.forget(&going);
-                let removed = going.iter().filter(|hash| remove_blob(store.as_ref(), hash)).count();
-                drop(no_puts);
-                (removed, rest)
-            });
-            let (count, rest) = some.await?;
-            removed += count;
-            left = rest;
-            if !left.is_empty() {
-                self.let_uploads_in().await;
-            }
-        }
-        self.files.metrics.blobs_removed.inc_by(saturate::to_u64(removed));
-        Ok(removed)
+        let since = self.files.store.read(move || store.belongs_since(epoch.unwrap_or(0), now)).await?;
+        since.map(Some).map_err(io_error)
     }
 
     /// Removes blobs and staged uploads that no row names: a crash has left them. Returns whether
@@ -250,19 +189,26 @@ impl Services {
         self.release_deleted().await?;
         let Some(since) = self.blobs_since().await? else { return Ok(false) };
         self.sweep_staged().await?;
+        let store = self.files.blobs.clone();
+        let replaced = self.files.store.put(move || store.tidy()).await?.map_err(io_error)?;
+        if replaced > 0 {
+            tracing::info!(replaced, "objects that newer ones have replaced were removed");
+        }
         let kept = Duration::from_secs(u64::try_from(self.limits.files_unnamed_seconds).unwrap_or(0));
         let Some(before) = SystemTime::now().checked_sub(kept).filter(|before| time_of(since) <= *before)
         else {
             return Ok(true);
         };
         let store = self.files.blobs.clone();
-        let parts = blocking(move || store.parts()).await?.map_err(io_error)?;
+        let parts = self.files.store.read(move || store.parts()).await?.map_err(io_error)?;
         let mut removed = 0;
         for part in parts {
             let Some(_lock) = self.removal_lock().await? else { return Ok(false) };
             let store = self.files.blobs.clone();
-            let hashes = match blocking(move || store.list(part)).await? {
+            let hashes = match self.files.store.read(move || store.list(part)).await? {
                 Ok(hashes) => hashes,
+                // The next parts would fail, too.
+                Err(error) if is_away(&error) => return Err(io_error(error)),
                 Err(error) => {
                     tracing::warn!(part, %error, "a part of the bytes of files cannot be listed");
                     continue;
@@ -321,66 +267,41 @@ impl Services {
     /// Makes the staged bytes of a complete file its blob again, if it is missing: the commit of
     /// the row was in doubt, and the blob was removed. Returns whether the staged bytes may go.
     async fn put_again(&self, key: UploadKey, hash: BlobHash) -> Result<bool, ServiceError> {
-        let Some(_lock) = self.blob_lock(Hold::Shared).await? else { return Ok(false) };
         let (store, uploads) = (self.files.blobs.clone(), self.files.staged.clone());
-        let put = move || -> io::Result<()> {
+        let prepare = move || -> io::Result<_> {
             if store.stored_at(&hash)?.is_some() {
-                return Ok(());
+                return Ok(None);
             }
             let (contents, _) = uploads.examine(key)?;
-            if contents.hash == hash {
-                store.put(&hash, &uploads.path(key))?;
-                tracing::warn!(upload = %key, "the bytes of a complete file were missing and are stored again");
+            if contents.hash != hash {
+                return Ok(None);
             }
-            Ok(())
+            Ok(Some(store.prepare(&hash, &uploads.path(key))?))
         };
-        match blocking(put).await? {
-            Ok(()) => Ok(true),
+        let prepared = match self.files.store.put(prepare).await? {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => return Ok(true),
+            Err(error) => {
+                tracing::warn!(upload = %key, %error, "the staged bytes of a complete file cannot be stored");
+                return Ok(false);
+            }
+        };
+        let Some(lock) = self.blob_lock(Hold::Shared).await? else { return Ok(false) };
+        let (store, uploads) = (self.files.blobs.clone(), self.files.staged.clone());
+        let put = blocking(move || {
+            let put = store.put(&hash, &uploads.path(key), &prepared);
+            drop((lock, prepared));
+            put
+        });
+        match put.await? {
+            Ok(()) => {
+                tracing::warn!(upload = %key, "the bytes of a complete file were missing and are stored again");
+                Ok(true)
+            }
             Err(error) => {
                 tracing::warn!(upload = %key, %error, "the staged bytes of a complete file cannot be read");
                 Ok(false)
             }
-        }
-    }
-}
-
-/// Returns the blobs that may go, up to some [`REMOVED_PER_LOCK`] bytes, and the rest.
-fn next_that_may_go(
-    store: &dyn BlobStore,
-    hashes: Vec<BlobHash>,
-    may_go: &MayGo,
-) -> (Vec<BlobHash>, Vec<BlobHash>) {
-    let (mut going, mut bytes, mut hashes) = (Vec::new(), 0_u64, hashes.into_iter());
-    while bytes < REMOVED_PER_LOCK
-        && let Some(hash) = hashes.next()
-    {
-        match size_if_it_may_go(store, &hash, may_go) {
-            Ok(None) => {}
-            Ok(Some(size)) => {
-                going.push(hash);
-                bytes = bytes.saturating_add(size);
-            }
-            Err(error) => tracing::warn!(%hash, %error, "bytes without a file cannot be removed"),
-        }
-    }
-    (going, hashes.collect())
-}
-
-fn size_if_it_may_go(store: &dyn BlobStore, hash: &BlobHash, may_go: &MayGo) -> io::Result<Option<u64>> {
-    if let Some(may_go) = may_go
-        && !store.stored_at(hash)?.is_some_and(|stored| may_go(stored))
-    {
-        return Ok(None);
-    }
-    Ok(Some(store.size(hash)?.unwrap_or(0)))
-}
-
-fn remove_blob(store: &dyn BlobStore, hash: &BlobHash) -> bool {
-    match store.remove(hash) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(%hash, %error, "bytes without a file cannot be removed");
-            false
         }
     }
 }

@@ -12,25 +12,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::blob_stream::BlobStream;
-use super::blocking::blocking;
-use super::file_metrics::FileMetrics;
+use super::blob_stream::{BlobStream, unreadable};
+use super::file_metrics::{FileMetrics, UploadOutcome};
 use super::lfs_in_flight::InFlight;
+use super::store_calls::StoreCalls;
 use super::thumbnails::PictureResources;
 use super::{ServiceError, Services};
 use crate::actors::cache::ReadableChat;
 use crate::actors::writer::commands::{BeginFile, DropFile};
-use crate::blobs::{Blob, BlobStore, DiskBlobs, IncomingUploads, Uploads};
+use crate::blobs::{Blob, BlobStore, DiskBlobs, IncomingUploads, Uploads, is_away};
 use crate::core::keyed_lock::KeyedLock;
 use crate::core::limits::Limits;
 use crate::core::plural;
 use crate::core::shares::{Cut, Holder, Pool, PoolMetrics, PoolName, Reserved, Rules, Slots};
 use crate::core::telemetry::chain;
 use crate::domain::access::Credential;
-use crate::domain::file::{FileName, StoredFile};
+use crate::domain::file::{BlobHash, FileName, StoredFile};
 use crate::domain::ids::{ChatId, FileId};
 use crate::domain::node::NodeName;
 use crate::domain::refusal::Refusal;
@@ -44,6 +44,7 @@ const NODE_RETRY_MS: u64 = 5_000;
 /// State of file transfers; one per application.
 pub struct FileResources {
     pub(super) blobs: Arc<dyn BlobStore>,
+    pub(super) store: StoreCalls,
     pub(super) staged: Uploads,
     /// Uploads of objects of Git LFS.
     pub(super) incoming: IncomingUploads,
@@ -59,6 +60,8 @@ pub struct FileResources {
     pub(super) uploads_of_user: Slots,
     pub(super) lfs_uploads_of_user: Slots,
     pub(super) lfs_in_flight: InFlight,
+    /// Half of the operations of a store beyond the network: batches leave the rest to transfers.
+    pub(super) lfs_asked: Semaphore,
     /// Held by the request that receives bytes of a file.
     pub(super) upload_locks: KeyedLock<FileId>,
     pub(super) downloads: Slots,
@@ -73,7 +76,7 @@ pub struct FileResources {
 impl FileResources {
     /// Must be called within a runtime.
     pub fn start(
-        (store, pictures): (DiskBlobs, PictureResources),
+        (blobs, disk, pictures): (Arc<dyn BlobStore>, &DiskBlobs, PictureResources),
         (node, format, shares_repositories): (Option<NodeName>, Option<Arc<AtomicI16>>, bool),
         metrics: FileMetrics,
         (limits, pools): (&Limits, &PoolMetrics),
@@ -85,10 +88,11 @@ impl FileResources {
         let at_once = limits.uploads.saturating_add(limits.uploads_waiting).saturating_mul(2);
         let downloads = Slots::new(limits.downloads, usize::MAX);
         Self {
-            staged: store.uploads(),
-            incoming: store.incoming(),
-            root: store.root().to_owned(),
-            blobs: Arc::new(store),
+            staged: disk.uploads(),
+            incoming: disk.incoming(),
+            root: disk.root().to_owned(),
+            store: StoreCalls::of(blobs.as_ref(), limits),
+            blobs,
             node,
             format,
             shares_repositories,
@@ -96,6 +100,7 @@ impl FileResources {
             uploads_of_user: Slots::new(at_once, limits.uploads_per_user),
             lfs_uploads_of_user: Slots::new(at_once, limits.lfs_uploads_per_user),
             lfs_in_flight: InFlight::start(),
+            lfs_asked: Semaphore::new(limits.files_s3_requests.div_ceil(2)),
             upload_locks: KeyedLock::start(),
             downloads: downloads.measured(pools.meter(PoolName::Downloads)),
             pictures: Arc::new(pictures),
@@ -199,6 +204,21 @@ impl Services {
         chat: ChatId,
         request: FileRequest,
     ) -> Result<FileId, ServiceError> {
+        let announced = self.announce_file(who, chat, request).await;
+        // Quotas, the disk and the rate. Mistakes of a client do not count.
+        if matches!(&announced, Err(error) if error.retry_after_ms.is_some() || error.code == Code::TooLarge)
+        {
+            self.files.metrics.uploaded(UploadOutcome::Refused);
+        }
+        announced
+    }
+
+    async fn announce_file(
+        &self,
+        who: Credential,
+        chat: ChatId,
+        request: FileRequest,
+    ) -> Result<FileId, ServiceError> {
         let name =
             FileName::parse(&request.name).map_err(|reason| Refusal::Invalid { field: "name", reason })?;
         let most = self.limits.file_bytes;
@@ -284,38 +304,42 @@ impl Services {
         file: StoredFile,
     ) -> Result<OpenFile, ServiceError> {
         let size = u64::try_from(file.size).unwrap_or(0);
-        let blob = self.stored_bytes(&file).await?;
-        self.open_bytes(who, file, (blob, size))
+        let (blob, hash) = self.stored_bytes(&file).await?;
+        self.open_bytes(who, file, (blob, size, Some(hash)))
     }
 
     /// Opens the bytes of a file, if this node has all of them.
-    pub(super) async fn stored_bytes(&self, file: &StoredFile) -> Result<Arc<dyn Blob>, ServiceError> {
+    pub(super) async fn stored_bytes(
+        &self,
+        file: &StoredFile,
+    ) -> Result<(Arc<dyn Blob>, BlobHash), ServiceError> {
         let Some(contents) = &file.contents else {
             return Err(Refusal::Conflict("the upload of this file is not complete").into());
         };
-        let (store, hash) = (self.files.blobs.clone(), contents.hash);
+        let (store, hash, node) = (self.files.blobs.clone(), contents.hash, file.node.clone());
         let size = u64::try_from(file.size).unwrap_or(0);
-        let opened = blocking(move || -> io::Result<Option<Box<dyn Blob>>> {
-            let Some(blob) = store.open(&hash)? else { return Ok(None) };
+        let opened = self.files.store.read(move || -> io::Result<Option<Box<dyn Blob>>> {
+            let Some(blob) = store.open_of(node.as_ref(), &hash)? else { return Ok(None) };
             Ok((blob.size()? == size).then_some(blob))
         });
-        let Some(blob) = opened.await?.map_err(ServiceError::internal)? else {
-            if self.files.receives(file) {
+        let Some(blob) = opened.await?.map_err(unreadable)? else {
+            if self.files.receives(file) || self.files.blobs.is_shared() {
                 tracing::error!(file.id = %file.id, %hash, "the bytes of a file are missing or cut short");
             }
             return Err(FileResources::elsewhere(file));
         };
-        Ok(blob.into())
+        Ok((blob.into(), hash))
     }
 
     /// Returns bytes of a file that the caller may read, which take a place if there are many.
+    /// `hash`: if it is known.
     pub(super) fn open_bytes(
         self: &Arc<Self>,
         who: Credential,
         file: StoredFile,
-        (blob, bytes): (Arc<dyn Blob>, u64),
+        (blob, bytes, hash): (Arc<dyn Blob>, u64, Option<BlobHash>),
     ) -> Result<OpenFile, ServiceError> {
-        let blob = self.stream_blob(Holder::Account(who.user), blob, bytes)?;
+        let blob = self.stream_blob(Holder::Account(who.user), blob, (bytes, hash))?;
         Ok(OpenFile { file, who, blob, services: self.clone() })
     }
 
@@ -329,13 +353,35 @@ impl Services {
             return None;
         }
         if let Some(contents) = &row.contents {
-            let (store, hash) = (self.files.blobs.clone(), contents.hash);
-            let found = blocking(move || store.open(&hash).is_ok_and(|blob| blob.is_some())).await;
-            if found.is_ok_and(|found| found) {
+            let (store, hash, node) = (self.files.blobs.clone(), contents.hash, row.node.clone());
+            let find = move || match store.open_of(node.as_ref(), &hash) {
+                Ok(blob) => blob.is_some(),
+                // The other node does not reach a shared store either.
+                Err(error) => is_away(&error),
+            };
+            if self.files.store.read(find).await.is_ok_and(|is_answered| is_answered) {
                 return None;
             }
         }
         row.node
+    }
+
+    /// Tests a store beyond the network, without waiting for the result: the server works without
+    /// files. Must be called within a runtime.
+    pub fn try_store(&self) {
+        let store = self.files.blobs.clone();
+        let calls = self.files.store.clone();
+        tokio::spawn(async move {
+            let probed = calls.read(move || store.probe()).await;
+            match probed {
+                Ok(None) => {}
+                Ok(Some(Ok(()))) => tracing::info!("the store of files works"),
+                Ok(Some(Err(error))) => {
+                    tracing::error!(%error, "files cannot all be stored, read or removed until this is solved");
+                }
+                Err(error) => error.log_causes(),
+            }
+        });
     }
 
     /// Removes a file that no message has had, for its uploader.

@@ -9,15 +9,16 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::{OptionFuture, try_join_all};
 use prometheus_client::metrics::counter::Counter;
 
-use super::blob_stream::BlobStream;
-use super::blocking::blocking;
+use super::blob_stream::{BlobStream, unreadable};
 use super::entitlement::Entitlement;
 use super::lfs_in_flight::Others;
+use super::lfs_metrics::ObjectOutcome;
 use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
-use crate::blobs::BlobStore;
+use crate::blobs::is_away;
 use crate::core::saturate;
 use crate::domain::access::Credential;
 use crate::domain::file::{BlobHash, charged_bytes};
@@ -30,6 +31,9 @@ use crate::storage::queries::lfs;
 pub use super::lfs_links::{LFS_LINK_PREFIX, LfsLink};
 pub use super::lfs_metrics::LfsMetrics;
 pub use super::lfs_uploads::ObjectUpload;
+
+/// Objects of a batch about which a store beyond the network is asked at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// The direction of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +145,13 @@ impl Services {
             });
         }
         if added > 0 {
-            self.check_file_room(added).await?;
+            self.check_file_room(added).await.inspect_err(|_| {
+                self.files.metrics.lfs.uploaded(ObjectOutcome::Refused);
+            })?;
+        }
+        if operation == LfsOperation::Upload {
+            let refused = answers.iter().filter(|answer| matches!(answer, BatchedObject::Refused { .. }));
+            refused.for_each(|_| self.files.metrics.lfs.uploaded(ObjectOutcome::Refused));
         }
         Ok(answers)
     }
@@ -159,12 +169,36 @@ impl Services {
         let repository = view.repository.id;
         let read = move |db: &mut _| lfs::objects_among(db, repository, &oids);
         let found = self.readers.read(view.holder, read).await?;
-        let store = self.files.blobs.clone();
-        let with_bytes = move |object: LfsObject| {
-            let is_stored = is_stored(store.as_ref(), &object);
-            (object.oid, (object, is_stored))
-        };
-        blocking(move || found.into_iter().map(with_bytes).collect()).await
+        let found = self.with_bytes(found).await?;
+        Ok(found.into_iter().map(|(object, is_stored)| (object.oid, (object, is_stored))).collect())
+    }
+
+    /// Returns the objects, each with whether this node has all its bytes. Their hash is not
+    /// checked.
+    pub(super) async fn with_bytes(
+        &self,
+        objects: Vec<LfsObject>,
+    ) -> Result<Vec<(LfsObject, bool)>, ServiceError> {
+        let store = &self.files.blobs;
+        // A client waits for the answers of a store beyond the network.
+        let is_shared = store.is_shared();
+        let at_once = if is_shared { ASKED_AT_ONCE } else { 1 };
+        let some = objects.chunks(objects.len().div_ceil(at_once).max(1)).map(|some| {
+            let (store, some) = (store.clone(), some.to_vec());
+            let is_stored = move |object: LfsObject| match store.size(&object.oid) {
+                // Bytes that may be there are not sent again.
+                Err(error) if is_away(&error) => Err(error),
+                size => Ok((size.ok().flatten() == Some(object.bytes()), object)),
+            };
+            let ask = move || some.into_iter().map(is_stored).collect::<io::Result<Vec<_>>>();
+            async move {
+                let asked = is_shared.then(|| self.files.lfs_asked.acquire());
+                let _place = OptionFuture::from(asked).await.transpose().map_err(ServiceError::internal)?;
+                self.files.store.read(ask).await?.map_err(unreadable)
+            }
+        });
+        let asked = try_join_all(some).await?;
+        Ok(asked.into_iter().flatten().map(|(is_stored, object)| (object, is_stored)).collect())
     }
 
     pub(super) async fn lfs_room(&self, view: &RepositoryView) -> Result<BatchRoom, ServiceError> {
@@ -263,11 +297,6 @@ impl Services {
         let entitlement = self.entitlement(who, view, Act::Read);
         Ok(OpenObject { blob, entitlement, counter: self.files.metrics.lfs.bytes_out.clone() })
     }
-}
-
-/// Returns whether the store has all bytes of an object. Their hash is not checked.
-pub(super) fn is_stored(store: &dyn BlobStore, object: &LfsObject) -> bool {
-    store.size(&object.oid).is_ok_and(|size| size == Some(object.bytes()))
 }
 
 const MISSING: &str =

@@ -83,7 +83,7 @@ impl LfsMetrics {
 
 impl Export for LfsMetrics {
     fn export(&self, registry: &mut Registry) {
-        let help = "Requests that sent an object of Git LFS, by their end";
+        let help = "Requests that sent an object of Git LFS, and objects that batches refused, by their end";
         registry.register("netbit_lfs_uploads", help, self.uploads_by_outcome.clone());
         let help = "Bytes of objects of Git LFS received and sent";
         registry.register("netbit_lfs_bytes", help, self.bytes.clone());

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::blocking::blocking;
-use super::lfs::is_stored;
 use super::uploads::io_error;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::RemoveLfsObjects;
@@ -13,7 +12,6 @@ use crate::core::fail_points;
 use crate::core::saturate;
 use crate::core::shares::Holder;
 use crate::domain::ids::{LfsObjectId, RepositoryId};
-use crate::domain::lfs::LfsObject;
 use crate::storage::queries::lfs;
 
 /// Objects of one command.
@@ -34,6 +32,7 @@ impl Services {
             if objects.is_empty() {
                 return Ok(());
             }
+            self.check_store().await?;
             let Some(_lock) = self.removal_lock().await? else { return Ok(()) };
             let removed = self.writer.execute(Caller::Server, RemoveLfsObjects { objects }).await?;
             if removed.is_empty() {
@@ -70,10 +69,7 @@ impl Services {
                 let found = self.readers.read(Holder::Operator, read).await?;
                 let Some(last) = found.last() else { break };
                 above = last.id;
-                let store = self.files.blobs.clone();
-                let is_missing = move |object: &LfsObject| !is_stored(store.as_ref(), object);
-                let count = move || -> usize { found.iter().filter(|object| is_missing(object)).count() };
-                missing += blocking(count).await?;
+                missing += self.with_bytes(found).await?.iter().filter(|(_, is_stored)| !is_stored).count();
             }
         }
         Ok(missing)

@@ -18,6 +18,7 @@ use futures_util::Stream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::blob_stream::unreadable;
 use super::blocking::blocking;
 use super::git_pools::no_permit;
 use super::git_resources::stopping;
@@ -30,7 +31,7 @@ use super::{ServiceError, Services};
 use crate::actors::cache::RepositoryView;
 use crate::actors::writer::CommandError;
 use crate::actors::writer::commands::AddLfsObject;
-use crate::blobs::{Arrived, Hold, Incoming};
+use crate::blobs::{Arrived, EarlyPut, Hold, Incoming};
 use crate::core::fail_points;
 use crate::core::saturate;
 use crate::core::shares::{Client, Direction, Holder, PoolRefusal, Share, Slot};
@@ -93,6 +94,7 @@ impl Services {
         self.git.check_stored_here(&view.repository)?;
         self.files.check_lfs_uploads()?;
         self.take_lfs_room(self.empty_lfs_room(), object.size)?;
+        self.check_store().await?;
         let (pool, wait) = (&self.files.uploads, self.lfs_wait());
         let share = timeout(wait, pool.enter(client)).await.unwrap_or(Err(PoolRefusal::Patience));
         let share = share.map_err(|refused| no_permit(wait, refused, "too many uploads at once"))?;
@@ -102,7 +104,8 @@ impl Services {
         let _watch = self.entitlement(Some(who), view, Act::Push).watch(lost.clone());
         let uploads = self.files.incoming.clone();
         let incoming = blocking(move || uploads.begin()).await?.map_err(io_error)?;
-        let mut upload = OpenUpload { incoming, in_flight };
+        let early = self.begin_early(&incoming, object).await?;
+        let mut upload = OpenUpload { incoming, in_flight, early, written: 0 };
         upload = self.receive_object(upload, (&share, &lost), object.size, body).await?;
         // The client may leave: the blob must not lose its lock before its row is committed. The
         // places are held until then, so that clients which leave do not exceed them.
@@ -195,6 +198,7 @@ impl Services {
                 let bytes = buffer.split().freeze();
                 let write = move || upload.write(&bytes).map(|()| upload);
                 upload = blocking(write).await?.map_err(io_error)?;
+                upload = self.send_early(upload).await?;
             }
             if next.is_none() {
                 return Ok(upload);
@@ -206,17 +210,41 @@ impl Services {
         }
     }
 
+    /// Begins to send the object to a store beyond the network while it arrives: the client waits
+    /// for 30 s after its last byte.
+    async fn begin_early(&self, incoming: &Incoming, object: ObjectUpload) -> Result<Early, ServiceError> {
+        let (store, path) = (self.files.blobs.clone(), incoming.path().to_owned());
+        if !store.is_shared() {
+            return Ok(None);
+        }
+        let begin = move || store.begin(&object.oid, (&path, object.size));
+        self.files.store.put(begin).await?.map_err(unreadable)
+    }
+
+    /// Sends what has arrived. The body is read further when the store has taken most of it.
+    async fn send_early(&self, mut upload: OpenUpload) -> Result<OpenUpload, ServiceError> {
+        if upload.early.is_none() {
+            return Ok(upload);
+        }
+        let send = move || -> io::Result<OpenUpload> {
+            let written = upload.written;
+            upload.early.as_mut().map_or(Ok(()), |early| early.advance(written))?;
+            Ok(upload)
+        };
+        self.files.store.put(send).await?.map_err(unreadable)
+    }
+
     /// Makes the bytes a blob, and gives the repository the object.
     async fn finish_object(
         &self,
         who: Credential,
         repository: RepositoryId,
         object: ObjectUpload,
-        OpenUpload { incoming, in_flight }: OpenUpload,
+        OpenUpload { incoming, in_flight, early, .. }: OpenUpload,
     ) -> Result<(), ServiceError> {
         let arrived = blocking(move || incoming.finish()).await?.map_err(io_error)?;
         let added = match check_arrived(&arrived, object) {
-            Ok(()) => self.add_object(who, repository, &arrived).await,
+            Ok(()) => self.add_object(who, repository, (&arrived, early)).await,
             Err(refused) => Err(refused),
         };
         fail_points::reach(fail_points::BEFORE_UNSTAGING);
@@ -229,21 +257,24 @@ impl Services {
         &self,
         who: Credential,
         repository: RepositoryId,
-        arrived: &Arrived,
+        (arrived, early): (&Arrived, Early),
     ) -> Result<(), ServiceError> {
+        let (store, hash, staged) =
+            (self.files.blobs.clone(), arrived.contents.hash, arrived.path().to_owned());
+        let (sent, path) = (store.clone(), staged.clone());
+        // Without the lock: the bytes may be sent to a store beyond the network.
+        let prepare = move || match early {
+            Some(early) => early.finish(),
+            None => sent.prepare(&hash, &path),
+        };
+        let prepared = self.files.store.put(prepare).await?.map_err(unreadable)?;
         let blob_lock = self.blob_lock(Hold::Shared).await?.ok_or_else(|| {
             let why = "bytes of files are being removed; push again";
             ServiceError::later(Code::Overloaded, why, 1_000)
         })?;
-        let (store, hash, staged) =
-            (self.files.blobs.clone(), arrived.contents.hash, arrived.path().to_owned());
         // The lock is held while the blob is put, also when this task ends.
-        let put = move || -> io::Result<_> {
-            let existed = store.stored_at(&hash)?.is_some();
-            store.put(&hash, &staged)?;
-            Ok((blob_lock, existed))
-        };
-        let (blob_lock, existed) = blocking(put).await?.map_err(io_error)?;
+        let put = move || store.put(&hash, &staged, &prepared).map(|()| (blob_lock, prepared));
+        let (blob_lock, prepared) = blocking(put).await?.map_err(io_error)?;
         let command = AddLfsObject {
             who,
             repository,
@@ -253,7 +284,8 @@ impl Services {
             is_known_to_nodes: self.files.check_lfs_uploads(),
         };
         let added = self.writer.execute(who, command).await;
-        drop(blob_lock);
+        let existed = prepared.existed;
+        drop((blob_lock, prepared));
         // No quota counts these bytes. After `Internal` the row may be there, and the next search
         // decides.
         let is_without_row = matches!(&added, Err(error) if !matches!(error, CommandError::Internal));
@@ -272,12 +304,19 @@ impl Services {
 struct OpenUpload {
     incoming: Incoming,
     in_flight: InFlightUpload,
+    early: Early,
+    written: u64,
 }
+
+/// The upload to a store beyond the network. `None`: nothing is sent before the end.
+type Early = Option<Box<dyn EarlyPut>>;
 
 impl OpenUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.incoming.write(bytes)?;
-        self.in_flight.wrote(saturate::to_u64(bytes.len()));
+        let count = saturate::to_u64(bytes.len());
+        self.in_flight.wrote(count);
+        self.written = self.written.saturating_add(count);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::repository::Repository;
 use crate::git::copies::is_older;
 use crate::git::store::Store;
+use crate::protocol::code::Code;
 use crate::storage::nodes::{self, NODE_EXPIRES_MS};
 use crate::storage::queries::{pushes, repositories};
 
@@ -68,6 +69,9 @@ pub struct TakenOver {
     /// Objects of Git LFS of the moved repositories that have no bytes on this node. Their clients
     /// get an error until the bytes are copied here or pushed again.
     pub lfs_missing: usize,
+    /// Repositories whose objects could not be copied in the store of files. They stay where they
+    /// are.
+    pub uncopied: usize,
 }
 
 /// The directory of a repository on this node.
@@ -99,7 +103,7 @@ fn warn_of_missing_objects(taken: &TakenOver) {
         let objects = taken.lfs_missing;
         warn!(
             objects,
-            "objects of Git LFS are on no disk of this node; copy files/ of their node, or push them again"
+            "objects of Git LFS are missing on this node; copy files/ of their node, or push them again"
         );
     }
 }
@@ -124,6 +128,12 @@ impl Services {
         }
         if taken.missing > 0 {
             warn!(repositories = taken.missing, "repositories are on no disk of this node");
+        }
+        if taken.uncopied > 0 {
+            warn!(
+                repositories = taken.uncopied,
+                "repositories with Git LFS are taken over at the next start"
+            );
         }
         if taken.older > 0 {
             warn!(repositories = taken.older, "copies of repositories are older than the database; not used");
@@ -185,7 +195,17 @@ impl Services {
         if self.readers.read(Holder::Operator, move |db| nodes::is_running(db, &runs)).await? {
             return Err(NODE_RUNS.into());
         }
-        self.take_over(&NodeName::from(old), &node).await
+        self.check_store().await?;
+        let taken = self.take_over(&NodeName::from(old), &node).await?;
+        if taken.uncopied > 0 {
+            let count = taken.uncopied;
+            let why = format!(
+                "the objects of Git LFS of {count} repositories cannot be copied in the store of files, so these \
+                 were not taken over; the log has the cause; repeat the command"
+            );
+            return Err(ServiceError::later(Code::Overloaded, why, 5_000));
+        }
+        Ok(taken)
     }
 
     /// Returns whether a node of this name has repositories: after a restore into another database
@@ -265,16 +285,24 @@ impl Services {
         for repository in here {
             by_storage.entry(repository.storage.clone()).or_default().push(repository);
         }
-        let (mut moved, mut deleting, mut lfs_missing) = (0, 0, 0);
+        let (mut moved, mut deleting, mut lfs_missing, mut uncopied) = (0, 0, 0, 0);
         for (from, repositories) in by_storage {
             for some in repositories.chunks(MOVED_PER_COMMAND) {
-                let (usable, deleted) = self.move_here(some, from.clone(), node).await?;
+                let copied = self.copy_lfs_objects(from.as_ref(), some).await?;
+                uncopied += some.len() - copied.len();
+                let (usable, deleted) = self.move_here(&copied, from.clone(), node).await?;
                 moved += usable.len();
                 deleting += deleted;
-                lfs_missing += self.missing_lfs_objects(&usable).await?;
+                lfs_missing += match self.missing_lfs_objects(&usable).await {
+                    Err(error) if self.files.blobs.is_shared() => {
+                        warn!(error = %chain(&error), "the objects of Git LFS cannot be counted");
+                        0
+                    }
+                    missing => missing?,
+                };
             }
         }
-        Ok(TakenOver { moved, missing, older, settled: 0, deleting, lfs_missing })
+        Ok(TakenOver { moved, missing, older, settled: 0, deleting, lfs_missing, uncopied })
     }
 
     /// Compares the directories of these repositories with the pushes that the database knows.

@@ -7,6 +7,8 @@
 //! its own uses both until the picture is stored. So a client that leaves wastes no child, and the
 //! tasks and the waits for a lock are at most as many as the places.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,7 +25,7 @@ use super::git_resources::stopping;
 use super::thumbnail_metrics::{PictureMetrics, PictureOutcome};
 use super::uploads::io_error;
 use super::{ServiceError, Services};
-use crate::blobs::{Blob, Hold};
+use crate::blobs::{Blob, BlobStore, Hold};
 use crate::core::keyed_lock::{KeyedLock, KeyedLockGuard};
 use crate::core::limits::Limits;
 use crate::core::saturate;
@@ -174,7 +176,7 @@ impl Services {
             Found::Failed(Failure::TooLarge) => return Ok(Thumbnail::None(TOO_LARGE)),
         };
         let bytes = blob.size().map_err(io_error)?;
-        let open = self.open_bytes(who, file, (blob, bytes))?;
+        let open = self.open_bytes(who, file, (blob, bytes, None))?;
         Ok(Thumbnail::Made { open, bytes, picture_type })
     }
 
@@ -200,18 +202,26 @@ impl Services {
         if let Some(found) = self.cached_picture(key).await? {
             return Ok(found);
         }
-        let blob = self.stored_bytes(file).await?;
-        let input = blocking(move || blob.file()).await?.map_err(io_error)?;
+        let (blob, _) = self.stored_bytes(file).await?;
+        if !blob.is_checked() {
+            // It is copied to the disk, and needs a place of the pool meanwhile.
+            let size = u64::try_from(file.size).unwrap_or(u64::MAX);
+            if size > self.limits.thumbnail_memory_bytes {
+                return Ok(Found::Failed(Failure::TooLarge));
+            }
+            self.check_file_room(size).await?;
+        }
+        let input = self.files.store.read(move || blob.file()).await?.map_err(io_error)?;
         let picture = match self.run_child(input, Shape::Within(key.side), THUMBNAIL_BYTES_MAX).await? {
             Ok(picture) => picture,
             Err(failure) => {
-                self.store_thumbnail(key, Err(failure)).await;
+                self.store_thumbnail((key, file), Err(failure)).await;
                 return Ok(Found::Failed(failure));
             }
         };
         let Picture { bytes, picture_type } = picture;
         let bytes = Arc::<[u8]>::from(bytes);
-        if let Some(stored) = self.store_thumbnail(key, Ok(bytes.clone())).await {
+        if let Some(stored) = self.store_thumbnail((key, file), Ok(bytes.clone())).await {
             return Ok(stored);
         }
         let slot = self.files.pictures.in_memory.enter(holder);
@@ -267,17 +277,27 @@ impl Services {
 
     /// Stores the outcome for later requests. Returns the picture as it is stored. Without room, or
     /// while bytes of files are removed, nothing is stored, and it is made again.
-    async fn store_thumbnail(&self, key: PictureKey, made: Result<Arc<[u8]>, Failure>) -> Option<Found> {
+    async fn store_thumbnail(
+        &self,
+        (key, file): (PictureKey, &StoredFile),
+        made: Result<Arc<[u8]>, Failure>,
+    ) -> Option<Found> {
         let (store, cache) = (self.files.blobs.clone(), self.files.pictures.cache.clone());
+        let node = file.node.clone();
         let bytes = made.as_ref().map_or(1, |bytes| saturate::to_u64(bytes.len()));
         let room = self.disk_room(cache.folder().to_owned()).await;
         if room.is_ok_and(|room| room < bytes) {
             return None;
         }
-        let stored = blocking(move || -> io::Result<Option<Found>> {
-            // Removal holds the lock alone, so nothing is stored for a blob that is removed.
+        let stored = self.files.store.read(move || -> io::Result<Option<Found>> {
+            // Before the lock, under which no request runs.
+            if store.is_shared() && store.open_of(node.as_ref(), &key.hash)?.is_none() {
+                return Ok(None);
+            }
+            // Removal holds the lock alone, so nothing is stored for a blob that is removed. The
+            // hourly search removes the picture of a blob that another node has removed.
             let Some(no_removal) = store.try_lock(Hold::Shared)? else { return Ok(None) };
-            if store.stored_at(&key.hash)?.is_none() {
+            if !store.is_shared() && store.open_of(node.as_ref(), &key.hash)?.is_none() {
                 return Ok(None);
             }
             let put = match made {
@@ -309,12 +329,17 @@ impl Services {
     /// node of a shared folder has removed them, or their removal failed. Called hourly.
     pub(super) async fn tidy_thumbnails(&self) -> Result<(), ServiceError> {
         for part in PictureCache::parts() {
-            let Some(lock) = self.blob_lock(Hold::Shared).await? else { continue };
-            let (store, cache) = (self.files.blobs.clone(), self.files.pictures.cache.clone());
-            let tidied = blocking(move || {
+            let store = self.files.blobs.clone();
+            // A list of the network takes long. A picture that is made meanwhile may be removed.
+            let lock = if store.is_shared() { None } else { self.blob_lock(Hold::Shared).await? };
+            if lock.is_none() && !store.is_shared() {
+                continue;
+            }
+            let cache = self.files.pictures.cache.clone();
+            let tidied = self.files.store.read(move || {
                 let _no_removal = lock;
-                // On an error the blob may exist.
-                cache.tidy(part, |hash| store.stored_at(&hash).map_or(true, |stored| stored.is_some()))
+                let stored = StoredBlobs { store: store.as_ref(), listed: RefCell::default() };
+                cache.tidy(part, |hash| stored.may_exist(hash))
             });
             tidied.await?.map_err(io_error)?;
         }
@@ -325,6 +350,34 @@ impl Services {
     fn count_thumbnails(&self) {
         let PictureResources { cache, metrics, .. } = &*self.files.pictures;
         metrics.cache_bytes.set(i64::try_from(cache.bytes()).unwrap_or(i64::MAX));
+    }
+}
+
+/// The blobs that a store has.
+struct StoredBlobs<'a> {
+    store: &'a dyn BlobStore,
+    /// The blobs of each part of a store beyond the network, which is asked once for all pictures.
+    /// `None`: it could not be listed.
+    listed: RefCell<HashMap<u8, Option<HashSet<BlobHash>>>>,
+}
+
+impl StoredBlobs<'_> {
+    /// Returns whether the blob exists, or may exist after an error.
+    fn may_exist(&self, hash: BlobHash) -> bool {
+        if !self.store.is_shared() {
+            return self.store.stored_at(&hash).map_or(true, |stored| stored.is_some());
+        }
+        let part = hash.0[0];
+        let mut listed = self.listed.borrow_mut();
+        let list = || match self.store.list(part) {
+            Ok(found) => Some(HashSet::from_iter(found)),
+            Err(error) => {
+                tracing::debug!(part, %error, "a part of the blobs cannot be listed");
+                None
+            }
+        };
+        let of_part = listed.entry(part).or_insert_with(list);
+        of_part.as_ref().is_none_or(|blobs| blobs.contains(&hash))
     }
 }
 

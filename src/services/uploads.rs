@@ -20,7 +20,7 @@ use super::git_pools::no_permit;
 use super::git_resources::stopping;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::CompleteFile;
-use crate::blobs::{Hold, Upload, is_full};
+use crate::blobs::{Hold, Upload, is_away, is_full};
 use crate::core::fail_points;
 use crate::core::keyed_lock::KeyedLockGuard;
 use crate::core::saturate;
@@ -271,16 +271,19 @@ impl Services {
             let why = format!("{found} of {size} bytes are stored; resume the upload");
             return Err(ServiceError::new(Code::Conflict, why));
         }
+        let (store, path, hash) = (self.files.blobs.clone(), self.files.staged.path(key), contents.hash);
+        // Without the lock: the bytes may be sent to a store beyond the network.
+        let (sent, bytes) = (store.clone(), path.clone());
+        let prepared = self.files.store.put(move || sent.prepare(&hash, &bytes)).await?.map_err(io_error)?;
         let blob_lock = self.blob_lock(Hold::Shared).await?.ok_or_else(|| {
             let why = "bytes of files are being removed; resume the upload";
             ServiceError::later(Code::Overloaded, why, 1_000)
         })?;
-        let (store, uploads, hash) = (self.files.blobs.clone(), self.files.staged.clone(), contents.hash);
         // The lock is held while the blob is put, also when this task ends.
-        let put = blocking(move || store.put(&hash, &uploads.path(key)).map(|()| blob_lock));
-        let blob_lock = put.await?.map_err(io_error)?;
+        let put = blocking(move || store.put(&hash, &path, &prepared).map(|()| (blob_lock, prepared)));
+        let (blob_lock, prepared) = put.await?.map_err(io_error)?;
         let completed = self.writer.execute(who, CompleteFile { who, file: id, contents }).await;
-        drop(blob_lock);
+        drop((blob_lock, prepared));
         let file = completed?;
         fail_points::reach(fail_points::BEFORE_UNSTAGING);
         let uploads = self.files.staged.clone();
@@ -340,6 +343,10 @@ fn ended_early() -> ServiceError {
 }
 
 pub(super) fn io_error(error: io::Error) -> ServiceError {
+    if is_away(&error) {
+        let why = "the store of files cannot be reached now; try again later";
+        return ServiceError::later(Code::Overloaded, why, 5_000).because(error);
+    }
     if is_full(&error) {
         return ServiceError::later(Code::ReadOnly, "the server is out of disk space", 1_000);
     }

@@ -109,6 +109,7 @@ impl Config {
             );
             problems.push(("udp.public_address".to_owned(), problem));
         }
+        problems.extend(self.files.check());
         let limits = self.limits.check().into_iter();
         problems
             .extend(limits.map(|(key, allowed)| (format!("limits.{key}"), format!("allowed: {allowed}"))));

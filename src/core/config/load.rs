@@ -13,7 +13,11 @@ use super::{Config, ConfigError};
 pub const DEFAULT_FILE: &str = "netbit.toml";
 const PREFIX: &str = "NETBIT_";
 /// Keys that exist without being in the printed defaults.
-const UNPRINTED_KEYS: &[&str] = &["auth.secret", "bus", "database", "database_replicas", "web_dir"];
+const UNPRINTED_KEYS: &[&str] =
+    &["auth.secret", "bus", "database", "database_replicas", "files.s3.secret_access_key", "web_dir"];
+
+/// The keys of `files.s3` that are not texts.
+const BOOLEANS_OF_S3: [&str; 2] = ["files.s3.allow_http", "files.s3.path_style"];
 
 /// Renamed keys: the earlier and the current name. The earlier name is still read.
 const RENAMED_KEYS: &[(&str, &str)] =
@@ -204,6 +208,8 @@ impl Named {
         let value = match key {
             "bus" | "cluster.name" | "cluster.address" | "data_dir" | "database" | "database_replicas"
             | "web_dir" | "auth.secret" | "log.level" | "udp.public_address" => text.to_owned().into(),
+            // A key of digits is a text, too.
+            key if key.starts_with("files.s3.") && !BOOLEANS_OF_S3.contains(&key) => text.to_owned().into(),
             _ => match text.parse() {
                 Ok(value) => value,
                 Err(never) => match never {},

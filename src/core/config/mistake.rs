@@ -10,7 +10,7 @@ const SIMILAR_KEYS: usize = 3;
 /// Minimum similarity of a key that is named, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.8;
 /// Maximum number of keys that are all listed if none is similar.
-const KEYS_LISTED: usize = 18;
+const KEYS_LISTED: usize = 20;
 
 /// A mistake in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@
 //! source, and the allowed values.
 
 mod check;
+mod files;
 mod listen;
 mod load;
 mod mistake;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use files::{FileStore, Files, S3};
 pub use listen::Listen;
 pub use load::{DEFAULT_FILE, LoadedConfig, Overrides, RenamedKey, environment, load};
 pub use mistake::ConfigError;
@@ -58,6 +60,7 @@ pub struct Config {
     pub cluster: Cluster,
     pub accounts: Accounts,
     pub git: GitSettings,
+    pub files: Files,
     pub auth: Auth,
     pub log: Log,
     pub limits: Limits,

@@ -60,7 +60,10 @@ impl Limits {
             search_code_file_terms search_code_terms search_repositories search_reads search_step_terms
             search_reads_wait_ms search_index_bytes search_code_dense_bytes search_code_dense_checked_bytes
             file_bytes files_per_message files_user_bytes files_server_bytes files_unbound_per_user uploads
-            uploads_per_user upload_idle_ms downloads thumbnail_pixels thumbnail_memory_bytes
+            uploads_per_user upload_idle_ms downloads
+            files_s3_request_ms files_s3_retry_ms files_s3_put_ms files_s3_put_retry_ms files_s3_requests
+            files_s3_puts files_s3_parts files_s3_listed
+            thumbnail_pixels thumbnail_memory_bytes
             thumbnail_cpu_seconds thumbnail_ms thumbnails thumbnails_patience_ms avatar_bytes
             lfs_object_bytes lfs_repository_bytes lfs_account_bytes
             lfs_batch_objects lfs_body_bytes lfs_uploads_per_user lfs_link_seconds lfs_staged_seconds
@@ -93,6 +96,10 @@ impl Limits {
             http_workers 1024,
             hashes_running 1024,
             git_browses 1024,
+            files_s3_requests 192,
+            files_s3_puts 192,
+            files_s3_parts 1024,
+            files_s3_retries 100,
             thumbnails 256,
         ));
         mistakes.extend(self.out_of_range());
@@ -115,6 +122,16 @@ impl Limits {
                 self.stranger_frame_bytes < 1024 || self.stranger_frame_bytes > self.frame_bytes,
                 "stranger_frame_bytes",
                 "1024 bytes up to limits.frame_bytes (a Hello has some hundred bytes)",
+            ),
+            (
+                !(5 * 1024 * 1024..=256 * 1024 * 1024).contains(&self.files_s3_part_bytes),
+                "files_s3_part_bytes",
+                "5242880 to 268435456 bytes",
+            ),
+            (
+                !(64 * 1024..=64 * 1024 * 1024).contains(&self.files_s3_read_bytes),
+                "files_s3_read_bytes",
+                "65536 to 67108864 bytes",
             ),
             (self.stale_ms < 1000, "stale_ms", "at least 1000 (the state is compared every 300 ms)"),
             (

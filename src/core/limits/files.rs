@@ -30,6 +30,35 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// Files at once that clients receive, beyond 64 KiB each. A choice, a quarter of
     /// `http_connections`: each holds an open file.
     downloads: usize = 1_024,
+    /// How long a request that reads from the S3 store may take, with its answer. A block of
+    /// `files_s3_read_bytes` needs 0.1 MB/s for it.
+    files_s3_request_ms: u64 = 10_000,
+    /// How long a failed request that reads is repeated, and how long a call waits for a thread.
+    /// Clients wait as long for an answer.
+    files_s3_retry_ms: u64 = 20_000,
+    /// How long a request that changes the S3 store may take. A part of an upload needs 0.14 MB/s
+    /// for it.
+    files_s3_put_ms: u64 = 60_000,
+    /// How long a failed request that changes the S3 store is repeated. Its signature is valid for
+    /// 15 minutes.
+    files_s3_put_retry_ms: u64 = 240_000,
+    /// Repetitions of a failed request to the S3 store.
+    files_s3_retries: usize = 8,
+    /// Reads of the S3 store at once. Each holds a thread.
+    files_s3_requests: usize = 64,
+    /// Uploads and removals of the S3 store at once. Each holds a thread.
+    files_s3_puts: usize = 32,
+    /// Seconds after which an object goes that a newer one with the same bytes has replaced. A
+    /// week, longer than any upload.
+    files_s3_replaced_seconds: u64 = 7 * 24 * 3_600,
+    /// Parts of uploads to the S3 store in memory.
+    files_s3_parts: usize = 8,
+    /// Bytes of a part. The protocol permits 5 MiB or more.
+    files_s3_part_bytes: u64 = 8 * 1024 * 1024,
+    /// Bytes that are read from the S3 store at once; each download holds so many.
+    files_s3_read_bytes: u64 = 1024 * 1024,
+    /// Objects of the S3 store in a list. A list has a 256th of a node's blobs.
+    files_s3_listed: usize = 1_000_000,
     /// Pixels of the largest picture of which a smaller one is made. A large photograph; four bytes
     /// each fit into `thumbnail_memory_bytes`.
     thumbnail_pixels: u64 = 50_000_000,

@@ -1,5 +1,6 @@
 //! Files in chats on several nodes: each node stores what it received, and any node serves it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use image::ImageFormat;
@@ -10,10 +11,11 @@ use serde_json::json;
 
 use super::repositories::{Nodes, login};
 use crate::avatar_changes::next_change;
-use crate::harness::PASSWORD;
+use crate::harness::bucket::Bucket;
 use crate::harness::files::{FileClient, blobs, staged, thumbnails};
+use crate::harness::lfs::oid;
 use crate::harness::pictures::{picture, written};
-use crate::harness::{soon, until};
+use crate::harness::{PASSWORD, s3, soon, until};
 
 /// Registers alice and bob at `a`, with a chat; returns the clients of alice at `a` and bob at `b`.
 async fn two_people(nodes: &Nodes) -> (FileClient, FileClient, ChatId) {
@@ -29,6 +31,9 @@ async fn two_people(nodes: &Nodes) -> (FileClient, FileClient, ChatId) {
 
 #[actix_web::test]
 async fn file_is_uploaded_and_read_through_a_foreign_node() {
+    if s3::skips("it is about the disks of the nodes") {
+        return;
+    }
     let Some(nodes) = Nodes::start(&[]).await else { return };
     let (alice, bob, chat) = two_people(&nodes).await;
     let bytes: Vec<u8> = (0..300_000_u32).map(|n| u8::try_from(n % 241).unwrap()).collect();
@@ -109,14 +114,18 @@ async fn thumbnails_and_avatars_are_seen_at_a_foreign_node() {
     assert_eq!((pushed.chat_id, pushed.avatar), (Some(chat), None));
     let avatar = async || bob.send(Method::GET, "/api/users/alice/avatar", &[], Vec::new()).await;
     until(async || avatar().await.status == 200).await;
-    let shown = bob.send(Method::GET, "/api/users/alice", &[], Vec::new()).await.json();
-    assert!(shown["avatar"].is_string(), "{shown}");
+    // The picture is read from the database, and the user from memory, which follows.
+    let shown = async || bob.send(Method::GET, "/api/users/alice", &[], Vec::new()).await.json();
+    until(async || shown().await["avatar"].is_string()).await;
     nodes.a.stop().await;
     nodes.b.stop().await;
 }
 
 #[actix_web::test]
 async fn node_with_a_copy_serves_files_of_a_node_that_is_down() {
+    if s3::skips("it is about the disks of the nodes") {
+        return;
+    }
     let Some(mut nodes) = Nodes::start(&[]).await else { return };
     let (alice, bob, chat) = two_people(&nodes).await;
     let (file, _) = alice.share(chat, "x", b"the bytes").await;
@@ -202,6 +211,9 @@ async fn avatars_are_refused_beside_a_node_that_does_not_know_them() {
 
 #[actix_web::test]
 async fn files_without_a_node_and_of_a_replaced_one_are_adopted() {
+    if s3::skips("it is about the disks of the nodes") {
+        return;
+    }
     let Some(mut nodes) = Nodes::start(&[]).await else { return };
     let (alice, bob, chat) = two_people(&nodes).await;
     let (file, _) = alice.share(chat, "x", b"the bytes").await;
@@ -227,5 +239,96 @@ async fn files_without_a_node_and_of_a_replaced_one_are_adopted() {
     replace();
     assert_eq!(node_of(&nodes), "b");
     assert_eq!(bob.get(file).await.bytes, b"the bytes");
+    nodes.b.stop().await;
+}
+
+/// The machine of a node is lost, and its disk too: with a bucket, its files are not.
+#[actix_web::test]
+async fn nodes_share_a_bucket_and_replace_a_lost_node() {
+    let bucket = Bucket::start();
+    let variables = s3::variables(&bucket.endpoint, "team/netbit");
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let Some(mut nodes) = Nodes::start(&variables).await else { return };
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let (file, _) = alice.share(chat, "x", b"the bytes").await;
+    nodes.a.kill();
+    assert_eq!(bob.get(file).await.bytes, b"the bytes", "the bytes of the lost node");
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    let to = nodes.folders[1].path().to_owned();
+    let (printed, done) = super::storage_nodes::node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(done, "{printed}");
+    assert_eq!(nodes.query("SELECT coalesce(node, '') FROM files"), "b");
+    let keys = bucket.blobs();
+    let of = |node: &str| keys.iter().filter(|key| key.starts_with(&format!("team/netbit/{node}/"))).count();
+    assert_eq!((of("a"), of("b")), (1, 1), "copied, and kept for an older database: {keys:?}");
+    assert_eq!(bob.get(file).await.bytes, b"the bytes");
+    nodes.b.stop().await;
+}
+
+/// Shares files at the node a of a cluster with a bucket, and kills the node.
+async fn lost_node(bucket: &Bucket, count: u8) -> Option<(Nodes, FileClient, Vec<i64>)> {
+    let mut variables = s3::variables(&bucket.endpoint, "team/netbit");
+    variables.push(("NETBIT_LIMITS__FILES_S3_RETRY_MS", "100".to_owned()));
+    variables.push(("NETBIT_LIMITS__FILES_S3_RETRIES", "1".to_owned()));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut nodes = Nodes::start(&variables).await?;
+    let (alice, bob, chat) = two_people(&nodes).await;
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(alice.share(chat, "x", &[n]).await.0);
+    }
+    nodes.a.kill();
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    Some((nodes, bob, ids))
+}
+
+fn replace(nodes: &Nodes) -> String {
+    let to = nodes.folders[1].path();
+    let (said, done) = super::storage_nodes::node(to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(done, "{said}");
+    nodes.query("SELECT count(*) FROM files WHERE node = 'b'")
+}
+
+/// The first object that failed ended the replacement of a node.
+#[actix_web::test]
+async fn object_that_fails_does_not_end_the_replacement_of_a_node() {
+    let bucket = Bucket::start();
+    let Some((nodes, bob, ids)) = lost_node(&bucket, 20).await else { return };
+    bucket.spoil(&oid(&[3]));
+    bucket.spoil(&oid(&[11]));
+    assert_eq!(replace(&nodes), "18");
+    bucket.mend();
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(bob.get(*id).await.bytes, [u8::try_from(n).unwrap()], "readable, whoever has it");
+    }
+    assert_eq!(replace(&nodes), "20");
+    nodes.b.stop().await;
+}
+
+#[actix_web::test]
+async fn replacement_of_a_node_ends_when_the_store_is_away() {
+    let bucket = Bucket::start();
+    let Some((nodes, bob, ids)) = lost_node(&bucket, 60).await else { return };
+    // The test of the store, which comes first, succeeds.
+    bucket.spoil("team/netbit/a/");
+    let before = bucket.requests().len();
+    assert_eq!(replace(&nodes), "0");
+    let asked: BTreeSet<_> =
+        bucket.requests()[before..].iter().filter(|request| request.starts_with("PUT")).cloned().collect();
+    assert!(asked.len() < ids.len() / 2, "not once for each file: {}", asked.len());
+    bucket.mend();
+    assert_eq!(bob.get(ids[0]).await.bytes, [0]);
+    assert_eq!(replace(&nodes), "60");
+    nodes.b.stop().await;
+}
+
+/// A move without the name of the node had stored objects below the key of a server without nodes.
+#[actix_web::test]
+async fn objects_of_a_server_without_nodes_are_taken_over() {
+    let bucket = Bucket::start();
+    let Some((nodes, bob, ids)) = lost_node(&bucket, 2).await else { return };
+    bucket.rename("team/netbit/a/", "team/netbit/local/");
+    assert_eq!(replace(&nodes), "2");
+    assert_eq!(bob.get(ids[1]).await.bytes, [1]);
     nodes.b.stop().await;
 }

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::repositories::{Nodes, hello_web, login};
 use super::storage_nodes::node;
+use crate::harness::bucket::{Bucket, Fault};
 use crate::harness::files::blobs;
 use crate::harness::git::{GitWorkdir, repositories_in};
 use crate::harness::lfs::{LfsClient, oid};
-use crate::harness::{Process, until};
+use crate::harness::{Process, s3, until};
 use netbit::client::HttpClient;
 
 const PATH: &str = "alice/hello/web";
@@ -147,5 +148,75 @@ async fn replacement_of_a_node_reports_missing_objects() {
     for (id, bytes) in [(&first, &b"first"[..]), (&second, b"second")] {
         assert_eq!(lfs.pull(id, bytes.len()).await.bytes, bytes);
     }
+    nodes.b.stop().await;
+}
+
+/// The machine of a node is lost with its objects, but not the bucket.
+#[actix_web::test]
+async fn replacement_of_a_node_copies_objects_in_a_bucket() {
+    let bucket = Bucket::start();
+    let variables = s3::variables(&bucket.endpoint, "team/netbit");
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let Some(mut nodes) = Nodes::start(&variables).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let id = at(&nodes.a, &alice).push(b"object").await;
+    let workdir = GitWorkdir::new();
+    workdir.repository("work").await;
+    let url = super::repositories::url(&nodes.a, "alice");
+    workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
+    nodes.a.kill();
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-a").arg(from.join("repos/.")).arg(to.join("repos"));
+    assert!(copy.status().unwrap().success());
+    // Without the bucket, nothing is taken over.
+    bucket.fail(Fault::Unavailable);
+    let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(!done && said.contains("the store of files"), "{said}");
+    assert_eq!(nodes.query("SELECT storage FROM repositories"), "a");
+    bucket.fail(Fault::None);
+    let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(done && !said.contains("objects of Git LFS"), "{said}");
+    let keys = bucket.blobs();
+    let of = |node: &str| keys.iter().filter(|key| key.starts_with(&format!("team/netbit/{node}/"))).count();
+    assert_eq!((of("a"), of("b")), (1, 1), "copied, and kept for an older database: {keys:?}");
+    let lfs = at(&nodes.b, &login(&nodes.b, "alice").await);
+    assert_eq!(lfs.pull(&id, 6).await.bytes, b"object");
+    nodes.b.stop().await;
+}
+
+/// The first repository with an object that failed ended the replacement of a node.
+#[actix_web::test]
+async fn object_that_fails_keeps_its_own_repository_only() {
+    let bucket = Bucket::start();
+    let mut variables = s3::variables(&bucket.endpoint, "team/netbit");
+    variables.push(("NETBIT_LIMITS__FILES_S3_RETRY_MS", "100".to_owned()));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let Some(mut nodes) = Nodes::start(&variables).await else { return };
+    let alice = hello_web(&nodes.a, "private").await;
+    let spoiled = at(&nodes.a, &alice).push(b"spoiled").await;
+    for name in ["second", "third"] {
+        let path = "/api/projects/alice/hello/repos/create";
+        alice.post(path, &json!({"name": name})).await.unwrap().success().unwrap();
+        let path = format!("alice/hello/{name}");
+        LfsClient::new(nodes.a.address(), &path, Some(&alice)).push(name.as_bytes()).await;
+    }
+    nodes.a.kill();
+    nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
+    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-a").arg(from.join("repos/.")).arg(to.join("repos"));
+    assert!(copy.status().unwrap().success());
+    bucket.spoil(&spoiled);
+    let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(!done && said.contains("the objects of Git LFS of 1 repositories cannot be copied"), "{said}");
+    let of = |node: &str| nodes.query(&format!("SELECT count(*) FROM repositories WHERE storage = '{node}'"));
+    assert_eq!((of("a"), of("b")), ("1".to_owned(), "2".to_owned()));
+    bucket.mend();
+    let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
+    assert!(done && of("b") == "3", "{said}");
+    let lfs = at(&nodes.b, &login(&nodes.b, "alice").await);
+    assert_eq!(lfs.pull(&spoiled, 7).await.bytes, b"spoiled");
     nodes.b.stop().await;
 }

@@ -91,16 +91,18 @@ fn cut(data: &Path, disk: &Path, chance: &mut StdRng) -> usize {
     for path in files(data) {
         fs::remove_file(path).unwrap();
     }
+    let mut kept = Vec::new();
     for (path, content) in left {
         if path.parent().is_some_and(Path::exists) {
-            fs::write(path, content).unwrap();
+            fs::write(&path, content).unwrap();
+            kept.push(path);
         }
     }
     // The current files are now the durable content of the disk.
     fs::remove_dir_all(disk).unwrap();
     fs::create_dir(disk).unwrap();
     let mut names = String::new();
-    for path in files(data) {
+    for path in kept {
         let inode = fs::metadata(&path).unwrap().ino();
         fs::copy(&path, disk.join(inode.to_string())).unwrap();
         writeln!(names, "F {inode} {}", path.display()).unwrap();

@@ -1,7 +1,11 @@
 //! Files in chats: uploads, messages that show them, downloads, and their removal.
 
+mod backups;
 mod downloads;
+mod place;
 mod removal;
+mod store;
+mod store_removals;
 mod thumbnail_children;
 mod thumbnails;
 mod uploads;

@@ -271,5 +271,10 @@ async fn limits_of_files_refuse_with_their_names() {
     let address = server.app.addresses.http.to_string();
     let _socket = begun(&address, &files, id, 4_000, b"part").await;
     until(async || files.put(id, &[0; 4_000]).await.status == 429).await;
+    // Refusals of the server count, and mistakes of a client do not.
+    let (_, metrics) = server.operations("/metrics").await;
+    let refused = "netbit_file_uploads_total{outcome=\"refused\"} ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(refused)).unwrap();
+    assert!(count.parse::<u32>().unwrap() >= 4, "{count}");
     server.stop().await;
 }

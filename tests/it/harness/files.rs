@@ -141,8 +141,17 @@ impl FileClient {
     }
 }
 
-/// Returns the paths of the blobs below a data directory.
+/// Returns the paths of the blobs below a data directory, and the names of those in a bucket.
 pub(crate) fn blobs(data_dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = super::s3::blobs(data_dir);
+    // A list of the bucket has those on disk, too.
+    found.retain(|name| !blobs_on_disk(data_dir).iter().any(|path| path.ends_with(name)));
+    found.extend(blobs_on_disk(data_dir));
+    found
+}
+
+/// Returns the paths of the blobs below a data directory.
+pub(crate) fn blobs_on_disk(data_dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let folders = |path: &std::path::Path| {
         let entries = std::fs::read_dir(path).into_iter().flatten();

@@ -5,6 +5,7 @@
 
 pub(crate) mod attack;
 pub(crate) mod browser;
+pub(crate) mod bucket;
 pub(crate) mod database;
 pub(crate) mod files;
 pub(crate) mod git;
@@ -14,6 +15,7 @@ pub(crate) mod pictures;
 pub(crate) mod postgres;
 mod process;
 pub(crate) mod rust_text;
+pub(crate) mod s3;
 pub(crate) mod udp;
 
 use std::net::SocketAddr;
@@ -81,6 +83,7 @@ pub(crate) fn config(directory: &std::path::Path, limits: Limits) -> Config {
     config.program = Some(env!("CARGO_BIN_EXE_netbit").into());
     config.limits = Limits { session_threads: 2, http_workers: 1, ..limits };
     postgres::configure(&mut config);
+    s3::configure(&mut config);
     config
 }
 
@@ -266,6 +269,7 @@ impl Person {
 pub(crate) async fn netbit_beside(arguments: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_netbit"));
     command.args(arguments).envs(postgres::environment_of(arguments));
+    command.envs(s3::environment_of(arguments));
     soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use netbit::client::HttpClient;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PATIENCE, eventually, postgres, soon};
+use super::{PATIENCE, eventually, postgres, s3, soon};
 
 /// A running `netbit` process.
 ///
@@ -45,7 +45,7 @@ pub(crate) fn command(directory: &Path) -> Command {
         command.env_remove(name);
     }
     command.env("NETBIT_LIMITS__RATES", "false").env("NETBIT_LOG__LEVEL", "warn");
-    command.envs(postgres::environment(directory));
+    command.envs(postgres::environment(directory)).envs(s3::environment(directory));
     command
 }
 

@@ -5,4 +5,5 @@ mod locks;
 mod objects;
 mod program;
 mod removal;
+mod store;
 mod uploads;
