@@ -96,9 +96,7 @@ pub fn move_to_bucket(
     for part in disk.parts().map_err(failed(data_dir))? {
         for hash in disk.list(part).map_err(failed(data_dir))? {
             let path = disk.path(&hash);
-            // Keeps the server from removing the blob meanwhile.
-            let _lock = lock(&disk).map_err(failed(&path))?;
-            match bucket.move_to_bucket(&hash) {
+            match bucket.move_to_bucket(&hash, || lock(&disk)) {
                 Ok(is_moved) => {
                     failures = 0;
                     done.moved += usize::from(is_moved);
@@ -205,7 +203,7 @@ impl MovingToDisk<'_, '_> {
         let path = self.disk.path(&hash);
         // A copy of another content, or one that cannot be read, is replaced.
         if digest(&path).is_ok_and(|found| found.sha256 == hash.to_string()) {
-            self.seen.insert(hash);
+            self.moved(hash);
             self.done.present += 1;
             return Ok(());
         }
@@ -214,28 +212,40 @@ impl MovingToDisk<'_, '_> {
             return Err(self.no_room(size));
         }
         match self.copy(&hash, sources) {
-            Ok(Outcome::Moved) => self.done.moved += 1,
+            Ok(Outcome::Moved) => {
+                self.moved(hash);
+                self.done.moved += 1;
+            }
             Ok(Outcome::Missing) if !is_own => return Ok(()),
-            Ok(Outcome::Missing) => self.done.unmoved.push((hash, "they are missing".to_owned())),
-            Ok(Outcome::Damaged) => self.done.unmoved.push((hash, "they are damaged".to_owned())),
+            Ok(Outcome::Missing) => self.unmoved(hash, "they are missing"),
+            Ok(Outcome::Damaged) => self.unmoved(hash, "they are damaged"),
             Err(error) if is_full(&error) => return Err(self.no_room(size)),
             Err(error) => {
                 self.failures += 1;
                 if !is_away(&error) || self.failures >= FAILURES_IN_A_ROW {
                     return Err(failed(&path)(error));
                 }
-                self.done.unmoved.push((hash, error.to_string()));
-                self.seen.insert(hash);
+                self.unmoved(hash, &error.to_string());
                 return Ok(());
             }
         }
         self.failures = 0;
-        self.seen.insert(hash);
         Ok(())
     }
 
+    fn moved(&mut self, hash: BlobHash) {
+        self.seen.insert(hash);
+        self.done.unmoved.retain(|(unmoved, _)| *unmoved != hash);
+    }
+
+    /// A later row may name a place that has the bytes.
+    fn unmoved(&mut self, hash: BlobHash, why: &str) {
+        if self.done.unmoved.iter().all(|(unmoved, _)| *unmoved != hash) {
+            self.done.unmoved.push((hash, why.to_owned()));
+        }
+    }
+
     fn copy(&self, hash: &BlobHash, sources: &[BlobSource]) -> io::Result<Outcome> {
-        let _lock = lock(&self.disk)?;
         let mut outcome = Outcome::Missing;
         for source in sources {
             let Some(blob) = source.open(self.bucket, hash)? else { continue };
@@ -271,6 +281,7 @@ fn store(disk: &DiskBlobs, hash: &BlobHash, blob: &dyn Blob) -> io::Result<bool>
     let copy = copy.finish()?;
     let is_right = copy.contents.hash == *hash;
     if is_right {
+        let _lock = lock(disk)?;
         disk.put_now(hash, copy.path())?;
     }
     copy.remove();

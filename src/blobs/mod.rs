@@ -183,6 +183,9 @@ pub struct Prepared {
 
 /// A put that is prepared while its bytes arrive. Dropped before its end, it leaves nothing.
 pub trait EarlyPut: Send {
+    /// Returns whether there is something to send.
+    fn is_due(&self, written: u64) -> bool;
+
     /// Sends bytes of the staged file, which has `written` bytes. Waits if it is much slower than
     /// they arrive.
     fn advance(&mut self, written: u64) -> io::Result<()>;

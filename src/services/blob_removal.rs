@@ -28,6 +28,9 @@ const FOUND_AT_ONCE: usize = 500;
 /// The same of a store beyond the network, which is asked about each. Some seconds.
 const ASKED_AT_ONCE: usize = 64;
 
+/// Failed removals after which a store beyond the network counts as away.
+const FAILURES_IN_A_ROW: u32 = 3;
+
 /// Decides by the time at which a blob was stored whether it may go. `None`: always.
 pub(super) type MayGo = Option<Arc<dyn Fn(SystemTime) -> bool + Send + Sync>>;
 
@@ -132,12 +135,13 @@ impl Services {
         let mut removed = removing.await?;
         let store = self.files.blobs.clone();
         let purging = self.files.store.put(move || {
-            let mut is_away = false;
+            let mut failures = 0;
             removed.retain(|found| {
-                // Others would fail, too.
-                let purged =
-                    if is_away { Err(io::ErrorKind::NotConnected.into()) } else { store.purge(found) };
-                is_away |= purged.is_err() && store.is_shared();
+                if failures >= FAILURES_IN_A_ROW {
+                    return false;
+                }
+                let purged = store.purge(found);
+                failures = if purged.is_ok() { 0 } else { failures + 1 };
                 is_removed(found, purged)
             });
             removed.len()

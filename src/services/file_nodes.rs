@@ -1,7 +1,6 @@
 //! The nodes of files: a node takes over the files whose bytes it has. In a store that all nodes
 //! read, it copies bytes below its own key, also of objects of Git LFS.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +11,7 @@ use tracing::{info, warn};
 use super::uploads::io_error;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::MoveFiles;
-use crate::blobs::{BlobStore, Hold, is_away};
+use crate::blobs::{BlobStore, is_away};
 use crate::core::actor::Caller;
 use crate::core::shares::Holder;
 use crate::core::telemetry::chain;
@@ -120,10 +119,6 @@ impl Services {
             let Some(last) = found.last() else { break };
             above = last.id;
             found.retain(|file| takes.includes(file));
-            let Some(_lock) = self.adoption_lock().await? else {
-                warn!("removals hold the lock of the bytes; the next start searches files again");
-                break;
-            };
             let searched = self.search_files(found, &in_a_row).await?;
             missing += searched.missing;
             failed += searched.failed;
@@ -214,15 +209,6 @@ impl Services {
             });
             try_join_all(copies).await?;
         }
-    }
-
-    /// Acquires the lock that keeps blobs which are copied in a shared store until their rows are
-    /// committed. `Some(None)`: nothing is copied.
-    async fn adoption_lock(&self) -> Result<Option<Option<File>>, ServiceError> {
-        if !self.files.blobs.is_shared() {
-            return Ok(Some(None));
-        }
-        Ok(self.blob_lock(Hold::Shared).await?.map(Some))
     }
 
     /// Searches files whose bytes this node has, or can copy. An upload that is not complete begins

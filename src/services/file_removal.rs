@@ -187,12 +187,14 @@ impl Services {
     /// all were searched.
     async fn sweep_files(&self) -> Result<bool, ServiceError> {
         self.release_deleted().await?;
-        let Some(since) = self.blobs_since().await? else { return Ok(false) };
+        // On disk, and without the store if it is away.
         self.sweep_staged().await?;
+        let Some(since) = self.blobs_since().await? else { return Ok(false) };
         let store = self.files.blobs.clone();
-        let replaced = self.files.store.put(move || store.tidy()).await?.map_err(io_error)?;
-        if replaced > 0 {
-            tracing::info!(replaced, "objects that newer ones have replaced were removed");
+        match self.files.store.put(move || store.tidy()).await? {
+            Ok(0) => {}
+            Ok(replaced) => tracing::info!(replaced, "objects that newer ones have replaced were removed"),
+            Err(error) => tracing::warn!(%error, "objects that newer ones have replaced cannot be removed"),
         }
         let kept = Duration::from_secs(u64::try_from(self.limits.files_unnamed_seconds).unwrap_or(0));
         let Some(before) = SystemTime::now().checked_sub(kept).filter(|before| time_of(since) <= *before)
@@ -264,14 +266,12 @@ impl Services {
         Ok(())
     }
 
-    /// Makes the staged bytes of a complete file its blob again, if it is missing: the commit of
-    /// the row was in doubt, and the blob was removed. Returns whether the staged bytes may go.
+    /// Makes the staged bytes of a complete file its blob again: the commit of the row was in
+    /// doubt, and the blob may have been removed. Returns whether the staged bytes may go.
     async fn put_again(&self, key: UploadKey, hash: BlobHash) -> Result<bool, ServiceError> {
         let (store, uploads) = (self.files.blobs.clone(), self.files.staged.clone());
         let prepare = move || -> io::Result<_> {
-            if store.stored_at(&hash)?.is_some() {
-                return Ok(None);
-            }
+            // Also if the blob is there: its removal may be in progress.
             let (contents, _) = uploads.examine(key)?;
             if contents.hash != hash {
                 return Ok(None);
@@ -295,7 +295,7 @@ impl Services {
         });
         match put.await? {
             Ok(()) => {
-                tracing::warn!(upload = %key, "the bytes of a complete file were missing and are stored again");
+                tracing::warn!(upload = %key, "the staged bytes of a complete file are stored again");
                 Ok(true)
             }
             Err(error) => {

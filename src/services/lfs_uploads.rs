@@ -223,7 +223,7 @@ impl Services {
 
     /// Sends what has arrived. The body is read further when the store has taken most of it.
     async fn send_early(&self, mut upload: OpenUpload) -> Result<OpenUpload, ServiceError> {
-        if upload.early.is_none() {
+        if !upload.early.as_ref().is_some_and(|early| early.is_due(upload.written)) {
             return Ok(upload);
         }
         let send = move || -> io::Result<OpenUpload> {

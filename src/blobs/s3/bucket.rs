@@ -26,7 +26,7 @@ use tokio::task::unconstrained;
 
 use super::client::Dialer;
 use super::metrics::{Operation, Outcome, StoreMetrics};
-use super::problem::StoreError;
+use super::problem::{LATE, StoreError};
 use crate::core::config::S3;
 use crate::core::limits::Limits;
 use crate::core::saturate;
@@ -136,7 +136,7 @@ impl Bucket {
                     _ => Ok(None),
                 },
                 Ok(Err(error)) => Err(StoreError::of(&error)),
-                Err(_) => Err(StoreError::plain("it does not answer in time", "limits.files_s3_retry_ms")),
+                Err(_) => Err(StoreError::plain(LATE, "limits.files_s3_retry_ms")),
             }
         })?;
         let outcome = match &ended {
@@ -187,6 +187,14 @@ impl Bucket {
         let put = self.run(Operation::Put, *within, store.put(key, PutPayload::from_bytes(bytes)))?;
         let missing = || StoreError::plain("it does not take an object", key.to_string()).into();
         put.map(drop).ok_or_else(missing)
+    }
+
+    /// Writes a small object other than blobs. A user waits, so it is not repeated for long.
+    pub(super) fn put_text(&self, key: &Path, text: impl Into<Bytes>) -> io::Result<()> {
+        let Endpoint { store, within } = &self.reads;
+        let put = store.put(key, PutPayload::from_bytes(text.into()));
+        let missing = || StoreError::plain("it does not take an object", key.to_string()).into();
+        self.run(Operation::Put, *within, put)?.map(drop).ok_or_else(missing)
     }
 
     /// Removes an object, if it exists.

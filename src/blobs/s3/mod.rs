@@ -11,7 +11,7 @@
 //!   store.
 //! * Objects that a newer one replaces go after `limits.files_s3_replaced_seconds`, which no upload
 //!   and no request outlasts.
-//! * Only the server that has claimed the key of a node removes objects there.
+//! * Only the server that has claimed the key of a node puts and removes objects there.
 //!
 //! Bytes in the data directory come first: those from before the bucket was configured, and those
 //! of a restored backup. They need no network.
@@ -25,22 +25,20 @@ mod object;
 mod owner;
 mod pending;
 mod problem;
+mod tidy;
 mod upload;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::Path as FilePath;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use object_store::multipart::MultipartStore;
+use arc_swap::ArcSwapOption;
 use object_store::path::Path;
 use tokio::runtime::Handle;
 
 use bucket::Bucket;
-use metrics::Operation;
 pub use metrics::StoreMetrics;
 use object::{BlobObject, S3Blob, hash_in, newest, objects_of};
 pub(super) use pending::Pending;
@@ -60,6 +58,9 @@ use crate::domain::timestamp::Timestamp;
 
 /// The name of a server that is not among nodes.
 const ALONE: &str = "local";
+/// How long ago a put, or a removal, may have asked whether the key belongs to this server.
+const PUT_OWNED: Duration = Duration::from_secs(60);
+const REMOVAL_OWNED: Duration = Duration::from_secs(5);
 /// The folder below that of files in the data directory with the records of puts.
 const PENDING: &str = "puts";
 /// The key of the objects of [`BlobStore::probe`].
@@ -75,6 +76,8 @@ pub struct S3Blobs {
     node: Option<NodeName>,
     /// Age of an object that a newer one has replaced, before it is removed.
     replaced: Duration,
+    /// When the key belonged to this server.
+    owned_at: Arc<ArcSwapOption<Instant>>,
 }
 
 impl S3Blobs {
@@ -91,7 +94,7 @@ impl S3Blobs {
         let bucket = Arc::new(Bucket::new(settings, limits, metrics)?);
         let puts = PendingPuts::in_folder(disk.root().join(PENDING));
         let replaced = Duration::from_secs(limits.files_s3_replaced_seconds);
-        Ok(Self { disk, bucket, puts, node, replaced })
+        Ok(Self { disk, bucket, puts, node, replaced, owned_at: Arc::default() })
     }
 
     fn own_root(&self) -> Path {
@@ -171,7 +174,7 @@ impl S3Blobs {
         let name = uuid::Uuid::new_v4().simple().to_string();
         let folder = self.own(PROBE);
         let key = folder.clone().join(name.as_str());
-        self.bucket.put_bytes(&key, Bytes::from_static(PROBE_BYTES))?;
+        self.bucket.put_text(&key, PROBE_BYTES)?;
         let looked = self.look(&folder, &key, &name);
         let removed = self.bucket.remove(&key);
         looked.and(removed)?;
@@ -194,60 +197,25 @@ impl S3Blobs {
         Ok(())
     }
 
-    /// Stores the bytes of the data directory in the bucket, then removes them there. Returns
-    /// whether there were any. The caller holds the shared lock.
+    /// Stores the bytes of the data directory in the bucket, then removes them there, under a
+    /// shared lock. Returns whether there were any.
     ///
     /// # Errors
     /// `InvalidData` if the bytes are damaged. They stay.
-    pub fn move_to_bucket(&self, hash: &BlobHash) -> io::Result<bool> {
+    pub fn move_to_bucket(
+        &self,
+        hash: &BlobHash,
+        lock: impl FnOnce() -> io::Result<File>,
+    ) -> io::Result<bool> {
         let path = self.disk.path(hash);
         if !path.is_file() {
             return Ok(false);
         }
+        self.own_key(PUT_OWNED)?;
         let _pending = self.put_file(hash, &path)?;
+        let _lock = lock()?;
         self.disk.forget(hash)?;
         Ok(true)
-    }
-
-    /// Aborts uploads in parts that a crash has left.
-    fn abort_given_up(&self) -> io::Result<()> {
-        for put in self.puts.given_up()? {
-            if let (Some(id), Some(hash)) = (&put.upload, hash_in(&put.name)) {
-                let key = self.own_folder(&hash).join(put.name.as_str());
-                let bucket::Endpoint { store, within } = &self.bucket.puts;
-                self.bucket.run(Operation::Remove, *within, store.abort_multipart(&key, id))?;
-            }
-            put.forget();
-        }
-        Ok(())
-    }
-
-    /// Removes the objects of a part that newer ones have replaced. Returns how many.
-    fn remove_replaced(&self, part: u8) -> io::Result<usize> {
-        let folder = self.own(&format!("{part:02x}"));
-        let listed = self.bucket.list(&format!("{folder}/"), |found| {
-            let name = found.location.filename()?.to_owned();
-            let hash = hash_in(&name)?;
-            let (key, stored_at) = (found.location.clone(), bucket::stored_at(found));
-            Some((hash, BlobObject { key, name, size: found.size, stored_at }))
-        })?;
-        let mut of_hash = HashMap::<BlobHash, Vec<BlobObject>>::new();
-        for (hash, object) in listed {
-            of_hash.entry(hash).or_default().push(object);
-        }
-        let (mut removed, now) = (0, SystemTime::now());
-        for objects in of_hash.into_values().filter(|objects| objects.len() > 1) {
-            let Some(kept) = newest(objects.clone()) else { continue };
-            let age = now.duration_since(kept.stored_at).unwrap_or_default();
-            if age < self.replaced {
-                continue;
-            }
-            for object in objects.iter().filter(|object| object.key != kept.key) {
-                self.bucket.remove(&object.key)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
     }
 }
 
@@ -272,7 +240,7 @@ impl BlobStore for S3Blobs {
     }
 
     fn check(&self) -> io::Result<()> {
-        self.own_key()
+        self.own_key(REMOVAL_OWNED)
     }
 
     fn threads(&self) -> Option<Handle> {
@@ -280,6 +248,7 @@ impl BlobStore for S3Blobs {
     }
 
     fn prepare(&self, hash: &BlobHash, staged: &FilePath) -> io::Result<Prepared> {
+        self.own_key(PUT_OWNED)?;
         let existed = self.stored_at(hash)?.is_some();
         fail_points::reach(fail_points::BEFORE_BLOB);
         let pending = self.put_file(hash, staged)?;
@@ -294,6 +263,7 @@ impl BlobStore for S3Blobs {
         if size <= self.bucket.part_bytes {
             return Ok(None);
         }
+        self.own_key(PUT_OWNED)?;
         let existed = self.stored_at(hash)?.is_some();
         let (key, pending) = self.new_object(hash)?;
         let upload = PartsUpload::begin(&self.bucket, (key.clone(), pending), (staged, size))?;
@@ -330,14 +300,16 @@ impl BlobStore for S3Blobs {
     }
 
     fn adopt(&self, from: Option<&NodeName>, hash: &BlobHash) -> io::Result<bool> {
-        if self.disk.stored_at(hash)?.is_some() || !self.own_objects(hash)?.is_empty() {
+        if self.disk.stored_at(hash)?.is_some() {
             return Ok(true);
         }
-        let old = self.folder(from, hash);
+        let (old, own) = (self.folder(from, hash), newest(self.own_objects(hash)?));
         if old == self.own_folder(hash) {
-            return Ok(false);
+            return Ok(own.is_some());
         }
-        let Some(found) = newest(objects_of(&self.bucket, &old, hash)?) else { return Ok(false) };
+        // Also if this node has an object: its removal may be in progress.
+        let Some(found) = newest(objects_of(&self.bucket, &old, hash)?) else { return Ok(own.is_some()) };
+        self.own_key(PUT_OWNED)?;
         let (key, _pending) = self.new_object(hash)?;
         let copied = self.bucket.copy(&found.key, &key)?;
         if copied {
@@ -378,6 +350,7 @@ impl BlobStore for S3Blobs {
     }
 
     fn purge(&self, found: &FoundBlob) -> io::Result<()> {
+        self.check()?;
         let folder = self.own_folder(&found.hash);
         let mut names = found.copies.iter().filter_map(|copy| copy.object.as_deref());
         names.try_for_each(|name| self.bucket.remove(&folder.clone().join(name)))
@@ -386,8 +359,7 @@ impl BlobStore for S3Blobs {
     fn tidy(&self) -> io::Result<usize> {
         self.check()?;
         self.abort_given_up()?;
-        let parts = self.bucket.folders(&self.own_root(), byte_of)?;
-        parts.into_iter().map(|part| self.remove_replaced(part)).sum()
+        self.remove_all_replaced()
     }
 
     fn parts(&self) -> io::Result<Vec<u8>> {
@@ -420,6 +392,10 @@ struct EarlyUpload {
 }
 
 impl EarlyPut for EarlyUpload {
+    fn is_due(&self, written: u64) -> bool {
+        self.upload.is_due(written)
+    }
+
     fn advance(&mut self, written: u64) -> io::Result<()> {
         self.upload.advance(written)
     }

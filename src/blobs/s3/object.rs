@@ -42,9 +42,10 @@ pub(super) fn objects_of(bucket: &Bucket, folder: &Path, hash: &BlobHash) -> io:
     })
 }
 
-/// Returns the object that the store has had for the shortest time.
+/// Returns the object that the store has had for the shortest time. One with fewer bytes than
+/// another is not complete, and does not count: they have the same hash.
 pub(super) fn newest(objects: Vec<BlobObject>) -> Option<BlobObject> {
-    objects.into_iter().max_by(|a, b| (a.stored_at, &a.name).cmp(&(b.stored_at, &b.name)))
+    objects.into_iter().max_by(|a, b| (a.size, a.stored_at, &a.name).cmp(&(b.size, b.stored_at, &b.name)))
 }
 
 /// Returns the hash in the name of an object.

@@ -1,11 +1,13 @@
 //! The server that a key of the bucket belongs to, and the database of its files.
 //!
 //! Two servers with the same key would remove the bytes of each other. So the first one claims the
-//! key: the object `owner` has the id of its data directory (`files/owner`). Another one reads and
-//! stores bytes, and removes nothing until its operator claims the key for it.
+//! key: the object `owner` has the id of its data directory (`files/owner`). Another one reads
+//! bytes, and stores and removes none until its operator claims the key for it.
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::S3Blobs;
 use super::problem::StoreError;
@@ -25,24 +27,31 @@ impl S3Blobs {
     /// If the disk or the bucket fails.
     pub fn claim(&self) -> io::Result<()> {
         let id = self.own_id()?;
-        self.bucket.put_bytes(&self.own(OWNER), format!("{id}\n").into())
+        self.bucket.put_text(&self.own(OWNER), format!("{id}\n"))
     }
 
-    /// Checks that the key belongs to this server. Claims it if it belongs to none.
-    pub(super) fn own_key(&self) -> io::Result<()> {
+    /// Checks that the key belonged to this server `within` this time. Claims it if it belongs to
+    /// none.
+    pub(super) fn own_key(&self, within: Duration) -> io::Result<()> {
+        if self.owned_at.load().as_ref().is_some_and(|at| at.elapsed() < within) {
+            return Ok(());
+        }
+        let begun = Instant::now();
         if self.owner()?.is_none() {
             self.claim()?;
         }
         // Read again: another server may have claimed it at the same time.
-        self.compare_owner()
+        self.compare_owner()?;
+        self.owned_at.store(Some(Arc::new(begun)));
+        Ok(())
     }
 
     /// Checks that the key does not belong to another server.
     pub(super) fn compare_owner(&self) -> io::Result<()> {
         match self.owner()? {
             Some(owner) if self.known_id()?.as_deref() != Some(&*owner) => {
-                let why = "another server has claimed this key of the bucket, so no bytes are removed; give one of \
-                           the two another files.s3.prefix, or run `netbit files claim` if this one replaces it";
+                let why = "another server has claimed this key of the bucket, so no bytes are stored or removed; give \
+                           one of the two another files.s3.prefix, or run `netbit files claim` if this one replaces it";
                 Err(StoreError::plain(why, self.own(OWNER).to_string()).into())
             }
             _ => Ok(()),
@@ -84,7 +93,7 @@ impl S3Blobs {
                 if known.is_some() {
                     tracing::warn!(%key, "this key of the bucket belonged to another database");
                 }
-                self.bucket.put_bytes(&key, format!("{epoch} {}\n", now.0).into())?;
+                self.bucket.put_text(&key, format!("{epoch} {}\n", now.0))?;
                 Ok(now)
             }
         }

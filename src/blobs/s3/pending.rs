@@ -111,9 +111,9 @@ fn forget(path: &Path) {
 }
 
 fn read(file: &File) -> io::Result<Option<String>> {
-    let mut text = String::new();
-    io::Read::read_to_string(&mut io::Read::take(file, ID_BYTES_MAX), &mut text)?;
-    Ok(Some(text).filter(|text| !text.is_empty()))
+    let mut text = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, ID_BYTES_MAX), &mut text)?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()).filter(|text| !text.is_empty()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::io;
 
 use crate::core::telemetry::chain;
 
+/// The problem of an operation without an answer.
+pub(super) const LATE: &str = "it does not answer in time";
 /// Bytes of the store's own words that are kept.
 const WORDS_BYTES: usize = 500;
 
@@ -77,6 +79,12 @@ fn cut(words: &str) -> String {
 /// Returns whether the error is that of a store which does not work now, but may later.
 pub fn is_away(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|cause| cause.is::<StoreError>())
+}
+
+/// Returns whether the request may still be executed: its answer did not arrive in time.
+pub(super) fn is_late(error: &io::Error) -> bool {
+    let store = error.get_ref().and_then(|cause| cause.downcast_ref::<StoreError>());
+    store.is_some_and(|error| error.problem == LATE || error.cause.contains("no complete answer within"))
 }
 
 #[cfg(test)]

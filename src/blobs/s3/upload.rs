@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 use super::bucket::{Bucket, Endpoint};
 use super::metrics::Operation;
 use super::pending::Pending;
-use super::problem::StoreError;
+use super::problem::{StoreError, is_late};
 use crate::core::saturate;
 use crate::domain::file::BlobHash;
 
@@ -27,6 +28,9 @@ use crate::domain::file::BlobHash;
 const PARTS_AT_ONCE: usize = 4;
 /// Parts of one upload; the protocol permits 10,000.
 const PARTS_MAX: u64 = 9_000;
+
+/// Pause between two questions whether an upload is complete.
+const COMPLETED_PAUSE: Duration = Duration::from_secs(1);
 
 type SentPart = (usize, object_store::Result<PartId>);
 
@@ -77,14 +81,20 @@ impl PartsUpload {
     /// Sends the parts that are complete in the staged file, which has `written` bytes. Waits while
     /// [`PARTS_AT_ONCE`] parts are on their way.
     pub(super) fn advance(&mut self, written: u64) -> io::Result<()> {
-        loop {
-            let left = self.size.saturating_sub(self.read);
-            let part = self.part_bytes.min(left);
-            if part == 0 || written.saturating_sub(self.read) < part {
-                return Ok(());
-            }
-            self.send_part(part)?;
+        while self.is_due(written) {
+            self.send_part(self.next_part())?;
         }
+        Ok(())
+    }
+
+    /// Returns whether the next part is complete.
+    pub(super) fn is_due(&self, written: u64) -> bool {
+        let part = self.next_part();
+        part > 0 && written.saturating_sub(self.read) >= part
+    }
+
+    fn next_part(&self) -> u64 {
+        self.part_bytes.min(self.size.saturating_sub(self.read))
     }
 
     /// Makes the parts an object. Returns the record of the put.
@@ -103,13 +113,29 @@ impl PartsUpload {
         let Endpoint { store, within } = &self.bucket.puts;
         let complete = store.complete_multipart(&self.key, &self.id, parts);
         let completed = self.bucket.run(Operation::Put, *within, complete);
-        // A repetition does not find the upload that the first request has completed. The caller
-        // compares the size of the object.
-        if let Ok(None) = &completed {
-            tracing::debug!(key = %self.key, "the store completed an upload before, or has lost it");
+        // A repetition does not find the upload that the first request has completed, or completes.
+        // The caller compares the size of the object.
+        let is_unclear = match completed {
+            Ok(done) => done.is_none(),
+            Err(error) if is_late(&error) => true,
+            Err(error) => return Err(error),
+        };
+        if is_unclear {
+            self.wait_for_object()?;
         }
-        completed?;
         self.pending.take().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Waits until the store has the object, as long as for a request with its repetitions.
+    fn wait_for_object(&self) -> io::Result<()> {
+        let begun = Instant::now();
+        while self.bucket.list(self.key.as_ref(), |_| Some(()))?.is_empty() {
+            if begun.elapsed() >= self.bucket.puts.within {
+                return Err(StoreError::plain("it does not complete an upload", self.key.to_string()).into());
+            }
+            self.bucket.wait(async { tokio::time::sleep(COMPLETED_PAUSE).await })?;
+        }
+        Ok(())
     }
 
     fn send_part(&mut self, bytes: u64) -> io::Result<()> {

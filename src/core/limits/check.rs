@@ -99,7 +99,7 @@ impl Limits {
             files_s3_requests 192,
             files_s3_puts 192,
             files_s3_parts 1024,
-            files_s3_retries 100,
+            files_s3_retries 10_000,
             thumbnails 256,
         ));
         mistakes.extend(self.out_of_range());

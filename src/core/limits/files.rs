@@ -42,8 +42,8 @@ macro_rules! add_limits { ($later:tt $($limits:tt)*) => { rooms! { $later $($lim
     /// How long a failed request that changes the S3 store is repeated. Its signature is valid for
     /// 15 minutes.
     files_s3_put_retry_ms: u64 = 240_000,
-    /// Repetitions of a failed request to the S3 store.
-    files_s3_retries: usize = 8,
+    /// Repetitions of a failed request to the S3 store. One in 3 s, for as long as above.
+    files_s3_retries: usize = 100,
     /// Reads of the S3 store at once. Each holds a thread.
     files_s3_requests: usize = 64,
     /// Uploads and removals of the S3 store at once. Each holds a thread.

@@ -19,7 +19,7 @@ pub(super) fn limits(limits: &mut Limits) {
     (limits.maintenance_ms, limits.trim_ms) = (50, 50);
     (limits.rates, limits.git_access_ms) = (false, 50);
     limits.files_s3_part_bytes = 5 * 1024 * 1024;
-    (limits.files_s3_retry_ms, limits.files_s3_put_retry_ms, limits.files_s3_retries) = (5_000, 200, 2);
+    (limits.files_s3_retry_ms, limits.files_s3_put_retry_ms) = (200, 200);
 }
 
 pub(super) fn set_up(config: &mut Config, endpoint: &str) {

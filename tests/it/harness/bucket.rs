@@ -137,6 +137,11 @@ impl Bucket {
         self.with(|state| state.objects.retain(|key, _| !key.contains(hash)));
     }
 
+    /// Adds an object behind the back of the server.
+    pub(crate) fn add(&self, key: &str, bytes: &[u8]) {
+        self.with(|state| state.objects.insert(key.to_owned(), bytes.to_vec()));
+    }
+
     /// Returns the number of removals that it has not executed.
     pub(crate) fn late_removals(&self) -> usize {
         self.with(|state| state.late.len())

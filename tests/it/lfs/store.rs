@@ -16,7 +16,7 @@ fn set_up(config: &mut Config, endpoint: &str) {
     s3::use_bucket(config, endpoint, "team/netbit");
     let limits = &mut config.limits;
     (limits.maintenance_ms, limits.rates) = (50, false);
-    (limits.files_s3_put_retry_ms, limits.files_s3_retries) = (200, 2);
+    (limits.files_s3_retry_ms, limits.files_s3_put_retry_ms) = (200, 200);
     limits.files_s3_part_bytes = 5 * 1024 * 1024;
 }
 
@@ -227,7 +227,9 @@ async fn objects_move_between_the_disk_and_the_bucket() {
     let (printed, code) = s3::command_on(&directory, &["files", "move", "--to", "disk"], variables()).await;
     assert_eq!((code, blobs_on_disk(directory.path()).len()), (Some(0), 2), "{printed}");
     bucket.fail(Fault::Unavailable);
-    let (printed, code) = s3::command_on(&directory, &["doctor"], variables()).await;
+    let mut impatient = variables();
+    impatient.push(("NETBIT_LIMITS__FILES_S3_RETRY_MS", "200".to_owned()));
+    let (printed, code) = s3::command_on(&directory, &["doctor"], impatient).await;
     assert!(code == Some(1), "{printed}");
     assert!(printed.contains("--  objects of Git LFS have their bytes: not checked"), "{printed}");
     let server = TestServer::run(on_disk, directory).await;
