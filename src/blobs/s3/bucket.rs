@@ -50,6 +50,8 @@ pub(super) struct Bucket {
     reads: Endpoint,
     /// Requests that change the bucket, which are repeated for longer.
     pub(super) puts: Endpoint,
+    /// Copies within the bucket, which take long, and for which an operator waits.
+    copies: Endpoint,
     prefix: Path,
     /// Parts of uploads in memory.
     pub(super) parts: Arc<Semaphore>,
@@ -96,6 +98,7 @@ impl Bucket {
         Ok(Self {
             reads: Endpoint::new(settings, limits, (read_ms, limits.files_s3_retry_ms))?,
             puts: Endpoint::new(settings, limits, (put_ms, limits.files_s3_put_retry_ms))?,
+            copies: Endpoint::new(settings, limits, (put_ms, limits.files_s3_retry_ms))?,
             prefix: Path::from(settings.prefix.as_str()),
             parts: Arc::new(Semaphore::new(limits.files_s3_parts)),
             part_bytes: limits.files_s3_part_bytes,
@@ -205,7 +208,7 @@ impl Bucket {
 
     /// Copies an object within the bucket. Returns whether it exists.
     pub(super) fn copy(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        let Endpoint { store, within } = &self.puts;
+        let Endpoint { store, within } = &self.copies;
         self.run(Operation::Copy, *within, store.copy(from, to)).map(|copied| copied.is_some())
     }
 
