@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::spool::{MEMORY_BYTES_MAX, time_for};
-use super::store_calls::StoreCalls;
+use super::store_calls::{StoreCalls, away};
 use super::{ServiceError, Services};
 use crate::blobs::{Blob, is_away};
 use crate::core::saturate;
@@ -20,8 +20,6 @@ use crate::protocol::code::Code;
 
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
-/// When a client may try again after the store could not be read, in milliseconds.
-const STORE_RETRY_MS: u64 = 5_000;
 
 /// An open blob, and the place of its reader.
 pub(super) struct BlobStream {
@@ -124,11 +122,7 @@ impl BlobStream {
 
 /// Returns the error for bytes that the store does not return.
 pub(super) fn unreadable(error: io::Error) -> ServiceError {
-    if !is_away(&error) {
-        return ServiceError::internal(error);
-    }
-    let why = "the store of files cannot be read now; try again later";
-    ServiceError::later(Code::Overloaded, why, STORE_RETRY_MS).because(error)
+    if is_away(&error) { away(error) } else { ServiceError::internal(error) }
 }
 
 /// The hash of all bytes of a blob, while a client receives them. The last piece of wrong bytes is

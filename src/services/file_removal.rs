@@ -37,6 +37,8 @@ pub(super) const LOCK_TRIES: u32 = 50;
 pub(super) const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// Interval of the search for bytes without a row.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// Rounds after which a search that failed is repeated: it asks a store beyond the network often.
+const ROUNDS_AFTER_FAILURE: u32 = 10;
 /// Bytes whose rows are searched with one statement.
 const SWEPT_PER_READ: usize = 500;
 /// After this many lifetimes of an unbound file, any node removes the rows of another.
@@ -46,8 +48,7 @@ impl Services {
     /// Removes files until the server stops.
     pub async fn maintain_files(&self) {
         let every = Duration::from_millis(self.limits.maintenance_ms);
-        let (mut swept, mut tidied): (Option<Instant>, Option<Instant>) = (None, None);
-        let due = |last: Option<Instant>| last.is_none_or(|at| at.elapsed() > SWEEP_EVERY);
+        let (mut sweep_at, mut tidy_at) = (Instant::now(), Instant::now());
         loop {
             if let Err(error) = self.remove_files().await {
                 tracing::warn!(error = %chain(&error), "removing files failed; it will be retried");
@@ -58,20 +59,21 @@ impl Services {
             if let Err(error) = self.sweep_lfs_uploads().await {
                 tracing::warn!(error = %chain(&error), "the search for interrupted uploads of Git LFS failed");
             }
-            if due(swept) {
+            if sweep_at <= Instant::now() {
                 match self.sweep_files().await {
-                    Ok(true) => swept = Some(Instant::now()),
+                    Ok(true) => sweep_at = Instant::now() + SWEEP_EVERY,
                     Ok(false) => {}
                     Err(error) => {
+                        sweep_at = Instant::now() + every * ROUNDS_AFTER_FAILURE;
                         tracing::warn!(error = %chain(&error), "the search for bytes without a file failed");
                     }
                 }
             }
-            if due(tidied) {
+            if tidy_at <= Instant::now() {
                 if let Err(error) = self.tidy_thumbnails().await {
                     tracing::warn!(error = %chain(&error), "the thumbnails cannot be counted and cleaned up");
                 }
-                tidied = Some(Instant::now());
+                tidy_at = Instant::now() + SWEEP_EVERY;
             }
             tokio::select! {
                 () = tokio::time::sleep(every) => {}

@@ -3,6 +3,7 @@
 //! A store beyond the network may answer late, or not at all. Its calls have threads of their own,
 //! in a bounded number, so that all other blocking work goes on. Reads do not wait for puts.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,10 @@ use crate::core::limits::Limits;
 use crate::protocol::code::Code;
 
 const BUSY: &str = "the store of files is busy; try again later";
-const BUSY_RETRY_MS: u64 = 5_000;
+const AWAY: &str =
+    "the store of files does not work now; its operator finds the cause with netbit doctor; try again later";
+/// When a client may try again, in milliseconds.
+const RETRY_MS: u64 = 5_000;
 
 /// The threads of a store, with places for its calls. Clones share them.
 #[derive(Debug, Clone)]
@@ -69,7 +73,7 @@ impl StoreCalls {
     ) -> Result<T, ServiceError> {
         let Some(threads) = &self.threads else { return blocking(work).await };
         let place = tokio::time::timeout(patience, places.clone().acquire_owned()).await;
-        let busy = |_| ServiceError::later(Code::Overloaded, BUSY, BUSY_RETRY_MS);
+        let busy = |_| ServiceError::later(Code::Overloaded, BUSY, RETRY_MS);
         let place = place.map_err(busy)?.map_err(ServiceError::internal)?;
         let span = Span::current();
         let done = threads.spawn_blocking(move || {
@@ -79,4 +83,9 @@ impl StoreCalls {
         });
         done.await.map_err(ServiceError::internal)
     }
+}
+
+/// Returns the error for a store that does not work now.
+pub(super) fn away(error: io::Error) -> ServiceError {
+    ServiceError::later(Code::Overloaded, AWAY, RETRY_MS).because(error)
 }

@@ -18,6 +18,7 @@ use super::file_metrics::UploadOutcome;
 use super::files::{FileResources, no_file};
 use super::git_pools::no_permit;
 use super::git_resources::stopping;
+use super::store_calls::away;
 use super::{ServiceError, Services};
 use crate::actors::writer::commands::CompleteFile;
 use crate::blobs::{Hold, Upload, is_away, is_full};
@@ -344,8 +345,7 @@ fn ended_early() -> ServiceError {
 
 pub(super) fn io_error(error: io::Error) -> ServiceError {
     if is_away(&error) {
-        let why = "the store of files cannot be reached now; try again later";
-        return ServiceError::later(Code::Overloaded, why, 5_000).because(error);
+        return away(error);
     }
     if is_full(&error) {
         return ServiceError::later(Code::ReadOnly, "the server is out of disk space", 1_000);

@@ -202,7 +202,15 @@ impl Bucket {
 
     /// Removes an object, if it exists.
     pub(super) fn remove(&self, key: &Path) -> io::Result<()> {
-        let Endpoint { store, within } = &self.puts;
+        self.remove_at(&self.puts, key)
+    }
+
+    /// Removes an object like [`Self::put_text`].
+    pub(super) fn remove_text(&self, key: &Path) -> io::Result<()> {
+        self.remove_at(&self.reads, key)
+    }
+
+    fn remove_at(&self, Endpoint { store, within }: &Endpoint, key: &Path) -> io::Result<()> {
         self.run(Operation::Remove, *within, store.delete(key)).map(drop)
     }
 

@@ -176,7 +176,7 @@ impl S3Blobs {
         let key = folder.clone().join(name.as_str());
         self.bucket.put_text(&key, PROBE_BYTES)?;
         let looked = self.look(&folder, &key, &name);
-        let removed = self.bucket.remove(&key);
+        let removed = self.bucket.remove_text(&key);
         looked.and(removed)?;
         self.compare_owner()
     }

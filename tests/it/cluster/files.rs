@@ -299,7 +299,7 @@ async fn object_that_fails_does_not_end_the_replacement_of_a_node() {
     assert_eq!(replace(&nodes), "18");
     bucket.mend();
     for (n, id) in ids.iter().enumerate() {
-        assert_eq!(bob.get(*id).await.bytes, [u8::try_from(n).unwrap()], "readable, whoever has it");
+        assert_eq!(bob.get(*id).await.bytes, [u8::try_from(n).unwrap()], "readable, at either node");
     }
     assert_eq!(replace(&nodes), "20");
     nodes.b.stop().await;

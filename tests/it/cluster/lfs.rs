@@ -114,6 +114,13 @@ async fn objects_are_refused_beside_shared_repositories() {
     nodes.b.stop().await;
 }
 
+/// Copies a folder of the data directory of the first node into that of the second.
+fn copy_folder(nodes: &Nodes, folder: &str) {
+    let [from, to] = [0, 1].map(|node: usize| nodes.folders[node].path().join(folder));
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg("-a").arg(from.join(".")).arg(to).status().unwrap().success());
+}
+
 /// The operator copies the repositories of a lost node without the objects. The command reports the
 /// number, and the objects are served once they are copied or pushed again.
 #[actix_web::test]
@@ -128,13 +135,8 @@ async fn replacement_of_a_node_reports_missing_objects() {
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     nodes.a.kill();
     nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
-    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
-    let copy = |folder: &str| {
-        let mut copy = std::process::Command::new("cp");
-        let (from, to) = (from.join(folder).join("."), to.join(folder));
-        assert!(copy.arg("-a").arg(from).arg(to).status().unwrap().success());
-    };
-    copy("repos");
+    copy_folder(&nodes, "repos");
+    let to = nodes.folders[1].path().to_owned();
     let mut found = Vec::new();
     repositories_in(&to.join("repos"), &mut found);
     assert_eq!(found.len(), 1);
@@ -144,7 +146,7 @@ async fn replacement_of_a_node_reports_missing_objects() {
     let lost = lfs.asked("download", &first, 5).await;
     assert!(lost["error"]["message"].as_str().unwrap().contains("push --all"), "{lost}");
     lfs.push(b"first").await;
-    copy("files");
+    copy_folder(&nodes, "files");
     for (id, bytes) in [(&first, &b"first"[..]), (&second, b"second")] {
         assert_eq!(lfs.pull(id, bytes.len()).await.bytes, bytes);
     }
@@ -166,10 +168,8 @@ async fn replacement_of_a_node_copies_objects_in_a_bucket() {
     workdir.git("work", &["push", "--quiet", &url, "main"]).await.ok();
     nodes.a.kill();
     nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
-    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
-    let mut copy = std::process::Command::new("cp");
-    copy.arg("-a").arg(from.join("repos/.")).arg(to.join("repos"));
-    assert!(copy.status().unwrap().success());
+    copy_folder(&nodes, "repos");
+    let to = nodes.folders[1].path().to_owned();
     // Without the bucket, nothing is taken over.
     bucket.fail(Fault::Unavailable);
     let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
@@ -204,10 +204,8 @@ async fn object_that_fails_keeps_its_own_repository_only() {
     }
     nodes.a.kill();
     nodes.query("UPDATE nodes SET seen_at = 0 WHERE name = 'a'");
-    let (from, to) = (nodes.folders[0].path().to_owned(), nodes.folders[1].path().to_owned());
-    let mut copy = std::process::Command::new("cp");
-    copy.arg("-a").arg(from.join("repos/.")).arg(to.join("repos"));
-    assert!(copy.status().unwrap().success());
+    copy_folder(&nodes, "repos");
+    let to = nodes.folders[1].path().to_owned();
     bucket.spoil(&spoiled);
     let (said, done) = node(&to, &nodes.database, "b", &["replace", "a", "b"]);
     assert!(!done && said.contains("the objects of Git LFS of 1 repositories cannot be copied"), "{said}");

@@ -178,6 +178,16 @@ impl Bucket {
         self.with(|state| state.requests.clone())
     }
 
+    /// Returns how often the part of a blob was listed since `since` requests.
+    pub(crate) fn lists_of_part(&self, key: &str, since: usize) -> usize {
+        let (folder, _) = key.rsplit_once('/').and_then(|(folder, _)| folder.rsplit_once('/')).unwrap();
+        let prefix = format!("prefix={folder}/&");
+        let is_list = |request: &&String| {
+            request.replace("%2F", "/").contains(&prefix) && !request.contains("delimiter")
+        };
+        self.requests().iter().skip(since).filter(is_list).count()
+    }
+
     /// Returns the number of uploads in parts that were neither completed nor aborted.
     pub(crate) fn open_uploads(&self) -> usize {
         self.with(|state| state.uploads.len())

@@ -1,9 +1,6 @@
 // Shows a new or removed picture on a page that stays open: that of the visitor in the header, and that
 // of the project in its head. `data-live` has the address of the user or project in the API.
-
-/** A visible page asks this often (milliseconds), and when it becomes visible again. */
-const FACES_EVERY_MS = 30_000;
-const FACES_LEAST_MS = 5_000;
+import { whileVisible } from './while_visible.js';
 
 /** The content of each place without a picture. @type {WeakMap<HTMLElement, HTMLElement | undefined>} */
 const plainFaces = new WeakMap();
@@ -44,11 +41,7 @@ function showFace(place, version) {
 
 /** @param {Document} root */
 export function liveFaces(root) {
-  let askedAt = performance.now();
-
-  async function ask() {
-    if (root.hidden || performance.now() - askedAt < FACES_LEAST_MS) return;
-    askedAt = performance.now();
+  whileVisible(root, async () => {
     for (const place of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll('[data-live]'))) {
       try {
         const response = await fetch(place.dataset.live ?? '', { headers: { 'X-NetBit-Web': '1' }, cache: 'no-store' });
@@ -57,13 +50,5 @@ export function liveFaces(root) {
         // The page keeps the picture that it has.
       }
     }
-  }
-
-  root.addEventListener('visibilitychange', ask);
-  addEventListener('pageshow', (event) => {
-    if (!event.persisted) return;
-    askedAt = -Infinity;
-    void ask();
-  });
-  setInterval(ask, FACES_EVERY_MS);
+  }, true);
 }

@@ -1,13 +1,10 @@
 // The number of unread notifications at the link to the inbox and in the title, on pages without the
 // chat program.
 import { inboxBadge } from '../kit/inbox_badge.js';
+import { whileVisible } from './while_visible.js';
 
 /** More than this is not counted: the page needs no longer list. */
 const INBOX_COUNTED = 9;
-/** The number is not asked for more often when the page becomes visible. */
-const INBOX_LEAST_MS = 5_000;
-/** A visible page asks for the number this often. */
-const INBOX_EVERY_MS = 30_000;
 
 /**
  * Returns the title of a page with the number of unread notifications.
@@ -23,28 +20,16 @@ export function countedTitle(title, count) {
 export function inboxCount(root) {
   const link = root.querySelector('a[data-inbox]');
   if (!link) return;
-  let askedAt = -Infinity;
 
-  async function ask() {
-    if (root.hidden || performance.now() - askedAt < INBOX_LEAST_MS) return;
-    askedAt = performance.now();
+  whileVisible(root, async () => {
     try {
       const response = await fetch(`/api/notifications?unread=true&limit=${INBOX_COUNTED + 1}`, { headers: { 'X-NetBit-Web': '1' }, cache: 'no-store' });
-      if (!response.ok || !link) return;
+      if (!response.ok) return;
       const count = (await response.json()).items.length;
       inboxBadge(link, count, INBOX_COUNTED);
       root.title = countedTitle(root.title, count);
     } catch {
       // The link works without a number.
     }
-  }
-
-  root.addEventListener('visibilitychange', ask);
-  addEventListener('pageshow', (event) => {
-    if (!event.persisted) return;
-    askedAt = -Infinity;
-    void ask();
-  });
-  setInterval(ask, INBOX_EVERY_MS);
-  void ask();
+  }, false);
 }
