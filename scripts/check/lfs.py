@@ -12,6 +12,9 @@ completes, and sends no object again that was complete; another account clones t
 lock keeps the other account from pushing; the server holds no bytes of interrupted uploads that
 are older than its limit; the memory of the server stays below 512 MiB. Prints times, and the peak
 of the server's resident memory. Fails if an assertion fails.
+
+The variables NETBIT_FILES__… store the objects in a bucket of the store that scripts/check/s3.sh
+starts.
 """
 import argparse
 import hashlib
@@ -24,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 
 MIB = 1024 * 1024
@@ -95,7 +99,25 @@ class Server:
         return [os.path.join(at, name) for at, _, names in os.walk(root) for name in names]
 
     def blobs(self):
-        return [path for path in self.files("") if re.fullmatch("[0-9a-f]{64}", os.path.basename(path))]
+        """Returns the hashes of the stored blobs."""
+        if os.environ.get("NETBIT_FILES__STORE") == "s3":
+            return {name[:64] for name in self.bucket() if re.match(r"[0-9a-f]{64}\.", name)}
+        names = {os.path.basename(path) for path in self.files("")}
+        return {name for name in names if re.fullmatch("[0-9a-f]{64}", name)}
+
+    def bucket(self):
+        """Returns the names of the objects in the bucket of a store that accepts all keys."""
+        url = "{NETBIT_FILES__S3__ENDPOINT}/{NETBIT_FILES__S3__BUCKET}".format(**os.environ)
+        query = {"list-type": "2", "prefix": os.environ["NETBIT_FILES__S3__PREFIX"] + "/"}
+        names = []
+        while True:
+            with urllib.request.urlopen(f"{url}?{urllib.parse.urlencode(query)}") as answer:
+                page = answer.read().decode()
+            names += [key.rsplit("/", 1)[-1] for key in re.findall("<Key>([^<]*)</Key>", page)]
+            token = re.search("<NextContinuationToken>([^<]*)", page)
+            if not token:
+                return names
+            query["continuation-token"] = token[1]
 
     def call(self, method, path, body=None, token=None):
         headers = {"content-type": "application/json"}
