@@ -69,7 +69,9 @@ fn claim(config: &Config) -> anyhow::Result<()> {
     owner::become_owner_of(data_dir).with_context(|| data_dir.display().to_string())?;
     let (bucket, _) = OwnRepositories::bucket(config, &Source::of(config)?, OnDisk::Included)?;
     bucket.claim()?;
-    Ok(print_line!("the key of this server in the bucket is claimed; the server may store and remove bytes there")?)
+    Ok(print_line!(
+        "the key of this server in the bucket is claimed; the server may store and remove bytes there"
+    )?)
 }
 
 fn run_move(config: &Config, to: Target, accepts_missing: bool) -> anyhow::Result<MovedBlobs> {
