@@ -12,6 +12,7 @@
 pub mod commit_log;
 pub mod copy;
 pub mod database_copy;
+mod failed_connections;
 mod ids;
 pub mod metrics;
 pub mod nodes;

@@ -12,6 +12,7 @@ use diesel::QueryResult;
 use diesel::r2d2::{ManageConnection, Pool as Connections, PoolError};
 use tokio::task::JoinError;
 
+use super::failed_connections::FailedConnections;
 use super::metrics::ReadMetrics;
 use super::replicas::Replicas;
 use crate::core::actor::Overloaded;
@@ -95,6 +96,7 @@ impl Readers {
             .min_idle(Some(0))
             .test_on_check_out(true)
             .connection_timeout(Duration::from_secs(2))
+            .error_handler(Box::new(FailedConnections::new()))
             .build(Opener::Primary(source))?;
         let rules = Rules::new(limits.readers, limits.readers_waiting, limits.ask_patience());
         Ok(Self { connections, permits: Pool::start(rules, meter), replicas, metrics })

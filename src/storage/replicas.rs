@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
-use diesel::r2d2::{Pool as Connections, PoolError};
+use diesel::r2d2::{NopErrorHandler, Pool as Connections, PoolError};
 use tokio::sync::Semaphore;
 
 use super::commit_log;
@@ -73,6 +73,8 @@ impl Replicas {
             .min_idle(Some(0))
             .test_on_check_out(true)
             .connection_timeout(CONNECTION_WAIT)
+            // `read` logs the cause, and then pauses. The pool would log each attempt.
+            .error_handler(Box::new(NopErrorHandler))
             .build(Opener::Replica(server))?;
         let (newest, running) = (Arc::new(newest), Arc::new(Semaphore::new(reads_max)));
         let (created, paused_until_ms) = (Instant::now(), Arc::default());
